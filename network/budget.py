@@ -1,0 +1,64 @@
+"""Sizes as people write them, and the flash and RAM that a network may take."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from network.errors import RequestError
+
+_UNIT_BYTES: Final = {
+    "": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2,
+}  # fmt: skip
+
+MAX_BUDGET_BYTES: Final = 2**40
+"""No microcontroller comes near a tebibyte: a larger figure is a slip of the keyboard."""
+
+_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*")
+
+
+def parse_size_bytes(text: str | int, what: str) -> int:
+    """'60kB', '512 KiB', '2MB', '1.5 MiB' or plain bytes -> bytes.
+
+    Args:
+        text: the size; 1 kB is 1000 bytes, 1 KiB is 1024 bytes; letters in any case.
+        what: how the error calls it, e.g. "flash".
+
+    Raises:
+        RequestError: no size, no whole number of bytes, or nothing that a microcontroller could have.
+    """
+    expected = "expected bytes or a number with kB, KiB, MB or MiB, e.g. 512000, 60kB, 1.5MiB"
+    match = _SIZE.fullmatch(str(text)) if not isinstance(text, bool) else None
+    if match is None:
+        raise RequestError(f"{what} is {str(text)[:60]!r}; {expected}")
+    unit_bytes = _UNIT_BYTES.get(match["unit"].lower())
+    if unit_bytes is None:
+        raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")
+    whole, _, fraction = match["number"].partition(".")
+    if len(whole) > 20 or len(fraction) > 20:
+        raise RequestError(f"{what} has more digits than any device has bytes; {expected}")
+    numerator = int(whole + fraction) * unit_bytes
+    if numerator % 10 ** len(fraction):
+        raise RequestError(f"{what} is {str(text)[:60]!r}, which is no whole number of bytes; {expected}")
+    size_bytes = int(numerator // 10 ** len(fraction))
+    if not 1 <= size_bytes <= MAX_BUDGET_BYTES:
+        raise RequestError(
+            f"{what} is {size_bytes} bytes; expected between 1 byte and {MAX_BUDGET_BYTES} bytes (1 TiB)"
+        )
+    return size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What of the device's memory the network may take."""
+
+    flash_bytes: int
+    ram_bytes: int
+
+    def __post_init__(self) -> None:
+        for what, size_bytes in (("flash_bytes", self.flash_bytes), ("ram_bytes", self.ram_bytes)):
+            if isinstance(size_bytes, bool) or not isinstance(size_bytes, int):
+                raise RequestError(f"{what} is {size_bytes!r}; expected a whole number of bytes")
+            if not 1 <= size_bytes <= MAX_BUDGET_BYTES:
+                raise RequestError(f"{what} is {size_bytes}; expected between 1 and {MAX_BUDGET_BYTES} bytes")
