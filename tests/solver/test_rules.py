@@ -1,0 +1,240 @@
+"""The rules against a second, naive statement of them, and what must hold of every answer on any graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from network.allocation import Folding, WeightScheme
+from network.budget import Budget
+from network.layers import RELU, Add, Concat, Convolution, FullyConnected, Layer, Padding, Shape
+from network.memory import PaperAccounting, measure
+from network.network import Network
+from solver.fit import fit
+from solver.max_tree import MaxTree
+from solver.solution import Method, method_named
+from solver.validator import violations
+from tests.builders import mobilenet_v1, network_of
+from tests.solver.naive_rules import ChainLayer, activations, parameters, weights
+
+METHODS = st.sampled_from(list(Method))
+
+
+def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Convolution:
+    return Convolution(
+        name=name,
+        inputs=(source,),
+        output=name,
+        activation=RELU,
+        output_channels=channels,
+        kernel=(kernel, kernel),
+        padding=Padding(*(kernel // 2,) * 4),
+    )
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Network:
+    side = draw(st.integers(1, 9))
+    layers: list[Layer] = []
+    source = "input"
+    for index in range(draw(st.integers(1, 8))):
+        layers.append(pointwise(f"l{index}", source, draw(st.integers(1, 40)), kernel=draw(st.sampled_from((1, 3)))))
+        source = layers[-1].output
+    if draw(st.booleans()):
+        layers.append(
+            FullyConnected(name="fc", inputs=(source,), output="fc", output_channels=draw(st.integers(1, 12)))
+        )
+    return network_of(layers, Shape(draw(st.integers(1, 16)), side, side))
+
+
+@settings(max_examples=400, deadline=None)
+@given(chains(), METHODS, st.integers(1, 4000), st.integers(1, 60_000))
+def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: int, flash_bytes: int) -> None:
+    layers = [
+        ChainLayer(
+            network.input_shapes(layer)[0].elements,
+            network.shapes[layer.output].elements,
+            network.weight_elements(layer),
+            layer.output_channels,
+        )
+        for layer in network.weight_layers
+    ]
+    solution = fit(network, Budget(flash_bytes, ram_bytes), method, PaperAccounting())
+    expected_activations = activations(layers, ram_bytes)
+    if expected_activations is None:
+        assert solution.certificate is not None
+        assert solution.certificate.budget == "ram"
+        least = max(
+            (layer.inputs * (8 if i == 0 else 2) + layer.outputs * (8 if i == len(layers) - 1 else 2)) / 8
+            for i, layer in enumerate(layers)
+        )
+        assert solution.certificate.least_bytes == least
+        assert solution.certificate.missing_bytes == least - ram_bytes
+        return
+    expected_weights = weights(layers, method.value, expected_activations, flash_bytes)
+    if expected_weights is None:
+        assert solution.certificate is not None
+        assert solution.certificate.budget == "flash"
+        assert solution.certificate.least_bytes == sum(layer.weights / 4 for layer in layers) + sum(
+            parameters(layers, i, method.value, 2, expected_activations[i + 1]) for i in range(len(layers))
+        )
+        return
+    assert solution.allocation is not None
+    assert list(solution.allocation.activation_bits.values()) == expected_activations
+    assert list(solution.allocation.weight_bits.values()) == expected_weights
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Network:
+    """Residual and concatenating graphs of 1x1 convolutions on one image size."""
+    side = draw(st.integers(1, 8))
+    channels = draw(st.sampled_from((2, 4, 8)))
+    layers: list[Layer] = [pointwise("l0", "input", channels)]
+    same_shape = ["l0"]  # tensors that an add may join
+    for index in range(1, draw(st.integers(2, 9))):
+        name, kind = f"l{index}", draw(st.sampled_from(("convolution", "add", "concat")))
+        sources = draw(st.lists(st.sampled_from(same_shape), min_size=2, max_size=3, unique=True)) if len(
+            same_shape
+        ) > 2 else same_shape  # fmt: skip
+        if kind == "convolution" or len(sources) < 2:
+            layers.append(pointwise(name, draw(st.sampled_from(same_shape)), channels))
+        elif kind == "add":
+            layers.append(Add(name=name, inputs=tuple(sources), output=name))
+        else:
+            layers.append(Concat(name=f"{name}_concat", inputs=tuple(sources), output=f"{name}_concat"))
+            layers.append(pointwise(name, f"{name}_concat", channels))
+        same_shape.append(name)
+    read = {tensor for layer in layers for tensor in layer.inputs}
+    ends = tuple(layer.output for layer in layers if layer.output not in read)
+    return network_of(layers, Shape(draw(st.integers(1, 8)), side, side), outputs=ends)
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs(), METHODS, st.floats(0.05, 1.1), st.floats(0.05, 1.1))
+def test_graphs_get_a_solution_or_a_certificate(
+    network: Network, method: Method, ram_share: float, flash_share: float
+) -> None:
+    accounting = PaperAccounting()
+    whole = fit(network, Budget(2**30, 2**30), method, accounting)
+    assert whole.allocation is not None
+    assert set(whole.allocation.weight_bits.values()) == {8}
+    assert set(whole.allocation.activation_bits.values()) == {8}
+    budget = Budget(
+        max(1, int(whole.memory.flash_bytes * flash_share)), max(1, int(whole.memory.ram_bytes * ram_share))
+    )
+    solution = fit(network, budget, method, accounting)
+    if solution.allocation is not None:
+        assert violations(network, budget, method, accounting, solution.allocation) == []
+        assert solution.memory == measure(network, solution.allocation, accounting)
+        return
+    assert solution.certificate is not None
+    available = budget.ram_bytes if solution.certificate.budget == "ram" else budget.flash_bytes
+    assert solution.certificate.available_bytes == available
+    assert solution.certificate.least_bytes > available
+
+
+def test_a_residual_branch_counts_while_it_waits() -> None:
+    """conv a -> conv b -> add(a, b): during b the tensors a (read) and b (written) live, during add all three.
+
+    Each has 4x4x4 = 64 elements. The add's step takes 192 bytes at 8 bits; its output, the network's, keeps 8 bits.
+    """
+    layers = [
+        pointwise("a", "input", 4),
+        pointwise("b", "a", 4),
+        pointwise("c", "b", 4),
+        Add(name="sum", inputs=("a", "c"), output="sum"),
+    ]
+    network = network_of(layers, Shape(1, 4, 4))
+    whole = fit(network, Budget(10_000, 192), Method.MIXPC, PaperAccounting())
+    assert [step.ram_bytes for step in whole.memory.steps] == [16 + 64, 64 + 64, 64 + 64 + 64, 192]
+    assert [step.waiting_bytes for step in whole.memory.steps] == [0, 0, 64, 0]
+    # One byte less: in the forward walk, c (written by its step, equal bits and bytes) is the tensor to cut.
+    tight = fit(network, Budget(10_000, 191), Method.MIXPC, PaperAccounting())
+    assert tight.allocation is not None
+    assert tight.allocation.activation_bits == {"input": 8, "a": 8, "b": 8, "c": 4, "sum": 8}
+    # 100 bytes: the add needs a and c at 2 bits (64 + 16 + 16 = 96), and b waits for nothing.
+    least = fit(network, Budget(10_000, 96), Method.MIXPC, PaperAccounting())
+    assert least.allocation is not None
+    assert (least.allocation.activation_bits["a"], least.allocation.activation_bits["c"]) == (2, 2)
+    none = fit(network, Budget(10_000, 95), Method.MIXPC, PaperAccounting())
+    assert none.certificate is not None
+    assert (none.certificate.layer, none.certificate.least_bytes, none.certificate.missing_bytes) == ("sum", 96, 1)
+
+
+def test_mixpl_folds_only_where_everything_has_8_bits() -> None:
+    network = network_of([pointwise("a", "input", 8), pointwise("b", "a", 8), pointwise("c", "b", 8)], Shape(8, 4, 4))
+    # input 128 bytes + a at 4 bits 64 bytes: step a fits 200 bytes; a then is an input of 64 bytes beside b's 128.
+    solution = fit(network, Budget(10_000, 200), Method.MIXPL, PaperAccounting())
+    assert solution.allocation is not None
+    assert solution.allocation.activation_bits == {"input": 8, "a": 4, "b": 4, "c": 8}
+    assert [scheme.folding for scheme in solution.allocation.schemes.values()] == [
+        Folding.ICN,
+        Folding.ICN,
+        Folding.WEIGHTS,
+    ]
+    assert {scheme.weights for scheme in solution.allocation.schemes.values()} == {WeightScheme.PER_LAYER_ASYM_PACT}
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_a_deep_chain_ends(method: Method) -> None:
+    """A rule that looks at every layer for every cut would look 800 million times here."""
+    layers = [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4 + index % 7) for index in range(20_000)]
+    network = network_of(layers, Shape(4, 2, 2))
+    solution = fit(network, Budget(800_000, 24), method, PaperAccounting())
+    assert solution.allocation is not None or solution.certificate is not None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.data())
+def test_the_tree_finds_what_a_scan_finds(values: list[int], data: st.DataObject) -> None:
+    tree = MaxTree(values)
+    for _ in range(10):
+        index = data.draw(st.integers(0, len(values) - 1))
+        values[index] = data.draw(st.integers(0, 50))
+        tree.change(index, values[index])
+        assert tree.largest == max(values)
+        threshold = data.draw(st.integers(0, max(values)))
+        assert tree.leftmost_at_least(threshold) == next(i for i, value in enumerate(values) if value >= threshold)
+
+
+def test_the_validator_names_every_broken_rule() -> None:
+    network = mobilenet_v1(0.25, 96, 10)
+    budget = Budget(150_000, 40_000)
+    solution = fit(network, budget, Method.MIXPL, PaperAccounting())
+    assert solution.allocation is not None
+    good = solution.allocation
+    tight = Budget(1000, 1000)
+
+    def judged(budget: Budget = budget, method: Method = Method.MIXPL, **changes: object) -> str:
+        broken = type(good)(**{**vars(good), **changes})
+        return "; ".join(violations(network, budget, method, PaperAccounting(), broken))
+
+    assert judged() == ""
+    assert "bytes of flash, 1000 may be taken" in judged(tight)
+    assert "step 'conv0' takes" in judged(tight)
+    assert "has 5 bits" in judged(weight_bits={**good.weight_bits, "fc": 5})
+    assert "'input' is an input or output" in judged(activation_bits={**good.activation_bits, "input": 4})
+    pooled = good.activation_bits["conv13_pw_relu6"]
+    assert "must have the bits of 'conv13_pw_relu6'" in judged(
+        activation_bits={**good.activation_bits, "pool": 2 if pooled != 2 else 4}
+    )
+    assert "has PerLayerAsymPACT" in judged(method=Method.MIXPC)
+    assert "not given for every tensor" in judged(activation_bits={"input": 8})
+    assert "weight bits are not given" in judged(weight_bits=dict(reversed(list(good.weight_bits.items()))))
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(Exception, match=r"unknown method 'greedy'; expected one of: mixpl, mixpc"):
+        method_named("greedy")
+
+
+def test_weights_need_not_be_there() -> None:
+    """Element counts are enough: with and without weights the same bits come out."""
+    budget = Budget(120_000, 40_000)
+    bare = fit(mobilenet_v1(0.25, 96, 10), budget, Method.MIXPC, PaperAccounting())
+    full = fit(mobilenet_v1(0.25, 96, 10, seed=1), budget, Method.MIXPC, PaperAccounting())
+    assert bare.allocation == full.allocation
+    assert bare.allocation is not None
+    assert not np.array_equal(list(bare.allocation.weight_bits.values()), [8] * 28)
