@@ -8,6 +8,7 @@
     ├── RequestError          a budget, method, option or size that makes no sense
     ├── DatasetError          data that cannot be read, or does not fit the network
     ├── ConversionError       a network that has no safe integer form
+    ├── IntegerFileError      files of an integer-only network that are damaged, or contradict themselves
     └── TrainingError         a training run that cannot go on
 
 Every message says what was expected, what came, and, where there is something, what to do. HTTP statuses and exit
@@ -47,6 +48,10 @@ class DatasetError(BitbudgetError):
 
 class ConversionError(BitbudgetError):
     """A network without a safe integer form; the message names the layer and the bound."""
+
+
+class IntegerFileError(BitbudgetError):
+    """Files of an integer-only network that are damaged, foreign, or contradict themselves."""
 
 
 class TrainingError(BitbudgetError):

@@ -1,0 +1,119 @@
+"""The table of operators: which function reads each, which attributes it knows, how many inputs it takes.
+
+An attribute that is not in the table is refused, so that a newer form of an operator is never half understood. To read
+another operator, add a row here; `docs/adding-an-operator.md` says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from network.onnx_reading import constants, movements, pointwise, products, reductions, windows
+from network.onnx_reading.call import Call
+from network.onnx_reading.translation import Translation, Value
+from network.onnx_reading.views import View
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How one operator is read.
+
+    Attributes:
+        read: gives what the first output stands for.
+        attributes: names of the attributes that `read` takes account of, or may ignore.
+        inputs: the least and the most inputs.
+    """
+
+    read: Callable[[Call], Value]
+    attributes: frozenset[str]
+    inputs: tuple[int, int]
+
+
+def _row(read: Callable[[Call], Value], attributes: str, least: int, most: int) -> Operator:
+    return Operator(read, frozenset(attributes.split()), (least, most))
+
+
+_WINDOW = "auto_pad kernel_shape pads strides dilations"
+_MANY = 10_000
+
+OPERATORS: Final[Mapping[str, Operator]] = {
+    "Add": _row(pointwise.add, "", 2, 2),
+    "AveragePool": _row(windows.average_pool, f"{_WINDOW} ceil_mode count_include_pad", 1, 1),
+    "BatchNormalization": _row(pointwise.batch_normalization, "epsilon momentum training_mode", 5, 5),
+    "Cast": _row(pointwise.cast, "to saturate", 1, 1),
+    "Clip": _row(pointwise.clip, "min max", 1, 3),
+    "Concat": _row(pointwise.concat, "axis", 1, _MANY),
+    "Constant": _row(constants.constant, "value value_int value_ints value_float value_floats value_string", 0, 0),
+    "ConstantOfShape": _row(constants.constant_of_shape, "value", 1, 1),
+    "Conv": _row(windows.convolution, f"{_WINDOW} group", 2, 3),
+    "Div": _row(pointwise.divide, "", 2, 2),
+    "Dropout": _row(movements.dropout, "ratio seed", 1, 3),
+    "Flatten": _row(movements.flatten, "axis", 1, 1),
+    "Gather": _row(constants.FOLDS["Gather"], "axis", 2, 2),
+    "Gemm": _row(products.gemm, "alpha beta transA transB", 2, 3),
+    "GlobalAveragePool": _row(reductions.global_average_pool, "", 1, 1),
+    "GlobalMaxPool": _row(reductions.global_max_pool, "", 1, 1),
+    "Identity": _row(movements.identity, "", 1, 1),
+    "LogSoftmax": _row(pointwise.softmax, "axis", 1, 1),
+    "MatMul": _row(products.matmul, "", 2, 2),
+    "Max": _row(pointwise.maximum, "", 1, _MANY),
+    "MaxPool": _row(windows.max_pool, f"{_WINDOW} ceil_mode storage_order", 1, 1),
+    "Min": _row(pointwise.minimum, "", 1, _MANY),
+    "Mul": _row(pointwise.multiply, "", 2, 2),
+    "Neg": _row(constants.FOLDS["Neg"], "", 1, 1),
+    "Pad": _row(windows.pad, "mode pads value", 1, 4),
+    "Reciprocal": _row(constants.FOLDS["Reciprocal"], "", 1, 1),
+    "ReduceMax": _row(reductions.reduce_max, "axes keepdims noop_with_empty_axes", 1, 2),
+    "ReduceMean": _row(reductions.reduce_mean, "axes keepdims noop_with_empty_axes", 1, 2),
+    "Relu": _row(pointwise.relu, "", 1, 1),
+    "Reshape": _row(movements.reshape, "allowzero shape", 1, 2),
+    "Shape": _row(movements.shape_of, "start end", 1, 1),
+    "Slice": _row(constants.FOLDS["Slice"], "starts ends axes", 1, 5),
+    "Softmax": _row(pointwise.softmax, "axis", 1, 1),
+    "Sqrt": _row(constants.FOLDS["Sqrt"], "", 1, 1),
+    "Squeeze": _row(movements.squeeze, "axes", 1, 2),
+    "Sub": _row(pointwise.subtract, "", 2, 2),
+    "Sum": _row(pointwise.add, "", 1, _MANY),
+    "Transpose": _row(movements.transpose, "perm", 1, 1),
+    "Unsqueeze": _row(movements.unsqueeze, "axes", 1, 2),
+}
+
+
+def translate(translation: Translation) -> None:
+    """Reads every node of the file, in order.
+
+    Raises:
+        UnsupportedOperator: an operator, or a form of one, outside the table; names the node and the operator.
+        InvalidNetwork: a node that contradicts itself, or a layer whose shapes do not fit.
+        InputSeenAs: the input has another layout than was assumed.
+    """
+    for node in translation.graph.nodes:
+        call = Call(node, translation)
+        operator = OPERATORS.get(node.operator)
+        if operator is None:
+            raise node.unsupported(
+                f"is an operator that is not read; those read are {', '.join(OPERATORS)}"
+            )  # fmt: skip
+        unknown = sorted(node.attributes.keys() - operator.attributes)
+        if unknown:
+            raise node.unsupported(f"has the attribute '{unknown[0][:80]}', which is not read")
+        least, most = operator.inputs
+        if not least <= len(node.inputs) <= most or not node.outputs or not node.outputs[0]:
+            raise node.invalid(
+                f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs; expected {least} or more"
+            )
+        translation.values.update(dict.fromkeys(filter(None, node.outputs)))
+        translation.values[node.outputs[0]] = _read(call, operator)
+
+
+def _read(call: Call, operator: Operator) -> Value:
+    """A constant where every input is one, else what the table says."""
+    node = call.node
+    fold = constants.FOLDS.get(node.operator)
+    if fold is not None and not any(isinstance(call.value(i), View) for i in range(len(node.inputs)) if call.has(i)):
+        return fold(call)
+    if operator.read is fold:
+        raise node.unsupported("computes from an activation tensor; it is read on constants only")
+    return operator.read(call)

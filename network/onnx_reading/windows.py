@@ -1,0 +1,213 @@
+"""Operators that slide a window over an image: convolutions, pools, padding.
+
+A sequence [N, C, L] is an image of height 1: its one kernel extent, stride, dilation and pair of pads become those of
+the width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from network.layers import AveragePool, Convolution, MaxPool, Pad, Padding, Shape
+from network.onnx_reading.call import Call
+from network.onnx_reading.proto import Node
+from network.onnx_reading.views import View, channels_last_view, image_view
+from network.padding import same_padding
+
+_MAX_EXTENT: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window's attributes, height before width."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    padding: Padding
+
+
+def convolution(call: Call) -> View:
+    """Conv, of any group count, padding and dilation, over images and sequences."""
+    view, shape = call.image()
+    weight = call.parameter(1, "weights")
+    if weight.ndim not in (3, 4) or weight.ndim != len(view.dims) + 1:
+        raise call.node.unsupported(
+            f"has weights of {weight.ndim} dimensions for an input of {len(view.dims) + 1}; "
+            "expected an image with 4 and 4, or a sequence with 3 and 3"
+        )
+    kernel_shape = call.integers("kernel_shape")
+    if kernel_shape is not None and kernel_shape != weight.shape[2:]:
+        raise call.node.invalid(f"has kernel_shape {list(kernel_shape)}, but weights of shape {list(weight.shape)}")
+    window = _window(call, shape, weight.shape[2:])
+    groups = call.integer("group", 1)
+    if groups < 1:
+        raise call.node.invalid(f"has {groups} groups; expected 1 or more")
+    layer = Convolution(
+        name=call.node.name,
+        inputs=(view.tensor,),
+        output=call.output,
+        output_channels=weight.shape[0],
+        weight=weight.reshape(*weight.shape[:2], *window.kernel),
+        bias=_bias(call),
+        kernel=window.kernel,
+        stride=window.stride,
+        padding=window.padding,
+        dilation=window.dilation,
+        groups=groups,
+    )
+    return image_view(call.output, call.translation.emit(layer), len(view.dims))
+
+
+def _bias(call: Call) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None:
+    return call.parameter(2, "bias") if call.has(2) else None
+
+
+def max_pool(call: Call) -> View:
+    """MaxPool; what ceil_mode adds is padding, which never wins."""
+    view, shape = call.image()
+    call.refuse_unless("dilations", 1, "dilated pools are not read")
+    call.refuse_unless("storage_order", 0, "only the order of rows is read")
+    window = _pool_window(call, view, shape)
+    layer = MaxPool(
+        name=call.node.name,
+        inputs=(view.tensor,),
+        output=call.output,
+        kernel=window.kernel,
+        stride=window.stride,
+        padding=_with_ceiling(call, shape, window),
+    )
+    return image_view(call.output, call.translation.emit(layer), len(view.dims))
+
+
+def average_pool(call: Call) -> View:
+    """AveragePool, over whole windows or over what is not padding."""
+    view, shape = call.image()
+    call.refuse_unless("dilations", 1, "dilated pools are not read")
+    window = _pool_window(call, view, shape)
+    padding = _with_ceiling(call, shape, window)
+    counts_padding = bool(call.integer("count_include_pad", 0))
+    if counts_padding and padding != window.padding:
+        raise call.node.unsupported(
+            "has ceil_mode=1 with count_include_pad=1, whose last windows exporters and runtimes divide differently; "
+            "export it with ceil_mode=0 and explicit padding"
+        )
+    layer = AveragePool(
+        name=call.node.name,
+        inputs=(view.tensor,),
+        output=call.output,
+        kernel=window.kernel,
+        stride=window.stride,
+        padding=padding,
+        count_includes_padding=counts_padding and any(padding),
+    )
+    return image_view(call.output, call.translation.emit(layer), len(view.dims))
+
+
+def pad(call: Call) -> View:
+    """Pad with zeros around the image, or before and after the channels."""
+    view = call.view()
+    shape = call.shape(view)
+    rank = len(view.dims)
+    channels_last = view == channels_last_view(view.tensor, shape, rank) and not view.shows(shape)
+    if not channels_last and not view.shows(shape):
+        call.translation.suggest_layout_seen_by(view)
+        raise call.node.unsupported(f"pads {list(view.dims)}, which is no image; expected channels, height, width")
+    call.refuse_unless("mode", "constant", "only constant padding is read")
+    value = call.constant(2)
+    if value is not None and np.any(value != 0):
+        raise call.node.unsupported("pads with another value than zero; only zeros are read")
+    (channels_before, top, left), (channels_after, bottom, right) = (
+        _as_image(amounts, channels_last=channels_last) for amounts in _pads_behind_batch(call, rank)
+    )
+    layer = Pad(
+        name=call.node.name,
+        inputs=(view.tensor,),
+        output=call.output,
+        padding=Padding(top, left, bottom, right),
+        channels_before=channels_before,
+        channels_after=channels_after,
+    )
+    padded = call.translation.emit(layer)
+    return (channels_last_view if channels_last else image_view)(call.output, padded, rank)
+
+
+def _pads_behind_batch(call: Call, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """What is added before and after each dimension but the batch."""
+    pads = call.integers("pads", 1)
+    if pads is None:
+        raise call.node.invalid("lacks its pads")
+    axes = [axis + 1 for axis in range(-1, rank)]
+    if (given := call.integers("axes", 3)) is not None:
+        axes = [axis % (rank + 1) for axis in given]
+    if len(pads) != 2 * len(axes) or any(abs(amount) > _MAX_EXTENT for amount in pads):
+        raise call.node.invalid(f"has pads={list(pads)[:8]} for {len(axes)} dimensions; expected two for each")
+    before, after = [0] * (rank + 1), [0] * (rank + 1)
+    for axis, amount_before, amount_after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        before[axis], after[axis] = amount_before, amount_after
+    if before[0] or after[0]:
+        raise call.node.unsupported("pads the batch; expected the batch to stay as it is")
+    return tuple(before[1:]), tuple(after[1:])
+
+
+def _as_image(amounts: tuple[int, ...], *, channels_last: bool) -> tuple[int, int, int]:
+    """Per dimension -> for channels, height, width; a vector has neither, a sequence no height."""
+    channels, *space = amounts[-1:] + amounts[:-1] if channels_last else amounts
+    height, width = (0,) * (2 - len(space)) + tuple(space)
+    return channels, height, width
+
+
+def _window(call: Call, shape: Shape, kernel_shape: tuple[int, ...]) -> Window:
+    """The attributes of a window over a tensor; a kernel of one extent is a sequence's."""
+    rank = len(kernel_shape)
+    kernel = _pair(call.node, "kernel_shape", kernel_shape, rank)
+    stride = _pair(call.node, "strides", call.integers("strides") or (1,) * rank, rank)
+    dilation = _pair(call.node, "dilations", call.integers("dilations") or (1,) * rank, rank)
+    pads = call.integers("pads") or (0,) * (2 * rank)
+    if len(pads) != 2 * rank or max(map(abs, pads)) > _MAX_EXTENT:
+        raise call.node.invalid(f"has pads={list(pads)[:8]}; expected {2 * rank} sensible numbers")
+    padding = Padding(*pads) if rank == 2 else Padding(0, pads[0], 0, pads[1])
+    auto_pad = call.text("auto_pad", "NOTSET")
+    if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        padding = same_padding(shape, kernel, stride, dilation, odd_one_before=auto_pad == "SAME_LOWER")
+    elif auto_pad == "VALID":
+        padding = Padding()
+    elif auto_pad != "NOTSET":
+        raise call.node.invalid(f"has auto_pad='{auto_pad[:40]}'; expected NOTSET, SAME_UPPER, SAME_LOWER or VALID")
+    return Window(kernel, stride, dilation, padding)
+
+
+def _pair(node: Node, what: str, values: tuple[int, ...], rank: int) -> tuple[int, int]:
+    if len(values) != rank or not all(1 <= value <= _MAX_EXTENT for value in values):
+        raise node.invalid(f"has {what}={list(values)[:8]}; expected {rank} numbers of 1 or more")
+    return (values[0], values[1]) if rank == 2 else (1, values[0])
+
+
+def _pool_window(call: Call, view: View, shape: Shape) -> Window:
+    kernel_shape = call.integers("kernel_shape")
+    if kernel_shape is None or len(kernel_shape) != len(view.dims) - 1 or len(kernel_shape) not in (1, 2):
+        raise call.node.unsupported(
+            f"has kernel_shape={kernel_shape} for an input of {len(view.dims) + 1} dimensions; "
+            "expected 2 extents for an image, 1 for a sequence"
+        )
+    return _window(call, shape, kernel_shape)
+
+
+def _with_ceiling(call: Call, shape: Shape, window: Window) -> Padding:
+    """The padding, with what ceil_mode adds below and to the right; windows that start there are left out."""
+    if not call.integer("ceil_mode", 0):
+        return window.padding
+    top, left, bottom, right = window.padding
+    extra = []
+    for size, kernel, stride, before, after in zip(
+        shape[1:], window.kernel, window.stride, (top, left), (bottom, right), strict=True
+    ):
+        span = size + before + after - kernel
+        positions = -(-span // stride) + 1
+        if (positions - 1) * stride >= size + before:
+            positions -= 1
+        extra.append(max((positions - 1) * stride - span, 0))
+    return Padding(top, left, bottom + extra[0], right + extra[1])
