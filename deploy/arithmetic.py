@@ -101,6 +101,25 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
     return Requantization(np.array(multipliers, dtype=np.int32), np.array(shifts, dtype=np.int8))
 
 
+def encode_factors_of_sum(factors: npt.ArrayLike, layer: str) -> Requantization:
+    """The nearest m / 2^n to each real factor with one n for all: the largest |m| in [2^30, 2^31) wherever n allows it.
+
+    A sum of terms can then be rounded once, after adding. A smaller factor has fewer significant bits, but the same
+    absolute error as the largest: half of 2^-n.
+
+    Args:
+        factors: real factors, any sign, [k].
+        layer: named in the error.
+
+    Raises:
+        ConversionError: as `encode_factors`.
+    """
+    values = np.atleast_1d(np.asarray(factors, dtype=np.float64))
+    shift = int(encode_factors(values, layer).shift.min())
+    multipliers = [round(Fraction(factor) * 2**shift) for factor in values.tolist()]
+    return Requantization(np.array(multipliers, dtype=np.int32), np.full(len(values), shift, dtype=np.int8))
+
+
 def requantize(accumulator: IntArray, requantization: Requantization, zero_point: int, bits: Bits) -> CodeArray:
     """y = clamp(z_y + round_half_up(acc * m / 2^n), 0, 2^b - 1).
 
@@ -113,12 +132,28 @@ def requantize(accumulator: IntArray, requantization: Requantization, zero_point
     Returns:
         Codes, [..., channels].
     """
-    multiplier = requantization.multiplier.astype(np.int64)
-    shift = requantization.shift.astype(np.int64)
-    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    steps = (accumulator * multiplier + half) >> shift
-    codes: CodeArray = np.clip(steps + zero_point, 0, top_code(bits)).astype(np.uint8)
-    return codes
+    products = accumulator * requantization.multiplier.astype(np.int64)
+    return round_to_codes(products, requantization.shift, zero_point, bits)
+
+
+def round_to_codes(products: IntArray, shift: npt.NDArray[np.int8], zero_point: int, bits: Bits) -> CodeArray:
+    """y = clamp(z_y + round_half_up(p / 2^n), 0, 2^b - 1), the last part of every requantization.
+
+    Args:
+        products: accumulators times multipliers, below 2^62 + 2^61 in magnitude, [..., channels]; overwritten.
+        shift: n, [1] or [channels].
+        zero_point: z_y.
+        bits: b.
+
+    Returns:
+        Codes, [..., channels].
+    """
+    wide_shift = shift.astype(np.int64)
+    products += np.where(wide_shift > 0, np.int64(1) << np.maximum(wide_shift - 1, 0), 0)
+    products >>= wide_shift
+    products += zero_point
+    np.clip(products, 0, top_code(bits), out=products)
+    return products.astype(np.uint8)
 
 
 def quantize(
@@ -141,10 +176,11 @@ def pack_rows(codes: CodeArray, bits: Bits) -> npt.NDArray[np.uint8]:
     if codes.size and int(codes.max()) > top_code(bits):
         raise ValueError(f"a code of {int(codes.max())} does not fit into {bits} bits")
     per_byte = 8 // bits
-    padded = np.zeros((rows, packed_row_bytes(elements, bits), per_byte), dtype=np.uint8)
-    padded.reshape(rows, -1)[:, :elements] = codes
+    row_bytes = packed_row_bytes(elements, bits)
+    padded = np.zeros((rows, row_bytes * per_byte), dtype=np.uint8)
+    padded[:, :elements] = codes
     shifts = np.arange(per_byte, dtype=np.uint8) * np.uint8(bits)
-    packed: npt.NDArray[np.uint8] = np.bitwise_or.reduce(padded << shifts, axis=2)
+    packed: npt.NDArray[np.uint8] = np.bitwise_or.reduce(padded.reshape(rows, row_bytes, per_byte) << shifts, axis=2)
     return packed
 
 
@@ -154,4 +190,4 @@ def unpack_rows(packed: npt.NDArray[np.uint8], elements: int, bits: Bits) -> Cod
         raise ValueError(f"{elements} codes of {bits} bits take {packed_row_bytes(elements, bits)} bytes a row")
     shifts = np.arange(8 // bits, dtype=np.uint8) * np.uint8(bits)
     codes = (packed[:, :, None] >> shifts) & np.uint8(top_code(bits))
-    return np.ascontiguousarray(codes.reshape(len(packed), -1)[:, :elements])
+    return np.ascontiguousarray(codes.reshape(len(packed), packed.shape[1] * len(shifts))[:, :elements])

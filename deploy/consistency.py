@@ -1,0 +1,269 @@
+"""Whether an integer-only network agrees with itself: shapes, types, ranges and the order of its layers.
+
+What is safe to run is one decision, made here, for networks that were converted and for networks that were read from
+a file. That no sum overflows is proven beside it, in `deploy.proof`.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import singledispatch
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.arithmetic import top_code
+from deploy.integer_network import (
+    IntegerAdd,
+    IntegerAveragePool,
+    IntegerConcat,
+    IntegerConvolution,
+    IntegerFullyConnected,
+    IntegerLayer,
+    IntegerMaxPool,
+    IntegerNetwork,
+    IntegerPad,
+    IntegerTensor,
+)
+from deploy.windows import window_counts
+from network.allocation import BITS
+from network.errors import ConversionError, InvalidNetwork
+from network.layers import (
+    Activation,
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    FullyConnected,
+    Layer,
+    MaxPool,
+    Pad,
+    Padding,
+    Shape,
+)
+
+MAX_ELEMENTS: Final = 2**24
+"""Of a tensor with its padding: more than a microcontroller's RAM, and 64-bit sums of one image stay at 128 MiB."""
+
+Inputs = tuple[IntegerTensor, ...]
+
+
+def check_consistency(network: IntegerNetwork) -> None:
+    """Nothing, if the network agrees with itself.
+
+    Raises:
+        ConversionError: it does not; names the layer or tensor, says what was expected and what is there.
+    """
+    written = [network.input, *(layer.output for layer in network.layers)]
+    if list(network.tensors) != written:  # which also means that nothing is written twice
+        raise ConversionError(
+            f"network '{network.name}' must list its input and then each layer's output once, in the order in which "
+            "they are written"
+        )
+    for name, tensor in network.tensors.items():
+        _check_tensor(name, tensor)
+    known = {network.input}
+    for layer in network.layers:
+        for name in layer.inputs:
+            if name not in known:
+                raise ConversionError(f"layer '{layer.name}' reads tensor '{name}', which is not written before it")
+        known.add(layer.output)
+        _check_layer(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output])
+    if len({layer.name for layer in network.layers}) < len(network.layers):
+        raise ConversionError(f"network '{network.name}' has two layers of one name; names are unique")
+    if not network.outputs or not known.issuperset(network.outputs):
+        raise ConversionError(f"network '{network.name}' needs outputs that its layers write: {network.outputs}")
+    _check_input_format(network)
+
+
+def _check_input_format(network: IntegerNetwork) -> None:
+    given, shape = network.input_format, network.tensors[network.input].shape
+    if math.prod(given.dims) != shape.elements or min(given.dims, default=1) < 1:
+        raise ConversionError(f"samples of extents {list(given.dims)} do not fill the input tensor of {shape}")
+    for what, values in (("subtract", given.subtract), ("multiply", given.multiply)):
+        if len(values) not in {1, shape.channels} or not all(math.isfinite(value) for value in values):
+            raise ConversionError(
+                f"the input format's {what} needs 1 or {shape.channels} finite numbers, has {list(values)}"
+            )
+
+
+def _check_tensor(name: str, tensor: IntegerTensor) -> None:
+    if tensor.name != name:
+        raise ConversionError(f"tensor '{name}' is described under the name '{tensor.name}'")
+    if min(tensor.shape) < 1 or tensor.shape.elements > MAX_ELEMENTS:
+        raise ConversionError(
+            f"tensor '{name}' has the shape {tensor.shape}; every extent is 1 or more, "
+            f"their product at most {MAX_ELEMENTS}"
+        )
+    if tensor.bits not in BITS:
+        raise ConversionError(f"tensor '{name}' has {tensor.bits} bits; expected 8, 4 or 2")
+    if not (math.isfinite(tensor.scale) and tensor.scale > 0):
+        raise ConversionError(f"tensor '{name}' has the scale {tensor.scale}; it must be finite and above 0")
+    if not 0 <= tensor.zero_point <= top_code(tensor.bits):
+        raise ConversionError(
+            f"tensor '{name}' has the zero point {tensor.zero_point}; at {tensor.bits} bits it lies between 0 and "
+            f"{top_code(tensor.bits)}"
+        )
+
+
+def _check_layer(layer: IntegerLayer, inputs: Inputs, output: IntegerTensor) -> None:
+    if not inputs:
+        raise _fault(layer, "has no input")
+    try:
+        shape = _counterpart(layer).output_shape(tuple(tensor.shape for tensor in inputs))
+    except InvalidNetwork as error:
+        raise ConversionError(str(error)) from error
+    if shape != output.shape:
+        raise _fault(layer, f"writes a tensor of {shape}, but tensor '{output.name}' is described as {output.shape}")
+    image, (top, left, bottom, right) = inputs[0].shape, getattr(layer, "padding", Padding())
+    around = image.channels * (image.height + top + bottom) * (image.width + left + right)
+    if around > MAX_ELEMENTS:
+        raise _fault(layer, f"pads its input to {around} elements; at most {MAX_ELEMENTS} are taken")
+    _check_parameters(layer, inputs, output)
+
+
+@singledispatch
+def _counterpart(layer: IntegerLayer) -> Layer:
+    """The layer of the float network that has the same windows: it knows which shapes suit it."""
+    raise _fault(layer, "is of a kind that nothing here can run")
+
+
+@_counterpart.register
+def _(layer: IntegerConvolution) -> Layer:
+    if layer.codes.ndim != 4:
+        raise _fault(layer, f"needs weights of four extents, has {list(layer.codes.shape)}")
+    return Convolution(
+        name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes),
+        kernel=layer.kernel, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups,
+    )  # fmt: skip
+
+
+@_counterpart.register
+def _(layer: IntegerFullyConnected) -> Layer:
+    return FullyConnected(
+        name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes)
+    )  # fmt: skip
+
+
+@_counterpart.register
+def _(layer: IntegerAdd) -> Layer:
+    kind = Activation if len(layer.inputs) == 1 else Add
+    return kind(name=layer.name, inputs=layer.inputs, output=layer.output)
+
+
+@_counterpart.register
+def _(layer: IntegerConcat) -> Layer:
+    return Concat(name=layer.name, inputs=layer.inputs, output=layer.output)
+
+
+@_counterpart.register
+def _(layer: IntegerMaxPool) -> Layer:
+    return MaxPool(
+        name=layer.name, inputs=layer.inputs, output=layer.output,
+        kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
+    )  # fmt: skip
+
+
+@_counterpart.register
+def _(layer: IntegerAveragePool) -> Layer:
+    return AveragePool(
+        name=layer.name, inputs=layer.inputs, output=layer.output,
+        kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
+    )  # fmt: skip
+
+
+@_counterpart.register
+def _(layer: IntegerPad) -> Layer:
+    return Pad(
+        name=layer.name, inputs=layer.inputs, output=layer.output, padding=layer.padding,
+        channels_before=layer.channels_before, channels_after=layer.channels_after,
+    )  # fmt: skip
+
+
+@singledispatch
+def _check_parameters(layer: IntegerLayer, _inputs: Inputs, _output: IntegerTensor) -> None:
+    """The arrays and numbers that a kind of layer has beside its windows; by default one factor."""
+    _check_factors(layer, {1})
+
+
+@_check_parameters.register
+def _(layer: IntegerConvolution, inputs: Inputs, output: IntegerTensor) -> None:
+    shape, channels = inputs[0].shape, output.shape.channels
+    expected = (channels, *layer.kernel, shape.channels // layer.groups)
+    if isinstance(layer, IntegerFullyConnected):
+        expected = (channels, shape.height, shape.width, shape.channels)
+        if (layer.stride, layer.padding, layer.dilation, layer.groups) != ((1, 1), Padding(), (1, 1), 1):
+            raise _fault(layer, "has strides, padding, dilation or groups, which its single window cannot have")
+    if layer.codes.shape != expected or layer.codes.dtype != np.uint8:
+        raise _fault(layer, f"needs uint8 weights of shape {list(expected)}, has {_described(layer.codes)}")
+    if layer.weight_bits not in BITS:
+        raise _fault(layer, f"has weights of {layer.weight_bits} bits; expected 8, 4 or 2")
+    if int(layer.codes.max()) > top_code(layer.weight_bits):
+        raise _fault(
+            layer,
+            f"has a weight code of {int(layer.codes.max())}; {layer.weight_bits} bits end at "
+            f"{top_code(layer.weight_bits)}",
+        )
+    per_layer_or_channel = {1, channels}
+    _check_array(layer, "weight zero point", layer.weight_zero_point, np.int32, per_layer_or_channel)
+    _check_array(layer, "bias", layer.bias, np.int32, {channels})
+    _check_array(layer, "weight scale", layer.weight_scale, np.float64, per_layer_or_channel)
+    if not (np.isfinite(layer.weight_scale).all() and (layer.weight_scale > 0).all()):
+        raise _fault(layer, "has a weight scale that is not a finite number above 0")
+    _check_factors(layer, per_layer_or_channel)
+
+
+@_check_parameters.register
+def _(layer: IntegerAdd, inputs: Inputs, _output: IntegerTensor) -> None:
+    _check_factors(layer, {len(inputs)})
+    if len(set(layer.requantization.shift.tolist())) > 1:
+        raise _fault(layer, "needs one shift for all its inputs: the sum is rounded once")
+
+
+@_check_parameters.register
+def _(layer: IntegerConcat, inputs: Inputs, _output: IntegerTensor) -> None:
+    _check_factors(layer, {len(inputs)})
+
+
+@_check_parameters.register
+def _(layer: IntegerAveragePool, inputs: Inputs, _output: IntegerTensor) -> None:
+    divisors = window_divisors(
+        inputs[0].shape, layer.kernel, layer.stride, layer.padding, includes_padding=layer.count_includes_padding
+    )
+    if layer.divisors != divisors:
+        raise _fault(layer, f"has windows of {divisors} elements, but divisors {layer.divisors}")
+    _check_factors(layer, {len(divisors)})
+
+
+def window_divisors(
+    shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding, *, includes_padding: bool
+) -> tuple[int, ...]:
+    """The distinct numbers of elements that an average pool's windows have, ascending."""
+    if includes_padding or not any(padding):
+        return (math.prod(kernel),)
+    rows, columns = window_counts(shape, padding, kernel, stride)
+    products = np.outer(np.unique(rows), np.unique(columns))
+    return tuple(int(count) for count in np.unique(products))
+
+
+def _check_factors(layer: IntegerLayer, lengths: set[int]) -> None:
+    factors = getattr(layer, "requantization")  # noqa: B009  every kind has one, the base class does not say so
+    _check_array(layer, "multiplier", factors.multiplier, np.int32, lengths)
+    _check_array(layer, "shift", factors.shift, np.int8, lengths)
+
+
+def _check_array(
+    layer: IntegerLayer, what: str, values: npt.NDArray[np.generic], kind: type[np.generic], lengths: set[int]
+) -> None:
+    if values.dtype != kind or values.ndim != 1 or len(values) not in lengths:
+        expected = " or ".join(map(str, sorted(lengths)))
+        raise _fault(layer, f"needs a {what} of {expected} {np.dtype(kind)}, has {_described(values)}")
+
+
+def _described(values: npt.NDArray[np.generic]) -> str:
+    return f"{values.dtype} of shape {list(values.shape)}"
+
+
+def _fault(layer: IntegerLayer, what: str) -> ConversionError:
+    return ConversionError(f"layer '{layer.name}' ({layer.kind}) {what}")

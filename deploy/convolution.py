@@ -1,0 +1,94 @@
+"""A convolution's exact sums by floating-point matrix products.
+
+Every integer up to 2^24 is a float32, and up to 2^53 a float64. Where `proof.product_bound` shows that no partial sum
+exceeds that, in whatever order the product adds, no addition rounds and the result is the integer. The bias and the
+requantization follow in 64-bit integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.arithmetic import CodeArray, requantize
+from deploy.blocks import blocks
+from deploy.integer_network import IntegerConvolution, IntegerTensor
+from deploy.proof import product_bound
+from deploy.windows import padded, window_view
+
+FLOAT32_EXACT: Final = 2**24
+"""Up to here, every integer is a float32."""
+
+BLOCK_BYTES: Final = 2 * 2**20
+"""Of columns at a time: they stay in a core's cache between being gathered and being multiplied."""
+
+FloatMatrix = npt.NDArray[Any]
+
+
+class ConvolutionExecutor:
+    """Runs one convolution; its weights are prepared once.
+
+    Attributes:
+        sum_type: float32 where that is exact, else float64.
+    """
+
+    def __init__(self, layer: IntegerConvolution, layer_input: IntegerTensor, output: IntegerTensor) -> None:
+        self._layer = layer
+        self._input = layer_input
+        self._output = output
+        self.sum_type: type[np.floating[Any]] = (
+            np.float32 if product_bound(layer, layer_input) <= FLOAT32_EXACT else np.float64
+        )
+        zero_points = layer.weight_zero_point.astype(np.int64)[:, None, None, None]
+        self._weights = (layer.codes.astype(np.int64) - zero_points).astype(self.sum_type)
+        self._bias = layer.bias.astype(np.int64)
+
+    def __call__(self, codes: CodeArray) -> CodeArray:
+        """[n, height, width, channels] -> [n, output height, output width, output channels]."""
+        layer, output = self._layer, self._output
+        result = np.empty((len(codes), output.shape.height, output.shape.width, output.shape.channels), dtype=np.uint8)
+        images_per_block, rows_per_block = self._block_extents()
+        for images in blocks(len(codes), images_per_block):
+            # Real zero is 0 once the zero point is off, so padding adds nothing.
+            steps = codes[images].astype(self.sum_type) - self.sum_type(self._input.zero_point)
+            windows = window_view(padded(steps, layer.padding, 0), layer.kernel, layer.stride, layer.dilation)
+            for rows in blocks(output.shape.height, rows_per_block):
+                sums = self._sums(windows[:, rows]).astype(np.int64)
+                sums += self._bias
+                result[images, rows] = requantize(sums, layer.requantization, output.zero_point, output.bits)
+        return result
+
+    def _block_extents(self) -> tuple[int, int]:
+        """Images and output rows whose columns take about `BLOCK_BYTES`."""
+        layer, shape = self._layer, self._output.shape
+        taps = 2 * layer.groups if layer.is_depthwise else layer.codes[0].size
+        row_bytes = shape.width * (taps + shape.channels) * np.dtype(self.sum_type).itemsize
+        image_bytes = max(shape.height * row_bytes, self._input.shape.elements * np.dtype(self.sum_type).itemsize)
+        return BLOCK_BYTES // image_bytes, BLOCK_BYTES // row_bytes
+
+    def _sums(self, windows: FloatMatrix) -> FloatMatrix:
+        """[n, rows, columns, kernel row, kernel column, input channels] -> [n, rows, columns, output channels]."""
+        layer = self._layer
+        if layer.is_depthwise:
+            return self._depthwise_sums(windows)
+        per_group = len(layer.codes) // layer.groups
+        channels = layer.codes.shape[3]
+        positions = windows.shape[:3]
+        parts = [
+            windows[..., group * channels : (group + 1) * channels].reshape(-1, layer.codes[0].size)
+            @ self._weights[group * per_group : (group + 1) * per_group].reshape(per_group, -1).T
+            for group in range(layer.groups)
+        ]
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)).reshape(*positions, -1)
+
+    def _depthwise_sums(self, windows: FloatMatrix) -> FloatMatrix:
+        filters_per_channel = len(self._layer.codes) // self._layer.groups
+        # [kernel row, kernel column, channel, filter of that channel]
+        weights = self._weights[..., 0].transpose(1, 2, 0)
+        weights = weights.reshape(*weights.shape[:2], -1, filters_per_channel)
+        sums = np.zeros((*windows.shape[:3], *weights.shape[2:]), dtype=self.sum_type)
+        for row, column in np.ndindex(*self._layer.kernel):
+            sums += windows[:, :, :, row, column, :, None] * weights[row, column]
+        return sums.reshape(*windows.shape[:3], -1)

@@ -1,0 +1,162 @@
+"""What `network.json` says of an integer-only network, and the arrays that it names.
+
+Each kind of layer lists its parameters once, here; `deploy.description_reading` is the inverse. Whatever can be
+derived (byte counts, bounds, the schedule) is written for the reader's convenience and never trusted when read.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.integer_network import (
+    IntegerAveragePool,
+    IntegerConvolution,
+    IntegerLayer,
+    IntegerMaxPool,
+    IntegerNetwork,
+    IntegerPad,
+)
+from deploy.proof import prove_accumulators
+from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
+
+FORMAT: Final = "bitbudget integer-only network"
+VERSION: Final = 1
+
+ARITHMETIC: Final = {
+    "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
+    "layout": "activations: height, width, channel, the channel fastest; padding is top, left, bottom, right, and adds "
+    "the code zero_point",
+    "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
+    "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
+    "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",
+    "fully_connected": "a convolution whose kernel is its whole input",
+    "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
+    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, one after the other along the channels",
+    "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding never wins",
+    "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the place in divisors of the "
+    "window's element count, without its padding unless count_includes_padding",
+    "pad": "y = R((q - z_x) * m, n, z_y, bits) inside, z_y around",
+    "packing": "rows of codes, each row starting on a byte; the first code in the least significant bits; "
+    "leftover bits of a row are 0",
+    "byte order": "little-endian",
+}
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
+    """The description, and the arrays by the names that it gives them.
+
+    Raises:
+        ConversionError: a sum that could overflow.
+    """
+    arrays: Arrays = {}
+    bounds = prove_accumulators(network)
+    layers = []
+    for index, layer in enumerate(network.layers):
+        described: dict[str, Any] = {
+            "name": layer.name,
+            "kind": layer.kind,
+            "inputs": list(layer.inputs),
+            "output": layer.output,
+        }
+        described |= _parameters(layer)
+        for what, array in _arrays(layer).items():
+            name = f"{index}.{what}"
+            arrays[name] = array
+            reference = {"array": name, "type": str(array.dtype), "shape": list(array.shape), "bytes": array.nbytes}
+            described[what] = reference | described.get(what, {})
+        if layer.name in bounds:
+            described["accumulator_bound"] = bounds[layer.name]
+        layers.append(described)
+    given = network.input_format
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": network.name,
+        "arithmetic": ARITHMETIC,
+        "input": {
+            "tensor": network.input,
+            "sample_extents": list(given.dims),
+            "channels_last": given.channels_last,
+            "subtract": list(given.subtract),
+            "multiply": list(given.multiply),
+        },
+        "tensors": [
+            {
+                "name": tensor.name,
+                "shape": [tensor.shape.height, tensor.shape.width, tensor.shape.channels],
+                "bits": tensor.bits,
+                "scale": tensor.scale,
+                "zero_point": tensor.zero_point,
+            }
+            for tensor in network.tensors.values()
+        ],
+        "layers": layers,
+        "schedule": [layer.name for layer in network.layers],
+        "outputs": list(network.outputs),
+    }, arrays
+
+
+@singledispatch
+def _parameters(_layer: IntegerLayer) -> dict[str, Any]:
+    """The parameters that are no arrays; by default none. What has an array's name is added to its reference."""
+    return {}
+
+
+@_parameters.register
+def _(layer: IntegerConvolution) -> dict[str, Any]:
+    return {
+        "kernel": list(layer.kernel),
+        "stride": list(layer.stride),
+        "padding": list(layer.padding),
+        "dilation": list(layer.dilation),
+        "groups": layer.groups,
+        "weights": {
+            "bits": layer.weight_bits,
+            "codes_shape": list(layer.codes.shape),
+            "order": DEPTHWISE_ORDER if layer.is_depthwise else CONVOLUTION_ORDER,
+        },
+        "scheme": {"weights": layer.scheme.weights.value, "folding": layer.scheme.folding.value},
+        "weight_scale": layer.weight_scale.tolist(),
+    }
+
+
+@_parameters.register
+def _(layer: IntegerMaxPool) -> dict[str, Any]:
+    return {"kernel": list(layer.kernel), "stride": list(layer.stride), "padding": list(layer.padding)}
+
+
+@_parameters.register
+def _(layer: IntegerAveragePool) -> dict[str, Any]:
+    return {
+        "kernel": list(layer.kernel),
+        "stride": list(layer.stride),
+        "padding": list(layer.padding),
+        "count_includes_padding": layer.count_includes_padding,
+        "divisors": list(layer.divisors),
+    }
+
+
+@_parameters.register
+def _(layer: IntegerPad) -> dict[str, Any]:
+    return {
+        "padding": list(layer.padding),
+        "channels_before": layer.channels_before,
+        "channels_after": layer.channels_after,
+    }
+
+
+def _arrays(layer: Any) -> Arrays:
+    arrays: Arrays = {}
+    if isinstance(layer, IntegerConvolution):
+        arrays |= {
+            "weights": pack_weights(layer),
+            "weight_zero_point": layer.weight_zero_point.astype(np.int32),
+            "bias": layer.bias.astype(np.int32),
+        }
+    return arrays | {"multiplier": layer.requantization.multiplier, "shift": layer.requantization.shift}

@@ -1,0 +1,119 @@
+"""How each kind of layer is executed: codes in, codes out, exact integers at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+
+import numpy as np
+
+from deploy.arithmetic import CodeArray, IntArray, Requantization, requantize, round_to_codes
+from deploy.convolution import ConvolutionExecutor
+from deploy.integer_network import (
+    IntegerAdd,
+    IntegerAveragePool,
+    IntegerConcat,
+    IntegerConvolution,
+    IntegerLayer,
+    IntegerMaxPool,
+    IntegerPad,
+    IntegerTensor,
+)
+from deploy.windows import padded, window_counts, window_maxima, window_sums
+
+Executor = Callable[..., CodeArray]
+"""The codes of each input, [n, height, width, channels] -> the output's codes, likewise."""
+
+
+@singledispatch
+def executor(layer: IntegerLayer, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    """What runs a layer; whatever depends on the layer alone is computed here, once.
+
+    Args:
+        layer: the layer.
+        inputs: its input tensors.
+        output: its output tensor.
+    """
+    raise TypeError(f"no executor for layer '{layer.name}' of kind {layer.kind}")
+
+
+@executor.register
+def _(layer: IntegerConvolution, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    return ConvolutionExecutor(layer, inputs[0], output)
+
+
+@executor.register
+def _(layer: IntegerAdd, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    multipliers = layer.requantization.multiplier.astype(np.int64)
+
+    def execute(*operands: CodeArray) -> CodeArray:
+        total = np.zeros(operands[0].shape, dtype=np.int64)
+        for codes, tensor, multiplier in zip(operands, inputs, multipliers, strict=True):
+            total += _steps(codes, tensor) * multiplier
+        return round_to_codes(total, layer.requantization.shift[:1], output.zero_point, output.bits)
+
+    return execute
+
+
+@executor.register
+def _(layer: IntegerConcat, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    def execute(*operands: CodeArray) -> CodeArray:
+        parts = [
+            _requantized(codes, tensor, _one(layer.requantization, index), output)
+            for index, (codes, tensor) in enumerate(zip(operands, inputs, strict=True))
+        ]
+        return np.concatenate(parts, axis=3)
+
+    return execute
+
+
+@executor.register
+def _(layer: IntegerMaxPool, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    def execute(codes: CodeArray) -> CodeArray:
+        # 0 is the least code, so padding never wins over the window's own elements.
+        largest = window_maxima(padded(codes, layer.padding, 0), layer.kernel, layer.stride)
+        return _requantized(largest, inputs[0], layer.requantization, output)
+
+    return execute
+
+
+@executor.register
+def _(layer: IntegerAveragePool, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    counts = np.full((output.shape.height, output.shape.width), layer.divisors[0])
+    if not layer.count_includes_padding:
+        counts = np.outer(*window_counts(inputs[0].shape, layer.padding, layer.kernel, layer.stride))
+
+    def execute(codes: CodeArray) -> CodeArray:
+        sums = window_sums(padded(_steps(codes, inputs[0]), layer.padding, 0), layer.kernel, layer.stride)
+        result = np.empty(sums.shape, dtype=np.uint8)
+        for index, divisor in enumerate(layer.divisors):
+            alike = counts == divisor
+            factor = _one(layer.requantization, index)
+            result[:, alike] = requantize(sums[:, alike], factor, output.zero_point, output.bits)
+        return result
+
+    return execute
+
+
+@executor.register
+def _(layer: IntegerPad, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    def execute(codes: CodeArray) -> CodeArray:
+        image = padded(_requantized(codes, inputs[0], layer.requantization, output), layer.padding, output.zero_point)
+        channels = (layer.channels_before, layer.channels_after)
+        return np.pad(image, ((0, 0), (0, 0), (0, 0), channels), constant_values=output.zero_point)
+
+    return execute
+
+
+def _steps(codes: CodeArray, tensor: IntegerTensor) -> IntArray:
+    return codes.astype(np.int64) - tensor.zero_point
+
+
+def _requantized(codes: CodeArray, source: IntegerTensor, factor: Requantization, output: IntegerTensor) -> CodeArray:
+    return requantize(_steps(codes, source), factor, output.zero_point, output.bits)
+
+
+def _one(requantization: Requantization, index: int) -> Requantization:
+    """The factor at an index, by itself."""
+    one = slice(index, index + 1)
+    return Requantization(requantization.multiplier[one], requantization.shift[one])

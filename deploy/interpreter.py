@@ -1,0 +1,131 @@
+"""The reference interpreter: what the network computes, to the last bit.
+
+Images run in batches, a batch on each core, so that memory stays bounded whatever the number of images: beside the
+arrays that are returned, a batch holds the tensors that are alive and a few arrays of about `BATCH_BYTES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.arithmetic import CodeArray, quantize, top_code
+from deploy.blocks import blocks
+from deploy.consistency import check_consistency
+from deploy.execution import executor
+from deploy.integer_network import IntegerNetwork, IntegerTensor
+from deploy.proof import prove_accumulators
+from deploy.workers import run_on_all_cores
+from network.errors import DatasetError
+from network.layers import FloatArray
+
+BATCH_BYTES: Final = 8 * 2**20
+"""Of 64-bit sums of the largest tensor in one batch."""
+
+
+def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
+    """The codes of the network's outputs.
+
+    Args:
+        network: any integer-only network; it is checked first.
+        input_codes: the input tensor's codes, [n, height, width, channels].
+
+    Returns:
+        Output tensor name -> codes [n, height, width, channels].
+
+    Raises:
+        ConversionError: the network contradicts itself, or a sum could overflow; names the layer.
+        ValueError: codes of another shape or type, or above the input's top code.
+    """
+    return _interpret(network, input_codes, network.outputs)
+
+
+def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
+    """The codes of every tensor, the input first; otherwise as `run`. All of them are held in memory."""
+    return _interpret(network, input_codes, tuple(network.tensors))
+
+
+def quantize_input(network: IntegerNetwork, samples: FloatArray) -> CodeArray:
+    """Real input values [n, channels, height, width] -> codes [n, height, width, channels].
+
+    Raises:
+        DatasetError: samples of another shape, or NaN or infinite values.
+    """
+    tensor = network.tensors[network.input]
+    if samples.ndim != 4 or samples.shape[1:] != tuple(tensor.shape):
+        raise DatasetError(
+            f"network '{network.name}' takes samples of shape [n, {', '.join(map(str, tensor.shape))}], "
+            f"not {list(samples.shape)}"
+        )
+    codes = np.empty((len(samples), *_image_extents(tensor)), dtype=np.uint8)
+    for batch in _batches(len(samples), tensor.shape.elements):
+        values = samples[batch]
+        if not np.isfinite(values).all():
+            raise DatasetError(f"the samples for network '{network.name}' hold NaN or infinite values; clean the data")
+        codes[batch] = quantize(values, tensor.scale, tensor.zero_point, tensor.bits).transpose(0, 2, 3, 1)
+    return codes
+
+
+def real_values(network: IntegerNetwork, tensor: str, codes: CodeArray) -> npt.NDArray[np.float64]:
+    """Codes [n, height, width, channels] of a tensor -> what they stand for, [n, channels, height, width]."""
+    meaning = network.tensors[tensor]
+    steps = codes.astype(np.float64) - meaning.zero_point
+    return np.ascontiguousarray((steps * meaning.scale).transpose(0, 3, 1, 2))
+
+
+def _interpret(network: IntegerNetwork, input_codes: CodeArray, wanted: Collection[str]) -> dict[str, CodeArray]:
+    check_consistency(network)
+    prove_accumulators(network)
+    _check_codes(input_codes, network.tensors[network.input])
+    program = [
+        (layer, executor(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output]))
+        for layer in network.layers
+    ]
+    last_reader = {name: step for step, layer in enumerate(network.layers) for name in layer.inputs}
+    results = {
+        name: np.empty((len(input_codes), *_image_extents(network.tensors[name])), dtype=np.uint8) for name in wanted
+    }
+    largest_elements = max(tensor.shape.elements for tensor in network.tensors.values())
+
+    def run_batch(batch: slice) -> None:
+        alive = {network.input: input_codes[batch]}
+        _keep(network.input, alive, results, batch)
+        for step, (layer, execute) in enumerate(program):
+            alive[layer.output] = execute(*(alive[name] for name in layer.inputs))
+            _keep(layer.output, alive, results, batch)
+            for name in {*layer.inputs, layer.output}:
+                if last_reader.get(name, -1) <= step:
+                    del alive[name]
+
+    run_on_all_cores(run_batch, _batches(len(input_codes), largest_elements))
+    return results
+
+
+def _keep(name: str, alive: dict[str, CodeArray], results: dict[str, CodeArray], batch: slice) -> None:
+    if name in results:
+        results[name][batch] = alive[name]
+
+
+def _check_codes(codes: CodeArray, tensor: IntegerTensor) -> None:
+    extents = _image_extents(tensor)
+    if codes.dtype != np.uint8 or codes.ndim != 4 or codes.shape[1:] != extents:
+        raise ValueError(
+            f"tensor '{tensor.name}' takes uint8 codes of shape [n, {', '.join(map(str, extents))}], "
+            f"not {codes.dtype} of shape {list(codes.shape)}"
+        )
+    if codes.size and int(codes.max()) > top_code(tensor.bits):
+        raise ValueError(
+            f"tensor '{tensor.name}' has {tensor.bits} bits, so codes up to {top_code(tensor.bits)}; "
+            f"there is one of {int(codes.max())}"
+        )
+
+
+def _image_extents(tensor: IntegerTensor) -> tuple[int, int, int]:
+    return tensor.shape.height, tensor.shape.width, tensor.shape.channels
+
+
+def _batches(images: int, elements: int) -> Iterator[slice]:
+    return blocks(images, BATCH_BYTES // (8 * elements))

@@ -1,0 +1,76 @@
+"""Windows over images [n, height, width, channels], for convolutions and pools.
+
+A window's output position (i, j) covers rows i * stride + k * dilation of the padded image, for k in [0, kernel), and
+columns likewise. Nothing here rounds: every function moves or adds integers, whatever type holds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.arithmetic import CodeArray, IntArray
+from network.layers import Padding, Shape
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+def padded(images: npt.NDArray[Number], padding: Padding, fill: int) -> npt.NDArray[Number]:
+    """Rows and columns of `fill` around each image; the images themselves if there is no padding."""
+    if not any(padding):
+        return images
+    n, height, width, channels = images.shape
+    top, left, bottom, right = padding
+    around = np.full((n, top + height + bottom, left + width + right, channels), fill, dtype=images.dtype)
+    around[:, top : top + height, left : left + width] = images
+    return around
+
+
+def window_view(
+    images: npt.NDArray[Number], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> npt.NDArray[Number]:
+    """Padded images -> [n, output height, output width, kernel row, kernel column, channels], nothing copied."""
+    extents = tuple(spacing * (size - 1) + 1 for size, spacing in zip(kernel, dilation, strict=True))
+    view: npt.NDArray[Any] = np.lib.stride_tricks.sliding_window_view(images, extents, axis=(1, 2))
+    strided = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+    return strided.transpose(0, 1, 2, 4, 5, 3)
+
+
+def window_sums(values: IntArray, kernel: tuple[int, int], stride: tuple[int, int]) -> IntArray:
+    """The sum of each window of padded images, by differences of running sums: no slower for a large window."""
+    for axis, size, step in zip((1, 2), kernel, stride, strict=True):
+        start = np.zeros_like(values.take([0], axis=axis))
+        running = np.moveaxis(np.concatenate((start, np.cumsum(values, axis=axis)), axis=axis), axis, 0)
+        values = np.moveaxis(running[size::step] - running[:-size:step], 0, axis)
+    return values
+
+
+def window_maxima(images: CodeArray, kernel: tuple[int, int], stride: tuple[int, int]) -> CodeArray:
+    """The largest code of each window of padded images."""
+    for axis, size, step in zip((1, 2), kernel, stride, strict=True):
+        lines = np.moveaxis(images, axis, 0)
+        positions = (len(lines) - size) // step + 1
+        largest = lines[: step * (positions - 1) + 1 : step].copy()
+        for offset in range(1, size):
+            np.maximum(largest, lines[offset : offset + step * (positions - 1) + 1 : step], out=largest)
+        images = np.moveaxis(largest, 0, axis)
+    return images
+
+
+def window_counts(
+    shape: Shape, padding: Padding, kernel: tuple[int, int], stride: tuple[int, int]
+) -> tuple[IntArray, IntArray]:
+    """Rows of each output row's windows that are not padding, and columns of each output column's.
+
+    A window at (i, j) holds rows[i] * columns[j] elements of the image.
+    """
+
+    def along(size: int, before: int, after: int, extent: int, step: int) -> IntArray:
+        start = np.arange((size + before + after - extent) // step + 1) * step - before
+        inside: IntArray = np.minimum(start + extent, size) - np.maximum(start, 0)
+        return inside
+
+    rows = along(shape.height, padding.top, padding.bottom, kernel[0], stride[0])
+    return rows, along(shape.width, padding.left, padding.right, kernel[1], stride[1])

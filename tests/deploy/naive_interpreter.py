@@ -1,0 +1,147 @@
+"""A second statement of the integer arithmetic, for comparison: Python integers, one element at a time, no numpy maths.
+
+It reads the network's fields and nothing else from `deploy`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploy.integer_network import (
+    IntegerAdd,
+    IntegerAveragePool,
+    IntegerConcat,
+    IntegerConvolution,
+    IntegerFullyConnected,
+    IntegerMaxPool,
+    IntegerNetwork,
+    IntegerPad,
+    IntegerTensor,
+)
+
+Image = list[list[list[int]]]
+"""[height][width][channels]"""
+
+
+def interpret(network: IntegerNetwork, input_codes: Image) -> dict[str, Image]:
+    """Every tensor of one image."""
+    images = {network.input: input_codes}
+    for layer in network.layers:
+        tensors = [network.tensors[name] for name in layer.inputs]
+        operands = [images[name] for name in layer.inputs]
+        images[layer.output] = _execute(layer, operands, tensors, network.tensors[layer.output])
+    return images
+
+
+def _execute(layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor) -> Image:
+    channels, height, width = out.shape
+    element = ELEMENTS[type(layer)]
+    return [
+        [[element(layer, operands, tensors, out, y, x, c) for c in range(channels)] for x in range(width)]
+        for y in range(height)
+    ]
+
+
+def _convolution(
+    layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
+) -> int:
+    (image,), (tensor,) = operands, tensors
+    output_channels, kernel_height, kernel_width, channels = layer.codes.shape
+    first = c // (output_channels // layer.groups) * channels
+    z_w = int(layer.weight_zero_point[c % len(layer.weight_zero_point)])
+    total = int(layer.bias[c])
+    for ky in range(kernel_height):
+        for kx in range(kernel_width):
+            row = y * layer.stride[0] + ky * layer.dilation[0] - layer.padding.top
+            column = x * layer.stride[1] + kx * layer.dilation[1] - layer.padding.left
+            for i in range(channels):
+                q_x = tensor.zero_point  # padding adds the code of real zero
+                if _inside(tensor, row, column):
+                    q_x = image[row][column][first + i]
+                total += (q_x - tensor.zero_point) * (int(layer.codes[c, ky, kx, i]) - z_w)
+    factor = c % len(layer.requantization.multiplier)
+    return _code(total * _multiplier(layer, factor), _shift(layer, factor), out)
+
+
+def _add(
+    layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
+) -> int:
+    total = 0
+    for index, (image, tensor) in enumerate(zip(operands, tensors, strict=True)):
+        total += (image[y][x][c] - tensor.zero_point) * _multiplier(layer, index)
+    return _code(total, _shift(layer, 0), out)
+
+
+def _concat(
+    layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
+) -> int:
+    owner = [(index, i) for index, tensor in enumerate(tensors) for i in range(tensor.shape.channels)]
+    index, channel = owner[c]
+    steps = operands[index][y][x][channel] - tensors[index].zero_point
+    return _code(steps * _multiplier(layer, index), _shift(layer, index), out)
+
+
+def _pad(
+    layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
+) -> int:
+    (image,), (tensor,) = operands, tensors
+    row, column, channel = y - layer.padding.top, x - layer.padding.left, c - layer.channels_before
+    if not _inside(tensor, row, column) or not 0 <= channel < tensor.shape.channels:
+        return out.zero_point
+    return _code((image[row][column][channel] - tensor.zero_point) * _multiplier(layer, 0), _shift(layer, 0), out)
+
+
+def _max_pool(
+    layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
+) -> int:
+    largest = max(_window(layer, operands[0], tensors[0], y, x, c))
+    return _code((largest - tensors[0].zero_point) * _multiplier(layer, 0), _shift(layer, 0), out)
+
+
+def _average_pool(
+    layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
+) -> int:
+    window = _window(layer, operands[0], tensors[0], y, x, c)
+    elements = layer.kernel[0] * layer.kernel[1] if layer.count_includes_padding else len(window)
+    total = sum(code - tensors[0].zero_point for code in window)
+    factor = layer.divisors.index(elements)
+    return _code(total * _multiplier(layer, factor), _shift(layer, factor), out)
+
+
+ELEMENTS = {
+    IntegerConvolution: _convolution,
+    IntegerFullyConnected: _convolution,
+    IntegerAdd: _add,
+    IntegerConcat: _concat,
+    IntegerPad: _pad,
+    IntegerMaxPool: _max_pool,
+    IntegerAveragePool: _average_pool,
+}
+
+
+def _window(layer: Any, image: Image, tensor: IntegerTensor, y: int, x: int, c: int) -> list[int]:
+    first_row = y * layer.stride[0] - layer.padding.top
+    first_column = x * layer.stride[1] - layer.padding.left
+    return [
+        image[row][column][c]
+        for row in range(first_row, first_row + layer.kernel[0])
+        for column in range(first_column, first_column + layer.kernel[1])
+        if _inside(tensor, row, column)
+    ]
+
+
+def _inside(tensor: IntegerTensor, row: int, column: int) -> bool:
+    return 0 <= row < tensor.shape.height and 0 <= column < tensor.shape.width
+
+
+def _multiplier(layer: Any, index: int) -> int:
+    return int(layer.requantization.multiplier[index])
+
+
+def _shift(layer: Any, index: int) -> int:
+    return int(layer.requantization.shift[index])
+
+
+def _code(product: int, shift: int, out: IntegerTensor) -> int:
+    """clamp(z + floor(p / 2^n + 1/2), 0, 2^b - 1), where floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
+    return int(min(max(out.zero_point + (2 * product + 2**shift) // 2 ** (shift + 1), 0), 2**out.bits - 1))

@@ -1,0 +1,288 @@
+"""What is saved is what is loaded, to the byte; what is damaged is refused with a reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from hypothesis import HealthCheck, given, settings
+
+from deploy.files import DESCRIPTION_FILE, MEMORY_FILE, WEIGHTS_FILE, load, save
+from deploy.integer_network import IntegerConvolution
+from deploy.interpreter import trace
+from deploy.weight_packing import packed_weight_bytes
+from network.allocation import BITS, Bits
+from network.errors import ConversionError, IntegerFileError
+from network.layers import Padding, Shape
+from tests.deploy.random_networks import Builder, builders
+
+
+def every_kind(weight_bits: Bits = 4) -> Builder:
+    """One layer of each kind; the arrays are numbered by layer."""
+    builder = Builder(np.random.default_rng(7), Shape(4, 8, 8))
+    wide = builder.convolution("input", 16, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=weight_bits)
+    deep = builder.convolution(wide, 16, (3, 3), groups=16, padding=Padding(1, 1, 1, 1), weight_bits=weight_bits)
+    total = builder.add(wide, deep)
+    both = builder.concat(total, deep)
+    around = builder.pad(both, Padding(0, 0, 1, 2), 1, 2)
+    largest = builder.pool(around, (2, 2), (2, 2), Padding(1, 0, 0, 0))
+    mean = builder.pool(largest, (3, 3), (1, 1), Padding(1, 1, 1, 1), average=True)
+    builder.fully_connected(mean, 10, weight_bits=weight_bits)
+    return builder
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(builders())
+def test_a_loaded_network_computes_the_same_and_saves_to_the_same_bytes(tmp_path: Path, builder: Builder) -> None:
+    network = builder.network()
+    assert save(network, tmp_path) == [DESCRIPTION_FILE, WEIGHTS_FILE]
+    first = [(tmp_path / name).read_bytes() for name in (DESCRIPTION_FILE, WEIGHTS_FILE)]
+    loaded = load(tmp_path)
+    codes = builder.codes(2)
+    again = trace(loaded, codes)
+    for name, values in trace(network, codes).items():
+        np.testing.assert_array_equal(again[name], values)
+    save(loaded, tmp_path)
+    assert [(tmp_path / name).read_bytes() for name in (DESCRIPTION_FILE, WEIGHTS_FILE)] == first
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    network = every_kind().network("every kind \N{SNOWMAN}")
+    assert save(network, tmp_path, memory={"flash_bytes": 12.5}) == [MEMORY_FILE, DESCRIPTION_FILE, WEIGHTS_FILE]
+    assert json.loads((tmp_path / MEMORY_FILE).read_text()) == {"flash_bytes": 12.5}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MEMORY_FILE, DESCRIPTION_FILE, WEIGHTS_FILE]
+    loaded = load(tmp_path)
+    assert loaded.name == "every kind \N{SNOWMAN}"
+    assert loaded.tensors == network.tensors
+    assert loaded.outputs == network.outputs
+    assert [type(layer) for layer in loaded.layers] == [type(layer) for layer in network.layers]
+    for layer, original in zip(loaded.layers, network.layers, strict=True):
+        for field, expected in vars(original).items():
+            value = vars(layer)[field]
+            if isinstance(expected, np.ndarray):
+                assert value.dtype == expected.dtype, field
+                np.testing.assert_array_equal(value, expected)
+            elif field == "requantization":
+                np.testing.assert_array_equal(value.multiplier, expected.multiplier)
+                np.testing.assert_array_equal(value.shift, expected.shift)
+            else:
+                assert value == expected, field
+    save(loaded, tmp_path)
+    assert not (tmp_path / MEMORY_FILE).exists(), "the report of an earlier saving"
+
+
+def test_files_shrink_with_the_bits(tmp_path: Path) -> None:
+    sizes: dict[int, int] = {}
+    for bits in BITS:
+        builder = Builder(np.random.default_rng(8), Shape(64, 4, 4))
+        builder.convolution("input", 64, (3, 3), weight_bits=bits)
+        (layer,) = builder.layers
+        assert isinstance(layer, IntegerConvolution)
+        save(builder.network(), tmp_path)
+        sizes[bits] = (tmp_path / WEIGHTS_FILE).stat().st_size
+        overhead = sizes[bits] - packed_weight_bytes(layer)
+        assert packed_weight_bytes(layer) == 64 * 3 * 3 * 64 * bits // 8
+        assert 0 < overhead < 2000, "the header and 64 channels of constants"
+    assert sizes[4] < 0.54 * sizes[8]
+    assert sizes[2] < 0.31 * sizes[8]
+
+
+def test_a_network_that_contradicts_itself_is_not_saved(tmp_path: Path) -> None:
+    builder = every_kind()
+    layer = builder.layers[0]
+    assert isinstance(layer, IntegerConvolution)
+    layer.codes[0, 0, 0, 0] = 16
+    with pytest.raises(ConversionError, match="weight code of 16; 4 bits end at 15"):
+        save(builder.network(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_saving_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(every_kind().network(), tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(_descriptor: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save(every_kind(weight_bits=2).network(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
+    save(every_kind(4).network(), tmp_path)
+    weights = (tmp_path / WEIGHTS_FILE).read_bytes()
+    save(every_kind(2).network(), tmp_path)
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights)
+    with pytest.raises(IntegerFileError, match=r"weights.safetensors is not the file that network.json was saved with"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("format",), "onnx", "'format' of network.json must be 'bitbudget integer-only network'"),
+        (("version",), 2, "'version' of network.json must be 1, the one that this program reads, is 2"),
+        (("version",), True, "'version' of network.json must be a whole number"),
+        (("name",), 5, "'name' of network.json must be a text, is 5"),
+        (("tensors", 1, "bits"), 3, "'bits' of .*must be one of 8, 4, 2, is 3"),
+        (("tensors", 1, "shape"), [8, 8], "must be a list of 3 whole numbers"),
+        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "every extent is 1 or more"),
+        (("tensors", 1, "shape"), [8, 8, 17], "layer 'convolution0' .*writes a tensor of 16x8x8"),
+        (("tensors", 1, "scale"), 0, "scale 0.0; it must be finite and above 0"),
+        (("tensors", 1, "scale"), "0.5", "must be a finite number"),
+        (("tensors", 1, "scale"), 10**400, "must be a finite number"),
+        (("tensors", 0, "zero_point"), 256, "whole number from 0 to 255"),
+        (("tensors", 1, "name"), "input", "must list its input and then each layer's output"),
+        (("input", "tensor"), "convolution0", "must list its input and then each layer's output"),
+        (("input", "sample_extents"), [3, 8, 8], "do not fill the input tensor"),
+        (("input", "subtract"), [1.0, 2.0], "needs 1 or 4 finite numbers"),
+        (("outputs",), ["nothing"], "needs outputs that its layers write"),
+        (("outputs",), [], "needs outputs"),
+        (("layers",), {}, "'layers' of network.json must be a list, is a dict"),
+        (("layers", 0, "kind"), "softmax", "must be one of convolution, fully_connected"),
+        (("layers", 0, "inputs"), ["fully_connected7"], "which is not written before it"),
+        (("layers", 0, "inputs"), [], "has no input"),
+        (("layers", 0, "name"), "add2", "two layers of one name"),
+        (("layers", 0, "groups"), 3, "'weights' of 'layers.0.'|groups"),
+        (("layers", 0, "groups"), 2, "groups|needs uint8 weights"),
+        (("layers", 0, "stride"), [0, 1], "list of 2 whole numbers from 1"),
+        (("layers", 0, "padding"), [2**24] * 4, "padding|pads its input|writes a tensor"),
+        (("layers", 0, "kernel"), [5, 5], r"layers\[0\].kernel\[0\] must be 3, is 5"),
+        (("layers", 0, "weights", "bits"), 2, "at 2 bits take uint8 of shape"),
+        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "take uint8 of shape"),
+        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "take uint8 of shape"),
+        (("layers", 0, "weights", "array"), "../../etc/passwd", "which the weights lack"),
+        (("layers", 0, "weights", "array"), "0.bias", "array '0.bias' must be uint8, is int32"),
+        (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be 288, is 1"),
+        (("layers", 0, "bias", "array"), "1.bias", r"layers\[0\].bias.array must be \"0.bias\""),
+        (("layers", 0, "accumulator_bound"), 1, r"accumulator_bound must be \d+, is 1"),
+        (("layers", 0, "scheme", "folding"), "ironing", "must be one of folding_weights, ICN"),
+        (("layers", 0, "weight_scale"), [0.0], "weight scale that is not a finite number above 0"),
+        (("layers", 0, "weight_scale"), [1.0] * 5, "needs a weight scale of 1 or 16"),
+        (("layers", 0, "surprise"), 1, "has the unknown field 'surprise'"),
+        (("layers", 4, "channels_after"), -1, "whole number from 0"),
+        (("layers", 6, "divisors"), [9], r"has windows of \(4, 6, 9\) elements, but divisors \(9,\)"),
+        (("layers", 6, "count_includes_padding"), 1, "must be true or false"),
+        (("layers", 7, "padding"), [0, 0, 0, 1], "which its single window cannot have"),
+        (("schedule",), ["add2"], "schedule must be"),
+        (("weights_file", "bytes"), 1, "weights_file.bytes must be"),
+        (("weights_file", "sha256"), "0" * 64, "weights_file.sha256 must be"),
+        (("weights_file", "name"), "/etc/passwd", "weights_file.name must be"),
+    ],
+)  # fmt: skip
+def test_a_description_that_was_tampered_with(
+    tmp_path: Path, path: tuple[str | int, ...], value: Any, message: str
+) -> None:
+    save(every_kind().network(), tmp_path)
+    file = tmp_path / DESCRIPTION_FILE
+    description = json.loads(file.read_text())
+    holder = description
+    for name in path[:-1]:
+        holder = holder[name]
+    holder[path[-1]] = value
+    file.write_text(json.dumps(description))
+    with pytest.raises(IntegerFileError, match=message):
+        load(tmp_path)
+
+
+def test_no_field_can_be_missing(tmp_path: Path) -> None:
+    save(every_kind().network(), tmp_path)
+    file = tmp_path / DESCRIPTION_FILE
+    original = json.loads(file.read_text())
+    places = [(), ("input",), ("tensors", 0), *(("layers", index) for index in range(8)), ("layers", 0, "weights")]
+    for place in places:
+        holder = original
+        for name in place:
+            holder = holder[name]
+        for field in holder:
+            if field == "arithmetic":  # prose
+                continue
+            description = json.loads(json.dumps(original))
+            target = description
+            for name in place:
+                target = target[name]
+            del target[field]
+            file.write_text(json.dumps(description))
+            with pytest.raises(IntegerFileError, match=f"has no field '{field}'"):
+                load(tmp_path)
+
+
+@pytest.mark.parametrize("name", [DESCRIPTION_FILE, WEIGHTS_FILE])
+def test_files_that_are_not_there_or_too_large(tmp_path: Path, name: str) -> None:
+    save(every_kind().network(), tmp_path)
+    with (tmp_path / name).open("ab") as file:
+        file.truncate(2**40)  # takes no room on the disk, and must take none in memory
+    with pytest.raises(IntegerFileError, match=f"{name} has 1099511627776 bytes"):
+        load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(IntegerFileError, match=f"there is no file {name}"):
+        load(tmp_path)
+    (tmp_path / name).mkdir()
+    with pytest.raises(IntegerFileError, match=f"there is no file {name}"):
+        load(tmp_path)
+    with pytest.raises(IntegerFileError, match="there is no file"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is no JSON text"),
+        (b"\xff\xfe", "is no JSON text"),
+        (b"[" * 200_000, "nested too deeply|is no JSON text"),
+        (b"[1, 2]", "network.json must be an object, is a list"),
+        (b'{"version": NaN}', "NaN is no JSON number"),
+        (b'{"version": 1, "version": 1}', "a field twice"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "is no JSON text"),
+    ],
+)
+def test_what_is_no_description(tmp_path: Path, content: bytes, message: str) -> None:
+    save(every_kind().network(), tmp_path)
+    (tmp_path / DESCRIPTION_FILE).write_bytes(content)
+    with pytest.raises(IntegerFileError, match=message):
+        load(tmp_path)
+
+
+def replace_weights(directory: Path, content: bytes) -> None:
+    """Other weights, with the sum and size in the description made to fit: what a sender of bad files would do."""
+    (directory / WEIGHTS_FILE).write_bytes(content)
+    file = directory / DESCRIPTION_FILE
+    description = json.loads(file.read_text())
+    description["weights_file"] |= {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    file.write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("0.shift", lambda array: array + np.int8(70), "shifts lie between 0 and 62"),
+        ("0.shift", lambda array: array.astype(np.int32), "array '0.shift' must be int8, is int32"),
+        ("0.shift", lambda array: np.resize(array, 7), "a requantization has one shift per multiplier"),
+        ("0.bias", lambda array: array[:5], "needs a bias of 16 int32"),
+        ("0.bias", lambda array: array + (2**31 - 10**4), "can reach a sum of"),
+        ("0.weights", lambda array: array[:, :-1], "take uint8 of shape"),
+        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes: half a byte is left over
+         "left over in a row's last byte must be 0"),
+        ("0.weight_zero_point", lambda array: array.astype(np.float64), "must be int32, is float64"),
+        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs one shift for all its inputs"),
+        ("9.weights", lambda _array: np.zeros(3), "holds arrays that network.json does not name"),
+    ],
+)  # fmt: skip
+def test_weights_that_were_tampered_with(
+    tmp_path: Path, name: str, change: Callable[[np.ndarray], np.ndarray], message: str
+) -> None:
+    save(every_kind().network(), tmp_path)
+    arrays = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
+    arrays[name] = change(arrays.get(name, np.zeros(0)))
+    replace_weights(tmp_path, safetensors.numpy.save(arrays))
+    with pytest.raises(IntegerFileError, match=message):
+        load(tmp_path)
