@@ -1,0 +1,147 @@
+"""ResNet8 on CIFAR-10: what integer-only accuracy costs, at 8 bits and under half of its 8-bit flash.
+
+    python -m benchmarks.resnet8 [--json] [--only 8-bit|half-flash]
+
+Reads `../shared/models/resnet8_cifar10.onnx` and `../shared/data/cifar10_jpeg.npz`. The test set is measured once, at
+the end; what was chosen was chosen on samples held out of the training set.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import click
+
+from benchmarks import cifar10
+from network.allocation import WIDEST_BITS, Allocation
+from network.budget import MAX_BUDGET_BYTES, Budget
+from network.memory import PaperAccounting, measure
+from network.network import Network
+from network.reading import read_network
+from qat.datasets import Dataset
+from qat.options import TrainingOptions
+from qat.progress import Progress
+from qat.train import Accuracy, train
+from solver.fit import fit
+from solver.solution import Method
+
+MODEL = cifar10.SHARED / "models" / "resnet8_cifar10.onnx"
+
+PHOTOGRAPHS = TrainingOptions(threads=2)
+"""The defaults; a single run takes both cores of a small machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row of the table.
+
+    Attributes:
+        name: of the case.
+        flash_share: the flash budget as a share of what 8 bits everywhere take; RAM is not bounded.
+        epochs: of training.
+        most_points_lost: of integer-only accuracy against float.
+    """
+
+    name: str
+    flash_share: float
+    epochs: int
+    most_points_lost: float
+
+
+CASES = (
+    Case("8-bit", flash_share=1.0, epochs=0, most_points_lost=0.5),
+    Case("half-flash", flash_share=0.5, epochs=3, most_points_lost=1.5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a case measured."""
+
+    case: Case
+    flash_bytes: float
+    weight_bits: dict[str, int]
+    accuracy: Accuracy
+    seconds: float
+
+    @property
+    def points_lost(self) -> float:
+        return self.accuracy.float_percent - self.accuracy.integer_only_percent
+
+
+def network() -> Network:
+    """ResNet8 as its file has it."""
+    return read_network(MODEL.read_bytes(), "resnet8_cifar10")
+
+
+def allocation_for(resnet8: Network, flash_share: float) -> Allocation:
+    """MixPC's allocation under a share of the flash that 8 bits everywhere take, by the paper's accounting."""
+    accounting = PaperAccounting()
+    unbounded = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
+    widest = fit(resnet8, unbounded, Method.MIXPC, accounting).allocation
+    assert widest is not None  # noqa: S101  # a tebibyte holds it
+    assert set(widest.weight_bits.values()) == {WIDEST_BITS}  # noqa: S101  # the rules only cut what does not fit
+    flash_bytes = int(measure(resnet8, widest, accounting).flash_bytes * flash_share)
+    solution = fit(resnet8, replace(unbounded, flash_bytes=flash_bytes), Method.MIXPC, accounting)
+    assert solution.allocation is not None  # noqa: S101  # 2 bits take a quarter
+    return solution.allocation
+
+
+def run(case: Case, dataset: Dataset, resnet8: Network) -> Row:
+    """Train and measure one case."""
+    started = time.monotonic()
+    allocation = allocation_for(resnet8, case.flash_share)
+    result = train(resnet8, allocation, dataset, replace(PHOTOGRAPHS, epochs=case.epochs), report=_Line())
+    return Row(
+        case,
+        measure(resnet8, allocation, PaperAccounting()).flash_bytes,
+        dict(allocation.weight_bits),
+        result.accuracy,
+        time.monotonic() - started,
+    )
+
+
+class _Line:
+    """Progress on stderr, a line for every phase and every ten seconds."""
+
+    def __init__(self) -> None:
+        self._last = ("", float("-inf"))
+
+    def __call__(self, progress: Progress) -> None:
+        phase, told = self._last
+        if progress.phase == phase and time.monotonic() - told < 10:
+            return
+        self._last = (progress.phase, time.monotonic())
+        left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
+        sys.stderr.write(f"{progress.phase} {progress.step or 0}/{progress.steps or 0}{left}\n")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--only", type=click.Choice([case.name for case in CASES]), help="Run one case.")
+def main(*, as_json: bool, only: str | None) -> None:
+    """Measure ResNet8's cases."""
+    for needed in (MODEL, cifar10.FILE):
+        if not Path(needed).exists():
+            raise click.ClickException(f"needs {needed.name} in ../shared")
+    resnet8, dataset = network(), cifar10.load()
+    rows = [run(case, dataset, resnet8) for case in CASES if only in {None, case.name}]
+    if as_json:
+        click.echo(json.dumps({row.case.name: asdict(row) | {"points_lost": row.points_lost} for row in rows}))
+        return
+    click.echo("case        flash bytes  epochs  float  fake-quantized  integer-only  lost  agreement  seconds")
+    for row in rows:
+        accuracy = row.accuracy
+        click.echo(
+            f"{row.case.name:<10} {row.flash_bytes:>12.0f} {row.case.epochs:>7} {accuracy.float_percent:>6.2f} "
+            f"{accuracy.fake_quantized_percent:>15.2f} {accuracy.integer_only_percent:>13.2f} {row.points_lost:>5.2f} "
+            f"{accuracy.top1_agreement_percent:>10.2f} {row.seconds:>8.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Where ranges start: measured on training samples that run through the float network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deploy.arithmetic import top_code
+from network.allocation import Bits
+from network.errors import TrainingError
+from network.layers import LINEAR
+from network.network import Network
+from qat.datasets import Samples, to_input_tensor
+from qat.fake_quantize import Grid
+from qat.float_network import FloatNetwork
+from qat.histogram import BINS, Histogram, histogram_of, least_error_range
+from qat.options import ActivationRange
+from qat.quantized_network import QuantizedNetwork
+from qat.ranges import ActivationTensorRange, InputRange, grid_of
+
+CLIPPED_AT = 6.0
+"""Where `clipped` ends the range after a ReLU."""
+
+_SAMPLES_AT_ONCE = 32
+
+
+def calibrate(
+    quantized: QuantizedNetwork, float_network: FloatNetwork, samples: Samples, activation_range: ActivationRange
+) -> None:
+    """Start the range of every activation tensor.
+
+    Args:
+        quantized: its ranges are set.
+        float_network: the same network, whose activations are measured.
+        samples: a few hundred training samples, as the dataset holds them.
+        activation_range: with `clipped`, [0, 6] (or what lies inside of it) wherever the layer's own activation
+            function begins at zero; else, and with `learned`, the least squared error.
+    """
+    network = quantized.network
+    source = quantized.range_of(network.input)
+    assert isinstance(source, InputRange)  # noqa: S101  # by construction
+    source.start(input_grid(network, samples, source.bits))
+    functions = {layer.output: layer.activation for layer in network.layers}
+    for tensor, histogram in histograms(float_network, samples).items():
+        own = quantized.range_of(tensor)
+        if quantized.range_owner[tensor] != tensor or not isinstance(own, ActivationTensorRange):
+            continue
+        if activation_range is ActivationRange.CLIPPED and functions[tensor].low == 0.0:
+            own.start(0.0, min(CLIPPED_AT, own.function.high))
+        else:
+            own.start(*least_error_range(histogram, own.bits))
+
+
+def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
+    """The grid of the network's input.
+
+    Whole numbers that fit into a code (the bytes of an image) are their own codes wherever the input format is
+    (sample - z) * s with a whole z; otherwise the codes reach from the smallest to the largest value that is seen.
+    """
+    subtract, multiply = set(network.input_format.subtract), set(network.input_format.multiply)
+    if len(subtract) == len(multiply) == 1:
+        (zero_point,), (scale,) = subtract, multiply
+        top = top_code(bits)
+        if scale > 0 and zero_point == int(zero_point) and 0 <= zero_point <= top and _are_codes(samples, top):
+            return Grid(bits, scale, int(zero_point))
+    inputs = to_input_tensor(samples, network)
+    return grid_of(min(float(inputs.min()), 0.0), max(float(inputs.max()), 0.0), bits, LINEAR)
+
+
+def histograms(float_network: FloatNetwork, samples: Samples) -> dict[str, Histogram]:
+    """The histogram of every activation tensor over the samples; only a few samples' tensors are held at once.
+
+    Raises:
+        TrainingError: a tensor is not finite.
+    """
+    extremes: dict[str, tuple[float, float]] = {}
+    for tensors in _runs(float_network, samples):
+        for name, values in tensors.items():
+            low, high = extremes.get(name, (0.0, 0.0))
+            least, greatest = (float(each) for each in values.aminmax())
+            if not (math.isfinite(least) and math.isfinite(greatest)):
+                raise TrainingError(
+                    f"tensor '{name}' of the float network is not finite on the training samples; "
+                    "the network's weights and the samples' normalisation do not go together"
+                )
+            extremes[name] = min(low, least), max(high, greatest)
+    counts = {name: np.zeros(BINS) for name in extremes}
+    for tensors in _runs(float_network, samples):
+        for name, values in tensors.items():
+            counts[name] += histogram_of(values, *extremes[name]).counts
+    return {name: Histogram(*extremes[name], counts[name]) for name in extremes}
+
+
+@torch.no_grad()
+def _runs(float_network: FloatNetwork, samples: Samples) -> Iterator[dict[str, Tensor]]:
+    for start in range(0, len(samples), _SAMPLES_AT_ONCE):
+        batch = samples[start : start + _SAMPLES_AT_ONCE]
+        yield float_network.tensors(torch.from_numpy(to_input_tensor(batch, float_network.network)))
+
+
+def _are_codes(samples: Samples, top: int) -> bool:
+    if samples.dtype == np.uint8:
+        return int(samples.max()) <= top
+    return bool(samples.min() >= 0 and samples.max() <= top and (samples == np.floor(samples)).all())

@@ -1,0 +1,198 @@
+"""From the fake-quantized network to the integer-only network: scales and batch norms become int32 numbers.
+
+Weight codes come from the quantizer that training used. A channel that no int32 bias can serve (gamma is zero, its
+weights are, or its batch norm's spread is next to nothing) writes one code whatever its input, if that can be shown:
+its weights become zero and its bias that code. If it cannot be shown, the layer is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.arithmetic import INT32_MAX, encode_factors, encode_factors_of_sum, round_half_up
+from deploy.integer_network import (
+    IntegerAdd,
+    IntegerAveragePool,
+    IntegerConcat,
+    IntegerConvolution,
+    IntegerFullyConnected,
+    IntegerLayer,
+    IntegerMaxPool,
+    IntegerNetwork,
+    IntegerPad,
+    IntegerTensor,
+)
+from deploy.proof import prove_accumulators
+from network.errors import ConversionError
+from network.layers import (
+    Activation,
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    FullyConnected,
+    Layer,
+    MaxPool,
+    Pad,
+    Shape,
+    WeightLayer,
+)
+from qat.fake_quantize import Grid
+from qat.quantized_network import QuantizedNetwork
+from qat.weight_step import DeployedWeights, WeightStep
+from qat.windows import window_sizes
+
+
+def convert(module: QuantizedNetwork) -> IntegerNetwork:
+    """The integer-only network that computes what the module computes in evaluation.
+
+    Raises:
+        ConversionError: a layer has no safe integer form; names the layer and the bound.
+    """
+    network = module.network
+    grids = {tensor: module.grid(tensor) for tensor in network.tensors}
+    steps = {step.layer.name: step for step in module.weight_steps()}
+    integer_network = IntegerNetwork(
+        name=network.name,
+        input=network.input,
+        tensors={
+            tensor: IntegerTensor(tensor, shape, grids[tensor].bits, grids[tensor].scale, grids[tensor].zero_point)
+            for tensor, shape in network.shapes.items()
+        },
+        layers=tuple(
+            _weight_layer(layer, steps[layer.name], network.input_shapes(layer)[0], grids)
+            if isinstance(layer, WeightLayer)
+            else _other_layer(layer, network.input_shapes(layer), grids)
+            for layer in network.layers
+        ),
+        outputs=network.outputs,
+        input_format=network.input_format,
+    )
+    prove_accumulators(integer_network)
+    return integer_network
+
+
+def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: dict[str, Grid]) -> IntegerLayer:
+    target = grids[layer.output]
+    factors = [grids[tensor].scale / target.scale for tensor in layer.inputs]
+    place: dict[str, Any] = {"name": layer.name, "inputs": layer.inputs, "output": layer.output}
+    match layer:
+        case Add() | Activation():
+            return IntegerAdd(**place, requantization=encode_factors_of_sum(factors, layer.name))
+        case Concat():
+            return IntegerConcat(**place, requantization=encode_factors(factors, layer.name))
+        case MaxPool():
+            return IntegerMaxPool(
+                **place,
+                kernel=layer.kernel,
+                stride=layer.stride,
+                padding=layer.padding,
+                requantization=encode_factors(factors, layer.name),
+            )
+        case AveragePool():
+            sizes = window_sizes(layer, shapes[0].height, shapes[0].width)
+            divisors = tuple(sorted({int(size) for size in sizes.flatten().tolist()}))
+            return IntegerAveragePool(
+                **place,
+                kernel=layer.kernel,
+                stride=layer.stride,
+                padding=layer.padding,
+                count_includes_padding=layer.count_includes_padding,
+                divisors=divisors,
+                requantization=encode_factors([factors[0] / divisor for divisor in divisors], layer.name),
+            )
+        case Pad():
+            return IntegerPad(
+                **place,
+                padding=layer.padding,
+                channels_before=layer.channels_before,
+                channels_after=layer.channels_after,
+                requantization=encode_factors(factors, layer.name),
+            )
+        case _:
+            raise ConversionError(f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form")
+
+
+def _weight_layer(layer: WeightLayer, step: WeightStep, shape: Shape, grids: dict[str, Grid]) -> IntegerConvolution:
+    target = grids[layer.output]
+    weights = step.deployed(grids[layer.inputs[0]], target)
+    codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
+    if isinstance(layer, FullyConnected):
+        # The device holds images height, width, channel, where the float network flattened channel, height, width.
+        codes = codes.reshape(len(codes), *shape)
+    constants: dict[str, Any] = {
+        "name": layer.name,
+        "inputs": layer.inputs,
+        "output": layer.output,
+        "codes": np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
+        "weight_bits": step.bits,
+        "weight_zero_point": zero_point.astype(np.int32),
+        "bias": bias.astype(np.int32),
+        "requantization": encode_factors(factor, layer.name),
+        "scheme": step.scheme,
+        "weight_scale": weights.scale,
+    }
+    if isinstance(layer, Convolution):
+        return IntegerConvolution(
+            **constants,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
+        )
+    return IntegerFullyConnected(**constants)
+
+
+def _with_constant_channels(
+    name: str, weights: DeployedWeights, target: Grid
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Codes, zero points, biases and factors, the channels whose bias is on no int32 grid made constant.
+
+    Raises:
+        ConversionError: such a channel depends on its input.
+    """
+    codes, factor = weights.codes.copy(), weights.factor.copy()
+    bias = weights.bias.astype(np.int64)
+    zero_points = np.broadcast_to(weights.zero_point, bias.shape)
+    for channel in np.flatnonzero(~weights.on_grid).tolist():
+        own = weights.factor[channel if len(weights.factor) > 1 else 0]
+        ends = own * np.array([weights.lowest[channel], weights.highest[channel]], dtype=np.float64)
+        low, high = _steps(weights.offset[channel] + ends, target).tolist()
+        if low != high:
+            largest = max(weights.highest[channel], -weights.lowest[channel])
+            raise ConversionError(
+                f"layer '{name}' needs a bias of {weights.offset[channel] / own if own else np.inf:.4g} beside sums of "
+                f"up to {largest} in output channel {channel}, and int32 holds {INT32_MAX} for both; give its weights "
+                "or its input fewer bits"
+            )
+        codes[channel] = zero_points[channel]
+        if len(factor) > 1:
+            factor[channel], bias[channel] = 1.0, int(low)
+        else:
+            bias[channel] = _bias_for(int(low), float(own), name, channel, target)
+    return codes, weights.zero_point, bias, factor
+
+
+def _bias_for(steps: int, factor: float, name: str, channel: int, target: Grid) -> int:
+    """The int32 bias that a factor shared by the layer turns into that many steps of the output."""
+    bias = min(max(math.floor(steps / factor + 0.5), -INT32_MAX), INT32_MAX)
+    reached = int(_steps(np.array([encode_factors(factor, name).factors[0] * bias]), target)[0])
+    if reached != steps:
+        raise ConversionError(
+            f"layer '{name}' writes a constant of {steps} steps in output channel {channel}; with the layer's factor "
+            f"of {factor:.4g} the nearest int32 bias gives {reached}: use a scheme with a factor per channel (ICN)"
+        )
+    return bias
+
+
+def _steps(values: npt.NDArray[np.float64], target: Grid) -> npt.NDArray[np.int64]:
+    """Real steps -> those that have a code."""
+    steps: npt.NDArray[np.int64] = np.clip(round_half_up(values), target.lowest_step, target.highest_step).astype(
+        np.int64
+    )
+    return steps

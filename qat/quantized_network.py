@@ -1,0 +1,155 @@
+"""The fake-quantized network: a network and its allocation as one torch module that learns.
+
+In training it works on real values that lie on their tensors' grids, with batch statistics, and gradients pass straight
+through the rounding. In evaluation it works as it will be deployed: codes of whole numbers, running statistics and
+biases on the accumulator's grid, in floating point wide enough that rounding goes as with integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from network.allocation import Allocation
+from network.layers import Add, Concat, Layer, WeightLayer
+from network.network import Network
+from qat.fake_quantize import Grid
+from qat.float_network import combined
+from qat.graph import Schedule
+from qat.options import ActivationRange, TrainingOptions
+from qat.plan import check_allocation, intervals, shared_ranges
+from qat.ranges import ActivationTensorRange, InputRange
+from qat.weight_step import WeightStep, deployed_steps
+
+
+class QuantizedNetwork(nn.Module):
+    """A network under an allocation, fake-quantized.
+
+    forward: [n, c, h, w] input tensors, normalised -> [n, elements], the first output, flattened.
+
+    Attributes:
+        network: the float network that it was built from.
+        allocation: the bits and schemes.
+        range_owner: every tensor -> the tensor whose range it has.
+    """
+
+    def __init__(self, network: Network, allocation: Allocation, options: TrainingOptions) -> None:
+        super().__init__()
+        check_allocation(network, allocation)
+        self.network = network
+        self.allocation = allocation
+        bits = allocation.activation_bits
+        self.range_owner = shared_ranges(network, bits)
+        known = intervals(network)
+        learned = options.activation_range is ActivationRange.LEARNED
+        # Modules are numbered, because torch's module names allow no dots.
+        self._number = {tensor: number for number, tensor in enumerate(network.tensors)}
+        self._ranges = nn.ModuleList(
+            nn.Identity()
+            if self.range_owner[tensor] != tensor
+            else InputRange(bits[tensor])
+            if tensor == network.input
+            else ActivationTensorRange(bits[tensor], known[tensor], learned=learned)
+            for tensor in network.tensors
+        )
+        self._steps = nn.ModuleList(
+            WeightStep(
+                layer,
+                allocation.schemes[layer.name],
+                allocation.weight_bits[layer.name],
+                batch_norm_momentum=options.batch_norm_momentum,
+            )
+            if isinstance(layer, WeightLayer)
+            else nn.Identity()
+            for layer in network.layers
+        )
+        self._schedule = Schedule(network)
+
+    def range_of(self, tensor: str) -> InputRange | ActivationTensorRange:
+        """The range of an activation tensor, its own or the one it shares."""
+        found = self._ranges[self._number[self.range_owner[tensor]]]
+        assert isinstance(found, InputRange | ActivationTensorRange)  # noqa: S101  # by construction
+        return found
+
+    def grid(self, tensor: str) -> Grid:
+        """What an activation tensor's codes stand for."""
+        return self.range_of(tensor).grid
+
+    def weight_steps(self) -> list[WeightStep]:
+        """The layers with weights, in schedule order."""
+        return [step for step in self._steps if isinstance(step, WeightStep)]
+
+    def fold(self) -> None:
+        """Take batch norm into the weights wherever the scheme says so."""
+        for step in self.weight_steps():
+            step.fold()
+
+    def keep_valid(self) -> None:
+        """After a step of the optimizer: every range holds zero and has an extent."""
+        for each in self._ranges:
+            if isinstance(each, ActivationTensorRange):
+                each.keep_valid()
+        for step in self.weight_steps():
+            step.quantizer.keep_valid()
+
+    def range_parameters(self) -> list[nn.Parameter]:
+        """The learned bounds of activation and weight ranges."""
+        owners = [*self._ranges, *(step.quantizer for step in self.weight_steps())]
+        return [parameter for owner in owners for parameter in owner.parameters() if parameter.requires_grad]
+
+    def forward(self, images: Tensor) -> Tensor:
+        output = self.network.outputs[0]
+        if self.training:
+            return self._train(images)[output].flatten(1)
+        return (self._steps_of(images, keep_all=False)[output] * self.grid(output).scale).flatten(1)
+
+    @torch.no_grad()
+    def codes(self, images: Tensor) -> dict[str, Tensor]:
+        """The codes of every activation tensor as deployed, uint8 [n, c, h, w], by its name."""
+        steps = self._steps_of(images, keep_all=True)
+        return {tensor: (each + self.grid(tensor).zero_point).to(torch.uint8) for tensor, each in steps.items()}
+
+    def _train(self, images: Tensor) -> dict[str, Tensor]:
+        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+            layer = self.network.layers[index]
+            weighted = self._steps[index]
+            values = weighted(inputs[0]) if isinstance(weighted, WeightStep) else combined(layer, inputs)
+            if self.range_owner[layer.output] != layer.output:
+                return values
+            quantized: Tensor = self.range_of(layer.output)(values)
+            return quantized
+
+        return self._schedule.run(self.range_of(self.network.input)(images), step)
+
+    @torch.no_grad()
+    def _steps_of(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
+        """Codes less their zero points, float32 of whole numbers."""
+
+        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+            layer = self.network.layers[index]
+            weighted = self._steps[index]
+            target = self.grid(layer.output)
+            if isinstance(weighted, WeightStep):
+                weights = weighted.deployed(self.grid(layer.inputs[0]), target)
+                return _rounded(deployed_steps(inputs[0], weights, layer), target)  # type: ignore[arg-type]
+            if self.range_owner[layer.output] != layer.output:
+                return combined(layer, inputs)
+            return _rounded(self._combined_steps(layer, inputs, target), target)
+
+        source = self.grid(self.network.input)
+        given = _rounded(images.double() / source.scale, source)
+        return self._schedule.run(given, step, keep_all=keep_all)
+
+    def _combined_steps(self, layer: Layer, inputs: Sequence[Tensor], target: Grid) -> Tensor:
+        """What a layer without weights computes, in steps of its output, float64."""
+        factors = [self.grid(tensor).scale / target.scale for tensor in layer.inputs]
+        if isinstance(layer, Add | Concat):
+            return combined(layer, [each.double() * factor for each, factor in zip(inputs, factors, strict=True)])
+        return combined(layer, [inputs[0].double()]).mul(factors[0])
+
+
+def _rounded(steps: Tensor, grid: Grid) -> Tensor:
+    """Steps, in float64 and free to overwrite -> the nearest that have a code, float32."""
+    return steps.add_(0.5).floor_().clamp_(grid.lowest_step, grid.highest_step).float()

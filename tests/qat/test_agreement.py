@@ -1,0 +1,153 @@
+"""The integer-only network against the fake-quantized one, and both against a naive statement in real numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.arithmetic import CodeArray, quantize
+from deploy.integer_network import IntegerNetwork
+from deploy.interpreter import quantize_input, trace
+from network.allocation import BITS, Allocation, Bits, Scheme
+from network.layers import WeightLayer
+from network.network import Network
+from qat.calibration import calibrate
+from qat.conversion import convert
+from qat.module import float_module, prepare
+from qat.options import ActivationRange, TrainingOptions
+from qat.quantized_network import QuantizedNetwork
+from qat.weight_step import WeightStep
+from tests.qat.naive import combined, normalised, sums
+from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, random_allocation
+
+
+def calibrated(
+    network: Network, allocation: Allocation, images: npt.NDArray[np.float32], options: TrainingOptions
+) -> QuantizedNetwork:
+    module = prepare(network, allocation, options)
+    calibrate(module, float_module(network), images, options.activation_range)
+    return module
+
+
+def images_for(network: Network, seed: int, count: int = 16) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(count, *network.input_shape)).astype(np.float32)
+
+
+def compared(
+    module: QuantizedNetwork, images: npt.NDArray[np.float32]
+) -> tuple[IntegerNetwork, dict[str, CodeArray], dict[str, CodeArray]]:
+    """The codes of every tensor by the interpreter and by the module, [n, c, h, w]."""
+    integer_network = convert(module.eval())
+    by_interpreter = {
+        name: codes.transpose(0, 3, 1, 2)
+        for name, codes in trace(integer_network, quantize_input(integer_network, images)).items()
+    }
+    by_module = {name: codes.numpy() for name, codes in module.codes(torch.from_numpy(images)).items()}
+    return integer_network, by_interpreter, by_module
+
+
+def assert_agree(by_interpreter: dict[str, CodeArray], by_module: dict[str, CodeArray]) -> None:
+    assert list(by_interpreter) == list(by_module)
+    for name, codes in by_interpreter.items():
+        difference = np.abs(codes.astype(int) - by_module[name].astype(int))
+        assert difference.max() <= 1, name
+        assert (difference == 0).mean() >= 0.999, name
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), activation_range=st.sampled_from(list(ActivationRange)), trained=st.booleans())
+def test_integer_codes_are_the_fake_quantized_codes(
+    seed: int, activation_range: ActivationRange, trained: bool
+) -> None:
+    network = all_kinds(seed)
+    images = images_for(network, seed)
+    module = calibrated(
+        network, random_allocation(network, seed), images, TrainingOptions(activation_range=activation_range)
+    )
+    if trained:
+        step_of_training(module, images, folded=bool(seed % 2))
+    _, by_interpreter, by_module = compared(module, images)
+    assert_agree(by_interpreter, by_module)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
+@pytest.mark.parametrize("bits", BITS)
+def test_every_layer_is_the_rounded_real_computation(bits: Bits, scheme: Scheme) -> None:
+    """From each layer's own input codes, in float64: dequantize, compute as the float layer, quantize.
+
+    Only the bias on the accumulator's grid differs, by half a step of the accumulator at most.
+    """
+    network = all_kinds(int(bits) + 10 * SCHEMES.index(scheme))
+    images = images_for(network, bits)
+    module = calibrated(network, allocation_of(network, bits, scheme), images, TrainingOptions())
+    if scheme.folding.value == "folding_weights":
+        module.fold()
+    integer_network, codes, _ = compared(module, images)
+    steps = {step.layer.name: step for step in module.weight_steps()}
+    for layer in network.layers:
+        inputs = [
+            (codes[tensor].astype(np.float64) - integer_network.tensors[tensor].zero_point)
+            * integer_network.tensors[tensor].scale
+            for tensor in layer.inputs
+        ]
+        target = integer_network.tensors[layer.output]
+        slack = np.full((1, 1, 1, 1), 1e-9)  # in steps of the output: float64's own rounding at a tie
+        if isinstance(layer, WeightLayer):
+            values = real_values(layer, steps[layer.name], inputs[0])
+            found = steps[layer.name].deployed(module.grid(layer.inputs[0]), module.grid(layer.output))
+            # float32 holds the folded bias and the batch norm; half a step of the accumulator is the bias's rounding
+            slack = np.where(found.on_grid, 0.5 * np.abs(found.factor), 0.0).reshape(1, -1, 1, 1) + 1e-4
+        else:
+            values = combined(layer, inputs)
+        values = np.clip(values, layer.activation.low, layer.activation.high)
+        lowest, highest = (
+            quantize(values + sign * slack * target.scale, target.scale, target.zero_point, target.bits)
+            for sign in (-1, 1)
+        )
+        assert (lowest <= codes[layer.output]).all(), layer.name
+        assert (codes[layer.output] <= highest).all(), layer.name
+
+
+def real_values(layer: WeightLayer, step: WeightStep, images: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What a weight layer computes in real numbers from its dequantized weights, before its activation function."""
+    if not step.is_folded:
+        weight = step.quantizer(step.learned.weight).detach()
+        return normalised(layer, sums(layer, images, weight.double().numpy()))
+    folded, bias = step._folded()
+    values = sums(layer, images, step.quantizer(folded).detach().double().numpy())
+    shifted: npt.NDArray[np.float64] = values + bias.detach().double().numpy().reshape(1, -1, 1, 1)
+    return shifted
+
+
+def test_training_and_evaluation_see_the_same_network() -> None:
+    """Real values in training, codes in evaluation: equal but for rounding, where no batch statistics come between."""
+    network = all_kinds(5)
+    images = images_for(network, 5, count=32)
+    scheme = SCHEMES[2]
+    assert scheme.folding.value == "folding_weights"
+    module = calibrated(network, allocation_of(network, 8, scheme), images, TrainingOptions())
+    module.fold()
+    inputs = torch.from_numpy(images)
+    in_training = module.train()(inputs).detach()
+    in_evaluation = module.eval()(inputs)
+    scale = module.grid("logits").scale
+    assert (in_training - in_evaluation).abs().max() <= 2.5 * scale
+    assert ((in_training - in_evaluation).abs() < scale / 2).float().mean() > 0.8
+
+
+def step_of_training(module: QuantizedNetwork, images: npt.NDArray[np.float32], *, folded: bool) -> None:
+    """A few rough steps, so that ranges and statistics are no longer where they started."""
+    if folded:
+        module.fold()
+    module.train()
+    optimizer = torch.optim.SGD([parameter for parameter in module.parameters() if parameter.requires_grad], lr=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        module(torch.from_numpy(images)).square().mean().backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        optimizer.step()
+        module.keep_valid()

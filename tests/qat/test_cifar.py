@@ -1,0 +1,42 @@
+"""ResNet8 on CIFAR-10's 10,000 test images: the float module, and 8 bits without any training.
+
+The case under half the flash trains for minutes: `python -m benchmarks.resnet8`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import cifar10, resnet8
+from network.allocation import Folding, Scheme, WeightScheme
+from network.memory import PaperAccounting, measure
+
+needs_data = pytest.mark.skipif(
+    not (resnet8.MODEL.exists() and cifar10.FILE.exists()), reason="needs ../shared/models and ../shared/data"
+)
+
+
+def assert_kept(row: resnet8.Row) -> None:
+    """What a case promises: float as stated, little lost, and integers that choose as the fake-quantized network."""
+    assert row.accuracy.float_percent == pytest.approx(84.62, abs=0.1)
+    assert row.points_lost <= row.case.most_points_lost
+    assert row.accuracy.top1_agreement_percent >= 99.8
+
+
+@needs_data
+def test_eight_bits_lose_next_to_nothing() -> None:
+    case = resnet8.CASES[0]
+    assert (case.name, case.epochs, case.most_points_lost) == ("8-bit", 0, 0.5)
+    assert_kept(resnet8.run(case, cifar10.load(), resnet8.network()))
+
+
+@needs_data
+def test_half_the_flash_is_met_by_fewer_bits_of_weights_alone() -> None:
+    network = resnet8.network()
+    widest, half = (resnet8.allocation_for(network, share) for share in (1.0, 0.5))
+    flash = [measure(network, allocation, PaperAccounting()).flash_bytes for allocation in (widest, half)]
+    assert flash[1] <= flash[0] / 2
+    assert set(half.activation_bits.values()) == {8}
+    assert set(half.weight_bits.values()) == {2, 4, 8}
+    per_channel_icn = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
+    assert set(half.schemes.values()) == {per_channel_icn}

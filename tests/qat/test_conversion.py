@@ -1,0 +1,205 @@
+"""Conversion: channels that no bias can serve, negative gammas, layouts, shared codes and input bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from deploy.arithmetic import INT32_MAX
+from deploy.integer_network import IntegerConvolution, IntegerFullyConnected
+from deploy.interpreter import quantize_input, trace
+from network.allocation import Folding, Scheme, WeightScheme
+from network.errors import ConversionError, InvalidNetwork, RequestError
+from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool, Padding, Shape
+from network.network import InputFormat, Network
+from qat.calibration import calibrate, input_grid
+from qat.conversion import convert
+from qat.fake_quantize import Grid
+from qat.module import float_module, prepare
+from qat.options import ActivationRange, TrainingOptions
+from qat.plan import intervals, shared_ranges
+from qat.quantized_network import QuantizedNetwork
+from tests.builders import network_of
+from tests.qat.zoo import SCHEMES, all_kinds, allocation_of
+
+PER_CHANNEL_ICN = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
+PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
+PER_LAYER_FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
+
+
+def pointwise(
+    gamma: list[float], *, beta: float = 0.4, mean: float = 0.0, weight: npt.ArrayLike = ((0.5,), (0.5,))
+) -> Network:
+    """A 1x1 convolution of one channel to two, with a batch norm, and a ReLU."""
+    ones = np.ones(2, dtype=np.float32)
+    layer = Convolution(
+        name="conv",
+        inputs=("input",),
+        output="out",
+        activation=RELU,
+        output_channels=2,
+        kernel=(1, 1),
+        weight=np.array(weight, dtype=np.float32).reshape(2, 1, 1, 1),
+        batch_norm=BatchNorm(np.array(gamma, dtype=np.float32), ones * beta, ones * mean, ones, 0.0),
+    )
+    return network_of([layer], Shape(1, 2, 2))
+
+
+IMAGES = np.linspace(0, 4, 32).reshape(8, 1, 2, 2).astype(np.float32)
+
+
+def converted(network: Network, scheme: Scheme, *, high: float = 2.0) -> tuple[QuantizedNetwork, IntegerConvolution]:
+    module = prepare(network, allocation_of(network, 8, scheme), TrainingOptions())
+    calibrate(module, float_module(network), IMAGES, ActivationRange.LEARNED)
+    module.range_of("out").start(0.0, high)  # type: ignore[arg-type, call-arg]  # not the input's
+    (layer,) = convert(module.eval()).layers
+    assert isinstance(layer, IntegerConvolution)
+    return module, layer
+
+
+@pytest.mark.parametrize("scheme", [PER_CHANNEL_ICN, PER_LAYER_ICN], ids=["per channel", "per layer"])
+@pytest.mark.parametrize("gamma", [0.0, 1e-12, -1e-12, 1e-30], ids=str)
+def test_a_channel_that_ignores_its_input_becomes_a_constant(gamma: float, scheme: Scheme) -> None:
+    module, layer = converted(pointwise([1.0, gamma]), scheme)
+    weight_zero_point = int(np.broadcast_to(layer.weight_zero_point, 2)[1])
+    assert (layer.codes[1] == weight_zero_point).all()
+    assert layer.bias[1] == round(0.4 / module.grid("out").scale)
+    codes = trace(convert(module), quantize_input(convert(module), IMAGES))["out"]
+    assert (codes[..., 1] == round(0.4 / 2.0 * 255)).all()
+    assert len(np.unique(codes[..., 0])) > 5
+
+
+def test_a_channel_of_zeros_writes_its_bias_exactly() -> None:
+    module, layer = converted(pointwise([1.0, 3.0], weight=[[0.5], [0.0]]), PER_CHANNEL_ICN)
+    assert layer.requantization.factors[1] == 1.0
+    assert layer.bias[1] == round(0.4 / module.grid("out").scale)
+
+
+def test_a_bias_far_beyond_the_range_saturates() -> None:
+    """ReLU keeps a channel at zero whatever its input: provable, so converted."""
+    module, layer = converted(pointwise([1.0, 1e-7], beta=-3.0), PER_CHANNEL_ICN)
+    codes = trace(convert(module), quantize_input(convert(module), IMAGES))["out"]
+    assert (codes[..., 1] == 0).all()
+    assert abs(int(layer.bias[1])) < INT32_MAX
+
+
+def test_refuses_a_bias_beyond_int32_that_matters() -> None:
+    """Sums of up to 255 * 255 * 20000, and a bias of most of that below: what is left still varies."""
+    layer = FullyConnected(
+        name="wide", inputs=("input",), output="out", activation=RELU, output_channels=1,
+        weight=np.full((1, 20_000), 0.5, dtype=np.float32), bias=np.array([-31_500], dtype=np.float32),
+    )  # fmt: skip
+    network = network_of([layer], Shape(20_000))
+    module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), TrainingOptions())
+    images = np.linspace(0, 4.5, 3).repeat(20_000).reshape(3, 20_000, 1, 1).astype(np.float32)
+    calibrate(module, float_module(network), images, ActivationRange.LEARNED)
+    with pytest.raises(ConversionError, match=r"layer 'wide' needs a bias of -9\.\d+e\+08 beside sums of up to 13005"):
+        convert(module.eval())
+
+
+def test_negative_gammas_give_negative_multipliers() -> None:
+    _, layer = converted(pointwise([-1.0, 1.0]), PER_CHANNEL_ICN)
+    assert np.sign(layer.requantization.multiplier).tolist() == [-1, 1]
+    _, folded = converted(pointwise([-1.0, 1.0]), PER_LAYER_FOLDED)
+    assert len(folded.requantization.multiplier) == 1
+    assert folded.requantization.multiplier[0] > 0
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
+def test_one_factor_a_layer_only_where_the_scheme_allows_it(scheme: Scheme) -> None:
+    _, layer = converted(pointwise([-1.0, 1.0]), scheme)
+    shared = scheme == PER_LAYER_FOLDED
+    assert len(layer.requantization.multiplier) == (1 if shared else 2)
+    assert len(layer.weight_zero_point) == len(layer.weight_scale) == (2 if scheme.weights.is_per_channel else 1)
+
+
+def test_weights_over_an_image_are_laid_out_height_width_channel() -> None:
+    weight = np.arange(3 * 12, dtype=np.float32).reshape(3, 12)  # channel, height, width of 2 x 2 x 3
+    layer = FullyConnected(name="fc", inputs=("input",), output="out", output_channels=3, weight=weight)
+    network = network_of([layer], Shape(2, 2, 3))
+    module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), TrainingOptions())
+    images = np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype(np.float32)
+    calibrate(module, float_module(network), images, ActivationRange.LEARNED)
+    (integer,) = convert(module.eval()).layers
+    assert isinstance(integer, IntegerFullyConnected)
+    assert integer.codes.shape == (3, 2, 3, 2)
+    real = (integer.codes.astype(float) - integer.weight_zero_point[:, None, None, None]) * integer.weight_scale[
+        :, None, None, None
+    ]
+    np.testing.assert_allclose(real, weight.reshape(3, 2, 2, 3).transpose(0, 2, 3, 1), atol=0.1)
+
+
+def test_a_max_pool_repeats_its_inputs_codes_only_at_the_same_bits() -> None:
+    conv = Convolution(
+        name="conv", inputs=("input",), output="out", activation=RELU, output_channels=1, kernel=(1, 1),
+        weight=np.ones((1, 1, 1, 1), dtype=np.float32),
+    )  # fmt: skip
+    pool = MaxPool(name="pool", inputs=("out",), output="pooled", kernel=(2, 2), padding=Padding(0, 0, 1, 1))
+    network = network_of([conv, pool], Shape(1, 4, 4))
+    assert shared_ranges(network, {"input": 8, "out": 4, "pooled": 4})["pooled"] == "out"
+    assert shared_ranges(network, {"input": 8, "out": 8, "pooled": 4})["pooled"] == "pooled"
+    assert intervals(network)["pooled"] == RELU
+
+
+def test_intervals_follow_from_what_a_layer_reads() -> None:
+    known = intervals(all_kinds(0))
+    assert (known["sum"].low, known["max"].low) == (0.0, 0.0)
+    assert (known["clip"].low, known["clip"].high) == (-0.5, 1.0)
+    assert known["concat"].low == -np.inf
+
+
+def _with_format(network: Network, subtract: float, multiply: float) -> Network:
+    return Network(
+        "formatted", "input", network.input_shape, network.layers, network.outputs,
+        InputFormat((1, 2, 2), subtract=(subtract,), multiply=(multiply,)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("subtract", "multiply", "expected"),
+    [
+        (0.0, 1.0, Grid(8, 1.0, 0)),
+        (128.0, 1 / 128, Grid(8, 1 / 128, 128)),
+        (127.5, 1.0, Grid(8, 1.0, 128)),  # real zero is no byte: the nearest grid that has it
+    ],
+)
+def test_bytes_are_their_own_codes_where_the_format_allows_it(subtract: float, multiply: float, expected: Grid) -> None:
+    network = _with_format(pointwise([1.0, 1.0]), subtract, multiply)
+    samples = np.array([0, 255, 3, 4], dtype=np.uint8).reshape(1, 2, 2, 1)
+    grid = input_grid(network, samples, 8)
+    assert (grid.bits, grid.zero_point) == (expected.bits, expected.zero_point)
+    assert grid.scale == pytest.approx(expected.scale)
+
+
+def test_other_samples_span_the_input_range() -> None:
+    grid = input_grid(
+        _with_format(pointwise([1.0, 1.0]), 0.0, 1.0), np.array([[[[0.5, 2.0], [1.0, 1.5]]]], np.float32), 8
+    )
+    assert grid == Grid(8, 2.0 / 255, 0)
+
+
+def test_refuses_an_allocation_with_gaps() -> None:
+    network = pointwise([1.0, 1.0])
+    allocation = allocation_of(network, 8, PER_CHANNEL_ICN)
+    allocation.activation_bits.pop("out")  # type: ignore[attr-defined]  # it is a dict
+    with pytest.raises(RequestError, match="activation_bits lacks out"):
+        prepare(network, allocation, TrainingOptions())
+
+
+def test_refuses_a_batch_norm_that_divides_by_zero() -> None:
+    network = pointwise([1.0, 1.0])
+    (layer,) = network.layers
+    assert isinstance(layer, Convolution)
+    assert layer.batch_norm is not None
+    layer.batch_norm.variance[:] = 0.0
+    with pytest.raises(InvalidNetwork, match="divides by 0"):
+        float_module(network)
+
+
+def test_the_module_answers_with_real_values_of_its_codes() -> None:
+    module, _ = converted(pointwise([1.0, 1.0]), PER_CHANNEL_ICN)
+    images = torch.from_numpy(IMAGES)
+    codes = module.codes(images)["out"].flatten(1).double()
+    np.testing.assert_allclose(module(images).numpy(), (codes * module.grid("out").scale).numpy(), rtol=1e-6)
