@@ -1,0 +1,32 @@
+"""What handlers share: the service, and the errors that they document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Request
+
+from api.problems import KINDS, MEDIA_TYPE
+from api.service import Service
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+
+PROBLEM_REFERENCE: Final = "#/components/schemas/Problem"
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of an operation, for the OpenAPI document: those to expect, and any other."""
+    described = {
+        status: "; ".join(f"`{kind.type}` {kind.title}" for kind in KINDS if kind.status == status)
+        for status in statuses
+    }
+    return {
+        status: {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}}}
+        for status, description in (described | {"default": "Any other problem"}).items()
+    }

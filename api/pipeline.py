@@ -1,0 +1,168 @@
+"""The whole main job, the same for the command and for a worker of the service.
+
+    network, budget -> bits -> retraining -> integer-only network -> files
+
+Files appear at once: they are written beside, and moved in when all of them are whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from api.answers import NetworkName, answer_fit
+from api.problems import DoesNotFit
+from api.reports import REPORT_FILE, AccuracyAnswer, Artifact, EpochAnswer, TrainingReport, artifacts_in
+from network.budget import Budget
+from network.errors import InvalidNetwork, RequestError
+from network.network import Network
+from qat.datasets import Dataset, check_dataset
+from qat.options import TrainingOptions
+from qat.progress import Report
+
+STAGING_PREFIX = ".bitbudget-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MainJob:
+    """What is to be done.
+
+    Attributes:
+        network: with its weights.
+        network_name: how the report calls it.
+        budget: what it may take.
+        method: a method's name.
+        accounting: a rule book's name.
+        dataset: to train and test on.
+        options: how to train.
+    """
+
+    network: Network
+    network_name: NetworkName
+    budget: Budget
+    method: str
+    accounting: str
+    dataset: Dataset
+    options: TrainingOptions
+
+
+def require_weights(name: str, *, has_weights: bool) -> None:
+    """Refuse to retrain a network that has none.
+
+    Raises:
+        InvalidNetwork: it has none.
+    """
+    if not has_weights:
+        raise InvalidNetwork(
+            f"the network '{name}' has no weights, only their counts: bits can be chosen for it, but there is nothing "
+            "to retrain; give the ONNX file, or a JSON description with weights"
+        )
+
+
+def run_main_job(
+    job: MainJob, directory: Path, *, report: Report, checkpoint_directory: Path | None = None
+) -> tuple[TrainingReport, list[Artifact]]:
+    """Do it, and leave the files in `directory`.
+
+    Args:
+        job: what is to be done.
+        directory: does not exist, is empty, or holds an earlier result, which is replaced.
+        report: is told how far the training is.
+        checkpoint_directory: where the training leaves its checkpoints, and goes on from.
+
+    Raises:
+        DoesNotFit: the network does not fit the budget.
+        InvalidNetwork, DatasetError, RequestError: something that makes no sense.
+        ConversionError, TrainingError: the training cannot go on.
+    """
+    answer, solution = answer_fit(job.network, job.network_name, job.budget, job.method, job.accounting)
+    if solution.allocation is None:
+        raise DoesNotFit(answer)
+    require_weights(job.network.name, has_weights=job.network.has_weights)
+    check_dataset(job.dataset, job.network)
+    with staging(directory) as staged:
+        from deploy.files import save
+        from qat.train import train
+
+        result = train(
+            job.network,
+            solution.allocation,
+            job.dataset,
+            job.options,
+            report=report,
+            checkpoint_directory=checkpoint_directory,
+        )
+        training_report = TrainingReport(
+            **answer.model_dump(),
+            accuracy=AccuracyAnswer.model_validate(
+                {
+                    "float": result.accuracy.float_percent,
+                    "fake_quantized": result.accuracy.fake_quantized_percent,
+                    "integer_only": result.accuracy.integer_only_percent,
+                    "top1_agreement": result.accuracy.top1_agreement_percent,
+                }
+            ),
+            epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
+            best_epoch=result.best_epoch,
+        )
+        save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
+        (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        artifacts = artifacts_in(staged)
+        publish(staged, directory)
+    return training_report, artifacts
+
+
+def check_output(directory: Path) -> None:
+    """Refuse to write among files that are not ours.
+
+    Raises:
+        RequestError: no directory, or one that holds something else than an earlier result.
+    """
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise RequestError(f"'{directory}' is a file; expected a directory for the results")
+    if any(directory.iterdir()) and not (directory / REPORT_FILE).is_file():
+        raise RequestError(
+            f"'{directory}' is not empty and holds no earlier result ({REPORT_FILE}); name an empty or a new directory"
+        )
+
+
+@contextmanager
+def staging(directory: Path) -> Iterator[Path]:
+    """A directory beside (or, where that exists already, inside) `directory`, gone when the context ends.
+
+    Raises:
+        RequestError: the place cannot be written to.
+    """
+    place = directory if directory.is_dir() else directory.parent
+    try:
+        staged = Path(mkdtemp(prefix=STAGING_PREFIX, dir=place))
+    except OSError as error:
+        raise RequestError(f"cannot write into '{place}': {error.strerror}; name another directory") from error
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def publish(staged: Path, directory: Path) -> None:
+    """Move whole files to where they belong; the report goes last, and stands for the others being whole."""
+    if not directory.is_dir():
+        staged.chmod(0o777 & ~_umask())
+        staged.rename(directory)
+        return
+    (directory / REPORT_FILE).unlink(missing_ok=True)
+    for path in sorted(staged.iterdir(), key=lambda path: path.name == REPORT_FILE):
+        path.replace(directory / path.name)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

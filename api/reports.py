@@ -1,0 +1,82 @@
+"""What a job tells while it runs and when it has finished; `bitbudget train --json` prints the same."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pydantic import ConfigDict, Field
+
+from api.answers import Answer, FitAnswer
+
+REPORT_FILE = "report.json"
+
+
+class ProgressAnswer(Answer):
+    """Where a training run stands; what does not apply to its phase is null."""
+
+    phase: str = Field(description="e.g. measuring float, calibrating, training, validating, converting, testing")
+    epoch: int | None = Field(description="the current epoch, from 1; 0 while only calibrated")
+    epochs: int | None = Field(description="how many there will be")
+    step: int | None = Field(description="batches done in this phase")
+    steps: int | None = Field(description="batches in this phase")
+    images_per_second: float | None = Field(description="samples per second in this phase")
+    seconds_left: float | None = Field(description="an estimate for the whole run, in seconds")
+    loss: float | None = Field(description="training loss, averaged over the last batches")
+    validation_accuracy: float | None = Field(description="percent of the held-out split, of the last judged epoch")
+
+
+class AccuracyAnswer(Answer):
+    """Accuracy on the test set, which decided nothing, in percent."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    float_: float = Field(alias="float", description="of the float network, in percent")
+    fake_quantized: float = Field(description="of the retrained network with simulated bits, in percent")
+    integer_only: float = Field(description="of the integer-only network, the one that is deployed, in percent")
+    top1_agreement: float = Field(
+        description="test samples on which the integer-only network decides like the fake-quantized one, in percent"
+    )
+
+
+class EpochAnswer(Answer):
+    """How one epoch went."""
+
+    epoch: int = Field(description="from 1; 0 is the calibrated network before any training")
+    training_loss: float | None = Field(description="averaged over the epoch; null for epoch 0")
+    validation_percent: float = Field(description="accuracy as deployed on samples held out of training, in percent")
+    validation_loss: float = Field(description="cross-entropy there")
+    seconds: float = Field(description="by the wall clock, validation included")
+
+
+class TrainingReport(FitAnswer):
+    """The bits, the memory report, and how well the network does with them."""
+
+    accuracy: AccuracyAnswer
+    epochs: list[EpochAnswer] = Field(description="in order")
+    best_epoch: int = Field(description="the one that was kept: the best on the samples held out of training")
+
+
+class Artifact(Answer):
+    """A file that a job leaves."""
+
+    name: str = Field(description="the file's name")
+    size_bytes: int = Field(description="its size, in bytes")
+    sha256: str = Field(description="of its content, in hexadecimal; also its ETag")
+
+
+class TrainAnswer(TrainingReport):
+    """What `bitbudget train --json` prints."""
+
+    artifacts: list[Artifact] = Field(description="the files in the output directory")
+
+
+def artifacts_in(directory: Path) -> list[Artifact]:
+    """The files of a directory, by name."""
+    return [_artifact(path) for path in sorted(directory.iterdir()) if path.is_file()]
+
+
+def _artifact(path: Path) -> Artifact:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Artifact(name=path.name, size_bytes=path.stat().st_size, sha256=digest)

@@ -1,0 +1,119 @@
+"""The process of one job: `python -m api.worker JOB --data-directory DIRECTORY --lock DESCRIPTOR`.
+
+It tells the database how far it is and what came out. It outlives the service; when it dies itself, it leaves nothing
+but checkpoints, from which the next one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from api.answers import NetworkName
+from api.datasets import Datasets
+from api.job_directory import JobDirectory
+from api.networks import Networks
+from api.pipeline import MainJob, run_main_job
+from api.problems import Problem, problem_of, problem_of_system
+from api.process_lock import ProcessLock
+from api.reports import REPORT_FILE, ProgressAnswer, TrainingReport, artifacts_in
+from api.requests import JobRequest
+from api.settings import Settings
+from api.store import Job, JobState, Store
+from network.errors import BitbudgetError
+from qat.progress import Progress
+
+PROGRESS_SECONDS = 0.3
+"""How often progress is written at most: each time costs a synchronous write to the disk."""
+
+
+class ProgressWriter:
+    """Writes a job's progress to the database, not too often."""
+
+    def __init__(self, store: Store, job_id: str) -> None:
+        self._store = store
+        self._job_id = job_id
+        self._written = -PROGRESS_SECONDS
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now - self._written < PROGRESS_SECONDS:
+            return
+        self._written = now
+        document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
+        self._store.change_job(self._job_id, [JobState.RUNNING], progress=document)
+
+
+def work(store: Store, settings: Settings, job: Job) -> None:
+    """Run a job to its end, whichever that is, and tell the database."""
+    directory = JobDirectory.of(job.id, settings)
+    directory.clear_unfinished()
+    try:
+        if not directory.has_artifacts:  # an earlier worker may have died between the last file and the database
+            run_main_job(
+                _main_job(store, settings, JobRequest.model_validate(job.request)),
+                directory.artifacts,
+                report=ProgressWriter(store, job.id),
+                checkpoint_directory=directory.checkpoint,
+            )
+    except BitbudgetError as error:
+        _fail(store, job, problem_of(error))
+    except OSError as error:
+        _fail(store, job, problem_of_system(error))
+        raise  # the log keeps the traceback
+    else:
+        _succeed(store, job, directory)
+
+
+def _main_job(store: Store, settings: Settings, request: JobRequest) -> MainJob:
+    network = Networks(store, settings).with_weights(request.network_id)
+    return MainJob(
+        network=network,
+        network_name=NetworkName(id=request.network_id, name=network.name),
+        budget=request.budget(),
+        method=request.method,
+        accounting=request.accounting,
+        dataset=Datasets(store, settings).load(request.dataset),
+        options=request.training.options(),
+    )
+
+
+def _succeed(store: Store, job: Job, directory: JobDirectory) -> None:
+    report = TrainingReport.model_validate_json((directory.artifacts / REPORT_FILE).read_bytes())
+    store.change_job(
+        job.id,
+        [JobState.RUNNING],
+        state=JobState.SUCCEEDED,
+        result=report.model_dump(mode="json"),
+        artifacts=[each.model_dump(mode="json") for each in artifacts_in(directory.artifacts)],
+    )
+    # Where the job was being cancelled, the service removes everything once this process is gone.
+    shutil.rmtree(directory.checkpoint, ignore_errors=True)
+
+
+def _fail(store: Store, job: Job, problem: Problem) -> None:
+    store.change_job(job.id, [JobState.RUNNING], state=JobState.FAILED, error=problem.document())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m api.worker", description="Runs one job of the bitbudget service.")
+    parser.add_argument("job")
+    parser.add_argument("--data-directory", type=Path, required=True)
+    parser.add_argument("--max-dataset-bytes", type=int, required=True)
+    parser.add_argument("--lock", type=int, required=True, help="the open file that holds the job's lock")
+    given = parser.parse_args(arguments)
+    os.set_inheritable(given.lock, False)  # what this process starts must not keep the lock when it ends
+    ProcessLock.sign(given.lock, os.getpid())
+    settings = replace(Settings(data_directory=given.data_directory), max_dataset_bytes=given.max_dataset_bytes)
+    store = Store(settings.database)
+    job = store.job(given.job)
+    if job is not None and job.state is JobState.RUNNING:
+        work(store, settings, job)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""What the pipeline shows of a job: its progress, and its result as tables."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+class ProgressLine:
+    """One line that is rewritten on a terminal; in a log, a line for each epoch, and for each phase around them."""
+
+    def __init__(self) -> None:
+        self._on_terminal = sys.stdout.isatty()
+        self._stage: object = None
+
+    def show(self, progress: dict[str, Any] | None) -> None:
+        if progress is None:
+            return
+        stage = progress["epoch"] or progress["phase"]
+        if self._on_terminal:
+            print(f"\r\x1b[Ktraining    {describe(progress)}", end="", flush=True)
+        elif stage != self._stage:
+            print(f"training    {describe(progress)}", flush=True)
+        self._stage = stage
+
+    def end(self) -> None:
+        if self._on_terminal and self._stage:
+            print()
+
+
+def describe(progress: dict[str, Any]) -> str:
+    """'training, epoch 3 of 10, loss 0.112, validated 98.6 %, 4 s left'; what is not known is left out."""
+    parts = [progress["phase"]]
+    if progress["epoch"]:
+        parts.append(f"epoch {progress['epoch']} of {progress['epochs']}")
+    if progress["loss"] is not None:
+        parts.append(f"loss {progress['loss']:.3f}")
+    if progress["validation_accuracy"] is not None:
+        parts.append(f"validated {progress['validation_accuracy']:.1f} %")
+    if progress["seconds_left"] is not None:
+        parts.append(f"{progress['seconds_left']:.0f} s left")
+    return ", ".join(parts)
+
+
+def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
+    """Bits and bytes of every layer that has weights, as the memory report counts them."""
+    outputs = {layer["name"]: layer["output"] for layer in network["layers"]}
+    steps = {step["layer"]: step for step in result["memory"]["steps"]}
+    activation_bits = result["activation_bits"]
+    rows = [("layer", "weight bits", "output bits", "flash bytes", "RAM bytes")]
+    rows.append(("(input)", "", str(activation_bits[network["input"]]), "", ""))
+    for layer in result["memory"]["layers"]:
+        name = layer["layer"]
+        bits = (str(layer["weight_bits"]), str(activation_bits[outputs[name]]))
+        rows.append((name, *bits, f"{layer['flash_bytes']:,}", f"{steps[name]['ram_bytes']:,}"))
+    memory = result["memory"]
+    rows.append(("sum, and peak", "", "", f"{memory['flash_bytes']:,}", f"{memory['ram_bytes']:,}"))
+    return "\n".join((f"{name:<20}" + "".join(f"{cell:>13}" for cell in cells)).rstrip() for name, *cells in rows)
+
+
+def accuracy_table(result: dict[str, Any]) -> str:
+    """The three networks side by side."""
+    names = ("float", "fake-quantized", "integer-only")
+    percents = [result["accuracy"][name.replace("-", "_")] for name in names]
+    heads = "".join(f"{name:>16}" for name in names)
+    cells = "".join(f"{percent:>14.2f} %" for percent in percents)
+    return f"{'':<20}{heads}\n{'accuracy, test set':<20}{cells}"

@@ -1,0 +1,67 @@
+"""Starts `bitbudget serve` for the time of a pipeline, and stops it again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+START_SECONDS = 60
+STOP_SECONDS = 15
+
+
+class PipelineError(Exception):
+    """Something that ends the pipeline; the message is for whoever reads the build's log."""
+
+
+@contextmanager
+def running_service() -> Iterator[str]:
+    """The URL of a service of our own, on a free loopback port and with its data in a temporary directory.
+
+    Both are gone afterwards, whatever happened.
+
+    Raises:
+        PipelineError: the service does not come up; with the end of its log.
+    """
+    with TemporaryDirectory(prefix="bitbudget-") as directory:
+        log = Path(directory, "service.log")
+        bitbudget = str(Path(sys.executable).with_name("bitbudget"))
+        command = [bitbudget, "serve", "--port", "0", "--data", str(Path(directory, "data"))]
+        with log.open("wb") as output:
+            # A session of its own: Ctrl-C reaches us alone, and we end the service in order.
+            process = subprocess.Popen(  # noqa: S603  # our own command
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        try:
+            yield wait_for_url(process, log)
+        finally:
+            stop(process)
+
+
+def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The URL that the service prints once it listens."""
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if found := re.search(r"^http://\S+$", log.read_text(errors="replace"), re.MULTILINE):
+            return found[0]
+        time.sleep(0.1)
+    state = "did not listen" if process.poll() is None else f"ended with exit code {process.returncode}"
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-20:])
+    raise PipelineError(f"the service {state} within {START_SECONDS} s; its log ends with:\n{tail or '(nothing)'}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End the service as its operator would; one that does not end is killed with all that it started."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

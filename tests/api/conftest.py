@@ -1,0 +1,20 @@
+"""One running service for all tests that leave it as they find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.api.live_service import LiveService
+
+NETWORK_LIMIT_BYTES = 20_000_000
+DATASET_LIMIT_BYTES = 2_000_000
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+    data = tmp_path_factory.mktemp("service") / "data"
+    limits = [f"--max-network-size={NETWORK_LIMIT_BYTES}", f"--max-dataset-size={DATASET_LIMIT_BYTES}"]
+    with LiveService(data, *limits) as running:
+        yield running

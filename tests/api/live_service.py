@@ -1,0 +1,123 @@
+"""A real service in a process of its own, and what tests ask of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 60.0
+
+Answer = dict[str, Any]
+
+
+class LiveService:
+    """`bitbudget serve` over a data directory, on a free port."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data = data
+        self._log = data.with_suffix(".log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "api.command", "serve", "--port", "0", "--data", str(data), *options],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=ROOT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        assert self.url.startswith("http://127.0.0.1:"), self._log.name
+        self.http = httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end(signal.SIGTERM)
+
+    def end(self, number: signal.Signals) -> int:
+        """End the service's process, and it alone."""
+        self.http.close()
+        self.process.send_signal(number)
+        code = self.process.wait(TIMEOUT_SECONDS)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._log.close()
+        return code
+
+    def upload_network(self, content: bytes, name: str = "tiny.json") -> str:
+        response = self.http.post("/v1/networks", files={"file": (name, content)})
+        assert response.is_success, response.text
+        return str(response.json()["id"])
+
+    def upload_dataset(self, content: bytes) -> str:
+        response = self.http.post("/v1/datasets", files={"file": ("data.npz", content)})
+        assert response.is_success, response.text
+        return str(response.json()["id"])
+
+    def start_job(self, **request: Any) -> str:
+        response = self.http.post("/v1/jobs", json=request)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
+
+    def job(self, job_id: str) -> Answer:
+        answer: Answer = self.http.get(f"/v1/jobs/{job_id}").json()
+        return answer
+
+    def wait_for(self, job_id: str, condition: Callable[[Answer], bool]) -> Answer:
+        """Poll a job until a condition holds; a job that ends without it fails the test."""
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < give_up_at:
+            job = self.job(job_id)
+            if condition(job):
+                return job
+            assert job["state"] not in {"succeeded", "failed", "cancelled"}, job
+            time.sleep(0.05)
+        raise AssertionError(f"waited {TIMEOUT_SECONDS} s in vain: {job}")
+
+    def finished(self, job_id: str) -> Answer:
+        return self.wait_for(job_id, lambda job: job["state"] in {"succeeded", "failed", "cancelled"})
+
+    def worker(self, job_id: str) -> int:
+        """The process id of a job's worker."""
+        lock = self.data / "jobs" / job_id / "lock"
+        give_up_at = time.monotonic() + TIMEOUT_SECONDS
+        while not lock.read_text() and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        return int(lock.read_text())
+
+    def files(self) -> set[str]:
+        """What lies in the data directory, apart from the database and the locks."""
+        return {
+            str(path.relative_to(self.data))
+            for path in self.data.rglob("*")
+            if path.is_file() and not path.name.startswith("bitbudget.sqlite") and path.suffix != ".lock"
+        }
+
+
+def is_training(epoch: int) -> Callable[[Answer], bool]:
+    """Whether a job is past an epoch, so that a checkpoint of it exists."""
+    return lambda job: bool(job["progress"]) and (job["progress"]["epoch"] or 0) > epoch
+
+
+def is_alive(process_id: int) -> bool:
+    try:
+        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def kill(process_id: int) -> None:
+    """SIGKILL, and wait until it is gone."""
+    os.kill(process_id, signal.SIGKILL)
+    while is_alive(process_id):
+        time.sleep(0.01)

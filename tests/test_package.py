@@ -1,0 +1,33 @@
+"""What `pip install .` takes along: every folder of the rooms, and the licence."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("network", "solver", "deploy", "qat", "api")
+
+
+def test_every_folder_with_python_in_it_is_packaged() -> None:
+    folders = {path.parent.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(".".join(folder.parts) for folder in folders)
+
+
+def test_every_package_says_that_it_is_one() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert [name for name in listed if not (ROOT / name.replace(".", "/") / "__init__.py").is_file()] == []
+
+
+def test_the_lock_has_every_package_that_is_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {_normalised(requirement.partition(">=")[0].partition("==")[0]) for requirement in asked}
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    locked = {_normalised(line.partition("==")[0]) for line in lines if "==" in line}
+    assert names - locked == set()
+
+
+def _normalised(name: str) -> str:
+    return name.lower().replace("_", "-")
