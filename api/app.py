@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -57,15 +57,15 @@ def create_app(service: Service) -> FastAPI:
     for router in (networks.router, datasets.router, jobs.router, about.router):
         app.include_router(router)
     answer_errors(app)
-    app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings))
+    app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
     _add_problem_schema(app)
     return app
 
 
-def _body_limits(settings: Settings) -> Any:
+def _body_limits(settings: Settings) -> Callable[[str], int]:
     uploads = {
-        "/v1/networks": settings.max_network_bytes + MULTIPART_OVERHEAD_BYTES,
-        "/v1/datasets": settings.max_dataset_bytes + MULTIPART_OVERHEAD_BYTES,
+        "/v1/networks": settings.max_network_bytes,
+        "/v1/datasets": settings.max_dataset_bytes,
     }
     return lambda path: uploads.get(path, MAX_JSON_BODY_BYTES)
 

@@ -31,28 +31,31 @@ class BodyLimit:
     Args:
         app: what is protected.
         limit_bytes: the limit of a path.
+        slack_bytes: what a form may add to its file.
     """
 
-    def __init__(self, app: ASGIApp, limit_bytes: Callable[[str], int]) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: Callable[[str], int], slack_bytes: int) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._slack_bytes = slack_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit_bytes = self._limit_bytes(scope["path"])
+        body_bytes = limit_bytes + self._slack_bytes
         detail = f"at most {limit_bytes} bytes are taken here; send less, or raise the service's limit"
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
-        if announced.isdecimal() and int(announced[:20]) > limit_bytes:
+        if announced.isdecimal() and int(announced[:20]) > body_bytes:
             waits_for_answer = "expect" in headers  # 100-continue: it sends nothing before it is asked to
             linger = send if waits_for_answer else _lingering(send, receive)
             await problem_response(TOO_LARGE.problem(detail))(scope, receive, linger)
             return
-        await self._with_counter(scope, receive, send, limit_bytes, detail)
+        await self._with_counter(scope, receive, send, body_bytes, detail)
 
-    async def _with_counter(self, scope: Scope, receive: Receive, send: Send, limit_bytes: int, detail: str) -> None:
+    async def _with_counter(self, scope: Scope, receive: Receive, send: Send, body_bytes: int, detail: str) -> None:
         received_bytes = 0
         sending = send
 
@@ -60,7 +63,7 @@ class BodyLimit:
             nonlocal received_bytes, sending
             message = await receive()
             received_bytes += len(message.get("body", b""))
-            if received_bytes > limit_bytes:
+            if received_bytes > body_bytes:
                 sending = _lingering(send, receive)
                 raise HTTPException(TOO_LARGE.status, detail)
             return message

@@ -14,9 +14,10 @@ from pydantic import AwareDatetime, Field
 from api.answers import Answer
 from api.blobs import Blobs, is_digest
 from api.problems import InUse, NotFound
+from api.records import KeptFile
 from api.requests import DIGITS
 from api.settings import MAX_DATASET_EXPANSION, Settings
-from api.store import KeptFile, Store
+from api.store import Store
 from api.uploads import Upload
 from network.errors import DatasetError
 from qat.datasets import Dataset, digits, read_npz

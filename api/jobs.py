@@ -17,10 +17,11 @@ from api.job_directory import JobDirectory
 from api.networks import Networks
 from api.pipeline import require_weights
 from api.problems import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
+from api.records import UNFINISHED, Job, JobState
 from api.reports import Artifact, ProgressAnswer, TrainingReport
 from api.requests import JobRequest
 from api.settings import Settings
-from api.store import UNFINISHED, Job, JobState, Store
+from api.store import Store
 from network.errors import RequestError
 from qat.datasets import check_dataset
 

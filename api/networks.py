@@ -13,9 +13,10 @@ from pydantic import AwareDatetime, Field
 from api.answers import Answer, FitAnswer, NetworkName, answer_fit
 from api.blobs import Blobs, is_digest
 from api.problems import InUse, NotFound
+from api.records import KeptFile
 from api.requests import FitRequest
 from api.settings import Settings
-from api.store import KeptFile, Store
+from api.store import Store
 from api.uploads import Upload
 from network.layers import Layer, WeightLayer
 from network.network import Network

@@ -85,31 +85,32 @@ def run_main_job(
         raise DoesNotFit(answer)
     require_weights(job.network.name, has_weights=job.network.has_weights)
     check_dataset(job.dataset, job.network)
-    with staging(directory) as staged:
-        from deploy.files import save
-        from qat.train import train
+    check_writable(directory)
+    from deploy.files import save
+    from qat.train import train
 
-        result = train(
-            job.network,
-            solution.allocation,
-            job.dataset,
-            job.options,
-            report=report,
-            checkpoint_directory=checkpoint_directory,
-        )
-        training_report = TrainingReport(
-            **answer.model_dump(),
-            accuracy=AccuracyAnswer.model_validate(
-                {
-                    "float": result.accuracy.float_percent,
-                    "fake_quantized": result.accuracy.fake_quantized_percent,
-                    "integer_only": result.accuracy.integer_only_percent,
-                    "top1_agreement": result.accuracy.top1_agreement_percent,
-                }
-            ),
-            epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
-            best_epoch=result.best_epoch,
-        )
+    result = train(
+        job.network,
+        solution.allocation,
+        job.dataset,
+        job.options,
+        report=report,
+        checkpoint_directory=checkpoint_directory,
+    )
+    training_report = TrainingReport(
+        **answer.model_dump(),
+        accuracy=AccuracyAnswer.model_validate(
+            {
+                "float": result.accuracy.float_percent,
+                "fake_quantized": result.accuracy.fake_quantized_percent,
+                "integer_only": result.accuracy.integer_only_percent,
+                "top1_agreement": result.accuracy.top1_agreement_percent,
+            }
+        ),
+        epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
+        best_epoch=result.best_epoch,
+    )
+    with staging(directory) as staged:
         save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
@@ -131,6 +132,16 @@ def check_output(directory: Path) -> None:
         raise RequestError(
             f"'{directory}' is not empty and holds no earlier result ({REPORT_FILE}); name an empty or a new directory"
         )
+
+
+def check_writable(directory: Path) -> None:
+    """Refuse, before hours are spent, a directory that the results cannot be written to.
+
+    Raises:
+        RequestError: it cannot be written to.
+    """
+    with staging(directory):
+        pass
 
 
 @contextmanager

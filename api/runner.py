@@ -26,8 +26,9 @@ from typing import Final
 from api.job_directory import JobDirectory
 from api.problems import WORKER_LOST
 from api.process_lock import ProcessLock
+from api.records import Job, JobState
 from api.settings import Settings
-from api.store import Job, JobState, Store
+from api.store import Store
 
 LOG: Final = logging.getLogger("bitbudget.runner")
 

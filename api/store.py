@@ -3,23 +3,13 @@
     files    (kind, id)    networks and datasets that are kept; their content lies in `blobs`
     jobs     (id)          state, progress, result
 
-A job's state changes by compare-and-set only, so that of two processes that disagree one is told so:
-
-                      cancel
-    queued ─────────────────────────────────► cancelled
-      │  ▲                                        ▲
-      ▼  │ worker died, or the service ends       │ worker gone
-    running ──────────► cancelling ───────────────┘
-      ├──► succeeded
-      └──► failed
+A job's state changes by compare-and-set only, so that of two processes that disagree one is told so.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,77 +33,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from api.records import UNFINISHED, Job, JobState, KeptFile
 from network.errors import BitbudgetError
 
 SCHEMA_VERSION: Final = 1
 _BUSY_SECONDS: Final = 15.0
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
-
-
-UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptFile:
-    """An uploaded file.
-
-    Attributes:
-        kind: "network" or "dataset".
-        id: SHA-256 of its content.
-        name: shown, never a key.
-        size_bytes: its size.
-        created_at: Unix time.
-        summary: what is in it, as the service answers it.
-    """
-
-    kind: str
-    id: str
-    name: str
-    size_bytes: int
-    created_at: float
-    summary: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A job. Times are Unix times; dictionaries are what the service answers.
-
-    Attributes:
-        number: ascending with creation.
-        revision: ascending with every change.
-        request: what was asked for.
-        idempotency_key: of the caller, if there was one.
-        crashes: how often its worker has died.
-    """
-
-    number: int
-    id: str
-    state: JobState
-    revision: int
-    created_at: float
-    started_at: float | None
-    finished_at: float | None
-    request: dict[str, Any]
-    idempotency_key: str | None
-    crashes: int
-    progress: dict[str, Any] | None
-    error: dict[str, Any] | None
-    result: dict[str, Any] | None
-    artifacts: list[dict[str, Any]]
 
 
 _METADATA: Final = MetaData()

@@ -20,10 +20,11 @@ from api.networks import Networks
 from api.pipeline import MainJob, run_main_job
 from api.problems import Problem, problem_of, problem_of_system
 from api.process_lock import ProcessLock
+from api.records import Job, JobState
 from api.reports import REPORT_FILE, ProgressAnswer, TrainingReport, artifacts_in
 from api.requests import JobRequest
 from api.settings import Settings
-from api.store import Job, JobState, Store
+from api.store import Store
 from network.errors import BitbudgetError
 from qat.progress import Progress
 

@@ -2,6 +2,9 @@
 
     python -m benchmarks.resnet8 [--json] [--only 8-bit|half-flash]
 
+Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores: threads that spin while they wait take five times
+as long there.
+
 Reads `../shared/models/resnet8_cifar10.onnx` and `../shared/data/cifar10_jpeg.npz`. The test set is measured once, at
 the end; what was chosen was chosen on samples held out of the training set.
 """

@@ -18,9 +18,9 @@ class ProgressLine:
             return
         stage = progress["epoch"] or progress["phase"]
         if self._on_terminal:
-            print(f"\r\x1b[Ktraining    {describe(progress)}", end="", flush=True)
+            print(f"\r\x1b[Krunning     {describe(progress)}", end="", flush=True)
         elif stage != self._stage:
-            print(f"training    {describe(progress)}", flush=True)
+            print(f"running     {describe(progress)}", flush=True)
         self._stage = stage
 
     def end(self) -> None:

@@ -61,7 +61,8 @@ def batches_of(indices: Indices, batch_size: int, seed: int, epoch: int) -> list
 
 def tensor_of(samples: Samples, network: Network) -> Tensor:
     """A dataset's samples -> float32 [n, c, h, w], channels next to each other in memory: convolutions run faster."""
-    return torch.from_numpy(to_input_tensor(samples, network)).contiguous(memory_format=torch.channels_last)
+    # A copy: the dataset's own arrays may be read-only.
+    return torch.tensor(to_input_tensor(samples, network)).contiguous(memory_format=torch.channels_last)
 
 
 def augmented(images: Tensor, generator: np.random.Generator) -> Tensor:

@@ -14,6 +14,7 @@ from network.allocation import Bits
 from network.errors import TrainingError
 from network.layers import LINEAR
 from network.network import Network
+from qat.batches import tensor_of
 from qat.datasets import Samples, to_input_tensor
 from qat.fake_quantize import Grid
 from qat.float_network import FloatNetwork
@@ -50,9 +51,9 @@ def calibrate(
         if quantized.range_owner[tensor] != tensor or not isinstance(own, ActivationTensorRange):
             continue
         if activation_range is ActivationRange.CLIPPED and functions[tensor].low == 0.0:
-            own.start(0.0, min(CLIPPED_AT, own.function.high))
+            own.bounds.start(0.0, CLIPPED_AT)
         else:
-            own.start(*least_error_range(histogram, own.bits))
+            own.bounds.start(*least_error_range(histogram, own.bits))
 
 
 def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
@@ -99,7 +100,7 @@ def histograms(float_network: FloatNetwork, samples: Samples) -> dict[str, Histo
 def _runs(float_network: FloatNetwork, samples: Samples) -> Iterator[dict[str, Tensor]]:
     for start in range(0, len(samples), _SAMPLES_AT_ONCE):
         batch = samples[start : start + _SAMPLES_AT_ONCE]
-        yield float_network.tensors(torch.from_numpy(to_input_tensor(batch, float_network.network)))
+        yield float_network.tensors(tensor_of(batch, float_network.network))
 
 
 def _are_codes(samples: Samples, top: int) -> bool:

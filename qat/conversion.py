@@ -8,7 +8,7 @@ its weights become zero and its bias that code. If it cannot be shown, the layer
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ from network.layers import (
     Shape,
     WeightLayer,
 )
+from network.network import Network
 from qat.fake_quantize import Grid
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import DeployedWeights, WeightStep
@@ -55,7 +56,8 @@ def convert(module: QuantizedNetwork) -> IntegerNetwork:
         ConversionError: a layer has no safe integer form; names the layer and the bound.
     """
     network = module.network
-    grids = {tensor: module.grid(tensor) for tensor in network.tensors}
+    deployed = module.deployed()
+    grids = deployed.grids
     steps = {step.layer.name: step for step in module.weight_steps()}
     integer_network = IntegerNetwork(
         name=network.name,
@@ -65,7 +67,7 @@ def convert(module: QuantizedNetwork) -> IntegerNetwork:
             for tensor, shape in network.shapes.items()
         },
         layers=tuple(
-            _weight_layer(layer, steps[layer.name], network.input_shapes(layer)[0], grids)
+            _weight_layer(layer, deployed.weights[layer.name], steps[layer.name], network, grids[layer.output])
             if isinstance(layer, WeightLayer)
             else _other_layer(layer, network.input_shapes(layer), grids)
             for layer in network.layers
@@ -77,7 +79,7 @@ def convert(module: QuantizedNetwork) -> IntegerNetwork:
     return integer_network
 
 
-def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: dict[str, Grid]) -> IntegerLayer:
+def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid]) -> IntegerLayer:
     target = grids[layer.output]
     factors = [grids[tensor].scale / target.scale for tensor in layer.inputs]
     place: dict[str, Any] = {"name": layer.name, "inputs": layer.inputs, "output": layer.output}
@@ -118,13 +120,13 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: dict[str, Grid]) 
             raise ConversionError(f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form")
 
 
-def _weight_layer(layer: WeightLayer, step: WeightStep, shape: Shape, grids: dict[str, Grid]) -> IntegerConvolution:
-    target = grids[layer.output]
-    weights = step.deployed(grids[layer.inputs[0]], target)
+def _weight_layer(
+    layer: WeightLayer, weights: DeployedWeights, step: WeightStep, network: Network, target: Grid
+) -> IntegerConvolution:
     codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
     if isinstance(layer, FullyConnected):
         # The device holds images height, width, channel, where the float network flattened channel, height, width.
-        codes = codes.reshape(len(codes), *shape)
+        codes = codes.reshape(len(codes), *network.input_shapes(layer)[0])
     constants: dict[str, Any] = {
         "name": layer.name,
         "inputs": layer.inputs,

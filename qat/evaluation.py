@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import quantize_input, run
@@ -29,13 +31,14 @@ def evaluation_batches(network: Network, samples: int) -> list[slice]:
 
 
 @torch.inference_mode()
-def logits_of(module: nn.Module, network: Network, samples: Samples, reporter: Reporter) -> FloatArray:
-    """A module's logits in evaluation, float32 [n, classes]; one step of the reporter a batch."""
-    module.eval()
+def logits_of(
+    forward: Callable[[Tensor], Tensor], network: Network, samples: Samples, reporter: Reporter
+) -> FloatArray:
+    """The logits that a torch network answers, float32 [n, classes]; one step of the reporter a batch."""
     classes = network.shapes[network.outputs[0]].elements
     logits = np.empty((len(samples), classes), dtype=np.float32)
     for batch in evaluation_batches(network, len(samples)):
-        logits[batch] = module(tensor_of(samples[batch], network)).numpy()
+        logits[batch] = forward(tensor_of(samples[batch], network)).numpy()
         reporter.advance(len(samples[batch]))
     return logits
 

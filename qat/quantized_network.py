@@ -1,27 +1,27 @@
 """The fake-quantized network: a network and its allocation as one torch module that learns.
 
 In training it works on real values that lie on their tensors' grids, with batch statistics, and gradients pass straight
-through the rounding. In evaluation it works as it will be deployed: codes of whole numbers, running statistics and
-biases on the accumulator's grid, in floating point wide enough that rounding goes as with integers.
+through the rounding. In evaluation it works as it will be deployed (`qat.deployed_network`): on codes, with running
+statistics, and biases on the accumulator's grid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from network.allocation import Allocation
-from network.layers import Add, Concat, Layer, WeightLayer
+from network.layers import WeightLayer
 from network.network import Network
+from qat.deployed_network import DeployedNetwork
 from qat.fake_quantize import Grid
 from qat.float_network import combined
 from qat.graph import Schedule
 from qat.options import ActivationRange, TrainingOptions
 from qat.plan import check_allocation, intervals, shared_ranges
 from qat.ranges import ActivationTensorRange, InputRange
-from qat.weight_step import WeightStep, deployed_steps
+from qat.weight_step import WeightStep
 
 
 class QuantizedNetwork(nn.Module):
@@ -90,7 +90,7 @@ class QuantizedNetwork(nn.Module):
         """After a step of the optimizer: every range holds zero and has an extent."""
         for each in self._ranges:
             if isinstance(each, ActivationTensorRange):
-                each.keep_valid()
+                each.bounds.keep_valid()
         for step in self.weight_steps():
             step.quantizer.keep_valid()
 
@@ -99,17 +99,19 @@ class QuantizedNetwork(nn.Module):
         owners = [*self._ranges, *(step.quantizer for step in self.weight_steps())]
         return [parameter for owner in owners for parameter in owner.parameters() if parameter.requires_grad]
 
-    def forward(self, images: Tensor) -> Tensor:
-        output = self.network.outputs[0]
-        if self.training:
-            return self._train(images)[output].flatten(1)
-        return (self._steps_of(images, keep_all=False)[output] * self.grid(output).scale).flatten(1)
+    def deployed(self) -> DeployedNetwork:
+        """The network as it would be deployed now."""
+        grids = {tensor: self.grid(tensor) for tensor in self.network.tensors}
+        weights = {
+            step.layer.name: step.deployed(grids[step.layer.inputs[0]], grids[step.layer.output])
+            for step in self.weight_steps()
+        }
+        return DeployedNetwork(self.network, self._schedule, grids, self.range_owner, weights)
 
-    @torch.no_grad()
-    def codes(self, images: Tensor) -> dict[str, Tensor]:
-        """The codes of every activation tensor as deployed, uint8 [n, c, h, w], by its name."""
-        steps = self._steps_of(images, keep_all=True)
-        return {tensor: (each + self.grid(tensor).zero_point).to(torch.uint8) for tensor, each in steps.items()}
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training:
+            return self._train(images)[self.network.outputs[0]].flatten(1)
+        return self.deployed()(images)
 
     def _train(self, images: Tensor) -> dict[str, Tensor]:
         def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
@@ -122,34 +124,3 @@ class QuantizedNetwork(nn.Module):
             return quantized
 
         return self._schedule.run(self.range_of(self.network.input)(images), step)
-
-    @torch.no_grad()
-    def _steps_of(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        """Codes less their zero points, float32 of whole numbers."""
-
-        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
-            layer = self.network.layers[index]
-            weighted = self._steps[index]
-            target = self.grid(layer.output)
-            if isinstance(weighted, WeightStep):
-                weights = weighted.deployed(self.grid(layer.inputs[0]), target)
-                return _rounded(deployed_steps(inputs[0], weights, layer), target)  # type: ignore[arg-type]
-            if self.range_owner[layer.output] != layer.output:
-                return combined(layer, inputs)
-            return _rounded(self._combined_steps(layer, inputs, target), target)
-
-        source = self.grid(self.network.input)
-        given = _rounded(images.double() / source.scale, source)
-        return self._schedule.run(given, step, keep_all=keep_all)
-
-    def _combined_steps(self, layer: Layer, inputs: Sequence[Tensor], target: Grid) -> Tensor:
-        """What a layer without weights computes, in steps of its output, float64."""
-        factors = [self.grid(tensor).scale / target.scale for tensor in layer.inputs]
-        if isinstance(layer, Add | Concat):
-            return combined(layer, [each.double() * factor for each, factor in zip(inputs, factors, strict=True)])
-        return combined(layer, [inputs[0].double()]).mul(factors[0])
-
-
-def _rounded(steps: Tensor, grid: Grid) -> Tensor:
-    """Steps, in float64 and free to overwrite -> the nearest that have a code, float32."""
-    return steps.add_(0.5).floor_().clamp_(grid.lowest_step, grid.highest_step).float()

@@ -8,7 +8,6 @@ that the clamp of the codes is the function.
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +15,8 @@ from torch import Tensor, nn
 from deploy.arithmetic import top_code
 from network.allocation import Bits
 from network.layers import ActivationFunction
+from qat.bounds import LEAST_EXTENT, Bounds
 from qat.fake_quantize import Grid, fake_quantized
-
-LEAST_EXTENT: Final = 2.0**-60
-"""Of a range: a tensor that is zero everywhere has none of its own."""
-
-NARROWEST_SHARE: Final = 1e-3
-"""A learned range never becomes narrower than this share of the range it started from."""
 
 
 def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -> Grid:
@@ -72,9 +66,6 @@ class InputRange(nn.Module):
 class ActivationTensorRange(nn.Module):
     """The range of a tensor that a layer writes.
 
-    The bounds are kept in units of the extent they started with, so that one learning rate suits every tensor. A
-    function's bound at zero (ReLU's) is not learned: the zero point stays at that end.
-
     Args:
         bits: of a code.
         function: the interval that the layer's values lie in.
@@ -85,44 +76,11 @@ class ActivationTensorRange(nn.Module):
         super().__init__()
         self.bits = bits
         self.function = function
-        self.register_buffer("extent", torch.ones(()))
-        self.extent: Tensor
-        self.low = self._bound(0.0, learned=learned and function.low < 0)
-        self.high = self._bound(1.0, learned=learned and function.high > 0)
-
-    def _bound(self, start: float, *, learned: bool) -> nn.Parameter:
-        return nn.Parameter(torch.tensor(start), requires_grad=learned)
-
-    def start(self, low: float, high: float) -> None:
-        """Set the bounds, low <= 0 <= high; a range without extent gets the least there is."""
-        low, high = max(low, self.function.low), min(high, self.function.high)
-        extent = high - low
-        if extent < LEAST_EXTENT:
-            low, high = (0.0, LEAST_EXTENT) if self.function.high > 0 else (-LEAST_EXTENT, 0.0)
-            extent = LEAST_EXTENT
-        with torch.no_grad():
-            self.extent.fill_(extent)
-            self.low.fill_(low / extent)
-            self.high.fill_(high / extent)
+        self.bounds = Bounds(function, learned=learned)
 
     @property
     def grid(self) -> Grid:
-        extent = float(self.extent)
-        return grid_of(self.low.item() * extent, self.high.item() * extent, self.bits, self.function)
-
-    def keep_valid(self) -> None:
-        """After a step of the optimizer: low <= 0 <= high, not too narrow, inside the function's interval."""
-        extent = float(self.extent)
-        with torch.no_grad():
-            self.low.clamp_(self.function.low / extent, 0.0)
-            self.high.clamp_(0.0, self.function.high / extent)
-            if self.high.item() - self.low.item() < NARROWEST_SHARE:
-                end = self.high if self.function.high > 0 else self.low
-                end.fill_(math.copysign(NARROWEST_SHARE, 1.0 if self.function.high > 0 else -1.0))
+        return grid_of(*self.bounds.values, self.bits, self.function)
 
     def forward(self, values: Tensor) -> Tensor:
-        low = self.low * self.extent if self.low.requires_grad else None
-        high = self.high * self.extent if self.high.requires_grad else None
-        if not torch.is_grad_enabled():
-            low = high = None
-        return fake_quantized(values, self.grid, low, high)
+        return fake_quantized(values, self.grid, *self.bounds())

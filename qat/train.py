@@ -37,6 +37,10 @@ from qat.reporting import Reporter
 _CALIBRATION_COST, _EVALUATION_COST, _TRAINING_COST, _INTERPRETER_COST = 4.0, 2.0, 5.0, 8.0
 
 
+MOST_REMEMBERED_BYTES = 2**28
+"""Of the float network's answers for the training set; more are computed anew in every epoch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accuracy:
     """Top-1 accuracy in percent of the test set, and how often the two quantized forms choose the same class."""
@@ -113,7 +117,8 @@ class _Run:
         self.fingerprint = fingerprint_of(network, allocation, dataset, _what_counts(options))
         self.report = report
         # Augmented images are new in every epoch; others keep the float network's answer.
-        self.remembers_teacher = not options.augment
+        answer_bytes = len(dataset.train_x) * network.shapes[network.outputs[0]].elements * 4
+        self.remembers_teacher = not options.augment and answer_bytes <= MOST_REMEMBERED_BYTES
         self.calibration_samples = min(options.calibration_samples, len(self.split.training))
 
     def result(self, directory: Path | None) -> TrainingResult:
@@ -191,7 +196,7 @@ class _Run:
         labels = self.dataset.train_y[self.split.validation]
         steps = len(evaluation_batches(self.network, len(samples)))
         self.reporter.begin("validating", epoch=epoch, steps=steps, cost=_EVALUATION_COST)
-        logits = logits_of(self.module, self.network, samples, self.reporter)
+        logits = logits_of(self.module.deployed(), self.network, samples, self.reporter)
         return EpochResult(
             epoch,
             training_loss,
@@ -210,7 +215,7 @@ class _Run:
         begin("testing the float network", 1.0)
         of_float = logits_of(self.float_network, self.network, samples, self.reporter).argmax(axis=1)
         begin("testing the fake-quantized network", _EVALUATION_COST)
-        of_fake = logits_of(self.module, self.network, samples, self.reporter).argmax(axis=1)
+        of_fake = logits_of(self.module.deployed(), self.network, samples, self.reporter).argmax(axis=1)
         begin("testing the integer-only network", _INTERPRETER_COST)
         of_integer = integer_classes(integer_network, self.network, samples, self.reporter)
         return Accuracy(

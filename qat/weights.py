@@ -19,11 +19,10 @@ from torch import Tensor, nn
 
 from deploy.arithmetic import top_code
 from network.allocation import Bits, WeightScheme
+from network.layers import LINEAR
+from qat.bounds import LEAST_EXTENT, Bounds
 from qat.fake_quantize import fake_quantized_weight
 from qat.histogram import histogram_of, least_error_range
-
-LEAST_EXTENT: Final = 1e-30
-"""Of a channel's weights: below, they are all zero, and any scale will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,39 +79,26 @@ class PerChannelMinMax(nn.Module):
 
 
 class PerLayerPact(nn.Module):
-    """One range for the layer, both ends learned, in units of the extent it started with."""
+    """One range for the layer, both ends learned."""
 
     def __init__(self, bits: Bits) -> None:
         super().__init__()
         self.bits = bits
-        self.register_buffer("extent", torch.ones(()))
-        self.extent: Tensor
-        self.low = nn.Parameter(torch.tensor(-0.5))
-        self.high = nn.Parameter(torch.tensor(0.5))
+        self.bounds = Bounds(LINEAR, learned=True)
 
     def start(self, weight: Tensor) -> None:
-        low, high = least_error_range(histogram_of(weight.detach()), self.bits)
-        extent = max(high - low, LEAST_EXTENT)
-        with torch.no_grad():
-            self.extent.fill_(extent)
-            self.low.fill_(low / extent)
-            self.high.fill_(high / extent)
+        self.bounds.start(*least_error_range(histogram_of(weight.detach()), self.bits))
 
     def grid(self, weight: Tensor) -> WeightGrid:
-        bounds = (self.extent * self.low).detach(), (self.extent * self.high).detach()
-        return _grid_between(bounds[0].reshape(1), bounds[1].reshape(1), self.bits)
+        low, high = self.bounds.values
+        return _grid_between(weight.new_tensor([low]), weight.new_tensor([high]), self.bits)
 
     def keep_valid(self) -> None:
-        with torch.no_grad():
-            self.low.clamp_(max=0.0)
-            self.high.clamp_(min=0.0)
-            if self.high.item() - self.low.item() < 1e-3:  # never narrower than a thousandth of the start
-                self.high.fill_(1e-3)
+        self.bounds.keep_valid()
 
     def forward(self, weight: Tensor) -> Tensor:
         grid = self.grid(weight)
-        low, high = self.extent * self.low, self.extent * self.high
-        return fake_quantized_weight(weight, grid.scale, grid.zero_point, self.bits, low, high)
+        return fake_quantized_weight(weight, grid.scale, grid.zero_point, self.bits, *self.bounds())
 
 
 _QUANTIZERS: Final[Mapping[WeightScheme, type[PerLayerPact] | type[PerChannelMinMax]]] = {
@@ -140,6 +126,7 @@ def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tup
 def _grid_between(low: Tensor, high: Tensor, bits: Bits) -> WeightGrid:
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
     extent = high - low
+    # Without extent the weights are zero, and any scale will do.
     scale = torch.where(extent > LEAST_EXTENT, extent / top_code(bits), torch.ones_like(extent))
     zero_point = torch.floor(-low / scale + 0.5).clamp(0, top_code(bits))
     return WeightGrid(scale, zero_point)

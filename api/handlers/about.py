@@ -10,7 +10,7 @@ from pydantic import Field
 from api.answers import Answer
 from api.handlers.dependencies import ServiceOf, problems
 from api.problems import KINDS, NotFound, ProblemKind, Unavailable
-from api.store import JobState
+from api.records import JobState
 from api.version import version
 
 router = APIRouter(tags=["service"])

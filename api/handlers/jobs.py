@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.handlers.dependencies import ServiceOf, problems
 from api.jobs import MAX_KEY_LENGTH, JobAnswer, JobSummary
+from api.records import JobState
 from api.reports import Artifact
 from api.requests import JobRequest
-from api.store import JobState
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -136,9 +136,7 @@ def _computed(compute: Callable[..., Any]) -> Callable[[Call], ConstantArray]:
     """An elementwise operator, with numpy's broadcasting."""
 
     def fold(call: Call) -> ConstantArray:
-        operands = [_given(call, index) for index in range(len(call.node.inputs))]
-        if any(operand.dtype.kind == "i" and (operand == BATCH).any() for operand in operands):
-            raise call.node.unsupported("computes with the batch's extent; export the network with a fixed batch of 1")
+        operands = [_computable(call, index) for index in range(len(call.node.inputs))]
         extents = _or_invalid(call, lambda: np.broadcast_shapes(*(operand.shape for operand in operands)))
         call.translation.take_room(math.prod(extents), str(call.node))
         # What overflows or divides by zero is NaN or infinite, and refused where it becomes a weight.
@@ -147,6 +145,26 @@ def _computed(compute: Callable[..., Any]) -> Callable[[Call], ConstantArray]:
         return np.asarray(result, dtype=operands[0].dtype)
 
     return fold
+
+
+def _reduced(compute: Callable[..., Any]) -> Callable[[Call], ConstantArray]:
+    """An operator that makes one number out of all along some axes, as in the norm of each filter of a weight."""
+
+    def fold(call: Call) -> ConstantArray:
+        source = _computable(call, 0)
+        axes = call.integers("axes", 1) or None
+        if axes is None and call.integer("noop_with_empty_axes", 0):
+            return source
+        keeps = bool(call.integer("keepdims", 1))
+        with np.errstate(all="ignore"):
+            result = _or_invalid(call, lambda: compute(source, axis=axes, keepdims=keeps))
+        return np.asarray(result, dtype=source.dtype)
+
+    return fold
+
+
+def _root_of_squares(source: ConstantArray, **along: Any) -> ConstantArray:
+    return np.asarray(np.sqrt(np.sum(np.square(source), **along)))
 
 
 def _divided(dividend: ConstantArray, divisor: ConstantArray) -> ConstantArray:
@@ -160,6 +178,14 @@ def _given(call: Call, index: int) -> ConstantArray:
     if value is None:
         raise call.node.invalid(f"lacks its input number {index + 1}")
     return value
+
+
+def _computable(call: Call, index: int) -> ConstantArray:
+    """An input whose numbers are all known: the batch's extent is not."""
+    given = _given(call, index)
+    if given.dtype.kind == "i" and (given == BATCH).any():
+        raise call.node.unsupported("computes with the batch's extent; export the network with a fixed batch of 1")
+    return given
 
 
 def _or_invalid(call: Call, compute: Callable[[], Result]) -> Result:
@@ -179,6 +205,8 @@ FOLDS: Final[Mapping[str, Callable[[Call], ConstantArray]]] = {
     "Mul": _computed(np.multiply),
     "Neg": _computed(np.negative),
     "Reciprocal": _computed(np.reciprocal),
+    "ReduceL2": _reduced(_root_of_squares),
+    "ReduceMean": _reduced(np.mean),
     "Reshape": _reshape,
     "Shape": _shape,
     "Slice": _slice,

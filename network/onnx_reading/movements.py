@@ -59,7 +59,13 @@ def reshape(call: Call) -> View:
     if dims.count(-1) == 1 and batch != -1:
         known = -math.prod(dims)
         dims[dims.index(-1)] = view.elements // known if known > 0 else 0
-    if min(dims) < 1 or math.prod(dims) != view.elements:
+    features = math.prod(dims)
+    if batch == -1 and 0 < features < view.elements and view.elements % features == 0:
+        raise call.node.unsupported(
+            f"reshapes {list(view.dims)} to {_shown(wanted)}, which puts positions into the batch; for a product at "
+            "every position (a Dense layer over an image) use a 1x1 convolution"
+        )
+    if min(dims) < 1 or features != view.elements:
         raise call.node.invalid(
             f"reshapes {list(view.dims)}, {view.elements} elements a sample, to {_shown(wanted)}, which has others"
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from network.onnx_reading import constants, movements, pointwise, products, reductions, windows
+from network.onnx_reading.advice import ADVICE
 from network.onnx_reading.call import Call
 from network.onnx_reading.translation import Translation, Value
 from network.onnx_reading.views import View
@@ -65,6 +66,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "Neg": _row(constants.FOLDS["Neg"], "", 1, 1),
     "Pad": _row(windows.pad, "mode pads value", 1, 4),
     "Reciprocal": _row(constants.FOLDS["Reciprocal"], "", 1, 1),
+    "ReduceL2": _row(constants.FOLDS["ReduceL2"], "axes keepdims noop_with_empty_axes", 1, 2),
     "ReduceMax": _row(reductions.reduce_max, "axes keepdims noop_with_empty_axes", 1, 2),
     "ReduceMean": _row(reductions.reduce_mean, "axes keepdims noop_with_empty_axes", 1, 2),
     "Relu": _row(pointwise.relu, "", 1, 1),
@@ -93,9 +95,8 @@ def translate(translation: Translation) -> None:
         call = Call(node, translation)
         operator = OPERATORS.get(node.operator)
         if operator is None:
-            raise node.unsupported(
-                f"is an operator that is not read; those read are {', '.join(OPERATORS)}"
-            )  # fmt: skip
+            advice = ADVICE.get(node.operator, f"those read are {', '.join(OPERATORS)}")
+            raise node.unsupported(f"is an operator that is not read; {advice}")
         unknown = sorted(node.attributes.keys() - operator.attributes)
         if unknown:
             raise node.unsupported(f"has the attribute '{unknown[0][:80]}', which is not read")

@@ -88,6 +88,9 @@ def batch_normalization(call: Call) -> View:
     """BatchNormalization at inference: the running mean and variance are constants."""
     view = call.view()
     call.refuse_unless("training_mode", 0, "export the network for inference (model.eval())")
+    if call.opset < 14 and any(call.node.outputs[1:]):
+        # Before training_mode there was, the outputs told.
+        raise call.node.unsupported("updates its statistics; export the network for inference (model.eval())")
     gamma, beta, mean, variance = (
         call.parameter(index, what) for index, what in enumerate(("scale", "bias", "mean", "variance"), start=1)
     )
@@ -160,7 +163,10 @@ def _with_constant(call: Call, behind: _OfConstant, before: _OfConstant | None) 
         return _affine(call, call.view(0), *behind(_divisible(call, second, call.view(0))))
     if isinstance(second, View) and not isinstance(first, View) and before is not None:
         return _affine(call, call.view(1), *before(call.per_channel(first, call.view(1), "a constant")))
-    raise call.node.unsupported("combines tensors; expected one tensor and one constant")
+    if isinstance(first, View) and isinstance(second, View):
+        gate = ", as a swish and squeeze-and-excitation do" if call.node.operator == "Mul" else ""
+        raise call.node.unsupported(f"combines two activation tensors{gate}; expected one tensor and one constant")
+    raise call.node.unsupported("computes a constant with a tensor behind it; expected the constant behind the tensor")
 
 
 def _divisible(call: Call, constant: ConstantArray, view: View) -> npt.NDArray[np.float64]:

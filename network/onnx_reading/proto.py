@@ -28,7 +28,8 @@ _STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
 _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
     AttributeProto.FLOAT: lambda attribute: attribute.f,
-    AttributeProto.STRING: lambda attribute: attribute.s.decode(),
+    # What is no text equals nothing that an operator knows; TensorFlow puts bytes into its own operators.
+    AttributeProto.STRING: lambda attribute: attribute.s.decode(errors="replace"),
     AttributeProto.TENSOR: lambda attribute: attribute.t,
     AttributeProto.INTS: lambda attribute: tuple(attribute.ints),
     AttributeProto.FLOATS: lambda attribute: tuple(attribute.floats),
@@ -125,7 +126,8 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     inputs = [value for value in graph.input if value.name not in initializers]
     if len(inputs) != 1:
         raise InvalidNetwork(
-            f"the network has {len(inputs)} inputs ({', '.join(value.name[:80] for value in inputs[:5])}); expected one"
+            f"the network has {len(inputs)} inputs ({', '.join(value.name[:80] for value in inputs[:5])}); expected "
+            "one: give constants that the exporter left outside the file (as of Keras's Normalization layer) as weights"
         )
     batch, dims = _input_dims(inputs[0])
     nodes = _nodes(graph.node)
@@ -158,7 +160,7 @@ def _opset(model: onnx.ModelProto) -> int:
     if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
         raise UnsupportedOperator(
             f"the file uses opset {versions[0]}; opsets {OLDEST_OPSET} to {NEWEST_OPSET} are read: "
-            "export it again with opset 17"
+            "export it again with opset 18"
         )
     return int(versions[0])
 

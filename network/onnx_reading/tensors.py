@@ -46,7 +46,7 @@ def refuse_external_data(tensor: TensorProto, owner: str) -> None:
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         raise UnreadableFile(
             f"{owner} keeps its data in another file; expected everything inside the ONNX file: "
-            "save it with the weights included (onnx.save with save_as_external_data=False)"
+            "save it with the weights included (torch.onnx.export with external_data=False, or onnx.save)"
         )
 
 

@@ -17,7 +17,7 @@ from network.layers import Activation, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.proto import Graph
 from network.onnx_reading.steps import ChannelStep
 from network.onnx_reading.tensors import ConstantArray, to_array
-from network.onnx_reading.views import Loop, View, channels_last_view, image_shape, in_order, merged
+from network.onnx_reading.views import Loop, View, channels_last_walk, image_shape, in_order, merged
 
 Value = View | ConstantArray
 
@@ -39,9 +39,8 @@ class InputLayout:
 
     def view(self, tensor: str, dims: tuple[int, ...]) -> View:
         """The input as the file has it, seen as a view of our tensor."""
-        if self.channels_last:
-            return channels_last_view(tensor, self.shape, len(dims))
-        return View(tensor, dims, in_order(self.shape.elements))
+        walk = channels_last_walk(self.shape) if self.channels_last else in_order(self.shape.elements)
+        return View(tensor, dims, walk)
 
 
 class InputSeenAs(Exception):
@@ -131,9 +130,8 @@ class Translation:
         Raises:
             InputSeenAs: so it is.
         """
-        *space, channels = self.graph.input_dims
-        shape = image_shape((channels, *space))
-        if shape is not None and space and view.tensor in self.like_input and not self.layout_is_settled:
+        shape = self._shape_of_channels_last()
+        if shape is not None and view.tensor in self.like_input and not self.layout_is_settled:
             raise InputSeenAs(InputLayout(shape, channels_last=True))
 
     def suggest_layout_seen_by(self, view: View) -> None:
@@ -143,12 +141,20 @@ class Translation:
             InputSeenAs: there is one, and nobody has settled the input's layout.
         """
         shape = image_shape(view.dims)
-        if shape is None:
+        if shape is None or view.tensor not in self.like_input or self.layout_is_settled:
             return
         # The input is in the file's order under the first assumption, so that these loops lead from HWC to CHW.
         channels_first = merged([Loop(shape.channels, 1), Loop(shape.height * shape.width, shape.channels)])
-        if view.walk == channels_first:
-            self.suggest_channels_last(view)
-        is_input = view.tensor in self.like_input and view.elements == self.layout.shape.elements
-        if view.is_in_order and is_input and not self.layout_is_settled:
-            raise InputSeenAs(InputLayout(shape))
+        if view.elements != self.layout.shape.elements:
+            if view.walk == channels_first:
+                self.suggest_channels_last(view)
+        elif view.is_in_order:
+            # With one channel, or one pixel, both orders are the same: the input's own dimensions decide.
+            raise InputSeenAs(InputLayout(shape, channels_last=shape == self._shape_of_channels_last()))
+        elif view.walk == channels_first:
+            raise InputSeenAs(InputLayout(shape, channels_last=True))
+
+    def _shape_of_channels_last(self) -> Shape | None:
+        """Our tensor's shape if the input's last dimension is its channels; None for a vector."""
+        *space, channels = self.graph.input_dims
+        return image_shape((channels, *space)) if space else None

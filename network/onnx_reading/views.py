@@ -139,8 +139,13 @@ def image_view(tensor: str, shape: Shape, rank: int) -> View:
     return View(tensor, dims, in_order(shape.elements))
 
 
+def channels_last_walk(shape: Shape) -> Walk:
+    """The walk over a tensor's pixels, each pixel's channels together."""
+    pixels = shape.height * shape.width
+    return merged([Loop(pixels, 1), Loop(shape.channels, pixels)])
+
+
 def channels_last_view(tensor: str, shape: Shape, rank: int) -> View:
     """A tensor with its channels moved to the end: (H, W, C), (L, C) or (C,), by `rank`."""
     channels, *space = image_view(tensor, shape, rank).dims
-    pixels = shape.height * shape.width
-    return View(tensor, (*space, channels), merged([Loop(pixels, 1), Loop(channels, pixels)]))
+    return View(tensor, (*space, channels), channels_last_walk(shape))

@@ -89,10 +89,10 @@ def average_pool(call: Call) -> View:
     call.refuse_unless("dilations", 1, "dilated pools are not read")
     window = _pool_window(call, view, shape)
     padding = _with_ceiling(call, shape, window)
-    counts_padding = bool(call.integer("count_include_pad", 0))
+    counts_padding = bool(call.integer("count_include_pad", 0)) and any(window.padding)
     if counts_padding and padding != window.padding:
         raise call.node.unsupported(
-            "has ceil_mode=1 with count_include_pad=1, whose last windows exporters and runtimes divide differently; "
+            "has ceil_mode=1, which adds padding that is not counted, beside padding that is (count_include_pad=1); "
             "export it with ceil_mode=0 and explicit padding"
         )
     layer = AveragePool(
@@ -102,7 +102,7 @@ def average_pool(call: Call) -> View:
         kernel=window.kernel,
         stride=window.stride,
         padding=padding,
-        count_includes_padding=counts_padding and any(padding),
+        count_includes_padding=counts_padding,
     )
     return image_view(call.output, call.translation.emit(layer), len(view.dims))
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.command import run
 from tests.api.live_service import Answer, LiveService, is_alive, is_training, kill
 from tests.api.small_files import tiny_dataset, tiny_json
 from tests.api.test_jobs import BUDGET, ENDLESS
@@ -49,29 +52,21 @@ def assert_whole(service: LiveService, job: dict[str, Any], epochs: int = EPOCHS
     assert not any("checkpoint" in file or ".bitbudget-" in file for file in service.files())
 
 
-def test_a_worker_goes_on_without_its_service(data: Path, started: list[LiveService]) -> None:
-    service = started[-1]
-    job_id = service.start_job(**job_request(service))
-    service.wait_for(job_id, is_training(epoch=1))
-    worker = service.worker(job_id)
-    service.end(signal.SIGKILL)
+def test_a_worker_outlives_its_services(data: Path, started: list[LiveService]) -> None:
+    job_id = started[-1].start_job(**job_request(started[-1]))
+    started[-1].wait_for(job_id, is_training(epoch=1))
+    worker = started[-1].worker(job_id)
+    started[-1].end(signal.SIGKILL)
     assert is_alive(worker)
     started.append(LiveService(data))
-    job = started[-1].finished(job_id)
-    assert_whole(started[-1], job)
+    assert started[-1].job(job_id)["state"] in {"running", "succeeded"}
     assert started[-1].worker(job_id) == worker, "nobody started it again"
-
-
-def test_what_finishes_while_no_service_runs_is_found(data: Path, started: list[LiveService]) -> None:
-    service = started[-1]
-    job_id = service.start_job(**job_request(service))
-    service.wait_for(job_id, is_training(epoch=1))
-    worker = service.worker(job_id)
-    service.end(signal.SIGKILL)
+    started[-1].end(signal.SIGKILL)
     while is_alive(worker):
-        pass
+        time.sleep(0.05)
     started.append(LiveService(data))
     assert_whole(started[-1], started[-1].job(job_id))
+    assert started[-1].worker(job_id) == worker
 
 
 def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(started: list[LiveService]) -> None:
@@ -117,7 +112,7 @@ def test_when_both_die_the_job_is_taken_up_again(data: Path, started: list[LiveS
 def test_a_service_that_is_asked_to_end_takes_its_workers_along(data: Path, started: list[LiveService]) -> None:
     service = started[-1]
     job_id = service.start_job(**job_request(service))
-    for _ in range(3):  # more often than a worker may crash: this is no crash
+    for _ in range(2):  # more often than a worker may crash: this is no crash
         started[-1].wait_for(job_id, lambda job: job["state"] == "running" and bool(job["progress"]))
         worker = started[-1].worker(job_id)
         assert started[-1].end(signal.SIGTERM) == 0
@@ -137,9 +132,26 @@ def test_a_stubborn_worker_is_ended_when_the_grace_is_over(started: list[LiveSer
     assert not is_alive(worker)
 
 
-def test_one_directory_has_one_service(data: Path, started: list[LiveService], capsys: Any) -> None:
-    from api.command import run
-
+def test_one_directory_has_one_service(
+    data: Path, started: list[LiveService], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert started[-1].http.get("/healthz").is_success
     assert run(["serve", "--port", "0", "--data", str(data)]) == 2
     assert "another service uses" in capsys.readouterr().err
+
+
+def test_what_cannot_be_served_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for options, expected in (
+            (["--port", port], f"cannot listen on 127.0.0.1 port {port}"),
+            (["--port", "0", "--data", str(tmp_path / "file")], "as the data directory"),
+            (["--port", "0", "--max-network-size", "big"], "--max-network-size is 'big'"),
+            (["--port", "-1"], "-1 is not in the range"),
+        ):
+            assert run(["serve", *options]) == 2
+            output = capsys.readouterr()
+            assert (output.out, output.err.count("\n")) == ("", 1)
+            assert expected in output.err
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]

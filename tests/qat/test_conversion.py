@@ -21,6 +21,7 @@ from qat.module import float_module, prepare
 from qat.options import ActivationRange, TrainingOptions
 from qat.plan import intervals, shared_ranges
 from qat.quantized_network import QuantizedNetwork
+from qat.ranges import ActivationTensorRange
 from tests.builders import network_of
 from tests.qat.zoo import SCHEMES, all_kinds, allocation_of
 
@@ -53,7 +54,9 @@ IMAGES = np.linspace(0, 4, 32).reshape(8, 1, 2, 2).astype(np.float32)
 def converted(network: Network, scheme: Scheme, *, high: float = 2.0) -> tuple[QuantizedNetwork, IntegerConvolution]:
     module = prepare(network, allocation_of(network, 8, scheme), TrainingOptions())
     calibrate(module, float_module(network), IMAGES, ActivationRange.LEARNED)
-    module.range_of("out").start(0.0, high)  # type: ignore[arg-type, call-arg]  # not the input's
+    own = module.range_of("out")
+    assert isinstance(own, ActivationTensorRange)
+    own.bounds.start(0.0, high)
     (layer,) = convert(module.eval()).layers
     assert isinstance(layer, IntegerConvolution)
     return module, layer
@@ -201,5 +204,5 @@ def test_refuses_a_batch_norm_that_divides_by_zero() -> None:
 def test_the_module_answers_with_real_values_of_its_codes() -> None:
     module, _ = converted(pointwise([1.0, 1.0]), PER_CHANNEL_ICN)
     images = torch.from_numpy(IMAGES)
-    codes = module.codes(images)["out"].flatten(1).double()
+    codes = module.deployed().codes(images)["out"].flatten(1).double()
     np.testing.assert_allclose(module(images).numpy(), (codes * module.grid("out").scale).numpy(), rtol=1e-6)

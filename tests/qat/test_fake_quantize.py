@@ -88,8 +88,8 @@ def test_a_grid_holds_zero_and_stays_inside_the_function(
     low: float, high: float, bits: Bits, function: ActivationFunction
 ) -> None:
     own = ActivationTensorRange(bits, function, learned=True)
-    own.start(low, high)
-    own.keep_valid()
+    own.bounds.start(low, high)
+    own.bounds.keep_valid()
     grid = own.grid
     assert grid.scale > 0
     assert 0 <= grid.zero_point <= top_code(bits)
@@ -113,16 +113,16 @@ def test_fake_quantized_values_are_the_codes_of_the_arithmetic() -> None:
 
 def test_a_learned_range_moves_only_where_it_clips_and_stays_valid() -> None:
     own = ActivationTensorRange(4, RELU, learned=True)
-    own.start(0.0, 2.0)
-    assert not own.low.requires_grad
+    own.bounds.start(0.0, 2.0)
+    assert not own.bounds.low.requires_grad
     own(torch.tensor([0.5, 1.0, -7.0])).sum().backward()
-    assert own.high.grad is not None
-    assert own.high.grad.item() == 0.0
+    assert own.bounds.high.grad is not None
+    assert own.bounds.high.grad.item() == 0.0
     own(torch.tensor([0.5, 5.0])).sum().backward()
-    assert own.high.grad.item() == pytest.approx(2.0)  # one clipped element, in units of the extent
+    assert own.bounds.high.grad.item() == pytest.approx(2.0)  # one clipped element, in units of the extent
     with torch.no_grad():
-        own.high.fill_(-1.0)
-    own.keep_valid()
+        own.bounds.high.fill_(-1.0)
+    own.bounds.keep_valid()
     assert own.grid.scale > 0
     fixed = ActivationTensorRange(4, RELU, learned=False)
     assert not any(parameter.requires_grad for parameter in fixed.parameters())
@@ -167,17 +167,17 @@ def test_pact_weights_learn_both_ends() -> None:
     quantizer = PerLayerPact(2)
     weight = torch.tensor([[-1.0, -0.4, 0.0, 0.3, 2.0]])
     with torch.no_grad():
-        quantizer.extent.fill_(2.0)
-        quantizer.low.fill_(-0.25)  # -0.5
-        quantizer.high.fill_(0.5)  # 1.0: the grid by hand from above
+        quantizer.bounds.extent.fill_(2.0)
+        quantizer.bounds.low.fill_(-0.25)  # -0.5
+        quantizer.bounds.high.fill_(0.5)  # 1.0: the grid by hand from above
     weight.requires_grad_()
     quantizer(weight).backward(torch.tensor([[1.0, 2.0, 4.0, 8.0, 16.0]]))
     assert weight.grad is not None
     assert weight.grad.tolist() == [[0.0, 2.0, 4.0, 8.0, 0.0]]
-    assert quantizer.low.grad is not None
-    assert quantizer.low.grad.item() == 2.0 * 1.0  # the extent times the gradient of what is clipped below
-    assert quantizer.high.grad is not None
-    assert quantizer.high.grad.item() == 2.0 * 16.0
+    assert quantizer.bounds.low.grad is not None
+    assert quantizer.bounds.low.grad.item() == 2.0 * 1.0  # the extent times the gradient of what is clipped below
+    assert quantizer.bounds.high.grad is not None
+    assert quantizer.bounds.high.grad.item() == 2.0 * 16.0
     assert fake_quantized_weight(torch.tensor([[0.25]]), torch.tensor([0.5]), torch.tensor([1.0]), 2).item() == 0.5
 
 
@@ -198,6 +198,6 @@ def test_the_starting_range_has_nearly_the_least_error(bits: Bits) -> None:
 def test_the_range_of_nothing() -> None:
     assert least_error_range(histogram_of(torch.zeros(5)), 8) == (0.0, 0.0)
     own = ActivationTensorRange(8, LINEAR, learned=True)
-    own.start(0.0, 0.0)
+    own.bounds.start(0.0, 0.0)
     assert own.grid.scale > 0
     assert math.isfinite(own(torch.zeros(3)).sum().item())
