@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
@@ -27,7 +26,9 @@ from qat.datasets import Dataset, check_dataset
 from qat.evaluation import cross_entropy, evaluation_batches, integer_classes, logits_of, percent
 from qat.fingerprint import fingerprint_of
 from qat.float_network import FloatNetwork
+from qat.loss import distilled_loss
 from qat.module import float_module, prepare
+from qat.optimizer import new_optimizer, set_learning_rate
 from qat.options import TrainingOptions
 from qat.progress import Report, silent
 from qat.quantized_network import QuantizedNetwork
@@ -113,7 +114,7 @@ class _Run:
         self.split: Split = split_of(dataset, options.validation_fraction, options.seed)
         self.float_network: FloatNetwork = float_module(network)
         self.module: QuantizedNetwork = prepare(network, allocation, options)
-        self.optimizer = self._new_optimizer()
+        self.optimizer = new_optimizer(self.module, options)
         self.fingerprint = fingerprint_of(network, allocation, dataset, _what_counts(options))
         self.report = report
         # Augmented images are new in every epoch; others keep the float network's answer.
@@ -165,12 +166,16 @@ class _Run:
         randomness = np.random.default_rng([self.options.seed, 2, epoch])
         total = 0.0
         for step, batch in enumerate(batches):
-            self._set_learning_rate(self.options.learning_rate_at(epoch, step / len(batches)))
+            set_learning_rate(self.optimizer, self.options.learning_rate_at(epoch, step / len(batches)))
             images = tensor_of(self.dataset.train_x[batch], self.network)
             if self.options.augment:
                 images = augmented(images, randomness)
-            loss = self._loss(
-                images, torch.from_numpy(self.dataset.train_y[batch]), self._taught(images, batch, teacher)
+            loss = distilled_loss(
+                self.module(images),
+                torch.from_numpy(self.dataset.train_y[batch]),
+                self._taught(images, batch, teacher),
+                self.options.distillation,
+                self.options.distillation_temperature,
             )
             value = loss.item()
             self._check_finite("loss", value, step, epoch)
@@ -242,41 +247,6 @@ class _Run:
         with torch.no_grad():
             taught: Tensor = self.float_network(images)
         return taught
-
-    def _loss(self, images: Tensor, labels: Tensor, taught: Tensor | None) -> Tensor:
-        """Cross-entropy, mixed with the divergence from the float network's softened answer.
-
-        Hinton, Vinyals and Dean, arXiv 1503.02531, section 2; the square of the temperature keeps its gradient's size.
-        """
-        logits = self.module(images)
-        loss = F.cross_entropy(logits, labels)
-        if taught is None:
-            return loss
-        share, temperature = self.options.distillation, self.options.distillation_temperature
-        divergence = F.kl_div(
-            F.log_softmax(logits / temperature, dim=1),
-            F.log_softmax(taught / temperature, dim=1),
-            reduction="batchmean",
-            log_target=True,
-        )
-        return (1 - share) * loss + share * temperature**2 * divergence
-
-    def _new_optimizer(self) -> torch.optim.Adam:
-        ranges = self.module.range_parameters()
-        of_ranges = {id(parameter) for parameter in ranges}
-        others = [
-            parameter
-            for parameter in self.module.parameters()
-            if parameter.requires_grad and id(parameter) not in of_ranges
-        ]
-        groups = [{"params": others, "share": 1.0}]
-        if ranges:
-            groups.append({"params": ranges, "share": self.options.range_learning_rate})
-        return torch.optim.Adam(groups, lr=self.options.learning_rate)
-
-    def _set_learning_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
 
     def _cost(self, epochs_done: int, *, resumed: bool) -> float:
         """Of all that is still to do."""

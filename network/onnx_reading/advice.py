@@ -12,6 +12,7 @@ _QUANTIZED = "give the float network: its bits are chosen here"
 _ENLARGED = "nothing that enlarges an image is read"
 _CUT = "no layer reads a part of a tensor: use two convolutions that each write one part"
 _CHOSEN = "end the network before it: whoever reads the output makes the choice"
+_TENSORFLOWS = "it is TensorFlow's own, left over by the converter: convert the network's TFLite file instead"
 _RECURRENT = "recurrent layers are not read: use convolutions over the sequence"
 
 ADVICE: Final[Mapping[str, str]] = {
@@ -25,6 +26,7 @@ ADVICE: Final[Mapping[str, str]] = {
         ("Split", _CUT),
         ("ArgMax ArgMin NonMaxSuppression TopK", _CHOSEN),
         ("GRU LSTM RNN", _RECURRENT),
+        ("PartitionedCall StatefulPartitionedCall", _TENSORFLOWS),
     )
     for operator in operators.split()
 }

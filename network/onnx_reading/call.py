@@ -53,13 +53,15 @@ class Call:
             raise self.node.unsupported("reads the result of a softmax; a softmax is read only at the network's end")
         return view
 
-    def any_view(self, index: int = 0) -> View:
+    def any_view(self, index: int = 0, *, may_lack_batch: bool = False) -> View:
         """An input that is an activation tensor, to be moved only."""
         value = self.value(index)
         if not isinstance(value, View):
             raise self.node.unsupported(
                 f"has a constant as its input '{self.node.inputs[index][:80]}'; expected an activation tensor"
             )
+        if value.without_batch and not may_lack_batch:
+            raise self.node.unsupported("reads a tensor whose batch of 1 was squeezed away; squeeze named axes only")
         return value
 
     def constant(self, index: int) -> ConstantArray | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,12 +42,12 @@ def flatten(call: Call) -> View:
 
 
 def reshape(call: Call) -> View:
-    """Reshape; the batch must stay the first dimension, by itself."""
-    view = call.any_view()
+    """Reshape; the batch must stay the first dimension, by itself, or come back as it."""
+    view = call.any_view(may_lack_batch=True)
     wanted = call.integers("shape", 1)
     if wanted is None:
         raise call.node.invalid("lacks its shape")
-    old = (BATCH, *view.dims)
+    old = view.dims if view.without_batch else (BATCH, *view.dims)
     if not call.integer("allowzero", 0):
         wanted = tuple(
             old[axis] if extent == 0 and axis < len(old) else extent for axis, extent in enumerate(wanted)
@@ -69,7 +70,7 @@ def reshape(call: Call) -> View:
         raise call.node.invalid(
             f"reshapes {list(view.dims)}, {view.elements} elements a sample, to {_shown(wanted)}, which has others"
         )
-    return view.reshaped(tuple(dims))
+    return replace(view.reshaped(tuple(dims)), without_batch=False)
 
 
 def _shown(extents: tuple[int, ...]) -> str:
@@ -81,9 +82,8 @@ def squeeze(call: Call) -> View:
     view = call.any_view()
     axes = call.integers("axes", 1)
     if axes is None:
-        if call.translation.graph.batch == 1:
-            raise call.node.unsupported("squeezes every dimension of 1, the batch too; expected axes")
-        return view.reshaped(tuple(extent for extent in view.dims if extent != 1) or (1,))
+        squeezed = view.reshaped(tuple(extent for extent in view.dims if extent != 1) or (1,))
+        return replace(squeezed, without_batch=call.translation.graph.batch == 1)
     gone = {call.axis(axis, len(view.dims) + 1) for axis in axes}
     if any(view.dims[axis] != 1 for axis in gone):
         raise call.node.invalid(f"squeezes the axes {list(axes)} of {list(view.dims)}; expected extents of 1")

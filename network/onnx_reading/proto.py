@@ -127,7 +127,8 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     if len(inputs) != 1:
         raise InvalidNetwork(
             f"the network has {len(inputs)} inputs ({', '.join(value.name[:80] for value in inputs[:5])}); expected "
-            "one: give constants that the exporter left outside the file (as of Keras's Normalization layer) as weights"
+            "one. Where the others are constants that the exporter lost (those of Keras's Normalization layer), "
+            "convert the SavedModel instead: python -m tf2onnx.convert --saved-model"
         )
     batch, dims = _input_dims(inputs[0])
     nodes = _nodes(graph.node)

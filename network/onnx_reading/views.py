@@ -73,12 +73,14 @@ class View:
         dims: the ONNX value's dimensions, the batch left out.
         walk: the order of the elements.
         after_softmax: softmax was applied on the way; nothing may be computed from it.
+        without_batch: the ONNX value has lost its batch, of 1; only a reshape may bring it back.
     """
 
     tensor: str
     dims: tuple[int, ...]
     walk: Walk
     after_softmax: bool = False
+    without_batch: bool = False
 
     @property
     def elements(self) -> int:

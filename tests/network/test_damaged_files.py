@@ -116,7 +116,7 @@ def test_external_data_is_refused_and_not_opened(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("builtins.open", no_opening)
     monkeypatch.setattr("io.open", no_opening)
-    with pytest.raises(UnreadableFile, match="another file"):
+    with pytest.raises(UnreadableFile, match=r"another file.*external_data=False"):
         read_network(content, "external")
 
 

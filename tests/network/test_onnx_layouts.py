@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from network.errors import InvalidNetwork
 from network.layers import Shape
 from tests.network.onnx_models import agreeing, model, node, positive, random, read
 
@@ -233,6 +234,58 @@ def test_scaled_vector_input_seen_as_an_image() -> None:
     agreeing(model(nodes, ("N", 48), {"k": np.float32(3), "s": np.array([-1, 3, 4, 4]), "w": random(4, 3, 3, 3)}))
 
 
+ONE_CHANNEL: dict[str, tuple[tuple[int, ...], list[onnx.NodeProto], Shape]] = {
+    # a sample's dimensions, how it becomes the image "r", and that image
+    "PyTorch's unsqueeze(1)": ((20, 10), [node("Unsqueeze", "x one", "r")], Shape(1, 20, 10)),
+    "of one column": ((20, 1), [node("Unsqueeze", "x one", "r")], Shape(1, 20, 1)),
+    "Keras's Reshape to rows, columns, 1": (
+        (20, 10),
+        [node("Reshape", "x rows", "a"), node("Transpose", "a", "r", perm=[0, 3, 1, 2])],
+        Shape(1, 20, 10),
+    ),
+    "as high as wide": (
+        (28, 28),
+        [node("Div", "x scale", "d"), node("Reshape", "d square", "r")],
+        Shape(1, 28, 28),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ONE_CHANNEL)
+def test_input_without_channels_is_an_image_of_one(form: str) -> None:
+    dims, nodes, shape = ONE_CHANNEL[form]
+    constants = {
+        "one": np.array([1]), "rows": np.array([-1, 20, 10, 1]), "square": np.array([0, 1, 28, 28]),
+        "scale": np.float32(255), "w": random(4, 1, 3, 1),
+    }  # fmt: skip
+    network = agreeing(model([*nodes, node("Conv", "r w", "y")], ("N", *dims), constants))
+    assert network.input_shape == shape
+    assert network.input_format.dims == dims
+    assert not network.input_format.channels_last
+
+
+@pytest.mark.parametrize("dims", [(60,), (20, 3), (4, 15)])
+def test_input_reshaped_to_a_channels_last_image(dims: tuple[int, ...]) -> None:
+    nodes = [
+        node("Reshape", "x s", "r"),
+        node("Sub", "r mean", "a"),
+        node("Transpose", "a", "t", perm=[0, 3, 1, 2]),
+        node("Conv", "t w", "y"),
+    ]
+    constants = {"s": np.array([-1, 4, 5, 3]), "mean": np.float32(0.5), "w": random(4, 3, 3, 3)}
+    network = agreeing(model(nodes, ("N", *dims), constants))
+    assert network.input_shape == Shape(3, 4, 5)
+    assert network.input_format.dims == dims
+    assert network.input_format.channels_last
+
+
+def test_one_pixel_of_channels_last() -> None:
+    nodes = [node("Transpose", "x", "t", perm=[0, 3, 1, 2]), node("Conv", "t w", "y")]
+    network = agreeing(model(nodes, ("N", 1, 1, 5), {"w": random(4, 5, 1, 1)}))
+    assert network.input_shape == Shape(5, 1, 1)
+    assert network.input_format.channels_last
+
+
 def test_sequence_input_of_channels_last() -> None:
     nodes = [
         node("Transpose", "x", "t", perm=[0, 2, 1]),
@@ -283,6 +336,24 @@ def test_mean_over_flattened_pixels() -> None:
     agreeing(model(nodes, constants={"w": random(4, 3, 3, 3), "s": np.array([0, 4, -1])}))
 
 
+def test_batch_of_1_squeezed_away_and_back() -> None:
+    """As tf2onnx writes a residual branch over an image of one pixel."""
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("Squeeze", "c", "s"),
+        node("Reshape", "s image", "r"),
+        node("Add", "c r", "a"),
+        node("Squeeze", "a", "y"),
+    ]
+    constants = {"w": random(4, 3, 8, 8), "image": np.array([1, 0, 1, 1])}
+    # Without its batch, the squeezed value's first dimension is the channels: 0 in the second place names nothing.
+    with pytest.raises(InvalidNetwork, match="'R'"):
+        read(model(nodes, (1, 3, 8, 8), constants))
+    network = agreeing(model(nodes, (1, 3, 8, 8), constants | {"image": np.array([1, 4, 1, 1])}))
+    assert [layer.kind for layer in network.layers] == ["convolution", "add"]
+    assert network.outputs == ("a",)
+
+
 def test_concat_and_add_of_channels_last_images() -> None:
     nodes = [
         node("Conv", "x w", "c"),
@@ -329,6 +400,47 @@ def test_weights_computed_from_constants() -> None:
         "column": np.array([-1, 1, 1]), "axes12": np.array([1, 2]),
     }  # fmt: skip
     assert len(agreeing(model(nodes, constants=constants)).layers) == 1
+
+
+WEIGHT_NORMS: dict[str, tuple[list[onnx.NodeProto], int]] = {
+    "PyTorch's weight norm": (
+        [
+            node("ReduceL2", "kernel axes", "norm", keepdims=1),
+            node("Div", "kernel norm", "direction"),
+            node("Mul", "direction length", "w"),
+        ],
+        18,
+    ),
+    "the same in opset 11": (
+        [
+            node("ReduceL2", "kernel", "norm", axes=[1, 2, 3]),
+            node("Div", "kernel norm", "direction"),
+            node("Mul", "direction length", "w"),
+        ],
+        11,
+    ),
+    "weight standardization": (
+        [
+            node("ReduceMean", "kernel axes", "mean"),
+            node("Sub", "kernel mean", "centred"),
+            node("Mul", "centred centred", "squares"),
+            node("ReduceMean", "squares axes", "variance"),
+            node("Sqrt", "variance", "deviation"),
+            node("Div", "centred deviation", "w"),
+        ],
+        18,
+    ),
+    "over everything": ([node("ReduceL2", "kernel", "norm", keepdims=0), node("Div", "kernel norm", "w")], 17),
+    "over nothing": ([node("ReduceMean", "kernel", "w", noop_with_empty_axes=1)], 18),
+}
+
+
+@pytest.mark.parametrize("form", WEIGHT_NORMS)
+def test_weights_normalized_by_constants(form: str) -> None:
+    nodes, opset = WEIGHT_NORMS[form]
+    constants = {"kernel": random(4, 3, 3, 3), "axes": np.array([1, 2, 3]), "length": positive(4, 1, 1, 1)}
+    network = agreeing(model([*nodes, node("Conv", "x w", "y")], constants=constants, opset=opset))
+    assert [layer.name for layer in network.layers] == ["Y"]
 
 
 def test_nodes_in_any_order() -> None:

@@ -73,6 +73,11 @@ POOLS: dict[str, tuple[str, dict[str, Any], tuple[int, ...]]] = {
         {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1},
         (3, 8, 8),
     ),
+    "average, ceiling, no padding to count": (
+        "AveragePool",
+        {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "count_include_pad": 1},
+        (3, 8, 8),
+    ),
     "global average": ("GlobalAveragePool", {}, (3, 8, 6)),
     "global average, sequence": ("GlobalAveragePool", {}, (3, 6)),
     "global max": ("GlobalMaxPool", {}, (3, 8, 6)),

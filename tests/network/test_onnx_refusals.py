@@ -29,21 +29,36 @@ WEIGHTS: dict[str, Any] = {
     "wrong": np.array([0, 7]),
     "axes": np.array([0]),
     "rows": positive(3, 8, 1),
+    "eights": np.array([-1, 8]),
     "zero": np.float32(0),
 }
 
 UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     # nodes, and what the message says beside the node and the operator
-    "operator": ([node("Sigmoid", "x", "y")], "not read"),
-    "leaky relu": ([node("LeakyRelu", "x", "y", alpha=0.1)], "not read"),
-    "quantized": ([node("QuantizeLinear", "x one", "y")], "not read"),
-    "transposed convolution": ([node("ConvTranspose", "x w", "y")], "not read"),
+    "operator": ([node("Hardmax", "x", "y")], "not read; those read are Add"),
+    "leaky relu": ([node("LeakyRelu", "x", "y", alpha=0.1)], "ReLU6"),
+    "hard swish": ([node("HardSwish", "x", "y")], "ReLU6"),
+    "hard swish, taken apart": (
+        [node("Add", "x one", "a"), node("Clip", "a zero high", "c"), node("Mul", "x c", "y")],
+        "swish",
+    ),
+    "sigmoid at the end": ([node("Sigmoid", "x", "y")], "at the network's end, leave it"),
+    "layer norm": ([node("LayerNormalization", "x k", "y")], "use batch norm"),
+    "quantized": ([node("QuantizeLinear", "x one", "y")], "give the float network"),
+    "transposed convolution": ([node("ConvTranspose", "x w", "y")], "enlarges"),
+    "chosen class": ([node("ArgMax", "x", "y", axis=1)], "end the network before it"),
+    "TensorFlow's own": ([node("StatefulPartitionedCall", "x", "y", config=b"\xb2\xff")], "TFLite"),
     "attribute": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], new_option=1)], "new_option"),
     "dilated pool": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2])], "dilations"),
     "dilated average": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], dilations=[1, 2])], "not read"),
     "storage order": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], storage_order=1)], "storage_order"),
     "ceiling that counts padding": (
-        [node("AveragePool", "x", "y", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1, count_include_pad=1)],
+        [
+            node(
+                "AveragePool", "x", "y",
+                kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], ceil_mode=1, count_include_pad=1,
+            )
+        ],
         "ceil_mode",
     ),
     "3-D pool": ([node("MaxPool", "x", "y", kernel_shape=[2, 2, 2])], "kernel_shape"),
@@ -52,7 +67,7 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "clamp to nothing": ([node("Clip", "x zero zero", "y")], "[0.0, 0.0]"),
     "product of tensors": ([node("Relu", "x", "r"), node("Mul", "r x", "y")], "constant"),
     "difference of tensors": ([node("Relu", "x", "r"), node("Sub", "r x", "y")], "constant"),
-    "constant divided by a tensor": ([node("Div", "k x", "y")], "constant"),
+    "constant divided by a tensor": ([node("Div", "k x", "y")], "constant behind"),
     "constant per row": ([node("Mul", "x rows", "y")], "channel"),
     "largest of tensors": ([node("Relu", "x", "r"), node("Max", "r x", "y")], "number"),
     "sum that broadcasts": ([node("GlobalAveragePool", "x", "g"), node("Add", "x g", "y")], "shape"),
@@ -71,6 +86,7 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "product of activations": ([node("Flatten", "x", "f"), node("MatMul", "f f", "y")], "constant"),
     "reshape without a batch": ([node("Reshape", "x whole", "y")], "batch"),
     "reshape to one sample": ([node("Reshape", "x batch", "y")], "batch"),
+    "product at every position, positions in the batch": ([node("Reshape", "x eights", "y")], "1x1 convolution"),
     "reshape to another image": ([node("Relu", "x", "r"), node("Reshape", "r s", "q"), node("Conv", "q w", "y")],
                                  "Conv"),
     "transposed image": ([node("Conv", "x w", "c"), node("Transpose", "c", "t", perm=[0, 1, 3, 2]),
@@ -103,6 +119,17 @@ def test_unsupported(form: str) -> None:
     assert said in message
     assert any(f"'{each.name}' ({each.op_type})" in message for each in nodes), message
     assert "\n" not in message
+
+
+def test_training_batch_norm_before_it_had_an_attribute() -> None:
+    norm = node("BatchNormalization", "x k1 k1 k1 k1", "y mean variance saved_mean saved_variance")
+    with pytest.raises(UnsupportedOperator, match=r"'Y' \(BatchNormalization\).*model\.eval\(\)"):
+        read(model([norm], constants=WEIGHTS, opset=11))
+
+
+def test_computing_without_a_batch() -> None:
+    with pytest.raises(UnsupportedOperator, match=r"'Y' \(Relu\).*squeezed away"):
+        read(model([node("Squeeze", "x", "s"), node("Relu", "s", "y")], (1, 3, 8, 8)))
 
 
 INVALID: dict[str, tuple[list[onnx.NodeProto], str]] = {
@@ -236,7 +263,7 @@ def test_number_of_dimensions(dims: tuple[Any, ...]) -> None:
 def test_several_inputs() -> None:
     built = model([node("Add", "x z", "y")])
     built.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 3, 8, 8]))
-    with pytest.raises(InvalidNetwork, match=r"2 inputs \(x, z\)"):
+    with pytest.raises(InvalidNetwork, match=r"2 inputs \(x, z\).*--saved-model"):
         read(built)
 
 
