@@ -97,7 +97,7 @@ class CertificateAnswer(Answer):
         """The certificate in words."""
         memory, where = {
             "ram": ("RAM", f"layer '{self.layer}' needs"),
-            "flash": ("flash", f"all layers together need (the most: '{self.layer}')"),
+            "flash": ("flash", f"the layers (the largest: '{self.layer}') need"),
         }[self.budget]
         return (
             f"with 2 bits everywhere {where} {format_bytes(self.least_bytes)} bytes of {memory}, "

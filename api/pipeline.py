@@ -87,6 +87,7 @@ def run_main_job(
     check_dataset(job.dataset, job.network)
     check_writable(directory)
     from deploy.files import save
+
     # Read when torch is loaded. Threads that spin while they wait take the cores from the ones they wait for: on a busy
     # machine a training step took four times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

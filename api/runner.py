@@ -66,6 +66,14 @@ class Runner:
         for job in self._store.jobs([JobState.RUNNING, JobState.CANCELLING]):
             self._end_worker(job)
             self._settle(job, requeue=True)
+        # A worker whose job is done may still be on its way out: nothing that was started here outlives the service.
+        for child in self._children.values():
+            try:
+                child.wait(self._settings.grace_seconds)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self._children.clear()
 
     def _run(self) -> None:
         while not self._is_stopping:
@@ -147,7 +155,9 @@ class Runner:
                 LOG.warning("job %s lost its worker (%s) and is queued again", job.id, _end_of(exit_status))
             return
         problem = WORKER_LOST.problem(
-            f"the worker ended unexpectedly ({_end_of(exit_status)}), {crashes} times; the job can be retried"
+            f"the worker ended unexpectedly ({_end_of(exit_status)}), {crashes} times; "
+            f"the job can be retried. What it said is in the service's data directory, in "
+            f"{directory.log.relative_to(self._settings.data_directory)}"
         )
         if self._store.change_job(
             job.id, [JobState.RUNNING], state=JobState.FAILED, crashes=crashes, error=problem.document()

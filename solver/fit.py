@@ -20,25 +20,22 @@ def fit(network: Network, budget: Budget, method: Method, accounting: Accounting
         RuntimeError: the answer breaks a rule that the validator knows: a fault of ours, never an answer.
     """
     problem = problem_of(network, budget, accounting)
-    narrowest = _allocation(network, problem, method, narrowest_activations(problem), _narrowest_weights(problem))
-    report = measure(network, narrowest, accounting)
-    if report.ram_bytes > budget.ram_bytes:
-        certificate = Certificate("ram", report.peak_layer, report.ram_bytes, budget.ram_bytes)
-        return Solution(method, None, certificate, report)
+    narrow_weights: list[Bits] = [NARROWEST_BITS] * len(problem.weights)
+    narrow = _allocation(network, problem, method, narrowest_activations(problem), narrow_weights)
+    narrowest = measure(network, narrow, accounting)
+    if narrowest.ram_bytes > budget.ram_bytes:
+        certificate = Certificate("ram", narrowest.peak_layer, narrowest.ram_bytes, budget.ram_bytes)
+        return Solution(method, None, certificate, narrowest)
     activation_bits = cut_activations(problem)
     weight_bits, fits = cut_weights(problem, method, activation_bits)
+    if not fits:  # the rule ended with all weights at 2 bits: their bytes depend on no activation any more
+        return Solution(method, None, _flash_certificate(narrowest, budget), narrowest)
     allocation = _allocation(network, problem, method, activation_bits, weight_bits)
     report = measure(network, allocation, accounting)
-    if not fits:
-        return Solution(method, None, _flash_certificate(report, budget), report)
     broken = violations(network, budget, method, accounting, allocation)
     if broken:
         raise RuntimeError(f"{method} broke its own rules on '{network.name}': {'; '.join(broken)}")
     return Solution(method, allocation, None, report)
-
-
-def _narrowest_weights(problem: Problem) -> list[Bits]:
-    return [NARROWEST_BITS] * len(problem.weights)
 
 
 def _flash_certificate(report: MemoryReport, budget: Budget) -> Certificate:

@@ -207,6 +207,7 @@ FOLDS: Final[Mapping[str, Callable[[Call], ConstantArray]]] = {
     "Reciprocal": _computed(np.reciprocal),
     "ReduceL2": _reduced(_root_of_squares),
     "ReduceMean": _reduced(np.mean),
+    "ReduceProd": _reduced(np.prod),
     "Reshape": _reshape,
     "Shape": _shape,
     "Slice": _slice,

@@ -69,6 +69,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "ReduceL2": _row(constants.FOLDS["ReduceL2"], "axes keepdims noop_with_empty_axes", 1, 2),
     "ReduceMax": _row(reductions.reduce_max, "axes keepdims noop_with_empty_axes", 1, 2),
     "ReduceMean": _row(reductions.reduce_mean, "axes keepdims noop_with_empty_axes", 1, 2),
+    "ReduceProd": _row(constants.FOLDS["ReduceProd"], "axes keepdims noop_with_empty_axes", 1, 2),
     "Relu": _row(pointwise.relu, "", 1, 1),
     "Reshape": _row(movements.reshape, "allowzero shape", 1, 2),
     "Shape": _row(movements.shape_of, "start end", 1, 1),

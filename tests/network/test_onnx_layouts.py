@@ -430,6 +430,16 @@ WEIGHT_NORMS: dict[str, tuple[list[onnx.NodeProto], int]] = {
         ],
         18,
     ),
+    "divided by a filter's size": (
+        [
+            node("Shape", "kernel", "shape"),
+            node("Gather", "shape axes", "extents"),
+            node("ReduceProd", "extents", "size", keepdims=0),
+            node("Cast", "size", "n", to=TensorProto.FLOAT),
+            node("Div", "kernel n", "w"),
+        ],
+        17,
+    ),
     "over everything": ([node("ReduceL2", "kernel", "norm", keepdims=0), node("Div", "kernel norm", "w")], 17),
     "over nothing": ([node("ReduceMean", "kernel", "w", noop_with_empty_axes=1)], 18),
 }

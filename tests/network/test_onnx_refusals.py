@@ -10,6 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from network.errors import InvalidNetwork, UnsupportedOperator
+from network.onnx_reading.advice import ADVICE
+from network.onnx_reading.operators import OPERATORS
 from tests.network.onnx_models import model, node, positive, random, read
 
 WEIGHTS: dict[str, Any] = {
@@ -108,6 +110,10 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
         "batch",
     ),
 }  # fmt: skip
+
+
+def test_advice_is_for_what_is_not_read() -> None:
+    assert not ADVICE.keys() & OPERATORS.keys()
 
 
 @pytest.mark.parametrize("form", UNSUPPORTED)
