@@ -30,6 +30,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: env  ## play a build pipeline against the service: network and budget in, integer-only network out, in out/
 	$(BIN)/python -m examples.pipeline --out out
 
+test: export OMP_WAIT_POLICY ?= PASSIVE
 test: lint  ## everything that CI runs; pytest's last line has the suite's time
 	$(BIN)/pytest
 
