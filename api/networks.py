@@ -124,10 +124,8 @@ class Networks:
 
     def fit(self, network_id: str, request: FitRequest) -> FitAnswer:
         """Bits under a budget, or the certificate that none fit."""
-        budget = request.budget()
-        network = self.counted(network_id)
-        name = NetworkName(id=network_id, name=network.name)
-        answer, _ = answer_fit(network, name, budget, request.method, request.accounting)
+        network = self.with_weights(network_id) if request.reads_weights else self.counted(network_id)
+        answer, _ = answer_fit(network, NetworkName(id=network_id, name=network.name), request)
         return answer
 
     def counted(self, network_id: str) -> Network:

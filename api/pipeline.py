@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from api.answers import NetworkName, answer_fit
 from api.problems import DoesNotFit
 from api.reports import REPORT_FILE, AccuracyAnswer, Artifact, EpochAnswer, TrainingReport, artifacts_in
-from network.budget import Budget
+from api.requests import FitRequest
 from network.errors import InvalidNetwork, RequestError
 from network.network import Network
 from qat.datasets import Dataset, check_dataset
@@ -35,18 +35,14 @@ class MainJob:
     Attributes:
         network: with its weights.
         network_name: how the report calls it.
-        budget: what it may take.
-        method: a method's name.
-        accounting: a rule book's name.
+        request: the budget, and how its bits are chosen.
         dataset: to train and test on.
         options: how to train.
     """
 
     network: Network
     network_name: NetworkName
-    budget: Budget
-    method: str
-    accounting: str
+    request: FitRequest
     dataset: Dataset
     options: TrainingOptions
 
@@ -80,7 +76,7 @@ def run_main_job(
         InvalidNetwork, DatasetError, RequestError: something that makes no sense.
         ConversionError, TrainingError: the training cannot go on.
     """
-    answer, solution = answer_fit(job.network, job.network_name, job.budget, job.method, job.accounting)
+    answer, solution = answer_fit(job.network, job.network_name, job.request)
     if solution.allocation is None:
         raise DoesNotFit(answer)
     require_weights(job.network.name, has_weights=job.network.has_weights)
@@ -94,7 +90,7 @@ def run_main_job(
     from qat.train import train
 
     result = train(
-        job.network,
+        solution.network,
         solution.allocation,
         job.dataset,
         job.options,

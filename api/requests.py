@@ -6,20 +6,43 @@ judged by the rooms below (`method_named`, `TrainingOptions`, ...), so that the 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from enum import StrEnum
+from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, WithJsonSchema
 
+from network.accounting import ACCOUNTINGS
+from network.allocation import WeightScheme
 from network.budget import Budget, parse_size_bytes
-from network.memory import ACCOUNTINGS
+from network.errors import RequestError
+from network.network import Network
+from network.sensitivity import SensitivityTable, sensitivity_of
 from qat.options import ActivationRange, Regime, TrainingOptions
+from solver.exact_options import DEFAULT_TIME_LIMIT_SECONDS, NATIVE_BACKEND, ExactOptions, backend_named
+from solver.formulation import Choices
 from solver.solution import Method
+from solver.weight_sensitivity import weight_sensitivity
 
 DIGITS: Final = "digits"
 """The built-in dataset."""
 
 DEFAULT_METHOD: Final = Method.MIXPC
 DEFAULT_ACCOUNTING: Final = "paper"
+WEIGHTS_MEASURE: Final = "weights"
+MAX_TIME_LIMIT_SECONDS: Final = 600.0
+
+
+class Schedules(StrEnum):
+    """Which order of layers the exact program may take."""
+
+    BEST = "best"
+    GIVEN = "given"
+
+
+BEST_SCHEDULE: Final = str(Schedules.BEST)
+GIVEN_SCHEDULE: Final = str(Schedules.GIVEN)
+
+_Name = TypeVar("_Name", bound=StrEnum)
 
 Size = Annotated[
     Any,  # judged by `parse_size_bytes`, which says what it expects better than a union of two types does
@@ -39,7 +62,8 @@ class FitRequest(BaseModel):
     ram: Size
     method: str = Field(
         default=DEFAULT_METHOD,
-        description="the rules that choose bits: weights per layer (mixpl) or per channel (mixpc)",
+        description="how bits are chosen: the best there are (exact), or by the paper's rules, weights per layer "
+        "(mixpl) or per channel (mixpc)",
         json_schema_extra={"enum": list(Method)},
     )
     accounting: str = Field(
@@ -47,6 +71,68 @@ class FitRequest(BaseModel):
         description="the rule book that counts bytes",
         json_schema_extra={"enum": list(ACCOUNTINGS)},
     )
+    sensitivity: str | dict[str, Any] | None = Field(
+        default=None,
+        description="what the exact program minimises, and what rules are compared by: 'weights' (from the weights "
+        "alone), or a table {weights: {layer: {8: x, 4: y, 2: z}}, activations: {tensor: {...}}}; exact takes "
+        "'weights' where none is given",
+    )
+    scheme: str = Field(
+        default=WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
+        description="how the exact program quantizes weights; the rules have schemes of their own",
+        json_schema_extra={"enum": list(WeightScheme)},
+    )
+    schedule: str = Field(
+        default=BEST_SCHEDULE,
+        description="the order of layers under the exact program: chosen with the bits (best), or the file's (given)",
+        json_schema_extra={"enum": [BEST_SCHEDULE, GIVEN_SCHEDULE]},
+    )
+    backend: str = Field(
+        default=NATIVE_BACKEND,
+        description="what solves the exact program: native, highs, or pulp and a solver that it finds, e.g. "
+        "pulp:PULP_CBC_CMD",
+    )
+    time_limit_seconds: float = Field(
+        default=DEFAULT_TIME_LIMIT_SECONDS,
+        description="after it, the exact program gives its best answer so far, with its bound",
+    )
+
+    @property
+    def reads_weights(self) -> bool:
+        """Whether the answer depends on the network's weights, not only on their count."""
+        return self.sensitivity == WEIGHTS_MEASURE or (self.sensitivity is None and self.method == Method.EXACT)
+
+    def exact_options(self) -> ExactOptions:
+        """How the exact program is solved.
+
+        Raises:
+            RequestError: an unknown scheme, schedule or backend, or a time limit that makes no sense.
+        """
+        return ExactOptions(
+            choices=Choices(weights=_one_of("scheme", self.scheme, WeightScheme)),
+            backend=backend_named(self.backend),
+            time_limit_seconds=_time_limit(self.time_limit_seconds),
+            chooses_schedule=_one_of("schedule", self.schedule, Schedules) is Schedules.BEST,
+        )
+
+    def table(self, network: Network) -> SensitivityTable | None:
+        """The sensitivities that the answer is judged by.
+
+        Raises:
+            RequestError: an unknown measure, or a table that does not fit the network.
+        """
+        measure = self.sensitivity
+        if measure is None:
+            measure = WEIGHTS_MEASURE if self.method == Method.EXACT else None
+        if measure is None:
+            return None
+        if isinstance(measure, dict):
+            return sensitivity_of(measure)
+        if measure != WEIGHTS_MEASURE:
+            raise RequestError(
+                f"unknown sensitivity {measure[:60]!r}; expected '{WEIGHTS_MEASURE}' or a table of sensitivities"
+            )
+        return weight_sensitivity(network, _one_of("scheme", self.scheme, WeightScheme))
 
     def budget(self) -> Budget:
         """The budget in bytes.
@@ -129,3 +215,18 @@ class JobRequest(FitRequest):
     network_id: StrictStr = Field(description="an uploaded network")
     dataset: StrictStr = Field(description="an uploaded dataset's id, or 'digits'", examples=[DIGITS])
     training: Training = Field(default_factory=Training)
+
+
+def _one_of(what: str, name: str, kind: type[_Name]) -> _Name:
+    try:
+        return kind(name)
+    except ValueError:
+        raise RequestError(f"unknown {what} {name[:60]!r}; expected one of: {', '.join(kind)}") from None
+
+
+def _time_limit(seconds: float) -> float:
+    if not 0 < seconds <= MAX_TIME_LIMIT_SECONDS:
+        raise RequestError(
+            f"time_limit_seconds is {seconds}; expected more than 0 and up to {MAX_TIME_LIMIT_SECONDS:g}"
+        )
+    return seconds

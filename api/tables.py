@@ -11,7 +11,7 @@ from api.answers import FitAnswer, format_bytes
 from api.reports import TrainAnswer
 
 _BAR_CELLS: Final = 20
-_RIGHT_ALIGNED: Final = frozenset({"weight bits", "output bits", "flash bytes", "RAM bytes"})
+_RIGHT_ALIGNED: Final = frozenset({"weight bits", "output bits", "flash bytes", "RAM bytes", "bytes"})
 
 
 def fit_text(answer: FitAnswer) -> str:
@@ -19,7 +19,9 @@ def fit_text(answer: FitAnswer) -> str:
     lines = [f"{answer.network.name}: {answer.method}, {answer.accounting} accounting", ""]
     if answer.fits:
         lines += [*_layer_table(answer), ""]
-    lines += _totals(answer)
+    if answer.memory.shared:
+        lines += [*_shared_table(answer), ""]
+    lines += [*_totals(answer), *_objective(answer)]
     if answer.certificate is None:
         lines.append("FITS")
     else:
@@ -54,11 +56,33 @@ def _layer_table(answer: FitAnswer) -> list[str]:
         layer = flash.get(step.layer)
         row = [step.layer, "", "", str(answer.activation_bits[step.output]), "", "", format_bytes(step.ram_bytes)]
         if layer is not None:
-            row[1:3] = [layer.kind, str(layer.weight_bits)]
-            row[4:6] = [f"{answer.schemes[step.layer]} {answer.foldings[step.layer]}", format_bytes(layer.flash_bytes)]
+            row[1] = layer.kind
+            row[5] = format_bytes(layer.flash_bytes)
+            if layer.weight_bits is not None:
+                row[2] = str(layer.weight_bits)
+                row[4] = f"{answer.schemes[step.layer]} {answer.foldings[step.layer]}"
         peak = " peak" if step.layer == answer.memory.peak_layer else ""
         rows.append([*row, _bar(step.ram_bytes, answer.budget.ram_bytes) + peak])
     return _aligned(rows)
+
+
+def _shared_table(answer: FitAnswer) -> list[str]:
+    """What is taken once; `~` marks what cannot be known before linking."""
+    rows = [["shared", "", "bytes"]]
+    for each in answer.memory.shared:
+        about = "~" if each.is_estimate else ""
+        rows.append([each.part, each.region, f"{about}{each.size_bytes:,}"])
+    return _aligned(rows)
+
+
+def _objective(answer: FitAnswer) -> list[str]:
+    """How good the bits are, by the measure that was asked for."""
+    if answer.objective is None:
+        return []
+    proof = ""
+    if answer.gap is not None:
+        proof = ", proven the least" if answer.gap == 0 else f", at most {answer.gap:.2%} above the least"
+    return [f"summed sensitivity ({answer.sensitivity}) {answer.objective:.6g}{proof}"]
 
 
 def _totals(answer: FitAnswer) -> list[str]:

@@ -75,9 +75,7 @@ def _main_job(store: Store, settings: Settings, request: JobRequest) -> MainJob:
     return MainJob(
         network=network,
         network_name=NetworkName(id=request.network_id, name=network.name),
-        budget=request.budget(),
-        method=request.method,
-        accounting=request.accounting,
+        request=request,
         dataset=Datasets(store, settings).load(request.dataset),
         options=request.training.options(),
     )

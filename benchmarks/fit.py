@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from network.budget import Budget
-from network.memory import PaperAccounting
+from network.paper_accounting import PaperAccounting
 from solver.fit import fit
 from solver.solution import Method
 from tests.builders import mobilenet_v1

@@ -22,8 +22,9 @@ import click
 from benchmarks import cifar10
 from network.allocation import WIDEST_BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.memory import PaperAccounting, measure
+from network.memory import measure
 from network.network import Network
+from network.paper_accounting import PaperAccounting
 from network.reading import read_network
 from qat.datasets import Dataset
 from qat.options import TrainingOptions

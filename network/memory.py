@@ -1,39 +1,37 @@
 """The only byte accounting: what a network takes of flash and RAM under an allocation.
 
-Two rule books are designed; one stands here. `paper` keeps the arithmetic of arXiv 1905.13082's published code:
+A rule book, an `Accounting`, says what each part takes; here the parts are added up, for every rule book alike.
+`paper_accounting.py` and `deployed_accounting.py` hold the two that exist, `accounting.py` finds them by name.
 
-    a tensor of n elements at b bits takes n * b / 8 bytes, a fraction is kept
+    flash = for each layer: packed weights + parameters;   + what the network shares (kernels' code, start-up data)
+    RAM   = the arena that holds the largest step;         + what lives beside it (state, stack)
 
-    flash = packed weights + parameters, c output channels:
-        per layer, folded weights     4 c + 20
-        per layer, ICN                9 c + 12      the last layer: 4 c + 20 whatever the fold
-        per channel, ICN             10 c +  8      the last layer: 7 c +  4
+A step is a layer that runs, with the tensors that are alive meanwhile:
 
-    RAM, a chain                       RAM, any other graph
-      conv   pool   fc                   step   add        live
-      in|out        in|out               a      |          input + a
-      only layers with weights;          b      |  a       a + b        a waits for the add
-      a layer's input has the bits       add    |  a, b    a + b + sum
-      of the layer before it
-
-In a chain only layers with weights are seen, as the paper sees them: a pool between two of them takes no step, and its
-output has the bits of its input. In any other graph each layer is a step, and every tensor that is alive during it
-counts: live from the step that writes it to the last that reads it. The caller's input is live from the start, the
-network's outputs until the end. The largest step must fit.
-
-`deployed`, the other book, will be an `Accounting` beside it; solvers and reports see the protocol alone.
+    step   add        live                    A tensor is alive from the step that writes it to the last that reads it;
+    a      |          input + a               the caller's input from the start, the network's outputs until the end.
+    b      |  a       a + b        a waits
+    add    |  a, b    a + b + sum
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
 
-from network.allocation import Allocation, Bits, Folding, Scheme
-from network.errors import InvalidNetwork, RequestError
-from network.layers import WeightLayer
+from network.allocation import Allocation, Bits, Scheme
+from network.arena import ArenaPlan
+from network.layers import Layer, Shape, WeightLayer
 from network.network import Network
+
+
+class Region(StrEnum):
+    """A kind of memory of the device."""
+
+    FLASH = "flash"
+    RAM = "ram"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +40,11 @@ class Occupant:
 
     Attributes:
         tensor: whose bits it has.
-        elements: how many of them it takes.
+        shape: how large it is.
     """
 
     tensor: str
-    elements: int
-
-    def size_bytes(self, bits: Bits) -> float:
-        return self.elements * bits / 8
+    shape: Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +56,35 @@ class Step:
         inputs: what it reads.
         output: what it writes.
         waiting: what is alive beside, read by a later step.
+        scratch_bytes: what its kernel takes beside, for this step only.
     """
 
     layer: str
     inputs: tuple[Occupant, ...]
     output: Occupant
     waiting: tuple[Occupant, ...] = ()
+    scratch_bytes: int = 0
 
     @property
     def live(self) -> tuple[Occupant, ...]:
         return (*self.inputs, self.output, *self.waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Something that the network takes once, whatever its layers are.
+
+    Attributes:
+        region: flash or RAM.
+        part: what it is, e.g. "kernel code: convolution, 4-bit weights" or "stack".
+        size_bytes: what it takes.
+        is_estimate: it cannot be known before linking.
+    """
+
+    region: Region
+    part: str
+    size_bytes: int
+    is_estimate: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +108,43 @@ class StepRam:
     input_bytes: float
     output_bytes: float
     waiting_bytes: float
+    scratch_bytes: int = 0
 
     @property
     def ram_bytes(self) -> float:
-        return self.input_bytes + self.output_bytes + self.waiting_bytes
+        return self.input_bytes + self.output_bytes + self.waiting_bytes + self.scratch_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryReport:
-    """Flash by layer (those with weights), RAM by step, and their totals."""
+    """Flash by layer, RAM by step, what is shared, and the totals.
+
+    Attributes:
+        accounting: the rule book's name.
+        layers: those that take flash, in schedule order.
+        steps: those that take RAM, in schedule order.
+        shared: what is taken once.
+        arena: where each tensor lies, if the rule book places tensors; else the largest step is what RAM they take.
+    """
 
     accounting: str
     layers: tuple[LayerFlash, ...]
     steps: tuple[StepRam, ...]
+    shared: tuple[Shared, ...] = ()
+    arena: ArenaPlan | None = None
 
     @property
     def flash_bytes(self) -> float:
-        return sum(layer.flash_bytes for layer in self.layers)
+        return sum(layer.flash_bytes for layer in self.layers) + self._shared_bytes(Region.FLASH)
 
     @property
     def ram_bytes(self) -> float:
+        activations = self.peak_bytes if self.arena is None else self.arena.arena_bytes
+        return activations + self._shared_bytes(Region.RAM)
+
+    @property
+    def peak_bytes(self) -> float:
+        """The largest step's."""
         return max(step.ram_bytes for step in self.steps)
 
     @property
@@ -121,11 +152,37 @@ class MemoryReport:
         """The first layer whose step takes the most RAM."""
         return max(self.steps, key=lambda step: step.ram_bytes).layer
 
+    def _shared_bytes(self, region: Region) -> int:
+        return sum(each.size_bytes for each in self.shared if each.region is region)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Something shared that is taken only where bits ask for it, e.g. a kernel for 4-bit weights.
+
+    Attributes:
+        shared: what is taken.
+        layers: layers that ask for it, when their weights have `bits`; or
+        tensors: tensors that ask for it, when they have `bits`.
+        bits: at which they do.
+    """
+
+    shared: Shared
+    bits: Bits
+    layers: tuple[str, ...] = field(default=())
+    tensors: tuple[str, ...] = field(default=())
+
+    def is_needed(self, allocation: Allocation) -> bool:
+        return any(allocation.weight_bits[layer] == self.bits for layer in self.layers) or any(
+            allocation.activation_bits[tensor] == self.bits for tensor in self.tensors
+        )
+
 
 class Accounting(Protocol):
     """A rule book."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def steps(self, network: Network) -> tuple[Step, ...]:
         """The steps that take RAM, in schedule order."""
@@ -135,104 +192,77 @@ class Accounting(Protocol):
         """Every tensor -> the tensor whose bits it has: itself, or an earlier one."""
         ...
 
-    def parameter_bytes(self, layer: WeightLayer, scheme: Scheme, *, is_last: bool) -> int:
-        """Flash of a weight layer beside its weights; `is_last`: no layer with weights runs after it."""
+    def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
+        """RAM of an activation tensor; a multiple of 1/8."""
         ...
 
+    def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
+        """Flash of a weight tensor; a multiple of 1/8."""
+        ...
 
-class PaperAccounting:
-    """The arithmetic of the paper's published code; see the module's text."""
+    def parameter_bytes(self, network: Network, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> int:
+        """Flash of a layer beside its weights; `is_last`: no layer with weights runs after it."""
+        ...
 
-    name = "paper"
+    def always_shared(self, network: Network) -> tuple[Shared, ...]:
+        """What the network takes once, whatever the bits."""
+        ...
 
-    def steps(self, network: Network) -> tuple[Step, ...]:
-        return _chain_steps(network) if network.is_chain else _graph_steps(network)
+    def features(self, network: Network) -> tuple[Feature, ...]:
+        """What the network takes once, where bits ask for it."""
+        ...
 
-    def same_bits(self, network: Network) -> Mapping[str, str]:
-        if not network.is_chain:
-            return {tensor: tensor for tensor in network.tensors}
-        weighted = {layer.name for layer in network.weight_layers}
-        same = {network.input: network.input}
-        for layer in network.layers:
-            same[layer.output] = layer.output if layer.name in weighted else same[layer.inputs[0]]
-        return same
-
-    def parameter_bytes(self, layer: WeightLayer, scheme: Scheme, *, is_last: bool) -> int:
-        channels = layer.output_channels
-        if scheme.weights.is_per_channel:
-            if scheme.folding is not Folding.ICN:
-                raise RequestError(
-                    "the paper's accounting knows per-channel weights with ICN only, not with folded weights"
-                )
-            return 7 * channels + 4 if is_last else 10 * channels + 8
-        if scheme.folding is Folding.WEIGHTS or is_last:
-            return 4 * channels + 20
-        return 9 * channels + 12
-
-
-ACCOUNTINGS: Final[Mapping[str, Accounting]] = {book.name: book for book in (PaperAccounting(),)}
-
-
-def accounting_named(name: str) -> Accounting:
-    """The rule book of that name.
-
-    Raises:
-        RequestError: there is none.
-    """
-    try:
-        return ACCOUNTINGS[name]
-    except KeyError:
-        raise RequestError(f"unknown accounting {name[:60]!r}; expected one of: {', '.join(ACCOUNTINGS)}") from None
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits]) -> ArenaPlan | None:
+        """Where the tensors lie; None if the rule book does not place them."""
+        ...
 
 
 def measure(network: Network, allocation: Allocation, accounting: Accounting) -> MemoryReport:
     """The memory report of a network under an allocation."""
     weighted = network.weight_layers
-    layers = tuple(
-        LayerFlash(
-            layer.name,
-            network.weight_elements(layer) * allocation.weight_bits[layer.name] / 8,
-            accounting.parameter_bytes(layer, allocation.schemes[layer.name], is_last=layer is weighted[-1]),
-        )
-        for layer in weighted
-    )
     bits = allocation.activation_bits
+    layers = []
+    for layer in network.layers:
+        has_weights = isinstance(layer, WeightLayer)
+        weight_bytes = (
+            accounting.weight_bytes(network, layer, allocation.weight_bits[layer.name])
+            if isinstance(layer, WeightLayer)
+            else 0.0
+        )
+        parameter_bytes = accounting.parameter_bytes(
+            network, layer, allocation.schemes.get(layer.name), is_last=bool(weighted) and layer is weighted[-1]
+        )
+        if has_weights or parameter_bytes:
+            layers.append(LayerFlash(layer.name, weight_bytes, parameter_bytes))
 
     def taken(occupants: tuple[Occupant, ...]) -> float:
-        return sum(each.size_bytes(bits[each.tensor]) for each in occupants)
+        return sum(accounting.activation_bytes(each, bits[each.tensor]) for each in occupants)
 
     steps = tuple(
-        StepRam(step.layer, taken(step.inputs), taken((step.output,)), taken(step.waiting))
+        StepRam(step.layer, taken(step.inputs), taken((step.output,)), taken(step.waiting), step.scratch_bytes)
         for step in accounting.steps(network)
     )
-    return MemoryReport(accounting.name, layers, steps)
+    asked_for = tuple(feature.shared for feature in accounting.features(network) if feature.is_needed(allocation))
+    shared = (*accounting.always_shared(network), *asked_for)
+    return MemoryReport(accounting.name, tuple(layers), steps, shared, accounting.arena(network, bits))
 
 
-def _chain_steps(network: Network) -> tuple[Step, ...]:
-    if not network.weight_layers:
-        raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
-    steps = []
-    bits_of_input = network.input
-    for layer in network.weight_layers:
-        (shape,) = network.input_shapes(layer)
-        inputs = (Occupant(bits_of_input, shape.elements),)
-        steps.append(Step(layer.name, inputs, Occupant(layer.output, network.shapes[layer.output].elements)))
-        bits_of_input = layer.output
-    return tuple(steps)
+def live_steps(network: Network, scratch_bytes: Mapping[str, int]) -> tuple[Step, ...]:
+    """Every layer as a step, with all tensors that are alive during it.
 
-
-def _graph_steps(network: Network) -> tuple[Step, ...]:
-    if not network.weight_layers:
-        raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
-    last_read = {layer_input: step for step, layer in enumerate(network.layers) for layer_input in layer.inputs}
+    Args:
+        network: in schedule order.
+        scratch_bytes: what each layer's kernel takes beside; 0 where it is missing.
+    """
+    last_read = {tensor: step for step, layer in enumerate(network.layers) for tensor in layer.inputs}
     last_read |= dict.fromkeys(network.outputs, len(network.layers))
     steps = []
-    alive: dict[str, Occupant] = {network.input: Occupant(network.input, network.input_shape.elements)}
+    alive = {network.input: Occupant(network.input, network.input_shape)}
     for step, layer in enumerate(network.layers):
-        output = Occupant(layer.output, network.shapes[layer.output].elements)
+        output = Occupant(layer.output, network.shapes[layer.output])
         inputs = tuple(alive[tensor] for tensor in dict.fromkeys(layer.inputs))
         waiting = tuple(each for tensor, each in alive.items() if tensor not in layer.inputs)
-        steps.append(Step(layer.name, inputs, output, waiting))
+        steps.append(Step(layer.name, inputs, output, waiting, scratch_bytes.get(layer.name, 0)))
         alive[layer.output] = output
         for tensor in layer.inputs:
             if last_read[tensor] <= step:

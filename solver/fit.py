@@ -2,57 +2,113 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from network.allocation import NARROWEST_BITS, Allocation, Bits
 from network.budget import Budget
+from network.errors import RequestError
 from network.memory import Accounting, MemoryReport, measure
 from network.network import Network
-from solver.problem import Problem, problem_of
+from network.sensitivity import SensitivityTable, check_sensitivity
+from solver.exact_options import ExactOptions
+from solver.problem import BITS_PER_BYTE, Problem, problem_of
 from solver.rules import cut_activations, cut_weights, narrowest_activations, scheme_of
-from solver.solution import Certificate, Method, Solution
+from solver.solution import Certificate, Method, Solution, flash_certificate
 from solver.validator import violations
 
 
-def fit(network: Network, budget: Budget, method: Method, accounting: Accounting) -> Solution:
+def fit(
+    network: Network,
+    budget: Budget,
+    method: Method,
+    accounting: Accounting,
+    sensitivity: SensitivityTable | None = None,
+    options: ExactOptions | None = None,
+) -> Solution:
     """Choose the bits of every tensor, or show that none do.
+
+    Args:
+        network: in the file's order.
+        budget: what may be taken.
+        method: how bits are chosen.
+        accounting: the rule book that counts.
+        sensitivity: what the exact program minimises, and what the rules' answers are compared by.
+        options: of the exact program.
 
     Raises:
         InvalidNetwork: the network has no layer with weights.
+        RequestError: the exact program without a table, or with one that does not fit the network.
         RuntimeError: the answer breaks a rule that the validator knows: a fault of ours, never an answer.
     """
+    if sensitivity is not None:
+        check_sensitivity(sensitivity, network)
+    if method is Method.EXACT:
+        if sensitivity is None:
+            raise RequestError("the exact program needs a sensitivity table to minimise, e.g. sensitivity 'weights'")
+        # scipy takes longer to load than a rule to answer.
+        from solver.exact_fit import exactly
+
+        solution = exactly(network, budget, accounting, sensitivity, options or ExactOptions())
+    else:
+        solution = _by_rule(network, budget, method, accounting)
+        if solution.allocation is not None and sensitivity is not None:
+            allocation = solution.allocation
+            objective = sensitivity.objective(allocation.weight_bits, allocation.activation_bits)
+            solution = replace(solution, objective=objective)
+    if solution.allocation is not None:
+        broken = violations(solution.network, budget, method, accounting, solution.allocation)
+        if broken:
+            raise RuntimeError(f"{method} broke its own rules on '{network.name}': {'; '.join(broken)}")
+    return solution
+
+
+def _by_rule(network: Network, budget: Budget, method: Method, accounting: Accounting) -> Solution:
     problem = problem_of(network, budget, accounting)
-    narrow_weights: list[Bits] = [NARROWEST_BITS] * len(problem.weights)
-    narrow = _allocation(network, problem, method, narrowest_activations(problem), narrow_weights)
-    narrowest = measure(network, narrow, accounting)
+    narrowest = _measured(network, problem, method, accounting, narrowest_activations(problem), None)[1]
     if narrowest.ram_bytes > budget.ram_bytes:
         certificate = Certificate("ram", narrowest.peak_layer, narrowest.ram_bytes, budget.ram_bytes)
-        return Solution(method, None, certificate, narrowest)
-    activation_bits = cut_activations(problem)
+        return Solution(method, None, certificate, narrowest, network)
+    activation_bits = _placed_activations(network, problem, budget, method, accounting)
     weight_bits, fits = cut_weights(problem, method, activation_bits)
-    if not fits:  # the rule ended with all weights at 2 bits: their bytes depend on no activation any more
-        return Solution(method, None, _flash_certificate(narrowest, budget), narrowest)
-    allocation = _allocation(network, problem, method, activation_bits, weight_bits)
-    report = measure(network, allocation, accounting)
-    broken = violations(network, budget, method, accounting, allocation)
-    if broken:
-        raise RuntimeError(f"{method} broke its own rules on '{network.name}': {'; '.join(broken)}")
-    return Solution(method, allocation, None, report)
+    allocation, report = _measured(network, problem, method, accounting, activation_bits, weight_bits)
+    if not fits:
+        # Code that is linked for some bits of activations only can make another end of the rule larger than this one.
+        end = narrowest if narrowest.flash_bytes == report.flash_bytes else report
+        return Solution(method, None, flash_certificate(end, budget), end, network)
+    return Solution(method, allocation, None, report, network, given_order_ram_bytes=report.ram_bytes)
 
 
-def _flash_certificate(report: MemoryReport, budget: Budget) -> Certificate:
-    largest = max(report.layers, key=lambda layer: layer.flash_bytes)
-    return Certificate("flash", largest.layer, report.flash_bytes, budget.flash_bytes)
+def _placed_activations(
+    network: Network, problem: Problem, budget: Budget, method: Method, accounting: Accounting
+) -> dict[str, Bits]:
+    """The rule's bits, with as much of the budget held back as the arena needs beyond its largest step."""
+    reserved_bytes = 0
+    while True:
+        bits = cut_activations(problem, reserved=BITS_PER_BYTE * reserved_bytes)
+        _, report = _measured(network, problem, method, accounting, bits, None)
+        excess_bytes = report.ram_bytes - budget.ram_bytes
+        if excess_bytes <= 0 or bits == narrowest_activations(problem):
+            return bits
+        reserved_bytes += math.ceil(excess_bytes)
 
 
-def _allocation(
-    network: Network, problem: Problem, method: Method, activation_bits: dict[str, Bits], weight_bits: list[Bits]
-) -> Allocation:
-    same_bits = problem.accounting.same_bits(network)
-    bits = {tensor: activation_bits[source] for tensor, source in same_bits.items()}
-    return Allocation(
-        weight_bits={tensor.layer.name: each for tensor, each in zip(problem.weights, weight_bits, strict=True)},
-        activation_bits=bits,
+def _measured(
+    network: Network,
+    problem: Problem,
+    method: Method,
+    accounting: Accounting,
+    activation_bits: dict[str, Bits],
+    weight_bits: list[Bits] | None,
+) -> tuple[Allocation, MemoryReport]:
+    """The allocation of these bits, weights at 2 bits if they are not chosen yet, and its report."""
+    chosen = weight_bits or [NARROWEST_BITS] * len(problem.weights)
+    allocation = Allocation(
+        weight_bits={tensor.layer: bits for tensor, bits in zip(problem.weights, chosen, strict=True)},
+        activation_bits={tensor: activation_bits[own] for tensor, own in accounting.same_bits(network).items()},
         schemes={
-            tensor.layer.name: scheme_of(method, each, activation_bits[tensor.output])
-            for tensor, each in zip(problem.weights, weight_bits, strict=True)
+            tensor.layer: scheme_of(method, bits, activation_bits[tensor.output])
+            for tensor, bits in zip(problem.weights, chosen, strict=True)
         },
     )
+    return allocation, measure(network, allocation, accounting)

@@ -26,15 +26,10 @@ All counts are whole numbers of bits, so that no rounding decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from network.allocation import NARROWEST_BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme, halved
-from network.memory import Step
 from solver.max_tree import MaxTree
-from solver.problem import Problem
+from solver.problem import CHOICE_OF_BITS, CodeFeature, Problem, RamStep
 from solver.solution import Method
-
-BITS_PER_BYTE = 8
 
 
 def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
@@ -50,72 +45,102 @@ def narrowest_activations(problem: Problem) -> dict[str, Bits]:
     return {name: WIDEST_BITS if name in problem.fixed else NARROWEST_BITS for name in problem.activations}
 
 
-def cut_activations(problem: Problem) -> dict[str, Bits]:
-    """Bits of every activation tensor by the walks above; the budget must be one that 2 bits everywhere keep."""
+def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
+    """Bits of every activation tensor by the walks above.
+
+    Args:
+        problem: a step that exceeds its limit with 2 bits everywhere is left at them.
+        reserved: bits of every limit that are held back.
+    """
     bits: dict[str, Bits] = dict.fromkeys(problem.activations, WIDEST_BITS)
-    budget = problem.budget.ram_bytes * BITS_PER_BYTE
     written = {name: index for index, name in enumerate(problem.activations)}
-    steps = tuple(step for step in problem.steps if _exceeds(step, bits, budget))  # cutting never adds: the rest fits
+    steps = tuple(step for step in problem.steps if _exceeds(step, bits, reserved))  # cutting never adds
     forward = True
     settled = False
     while not settled:
         settled = True
         for step in steps if forward else reversed(steps):
-            while _exceeds(step, bits, budget):
-                settled = False
+            while _exceeds(step, bits, reserved):
                 tensor = _tensor_to_cut(step, bits, problem.fixed, written)
-                if (tensor == step.output.tensor) is not forward:
+                if tensor is None:
+                    break
+                settled = False
+                if (tensor == step.output) is not forward:
                     break
                 bits[tensor] = halved(bits[tensor])
         forward = not forward
     return bits
 
 
-def _exceeds(step: Step, bits: dict[str, Bits], budget: int) -> bool:
-    return sum(each.elements * bits[each.tensor] for each in step.live) > budget
+def _exceeds(step: RamStep, bits: dict[str, Bits], reserved: int) -> bool:
+    taken = sum(sizes[CHOICE_OF_BITS[bits[tensor]]] for tensor, sizes in step.tensors.items())
+    return taken > step.limit - reserved
 
 
-def _tensor_to_cut(step: Step, bits: dict[str, Bits], fixed: frozenset[str], written: dict[str, int]) -> str:
-    candidates = (each for each in step.live if each.tensor not in fixed and bits[each.tensor] > NARROWEST_BITS)
+def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], written: dict[str, int]) -> str | None:
     return max(
-        candidates,
-        key=lambda each: (
-            bits[each.tensor],
-            each.elements,
-            each.tensor == step.output.tensor,
-            written[each.tensor],
+        (tensor for tensor in step.tensors if tensor not in fixed and bits[tensor] > NARROWEST_BITS),
+        default=None,
+        key=lambda tensor: (
+            bits[tensor],
+            step.tensors[tensor][CHOICE_OF_BITS[bits[tensor]]],
+            tensor == step.output,
+            written[tensor],
         ),
-    ).tensor
+    )
 
 
 def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> tuple[list[Bits], bool]:
     """Bits of every weight tensor by the rule above, and whether they fit (if not, all are at 2 bits)."""
-    bits: list[Bits] = [WIDEST_BITS] * len(problem.weights)
-    sizes = [tensor.elements * WIDEST_BITS for tensor in problem.weights]
-    parameter_bits = _parameter_bits(problem, method, activation_bits)
-    parameters = [parameter_bits(index, WIDEST_BITS) for index in range(len(sizes))]
-    candidates = MaxTree(sizes)
-    total_weights, total_parameters = sum(sizes), sum(parameters)
-    while total_weights + total_parameters > problem.budget.flash_bytes * BITS_PER_BYTE:
+    flash = _Flash(problem, method, activation_bits)
+    candidates = MaxTree(flash.sizes)
+    while flash.total > problem.flash_limit:
         if candidates.largest == MaxTree.EMPTY:
-            return bits, False
+            return flash.bits, False
         # w > w_max - total / 20 in whole numbers; every candidate has bits, what has none is no candidate
-        index = candidates.leftmost_at_least(max((20 * candidates.largest - total_weights) // 20 + 1, 1))
-        bits[index] = halved(bits[index])
-        size = problem.weights[index].elements * bits[index]
-        total_weights += size - sizes[index]
-        sizes[index] = size
-        candidates.change(index, size if bits[index] > NARROWEST_BITS else MaxTree.EMPTY)
-        parameter = parameter_bits(index, bits[index])
-        total_parameters += parameter - parameters[index]
-        parameters[index] = parameter
-    return bits, True
+        threshold = max((20 * candidates.largest - flash.weights) // 20 + 1, 1)
+        index = candidates.leftmost_at_least(threshold)
+        flash.halve(index)
+        candidates.change(index, flash.sizes[index] if flash.bits[index] > NARROWEST_BITS else MaxTree.EMPTY)
+    return flash.bits, True
 
 
-def _parameter_bits(problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> Callable[[int, Bits], int]:
-    def parameter_bits(index: int, weight_bits: Bits) -> int:
-        tensor = problem.weights[index]
-        scheme = scheme_of(method, weight_bits, activation_bits[tensor.output])
-        return problem.accounting.parameter_bytes(tensor.layer, scheme, is_last=tensor.is_last) * BITS_PER_BYTE
+class _Flash:
+    """What the weights take in all, kept up to date cut by cut."""
 
-    return parameter_bits
+    def __init__(self, problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> None:
+        self._problem, self._method, self._activation_bits = problem, method, activation_bits
+        self.bits: list[Bits] = [WIDEST_BITS] * len(problem.weights)
+        self.sizes = [tensor.sizes[0] for tensor in problem.weights]
+        self._parameters = [self._parameters_of(index) for index in range(len(self.bits))]
+        self._features = {bits: tuple(f for f in problem.features if f.bits == bits) for bits in CHOICE_OF_BITS}
+        self._askers = {
+            feature.part: sum(tensor.layer in feature.layers for tensor in problem.weights)
+            * (feature.bits == WIDEST_BITS)
+            + sum(activation_bits[tensor] == feature.bits for tensor in feature.tensors)
+            for feature in problem.features
+        }
+        self.weights = sum(self.sizes)
+        asked_for = sum(feature.size for feature in problem.features if self._askers[feature.part])
+        self.total = self.weights + sum(self._parameters) + asked_for
+
+    def halve(self, index: int) -> None:
+        tensor = self._problem.weights[index]
+        self._ask(self._features[self.bits[index]], tensor.layer, -1)
+        self.bits[index] = halved(self.bits[index])
+        self._ask(self._features[self.bits[index]], tensor.layer, 1)
+        size, parameters = tensor.sizes[CHOICE_OF_BITS[self.bits[index]]], self._parameters_of(index)
+        self.weights += size - self.sizes[index]
+        self.total += size - self.sizes[index] + parameters - self._parameters[index]
+        self.sizes[index], self._parameters[index] = size, parameters
+
+    def _ask(self, features: tuple[CodeFeature, ...], layer: str, more: int) -> None:
+        for feature in features:
+            if layer in feature.layers:
+                before = self._askers[feature.part]
+                self._askers[feature.part] += more
+                self.total += feature.size * (bool(before + more) - bool(before))
+
+    def _parameters_of(self, index: int) -> int:
+        tensor = self._problem.weights[index]
+        return tensor.parameters[scheme_of(self._method, self.bits[index], self._activation_bits[tensor.output])]

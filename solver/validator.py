@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
+
 from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightScheme
 from network.budget import Budget
 from network.memory import Accounting, measure
@@ -24,15 +27,38 @@ def violations(
     for tensor, source in accounting.same_bits(network).items():
         if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
             broken.append(f"'{tensor}' must have the bits of '{source}'")
-    broken += _schemes(network, method, allocation)
+    broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
     report = measure(network, allocation, accounting)
     if report.flash_bytes > budget.flash_bytes:
         broken.append(f"takes {report.flash_bytes} bytes of flash, {budget.flash_bytes} may be taken")
-    broken += [
-        f"step '{step.layer}' takes {step.ram_bytes} bytes of RAM, {budget.ram_bytes} may be taken"
-        for step in report.steps
-        if step.ram_bytes > budget.ram_bytes
-    ]
+    if report.ram_bytes > budget.ram_bytes:
+        broken.append(
+            f"takes {report.ram_bytes} bytes of RAM, the most at '{report.peak_layer}', {budget.ram_bytes} may be taken"
+        )
+    if report.arena is not None:
+        broken += _overlaps(network, report.arena.offsets, allocation, accounting)
+    return broken
+
+
+def _overlaps(
+    network: Network, offsets: Mapping[str, int], allocation: Allocation, accounting: Accounting
+) -> list[str]:
+    """Tensors that share a byte of the arena during a step."""
+    broken = []
+    for step in accounting.steps(network):
+        places = sorted(
+            (
+                offsets[each.tensor],
+                accounting.activation_bytes(each, allocation.activation_bits[each.tensor]),
+                each.tensor,
+            )
+            for each in step.live
+        )
+        broken += [
+            f"'{low[2]}' and '{high[2]}' overlap in the arena during step '{step.layer}'"
+            for low, high in pairwise(places)
+            if low[0] + low[1] > high[0]
+        ]
     return broken
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from api.answers import answer_fit
 from api.command import DOES_NOT_FIT
-from api.commands.options import budget_options, fit_request, read_network_file
+from api.commands.options import budget_options, exact_options, fit_request, read_network_file
 
 
 @click.command("fit", short_help="Choose bits that fit a budget.")
 @budget_options
-def command(network_file: str, flash: str, ram: str, method: str, accounting: str, as_json: bool) -> int:
+@exact_options
+def command(network_file: str, flash: str, ram: str, method: str, accounting: str, as_json: bool, **exact: Any) -> int:
     """Choose the bits of every tensor of NETWORK, an ONNX file or a JSON description.
 
     Exit code 0: it fits. 1: it does not; the answer says what is missing, and where. 2: bad input.
@@ -19,10 +22,10 @@ def command(network_file: str, flash: str, ram: str, method: str, accounting: st
     \b
     bitbudget fit network.onnx --flash 60kB --ram 40kB
     """
-    request = fit_request(flash, ram, method, accounting)
-    budget = request.budget()
+    request = fit_request(flash, ram, method, accounting, exact)
+    request.budget()  # judged before the file is read
     network, name = read_network_file(network_file)
-    answer, _ = answer_fit(network, name, budget, request.method, request.accounting)
+    answer, _ = answer_fit(network, name, request)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

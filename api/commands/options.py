@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any, Final, TypeVar
 import click
 
 from api.answers import NetworkName
-from api.requests import FitRequest
-from network.errors import UnreadableFile
+from api.requests import WEIGHTS_MEASURE, FitRequest
+from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network
 
 MAX_NETWORK_BYTES: Final = 2**30
+MAX_TABLE_BYTES: Final = 64 * 2**20
 STDIN: Final = "-"
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -31,13 +33,13 @@ def budget_options(command: Command) -> Command:
             "--accounting",
             default=fields["accounting"].default,
             show_default=True,
-            help="Rule book that counts bytes: paper.",
+            help="Rule book that counts bytes: paper or deployed.",
         ),
         click.option(
             "--method",
             default=str(fields["method"].default),
             show_default=True,
-            help="Rules that choose bits: weights per layer (mixpl) or per channel (mixpc).",
+            help="exact: the best bits; or by the paper's rules, weights per layer (mixpl) or per channel (mixpc).",
         ),
         click.option("--ram", required=True, metavar="SIZE", help="RAM for activation tensors."),
         click.option(
@@ -52,8 +54,76 @@ def budget_options(command: Command) -> Command:
     return command
 
 
-def fit_request(flash: str, ram: str, method: str, accounting: str) -> FitRequest:
-    return FitRequest(flash=flash, ram=ram, method=method, accounting=accounting)
+EXACT_OPTIONS: Final = ("sensitivity", "scheme", "schedule", "backend", "time_limit_seconds")
+
+
+def exact_options(command: Command) -> Command:
+    """What concerns the exact program, with the request's defaults."""
+    fields = FitRequest.model_fields
+    for decorate in (
+        click.option(
+            "--time-limit",
+            "time_limit_seconds",
+            type=float,
+            default=fields["time_limit_seconds"].default,
+            show_default=True,
+            metavar="SECONDS",
+            help="For exact: afterwards the best answer so far is given, with its bound.",
+        ),
+        click.option(
+            "--backend",
+            default=fields["backend"].default,
+            show_default=True,
+            help="For exact: native, highs, or pulp (CBC), or pulp: and a solver that PuLP finds.",
+        ),
+        click.option(
+            "--schedule",
+            default=fields["schedule"].default,
+            show_default=True,
+            help="For exact: the best order of layers, or the given one.",
+        ),
+        click.option(
+            "--scheme",
+            default=str(fields["scheme"].default),
+            show_default=True,
+            help="For exact: PerChannelsAsymMinMax or PerLayerAsymPACT.",
+        ),
+        click.option(
+            "--sensitivity",
+            metavar="weights|FILE",
+            help="What is minimised: from the weights alone, or a JSON table.  [exact: weights]",
+        ),
+    ):
+        command = decorate(command)
+    return command
+
+
+def fit_request(flash: str, ram: str, method: str, accounting: str, exact: dict[str, Any]) -> FitRequest:
+    """The request of a command's options; a sensitivity that is a file is read.
+
+    Raises:
+        RequestError: a file that cannot be read, or is no table.
+    """
+    sensitivity = exact["sensitivity"]
+    if sensitivity is not None and sensitivity != WEIGHTS_MEASURE:
+        exact = exact | {"sensitivity": _table_file(Path(sensitivity))}
+    return FitRequest(flash=flash, ram=ram, method=method, accounting=accounting, **exact)
+
+
+def _table_file(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise RequestError(f"'{path}' has more than {MAX_TABLE_BYTES} bytes; expected a table of sensitivities")
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(
+            f"cannot read the sensitivity table '{path}': {error.strerror}; expected '{WEIGHTS_MEASURE}' or a JSON file"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"'{path}' is no JSON: {str(error)[:100]}") from None
+    if not isinstance(table, dict):
+        raise RequestError(f"'{path}' holds no table: an object with 'weights' and 'activations' is expected")
+    return table
 
 
 def read_network_file(network_file: str) -> tuple[Network, NetworkName]:

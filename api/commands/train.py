@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from api.command import DOES_NOT_FIT
-from api.commands.options import budget_options, fit_request, read_network_file
+from api.commands.options import EXACT_OPTIONS, budget_options, exact_options, fit_request, read_network_file
 from api.commands.training_options import training_of, training_options
 from api.pipeline import MainJob, check_output, run_main_job
 from api.problems import DoesNotFit
@@ -36,6 +36,7 @@ from qat.datasets import Dataset, digits, read_npz
     help="Directory for the results: new, empty, or with an earlier result, which is replaced.",
 )
 @training_options
+@exact_options
 def command(
     network_file: str,
     flash: str,
@@ -54,17 +55,16 @@ def command(
     \b
     bitbudget train network.onnx --data digits --flash 60kB --ram 40kB --epochs 3 --out result
     """
-    request = fit_request(flash, ram, method, accounting)
-    budget = request.budget()
+    exact = {name: training.pop(name) for name in EXACT_OPTIONS}
+    request = fit_request(flash, ram, method, accounting, exact)
+    request.budget()  # judged before files are read
     options = training_of(training).options()
     network, name = read_network_file(network_file)
     check_output(out)
     job = MainJob(
         network=network,
         network_name=name,
-        budget=budget,
-        method=request.method,
-        accounting=request.accounting,
+        request=request,
         dataset=_dataset(data),
         options=options,
     )

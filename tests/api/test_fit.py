@@ -57,7 +57,7 @@ def test_exit_code_and_certificate_change_with_one_byte(
     assert (answer["certificate"] or {"budget": None})["budget"] == exceeded
 
 
-@pytest.mark.parametrize("method", ["mixpl", "mixpc"])
+@pytest.mark.parametrize("method", ["exact", "mixpl", "mixpc"])
 @pytest.mark.parametrize(("flash", "ram"), [("10kB", "1 KiB"), (400, 60), (100, 100), (400, 10)])
 def test_command_and_service_give_the_same_object(
     service: LiveService,
@@ -75,6 +75,57 @@ def test_command_and_service_give_the_same_object(
     assert response.status_code == 200
     assert response.json() == answer
     assert list(response.json()["weight_bits"]) == list(answer["weight_bits"])
+
+
+@pytest.mark.parametrize("scheme", ["PerLayerAsymPACT", "PerChannelsAsymMinMax"])
+@pytest.mark.parametrize(("flash", "ram"), [("20kB", "2kB"), (6000, 700), (100, 2000), (20_000, 100)])
+def test_the_exact_program_counts_deployed_bytes_alike_in_both(
+    service: LiveService,
+    network_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    flash: int | str,
+    ram: int | str,
+    scheme: str,
+) -> None:
+    options = ["--method=exact", "--accounting=deployed", f"--scheme={scheme}", "--json"]
+    code = run(["fit", str(network_file), f"--flash={flash}", f"--ram={ram}", *options])
+    answer = json.loads(capsys.readouterr().out)
+    network_id = service.upload_network(network_file.read_bytes())
+    request = {"flash": flash, "ram": ram, "method": "exact", "accounting": "deployed", "scheme": scheme}
+    response = service.http.post(f"/v1/networks/{network_id}/fit", json=request)
+    assert response.json() == answer
+    assert answer["fits"] is (code == 0)
+    assert (answer["sensitivity"], answer["objective"] is None) == ("weights", not answer["fits"])
+    assert {each["part"]: each["is_estimate"] for each in answer["memory"]["shared"]}["stack"]
+    assert set(answer["memory"]["arena"]["offsets"]) >= {"input", "first", "scores"}
+    if answer["fits"]:
+        assert (answer["gap"], answer["bound"]) == (0, answer["objective"])
+        assert answer["schedule"] == ["first", "last"]
+
+
+def test_a_sensitivity_table_decides(
+    service: LiveService, network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 'first' dear and 'last' cheap, 'last' gives its bits; the other way round, 'first' does where it can."""
+    even = {"8": 0, "4": 1, "2": 2}
+    dear = {"8": 0, "4": 100, "2": 200}
+    table = {
+        "weights": {"first": dear, "last": even},
+        "activations": dict.fromkeys(("input", "first", "scores"), even),
+    }
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    budget = ["--flash=400", "--ram=1kB", "--method=exact"]
+    assert run(["fit", str(network_file), *budget, f"--sensitivity={tmp_path / 'table.json'}", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["weight_bits"] == {"first": 8, "last": 4}
+    assert (answer["objective"], answer["sensitivity"]) == (1, "table")
+    network_id = service.upload_network(network_file.read_bytes())
+    request = {"flash": 400, "ram": 1000, "method": "exact", "sensitivity": table}
+    assert service.http.post(f"/v1/networks/{network_id}/fit", json=request).json() == answer
+    del table["weights"]["last"]
+    refused = service.http.post(f"/v1/networks/{network_id}/fit", json=request)
+    assert refused.status_code == 422
+    assert "lacks 'last'" in refused.json()["detail"]
 
 
 def test_what_the_answer_holds(network_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,6 +156,7 @@ def test_a_certificate_names_what_is_missing(network_file: Path, capsys: pytest.
         "least_bytes": 48,
         "available_bytes": 40,
         "missing_bytes": 8,
+        "other_least_bytes": None,
     }
     assert answer["weight_bits"] == answer["activation_bits"] == answer["schemes"] == answer["foldings"] == {}
     assert answer["memory"]["ram_bytes"] == 48
@@ -137,6 +189,12 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "unknown unit": (["NETWORK", "--ram=5 parsec"], "unknown unit 'parsec'"),
     "unknown method": (["NETWORK", "--method=best"], "unknown method 'best'"),
     "unknown accounting": (["NETWORK", "--accounting=mine"], "unknown accounting 'mine'"),
+    "unknown scheme": (["NETWORK", "--method=exact", "--scheme=mine"], "unknown scheme 'mine'"),
+    "unknown schedule": (["NETWORK", "--method=exact", "--schedule=mine"], "unknown schedule 'mine'"),
+    "unknown backend": (["NETWORK", "--method=exact", "--backend=mine"], "unknown backend 'mine'"),
+    "a solver that is not here": (["NETWORK", "--method=exact", "--backend=pulp:MINE"], "finds no solver 'MINE'"),
+    "no time": (["NETWORK", "--method=exact", "--time-limit=0"], "time_limit_seconds is 0"),
+    "no such table": (["NETWORK", "--method=exact", "--sensitivity=no.json"], "cannot read the sensitivity table"),
     "unknown option": (["NETWORK", "--fast"], "No such option"),
 }
 
@@ -178,6 +236,9 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "no budget": ({"flash": 5}, "body.ram: Field required"),
     "unknown method": ({"flash": 5, "ram": 5, "method": "best"}, "unknown method 'best'"),
     "unknown accounting": ({"flash": 5, "ram": 5, "accounting": "mine"}, "unknown accounting 'mine'"),
+    "unknown scheme": ({"flash": 5, "ram": 5, "method": "exact", "scheme": "mine"}, "unknown scheme 'mine'"),
+    "unknown measure": ({"flash": 5, "ram": 5, "sensitivity": "mine"}, "unknown sensitivity 'mine'"),
+    "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
     "no object": ([1], "expected a JSON object"),
     "no JSON": (b'{"flash": ', "no JSON"),

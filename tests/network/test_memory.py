@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from network.accounting import ACCOUNTINGS, accounting_named
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.errors import InvalidNetwork, RequestError
 from network.layers import Activation, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, Shape
-from network.memory import ACCOUNTINGS, Occupant, PaperAccounting, Step, accounting_named, measure
+from network.memory import Occupant, Step, measure
 from network.network import InputFormat, Network
+from network.paper_accounting import PaperAccounting
 
 PER_LAYER = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
@@ -61,9 +63,9 @@ CHAIN = network(
 
 def test_steps_of_a_chain_are_its_layers_with_weights() -> None:
     assert PAPER.steps(CHAIN) == (
-        Step("a", (Occupant("x", 32),), Occupant("a", 48)),
-        Step("b", (Occupant("a", 12),), Occupant("b", 20)),
-        Step("fc", (Occupant("b", 5),), Occupant("fc", 7)),
+        Step("a", (Occupant("x", Shape(2, 4, 4)),), Occupant("a", Shape(3, 4, 4))),
+        Step("b", (Occupant("a", Shape(3, 2, 2)),), Occupant("b", Shape(5, 2, 2))),
+        Step("fc", (Occupant("b", Shape(5)),), Occupant("fc", Shape(7))),
     )
 
 
@@ -106,7 +108,7 @@ def test_flash_of_a_chain(scheme: Scheme, weights: dict[str, Bits], flash: list[
 def test_per_channel_weights_are_not_folded() -> None:
     folded = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.WEIGHTS)
     with pytest.raises(RequestError, match="ICN only"):
-        PAPER.parameter_bytes(convolution("a", "x", 3), folded, is_last=False)
+        PAPER.parameter_bytes(CHAIN, convolution("a", "x", 3), folded, is_last=False)
 
 
 def add(name: str, *inputs: str) -> Add:

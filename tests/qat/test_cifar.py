@@ -13,7 +13,8 @@ import torch
 
 from benchmarks import cifar10, resnet8
 from network.allocation import Folding, Scheme, WeightScheme
-from network.memory import PaperAccounting, measure
+from network.memory import measure
+from network.paper_accounting import PaperAccounting
 
 needs_data = pytest.mark.skipif(
     not (resnet8.MODEL.exists() and cifar10.FILE.exists()), reason="needs ../shared/models and ../shared/data"

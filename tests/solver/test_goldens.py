@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from network.budget import Budget
-from network.memory import PaperAccounting
 from network.network import Network
+from network.paper_accounting import PaperAccounting
 from solver.fit import fit
 from solver.solution import Method
 from tests.builders import chain_of, mobilenet_v1

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
 from network.layers import RELU, Add, Concat, Convolution, FullyConnected, Layer, Padding, Shape
-from network.memory import PaperAccounting, measure
+from network.memory import measure
 from network.network import Network
+from network.paper_accounting import PaperAccounting
 from solver.fit import fit
 from solver.max_tree import MaxTree
 from solver.solution import Method, method_named
@@ -19,7 +20,7 @@ from solver.validator import violations
 from tests.builders import mobilenet_v1, network_of
 from tests.solver.naive_rules import ChainLayer, activations, parameters, weights
 
-METHODS = st.sampled_from(list(Method))
+METHODS = st.sampled_from([Method.MIXPL, Method.MIXPC])
 
 
 def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Convolution:
@@ -177,7 +178,7 @@ def test_mixpl_folds_only_where_everything_has_8_bits() -> None:
     assert {scheme.weights for scheme in solution.allocation.schemes.values()} == {WeightScheme.PER_LAYER_ASYM_PACT}
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", [Method.MIXPL, Method.MIXPC])
 def test_a_deep_chain_ends(method: Method) -> None:
     """A rule that looks at every layer for every cut would look 800 million times here."""
     layers = [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4 + index % 7) for index in range(20_000)]
@@ -213,7 +214,7 @@ def test_the_validator_names_every_broken_rule() -> None:
 
     assert judged() == ""
     assert "bytes of flash, 1000 may be taken" in judged(tight)
-    assert "step 'conv0' takes" in judged(tight)
+    assert "bytes of RAM, the most at 'conv0', 1000 may be taken" in judged(tight)
     assert "has 5 bits" in judged(weight_bits={**good.weight_bits, "fc": 5})
     assert "'input' is an input or output" in judged(activation_bits={**good.activation_bits, "input": 4})
     pooled = good.activation_bits["conv13_pw_relu6"]
@@ -226,7 +227,7 @@ def test_the_validator_names_every_broken_rule() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(Exception, match=r"unknown method 'greedy'; expected one of: mixpl, mixpc"):
+    with pytest.raises(Exception, match=r"unknown method 'greedy'; expected one of: exact, mixpl, mixpc"):
         method_named("greedy")
 
 

@@ -1,0 +1,118 @@
+"""The exact program against general solvers on the plain formulation, in one run.
+
+    python -m benchmarks.solver [--json] [--max-layers N] [--peer-limit SECONDS]
+
+Random chains and residual graphs (every third layer also keeps the tensor of two layers before alive), three choices a
+tensor, flash at half of what 8 bits take, each step's RAM at about half of the largest. `native` decomposes; scipy's
+`milp` (HiGHS) and PuLP's CBC get the same rows whole. A peer that exceeded the limit, or found nothing within it, is
+left out of the larger sizes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import numpy as np
+
+from solver.exact import solve_exactly
+from solver.integer_program import highs, pulp_backend, solve_integer_program
+from solver.program import Answer, Program, whole_costs
+
+SIZES = (28, 100, 1000, 3000, 10_000, 100_000)
+FORMS = ("chain", "residual")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One solver on one instance."""
+
+    form: str
+    layers: int
+    solver: str
+    seconds: float
+    objective: float
+    gap: float
+
+
+def instance(form: str, layers: int, seed: int = 0) -> Program:
+    """A random network of that many layers: activation tensors 0 to `layers`, then a weight tensor per layer."""
+    rng = np.random.default_rng(seed)
+    bits = np.array([8, 4, 2])
+    activations = np.outer(rng.integers(100, 100_000, layers + 1), bits)
+    weights = np.outer(rng.integers(100, 100_000, layers), bits)
+    hurt = rng.exponential(1.0, (2 * layers + 1, 1)) * rng.uniform(0.5, 1.5, (2 * layers + 1, 3)) * [1e-3, 0.1, 2.0]
+    costs, _ = whole_costs(np.sort(hurt, axis=1))
+    limit = int((activations[:-1, 0] + activations[1:, 0]).max() * 0.55)
+    groups, sizes, starts = [], [], [0]
+    for step in range(layers):
+        alive = [step, step + 1]
+        if form == "residual" and step % 3 == 2:
+            alive.insert(0, step - 2)
+        groups += alive
+        sizes += [activations[tensor] for tensor in alive]
+        starts.append(len(groups))
+    groups += range(layers + 1, 2 * layers + 1)
+    sizes += list(weights)
+    starts.append(len(groups))
+    return Program(
+        groups=tuple(f"tensor {index}" for index in range(2 * layers + 1)),
+        costs=costs,
+        row_names=(*(f"step {step}" for step in range(layers)), "flash"),
+        limits=np.array([limit] * layers + [int(weights[:, 0].sum()) // 2], dtype=np.int64),
+        row_starts=np.array(starts, dtype=np.int64),
+        entry_groups=np.array(groups, dtype=np.int64),
+        entry_sizes=np.array(sizes, dtype=np.int64),
+    )
+
+
+def measured(max_layers: int, peer_limit_seconds: float) -> list[Row]:
+    """All sizes up to `max_layers`, all forms, all solvers that keep up."""
+    rows = []
+    for form in FORMS:
+        tired: set[str] = set()
+        for layers in (size for size in SIZES if size <= max_layers):
+            program = instance(form, layers)
+            solvers: dict[str, Callable[[Program], Answer]] = {
+                "native": solve_exactly,
+                "HiGHS": partial(solve_integer_program, backend=highs, time_limit_seconds=peer_limit_seconds),
+                "CBC": partial(solve_integer_program, backend=pulp_backend(), time_limit_seconds=peer_limit_seconds),
+            }
+            for name, solve in solvers.items():
+                if name in tired:
+                    continue
+                started = time.perf_counter()
+                answer = solve(program)
+                seconds = time.perf_counter() - started
+                if name != "native" and (seconds > peer_limit_seconds / 2 or answer.choices is None):
+                    tired.add(name)
+                gap = (answer.objective - answer.bound) / answer.objective if answer.choices is not None else np.inf
+                rows.append(Row(form, layers, name, seconds, answer.objective, float(gap)))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--max-layers", type=int, default=SIZES[-1], help="stop at this size (default: %(default)s)")
+    parser.add_argument("--peer-limit", type=float, default=60.0, help="seconds for a peer (default: %(default)s)")
+    options = parser.parse_args()
+    rows = measured(options.max_layers, options.peer_limit)
+    if options.json:
+        print(json.dumps({"rows": [asdict(row) for row in rows]}))
+        return
+    print(f"{'form':9} {'layers':>7} {'solver':7} {'seconds':>9} {'times native':>13} {'gap':>9}  objective")
+    native = {(row.form, row.layers): row for row in rows if row.solver == "native"}
+    for row in rows:
+        ours = native[row.form, row.layers]
+        ratio = f"{row.seconds / ours.seconds:,.0f}"
+        found = f"{row.objective / ours.objective:.9f} of native's"
+        print(f"{row.form:9} {row.layers:7} {row.solver:7} {row.seconds:9.3f} {ratio:>13} {row.gap:9.1e}  {found}")
+
+
+if __name__ == "__main__":
+    main()

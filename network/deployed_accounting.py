@@ -1,0 +1,177 @@
+"""The `deployed` rule book: what the generated C takes.
+
+    flash    packed weights, each row padded to a byte
+             requantization constants of every layer, and its entry in the layer table
+             code of the kernels that the network links, and start-up data          estimates until linked
+    RAM      the arena: activation tensors and scratch at planned offsets
+             state and the deepest stack                                            estimates until linked
+
+Rows, as the kernels read them: an output channel's weights (depthwise: a kernel position's), a pixel's channels. A row
+of n codes of b bits takes ceil(n * b / 8) bytes.
+
+Requantization constants, c output channels:
+
+    bias                     4 c       int32
+    multiplier and shift     5 c       int32 and int8, for each channel (ICN); 5 where one serves all (folded weights)
+    weight zero points         c       for each channel; 1 where one serves all
+    add of k inputs          4 k + 1   one multiplier each, one shift
+    concat of k inputs       5 k
+    pools, pad, activation   5         a multiplier and a shift; an average pool that leaves padding out has
+                                       5 for each number of elements that a window can have
+
+Every layer is a step, in chains too, and everything alive during it has its own place in the arena.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from network.allocation import BITS, Bits, Folding, Scheme
+from network.arena import ArenaPlan, LiveTensor, plan_arena
+from network.errors import InvalidNetwork
+from network.kernel_table import CORTEX_M4, KernelTable, kernel_of, scratch_bytes
+from network.layers import Activation, Add, AveragePool, Concat, Convolution, Layer, WeightLayer
+from network.memory import Feature, Occupant, Region, Shared, Step, live_steps
+from network.network import Network
+
+FACTOR_BYTES: Final = 5
+"""An int32 multiplier and an int8 shift."""
+
+
+def packed_row_bytes(elements: int, bits: Bits) -> int:
+    """Bytes of one packed row; the last byte is padded."""
+    return -(-elements * bits // 8)
+
+
+class DeployedAccounting:
+    """See the module's text.
+
+    Args:
+        kernels: the core's figures.
+    """
+
+    name = "deployed"
+
+    def __init__(self, kernels: KernelTable = CORTEX_M4) -> None:
+        self.kernels = kernels
+
+    def steps(self, network: Network) -> tuple[Step, ...]:
+        if not network.weight_layers:
+            raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
+        return live_steps(network, _scratch(network))
+
+    def same_bits(self, network: Network) -> Mapping[str, str]:
+        return {tensor: tensor for tensor in network.tensors}
+
+    def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
+        shape = occupant.shape
+        return shape.height * shape.width * packed_row_bytes(shape.channels, bits)
+
+    def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
+        rows, elements = weight_rows(network, layer)
+        return rows * packed_row_bytes(elements, bits)
+
+    def parameter_bytes(self, network: Network, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> int:
+        del is_last
+        (shape, *_) = network.input_shapes(layer)
+        entry = self.kernels.table_entry_bytes[kernel_of(layer, shape)]
+        return entry + _requantization_bytes(layer, scheme)
+
+    def always_shared(self, network: Network) -> tuple[Shared, ...]:
+        kernels = self.kernels
+        used = {layer.kind for layer in network.layers if not isinstance(layer, WeightLayer)}
+        return (
+            *(
+                Shared(Region.FLASH, f"kernel code: {kind}", kernels.kernel_bytes[kind], is_estimate=True)
+                for kind in sorted(used)
+            ),
+            Shared(Region.FLASH, "runtime code", kernels.runtime_bytes, is_estimate=True),
+            Shared(Region.FLASH, "start-up data", kernels.startup_bytes, is_estimate=True),
+            Shared(Region.RAM, "state", kernels.state_bytes, is_estimate=True),
+            Shared(Region.RAM, "stack", kernels.stack_bytes, is_estimate=True),
+        )
+
+    def features(self, network: Network) -> tuple[Feature, ...]:
+        by_kernel: dict[str, list[str]] = {}
+        for layer in network.weight_layers:
+            (shape,) = network.input_shapes(layer)
+            by_kernel.setdefault(kernel_of(layer, shape), []).append(layer.name)
+        weight_kernels = [
+            Feature(
+                self._code(f"{kernel}, {bits}-bit weights", self.kernels.weight_kernel_bytes[kernel, bits]),
+                bits,
+                layers=tuple(layers),
+            )
+            for kernel, layers in by_kernel.items()
+            for bits in BITS
+        ]
+        packers = [
+            Feature(self._code(f"{bits}-bit activations", size), bits, tensors=network.tensors)
+            for bits, size in self.kernels.activation_bits_bytes.items()
+            if size
+        ]
+        return (*weight_kernels, *packers)
+
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits]) -> ArenaPlan | None:
+        return plan_arena(self._live_tensors(network, activation_bits))
+
+    def _live_tensors(self, network: Network, activation_bits: Mapping[str, Bits]) -> list[LiveTensor]:
+        end = {tensor: step + 1 for step, layer in enumerate(network.layers) for tensor in layer.inputs}
+        end |= dict.fromkeys(network.outputs, len(network.layers))
+        start = {network.input: 0} | {layer.output: step for step, layer in enumerate(network.layers)}
+        tensors = [
+            LiveTensor(
+                name, start[name], end[name], int(self.activation_bytes(Occupant(name, shape), activation_bits[name]))
+            )
+            for name, shape in network.shapes.items()
+        ]
+        scratch = _scratch(network)
+        return tensors + [
+            LiveTensor(f"scratch of {layer.name}", step, step + 1, scratch[layer.name])
+            for step, layer in enumerate(network.layers)
+            if scratch.get(layer.name)
+        ]
+
+    @staticmethod
+    def _code(part: str, size_bytes: int) -> Shared:
+        return Shared(Region.FLASH, f"kernel code: {part}", size_bytes, is_estimate=True)
+
+
+def weight_rows(network: Network, layer: WeightLayer) -> tuple[int, int]:
+    """How many rows a layer's packed weights have, and how many codes are in each."""
+    (input_shape,) = network.input_shapes(layer)
+    channels, *inside = layer.weight_shape((input_shape,))
+    if isinstance(layer, Convolution) and layer.is_depthwise(input_shape):
+        return layer.kernel[0] * layer.kernel[1], channels
+    elements = 1
+    for extent in inside:
+        elements *= extent
+    return channels, elements
+
+
+def _scratch(network: Network) -> dict[str, int]:
+    scratch = {}
+    for layer in network.layers:
+        (shape, *_) = network.input_shapes(layer)
+        scratch[layer.name] = scratch_bytes(layer, shape)
+    return scratch
+
+
+def _requantization_bytes(layer: Layer, scheme: Scheme | None) -> int:
+    if isinstance(layer, WeightLayer):
+        if scheme is None:
+            raise ValueError(f"layer '{layer.name}' has weights and no scheme")
+        channels = layer.output_channels
+        factors = channels if scheme.folding is Folding.ICN or scheme.weights.is_per_channel else 1
+        zero_points = channels if scheme.weights.is_per_channel else 1
+        return 4 * channels + FACTOR_BYTES * factors + zero_points
+    if isinstance(layer, Add):
+        return 4 * len(layer.inputs) + 1
+    if isinstance(layer, Activation):
+        return FACTOR_BYTES
+    if isinstance(layer, Concat):
+        return FACTOR_BYTES * len(layer.inputs)
+    if isinstance(layer, AveragePool) and any(layer.padding) and not layer.count_includes_padding:
+        return FACTOR_BYTES * layer.kernel[0] * layer.kernel[1]
+    return FACTOR_BYTES

@@ -1,0 +1,62 @@
+"""The orders in which a network's layers can run, for choosing one together with the bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from network.layers import Layer, WeightLayer
+from network.network import Network
+
+MOST_TRIED_PER_ORDER: Final = 20
+"""Orders that move the head are passed over; this bounds how many."""
+
+
+def all_orders(network: Network, most: int) -> list[Network] | None:
+    """The network in each of its orders, the given one first; None if there are more than `most`.
+
+    The last layer with weights stays the last: what it takes depends on that (the paper's book), and it should not be
+    an order that decides which one is the network's head.
+    """
+    if network.is_chain:
+        return [network]
+    orders = [network.layers]
+    head = network.weight_layers[-1]
+    for tried, order in enumerate(_orders(network)):
+        if tried > MOST_TRIED_PER_ORDER * most:
+            return None
+        if order != network.layers and _last_with_weights(order) is head:
+            orders.append(order)
+        if len(orders) > most:
+            return None
+    return [network if order is network.layers else replace(network, layers=order) for order in orders]
+
+
+def _last_with_weights(order: tuple[Layer, ...]) -> Layer:
+    return next(layer for layer in reversed(order) if isinstance(layer, WeightLayer))
+
+
+def _orders(network: Network) -> Iterator[tuple[Layer, ...]]:
+    """Depth first over the layers that can run next, in the file's order."""
+    chosen: list[Layer] = []
+    written = {network.input}
+
+    def ready() -> list[Layer]:
+        return [layer for layer in network.layers if layer.output not in written and written.issuperset(layer.inputs)]
+
+    stack = [iter(ready())]
+    while stack:
+        layer = next(stack[-1], None)
+        if layer is None:
+            stack.pop()
+            if chosen:
+                written.discard(chosen.pop().output)
+            continue
+        chosen.append(layer)
+        written.add(layer.output)
+        if len(chosen) == len(network.layers):
+            yield tuple(chosen)
+            written.discard(chosen.pop().output)
+        else:
+            stack.append(iter(ready()))

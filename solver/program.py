@@ -1,0 +1,110 @@
+"""The exact program as data: one choice per tensor, the least summed sensitivity, under rows of byte counts.
+
+    minimise    sum over groups g of  costs[g, choice of g]
+    subject to  for each row r:  sum over its entries e of  sizes[e, choice of group[e]]  <=  limits[r]
+
+A group is a tensor and its three choices are 8, 4 and 2 bits, in that order. A row is the flash of the whole network or
+the RAM of one step of the schedule; its entries are the tensors that count in it. Everything that a solver needs is
+here; no solver sees a layer, a byte rule or a unit. Sizes are whole numbers of bits, so that no rounding decides
+anything.
+
+A *switch* is a group that is no tensor: something that flash holds once or not at all, whatever number of tensors ask
+for it (the code of a kernel), or that a layer saves (constants that folding does without). Its choices are on and off.
+A *link* is a row that ties one tensor to one switch: its sizes are 0 and 1, its limit 1, so that two choices exclude
+each other:
+
+    link "4-bit kernel <- conv1"      switch off 1, on 0;   conv1 at 8 bits 0, at 4 bits 1, at 2 bits 0;   limit 1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from network.allocation import BITS
+
+CHOICES: Final = len(BITS)
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+ON: Final = 0
+OFF: Final = 1
+
+LARGEST_SUM_BITS: Final = 40
+"""Costs are whole numbers with sums below 2^40. In float64 such sums are exact in any order, on any machine, and a sum
+with a real price per bit is off by far less than the 1 by which two costs differ at least."""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """See the module's text.
+
+    Attributes:
+        groups: what each group is called, [n].
+        costs: float64 [n, 3], whole numbers with sums below 2^40; infinite where a choice is not allowed.
+        row_names: what each row is called, [m].
+        limits: int64 [m].
+        row_starts: int64 [m + 1]; row r has the entries row_starts[r] to row_starts[r + 1].
+        entry_groups: int64 [entries]; a group stands at most once in a row.
+        entry_sizes: int64 [entries, 3].
+        switches: the groups that are switches, ascending; their choices are on, off, and one that is not allowed.
+        links: the rows that are links, ascending; of their two entries the first is the switch.
+    """
+
+    groups: tuple[str, ...]
+    costs: FloatArray
+    row_names: tuple[str, ...]
+    limits: IntArray
+    row_starts: IntArray
+    entry_groups: IntArray
+    entry_sizes: IntArray
+    switches: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    links: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def entry_rows(self) -> IntArray:
+        """The row of each entry."""
+        return np.repeat(np.arange(len(self.limits)), np.diff(self.row_starts))
+
+    def row_sizes(self, choices: IntArray) -> IntArray:
+        """What each row takes, [m], under a choice for each group, [n]."""
+        taken = self.entry_sizes[np.arange(len(self.entry_groups)), choices[self.entry_groups]]
+        return np.bincount(self.entry_rows(), weights=taken, minlength=len(self.limits)).astype(np.int64)
+
+    def objective(self, choices: IntArray) -> float:
+        """The summed cost of a choice for each group, [n]."""
+        return float(self.costs[np.arange(len(self.groups)), choices].sum())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a solver found for a program.
+
+    Attributes:
+        choices: the choice of each group, [n]; None if nothing is allowed at all.
+        objective: its summed cost; infinite without choices.
+        bound: no solution costs less.
+        broken_row: without choices, a row that the least sizes already exceed, where there is one.
+    """
+
+    choices: IntArray | None
+    objective: float
+    bound: float
+    broken_row: int | None = None
+
+
+def whole_costs(costs: FloatArray) -> tuple[FloatArray, float]:
+    """Costs as whole numbers, and what one of them is worth: cost = worth * whole, to 2^-40 of the largest sum.
+
+    Integers make every sum exact, so that the same input gives the same bits on every machine.
+    """
+    finite = np.where(np.isfinite(costs), costs, 0.0)
+    largest_sum = float(finite.max(axis=1, initial=0.0).sum())
+    if largest_sum <= 0:
+        return np.where(np.isfinite(costs), 0.0, np.inf), 1.0
+    _, exponent = np.frexp(largest_sum)
+    worth = float(np.ldexp(1.0, int(exponent) - LARGEST_SUM_BITS))
+    return np.where(np.isfinite(costs), np.floor(finite / worth + 0.5), np.inf), worth
