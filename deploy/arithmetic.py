@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from network.allocation import Bits
 from network.errors import ConversionError
+from network.packing import packed_row_bytes
 
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.uint8]
@@ -163,11 +164,6 @@ def quantize(
     steps = round_half_up(np.asarray(values, dtype=np.float64) / scale) + zero_point
     codes: CodeArray = np.clip(steps, 0, top_code(bits)).astype(np.uint8)
     return codes
-
-
-def packed_row_bytes(elements: int, bits: Bits) -> int:
-    """Bytes of one packed row: the last byte is padded with zeros."""
-    return -(-elements * bits // 8)
 
 
 def pack_rows(codes: CodeArray, bits: Bits) -> npt.NDArray[np.uint8]:

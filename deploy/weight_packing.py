@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import CodeArray, pack_rows, packed_row_bytes, unpack_rows
+from deploy.arithmetic import CodeArray, pack_rows, unpack_rows
 from deploy.integer_network import IntegerConvolution
 from network.allocation import Bits
+from network.packing import packed_row_bytes, weight_rows
 
 CONVOLUTION_ORDER: Final = "output_channel | kernel_row, kernel_column, input_channel"
 DEPTHWISE_ORDER: Final = "kernel_row, kernel_column | output_channel"
@@ -78,7 +79,4 @@ def _shape(layer: IntegerConvolution) -> CodesShape:
 
 def _rows(shape: CodesShape, groups: int) -> tuple[int, int]:
     """Rows, and codes per row."""
-    output_channels, height, width, input_channels = shape
-    if is_depthwise(shape, groups):
-        return height * width, output_channels
-    return output_channels, height * width * input_channels
+    return weight_rows(shape, is_depthwise=is_depthwise(shape, groups))

@@ -34,14 +34,10 @@ from network.kernel_table import CORTEX_M4, KernelTable, kernel_of, scratch_byte
 from network.layers import Activation, Add, AveragePool, Concat, Convolution, Layer, WeightLayer
 from network.memory import Feature, Occupant, Region, Shared, Step, live_steps
 from network.network import Network
+from network.packing import packed_row_bytes, weight_rows
 
 FACTOR_BYTES: Final = 5
 """An int32 multiplier and an int8 shift."""
-
-
-def packed_row_bytes(elements: int, bits: Bits) -> int:
-    """Bytes of one packed row; the last byte is padded."""
-    return -(-elements * bits // 8)
 
 
 class DeployedAccounting:
@@ -69,7 +65,9 @@ class DeployedAccounting:
         return shape.height * shape.width * packed_row_bytes(shape.channels, bits)
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        rows, elements = weight_rows(network, layer)
+        (input_shape,) = network.input_shapes(layer)
+        is_depthwise = isinstance(layer, Convolution) and layer.is_depthwise(input_shape)
+        rows, elements = weight_rows(layer.weight_shape((input_shape,)), is_depthwise=is_depthwise)
         return rows * packed_row_bytes(elements, bits)
 
     def parameter_bytes(self, network: Network, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> int:
@@ -136,18 +134,6 @@ class DeployedAccounting:
     @staticmethod
     def _code(part: str, size_bytes: int) -> Shared:
         return Shared(Region.FLASH, f"kernel code: {part}", size_bytes, is_estimate=True)
-
-
-def weight_rows(network: Network, layer: WeightLayer) -> tuple[int, int]:
-    """How many rows a layer's packed weights have, and how many codes are in each."""
-    (input_shape,) = network.input_shapes(layer)
-    channels, *inside = layer.weight_shape((input_shape,))
-    if isinstance(layer, Convolution) and layer.is_depthwise(input_shape):
-        return layer.kernel[0] * layer.kernel[1], channels
-    elements = 1
-    for extent in inside:
-        elements *= extent
-    return channels, elements
 
 
 def _scratch(network: Network) -> dict[str, int]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
-from network.layers import RELU, Add, Concat, Convolution, FullyConnected, Layer, Padding, Shape
+from network.layers import Add, Shape
 from network.memory import measure
 from network.network import Network
 from network.paper_accounting import PaperAccounting
@@ -18,36 +18,10 @@ from solver.max_tree import MaxTree
 from solver.solution import Method, method_named
 from solver.validator import violations
 from tests.builders import mobilenet_v1, network_of
+from tests.solver.instances import chains, graphs, pointwise
 from tests.solver.naive_rules import ChainLayer, activations, parameters, weights
 
 METHODS = st.sampled_from([Method.MIXPL, Method.MIXPC])
-
-
-def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Convolution:
-    return Convolution(
-        name=name,
-        inputs=(source,),
-        output=name,
-        activation=RELU,
-        output_channels=channels,
-        kernel=(kernel, kernel),
-        padding=Padding(*(kernel // 2,) * 4),
-    )
-
-
-@st.composite
-def chains(draw: st.DrawFn) -> Network:
-    side = draw(st.integers(1, 9))
-    layers: list[Layer] = []
-    source = "input"
-    for index in range(draw(st.integers(1, 8))):
-        layers.append(pointwise(f"l{index}", source, draw(st.integers(1, 40)), kernel=draw(st.sampled_from((1, 3)))))
-        source = layers[-1].output
-    if draw(st.booleans()):
-        layers.append(
-            FullyConnected(name="fc", inputs=(source,), output="fc", output_channels=draw(st.integers(1, 12)))
-        )
-    return network_of(layers, Shape(draw(st.integers(1, 16)), side, side))
 
 
 @settings(max_examples=400, deadline=None)
@@ -83,33 +57,9 @@ def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: 
         )
         return
     assert solution.allocation is not None
-    assert list(solution.allocation.activation_bits.values()) == expected_activations
+    seen = [network.input, *(layer.output for layer in network.weight_layers)]  # a pool has its input's bits
+    assert [solution.allocation.activation_bits[tensor] for tensor in seen] == expected_activations
     assert list(solution.allocation.weight_bits.values()) == expected_weights
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> Network:
-    """Residual and concatenating graphs of 1x1 convolutions on one image size."""
-    side = draw(st.integers(1, 8))
-    channels = draw(st.sampled_from((2, 4, 8)))
-    layers: list[Layer] = [pointwise("l0", "input", channels)]
-    same_shape = ["l0"]  # tensors that an add may join
-    for index in range(1, draw(st.integers(2, 9))):
-        name, kind = f"l{index}", draw(st.sampled_from(("convolution", "add", "concat")))
-        sources = draw(st.lists(st.sampled_from(same_shape), min_size=2, max_size=3, unique=True)) if len(
-            same_shape
-        ) > 2 else same_shape  # fmt: skip
-        if kind == "convolution" or len(sources) < 2:
-            layers.append(pointwise(name, draw(st.sampled_from(same_shape)), channels))
-        elif kind == "add":
-            layers.append(Add(name=name, inputs=tuple(sources), output=name))
-        else:
-            layers.append(Concat(name=f"{name}_concat", inputs=tuple(sources), output=f"{name}_concat"))
-            layers.append(pointwise(name, f"{name}_concat", channels))
-        same_shape.append(name)
-    read = {tensor for layer in layers for tensor in layer.inputs}
-    ends = tuple(layer.output for layer in layers if layer.output not in read)
-    return network_of(layers, Shape(draw(st.integers(1, 8)), side, side), outputs=ends)
 
 
 @settings(max_examples=300, deadline=None)
