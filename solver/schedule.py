@@ -21,8 +21,8 @@ from typing import Final
 
 from network.network import Network
 
-MAX_STATES: Final = 100_000
-BEAM_WIDTH: Final = 256
+MAX_STATES: Final = 20_000
+BEAM_WIDTH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
