@@ -21,7 +21,7 @@ class Choices:
     """What the exact program may choose from.
 
     Attributes:
-        weights: the scheme of every weight tensor; per layer, those with 8 bits on both sides are folded.
+        weights: the scheme of every weight tensor; per layer, 8 bits on both sides are folded where that pays.
         allowed_weight_bits: layer -> bits that its weights may have; every other layer may have all.
         allowed_activation_bits: tensor -> bits that it may have.
     """
@@ -128,15 +128,20 @@ def allocation_of(
         weight_bits=weight_bits,
         activation_bits={tensor: own_bits[own] for tensor, own in same_bits.items()},
         schemes={
-            tensor.layer: scheme_under(weights, weight_bits[tensor.layer], own_bits[tensor.output])
+            tensor.layer: scheme_under(
+                weights,
+                weight_bits[tensor.layer],
+                own_bits[tensor.output],
+                folding_pays=tensor.parameters[FOLDED] <= tensor.parameters[Scheme(weights, Folding.ICN)],
+            )
             for tensor in problem.weights
         },
     )
 
 
-def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits) -> Scheme:
-    """Per layer, a layer with 8 bits on both sides is folded, as in MixPL; everything else is ICN."""
-    folds = not weights.is_per_channel and weight_bits == WIDEST_BITS and output_bits == WIDEST_BITS
+def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:
+    """Per layer, a layer with 8 bits on both sides is folded, as in MixPL, unless that takes more bytes; else ICN."""
+    folds = folding_pays and not weights.is_per_channel and min(weight_bits, output_bits) == WIDEST_BITS
     return Scheme(weights, Folding.WEIGHTS if folds else Folding.ICN)
 
 

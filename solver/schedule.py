@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from network.layers import WeightLayer
 from network.network import Network
 
 MAX_STATES: Final = 20_000
@@ -63,8 +64,6 @@ def least_peak_schedule(
     if peak >= given_peak:
         order, peak = list(range(len(network.layers))), given_peak
     ordered = replace(network, layers=tuple(network.layers[index] for index in order))
-    if ordered.weight_layers[-1] is not network.weight_layers[-1]:  # the network's head stays the head
-        return Schedule(network, given_peak, bound, given_peak)
     return Schedule(ordered, peak, peak if is_exact else bound, given_peak)
 
 
@@ -85,6 +84,11 @@ class _Graph:
         self.followers: list[list[int]] = [
             [index_of[reader.name] for reader in readers[layer.output]] for layer in network.layers
         ]
+        # The network's head, its last layer with weights, stays the last of them: it waits for all others.
+        *others, head = (index for index, layer in enumerate(network.layers) if isinstance(layer, WeightLayer))
+        self.needs[head] |= sum(1 << other for other in others)
+        for other in others:
+            self.followers[other].append(head)
         kept = set(network.outputs)
         # A tensor is freed once all its readers have run; outputs never are.
         self.readers_mask = {

@@ -8,13 +8,12 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from network.allocation import BITS, Allocation, Bits, WeightScheme
+from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
 from network.layers import RELU, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, Padding, Shape
 from network.memory import Accounting, measure
 from network.network import Network
 from network.sensitivity import SensitivityTable
-from solver.formulation import scheme_under
 from solver.orders import all_orders
 from tests.builders import network_of
 
@@ -92,7 +91,9 @@ def budget_between(
     def at(bits: Bits) -> tuple[float, float]:
         kept = {network.input, *network.outputs}
         activation_bits: dict[str, Bits] = {tensor: 8 if tensor in kept else bits for tensor in network.tensors}
-        report = measure(network, uniform(network, bits, activation_bits, weights), accounting)
+        weight_bits = {layer.name: bits for layer in network.weight_layers}
+        schemes = cheapest_schemes(network, accounting, weights, weight_bits, activation_bits)
+        report = measure(network, Allocation(weight_bits, activation_bits, schemes), accounting)
         return report.flash_bytes, report.ram_bytes
 
     (least_flash, least_ram), (most_flash, most_ram) = at(2), at(8)
@@ -102,14 +103,24 @@ def budget_between(
     )
 
 
-def uniform(network: Network, bits: Bits, activation_bits: dict[str, Bits], weights: WeightScheme) -> Allocation:
-    return Allocation(
-        weight_bits={layer.name: bits for layer in network.weight_layers},
-        activation_bits=activation_bits,
-        schemes={
-            layer.name: scheme_under(weights, bits, activation_bits[layer.output]) for layer in network.weight_layers
-        },
-    )
+def cheapest_schemes(
+    network: Network,
+    accounting: Accounting,
+    weights: WeightScheme,
+    weight_bits: dict[str, Bits],
+    activation_bits: dict[str, Bits],
+) -> dict[str, Scheme]:
+    """ICN, or folding where 8 bits on both sides of a layer with one range allow it and it takes no more bytes."""
+    schemes = {}
+    for layer in network.weight_layers:
+        icn = Scheme(weights, Folding.ICN)
+        possible = [icn]
+        if not weights.is_per_channel and (weight_bits[layer.name], activation_bits[layer.output]) == (8, 8):
+            possible.insert(0, Scheme(weights, Folding.WEIGHTS))
+        is_last = layer is network.weight_layers[-1]
+        taken = [accounting.parameter_bytes(network, layer, scheme, is_last=is_last) for scheme in possible]
+        schemes[layer.name] = possible[taken.index(min(taken))]
+    return schemes
 
 
 def best_by_trying(
@@ -134,10 +145,7 @@ def best_by_trying(
                 objective = table.objective(weight_bits, activation_bits)
                 if objective >= best:
                     continue
-                schemes = {
-                    layer.name: scheme_under(weights, weight_bits[layer.name], activation_bits[layer.output])
-                    for layer in order.weight_layers
-                }
+                schemes = cheapest_schemes(order, accounting, weights, weight_bits, activation_bits)
                 report = measure(order, Allocation(weight_bits, activation_bits, schemes), accounting)
                 if report.ram_bytes > budget.ram_bytes:
                     break  # no weights make it smaller
