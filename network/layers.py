@@ -12,6 +12,7 @@ Weights may be missing (`None`): element counts are enough to choose bits.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -85,7 +86,7 @@ class BatchNorm:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
+class Layer(ABC):
     """What all layers have. `inputs` and `output` name activation tensors."""
 
     kind: ClassVar[str]
@@ -94,13 +95,13 @@ class Layer:
     output: str
     activation: ActivationFunction = LINEAR
 
+    @abstractmethod
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         """The shape that the layer writes.
 
         Raises:
             InvalidNetwork: the input shapes do not suit the layer.
         """
-        raise NotImplementedError
 
     def _only(self, inputs: tuple[Shape, ...]) -> Shape:
         if len(inputs) != 1:
@@ -120,9 +121,9 @@ class WeightLayer(Layer):
     bias: FloatArray | None = None
     batch_norm: BatchNorm | None = None
 
+    @abstractmethod
     def weight_shape(self, inputs: tuple[Shape, ...]) -> tuple[int, ...]:
         """The shape of the weight tensor, from the input's shape."""
-        raise NotImplementedError
 
     def multiply_accumulates(self, inputs: tuple[Shape, ...]) -> int:
         """Multiplications of one inference, padding counted as if it were multiplied."""
