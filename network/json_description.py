@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
 from network.json_fields import Fields, load_object, shown
@@ -113,6 +114,16 @@ def _input_format(given: Fields, shape: Shape) -> InputFormat:
 _Draft = tuple[Layer, Kind, Fields]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Unread(Layer):
+    """A layer of which only the common part is read yet: enough to find the order in which shapes can be known."""
+
+    kind: ClassVar[str] = "unread"
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        raise self._mismatch(f"is not read yet, so its shape behind {len(inputs)} inputs is not known")
+
+
 def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
     """By name, in the file's order: what every layer has, its kind, and its fields still to be read."""
     drafts: dict[str, _Draft] = {}
@@ -132,7 +143,8 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
         inputs = fields.texts("inputs", (previous,))
         if not inputs:
             raise fields.refused("inputs", "a name or a list of names")
-        draft = Layer(name=name, inputs=inputs, output=fields.text("output", name), activation=read_activation(fields))
+        output = fields.text("output", name)
+        draft = _Unread(name=name, inputs=inputs, output=output, activation=read_activation(fields))
         drafts[name] = draft, kind, fields
         previous = draft.output
     return drafts

@@ -6,6 +6,7 @@ into the layer before it, into the input's format, or, where neither can be, tur
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,9 +22,9 @@ Numbers = npt.NDArray[np.float64]
 class ChannelStep(Layer):
     """The same linear function of every element of a channel."""
 
+    @abstractmethod
     def scale_and_shift(self) -> tuple[Numbers, Numbers]:
         """x * scale + shift; float64, [1] or [channels] each."""
-        raise NotImplementedError
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         return self._only(inputs)
