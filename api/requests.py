@@ -18,8 +18,9 @@ from network.errors import RequestError
 from network.network import Network
 from network.sensitivity import SensitivityTable, sensitivity_of
 from qat.options import ActivationRange, Regime, TrainingOptions
-from solver.exact_options import DEFAULT_TIME_LIMIT_SECONDS, NATIVE_BACKEND, ExactOptions, backend_named
+from solver.exact_options import NATIVE_BACKEND, ExactOptions, backend_named
 from solver.formulation import Choices
+from solver.program import DEFAULT_TIME_LIMIT_SECONDS
 from solver.solution import Method
 from solver.weight_sensitivity import weight_sensitivity
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from solver.knapsack import LEAST_GAIN
-from solver.parts import DEFAULT_TIME_LIMIT_SECONDS, solve_parts
-from solver.program import CHOICES, OFF, ON, Answer, FloatArray, IntArray, Program
+from solver.parts import solve_parts
+from solver.program import CHOICES, DEFAULT_TIME_LIMIT_SECONDS, OFF, ON, Answer, FloatArray, IntArray, Program
 
 
 def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> Answer:

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from network.allocation import BITS, NARROWEST_BITS, WIDEST_BITS, Allocation, Bits
+from network.allocation import BITS, NARROWEST_BITS, Allocation, Bits
 from network.budget import Budget
 from network.memory import Accounting, Region, measure
 from network.network import Network
@@ -32,15 +32,11 @@ from solver.integer_program import (
     pulp_backend,
     solve_integer_program,
 )
-from solver.orders import all_orders
+from solver.orders import orders_to_try
 from solver.problem import Problem, RamStep, problem_of
 from solver.program import Answer
-from solver.schedule import least_peak_schedule
 from solver.shortfall import least_that_would_do
 from solver.solution import Method, Solution
-
-MAX_ORDERS: Final = 300
-"""A graph with no more orders than this is tried in all of them."""
 
 MAX_ARENA_CUTS: Final = 50
 
@@ -126,18 +122,9 @@ class _OrderSearch:
     def _orders(self) -> tuple[list[Network], bool]:
         if not self._options.chooses_schedule or self._network.is_chain:
             return [self._network], True
-        orders = all_orders(self._network, MAX_ORDERS)
-        if orders is not None:
-            return orders, True
-        return [self._network, self._least_peak(WIDEST_BITS), self._least_peak(BITS[1])], False
-
-    def _least_peak(self, bits: Bits) -> Network:
         problem = problem_of(self._network, self._budget, self._accounting)
-        index = BITS.index(bits)
-        sizes = {tensor: of[index] for step in problem.steps for tensor, of in step.tensors.items()}
-        limit = max(step.limit for step in problem.steps)
-        scratch = {step.layer: limit - step.limit for step in problem.steps}
-        return least_peak_schedule(self._network, sizes, scratch).network
+        uniform = [dict.fromkeys(problem.activations, bits) for bits in (BITS[0], BITS[1])]
+        return orders_to_try(self._network, problem, uniform)
 
     def _try(self, order: Network) -> float:
         """Keep the best bits in this order if they are the best of all; the bound of this order."""

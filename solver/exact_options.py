@@ -7,8 +7,8 @@ from typing import Final
 
 from network.errors import RequestError
 from solver.formulation import Choices
+from solver.program import DEFAULT_TIME_LIMIT_SECONDS
 
-DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
 NATIVE_BACKEND: Final = "native"
 HIGHS_BACKEND: Final = "highs"
 PULP_BACKEND: Final = "pulp"

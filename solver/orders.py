@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from network.allocation import Bits
 from network.layers import Layer, WeightLayer
 from network.network import Network
+from solver.problem import CHOICE_OF_BITS, Problem
+from solver.schedule import least_peak_schedule
+
+MAX_ORDERS: Final = 300
+"""A graph with no more orders than this is tried in all of them."""
 
 MOST_TRIED_PER_ORDER: Final = 20
 """Orders that move the head are passed over; this bounds how many."""
+
+
+def orders_to_try(
+    network: Network, problem: Problem, activation_bits: Iterable[Mapping[str, Bits]]
+) -> tuple[list[Network], bool]:
+    """The orders that are worth a try, the given one first, and whether they are all that there are.
+
+    Args:
+        network: in the given order.
+        problem: the network's, for what its tensors and steps take.
+        activation_bits: in a graph with too many orders, those of least peak at each of these bits are tried.
+    """
+    orders = all_orders(network, MAX_ORDERS)
+    if orders is not None:
+        return orders, True
+    most = max(step.limit for step in problem.steps)
+    scratch = {step.layer: most - step.limit for step in problem.steps}
+    sizes = {tensor: of for step in problem.steps for tensor, of in step.tensors.items()}
+    least = [
+        least_peak_schedule(network, {name: of[CHOICE_OF_BITS[bits[name]]] for name, of in sizes.items()}, scratch)
+        for bits in activation_bits
+    ]
+    return [network, *(schedule.network for schedule in least)], False
 
 
 def all_orders(network: Network, most: int) -> list[Network] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
 import numpy as np
 
@@ -11,9 +10,7 @@ from solver.components import Component, components, least_and_most
 from solver.frontier import MAX_WIDTH, frontier_width, solve_frontier, solve_path
 from solver.integer_program import highs, solve_integer_program
 from solver.knapsack import solve_knapsack
-from solver.program import Answer, FloatArray, IntArray, Program
-
-DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
+from solver.program import DEFAULT_TIME_LIMIT_SECONDS, Answer, FloatArray, IntArray, Program
 
 
 def solve_parts(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> Answer:

@@ -34,6 +34,8 @@ FloatArray = npt.NDArray[np.float64]
 ON: Final = 0
 OFF: Final = 1
 
+DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
+
 LARGEST_SUM_BITS: Final = 40
 """Costs are whole numbers with sums below 2^40. In float64 such sums are exact in any order, on any machine, and a sum
 with a real price per bit is off by far less than the 1 by which two costs differ at least."""

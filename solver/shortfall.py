@@ -13,13 +13,11 @@ from network.network import Network
 from network.sensitivity import SensitivityTable
 from solver.formulation import Choices, allocation_of, formulate
 from solver.integer_program import highs, solve_integer_program
-from solver.orders import all_orders
+from solver.orders import orders_to_try
 from solver.problem import BITS_PER_BYTE, problem_of
 from solver.program import IntArray
-from solver.schedule import least_peak_schedule
 from solver.solution import Certificate, flash_certificate
 
-MAX_ORDERS = 300
 TIME_LIMIT_SECONDS = 20.0
 
 
@@ -45,17 +43,8 @@ def least_that_would_do(
 
 def _least_ram(network: Network, accounting: Accounting, choices: Choices) -> MemoryReport:
     allocation = _fewest_bits(network, accounting, choices)
-    orders = all_orders(network, MAX_ORDERS)
-    if orders is None:
-        problem = problem_of(network, Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES), accounting)
-        limit = max(step.limit for step in problem.steps)
-        sizes = {
-            tensor: of[BITS.index(allocation.activation_bits[tensor])]
-            for step in problem.steps
-            for tensor, of in step.tensors.items()
-        }
-        scratch = {step.layer: limit - step.limit for step in problem.steps}
-        orders = [network, least_peak_schedule(network, sizes, scratch).network]
+    problem = problem_of(network, Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES), accounting)
+    orders, _ = orders_to_try(network, problem, [allocation.activation_bits])
     return min((measure(order, allocation, accounting) for order in orders), key=lambda report: report.ram_bytes)
 
 

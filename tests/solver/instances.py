@@ -71,6 +71,17 @@ def graphs(draw: st.DrawFn, most: int = 9) -> Network:
     return network_of(layers, Shape(draw(st.integers(1, 8)), side, side), outputs=ends)
 
 
+def branches(count: int) -> Network:
+    """The stem feeds `count` branches of a wide and a narrow layer, whose narrow ends are joined."""
+    wide = [pointwise(f"wide{branch}", "stem", 64) for branch in range(count)]
+    narrow = [pointwise(f"narrow{branch}", f"wide{branch}", 2) for branch in range(count)]
+    layers = [pointwise("stem", "input", 4), *wide, *narrow]
+    ends = tuple(f"narrow{branch}" for branch in range(count))
+    return network_of(
+        [*layers, Concat(name="join", inputs=ends, output="join"), pointwise("head", "join", 4)], Shape(4, 2, 2)
+    )
+
+
 def random_table(network: Network, seed: int) -> SensitivityTable:
     """Fewer bits never hurt less."""
     rng = np.random.default_rng(seed)

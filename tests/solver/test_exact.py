@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from network.accounting import ACCOUNTINGS, accounting_named
 from network.allocation import WeightScheme
+from network.budget import Budget
 from network.network import Network
 from solver.exact_fit import fit_exactly
 from solver.exact_options import ExactOptions
@@ -17,7 +18,7 @@ from solver.fit import fit
 from solver.formulation import Choices
 from solver.orders import all_orders
 from solver.solution import Method
-from tests.solver.instances import best_by_trying, budget_between, chains, graphs, random_table
+from tests.solver.instances import best_by_trying, branches, budget_between, chains, graphs, random_table
 
 BOOKS = st.sampled_from(sorted(ACCOUNTINGS))
 SCHEMES = st.sampled_from(list(WeightScheme))
@@ -25,14 +26,14 @@ SHARES = st.floats(-0.1, 1.05)
 SMALL_ENOUGH_TO_TRY = 8
 
 
-@settings(max_examples=2000, deadline=None)
+# `assume` passes over networks that are too large to try: 2,000 are really tried.
+@settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(st.one_of(graphs(most=5), chains(most=3)), BOOKS, SCHEMES, SHARES, SHARES, st.integers(0, 10**6))
 def test_agrees_with_brute_force(
     network: Network, book: str, weights: WeightScheme, ram_share: float, flash_share: float, seed: int
 ) -> None:
     orders = all_orders(network, 20)
-    if orders is None or len(network.tensors) + len(network.weight_layers) > SMALL_ENOUGH_TO_TRY:
-        return
+    assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= SMALL_ENOUGH_TO_TRY)
     accounting = accounting_named(book)
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
@@ -69,3 +70,23 @@ def test_agrees_with_general_solvers(
     assert (ours.allocation is None) == (theirs.allocation is None)
     if ours.allocation is not None:
         assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("book", sorted(ACCOUNTINGS))
+@pytest.mark.parametrize("ram_share", [0.3, 0.6, 1.0])
+def test_a_graph_with_too_many_orders_to_try(book: str, ram_share: float) -> None:
+    """9 branches have 9! orders and more: those of least peak are tried, and the bound holds for all."""
+    network = branches(9)
+    accounting = accounting_named(book)
+    table = random_table(network, 1)
+    whole = fit(network, Budget(2**30, 2**30), Method.EXACT, accounting, table)
+    budget = Budget(2**30, int(whole.memory.ram_bytes * ram_share))
+    solution = fit(network, budget, Method.EXACT, accounting, table)  # the validator judges it
+    assert solution.objective is not None
+    assert solution.bound is not None
+    assert solution.bound <= solution.objective
+    assert solution.memory.ram_bytes <= budget.ram_bytes
+    least = fit(network, Budget(2**30, 1), Method.EXACT, accounting, table).certificate
+    assert least is not None
+    assert least.budget == "ram"
+    assert least.least_bytes <= budget.ram_bytes

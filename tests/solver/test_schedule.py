@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from network.layers import Add, Concat, Shape
+from network.layers import Add, Shape
 from network.memory import live_steps
 from network.network import Network
 from solver.orders import all_orders
 from solver.schedule import least_peak_schedule
 from tests.builders import network_of
-from tests.solver.instances import graphs, pointwise
+from tests.solver.instances import branches, graphs, pointwise
 
 
 def peak_of(network: Network, sizes: dict[str, int], scratch: dict[str, int]) -> int:
@@ -31,17 +31,6 @@ def test_against_all_orders(network: Network, data: st.DataObject) -> None:
     assert schedule.peak == peak_of(schedule.network, sizes, scratch)
     assert schedule.bound <= schedule.peak
     assert schedule.peak == min(peak_of(order, sizes, scratch) for order in orders)
-
-
-def branches(count: int) -> Network:
-    """The stem feeds `count` branches of a wide and a narrow layer, whose narrow ends are joined."""
-    wide = [pointwise(f"wide{branch}", "stem", 64) for branch in range(count)]
-    narrow = [pointwise(f"narrow{branch}", f"wide{branch}", 2) for branch in range(count)]
-    layers = [pointwise("stem", "input", 4), *wide, *narrow]
-    ends = tuple(f"narrow{branch}" for branch in range(count))
-    return network_of(
-        [*layers, Concat(name="join", inputs=ends, output="join"), pointwise("head", "join", 4)], Shape(4, 2, 2)
-    )
 
 
 def test_wide_tensors_take_turns() -> None:
