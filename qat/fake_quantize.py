@@ -89,6 +89,12 @@ def fake_quantized(values: Tensor, grid: Grid, low: Tensor | None = None, high: 
     return _Quantize.apply(values, low, high, grid)  # type: ignore[no-any-return, no-untyped-call]  # torch's own
 
 
+def on_grid(values: Tensor, grid: Grid) -> Tensor:
+    """The values on the grid, for what takes no gradient."""
+    steps = (values / grid.scale).add_(0.5).floor_()
+    return steps.clamp_(grid.lowest_step, grid.highest_step).mul_(grid.scale)
+
+
 class _QuantizeWeight(torch.autograd.Function):
     """As `_Quantize`, with a scale and a zero point per output channel or for the layer, [c, 1, ...] or [1, 1, ...]."""
 

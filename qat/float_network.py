@@ -102,20 +102,32 @@ class FloatNetwork(nn.Module):
         """Every activation tensor, [n, c, h, w], by its name."""
         return self._run(images, keep_all=True)
 
-    def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
-            layer = self.network.layers[index]
-            if not isinstance(layer, WeightLayer):
-                return clamped(combined(layer, inputs), layer.activation)
-            parameters = self.parameters_of[index]
-            assert isinstance(parameters, WeightParameters)  # noqa: S101  # by construction
-            if not parameters.has_batch_norm:
-                sums = convolved(inputs[0], parameters.weight, parameters.bias, layer)
-                return clamped(sums, layer.activation)
-            sums = convolved(inputs[0], parameters.weight, None, layer)
-            return clamped(parameters.normalised(sums), layer.activation)
+    def weight_parameters(self, index: int) -> WeightParameters:
+        """What the layer of that index, one with weights, holds."""
+        parameters = self.parameters_of[index]
+        assert isinstance(parameters, WeightParameters)  # noqa: S101  # by construction
+        return parameters
 
-        return self._schedule.run(images, step, keep_all=keep_all)
+    def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
+        """What one layer computes.
+
+        Args:
+            index: of the layer.
+            inputs: the tensors that it reads, [n, c, h, w].
+            weight: in place of its own.
+        """
+        layer = self.network.layers[index]
+        if not isinstance(layer, WeightLayer):
+            return clamped(combined(layer, inputs), layer.activation)
+        parameters = self.weight_parameters(index)
+        if weight is None:
+            weight = parameters.weight
+        if not parameters.has_batch_norm:
+            return clamped(convolved(inputs[0], weight, parameters.bias, layer), layer.activation)
+        return clamped(parameters.normalised(convolved(inputs[0], weight, None, layer)), layer.activation)
+
+    def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
+        return self._schedule.run(images, self.step, keep_all=keep_all)
 
 
 def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,201 @@
+"""Which measure of sensitivity chooses the best bits: integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
+
+    python -m benchmarks.sensitivity [--json] [--epochs N] [--keep FILE]
+
+For each budget the exact program minimises each measure's table; the rule MixPC stands beside. `diagonal` is a table as
+a user would upload it: the Fisher information with a diagonal in place of blocks, as BRECQ and FIT take it. Every
+allocation is converted after calibration alone, and again after the same short training, and both integer-only networks
+are judged on all 10,000 test images. Equal allocations are trained once. `--keep` remembers what is trained already, so
+that an interrupted run goes on.
+
+Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `../shared`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from benchmarks import cifar10
+from benchmarks.resnet8 import MODEL, network
+from network.accounting import accounting_named
+from network.allocation import BITS, Allocation, WeightScheme
+from network.budget import MAX_BUDGET_BYTES, Budget
+from network.network import Network
+from network.sensitivity import SensitivityTable, sensitivity_from_json, sensitivity_to_json
+from qat.batches import tensor_of
+from qat.datasets import Dataset
+from qat.module import float_module
+from qat.options import TrainingOptions
+from qat.sensitivity.errors import tensor_errors
+from qat.sensitivity.fisher import drawn_loss
+from qat.sensitivity.measuring import measure_sensitivity
+from qat.sensitivity.sums import Sums
+from qat.sensitivity_options import Measure, SensitivityOptions
+from qat.train import train
+from solver.fit import fit
+from solver.solution import Method
+from solver.weight_sensitivity import weight_sensitivity
+
+SCHEME: Final = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
+BUDGETS: Final = ((0.60, 1.0), (0.45, 1.0), (0.38, 1.0), (0.60, 0.5), (0.45, 0.35))
+"""Flash and RAM as shares of what 8 bits everywhere take, by the `deployed` accounting."""
+
+SAMPLES: Final = 256
+BATCH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure at one budget."""
+
+    flash_share: float
+    ram_share: float
+    measure: str
+    objective: float | None
+    weight_bits: dict[str, int]
+    activation_bits: dict[str, int]
+    calibrated_percent: float
+    trained_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of an allocation: integer-only accuracy in percent of the test set."""
+
+    calibrated_percent: float
+    trained_percent: float
+
+
+def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTable], dict[str, float]]:
+    """The measures' tables, and the seconds that each took."""
+    found: dict[str, SensitivityTable] = {}
+    seconds: dict[str, float] = {}
+
+    def keep(name: str, started: float, table: SensitivityTable) -> None:
+        seconds[name] = time.perf_counter() - started
+        found[name] = table
+
+    measure_sensitivity(resnet8, dataset.train_x[:32], dataset.train_y[:32], SensitivityOptions())  # torch warms up
+    started = time.perf_counter()
+    keep("weights", started, weight_sensitivity(resnet8, SCHEME))
+    for measure in Measure:
+        started = time.perf_counter()
+        options = SensitivityOptions(measure=measure, scheme=SCHEME, samples=SAMPLES)
+        keep(str(measure), started, measure_sensitivity(resnet8, dataset.train_x, dataset.train_y, options))
+    started = time.perf_counter()
+    keep("diagonal", started, sensitivity_from_json(sensitivity_to_json(diagonal_fisher(resnet8, dataset.train_x))))
+    return found, seconds
+
+
+def diagonal_fisher(resnet8: Network, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> SensitivityTable:
+    """1/2 sum of g^2 e^2 over the elements of each tensor, g on labels drawn from the network's answer."""
+    randomness = np.random.default_rng(0)
+    chosen = randomness.permutation(len(images))[:SAMPLES]
+    errors = tensor_errors(float_module(resnet8), images[chosen], SCHEME)
+    sums = Sums()
+    for start in range(0, SAMPLES, BATCH):
+        given = tensor_of(images[chosen[start : start + BATCH]], resnet8).requires_grad_()
+        tensors = errors.float_network.tensors(given)
+        weights = [errors.parameters(layer).weight for layer in resnet8.weight_layers]
+        loss = drawn_loss(tensors[resnet8.outputs[0]].flatten(1), randomness)
+        gradients = torch.autograd.grad(loss, [*weights, *tensors.values()])
+        for layer, gradient in zip(resnet8.weight_layers, gradients, strict=False):
+            of_layer = errors.weights[layer.name]
+            sums.weights.add(layer.name, {bits: _half_square(gradient * of_layer[bits]) for bits in BITS})
+        for (name, values), gradient in zip(tensors.items(), gradients[len(weights) :], strict=True):
+            of_tensor = partial(errors.activation, name, values.detach())
+            sums.activations.add(name, {bits: _half_square(gradient * of_tensor(bits)) for bits in BITS})
+    return sums.table("diagonal Fisher", resnet8, SAMPLES)
+
+
+def _half_square(values: Tensor) -> float:
+    return 0.5 * float(values.double().square().sum())
+
+
+def outcome(resnet8: Network, allocation: Allocation, dataset: Dataset, epochs: int) -> Outcome:
+    """Integer-only accuracy after calibration alone, and after training."""
+    calibrated, trained = (
+        train(resnet8, allocation, dataset, TrainingOptions(epochs=each, threads=2)).accuracy.integer_only_percent
+        for each in (0, epochs)
+    )
+    return Outcome(calibrated, trained)
+
+
+def measured(epochs: int, keep: Path | None) -> dict[str, Any]:
+    """All budgets and measures."""
+    resnet8, dataset = network(), cifar10.load()
+    accounting = accounting_named("deployed")
+    by_measure, seconds = tables(resnet8, dataset)
+    ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
+    widest = fit(resnet8, ample, Method.EXACT, accounting, by_measure["weights"]).memory
+    known: dict[str, dict[str, float]] = json.loads(keep.read_text()) if keep and keep.exists() else {}
+    rows = []
+    for flash_share, ram_share in BUDGETS:
+        budget = Budget(int(widest.flash_bytes * flash_share), int(widest.ram_bytes * ram_share))
+        solutions = {name: fit(resnet8, budget, Method.EXACT, accounting, table) for name, table in by_measure.items()}
+        solutions["(mixpc)"] = fit(resnet8, budget, Method.MIXPC, accounting)
+        for name, solution in solutions.items():
+            allocation = solution.allocation
+            assert allocation is not None  # noqa: S101  # every budget is above the least
+            key = json.dumps([epochs, dict(allocation.weight_bits), dict(allocation.activation_bits)])
+            if key not in known:
+                sys.stderr.write(f"training {name} at {flash_share:.0%} of flash, {ram_share:.0%} of RAM\n")
+                known[key] = asdict(outcome(solution.network, allocation, dataset, epochs))
+                if keep:
+                    keep.write_text(json.dumps(known))
+            rows.append(
+                Row(
+                    flash_share,
+                    ram_share,
+                    name,
+                    solution.objective,
+                    dict(allocation.weight_bits),
+                    dict(allocation.activation_bits),
+                    **known[key],
+                )
+            )
+    return {"seconds": seconds, "epochs": epochs, "rows": [asdict(row) for row in rows]}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--epochs", default=1, show_default=True, help="Of training.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Remember trained allocations in this file.")
+def main(*, as_json: bool, epochs: int, keep: Path | None) -> None:
+    """Compare the measures of sensitivity."""
+    for needed in (MODEL, cifar10.FILE):
+        if not Path(needed).exists():
+            raise click.ClickException(f"needs {needed.name} in ../shared")
+    result = measured(epochs, keep)
+    if as_json:
+        click.echo(json.dumps(result))
+        return
+    names = list(dict.fromkeys(row["measure"] for row in result["rows"]))
+    for what, field in (("calibrated", "calibrated_percent"), (f"after {epochs} epochs", "trained_percent")):
+        click.echo(f"\ninteger-only accuracy, {what}, %\nflash   RAM  " + "".join(f"{name:>10}" for name in names))
+        for flash_share, ram_share in BUDGETS:
+            cells = [
+                row[field]
+                for row in result["rows"]
+                if (row["flash_share"], row["ram_share"]) == (flash_share, ram_share)
+            ]
+            click.echo(f"{flash_share:5.0%} {ram_share:5.0%}  " + "".join(f"{cell:10.2f}" for cell in cells))
+        means = [np.mean([row[field] for row in result["rows"] if row["measure"] == name]) for name in names]
+        click.echo(f"{'mean':13}" + "".join(f"{mean:10.2f}" for mean in means))
+    click.echo(f"\n{'seconds':13}" + "".join(f"{result['seconds'].get(name, 0.0):10.1f}" for name in names))
+
+
+if __name__ == "__main__":
+    main()

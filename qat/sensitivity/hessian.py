@@ -1,0 +1,86 @@
+"""Sensitivity by the Hessian: its average eigenvalue times the squared error (HAWQ-V2, arXiv 1911.03852, section 3).
+
+    tensor    1/2 * trace(H) / elements * |e|^2
+
+with H the Hessian of a sample's cross-entropy in that tensor, on the label that the dataset gives it, and e the error
+of quantizing the tensor; the trace and, for activation tensors, the squared error are averaged over the samples. Traces
+are Hutchinson's: E[v' H v] for random signs v, where H v is a second backward pass through the first. Each tensor takes
+a pass of its own: in a pass for all of them the noise of the large tensors drowns the small ones' traces.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  # torch's own habit
+from torch import Tensor
+
+from network.allocation import BITS, Bits
+from qat.batches import tensor_of
+from qat.datasets import Labels, Samples
+from qat.sensitivity.errors import TensorErrors
+from qat.sensitivity.sums import Sums
+
+WEIGHT: Final = "weights of layer"
+TENSOR: Final = "activation tensor"
+
+
+class HessianTraces:
+    """Traces and squared errors, added up batch by batch."""
+
+    def __init__(self, errors: TensorErrors, randomness: np.random.Generator, probes: int) -> None:
+        self._errors = errors
+        self._randomness = randomness
+        self._probes = probes
+        self._means: dict[tuple[str, str], float] = {}  # kind and name -> trace / elements, summed over the samples
+        self._squares: dict[tuple[str, Bits], float] = {}
+        self._samples = 0
+
+    def add(self, batch: Samples, labels: Labels) -> None:
+        """Add what a batch tells about every tensor."""
+        errors = self._errors
+        network = errors.network
+        images = tensor_of(batch, network).requires_grad_()
+        tensors = errors.float_network.tensors(images)
+        logits = tensors[network.outputs[0]].flatten(1)
+        loss = F.cross_entropy(logits, torch.from_numpy(labels), reduction="sum")
+        variables: dict[tuple[str, str], Tensor] = {
+            (WEIGHT, layer.name): errors.parameters(layer).weight for layer in network.weight_layers
+        }
+        variables |= {(TENSOR, name): values for name, values in tensors.items()}
+        gradients = torch.autograd.grad(loss, list(variables.values()), create_graph=True, materialize_grads=True)
+        for (key, variable), gradient in zip(variables.items(), gradients, strict=True):
+            trace = sum(self._traced(variable, gradient) for _ in range(self._probes)) / self._probes
+            elements = variable.numel() if key[0] == WEIGHT else variable[0].numel()
+            self._means[key] = self._means.get(key, 0.0) + trace / elements
+        with torch.no_grad():
+            for name, values in tensors.items():
+                for bits in BITS:
+                    square = float(errors.activation(name, values, bits).double().square().sum())
+                    self._squares[name, bits] = self._squares.get((name, bits), 0.0) + square
+        self._samples += len(batch)
+
+    def sums(self) -> Sums:
+        """The measure, summed over the samples."""
+        total = Sums()
+        for layer in self._errors.network.weight_layers:
+            half_mean = 0.5 * self._means[WEIGHT, layer.name]
+            of_layer = self._errors.weights[layer.name]
+            total.weights.add(
+                layer.name, {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS}
+            )
+        for name in self._errors.network.tensors:
+            half_mean = 0.5 * self._means[TENSOR, name] / self._samples
+            total.activations.add(name, {bits: half_mean * self._squares[name, bits] for bits in BITS})
+        return total
+
+    def _traced(self, variable: Tensor, gradient: Tensor) -> float:
+        """v' H v for one v. A gradient that does not depend on the variable has a Hessian of zeros."""
+        if not gradient.requires_grad:
+            return 0.0
+        drawn = self._randomness.integers(0, 2, variable.shape, dtype=np.int8)
+        signs = torch.from_numpy(drawn).to(variable.dtype).mul_(2).sub_(1)
+        (product,) = torch.autograd.grad(gradient, variable, signs, retain_graph=True, materialize_grads=True)
+        return float((product.double() * signs).sum())

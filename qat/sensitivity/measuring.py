@@ -1,0 +1,102 @@
+"""Sensitivities measured on samples: from a network and unlabelled (for `hessian`: labelled) samples to the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import numpy as np
+
+from network.errors import DatasetError
+from network.network import Network
+from network.sensitivity import SensitivityTable
+from qat.datasets import Labels, Samples
+from qat.module import float_module
+from qat.progress import Report, silent
+from qat.reporting import Reporter
+from qat.sensitivity.divergence import Divergence
+from qat.sensitivity.errors import RANGE_SAMPLES, TensorErrors, tensor_errors
+from qat.sensitivity.fisher import FisherInformation
+from qat.sensitivity.hessian import HessianTraces
+from qat.sensitivity.sums import Sums
+from qat.sensitivity_options import Measure, SensitivityOptions
+
+ELEMENTS_AT_ONCE: Final = 2**26
+"""Of all activation tensors of a batch together: gradients hold them all."""
+
+SAMPLES_AT_ONCE: Final = 16
+"""A batch's gradients add up before they are squared: small batches are less noisy, large ones no faster."""
+
+
+class _Measure(Protocol):
+    def add(self, batch: Samples, labels: Labels) -> None: ...
+    def sums(self) -> Sums: ...
+
+
+def measure_sensitivity(
+    network: Network,
+    samples: Samples,
+    labels: Labels,
+    options: SensitivityOptions,
+    *,
+    report: Report = silent,
+) -> SensitivityTable:
+    """The estimated rise of the loss (in nats) when one tensor alone gets fewer bits, for every tensor.
+
+    Args:
+        network: with weights.
+        samples: of the training set; as many as the options say are taken from them at random.
+        labels: of the samples; only `hessian` looks at them.
+        options: how to measure.
+        report: is told about progress, about twice a second.
+
+    Raises:
+        DatasetError: no sample.
+        InvalidNetwork: the network has no weights.
+        TrainingError: a tensor is not finite on the samples.
+    """
+    if not len(samples):
+        raise DatasetError("there is no sample to measure sensitivities on; expected at least one")
+    chosen = np.random.default_rng([options.seed, 3]).permutation(len(samples))[: options.samples]
+    taken, taken_labels = samples[chosen], labels[chosen]
+    batches = list(_batches(network, len(taken)))
+    cost = _cost(network, options)
+    reporter = Reporter(report, 0, len(taken) * cost + min(len(taken), RANGE_SAMPLES) * 2.0)
+    reporter.begin("measuring activation ranges", epoch=None, steps=1, cost=2.0)
+    errors = tensor_errors(float_module(network), taken, options.scheme)
+    reporter.advance(min(len(taken), RANGE_SAMPLES))
+    reporter.begin(f"measuring sensitivity ({options.measure})", epoch=None, steps=len(batches), cost=cost)
+    measure = _measure(errors, options)
+    for batch in batches:
+        measure.add(taken[batch], taken_labels[batch])
+        reporter.advance(len(taken[batch]))
+    return measure.sums().table(str(options.measure), network, len(taken))
+
+
+def _measure(errors: TensorErrors, options: SensitivityOptions) -> _Measure:
+    randomness = np.random.default_rng([options.seed, 4])
+    match options.measure:
+        case Measure.FISHER:
+            return FisherInformation(errors, randomness)
+        case Measure.HESSIAN:
+            return HessianTraces(errors, randomness, options.probes)
+        case Measure.MEASURED:
+            return Divergence(errors)
+
+
+def _batches(network: Network, count: int) -> Iterator[slice]:
+    elements = sum(shape.elements for shape in network.shapes.values())
+    size = max(1, min(SAMPLES_AT_ONCE, ELEMENTS_AT_ONCE // elements))
+    return (slice(start, start + size) for start in range(0, count, size))
+
+
+def _cost(network: Network, options: SensitivityOptions) -> float:
+    """Of a sample, in forward passes of the float network; only the estimate of time depends on it."""
+    tensors = len(network.tensors) + len(network.weight_layers)
+    match options.measure:
+        case Measure.FISHER:
+            return 4.0
+        case Measure.HESSIAN:
+            return 5.0 + 2.0 * tensors * options.probes
+        case Measure.MEASURED:
+            return 1.0 + 1.5 * tensors
