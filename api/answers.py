@@ -1,6 +1,6 @@
 """The answer to "does it fit, and with which bits", as the command prints it and the service sends it.
 
-One model and one builder: `bitbudget fit --json` and `POST /v1/networks/{id}/fit` give the same object.
+`api/fitting.py` builds it: `bitbudget fit --json` and `POST /v1/networks/{id}/fit` give the same object.
 """
 
 from __future__ import annotations
@@ -8,14 +8,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
-
-from api.requests import FitRequest
-from network.accounting import accounting_named
-from network.allocation import NARROWEST_BITS
-from network.memory import MemoryReport
-from network.network import Network
-from solver.fit import fit
-from solver.solution import Solution, method_named
 
 Bits = Literal[8, 4, 2]
 
@@ -69,6 +61,34 @@ class ArenaAnswer(Answer):
     offsets: dict[str, int] = Field(description="tensor name, or scratch of a layer -> bytes from the arena's start")
 
 
+class RegionAnswer(Answer):
+    """One of the two memories: what is required of it, what is available, and where it is decided."""
+
+    region: Literal["flash", "ram"] = Field(description="which memory")
+    required_bytes: Bytes = Field(
+        description="what the network takes, in bytes; when nothing fits, with the fewest bits"
+    )
+    available_bytes: int = Field(description="the budget, in bytes")
+    excess_bytes: Bytes = Field(description="required less available, in bytes; 0 where it fits")
+    layer: str = Field(description="flash: the layer that takes the most; ram: the one at the peak")
+
+
+class LatencyAnswer(Answer):
+    """How long one inference takes: an estimate, from cycles by kernel and bits."""
+
+    core: str = Field(description="whose cycles they are")
+    cycles: int = Field(description="of one inference")
+    milliseconds: float | None = Field(description="at the device's clock; null where none is known")
+    is_estimate: bool = Field(description="nothing was measured on the device")
+
+
+class ShadowPricesAnswer(Answer):
+    """What one more kB (1000 bytes) of each budget alone would buy: by how much the objective would fall."""
+
+    flash: float = Field(description="with 1000 bytes of flash more")
+    ram: float = Field(description="with 1000 bytes of RAM more")
+
+
 class LayerMemory(Answer):
     """What one layer takes of flash."""
 
@@ -105,27 +125,59 @@ class Memory(Answer):
 
 
 class CertificateAnswer(Answer):
-    """Why nothing fits: even with 2 bits everywhere (the network's input and outputs keep 8) a budget is exceeded."""
+    """Why nothing fits: what is short even with the fewest bits (the network's input and outputs keep 8)."""
 
-    budget: Literal["flash", "ram"] = Field(description="the budget that is exceeded")
-    layer: str = Field(description="ram: the layer at the peak; flash: the layer that takes the most")
-    least_bytes: Bytes = Field(description="the least that would do, in bytes")
-    available_bytes: int = Field(description="the budget, in bytes")
-    missing_bytes: Bytes = Field(description="the difference, in bytes")
-    other_least_bytes: Bytes | None = Field(
-        description="the least of the other budget that would do, in bytes; null where the method does not look"
+    budget: Literal["flash", "ram", "latency"] = Field(description="the budget that is exceeded")
+    layer: str = Field(
+        description="ram: the layer at the peak; flash, latency: the layer that takes the most bytes, or cycles"
     )
+    least_bytes: Bytes | None = Field(
+        description="the least that would do, in bytes; null for latency, and where it was not found in time"
+    )
+    available_bytes: int | None = Field(description="the budget, in bytes; null for latency")
+    missing_bytes: Bytes | None = Field(description="the difference, in bytes")
+    conflicting: list[Literal["flash", "ram", "latency"]] = Field(
+        description="the budget alone, where it is short by itself; several where each alone could be kept, but not all"
+    )
+    least_flash_bytes: Bytes | None = Field(
+        description="the least flash that would do if all else were plenty, in bytes; null where it was not sought"
+    )
+    least_ram_bytes: Bytes | None = Field(
+        description="the least RAM that would do if all else were plenty, in bytes; null where it was not sought"
+    )
+    least_cycles: int | None = Field(description="the fewest cycles of any bits, estimated; null without a ceiling")
+    available_cycles: int | None = Field(description="the ceiling, in cycles; null without one")
+    is_proven: bool = Field(description="false: a large graph was not tried in every order of its layers")
 
     @property
     def sentence(self) -> str:
         """The certificate in words."""
+        parts = [self._shortage]
+        if len(self.conflicting) > 1:
+            names = {"flash": "flash", "ram": "RAM", "latency": "the latency ceiling"}
+            *others, last = (names[each] for each in self.conflicting)
+            parts.append(f"each of {', '.join(others)} and {last} could be kept alone, not together")
+        if not self.is_proven:
+            parts.append("not every order of the layers was tried")
+        return "; ".join(parts)
+
+    @property
+    def _shortage(self) -> str:
+        if self.budget == "latency" and self.least_cycles is not None and self.available_cycles is not None:
+            missing = self.least_cycles - self.available_cycles
+            return (
+                f"with the fastest bits the layers (the slowest: '{self.layer}') need {self.least_cycles:,} cycles, "
+                f"{self.available_cycles:,} are allowed: {missing:,} too many"
+            )
         memory, where = {
             "ram": ("RAM", f"layer '{self.layer}' needs"),
             "flash": ("flash", f"the layers (the largest: '{self.layer}') need"),
         }[self.budget]
+        if self.least_bytes is None or self.missing_bytes is None:
+            return f"{memory} is short, the least that would do was not found in time"
         return (
-            f"with 2 bits everywhere {where} {format_bytes(self.least_bytes)} bytes of {memory}, "
-            f"{format_bytes(self.available_bytes)} are available: {format_bytes(self.missing_bytes)} are missing"
+            f"with the fewest bits {where} {format_bytes(self.least_bytes)} bytes of {memory}, "
+            f"{format_bytes(self.available_bytes or 0)} are available: {format_bytes(self.missing_bytes)} are missing"
         )
 
 
@@ -136,7 +188,9 @@ class FitAnswer(Answer):
     method: str = Field(description="the method that chose the bits")
     accounting: str = Field(description="the rule book that counted the bytes")
     network: NetworkName
+    device: str | None = Field(description="the device that was named; null where none was")
     budget: BudgetAnswer
+    regions: list[RegionAnswer] = Field(description="flash and RAM: required, available and excess bytes")
     weight_bits: dict[str, Bits] = Field(
         description="layer name -> bits of its weights, in layer order; empty when nothing fits"
     )
@@ -159,78 +213,6 @@ class FitAnswer(Answer):
     gap: float | None = Field(
         description="how far the objective may be above the least there is, as a share of it; 0 is proven best"
     )
+    latency: LatencyAnswer | None = Field(description="null where the core's speed is not known, or nothing fits")
+    shadow_prices: ShadowPricesAnswer | None = Field(description="null where they were not asked for, or nothing fits")
     certificate: CertificateAnswer | None = Field(description="null when the network fits")
-
-
-def answer_fit(network: Network, network_name: NetworkName, request: FitRequest) -> tuple[FitAnswer, Solution]:
-    """Fit a network and tell the answer.
-
-    Raises:
-        RequestError: an unknown method, accounting or other name, or a sensitivity table that does not fit the network.
-        InvalidNetwork: the network has no layer with weights.
-    """
-    budget = request.budget()
-    book = accounting_named(request.accounting)
-    method = method_named(request.method)
-    table = request.table(network)
-    solution = fit(network, budget, method, book, table, request.exact_options())
-    allocation = solution.allocation
-    answer = FitAnswer(
-        fits=allocation is not None,
-        method=solution.method,
-        accounting=book.name,
-        network=network_name,
-        budget=BudgetAnswer.model_validate(budget),
-        weight_bits=dict(allocation.weight_bits) if allocation else {},
-        activation_bits=dict(allocation.activation_bits) if allocation else {},
-        schemes={layer: str(each.weights) for layer, each in allocation.schemes.items()} if allocation else {},
-        foldings={layer: str(each.folding) for layer, each in allocation.schemes.items()} if allocation else {},
-        memory=_memory(solution),
-        schedule=[layer.name for layer in solution.network.layers] if allocation else [],
-        given_order_ram_bytes=solution.given_order_ram_bytes,
-        sensitivity=table.method if table else None,
-        objective=solution.objective,
-        bound=solution.bound,
-        gap=solution.gap,
-        certificate=CertificateAnswer.model_validate(solution.certificate) if solution.certificate else None,
-    )
-    return answer, solution
-
-
-def _memory(solution: Solution) -> Memory:
-    report: MemoryReport = solution.memory
-    network = solution.network
-    outputs = {layer.name: layer.output for layer in network.layers}
-    kinds = {layer.name: layer.kind for layer in network.layers}
-    narrow = dict.fromkeys((layer.name for layer in network.weight_layers), NARROWEST_BITS)
-    bits = solution.allocation.weight_bits if solution.allocation else narrow
-    return Memory(
-        flash_bytes=report.flash_bytes,
-        ram_bytes=report.ram_bytes,
-        peak_layer=report.peak_layer,
-        layers=[
-            LayerMemory(
-                layer=each.layer,
-                kind=kinds[each.layer],
-                weight_bits=bits.get(each.layer),
-                weight_bytes=each.weight_bytes,
-                parameter_bytes=each.parameter_bytes,
-                flash_bytes=each.flash_bytes,
-            )
-            for each in report.layers
-        ],
-        steps=[
-            StepMemory(
-                layer=each.layer,
-                output=outputs[each.layer],
-                input_bytes=each.input_bytes,
-                output_bytes=each.output_bytes,
-                waiting_bytes=each.waiting_bytes,
-                scratch_bytes=each.scratch_bytes,
-                ram_bytes=each.ram_bytes,
-            )
-            for each in report.steps
-        ],
-        shared=[SharedMemory.model_validate(each) for each in report.shared],
-        arena=ArenaAnswer.model_validate(report.arena) if report.arena else None,
-    )

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api.body_limit import BodyLimit
-from api.handlers import about, datasets, jobs, networks
+from api.handlers import about, datasets, devices, jobs, networks
 from api.handlers.dependencies import PROBLEM_REFERENCE
 from api.problem_responses import answer_errors
 from api.problems import Problem
@@ -28,7 +28,8 @@ Fits neural networks into microcontrollers: upload a network, name the flash and
 _TAGS: Final = [
     {"name": "networks", "description": "Networks, and the bits that fit them into a budget"},
     {"name": "datasets", "description": "Labelled samples to train and test on"},
-    {"name": "jobs", "description": "Retraining, with progress, cancel and artifacts"},
+    {"name": "devices", "description": "Microcontrollers, and what memory they have"},
+    {"name": "jobs", "description": "Retraining and measuring, with progress, cancel and artifacts"},
     {"name": "service", "description": "The service itself"},
 ]
 
@@ -54,7 +55,7 @@ def create_app(service: Service) -> FastAPI:
         telemetry={"tracing": False},
     )
     app.state.service = service
-    for router in (networks.router, datasets.router, jobs.router, about.router):
+    for router in (networks.router, datasets.router, devices.router, jobs.router, about.router):
         app.include_router(router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)

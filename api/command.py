@@ -28,7 +28,7 @@ OUR_FAULT: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
-_SUBCOMMANDS: Final = ("fit", "train", "serve")
+_SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "serve")
 
 
 class _Subcommands(click.Group):

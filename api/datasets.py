@@ -13,9 +13,9 @@ from pydantic import AwareDatetime, Field
 
 from api.answers import Answer
 from api.blobs import Blobs, is_digest
+from api.job_requests import DIGITS
 from api.problems import InUse, NotFound
 from api.records import KeptFile
-from api.requests import DIGITS
 from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.store import Store
 from api.uploads import Upload

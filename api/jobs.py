@@ -7,19 +7,20 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Discriminator, Field
 
 from api.answers import Answer
 from api.datasets import Datasets
 from api.job_directory import JobDirectory
+from api.job_requests import AnyJobRequest, JobRequest, SensitivityJobRequest, request_of
+from api.measured_tables import MeasuredTables
 from api.networks import Networks
 from api.pipeline import require_weights
 from api.problems import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
 from api.records import UNFINISHED, Job, JobState
-from api.reports import Artifact, ProgressAnswer, TrainingReport
-from api.requests import JobRequest
+from api.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
 from api.settings import Settings
 from api.store import Store
 from network.errors import RequestError
@@ -37,7 +38,8 @@ class JobSummary(Answer):
     created_at: AwareDatetime
     started_at: AwareDatetime | None = Field(description="when a worker first took it up")
     finished_at: AwareDatetime | None
-    request: JobRequest = Field(description="what was asked for, defaults filled in")
+    kind: Literal["training", "sensitivity"] = Field(description="what the job does")
+    request: AnyJobRequest = Field(description="what was asked for, defaults filled in")
     progress: ProgressAnswer | None = Field(description="the last that the worker told; null before it does")
 
 
@@ -45,7 +47,9 @@ class JobAnswer(JobSummary):
     """A job."""
 
     error: Problem | None = Field(description="failed: why")
-    result: TrainingReport | None = Field(description="succeeded: bits, memory report and accuracy")
+    result: Annotated[TrainingReport | SensitivityReport, Discriminator("kind")] | None = Field(
+        description="succeeded: bits, memory report and accuracy; or the measured sensitivities"
+    )
     artifacts: list[Artifact] = Field(description="succeeded: the files, under /v1/jobs/{id}/artifacts/{name}")
 
 
@@ -68,8 +72,9 @@ class Jobs:
         self._networks = networks
         self._datasets = datasets
         self._changed = changed
+        self._measured = MeasuredTables(store)
 
-    def create(self, request: JobRequest, idempotency_key: str | None) -> JobAnswer:
+    def create(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
         """Queue a job; with a key that was seen before, the job that it made then.
 
         Raises:
@@ -78,6 +83,8 @@ class Jobs:
             DoesNotFit: the network does not fit the budget.
             BitbudgetError: anything else that would let the job fail, as far as it can be known now.
         """
+        if isinstance(request, JobRequest):
+            request = self._measured.resolved(request, request.network_id)
         document = request.model_dump(mode="json")
         if idempotency_key is not None:
             if not 1 <= len(idempotency_key) <= MAX_KEY_LENGTH or not idempotency_key.isprintable():
@@ -151,13 +158,17 @@ class Jobs:
             f"job {job_id} has no artifact {name[:80]!r}; it has {', '.join(each.name for each in artifacts)}"
         )
 
-    def _check(self, request: JobRequest) -> None:
-        request.training.options()
+    def _check(self, request: AnyJobRequest) -> None:
+        if isinstance(request, SensitivityJobRequest):
+            request.options()
+        else:
+            request.training.options()
         network = self._networks.describe(request.network_id)
         require_weights(network.name, has_weights=network.has_weights)
-        answer = self._networks.fit(request.network_id, request)
-        if not answer.fits:
-            raise DoesNotFit(answer)
+        if isinstance(request, JobRequest):
+            answer = self._networks.could_fit(request.network_id, request)
+            if not answer.fits:
+                raise DoesNotFit(answer)
         with self._datasets.in_memory:
             check_dataset(self._datasets.load(request.dataset), self._networks.counted(request.network_id))
 
@@ -184,7 +195,8 @@ class Jobs:
             "created_at": moment(job.created_at),
             "started_at": moment(job.started_at),
             "finished_at": moment(job.finished_at),
-            "request": job.request,
+            "kind": job.request.get("kind", "training"),
+            "request": request_of(job.request),
             "progress": job.progress,
             "error": job.error,
             "result": job.result,

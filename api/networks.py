@@ -10,17 +10,23 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field
 
-from api.answers import Answer, FitAnswer, NetworkName, answer_fit
+from api.answers import Answer, FitAnswer, NetworkName
 from api.blobs import Blobs, is_digest
+from api.fitting import answer_fit
+from api.measured_tables import MeasuredTables
+from api.pipeline import stand_in
 from api.problems import InUse, NotFound
+from api.question_requests import DevicesRequest, ParetoRequest
+from api.questions import DevicesAnswer, ParetoAnswer, answer_devices, answer_pareto
 from api.records import KeptFile
-from api.requests import FitRequest
+from api.requests import FitRequest, SolveRequest
 from api.settings import Settings
 from api.store import Store
 from api.uploads import Upload
 from network.layers import Layer, WeightLayer
 from network.network import Network
 from network.reading import read_network
+from network.sensitivity import SensitivityTable
 
 KIND: Final = "network"
 _PARSED: Final = 16
@@ -75,6 +81,7 @@ class Networks:
         self._store = store
         self._blobs = Blobs(settings.networks_directory)
         self._keeping = Lock()
+        self._measured = MeasuredTables(store)
         self._without_weights = lru_cache(maxsize=_PARSED)(self._read_without_weights)
 
     def keep(self, upload: Upload) -> tuple[NetworkAnswer, bool]:
@@ -124,9 +131,35 @@ class Networks:
 
     def fit(self, network_id: str, request: FitRequest) -> FitAnswer:
         """Bits under a budget, or the certificate that none fit."""
-        network = self.with_weights(network_id) if request.reads_weights else self.counted(network_id)
-        answer, _ = answer_fit(network, NetworkName(id=network_id, name=network.name), request)
-        return answer
+        request = self._measured.resolved(request, network_id)
+        network, name, table = self._with_table(network_id, request)
+        return answer_fit(network, name, request, table)[0]
+
+    def could_fit(self, network_id: str, request: FitRequest) -> FitAnswer:
+        """Whether any bits fit, whatever measure decides between them."""
+        network = self.with_weights(network_id)
+        name = NetworkName(id=network_id, name=network.name)
+        return answer_fit(network, name, request, stand_in(network, request))[0]
+
+    def devices(self, network_id: str, request: DevicesRequest) -> DevicesAnswer:
+        """Which devices the network fits, and how well."""
+        request = self._measured.resolved(request, network_id)
+        network, name, table = self._with_table(network_id, request)
+        return answer_devices(network, name, request, table)
+
+    def pareto(self, network_id: str, request: ParetoRequest) -> ParetoAnswer:
+        """What bytes buy."""
+        request = self._measured.resolved(request, network_id)
+        network, name, table = self._with_table(network_id, request)
+        return answer_pareto(network, name, request, table)
+
+    def _with_table(
+        self, network_id: str, request: SolveRequest
+    ) -> tuple[Network, NetworkName, SensitivityTable | None]:
+        """The network, with its weights only where the table comes from them."""
+        choice = request.measure
+        network = self.with_weights(network_id) if choice.reads_weights else self.counted(network_id)
+        return network, NetworkName(id=network_id, name=network.name), choice.without_data(network)
 
     def counted(self, network_id: str) -> Network:
         """The network with its weights left out, which is enough to choose bits."""

@@ -11,21 +11,26 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 
-from api.answers import NetworkName, answer_fit
+from api.answers import NetworkName
+from api.fitting import answer_fit
+from api.measures import WEIGHTS_MEASURE
 from api.problems import DoesNotFit
 from api.reports import REPORT_FILE, AccuracyAnswer, Artifact, EpochAnswer, TrainingReport, artifacts_in
 from api.requests import FitRequest
 from network.errors import InvalidNetwork, RequestError
 from network.network import Network
+from network.sensitivity import SensitivityTable, sensitivity_from_json, sensitivity_to_json
 from qat.datasets import Dataset, check_dataset
 from qat.options import TrainingOptions
 from qat.progress import Report
+from qat.sensitivity_options import Measure
 
 STAGING_PREFIX = ".bitbudget-"
+SENSITIVITY_FILE = "sensitivity.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ def require_weights(name: str, *, has_weights: bool) -> None:
     if not has_weights:
         raise InvalidNetwork(
             f"the network '{name}' has no weights, only their counts: bits can be chosen for it, but there is nothing "
-            "to retrain; give the ONNX file, or a JSON description with weights"
+            "to measure or to retrain; give the ONNX file, or a JSON description with weights"
         )
 
 
@@ -76,17 +81,17 @@ def run_main_job(
         InvalidNetwork, DatasetError, RequestError: something that makes no sense.
         ConversionError, TrainingError: the training cannot go on.
     """
-    answer, solution = answer_fit(job.network, job.network_name, job.request)
-    if solution.allocation is None:
+    answer, solution = answer_fit(job.network, job.network_name, job.request, stand_in(job.network, job.request))
+    if solution.allocation is None:  # which bits there are does not depend on the measure
         raise DoesNotFit(answer)
     require_weights(job.network.name, has_weights=job.network.has_weights)
     check_dataset(job.dataset, job.network)
     check_writable(directory)
+    wait_without_spinning()
+    table = _table(job, report, checkpoint_directory)
+    answer, solution = answer_fit(job.network, job.network_name, job.request, table)
+    assert solution.allocation is not None  # noqa: S101  # as above
     from deploy.files import save
-
-    # Read when torch is loaded. Threads that spin while they wait take the cores from the ones they wait for: on a busy
-    # machine a training step took four times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from qat.train import train
 
     result = train(
@@ -116,6 +121,54 @@ def run_main_job(
         artifacts = artifacts_in(staged)
         publish(staged, directory)
     return training_report, artifacts
+
+
+def wait_without_spinning() -> None:
+    """Before torch is loaded, which reads this then.
+
+    Threads that spin while they wait take the cores from the ones they wait for: on a busy machine a training step took
+    four times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def stand_in(network: Network, request: FitRequest) -> SensitivityTable | None:
+    """A table for questions that do not depend on it: whether a network fits, and what its bits could be.
+
+    Raises:
+        RequestError: an unknown measure, or a table of another form.
+    """
+    choice = request.measure
+    if isinstance(choice.given, str) and choice.given in list(Measure):
+        choice = replace(choice, given=WEIGHTS_MEASURE)
+    return choice.without_data(network)
+
+
+def _table(job: MainJob, report: Report, checkpoint_directory: Path | None) -> SensitivityTable | None:
+    """The measured table; one that an interrupted run has left is taken up, so that the same bits go on."""
+    kept = None if checkpoint_directory is None else checkpoint_directory / SENSITIVITY_FILE
+    if kept is not None and kept.is_file():
+        return sensitivity_from_json(kept.read_text(encoding="utf-8"))
+    table = job.request.measure.with_data(job.network, job.dataset, report)
+    if kept is not None and table is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_beside(kept, sensitivity_to_json(table))
+    return table
+
+
+def write_beside(path: Path, text: str) -> None:
+    """Write a file that is there as a whole, or not at all.
+
+    Raises:
+        RequestError: the place cannot be written to.
+    """
+    beside = path.with_name(f"{STAGING_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RequestError(f"cannot write '{path}': {error.strerror}; name another file") from error
 
 
 def check_output(directory: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from api.answers import Answer, FitAnswer
+from api.answers import Answer, FitAnswer, NetworkName
 
 REPORT_FILE = "report.json"
 
@@ -15,7 +16,7 @@ REPORT_FILE = "report.json"
 class ProgressAnswer(Answer):
     """Where a training run stands; what does not apply to its phase is null."""
 
-    phase: str = Field(description="e.g. measuring float, calibrating, training, validating, converting, testing")
+    phase: str = Field(description="e.g. measuring sensitivity, calibrating, training, validating, converting, testing")
     epoch: int | None = Field(description="the current epoch, from 1; 0 while only calibrated")
     epochs: int | None = Field(description="how many there will be")
     step: int | None = Field(description="batches done in this phase")
@@ -52,9 +53,25 @@ class EpochAnswer(Answer):
 class TrainingReport(FitAnswer):
     """The bits, the memory report, and how well the network does with them."""
 
+    kind: Literal["training"] = Field(default="training", description="of which job this is the result")
     accuracy: AccuracyAnswer
     epochs: list[EpochAnswer] = Field(description="in order")
     best_epoch: int = Field(description="the one that was kept: the best on the samples held out of training")
+
+
+class SensitivityReport(Answer):
+    """Measured sensitivities: the estimated rise of the loss when one tensor alone gets fewer bits."""
+
+    kind: Literal["sensitivity"] = Field(default="sensitivity", description="of which job this is the result")
+    network: NetworkName
+    sensitivity: str = Field(description="the measure")
+    scheme: str = Field(description="how weights were quantized")
+    samples: int = Field(description="samples of the training set that it was measured on")
+    seconds: float = Field(description="by the wall clock")
+    weights: dict[str, dict[str, float]] = Field(description="layer name -> 8, 4 and 2 -> figure, in layer order")
+    activations: dict[str, dict[str, float]] = Field(
+        description="tensor name -> 8, 4 and 2 -> figure, the network's input first"
+    )
 
 
 class Artifact(Answer):

@@ -1,36 +1,37 @@
-"""What a caller asks for. The field descriptions are the OpenAPI document's, and the help of the command's options.
+"""What a caller asks for: a fit. Field descriptions are the OpenAPI document's.
 
 Unknown fields are refused: a misspelt option would otherwise be silently left at its default. Names and ranges are
-judged by the rooms below (`method_named`, `TrainingOptions`, ...), so that the command and the service say the same.
+judged by the rooms below (`method_named`, `device_named`, ...), so that the command and the service say the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, WithJsonSchema
 
-from network.accounting import ACCOUNTINGS
-from network.allocation import WeightScheme
+from api.measures import MeasureChoice
+from network.accounting import ACCOUNTINGS, DEFAULT_ACCOUNTING, accounting_for
+from network.allocation import Bits, WeightScheme, as_bits
 from network.budget import Budget, parse_size_bytes
+from network.core_speeds import SPEEDS
+from network.device import Device
+from network.device_catalogue import device_named, device_of
 from network.errors import RequestError
+from network.latency import MAX_CYCLES, CoreSpeed, Latency, core_speed_of
+from network.memory import Accounting
 from network.network import Network
-from network.sensitivity import SensitivityTable, sensitivity_of
-from qat.options import ActivationRange, Regime, TrainingOptions
+from solver.choices import Choices
 from solver.exact_options import NATIVE_BACKEND, ExactOptions, backend_named
-from solver.formulation import Choices
 from solver.program import DEFAULT_TIME_LIMIT_SECONDS
 from solver.solution import Method
-from solver.weight_sensitivity import weight_sensitivity
 
-DIGITS: Final = "digits"
-"""The built-in dataset."""
-
-DEFAULT_METHOD: Final = Method.MIXPC
-DEFAULT_ACCOUNTING: Final = "paper"
-WEIGHTS_MEASURE: Final = "weights"
+DEFAULT_METHOD: Final = Method.EXACT
 MAX_TIME_LIMIT_SECONDS: Final = 600.0
+ALL_OTHERS: Final = "*"
+MAX_MILLISECONDS: Final = 86_400_000
 
 
 class Schedules(StrEnum):
@@ -40,27 +41,28 @@ class Schedules(StrEnum):
     GIVEN = "given"
 
 
-BEST_SCHEDULE: Final = str(Schedules.BEST)
-GIVEN_SCHEDULE: Final = str(Schedules.GIVEN)
-
 _Name = TypeVar("_Name", bound=StrEnum)
 
 Size = Annotated[
     Any,  # judged by `parse_size_bytes`, which says what it expects better than a union of two types does
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}),
-    Field(description="bytes, or a number with kB, KiB, MB or MiB", examples=[60000, "60kB", "512 KiB"]),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}),
+    Field(examples=[60000, "60kB", "512 KiB"]),
 ]
+"""Bytes, or a number with kB, KiB, MB or MiB."""
 
-_DEFAULTS: Final = TrainingOptions()
+DeviceChoice = Annotated[
+    Any,
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]}),
+    Field(examples=["stm32f746ng", {"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}]),
+]
+"""A name of the catalogue, or a device as `docs/devices.md` describes it."""
 
 
-class FitRequest(BaseModel):
-    """A budget, and how to spend it."""
+class SolveRequest(BaseModel):
+    """How bits are chosen, whatever the budget."""
 
     model_config = ConfigDict(extra="forbid")
 
-    flash: Size
-    ram: Size
     method: str = Field(
         default=DEFAULT_METHOD,
         description="how bits are chosen: the best there are (exact), or by the paper's rules, weights per layer "
@@ -75,8 +77,10 @@ class FitRequest(BaseModel):
     sensitivity: str | dict[str, Any] | None = Field(
         default=None,
         description="what the exact program minimises, and what rules are compared by: 'weights' (from the weights "
-        "alone), or a table {weights: {layer: {8: x, 4: y, 2: z}}, activations: {tensor: {...}}}; exact takes "
-        "'weights' where none is given",
+        "alone); with samples 'fisher', 'hessian' or 'measured'; a table {weights: {layer: {8: x, 4: y, 2: z}}, "
+        "activations: {tensor: {...}}}; or {job_id: ...} of a finished sensitivity job. Where none is given, exact "
+        "takes 'fisher' if there are samples, else 'weights'",
+        examples=["weights", "fisher", {"job_id": "64c30fc6784c4ee7b09e25090bba1b9c"}],
     )
     scheme: str = Field(
         default=WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
@@ -84,138 +88,211 @@ class FitRequest(BaseModel):
         json_schema_extra={"enum": list(WeightScheme)},
     )
     schedule: str = Field(
-        default=BEST_SCHEDULE,
+        default=Schedules.BEST,
         description="the order of layers under the exact program: chosen with the bits (best), or the file's (given)",
-        json_schema_extra={"enum": [BEST_SCHEDULE, GIVEN_SCHEDULE]},
+        json_schema_extra={"enum": list(Schedules)},
+    )
+    allowed_weight_bits: dict[str, list[StrictInt]] = Field(
+        default={},
+        description="layer -> bits that its weights may have under the exact program; '*' stands for all other layers, "
+        "which else may have 8, 4 and 2",
+        examples=[{"first": [8]}],
+    )
+    allowed_activation_bits: dict[str, list[StrictInt]] = Field(
+        default={},
+        description="tensor -> bits that it may have under the exact program; '*' stands for all others but the "
+        "network's input and outputs, which keep 8",
     )
     backend: str = Field(
         default=NATIVE_BACKEND,
         description="what solves the exact program: native, highs, or pulp and a solver that it finds, e.g. "
         "pulp:PULP_CBC_CMD",
     )
-    time_limit_seconds: float = Field(
+    time_limit_seconds: StrictFloat | StrictInt = Field(
         default=DEFAULT_TIME_LIMIT_SECONDS,
         description="after it, the exact program gives its best answer so far, with its bound",
     )
+    reserved_flash: Size = Field(default=0, description="flash that the rest of the program takes: off the budget")
+    reserved_ram: Size = Field(default=0, description="RAM that the rest of the program takes: off the budget")
 
     @property
-    def reads_weights(self) -> bool:
-        """Whether the answer depends on the network's weights, not only on their count."""
-        return self.sensitivity == WEIGHTS_MEASURE or (self.sensitivity is None and self.method == Method.EXACT)
-
-    def exact_options(self) -> ExactOptions:
-        """How the exact program is solved.
+    def weight_scheme(self) -> WeightScheme:
+        """How the exact program quantizes weights.
 
         Raises:
-            RequestError: an unknown scheme, schedule or backend, or a time limit that makes no sense.
+            RequestError: an unknown scheme.
         """
+        return _one_of("scheme", self.scheme, WeightScheme)
+
+    @property
+    def measure(self) -> MeasureChoice:
+        """What the answer is judged by.
+
+        Raises:
+            RequestError: an unknown scheme.
+        """
+        return MeasureChoice(self.sensitivity, self.weight_scheme, minimises=self.method == Method.EXACT)
+
+    def exact_options(self, network: Network | None = None) -> ExactOptions:
+        """How the exact program is solved.
+
+        Args:
+            network: whose layers and tensors '*' stands for; without one, only what can be judged without is.
+
+        Raises:
+            RequestError: an unknown scheme, schedule or backend, bits that are none, or a time limit out of range.
+        """
+        weight_bits = _allowed("allowed_weight_bits", self.allowed_weight_bits)
+        activation_bits = _allowed("allowed_activation_bits", self.allowed_activation_bits)
+        if network is not None:
+            kept = {network.input, *network.outputs}
+            weight_bits = _for_all(weight_bits, [layer.name for layer in network.weight_layers])
+            activation_bits = _for_all(activation_bits, [name for name in network.tensors if name not in kept])
         return ExactOptions(
-            choices=Choices(weights=_one_of("scheme", self.scheme, WeightScheme)),
+            choices=Choices(self.weight_scheme, weight_bits, activation_bits),
             backend=backend_named(self.backend),
             time_limit_seconds=_time_limit(self.time_limit_seconds),
             chooses_schedule=_one_of("schedule", self.schedule, Schedules) is Schedules.BEST,
         )
 
-    def table(self, network: Network) -> SensitivityTable | None:
-        """The sensitivities that the answer is judged by.
+    def budget_of(self, flash_bytes: int, ram_bytes: int) -> Budget:
+        """What is left of these when the reserves are taken off.
 
         Raises:
-            RequestError: an unknown measure, or a table that does not fit the network.
+            RequestError: a reserve that makes no sense, or leaves nothing.
         """
-        measure = self.sensitivity
-        if measure is None:
-            measure = WEIGHTS_MEASURE if self.method == Method.EXACT else None
-        if measure is None:
+        left = {}
+        for what, size_bytes, reserve in (
+            ("flash", flash_bytes, self.reserved_flash),
+            ("ram", ram_bytes, self.reserved_ram),
+        ):
+            reserved = 0 if reserve in {0, "0"} else parse_size_bytes(reserve, f"reserved_{what}")
+            if reserved >= size_bytes:
+                raise RequestError(
+                    f"reserved_{what} is {reserved} bytes, and there are {size_bytes}: nothing is left for the network"
+                )
+            left[what] = size_bytes - reserved
+        return Budget(left["flash"], left["ram"])
+
+
+class FitRequest(SolveRequest):
+    """A budget, and how to spend it."""
+
+    device: DeviceChoice | None = Field(
+        default=None, description="the device: a name of the catalogue (GET /v1/devices), or one of your own"
+    )
+    flash: Size | None = Field(
+        default=None,
+        description="flash that the network may take: bytes, or a number with kB, KiB, MB or MiB; where it is left "
+        "out, what a program can use of the device's",
+    )
+    ram: Size | None = Field(default=None, description="RAM that the network may take, likewise")
+    max_cycles: StrictInt | None = Field(
+        default=None, description="the most cycles that one inference may take, as estimated; exact only"
+    )
+    max_milliseconds: StrictFloat | StrictInt | None = Field(
+        default=None,
+        description="the same as a time, at the device's clock; exact only",
+    )
+    core_speed: dict[str, Any] | None = Field(
+        default=None, description="cycles by kernel and bits, where the core's own table is not to be taken"
+    )
+    shadow_prices: StrictBool = Field(
+        default=False, description="also tell by how much the objective would fall with one more kB of each budget"
+    )
+
+    def chosen_device(self) -> Device | None:
+        """The device that was named.
+
+        Raises:
+            RequestError: an unknown name, or a description that makes no sense.
+        """
+        if self.device is None:
             return None
-        if isinstance(measure, dict):
-            return sensitivity_of(measure)
-        if measure != WEIGHTS_MEASURE:
+        if isinstance(self.device, str):
+            return device_named(self.device)
+        return device_of(self.device)
+
+    def device_name(self) -> str | None:
+        """How the answer calls the device."""
+        device = self.chosen_device()
+        return None if device is None else device.name
+
+    def book(self) -> Accounting:
+        """The rule book, by what the device's kernels can.
+
+        Raises:
+            RequestError: an unknown one, or a device that makes no sense.
+        """
+        return accounting_for(self.accounting, self.chosen_device())
+
+    def clock_hz(self) -> int | None:
+        """The device's clock, where it is known."""
+        device = self.chosen_device()
+        return None if device is None else device.clock_hz
+
+    def speed(self) -> CoreSpeed | None:
+        """Cycles by kernel and bits: the given table, or that of the device's core; None where there is none.
+
+        Raises:
+            RequestError: a table that makes no sense.
+        """
+        if self.core_speed is not None:
+            return core_speed_of(self.core_speed)
+        device = self.chosen_device()
+        return None if device is None else SPEEDS.get(device.core)
+
+    def exact_options(self, network: Network | None = None) -> ExactOptions:
+        """As for any solve, with the ceiling of latency.
+
+        Raises:
+            RequestError: also a ceiling that makes no sense, or that nothing can be held against.
+        """
+        return replace(super().exact_options(network), latency=self._latency())
+
+    def _latency(self) -> Latency | None:
+        if self.max_cycles is None and self.max_milliseconds is None:
+            return None
+        if self.max_cycles is not None and self.max_milliseconds is not None:
+            raise RequestError("max_cycles and max_milliseconds are both given; expected one of them")
+        speed = self.speed()
+        if speed is None:
             raise RequestError(
-                f"unknown sensitivity {measure[:60]!r}; expected '{WEIGHTS_MEASURE}' or a table of sensitivities"
+                "a ceiling of latency needs the core's speed; name a device whose core is one of "
+                f"{', '.join(SPEEDS)}, or give core_speed"
             )
-        return weight_sensitivity(network, _one_of("scheme", self.scheme, WeightScheme))
+        most_cycles = self.max_cycles
+        if self.max_milliseconds is not None:
+            clock_hz = self.clock_hz()
+            if clock_hz is None:
+                raise RequestError("max_milliseconds needs a clock; name a device that has one, or give max_cycles")
+            if not 0 < self.max_milliseconds <= MAX_MILLISECONDS:
+                raise RequestError(
+                    f"max_milliseconds is {self.max_milliseconds}; expected more than 0 and up to {MAX_MILLISECONDS}"
+                )
+            most_cycles = int(self.max_milliseconds * clock_hz / 1000)
+        if most_cycles is None or not 1 <= most_cycles <= MAX_CYCLES:
+            raise RequestError(f"max_cycles is {most_cycles}; expected a whole number from 1 to {MAX_CYCLES}")
+        return Latency(speed, most_cycles)
 
     def budget(self) -> Budget:
-        """The budget in bytes.
+        """The budget in bytes: what is given, or else what can be used of the device, less the reserves.
 
         Raises:
-            RequestError: a size that makes no sense.
+            RequestError: a size that makes no sense or is missing, or a reserve that leaves nothing.
         """
-        return Budget(parse_size_bytes(self.flash, "flash"), parse_size_bytes(self.ram, "ram"))
-
-
-class Training(BaseModel):
-    """How the network is retrained."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    epochs: StrictInt = Field(
-        default=_DEFAULTS.epochs, description="passes over the training set; 0 only calibrates activation ranges"
-    )
-    batch_size: StrictInt = Field(default=_DEFAULTS.batch_size, description="samples of one step")
-    learning_rate: StrictFloat = Field(default=_DEFAULTS.learning_rate, description="Adam's learning rate at the start")
-    regime: str = Field(
-        default=str(_DEFAULTS.regime),
-        description="how the learning rate goes on",
-        json_schema_extra={"enum": list(Regime)},
-    )
-    learning_rate_steps: list[tuple[StrictInt, StrictFloat]] = Field(
-        default=[], description="pairs of an epoch (from 1) and the learning rate from then on, for the step regime"
-    )
-    seed: StrictInt = Field(
-        default=_DEFAULTS.seed, description="of the held-out split, the order of samples, augmentation"
-    )
-    validation_fraction: StrictFloat = Field(
-        default=_DEFAULTS.validation_fraction, description="share of the training set held out to choose the best epoch"
-    )
-    batch_fold_delay: StrictInt = Field(
-        default=_DEFAULTS.batch_fold_delay,
-        description="epochs before batch norm is folded into the weights, where the scheme folds",
-    )
-    batch_norm_momentum: StrictFloat = Field(
-        default=_DEFAULTS.batch_norm_momentum, description="how fast running statistics follow each batch"
-    )
-    activation_range: str = Field(
-        default=str(_DEFAULTS.activation_range),
-        description="how activations are bounded, by gradient (PACT) or at 6",
-        json_schema_extra={"enum": list(ActivationRange)},
-    )
-    range_learning_rate: StrictFloat = Field(
-        default=_DEFAULTS.range_learning_rate, description="of activation bounds, as a multiple of the learning rate"
-    )
-    calibration_samples: StrictInt = Field(
-        default=_DEFAULTS.calibration_samples, description="training samples that the starting ranges are measured on"
-    )
-    distillation: StrictFloat = Field(
-        default=_DEFAULTS.distillation,
-        description="share of the loss that asks for the float network's outputs, 0 to 1",
-    )
-    distillation_temperature: StrictFloat = Field(
-        default=_DEFAULTS.distillation_temperature, description="softens both distributions before they are compared"
-    )
-    augment: StrictBool = Field(
-        default=_DEFAULTS.augment, description="shift and mirror images at random; for photographs"
-    )
-    threads: StrictInt | None = Field(
-        default=_DEFAULTS.threads, description="worker threads of one job; null: torch decides"
-    )
-
-    def options(self) -> TrainingOptions:
-        """The same, judged.
-
-        Raises:
-            RequestError: an option outside its range.
-        """
-        chosen = self.model_dump() | {"learning_rate_steps": tuple(tuple(pair) for pair in self.learning_rate_steps)}
-        return TrainingOptions(**chosen)
-
-
-class JobRequest(FitRequest):
-    """A network to fit into a budget and to retrain."""
-
-    network_id: StrictStr = Field(description="an uploaded network")
-    dataset: StrictStr = Field(description="an uploaded dataset's id, or 'digits'", examples=[DIGITS])
-    training: Training = Field(default_factory=Training)
+        device = self.chosen_device()
+        sizes: dict[str, int] = {}
+        for what, given in (("flash", self.flash), ("ram", self.ram)):
+            if given is not None:
+                sizes[what] = parse_size_bytes(given, what)
+            elif device is not None:
+                sizes[what] = device.flash_bytes if what == "flash" else device.ram_bytes
+            else:
+                raise RequestError(
+                    f'there is no budget of {what}; give {what} (e.g. "60kB"), or a device whose memory may be taken'
+                )
+        return self.budget_of(sizes["flash"], sizes["ram"])
 
 
 def _one_of(what: str, name: str, kind: type[_Name]) -> _Name:
@@ -223,6 +300,21 @@ def _one_of(what: str, name: str, kind: type[_Name]) -> _Name:
         return kind(name)
     except ValueError:
         raise RequestError(f"unknown {what} {name[:60]!r}; expected one of: {', '.join(kind)}") from None
+
+
+def _allowed(what: str, given: dict[str, list[int]]) -> dict[str, tuple[Bits, ...]]:
+    allowed = {}
+    for name, bits in given.items():
+        if not bits:
+            raise RequestError(f"{what} leaves '{name[:60]}' no bits; expected one or more of 8, 4 and 2")
+        allowed[name] = tuple(as_bits(each) for each in bits)
+    return allowed
+
+
+def _for_all(allowed: dict[str, tuple[Bits, ...]], names: list[str]) -> dict[str, tuple[Bits, ...]]:
+    """The names one by one in place of '*'."""
+    others = allowed.pop(ALL_OTHERS, None)
+    return allowed if others is None else {**dict.fromkeys(names, others), **allowed}
 
 
 def _time_limit(seconds: float) -> float:

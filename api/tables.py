@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from api.answers import FitAnswer, format_bytes
+from api.columns import aligned, bar
 from api.reports import TrainAnswer
-
-_BAR_CELLS: Final = 20
-_RIGHT_ALIGNED: Final = frozenset({"weight bits", "output bits", "flash bytes", "RAM bytes", "bytes"})
 
 
 def fit_text(answer: FitAnswer) -> str:
     """The verdict, and above it what leads there: bits and bytes by layer, and both totals."""
-    lines = [f"{answer.network.name}: {answer.method}, {answer.accounting} accounting", ""]
+    on = "" if answer.device is None else f" on {answer.device}"
+    lines = [f"{answer.network.name}{on}: {answer.method}, {answer.accounting} accounting", ""]
     if answer.fits:
         lines += [*_layer_table(answer), ""]
     if answer.memory.shared:
         lines += [*_shared_table(answer), ""]
-    lines += [*_totals(answer), *_objective(answer)]
+    lines += [*_totals(answer), *_latency(answer), *_objective(answer)]
     if answer.certificate is None:
         lines.append("FITS")
     else:
@@ -62,8 +58,8 @@ def _layer_table(answer: FitAnswer) -> list[str]:
                 row[2] = str(layer.weight_bits)
                 row[4] = f"{answer.schemes[step.layer]} {answer.foldings[step.layer]}"
         peak = " peak" if step.layer == answer.memory.peak_layer else ""
-        rows.append([*row, _bar(step.ram_bytes, answer.budget.ram_bytes) + peak])
-    return _aligned(rows)
+        rows.append([*row, bar(step.ram_bytes, answer.budget.ram_bytes) + peak])
+    return aligned(rows)
 
 
 def _shared_table(answer: FitAnswer) -> list[str]:
@@ -72,7 +68,7 @@ def _shared_table(answer: FitAnswer) -> list[str]:
     for each in answer.memory.shared:
         about = "~" if each.is_estimate else ""
         rows.append([each.part, each.region, f"{about}{each.size_bytes:,}"])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def _objective(answer: FitAnswer) -> list[str]:
@@ -82,7 +78,19 @@ def _objective(answer: FitAnswer) -> list[str]:
     proof = ""
     if answer.gap is not None:
         proof = ", proven the least" if answer.gap == 0 else f", at most {answer.gap:.2%} above the least"
-    return [f"summed sensitivity ({answer.sensitivity}) {answer.objective:.6g}{proof}"]
+    lines = [f"summed sensitivity ({answer.sensitivity}) {answer.objective:.6g}{proof}"]
+    if answer.shadow_prices is not None:
+        prices = answer.shadow_prices
+        lines.append(f"one more kB of flash would take off {prices.flash:.4g}, one more kB of RAM {prices.ram:.4g}")
+    return lines
+
+
+def _latency(answer: FitAnswer) -> list[str]:
+    latency = answer.latency
+    if latency is None:
+        return []
+    time = "" if latency.milliseconds is None else f", {latency.milliseconds:,.1f} ms at the device's clock"
+    return [f"latency  ~{latency.cycles:,} cycles of {latency.core}{time}"]
 
 
 def _totals(answer: FitAnswer) -> list[str]:
@@ -91,46 +99,15 @@ def _totals(answer: FitAnswer) -> list[str]:
         ("RAM", answer.memory.ram_bytes, answer.budget.ram_bytes, f"  peak at {answer.memory.peak_layer}"),
     )
     at = "" if answer.fits else " at 2 bits"
-    return _aligned(
+    return aligned(
         [
             [
                 f"{what}{at}",
                 format_bytes(taken),
                 f"of {budget:,} bytes",
                 f"({taken / budget:.1%})",
-                _bar(taken, budget) + where,
+                bar(taken, budget) + where,
             ]
             for what, taken, budget, where in totals
         ]
     )
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    right = [name in _RIGHT_ALIGNED or _is_figure(rows, column) for column, name in enumerate(rows[0])]
-    return [
-        "  ".join(
-            cell.rjust(width) if is_right else cell.ljust(width)
-            for cell, width, is_right in zip(row, widths, right, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def _is_figure(rows: Sequence[Sequence[str]], column: int) -> bool:
-    return all(row[column][:1].isdigit() for row in rows)
-
-
-def _bar(taken: float, budget: int) -> str:
-    """'█████···············' for a quarter; full where the budget is reached or exceeded."""
-    full, empty = _bar_cells()
-    cells = min(round(_BAR_CELLS * taken / budget), _BAR_CELLS)
-    return full * cells + empty * (_BAR_CELLS - cells)
-
-
-def _bar_cells() -> tuple[str, str]:
-    try:
-        "█·".encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return "#", "."
-    return "█", "·"

@@ -16,13 +16,14 @@ from pathlib import Path
 from api.answers import NetworkName
 from api.datasets import Datasets
 from api.job_directory import JobDirectory
+from api.job_requests import JobRequest, SensitivityJobRequest, request_of
 from api.networks import Networks
 from api.pipeline import MainJob, run_main_job
 from api.problems import Problem, problem_of, problem_of_system
 from api.process_lock import ProcessLock
 from api.records import Job, JobState
-from api.reports import REPORT_FILE, ProgressAnswer, TrainingReport, artifacts_in
-from api.requests import JobRequest
+from api.reports import REPORT_FILE, ProgressAnswer, SensitivityReport, TrainingReport, artifacts_in
+from api.sensitivity_job import SensitivityJob, run_sensitivity_job
 from api.settings import Settings
 from api.store import Store
 from network.errors import BitbudgetError
@@ -33,18 +34,20 @@ PROGRESS_SECONDS = 0.3
 
 
 class ProgressWriter:
-    """Writes a job's progress to the database, not too often."""
+    """Writes a job's progress to the database: every new phase, and else not too often."""
 
     def __init__(self, store: Store, job_id: str) -> None:
         self._store = store
         self._job_id = job_id
         self._written = -PROGRESS_SECONDS
+        self._stage: tuple[str, int | None] | None = None
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._written < PROGRESS_SECONDS:
+        stage = (progress.phase, progress.epoch)
+        if stage == self._stage and now - self._written < PROGRESS_SECONDS:
             return
-        self._written = now
+        self._written, self._stage = now, stage
         document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
         self._store.change_job(self._job_id, [JobState.RUNNING], progress=document)
 
@@ -55,12 +58,7 @@ def work(store: Store, settings: Settings, job: Job) -> None:
     directory.clear_unfinished()
     try:
         if not directory.has_artifacts:  # an earlier worker may have died between the last file and the database
-            run_main_job(
-                _main_job(store, settings, JobRequest.model_validate(job.request)),
-                directory.artifacts,
-                report=ProgressWriter(store, job.id),
-                checkpoint_directory=directory.checkpoint,
-            )
+            _do(store, settings, job, directory)
     except BitbudgetError as error:
         _fail(store, job, problem_of(error))
     except OSError as error:
@@ -70,24 +68,31 @@ def work(store: Store, settings: Settings, job: Job) -> None:
         _succeed(store, job, directory)
 
 
-def _main_job(store: Store, settings: Settings, request: JobRequest) -> MainJob:
+def _do(store: Store, settings: Settings, job: Job, directory: JobDirectory) -> None:
+    report = ProgressWriter(store, job.id)
+    request = request_of(job.request)
     network = Networks(store, settings).with_weights(request.network_id)
-    return MainJob(
-        network=network,
-        network_name=NetworkName(id=request.network_id, name=network.name),
-        request=request,
-        dataset=Datasets(store, settings).load(request.dataset),
-        options=request.training.options(),
+    name = NetworkName(id=request.network_id, name=network.name)
+    dataset = Datasets(store, settings).load(request.dataset)
+    if isinstance(request, SensitivityJobRequest):
+        measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
+        run_sensitivity_job(measuring, directory.artifacts, report)
+        return
+    training = MainJob(
+        network=network, network_name=name, request=request, dataset=dataset, options=request.training.options()
     )
+    run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 
 def _succeed(store: Store, job: Job, directory: JobDirectory) -> None:
-    report = TrainingReport.model_validate_json((directory.artifacts / REPORT_FILE).read_bytes())
+    is_training = isinstance(request_of(job.request), JobRequest)
+    report = (directory.artifacts / REPORT_FILE).read_bytes()
+    told = (TrainingReport if is_training else SensitivityReport).model_validate_json(report)
     store.change_job(
         job.id,
         [JobState.RUNNING],
         state=JobState.SUCCEEDED,
-        result=report.model_dump(mode="json"),
+        result=told.model_dump(mode="json"),
         artifacts=[each.model_dump(mode="json") for each in artifacts_in(directory.artifacts)],
     )
     # Where the job was being cancelled, the service removes everything once this process is gone.

@@ -1,12 +1,13 @@
 """Which measure of sensitivity chooses the best bits: integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
 
-    python -m benchmarks.sensitivity [--json] [--epochs N] [--keep FILE]
+    python -m benchmarks.sensitivity [--json] [--epochs N] [--train-images N] [--seeds N] [--keep FILE]
+    python -m benchmarks.sensitivity --speed      # fisher on MobileNetV1 1.0/224, which needs nothing of ../shared
 
 For each budget the exact program minimises each measure's table; the rule MixPC stands beside. `diagonal` is a table as
 a user would upload it: the Fisher information with a diagonal in place of blocks, as BRECQ and FIT take it. Every
-allocation is converted after calibration alone, and again after the same short training, and both integer-only networks
-are judged on all 10,000 test images. Equal allocations are trained once. `--keep` remembers what is trained already, so
-that an interrupted run goes on.
+allocation is converted after calibration alone, and again after the same short training (one pass over a part of the
+training set), and both integer-only networks are judged on all 10,000 test images. Equal allocations are trained once.
+`--keep` remembers what is trained already, so that an interrupted run goes on.
 
 Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `../shared`.
 """
@@ -16,9 +17,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Final
 
 import click
@@ -28,6 +31,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import cifar10
+from benchmarks.networks import mobilenet_v1
 from benchmarks.resnet8 import MODEL, network
 from network.accounting import accounting_named
 from network.allocation import BITS, Allocation, WeightScheme
@@ -124,23 +128,43 @@ def _half_square(values: Tensor) -> float:
     return 0.5 * float(values.double().square().sum())
 
 
-def outcome(resnet8: Network, allocation: Allocation, dataset: Dataset, epochs: int) -> Outcome:
+def outcome(resnet8: Network, allocation: Allocation, dataset: Dataset, epochs: int, seed: int) -> Outcome:
     """Integer-only accuracy after calibration alone, and after training."""
     calibrated, trained = (
-        train(resnet8, allocation, dataset, TrainingOptions(epochs=each, threads=2)).accuracy.integer_only_percent
-        for each in (0, epochs)
+        train(resnet8, allocation, dataset, TrainingOptions(epochs=each, threads=2, seed=seed)) for each in (0, epochs)
     )
-    return Outcome(calibrated, trained)
+    return Outcome(calibrated.accuracy.integer_only_percent, trained.accuracy.integer_only_percent)
 
 
-def measured(epochs: int, keep: Path | None) -> dict[str, Any]:
+class Kept:
+    """Outcomes that are known already, in a file where one is named.
+
+    Args:
+        path: the file; None keeps them for this run alone.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path and path.exists() else {}
+
+    def outcome(self, key: list[Any], find: Callable[[], Outcome]) -> Outcome:
+        """The outcome of a key, found now if it is not known."""
+        text = json.dumps(key)
+        if text not in self._known:
+            self._known[text] = asdict(find())
+            if self._path:
+                self._path.write_text(json.dumps(self._known))
+        return Outcome(**self._known[text])
+
+
+def measured(epochs: int, train_images: int, seeds: int, kept: Kept) -> dict[str, Any]:
     """All budgets and measures."""
     resnet8, dataset = network(), cifar10.load()
+    dataset = replace(dataset, train_x=dataset.train_x[:train_images], train_y=dataset.train_y[:train_images])
     accounting = accounting_named("deployed")
     by_measure, seconds = tables(resnet8, dataset)
     ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
     widest = fit(resnet8, ample, Method.EXACT, accounting, by_measure["weights"]).memory
-    known: dict[str, dict[str, float]] = json.loads(keep.read_text()) if keep and keep.exists() else {}
     rows = []
     for flash_share, ram_share in BUDGETS:
         budget = Budget(int(widest.flash_bytes * flash_share), int(widest.ram_bytes * ram_share))
@@ -149,41 +173,70 @@ def measured(epochs: int, keep: Path | None) -> dict[str, Any]:
         for name, solution in solutions.items():
             allocation = solution.allocation
             assert allocation is not None  # noqa: S101  # every budget is above the least
-            key = json.dumps([epochs, dict(allocation.weight_bits), dict(allocation.activation_bits)])
-            if key not in known:
-                sys.stderr.write(f"training {name} at {flash_share:.0%} of flash, {ram_share:.0%} of RAM\n")
-                known[key] = asdict(outcome(solution.network, allocation, dataset, epochs))
-                if keep:
-                    keep.write_text(json.dumps(known))
+            weight_bits, activation_bits = dict(allocation.weight_bits), dict(allocation.activation_bits)
+            sys.stderr.write(f"{name} at {flash_share:.0%} of flash, {ram_share:.0%} of RAM\n")
+            found = [
+                kept.outcome(
+                    [epochs, train_images, seed, weight_bits, activation_bits],
+                    partial(outcome, solution.network, allocation, dataset, epochs, seed),
+                )
+                for seed in range(seeds)
+            ]
             rows.append(
                 Row(
                     flash_share,
                     ram_share,
                     name,
                     solution.objective,
-                    dict(allocation.weight_bits),
-                    dict(allocation.activation_bits),
-                    **known[key],
+                    {layer: int(bits) for layer, bits in weight_bits.items()},
+                    {tensor: int(bits) for tensor, bits in activation_bits.items()},
+                    calibrated_percent=fmean(each.calibrated_percent for each in found),
+                    trained_percent=fmean(each.trained_percent for each in found),
                 )
             )
-    return {"seconds": seconds, "epochs": epochs, "rows": [asdict(row) for row in rows]}
+    return {
+        "seconds": seconds,
+        "epochs": epochs,
+        "train_images": train_images,
+        "seeds": seeds,
+        "rows": [asdict(row) for row in rows],
+    }
+
+
+def speed() -> dict[str, float]:
+    """Seconds of `fisher` on MobileNetV1 1.0/224 with random weights and images."""
+    network = mobilenet_v1(1.0, 224, 1000, seed=0)
+    images = np.random.default_rng(0).standard_normal((SAMPLES, 3, 224, 224)).astype(np.float32)
+    started = time.perf_counter()
+    measure_sensitivity(network, images, np.zeros(SAMPLES, dtype=np.int64), SensitivityOptions(samples=SAMPLES))
+    return {"images": SAMPLES, "seconds": time.perf_counter() - started}
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--speed", "only_speed", is_flag=True, help="Only time fisher on MobileNetV1 1.0/224.")
 @click.option("--epochs", default=1, show_default=True, help="Of training.")
+@click.option("--train-images", default=15_000, show_default=True, help="How many images are trained on.")
+@click.option("--seeds", default=1, show_default=True, help="Of training; accuracies are averaged over them.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Remember trained allocations in this file.")
-def main(*, as_json: bool, epochs: int, keep: Path | None) -> None:
+def main(*, as_json: bool, only_speed: bool, epochs: int, train_images: int, seeds: int, keep: Path | None) -> None:
     """Compare the measures of sensitivity."""
+    if only_speed:
+        found = speed()
+        click.echo(json.dumps(found) if as_json else f"{found['images']} images in {found['seconds']:.1f} s")
+        return
     for needed in (MODEL, cifar10.FILE):
         if not Path(needed).exists():
             raise click.ClickException(f"needs {needed.name} in ../shared")
-    result = measured(epochs, keep)
+    result = measured(epochs, train_images, seeds, Kept(keep))
     if as_json:
         click.echo(json.dumps(result))
         return
     names = list(dict.fromkeys(row["measure"] for row in result["rows"]))
-    for what, field in (("calibrated", "calibrated_percent"), (f"after {epochs} epochs", "trained_percent")):
+    for what, field in (
+        ("calibrated", "calibrated_percent"),
+        (f"after {epochs} epoch(s) of {train_images} images", "trained_percent"),
+    ):
         click.echo(f"\ninteger-only accuracy, {what}, %\nflash   RAM  " + "".join(f"{name:>10}" for name in names))
         for flash_share, ram_share in BUDGETS:
             cells = [

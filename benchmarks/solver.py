@@ -1,42 +1,38 @@
 """The exact program against general solvers on the plain formulation, in one run.
 
-    python -m benchmarks.solver [--json] [--max-layers N] [--peer-limit SECONDS]
+    python -m benchmarks.solver [--json] [--plot FILE.svg] [--max-layers N] [--peer-limit SECONDS] [--runs N]
 
 Random chains and residual graphs (every third layer also keeps the tensor of two layers before alive), three choices a
 tensor, flash at half of what 8 bits take, each step's RAM at about half of the largest. `native` decomposes; scipy's
-`milp` (HiGHS) and PuLP's CBC get the same rows whole. A peer that exceeded the limit, or found nothing within it, is
-left out of the larger sizes.
+`milp` (HiGHS) and PuLP's CBC get the same rows whole. A peer that exceeded half of the limit, or found nothing within
+it, is left out of the larger sizes.
+
+Every solver is called once on the smallest instance before its time counts. Of native's runs the median counts; a
+peer runs once.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import statistics
+import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 
+from benchmarks.solver_rows import FORMS, NATIVE, Row, conclusions, document, table
 from solver.exact import solve_exactly
 from solver.integer_program import highs, pulp_backend, solve_integer_program
 from solver.program import Answer, Program, whole_costs
 
-SIZES = (28, 100, 1000, 3000, 10_000, 100_000)
-FORMS = ("chain", "residual")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One solver on one instance."""
-
-    form: str
-    layers: int
-    solver: str
-    seconds: float
-    objective: float
-    gap: float
+SIZES: Final = (28, 100, 1000, 3000, 10_000, 30_000, 100_000)
 
 
 def instance(form: str, layers: int, seed: int = 0) -> Program:
@@ -70,48 +66,82 @@ def instance(form: str, layers: int, seed: int = 0) -> Program:
     )
 
 
-def measured(max_layers: int, peer_limit_seconds: float) -> list[Row]:
+def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]:
     """All sizes up to `max_layers`, all forms, all solvers that keep up."""
+    solvers: dict[str, Callable[[Program], Answer]] = {
+        NATIVE: solve_exactly,
+        "HiGHS": partial(solve_integer_program, backend=highs, time_limit_seconds=peer_limit_seconds),
+        "CBC": partial(solve_integer_program, backend=pulp_backend(), time_limit_seconds=peer_limit_seconds),
+    }
+    for solve in solvers.values():
+        solve(instance(FORMS[0], SIZES[0]))
     rows = []
     for form in FORMS:
         tired: set[str] = set()
         for layers in (size for size in SIZES if size <= max_layers):
             program = instance(form, layers)
-            solvers: dict[str, Callable[[Program], Answer]] = {
-                "native": solve_exactly,
-                "HiGHS": partial(solve_integer_program, backend=highs, time_limit_seconds=peer_limit_seconds),
-                "CBC": partial(solve_integer_program, backend=pulp_backend(), time_limit_seconds=peer_limit_seconds),
-            }
-            for name, solve in solvers.items():
-                if name in tired:
-                    continue
-                started = time.perf_counter()
-                answer = solve(program)
-                seconds = time.perf_counter() - started
-                if name != "native" and (seconds > peer_limit_seconds / 2 or answer.choices is None):
+            for name in (each for each in solvers if each not in tired):
+                seconds, answer = _timed(partial(solvers[name], program), runs if name == NATIVE else 1)
+                if name != NATIVE and (seconds > peer_limit_seconds / 2 or answer.choices is None):
                     tired.add(name)
                 gap = (answer.objective - answer.bound) / answer.objective if answer.choices is not None else np.inf
                 rows.append(Row(form, layers, name, seconds, answer.objective, float(gap)))
     return rows
 
 
+def _timed(solve: Callable[[], Answer], runs: int) -> tuple[float, Answer]:
+    """The median wall time of as many runs, and the last answer."""
+    seconds = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        answer = solve()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds), answer
+
+
+@contextmanager
+def _own_output() -> Iterator[None]:
+    """What solvers write to the standard output by themselves goes to stderr: HiGHS has such lines, in C."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw seconds against layers, as SVG (or PNG, PDF)")
     parser.add_argument("--max-layers", type=int, default=SIZES[-1], help="stop at this size (default: %(default)s)")
     parser.add_argument("--peer-limit", type=float, default=60.0, help="seconds for a peer (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="runs of native (default: %(default)s)")
     options = parser.parse_args()
-    rows = measured(options.max_layers, options.peer_limit)
+    if options.runs < 1 or options.max_layers < SIZES[0]:
+        parser.error(f"--runs must be 1 or more, --max-layers {SIZES[0]} or more")
+    with _own_output():
+        rows = measured(options.max_layers, options.peer_limit, options.runs)
+    if options.plot is not None:
+        # matplotlib takes a while to load, and a run without a plot does without.
+        from benchmarks.plot_solver import draw
+
+        draw(rows, options.peer_limit, options.plot)
     if options.json:
-        print(json.dumps({"rows": [asdict(row) for row in rows]}))
+        print(json.dumps(document(rows, options.peer_limit)))
         return
     print(f"{'form':9} {'layers':>7} {'solver':7} {'seconds':>9} {'times native':>13} {'gap':>9}  objective")
-    native = {(row.form, row.layers): row for row in rows if row.solver == "native"}
+    native = {(row.form, row.layers): row for row in rows if row.solver == NATIVE}
     for row in rows:
         ours = native[row.form, row.layers]
         ratio = f"{row.seconds / ours.seconds:,.0f}"
         found = f"{row.objective / ours.objective:.9f} of native's"
         print(f"{row.form:9} {row.layers:7} {row.solver:7} {row.seconds:9.3f} {ratio:>13} {row.gap:9.1e}  {found}")
+    print(f"\n{table(rows)}\n")
+    for line in conclusions(rows):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+REGIONS = ("flash", "ram")
+
 
 class ProgressLine:
     """One line that is rewritten on a terminal; in a log, a line for each epoch, and for each phase around them."""
@@ -43,7 +45,7 @@ def describe(progress: dict[str, Any]) -> str:
 
 
 def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
-    """Bits and bytes of every layer that has weights, as the memory report counts them."""
+    """Bits and bytes of every layer that takes flash, and what they share, as the memory report counts them."""
     outputs = {layer["name"]: layer["output"] for layer in network["layers"]}
     steps = {step["layer"]: step for step in result["memory"]["steps"]}
     activation_bits = result["activation_bits"]
@@ -51,9 +53,13 @@ def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
     rows.append(("(input)", "", str(activation_bits[network["input"]]), "", ""))
     for layer in result["memory"]["layers"]:
         name = layer["layer"]
-        bits = (str(layer["weight_bits"]), str(activation_bits[outputs[name]]))
+        bits = ("" if layer["weight_bits"] is None else str(layer["weight_bits"]), str(activation_bits[outputs[name]]))
         rows.append((name, *bits, f"{layer['flash_bytes']:,}", f"{steps[name]['ram_bytes']:,}"))
     memory = result["memory"]
+    shared = {
+        region: sum(each["size_bytes"] for each in memory["shared"] if each["region"] == region) for region in REGIONS
+    }
+    rows.append(("code, stack, ...", "", "", f"{shared['flash']:,}", f"{shared['ram']:,}"))
     rows.append(("sum, and peak", "", "", f"{memory['flash_bytes']:,}", f"{memory['ram_bytes']:,}"))
     return "\n".join((f"{name:<20}" + "".join(f"{cell:>13}" for cell in cells)).rstrip() for name, *cells in rows)
 

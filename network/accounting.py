@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from network.deployed_accounting import DeployedAccounting
+from network.device import Device
 from network.errors import RequestError
 from network.memory import Accounting
 from network.paper_accounting import PaperAccounting
@@ -24,3 +25,15 @@ def accounting_named(name: str) -> Accounting:
         return ACCOUNTINGS[name]
     except KeyError:
         raise RequestError(f"unknown accounting {name[:60]!r}; expected one of: {', '.join(ACCOUNTINGS)}") from None
+
+
+def accounting_for(name: str, device: Device | None) -> Accounting:
+    """The rule book of that name, by what the device's kernels can; the paper's book knows no device.
+
+    Raises:
+        RequestError: there is none.
+    """
+    book = accounting_named(name)
+    if device is None or not isinstance(book, DeployedAccounting):
+        return book
+    return DeployedAccounting(book.kernels, device.in_place, reuses_input=device.reuses_input)

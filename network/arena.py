@@ -69,34 +69,44 @@ class ArenaPlan:
         return self.arena_bytes == self.lower_bound_bytes
 
 
-def plan_arena(tensors: Sequence[LiveTensor], *, alignment_bytes: int = 1, max_nodes: int = MAX_NODES) -> ArenaPlan:
+def scratch_name(layer: str) -> str:
+    """What the arena calls a layer's scratch."""
+    return f"scratch of {layer}"
+
+
+def plan_arena(
+    tensors: Sequence[LiveTensor], *, alignment_bytes: int = 1, max_nodes: int = MAX_NODES, enough_bytes: int = 0
+) -> ArenaPlan:
     """The smallest arena found, and the bound that says how small it could be.
 
     Args:
         tensors: with distinct names.
         alignment_bytes: every offset is a multiple of this; sizes are rounded up to it.
         max_nodes: how many placements the search may try in all.
+        enough_bytes: a plan of at most this size ends the search for a smaller one.
     """
     sized = tuple(
         LiveTensor(each.name, each.start, each.end, -(-each.size_bytes // alignment_bytes)) for each in tensors
     )
     bound = _most_alive(sized)
+    goal = max(bound, enough_bytes // alignment_bytes)
     best: dict[str, int] = {}
     best_height = 0
     for attempt in _attempts(sized, bound):
         height = max((attempt[each.name] + each.size_bytes for each in sized), default=0)
         if not best or height < best_height:
             best, best_height = attempt, height
-        if best_height == bound:
+        if best_height <= goal:
             break
     nodes_left = max_nodes if len(sized) <= MAX_SEARCHED_TENSORS else 0
-    while best_height > bound and nodes_left > 0:
-        search = _Search(sized, best_height - 1, nodes_left)
+    while best_height > goal and nodes_left > 0:
+        height = goal if goal > bound else best_height - 1
+        search = _Search(sized, height, nodes_left)
         found = search.run()
         nodes_left = search.nodes_left
         if found is None:
-            if nodes_left > 0:  # the search is complete: no plan is smaller
-                bound = best_height
+            if nodes_left > 0:  # the search is complete: no plan is so small
+                bound = height + 1
             break
         best, best_height = found, max(found[each.name] + each.size_bytes for each in sized)
     offsets = {name: offset * alignment_bytes for name, offset in best.items()}
@@ -216,7 +226,7 @@ class _Search:
                 self._floor[section] = height + tensor.size_bytes
                 self._to_come[section] -= tensor.size_bytes
             self._offsets[tensor.name] = height
-            if self._can_hold(height) and self._place(unplaced[:index] + unplaced[index + 1 :], height):
+            if self._can_hold(height, sections) and self._place(unplaced[:index] + unplaced[index + 1 :], height):
                 return True
             del self._offsets[tensor.name]
             for section, floor in zip(sections, before, strict=True):
@@ -226,9 +236,9 @@ class _Search:
                 return False
         return False
 
-    def _can_hold(self, lowest: int) -> bool:
-        """Every step can still take what it must, above its floor and above what the order allows."""
-        return all(
-            max(floor, lowest if to_come else 0) + to_come <= self._height
-            for floor, to_come in zip(self._floor, self._to_come, strict=True)
+    def _can_hold(self, lowest: int, changed: range) -> bool:
+        """Every step can still take what it must, above its floor (where that changed) and what the order allows."""
+        most_to_come = max(self._to_come)
+        return (not most_to_come or lowest + most_to_come <= self._height) and all(
+            self._floor[section] + self._to_come[section] <= self._height for section in changed
         )

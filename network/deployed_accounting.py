@@ -19,20 +19,44 @@ Requantization constants, c output channels:
     pools, pad, activation   5         a multiplier and a shift; an average pool that leaves padding out has
                                        5 for each number of elements that a window can have
 
-Every layer is a step, in chains too, and everything alive during it has its own place in the arena.
+Every layer is a step, in chains too, and everything alive during it has a place in the arena.
+
+In place: a layer of a kind in `in_place` writes onto an input that has its output's shape and whose last reader it is,
+the first such one in its own order, where both have the same bits and what the kernel needs beside is less than what
+the output would take. Input and output are then one rectangle of the arena, from the step that writes the input to the
+last that reads the output; layer after layer in place make one rectangle. The network's outputs are never written
+over, nor is its input unless the device lets go of it (`reuses_input`). Without that the input lives to the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
 from network.allocation import BITS, Bits, Folding, Scheme
-from network.arena import ArenaPlan, LiveTensor, plan_arena
-from network.errors import InvalidNetwork
-from network.kernel_table import CORTEX_M4, KernelTable, kernel_of, scratch_bytes
+from network.arena import ArenaPlan, LiveTensor, plan_arena, scratch_name
+from network.errors import InvalidNetwork, RequestError
+from network.kernel_table import (
+    CORTEX_M4,
+    IN_PLACE_KERNELS,
+    KernelTable,
+    in_place_scratch_bytes,
+    kernel_of,
+    scratch_bytes,
+)
 from network.layers import Activation, Add, AveragePool, Concat, Convolution, Layer, WeightLayer
-from network.memory import Feature, Occupant, Region, Shared, Step, live_steps
+from network.memory import (
+    Feature,
+    InPlace,
+    Occupant,
+    Region,
+    Shared,
+    Step,
+    live_steps,
+    overwritten_input,
+    step_scratch_bytes,
+)
 from network.network import Network
 from network.packing import packed_row_bytes, weight_rows
 
@@ -45,17 +69,31 @@ class DeployedAccounting:
 
     Args:
         kernels: the core's figures.
+        in_place: the kernels that write onto their input, of "activation", "add" and "depthwise_convolution".
+        reuses_input: the network's input gives its place up once it is read.
+
+    Raises:
+        RequestError: another kernel.
     """
 
     name = "deployed"
 
-    def __init__(self, kernels: KernelTable = CORTEX_M4) -> None:
+    def __init__(
+        self, kernels: KernelTable = CORTEX_M4, in_place: Collection[str] = (), *, reuses_input: bool = True
+    ) -> None:
+        unknown = sorted(set(in_place) - set(IN_PLACE_KERNELS))
+        if unknown:
+            raise RequestError(
+                f"{unknown[0][:60]!r} cannot write onto its input; expected some of: {', '.join(IN_PLACE_KERNELS)}"
+            )
         self.kernels = kernels
+        self.in_place = frozenset(in_place)
+        self.reuses_input = reuses_input
 
     def steps(self, network: Network) -> tuple[Step, ...]:
         if not network.weight_layers:
             raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
-        return live_steps(network, _scratch(network))
+        return live_steps(network, _scratch(network), self._in_place(network), reuses_input=self.reuses_input)
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
         return {tensor: tensor for tensor in network.tensors}
@@ -111,25 +149,61 @@ class DeployedAccounting:
         ]
         return (*weight_kernels, *packers)
 
-    def arena(self, network: Network, activation_bits: Mapping[str, Bits]) -> ArenaPlan | None:
-        return plan_arena(self._live_tensors(network, activation_bits))
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+        steps = self.steps(network)
+        lies_on: dict[str, str] = {}  # a tensor -> the first of those that share its rectangle
+        scratch = {}
+        for step in steps:
+            onto = overwritten_input(step, self, activation_bits)
+            if onto is not None:
+                lies_on[step.output.tensor] = lies_on.get(onto, onto)
+            scratch[step.layer] = step_scratch_bytes(step, onto)
+        placed = [tensor for tensor in network.tensors if tensor in activation_bits]
+        rectangles = self._rectangles(network, activation_bits, placed, lies_on) + _scratch_rectangles(scratch)
+        plan = plan_arena(rectangles, enough_bytes=enough_bytes)
+        tensors = {tensor: plan.offsets[lies_on.get(tensor, tensor)] for tensor in placed}
+        scratches = {name: offset for name, offset in plan.offsets.items() if name not in tensors}
+        return replace(plan, offsets=tensors | scratches)
 
-    def _live_tensors(self, network: Network, activation_bits: Mapping[str, Bits]) -> list[LiveTensor]:
+    def _rectangles(
+        self, network: Network, activation_bits: Mapping[str, Bits], placed: list[str], lies_on: Mapping[str, str]
+    ) -> list[LiveTensor]:
+        """The tensors that have a place of their own, each for as long as one of those that lie on it lives."""
+        last = len(network.layers)
         end = {tensor: step + 1 for step, layer in enumerate(network.layers) for tensor in layer.inputs}
-        end |= dict.fromkeys(network.outputs, len(network.layers))
+        end |= dict.fromkeys(network.outputs if self.reuses_input else (network.input, *network.outputs), last)
         start = {network.input: 0} | {layer.output: step for step, layer in enumerate(network.layers)}
-        tensors = [
+        ends: dict[str, int] = {}
+        for tensor in placed:
+            own = lies_on.get(tensor, tensor)
+            ends[own] = max(ends.get(own, 0), end.get(tensor, last))
+        return [
             LiveTensor(
-                name, start[name], end[name], int(self.activation_bytes(Occupant(name, shape), activation_bits[name]))
+                tensor,
+                start[tensor],
+                ends[tensor],
+                int(self.activation_bytes(Occupant(tensor, network.shapes[tensor]), activation_bits[tensor])),
             )
-            for name, shape in network.shapes.items()
+            for tensor in placed
+            if tensor not in lies_on
         ]
-        scratch = _scratch(network)
-        return tensors + [
-            LiveTensor(f"scratch of {layer.name}", step, step + 1, scratch[layer.name])
-            for step, layer in enumerate(network.layers)
-            if scratch.get(layer.name)
-        ]
+
+    def _in_place(self, network: Network) -> dict[str, InPlace]:
+        if not self.in_place:
+            return {}
+        kept = {*network.outputs, *(() if self.reuses_input else (network.input,))}
+        found = {}
+        for layer in network.layers:
+            (shape, *_) = network.input_shapes(layer)
+            scratch = in_place_scratch_bytes(layer, shape) if kernel_of(layer, shape) in self.in_place else None
+            candidates = tuple(
+                tensor
+                for tensor in dict.fromkeys(layer.inputs)
+                if tensor not in kept and network.shapes[tensor] == network.shapes[layer.output]
+            )
+            if scratch is not None and candidates:
+                found[layer.name] = InPlace(candidates, scratch)
+        return found
 
     @staticmethod
     def _code(part: str, size_bytes: int) -> Shared:
@@ -142,6 +216,15 @@ def _scratch(network: Network) -> dict[str, int]:
         (shape, *_) = network.input_shapes(layer)
         scratch[layer.name] = scratch_bytes(layer, shape)
     return scratch
+
+
+def _scratch_rectangles(scratch: Mapping[str, int]) -> list[LiveTensor]:
+    """What each step's kernel takes beside, by layer in schedule order."""
+    return [
+        LiveTensor(scratch_name(layer), step, step + 1, size_bytes)
+        for step, (layer, size_bytes) in enumerate(scratch.items())
+        if size_bytes
+    ]
 
 
 def _requantization_bytes(layer: Layer, scheme: Scheme | None) -> int:

@@ -4,6 +4,16 @@ One table, so that figures of linked images have one place to go. Until the C th
 state and stack are estimates, and every report says so: `is_estimate`. They start from what CMSIS-NN's kernels take on
 a Cortex-M4 (GCC 12.2, -O3: convolve 1,584 bytes of .text, pointwise 2,504, depthwise 3x3 2,896); unpacking 4 and 2
 bits adds to each.
+
+Layers that write onto their input:
+
+    activation, add           element by element: each is read before its place is written; nothing beside
+    depthwise convolution     row by row. Row r of the output lies where row r of the input was, and the rows from
+                              r - top to r are still read: by this row (to the left of what is written already) and by
+                              rows below it. They are copied, unpacked to 8 bits, into a ring of top + 1 rows of
+                              width * channels codes, `top` being the rows of padding above; no more rows than there
+                              are. 3x3 with one row of padding takes 2 rows. A 1x1 kernel takes nothing.
+                              Stride 1, one filter per channel, an output of the input's shape
 """
 
 from __future__ import annotations
@@ -17,6 +27,9 @@ from network.layers import Convolution, Layer, Shape
 
 COLUMN_ELEMENT_BYTES: Final = 2
 """im2col columns hold 16-bit steps, as the dual multiply-accumulate instructions take them."""
+
+IN_PLACE_KERNELS: Final = ("activation", "add", "depthwise_convolution")
+"""Those that can write onto an input, on a device that lets them."""
 
 COLUMNS: Final = 2
 """Two output positions are computed at once."""
@@ -85,6 +98,18 @@ def scratch_bytes(layer: Layer, input_shape: Shape) -> int:
         return 0
     height, width = layer.kernel
     return COLUMNS * COLUMN_ELEMENT_BYTES * height * width * (input_shape.channels // layer.groups)
+
+
+def in_place_scratch_bytes(layer: Layer, input_shape: Shape) -> int | None:
+    """What a layer's kernel takes beside when it writes onto an input of its output's shape; None where it cannot."""
+    if kernel_of(layer, input_shape) not in IN_PLACE_KERNELS:
+        return None
+    if not isinstance(layer, Convolution):
+        return 0
+    if layer.stride != (1, 1):
+        return None
+    rows = 0 if layer.kernel == (1, 1) else min(layer.padding.top + 1, input_shape.height)
+    return rows * input_shape.width * input_shape.channels
 
 
 def _is_pointwise(layer: Convolution) -> bool:

@@ -12,6 +12,9 @@ A step is a layer that runs, with the tensors that are alive meanwhile:
     a      |          input + a               the caller's input from the start, the network's outputs until the end.
     b      |  a       a + b        a waits
     add    |  a, b    a + b + sum
+
+A device may let a layer write onto an input that nothing reads any more. Where both have the same bits the output then
+takes no place of its own: above, the add's step holds a + b alone, its sum lying where a was.
 """
 
 from __future__ import annotations
@@ -48,6 +51,20 @@ class Occupant:
 
 
 @dataclass(frozen=True, slots=True)
+class InPlace:
+    """How a layer can write onto one of its inputs.
+
+    Attributes:
+        candidates: its inputs of the output's shape that need not be kept, in its own order. It overwrites the first
+            of them whose last reader it is.
+        scratch_bytes: what its kernel takes beside where it does.
+    """
+
+    candidates: tuple[str, ...]
+    scratch_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One step of the schedule, and what is alive during it.
 
@@ -57,6 +74,9 @@ class Step:
         output: what it writes.
         waiting: what is alive beside, read by a later step.
         scratch_bytes: what its kernel takes beside, for this step only.
+        in_place: how it can write onto an input; None where it never does.
+        overwrites: the input that its output lies on where both have the same bits and that takes less; None where
+            there is none in this order.
     """
 
     layer: str
@@ -64,6 +84,8 @@ class Step:
     output: Occupant
     waiting: tuple[Occupant, ...] = ()
     scratch_bytes: int = 0
+    in_place: InPlace | None = None
+    overwrites: str | None = None
 
     @property
     def live(self) -> tuple[Occupant, ...]:
@@ -102,13 +124,23 @@ class LayerFlash:
 
 @dataclass(frozen=True, slots=True)
 class StepRam:
-    """What one step takes of RAM."""
+    """What one step takes of RAM.
+
+    Attributes:
+        layer: the layer that runs.
+        input_bytes: what it reads.
+        output_bytes: what it writes; 0 where that lies on an input.
+        waiting_bytes: what a later step reads.
+        scratch_bytes: what its kernel takes beside.
+        overwrites: the input that its output lies on; None where it has a place of its own.
+    """
 
     layer: str
     input_bytes: float
     output_bytes: float
     waiting_bytes: float
     scratch_bytes: int = 0
+    overwrites: str | None = None
 
     @property
     def ram_bytes(self) -> float:
@@ -184,6 +216,11 @@ class Accounting(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def reuses_input(self) -> bool:
+        """Whether the network's input gives its place up once it is read; else it lives to the end."""
+        ...
+
     def steps(self, network: Network) -> tuple[Step, ...]:
         """The steps that take RAM, in schedule order."""
         ...
@@ -212,8 +249,11 @@ class Accounting(Protocol):
         """What the network takes once, where bits ask for it."""
         ...
 
-    def arena(self, network: Network, activation_bits: Mapping[str, Bits]) -> ArenaPlan | None:
-        """Where the tensors lie; None if the rule book does not place them."""
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+        """Where the tensors that have bits lie, without the others; None if the rule book does not place them.
+
+        A plan of at most `enough_bytes` ends the search for a smaller one.
+        """
         ...
 
 
@@ -238,31 +278,73 @@ def measure(network: Network, allocation: Allocation, accounting: Accounting) ->
     def taken(occupants: tuple[Occupant, ...]) -> float:
         return sum(accounting.activation_bytes(each, bits[each.tensor]) for each in occupants)
 
-    steps = tuple(
-        StepRam(step.layer, taken(step.inputs), taken((step.output,)), taken(step.waiting), step.scratch_bytes)
-        for step in accounting.steps(network)
-    )
+    steps = []
+    for step in accounting.steps(network):
+        overwritten = overwritten_input(step, accounting, bits)
+        output_bytes = taken((step.output,)) if overwritten is None else 0.0
+        scratch_bytes = step_scratch_bytes(step, overwritten)
+        steps.append(
+            StepRam(step.layer, taken(step.inputs), output_bytes, taken(step.waiting), scratch_bytes, overwritten)
+        )
     asked_for = tuple(feature.shared for feature in accounting.features(network) if feature.is_needed(allocation))
     shared = (*accounting.always_shared(network), *asked_for)
-    return MemoryReport(accounting.name, tuple(layers), steps, shared, accounting.arena(network, bits))
+    return MemoryReport(accounting.name, tuple(layers), tuple(steps), shared, accounting.arena(network, bits))
 
 
-def live_steps(network: Network, scratch_bytes: Mapping[str, int]) -> tuple[Step, ...]:
+def bytes_saved_in_place(step: Step, accounting: Accounting, bits: Bits) -> float:
+    """What a step takes less where its output lies on an input of the same bits; 0 where that would take more."""
+    if step.in_place is None:
+        return 0.0
+    return max(accounting.activation_bytes(step.output, bits) - step.in_place.scratch_bytes, 0.0)
+
+
+def overwritten_input(step: Step, accounting: Accounting, activation_bits: Mapping[str, Bits]) -> str | None:
+    """The input that a step's output lies on under these bits; None where it has a place of its own.
+
+    Tensors without bits are left out: nothing lies on them, and they on nothing.
+    """
+    if step.overwrites is None:
+        return None
+    bits = activation_bits.get(step.output.tensor)
+    if bits is None or activation_bits.get(step.overwrites) != bits:
+        return None
+    return step.overwrites if bytes_saved_in_place(step, accounting, bits) > 0 else None
+
+
+def step_scratch_bytes(step: Step, overwritten: str | None) -> int:
+    """What a step's kernel takes beside, where its output lies on `overwritten`."""
+    in_place = 0 if overwritten is None or step.in_place is None else step.in_place.scratch_bytes
+    return step.scratch_bytes + in_place
+
+
+def live_steps(
+    network: Network,
+    scratch_bytes: Mapping[str, int],
+    in_place: Mapping[str, InPlace] | None = None,
+    *,
+    reuses_input: bool = True,
+) -> tuple[Step, ...]:
     """Every layer as a step, with all tensors that are alive during it.
 
     Args:
         network: in schedule order.
         scratch_bytes: what each layer's kernel takes beside; 0 where it is missing.
+        in_place: the layers that can write onto an input.
+        reuses_input: the network's input dies with its last reader; else it lives to the end.
     """
     last_read = {tensor: step for step, layer in enumerate(network.layers) for tensor in layer.inputs}
-    last_read |= dict.fromkeys(network.outputs, len(network.layers))
+    kept = network.outputs if reuses_input else (network.input, *network.outputs)
+    last_read |= dict.fromkeys(kept, len(network.layers))
     steps = []
     alive = {network.input: Occupant(network.input, network.input_shape)}
     for step, layer in enumerate(network.layers):
         output = Occupant(layer.output, network.shapes[layer.output])
         inputs = tuple(alive[tensor] for tensor in dict.fromkeys(layer.inputs))
         waiting = tuple(each for tensor, each in alive.items() if tensor not in layer.inputs)
-        steps.append(Step(layer.name, inputs, output, waiting, scratch_bytes.get(layer.name, 0)))
+        onto = None if in_place is None else in_place.get(layer.name)
+        overwrites = None if onto is None else next((each for each in onto.candidates if last_read[each] <= step), None)
+        scratch = scratch_bytes.get(layer.name, 0)
+        steps.append(Step(layer.name, inputs, output, waiting, scratch, onto, overwrites))
         alive[layer.output] = output
         for tensor in layer.inputs:
             if last_read[tensor] <= step:

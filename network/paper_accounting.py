@@ -28,6 +28,7 @@ class PaperAccounting:
     """See the module's text."""
 
     name = "paper"
+    reuses_input = True
 
     def steps(self, network: Network) -> tuple[Step, ...]:
         if not network.weight_layers:
@@ -71,8 +72,8 @@ class PaperAccounting:
         del network
         return ()
 
-    def arena(self, network: Network, activation_bits: Mapping[str, Bits]) -> ArenaPlan | None:
-        del network, activation_bits
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+        del network, activation_bits, enough_bytes
         return None
 
 

@@ -98,11 +98,13 @@ def sensitivity_of(given: Any) -> SensitivityTable:
 
 def sensitivity_to_json(table: SensitivityTable) -> str:
     """The inverse of `sensitivity_from_json`."""
-    parts = {"weights": table.weights, "activations": table.activations}
-    rows = {
-        part: {name: {str(bits): row[bits] for bits in BITS} for name, row in of.items()} for part, of in parts.items()
-    }
+    rows = {"weights": rows_as_json(table.weights), "activations": rows_as_json(table.activations)}
     return json.dumps({"method": table.method, **rows}, indent=1)
+
+
+def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:
+    """Rows with the keys that JSON can have: "8", "4" and "2"."""
+    return {name: {str(bits): row[bits] for bits in BITS} for name, row in rows.items()}
 
 
 def _rows(part: str, given: Any) -> dict[str, Row]:

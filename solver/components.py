@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from solver.program import IntArray, Program
+from solver.program import BoolArray, IntArray, Program, summed_by_row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,14 +26,34 @@ class Component:
 
 
 def least_and_most(program: Program) -> tuple[IntArray, IntArray]:
-    """What each row takes at the least and at the most, over the choices that are allowed."""
-    allowed = np.isfinite(program.costs[program.entry_groups])
+    """Bounds on what each row takes over the choices that are allowed; without pairs they are reached.
+
+    A pair is bounded together with the entries of its two groups, each entry in the first pair that it stands in.
+    """
     rows = program.entry_rows()
-    huge = np.iinfo(np.int64).max
-    least = np.where(allowed, program.entry_sizes, huge).min(axis=1)
-    most = np.where(allowed, program.entry_sizes, 0).max(axis=1)
     count = len(program.limits)
-    return _summed(rows, least, count), _summed(rows, most, count)
+    allowed = np.isfinite(program.costs)
+    alone = np.ones(len(rows), dtype=bool)
+    least, most = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    if len(program.pair_rows):
+        together = program.pair_sizes.copy()
+        keys = rows * len(program.groups) + program.entry_groups
+        by_key = np.argsort(keys, kind="stable")
+        for side in (0, 1):
+            groups = program.pair_groups[:, side]
+            entries = by_key[np.searchsorted(keys[by_key], program.pair_rows * len(program.groups) + groups)]
+            _, firsts = np.unique(entries, return_index=True)
+            firsts = firsts[alone[entries[firsts]]]
+            own = program.entry_sizes[entries[firsts]]
+            together[firsts] += own[:, :, None] if side == 0 else own[:, None, :]
+            alone[entries] = False
+        first, second = program.pair_groups.T
+        both = allowed[first][:, :, None] & allowed[second][:, None, :]
+        low, high = _extremes(together.reshape(len(both), -1), both.reshape(len(both), -1))
+        least += summed_by_row(program.pair_rows, low, count)
+        most += summed_by_row(program.pair_rows, high, count)
+    low, high = _extremes(program.entry_sizes[alone], allowed[program.entry_groups[alone]])
+    return least + summed_by_row(rows[alone], low, count), most + summed_by_row(rows[alone], high, count)
 
 
 def components(program: Program, binding: IntArray) -> Iterator[Component]:
@@ -63,7 +83,7 @@ def components(program: Program, binding: IntArray) -> Iterator[Component]:
         yield Component(part_groups, part_rows)
 
 
-def _summed(rows: IntArray, sizes: IntArray, count: int) -> IntArray:
-    sums = np.zeros(count, dtype=np.int64)
-    np.add.at(sums, rows, sizes)
-    return sums
+def _extremes(sizes: IntArray, allowed: BoolArray) -> tuple[IntArray, IntArray]:
+    """The least and the largest of each line's sizes that are allowed."""
+    limits = np.iinfo(np.int64)
+    return np.where(allowed, sizes, limits.max).min(axis=1), np.where(allowed, sizes, limits.min).max(axis=1)

@@ -6,6 +6,8 @@ half: whatever they would cost is left out, whatever they would save is counted,
 program falls apart (`parts.py`), and no solution of the node is better. If its choices do with the switches as they
 were taken, the node is solved; if not, the switch that lied the most is decided both ways. Nodes are taken by their
 bounds, the lowest first.
+
+A latency ceiling joins all tensors for good: nothing falls apart then, and the whole goes to HiGHS at once.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from solver.integer_program import highs, solve_integer_program
 from solver.knapsack import LEAST_GAIN
-from solver.parts import solve_parts
+from solver.parts import has_wide_part_with_pairs, solve_parts
 from solver.program import CHOICES, DEFAULT_TIME_LIMIT_SECONDS, OFF, ON, Answer, FloatArray, IntArray, Program
 
 
@@ -75,6 +78,8 @@ class _SwitchSearch:
     def run(self) -> Answer:
         counter = itertools.count()
         root = _Node(np.full(len(self._program.switches), -1, dtype=np.int64))
+        if has_wide_part_with_pairs(self._plain_of(root)):
+            return solve_integer_program(self._program, highs, self._deadline - time.perf_counter())
         queue: list[tuple[float, int, _Node]] = [(-np.inf, next(counter), root)]
         broken_row: int | None = None
         while queue:
@@ -100,6 +105,13 @@ class _SwitchSearch:
 
     def _relaxed(self, node: _Node) -> Answer:
         """The best choices of the tensors when undecided switches are taken at their better half."""
+        plain = self._plain_of(node)
+        if not np.isfinite(plain.costs).any(axis=1).all():
+            return Answer(None, np.inf, np.inf)
+        return solve_parts(plain, max(self._deadline - time.perf_counter(), 1.0))
+
+    def _plain_of(self, node: _Node) -> Program:
+        """The program of the tensors alone, with the switches of a node taken into its costs and limits."""
         costs = self._plain.costs.copy()
         decided = node.decided[self._link_switch]
         known = decided >= 0
@@ -108,8 +120,6 @@ class _SwitchSearch:
         groups = self._link_group[known]
         for choice in range(CHOICES):
             costs[groups[barred[:, choice]], choice] = np.inf
-        if not np.isfinite(costs).any(axis=1).all():
-            return Answer(None, np.inf, np.inf)
         choice_of = node.decided[self._taken_switch]
         rows = np.arange(len(choice_of))
         taken = np.where(
@@ -117,8 +127,7 @@ class _SwitchSearch:
         )
         limits = self._plain.limits.copy()
         np.subtract.at(limits, self._position[self._taken_row], taken)
-        plain = replace(self._plain, costs=costs, limits=limits)
-        return solve_parts(plain, max(self._deadline - time.perf_counter(), 1.0))
+        return replace(self._plain, costs=costs, limits=limits)
 
     def _complete(self, node: _Node, tensor_choices: IntArray) -> tuple[int | None, IntArray]:
         """Switches as the tensors' choices need them: the one that was taken the most amiss, and all choices.
@@ -166,6 +175,7 @@ def _without(program: Program, is_switch: np.ndarray, is_link: np.ndarray) -> Pr
     kept = ~is_link[entry_rows] & ~is_switch[program.entry_groups]
     renumbered = np.cumsum(~is_switch) - 1
     rows = np.flatnonzero(~is_link)
+    new_row = np.cumsum(~is_link) - 1
     lengths = np.bincount(entry_rows[kept], minlength=len(program.limits))[rows]
     costs: FloatArray = program.costs[~is_switch]
     return Program(
@@ -176,4 +186,7 @@ def _without(program: Program, is_switch: np.ndarray, is_link: np.ndarray) -> Pr
         row_starts=np.concatenate(([0], np.cumsum(lengths))),
         entry_groups=renumbered[program.entry_groups[kept]],
         entry_sizes=program.entry_sizes[kept],
+        pair_rows=new_row[program.pair_rows],
+        pair_groups=renumbered[program.pair_groups],
+        pair_sizes=program.pair_sizes,
     )

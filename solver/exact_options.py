@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from network.errors import RequestError
-from solver.formulation import Choices
+from network.latency import Latency
+from solver.choices import Choices
 from solver.program import DEFAULT_TIME_LIMIT_SECONDS
 
 NATIVE_BACKEND: Final = "native"
@@ -23,12 +24,14 @@ class ExactOptions:
         backend: "native", "highs", or "pulp:" and a solver that PuLP knows, e.g. "pulp:PULP_CBC_CMD".
         time_limit_seconds: after it, the best answer so far is given with its bound.
         chooses_schedule: the order of the layers may change; else the file's own is kept.
+        latency: the most cycles of one inference, on a core.
     """
 
     choices: Choices = field(default_factory=Choices)
     backend: str = "native"
     time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS
     chooses_schedule: bool = True
+    latency: Latency | None = None
 
 
 def backend_named(name: str) -> str:

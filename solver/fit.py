@@ -11,10 +11,11 @@ from network.errors import RequestError
 from network.memory import Accounting, MemoryReport, measure
 from network.network import Network
 from network.sensitivity import SensitivityTable, check_sensitivity
+from solver.choices import check_choices
 from solver.exact_options import ExactOptions
 from solver.problem import BITS_PER_BYTE, Problem, problem_of
 from solver.rules import cut_activations, cut_weights, narrowest_activations, scheme_of
-from solver.solution import Certificate, Method, Solution, flash_certificate
+from solver.solution import Certificate, Method, Solution, largest_layer
 from solver.validator import violations
 
 
@@ -38,18 +39,24 @@ def fit(
 
     Raises:
         InvalidNetwork: the network has no layer with weights.
-        RequestError: the exact program without a table, or with one that does not fit the network.
+        RequestError: the exact program without a table, or with one that does not fit the network; a rule with a
+            latency ceiling or bits that are not allowed; options that do not fit the network.
         RuntimeError: the answer breaks a rule that the validator knows: a fault of ours, never an answer.
     """
+    options = options or ExactOptions()
     if sensitivity is not None:
         check_sensitivity(sensitivity, network)
+    check_choices(options.choices, network, accounting.same_bits(network))
+    if method is not Method.EXACT and (options.latency is not None or options.choices.restricts_bits):
+        what = "a latency ceiling" if options.latency is not None else "allowed bits of single tensors"
+        raise RequestError(f"{method} looks at sizes alone; only exact keeps {what}: leave that out or use exact")
     if method is Method.EXACT:
         if sensitivity is None:
             raise RequestError("the exact program needs a sensitivity table to minimise, e.g. sensitivity 'weights'")
         # scipy takes longer to load than a rule to answer.
-        from solver.exact_fit import exactly
+        from solver.exact_solution import exactly
 
-        solution = exactly(network, budget, accounting, sensitivity, options or ExactOptions())
+        solution = exactly(network, budget, accounting, sensitivity, options)
     else:
         solution = _by_rule(network, budget, method, accounting)
         if solution.allocation is not None and sensitivity is not None:
@@ -57,7 +64,9 @@ def fit(
             objective = sensitivity.objective(allocation.weight_bits, allocation.activation_bits)
             solution = replace(solution, objective=objective)
     if solution.allocation is not None:
-        broken = violations(solution.network, budget, method, accounting, solution.allocation)
+        broken = violations(
+            solution.network, budget, method, accounting, solution.allocation, options.choices, options.latency
+        )
         if broken:
             raise RuntimeError(f"{method} broke its own rules on '{network.name}': {'; '.join(broken)}")
     return solution
@@ -66,30 +75,60 @@ def fit(
 def _by_rule(network: Network, budget: Budget, method: Method, accounting: Accounting) -> Solution:
     problem = problem_of(network, budget, accounting)
     narrowest = _measured(network, problem, method, accounting, narrowest_activations(problem), None)[1]
-    if narrowest.ram_bytes > budget.ram_bytes:
-        certificate = Certificate("ram", narrowest.peak_layer, narrowest.ram_bytes, budget.ram_bytes)
+    activation_bits = _placed_activations(network, problem, budget, method, accounting, narrowest)
+    if activation_bits is None:
+        certificate = Certificate(
+            "ram",
+            narrowest.peak_layer,
+            narrowest.ram_bytes,
+            budget.ram_bytes,
+            conflicting=("ram",),
+            least_ram_bytes=narrowest.ram_bytes,
+        )
         return Solution(method, None, certificate, narrowest, network)
-    activation_bits = _placed_activations(network, problem, budget, method, accounting)
     weight_bits, fits = cut_weights(problem, method, activation_bits)
     allocation, report = _measured(network, problem, method, accounting, activation_bits, weight_bits)
     if not fits:
         # Code that is linked for some bits of activations only can make another end of the rule larger than this one.
         end = narrowest if narrowest.flash_bytes == report.flash_bytes else report
-        return Solution(method, None, flash_certificate(end, budget), end, network)
+        certificate = Certificate(
+            "flash",
+            largest_layer(end),
+            end.flash_bytes,
+            budget.flash_bytes,
+            conflicting=("flash",),
+            least_flash_bytes=end.flash_bytes,
+            least_ram_bytes=narrowest.ram_bytes,
+        )
+        return Solution(method, None, certificate, end, network)
     return Solution(method, allocation, None, report, network, given_order_ram_bytes=report.ram_bytes)
 
 
 def _placed_activations(
-    network: Network, problem: Problem, budget: Budget, method: Method, accounting: Accounting
-) -> dict[str, Bits]:
-    """The rule's bits, with as much of the budget held back as the arena needs beyond its largest step."""
+    network: Network,
+    problem: Problem,
+    budget: Budget,
+    method: Method,
+    accounting: Accounting,
+    narrowest: MemoryReport,
+) -> dict[str, Bits] | None:
+    """The rule's bits, with as much of the budget held back as the arena needs beyond its largest step.
+
+    None where RAM does not suffice: a step that the rule leaves undone has the fewest bits, as in `narrowest`. Where
+    outputs lie on inputs of the same bits, more bits can fit though the fewest do not.
+    """
+    if narrowest.ram_bytes > budget.ram_bytes and not problem.has_steps_in_place:
+        return None
     reserved_bytes = 0
     while True:
         bits = cut_activations(problem, reserved=BITS_PER_BYTE * reserved_bytes)
         _, report = _measured(network, problem, method, accounting, bits, None)
         excess_bytes = report.ram_bytes - budget.ram_bytes
-        if excess_bytes <= 0 or bits == narrowest_activations(problem):
+        if excess_bytes <= 0:
             return bits
+        undone = reserved_bytes == 0 and any(step.taken(bits) > step.limit for step in problem.steps)
+        if undone or bits == narrowest_activations(problem):
+            return None
         reserved_bytes += math.ceil(excess_bytes)
 
 

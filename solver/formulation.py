@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from network.allocation import BITS, WIDEST_BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.sensitivity import SensitivityTable
-from solver.problem import Problem, Sizes
+from solver.arena_cuts import ArenaCut
+from solver.choices import Choices, own_activation_bits
+from solver.problem import NOTHING, Cycles, Problem, Sizes
 from solver.program import CHOICES, IntArray, Program, whole_costs
 
+__all__ = ["Choices", "Formulation", "allocation_of", "formulate", "scheme_under"]
+
+FLASH_ROW = "flash"
+LATENCY_ROW = "latency"
 FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
-NOTHING: Sizes = (0, 0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the exact program may choose from.
-
-    Attributes:
-        weights: the scheme of every weight tensor; per layer, 8 bits on both sides are folded where that pays.
-        allowed_weight_bits: layer -> bits that its weights may have; every other layer may have all.
-        allowed_activation_bits: tensor -> bits that it may have.
-    """
-
-    weights: WeightScheme = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
-    allowed_weight_bits: Mapping[str, Collection[Bits]] = field(default_factory=dict)
-    allowed_activation_bits: Mapping[str, Collection[Bits]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +39,7 @@ class Formulation:
 
 
 def formulate(
-    problem: Problem, table: SensitivityTable, choices: Choices, arena_cuts: Collection[Mapping[str, Bits]] = ()
+    problem: Problem, table: SensitivityTable, choices: Choices, arena_cuts: Collection[ArenaCut] = ()
 ) -> Formulation:
     """The exact program of a problem.
 
@@ -57,14 +47,15 @@ def formulate(
         problem: tensors, steps, weights, features.
         table: sensitivities of the tensors that have bits of their own, by name.
         choices: what is allowed.
-        arena_cuts: sets of tensors with bits that no arena holds together: at least one must be narrower.
+        arena_cuts: tensors with bits that no arena holds together.
     """
     group_of = {name: group for group, name in enumerate(problem.activations)}
     weights_start = len(group_of)
+    allowed = own_activation_bits(choices, problem.same_bits, problem.fixed)
     costs = [
         _costs(
             table.activations[name],
-            (WIDEST_BITS,) if name in problem.fixed else choices.allowed_activation_bits.get(name, BITS),
+            allowed[name],
         )
         for name in problem.activations
     ] + [
@@ -74,12 +65,16 @@ def formulate(
     whole, worth = whole_costs(np.array(costs))
     rows = _Rows()
     for step in problem.steps:
-        rows.add(
+        row = rows.add(
             f"RAM at '{step.layer}'", step.limit, [(group_of[name], sizes) for name, sizes in step.tensors.items()]
         )
+        for onto in step.overwrites:
+            rows.add_pair(row, group_of[onto], group_of[step.output], -np.diag(step.saved))
     for number, cut in enumerate(arena_cuts):
-        entries = [(group_of[name], _at_least(bits)) for name, bits in cut.items()]
-        rows.add(f"arena cut {number}", len(cut) - 1, entries)
+        entries = [
+            (group_of[name], _only(bits) if name in cut.exactly else _at_least(bits)) for name, bits in cut.bits.items()
+        ]
+        rows.add(f"arena cut {number}", len(entries) - 1, entries)
     scheme = Scheme(choices.weights, Folding.ICN)
     flash = [
         (weights_start + index, _plus(tensor.sizes, tensor.parameters[scheme]))
@@ -104,21 +99,26 @@ def formulate(
             flash.append((switch, (-saved, 0, 0)))
             for group in (weights_start + index, group_of[tensor.output]):
                 rows.add_link(f"fold '{tensor.layer}' <- {group}", switch, (1, 0, 0), group, (0, 1, 1))
-    rows.add("flash", problem.flash_limit, flash)
+    rows.add(FLASH_ROW, problem.flash_limit, flash)
+    if problem.cycles is not None:
+        _add_latency(rows, problem.cycles, group_of, layer_group)
     names = (*problem.activations, *(tensor.layer for tensor in problem.weights), *switches.names)
     switch_costs = np.tile([0.0, 0.0, np.inf], (len(switches.names), 1))
     program = rows.program(names, np.concatenate((whole, switch_costs)), switches.groups)
     return Formulation(program, worth, len(problem.activations), len(problem.weights))
 
 
-def allocation_of(
-    problem: Problem,
-    formulation: Formulation,
-    weights: WeightScheme,
-    same_bits: Mapping[str, str],
-    choices: IntArray,
-) -> Allocation:
-    """The choices of the formulation's groups as an allocation; `same_bits` as the rule book has it."""
+def _add_latency(rows: _Rows, cycles: Cycles, group_of: Mapping[str, int], layer_group: Mapping[str, int]) -> None:
+    """A row of pairs alone: what a layer reads, and its weights."""
+    read = dict.fromkeys(group_of[layer.tensor] for layer in cycles.layers)
+    groups = [*read, *(layer_group[layer.layer] for layer in cycles.layers)]
+    row = rows.add(LATENCY_ROW, cycles.limit, [(group, NOTHING) for group in groups])
+    for layer in cycles.layers:
+        rows.add_pair(row, group_of[layer.tensor], layer_group[layer.layer], np.array(layer.cycles, dtype=np.int64))
+
+
+def allocation_of(problem: Problem, formulation: Formulation, weights: WeightScheme, choices: IntArray) -> Allocation:
+    """The choices of the formulation's groups as an allocation."""
     chosen = [BITS[choice] for choice in choices.tolist()[: formulation.activations + formulation.weights]]
     own_bits = dict(zip(problem.activations, chosen, strict=False))
     weight_bits = {
@@ -126,7 +126,7 @@ def allocation_of(
     }
     return Allocation(
         weight_bits=weight_bits,
-        activation_bits={tensor: own_bits[own] for tensor, own in same_bits.items()},
+        activation_bits={tensor: own_bits[own] for tensor, own in problem.same_bits.items()},
         schemes={
             tensor.layer: scheme_under(
                 weights,
@@ -169,14 +169,19 @@ class _Rows:
         self._groups: list[int] = []
         self._sizes: list[Sizes] = []
         self._links: list[int] = []
+        self._pairs: list[tuple[int, tuple[int, int], IntArray]] = []
 
-    def add(self, name: str, limit: int, entries: list[tuple[int, Sizes]]) -> None:
+    def add(self, name: str, limit: int, entries: list[tuple[int, Sizes]]) -> int:
         self._names.append(name)
         self._limits.append(limit)
         for group, sizes in entries:
             self._groups.append(group)
             self._sizes.append(sizes)
         self._starts.append(len(self._groups))
+        return len(self._names) - 1
+
+    def add_pair(self, row: int, first: int, second: int, sizes: IntArray) -> None:
+        self._pairs.append((row, (first, second), sizes))
 
     def add_link(self, name: str, switch: int, of_switch: Sizes, group: int, of_group: Sizes) -> None:
         self._links.append(len(self._names))
@@ -193,6 +198,9 @@ class _Rows:
             entry_sizes=np.array(self._sizes, dtype=np.int64).reshape(-1, CHOICES),
             switches=switches,
             links=np.array(self._links, dtype=np.int64),
+            pair_rows=np.array([row for row, _, _ in self._pairs], dtype=np.int64),
+            pair_groups=np.array([groups for _, groups, _ in self._pairs], dtype=np.int64).reshape(-1, 2),
+            pair_sizes=np.array([sizes for _, _, sizes in self._pairs], dtype=np.int64).reshape(-1, CHOICES, CHOICES),
         )
 
 

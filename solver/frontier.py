@@ -11,6 +11,7 @@ crossing it; a chain has width 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,9 @@ from solver.program import CHOICES, FloatArray, IntArray
 
 MAX_WIDTH: Final = 9
 """3^9 states are 20 thousand: a row takes well under a millisecond."""
+
+
+Pair = tuple[int, int, IntArray]
 
 
 def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
@@ -36,7 +40,11 @@ def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
 
 
 def solve_frontier(
-    costs: FloatArray, row_groups: list[IntArray], row_sizes: list[IntArray], limits: list[int]
+    costs: FloatArray,
+    row_groups: list[IntArray],
+    row_sizes: list[IntArray],
+    limits: list[int],
+    row_pairs: Sequence[Sequence[Pair]] | None = None,
 ) -> IntArray | None:
     """The cheapest choices that keep every row; among equals, more bits for what is named last, then before it.
 
@@ -45,13 +53,14 @@ def solve_frontier(
         row_groups: the groups of each row.
         row_sizes: [groups of the row, 3] for each row.
         limits: of each row.
+        row_pairs: of each row: two of its groups, and what they take together [3, 3]; None where no row has pairs.
 
     Returns:
         Choices [n], or None when no choices keep every row.
     """
-    first, last = _extents(row_groups, len(costs))
-    opened = _by_row(first, len(row_groups))
-    closed = _by_row(last, len(row_groups))
+    first_rows, last_rows = _extents(row_groups, len(costs))
+    opened = _by_row(first_rows, len(row_groups))
+    closed = _by_row(last_rows, len(row_groups))
     frontier: list[int] = []
     state = np.zeros(())
     decided: list[tuple[int, list[int], IntArray]] = []  # group, the frontier without it, its choice by their choices
@@ -65,6 +74,10 @@ def solve_frontier(
             extents = [1] * len(frontier)
             extents[position[group]] = CHOICES
             taken = taken + size.reshape(extents)
+        for first, second, together in () if row_pairs is None else row_pairs[row]:
+            extents = [1] * len(frontier)
+            extents[position[first]] = extents[position[second]] = CHOICES
+            taken = taken + (together if position[first] < position[second] else together.T).reshape(extents)
         state = np.where(taken <= limit, state, np.inf)
         for group in closed[row]:
             axis = frontier.index(group)
@@ -79,24 +92,23 @@ def solve_frontier(
     return choices
 
 
-def solve_path(costs: FloatArray, sizes: IntArray, limits: list[int]) -> IntArray | None:
+def solve_path(costs: FloatArray, tables: IntArray, limits: list[int]) -> IntArray | None:
     """`solve_frontier` for a chain, where row r names the groups r and r + 1: the same answer, many times faster.
 
     Args:
         costs: whole numbers [n, 3].
-        sizes: [n - 1, 2, 3]: what the first and the second group of each row take.
+        tables: [n - 1, 3, 3]: what each row takes, by the choices of its first and of its second group.
         limits: of each row, [n - 1].
     """
     best: list[float] = costs[0].tolist()
     came_from: list[tuple[int, ...]] = []
     choices = range(CHOICES)
-    for cost, (first, second), limit in zip(costs[1:].tolist(), sizes.tolist(), limits, strict=True):
+    for cost, by_second, limit in zip(costs[1:].tolist(), tables.transpose(0, 2, 1).tolist(), limits, strict=True):
         reached, parents = [], []
-        for size, own in zip(second, cost, strict=True):
-            room = limit - size
+        for taken, own in zip(by_second, cost, strict=True):
             least, parent = np.inf, 0
             for choice in choices:
-                if first[choice] <= room and best[choice] < least:
+                if taken[choice] <= limit and best[choice] < least:
                     least, parent = best[choice], choice
             reached.append(least + own)
             parents.append(parent)

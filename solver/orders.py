@@ -36,7 +36,12 @@ def orders_to_try(
     scratch = {step.layer: most - step.limit for step in problem.steps}
     sizes = {tensor: of for step in problem.steps for tensor, of in step.tensors.items()}
     least = [
-        least_peak_schedule(network, {name: of[CHOICE_OF_BITS[bits[name]]] for name, of in sizes.items()}, scratch)
+        least_peak_schedule(
+            network,
+            {name: of[CHOICE_OF_BITS[bits[name]]] for name, of in sizes.items()},
+            scratch,
+            keeps_input=problem.keeps_input,
+        )
         for bits in activation_bits
     ]
     return [network, *(schedule.network for schedule in least)], False

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
+from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
+from network.latency import Latency, layer_cycles
 from network.layers import WeightLayer
-from network.memory import Accounting, Occupant, Region, Step
+from network.memory import Accounting, Occupant, Region, Step, bytes_saved_in_place
 from network.network import Network
 
 BITS_PER_BYTE: Final = 8
@@ -28,6 +29,8 @@ SCHEMES: Final = (
 
 Sizes = tuple[int, int, int]
 """In bits, at 8, 4 and 2 bits."""
+
+NOTHING: Final[Sizes] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class RamStep:
         tensors: what is alive, by name, the output included; each tensor once.
         limit: what they may take in all: the budget less what the step and the network take beside.
         own: what the layer itself reads and writes; the other tensors wait.
+        overwrites: what the output lies on where both have the same bits. In one order it is one tensor at most; in the
+            program of all orders, each that some order would choose.
+        saved: what the step then takes less, by those bits.
+        candidates: what the output could lie on, were this layer its last reader, in the layer's order.
     """
 
     layer: str
@@ -64,6 +71,16 @@ class RamStep:
     tensors: Mapping[str, Sizes]
     limit: int
     own: tuple[str, ...]
+    overwrites: tuple[str, ...] = ()
+    saved: Sizes = NOTHING
+    candidates: tuple[str, ...] = ()
+
+    def taken(self, activation_bits: Mapping[str, Bits]) -> int:
+        """What the tensors take under these bits."""
+        taken = sum(sizes[CHOICE_OF_BITS[activation_bits[tensor]]] for tensor, sizes in self.tensors.items())
+        bits = activation_bits[self.output]
+        in_place = sum(activation_bits[tensor] == bits for tensor in self.overwrites)
+        return taken - in_place * self.saved[CHOICE_OF_BITS[bits]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +103,34 @@ class CodeFeature:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerCycles:
+    """Cycles of a layer with weights.
+
+    Attributes:
+        layer: the layer, by its weight tensor.
+        tensor: what it reads.
+        cycles: by the bits of what it reads, then of its weights.
+    """
+
+    layer: str
+    tensor: str
+    cycles: tuple[Sizes, Sizes, Sizes]
+
+
+@dataclass(frozen=True, slots=True)
+class Cycles:
+    """What a latency ceiling leaves.
+
+    Attributes:
+        limit: what the layers may take: the ceiling less the cycles of layers without weights.
+        layers: those with weights, in layer order.
+    """
+
+    limit: int
+    layers: tuple[LayerCycles, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """Bits to choose under a budget.
 
@@ -96,6 +141,9 @@ class Problem:
         weights: in layer order.
         flash_limit: what weights, their parameters and features may take: the budget less what is always taken.
         features: what is taken once where bits ask for it.
+        same_bits: every tensor of the network -> the one of `activations` whose bits it has.
+        keeps_input: the network's input, the first of the activations, lives to the end in every order.
+        cycles: of the layers, where they have a ceiling.
     """
 
     activations: tuple[str, ...]
@@ -104,10 +152,28 @@ class Problem:
     weights: tuple[WeightTensor, ...]
     flash_limit: int
     features: tuple[CodeFeature, ...]
+    same_bits: Mapping[str, str]
+    keeps_input: bool = False
+    cycles: Cycles | None = None
+
+    @property
+    def has_steps_in_place(self) -> bool:
+        """Whether more bits can take less: an output that lies on its input does so only at the same bits."""
+        return any(step.overwrites for step in self.steps)
+
+    @property
+    def has_candidates(self) -> bool:
+        """Whether an output lies on its input in some order."""
+        return any(step.candidates for step in self.steps)
 
 
-def problem_of(network: Network, budget: Budget, accounting: Accounting) -> Problem:
-    """The problem of fitting a network into a budget by a rule book."""
+def problem_of(network: Network, budget: Budget, accounting: Accounting, latency: Latency | None = None) -> Problem:
+    """The problem of fitting a network into a budget, and under a ceiling if there is one, by a rule book.
+
+    Raises:
+        InvalidNetwork: the network has no layer with weights.
+        RequestError: the core's speeds lack a kernel of the network.
+    """
     same_bits = accounting.same_bits(network)
     always = accounting.always_shared(network)
     shared_ram = sum(each.size_bytes for each in always if each.region is Region.RAM)
@@ -146,6 +212,28 @@ def problem_of(network: Network, budget: Budget, accounting: Accounting) -> Prob
             )
             for feature in accounting.features(network)
         ),
+        same_bits=same_bits,
+        keeps_input=not accounting.reuses_input,
+        cycles=None if latency is None else _cycles(network, latency, same_bits),
+    )
+
+
+def _cycles(network: Network, latency: Latency, same_bits: Mapping[str, str]) -> Cycles:
+    def table(layer: WeightLayer) -> tuple[Sizes, Sizes, Sizes]:
+        def of(input_bits: Bits) -> Sizes:
+            wide, middle, narrow = (layer_cycles(network, layer, input_bits, bits, latency.speed) for bits in BITS)
+            return wide, middle, narrow
+
+        return of(8), of(4), of(2)
+
+    others = sum(
+        layer_cycles(network, layer, WIDEST_BITS, None, latency.speed)
+        for layer in network.layers
+        if not isinstance(layer, WeightLayer)
+    )
+    return Cycles(
+        latency.most_cycles - others,
+        tuple(LayerCycles(layer.name, same_bits[layer.inputs[0]], table(layer)) for layer in network.weight_layers),
     )
 
 
@@ -156,6 +244,9 @@ def _ram_step(step: Step, accounting: Accounting, ram_bytes: int) -> RamStep:
         tensors={each.tensor: _occupant_sizes(each, accounting) for each in step.live},
         limit=BITS_PER_BYTE * (ram_bytes - step.scratch_bytes),
         own=tuple(dict.fromkeys(each.tensor for each in (*step.inputs, step.output))),
+        overwrites=() if step.overwrites is None else (step.overwrites,),
+        saved=_sizes(partial(bytes_saved_in_place, step, accounting)),
+        candidates=() if step.in_place is None else step.in_place.candidates,
     )
 
 

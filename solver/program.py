@@ -1,12 +1,18 @@
 """The exact program as data: one choice per tensor, the least summed sensitivity, under rows of byte counts.
 
     minimise    sum over groups g of  costs[g, choice of g]
-    subject to  for each row r:  sum over its entries e of  sizes[e, choice of group[e]]  <=  limits[r]
+    subject to  for each row r:  sum over its entries e of  sizes[e, choice of group[e]]
+                               + sum over its pairs p of    sizes[p, choice of first[p], choice of second[p]]
+                               <=  limits[r]
 
 A group is a tensor and its three choices are 8, 4 and 2 bits, in that order. A row is the flash of the whole network or
 the RAM of one step of the schedule; its entries are the tensors that count in it. Everything that a solver needs is
 here; no solver sees a layer, a byte rule or a unit. Sizes are whole numbers of bits, so that no rounding decides
 anything.
+
+A *pair* is what two groups of a row take together beside what each takes: less than nothing where a layer's output
+overwrites its input when both have the same bits, or a layer's cycles, which depend on the bits of its input and of its
+weights.
 
 A *switch* is a group that is no tensor: something that flash holds once or not at all, whatever number of tensors ask
 for it (the code of a kernel), or that a layer saves (constants that folding does without). Its choices are on and off.
@@ -29,6 +35,7 @@ from network.allocation import BITS
 CHOICES: Final = len(BITS)
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 ON: Final = 0
@@ -39,6 +46,10 @@ DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
 LARGEST_SUM_BITS: Final = 40
 """Costs are whole numbers with sums below 2^40. In float64 such sums are exact in any order, on any machine, and a sum
 with a real price per bit is off by far less than the 1 by which two costs differ at least."""
+
+
+def _none(*shape: int) -> IntArray:
+    return np.zeros((0, *shape), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +66,9 @@ class Program:
         entry_sizes: int64 [entries, 3].
         switches: the groups that are switches, ascending; their choices are on, off, and one that is not allowed.
         links: the rows that are links, ascending; of their two entries the first is the switch.
+        pair_rows: int64 [pairs], ascending: the row of each pair.
+        pair_groups: int64 [pairs, 2]: two groups, no switches, that both have an entry in that row.
+        pair_sizes: int64 [pairs, 3, 3], by the choices of the first and of the second; may be negative.
     """
 
     groups: tuple[str, ...]
@@ -64,8 +78,11 @@ class Program:
     row_starts: IntArray
     entry_groups: IntArray
     entry_sizes: IntArray
-    switches: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    links: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    switches: IntArray = field(default_factory=_none)
+    links: IntArray = field(default_factory=_none)
+    pair_rows: IntArray = field(default_factory=_none)
+    pair_groups: IntArray = field(default_factory=lambda: _none(2))
+    pair_sizes: IntArray = field(default_factory=lambda: _none(CHOICES, CHOICES))
 
     def entry_rows(self) -> IntArray:
         """The row of each entry."""
@@ -74,7 +91,10 @@ class Program:
     def row_sizes(self, choices: IntArray) -> IntArray:
         """What each row takes, [m], under a choice for each group, [n]."""
         taken = self.entry_sizes[np.arange(len(self.entry_groups)), choices[self.entry_groups]]
-        return np.bincount(self.entry_rows(), weights=taken, minlength=len(self.limits)).astype(np.int64)
+        first, second = choices[self.pair_groups].T
+        together = self.pair_sizes[np.arange(len(self.pair_rows)), first, second]
+        count = len(self.limits)
+        return summed_by_row(self.entry_rows(), taken, count) + summed_by_row(self.pair_rows, together, count)
 
     def objective(self, choices: IntArray) -> float:
         """The summed cost of a choice for each group, [n]."""
@@ -96,6 +116,13 @@ class Answer:
     objective: float
     bound: float
     broken_row: int | None = None
+
+
+def summed_by_row(rows: IntArray, sizes: IntArray, count: int) -> IntArray:
+    """The sum of the sizes in each of `count` rows."""
+    sums = np.zeros(count, dtype=np.int64)
+    np.add.at(sums, rows, sizes)
+    return sums
 
 
 def whole_costs(costs: FloatArray) -> tuple[FloatArray, float]:

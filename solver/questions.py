@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +20,11 @@ from solver.solution import Method, Solution
 
 ONE_KB_BYTES: Final = 1000
 MAX_POINTS: Final = 1000
+LEAST_SECONDS: Final = 1.0
+"""What a solve gets at least, however late it is."""
+
+MAX_POINTS_OF_BOTH: Final = 31
+"""Points of each of two budgets: fewer than a thousand pairs."""
 
 
 class Axis(StrEnum):
@@ -42,6 +49,19 @@ class ParetoPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ParetoFront:
+    """What was found within the time.
+
+    Attributes:
+        points: none of which another one beats in flash, RAM and objective alike; from the largest objective down.
+        is_complete: every budget was solved; else the time ended before.
+    """
+
+    points: tuple[ParetoPoint, ...]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ShadowPrices:
     """How much the objective falls with one more kB (1000 bytes) of each budget alone."""
 
@@ -58,7 +78,7 @@ def pareto_front(
     *,
     axis: Axis,
     points: int,
-) -> tuple[ParetoPoint, ...]:
+) -> ParetoFront:
     """The best summed sensitivity against flash, RAM or both, from the least that does to what 8 bits take.
 
     Args:
@@ -66,32 +86,43 @@ def pareto_front(
         budget: what holds for the budget that is not varied.
         accounting: the rule book that counts.
         sensitivity: what is minimised.
-        options: of each solve.
-        axis: the budget that is varied; `both` varies them together, from the least to the most of each.
-        points: how many budgets are solved, evenly spaced; those whose answer another one beats in bytes and objective
-        alike
-            are left out.
+        options: of the solves; their time limit is that of all together.
+        axis: the budget that is varied; `both` solves every pair of a flash and a RAM budget.
+        points: how many budgets are solved, evenly spaced; of both, how many of each.
 
     Raises:
-        RequestError: less than 2 points or more than 1,000.
+        RequestError: less than 2 points, or more than 1,000 (of both: 31).
     """
-    if not 2 <= points <= MAX_POINTS:
-        raise RequestError(f"points is {points}; expected 2 to {MAX_POINTS}")
+    most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
+    if not 2 <= points <= most:
+        raise RequestError(f"points is {points}; expected 2 to {most} for {axis}")
+    deadline = time.perf_counter() + options.time_limit_seconds
 
     def solved(flash_bytes: int, ram_bytes: int) -> Solution:
-        tried = Budget(flash_bytes, ram_bytes)
-        return fit(network, tried, Method.EXACT, accounting, sensitivity, options)
+        seconds = max(deadline - time.perf_counter(), LEAST_SECONDS)
+        limited = replace(options, time_limit_seconds=seconds)
+        return fit(network, Budget(flash_bytes, ram_bytes), Method.EXACT, accounting, sensitivity, limited)
 
     flash_ends = _ends(lambda size: solved(size, MAX_BUDGET_BYTES if axis is Axis.BOTH else budget.ram_bytes), "flash")
     ram_ends = _ends(lambda size: solved(MAX_BUDGET_BYTES if axis is Axis.BOTH else budget.flash_bytes, size), "ram")
+    flash_sizes = [budget.flash_bytes] if axis is Axis.RAM else _spaced(flash_ends, points)
+    ram_sizes = [budget.ram_bytes] if axis is Axis.FLASH else _spaced(ram_ends, points)
     found: dict[tuple[float, float, float], ParetoPoint] = {}
-    for index in range(points):
-        flash_bytes = _between(flash_ends, index, points) if axis is not Axis.RAM else budget.flash_bytes
-        ram_bytes = _between(ram_ends, index, points) if axis is not Axis.FLASH else budget.ram_bytes
-        solution = solved(flash_bytes, ram_bytes)
+    is_complete = True
+    for flash_bytes, ram_bytes in itertools.product(flash_sizes, ram_sizes):
+        if time.perf_counter() > deadline:
+            is_complete = False
+            break
+        try:
+            solution = solved(flash_bytes, ram_bytes)
+        except RequestError:  # the options are good, they have served for the ends: the time was too short
+            is_complete = False
+            continue
         if solution.allocation is not None:  # of budgets that end at the same bits, the smallest is kept
             found.setdefault(_figures(solution), ParetoPoint(Budget(flash_bytes, ram_bytes), solution))
-    return tuple(point for figures, point in found.items() if not any(_beats(other, figures) for other in found))
+    front = sorted(figures for figures in found if not any(_beats(other, figures) for other in found))
+    front.sort(key=lambda figures: -figures[2])
+    return ParetoFront(tuple(found[figures] for figures in front), is_complete)
 
 
 def shadow_prices(
@@ -119,9 +150,11 @@ def _ends(solved: Callable[[int], Solution], region: str) -> tuple[int, int]:
     plenty = solved(MAX_BUDGET_BYTES)
     most = _taken_bytes(plenty, region)
     shortage = solved(1)
-    if plenty.allocation is None or shortage.certificate is None or shortage.certificate.budget != region:
+    certificate = shortage.certificate
+    if plenty.allocation is None or certificate is None or certificate.budget != region:
         return most, most
-    return -int(-shortage.certificate.least_bytes // 1), most
+    # Not found in time: the front begins where it is sure to.
+    return most if certificate.least_bytes is None else -int(-certificate.least_bytes // 1), most
 
 
 def _taken_bytes(solution: Solution, region: str) -> int:
@@ -129,9 +162,10 @@ def _taken_bytes(solution: Solution, region: str) -> int:
     return -int(-taken // 1)
 
 
-def _between(ends: tuple[int, int], index: int, points: int) -> int:
+def _spaced(ends: tuple[int, int], points: int) -> list[int]:
+    """Sizes from one end to the other, each once."""
     least, most = ends
-    return least + (most - least) * index // (points - 1)
+    return list(dict.fromkeys(least + (most - least) * index // (points - 1) for index in range(points)))
 
 
 def _beats(mine: tuple[float, float, float], its: tuple[float, float, float]) -> bool:

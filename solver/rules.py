@@ -13,7 +13,8 @@
 In a chain a step's live tensors are the layer's input and output, and this is the paper's rule. In a graph they are all
 tensors alive during the step: a tensor that waits for a later layer is cut by the backward walk, like an input. The
 network's input and outputs are never cut. At a step that does not fit, one of the two walks can cut: every two walks
-cut something, or are the last.
+cut something, or are the last. Where an output lies on an input of the same bits the step takes that much less, and may
+take more once one of the two is cut; the walks then go on.
 
 *Weights*, all tensors at 8 bits to begin with, while packed weights and parameters exceed the flash budget:
 
@@ -54,7 +55,9 @@ def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
     """
     bits: dict[str, Bits] = dict.fromkeys(problem.activations, WIDEST_BITS)
     written = {name: index for index, name in enumerate(problem.activations)}
-    steps = tuple(step for step in problem.steps if _exceeds(step, bits, reserved))  # cutting never adds
+    # Cutting never adds, unless it parts an output from the input of the same bits that it lay on.
+    can_add = problem.has_steps_in_place
+    steps = tuple(step for step in problem.steps if can_add or _exceeds(step, bits, reserved))
     forward = True
     settled = False
     while not settled:
@@ -73,8 +76,7 @@ def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
 
 
 def _exceeds(step: RamStep, bits: dict[str, Bits], reserved: int) -> bool:
-    taken = sum(sizes[CHOICE_OF_BITS[bits[tensor]]] for tensor, sizes in step.tensors.items())
-    return taken > step.limit - reserved
+    return step.taken(bits) > step.limit - reserved
 
 
 def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], written: dict[str, int]) -> str | None:

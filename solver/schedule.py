@@ -44,17 +44,23 @@ class Schedule:
 
 
 def least_peak_schedule(
-    network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int], *, max_states: int = MAX_STATES
+    network: Network,
+    sizes: Mapping[str, int],
+    scratch: Mapping[str, int],
+    *,
+    keeps_input: bool = False,
+    max_states: int = MAX_STATES,
 ) -> Schedule:
-    """The order of least peak.
+    """The order of least peak, every tensor in a place of its own.
 
     Args:
         network: in any valid order.
         sizes: what each activation tensor takes.
         scratch: what each layer takes beside while it runs; 0 where it is missing.
+        keeps_input: the network's input lives to the end.
         max_states: how many states are visited before the search turns into a beam.
     """
-    graph = _Graph(network, sizes, scratch)
+    graph = _Graph(network, sizes, scratch, keeps_input=keeps_input)
     given_peak = graph.peak_of(range(len(network.layers)))
     bound = graph.least_step
     if given_peak == bound or network.is_chain:
@@ -70,7 +76,9 @@ def least_peak_schedule(
 class _Graph:
     """What each layer waits for, and what it allocates and frees."""
 
-    def __init__(self, network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int]) -> None:
+    def __init__(
+        self, network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int], *, keeps_input: bool
+    ) -> None:
         writer = {layer.output: index for index, layer in enumerate(network.layers)}
         readers = network.readers()
         index_of = {layer.name: index for index, layer in enumerate(network.layers)}
@@ -89,7 +97,7 @@ class _Graph:
         self.needs[head] |= sum(1 << other for other in others)
         for other in others:
             self.followers[other].append(head)
-        kept = set(network.outputs)
+        kept = {*network.outputs, *((network.input,) if keeps_input else ())}
         # A tensor is freed once all its readers have run; outputs never are.
         self.readers_mask = {
             tensor: 0 if tensor in kept else sum(1 << index_of[reader.name] for reader in layers)

@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Literal
 
 from network.allocation import Allocation
-from network.budget import Budget
 from network.errors import RequestError
 from network.memory import MemoryReport
 from network.network import Network
@@ -33,34 +32,57 @@ def method_named(name: str) -> Method:
         raise RequestError(f"unknown method {name[:60]!r}; expected one of: {', '.join(Method)}") from None
 
 
+BudgetName = Literal["flash", "ram", "latency"]
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Why nothing fits: even with the fewest bits everywhere the budget is exceeded.
+    """Why nothing fits.
 
     Attributes:
-        budget: which one: "flash" or "ram"; where both are too small, RAM, with the other in `other_least_bytes`.
-        layer: where: the step with the highest peak, or the layer that takes the most flash.
-        least_bytes: what would do, with everything at 2 bits or as few as are allowed (the network's input and outputs
-            keep 8).
-        available_bytes: the budget.
-        other_least_bytes: what would do of the other budget, alone; None where the method does not look.
+        budget: the one that is short; where several are short alone, RAM before flash before latency. Where they are
+            short only together, one of those that conflict.
+        layer: where: the step with the highest peak, the layer that takes the most flash, or the most cycles.
+        least_bytes: what would do of it, the other budgets of the conflict being what they are (where flash is short
+            alone, RAM): with as few bits as are allowed and needed, the network's input and outputs at 8. None for
+            latency, and where the least was not found in time.
+        available_bytes: the budget; None for latency.
+        conflicting: the one budget, where it is short alone; several where each alone could be kept, not all together.
+        least_flash_bytes: what would do of flash if there were plenty of everything else; None where the method does
+            not look, or not long enough.
+        least_ram_bytes: the same of RAM.
+        least_cycles: the fewest cycles of any bits; None without a ceiling.
+        available_cycles: the ceiling.
+        is_proven: no bits in any order fit; false where not every order of a large graph could be tried.
     """
 
-    budget: Literal["flash", "ram"]
+    budget: BudgetName
     layer: str
-    least_bytes: float
-    available_bytes: int
-    other_least_bytes: float | None = None
+    least_bytes: float | None = None
+    available_bytes: int | None = None
+    conflicting: tuple[BudgetName, ...] = ()
+    least_flash_bytes: float | None = None
+    least_ram_bytes: float | None = None
+    least_cycles: int | None = None
+    available_cycles: int | None = None
+    is_proven: bool = True
 
     @property
-    def missing_bytes(self) -> float:
+    def missing_bytes(self) -> float | None:
+        if self.least_bytes is None or self.available_bytes is None:
+            return None
         return self.least_bytes - self.available_bytes
 
+    @property
+    def missing_cycles(self) -> int | None:
+        if self.budget != "latency" or self.least_cycles is None or self.available_cycles is None:
+            return None
+        return self.least_cycles - self.available_cycles
 
-def flash_certificate(report: MemoryReport, budget: Budget, other_least_bytes: float | None = None) -> Certificate:
-    """That flash does not suffice, by the report of what takes the least."""
-    largest = max(report.layers, key=lambda layer: layer.flash_bytes)
-    return Certificate("flash", largest.layer, report.flash_bytes, budget.flash_bytes, other_least_bytes)
+
+def largest_layer(report: MemoryReport) -> str:
+    """The first layer that takes the most flash."""
+    return max(report.layers, key=lambda layer: layer.flash_bytes).layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +98,7 @@ class Solution:
         objective: the summed sensitivity of the allocation; None without a table or an allocation.
         bound: no bits in any order have less; None where nothing is proven.
         given_order_ram_bytes: what the same bits take of RAM in the file's own order.
+        cycles: of one inference, estimated; None without a latency ceiling.
     """
 
     method: Method
@@ -86,6 +109,7 @@ class Solution:
     objective: float | None = None
     bound: float | None = None
     given_order_ram_bytes: float | None = None
+    cycles: int | None = None
 
     @property
     def gap(self) -> float | None:

@@ -6,16 +6,35 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightScheme
+from network.arena import scratch_name
 from network.budget import Budget
-from network.memory import Accounting, measure
+from network.latency import Latency, network_cycles
+from network.memory import Accounting, measure, overwritten_input, step_scratch_bytes
 from network.network import Network
+from solver.choices import Choices
 from solver.solution import Method
 
 
 def violations(
-    network: Network, budget: Budget, method: Method, accounting: Accounting, allocation: Allocation
+    network: Network,
+    budget: Budget,
+    method: Method,
+    accounting: Accounting,
+    allocation: Allocation,
+    choices: Choices | None = None,
+    latency: Latency | None = None,
 ) -> list[str]:
-    """Every rule that an allocation breaks, in words; empty when it is a solution."""
+    """Every rule that an allocation breaks, in words; empty when it is a solution.
+
+    Args:
+        network: in the order in which it runs.
+        budget: what may be taken.
+        method: that chose.
+        accounting: the rule book that counts.
+        allocation: what was chosen.
+        choices: what an exact answer was to choose from.
+        latency: the ceiling that it was to keep.
+    """
     broken = _names(network, allocation)
     if broken:  # nothing can be measured
         return broken
@@ -28,6 +47,10 @@ def violations(
         if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
             broken.append(f"'{tensor}' must have the bits of '{source}'")
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
+    broken += [] if choices is None or method is not Method.EXACT else _not_allowed(choices, allocation)
+    cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
+    if latency is not None and cycles > latency.most_cycles:
+        broken.append(f"takes {cycles} cycles, {latency.most_cycles} may be taken")
     report = measure(network, allocation, accounting)
     if report.flash_bytes > budget.flash_bytes:
         broken.append(f"takes {report.flash_bytes} bytes of flash, {budget.flash_bytes} may be taken")
@@ -45,15 +68,21 @@ def _overlaps(
 ) -> list[str]:
     """Tensors that share a byte of the arena during a step."""
     broken = []
+    bits = allocation.activation_bits
     for step in accounting.steps(network):
-        places = sorted(
-            (
-                offsets[each.tensor],
-                accounting.activation_bytes(each, allocation.activation_bits[each.tensor]),
-                each.tensor,
-            )
+        overwritten = overwritten_input(step, accounting, bits)
+        output = step.output.tensor
+        if overwritten is not None and offsets[output] != offsets[overwritten]:
+            broken.append(f"'{output}' lies beside '{overwritten}', which it overwrites during step '{step.layer}'")
+        places = [
+            (offsets[each.tensor], accounting.activation_bytes(each, bits[each.tensor]), each.tensor)
             for each in step.live
-        )
+            if overwritten is None or each.tensor != output
+        ]
+        scratch_bytes = step_scratch_bytes(step, overwritten)
+        if scratch_bytes:
+            places.append((offsets[scratch_name(step.layer)], scratch_bytes, scratch_name(step.layer)))
+        places.sort()
         broken += [
             f"'{low[2]}' and '{high[2]}' overlap in the arena during step '{step.layer}'"
             for low, high in pairwise(places)
@@ -70,6 +99,24 @@ def _names(network: Network, allocation: Allocation) -> list[str]:
     for what, given in (("weight bits", allocation.weight_bits), ("schemes", allocation.schemes)):
         if list(given) != layers:
             broken.append(f"{what} are not given for every layer with weights, in layer order")
+    return broken
+
+
+def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
+    broken = [
+        f"{what} '{name}' has {bits} bits, which are not allowed"
+        for what, given, allowed in (
+            ("weights", allocation.weight_bits, choices.allowed_weight_bits),
+            ("tensor", allocation.activation_bits, choices.allowed_activation_bits),
+        )
+        for name, bits in given.items()
+        if bits not in allowed.get(name, BITS)
+    ]
+    broken += [
+        f"layer '{layer}' has {scheme.weights}, not {choices.weights}"
+        for layer, scheme in allocation.schemes.items()
+        if scheme.weights is not choices.weights
+    ]
     return broken
 
 

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
     path.relative_to(ROOT)
-    for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "examples" / "digits")
-    for path in folder.glob("*.md")
+    for folder in ("", "docs", "docs/decisions", "docs/benchmarks", "examples/digits")
+    for path in (ROOT / folder).glob("*.md")
 )
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(#[^)\s]*)?\)")
 

@@ -20,6 +20,18 @@ def test_every_package_says_that_it_is_one() -> None:
     assert [name for name in listed if not (ROOT / name.replace(".", "/") / "__init__.py").is_file()] == []
 
 
+def test_every_file_that_is_read_at_run_time_is_packaged() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    data = {f"{package.replace('.', '/')}/{name}" for package, names in tools["package-data"].items() for name in names}
+    found = {
+        str(path.relative_to(ROOT))
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert found == data
+
+
 def test_the_lock_has_every_package_that_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]

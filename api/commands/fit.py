@@ -6,26 +6,33 @@ from typing import Any
 
 import click
 
-from api.answers import answer_fit
 from api.command import DOES_NOT_FIT
-from api.commands.options import budget_options, exact_options, fit_request, read_network_file
+from api.commands.files import read_network_file
+from api.commands.options import data_option, fit_options, fit_request, json_option
+from api.commands.tables_of_sensitivity import table_for
+from api.fitting import answer_fit
 
 
 @click.command("fit", short_help="Choose bits that fit a budget.")
-@budget_options
-@exact_options
-def command(network_file: str, flash: str, ram: str, method: str, accounting: str, as_json: bool, **exact: Any) -> int:
+@fit_options
+@data_option
+@click.option("--prices", is_flag=True, help="Also tell what one more kB of each budget would buy.")
+@json_option
+def command(network_file: str, data: str | None, prices: bool, as_json: bool, **options: Any) -> int:
     """Choose the bits of every tensor of NETWORK, an ONNX file or a JSON description.
 
     Exit code 0: it fits. 1: it does not; the answer says what is missing, and where. 2: bad input.
 
     \b
     bitbudget fit network.onnx --flash 60kB --ram 40kB
+    bitbudget fit network.onnx --device stm32f411re --reserved-ram 20KiB --data train.npz
     """
-    request = fit_request(flash, ram, method, accounting, exact)
+    request = fit_request(options, shadow_prices=prices)
     request.budget()  # judged before the file is read
+    request.exact_options()
     network, name = read_network_file(network_file)
-    answer, _ = answer_fit(network, name, request)
+    table = table_for(request, network, data, is_quiet=as_json)
+    answer, _ = answer_fit(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

@@ -47,6 +47,7 @@ def index() -> Index:
     links = {
         "networks": "/v1/networks",
         "datasets": "/v1/datasets",
+        "devices": "/v1/devices",
         "jobs": "/v1/jobs",
         "health": "/healthz",
         "problems": "/problems",

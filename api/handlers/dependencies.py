@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
+from api.jobs import MAX_KEY_LENGTH
 from api.problems import KINDS, MEDIA_TYPE
 from api.service import Service
 
@@ -16,6 +17,11 @@ def _service(request: Request) -> Service:
 
 
 ServiceOf = Annotated[Service, Depends(_service)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description=f"1 to {MAX_KEY_LENGTH} characters; a repeated request with it gives the same job"),
+]
 
 PROBLEM_REFERENCE: Final = "#/components/schemas/Problem"
 

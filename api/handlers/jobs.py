@@ -7,15 +7,15 @@ import mimetypes
 import time
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.handlers.dependencies import ServiceOf, problems
-from api.jobs import MAX_KEY_LENGTH, JobAnswer, JobSummary
+from api.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.job_requests import JobRequest
+from api.jobs import JobAnswer, JobSummary
 from api.records import JobState
 from api.reports import Artifact
-from api.requests import JobRequest
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -30,10 +30,7 @@ def create_job(
     request: JobRequest,
     response: Response,
     service: ServiceOf,
-    idempotency_key: Annotated[
-        str | None,
-        Header(description=f"1 to {MAX_KEY_LENGTH} characters; a repeated request with it gives the same job"),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
     """Choose bits, retrain the network with them, and convert it to integers. All that can be judged now is."""
     job = service.jobs.create(request, idempotency_key)

@@ -8,8 +8,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.answers import FitAnswer
-from api.handlers.dependencies import ServiceOf, problems
+from api.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.job_requests import SensitivityJobRequest, SensitivityRequest
+from api.jobs import JobAnswer
 from api.networks import NetworkAnswer, NetworkSummary
+from api.question_requests import DevicesRequest, ParetoRequest
+from api.questions import DevicesAnswer, ParetoAnswer
 from api.requests import FitRequest
 from api.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
 
@@ -54,7 +58,38 @@ def delete_network(network_id: NetworkId, service: ServiceOf) -> None:
     service.networks.delete(network_id)
 
 
-@router.post("/{network_id}/fit", operation_id="fit", responses=problems(400, 404, 413, 422))
+@router.post("/{network_id}/fit", operation_id="fit", responses=problems(400, 404, 409, 413, 422))
 def fit(network_id: NetworkId, request: FitRequest, service: ServiceOf) -> FitAnswer:
     """Choose the bits of every tensor under a budget. What does not fit is an answer too: see `certificate`."""
     return service.networks.fit(network_id, request)
+
+
+@router.post("/{network_id}/devices", operation_id="fitDevices", responses=problems(400, 404, 409, 413, 422))
+def fit_devices(network_id: NetworkId, request: DevicesRequest, service: ServiceOf) -> DevicesAnswer:
+    """Which devices the network fits, and how well: those that are named, or the whole catalogue."""
+    return service.networks.devices(network_id, request)
+
+
+@router.post("/{network_id}/pareto", operation_id="pareto", responses=problems(400, 404, 409, 413, 422))
+def pareto(network_id: NetworkId, request: ParetoRequest, service: ServiceOf) -> ParetoAnswer:
+    """The best summed sensitivity against flash, RAM or both; every point has its proof."""
+    return service.networks.pareto(network_id, request)
+
+
+@router.post(
+    "/{network_id}/sensitivity",
+    operation_id="measureSensitivity",
+    status_code=202,
+    responses=problems(400, 404, 409, 413, 422),
+)
+def measure_sensitivity(
+    network_id: NetworkId,
+    request: SensitivityRequest,
+    response: Response,
+    service: ServiceOf,
+    idempotency_key: IdempotencyKey = None,
+) -> JobAnswer:
+    """A job that measures how much each tensor's bits matter; a fit takes its result as {"job_id": ...}."""
+    job = service.jobs.create(SensitivityJobRequest(network_id=network_id, **request.model_dump()), idempotency_key)
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return job

@@ -15,7 +15,7 @@ from tests.api.live_service import Answer, LiveService, is_alive, is_training
 from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json
 from tests.api.test_uploads import assert_problem
 
-BUDGET = {"flash": 400, "ram": 60}
+BUDGET = {"flash": 400, "ram": 60, "method": "mixpc", "accounting": "paper"}
 ENDLESS = {"epochs": 10_000, "threads": 1}
 
 
@@ -40,7 +40,7 @@ def finished(service: LiveService, request_body: dict[str, Any]) -> Answer:
 def test_a_job_plays_the_main_job_on_real_digits(service: LiveService, tmp_path: Path) -> None:
     """ONNX and budget in over HTTP; bits, accuracy, and an integer-only network that can be read, out."""
     network_id = service.upload_network(DIGITS_ONNX.read_bytes(), DIGITS_ONNX.name)
-    budget = {"flash": "6kB", "ram": 1500}
+    budget = {"flash": "6kB", "ram": 1500, "method": "mixpc", "accounting": "paper"}
     fitted = service.http.post(f"/v1/networks/{network_id}/fit", json=budget).json()
     response = service.http.post(
         "/v1/jobs", json={"network_id": network_id, "dataset": "digits", "training": {"epochs": 1}, **budget}

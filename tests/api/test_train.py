@@ -17,7 +17,8 @@ from deploy.files import load
 from tests.api.live_service import ROOT
 from tests.api.small_files import tiny_dataset, tiny_json
 
-BUDGET = ["--flash=400", "--ram=60"]
+RULE = ["--method=mixpc", "--accounting=paper"]
+BUDGET = ["--flash=400", "--ram=60", *RULE]
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {name: bits[name] for name in answer["weight_bits"]} == answer["weight_bits"]
 
     # once more, into what is there: replaced, and progress and accuracies are shown
-    assert run(arguments(place, "--flash=569", "--ram=144", "--epochs=0")) == 0
+    assert run(arguments(place, "--flash=569", "--ram=144", *RULE, "--epochs=0")) == 0
     output = capsys.readouterr()
     assert "calibrating" in output.err
     for words in ("float", "fake-quantized", "integer-only", "FITS", "weights.safetensors"):
@@ -69,7 +70,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("options", "network", "data", "exit_code", "expected"),
     [
-        (["--flash=200", "--ram=60"], "tiny.json", "data.npz", 1, "DOES NOT FIT"),
+        (["--flash=200", "--ram=60", *RULE], "tiny.json", "data.npz", 1, "DOES NOT FIT"),
         ([*BUDGET], "counts.json", "data.npz", 2, "has no weights"),
         ([*BUDGET], "tiny.json", "labels.npz", 2, "99"),
         ([*BUDGET], "tiny.json", "tiny.json", 2, "cannot be read as an .npz"),

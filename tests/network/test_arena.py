@@ -80,6 +80,17 @@ def test_alignment() -> None:
     assert plan.arena_bytes == 12
 
 
+def test_a_plan_that_is_small_enough_ends_the_search() -> None:
+    rows, _ = TABLE["above the bound"]
+    live = tensors(rows)
+    least = least_by_trying(live)
+    for enough in range(plan_arena(live).arena_bytes + 4):
+        plan = plan_arena(live, enough_bytes=enough)
+        assert_valid(live, plan)
+        assert plan.lower_bound_bytes <= least
+        assert plan.arena_bytes <= enough or plan.lower_bound_bytes > enough
+
+
 def test_a_search_that_is_cut_short_says_so() -> None:
     rows, _ = TABLE["above the bound"]
     live = tensors(rows)

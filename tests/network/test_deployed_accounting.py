@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from network.allocation import Allocation, Folding, Scheme, WeightScheme
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.deployed_accounting import DeployedAccounting
-from network.kernel_table import CORTEX_M4
-from network.layers import Add, Convolution, FullyConnected, Padding, Shape
+from network.errors import RequestError
+from network.kernel_table import CORTEX_M4, in_place_scratch_bytes
+from network.layers import Activation, Add, Convolution, FullyConnected, Padding, Shape
 from network.memory import Region, measure
 from tests.builders import network_of
 
@@ -86,3 +94,178 @@ def test_a_chain_keeps_a_pools_own_bits() -> None:
     """Nothing is left out in a chain either, and no tensor shares another's bits."""
     assert DeployedAccounting().same_bits(NETWORK) == {tensor: tensor for tensor in NETWORK.tensors}
     assert [step.layer for step in DeployedAccounting().steps(NETWORK)] == ["a", "dw", "sum", "fc"]
+
+
+# In place. Every tensor of IN_PLACE's chain is 3x4x4: 48 bytes at 8 bits, 32 at 4 (a pixel's 3 channels take 2 bytes).
+IN_PLACE = network_of(
+    [
+        Convolution(name="a", inputs=("input",), output="a", output_channels=3, kernel=(1, 1)),
+        Activation(name="r", inputs=("a",), output="r"),
+        Convolution(
+            name="dw",
+            inputs=("r",),
+            output="dw",
+            output_channels=3,
+            kernel=(3, 3),
+            padding=Padding(1, 1, 1, 1),
+            groups=3,
+        ),
+        Add(name="sum", inputs=("input", "dw"), output="sum"),
+        Add(name="double", inputs=("sum", "sum"), output="double"),
+    ],
+    Shape(3, 4, 4),
+)
+ALL = ("activation", "add", "depthwise_convolution")
+COLUMNS_OF_A = 2 * 2 * 3
+ROWS_OF_DW = 2 * 4 * 3
+
+
+StepFigures = tuple[str | None, float, float, float, int]
+
+
+def steps_of(accounting: DeployedAccounting, bits: dict[str, Bits]) -> list[StepFigures]:
+    weights: dict[str, Bits] = {layer.name: 8 for layer in IN_PLACE.weight_layers}
+    schemes = dict.fromkeys(weights, PER_CHANNEL)
+    activations: dict[str, Bits] = dict.fromkeys(IN_PLACE.tensors, 8)
+    report = measure(IN_PLACE, Allocation(weights, activations | bits, schemes), accounting)
+    return [(s.overwrites, s.input_bytes, s.output_bytes, s.waiting_bytes, s.scratch_bytes) for s in report.steps]
+
+
+@pytest.mark.parametrize(
+    ("in_place", "reuses_input", "bits", "expected"),
+    [
+        (
+            ALL,
+            True,
+            {},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                ("a", 48, 0, 48, 0),
+                ("r", 48, 0, 48, ROWS_OF_DW),
+                ("input", 96, 0, 0, 0),
+                ("sum", 48, 0, 0, 0),
+            ],
+        ),
+        (  # the input is kept: the add writes onto its second input, and the input waits to the end
+            ALL,
+            False,
+            {},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                ("a", 48, 0, 48, 0),
+                ("r", 48, 0, 48, ROWS_OF_DW),
+                ("dw", 96, 0, 0, 0),
+                ("sum", 48, 0, 48, 0),
+            ],
+        ),
+        (  # only at the same bits; `input` is the one that the add would overwrite, and has 8
+            ALL,
+            True,
+            {"a": 4, "r": 4, "sum": 4},
+            [
+                (None, 48, 32, 0, COLUMNS_OF_A),
+                ("a", 32, 0, 48, 0),
+                (None, 32, 48, 48, 0),
+                (None, 96, 32, 0, 0),
+                (None, 32, 48, 0, 0),
+            ],
+        ),
+        (  # rows of 24 bytes to save 16: the depthwise layer keeps to a place of its own
+            ("depthwise_convolution",),
+            True,
+            {"r": 2, "dw": 2},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                (None, 48, 16, 48, 0),
+                (None, 16, 16, 48, 0),
+                (None, 64, 48, 0, 0),
+                (None, 48, 48, 0, 0),
+            ],
+        ),
+        (
+            (),
+            False,
+            {},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                (None, 48, 48, 48, 0),
+                (None, 48, 48, 48, 0),
+                (None, 96, 48, 0, 0),
+                (None, 48, 48, 48, 0),
+            ],
+        ),
+    ],
+)
+def test_steps_in_place_by_hand(
+    in_place: tuple[str, ...],
+    reuses_input: bool,
+    bits: dict[str, Bits],
+    expected: list[StepFigures],
+) -> None:
+    assert steps_of(DeployedAccounting(in_place=in_place, reuses_input=reuses_input), bits) == expected
+
+
+def test_one_rectangle_for_what_lies_on_each_other() -> None:
+    bits: dict[str, Bits] = dict.fromkeys(IN_PLACE.tensors, 8)
+    plan = DeployedAccounting(in_place=ALL).arena(IN_PLACE, bits)
+    assert plan is not None
+    assert plan.offsets["a"] == plan.offsets["r"] == plan.offsets["dw"]
+    assert plan.offsets["input"] == plan.offsets["sum"] == plan.offsets["double"]
+    # what the input began lives to the end, what a began until the add; the largest step is the depthwise layer's
+    assert plan.arena_bytes == plan.lower_bound_bytes == 48 + 48 + ROWS_OF_DW
+    parted = DeployedAccounting(in_place=ALL).arena(IN_PLACE, bits | {"r": 4})
+    assert parted is not None
+    assert parted.arena_bytes == 48 + 48 + 32
+
+
+def test_tensors_without_bits_are_not_placed() -> None:
+    plan = DeployedAccounting(in_place=ALL).arena(IN_PLACE, {"input": 8, "a": 8, "dw": 8})
+    assert plan is not None
+    assert set(plan.offsets) == {"input", "a", "dw", "scratch of a"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({}, 2),
+        ({"kernel": (5, 5), "padding": Padding(2, 2, 2, 2)}, 3),
+        ({"kernel": (3, 3), "padding": Padding(0, 1, 2, 1)}, 1),
+        ({"kernel": (9, 9), "padding": Padding(4, 4, 4, 4)}, 4),
+        ({"kernel": (1, 1), "padding": Padding()}, 0),
+        ({"stride": (2, 2)}, None),
+    ],
+)
+def test_rows_that_a_depthwise_layer_copies(changes: dict[str, Any], rows: int | None) -> None:
+    whole = IN_PLACE.layers[2]
+    scratch = in_place_scratch_bytes(replace(whole, **changes), Shape(3, 4, 4))
+    assert scratch == (None if rows is None else rows * 4 * 3)
+
+
+def test_kernels_that_cannot_write_onto_their_input() -> None:
+    with pytest.raises(RequestError, match=r"'concat' cannot write onto its input; expected some of: activation, add"):
+        DeployedAccounting(in_place=("add", "concat"))
+
+
+def test_rows_in_place_give_the_same_image() -> None:
+    """The rule for copied rows, played: an image is overwritten row by row, from a ring of top + 1 rows."""
+    rng = np.random.default_rng(0)
+    for kernel_rows, top in ((3, 1), (5, 2), (3, 0), (3, 2)):
+        image = rng.integers(0, 9, (6, 5))
+        weights = rng.integers(-3, 4, (kernel_rows, 3))
+        padded = np.pad(image, ((top, kernel_rows - 1 - top), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel_rows, 3))
+        expected = (windows * weights).sum(axis=(2, 3))
+        held = image.copy()
+        ring: dict[int, npt.NDArray[np.int64]] = {}
+        for row in range(len(image)):
+            ring[row] = held[row].copy()
+            ring.pop(row - top - 1, None)
+            assert len(ring) <= top + 1
+            for column in range(image.shape[1]):
+                total = 0
+                for i, j in np.ndindex(kernel_rows, 3):
+                    y, x = row - top + i, column - 1 + j
+                    if 0 <= y < len(image) and 0 <= x < image.shape[1]:
+                        total += weights[i, j] * (ring[y] if y <= row else held[y])[x]
+                held[row, column] = total
+        assert (held == expected).all()

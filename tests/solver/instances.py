@@ -10,12 +10,37 @@ from hypothesis import strategies as st
 
 from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.layers import RELU, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, Padding, Shape
+from network.deployed_accounting import DeployedAccounting
+from network.kernel_table import IN_PLACE_KERNELS
+from network.latency import OTHER_KINDS, WEIGHT_KERNELS, CoreSpeed, Latency, layer_cycles, network_cycles
+from network.layers import (
+    RELU,
+    Activation,
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    FullyConnected,
+    Layer,
+    Padding,
+    Shape,
+)
 from network.memory import Accounting, measure
 from network.network import Network
+from network.paper_accounting import PaperAccounting
 from network.sensitivity import SensitivityTable
+from solver.choices import Choices
 from solver.orders import all_orders
 from tests.builders import network_of
+
+BOOKS = (
+    PaperAccounting(),
+    DeployedAccounting(),
+    DeployedAccounting(reuses_input=False),
+    DeployedAccounting(in_place=IN_PLACE_KERNELS),
+    DeployedAccounting(in_place=IN_PLACE_KERNELS, reuses_input=False),
+)
+BOOK_NAMES = ("paper", "deployed", "deployed, input kept", "in place", "in place, input kept")
 
 
 def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Convolution:
@@ -30,14 +55,34 @@ def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Conv
     )
 
 
+def depthwise(name: str, source: str, channels: int) -> Convolution:
+    return Convolution(
+        name=name,
+        inputs=(source,),
+        output=name,
+        activation=RELU,
+        output_channels=channels,
+        kernel=(3, 3),
+        padding=Padding(1, 1, 1, 1),
+        groups=channels,
+    )
+
+
 @st.composite
 def chains(draw: st.DrawFn, most: int = 8) -> Network:
     """Convolutions one after the other, with or without a fully connected layer at the end."""
     side = draw(st.integers(1, 9))
     layers: list[Layer] = []
-    source = "input"
+    source, channels = "input", 0
     for index in range(draw(st.integers(1, most))):
-        layers.append(pointwise(f"l{index}", source, draw(st.integers(1, 40)), kernel=draw(st.sampled_from((1, 3)))))
+        kind = draw(st.sampled_from(("convolution", "depthwise", "activation"))) if index else ""
+        if kind == "depthwise":
+            layers.append(depthwise(f"l{index}", source, channels))
+        elif kind == "activation":
+            layers.append(Activation(name=f"l{index}", inputs=(source,), output=f"l{index}", activation=RELU))
+        else:
+            channels = draw(st.integers(1, 40))
+            layers.append(pointwise(f"l{index}", source, channels, kernel=draw(st.sampled_from((1, 3)))))
         source = layers[-1].output
     if draw(st.booleans()):
         if draw(st.booleans()):
@@ -50,15 +95,21 @@ def chains(draw: st.DrawFn, most: int = 8) -> Network:
 
 @st.composite
 def graphs(draw: st.DrawFn, most: int = 9) -> Network:
-    """Residual, branching and concatenating graphs of 1x1 convolutions on one image size."""
+    """Residual, branching and concatenating graphs of convolutions and activation functions on one image size."""
     side = draw(st.integers(1, 8))
     channels = draw(st.sampled_from((2, 4, 5, 8)))
     layers: list[Layer] = [pointwise("l0", "input", channels)]
     alike = ["l0"]  # tensors that an add may join
     for index in range(1, draw(st.integers(2, most))):
-        name, kind = f"l{index}", draw(st.sampled_from(("convolution", "add", "concat")))
+        kinds = ("convolution", "add", "concat", "depthwise", "activation")
+        name, kind = f"l{index}", draw(st.sampled_from(kinds))
         joined = draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3, unique=True))
-        if kind == "convolution" or len(joined) < 2:
+        if kind == "depthwise":
+            layers.append(depthwise(name, draw(st.sampled_from(alike)), channels))
+        elif kind == "activation":
+            source = draw(st.sampled_from(alike))
+            layers.append(Activation(name=name, inputs=(source,), output=name, activation=RELU))
+        elif kind == "convolution" or len(joined) < 2:
             layers.append(pointwise(name, draw(st.sampled_from(alike)), channels))
         elif kind == "add":
             layers.append(Add(name=name, inputs=tuple(joined), output=name))
@@ -68,7 +119,7 @@ def graphs(draw: st.DrawFn, most: int = 9) -> Network:
         alike.append(name)
     read = {tensor for layer in layers for tensor in layer.inputs}
     ends = tuple(layer.output for layer in layers if layer.output not in read)
-    return network_of(layers, Shape(draw(st.integers(1, 8)), side, side), outputs=ends)
+    return network_of(layers, Shape(draw(st.sampled_from((1, channels))), side, side), outputs=ends)
 
 
 def branches(count: int) -> Network:
@@ -134,10 +185,48 @@ def cheapest_schemes(
     return schemes
 
 
+def random_latency(network: Network, share: float, seed: int) -> Latency:
+    """Rates that depend on both bits in no order, and a ceiling that far from the fewest to the most cycles."""
+    rng = np.random.default_rng(seed)
+    rates = {
+        (kernel, activation, weight): float(rng.uniform(0.01, 1.0))
+        for kernel in WEIGHT_KERNELS
+        for activation in BITS
+        for weight in BITS
+    }
+    speed = CoreSpeed("random", rates, dict.fromkeys(OTHER_KINDS, 0.5), "random", frozenset())
+    least = most = 0
+    for layer in network.layers:
+        weight_bits = BITS if layer in network.weight_layers else (None,)
+        cycles = [layer_cycles(network, layer, bits, each, speed) for bits in BITS for each in weight_bits]
+        least, most = least + min(cycles), most + max(cycles)
+    return Latency(speed, max(1, int(least + (most - least) * share)))
+
+
+def random_choices(network: Network, weights: WeightScheme, seed: int) -> Choices:
+    """Some tensors may have some bits only."""
+    rng = np.random.default_rng(seed)
+
+    def some() -> tuple[Bits, ...]:
+        return tuple(bits for bits in BITS if rng.random() < 0.5) or (BITS[rng.integers(0, len(BITS))],)
+
+    fixed = {network.input, *network.outputs}
+    return Choices(
+        weights,
+        {layer.name: some() for layer in network.weight_layers if rng.random() < 0.5},
+        {tensor: some() for tensor in network.tensors if tensor not in fixed and rng.random() < 0.5},
+    )
+
+
 def best_by_trying(
-    network: Network, budget: Budget, accounting: Accounting, table: SensitivityTable, weights: WeightScheme
+    network: Network,
+    budget: Budget,
+    accounting: Accounting,
+    table: SensitivityTable,
+    choices: Choices,
+    latency: Latency | None = None,
 ) -> float:
-    """The least objective over all bits in all orders; infinite when nothing fits."""
+    """The least objective over all allowed bits in all orders; infinite when nothing fits."""
     orders = all_orders(network, 10_000)
     assert orders is not None
     layers = [layer.name for layer in network.weight_layers]
@@ -151,13 +240,18 @@ def best_by_trying(
             activation_bits = {tensor: own_bits[same_bits[tensor]] for tensor in order.tensors}
             if table.objective({}, activation_bits) >= best:
                 continue
-            for weight_choice in itertools.product(BITS, repeat=len(layers)):
+            if any(activation_bits[name] not in bits for name, bits in choices.allowed_activation_bits.items()):
+                continue
+            for weight_choice in itertools.product(*(choices.allowed_weight_bits.get(name, BITS) for name in layers)):
                 weight_bits = dict(zip(layers, weight_choice, strict=True))
                 objective = table.objective(weight_bits, activation_bits)
                 if objective >= best:
                     continue
-                schemes = cheapest_schemes(order, accounting, weights, weight_bits, activation_bits)
-                report = measure(order, Allocation(weight_bits, activation_bits, schemes), accounting)
+                schemes = cheapest_schemes(order, accounting, choices.weights, weight_bits, activation_bits)
+                allocation = Allocation(weight_bits, activation_bits, schemes)
+                if latency is not None and network_cycles(order, allocation, latency.speed) > latency.most_cycles:
+                    continue
+                report = measure(order, allocation, accounting)
                 if report.ram_bytes > budget.ram_bytes:
                     break  # no weights make it smaller
                 if report.flash_bytes <= budget.flash_bytes:

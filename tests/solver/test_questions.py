@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import pytest
 
 from network.accounting import accounting_named
@@ -24,7 +27,9 @@ AMPLE = Budget(10**7, 10**7)
 @pytest.mark.parametrize("axis", list(Axis))
 def test_a_front_falls_from_the_least_that_does_to_everything(book: str, axis: Axis) -> None:
     accounting = accounting_named(book)
-    front = pareto_front(NETWORK, AMPLE, accounting, TABLE, OPTIONS, axis=axis, points=8)
+    whole = pareto_front(NETWORK, AMPLE, accounting, TABLE, OPTIONS, axis=axis, points=5 if axis is Axis.BOTH else 8)
+    front = whole.points
+    assert whole.is_complete
     objectives = [point.solution.objective for point in front]
     assert None not in objectives
     assert objectives == sorted(objectives, reverse=True, key=lambda objective: objective or 0.0)
@@ -53,7 +58,28 @@ def test_a_kilobyte_buys_what_solving_again_says() -> None:
     assert prices.flash > 0
 
 
-def test_a_front_has_a_bounded_number_of_points() -> None:
-    for points in (1, 1001):
-        with pytest.raises(RequestError, match=r"expected 2 to 1000"):
-            pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, OPTIONS, axis=Axis.FLASH, points=points)
+def test_both_budgets_are_varied_one_against_the_other() -> None:
+    """No point beats another, and some point has less flash and more RAM than another."""
+    front = pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, OPTIONS, axis=Axis.BOTH, points=4).points
+    figures = [
+        (point.solution.memory.flash_bytes, point.solution.memory.ram_bytes, point.solution.objective or 0.0)
+        for point in front
+    ]
+    assert len(figures) > 4
+    for one, other in itertools.permutations(figures, 2):
+        assert any(a < b for a, b in zip(one, other, strict=True))
+    assert any(one[0] < other[0] and one[1] > other[1] for one, other in itertools.permutations(figures, 2))
+
+
+def test_a_front_that_runs_out_of_time_says_so() -> None:
+    hurried = replace(OPTIONS, time_limit_seconds=1e-6)
+    front = pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, hurried, axis=Axis.RAM, points=8)
+    assert not front.is_complete
+    assert front.points == ()
+
+
+@pytest.mark.parametrize(("axis", "most"), [(Axis.FLASH, 1000), (Axis.RAM, 1000), (Axis.BOTH, 31)])
+def test_a_front_has_a_bounded_number_of_points(axis: Axis, most: int) -> None:
+    for points in (1, most + 1):
+        with pytest.raises(RequestError, match=rf"expected 2 to {most} for {axis}"):
+            pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, OPTIONS, axis=axis, points=points)

@@ -1,28 +1,38 @@
-"""A command-line option for every field of a job's `training`: one list of options, defaults and descriptions."""
+"""A command-line option for every field of a request: one list of options, defaults and descriptions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 import click
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from api.requests import Training
-
 Command = TypeVar("Command", bound=Callable[..., Any])
+Model = TypeVar("Model", bound=BaseModel)
 
 
-def training_options(command: Command) -> Command:
-    """Decorate a command with `--epochs`, `--batch-size`, ..., and `--learning-rate-step EPOCH RATE`."""
-    for name, field in reversed(Training.model_fields.items()):
-        command = _option(name, field)(command)
-    return command
+def model_options(model: type[BaseModel], without: Collection[str] = ()) -> Callable[[Command], Command]:
+    """Decorate a command with `--epochs`, `--batch-size`, ..., and `--learning-rate-step EPOCH RATE`.
+
+    Args:
+        model: whose fields become options.
+        without: fields that do not.
+    """
+
+    def decorate(command: Command) -> Command:
+        for name, field in reversed(model.model_fields.items()):
+            if name not in without:
+                command = _option(name, field)(command)
+        return command
+
+    return decorate
 
 
-def training_of(given: dict[str, Any]) -> Training:
-    """What the options of `training_options` say."""
-    return Training(**given | {"learning_rate_steps": list(given["learning_rate_steps"])})
+def model_of(model: type[Model], given: dict[str, Any]) -> Model:
+    """What the options of `model_options` say."""
+    return model(**{name: list(value) if isinstance(value, tuple) else value for name, value in given.items()})
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:

@@ -1,0 +1,81 @@
+"""The allocation benchmark's answers as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from benchmarks.answers import Pair, Row, is_less
+from solver.solution import Method
+
+QUESTION: Final = ("network", "flash / RAM, kB", "accounting")
+COLUMNS: Final = (
+    *QUESTION, "method", "fits", "flash", "left", "RAM", "left", "sum", "bound", "gap",
+    "weights 8/4/2", "activations 8/4/2", "s",
+)  # fmt: skip
+
+
+def answers(pairs: Iterable[Pair]) -> str:
+    """Markdown, a line for each answer."""
+    return _markdown(COLUMNS, [_answer(row) for pair in pairs for row in (pair.rule, pair.exact)])
+
+
+def comparison(pairs: Iterable[Pair]) -> str:
+    """Markdown, a line for each network, budget and rule book: the summed sensitivities, or what is short."""
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for pair in pairs:
+        cells = lines.setdefault(_question(pair.rule), [])
+        cells += [_outcome(pair.rule), _outcome(pair.exact, than=pair.rule)]
+    columns = (*QUESTION, "mixpl", "exact per layer", "mixpc", "exact per channel")
+    return _markdown(columns, [(*question, *cells) for question, cells in lines.items()])
+
+
+def _markdown(columns: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    lines = [columns, tuple("---" for _ in columns), *lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    )
+
+
+def _question(row: Row) -> tuple[str, ...]:
+    return row.network, f"{row.flash_budget_bytes // 1000:,} / {row.ram_budget_bytes // 1000}", row.accounting
+
+
+def _outcome(row: Row, than: Row | None = None) -> str:
+    """The sum, `than` another one, or what would be needed."""
+    if row.objective is None:
+        return _shortage(row)
+    told = [f"{row.objective:.4g}"]
+    if than is not None and than.objective is not None:
+        if not is_less(row.objective, than.objective):
+            told = ["the same"]
+        else:
+            told.append(f"{1 - row.objective / than.objective:.0%} less")
+    if row.gap:
+        told.append(f"gap {row.gap:.1%}")
+    return ", ".join(told)
+
+
+def _shortage(row: Row) -> str:
+    return f"no: {row.least_bytes:,.0f} of {'RAM' if row.short == 'ram' else 'flash'}"
+
+
+def _answer(row: Row) -> tuple[str, ...]:
+    per = "channel" if row.scheme.is_per_channel else "layer"
+    method = f"{row.method} per {per}" if row.method is Method.EXACT else str(row.method)
+    if not row.fits:
+        return (*_question(row), method, _shortage(row), *[""] * 9, f"{row.seconds:.3f}")
+    counts = ["/".join(map(str, tensors or ())) for tensors in (row.weight_tensors, row.activation_tensors)]
+    sizes = (row.flash_bytes, row.flash_left_bytes, row.ram_bytes, row.ram_left_bytes)
+    return (
+        *_question(row),
+        method,
+        "yes",
+        *(f"{size:,.0f}" for size in sizes),
+        f"{row.objective:.6g}",
+        "" if row.bound is None else f"{row.bound:.6g}",
+        "" if row.gap is None else f"{row.gap:.0e}" if row.gap else "0",
+        *counts,
+        f"{row.seconds:.3f}",
+    )

@@ -1,0 +1,103 @@
+"""What `benchmarks/solver.py` measures: its rows, as JSON and back, and what follows from them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+FORMS: Final = ("chain", "residual")
+NATIVE: Final = "native"
+GROWTH_FROM_LAYERS: Final = 1000
+"""Below, what does not grow with the network takes its share of the time."""
+PROVEN_GAP: Final = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One solver on one instance.
+
+    Attributes:
+        form: "chain" or "residual".
+        layers: how many.
+        solver: its name.
+        seconds: until the answer.
+        objective: its summed cost; infinite when nothing was found.
+        gap: how far it may be above the least, as a share of it; infinite when nothing is proven.
+    """
+
+    form: str
+    layers: int
+    solver: str
+    seconds: float
+    objective: float
+    gap: float
+
+
+def growth(rows: list[Row], form: str) -> float | None:
+    """The exponent p of native's seconds ~ layers^p from 1,000 layers on: the slope of the line through the logarithms.
+
+    None where fewer than two sizes were measured.
+    """
+    points = [
+        (math.log(row.layers), math.log(row.seconds))
+        for row in rows
+        if (row.form, row.solver) == (form, NATIVE) and row.layers >= GROWTH_FROM_LAYERS
+    ]
+    return statistics.linear_regression(*zip(*points, strict=True)).slope if len(points) > 1 else None
+
+
+def conclusions(rows: list[Row]) -> Iterator[str]:
+    """What native is to reach, beside what it did reach."""
+    seconds = {(row.form, row.solver, row.layers): row.seconds for row in rows}
+    for form in FORMS:
+        cbc = seconds.get((form, "CBC", 3000))
+        if cbc is not None:
+            times = cbc / seconds[form, NATIVE, 3000]
+            yield f"{form}, 3,000 layers: {times:,.0f} times as fast as CBC; at least 50 are asked for"
+        if (form, NATIVE, 10_000) in seconds:
+            taken = seconds[form, NATIVE, 10_000]
+            yield f"{form}, 10,000 layers: {taken:.3f} s; less than 1 s is asked for"
+        exponent = growth(rows, form)
+        if exponent is not None:
+            yield f"{form}: time grows with layers^{exponent:.2f} from {GROWTH_FROM_LAYERS:,} layers on"
+    gap = max(row.gap for row in rows if row.solver == NATIVE)
+    yield f"largest gap of native: {gap:.1e}; at most 1e-4 is asked for"
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: seconds by size, form and solver."""
+    columns = list(dict.fromkeys((row.form, row.solver) for row in rows))
+    found = {(row.form, row.solver, row.layers): row for row in rows}
+    lines = [["layers", *(f"{form}: {solver}" for form, solver in columns)], ["---"] * (1 + len(columns))]
+    for layers in dict.fromkeys(row.layers for row in rows):
+        cells = (found.get((*column, layers)) for column in columns)
+        lines.append([f"{layers:,}", *("" if row is None else _cell(row) for row in cells)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(row: Row) -> str:
+    seconds = f"{row.seconds:.2g}" if row.seconds < 10 else f"{row.seconds:.0f}"
+    if row.gap <= PROVEN_GAP:
+        return seconds
+    told = "nothing found" if row.objective == math.inf else "not proven"
+    return f"{seconds}, {told if row.gap == math.inf else f'gap {row.gap:.0%}'}"
+
+
+def document(rows: list[Row], peer_limit_seconds: float) -> dict[str, Any]:
+    """The rows, native's growth and what a peer was given, as they are written as JSON; an infinite number is null."""
+    return {
+        "rows": [{what: None if value == math.inf else value for what, value in asdict(row).items()} for row in rows],
+        "growth_exponents": {form: growth(rows, form) for form in FORMS},
+        "peer_limit_seconds": peer_limit_seconds,
+    }
+
+
+def rows_of(given: dict[str, Any]) -> list[Row]:
+    """The rows in a decoded `document`."""
+    infinite = {"objective": math.inf, "gap": math.inf}
+    return [
+        Row(**infinite | {what: value for what, value in row.items() if value is not None}) for row in given["rows"]
+    ]
