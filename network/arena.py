@@ -8,7 +8,8 @@
       |  '------|   b   |       Lower bound: the most bytes that are alive in one step. Most networks reach it.
       +---------'-------'--- step
 
-The planner tries the two ends of the arena in turn (which reaches the bound on any chain), and first fit in three
+The planner tries the two ends of the arena in turn (which reaches the bound on any chain, scratch between the ends
+included), and first fit in three
 orders. Where all stay above the bound, it searches: tensors are placed in the order of their offsets, each as low as
 those before it allow, so that each plan is met once; a branch ends as soon as a step could no longer hold what it must
 still take (the canonical search of minimalloc; M. D. Moffitt, "MiniMalloc", 2023). The search counts nodes instead of
@@ -138,23 +139,30 @@ def _attempts(tensors: tuple[LiveTensor, ...], bound: int) -> Iterable[dict[str,
 def _in_step_order(tensors: tuple[LiveTensor, ...], height: int, *, two_ends: bool) -> dict[str, int]:
     """In the order of their starts, each in the lowest gap, or at the bottom and at the top in turn where that is free.
 
-    With two ends, a chain's next tensor never meets the one before it while the two fit.
+    With two ends, a chain's next tensor never meets the one before it while the two fit. What lives for one step only,
+    as scratch does, takes no turn: it comes last in its step, and lies between the ends.
     """
     offsets: dict[str, int] = {}
     placed: list[LiveTensor] = []
     at_top = False
-    for each in sorted(tensors, key=lambda each: (each.start, -each.size_bytes)):
+    for each in sorted(tensors, key=lambda each: (each.start, two_ends and _is_brief(each), -each.size_bytes)):
         placed = [other for other in placed if other.end > each.start]
+        takes_a_turn = two_ends and not _is_brief(each)
         offset = height - each.size_bytes if at_top else 0
-        if not two_ends or any(
+        if not takes_a_turn or any(
             offset < offsets[other.name] + other.size_bytes and offsets[other.name] < offset + each.size_bytes
             for other in placed
         ):
             offset = _lowest_gap(each, placed, offsets)
         offsets[each.name] = offset
         placed.append(each)
-        at_top = not at_top
+        at_top = at_top is not takes_a_turn
     return offsets
+
+
+def _is_brief(tensor: LiveTensor) -> bool:
+    """Whether it lives for one step only."""
+    return tensor.end - tensor.start == 1
 
 
 def _first_fit(order: Sequence[LiveTensor]) -> dict[str, int]:

@@ -170,9 +170,7 @@ def _known(given: Any, known: Iterable[str], what: str) -> dict[str, Any]:
 def _rate(given: Any, what: str) -> float:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number or not SLOWEST <= given <= 1 / SLOWEST:
-        raise RequestError(
-            f"the rate of {what} is {str(given)[:40]!r}; expected 0.000001 to 1000000 in a cycle"
-        )
+        raise RequestError(f"the rate of {what} is {str(given)[:40]!r}; expected 0.000001 to 1000000 in a cycle")
     return float(given)
 
 

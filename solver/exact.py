@@ -7,7 +7,8 @@ program falls apart (`parts.py`), and no solution of the node is better. If its 
 were taken, the node is solved; if not, the switch that lied the most is decided both ways. Nodes are taken by their
 bounds, the lowest first.
 
-A latency ceiling joins all tensors for good: nothing falls apart then, and the whole goes to HiGHS at once.
+Where nothing falls apart the whole goes to HiGHS at once: under a latency ceiling, which joins all tensors for good,
+and with a switch for every layer (folding), too many to branch on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import heapq
 import itertools
 import time
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -23,6 +25,9 @@ from solver.integer_program import highs, solve_integer_program
 from solver.knapsack import LEAST_GAIN
 from solver.parts import has_wide_part_with_pairs, solve_parts
 from solver.program import CHOICES, DEFAULT_TIME_LIMIT_SECONDS, OFF, ON, Answer, FloatArray, IntArray, Program
+
+MOST_SWITCHES: Final = 16
+"""As many are branched on; kernels have a dozen."""
 
 
 def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> Answer:
@@ -34,7 +39,12 @@ def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIM
     """
     if not len(program.switches):
         return solve_parts(program, time_limit_seconds)
-    return _SwitchSearch(program, time.perf_counter() + time_limit_seconds).run()
+    deadline = time.perf_counter() + time_limit_seconds
+    if len(program.switches) > MOST_SWITCHES:
+        answer = solve_integer_program(program, highs, time_limit_seconds / 2)
+        if answer.choices is not None or answer.bound == np.inf:
+            return answer
+    return _SwitchSearch(program, deadline).run()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -74,6 +74,18 @@ def test_a_chain_reaches_its_bound(sizes: list[int]) -> None:
     assert plan.arena_bytes == max(a + b for a, b in itertools.pairwise(sizes))
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 1500)), min_size=2, max_size=100))
+def test_a_chain_with_scratch_reaches_its_bound(sizes: list[tuple[int, int]]) -> None:
+    """Each step holds what it reads, what it writes and its scratch; no search is needed."""
+    last = len(sizes) - 1
+    live = tensors([(max(step - 1, 0), min(step + 1, last), size) for step, (size, _) in enumerate(sizes)])
+    scratch = [LiveTensor(f"s{step}", step, step + 1, size) for step, (_, size) in enumerate(sizes[1:]) if size]
+    plan = plan_arena(live + scratch, max_nodes=0)
+    assert_valid(live + scratch, plan)
+    assert plan.arena_bytes == max(a + b + s for (a, _), (b, s) in itertools.pairwise(sizes))
+
+
 def test_alignment() -> None:
     plan = plan_arena(tensors([(0, 2, 3), (1, 3, 5)]), alignment_bytes=4)
     assert all(offset % 4 == 0 for offset in plan.offsets.values())

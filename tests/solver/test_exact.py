@@ -8,9 +8,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from network.accounting import ACCOUNTINGS, accounting_named
 from network.allocation import WeightScheme
 from network.budget import Budget
 from network.errors import RequestError
+from network.layers import Shape
 from network.memory import Accounting
 from network.network import Network
 from solver.choices import Choices, check_choices
@@ -19,6 +21,7 @@ from solver.exact_options import ExactOptions
 from solver.fit import fit
 from solver.orders import all_orders
 from solver.solution import Method
+from tests.builders import network_of
 from tests.solver.instances import (
     BOOK_NAMES,
     BOOKS,
@@ -27,6 +30,7 @@ from tests.solver.instances import (
     budget_between,
     chains,
     graphs,
+    pointwise,
     random_choices,
     random_latency,
     random_table,
@@ -123,3 +127,19 @@ def test_a_graph_with_too_many_orders_to_try(accounting: Accounting, ram_share: 
     assert least is not None
     assert least.budget == "ram"
     assert 0 < (least.least_bytes or 0) <= budget.ram_bytes
+
+
+@pytest.mark.parametrize("book", sorted(ACCOUNTINGS))
+def test_a_fold_for_every_layer_is_no_matter_of_branching(book: str) -> None:
+    """Switches for 40 layers: branching on them ended at the time limit, with gaps of a sixth."""
+    layers = [pointwise(f"l{i}", f"l{i - 1}" if i else "input", 24 + i % 7) for i in range(40)]
+    network = network_of(layers, Shape(4, 8, 8))
+    accounting, weights = accounting_named(book), WeightScheme.PER_LAYER_ASYM_PACT
+    table = random_table(network, 0)
+    budget = budget_between(network, accounting, weights, 0.7, 0.9)
+    answers = [
+        fit(network, budget, Method.EXACT, accounting, table, ExactOptions(choices=Choices(weights), backend=backend))
+        for backend in ("native", "pulp:PULP_CBC_CMD")
+    ]
+    assert answers[0].gap == pytest.approx(0, abs=1e-9)
+    assert answers[0].objective == pytest.approx(answers[1].objective, rel=1e-6)
