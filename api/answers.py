@@ -106,10 +106,11 @@ class StepMemory(Answer):
     layer: str = Field(description="the layer that runs")
     output: str = Field(description="the tensor that it writes")
     input_bytes: Bytes = Field(description="the tensors that it reads, in bytes")
-    output_bytes: Bytes = Field(description="the tensor that it writes, in bytes")
+    output_bytes: Bytes = Field(description="the tensor that it writes, in bytes; 0 where it lies on an input")
     waiting_bytes: Bytes = Field(description="tensors that a later step reads, in bytes")
     scratch_bytes: Bytes = Field(description="what the kernel takes beside, in bytes")
     ram_bytes: Bytes = Field(description="the sum of all, in bytes")
+    overwrites: str | None = Field(description="the input that the output lies on; null where it has its own place")
 
 
 class Memory(Answer):

@@ -152,6 +152,7 @@ def _memory(solution: Solution) -> Memory:
                 waiting_bytes=each.waiting_bytes,
                 scratch_bytes=each.scratch_bytes,
                 ram_bytes=each.ram_bytes,
+                overwrites=each.overwrites,
             )
             for each in report.steps
         ],

@@ -81,11 +81,12 @@ def play(service: Service, network_file: Path, budget: dict[str, str], epochs: i
 
     answer = service.post(f"/v1/networks/{network['id']}/fit", budget)
     if not answer["fits"]:
-        certificate = answer["certificate"]
-        raise PipelineError(
-            f"does not fit: {certificate['missing_bytes']:,} bytes of {certificate['budget']} are missing "
-            f"at layer '{certificate['layer']}', even with 2 bits everywhere"
-        )
+        short = [each for each in answer["regions"] if each["excess_bytes"]]
+        missing = " and ".join(f"{each['excess_bytes']:,} bytes of {each['region']}" for each in short)
+        if not short:
+            together = " and ".join(answer["certificate"]["conflicting"])
+            raise PipelineError(f"does not fit: the budgets of {together} cannot be kept together")
+        raise PipelineError(f"does not fit: {missing} are missing even with the fewest bits")
     memory, given = answer["memory"], answer["budget"]
     print(
         f"fits        {memory['flash_bytes']:,} of {given['flash_bytes']:,} bytes of flash, "

@@ -151,8 +151,8 @@ def test_bits_can_be_pinned(
         "allowed_activation_bits": {"first": [4, 2]},
     }
     assert service.http.post(f"/v1/networks/{network_id}/fit", json=request).json() == answer
-    options = ("--flash=20kB", "--ram=2kB", "--weight-bits=*=4", "--weight-bits=last=8", "--activation-bits=*=2")
-    answer = printed(capsys, "fit", network_file, *options)
+    others = ("--weight-bits=*=4", "--weight-bits=last=8", "--activation-bits=*=2")
+    answer = printed(capsys, "fit", network_file, "--flash=20kB", "--ram=2kB", *others)
     assert answer["weight_bits"] == {"first": 4, "last": 8}
     assert answer["activation_bits"] == {"input": 8, "first": 2, "scores": 8}
 
