@@ -8,7 +8,7 @@ from typing import Final
 
 _BAR_CELLS: Final = 20
 RIGHT_ALIGNED: Final = frozenset(
-    {"weight bits", "output bits", "flash bytes", "RAM bytes", "bytes", "objective", "ms", "of"}
+    {"weight bits", "output bits", "flash bytes", "RAM bytes", "bytes", "objective", "ms", "used"}
 )
 """Columns of figures that can be empty in a row."""
 

@@ -92,13 +92,27 @@ def _invoke(arguments: list[str]) -> int:
             exit_code = bitbudget.invoke(context)
     except click.exceptions.Exit as ended:
         exit_code = ended.exit_code
-    sys.stdout.flush()  # a reader that has gone is noticed here, not at exit
+    if sys.stdout is not None:  # None: closed by the caller
+        sys.stdout.flush()  # a reader that has gone is noticed here, not at exit
     return exit_code if isinstance(exit_code, int) else 0
 
 
 def main() -> None:
     """The console script."""
+    _keep_standard_output_for_answers()
     sys.exit(run())
+
+
+def _keep_standard_output_for_answers() -> None:
+    """What libraries print from C (HiGHS does) must not stand in an answer: only `sys.stdout` leads there now."""
+    if sys.stdout is None:  # closed by the caller, who wants none
+        return
+    sys.stdout.flush()
+    answers = os.dup(sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    sys.stdout = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
 
 
 if __name__ == "__main__":

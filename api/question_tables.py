@@ -36,12 +36,14 @@ def catalogue_text(devices: Iterable[Device]) -> str:
 def devices_text(answer: DevicesAnswer) -> str:
     """A row for each device, and how many the network fits."""
     lines = [f"{answer.network.name}: {answer.method}, {answer.accounting} accounting", ""]
-    rows = [["device", "core", "flash bytes", "of", "", "RAM bytes", "of", "", "weights", "activations", "objective"]]
-    rows[0] += ["ms", ""]
+    rows = [
+        ["device", "core", "flash bytes", "used", "RAM bytes", "used", "weights", "activations", "objective", "ms", ""]
+    ]
     rows += [_device_row(each) for each in answer.devices]
     fitting = sum(each.fits for each in answer.devices)
     lines += aligned(rows)
     lines += ["", f"fits {fitting} of {len(answer.devices)} devices"]
+    lines.append("used: of what one program can use of the device, less what is reserved; more than that is not there")
     if any(each.latency is not None for each in answer.devices):
         lines.append("ms: estimated from instructions by kernel and bits, at the highest clock")
     if answer.sensitivity is not None:
@@ -59,11 +61,9 @@ def _device_row(fit: DeviceFit) -> list[str]:
         fit.device.name,
         fit.device.core,
         format_bytes(flash.required_bytes),
-        f"{flash.available_bytes:,}",
-        bar(flash.required_bytes, flash.available_bytes),
+        f"{flash.required_bytes / flash.available_bytes:.0%}",
         format_bytes(ram.required_bytes),
-        f"{ram.available_bytes:,}",
-        bar(ram.required_bytes, ram.available_bytes),
+        f"{ram.required_bytes / ram.available_bytes:.0%}",
         "" if fit.mean_weight_bits is None else f"{fit.mean_weight_bits:.1f} bits",
         "" if fit.mean_activation_bits is None else f"{fit.mean_activation_bits:.1f} bits",
         "" if fit.objective is None else f"{fit.objective:.4g}",

@@ -26,6 +26,7 @@ from typing import Final
 
 from benchmarks import allocation_tables, networks
 from benchmarks.answers import Pair, Row, is_less
+from benchmarks.own_output import own_output
 from network.accounting import ACCOUNTINGS
 from network.allocation import BITS, WeightScheme
 from network.budget import Budget
@@ -162,7 +163,8 @@ def main() -> None:
     pairs: list[Pair] = []
     for name, build in builders.items():
         sys.stderr.write(f"{name}\n")
-        pairs += pairs_of(build(), (*BUDGETS, *TIGHT_BUDGETS.get(name, ())), options.time_limit)
+        with own_output():
+            pairs += pairs_of(build(), (*BUDGETS, *TIGHT_BUDGETS.get(name, ())), options.time_limit)
     faults = [fault for pair in pairs for fault in pair.faults()]
     line = summary(pairs, faults)
     if options.json:

@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from benchmarks.own_output import own_output
 from benchmarks.solver_rows import FORMS, NATIVE, Row, conclusions, document, table
 from solver.exact import solve_exactly
 from solver.integer_program import highs, pulp_backend, solve_integer_program
@@ -99,19 +97,6 @@ def _timed(solve: Callable[[], Answer], runs: int) -> tuple[float, Answer]:
     return statistics.median(seconds), answer
 
 
-@contextmanager
-def _own_output() -> Iterator[None]:
-    """What solvers write to the standard output by themselves goes to stderr: HiGHS has such lines, in C."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -122,7 +107,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.runs < 1 or options.max_layers < SIZES[0]:
         parser.error(f"--runs must be 1 or more, --max-layers {SIZES[0]} or more")
-    with _own_output():
+    with own_output():
         rows = measured(options.max_layers, options.peer_limit, options.runs)
     if options.plot is not None:
         # matplotlib takes a while to load, and a run without a plot does without.

@@ -9,26 +9,36 @@
       +---------'-------'--- step
 
 The planner tries the two ends of the arena in turn (which reaches the bound on any chain, scratch between the ends
-included), and first fit in three
-orders. Where all stay above the bound, it searches: tensors are placed in the order of their offsets, each as low as
-those before it allow, so that each plan is met once; a branch ends as soon as a step could no longer hold what it must
-still take (the canonical search of minimalloc; M. D. Moffitt, "MiniMalloc", 2023). The search counts nodes instead of
-seconds: the same input gives the same plan on every machine.
+included), and where that stays above the bound:
+
+1. Steps in which nothing starts before something ends are one; parts of time that no tensor spans are planned alone.
+2. First fit in several orders (`arena_first_fit.py`).
+3. The exact search (`arena_search.py`) at the bound, then a climb from order to order, then the search at heights
+   between bound and plan: a plan that is found lowers one, a search that ends with nothing raises the other.
+
+The search counts nodes instead of seconds: the same input gives the same plan on every machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import Final
 
+from network.arena_first_fit import (
+    MAX_REORDERED,
+    Rectangle,
+    climbed,
+    first_fit,
+    height_of,
+    in_step_order,
+    neighbours_of,
+    orders,
+)
+from network.arena_search import Search
+
 MAX_NODES: Final = 20_000
-
-MAX_SEARCHED_TENSORS: Final = 300
-"""The search is as deep as there are tensors; beyond, the plan is the best of the first fits, with its bound."""
-
-MAX_REORDERED_TENSORS: Final = 3000
-"""First fit in any other order than that of the steps compares all pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,41 +96,30 @@ def plan_arena(
         max_nodes: how many placements the search may try in all.
         enough_bytes: a plan of at most this size ends the search for a smaller one.
     """
-    sized = tuple(
-        LiveTensor(each.name, each.start, each.end, -(-each.size_bytes // alignment_bytes)) for each in tensors
-    )
-    bound = _most_alive(sized)
+    rectangles = [Rectangle(each.start, each.end, -(-each.size_bytes // alignment_bytes)) for each in tensors]
+    bound = _most_alive(rectangles)
     goal = max(bound, enough_bytes // alignment_bytes)
-    best: dict[str, int] = {}
-    best_height = 0
-    for attempt in _attempts(sized, bound):
-        height = max((attempt[each.name] + each.size_bytes for each in sized), default=0)
-        if not best or height < best_height:
-            best, best_height = attempt, height
-        if best_height <= goal:
-            break
-    nodes_left = max_nodes if len(sized) <= MAX_SEARCHED_TENSORS else 0
-    while best_height > goal and nodes_left > 0:
-        height = goal if goal > bound else best_height - 1
-        search = _Search(sized, height, nodes_left)
-        found = search.run()
-        nodes_left = search.nodes_left
-        if found is None:
-            if nodes_left > 0:  # the search is complete: no plan is so small
-                bound = height + 1
-            break
-        best, best_height = found, max(found[each.name] + each.size_bytes for each in sized)
-    offsets = {name: offset * alignment_bytes for name, offset in best.items()}
-    return ArenaPlan(
-        {each.name: offsets[each.name] for each in tensors}, best_height * alignment_bytes, bound * alignment_bytes
-    )
+    offsets = in_step_order(rectangles, bound, two_ends=True)
+    height = height_of(rectangles, offsets)
+    if height > goal:
+        height = 0
+        nodes_left = max_nodes
+        for part in _parts(_columns(rectangles)):
+            planned = _planned([part[index] for index in part], max(goal, height), nodes_left)
+            nodes_left = planned.nodes_left
+            bound = max(bound, planned.bound)
+            height = max(height, planned.height)
+            for index, offset in zip(part, planned.offsets, strict=True):
+                offsets[index] = offset
+    placed = {each.name: offset * alignment_bytes for each, offset in zip(tensors, offsets, strict=True)}
+    return ArenaPlan(placed, height * alignment_bytes, bound * alignment_bytes)
 
 
-def _most_alive(tensors: Iterable[LiveTensor]) -> int:
+def _most_alive(rectangles: Iterable[Rectangle]) -> int:
     changes: dict[int, int] = {}
-    for each in tensors:
-        changes[each.start] = changes.get(each.start, 0) + each.size_bytes
-        changes[each.end] = changes.get(each.end, 0) - each.size_bytes
+    for start, end, size in rectangles:
+        changes[start] = changes.get(start, 0) + size
+        changes[end] = changes.get(end, 0) - size
     alive = most = 0
     for step in sorted(changes):
         alive += changes[step]
@@ -128,125 +127,112 @@ def _most_alive(tensors: Iterable[LiveTensor]) -> int:
     return most
 
 
-def _attempts(tensors: tuple[LiveTensor, ...], bound: int) -> Iterable[dict[str, int]]:
-    yield _in_step_order(tensors, bound, two_ends=True)
-    yield _in_step_order(tensors, bound, two_ends=False)
-    if len(tensors) <= MAX_REORDERED_TENSORS:
-        yield _first_fit(sorted(tensors, key=lambda each: (-each.size_bytes, each.start)))
-        yield _first_fit(sorted(tensors, key=lambda each: (each.start - each.end, -each.size_bytes)))
+def _columns(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
+    """The same with fewer steps: of steps in a row, those count at which nothing more comes before something ends."""
+    starting: dict[int, list[int]] = {}
+    ending: dict[int, list[int]] = {}
+    for index, (start, end, _) in enumerate(rectangles):
+        starting.setdefault(start, []).append(index)
+        ending.setdefault(end, []).append(index)
+    starts, ends = [0] * len(rectangles), [0] * len(rectangles)
+    column = 0
+    has_grown = False
+    for step in sorted({*starting, *ending}):
+        if step in ending:
+            column += has_grown
+            has_grown = False
+        for index in ending.get(step, ()):
+            ends[index] = column
+        for index in starting.get(step, ()):
+            starts[index] = column
+            has_grown = True
+    return [Rectangle(start, end, each.size) for start, end, each in zip(starts, ends, rectangles, strict=True)]
 
 
-def _in_step_order(tensors: tuple[LiveTensor, ...], height: int, *, two_ends: bool) -> dict[str, int]:
-    """In the order of their starts, each in the lowest gap, or at the bottom and at the top in turn where that is free.
-
-    With two ends, a chain's next tensor never meets the one before it while the two fit. What lives for one step only,
-    as scratch does, takes no turn: it comes last in its step, and lies between the ends.
-    """
-    offsets: dict[str, int] = {}
-    placed: list[LiveTensor] = []
-    at_top = False
-    for each in sorted(tensors, key=lambda each: (each.start, two_ends and _is_brief(each), -each.size_bytes)):
-        placed = [other for other in placed if other.end > each.start]
-        takes_a_turn = two_ends and not _is_brief(each)
-        offset = height - each.size_bytes if at_top else 0
-        if not takes_a_turn or any(
-            offset < offsets[other.name] + other.size_bytes and offsets[other.name] < offset + each.size_bytes
-            for other in placed
-        ):
-            offset = _lowest_gap(each, placed, offsets)
-        offsets[each.name] = offset
-        placed.append(each)
-        at_top = at_top is not takes_a_turn
-    return offsets
+def _parts(rectangles: Sequence[Rectangle]) -> list[dict[int, Rectangle]]:
+    """Rectangles by index, parted where none spans; the part with the most alive at once comes first."""
+    parts: list[dict[int, Rectangle]] = []
+    first = end = -1
+    for index in sorted(range(len(rectangles)), key=lambda index: rectangles[index].start):
+        each = rectangles[index]
+        if each.start >= end:
+            parts.append({})
+            first = each.start
+        parts[-1][index] = Rectangle(each.start - first, each.end - first, each.size)
+        end = max(end, each.end)
+    return sorted(parts, key=lambda part: -_most_alive(part.values()))
 
 
-def _is_brief(tensor: LiveTensor) -> bool:
-    """Whether it lives for one step only."""
-    return tensor.end - tensor.start == 1
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    offsets: list[int]
+    height: int
+    bound: int
+    nodes_left: int
 
 
-def _first_fit(order: Sequence[LiveTensor]) -> dict[str, int]:
-    offsets: dict[str, int] = {}
-    for index, each in enumerate(order):
-        others = [other for other in order[:index] if other.overlaps(each)]
-        offsets[each.name] = _lowest_gap(each, others, offsets)
-    return offsets
+def _planned(rectangles: Sequence[Rectangle], goal: int, nodes_left: int) -> _Planned:
+    """One part's plan, in units of what divides all sizes; at most `goal` is small enough."""
+    unit = gcd(*(each.size for each in rectangles))
+    part = _Part([each._replace(size=each.size // unit) for each in rectangles], goal // unit, nodes_left)
+    part.plan()
+    return _Planned([offset * unit for offset in part.offsets], part.height * unit, part.bound * unit, part.nodes_left)
 
 
-def _lowest_gap(tensor: LiveTensor, others: Sequence[LiveTensor], offsets: dict[str, int]) -> int:
-    """The lowest offset at which the tensor lies beside others that are all alive with it."""
-    offset = 0
-    for low, high in sorted((offsets[other.name], offsets[other.name] + other.size_bytes) for other in others):
-        if offset + tensor.size_bytes <= low:
-            break
-        offset = max(offset, high)
-    return offset
+class _Part:
+    """Tensors that time joins, the best plan of them so far, and the bound."""
 
+    def __init__(self, rectangles: Sequence[Rectangle], goal: int, nodes_left: int) -> None:
+        self._rectangles = rectangles
+        self.nodes_left = nodes_left
+        self.bound = _most_alive(rectangles)
+        self._goal = max(self.bound, goal)
+        self.offsets = in_step_order(rectangles, self.bound, two_ends=True)
+        self.height = height_of(rectangles, self.offsets)
+        self._neighbours: list[list[int]] = []
 
-class _Search:
-    """Is there a plan of at most `height`? Depth first over the order of offsets."""
+    def plan(self) -> None:
+        """Look for a plan of at most the goal."""
+        if self._is_done or self._keep(in_step_order(self._rectangles, self.bound, two_ends=False)):
+            return
+        if len(self._rectangles) > MAX_REORDERED:
+            return
+        self._neighbours = neighbours_of(self._rectangles)
+        best_order: list[int] = []
+        for order in orders(self._rectangles, self._neighbours):
+            before = self.height
+            if self._keep(first_fit(self._rectangles, self._neighbours, order)):
+                return
+            if not best_order or self.height < before:
+                best_order = order
+        if not self.nodes_left or self._search(self._goal, self.nodes_left // 4):
+            return
+        if self._keep(climbed(self._rectangles, self._neighbours, best_order, self._goal)):
+            return
+        least = max(self._goal, self.bound)
+        while least < self.height and self.nodes_left > 0:
+            height = (least + self.height - 1) // 2
+            if not self._search(height, -(-self.nodes_left // 2)) and height < self.height:
+                least = height + 1
 
-    def __init__(self, tensors: tuple[LiveTensor, ...], height: int, nodes: int) -> None:
-        # Only steps at which a tensor starts differ: elsewhere no more is alive than at the one before.
-        steps = sorted({each.start for each in tensors})
-        self._sections = {
-            each.name: range(sum(step < each.start for step in steps), sum(step < each.end for step in steps))
-            for each in tensors
-        }
-        self._tensors = tensors
-        self._height = height
-        self.nodes_left = nodes
-        self._floor = [0] * len(steps)
-        self._to_come = [0] * len(steps)
-        for each in tensors:
-            for section in self._sections[each.name]:
-                self._to_come[section] += each.size_bytes
-        self._offsets: dict[str, int] = {}
+    @property
+    def _is_done(self) -> bool:
+        return self.height <= max(self._goal, self.bound)
 
-    def run(self) -> dict[str, int] | None:
-        return dict(self._offsets) if self._place(list(self._tensors), 0) else None
+    def _keep(self, offsets: list[int]) -> bool:
+        """Take a plan if it is the best; whether no better one is looked for."""
+        height = height_of(self._rectangles, offsets)
+        if height < self.height:
+            self.offsets, self.height = offsets, height
+        return self._is_done
 
-    def _place(self, unplaced: list[LiveTensor], lowest: int) -> bool:
-        """Place all of `unplaced` at `lowest` or higher."""
-        if not unplaced:
-            return True
-        heights = [max(lowest, *(self._floor[section] for section in self._sections[each.name])) for each in unplaced]
-        # Whoever could lie wholly below another's place comes before it.
-        first_top = min(height + each.size_bytes for height, each in zip(heights, unplaced, strict=True))
-        ranked = sorted(
-            (height, -each.size_bytes * len(self._sections[each.name]), index)
-            for index, (height, each) in enumerate(zip(heights, unplaced, strict=True))
-            if height < first_top
-        )
-        tried: set[tuple[int, int, int]] = set()
-        for height, _, index in ranked:
-            tensor = unplaced[index]
-            sections = self._sections[tensor.name]
-            alike = (sections.start, sections.stop, tensor.size_bytes)
-            if alike in tried:
-                continue
-            tried.add(alike)
-            self.nodes_left -= 1
-            if self.nodes_left < 0:
-                return False
-            before = [self._floor[section] for section in sections]
-            for section in sections:
-                self._floor[section] = height + tensor.size_bytes
-                self._to_come[section] -= tensor.size_bytes
-            self._offsets[tensor.name] = height
-            if self._can_hold(height, sections) and self._place(unplaced[:index] + unplaced[index + 1 :], height):
-                return True
-            del self._offsets[tensor.name]
-            for section, floor in zip(sections, before, strict=True):
-                self._floor[section] = floor
-                self._to_come[section] += tensor.size_bytes
-            if self.nodes_left < 0:
-                return False
-        return False
-
-    def _can_hold(self, lowest: int, changed: range) -> bool:
-        """Every step can still take what it must, above its floor (where that changed) and what the order allows."""
-        most_to_come = max(self._to_come)
-        return (not most_to_come or lowest + most_to_come <= self._height) and all(
-            self._floor[section] + self._to_come[section] <= self._height for section in changed
-        )
+    def _search(self, height: int, nodes: int) -> bool:
+        """Search for a plan of at most this height; whether no better one is looked for."""
+        search = Search(self._rectangles, self._neighbours, height, nodes)
+        found = search.run()
+        self.nodes_left -= nodes - max(search.nodes_left, 0)
+        if found is not None:
+            return self._keep(found)
+        if search.is_complete:
+            self.bound = max(self.bound, height + 1)
+        return self._is_done

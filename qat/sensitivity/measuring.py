@@ -21,7 +21,7 @@ from qat.sensitivity.hessian import HessianTraces
 from qat.sensitivity.sums import Sums
 from qat.sensitivity_options import Measure, SensitivityOptions
 
-ELEMENTS_AT_ONCE: Final = 2**26
+ELEMENTS_AT_ONCE: Final = 2**25
 """Of all activation tensors of a batch together: gradients hold them all."""
 
 SAMPLES_AT_ONCE: Final = 16

@@ -322,6 +322,16 @@ def test_fit_is_a_short_process_without_torch(mobilenet: Path, tmp_path: Path) -
     subprocess.run([sys.executable, "-c", program, *command[3:]], cwd=ROOT, capture_output=True, check=True)
 
 
+def test_what_a_library_prints_in_c_is_no_part_of_an_answer(network_file: Path) -> None:
+    program = (
+        "import os, sys; import api.commands.fit as fit, api.command as command; answer_fit = fit.answer_fit; "
+        "fit.answer_fit = lambda *given: (os.write(1, b'noise'), answer_fit(*given))[1]; command.main()"
+    )
+    arguments = ["fit", str(network_file), "--flash", "20kB", "--ram", "2kB", "--json"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, check=True)
+    assert json.loads(done.stdout)["fits"]
+
+
 def test_a_network_may_come_from_the_standard_input(network_file: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "api.command", "fit", "-", "--flash", "20kB", "--ram", "2kB", "--json"],
