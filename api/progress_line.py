@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from api.columns import bar
 from qat.progress import Progress, Report, silent
 
 REWRITE_SECONDS = 0.1
@@ -47,6 +48,12 @@ def progress_text(progress: Progress) -> str:
     return "  ".join(parts)
 
 
+def _progress_bar(progress: Progress) -> str:
+    if progress.step is None or not progress.steps:
+        return ""
+    return f"{bar(progress.step, progress.steps)}  "
+
+
 class _RewrittenLine:
     def __init__(self) -> None:
         self._written = 0.0
@@ -55,7 +62,7 @@ class _RewrittenLine:
         now = time.monotonic()
         if now - self._written >= REWRITE_SECONDS:
             self._written = now
-            sys.stderr.write(f"{_CLEAR_LINE}{progress_text(progress)}")
+            sys.stderr.write(f"{_CLEAR_LINE}{_progress_bar(progress)}{progress_text(progress)}")
             sys.stderr.flush()
 
 

@@ -17,7 +17,7 @@ def fit_text(answer: FitAnswer) -> str:
         lines += [*_layer_table(answer), ""]
     if answer.memory.shared:
         lines += [*_shared_table(answer), ""]
-    lines += [*_totals(answer), *_latency(answer), *_objective(answer)]
+    lines += [*_totals(answer), *_order(answer), *_latency(answer), *_objective(answer)]
     if answer.certificate is None:
         lines.append("FITS")
     else:
@@ -83,6 +83,15 @@ def _objective(answer: FitAnswer) -> list[str]:
         prices = answer.shadow_prices
         lines.append(f"one more kB of flash would take off {prices.flash:.4g}, one more kB of RAM {prices.ram:.4g}")
     return lines
+
+
+def _order(answer: FitAnswer) -> list[str]:
+    """What another order of the layers saves, if it does."""
+    given = answer.given_order_ram_bytes
+    if given is None or given <= answer.memory.ram_bytes:
+        return []
+    taken = format_bytes(given)
+    return [f"the layers run in another order than the file's, in which these bits would take {taken} bytes of RAM"]
 
 
 def _latency(answer: FitAnswer) -> list[str]:
