@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 
 from api.command import run
+from api.commands.files import read_dataset, read_network_file
+from api.pipeline import MainJob, run_main_job
+from api.requests import FitRequest
 from deploy.files import load
+from qat.options import TrainingOptions
+from qat.progress import silent
 from tests.api.live_service import ROOT
 from tests.api.small_files import tiny_dataset, tiny_json
 
@@ -135,3 +140,25 @@ def test_an_interrupted_training_leaves_nothing(place: Path) -> None:
     assert "Traceback" not in errors
     assert errors.splitlines()[-1] == "bitbudget: interrupted; nothing half-made is left"
     assert sorted(place.rglob("*")) == before
+
+
+def test_an_interrupted_job_goes_on_with_the_sensitivities_that_it_measured(place: Path) -> None:
+    """Measured anew they might differ in a last digit, and with them the bits and the checkpoint's meaning."""
+    network, name = read_network_file(str(place / "tiny.json"))
+    job = MainJob(
+        network=network,
+        network_name=name,
+        request=FitRequest(flash="300", ram="1kB", accounting="paper"),
+        dataset=read_dataset(str(place / "data.npz")),
+        options=TrainingOptions(epochs=0, threads=1),
+    )
+    kept = place / "checkpoint" / "sensitivity.json"
+    first, _ = run_main_job(job, place / "first", report=silent, checkpoint_directory=kept.parent)
+    assert first.sensitivity == "fisher"
+    table = json.loads(kept.read_text())
+    even = {"8": 0, "4": 1, "2": 2}
+    table["weights"] = {"first": {"8": 0, "4": 100, "2": 200}, "last": even}
+    (kept.parent / "checkpoint.safetensors").unlink()
+    kept.write_text(json.dumps(table | {"method": "kept"}))
+    second, _ = run_main_job(job, place / "second", report=silent, checkpoint_directory=kept.parent)
+    assert (second.sensitivity, second.weight_bits) == ("kept", {"first": 8, "last": 2})
