@@ -93,8 +93,8 @@ def plan_arena(
     Args:
         tensors: with distinct names.
         alignment_bytes: every offset is a multiple of this; sizes are rounded up to it.
-        max_nodes: how many placements the search may try in all.
-        enough_bytes: a plan of at most this size ends the search for a smaller one.
+        max_nodes: what the search may cost in all: a placement costs 1, and 1 more for every 50 tensors still to come.
+        enough_bytes: a plan of at most this size ends the search for a smaller one, and so does a bound above it.
     """
     rectangles = [Rectangle(each.start, each.end, -(-each.size_bytes // alignment_bytes)) for each in tensors]
     bound = _most_alive(rectangles)
@@ -104,8 +104,11 @@ def plan_arena(
     if height > goal:
         height = 0
         nodes_left = max_nodes
+        enough = enough_bytes // alignment_bytes if enough_bytes > 0 else None
         for part in _parts(_columns(rectangles)):
-            planned = _planned([part[index] for index in part], max(goal, height), nodes_left)
+            if enough is not None and bound > enough:
+                nodes_left = 0
+            planned = _planned([part[index] for index in part], max(goal, height), enough, nodes_left)
             nodes_left = planned.nodes_left
             bound = max(bound, planned.bound)
             height = max(height, planned.height)
@@ -171,10 +174,14 @@ class _Planned:
     nodes_left: int
 
 
-def _planned(rectangles: Sequence[Rectangle], goal: int, nodes_left: int) -> _Planned:
-    """One part's plan, in units of what divides all sizes; at most `goal` is small enough."""
+def _planned(rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> _Planned:
+    """One part's plan, in units of what divides all sizes.
+
+    At most `goal` is small enough; a bound above `enough` says enough.
+    """
     unit = gcd(*(each.size for each in rectangles))
-    part = _Part([each._replace(size=each.size // unit) for each in rectangles], goal // unit, nodes_left)
+    whole_units = [each._replace(size=each.size // unit) for each in rectangles]
+    part = _Part(whole_units, goal // unit, None if enough is None else enough // unit, nodes_left)
     part.plan()
     return _Planned([offset * unit for offset in part.offsets], part.height * unit, part.bound * unit, part.nodes_left)
 
@@ -182,8 +189,9 @@ def _planned(rectangles: Sequence[Rectangle], goal: int, nodes_left: int) -> _Pl
 class _Part:
     """Tensors that time joins, the best plan of them so far, and the bound."""
 
-    def __init__(self, rectangles: Sequence[Rectangle], goal: int, nodes_left: int) -> None:
+    def __init__(self, rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> None:
         self._rectangles = rectangles
+        self._enough = enough
         self.nodes_left = nodes_left
         self.bound = _most_alive(rectangles)
         self._goal = max(self.bound, goal)
@@ -193,7 +201,7 @@ class _Part:
 
     def plan(self) -> None:
         """Look for a plan of at most the goal."""
-        if self._is_done or self._keep(in_step_order(self._rectangles, self.bound, two_ends=False)):
+        if self._keep(in_step_order(self._rectangles, self.bound, two_ends=False)):
             return
         if len(self._rectangles) > MAX_REORDERED:
             return
@@ -205,19 +213,24 @@ class _Part:
                 return
             if not best_order or self.height < before:
                 best_order = order
-        if not self.nodes_left or self._search(self._goal, self.nodes_left // 4):
+        if not self.nodes_left or self._search(self._goal, -(-self.nodes_left // 4)):
             return
         if self._keep(climbed(self._rectangles, self._neighbours, best_order, self._goal)):
             return
         least = max(self._goal, self.bound)
         while least < self.height and self.nodes_left > 0:
             height = (least + self.height - 1) // 2
-            if not self._search(height, -(-self.nodes_left // 2)) and height < self.height:
+            nodes = -(-self.nodes_left // 2)
+            if self._enough is not None:  # what is smaller, but not small enough, is of no use
+                height, nodes = self._goal, self.nodes_left
+            if self._search(height, nodes):
+                return
+            if height < self.height:
                 least = height + 1
 
     @property
     def _is_done(self) -> bool:
-        return self.height <= max(self._goal, self.bound)
+        return self.height <= max(self._goal, self.bound) or (self._enough is not None and self.bound > self._enough)
 
     def _keep(self, offsets: list[int]) -> bool:
         """Take a plan if it is the best; whether no better one is looked for."""
@@ -230,7 +243,7 @@ class _Part:
         """Search for a plan of at most this height; whether no better one is looked for."""
         search = Search(self._rectangles, self._neighbours, height, nodes)
         found = search.run()
-        self.nodes_left -= nodes - max(search.nodes_left, 0)
+        self.nodes_left -= nodes - search.nodes_left
         if found is not None:
             return self._keep(found)
         if search.is_complete:

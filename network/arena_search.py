@@ -17,7 +17,7 @@ What makes it end early:
     symmetry     of rectangles alike, the first comes first
     restarts     with other preferences and more nodes each time; what failed is remembered, and sections in which
                  something failed are decided first
-    leaving out  a rectangle that finds a gap wherever its neighbours lie is placed at the end
+    leaving out  a rectangle that finds a gap wherever its neighbours lie is placed at the end (`arena_left_out.py`)
 
 Floors and section inference are those of minimalloc (M. D. Moffitt, "MiniMalloc", 2023), which orders by offset.
 """
@@ -29,13 +29,17 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
-from network.arena_first_fit import Rectangle, lowest_gap
+from network.arena_first_fit import Rectangle
+from network.arena_left_out import kept_and_left_out, put_back
 
 MAX_SEARCHED: Final = 300
 """The search recurses as deep as there are rectangles to place."""
 
 FIRST_NODES: Final = 4
-"""Placements of the first run, per rectangle; each further run has half as many again."""
+"""Nodes of the first run, per rectangle; each further run has half as many again."""
+
+TENSORS_A_NODE: Final = 50
+"""A placement costs a node, and one more for so many rectangles to come: its time grows with them."""
 
 MAX_REMEMBERED: Final = 12
 """Floors on which one set of rectangles failed: so many are compared."""
@@ -49,6 +53,12 @@ class _Choice(NamedTuple):
     raised: int
 
 
+def _measure(rectangle: Rectangle, run: int) -> int:
+    """What is preferred to be large: the area, the size and the length in turn."""
+    length = rectangle.end - rectangle.start
+    return (length * rectangle.size, rectangle.size, length)[run % 3]
+
+
 class _OutOfNodes(Exception):
     """The search has tried as many placements as it may."""
 
@@ -60,7 +70,7 @@ class Search:
         rectangles: sizes in any unit; the columns of time are whole numbers from 0.
         neighbours: those alive with each, by index.
         height: in the same unit.
-        nodes: how many placements may be tried.
+        nodes: what all placements tried may cost.
 
     Attributes:
         nodes_left: of them.
@@ -89,22 +99,14 @@ class Search:
 
     def run(self) -> list[int] | None:
         """Offsets by rectangle; None where none was found."""
-        kept, left_out = self._left_out()
+        kept, left_out = kept_and_left_out(self._rectangles, self._neighbours, self._height)
         if len(kept) > MAX_SEARCHED:
             return None
         kept.sort(key=lambda index: self._rectangles[index].start)
         found = self._found(kept)
         if not found:
             return None
-        placed = set(kept)
-        for index in reversed(left_out):
-            taken = [
-                (self._offsets[other], self._offsets[other] + self._sizes[other])
-                for other in self._neighbours[index]
-                if other in placed
-            ]
-            self._offsets[index] = lowest_gap(self._sizes[index], taken)
-            placed.add(index)
+        put_back(self._rectangles, self._neighbours, left_out, self._offsets)
         return self._offsets
 
     def _found(self, kept: list[int]) -> bool:
@@ -112,21 +114,15 @@ class Search:
         drawn = Random(0)  # noqa: S311 - what is preferred next is no secret
         parts = self._parts(kept)
         most = float(FIRST_NODES * len(kept))
-        preferences = [
-            lambda start, end, size: (end - start) * size,
-            lambda start, end, size: size,
-            lambda start, end, size: end - start,
-        ]
         for run in count():
-            prefer = preferences[run % 3]
             spread = min(run // 3, 4) / 5
-            self._preference = [prefer(*each) * (1 - spread * drawn.random()) for each in self._rectangles]
+            self._preference = [_measure(each, run) * (1 - spread * drawn.random()) for each in self._rectangles]
             self._run_nodes = self.nodes_left if self.nodes_left < 2 * most else int(most)
             self.nodes_left -= self._run_nodes
             try:
                 found = all(self._place(part, [0] * len(self._failures)) for part in parts)
             except _OutOfNodes:
-                most *= 1.5
+                most *= 1.5  # and what a run lacked for its last placement is lost
                 if not self.nodes_left:
                     return False
             else:
@@ -134,30 +130,6 @@ class Search:
                 self.is_complete = True
                 return found
         raise AssertionError
-
-    def _left_out(self) -> tuple[list[int], list[int]]:
-        """What must be searched for, and what finds a place afterwards, last first.
-
-        k neighbours leave at most k + 1 gaps; if none holds the rectangle, each is smaller than it.
-        """
-        many = [len(each) for each in self._neighbours]
-        total = [sum(self._sizes[other] for other in each) for each in self._neighbours]
-        left_out: list[int] = []
-        is_out = [False] * len(self._sizes)
-        waiting = list(range(len(self._sizes)))
-        while waiting:
-            index = waiting.pop()
-            size = self._sizes[index]
-            if is_out[index] or self._height <= total[index] + (many[index] + 1) * (size - 1):
-                continue
-            is_out[index] = True
-            left_out.append(index)
-            for other in self._neighbours[index]:
-                many[other] -= 1
-                total[other] -= size
-                if not is_out[other]:
-                    waiting.append(other)
-        return [index for index, out in enumerate(is_out) if not out], left_out
 
     def _parts(self, unplaced: Sequence[int]) -> list[list[int]]:
         """What no rectangle joins in time, the smallest first; each in the order of starts, as `unplaced` is."""
@@ -177,6 +149,7 @@ class Search:
         first = self._rectangles[unplaced[0]].start
         last = max(self._rectangles[index].end for index in unplaced)
         entered: list[int] | None = None
+        cost = 1 + len(unplaced) // TENSORS_A_NODE
         while (ranked := self._ranked(unplaced, floors)) is not None:
             if entered is None:
                 entered = floors[first:last]
@@ -184,9 +157,9 @@ class Search:
                     return False
             choice = self._choice(ranked, floors, first, last)
             for index in choice.candidates:
-                if not self._run_nodes:
+                self._run_nodes -= cost
+                if self._run_nodes < 0:
                     raise _OutOfNodes
-                self._run_nodes -= 1
                 rectangle = self._rectangles[index]
                 offset = floors[choice.section]
                 above = list(floors)
