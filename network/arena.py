@@ -206,12 +206,12 @@ class _Part:
         if len(self._rectangles) > MAX_REORDERED:
             return
         self._neighbours = neighbours_of(self._rectangles)
-        best_order: list[int] = []
+        best_order = list(range(len(self._rectangles)))
         for order in orders(self._rectangles, self._neighbours):
             before = self.height
             if self._keep(first_fit(self._rectangles, self._neighbours, order)):
                 return
-            if not best_order or self.height < before:
+            if self.height < before:
                 best_order = order
         if not self.nodes_left or self._search(self._goal, -(-self.nodes_left // 4)):
             return

@@ -35,14 +35,9 @@ from network.arena_left_out import kept_and_left_out, put_back
 MAX_SEARCHED: Final = 300
 """The search recurses as deep as there are rectangles to place."""
 
-FIRST_NODES: Final = 4
-"""Nodes of the first run, per rectangle; each further run has half as many again."""
-
-TENSORS_A_NODE: Final = 50
-"""A placement costs a node, and one more for so many rectangles to come: its time grows with them."""
-
-MAX_REMEMBERED: Final = 12
-"""Floors on which one set of rectangles failed: so many are compared."""
+FIRST_NODES: Final = 4  # of the first run, per rectangle; each further run has half as many again
+TENSORS_A_NODE: Final = 50  # a placement costs a node, and one more for so many to come: its time grows with them
+MAX_REMEMBERED: Final = 12  # floors on which one set of rectangles failed
 
 
 class _Choice(NamedTuple):
@@ -103,13 +98,12 @@ class Search:
         if len(kept) > MAX_SEARCHED:
             return None
         kept.sort(key=lambda index: self._rectangles[index].start)
-        found = self._found(kept)
-        if not found:
+        if not self._fit(kept):
             return None
         put_back(self._rectangles, self._neighbours, left_out, self._offsets)
         return self._offsets
 
-    def _found(self, kept: list[int]) -> bool:
+    def _fit(self, kept: list[int]) -> bool:
         """Run after run, until one ends by itself or there are no nodes left."""
         drawn = Random(0)  # noqa: S311 - what is preferred next is no secret
         parts = self._parts(kept)
@@ -120,7 +114,7 @@ class Search:
             self._run_nodes = self.nodes_left if self.nodes_left < 2 * most else int(most)
             self.nodes_left -= self._run_nodes
             try:
-                found = all(self._place(part, [0] * len(self._failures)) for part in parts)
+                fits = all(self._place(part, [0] * len(self._failures)) for part in parts)
             except _OutOfNodes:
                 most *= 1.5  # and what a run lacked for its last placement is lost
                 if not self.nodes_left:
@@ -128,7 +122,7 @@ class Search:
             else:
                 self.nodes_left += self._run_nodes
                 self.is_complete = True
-                return found
+                return fits
         raise AssertionError
 
     def _parts(self, unplaced: Sequence[int]) -> list[list[int]]:
