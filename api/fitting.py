@@ -20,7 +20,6 @@ from api.answers import (
 )
 from api.requests import FitRequest
 from network.allocation import NARROWEST_BITS
-from network.budget import Budget
 from network.errors import RequestError
 from network.latency import CoreSpeed, network_cycles
 from network.memory import MemoryReport
@@ -61,7 +60,7 @@ def answer_fit(
         network=network_name,
         device=request.device_name(),
         budget=BudgetAnswer.model_validate(budget),
-        regions=regions_of(solution.memory, budget),
+        regions=regions_of(solution.memory, budget.flash_bytes, budget.ram_bytes),
         weight_bits=dict(allocation.weight_bits) if allocation else {},
         activation_bits=dict(allocation.activation_bits) if allocation else {},
         schemes={layer: str(each.weights) for layer, each in allocation.schemes.items()} if allocation else {},
@@ -80,12 +79,12 @@ def answer_fit(
     return answer, solution
 
 
-def regions_of(report: MemoryReport, budget: Budget) -> list[RegionAnswer]:
+def regions_of(report: MemoryReport, flash_bytes: int, ram_bytes: int) -> list[RegionAnswer]:
     """Required, available and excess bytes of both memories."""
     largest = max(report.layers, key=lambda layer: layer.flash_bytes).layer
     return [
-        _region("flash", report.flash_bytes, budget.flash_bytes, largest),
-        _region("ram", report.ram_bytes, budget.ram_bytes, report.peak_layer),
+        _region("flash", report.flash_bytes, flash_bytes, largest),
+        _region("ram", report.ram_bytes, ram_bytes, report.peak_layer),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from api.answers import format_bytes
+from api.answers import RegionAnswer, format_bytes
 from api.columns import aligned, bar
 from api.questions import DeviceFit, DevicesAnswer, ParetoAnswer
 from api.reports import SensitivityReport
@@ -61,15 +61,19 @@ def _device_row(fit: DeviceFit) -> list[str]:
         fit.device.name,
         fit.device.core,
         format_bytes(flash.required_bytes),
-        f"{flash.required_bytes / flash.available_bytes:.0%}",
+        _share(flash),
         format_bytes(ram.required_bytes),
-        f"{ram.required_bytes / ram.available_bytes:.0%}",
+        _share(ram),
         "" if fit.mean_weight_bits is None else f"{fit.mean_weight_bits:.1f} bits",
         "" if fit.mean_activation_bits is None else f"{fit.mean_activation_bits:.1f} bits",
         "" if fit.objective is None else f"{fit.objective:.4g}",
         "" if milliseconds is None else f"~{milliseconds:,.1f}",
         "FITS" if fit.fits else f"lacks {' and '.join(short)}" if short else "DOES NOT FIT",
     ]
+
+
+def _share(region: RegionAnswer) -> str:
+    return f"{region.required_bytes / region.available_bytes:.0%}" if region.available_bytes else "of 0"
 
 
 _NAMES = {"flash": "flash", "ram": "RAM"}

@@ -13,6 +13,7 @@ from api.fitting import latency_of, regions_of
 from api.question_requests import DevicesRequest, ParetoRequest
 from network.accounting import accounting_for
 from network.allocation import Allocation
+from network.budget import Budget
 from network.core_speeds import SPEEDS
 from network.device import Device
 from network.errors import RequestError
@@ -120,7 +121,8 @@ def answer_devices(
     solved: dict[tuple[object, ...], Solution] = {}
     fits = []
     for device in request.chosen_devices():
-        budget = request.budget_of(device.flash_bytes, device.ram_bytes)
+        left = request.left_of(device.flash_bytes, device.ram_bytes)
+        budget = Budget(*(max(size_bytes, 1) for size_bytes in left))  # a byte holds no network either
         book = accounting_for(request.accounting, device)
         key = (budget, device.in_place, device.reuses_input)
         if key not in solved:
@@ -133,8 +135,8 @@ def answer_devices(
             DeviceFit(
                 device=device_answer(device),
                 fits=allocation is not None,
-                budget=BudgetAnswer.model_validate(budget),
-                regions=regions_of(solution.memory, budget),
+                budget=BudgetAnswer(flash_bytes=left[0], ram_bytes=left[1]),
+                regions=regions_of(solution.memory, *left),
                 objective=solution.objective,
                 gap=solution.gap,
                 mean_weight_bits=None if allocation is None else _mean_weight_bits(network, allocation),

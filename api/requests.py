@@ -155,24 +155,29 @@ class SolveRequest(BaseModel):
             chooses_schedule=_one_of("schedule", self.schedule, Schedules) is Schedules.BEST,
         )
 
+    def left_of(self, flash_bytes: int, ram_bytes: int) -> tuple[int, int]:
+        """Flash and RAM when the reserves are taken off; 0 where they take everything.
+
+        Raises:
+            RequestError: a reserve that makes no sense.
+        """
+        flash_reserved = _reserve_bytes("reserved_flash", self.reserved_flash)
+        ram_reserved = _reserve_bytes("reserved_ram", self.reserved_ram)
+        return max(flash_bytes - flash_reserved, 0), max(ram_bytes - ram_reserved, 0)
+
     def budget_of(self, flash_bytes: int, ram_bytes: int) -> Budget:
         """What is left of these when the reserves are taken off.
 
         Raises:
             RequestError: a reserve that makes no sense, or leaves nothing.
         """
-        left = {}
-        for what, size_bytes, reserve in (
-            ("flash", flash_bytes, self.reserved_flash),
-            ("ram", ram_bytes, self.reserved_ram),
-        ):
-            reserved = 0 if reserve in {0, "0"} else parse_size_bytes(reserve, f"reserved_{what}")
-            if reserved >= size_bytes:
+        left = self.left_of(flash_bytes, ram_bytes)
+        for what, size_bytes, remaining in zip(("flash", "ram"), (flash_bytes, ram_bytes), left, strict=True):
+            if remaining == 0:
                 raise RequestError(
-                    f"reserved_{what} is {reserved} bytes, and there are {size_bytes}: nothing is left for the network"
+                    f"reserved_{what} takes all of the {size_bytes} bytes: nothing is left for the network"
                 )
-            left[what] = size_bytes - reserved
-        return Budget(left["flash"], left["ram"])
+        return Budget(*left)
 
 
 class FitRequest(SolveRequest):
@@ -309,6 +314,13 @@ def _allowed(what: str, given: dict[str, list[int]]) -> dict[str, tuple[Bits, ..
             raise RequestError(f"{what} leaves '{name[:60]}' no bits; expected one or more of 8, 4 and 2")
         allowed[name] = tuple(as_bits(each) for each in bits)
     return allowed
+
+
+def _reserve_bytes(what: str, given: object) -> int:
+    """A size that may be nothing at all."""
+    if not isinstance(given, bool) and given in (0, "0"):
+        return 0
+    return parse_size_bytes(given, what)  # type: ignore[arg-type]  # it says what is wrong with any other type
 
 
 def _for_all(allowed: dict[str, tuple[Bits, ...]], names: list[str]) -> dict[str, tuple[Bits, ...]]:

@@ -83,6 +83,18 @@ def test_which_devices_a_network_fits(
     assert all(each["fits"] for each in everything["devices"])
 
 
+def test_a_device_that_the_reserve_takes_whole_holds_nothing(
+    network_file: Path, devices_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--devices-file", devices_file, "--reserved-flash", 100)
+    own, small = printed(capsys, "devices", network_file, *options)["devices"]
+    assert (own["fits"], own["budget"]["flash_bytes"]) == (True, 5900)
+    assert (small["fits"], small["budget"]["flash_bytes"]) == (False, 0)
+    assert small["regions"][0]["excess_bytes"] == small["regions"][0]["required_bytes"]
+    assert run(["devices", str(network_file), *map(str, options)]) == 0
+    assert "of 0" in capsys.readouterr().out
+
+
 def test_the_devices_alone(service: LiveService, devices_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = printed(capsys, "devices")
     assert listed == service.http.get("/v1/devices").json()
@@ -217,6 +229,8 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a device that is a number": ("fit", {"device": 5}, "device"),
     "no bits": ("fit", {"flash": 9000, "ram": 900, "allowed_weight_bits": {"first": []}}, "no bits"),
     "three bits": ("fit", {"flash": 9000, "ram": 900, "allowed_weight_bits": {"first": [3]}}, "bits are 8, 4 or 2"),
+    "a list as reserve": ("fit", {"flash": 9000, "ram": 900, "reserved_ram": [5]}, "reserved_ram is '[5]'"),
+    "a truth as reserve": ("fit", {"flash": 9000, "ram": 900, "reserved_ram": False}, "reserved_ram is 'False'"),
     "no devices": ("devices", {"devices": []}, "expected 1 to"),
     "one device twice": ("devices", {"devices": ["nrf52840", "nrf52840"]}, "one name"),
     "a budget for many devices": ("devices", {"flash": 5}, "body.flash"),
