@@ -46,19 +46,10 @@ from network.kernel_table import (
     scratch_bytes,
 )
 from network.layers import Activation, Add, AveragePool, Concat, Convolution, Layer, WeightLayer
-from network.memory import (
-    Feature,
-    InPlace,
-    Occupant,
-    Region,
-    Shared,
-    Step,
-    live_steps,
-    overwritten_input,
-    step_scratch_bytes,
-)
+from network.memory import Feature, Region, Shared, overwritten_input, step_scratch_bytes
 from network.network import Network
 from network.packing import packed_row_bytes, weight_rows
+from network.steps import InPlace, Occupant, Step, live_steps
 
 FACTOR_BYTES: Final = 5
 """An int32 multiplier and an int8 shift."""

@@ -20,8 +20,9 @@ from network.allocation import Bits, Folding, Scheme
 from network.arena import ArenaPlan
 from network.errors import InvalidNetwork, RequestError
 from network.layers import Layer, WeightLayer
-from network.memory import Feature, Occupant, Shared, Step, live_steps
+from network.memory import Feature, Shared
 from network.network import Network
+from network.steps import Occupant, Step, live_steps
 
 
 class PaperAccounting:

@@ -13,9 +13,10 @@ from network.accounting import ACCOUNTINGS, accounting_named
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.errors import InvalidNetwork, RequestError
 from network.layers import Activation, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, Shape
-from network.memory import Occupant, Step, measure
+from network.memory import measure
 from network.network import InputFormat, Network
 from network.paper_accounting import PaperAccounting
+from network.steps import Occupant, Step
 
 PER_LAYER = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
