@@ -34,20 +34,20 @@ PROGRESS_SECONDS = 0.3
 
 
 class ProgressWriter:
-    """Writes a job's progress to the database: every new phase, and else not too often."""
+    """Writes a job's progress to the database: each kind of phase when it first comes, and else not too often."""
 
     def __init__(self, store: Store, job_id: str) -> None:
         self._store = store
         self._job_id = job_id
         self._written = -PROGRESS_SECONDS
-        self._stage: tuple[str, int | None] | None = None
+        self._known_phases: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        stage = (progress.phase, progress.epoch)
-        if stage == self._stage and now - self._written < PROGRESS_SECONDS:
+        if progress.phase in self._known_phases and now - self._written < PROGRESS_SECONDS:
             return
-        self._written, self._stage = now, stage
+        self._written = now
+        self._known_phases.add(progress.phase)
         document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
         self._store.change_job(self._job_id, [JobState.RUNNING], progress=document)
 

@@ -80,7 +80,7 @@ def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(starte
     epochs = set()
 
     def trains_on(job: Answer) -> bool:
-        if job["progress"]["phase"] == "training":
+        if job["progress"]["phase"] in {"training", "validating"}:
             epochs.add(job["progress"]["epoch"])
         return is_training(epoch=reached + 2)(job)
 
