@@ -61,9 +61,12 @@ class MeasureChoice:
             )
         return self._plain(given, network)
 
-    def with_data(
-        self, network: Network, dataset: Dataset, report: Report, options: SensitivityOptions | None = None
-    ) -> SensitivityTable | None:
+    @property
+    def measures_samples(self) -> bool:
+        """Whether the table, where there are samples, is measured on them."""
+        return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimises
+
+    def with_data(self, network: Network, dataset: Dataset, report: Report) -> SensitivityTable | None:
         """The table where there are samples: by default the best measure, on the training set.
 
         Raises:
@@ -75,8 +78,8 @@ class MeasureChoice:
             given = str(BEST_MEASURE) if self.minimises else None
         if not isinstance(given, str) or self._known(given) == WEIGHTS_MEASURE:
             return self._plain(given, network)
-        chosen = options or SensitivityOptions(measure=Measure(given), scheme=self.scheme)
-        return measured_table(network, dataset, chosen, report)
+        options = SensitivityOptions(measure=Measure(given), scheme=self.scheme)
+        return measured_table(network, dataset, options, report)
 
     def _plain(self, given: str | dict[str, Any] | None, network: Network) -> SensitivityTable | None:
         if given is None:

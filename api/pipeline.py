@@ -27,7 +27,6 @@ from network.sensitivity import SensitivityTable, sensitivity_from_json, sensiti
 from qat.datasets import Dataset, check_dataset
 from qat.options import TrainingOptions
 from qat.progress import Report
-from qat.sensitivity_options import Measure
 
 STAGING_PREFIX = ".bitbudget-"
 SENSITIVITY_FILE = "sensitivity.json"
@@ -88,8 +87,9 @@ def run_main_job(
     check_dataset(job.dataset, job.network)
     check_writable(directory)
     wait_without_spinning()
-    table = _table(job, report, checkpoint_directory)
-    answer, solution = answer_fit(job.network, job.network_name, job.request, table)
+    if job.request.measure.measures_samples:
+        table = _measured(job, report, checkpoint_directory)
+        answer, solution = answer_fit(job.network, job.network_name, job.request, table)
     assert solution.allocation is not None  # noqa: S101  # as above
     from deploy.files import save
     from qat.train import train
@@ -139,12 +139,12 @@ def stand_in(network: Network, request: FitRequest) -> SensitivityTable | None:
         RequestError: an unknown measure, or a table of another form.
     """
     choice = request.measure
-    if isinstance(choice.given, str) and choice.given in list(Measure):
+    if choice.measures_samples:
         choice = replace(choice, given=WEIGHTS_MEASURE)
     return choice.without_data(network)
 
 
-def _table(job: MainJob, report: Report, checkpoint_directory: Path | None) -> SensitivityTable | None:
+def _measured(job: MainJob, report: Report, checkpoint_directory: Path | None) -> SensitivityTable | None:
     """The measured table; one that an interrupted run has left is taken up, so that the same bits go on."""
     kept = None if checkpoint_directory is None else checkpoint_directory / SENSITIVITY_FILE
     if kept is not None and kept.is_file():
