@@ -25,6 +25,11 @@ from api.problems import TOO_LARGE
 LINGER_SECONDS: Final = 5.0
 
 
+def too_large_detail(limit_bytes: int) -> str:
+    """What a client is told, whoever finds the file too large first: this middleware, or the reader of the upload."""
+    return f"at most {limit_bytes} bytes are taken here; send less, or raise the service's limit"
+
+
 class BodyLimit:
     """Middleware that refuses bodies above a limit.
 
@@ -45,7 +50,7 @@ class BodyLimit:
             return
         limit_bytes = self._limit_bytes(scope["path"])
         body_bytes = limit_bytes + self._slack_bytes
-        detail = f"at most {limit_bytes} bytes are taken here; send less, or raise the service's limit"
+        detail = too_large_detail(limit_bytes)
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > body_bytes:

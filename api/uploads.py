@@ -14,6 +14,7 @@ import anyio
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from api.body_limit import too_large_detail
 from api.problems import TooLarge
 from network.errors import RequestError
 
@@ -100,7 +101,7 @@ async def _write(path: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> tu
         async for chunk in chunks:
             size_bytes += len(chunk)
             if size_bytes > max_bytes:
-                raise TooLarge(f"the file has more than {max_bytes} bytes, the most that is taken here")
+                raise TooLarge(too_large_detail(max_bytes))
             digest.update(chunk)
             await file.write(chunk)
     return digest.hexdigest(), size_bytes

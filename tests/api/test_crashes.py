@@ -17,8 +17,8 @@ from tests.api.live_service import Answer, LiveService, is_alive, is_training, k
 from tests.api.small_files import tiny_dataset, tiny_json
 from tests.api.test_jobs import BUDGET, ENDLESS
 
-EPOCHS = 40
-"""Long enough to be caught in the middle, a few seconds in all."""
+EPOCHS = 200
+"""Long enough to be caught in the middle, though progress is written a few times a second; a few seconds in all."""
 
 
 @pytest.fixture
