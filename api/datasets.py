@@ -1,47 +1,70 @@
-"""Datasets that are kept, and the built-in one."""
+"""Datasets that are kept, those of the operator, and the built-in one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cached_property
 from threading import Lock
 from typing import Final
 
-import numpy as np
 from pydantic import AwareDatetime, Field
 
 from api.answers import Answer
 from api.blobs import Blobs, is_digest
 from api.job_requests import DIGITS
+from api.operator_datasets import OperatorDatasets
 from api.problems import InUse, NotFound
 from api.records import KeptFile
 from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.store import Store
 from api.uploads import Upload
 from network.errors import DatasetError
-from qat.datasets import Dataset, digits, read_npz
+from qat.data.dataset import Dataset
+from qat.data.digits import digits
+from qat.data.opening import open_file
 
 KIND: Final = "dataset"
 FILE_SUFFIX: Final = ".npz"
 
 
-class DatasetAnswer(Answer):
-    """Labelled samples to train and test on."""
+class DatasetOrigin(StrEnum):
+    """Where a dataset comes from."""
 
-    id: str = Field(description="SHA-256 of the file, in hexadecimal; or 'digits', the built-in dataset")
+    BUILT_IN = "built-in"
+    UPLOADED = "uploaded"
+    OPERATOR = "operator"
+
+
+class DatasetAnswer(Answer):
+    """Samples to train and test on."""
+
+    id: str = Field(
+        description="of an upload the SHA-256 of its file, in hexadecimal; an operator's dataset's name; or 'digits'"
+    )
     name: str = Field(description="what reports call it")
-    size_bytes: int = Field(description="of the file, in bytes; 0 for the built-in dataset")
-    created_at: AwareDatetime | None = Field(description="when it was first uploaded; null for the built-in dataset")
-    sample_shape: list[int] = Field(description="extents of one sample; images are height, width, channels")
-    sample_type: str = Field(description="uint8 or float32")
-    train_samples: int = Field(description="samples to train on")
-    test_samples: int = Field(description="samples that accuracy is measured on")
-    classes: int = Field(description="labels are below this number")
+    origin: DatasetOrigin = Field(
+        default=DatasetOrigin.UPLOADED,
+        description="uploaded, built-in, or of the operator: in the directory that the service was given",
+    )
+    size_bytes: int | None = Field(
+        description="of an uploaded file, in bytes; 0 for the built-in dataset, null for an operator's"
+    )
+    created_at: AwareDatetime | None = Field(description="when it was first uploaded; null for others")
+    sample_shape: list[int] | None = Field(
+        description="extents of one sample; images are height, width, channels; of encoded images the first one's, and "
+        "they are resized to what the network takes. An operator's dataset is looked into when it is asked for by its "
+        "name: in a list this and what follows are null"
+    )
+    sample_type: str | None = Field(description="uint8 or float32")
+    train_samples: int | None = Field(description="samples to train on")
+    test_samples: int | None = Field(description="samples that accuracy is measured on")
+    classes: int | None = Field(description="labels are below this number; null where there are no labels")
 
 
 class Datasets:
-    """The datasets of a data directory.
+    """The datasets of a data directory, and of the operator's.
 
     One is in memory at a time: each may take as much as `max_dataset_bytes` times `MAX_DATASET_EXPANSION`.
     """
@@ -50,6 +73,7 @@ class Datasets:
         self._store = store
         self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
         self._max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
+        self._of_operator = OperatorDatasets(settings.operator_datasets)
         self.in_memory = Lock()
 
     def keep(self, upload: Upload) -> tuple[DatasetAnswer, bool]:
@@ -62,9 +86,9 @@ class Datasets:
         if known is not None:
             return DatasetAnswer.model_validate(known.summary), False
         with self.in_memory:
-            dataset = read_npz(upload.path, max_bytes=self._max_bytes)
-            _check_labelled(dataset)
-            answer = _describe(replace(dataset, name=upload.name), upload)
+            dataset = open_file(upload.path, max_bytes=self._max_bytes)
+            _check_samples(dataset)
+            answer = _describe(replace(dataset, name=upload.name), upload.digest, DatasetOrigin.UPLOADED, upload)
             self._blobs.keep(upload.digest, upload.path)
             is_new = self._store.add_file(
                 KeptFile(
@@ -80,22 +104,27 @@ class Datasets:
 
     def describe(self, dataset_id: str) -> DatasetAnswer:
         if dataset_id == DIGITS:
-            return _describe(self._digits, None)
+            return _describe(self._digits, DIGITS, DatasetOrigin.BUILT_IN)
+        of_operator = self._of_operator.open(dataset_id, self._max_bytes)
+        if of_operator is not None:
+            return _describe(replace(of_operator, name=dataset_id), dataset_id, DatasetOrigin.OPERATOR)
         return DatasetAnswer.model_validate(self._file(dataset_id).summary)
 
     def summaries(self) -> list[DatasetAnswer]:
-        """The built-in one, then newest first."""
+        """The built-in one, the operator's by name, then uploads, newest first."""
         kept = [DatasetAnswer.model_validate(file.summary) for file in self._store.files(KIND)]
-        return [self.describe(DIGITS), *kept]
+        return [self.describe(DIGITS), *map(_named, self._of_operator.names()), *kept]
 
     def delete(self, dataset_id: str) -> None:
         """Forget a dataset.
 
         Raises:
-            InUse: an unfinished job needs it, or it is built in.
+            InUse: an unfinished job needs it, or it is built in or the operator's.
         """
         if dataset_id == DIGITS:
             raise InUse(f"'{DIGITS}' is built in")
+        if dataset_id in self._of_operator.names():
+            raise InUse(f"'{dataset_id}' is the operator's; it is taken out of the directory of datasets by hand")
         self._file(dataset_id)
         with self.in_memory:
             if not self._store.delete_file(KIND, dataset_id):
@@ -106,8 +135,11 @@ class Datasets:
         """The samples themselves; hold `in_memory` meanwhile."""
         if dataset_id == DIGITS:
             return self._digits
+        of_operator = self._of_operator.open(dataset_id, self._max_bytes)
+        if of_operator is not None:
+            return replace(of_operator, name=dataset_id)
         file = self._file(dataset_id)
-        return replace(read_npz(self._blobs.path(dataset_id), max_bytes=self._max_bytes), name=file.name)
+        return replace(open_file(self._blobs.path(dataset_id), max_bytes=self._max_bytes), name=file.name)
 
     @cached_property
     def _digits(self) -> Dataset:
@@ -122,32 +154,53 @@ class Datasets:
         return file
 
 
-def _check_labelled(dataset: Dataset) -> None:
+def _check_samples(dataset: Dataset) -> None:
     """What is wrong whatever the network; the rest is judged when a job brings both together."""
     for part, samples, labels in (
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
     ):
-        if labels.ndim != 1 or samples.ndim < 2 or len(samples) != len(labels):
+        if len(samples.shape) < 2 or (labels is not None and (labels.ndim != 1 or len(samples) != len(labels))):
+            of_labels = "none" if labels is None else list(labels.shape)
             raise DatasetError(
-                f"{part}_x has shape {list(samples.shape)} and {part}_y {list(labels.shape)}; "
+                f"{part}_x has shape {list(samples.shape)} and {part}_y {of_labels}; "
                 "expected [n, ...] and [n]: one label for each sample"
             )
         if not len(samples):
             raise DatasetError(f"{part}_x holds no samples; expected at least one")
-        if labels.min() < 0:
+        samples[:1]  # raises what is wrong with it
+        if labels is not None and labels.min() < 0:
             raise DatasetError(f"{part}_y has the label {labels.min()}; expected classes from 0")
 
 
-def _describe(dataset: Dataset, upload: Upload | None) -> DatasetAnswer:
+def _named(name: str) -> DatasetAnswer:
+    """An operator's dataset that nobody has looked into."""
     return DatasetAnswer(
-        id=upload.digest if upload else dataset.name,
+        id=name,
+        name=name,
+        origin=DatasetOrigin.OPERATOR,
+        size_bytes=None,
+        created_at=None,
+        sample_shape=None,
+        sample_type=None,
+        train_samples=None,
+        test_samples=None,
+        classes=None,
+    )
+
+
+def _describe(dataset: Dataset, dataset_id: str, origin: DatasetOrigin, upload: Upload | None = None) -> DatasetAnswer:
+    labels = [int(each.max()) for each in (dataset.train_y, dataset.test_y) if each is not None and each.size]
+    sizes_bytes = {DatasetOrigin.BUILT_IN: 0, DatasetOrigin.OPERATOR: None}
+    return DatasetAnswer(
+        id=dataset_id,
         name=dataset.name,
-        size_bytes=upload.size_bytes if upload else 0,
+        origin=origin,
+        size_bytes=upload.size_bytes if upload else sizes_bytes[origin],
         created_at=datetime.now(UTC) if upload else None,
         sample_shape=list(dataset.train_x.shape[1:]),
         sample_type=str(dataset.train_x.dtype),
         train_samples=len(dataset.train_x),
         test_samples=len(dataset.test_x),
-        classes=int(max(np.max(dataset.train_y), np.max(dataset.test_y))) + 1,
+        classes=max(labels) + 1 if labels else None,
     )

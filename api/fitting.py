@@ -49,11 +49,22 @@ def answer_fit(
     method = method_named(request.method)
     options = request.exact_options(network)
     solution = fit(network, budget, method, book, table, options)
-    allocation = solution.allocation
     prices = None
-    if request.shadow_prices and allocation is not None:
+    if request.shadow_prices and solution.allocation is not None:
         prices = _shadow_prices(network, request, table, solution)
-    answer = FitAnswer(
+    return answer_of(network_name, request, table, solution, prices), solution
+
+
+def answer_of(
+    network_name: NetworkName,
+    request: FitRequest,
+    table: SensitivityTable | None,
+    solution: Solution,
+    prices: ShadowPricesAnswer | None = None,
+) -> FitAnswer:
+    """What is told about a solution."""
+    budget, book, allocation = request.budget(), request.book(), solution.allocation
+    return FitAnswer(
         fits=allocation is not None,
         method=solution.method,
         accounting=book.name,
@@ -76,7 +87,6 @@ def answer_fit(
         shadow_prices=prices,
         certificate=CertificateAnswer.model_validate(solution.certificate) if solution.certificate else None,
     )
-    return answer, solution
 
 
 def regions_of(report: MemoryReport, flash_bytes: int, ram_bytes: int) -> list[RegionAnswer]:

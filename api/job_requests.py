@@ -4,88 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StrictStr
 
 from api.requests import FitRequest
+from api.training_requests import Training
 from network.allocation import WeightScheme
 from network.errors import RequestError
-from qat.options import ActivationRange, Regime, TrainingOptions
 from qat.sensitivity_options import Measure, SensitivityOptions
 
 DIGITS: Final = "digits"
 """The built-in dataset."""
 
-_DEFAULTS: Final = TrainingOptions()
 _MEASURING: Final = SensitivityOptions()
 
 NetworkOfJob = Annotated[StrictStr, Field(description="an uploaded network")]
-DatasetOfJob = Annotated[StrictStr, Field(description="an uploaded dataset's id, or 'digits'", examples=[DIGITS])]
-
-
-class Training(BaseModel):
-    """How the network is retrained."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    epochs: StrictInt = Field(
-        default=_DEFAULTS.epochs, description="passes over the training set; 0 only calibrates activation ranges"
-    )
-    batch_size: StrictInt = Field(default=_DEFAULTS.batch_size, description="samples of one step")
-    learning_rate: StrictFloat = Field(default=_DEFAULTS.learning_rate, description="Adam's learning rate at the start")
-    regime: str = Field(
-        default=str(_DEFAULTS.regime),
-        description="how the learning rate goes on",
-        json_schema_extra={"enum": list(Regime)},
-    )
-    learning_rate_steps: list[tuple[StrictInt, StrictFloat]] = Field(
-        default=[], description="pairs of an epoch (from 1) and the learning rate from then on, for the step regime"
-    )
-    seed: StrictInt = Field(
-        default=_DEFAULTS.seed, description="of the held-out split, the order of samples, augmentation"
-    )
-    validation_fraction: StrictFloat = Field(
-        default=_DEFAULTS.validation_fraction, description="share of the training set held out to choose the best epoch"
-    )
-    batch_fold_delay: StrictInt = Field(
-        default=_DEFAULTS.batch_fold_delay,
-        description="epochs before batch norm is folded into the weights, where the scheme folds",
-    )
-    batch_norm_momentum: StrictFloat = Field(
-        default=_DEFAULTS.batch_norm_momentum, description="how fast running statistics follow each batch"
-    )
-    activation_range: str = Field(
-        default=str(_DEFAULTS.activation_range),
-        description="how activations are bounded, by gradient (PACT) or at 6",
-        json_schema_extra={"enum": list(ActivationRange)},
-    )
-    range_learning_rate: StrictFloat = Field(
-        default=_DEFAULTS.range_learning_rate, description="of activation bounds, as a multiple of the learning rate"
-    )
-    calibration_samples: StrictInt = Field(
-        default=_DEFAULTS.calibration_samples, description="training samples that the starting ranges are measured on"
-    )
-    distillation: StrictFloat = Field(
-        default=_DEFAULTS.distillation,
-        description="share of the loss that asks for the float network's outputs, 0 to 1",
-    )
-    distillation_temperature: StrictFloat = Field(
-        default=_DEFAULTS.distillation_temperature, description="softens both distributions before they are compared"
-    )
-    augment: StrictBool = Field(
-        default=_DEFAULTS.augment, description="shift and mirror images at random; for photographs"
-    )
-    threads: StrictInt | None = Field(
-        default=_DEFAULTS.threads, description="worker threads of one job; null: torch decides"
-    )
-
-    def options(self) -> TrainingOptions:
-        """The same, judged.
-
-        Raises:
-            RequestError: an option outside its range.
-        """
-        chosen = self.model_dump() | {"learning_rate_steps": tuple(tuple(pair) for pair in self.learning_rate_steps)}
-        return TrainingOptions(**chosen)
+DatasetOfJob = Annotated[
+    StrictStr,
+    Field(description="an uploaded dataset's id, an operator's dataset by its name, or 'digits'", examples=[DIGITS]),
+]
 
 
 class JobRequest(FitRequest):

@@ -24,7 +24,7 @@ from api.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingRep
 from api.settings import Settings
 from api.store import Store
 from network.errors import RequestError
-from qat.datasets import check_dataset
+from qat.data.checks import check_dataset
 
 MAX_KEY_LENGTH: Final = 255
 

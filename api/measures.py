@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+
 from network.allocation import WeightScheme
-from network.errors import RequestError
+from network.errors import DatasetError, RequestError
 from network.network import Network
 from network.sensitivity import SensitivityTable, sensitivity_of
-from qat.datasets import Dataset
+from qat.data.dataset import Dataset
 from qat.progress import Report
 from qat.sensitivity_options import Measure, SensitivityOptions
 from solver.weight_sensitivity import weight_sensitivity
@@ -94,7 +96,17 @@ class MeasureChoice:
 
 
 def measured_table(network: Network, dataset: Dataset, options: SensitivityOptions, report: Report) -> SensitivityTable:
-    """The table that a measure finds on a dataset's training set. Loads torch."""
+    """The table that a measure finds on a dataset's training set. Loads torch.
+
+    Raises:
+        DatasetError: no labels, which the measure needs; or a sample cannot be read.
+    """
+    from qat.data.images import fitted
     from qat.sensitivity.measuring import measure_sensitivity
 
-    return measure_sensitivity(network, dataset.train_x, dataset.train_y, options, report=report)
+    labels = dataset.train_y
+    if labels is None:
+        if options.measure is Measure.HESSIAN:
+            raise DatasetError(f"the dataset has no labels, and '{options.measure}' needs them; take '{BEST_MEASURE}'")
+        labels = np.zeros(len(dataset.train_x), dtype=np.int64)  # nobody looks at them
+    return measure_sensitivity(network, fitted(dataset, network).train_x, labels, options, report=report)

@@ -16,17 +16,32 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from api.answers import NetworkName
-from api.fitting import answer_fit
+from api.fitting import answer_fit, answer_of
 from api.measures import WEIGHTS_MEASURE
 from api.problems import DoesNotFit
-from api.reports import REPORT_FILE, AccuracyAnswer, Artifact, EpochAnswer, TrainingReport, artifacts_in
+from api.reports import (
+    REPORT_FILE,
+    AccuracyAnswer,
+    Artifact,
+    ConversionAnswer,
+    EpochAnswer,
+    TrainingReport,
+    artifacts_in,
+)
 from api.requests import FitRequest
+from deploy.requantization_form import RequantizationForm
 from network.errors import InvalidNetwork, RequestError
+from network.memory import measure
 from network.network import Network
 from network.sensitivity import SensitivityTable, sensitivity_from_json, sensitivity_to_json
-from qat.datasets import Dataset, check_dataset
+from network.threshold_accounting import measure_thresholds
+from qat.data.checks import check_dataset
+from qat.data.dataset import Dataset
 from qat.options import TrainingOptions
+from qat.overrides import overridden
+from qat.process_rank import is_first_process
 from qat.progress import Report
+from solver.solution import Solution
 
 STAGING_PREFIX = ".bitbudget-"
 SENSITIVITY_FILE = "sensitivity.json"
@@ -87,11 +102,16 @@ def run_main_job(
     check_dataset(job.dataset, job.network)
     check_writable(directory)
     wait_without_spinning()
+    table = stand_in(job.network, job.request)
     if job.request.measure.measures_samples:
         table = _measured(job, report, checkpoint_directory)
         answer, solution = answer_fit(job.network, job.network_name, job.request, table)
+    if changes_bytes(job.options):
+        solution = _counted_anew(job, solution)
+        answer = answer_of(job.network_name, job.request, table, solution, answer.shadow_prices)
     assert solution.allocation is not None  # noqa: S101  # as above
     from deploy.files import save
+    from deploy.qdq import ONNX_FILE, onnx_bytes
     from qat.train import train
 
     result = train(
@@ -112,15 +132,50 @@ def run_main_job(
                 "top1_agreement": result.accuracy.top1_agreement_percent,
             }
         ),
+        conversion=ConversionAnswer.model_validate(result.conversion),
         epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
         best_epoch=result.best_epoch,
+        learned_from=result.truth,
+        measured_against=result.accuracy.truth,
+        went_back=result.went_back,
+        frozen_weights_percent=result.frozen_weights_percent,
     )
+    if not is_first_process():
+        return training_report, []
     with staging(directory) as staged:
         save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
+        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network))
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
         publish(staged, directory)
     return training_report, artifacts
+
+
+def changes_bytes(options: TrainingOptions) -> bool:
+    """Whether a training asks for what the solver has not counted."""
+    return bool(options.overrides) or options.requantization is RequantizationForm.THRESHOLDS
+
+
+def _counted_anew(job: MainJob, solution: Solution) -> Solution:
+    """The solution with the schemes that single layers have instead, and in its form of requantization.
+
+    Raises:
+        RequestError: an override of no layer, or it no longer fits.
+    """
+    assert solution.allocation is not None  # noqa: S101  # it fits
+    allocation = overridden(solution.network, solution.allocation, job.options.overrides)
+    budget = job.request.budget()
+    if job.options.requantization is RequantizationForm.THRESHOLDS:
+        memory = measure_thresholds(solution.network, allocation, job.request.book(), budget)
+        return replace(solution, allocation=allocation, memory=memory)
+    memory = measure(solution.network, allocation, job.request.book())
+    if memory.flash_bytes > budget.flash_bytes:
+        raise RequestError(
+            f"with the schemes of overrides the network takes {memory.flash_bytes:g} bytes of flash, and "
+            f"{budget.flash_bytes} are there; give fewer overrides, or reserve "
+            f"{memory.flash_bytes - budget.flash_bytes:g} bytes for them (reserved_flash)"
+        )
+    return replace(solution, allocation=allocation, memory=memory)
 
 
 def wait_without_spinning() -> None:

@@ -9,6 +9,9 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from api.answers import Answer, FitAnswer, NetworkName
+from api.training_details import names_of
+from deploy.requantization_form import RequantizationForm
+from qat.truth import Truth
 
 REPORT_FILE = "report.json"
 
@@ -45,9 +48,36 @@ class EpochAnswer(Answer):
 
     epoch: int = Field(description="from 1; 0 is the calibrated network before any training")
     training_loss: float | None = Field(description="averaged over the epoch; null for epoch 0")
-    validation_percent: float = Field(description="accuracy as deployed on samples held out of training, in percent")
+    validation_percent: float = Field(
+        description="accuracy of the integer-only network on samples held out of training, in percent"
+    )
     validation_loss: float = Field(description="cross-entropy there")
     seconds: float = Field(description="by the wall clock, validation included")
+    at_doubled_bits: bool = Field(
+        default=False, description="trained and judged at twice the allocation's bits, and so never the best"
+    )
+
+
+class LayerConversionAnswer(Answer):
+    """What conversion to integers did to one layer."""
+
+    layer: str = Field(description="its name")
+    kind: str = Field(description="of layer, as in the integer-only network")
+    accumulator_bound: int | None = Field(description="the most that its int32 accumulator can hold; null without one")
+    int32_share: float | None = Field(description="of what an int32 holds, 0 to 1")
+    largest_difference: int = Field(description="between its codes in training and as integers, in codes")
+    mean_difference: float = Field(description="over all elements, in codes")
+    equal_share: float = Field(description="of elements with the same code, 0 to 1")
+
+
+class ConversionAnswer(Answer):
+    """What conversion to integers did, each layer on the codes that the integer-only network gives it."""
+
+    requantization: str = Field(
+        description="how accumulators are rounded", json_schema_extra=names_of(RequantizationForm)
+    )
+    samples: int = Field(description="held-out samples that differences were measured on")
+    layers: list[LayerConversionAnswer] = Field(description="in schedule order")
 
 
 class TrainingReport(FitAnswer):
@@ -55,8 +85,21 @@ class TrainingReport(FitAnswer):
 
     kind: Literal["training"] = Field(default="training", description="of which job this is the result")
     accuracy: AccuracyAnswer
+    conversion: ConversionAnswer | None = Field(default=None, description="null in reports from before there was one")
     epochs: list[EpochAnswer] = Field(description="in order")
     best_epoch: int = Field(description="the one that was kept: the best on the samples held out of training")
+    learned_from: Truth = Field(
+        default=Truth.LABELS, description="float_network: the training set has no labels, and the epochs tell agreement"
+    )
+    measured_against: Truth = Field(
+        default=Truth.LABELS, description="float_network: the test set has no labels, and accuracy is agreement"
+    )
+    went_back: bool = Field(
+        default=False, description="a loss or gradient was not finite once; from then on the learning rate was halved"
+    )
+    frozen_weights_percent: float = Field(
+        default=0.0, description="of all weights, those frozen because they oscillated"
+    )
 
 
 class SensitivityReport(Answer):

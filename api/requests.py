@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from api.measures import MeasureChoice
 from network.accounting import ACCOUNTINGS, DEFAULT_ACCOUNTING, accounting_for
-from network.allocation import Bits, WeightScheme, as_bits
+from network.allocation import DEFAULT_WEIGHT_SCHEME, Bits, WeightScheme, as_bits
 from network.budget import Budget, parse_size_bytes
 from network.core_speeds import SPEEDS
 from network.device import Device
@@ -83,7 +83,7 @@ class SolveRequest(BaseModel):
         examples=["weights", "fisher", {"job_id": "64c30fc6784c4ee7b09e25090bba1b9c"}],
     )
     scheme: str = Field(
-        default=WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
+        default=DEFAULT_WEIGHT_SCHEME,
         description="how the exact program quantizes weights; the rules have schemes of their own",
         json_schema_extra={"enum": list(WeightScheme)},
     )

@@ -123,6 +123,7 @@ class Runner:
                         job.id,
                         f"--data-directory={self._settings.data_directory}",
                         f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
+                        *self._operator_datasets(),
                         f"--lock={lock}",
                     ],
                     stdin=subprocess.DEVNULL,
@@ -138,6 +139,10 @@ class Runner:
         self._children[job.id] = child
         LOG.info("job %s started", job.id)
         return True
+
+    def _operator_datasets(self) -> list[str]:
+        directory = self._settings.operator_datasets
+        return [] if directory is None else [f"--operator-datasets={directory}"]
 
     def _settle(self, job: Job, *, requeue: bool) -> None:
         """Decide what becomes of a job whose worker is gone."""

@@ -15,7 +15,8 @@ from api.pipeline import SENSITIVITY_FILE, check_writable, publish, require_weig
 from api.reports import REPORT_FILE, SensitivityReport
 from network.network import Network
 from network.sensitivity import SensitivityTable, rows_as_json, sensitivity_to_json
-from qat.datasets import Dataset, check_dataset
+from qat.data.checks import check_dataset
+from qat.data.dataset import Dataset
 from qat.progress import Report
 from qat.sensitivity_options import SensitivityOptions
 

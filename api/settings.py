@@ -30,6 +30,7 @@ class Settings:
         max_crashes: how often the worker of one job may die and be started again before the job has failed.
         grace_seconds: between asking a worker to end and ending it.
         turn_seconds: how often the runner looks after its jobs.
+        operator_datasets: a directory whose entries are datasets by their names; None: there are none.
     """
 
     data_directory: Path
@@ -39,6 +40,7 @@ class Settings:
     max_crashes: int = 1
     grace_seconds: float = 5.0
     turn_seconds: float = 0.2
+    operator_datasets: Path | None = None
 
     @property
     def database(self) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from api.answers import FitAnswer, format_bytes
 from api.columns import aligned, bar
 from api.reports import TrainAnswer
+from qat.truth import Truth
 
 
 def fit_text(answer: FitAnswer) -> str:
@@ -32,7 +33,9 @@ def training_text(answer: TrainAnswer, directory: Path) -> str:
         (
             fit_text(answer),
             "",
-            "accuracy on the test set",
+            "accuracy on the test set"
+            if answer.measured_against is Truth.LABELS
+            else "agreement with the float network on the test set, which has no labels",
             f"  float           {accuracy.float_:.2f} %",
             f"  fake-quantized  {accuracy.fake_quantized:.2f} %",
             f"  integer-only    {accuracy.integer_only:.2f} %",

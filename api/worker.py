@@ -10,7 +10,6 @@ import argparse
 import os
 import shutil
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from api.answers import NetworkName
@@ -108,11 +107,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("job")
     parser.add_argument("--data-directory", type=Path, required=True)
     parser.add_argument("--max-dataset-bytes", type=int, required=True)
+    parser.add_argument("--operator-datasets", type=Path)
     parser.add_argument("--lock", type=int, required=True, help="the open file that holds the job's lock")
     given = parser.parse_args(arguments)
     os.set_inheritable(given.lock, False)  # what this process starts must not keep the lock when it ends
     ProcessLock.sign(given.lock, os.getpid())
-    settings = replace(Settings(data_directory=given.data_directory), max_dataset_bytes=given.max_dataset_bytes)
+    settings = Settings(
+        data_directory=given.data_directory,
+        max_dataset_bytes=given.max_dataset_bytes,
+        operator_datasets=given.operator_datasets,
+    )
     store = Store(settings.database)
     job = store.job(given.job)
     if job is not None and job.state is JobState.RUNNING:

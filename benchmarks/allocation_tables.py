@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from benchmarks.answers import Pair, Row, is_less
+from benchmarks.markdown import markdown
 from solver.solution import Method
 
 QUESTION: Final = ("network", "flash / RAM, kB", "accounting")
@@ -17,7 +18,7 @@ COLUMNS: Final = (
 
 def answers(pairs: Iterable[Pair]) -> str:
     """Markdown, a line for each answer."""
-    return _markdown(COLUMNS, [_answer(row) for pair in pairs for row in (pair.rule, pair.exact)])
+    return markdown(COLUMNS, [_answer(row) for pair in pairs for row in (pair.rule, pair.exact)])
 
 
 def comparison(pairs: Iterable[Pair]) -> str:
@@ -27,15 +28,7 @@ def comparison(pairs: Iterable[Pair]) -> str:
         cells = lines.setdefault(_question(pair.rule), [])
         cells += [_outcome(pair.rule), _outcome(pair.exact, than=pair.rule)]
     columns = (*QUESTION, "mixpl", "exact per layer", "mixpc", "exact per channel")
-    return _markdown(columns, [(*question, *cells) for question, cells in lines.items()])
-
-
-def _markdown(columns: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
-    lines = [columns, tuple("---" for _ in columns), *lines]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
+    return markdown(columns, [(*question, *cells) for question, cells in lines.items()])
 
 
 def _question(row: Row) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from qat.datasets import Dataset
+from qat.data.dataset import Dataset
 
 SHARED = Path(__file__).parents[2] / "shared"
 FILE = SHARED / "data" / "cifar10_jpeg.npz"

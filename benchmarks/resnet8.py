@@ -26,7 +26,7 @@ from network.memory import measure
 from network.network import Network
 from network.paper_accounting import PaperAccounting
 from network.reading import read_network
-from qat.datasets import Dataset
+from qat.data.dataset import Dataset
 from qat.options import TrainingOptions
 from qat.progress import Progress
 from qat.train import Accuracy, train

@@ -27,7 +27,6 @@ from typing import Any, Final
 
 import click
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -39,8 +38,8 @@ from network.allocation import BITS, Allocation, WeightScheme
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.network import Network
 from network.sensitivity import SensitivityTable, sensitivity_from_json, sensitivity_to_json
-from qat.batches import tensor_of
-from qat.datasets import Dataset
+from qat.data.batches import tensor_of
+from qat.data.dataset import Dataset, SampleSource, labelled
 from qat.module import float_module
 from qat.options import TrainingOptions
 from qat.sensitivity.errors import tensor_errors
@@ -88,24 +87,25 @@ def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTab
     """The measures' tables, and the seconds that each took."""
     found: dict[str, SensitivityTable] = {}
     seconds: dict[str, float] = {}
+    labels = labelled(dataset.train_y)
 
     def keep(name: str, started: float, table: SensitivityTable) -> None:
         seconds[name] = time.perf_counter() - started
         found[name] = table
 
-    measure_sensitivity(resnet8, dataset.train_x[:32], dataset.train_y[:32], SensitivityOptions())  # torch warms up
+    measure_sensitivity(resnet8, dataset.train_x[:32], labels[:32], SensitivityOptions())  # torch warms up
     started = time.perf_counter()
     keep("weights", started, weight_sensitivity(resnet8, SCHEME))
     for measure in Measure:
         started = time.perf_counter()
         options = SensitivityOptions(measure=measure, scheme=SCHEME, samples=SAMPLES)
-        keep(str(measure), started, measure_sensitivity(resnet8, dataset.train_x, dataset.train_y, options))
+        keep(str(measure), started, measure_sensitivity(resnet8, dataset.train_x, labels, options))
     started = time.perf_counter()
     keep("diagonal", started, sensitivity_from_json(sensitivity_to_json(diagonal_fisher(resnet8, dataset.train_x))))
     return found, seconds
 
 
-def diagonal_fisher(resnet8: Network, images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> SensitivityTable:
+def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
     """1/2 sum of g^2 e^2 over the elements of each tensor, g on labels drawn from the network's answer."""
     randomness = np.random.default_rng(0)
     chosen = randomness.permutation(len(images))[:SAMPLES]
@@ -162,7 +162,7 @@ class Kept:
 def measured(epochs: int, train_images: int, seeds: int, kept: Kept) -> dict[str, Any]:
     """All budgets and measures."""
     resnet8, dataset = network(), cifar10.load()
-    dataset = replace(dataset, train_x=dataset.train_x[:train_images], train_y=dataset.train_y[:train_images])
+    dataset = replace(dataset, train_x=dataset.train_x[:train_images], train_y=labelled(dataset.train_y)[:train_images])
     accounting = accounting_named("deployed")
     by_measure, seconds = tables(resnet8, dataset)
     ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
@@ -213,10 +213,10 @@ def spreads() -> dict[str, dict[str, float]]:
         figures at 4 and 2 bits. A factor common to all figures changes nothing.
     """
     resnet8, dataset = network(), cifar10.load()
-    seen, unseen = dataset.train_x[:-JUDGES], dataset.train_x[-JUDGES:]
-    by_measure, _ = tables(resnet8, replace(dataset, train_x=seen, train_y=dataset.train_y[:-JUDGES]))
+    seen, unseen, labels = dataset.train_x[:-JUDGES], dataset.train_x[-JUDGES:], labelled(dataset.train_y)
+    by_measure, _ = tables(resnet8, replace(dataset, train_x=seen, train_y=labels[:-JUDGES]))
     options = SensitivityOptions(measure=Measure.MEASURED, scheme=SCHEME, samples=JUDGES)
-    truth = measure_sensitivity(resnet8, unseen, dataset.train_y[-JUDGES:], options)
+    truth = measure_sensitivity(resnet8, unseen, labels[-JUDGES:], options)
     kept = {resnet8.input, *resnet8.outputs}  # they are never cut
     found = {}
     for name, table in by_measure.items():

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import top_code
+from deploy.counterparts import counterpart, fault
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -21,30 +22,23 @@ from deploy.integer_network import (
     IntegerConvolution,
     IntegerFullyConnected,
     IntegerLayer,
-    IntegerMaxPool,
     IntegerNetwork,
-    IntegerPad,
     IntegerTensor,
 )
+from deploy.thresholds import thresholds_of
 from deploy.windows import window_counts
 from network.allocation import BITS
 from network.errors import ConversionError, InvalidNetwork
 from network.layers import (
-    Activation,
-    Add,
-    AveragePool,
-    Concat,
-    Convolution,
-    FullyConnected,
-    Layer,
-    MaxPool,
-    Pad,
     Padding,
     Shape,
 )
 
 MAX_ELEMENTS: Final = 2**24
 """Of a tensor with its padding: more than a microcontroller's RAM, and 64-bit sums of one image stay at 128 MiB."""
+
+MAX_THRESHOLDS: Final = 2**22
+"""Of a layer: 16 MiB of flash."""
 
 Inputs = tuple[IntegerTensor, ...]
 
@@ -109,76 +103,18 @@ def _check_tensor(name: str, tensor: IntegerTensor) -> None:
 
 def _check_layer(layer: IntegerLayer, inputs: Inputs, output: IntegerTensor) -> None:
     if not inputs:
-        raise _fault(layer, "has no input")
+        raise fault(layer, "has no input")
     try:
-        shape = _counterpart(layer).output_shape(tuple(tensor.shape for tensor in inputs))
+        shape = counterpart(layer).output_shape(tuple(tensor.shape for tensor in inputs))
     except InvalidNetwork as error:
         raise ConversionError(str(error)) from error
     if shape != output.shape:
-        raise _fault(layer, f"writes a tensor of {shape}, but tensor '{output.name}' is described as {output.shape}")
+        raise fault(layer, f"writes a tensor of {shape}, but tensor '{output.name}' is described as {output.shape}")
     image, (top, left, bottom, right) = inputs[0].shape, getattr(layer, "padding", Padding())
     around = image.channels * (image.height + top + bottom) * (image.width + left + right)
     if around > MAX_ELEMENTS:
-        raise _fault(layer, f"pads its input to {around} elements; at most {MAX_ELEMENTS} are taken")
+        raise fault(layer, f"pads its input to {around} elements; at most {MAX_ELEMENTS} are taken")
     _check_parameters(layer, inputs, output)
-
-
-@singledispatch
-def _counterpart(layer: IntegerLayer) -> Layer:
-    """The layer of the float network that has the same windows: it knows which shapes suit it."""
-    raise _fault(layer, "is of a kind that nothing here can run")
-
-
-@_counterpart.register
-def _(layer: IntegerConvolution) -> Layer:
-    if layer.codes.ndim != 4:
-        raise _fault(layer, f"needs weights of four extents, has {list(layer.codes.shape)}")
-    return Convolution(
-        name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes),
-        kernel=layer.kernel, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups,
-    )  # fmt: skip
-
-
-@_counterpart.register
-def _(layer: IntegerFullyConnected) -> Layer:
-    return FullyConnected(
-        name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes)
-    )  # fmt: skip
-
-
-@_counterpart.register
-def _(layer: IntegerAdd) -> Layer:
-    kind = Activation if len(layer.inputs) == 1 else Add
-    return kind(name=layer.name, inputs=layer.inputs, output=layer.output)
-
-
-@_counterpart.register
-def _(layer: IntegerConcat) -> Layer:
-    return Concat(name=layer.name, inputs=layer.inputs, output=layer.output)
-
-
-@_counterpart.register
-def _(layer: IntegerMaxPool) -> Layer:
-    return MaxPool(
-        name=layer.name, inputs=layer.inputs, output=layer.output,
-        kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
-    )  # fmt: skip
-
-
-@_counterpart.register
-def _(layer: IntegerAveragePool) -> Layer:
-    return AveragePool(
-        name=layer.name, inputs=layer.inputs, output=layer.output,
-        kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
-    )  # fmt: skip
-
-
-@_counterpart.register
-def _(layer: IntegerPad) -> Layer:
-    return Pad(
-        name=layer.name, inputs=layer.inputs, output=layer.output, padding=layer.padding,
-        channels_before=layer.channels_before, channels_after=layer.channels_after,
-    )  # fmt: skip
 
 
 @singledispatch
@@ -194,13 +130,13 @@ def _(layer: IntegerConvolution, inputs: Inputs, output: IntegerTensor) -> None:
     if isinstance(layer, IntegerFullyConnected):
         expected = (channels, shape.height, shape.width, shape.channels)
         if (layer.stride, layer.padding, layer.dilation, layer.groups) != ((1, 1), Padding(), (1, 1), 1):
-            raise _fault(layer, "has strides, padding, dilation or groups, which its single window cannot have")
+            raise fault(layer, "has strides, padding, dilation or groups, which its single window cannot have")
     if layer.codes.shape != expected or layer.codes.dtype != np.uint8:
-        raise _fault(layer, f"needs uint8 weights of shape {list(expected)}, has {_described(layer.codes)}")
+        raise fault(layer, f"needs uint8 weights of shape {list(expected)}, has {_described(layer.codes)}")
     if layer.weight_bits not in BITS:
-        raise _fault(layer, f"has weights of {layer.weight_bits} bits; expected 8, 4 or 2")
+        raise fault(layer, f"has weights of {layer.weight_bits} bits; expected 8, 4 or 2")
     if int(layer.codes.max()) > top_code(layer.weight_bits):
-        raise _fault(
+        raise fault(
             layer,
             f"has a weight code of {int(layer.codes.max())}; {layer.weight_bits} bits end at "
             f"{top_code(layer.weight_bits)}",
@@ -209,16 +145,32 @@ def _(layer: IntegerConvolution, inputs: Inputs, output: IntegerTensor) -> None:
     _check_array(layer, "weight zero point", layer.weight_zero_point, np.int32, per_layer_or_channel)
     _check_array(layer, "bias", layer.bias, np.int32, {channels})
     _check_array(layer, "weight scale", layer.weight_scale, np.float64, per_layer_or_channel)
-    if not (np.isfinite(layer.weight_scale).all() and (layer.weight_scale > 0).all()):
-        raise _fault(layer, "has a weight scale that is not a finite number above 0")
+    if not (np.isfinite(layer.weight_scale).all() and (layer.weight_scale != 0).all()):
+        raise fault(layer, "has a weight scale that is 0 or not finite")
     _check_factors(layer, per_layer_or_channel)
+    _check_thresholds(layer, output)
+
+
+def _check_thresholds(layer: IntegerConvolution, output: IntegerTensor) -> None:
+    found = layer.thresholds
+    if found is None:
+        return
+    _check_array(layer, "direction", found.direction, np.int8, {output.shape.channels})
+    shape = (output.shape.channels, top_code(output.bits))
+    if found.values.dtype != np.int32 or found.values.shape != shape:
+        raise fault(layer, f"needs int32 thresholds of shape {list(shape)}, has {_described(found.values)}")
+    if found.values.size > MAX_THRESHOLDS:
+        raise fault(layer, f"has {found.values.size} thresholds; at most {MAX_THRESHOLDS} are taken")
+    expected = thresholds_of(layer.requantization, layer.bias, output.zero_point, output.bits)
+    if (found.values != expected.values).any() or (found.direction != expected.direction).any():
+        raise fault(layer, "has thresholds other than those that its bias, multipliers and shifts give")
 
 
 @_check_parameters.register
 def _(layer: IntegerAdd, inputs: Inputs, _output: IntegerTensor) -> None:
     _check_factors(layer, {len(inputs)})
     if len(set(layer.requantization.shift.tolist())) > 1:
-        raise _fault(layer, "needs one shift for all its inputs: the sum is rounded once")
+        raise fault(layer, "needs one shift for all its inputs: the sum is rounded once")
 
 
 @_check_parameters.register
@@ -232,7 +184,7 @@ def _(layer: IntegerAveragePool, inputs: Inputs, _output: IntegerTensor) -> None
         inputs[0].shape, layer.kernel, layer.stride, layer.padding, includes_padding=layer.count_includes_padding
     )
     if layer.divisors != divisors:
-        raise _fault(layer, f"has windows of {divisors} elements, but divisors {layer.divisors}")
+        raise fault(layer, f"has windows of {divisors} elements, but divisors {layer.divisors}")
     _check_factors(layer, {len(divisors)})
 
 
@@ -258,12 +210,8 @@ def _check_array(
 ) -> None:
     if values.dtype != kind or values.ndim != 1 or len(values) not in lengths:
         expected = " or ".join(map(str, sorted(lengths)))
-        raise _fault(layer, f"needs a {what} of {expected} {np.dtype(kind)}, has {_described(values)}")
+        raise fault(layer, f"needs a {what} of {expected} {np.dtype(kind)}, has {_described(values)}")
 
 
 def _described(values: npt.NDArray[np.generic]) -> str:
     return f"{values.dtype} of shape {list(values.shape)}"
-
-
-def _fault(layer: IntegerLayer, what: str) -> ConversionError:
-    return ConversionError(f"layer '{layer.name}' ({layer.kind}) {what}")

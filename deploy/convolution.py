@@ -2,7 +2,7 @@
 
 Every integer up to 2^24 is a float32, and up to 2^53 a float64. Where `proof.product_bound` shows that no partial sum
 exceeds that, in whatever order the product adds, no addition rounds and the result is the integer. The bias and the
-requantization follow in 64-bit integers.
+requantization, or the comparison with thresholds, follow in 64-bit integers.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import CodeArray, requantize
+from deploy.arithmetic import CodeArray, IntArray, requantize
 from deploy.blocks import blocks
 from deploy.integer_network import IntegerConvolution, IntegerTensor
 from deploy.proof import product_bound
+from deploy.thresholds import reached_codes
 from deploy.windows import padded, window_view
 
 FLOAT32_EXACT: Final = 2**24
@@ -56,9 +57,15 @@ class ConvolutionExecutor:
             windows = window_view(padded(steps, layer.padding, 0), layer.kernel, layer.stride, layer.dilation)
             for rows in blocks(output.shape.height, rows_per_block):
                 sums = self._sums(windows[:, rows]).astype(np.int64)
-                sums += self._bias
-                result[images, rows] = requantize(sums, layer.requantization, output.zero_point, output.bits)
+                result[images, rows] = self._codes(sums)
         return result
+
+    def _codes(self, sums: IntArray) -> CodeArray:
+        """Sums of products, [n, rows, columns, output channels], overwritten -> codes."""
+        if self._layer.thresholds is not None:
+            return reached_codes(sums, self._layer.thresholds)
+        sums += self._bias
+        return requantize(sums, self._layer.requantization, self._output.zero_point, self._output.bits)
 
     def _block_extents(self) -> tuple[int, int]:
         """Images and output rows whose columns take about `BLOCK_BYTES`."""

@@ -24,7 +24,8 @@ from deploy.proof import prove_accumulators
 from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
 
 FORMAT: Final = "bitbudget integer-only network"
-VERSION: Final = 1
+VERSIONS: Final = (1, 2)
+"""The second one knows thresholds. A network is written in the first version that can say what it is."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -33,6 +34,8 @@ ARITHMETIC: Final = {
     "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
     "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
     "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",
+    "thresholds": "where a layer has them, instead of bias, m and n: y = how many k have direction * (a - bias) >= "
+    "thresholds[k]; the same codes",
     "fully_connected": "a convolution whose kernel is its whole input",
     "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
     "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, one after the other along the channels",
@@ -44,6 +47,9 @@ ARITHMETIC: Final = {
     "leftover bits of a row are 0",
     "byte order": "little-endian",
 }
+
+MULTIPLIER_FORM: Final = "thresholds_of"
+"""Of a layer with thresholds: what they stand for."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -76,7 +82,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     given = network.input_format
     return {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 2 if any(map(_has_thresholds, network.layers)) else 1,
         "name": network.name,
         "arithmetic": ARITHMETIC,
         "input": {
@@ -123,7 +129,20 @@ def _(layer: IntegerConvolution) -> dict[str, Any]:
         },
         "scheme": {"weights": layer.scheme.weights.value, "folding": layer.scheme.folding.value},
         "weight_scale": layer.weight_scale.tolist(),
-    }
+    } | _multiplier_form(layer)
+
+
+def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
+    """What thresholds stand for; nothing where the layer multiplies."""
+    if layer.thresholds is None:
+        return {}
+    factors = layer.requantization
+    recorded: Arrays = {"bias": layer.bias, "multiplier": factors.multiplier, "shift": factors.shift}
+    return {MULTIPLIER_FORM: {name: values.tolist() for name, values in recorded.items()}}
+
+
+def _has_thresholds(layer: IntegerLayer) -> bool:
+    return isinstance(layer, IntegerConvolution) and layer.thresholds is not None
 
 
 @_parameters.register
@@ -154,9 +173,8 @@ def _(layer: IntegerPad) -> dict[str, Any]:
 def _arrays(layer: Any) -> Arrays:
     arrays: Arrays = {}
     if isinstance(layer, IntegerConvolution):
-        arrays |= {
-            "weights": pack_weights(layer),
-            "weight_zero_point": layer.weight_zero_point.astype(np.int32),
-            "bias": layer.bias.astype(np.int32),
-        }
+        arrays |= {"weights": pack_weights(layer), "weight_zero_point": layer.weight_zero_point.astype(np.int32)}
+        if layer.thresholds is not None:
+            return arrays | {"thresholds": layer.thresholds.values, "direction": layer.thresholds.direction}
+        arrays["bias"] = layer.bias.astype(np.int32)
     return arrays | {"multiplier": layer.requantization.multiplier, "shift": layer.requantization.shift}

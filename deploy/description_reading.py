@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import Requantization
-from deploy.description import FORMAT, VERSION, Arrays
+from deploy.description import FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
 from deploy.fields import Fields
 from deploy.integer_network import (
     IntegerAdd,
@@ -23,6 +23,7 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
+from deploy.thresholds import Thresholds
 from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
@@ -43,8 +44,8 @@ def check_version(description: Fields) -> None:
     """
     if description.text("format") != FORMAT:
         description.refuse("format", f"'{FORMAT}'")
-    if description.integer("version", 0, 2**31) != VERSION:
-        description.refuse("version", f"{VERSION}, the one that this program reads")
+    if description.integer("version", 0, 2**31) not in VERSIONS:
+        description.refuse("version", f"{' or '.join(map(str, VERSIONS))}, those that this program reads")
 
 
 def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
@@ -99,8 +100,13 @@ def _layer(fields: Fields, arrays: Arrays) -> IntegerLayer:
 
 
 def _requantization(fields: Fields, arrays: Arrays) -> Requantization:
-    multiplier = _array(fields, "multiplier", arrays, np.int32)
-    shift = _array(fields, "shift", arrays, np.int8)
+    if fields.has(MULTIPLIER_FORM):
+        recorded = fields.child(MULTIPLIER_FORM)
+        multiplier = _numbers(recorded, "multiplier", np.int32)
+        shift = _numbers(recorded, "shift", np.int8)
+    else:
+        multiplier = _array(fields, "multiplier", arrays, np.int32)
+        shift = _array(fields, "shift", arrays, np.int8)
     try:
         return Requantization(multiplier, shift)
     except ValueError as error:
@@ -118,12 +124,17 @@ def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, di
             codes = unpack_weights(packed, (outputs, height, width, inputs), groups, bits)
         except ValueError as error:
             raise IntegerFileError(f"{weights.where}: {error}") from error
+        thresholds = _thresholds(fields, arrays)
         return kind(
             **what_all_have,
             codes=codes,
             weight_bits=bits,
             weight_zero_point=_array(fields, "weight_zero_point", arrays, np.int32),
-            bias=_array(fields, "bias", arrays, np.int32),
+            bias=(
+                _array(fields, "bias", arrays, np.int32)
+                if thresholds is None
+                else _numbers(fields.child(MULTIPLIER_FORM), "bias", np.int32)
+            ),
             scheme=Scheme(
                 _choice(scheme, "weights", scheme.text("weights"), tuple(WeightScheme)),
                 _choice(scheme, "folding", scheme.text("folding"), tuple(Folding)),
@@ -133,9 +144,16 @@ def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, di
             padding=_padding(fields),
             dilation=fields.pair("dilation", 1, LARGEST_EXTENT),
             groups=groups,
+            thresholds=thresholds,
         )
 
     return read
+
+
+def _thresholds(fields: Fields, arrays: Arrays) -> Thresholds | None:
+    if not fields.has(MULTIPLIER_FORM):
+        return None
+    return Thresholds(_array(fields, "thresholds", arrays, np.int32), _array(fields, "direction", arrays, np.int8))
 
 
 def _add(_fields: Fields, _arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
@@ -198,6 +216,12 @@ def _array(fields: Fields, what: str, arrays: Arrays, kind: type[np.generic]) ->
     if arrays[name].dtype != kind:
         raise IntegerFileError(f"array '{name}' must be {np.dtype(kind)}, is {arrays[name].dtype}")
     return arrays[name]
+
+
+def _numbers(fields: Fields, name: str, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
+    """Integers that stand in the description itself."""
+    ends = np.iinfo(kind)
+    return np.array(fields.integers(name, int(ends.min), int(ends.max)), dtype=kind)
 
 
 def _choice(fields: Fields, name: str, value: int | str, choices: tuple[Choice, ...]) -> Choice:

@@ -66,6 +66,9 @@ class Fields:
     def refuse(self, name: str, expected: str) -> NoReturn:
         raise IntegerFileError(f"'{name}' of {self.where} must be {expected}, is {_shown(self.value(name))}")
 
+    def has(self, name: str) -> bool:
+        return name in self._values
+
     def value(self, name: str) -> Any:
         if name not in self._values:
             raise IntegerFileError(f"{self.where} has no field '{name}'")

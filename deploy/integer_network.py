@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import CodeArray, Requantization
+from deploy.thresholds import Thresholds
 from network.allocation import Bits, Scheme
 from network.layers import Padding, Shape
 from network.network import InputFormat
@@ -45,6 +46,7 @@ class IntegerConvolution(IntegerLayer):
     """y = clamp(z_y + round_half_up((sum (q_x - z_x) * (q_w - z_w) + bias) * m / 2^n), 0, 2^b - 1).
 
     Padding adds the code of real zero, z_x. A fully connected layer is the convolution whose kernel is its whole input.
+    With thresholds, comparing the sum with them gives the same codes; bias, m and n are recorded, not needed to run.
 
     Attributes:
         codes: q_w, [output_channels, kernel_height, kernel_width, input_channels / groups].
@@ -53,7 +55,8 @@ class IntegerConvolution(IntegerLayer):
         bias: int32 [output_channels], in steps of s_x * s_w.
         requantization: [1] or [output_channels].
         scheme: how the weights were quantized; recorded, not needed to run.
-        weight_scale: s_w, float64 [1] or [output_channels]; recorded, not needed to run.
+        weight_scale: s_w, float64 [1] or [output_channels], of any sign; recorded, not needed to run.
+        thresholds: those that bias and requantization give (`deploy.thresholds`); None where the layer multiplies.
     """
 
     kind: ClassVar[str] = "convolution"
@@ -68,6 +71,7 @@ class IntegerConvolution(IntegerLayer):
     padding: Padding = Padding()
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    thresholds: Thresholds | None = None
 
     @property
     def kernel(self) -> tuple[int, int]:

@@ -11,7 +11,8 @@ terms left out (padding). With the bias b, added first, last or in between, the 
 
     max(largest + max(b, 0), -(smallest + min(b, 0)))
 
-and some input reaches one of the two whenever the bias has its sign.
+and some input reaches one of the two whenever the bias has its sign. A layer that compares with thresholds adds no
+bias, and leaves the largest int32 to thresholds that no sum reaches.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from deploy.integer_network import (
 from network.errors import ConversionError
 
 INT64_MAX: Final = 2**63 - 1
+LARGEST_COMPARED: Final = INT32_MAX - 1
+"""The largest sum that is compared with thresholds: INT32_MAX stands for one that is never reached."""
 
 
 def largest_step(tensor: IntegerTensor) -> int:
@@ -68,9 +71,10 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
             continue
         bound, limit = proof
         if bound > limit:
+            holder = "int32 beside thresholds" if limit == LARGEST_COMPARED else f"int{limit.bit_length() + 1}"
             raise ConversionError(
-                f"layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, and int{limit.bit_length() + 1} "
-                f"holds {limit}; give its weights or its input fewer bits, or train with a batch norm of less spread"
+                f"layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, and {holder} holds {limit}; give its "
+                "weights or its input fewer bits, or train with a batch norm of less spread"
             )
         bounds[layer.name] = bound
     return bounds
@@ -84,6 +88,8 @@ def _proof(_layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> tuple[in
 
 @_proof.register
 def _(layer: IntegerConvolution, inputs: tuple[IntegerTensor, ...]) -> tuple[int, int]:
+    if layer.thresholds is not None:
+        return product_bound(layer, inputs[0]), LARGEST_COMPARED
     return accumulator_bound(layer, inputs[0]), INT32_MAX
 
 

@@ -36,14 +36,26 @@ def as_bits(value: object) -> Bits:
 
 
 class WeightScheme(StrEnum):
-    """How a weight tensor is quantized, by the names of the paper's published code."""
+    """How a weight tensor is quantized, by the names of the paper's published code and, of ours, in their manner."""
 
     PER_LAYER_ASYM_PACT = "PerLayerAsymPACT"
+    PER_LAYER_ASYM_MIN_MAX = "PerLayerAsymMinMax"
     PER_CHANNELS_ASYM_MIN_MAX = "PerChannelsAsymMinMax"
+    PER_CHANNEL_SYM_LSQ = "PerChannelSymLSQ"
 
     @property
     def is_per_channel(self) -> bool:
+        """Every output channel has a scale of its own."""
+        return self in {WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, WeightScheme.PER_CHANNEL_SYM_LSQ}
+
+    @property
+    def has_zero_point_per_channel(self) -> bool:
+        """Every output channel has a zero point of its own; else the layer has one."""
         return self is WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
+
+
+DEFAULT_WEIGHT_SCHEME: Final = WeightScheme.PER_CHANNEL_SYM_LSQ
+"""Of the exact program, and of what is measured for it; the rules have their own (docs/benchmarks/accuracy.md)."""
 
 
 class Folding(StrEnum):

@@ -224,7 +224,7 @@ def _requantization_bytes(layer: Layer, scheme: Scheme | None) -> int:
             raise ValueError(f"layer '{layer.name}' has weights and no scheme")
         channels = layer.output_channels
         factors = channels if scheme.folding is Folding.ICN or scheme.weights.is_per_channel else 1
-        zero_points = channels if scheme.weights.is_per_channel else 1
+        zero_points = channels if scheme.weights.has_zero_point_per_channel else 1
         return 4 * channels + FACTOR_BYTES * factors + zero_points
     if isinstance(layer, Add):
         return 4 * len(layer.inputs) + 1

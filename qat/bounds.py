@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import torch
@@ -15,6 +14,14 @@ LEAST_EXTENT: Final = 2.0**-60
 
 NARROWEST_SHARE: Final = 1e-3
 """A learned range never becomes narrower than this share of the range it started from."""
+
+
+def inside_of(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:
+    """The range inside an interval; one without extent gets the least there is."""
+    low, high = max(low, interval.low), min(high, interval.high)
+    if high - low >= LEAST_EXTENT:
+        return low, high
+    return (0.0, LEAST_EXTENT) if interval.high > 0 else (-LEAST_EXTENT, 0.0)
 
 
 class Bounds(nn.Module):
@@ -35,9 +42,7 @@ class Bounds(nn.Module):
 
     def start(self, low: float, high: float) -> None:
         """Set the bounds, low <= 0 <= high; a range without extent gets the least there is."""
-        low, high = max(low, self._interval.low), min(high, self._interval.high)
-        if high - low < LEAST_EXTENT:
-            low, high = (0.0, LEAST_EXTENT) if self._interval.high > 0 else (-LEAST_EXTENT, 0.0)
+        low, high = inside_of(self._interval, low, high)
         with torch.no_grad():
             self.extent.fill_(high - low)
             self.low.fill_(low / (high - low))
@@ -49,21 +54,21 @@ class Bounds(nn.Module):
         extent = self.extent.item()
         return self.low.item() * extent, self.high.item() * extent
 
-    def forward(self) -> tuple[Tensor | None, Tensor | None]:
-        """Both bounds as real values that take gradients; None for one that is not learned."""
-        if not torch.is_grad_enabled():
-            return None, None
-        return (
-            self.low * self.extent if self.low.requires_grad else None,
-            self.high * self.extent if self.high.requires_grad else None,
-        )
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Both bounds as real values, tensors without dimensions; one that is learned takes a gradient."""
+        return self.low * self.extent, self.high * self.extent
 
+    @torch.no_grad()
     def keep_valid(self) -> None:
         """After a step of the optimizer: low <= 0 <= high, not too narrow, inside the interval."""
-        extent = self.extent.item()
-        with torch.no_grad():
-            self.low.clamp_(self._interval.low / extent, 0.0)
-            self.high.clamp_(0.0, self._interval.high / extent)
-            if self.high.item() - self.low.item() < NARROWEST_SHARE:
-                grows_up = self._interval.high > 0
-                (self.high if grows_up else self.low).fill_(math.copysign(NARROWEST_SHARE, 1 if grows_up else -1))
+        self.low.clamp_(max=0.0)
+        self.high.clamp_(min=0.0)
+        if self._interval.low > -torch.inf:
+            self.low.copy_(torch.maximum(self.low, self._interval.low / self.extent))
+        if self._interval.high < torch.inf:
+            self.high.copy_(torch.minimum(self.high, self._interval.high / self.extent))
+        is_too_narrow = self.high - self.low < NARROWEST_SHARE
+        if self._interval.high > 0:
+            self.high.copy_(torch.where(is_too_narrow, self.low + NARROWEST_SHARE, self.high))
+        else:
+            self.low.copy_(torch.where(is_too_narrow, self.high - NARROWEST_SHARE, self.low))

@@ -14,14 +14,14 @@ from network.allocation import Bits
 from network.errors import TrainingError
 from network.layers import LINEAR
 from network.network import Network
-from qat.batches import tensor_of
-from qat.datasets import Samples, to_input_tensor
+from qat.data.batches import tensor_of
+from qat.data.dataset import Samples, to_input_tensor
 from qat.fake_quantize import Grid
 from qat.float_network import FloatNetwork
-from qat.histogram import BINS, Histogram, histogram_of, least_error_range
-from qat.options import ActivationRange
+from qat.histogram import BINS, Histogram, histogram_of, least_error_range, percentile_range
+from qat.option_names import ActivationRange, RangeSetting
 from qat.quantized_network import QuantizedNetwork
-from qat.ranges import ActivationTensorRange, InputRange, grid_of
+from qat.ranges import BoundedRange, InputRange, StepRange, grid_of
 
 CLIPPED_AT = 6.0
 """Where `clipped` ends the range after a ReLU."""
@@ -29,31 +29,41 @@ CLIPPED_AT = 6.0
 _SAMPLES_AT_ONCE = 32
 
 
-def calibrate(
-    quantized: QuantizedNetwork, float_network: FloatNetwork, samples: Samples, activation_range: ActivationRange
-) -> None:
-    """Start the range of every activation tensor.
+def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNetwork | None = None) -> None:
+    """Start the range of every activation tensor, as the module's options say.
 
     Args:
-        quantized: its ranges are set.
-        float_network: the same network, whose activations are measured.
-        samples: a few hundred training samples, as the dataset holds them.
-        activation_range: with `clipped`, [0, 6] (or what lies inside of it) wherever the layer's own activation
-            function begins at zero; else, and with `learned`, the least squared error.
+        module: its ranges are set.
+        samples: a few hundred training samples, as a dataset holds them.
+        float_network: the same network in float, whose activations are measured; None makes one.
+
+    Raises:
+        TrainingError: a tensor is not finite on the samples.
     """
-    network = quantized.network
-    source = quantized.range_of(network.input)
+    network = module.network
+    source = module.range_of(network.input)
     assert isinstance(source, InputRange)  # noqa: S101  # by construction
     source.start(input_grid(network, samples, source.bits))
     functions = {layer.output: layer.activation for layer in network.layers}
+    float_network = float_network or FloatNetwork(network).eval()
     for tensor, histogram in histograms(float_network, samples).items():
-        own = quantized.range_of(tensor)
-        if quantized.range_owner[tensor] != tensor or not isinstance(own, ActivationTensorRange):
+        own = module.range_of(tensor)
+        if module.range_owner[tensor] != tensor or not isinstance(own, BoundedRange | StepRange):
             continue
-        if activation_range is ActivationRange.CLIPPED and functions[tensor].low == 0.0:
-            own.bounds.start(0.0, CLIPPED_AT)
+        if module.activation_range(tensor) is ActivationRange.CLIPPED and functions[tensor].low == 0.0:
+            own.start(0.0, CLIPPED_AT)
         else:
-            own.bounds.start(*least_error_range(histogram, own.bits))
+            own.start(*_starting_range(histogram, own.bits, module, tensor))
+
+
+def _starting_range(histogram: Histogram, bits: Bits, module: QuantizedNetwork, tensor: str) -> tuple[float, float]:
+    match module.override(tensor).range_setting or module.options.range_setting:
+        case RangeSetting.MIN_MAX:
+            return histogram.low, histogram.high
+        case RangeSetting.PERCENTILE:
+            return percentile_range(histogram, module.options.range_percentile)
+        case RangeSetting.MEAN_SQUARED_ERROR:
+            return least_error_range(histogram, bits)
 
 
 def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:

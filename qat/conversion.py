@@ -2,7 +2,8 @@
 
 Weight codes come from the quantizer that training used. A channel that no int32 bias can serve (gamma is zero, its
 weights are, or its batch norm's spread is next to nothing) writes one code whatever its input, if that can be shown:
-its weights become zero and its bias that code. If it cannot be shown, the layer is refused.
+its weights become zero and its bias that code. If it cannot be shown, the layer is refused. A weight scale below zero
+and a negative gamma give a negative factor; both at once a positive one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import INT32_MAX, encode_factors, encode_factors_of_sum, round_half_up
+from deploy.arithmetic import INT32_MAX, encode_factors, round_half_up
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -28,6 +29,7 @@ from deploy.integer_network import (
     IntegerTensor,
 )
 from deploy.proof import prove_accumulators
+from deploy.requantization_form import RequantizationForm, in_form
 from network.errors import ConversionError
 from network.layers import (
     Activation,
@@ -43,14 +45,21 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
+from qat.factors import requantization_of, window_divisors
 from qat.fake_quantize import Grid
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import DeployedWeights, WeightStep
-from qat.windows import window_sizes
 
 
-def convert(module: QuantizedNetwork) -> IntegerNetwork:
+def convert(
+    module: QuantizedNetwork, requantization: RequantizationForm = RequantizationForm.MULTIPLIER
+) -> IntegerNetwork:
     """The integer-only network that computes what the module computes in evaluation.
+
+    Args:
+        module: calibrated or trained.
+        requantization: of its layers with weights; every form gives the same codes. Thresholds take more flash, by the
+            bits of a layer's output: `network.threshold_accounting` counts it.
 
     Raises:
         ConversionError: a layer has no safe integer form; names the layer and the bound.
@@ -75,46 +84,40 @@ def convert(module: QuantizedNetwork) -> IntegerNetwork:
         outputs=network.outputs,
         input_format=network.input_format,
     )
+    integer_network = in_form(integer_network, requantization)
     prove_accumulators(integer_network)
     return integer_network
 
 
 def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid]) -> IntegerLayer:
-    target = grids[layer.output]
-    factors = [grids[tensor].scale / target.scale for tensor in layer.inputs]
-    place: dict[str, Any] = {"name": layer.name, "inputs": layer.inputs, "output": layer.output}
+    common: dict[str, Any] = {
+        "name": layer.name,
+        "inputs": layer.inputs,
+        "output": layer.output,
+        "requantization": requantization_of(layer, shapes[0], grids),
+    }
     match layer:
         case Add() | Activation():
-            return IntegerAdd(**place, requantization=encode_factors_of_sum(factors, layer.name))
+            return IntegerAdd(**common)
         case Concat():
-            return IntegerConcat(**place, requantization=encode_factors(factors, layer.name))
+            return IntegerConcat(**common)
         case MaxPool():
-            return IntegerMaxPool(
-                **place,
-                kernel=layer.kernel,
-                stride=layer.stride,
-                padding=layer.padding,
-                requantization=encode_factors(factors, layer.name),
-            )
+            return IntegerMaxPool(**common, kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
         case AveragePool():
-            sizes = window_sizes(layer, shapes[0].height, shapes[0].width)
-            divisors = tuple(sorted({int(size) for size in sizes.flatten().tolist()}))
             return IntegerAveragePool(
-                **place,
+                **common,
                 kernel=layer.kernel,
                 stride=layer.stride,
                 padding=layer.padding,
                 count_includes_padding=layer.count_includes_padding,
-                divisors=divisors,
-                requantization=encode_factors([factors[0] / divisor for divisor in divisors], layer.name),
+                divisors=window_divisors(layer, shapes[0]),
             )
         case Pad():
             return IntegerPad(
-                **place,
+                **common,
                 padding=layer.padding,
                 channels_before=layer.channels_before,
                 channels_after=layer.channels_after,
-                requantization=encode_factors(factors, layer.name),
             )
         case _:
             raise ConversionError(f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form")

@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from network.layers import Add, Concat, Layer, WeightLayer
+from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
+from qat.factors import requantization_of, window_divisors
 from qat.fake_quantize import Grid
 from qat.float_network import combined
 from qat.graph import Schedule
 from qat.weight_step import DeployedWeights, deployed_steps
+from qat.windows import window_sizes, window_sums
 
 
 class DeployedNetwork:
@@ -62,17 +64,26 @@ class DeployedNetwork:
                 return _rounded(deployed_steps(inputs[0], self.weights[layer.name], layer), target)
             if self._range_owner[layer.output] != layer.output:
                 return combined(layer, inputs)  # its codes are its input's
-            return _rounded(self._combined(layer, inputs, target), target)
+            return _rounded(self._combined(layer, inputs), target)
 
         source = self.grids[self.network.input]
         return self._schedule.run(_rounded(images.double() / source.scale, source), step, keep_all=keep_all)
 
-    def _combined(self, layer: Layer, inputs: Sequence[Tensor], target: Grid) -> Tensor:
-        """What a layer without weights computes, in steps of its output, float64."""
-        factors = [self.grids[tensor].scale / target.scale for tensor in layer.inputs]
+    def _combined(self, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
+        """What a layer without weights computes, in steps of its output, float64.
+
+        With the chip's own factors, whose products with steps float64 holds: halves go to the same side.
+        """
+        shape = self.network.shapes[layer.inputs[0]]
+        factors = requantization_of(layer, shape, self.grids).factors.tolist()
         if isinstance(layer, Add | Concat):
             return combined(layer, [each.double() * factor for each, factor in zip(inputs, factors, strict=True)])
-        return combined(layer, [inputs[0].double()]).mul(factors[0])
+        values = inputs[0].double()
+        if isinstance(layer, AveragePool):
+            factor_of = dict(zip(window_divisors(layer, shape), factors, strict=True))
+            sizes = window_sizes(layer, shape.height, shape.width).double()
+            return window_sums(values, layer).mul_(sizes.apply_(lambda size: factor_of[int(size)]).to(values.device))
+        return combined(layer, [values]).mul(factors[0])
 
 
 def _rounded(steps: Tensor, grid: Grid) -> Tensor:

@@ -1,8 +1,8 @@
-"""What a network answers for many samples: logits of torch modules, classes of the integer-only network."""
+"""What a network answers for many samples: the logits of torch modules and of the integer-only network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,13 @@ from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import quantize_input, run
 from network.layers import FloatArray
 from network.network import Network
-from qat.batches import tensor_of
-from qat.datasets import Labels, Samples, to_input_tensor
+from qat.data.batches import tensor_of
+from qat.data.dataset import Indices, Labels, Samples, SampleSource, to_input_tensor
+from qat.data.loader import sample_batches
 from qat.reporting import Reporter
 
-Classes = npt.NDArray[np.int64]
+Answer = Callable[[Samples], FloatArray]
+"""Samples as a dataset holds them -> logits [n, classes]."""
 
 _ELEMENTS_AT_ONCE = 2**22
 _SAMPLES_AT_ONCE = 256
@@ -30,28 +32,54 @@ def evaluation_batches(network: Network, samples: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, samples, size)]
 
 
-@torch.inference_mode()
-def logits_of(
-    forward: Callable[[Tensor], Tensor], network: Network, samples: Samples, reporter: Reporter
-) -> FloatArray:
-    """The logits that a torch network answers, float32 [n, classes]; one step of the reporter a batch."""
-    classes = network.shapes[network.outputs[0]].elements
-    logits = np.empty((len(samples), classes), dtype=np.float32)
-    for batch in evaluation_batches(network, len(samples)):
-        logits[batch] = forward(tensor_of(samples[batch], network)).numpy()
-        reporter.advance(len(samples[batch]))
+def of_module(forward: Callable[[Tensor], Tensor], network: Network, processor: torch.device) -> Answer:
+    """What a torch network answers."""
+
+    @torch.inference_mode()
+    def answer(samples: Samples) -> FloatArray:
+        logits: FloatArray = forward(tensor_of(samples, network).to(processor)).float().cpu().numpy()
+        return logits
+
+    return answer
+
+
+def of_integers(integer_network: IntegerNetwork, network: Network) -> Answer:
+    """What the interpreter answers: its output codes, as the real values that they stand for."""
+    tensor = integer_network.tensors[integer_network.outputs[0]]
+
+    def answer(samples: Samples) -> FloatArray:
+        codes = run(integer_network, quantize_input(integer_network, to_input_tensor(samples, network)))
+        # An output that is an image is flattened as the float network flattens it: channel, height, width.
+        flat = codes[tensor.name].transpose(0, 3, 1, 2).reshape(len(samples), -1)
+        return ((flat.astype(np.float64) - tensor.zero_point) * tensor.scale).astype(np.float32)
+
+    return answer
+
+
+def answers(
+    answer: Answer, network: Network, source: SampleSource, taken: Indices, reporter: Reporter
+) -> Iterator[tuple[slice, FloatArray]]:
+    """The logits for some samples, a batch at a time with its place among them; one step of the reporter a batch."""
+    batches = evaluation_batches(network, len(taken))
+    read = sample_batches(source, [taken[batch] for batch in batches])
+    for batch, samples in zip(batches, read, strict=True):
+        yield batch, answer(samples)
+        reporter.advance(len(samples))
+
+
+def logits_of(answer: Answer, network: Network, source: SampleSource, taken: Indices, reporter: Reporter) -> FloatArray:
+    """The logits for some samples, float32 [n, classes]."""
+    logits = np.empty((len(taken), network.shapes[network.outputs[0]].elements), dtype=np.float32)
+    for batch, found in answers(answer, network, source, taken, reporter):
+        logits[batch] = found
     return logits
 
 
-def integer_classes(integer_network: IntegerNetwork, network: Network, samples: Samples, reporter: Reporter) -> Classes:
-    """The class with the greatest code, by the interpreter; the first of equals. One step of the reporter a batch."""
-    classes = np.empty(len(samples), dtype=np.int64)
-    for batch in evaluation_batches(network, len(samples)):
-        codes = quantize_input(integer_network, to_input_tensor(samples[batch], network))
-        outputs = run(integer_network, codes)[integer_network.outputs[0]]
-        # An output that is an image is flattened as the float network flattens it: channel, height, width.
-        classes[batch] = outputs.transpose(0, 3, 1, 2).reshape(len(outputs), -1).argmax(axis=1)
-        reporter.advance(len(outputs))
+def classes_of(answer: Answer, network: Network, source: SampleSource, taken: Indices, reporter: Reporter) -> Labels:
+    """The class with the greatest logit for some samples, the first of equals, int64 [n]."""
+    classes = np.empty(len(taken), dtype=np.int64)
+    for batch, found in answers(answer, network, source, taken, reporter):
+        classes[batch] = found.argmax(axis=1)
     return classes
 
 

@@ -4,17 +4,22 @@
     code       q = clamp(t + z, 0, 2^b - 1)
     value      y = s * (q - z)
 
-    gradients                        inside [low, high]    below      above
-        of x (straight-through)              1               0          0
-        of low                               0               1          0
-        of high                              0               0          1
+    gradients                        inside                   below             above
+        of x (straight-through)        1                        0                 0
+        of a learned low               0                        1                 0        PACT, arXiv 1805.06085, eq. 4
+        of a learned high              0                        0                 1        (here for both ends)
+        of a learned step s        t - x / s                   -z          2^b - 1 - z     LSQ, arXiv 1902.08153, eq. 3
 
-The straight-through estimator takes the rounding for the identity; a bound gets its gradient from what it clips alone
-(PACT, arXiv 1805.06085, equation 4, here for both ends).
+where inside is s * -z <= x <= s * (2^b - 1 - z): the straight-through estimator takes the rounding for the identity,
+and what is left is a clamp. A range learns its bounds or its step, never both.
+
+The same is written twice: as operators that torch.compile fuses into their neighbours, and, where nothing is compiled
+and memory traffic is what a step costs, as one function that works in place and keeps its input alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,94 +55,133 @@ class Grid:
         return top_code(self.bits) - self.zero_point
 
 
-class _Quantize(torch.autograd.Function):
-    """Fake quantization whose bounds are learned (tensors of one element) or not (None)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedGrid:
+    """A grid whose constants are tensors, so that gradients reach them and nothing waits for a device.
+
+    Every tensor is without dimensions, or [output channels, 1, ...] beside a weight tensor per channel.
+
+    Attributes:
+        scale: float32; takes a gradient if the step is learned.
+        lowest_step: the smallest code less the zero point; a number where it can never change.
+        highest_step: the largest, likewise.
+        low: the lower bound, if it is learned; it only receives a gradient, its value is in the scale already.
+        high: the upper bound, likewise.
+    """
+
+    scale: Tensor
+    lowest_step: Tensor | int
+    highest_step: Tensor | int
+    low: Tensor | None = None
+    high: Tensor | None = None
+
+
+class _InPlace(torch.autograd.Function):
+    """Fake quantization of an activation tensor on a CPU. The backward pass needs the values alone: no mask is kept."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, low: Tensor | None, high: Tensor | None, grid: Grid) -> Tensor:
-        steps = (values / grid.scale).add_(0.5).floor_()
-        quantized = steps.clamp(grid.lowest_step, grid.highest_step)
-        # One byte an element is kept for the backward pass, not the four of a float.
-        inside = quantized == steps
-        ctx.learned = low is not None, high is not None
-        above = steps > grid.highest_step if any(ctx.learned) else None
-        ctx.save_for_backward(inside, above)
-        return quantized.mul_(grid.scale)
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        scale: Tensor,
+        low: Tensor | None,
+        high: Tensor | None,
+        lowest_step: Tensor | int,
+        highest_step: Tensor | int,
+    ) -> Tensor:
+        step, lowest, highest = scale.item(), int(lowest_step), int(highest_step)
+        quantized = (values / step).add_(0.5).floor_().clamp_(lowest, highest).mul_(step)
+        ctx.interval = step, step * lowest, step * highest
+        # The quantized values are kept by whatever reads them anyway.
+        ctx.save_for_backward(values, quantized if ctx.needs_input_grad[1] else None)
+        return quantized
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
-        inside, above = ctx.saved_tensors
-        of_values = gradient * inside
-        of_high = of_low = None
-        low_is_learned, high_is_learned = ctx.learned
-        if high_is_learned:
-            of_high = gradient[above].sum()
-        if low_is_learned:
-            of_low = gradient[~(inside | above)].sum()
-        return of_values, of_low, of_high, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        values, quantized = ctx.saved_tensors
+        step, low, high = ctx.interval
+        _, wants_step, wants_low, wants_high, *_ = ctx.needs_input_grad
+        of_values = inside(gradient, values, low, high)
+        of_step = of_low = of_high = None
+        if wants_step:  # the sum of gradient * (y - x) / s inside, and of gradient * y / s outside
+            of_step = (_dot(gradient, quantized) - _dot(of_values, values)) / step
+        # Summed over what is clipped alone: a difference of larger sums leaves noise, which Adam takes for a gradient.
+        if wants_low:
+            of_low = _between(gradient, values, -math.inf, low).sum()
+        if wants_high:
+            of_high = _between(gradient, values, high, math.inf).sum()
+        return of_values, of_step, of_low, of_high, None, None
 
 
-def fake_quantized(values: Tensor, grid: Grid, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+def inside(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
+    """The gradient where low <= value <= high, else zero; one pass over memory."""
+    ends = torch.tensor([low, high], dtype=torch.float32)
+    below, above = torch.nextafter(ends, torch.tensor([-math.inf, math.inf])).tolist()
+    return _between(gradient, values, below, above)
+
+
+def _between(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
+    """The gradient where low < value < high, else zero."""
+    masked: Tensor = torch.ops.aten.hardtanh_backward(gradient, values, low, high)
+    return masked
+
+
+def _dot(first: Tensor, second: Tensor) -> Tensor:
+    product: Tensor = torch.linalg.vecdot(_in_memory_order(first), _in_memory_order(second))
+    return product
+
+
+def _in_memory_order(values: Tensor) -> Tensor:
+    """One long row, without a copy where channels lie next to each other."""
+    return (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).reshape(-1)
+
+
+def fake_quantized(values: Tensor, grid: TrainedGrid) -> Tensor:
     """The values on the grid, with the gradients stated above.
 
     Args:
         values: real values of any shape.
         grid: what codes stand for.
-        low: the lower bound, if it is learned; it only receives a gradient, its value is in `grid` already.
-        high: the upper bound, likewise.
     """
-    return _Quantize.apply(values, low, high, grid)  # type: ignore[no-any-return, no-untyped-call]  # torch's own
+    if torch.compiler.is_compiling() or values.device.type != "cpu" or grid.scale.ndim:
+        return _by_operators(values, grid)
+    return _InPlace.apply(  # type: ignore[no-any-return, no-untyped-call]  # torch's own
+        values, grid.scale, grid.low, grid.high, grid.lowest_step, grid.highest_step
+    )
+
+
+def _by_operators(values: Tensor, grid: TrainedGrid) -> Tensor:
+    """The same, fused by torch.compile, and without waiting for a device."""
+    if grid.low is None and grid.high is None:
+        steps = torch.clamp(values / grid.scale, grid.lowest_step, grid.highest_step)  # type: ignore[arg-type]  # both of one kind
+        return _rounded_straight_through(steps) * grid.scale
+    scale = grid.scale.detach()
+    low = _real(grid.lowest_step, scale)
+    high = _real(grid.highest_step, scale)
+    # Clamped by bounds of the grid's values, whose gradients go to the learned ones.
+    if grid.low is not None:
+        low = low + (grid.low - grid.low.detach())
+    if grid.high is not None:
+        high = high + (grid.high - grid.high.detach())
+    clamped = torch.clamp(values, low, high)
+    return clamped + (torch.floor(clamped / scale + 0.5) * scale - clamped).detach()
+
+
+def _rounded_straight_through(steps: Tensor) -> Tensor:
+    return steps + (torch.floor(steps + 0.5) - steps).detach()
+
+
+def _real(steps: Tensor | int, scale: Tensor) -> Tensor:
+    return scale * steps
+
+
+def straight_through(values: Tensor, grid: TrainedGrid) -> Tensor:
+    """The values on the grid; the gradient is the identity's everywhere, for a range that follows its values."""
+    steps = torch.floor(values / grid.scale + 0.5).clamp(grid.lowest_step, grid.highest_step)  # type: ignore[arg-type]  # both of one kind
+    return values + (steps * grid.scale - values).detach()
 
 
 def on_grid(values: Tensor, grid: Grid) -> Tensor:
     """The values on the grid, for what takes no gradient."""
     steps = (values / grid.scale).add_(0.5).floor_()
     return steps.clamp_(grid.lowest_step, grid.highest_step).mul_(grid.scale)
-
-
-class _QuantizeWeight(torch.autograd.Function):
-    """As `_Quantize`, with a scale and a zero point per output channel or for the layer, [c, 1, ...] or [1, 1, ...]."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        weight: Tensor,
-        low: Tensor | None,
-        high: Tensor | None,
-        scale: Tensor,
-        zero_point: Tensor,
-        top: int,
-    ) -> Tensor:
-        steps = torch.floor(weight / scale + 0.5)
-        quantized = torch.minimum(torch.maximum(steps, -zero_point), top - zero_point)
-        ctx.bounds_are_learned = low is not None and high is not None
-        if ctx.bounds_are_learned:
-            ctx.save_for_backward(steps < quantized, steps > quantized)
-        return quantized * scale
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None, None, None]:
-        if not ctx.bounds_are_learned:
-            return gradient, None, None, None, None, None
-        below, above = ctx.saved_tensors
-        of_weight = gradient.masked_fill(below | above, 0.0)
-        return of_weight, gradient[below].sum(), gradient[above].sum(), None, None, None
-
-
-def fake_quantized_weight(
-    weight: Tensor, scale: Tensor, zero_point: Tensor, bits: Bits, low: Tensor | None = None, high: Tensor | None = None
-) -> Tensor:
-    """A weight tensor on its grid. Without learned bounds the gradient passes straight through everywhere.
-
-    Args:
-        weight: [output channels, ...].
-        scale: [1] or [output channels].
-        zero_point: as the scale; whole numbers.
-        bits: of a code.
-        low: the lower bound, if both are learned.
-        high: the upper bound, likewise.
-    """
-    across = (-1,) + (1,) * (weight.ndim - 1)
-    return _QuantizeWeight.apply(  # type: ignore[no-any-return, no-untyped-call]  # torch's own
-        weight, low, high, scale.reshape(across), zero_point.reshape(across), top_code(bits)
-    )

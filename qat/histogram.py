@@ -1,4 +1,4 @@
-"""Histograms of tensors, and the range that quantizes them with the least squared error."""
+"""Histograms of tensors, and where a range on them ends: by the least squared error, or by percentiles."""
 
 from __future__ import annotations
 
@@ -41,6 +41,29 @@ def histogram_of(values: Tensor, low: float | None = None, high: float | None = 
     if high <= low:
         return Histogram(low, high, np.zeros(BINS))
     return Histogram(low, high, torch.histc(values.float(), BINS, low, high).double().numpy())
+
+
+def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:
+    """The range [low, high] around zero that leaves out equal shares of the values at both ends.
+
+    Args:
+        histogram: of the values.
+        percent: of the values that lie inside, 0 to 100. Where no value is below zero, only the upper end leaves any
+            out.
+    """
+    low, high = histogram.low, histogram.high
+    total = histogram.counts.sum()
+    if high <= low or total == 0:
+        return low, high
+    outside = 1.0 - percent / 100.0
+    ends = (outside / 2, 1.0 - outside / 2) if low < 0.0 < high else (0.0, percent / 100.0)
+    if high <= 0.0:
+        ends = (outside, 1.0)
+    edges = np.linspace(low, high, BINS + 1)
+    below = np.concatenate(([0.0], np.cumsum(histogram.counts) / total))
+    first = int(np.searchsorted(below, ends[0], side="right")) - 1
+    last = int(np.searchsorted(below, ends[1], side="left"))
+    return min(float(edges[first]), 0.0), max(float(edges[min(last, BINS)]), 0.0)
 
 
 def least_error_range(histogram: Histogram, bits: Bits) -> tuple[float, float]:

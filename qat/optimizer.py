@@ -1,26 +1,41 @@
-"""Adam over a fake-quantized network, its ranges with a learning rate of their own."""
+"""The optimizer of a fake-quantized network: what decays, and which rate each kind of parameter has."""
 
 from __future__ import annotations
 
-import torch
+from typing import Any
 
-from qat.options import TrainingOptions
+import torch
+from torch import nn
+
+from qat.options import OptimizerKind, TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 
-def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.optim.Adam:
-    """Adam, in two groups: weights, biases and batch norm; and the bounds of ranges, if any are learned."""
-    ranges = module.range_parameters()
-    of_ranges = {id(parameter) for parameter in ranges}
-    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    others = [parameter for parameter in learned if id(parameter) not in of_ranges]
-    groups = [{"params": others, "share": 1.0}]
-    if ranges:
-        groups.append({"params": ranges, "share": options.range_learning_rate})
-    return torch.optim.Adam(groups, lr=options.learning_rate)
+def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.optim.Optimizer:
+    """SGD, Adam or AdamW, in three groups: weights, which alone decay; biases and batch norm; ranges."""
+    ranges = {id(parameter) for parameter in module.range_parameters()}
+    weights = {id(step.learned.weight) for step in module.weight_steps()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            share = options.range_learning_rate if id(parameter) in ranges else 1.0
+            decay = options.weight_decay if id(parameter) in weights else 0.0
+            groups.setdefault((share, decay), []).append(parameter)
+    described: list[dict[str, Any]] = [
+        {"params": parameters, "share": share, "weight_decay": decay} for (share, decay), parameters in groups.items()
+    ]
+    match options.optimizer:
+        case OptimizerKind.SGD:
+            return torch.optim.SGD(
+                described, lr=options.learning_rate, momentum=options.momentum, nesterov=options.nesterov
+            )
+        case OptimizerKind.ADAM:
+            return torch.optim.Adam(described, lr=options.learning_rate)
+        case OptimizerKind.ADAMW:
+            return torch.optim.AdamW(described, lr=options.learning_rate)
 
 
-def set_learning_rate(optimizer: torch.optim.Adam, rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """The rate of the next step; each group takes its share."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

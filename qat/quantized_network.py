@@ -8,6 +8,8 @@ statistics, and biases on the accumulator's grid.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from torch import Tensor, nn
 
@@ -18,10 +20,13 @@ from qat.deployed_network import DeployedNetwork
 from qat.fake_quantize import Grid
 from qat.float_network import combined
 from qat.graph import Schedule
-from qat.options import ActivationRange, TrainingOptions
+from qat.option_names import ActivationRange, TensorOverride
+from qat.options import TrainingOptions
 from qat.plan import check_allocation, intervals, shared_ranges
-from qat.ranges import ActivationTensorRange, InputRange
+from qat.ranges import ActivationTensorRange, BoundedRange, InputRange, StepRange, activation_tensor_range
 from qat.weight_step import WeightStep
+
+NO_OVERRIDE: Final = TensorOverride()
 
 
 class QuantizedNetwork(nn.Module):
@@ -32,6 +37,7 @@ class QuantizedNetwork(nn.Module):
     Attributes:
         network: the float network that it was built from.
         allocation: the bits and schemes.
+        options: how it is trained; what concerns ranges is read here.
         range_owner: every tensor -> the tensor whose range it has.
     """
 
@@ -42,8 +48,9 @@ class QuantizedNetwork(nn.Module):
         self.allocation = allocation
         bits = allocation.activation_bits
         self.range_owner = shared_ranges(network, bits)
+        self.options = options
+        self._writer = {layer.output: layer.name for layer in network.layers}
         known = intervals(network)
-        learned = options.activation_range is ActivationRange.LEARNED
         # Modules are numbered, because torch's module names allow no dots.
         self._number = {tensor: number for number, tensor in enumerate(network.tensors)}
         self._ranges = nn.ModuleList(
@@ -51,7 +58,7 @@ class QuantizedNetwork(nn.Module):
             if self.range_owner[tensor] != tensor
             else InputRange(bits[tensor])
             if tensor == network.input
-            else ActivationTensorRange(bits[tensor], known[tensor], learned=learned)
+            else activation_tensor_range(self.activation_range(tensor), bits[tensor], known[tensor])
             for tensor in network.tensors
         )
         self._steps = nn.ModuleList(
@@ -67,10 +74,18 @@ class QuantizedNetwork(nn.Module):
         )
         self._schedule = Schedule(network)
 
+    def override(self, tensor: str) -> TensorOverride:
+        """What the layer that writes a tensor does otherwise than the others."""
+        return self.options.overrides.get(self._writer.get(tensor, ""), NO_OVERRIDE)
+
+    def activation_range(self, tensor: str) -> ActivationRange:
+        """Where a tensor's range comes from."""
+        return self.override(tensor).activation_range or self.options.activation_range
+
     def range_of(self, tensor: str) -> InputRange | ActivationTensorRange:
         """The range of an activation tensor, its own or the one it shares."""
         found = self._ranges[self._number[self.range_owner[tensor]]]
-        assert isinstance(found, InputRange | ActivationTensorRange)  # noqa: S101  # by construction
+        assert isinstance(found, InputRange | BoundedRange | StepRange)  # noqa: S101  # by construction
         return found
 
     def grid(self, tensor: str) -> Grid:
@@ -86,11 +101,35 @@ class QuantizedNetwork(nn.Module):
         for step in self.weight_steps():
             step.fold()
 
+    def freeze_batch_norm(self) -> None:
+        """From now on no statistics follow the batches, and training takes the running ones."""
+        for step in self.weight_steps():
+            step.freeze_batch_norm()
+
+    def use_bits(self, allocation: Allocation) -> None:
+        """Go on with another allocation's bits; schemes stay, and quantizers start anew where their bits change.
+
+        Raises:
+            RequestError: the allocation leaves a tensor undecided.
+            ValueError: tensors that shared a range would need ranges of their own.
+        """
+        check_allocation(self.network, allocation)
+        bits = allocation.activation_bits
+        if any(bits[tensor] != bits[owner] for tensor, owner in self.range_owner.items()):
+            raise ValueError("tensors that share a range need equal bits")
+        self.allocation = replace(allocation, schemes=self.allocation.schemes)
+        for tensor, owner in self.range_owner.items():
+            own = self.range_of(tensor)
+            if tensor == owner and isinstance(own, ActivationTensorRange):
+                own.use_bits(allocation.activation_bits[tensor])
+        for step in self.weight_steps():
+            step.use_bits(allocation.weight_bits[step.layer.name])
+
     def keep_valid(self) -> None:
-        """After a step of the optimizer: every range holds zero and has an extent."""
+        """Bring what the optimizer has changed back: every range holds zero and has an extent. Each use begins so."""
         for each in self._ranges:
             if isinstance(each, ActivationTensorRange):
-                each.bounds.keep_valid()
+                each.keep_valid()
         for step in self.weight_steps():
             step.quantizer.keep_valid()
 
@@ -101,6 +140,7 @@ class QuantizedNetwork(nn.Module):
 
     def deployed(self) -> DeployedNetwork:
         """The network as it would be deployed now."""
+        self.keep_valid()
         grids = {tensor: self.grid(tensor) for tensor in self.network.tensors}
         weights = {
             step.layer.name: step.deployed(grids[step.layer.inputs[0]], grids[step.layer.output])
@@ -110,6 +150,8 @@ class QuantizedNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
+            # Here and not behind the optimizer's step, so that a training loop needs to know nothing of ranges.
+            self.keep_valid()
             return self._train(images)[self.network.outputs[0]].flatten(1)
         return self.deployed()(images)
 

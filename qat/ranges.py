@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from deploy.arithmetic import top_code
 from network.allocation import Bits
 from network.layers import ActivationFunction
-from qat.bounds import LEAST_EXTENT, Bounds
-from qat.fake_quantize import Grid, fake_quantized
+from qat.bounds import LEAST_EXTENT, Bounds, inside_of
+from qat.fake_quantize import Grid, TrainedGrid, fake_quantized
+from qat.option_names import ActivationRange
+from qat.step import LearnedStep
 
 
 def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -> Grid:
@@ -29,15 +31,18 @@ def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -
         function: the interval that the grid must stay inside.
     """
     top = top_code(bits)
-    low, high = max(low, function.low), min(high, function.high)
-    scale = max(high - low, LEAST_EXTENT) / top
+    low, high = inside_of(function, low, high)
+    scale = (high - low) / top
     zero_point = min(max(math.floor(-low / scale + 0.5), 0), top)
     # Rounding the zero point moves both ends by up to half a step: shrink where that leaves the function's interval.
-    if zero_point > 0:
-        scale = min(scale, function.low / -zero_point)
-    if zero_point < top:
-        scale = min(scale, function.high / (top - zero_point))
-    return Grid(bits, scale, zero_point)
+    return Grid(bits, min(scale, largest_scale(bits, zero_point, function)), zero_point)
+
+
+def largest_scale(bits: Bits, zero_point: int, function: ActivationFunction) -> float:
+    """The scale at which a grid just reaches the end of an activation function's interval."""
+    below = function.low / -zero_point if zero_point > 0 else math.inf
+    steps_up = top_code(bits) - zero_point
+    return min(below, function.high / steps_up if steps_up > 0 else math.inf)
 
 
 class InputRange(nn.Module):
@@ -57,19 +62,21 @@ class InputRange(nn.Module):
 
     @property
     def grid(self) -> Grid:
-        return Grid(self.bits, float(self.scale), int(self.zero_point))
+        return Grid(self.bits, self.scale.item(), int(self.zero_point.item()))
 
     def forward(self, values: Tensor) -> Tensor:
-        return fake_quantized(values, self.grid)
+        zero_point = self.zero_point.to(torch.float32)
+        grid = TrainedGrid(self.scale.to(torch.float32), -zero_point, top_code(self.bits) - zero_point)
+        return fake_quantized(values, grid)
 
 
-class ActivationTensorRange(nn.Module):
-    """The range of a tensor that a layer writes.
+class BoundedRange(nn.Module):
+    """The range of a tensor that a layer writes, by its two ends.
 
     Args:
         bits: of a code.
         function: the interval that the layer's values lie in.
-        learned: the bounds are parameters; else they stay where they start.
+        learned: the bounds are parameters (PACT); else they stay where they start.
     """
 
     def __init__(self, bits: Bits, function: ActivationFunction, *, learned: bool) -> None:
@@ -78,9 +85,115 @@ class ActivationTensorRange(nn.Module):
         self.function = function
         self.bounds = Bounds(function, learned=learned)
 
+    def start(self, low: float, high: float) -> None:
+        """Begin with this range, low <= 0 <= high."""
+        self.bounds.start(low, high)
+
+    def use_bits(self, bits: Bits) -> None:
+        """The same range at other bits."""
+        self.bits = bits
+
     @property
     def grid(self) -> Grid:
         return grid_of(*self.bounds.values, self.bits, self.function)
 
+    def keep_valid(self) -> None:
+        """After a step of the optimizer."""
+        self.bounds.keep_valid()
+
     def forward(self, values: Tensor) -> Tensor:
-        return fake_quantized(values, self.grid, *self.bounds())
+        low, high = self.bounds()
+        return fake_quantized(values, _trained_grid(low, high, self.bits, self.function))
+
+
+class StepRange(nn.Module):
+    """The range of a tensor that a layer writes, by the step between its codes, which is learned (LSQ).
+
+    The zero point is decided where the range starts.
+
+    Args:
+        bits: of a code.
+        function: the interval that the layer's values lie in.
+    """
+
+    def __init__(self, bits: Bits, function: ActivationFunction) -> None:
+        super().__init__()
+        self.bits = bits
+        self.function = function
+        self.step = LearnedStep(())
+        self.register_buffer("zero_point", torch.zeros((), dtype=torch.int64))
+        self.zero_point: Tensor
+
+    def start(self, low: float, high: float) -> None:
+        """Begin with this range, low <= 0 <= high."""
+        grid = grid_of(low, high, self.bits, self.function)
+        self.step.start(torch.tensor(grid.scale))
+        self.zero_point.fill_(grid.zero_point)
+
+    def use_bits(self, bits: Bits) -> None:
+        """Nearly the same range at other bits."""
+        if bits == self.bits:
+            return
+        grid = self.grid
+        self.bits = bits
+        self.start(grid.scale * grid.lowest_step, grid.scale * grid.highest_step)
+
+    @property
+    def grid(self) -> Grid:
+        zero_point = int(self.zero_point.item())
+        scale = min(self.step.value.item(), largest_scale(self.bits, zero_point, self.function))
+        return Grid(self.bits, scale, zero_point)
+
+    def keep_valid(self) -> None:
+        """After a step of the optimizer."""
+        if self.function.low == 0.0:
+            self.step.keep_valid(largest_scale(self.bits, 0, self.function))
+        elif self._is_bounded:
+            self.step.keep_valid(largest_scale(self.bits, int(self.zero_point.item()), self.function))
+        else:
+            self.step.keep_valid()
+
+    @property
+    def _is_bounded(self) -> bool:
+        """The activation function has an end that is not zero."""
+        return any(end != 0 and math.isfinite(end) for end in (self.function.low, self.function.high))
+
+    def forward(self, values: Tensor) -> Tensor:
+        top = top_code(self.bits)
+        step = self.step(values[0].numel(), top)
+        if self.function.low == 0.0:
+            return fake_quantized(values, TrainedGrid(step, 0, top))
+        zero_point = self.zero_point.to(torch.float32)
+        return fake_quantized(values, TrainedGrid(step, -zero_point, top - zero_point))
+
+
+ActivationTensorRange = BoundedRange | StepRange
+"""The range of a tensor that a layer writes."""
+
+
+def activation_tensor_range(kind: ActivationRange, bits: Bits, function: ActivationFunction) -> ActivationTensorRange:
+    """A new range of that kind, for a tensor whose values lie in a function's interval."""
+    if kind is ActivationRange.LEARNED_STEP:
+        return StepRange(bits, function)
+    return BoundedRange(bits, function, learned=kind is ActivationRange.LEARNED)
+
+
+def _trained_grid(low: Tensor, high: Tensor, bits: Bits, function: ActivationFunction) -> TrainedGrid:
+    """`grid_of` in tensors, the bounds inside the function's interval already."""
+    top = top_code(bits)
+    scale = ((high - low) / top).detach().clamp(min=LEAST_EXTENT / top)
+    if function.low == 0.0:
+        return TrainedGrid(scale.clamp(max=function.high / top), 0, top, None, high if high.requires_grad else None)
+    zero_point = torch.floor(-low.detach() / scale + 0.5).clamp(0, top)
+    if math.isfinite(function.low):
+        scale = torch.where(zero_point > 0, torch.minimum(scale, -function.low / zero_point.clamp(min=1)), scale)
+    if math.isfinite(function.high):
+        up = top - zero_point
+        scale = torch.where(up > 0, torch.minimum(scale, function.high / up.clamp(min=1)), scale)
+    return TrainedGrid(
+        scale,
+        -zero_point,
+        top - zero_point,
+        low if low.requires_grad else None,
+        high if high.requires_grad else None,
+    )

@@ -19,12 +19,12 @@ class Reporter:
     Args:
         report: is told.
         epochs: of the run.
-        total_cost: the sum over all phases of images times cost.
+        total_cost: the sum over all phases of images times cost, as far as it is known.
         clock: seconds, from anywhere.
     """
 
     def __init__(
-        self, report: Report, epochs: int, total_cost: float, clock: Callable[[], float] = time.monotonic
+        self, report: Report, epochs: int, total_cost: float = 0.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._report = report
         self._epochs = epochs
@@ -37,19 +37,26 @@ class Reporter:
         self._cost = 1.0
         self._now = Progress("starting", epochs=epochs)
 
-    def begin(self, phase: str, *, epoch: int | None, steps: int, cost: float) -> None:
+    def expect(self, cost: float) -> None:
+        """There is more to do than was known: images times cost."""
+        self._cost_left += cost
+
+    def begin(self, phase: str, *, epoch: int | None, steps: int, cost: float, done: int = 0) -> None:
         """A phase begins.
 
         Args:
             phase: its name.
             epoch: the epoch it belongs to.
-            steps: how often `advance` will be called.
+            steps: of the phase.
             cost: of one image, relative to one forward pass of the float network.
+            done: steps that an interrupted run has done already; `advance` will be called for the others.
         """
         self._phase_started = self._clock()
         self._phase_images = 0
         self._cost = cost
-        self._now = replace(self._now, phase=phase, epoch=epoch, step=0, steps=steps, images_per_second=None, loss=None)
+        self._now = replace(
+            self._now, phase=phase, epoch=epoch, step=done, steps=steps, images_per_second=None, loss=None
+        )
         self._tell()
 
     def advance(self, images: int, loss: float | None = None) -> None:

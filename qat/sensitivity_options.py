@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from network.allocation import WeightScheme
+from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.errors import RequestError
 
 MAX_SAMPLES: Final = 100_000
@@ -39,7 +39,7 @@ class SensitivityOptions:
     """
 
     measure: Measure = Measure.FISHER
-    scheme: WeightScheme = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
+    scheme: WeightScheme = DEFAULT_WEIGHT_SCHEME
     samples: int = 256
     seed: int = 0
     probes: int = 1

@@ -30,6 +30,7 @@ from deploy.arithmetic import INT32_MAX, CodeArray, round_half_up
 from network.allocation import Bits, Folding, Scheme
 from network.layers import WeightLayer
 from qat.fake_quantize import Grid
+from qat.flag import Flag
 from qat.float_network import WeightParameters
 from qat.weights import WeightGrid, quantizer_for, weight_codes
 from qat.windows import convolved
@@ -47,7 +48,7 @@ class DeployedWeights:
     Attributes:
         codes: q_w, in the weight tensor's own shape.
         zero_point: z_w, int64 [1] or [c].
-        scale: s_w, [1] or [c].
+        scale: s_w, [1] or [c]; below 0 where codes are counted downwards.
         factor: from the accumulator to steps of the output, [1] or [c].
         offset: what is added to the accumulator's part, in steps of the output, not rounded, [c].
         bias: the offset in steps of the accumulator, rounded; 0 where it is not `on_grid`, [c].
@@ -82,11 +83,11 @@ class WeightStep(nn.Module):
         self.scheme = scheme
         self.bits = bits
         self.learned = WeightParameters(layer)
-        self.quantizer = quantizer_for(scheme.weights, bits)
+        self.quantizer = quantizer_for(scheme.weights, bits, tuple(self.learned.weight.shape))
         self.quantizer.start(self.learned.weight)
         self._batch_norm_momentum = batch_norm_momentum
-        self.register_buffer("is_folded", torch.zeros((), dtype=torch.bool))
-        self.is_folded: Tensor
+        self.is_folded = Flag()
+        self.is_frozen = Flag()
 
     @property
     def folds(self) -> bool:
@@ -96,8 +97,23 @@ class WeightStep(nn.Module):
     def fold(self) -> None:
         """From now on batch norm is part of the weights, where the scheme folds; its statistics are frozen."""
         if self.folds and not self.is_folded:
-            self.is_folded.fill_(True)
+            self.is_folded.set()
             self.quantizer.start(self._folded()[0])
+
+    def freeze_batch_norm(self) -> None:
+        """From now on statistics no longer follow the batches, and training takes the running ones."""
+        self.is_frozen.set()
+
+    def use_bits(self, bits: Bits) -> None:
+        """Go on with other bits: the quantizer starts anew where they change."""
+        if bits != self.bits:
+            self.bits = self.quantizer.bits = bits
+            self.quantizer.start(self.quantized_input()[0])
+
+    def quantized_input(self) -> tuple[Tensor, WeightGrid]:
+        """The real weights that training rounds now, batch norm in them if it is folded, and their grid."""
+        weight = self._folded()[0] if self.is_folded else self.learned.weight
+        return weight, self.quantizer.grid(weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Training: real values [n, c, h, w] to real values."""
@@ -108,15 +124,15 @@ class WeightStep(nn.Module):
             weight, bias = self._folded()
             return convolved(inputs, self.quantizer(weight), bias, self.layer)
         sums = convolved(inputs, self.quantizer(learned.weight), None, self.layer)
-        return learned.normalised(sums, momentum=self._batch_norm_momentum)
+        return learned.normalised(sums, momentum=None if self.is_frozen else self._batch_norm_momentum)
 
     @torch.no_grad()
     def deployed(self, source: Grid, target: Grid) -> DeployedWeights:
         """The layer's constants between two activation tensors."""
         weight, grid, gain, shift = self._deployed_parameters()
         codes = weight_codes(weight, grid, self.bits)
-        zero_point = grid.zero_point.numpy().astype(np.int64)
-        scale = grid.scale.double().numpy()
+        zero_point = grid.zero_point.cpu().numpy().astype(np.int64)
+        scale = grid.scale.double().cpu().numpy()
         across = (-1,) + (1,) * (codes.ndim - 1)
         rows = (codes.astype(np.int64) - zero_point.reshape(across)).reshape(len(codes), -1)
         positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
@@ -152,22 +168,27 @@ class WeightStep(nn.Module):
             if not self.is_folded:  # judged before its time: as it would be folded now
                 quantizer = copy.deepcopy(quantizer)
                 quantizer.start(weight)
-            return weight, quantizer.grid(weight), np.ones(1), bias.double().numpy()
+            return weight, quantizer.grid(weight), np.ones(1), bias.double().cpu().numpy()
         grid = self.quantizer.grid(learned.weight)
         if not learned.has_batch_norm:
-            return learned.weight, grid, np.ones(1), learned.bias.double().numpy()
-        sigma = np.sqrt(learned.variance.double().numpy() + learned.epsilon)
-        gain = learned.gamma.double().numpy() / sigma
-        return learned.weight, grid, gain, learned.beta.double().numpy() - learned.mean.double().numpy() * gain
+            return learned.weight, grid, np.ones(1), learned.bias.double().cpu().numpy()
+        sigma = np.sqrt(learned.variance.double().cpu().numpy() + learned.epsilon)
+        gain = learned.gamma.double().cpu().numpy() / sigma
+        shift = learned.beta.double().cpu().numpy() - learned.mean.double().cpu().numpy() * gain
+        return learned.weight, grid, gain, shift
 
 
 def deployed_steps(codes: Tensor, weights: DeployedWeights, layer: WeightLayer) -> Tensor:
     """What a deployed weight layer computes, in float: codes less z_x [n, c, h, w] -> steps of the output, float64."""
+
+    def across(constants: DoubleArray) -> Tensor:
+        return torch.from_numpy(constants).to(codes.device).reshape(1, -1, 1, 1)
+
     bound = int(np.maximum(weights.highest, -weights.lowest).max())
     dtype = torch.float32 if bound < EXACT_IN_FLOAT32 else torch.float64
-    accumulator = convolved(codes.to(dtype), torch.from_numpy(weights.centred).to(dtype), None, layer).double()
-    across = (1, -1, 1, 1)
-    accumulator += torch.from_numpy(weights.bias).reshape(across)
-    accumulator *= torch.from_numpy(weights.factor).reshape(across)
-    accumulator += torch.from_numpy(np.where(weights.on_grid, 0.0, weights.offset)).reshape(across)
+    centred = torch.from_numpy(weights.centred).to(codes.device, dtype)
+    accumulator = convolved(codes.to(dtype), centred, None, layer).double()
+    accumulator += across(weights.bias)
+    accumulator *= across(weights.factor)
+    accumulator += across(np.where(weights.on_grid, 0.0, weights.offset))
     return accumulator

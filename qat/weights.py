@@ -1,7 +1,15 @@
 """How weight tensors are quantized: one module per weight scheme, from real weights to their grid.
 
-    PerLayerAsymPACT         one range, both ends learned by gradient, started where the squared error is least
-    PerChannelsAsymMinMax    each output channel's own minimum and maximum, at every step
+    PerLayerAsymPACT         one range, both ends learned by gradient (PACT, arXiv 1805.06085, eq. 4, for both ends),
+                             started where the squared error is least
+    PerLayerAsymMinMax       the tensor's own minimum and maximum, at every step (arXiv 1905.13082, eq. 1)
+    PerChannelsAsymMinMax    each output channel's own, likewise
+    PerChannelSymLSQ         each output channel's own step, learned (LSQ, arXiv 1902.08153, eq. 1 to 4), started where
+                             the squared error is least
+
+The codes of `PerChannelSymLSQ` reach from -2^(b-1) to 2^(b-1) - 1 steps, one further down than up, which is a third of
+the range at 2 bits. A channel whose weights reach further up has a negative step: codes are counted downwards, and the
+sign goes into the requantization as that of a negative gamma does. It costs the device nothing.
 
 A grid always holds real zero. `weight_codes` is the one place where a weight becomes its code, for training's forward
 pass and for conversion alike. To add a scheme, see docs/adding-a-scheme.md.
@@ -9,7 +17,7 @@ pass and for conversion alike. To add a scheme, see docs/adding-a-scheme.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -20,9 +28,11 @@ from torch import Tensor, nn
 from deploy.arithmetic import top_code
 from network.allocation import Bits, WeightScheme
 from network.layers import LINEAR
+from network.least_error import least_error_steps, symmetric_steps
 from qat.bounds import LEAST_EXTENT, Bounds
-from qat.fake_quantize import fake_quantized_weight
+from qat.fake_quantize import TrainedGrid, fake_quantized, straight_through
 from qat.histogram import histogram_of, least_error_range
+from qat.step import LearnedStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +40,17 @@ class WeightGrid:
     """The real values of a weight tensor's codes: scale * (code - zero_point).
 
     Attributes:
-        scale: float32 [1] or [output channels], above 0.
-        zero_point: float32 of whole numbers, as many.
+        scale: float32 [1] or [output channels]; below 0 where codes are counted downwards.
+        zero_point: float32 of whole numbers, [1] or [output channels].
     """
 
     scale: Tensor
     zero_point: Tensor
+
+    def trained(self, bits: Bits, weight: Tensor) -> TrainedGrid:
+        """The same beside the weight tensor, for fake quantization."""
+        scale, zero_point = across(self.scale, weight), across(self.zero_point, weight)
+        return TrainedGrid(scale, -zero_point, top_code(bits) - zero_point)
 
 
 class WeightQuantizer(Protocol):
@@ -44,7 +59,7 @@ class WeightQuantizer(Protocol):
     bits: Bits
 
     def start(self, weight: Tensor) -> None:
-        """Begin with this weight tensor (again, once batch norm is folded into it)."""
+        """Begin with this weight tensor (again, once batch norm is folded into it, or at other bits)."""
 
     def grid(self, weight: Tensor) -> WeightGrid:
         """The grid of this weight tensor, no gradient."""
@@ -56,26 +71,26 @@ class WeightQuantizer(Protocol):
         """The weight tensor on its grid, with gradients."""
 
 
-class PerChannelMinMax(nn.Module):
-    """Each output channel from its minimum to its maximum."""
+class MinMax(nn.Module):
+    """From the minimum to the maximum, of the tensor or of each output channel, measured at every step."""
 
-    def __init__(self, bits: Bits) -> None:
+    def __init__(self, bits: Bits, *, per_channel: bool) -> None:
         super().__init__()
         self.bits = bits
+        self.per_channel = per_channel
 
     def start(self, weight: Tensor) -> None:
         """Nothing is kept: every step measures anew."""
 
     def grid(self, weight: Tensor) -> WeightGrid:
-        rows = weight.detach().flatten(1)
-        return _grid_between(rows.amin(dim=1), rows.amax(dim=1), self.bits)
+        rows = weight.detach().flatten(1) if self.per_channel else weight.detach().reshape(1, -1)
+        return grid_between(rows.amin(dim=1), rows.amax(dim=1), self.bits)
 
     def keep_valid(self) -> None:
         """Nothing is learned."""
 
     def forward(self, weight: Tensor) -> Tensor:
-        grid = self.grid(weight)
-        return fake_quantized_weight(weight, grid.scale, grid.zero_point, self.bits)
+        return straight_through(weight, self.grid(weight).trained(self.bits, weight))
 
 
 class PerLayerPact(nn.Module):
@@ -90,40 +105,74 @@ class PerLayerPact(nn.Module):
         self.bounds.start(*least_error_range(histogram_of(weight.detach()), self.bits))
 
     def grid(self, weight: Tensor) -> WeightGrid:
-        low, high = self.bounds.values
-        return _grid_between(weight.new_tensor([low]), weight.new_tensor([high]), self.bits)
+        low, high = self.bounds()
+        return grid_between(low.detach().reshape(1), high.detach().reshape(1), self.bits)
 
     def keep_valid(self) -> None:
         self.bounds.keep_valid()
 
     def forward(self, weight: Tensor) -> Tensor:
-        grid = self.grid(weight)
-        return fake_quantized_weight(weight, grid.scale, grid.zero_point, self.bits, *self.bounds())
+        low, high = self.bounds()
+        grid = grid_between(low.detach(), high.detach(), self.bits)
+        top = top_code(self.bits)
+        return fake_quantized(weight, TrainedGrid(grid.scale, -grid.zero_point, top - grid.zero_point, low, high))
 
 
-_QUANTIZERS: Final[Mapping[WeightScheme, type[PerLayerPact] | type[PerChannelMinMax]]] = {
-    WeightScheme.PER_LAYER_ASYM_PACT: PerLayerPact,
-    WeightScheme.PER_CHANNELS_ASYM_MIN_MAX: PerChannelMinMax,
+class PerChannelLsq(nn.Module):
+    """A learned step for each output channel; the zero point is the layer's, and never changes."""
+
+    def __init__(self, bits: Bits, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.bits = bits
+        self.step = LearnedStep((shape[0], *(1 for _ in shape[1:])))
+
+    def start(self, weight: Tensor) -> None:
+        steps = least_error_steps(weight.detach().flatten(1).cpu().numpy(), self.bits)
+        self.step.start(across(torch.from_numpy(steps).to(weight.device), weight))
+
+    def grid(self, weight: Tensor) -> WeightGrid:
+        lowest, _ = symmetric_steps(self.bits)
+        return WeightGrid(self.step.value.flatten(), weight.new_tensor([-lowest]))
+
+    def keep_valid(self) -> None:
+        self.step.keep_valid()
+
+    def forward(self, weight: Tensor) -> Tensor:
+        lowest, highest = symmetric_steps(self.bits)
+        return fake_quantized(weight, TrainedGrid(self.step(weight[0].numel(), highest), lowest, highest))
+
+
+_QUANTIZERS: Final[Mapping[WeightScheme, Callable[[Bits, tuple[int, ...]], MinMax | PerLayerPact | PerChannelLsq]]] = {
+    WeightScheme.PER_LAYER_ASYM_PACT: lambda bits, _: PerLayerPact(bits),
+    WeightScheme.PER_LAYER_ASYM_MIN_MAX: lambda bits, _: MinMax(bits, per_channel=False),
+    WeightScheme.PER_CHANNELS_ASYM_MIN_MAX: lambda bits, _: MinMax(bits, per_channel=True),
+    WeightScheme.PER_CHANNEL_SYM_LSQ: PerChannelLsq,
 }
 
 
-def quantizer_for(scheme: WeightScheme, bits: Bits) -> PerLayerPact | PerChannelMinMax:
-    """A new quantizer of that scheme."""
-    return _QUANTIZERS[scheme](bits)
+def quantizer_for(scheme: WeightScheme, bits: Bits, shape: tuple[int, ...]) -> MinMax | PerLayerPact | PerChannelLsq:
+    """A new quantizer of that scheme, for a weight tensor [output channels, ...] of that shape."""
+    return _QUANTIZERS[scheme](bits, shape)
 
 
+@torch.no_grad()
 def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """The code of every weight, uint8 in the weight tensor's own shape: what training's forward pass multiplied by.
 
-    The steps come back out of fake quantization itself, so that both round alike to the last bit.
+    The quotient is rounded as fake quantization rounds it, so that both agree to the last bit.
     """
-    across = (-1,) + (1,) * (weight.ndim - 1)
-    scale, zero_point = grid.scale.reshape(across), grid.zero_point.reshape(across)
-    steps = torch.round(fake_quantized_weight(weight.detach(), scale, zero_point, bits) / scale)
-    return (steps + zero_point).to(torch.uint8).numpy()
+    scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
+    codes = torch.floor(weight / scale + 0.5) + zero_point
+    return codes.clamp(0, top_code(bits)).to(torch.uint8).cpu().numpy()
 
 
-def _grid_between(low: Tensor, high: Tensor, bits: Bits) -> WeightGrid:
+def across(values: Tensor, weight: Tensor) -> Tensor:
+    """[1] or [output channels] -> [1, 1, ...] or [output channels, 1, ...], as many dimensions as the weight tensor."""
+    return values.reshape((-1,) + (1,) * (weight.ndim - 1))
+
+
+def grid_between(low: Tensor, high: Tensor, bits: Bits) -> WeightGrid:
+    """The grid from `low` to `high`, tensors of one shape; each range is widened to hold zero."""
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
     extent = high - low
     # Without extent the weights are zero, and any scale will do.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from network.allocation import BITS, WIDEST_BITS, Bits, WeightScheme
+from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WIDEST_BITS, Bits, WeightScheme
 from network.errors import RequestError
 from network.json_fields import shown
 from network.network import Network
@@ -21,7 +21,7 @@ class Choices:
         allowed_activation_bits: tensor -> bits that it may have; the network's input and outputs have 8 anyway.
     """
 
-    weights: WeightScheme = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
+    weights: WeightScheme = DEFAULT_WEIGHT_SCHEME
     allowed_weight_bits: Mapping[str, Collection[Bits]] = field(default_factory=dict)
     allowed_activation_bits: Mapping[str, Collection[Bits]] = field(default_factory=dict)
 
@@ -35,7 +35,7 @@ def restricted_to(
     *,
     weight_bits: Collection[Bits] = BITS,
     activation_bits: Collection[Bits] = BITS,
-    weights: WeightScheme = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
+    weights: WeightScheme = DEFAULT_WEIGHT_SCHEME,
 ) -> Choices:
     """Every tensor of a network restricted to these bits, e.g. to those that a core has kernels for.
 

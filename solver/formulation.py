@@ -11,14 +11,13 @@ from network.allocation import BITS, WIDEST_BITS, Allocation, Bits, Folding, Sch
 from network.sensitivity import SensitivityTable
 from solver.arena_cuts import ArenaCut
 from solver.choices import Choices, own_activation_bits
-from solver.problem import NOTHING, Cycles, Problem, Sizes
+from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor
 from solver.program import CHOICES, IntArray, Program, whole_costs
 
 __all__ = ["Choices", "Formulation", "allocation_of", "formulate", "scheme_under"]
 
 FLASH_ROW = "flash"
 LATENCY_ROW = "latency"
-FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,8 +90,9 @@ def formulate(
         for asker in askers:
             rows.add_link(f"{feature.part} <- {asker}", switch, (0, 1, 0), asker, asks)
     if not choices.weights.is_per_channel:
+        folded = Scheme(choices.weights, Folding.WEIGHTS)
         for index, tensor in enumerate(problem.weights):
-            saved = tensor.parameters[scheme] - tensor.parameters[FOLDED]
+            saved = tensor.parameters[scheme] - tensor.parameters[folded]
             if saved <= 0:
                 continue
             switch = switches.add(f"fold '{tensor.layer}'")
@@ -132,11 +132,17 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
                 weights,
                 weight_bits[tensor.layer],
                 own_bits[tensor.output],
-                folding_pays=tensor.parameters[FOLDED] <= tensor.parameters[Scheme(weights, Folding.ICN)],
+                folding_pays=_folding_pays(tensor, weights),
             )
             for tensor in problem.weights
         },
     )
+
+
+def _folding_pays(tensor: WeightTensor, weights: WeightScheme) -> bool:
+    if weights.is_per_channel:
+        return False
+    return tensor.parameters[Scheme(weights, Folding.WEIGHTS)] <= tensor.parameters[Scheme(weights, Folding.ICN)]
 
 
 def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:

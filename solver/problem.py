@@ -22,11 +22,13 @@ from network.steps import Occupant, Step
 BITS_PER_BYTE: Final = 8
 CHOICE_OF_BITS: Final[Mapping[Bits, int]] = {bits: choice for choice, bits in enumerate(BITS)}
 
-SCHEMES: Final = (
-    Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS),
-    Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN),
-    Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN),
+SCHEMES: Final = tuple(
+    Scheme(weights, folding)
+    for weights in WeightScheme
+    for folding in Folding
+    if folding is Folding.ICN or not weights.is_per_channel
 )
+"""What a layer can be given: channels with factors of their own gain nothing by folding."""
 
 Sizes = tuple[int, int, int]
 """In bits, at 8, 4 and 2 bits."""

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from network.allocation import BITS, Bits, WeightScheme
 from network.layers import AveragePool, Shape, WeightLayer
+from network.least_error import least_error_steps, on_symmetric_grid
 from network.network import Network
 from network.sensitivity import SensitivityTable
 
@@ -68,7 +69,13 @@ def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightS
 
 
 def _quantized(channels: Float64Array, scheme: WeightScheme, bits: Bits) -> Float64Array:
-    """Weights [output channels, elements] at min-max ranges that hold zero, rounded half up."""
+    """Weights [output channels, elements] on the grid that their scheme starts with, rounded half up.
+
+    A range learned per layer counts as the minimum and maximum: what it learns is not known yet.
+    """
+    if scheme is WeightScheme.PER_CHANNEL_SYM_LSQ:
+        narrow = channels.astype(np.float32)
+        return on_symmetric_grid(narrow, least_error_steps(narrow, bits), bits).astype(np.float64)
     top = (1 << bits) - 1
     rows = channels if scheme.is_per_channel else channels.reshape(1, -1)
     low = np.minimum(rows.min(axis=1, keepdims=True), 0.0)

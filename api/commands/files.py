@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from api.answers import NetworkName
 from api.job_requests import DIGITS
-from network.errors import DatasetError, RequestError, UnreadableFile
+from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network
-from qat.datasets import Dataset, digits, read_npz
+from qat.data.dataset import Dataset
 
 MAX_NETWORK_BYTES: Final = 2**30
 MAX_TABLE_BYTES: Final = 64 * 2**20
@@ -84,14 +84,13 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
 
 
 def read_dataset(data: str) -> Dataset:
-    """The samples in an `.npz`, or the built-in ones.
+    """The samples at a place, in any form that is taken, or the built-in ones.
 
     Raises:
         DatasetError: there are none.
     """
-    if data == DIGITS:
-        return digits()
-    path = Path(data)
-    if not path.is_file():
-        raise DatasetError(f"there is no file '{data}'; expected an .npz, or '{DIGITS}' for the built-in dataset")
-    return read_npz(path)
+    # Those who bring no data need not wait for the readers of images.
+    from qat.data.digits import digits
+    from qat.data.opening import open_dataset
+
+    return digits() if data == DIGITS else open_dataset(Path(data))

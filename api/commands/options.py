@@ -38,8 +38,8 @@ json_option = click.option(
 )
 data_option = click.option(
     "--data",
-    metavar="FILE",
-    help="Samples to measure sensitivities on: an .npz with train_x and train_y (as for train), or 'digits'.",
+    metavar="PATH",
+    help="Samples to measure sensitivities on: a dataset (as for train), or 'digits'.",
 )
 devices_file_option = click.option(
     "--devices-file", metavar="FILE", type=click.Path(path_type=Path), help="Devices of your own (docs/devices.md)."

@@ -22,8 +22,8 @@ from network.sensitivity import sensitivity_to_json
 @click.option(
     "--data",
     required=True,
-    metavar="FILE",
-    help="An .npz with train_x, train_y, test_x, test_y, whose training set is measured on; or 'digits'.",
+    metavar="PATH",
+    help="A dataset (as for train), whose training set is measured on; or 'digits'.",
 )
 @model_options(SensitivityRequest, without=("dataset",))
 @click.option(

@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
 from api.app import create_app
+from api.operator_datasets import check_directory
 from api.service import Service
 from api.settings import (
     DEFAULT_DATA_DIRECTORY,
@@ -67,18 +68,37 @@ GRACEFUL_SECONDS = 3
     metavar="SIZE",
     help="Largest dataset file that is taken.  [default: 512MiB]",
 )
-def command(host: str, port: int, data: Path, max_jobs: int, max_network_size: str, max_dataset_size: str) -> None:
+@click.option(
+    "--datasets",
+    "operator_datasets",
+    envvar="BITBUDGET_DATASETS",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Directory whose entries are datasets that jobs can name: image folders, shards, ...; it is only read.",
+)
+def command(
+    host: str,
+    port: int,
+    data: Path,
+    max_jobs: int,
+    max_network_size: str,
+    max_dataset_size: str,
+    operator_datasets: Path | None,
+) -> None:
     """Serve the HTTP API; the first line printed is its URL.
 
     There is no authentication: anyone who reaches the port may use it. SIGTERM ends the service and its workers; their
     jobs go on from their last epoch when a service is started over the same data again. Every option can be given as an
     environment variable, e.g. BITBUDGET_DATA.
     """
+    if operator_datasets is not None:
+        check_directory(operator_datasets)
     settings = Settings(
         data_directory=data.absolute(),
         max_concurrent_jobs=max_jobs,
         max_network_bytes=parse_size_bytes(max_network_size, "--max-network-size"),
         max_dataset_bytes=parse_size_bytes(max_dataset_size, "--max-dataset-size"),
+        operator_datasets=None if operator_datasets is None else operator_datasets.absolute(),
     )
     with _listen(host, port) as listener:
         config = uvicorn.Config(

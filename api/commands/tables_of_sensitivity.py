@@ -6,7 +6,7 @@ from api.commands.files import read_dataset
 from api.requests import SolveRequest
 from network.network import Network
 from network.sensitivity import SensitivityTable
-from qat.datasets import check_dataset
+from qat.data.checks import check_dataset
 
 
 def table_for(request: SolveRequest, network: Network, data: str | None, *, is_quiet: bool) -> SensitivityTable | None:

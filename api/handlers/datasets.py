@@ -13,7 +13,9 @@ from api.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
-DatasetId = Annotated[str, Path(description="SHA-256 of the dataset file, in hexadecimal; or digits")]
+DatasetId = Annotated[
+    str, Path(description="SHA-256 of the file, in hexadecimal; an operator's dataset by its name; or digits")
+]
 Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="instead of the file's own name")]
 
 
@@ -25,9 +27,9 @@ Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="
     responses={200: {"model": DatasetAnswer, "description": "It is kept already"}, **problems(400, 413, 422, 507)},
 )
 async def upload_dataset(request: Request, response: Response, service: ServiceOf, name: Name = None) -> DatasetAnswer:
-    """Keep a dataset: an .npz with train_x, train_y, test_x, test_y. The same content is kept once, under its hash."""
+    """Keep a dataset: an .npz, a .parquet of encoded images, a .tar (WebDataset). The same content is kept once."""
     settings = service.settings
-    async with receive(request, settings.incoming_directory, "dataset.npz", settings.max_dataset_bytes, name) as upload:
+    async with receive(request, settings.incoming_directory, "dataset", settings.max_dataset_bytes, name) as upload:
         dataset, is_new = await run_in_threadpool(service.datasets.keep, upload)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
@@ -36,11 +38,11 @@ async def upload_dataset(request: Request, response: Response, service: ServiceO
 
 @router.get("", operation_id="listDatasets", responses=problems())
 def list_datasets(service: ServiceOf) -> list[DatasetAnswer]:
-    """The built-in dataset, then all others, newest first."""
+    """The built-in dataset, those of the operator, then uploads, newest first."""
     return service.datasets.summaries()
 
 
-@router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404))
+@router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422))
 def get_dataset(dataset_id: DatasetId, service: ServiceOf) -> DatasetAnswer:
     """A dataset: what its samples are, and how many."""
     return service.datasets.describe(dataset_id)

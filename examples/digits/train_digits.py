@@ -25,7 +25,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from qat.datasets import Dataset, digits
+from qat.data.dataset import Dataset, Labels, SampleSource, labelled
+from qat.data.digits import digits
 
 BLOCKS = ((32, 1), (64, 2), (64, 1))
 """Output channels and stride of each depthwise-separable block."""
@@ -83,8 +84,8 @@ def accuracy_percent(network: nn.Module, dataset: Dataset) -> float:
     return float(right.double().mean()) * 100
 
 
-def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().contiguous(), torch.from_numpy(labels)
+def _tensors(images: SampleSource, labels: Labels | None) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(images[:]).permute(0, 3, 1, 2).float().contiguous(), torch.from_numpy(labelled(labels))
 
 
 def _shifted(images: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ def main() -> None:
     model = to_onnx(network)
     arguments.out.write_bytes(model.SerializeToString())
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{parameters} parameters, {accuracy_percent(network, dataset):.2f} % of {len(dataset.test_y)} test images")
+    print(f"{parameters} parameters, {accuracy_percent(network, dataset):.2f} % of {len(dataset.test_x)} test images")
     print(f"wrote {arguments.out}")
 
 

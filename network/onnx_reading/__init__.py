@@ -41,7 +41,16 @@ def read_onnx(content: bytes, name: str) -> Network:
         UnsupportedOperator: an operator, a form of one or an opset outside what is read; names the node.
         InvalidNetwork: cycles, dangling tensors, shapes that do not fit, NaN weights; names the node or layer.
     """
-    graph = parse(content)
+    return network_of(parse(content), name)
+
+
+def network_of(graph: Graph, name: str) -> Network:
+    """The network that a graph of ONNX operators computes, whichever format the graph was read from.
+
+    Raises:
+        UnsupportedOperator: an operator, or a form of one, outside what is read; names the node.
+        InvalidNetwork: shapes that do not fit, NaN weights; names the node or layer.
+    """
     translation = _translated(graph)
     outputs = _outputs(translation)
     layers = without_dead_layers(tuple(translation.layers), outputs)

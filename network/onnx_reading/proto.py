@@ -18,7 +18,7 @@ from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
-from network.onnx_reading.tensors import refuse_external_data
+from network.onnx_reading.tensors import ConstantArray, refuse_external_data
 
 OLDEST_OPSET: Final = 11
 NEWEST_OPSET: Final = 22
@@ -75,8 +75,8 @@ class Graph:
         batch: the batch's extent where the file fixes it, else None.
         nodes: each after the nodes whose values it reads.
         outputs: the values that the caller reads.
-        initializers: constants by name, not decoded.
-        size_bytes: of the file.
+        initializers: constants by name: of the file, not decoded, or arrays already.
+        size_bytes: of the file, or of the constants where there is none.
     """
 
     opset: int
@@ -85,7 +85,7 @@ class Graph:
     batch: int | None
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
-    initializers: Mapping[str, TensorProto]
+    initializers: Mapping[str, TensorProto | ConstantArray]
     size_bytes: int
 
 
@@ -118,7 +118,7 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     )
     for tensor in graph.initializer:
         refuse_external_data(tensor, f"initializer '{tensor.name[:80]}'")
-    initializers = {tensor.name: tensor for tensor in graph.initializer}
+    initializers: dict[str, TensorProto | ConstantArray] = {tensor.name: tensor for tensor in graph.initializer}
     if model.functions:
         raise UnsupportedOperator(
             f"the file defines the function '{model.functions[0].name[:80]}'; export it with functions inlined"

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from onnx import TensorProto
+
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Activation, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.proto import Graph
@@ -92,7 +94,8 @@ class Translation:
         found = self.values.get(name)
         if found is None:
             if name in self.graph.initializers:
-                found = to_array(self.graph.initializers[name], f"initializer '{name[:80]}'")
+                given = self.graph.initializers[name]
+                found = to_array(given, f"initializer '{name[:80]}'") if isinstance(given, TensorProto) else given
                 self.values[name] = found
             elif name in self.values:
                 raise UnsupportedOperator(f"{reader} reads '{name[:80]}', a second output, which is not computed")

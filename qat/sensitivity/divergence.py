@@ -17,8 +17,8 @@ from torch import Tensor
 
 from network.allocation import BITS, Bits
 from network.layers import WeightLayer
-from qat.batches import tensor_of
-from qat.datasets import Labels, Samples
+from qat.data.batches import tensor_of
+from qat.data.dataset import Labels, Samples
 from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
 

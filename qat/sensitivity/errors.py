@@ -12,7 +12,7 @@ from network.allocation import BITS, Bits, WeightScheme
 from network.layers import WeightLayer
 from network.network import Network
 from qat.calibration import histograms, input_grid
-from qat.datasets import Samples
+from qat.data.dataset import Samples
 from qat.fake_quantize import Grid, on_grid
 from qat.float_network import FloatNetwork, WeightParameters
 from qat.histogram import least_error_range
@@ -80,7 +80,7 @@ def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightS
 
 
 def _quantized(weight: Tensor, scheme: WeightScheme, bits: Bits) -> Tensor:
-    quantizer = quantizer_for(scheme, bits)
+    quantizer = quantizer_for(scheme, bits, tuple(weight.shape))
     quantizer.start(weight)
     quantized: Tensor = quantizer(weight)
     return quantized.detach()

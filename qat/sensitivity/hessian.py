@@ -18,8 +18,8 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
 from network.allocation import BITS, Bits
-from qat.batches import tensor_of
-from qat.datasets import Labels, Samples
+from qat.data.batches import tensor_of
+from qat.data.dataset import Labels, Samples
 from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
 

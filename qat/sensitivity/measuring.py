@@ -10,7 +10,7 @@ import numpy as np
 from network.errors import DatasetError
 from network.network import Network
 from network.sensitivity import SensitivityTable
-from qat.datasets import Labels, Samples
+from qat.data.dataset import Labels, Samples, SampleSource
 from qat.module import float_module
 from qat.progress import Report, silent
 from qat.reporting import Reporter
@@ -35,7 +35,7 @@ class _Measure(Protocol):
 
 def measure_sensitivity(
     network: Network,
-    samples: Samples,
+    samples: SampleSource,
     labels: Labels,
     options: SensitivityOptions,
     *,

@@ -107,7 +107,7 @@ class Builder:
             "bias": generator.integers(-100 * taps, 100 * taps + 1, channels).astype(np.int32),
             "requantization": self.factors(int(generator.choice([1, channels])), 20.0 * taps),
             "scheme": scheme,
-            "weight_scale": generator.uniform(0.001, 0.1, count),
+            "weight_scale": generator.uniform(0.001, 0.1, count) * generator.choice([-1, 1], count),
         }
 
     def add(self, *sources: str) -> str:

@@ -130,7 +130,8 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
     ("path", "value", "message"),
     [
         (("format",), "onnx", "'format' of network.json must be 'bitbudget integer-only network'"),
-        (("version",), 2, "'version' of network.json must be 1, the one that this program reads, is 2"),
+        (("version",), 3, "'version' of network.json must be 1 or 2, those that this program reads, is 3"),
+        (("version",), 2, "network.json.version must be 1, is 2"),
         (("version",), True, "'version' of network.json must be a whole number"),
         (("name",), 5, "'name' of network.json must be a text, is 5"),
         (("tensors", 1, "bits"), 3, "'bits' of .*must be one of 8, 4, 2, is 3"),
@@ -166,7 +167,7 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("layers", 0, "bias", "array"), "1.bias", r"layers\[0\].bias.array must be \"0.bias\""),
         (("layers", 0, "accumulator_bound"), 1, r"accumulator_bound must be \d+, is 1"),
         (("layers", 0, "scheme", "folding"), "ironing", "must be one of folding_weights, ICN"),
-        (("layers", 0, "weight_scale"), [0.0], "weight scale that is not a finite number above 0"),
+        (("layers", 0, "weight_scale"), [0.0], "weight scale that is 0 or not finite"),
         (("layers", 0, "weight_scale"), [1.0] * 5, "needs a weight scale of 1 or 16"),
         (("layers", 0, "surprise"), 1, "has the unknown field 'surprise'"),
         (("layers", 4, "channels_after"), -1, "whole number from 0"),

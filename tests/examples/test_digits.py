@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from examples.digits.train_digits import build_network, to_onnx
-from qat.datasets import digits
+from qat.data.digits import digits
 
 DIGITS_ONNX = Path(__file__).parents[2] / "examples" / "digits" / "digits.onnx"
 
@@ -33,7 +33,7 @@ def test_the_file_keeps_its_batch_norms_and_is_small() -> None:
 
 def test_the_file_reads_the_test_images_as_well_as_its_readme_says() -> None:
     dataset = digits()
-    images = dataset.test_x.transpose(0, 3, 1, 2).astype(np.float32)
+    images = np.asarray(dataset.test_x[:]).transpose(0, 3, 1, 2).astype(np.float32)
     predicted = outputs_of(DIGITS_ONNX.read_bytes(), images).argmax(axis=1)
     assert (predicted == dataset.test_y).mean() * 100 == pytest.approx(99.17, abs=0.3)
 

@@ -1,6 +1,8 @@
-"""The integer-only network against the fake-quantized one, and both against a naive statement in real numbers."""
+"""The integer-only network against the fake-quantized one, its ONNX form, and a naive statement in real numbers."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.arithmetic import CodeArray, quantize
-from deploy.integer_network import IntegerNetwork
+from deploy.integer_network import IntegerConvolution, IntegerNetwork
 from deploy.interpreter import quantize_input, trace
-from network.allocation import BITS, Allocation, Bits, Scheme
-from network.layers import WeightLayer
+from deploy.requantization_form import RequantizationForm
+from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
+from network.layers import Convolution, WeightLayer
 from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
-from qat.module import float_module, prepare
+from qat.module import prepare
 from qat.options import ActivationRange, TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import WeightStep
+from tests.deploy.onnx_runs import RUNTIMES, codes_in, differences
 from tests.qat.naive import combined, normalised, sums
 from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, random_allocation
 
@@ -28,8 +32,8 @@ from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, random_allocation
 def calibrated(
     network: Network, allocation: Allocation, images: npt.NDArray[np.float32], options: TrainingOptions
 ) -> QuantizedNetwork:
-    module = prepare(network, allocation, options)
-    calibrate(module, float_module(network), images, options.activation_range)
+    module = prepare(network, allocation, options=options)
+    calibrate(module, images)
     return module
 
 
@@ -72,6 +76,79 @@ def test_integer_codes_are_the_fake_quantized_codes(
         step_of_training(module, images, folded=bool(seed % 2))
     _, by_interpreter, by_module = compared(module, images)
     assert_agree(by_interpreter, by_module)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
+@pytest.mark.parametrize("weight_bits", BITS)
+@pytest.mark.parametrize("activation_bits", BITS)
+def test_the_same_class_in_every_scheme_folding_and_bit_pair(
+    activation_bits: Bits, weight_bits: Bits, scheme: Scheme
+) -> None:
+    """Of 200 images, with thresholds and with multipliers; gammas of both signs, channels without variance."""
+    network = all_kinds(100 * activation_bits + 10 * weight_bits + SCHEMES.index(scheme))
+    images = images_for(network, weight_bits, count=200)
+    allocation = replace(
+        allocation_of(network, weight_bits, scheme),
+        activation_bits=allocation_of(network, activation_bits, scheme).activation_bits,
+    )
+    module = calibrated(network, allocation, images[:32], TrainingOptions())
+    if scheme.folding is Folding.WEIGHTS:
+        module.fold()
+    integer_network, by_interpreter, by_module = compared(module, images)
+    assert_agree(by_interpreter, by_module)
+    classes, expected = (codes["logits"].reshape(200, -1).argmax(axis=1) for codes in (by_interpreter, by_module))
+    assert (classes == expected).mean() >= 0.999
+    thresholds = convert(module, RequantizationForm.THRESHOLDS)
+    for name, codes in trace(thresholds, quantize_input(integer_network, images[:20])).items():
+        np.testing.assert_array_equal(codes.transpose(0, 3, 1, 2), by_interpreter[name][:20], err_msg=name)
+
+
+def test_the_networks_above_have_the_special_cases() -> None:
+    norms = [
+        layer.batch_norm
+        for seed in range(20)
+        for layer in all_kinds(seed).layers
+        if isinstance(layer, Convolution) and layer.batch_norm is not None
+    ]
+    assert any((norm.gamma < 0).any() for norm in norms)
+    assert any((norm.gamma == 0).any() for norm in norms)
+    assert any((norm.variance == 0).any() for norm in norms)
+
+
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_onnxruntime_agrees_within_one_code_on_every_layer_of_a_converted_network(seed: int) -> None:
+    """From the same input codes, in float32."""
+    network = all_kinds(seed)
+    images = images_for(network, seed)
+    integer_network = convert(calibrated(network, random_allocation(network, seed), images, TrainingOptions()).eval())
+    codes = quantize_input(integer_network, images)
+    for runtime in RUNTIMES:
+        found = differences(integer_network, codes_in(runtime, integer_network, codes))
+        assert max(difference.max() for difference in found.values()) <= 1, runtime
+        # A factor such as 5/68 has halves that go up or down by the multiplier's last bit.
+        assert np.concatenate([difference.ravel() for difference in found.values()]).mean() <= 0.01, runtime
+
+
+def test_weights_counted_downwards_and_negative_gammas_reach_every_form() -> None:
+    """A symmetric scheme has steps of both signs: factors, thresholds and ONNX's scales above zero follow."""
+    scheme = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
+    network = all_kinds(1)
+    images = images_for(network, 1)
+    module = calibrated(network, allocation_of(network, 2, scheme), images, TrainingOptions())
+    integer_network, by_interpreter, by_module = compared(module, images)
+    assert_agree(by_interpreter, by_module)
+    signs = set()
+    for layer in integer_network.layers:
+        if isinstance(layer, IntegerConvolution):
+            assert layer.weight_zero_point.tolist() == [2]
+            factors = np.broadcast_to(layer.requantization.factors, layer.bias.shape)
+            scales = np.broadcast_to(layer.weight_scale, layer.bias.shape)
+            signs |= {(bool(scale < 0), bool(factor < 0)) for scale, factor in zip(scales, factors, strict=True)}
+    assert len(signs) == 4
+    for runtime in RUNTIMES:
+        found = codes_in(runtime, integer_network, quantize_input(integer_network, images))
+        assert all(difference.max() <= 1 for difference in differences(integer_network, found).values())
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+import safetensors.numpy
 import torch
 
 from deploy.arithmetic import INT32_MAX
+from deploy.files import WEIGHTS_FILE, save
 from deploy.integer_network import IntegerConvolution, IntegerFullyConnected
 from deploy.interpreter import quantize_input, trace
+from deploy.requantization_form import RequantizationForm
 from network.allocation import Folding, Scheme, WeightScheme
+from network.deployed_accounting import DeployedAccounting
 from network.errors import ConversionError, InvalidNetwork, RequestError
-from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool, Padding, Shape
+from network.kernel_table import kernel_of
+from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool, Padding, Shape, WeightLayer
+from network.memory import measure
 from network.network import InputFormat, Network
+from network.threshold_accounting import ThresholdAccounting
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
 from qat.fake_quantize import Grid
 from qat.module import float_module, prepare
-from qat.options import ActivationRange, TrainingOptions
+from qat.options import TrainingOptions
 from qat.plan import intervals, shared_ranges
 from qat.quantized_network import QuantizedNetwork
 from qat.ranges import ActivationTensorRange
 from tests.builders import network_of
-from tests.qat.zoo import SCHEMES, all_kinds, allocation_of
+from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, random_allocation
 
 PER_CHANNEL_ICN = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
 PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
@@ -52,11 +62,11 @@ IMAGES = np.linspace(0, 4, 32).reshape(8, 1, 2, 2).astype(np.float32)
 
 
 def converted(network: Network, scheme: Scheme, *, high: float = 2.0) -> tuple[QuantizedNetwork, IntegerConvolution]:
-    module = prepare(network, allocation_of(network, 8, scheme), TrainingOptions())
-    calibrate(module, float_module(network), IMAGES, ActivationRange.LEARNED)
+    module = prepare(network, allocation_of(network, 8, scheme), options=TrainingOptions())
+    calibrate(module, IMAGES)
     own = module.range_of("out")
     assert isinstance(own, ActivationTensorRange)
-    own.bounds.start(0.0, high)
+    own.start(0.0, high)
     (layer,) = convert(module.eval()).layers
     assert isinstance(layer, IntegerConvolution)
     return module, layer
@@ -95,9 +105,9 @@ def test_refuses_a_bias_beyond_int32_that_matters() -> None:
         weight=np.full((1, 20_000), 0.5, dtype=np.float32), bias=np.array([-31_500], dtype=np.float32),
     )  # fmt: skip
     network = network_of([layer], Shape(20_000))
-    module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), TrainingOptions())
+    module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), options=TrainingOptions())
     images = np.linspace(0, 4.5, 3).repeat(20_000).reshape(3, 20_000, 1, 1).astype(np.float32)
-    calibrate(module, float_module(network), images, ActivationRange.LEARNED)
+    calibrate(module, images)
     with pytest.raises(ConversionError, match=r"layer 'wide' needs a bias of -9\.\d+e\+08 beside sums of up to 13005"):
         convert(module.eval())
 
@@ -113,18 +123,19 @@ def test_negative_gammas_give_negative_multipliers() -> None:
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
 def test_one_factor_a_layer_only_where_the_scheme_allows_it(scheme: Scheme) -> None:
     _, layer = converted(pointwise([-1.0, 1.0]), scheme)
-    shared = scheme == PER_LAYER_FOLDED
+    shared = not scheme.weights.is_per_channel and scheme.folding is Folding.WEIGHTS
     assert len(layer.requantization.multiplier) == (1 if shared else 2)
-    assert len(layer.weight_zero_point) == len(layer.weight_scale) == (2 if scheme.weights.is_per_channel else 1)
+    assert len(layer.weight_scale) == (2 if scheme.weights.is_per_channel else 1)
+    assert len(layer.weight_zero_point) == (2 if scheme.weights.has_zero_point_per_channel else 1)
 
 
 def test_weights_over_an_image_are_laid_out_height_width_channel() -> None:
     weight = np.arange(3 * 12, dtype=np.float32).reshape(3, 12)  # channel, height, width of 2 x 2 x 3
     layer = FullyConnected(name="fc", inputs=("input",), output="out", output_channels=3, weight=weight)
     network = network_of([layer], Shape(2, 2, 3))
-    module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), TrainingOptions())
+    module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), options=TrainingOptions())
     images = np.random.default_rng(0).normal(size=(4, 2, 2, 3)).astype(np.float32)
-    calibrate(module, float_module(network), images, ActivationRange.LEARNED)
+    calibrate(module, images)
     (integer,) = convert(module.eval()).layers
     assert isinstance(integer, IntegerFullyConnected)
     assert integer.codes.shape == (3, 2, 3, 2)
@@ -188,7 +199,7 @@ def test_refuses_an_allocation_with_gaps() -> None:
     allocation = allocation_of(network, 8, PER_CHANNEL_ICN)
     allocation.activation_bits.pop("out")  # type: ignore[attr-defined]  # it is a dict
     with pytest.raises(RequestError, match="activation_bits lacks out"):
-        prepare(network, allocation, TrainingOptions())
+        prepare(network, allocation, options=TrainingOptions())
 
 
 def test_refuses_a_batch_norm_that_divides_by_zero() -> None:
@@ -206,3 +217,25 @@ def test_the_module_answers_with_real_values_of_its_codes() -> None:
     images = torch.from_numpy(IMAGES)
     codes = module.deployed().codes(images)["out"].flatten(1).double()
     np.testing.assert_allclose(module(images).numpy(), (codes * module.grid("out").scale).numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
+def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path) -> None:
+    """What the files hold of each layer; zero points are int32 there, a byte each on the device."""
+    network = all_kinds(3)
+    images = np.random.default_rng(3).normal(size=(8, *network.input_shape)).astype(np.float32)
+    allocation = random_allocation(network, 3)
+    allocation = replace(allocation, schemes=dict.fromkeys(allocation.schemes, scheme))
+    integer_network = convert(prepare(network, allocation, images).eval(), RequantizationForm.THRESHOLDS)
+    save(integer_network, tmp_path)
+    arrays = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
+    book = DeployedAccounting()
+    report = measure(network, allocation, ThresholdAccounting(book, allocation.activation_bits))
+    for index, layer in enumerate(network.layers):
+        if not isinstance(layer, WeightLayer):
+            continue
+        (found,) = (each for each in report.layers if each.layer == layer.name)
+        entry = book.kernels.table_entry_bytes[kernel_of(layer, network.input_shapes(layer)[0])]
+        saved = arrays[f"{index}.thresholds"].nbytes + arrays[f"{index}.direction"].nbytes
+        assert found.parameter_bytes == entry + saved + arrays[f"{index}.weight_zero_point"].size
+        assert found.weight_bytes == arrays[f"{index}.weights"].nbytes

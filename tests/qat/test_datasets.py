@@ -15,7 +15,10 @@ import pytest
 from network.errors import DatasetError
 from network.layers import Shape
 from network.network import InputFormat, Network
-from qat.datasets import Dataset, check_dataset, digits, read_npz, to_input_tensor
+from qat.data.checks import check_dataset
+from qat.data.dataset import Dataset, to_input_tensor
+from qat.data.digits import digits
+from qat.data.npz import read_npz
 from tests.qat.zoo import all_kinds
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -45,6 +48,7 @@ def test_reads_what_numpy_writes(tmp_path: Path, compressed: bool) -> None:
     assert dataset.name == "data"
     for name in ("train_x", "train_y", "test_x", "test_y"):
         np.testing.assert_array_equal(getattr(dataset, name), arrays[name])
+    assert isinstance(dataset.test_y, np.ndarray)
     assert dataset.test_y.dtype == np.int64
     check_dataset(dataset, all_kinds(0))
 
@@ -54,7 +58,7 @@ def _with(name: str, array: npt.NDArray[np.generic]) -> Arrays:
 
 
 UNREADABLE = {
-    "lacks test_y": {name: array for name, array in good_arrays().items() if name != "test_y"},
+    "lacks test_x": {name: array for name, array in good_arrays().items() if name != "test_x"},
     "'train_x' holds float64": _with("train_x", np.zeros((12, 2, 7, 6))),
     "'train_x' holds object": _with("train_x", np.array([None, 1], dtype=object)),
     "'train_y' holds float32": _with("train_y", np.zeros(12, dtype=np.float32)),
@@ -197,11 +201,13 @@ def test_digits() -> None:
     assert dataset.train_x.shape == (1437, 8, 8, 1)
     assert dataset.test_x.shape == (360, 8, 8, 1)
     assert dataset.train_x.dtype == np.uint8
-    assert int(dataset.train_x.max()) == 16
+    assert int(dataset.train_x[:].max()) == 16
+    assert dataset.test_y is not None
     assert np.bincount(dataset.test_y).min() >= 34
     np.testing.assert_array_equal(digits().test_x, dataset.test_x)
 
 
 def test_requests_are_judged_without_torch() -> None:
-    code = "import sys, qat.datasets, qat.options, qat.progress; sys.exit('torch' in sys.modules)"
+    modules = "qat.data.checks, qat.data.opening, qat.data.parquet, qat.options, qat.augmentation_options, qat.progress"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,53 +3,102 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from deploy.arithmetic import quantize, top_code
 from network.allocation import BITS, Bits, WeightScheme
 from network.layers import LINEAR, RELU, RELU6, ActivationFunction
-from qat.fake_quantize import Grid, fake_quantized, fake_quantized_weight
-from qat.histogram import histogram_of, least_error_range
-from qat.ranges import ActivationTensorRange, grid_of
-from qat.weights import PerChannelMinMax, PerLayerPact, quantizer_for, weight_codes
+from qat.fake_quantize import Grid, TrainedGrid, _by_operators, fake_quantized, on_grid
+from qat.histogram import histogram_of, least_error_range, percentile_range
+from qat.option_names import ActivationRange
+from qat.ranges import BoundedRange, activation_tensor_range, grid_of
+from qat.step import LearnedStep
+from qat.weights import MinMax, PerChannelLsq, PerLayerPact, quantizer_for, weight_codes
 
 # 2 bits, scale 0.5, zero point 1: codes 0 1 2 3 stand for -0.5 0 0.5 1
 BY_HAND = Grid(2, 0.5, 1)
 
+WAYS = {"in place": fake_quantized, "by operators": _by_operators}
+way = pytest.mark.parametrize("quantize_by", WAYS.values(), ids=WAYS.keys())
+Way = Callable[[Tensor, TrainedGrid], Tensor]
 
+
+@way
 @pytest.mark.parametrize(
-    ("value", "expected", "of_value", "of_low", "of_high"),
+    ("value", "expected", "of_value", "of_low", "of_high", "of_step"),
     [
-        (0.0, 0.0, 1, 0, 0),
-        (0.24, 0.0, 1, 0, 0),
-        (0.25, 0.5, 1, 0, 0),  # half goes up
-        (-0.25, 0.0, 1, 0, 0),  # also below zero
-        (-0.26, -0.5, 1, 0, 0),
-        (-0.75, -0.5, 1, 0, 0),
-        (-0.76, -0.5, 0, 1, 0),
-        (1.24, 1.0, 1, 0, 0),
-        (1.25, 1.0, 0, 0, 1),
-        (9.0, 1.0, 0, 0, 1),
+        (0.0, 0.0, 1, 0, 0, 0.0),
+        (0.24, 0.0, 1, 0, 0, -0.48),
+        (0.25, 0.5, 1, 0, 0, 0.5),  # half goes up
+        (-0.25, 0.0, 1, 0, 0, 0.5),  # also below zero
+        (-0.26, -0.5, 1, 0, 0, -0.48),
+        (-0.5, -0.5, 1, 0, 0, 0.0),  # an end is inside
+        (-0.51, -0.5, 0, 1, 0, -1.0),
+        (-0.76, -0.5, 0, 1, 0, -1.0),
+        (1.0, 1.0, 1, 0, 0, 0.0),
+        (1.01, 1.0, 0, 0, 1, 2.0),
+        (9.0, 1.0, 0, 0, 1, 2.0),
     ],
 )
-def test_activation_by_hand(value: float, expected: float, of_value: int, of_low: int, of_high: int) -> None:
+def test_activation_by_hand(
+    quantize_by: Way, value: float, expected: float, of_value: int, of_low: int, of_high: int, of_step: float
+) -> None:
     values = torch.tensor([value], requires_grad=True)
     low, high = torch.tensor(-0.5, requires_grad=True), torch.tensor(1.0, requires_grad=True)
-    result = fake_quantized(values, BY_HAND, low, high)
+    ends = torch.tensor(-1.0), torch.tensor(2.0)
+    result = quantize_by(values, TrainedGrid(torch.tensor(0.5), *ends, low, high))
     torch.autograd.backward(result, torch.tensor([3.0]))
     assert result.item() == expected
-    assert values.grad is not None
-    assert low.grad is not None
-    assert high.grad is not None
-    assert (values.grad.item(), low.grad.item(), high.grad.item()) == (3 * of_value, 3 * of_low, 3 * of_high)
+    assert [gradient_of(each) for each in (values, low, high)] == [3 * of_value, 3 * of_low, 3 * of_high]
+    values.grad = None
+    step = torch.tensor(0.5, requires_grad=True)
+    result = quantize_by(values, TrainedGrid(step, *ends))
+    torch.autograd.backward(result, torch.tensor([3.0]))
+    assert result.item() == expected
+    assert gradient_of(values) == 3 * of_value
+    assert gradient_of(step) == pytest.approx(3 * of_step, abs=1e-5)
 
 
-def test_gradients_are_those_of_the_clamp() -> None:
+def gradient_of(tensor: Tensor) -> float:
+    assert tensor.grad is not None
+    return float(tensor.grad)
+
+
+@pytest.mark.parametrize("learned", ["bounds", "step", "nothing"])
+@pytest.mark.parametrize("one_sided", [True, False])
+@settings(deadline=None)
+@given(bits=st.sampled_from(BITS), scale=st.floats(0.01, 2.0), seed=st.integers(0, 1000))
+def test_both_ways_agree(learned: str, one_sided: bool, bits: Bits, scale: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    given_values, upstream = torch.randn(2, 3, 5, 4, 2, generator=generator).unbind(-1)
+    zero_point = 0 if one_sided else int(torch.randint(0, top_code(bits) + 1, (), generator=generator))
+    lowest, highest = -zero_point, top_code(bits) - zero_point
+    found = []
+    for quantize_by in WAYS.values():
+        values = given_values.clone().requires_grad_()
+        step = torch.tensor(scale, requires_grad=learned == "step")
+        low, high = (torch.tensor(scale * each, requires_grad=True) for each in (lowest, highest))
+        bounds = {"bounds": (None if one_sided else low, high), "step": (None, None), "nothing": (None, None)}[learned]
+        result = quantize_by(values, TrainedGrid(step, lowest, highest, *bounds))
+        torch.autograd.backward(result, upstream)
+        gradients = [values.grad, step.grad, *(None if each is None else each.grad for each in bounds)]
+        found.append([result.detach(), *gradients])
+    for in_place, by_operators in zip(*found, strict=True):
+        if in_place is None or by_operators is None:
+            assert in_place is by_operators is None
+        else:
+            torch.testing.assert_close(in_place, by_operators, rtol=1e-4, atol=1e-4)
+
+
+@way
+def test_gradients_of_bounds_are_those_of_the_clamp(quantize_by: Way) -> None:
     """Finite differences of clamp(x, low, high), which is what remains when the rounding is the identity."""
     rng = np.random.default_rng(0)
     values = rng.uniform(-3, 3, 500)
@@ -59,7 +108,8 @@ def test_gradients_are_those_of_the_clamp() -> None:
     grid = grid_of(low, high, 8, LINEAR)
     far_from_a_bound = np.minimum(np.abs(values - low), np.abs(values - high)) > grid.scale
     upstream *= far_from_a_bound
-    result = fake_quantized(learned[0], grid, learned[1], learned[2])
+    ends = torch.tensor(float(grid.lowest_step)), torch.tensor(float(grid.highest_step))
+    result = quantize_by(learned[0], TrainedGrid(torch.tensor(grid.scale), *ends, learned[1], learned[2]))
     torch.autograd.backward(result, torch.tensor(upstream, dtype=torch.float32))
 
     def loss(low: float, high: float) -> float:
@@ -67,16 +117,34 @@ def test_gradients_are_those_of_the_clamp() -> None:
 
     of_low = (loss(low + small, high) - loss(low - small, high)) / (2 * small)
     of_high = (loss(low, high + small) - loss(low, high - small)) / (2 * small)
-    assert learned[1].grad is not None
-    assert learned[1].grad.item() == pytest.approx(of_low, rel=1e-4)
-    assert learned[2].grad is not None
-    assert learned[2].grad.item() == pytest.approx(of_high, rel=1e-4)
+    assert gradient_of(learned[1]) == pytest.approx(of_low, rel=1e-4)
+    assert gradient_of(learned[2]) == pytest.approx(of_high, rel=1e-4)
     inside = (values > low) & (values < high)
     assert learned[0].grad is not None
     np.testing.assert_allclose(learned[0].grad.numpy(), upstream * inside, rtol=1e-6)
 
 
+@way
+def test_the_gradient_of_a_step_is_that_of_what_rounding_leaves(quantize_by: Way) -> None:
+    """With rounding errors held as they are, s * (x / s + error) differentiated by finite differences."""
+    rng = np.random.default_rng(1)
+    values, upstream = rng.uniform(-3, 3, 300), rng.normal(size=300)
+    scale, lowest, highest, small = 0.37, -3, 4, 1e-6
+    ratio = np.clip(values / scale, lowest, highest)
+    error = np.floor(ratio + 0.5) - ratio
+
+    def loss(step: float) -> float:
+        return float(upstream @ ((np.clip(values / step, lowest, highest) + error) * step))
+
+    step = torch.tensor(scale, requires_grad=True)
+    result = quantize_by(torch.tensor(values, dtype=torch.float32), TrainedGrid(step, lowest, highest))
+    torch.autograd.backward(result, torch.tensor(upstream, dtype=torch.float32))
+    expected = (loss(scale + small) - loss(scale - small)) / (2 * small)
+    assert gradient_of(step) == pytest.approx(expected, rel=1e-3)
+
+
 @given(
+    kind=st.sampled_from([ActivationRange.LEARNED, ActivationRange.LEARNED_STEP]),
     low=st.floats(-50, 0),
     high=st.floats(0, 50),
     bits=st.sampled_from(BITS),
@@ -85,11 +153,11 @@ def test_gradients_are_those_of_the_clamp() -> None:
     ),
 )
 def test_a_grid_holds_zero_and_stays_inside_the_function(
-    low: float, high: float, bits: Bits, function: ActivationFunction
+    kind: ActivationRange, low: float, high: float, bits: Bits, function: ActivationFunction
 ) -> None:
-    own = ActivationTensorRange(bits, function, learned=True)
-    own.bounds.start(low, high)
-    own.bounds.keep_valid()
+    own = activation_tensor_range(kind, bits, function)
+    own.start(low, high)
+    own.keep_valid()
     grid = own.grid
     assert grid.scale > 0
     assert 0 <= grid.zero_point <= top_code(bits)
@@ -100,7 +168,8 @@ def test_a_grid_holds_zero_and_stays_inside_the_function(
         assert grid.zero_point == 0
         assert grid.highest_step * grid.scale == pytest.approx(high, rel=1e-6)
     if function == RELU6 and high >= 6:
-        assert grid == Grid(bits, 6.0 / top_code(bits), 0)
+        assert (grid.bits, grid.zero_point) == (bits, 0)
+        assert grid.scale == pytest.approx(6.0 / top_code(bits), rel=1e-6)
 
 
 def test_fake_quantized_values_are_the_codes_of_the_arithmetic() -> None:
@@ -108,11 +177,14 @@ def test_fake_quantized_values_are_the_codes_of_the_arithmetic() -> None:
     grid = grid_of(-4.0, 5.0, 4, LINEAR)
     codes = quantize(values.numpy(), grid.scale, grid.zero_point, grid.bits)
     expected = (codes.astype(np.float64) - grid.zero_point) * grid.scale
-    np.testing.assert_allclose(fake_quantized(values, grid).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(on_grid(values, grid).numpy(), expected, rtol=1e-6)
+    for quantize_by in WAYS.values():
+        trained = TrainedGrid(torch.tensor(grid.scale), grid.lowest_step, grid.highest_step)
+        np.testing.assert_allclose(quantize_by(values, trained).numpy(), expected, rtol=1e-6)
 
 
 def test_a_learned_range_moves_only_where_it_clips_and_stays_valid() -> None:
-    own = ActivationTensorRange(4, RELU, learned=True)
+    own = BoundedRange(4, RELU, learned=True)
     own.bounds.start(0.0, 2.0)
     assert not own.bounds.low.requires_grad
     own(torch.tensor([0.5, 1.0, -7.0])).sum().backward()
@@ -124,7 +196,7 @@ def test_a_learned_range_moves_only_where_it_clips_and_stays_valid() -> None:
         own.bounds.high.fill_(-1.0)
     own.bounds.keep_valid()
     assert own.grid.scale > 0
-    fixed = ActivationTensorRange(4, RELU, learned=False)
+    fixed = BoundedRange(4, RELU, learned=False)
     assert not any(parameter.requires_grad for parameter in fixed.parameters())
 
 
@@ -136,7 +208,7 @@ def test_weight_codes_are_what_training_multiplies_by(scheme: WeightScheme, bits
     weight[1] = 0.0
     weight[2].abs_()
     weight[3] *= 1e-20
-    quantizer = quantizer_for(scheme, bits)
+    quantizer = quantizer_for(scheme, bits, tuple(weight.shape))
     quantizer.start(weight)
     grid = quantizer.grid(weight)
     codes = weight_codes(weight, grid, bits)
@@ -154,11 +226,11 @@ def test_weight_codes_are_what_training_multiplies_by(scheme: WeightScheme, bits
 
 def test_per_channel_ranges_are_each_channels_own() -> None:
     weight = torch.tensor([[-1.0, 0.0, 2.0], [0.0, 10.0, 30.0], [-6.0, -3.0, 0.0]])
-    grid = PerChannelMinMax(2).grid(weight)
+    grid = MinMax(2, per_channel=True).grid(weight)
     assert grid.scale.tolist() == [1.0, 10.0, 2.0]
     assert grid.zero_point.tolist() == [1.0, 0.0, 3.0]
     weight.requires_grad_()
-    PerChannelMinMax(2)(weight).backward(torch.full((3, 3), 2.0))
+    MinMax(2, per_channel=True)(weight).backward(torch.full((3, 3), 2.0))
     assert weight.grad is not None
     assert weight.grad.tolist() == [[2.0] * 3] * 3
 
@@ -178,7 +250,47 @@ def test_pact_weights_learn_both_ends() -> None:
     assert quantizer.bounds.low.grad.item() == 2.0 * 1.0  # the extent times the gradient of what is clipped below
     assert quantizer.bounds.high.grad is not None
     assert quantizer.bounds.high.grad.item() == 2.0 * 16.0
-    assert fake_quantized_weight(torch.tensor([[0.25]]), torch.tensor([0.5]), torch.tensor([1.0]), 2).item() == 0.5
+
+
+def test_per_layer_ranges_are_the_tensors_own() -> None:
+    weight = torch.tensor([[-1.0, 0.0, 2.0], [0.5, 1.0, 1.5]])
+    grid = MinMax(2, per_channel=False).grid(weight)
+    assert (grid.scale.tolist(), grid.zero_point.tolist()) == ([1.0], [1.0])
+
+
+def test_a_channel_turns_its_longer_side_down() -> None:
+    """2 bits reach from -2 to 1 steps: [-1, 0, 2] fits with a negative step, without any error."""
+    weight = torch.tensor([[-1.0, 0.0, 2.0, 1.0], [1.0, 0.0, -2.0, -1.0]]) * 0.25
+    quantizer = PerChannelLsq(2, (2, 4))
+    quantizer.start(weight)
+    grid = quantizer.grid(weight)
+    assert grid.zero_point.tolist() == [2.0]
+    assert grid.scale.tolist() == [-0.25, 0.25]
+    assert torch.equal(quantizer(weight), weight)
+    assert weight_codes(weight, grid, 2).tolist() == [[3, 2, 0, 1], [3, 2, 0, 1]]
+
+
+def test_a_learned_step_moves_by_a_share_of_itself_and_keeps_its_sign() -> None:
+    quantizer = PerChannelLsq(4, (2, 8))
+    quantizer.start(torch.linspace(-1, 2, 16).reshape(2, 8))
+    sign = quantizer.step.value.sign()
+    with torch.no_grad():
+        quantizer.step.relative.fill_(-5.0)
+    quantizer.keep_valid()
+    assert torch.equal(quantizer.step.value.sign(), sign)
+    assert (quantizer.step.value.abs() > 0).all()
+
+
+@pytest.mark.parametrize("unit", [1e-25, 0.01, 3.0])
+def test_a_steps_gradient_is_measured_by_its_unit(unit: float) -> None:
+    """Esser et al., equation 4, for a step in units of its start: over sqrt(elements * highest) and unit squared."""
+    step = LearnedStep(())
+    step.start(torch.tensor(unit))
+    (2.0 * step(100, 4)).backward()
+    of_step = gradient_of(step.relative)
+    assert math.isfinite(of_step)
+    if unit > 1e-6:
+        assert of_step == pytest.approx(2.0 * unit / (20.0 * unit**2), rel=1e-5)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -187,7 +299,7 @@ def test_the_starting_range_has_nearly_the_least_error(bits: Bits) -> None:
 
     def error(high: float) -> float:
         grid = grid_of(0.0, high, bits, RELU)
-        return float((fake_quantized(values, grid) - values).square().mean())
+        return float((on_grid(values, grid) - values).square().mean())
 
     low, high = least_error_range(histogram_of(values), bits)
     least = min(error(each) for each in np.linspace(0.2, float(values.max()), 400))
@@ -197,7 +309,23 @@ def test_the_starting_range_has_nearly_the_least_error(bits: Bits) -> None:
 
 def test_the_range_of_nothing() -> None:
     assert least_error_range(histogram_of(torch.zeros(5)), 8) == (0.0, 0.0)
-    own = ActivationTensorRange(8, LINEAR, learned=True)
+    own = BoundedRange(8, LINEAR, learned=True)
     own.bounds.start(0.0, 0.0)
     assert own.grid.scale > 0
     assert math.isfinite(own(torch.zeros(3)).sum().item())
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_percentiles_leave_out_equal_shares(bits: Bits) -> None:
+    values = torch.randn(100_000, generator=torch.Generator().manual_seed(bits))
+    low, high = percentile_range(histogram_of(values), 90.0)
+    assert float((values < low).float().mean()) == pytest.approx(0.05, abs=2e-3)
+    assert float((values > high).float().mean()) == pytest.approx(0.05, abs=2e-3)
+    low, high = percentile_range(histogram_of(values.abs()), 90.0)
+    assert low == 0.0
+    assert float((values.abs() > high).float().mean()) == pytest.approx(0.1, abs=2e-3)
+    low, high = percentile_range(histogram_of(-values.abs()), 90.0)
+    assert high == 0.0
+    assert float((-values.abs() < low).float().mean()) == pytest.approx(0.1, abs=2e-3)
+    extremes = percentile_range(histogram_of(values), 100.0)
+    assert extremes == pytest.approx((float(values.min()), float(values.max())), rel=1e-6)

@@ -4,101 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from deploy.integer_network import IntegerConvolution, IntegerNetwork
-from network.allocation import Allocation, Folding, Scheme, WeightScheme
+from network.allocation import Scheme
 from network.errors import DatasetError, TrainingError
-from network.layers import RELU, AveragePool, BatchNorm, Convolution, FullyConnected, Padding, Shape
-from network.network import Network
-from qat.batches import augmented, batches_of, split_of
+from qat.augmentation_options import PRESETS
 from qat.checkpoint import FILE_NAME
-from qat.datasets import Dataset
-from qat.options import TrainingOptions
+from qat.data.augmentation import augmented
+from qat.data.batches import batches_of, split_of
 from qat.progress import Progress
 from qat.reporting import Reporter
-from qat.train import TrainingResult, train
-from tests.builders import network_of
-from tests.qat.zoo import SCHEMES, allocation_of, floats
-
-CLASSES = 4
-PACT_FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
-PER_CHANNEL_ICN = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
-
-
-def stripes(count: int, seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Noisy images of 8 x 8: a bright quarter says the class."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, CLASSES, count)
-    images = rng.integers(0, 120, (count, 8, 8, 1))
-    for image, label in zip(images, labels, strict=True):
-        row, column = divmod(int(label), 2)
-        image[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 60
-    return images.astype(np.uint8), labels.astype(np.int64)
-
-
-def problem(samples: int = 256) -> Dataset:
-    return Dataset("stripes", *stripes(samples, 0), *stripes(64, 1))
-
-
-def small_network(seed: int = 0) -> Network:
-    """Two convolutions, whose weights are random, and a classifier: what it knows it must learn here."""
-    rng = np.random.default_rng(seed)
-    ones = np.ones(8, dtype=np.float32)
-
-    def convolution(name: str, source: str, inputs: int, scale: float) -> Convolution:
-        return Convolution(
-            name=name, inputs=(source,), output=f"{name}.out", activation=RELU, output_channels=8, kernel=(3, 3),
-            padding=Padding(0, 0, 1, 1), stride=(2, 2), weight=floats(rng, 8, inputs, 3, 3, scale=scale),
-            batch_norm=BatchNorm(ones, ones * 0, ones * 0, ones, 1e-3),
-        )  # fmt: skip
-
-    layers = [
-        convolution("one", "input", 1, 0.005),
-        convolution("two", "one.out", 8, 0.2),
-        AveragePool(name="pool", inputs=("two.out",), output="pooled", kernel=(1, 1)),
-        FullyConnected(
-            name="classes", inputs=("pooled",), output="logits", output_channels=CLASSES,
-            weight=floats(rng, CLASSES, 32, scale=0.2),
-        ),
-    ]  # fmt: skip
-    return network_of(layers, Shape(1, 8, 8), name="small")
-
-
-QUICK = TrainingOptions(epochs=3, batch_size=32, learning_rate=0.01, distillation=0.0, calibration_samples=64, seed=3)
-
-
-def allocated(scheme: Scheme = PER_CHANNEL_ICN) -> Allocation:
-    return allocation_of(small_network(), 4, scheme)
-
-
-def trained(options: TrainingOptions = QUICK, scheme: Scheme = PER_CHANNEL_ICN, **more: Any) -> TrainingResult:
-    return train(small_network(), allocated(scheme), problem(), options, **more)
-
-
-def assert_same(one: TrainingResult, other: TrainingResult) -> None:
-    for mine, its in zip(_epochs(one), _epochs(other), strict=True):
-        assert mine == its
-    assert one.accuracy == other.accuracy
-    _assert_same_integers(one.integer_network, other.integer_network)
-
-
-def _epochs(result: TrainingResult) -> list[Any]:
-    return [replace(epoch, seconds=0.0) for epoch in result.epochs]
-
-
-def _assert_same_integers(one: IntegerNetwork, other: IntegerNetwork) -> None:
-    assert one.tensors == other.tensors
-    for mine, its in zip(one.layers, other.layers, strict=True):
-        if isinstance(mine, IntegerConvolution):
-            assert isinstance(its, IntegerConvolution)
-            np.testing.assert_array_equal(mine.codes, its.codes)
-            np.testing.assert_array_equal(mine.bias, its.bias)
-            np.testing.assert_array_equal(mine.requantization.multiplier, its.requantization.multiplier)
+from qat.train import train
+from tests.qat.small_problem import (
+    PACT_FOLDED,
+    PER_CHANNEL_ICN,
+    QUICK,
+    allocated,
+    assert_same,
+    epochs_of,
+    problem,
+    small_network,
+    trained,
+)
+from tests.qat.zoo import SCHEMES
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
@@ -117,14 +48,14 @@ def test_training_improves_the_integer_network(scheme: Scheme, activation_range:
 def test_equal_inputs_give_equal_results() -> None:
     once = trained()
     assert_same(once, trained())
-    assert _epochs(trained(replace(QUICK, seed=4))) != _epochs(once)
+    assert epochs_of(trained(replace(QUICK, seed=4))) != epochs_of(once)
 
 
 @pytest.mark.parametrize(
     ("stopped_after", "scheme"), [(0, PACT_FOLDED), (1, PER_CHANNEL_ICN), (2, PACT_FOLDED), (3, PER_CHANNEL_ICN)]
 )
 def test_a_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, stopped_after: int, scheme: Scheme) -> None:
-    options = replace(QUICK, distillation=0.5, augment=True)
+    options = replace(QUICK, distillation=0.5, augmentation=PRESETS["flip_shift"])
 
     class Stopped(Exception):
         """What a crash would do."""
@@ -160,17 +91,6 @@ def test_refuses_a_damaged_checkpoint(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / FILE_NAME).write_bytes(damage)
     with pytest.raises(TrainingError, match="damaged"):
         trained(checkpoint_directory=tmp_path)
-
-
-def test_names_the_step_at_which_the_loss_is_lost() -> None:
-    network = small_network()
-    dense = network.layers[-1]
-    assert isinstance(dense, FullyConnected)
-    assert dense.weight is not None
-    dense.weight[:] *= np.float32(1e37)
-    options = replace(QUICK, learning_rate=10.0)
-    with pytest.raises(TrainingError, match=r"(loss|gradient) is (nan|inf) at step \d+ of epoch 1; lower the learning"):
-        train(network, allocated(), problem(), options)
 
 
 def test_refuses_what_is_too_small_to_split() -> None:

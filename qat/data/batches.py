@@ -10,15 +10,15 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from network.errors import DatasetError
 from network.network import Network
-from qat.datasets import Dataset, Samples, to_input_tensor
+from qat.data.dataset import Dataset, GroupedSource, Indices, Samples, SampleSource, to_input_tensor
 
-Indices = npt.NDArray[np.int64]
+WINDOW_GROUPS = 4
+"""Groups whose samples are mixed with each other: what is read at a time, against how random a batch is."""
 
 LEAST_TRAINED_ON = 2
 """Batch norm needs two samples for its statistics."""
@@ -49,31 +49,39 @@ def split_of(dataset: Dataset, fraction: float, seed: int) -> Split:
     return Split(order[held_out:], order[:held_out])
 
 
-def batches_of(indices: Indices, batch_size: int, seed: int, epoch: int) -> list[Indices]:
+def batches_of(
+    indices: Indices, batch_size: int, seed: int, epoch: int, group_starts: Indices | None = None
+) -> list[Indices]:
     """All the indices once, in a random order, in batches of nearly equal size and at most `batch_size`, or one more.
 
     Nearly equal, so that none is too small for batch norm.
+
+    Args:
+        indices: of the samples that are trained on.
+        batch_size: how many make a step.
+        seed: of the run.
+        epoch: from 1.
+        group_starts: where reading one group of samples after another is cheap (`group_starts_of`), where each
+            begins: the order of groups is random, and that of samples within windows of `WINDOW_GROUPS` groups.
     """
-    order = np.random.default_rng([seed, 1, epoch]).permutation(indices)
+    randomness = np.random.default_rng([seed, 1, epoch])
+    if group_starts is None:
+        order = randomness.permutation(indices)
+    else:
+        place = randomness.permutation(len(group_starts)) // WINDOW_GROUPS
+        window = place[np.searchsorted(group_starts, indices, side="right") - 1]
+        order = indices[np.lexsort((randomness.permutation(len(indices)), window))]
     count = min(math.ceil(len(order) / batch_size), len(order) // LEAST_TRAINED_ON)
     return list(np.array_split(order, count))
+
+
+def group_starts_of(source: SampleSource) -> Indices | None:
+    """Where a source's groups begin, for `batches_of`; None where it has none, and any order is as cheap."""
+    starts = source.group_starts if isinstance(source, GroupedSource) else np.zeros(1, dtype=np.int64)
+    return starts if len(starts) > WINDOW_GROUPS else None
 
 
 def tensor_of(samples: Samples, network: Network) -> Tensor:
     """A dataset's samples -> float32 [n, c, h, w], channels next to each other in memory: convolutions run faster."""
     # A copy: the dataset's own arrays may be read-only.
     return torch.tensor(to_input_tensor(samples, network)).contiguous(memory_format=torch.channels_last)
-
-
-def augmented(images: Tensor, generator: np.random.Generator) -> Tensor:
-    """Images [n, c, h, w], each shifted by up to an eighth of its side (zeros come in), half of them mirrored."""
-    count, _, height, width = images.shape
-    down, right = height // 8, width // 8
-    around = torch.nn.functional.pad(images, (right, right, down, down)).permute(0, 2, 3, 1)
-    rows = generator.integers(0, 2 * down + 1, (count, 1)) + np.arange(height)
-    columns = generator.integers(0, 2 * right + 1, (count, 1)) + np.arange(width)
-    mirrored = generator.random(count) < 0.5
-    columns[mirrored] = columns[mirrored, ::-1]
-    which = torch.arange(count)[:, None, None]
-    shifted = around[which, torch.from_numpy(rows)[:, :, None], torch.from_numpy(columns)[:, None, :]]
-    return shifted.permute(0, 3, 1, 2)

@@ -1,0 +1,196 @@
+"""What every ingredient of training brings: one thing changed at a time, with exact's bits at two budgets.
+
+    python -m benchmarks.ablation [--network resnet8|dscnn] [--epochs N] [--seeds N] [--keep FILE] [--json]
+    python -m benchmarks.ablation --table FILE        # what --json has printed, as a table; nothing is trained
+
+Defaults are chosen by the integer-only accuracy on samples held out of the training set (5,000 of CIFAR-10's 50,000);
+the accuracy on the test set stands beside it and decides nothing. `--keep` and `--kept-only` as in
+`benchmarks.accuracy`. Reads `../shared`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from benchmarks.accuracy_tables import spread
+from benchmarks.contenders import Contender, Name, contenders, sensitivity_of
+from benchmarks.kept import Kept
+from benchmarks.markdown import markdown
+from benchmarks.shares import Share, with_scheme
+from benchmarks.tasks import NAMES, Task, task_named
+from benchmarks.trainings import Training, run_all
+from network.accounting import accounting_named
+from network.allocation import Allocation, Folding, WeightScheme
+from qat.options import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
+
+SHARES: Final = {"resnet8": (Share(0.4), Share(0.3)), "dscnn": (Share(0.5), Share(0.45))}
+"""DS-CNN has more parameters beside its weights: 2 bits everywhere take 41 % of its flash."""
+
+HELD_OUT: Final = 5000
+DEFAULTS: Final = "defaults"
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One thing that is otherwise than in the defaults."""
+
+    name: str
+    allocation: Allocation
+    options: TrainingOptions
+
+
+def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Variant]:
+    """The defaults first; a change that changes nothing is left out."""
+    yield Variant(DEFAULTS, allocation, options)
+    for scheme in WeightScheme:
+        if with_scheme(allocation, scheme) != allocation:
+            yield Variant(f"weights {scheme}", with_scheme(allocation, scheme), options)
+    folded = replace(
+        allocation,
+        schemes={layer: replace(each, folding=Folding.WEIGHTS) for layer, each in allocation.schemes.items()},
+    )
+    yield Variant("batch norm folded into the weights", folded, options)
+    for name, changed in _changes(options).items():
+        if changed != options:
+            yield Variant(name, allocation, changed)
+
+
+def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
+    rate = options.learning_rate
+    return {
+        **{f"activations {kind}": replace(options, activation_range=kind) for kind in ActivationRange},
+        **{f"ranges start at {kind}": replace(options, range_setting=kind) for kind in RangeSetting},
+        **{f"distillation {share:g}": replace(options, distillation=share) for share in (0.0, 0.5, 1.0)},
+        **{f"learning rate x {factor:g}": replace(options, learning_rate=factor * rate) for factor in (0.3, 3.0)},
+        **{f"{kind} regime": replace(options, regime=kind) for kind in (Regime.CONSTANT, Regime.COSINE)},
+        "one_cycle regime": replace(options, regime=Regime.ONE_CYCLE),
+        "one_cycle regime, learning rate x 3": replace(options, regime=Regime.ONE_CYCLE, learning_rate=3 * rate),
+        "the paper's regime": replace(options, regime=Regime.PAPER),
+        "learned rounding first": replace(options, post_training=PostTrainingOptions()),
+        "batch norm frozen at 0.5": replace(options, freeze_batch_norm_at=0.5),
+        "oscillating weights frozen from 0.5": replace(options, freeze_oscillating_at=0.5),
+        "half the epochs at twice the bits": replace(options, gradual_bits=0.5),
+        "label smoothing 0.1": replace(options, label_smoothing=0.1),
+    }
+
+
+def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int) -> list[Training]:
+    """One for each seed."""
+    return [
+        Training(
+            f"{variant.name} at {contender.share}, seed {seed}",
+            task,
+            contender.network,
+            variant.allocation,
+            replace(variant.options, seed=seed),
+        )
+        for seed in range(seeds)
+    ]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Markdown, a line for each variant: held out, and on the test set, at each budget."""
+    shares = list(dict.fromkeys(row["flash_share"] for row in result["rows"]))
+    found = {(row["name"], row["flash_share"]): row for row in result["rows"]}
+    columns = ["changed"]
+    for share in shares:
+        columns += [f"{Share(share)}: held out, %", "against the defaults", "test, %"]
+    lines = []
+    for name in dict.fromkeys(row["name"] for row in result["rows"]):
+        line = [name]
+        for share in shares:
+            row, defaults = found[name, share], found[DEFAULTS, share]
+            held_out, before = row["validation_percent"], defaults["validation_percent"]
+            known = held_out and before and name != DEFAULTS
+            change = f"{sum(held_out) / len(held_out) - sum(before) / len(before):+.2f}" if known else ""
+            line += [spread(held_out), change, spread(row["test_percent"])]
+        lines.append(line)
+    told = (
+        f"{result['network']}: {result['train_images']:,} training samples, {result['held_out']:,} of them held out, "
+        f"{result['test_images']:,} test samples; {result['epochs']} epochs, seeds {result['seeds']}"
+    )
+    return f"{told}\n\n{markdown(columns, lines)}"
+
+
+@click.command()
+@click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True)
+@click.option("--epochs", type=click.IntRange(1), help="Of training; the network's own number otherwise.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--only", help="Changes whose names hold this text; the defaults are always there.")
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
+@click.option("--train-images", type=click.IntRange(8), help="The first ones alone, a tenth of them held out.")
+@click.option("--test-images", type=click.IntRange(1), help="The first ones alone.")
+@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file.")
+@click.option("--kept-only", is_flag=True, help="Train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--table", "shown", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Show such one.")
+def main(
+    *,
+    name: str,
+    epochs: int | None,
+    seeds: int,
+    only: str | None,
+    threads: int,
+    train_images: int | None,
+    test_images: int | None,
+    keep: Path | None,
+    kept_only: bool,
+    as_json: bool,
+    shown: Path | None,
+) -> None:
+    """Measure what every ingredient of training brings."""
+    if shown is not None:
+        click.echo(table(json.loads(shown.read_text())))
+        return
+    try:
+        task = task_named(name).shortened(train_images, test_images)
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+    images = len(task.dataset.train_x)
+    fraction = min(HELD_OUT, images // 10) / images
+    options = replace(task.options, threads=threads, validation_fraction=fraction)
+    task = replace(task, options=options if epochs is None else replace(options, epochs=epochs))
+    kept = Kept(keep)
+    asked = [
+        (variant, contender, trainings_of(variant, contender, task, seeds))
+        for contender in contenders(task, sensitivity_of(task), SHARES[name], [Name.EXACT], accounting_named("paper"))
+        if contender.allocation is not None
+        for variant in variants(contender.allocation, task.options)
+        if only is None or only in variant.name or variant.name == DEFAULTS
+    ]
+    if not kept_only:
+        every = [training for _, _, trainings in asked for training in trainings]
+        run_all(sorted(every, key=lambda training: training.options.seed), kept)
+    rows = []
+    for variant, contender, trainings in asked:
+        outcomes = [kept[each.key] for each in trainings if each.key in kept]
+        rows.append(
+            {
+                "name": variant.name,
+                "flash_share": contender.share.flash,
+                "validation_percent": [each.validation_percent for each in outcomes],
+                "test_percent": [each.percent for each in outcomes],
+                "best_epoch": [each.best_epoch for each in outcomes],
+                "seconds": [each.seconds for each in outcomes],
+            }
+        )
+    result = {
+        "network": name,
+        "epochs": task.options.epochs,
+        "seeds": seeds,
+        "train_images": images,
+        "held_out": round(images * fraction),
+        "test_images": len(task.dataset.test_x),
+        "rows": rows,
+    }
+    click.echo(json.dumps(result) if as_json else table(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""Integer-only accuracy under budgets of flash and RAM, without training and after it, by everybody who chooses bits.
+
+    python -m benchmarks.accuracy [--network resnet8|dscnn] [--epochs N] [--seeds N] [--peers] [--keep FILE] [--json]
+    python -m benchmarks.accuracy --table FILE        # what --json has printed, as tables; nothing is trained
+
+Budgets are shares of what 8 bits everywhere take (`shares.SHARES`), counted by the `paper` rule book, which knows
+tensors and parameters alone: all 2 bits are a quarter of all 8 there. `--accounting deployed` counts the kernels' code
+as well, which no bits make smaller. `contenders.py` says who chooses; `tasks.py`, what is trained. Each percentage is
+of the whole test set, by the integer-only network in the interpreter; Brevitas has none, so that its own,
+fake-quantized, accuracy stands there.
+
+Equal trainings are run once. `--keep` remembers each as soon as it is done, so that an interrupted benchmark goes on;
+with `--kept-only` it trains nothing and prints what is known. Set OMP_WAIT_POLICY=PASSIVE where other processes want
+the same cores. Reads `../shared`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from benchmarks.accuracy_tables import tables
+from benchmarks.contenders import METHODS, PEERS, Contender, Name, contenders, sensitivity_of
+from benchmarks.kept import Kept
+from benchmarks.outcome import Outcome
+from benchmarks.shares import SHARES, THOROUGH
+from benchmarks.tasks import NAMES, Task, task_named
+from benchmarks.trainings import Training, run_all
+from network.accounting import ACCOUNTINGS, accounting_named
+from network.allocation import Scheme
+
+Each = TypeVar("Each")
+
+
+def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]:
+    """Without training first, then with each seed; none where nothing fits."""
+    if contender.allocation is None:
+        return []
+    told = f"{contender.name} at {contender.share}"
+    runs = [(f"{told}, untrained", replace(contender.options, epochs=0))]
+    if contender.options.epochs:
+        runs += [(f"{told}, seed {seed}", replace(contender.options, seed=seed)) for seed in range(seeds)]
+    by_brevitas = contender.name is Name.BREVITAS
+    return [
+        Training(label, task, contender.network, contender.allocation, options, by_brevitas) for label, options in runs
+    ]
+
+
+def row_of(contender: Contender, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """A row of the answer; `outcomes` as `trainings_of` has them, fewer where only some are known."""
+    given = contender.allocation
+    return {
+        "flash_share": contender.share.flash,
+        "ram_share": contender.share.ram,
+        "flash_budget_bytes": contender.budget.flash_bytes,
+        "ram_budget_bytes": contender.budget.ram_bytes,
+        "name": str(contender.name),
+        "shortage": contender.shortage,
+        "flash_bytes": contender.flash_bytes,
+        "ram_bytes": contender.ram_bytes,
+        "objective": contender.objective,
+        "schemes": None if given is None else sorted({_told(scheme) for scheme in given.schemes.values()}),
+        "weight_bits": None if given is None else dict(given.weight_bits),
+        "activation_bits": None if given is None else dict(given.activation_bits),
+        "is_integer_only": contender.name is not Name.BREVITAS,
+        "untrained_percent": outcomes[0].percent if outcomes else None,
+        "trained_percent": [each.percent for each in outcomes[1:]],
+        "seconds": [each.seconds for each in outcomes],
+    }
+
+
+def _told(scheme: Scheme) -> str:
+    return f"{scheme.weights}, {scheme.folding}"
+
+
+@click.command()
+@click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True)
+@click.option("--epochs", type=click.IntRange(0), help="Of training; the network's own number otherwise.")
+@click.option("--seeds", type=click.IntRange(1), help="At every budget; otherwise 3 at 50 % and 30 %, 1 elsewhere.")
+@click.option("--only", help="Budgets by their names, with semicolons between: '50 %;50 %, RAM 75 %'.")
+@click.option("--methods", help=f"With commas between; otherwise {','.join(METHODS)}.")
+@click.option("--peers", is_flag=True, help=f"Also {', '.join(PEERS)}, with exact's bits.")
+@click.option("--accounting", type=click.Choice(sorted(ACCOUNTINGS)), default="paper", show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
+@click.option("--train-images", type=click.IntRange(8), help="The first ones alone, to try the benchmark.")
+@click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark.")
+@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file.")
+@click.option("--kept-only", is_flag=True, help="Train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--table", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Show such an object.")
+def main(
+    *,
+    name: str,
+    epochs: int | None,
+    seeds: int | None,
+    only: str | None,
+    methods: str | None,
+    peers: bool,
+    accounting: str,
+    threads: int,
+    train_images: int | None,
+    test_images: int | None,
+    keep: Path | None,
+    kept_only: bool,
+    as_json: bool,
+    table: Path | None,
+) -> None:
+    """Measure integer-only accuracy under budgets."""
+    if table is not None:
+        click.echo(tables(json.loads(table.read_text())))
+        return
+    shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
+    names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
+    names += [peer for peer in PEERS if peers and peer not in names]
+    try:
+        task = task_named(name).shortened(train_images, test_images)
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+    options = replace(task.options, threads=threads)
+    task = replace(task, options=options if epochs is None else replace(options, epochs=epochs))
+    kept = Kept(keep)
+    found = list(contenders(task, sensitivity_of(task), shares, names, accounting_named(accounting)))
+    asked = [trainings_of(each, task, seeds or (3 if task.is_quick or each.share in THOROUGH else 1)) for each in found]
+    if not kept_only:
+        # The first seed everywhere before the second: what is known of an interrupted run is of use.
+        run_all(sorted((each for some in asked for each in some), key=_turn), kept)
+    known = [[kept[each.key] for each in some if each.key in kept] for some in asked]
+    result = {
+        "network": name,
+        "accounting": accounting,
+        "epochs": task.options.epochs,
+        "train_images": len(task.dataset.train_x),
+        "test_images": len(task.dataset.test_x),
+        "float_percent": next((each.float_percent for some in known for each in some), None),
+        "rows": [row_of(contender, outcomes) for contender, outcomes in zip(found, known, strict=True)],
+    }
+    click.echo(json.dumps(result) if as_json else tables(result))
+
+
+def _turn(training: Training) -> tuple[bool, int]:
+    return training.options.epochs > 0, training.options.seed
+
+
+def _chosen(given: str | None, between: str, known: Mapping[str, Each], what: str) -> list[Each]:
+    names = [] if given is None else [name.strip() for name in given.split(between)]
+    for name in names:
+        if name not in known:
+            raise click.ClickException(f"unknown {what} {name!r}; expected one of: {between.join(known)}")
+    return [known[name] for name in names]
+
+
+if __name__ == "__main__":
+    main()

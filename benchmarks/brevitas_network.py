@@ -1,0 +1,154 @@
+"""A network and its allocation as a module of Brevitas, as one would write it by hand.
+
+    weights        per output channel, signed, the step learned from where the squared error is least
+                   (`Int8WeightPerChannelFloatMSE`), 2^b - 1 codes, which is its own default: with all 2^b, DS-CNN at
+                   half its flash had 24 % untrained, and 65 % without the lowest
+    activations    the step learned from where the squared error is least, unsigned after a ReLU
+                   (`Uint8ActPerTensorFloatMSE`), else with a zero point (`ShiftedUint8ActPerTensorFloatMSE`);
+                   started by Brevitas' own `calibration_mode`
+    batch norm     beside the weights, in float: what Brevitas trains has no integer-only form
+
+Brevitas is no part of the project's lock: it wants an older setuptools than that (docs/benchmarks/qat.md says how to
+install it beside).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from network.allocation import Allocation, Bits
+from network.layers import ActivationFunction, Convolution, WeightLayer
+from network.network import Network
+from qat.data.batches import tensor_of
+from qat.data.dataset import Samples
+from qat.float_network import WeightParameters, clamped, combined
+from qat.graph import Schedule
+from qat.plan import intervals, shared_ranges
+from qat.windows import padded
+
+_SAMPLES_AT_ONCE = 128
+
+
+def has_brevitas() -> bool:
+    """Whether it is installed."""
+    return importlib.util.find_spec("brevitas") is not None
+
+
+class BrevitasNetwork(nn.Module):
+    """A network under an allocation, fake-quantized by Brevitas.
+
+    forward: [n, c, h, w] input tensors, normalised -> [n, elements], the first output, flattened.
+
+    Args:
+        network: with weights; training starts from them.
+        allocation: its bits; its schemes are not Brevitas'.
+    """
+
+    def __init__(self, network: Network, allocation: Allocation) -> None:
+        super().__init__()
+        self.network = network
+        self._schedule = Schedule(network)
+        bits = allocation.activation_bits
+        owner, known = shared_ranges(network, bits), intervals(network)
+        self._layers = nn.ModuleList(
+            _WeightLayer(layer, allocation.weight_bits[layer.name]) if isinstance(layer, WeightLayer) else nn.Identity()
+            for layer in network.layers
+        )
+        self._input = _quantizer(known[network.input], bits[network.input])
+        self._ranges = nn.ModuleList(
+            _quantizer(known[layer.output], bits[layer.output])
+            if owner[layer.output] == layer.output
+            else nn.Identity()
+            for layer in network.layers
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+            layer = self.network.layers[index]
+            values = self._layers[index](inputs[0]) if isinstance(layer, WeightLayer) else combined(layer, inputs)
+            ranged: Tensor = self._ranges[index](clamped(values, layer.activation))
+            return ranged
+
+        given: Tensor = self._input(images)
+        return self._schedule.run(given, step)[self.network.outputs[0]].flatten(1)
+
+    @torch.no_grad()
+    def calibrate(self, samples: Samples) -> None:
+        """Start the ranges of all activation tensors, by Brevitas' own calibration."""
+        calibration = importlib.import_module("brevitas.graph.calibrate").calibration_mode
+        self.eval()
+        with calibration(self):
+            for start in range(0, len(samples), _SAMPLES_AT_ONCE):
+                self(tensor_of(samples[start : start + _SAMPLES_AT_ONCE], self.network))
+
+
+class _WeightLayer(nn.Module):
+    """Brevitas' convolution or fully connected layer, and PyTorch's batch norm."""
+
+    def __init__(self, layer: WeightLayer, bits: Bits) -> None:
+        super().__init__()
+        self._layer = layer
+        float_ones = WeightParameters(layer)
+        self._sums = _sums(layer, bits, has_bias=not float_ones.has_batch_norm)
+        self._sums.weight.data.copy_(float_ones.weight.data)
+        self._sums.weight_quant.init_tensor_quant()  # the steps start anew from these weights
+        self._norm: nn.Module = nn.Identity()
+        if not float_ones.has_batch_norm:
+            self._sums.bias.data.copy_(float_ones.bias.data)
+            return
+        norm = nn.BatchNorm2d(layer.output_channels, eps=float_ones.epsilon)
+        assert norm.running_mean is not None  # noqa: S101  # it tracks statistics by default
+        assert norm.running_var is not None  # noqa: S101
+        norm.weight.data.copy_(float_ones.gamma.data)
+        norm.bias.data.copy_(float_ones.beta.data)
+        norm.running_mean.copy_(float_ones.mean)
+        norm.running_var.copy_(float_ones.variance)
+        self._norm = norm
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not isinstance(self._layer, Convolution):
+            linear: Tensor = self._norm(self._sums(inputs.flatten(1))[:, :, None, None])
+            return linear
+        top, left, bottom, right = self._layer.padding
+        if (top, left) != (bottom, right):
+            inputs = padded(inputs, self._layer.padding)
+        sums: Tensor = self._norm(self._sums(inputs))
+        return sums
+
+
+def _sums(layer: WeightLayer, bits: Bits, *, has_bias: bool) -> Any:
+    brevitas = importlib.import_module("brevitas.nn")
+    quantizers = importlib.import_module("brevitas.quant")
+    chosen = {
+        "weight_quant": quantizers.Int8WeightPerChannelFloatMSE,
+        "weight_bit_width": int(bits),
+        "bias": has_bias,
+    }
+    assert layer.weight is not None  # noqa: S101  # WeightParameters has refused a layer without
+    channels, inputs = layer.output_channels, layer.weight.shape[1]
+    if not isinstance(layer, Convolution):
+        return brevitas.QuantLinear(inputs, channels, **chosen)
+    top, left, bottom, right = layer.padding
+    return brevitas.QuantConv2d(
+        inputs * layer.groups,
+        channels,
+        layer.kernel,
+        stride=layer.stride,
+        padding=(top, left) if (top, left) == (bottom, right) else 0,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        **chosen,
+    )
+
+
+def _quantizer(interval: ActivationFunction, bits: Bits) -> Any:
+    brevitas = importlib.import_module("brevitas.nn")
+    quantizers = importlib.import_module("brevitas.quant")
+    kind = quantizers.Uint8ActPerTensorFloatMSE if interval.low == 0 else quantizers.ShiftedUint8ActPerTensorFloatMSE
+    return brevitas.QuantIdentity(act_quant=kind, bit_width=int(bits), return_quant_tensor=False)

@@ -1,0 +1,137 @@
+"""Brevitas trained as `qat.train` trains.
+
+Split, batches, augmentation, optimizer, learning rates and distillation are the same, and the best epoch is chosen by
+the same samples held out.
+
+What differs is what is compared: fake quantization, where it starts, and that accuracy is the fake-quantized network's,
+because Brevitas has no integer-only one.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.brevitas_network import BrevitasNetwork
+from benchmarks.outcome import Outcome
+from network.allocation import Allocation
+from network.network import Network
+from qat.data.batches import batches_of, split_of
+from qat.data.dataset import Dataset, Indices, Labels, SampleSource
+from qat.data.loader import training_batches
+from qat.evaluation import classes_of, evaluation_batches, of_module, percent
+from qat.learning_rate import learning_rate_at
+from qat.loss import training_loss
+from qat.module import float_module
+from qat.options import OptimizerKind, TrainingOptions
+from qat.processor import processor_of
+from qat.progress import Report
+from qat.reporting import Reporter
+from qat.teacher import Teacher
+
+
+class BrevitasTraining:
+    """One training of one network by Brevitas.
+
+    Args:
+        network: with weights.
+        allocation: its bits.
+        dataset: fits the network, with labels.
+        options: as for `qat.train.train`; those of ranges, bits and batch norm have no counterpart here.
+        report: is told.
+    """
+
+    def __init__(
+        self, network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
+    ) -> None:
+        if options.optimizer is not OptimizerKind.ADAM or options.weight_decay:
+            raise ValueError(f"Brevitas is trained with plain Adam here, not with {options.optimizer}")
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        self._network, self._dataset, self._options = network, dataset, options
+        self._processor = processor_of(options)
+        self._split = split_of(dataset, options.validation_fraction, options.seed)
+        self._reporter = Reporter(report, options.epochs)
+        self._float_network = float_module(network)
+        self._module = BrevitasNetwork(network, allocation)
+        taken = min(options.calibration_samples, len(self._split.training))
+        self._reporter.begin("calibrating", epoch=0, steps=1, cost=1.0)
+        self._module.calibrate(dataset.train_x[self._split.training[:taken]])
+        self._float_network.to(self._processor)
+        self._module.to(self._processor)
+        self._teacher = Teacher(
+            self._float_network, dataset.train_x, self._processor, samples_change=options.augmentation.changes_samples
+        )
+
+    def outcome(self) -> Outcome:
+        """Train every epoch, keep the best, and judge it on the test set once."""
+        started = time.monotonic()
+        dataset = self._dataset
+        assert dataset.train_y is not None  # noqa: S101  # the benchmark's tasks have labels
+        assert dataset.test_y is not None  # noqa: S101
+        optimizer = torch.optim.Adam(self._module.parameters(), lr=self._options.learning_rate)
+        best, best_epoch, state = -1.0, 0, self._module.state_dict()
+        for epoch in range(self._options.epochs + 1):
+            if epoch:
+                self._train(epoch, optimizer, dataset.train_y)
+            validated = self._percent(self._module, dataset.train_x, dataset.train_y, self._split.validation)
+            if validated > best:
+                best, best_epoch, state = validated, epoch, copy.deepcopy(self._module.state_dict())
+        self._module.load_state_dict(state)
+        everything = np.arange(len(dataset.test_x))
+        of_brevitas, of_float = (
+            self._percent(module, dataset.test_x, dataset.test_y, everything)
+            for module in (self._module, self._float_network)
+        )
+        return Outcome(
+            percent=of_brevitas,
+            is_integer_only=False,
+            fake_quantized_percent=of_brevitas,
+            float_percent=of_float,
+            validation_percent=best,
+            best_epoch=best_epoch,
+            seconds=time.monotonic() - started,
+        )
+
+    def _train(self, epoch: int, optimizer: torch.optim.Optimizer, labels: Labels) -> None:
+        options = self._options
+        self._module.train()
+        batches = batches_of(self._split.training, options.batch_size, options.seed, epoch)
+        self._reporter.begin("training Brevitas", epoch=epoch, steps=len(batches), cost=1.0)
+        loader = training_batches(
+            self._dataset.train_x,
+            labels,
+            self._network,
+            batches,
+            options.augmentation,
+            seed=options.seed,
+            epoch=epoch,
+            workers=options.workers,
+        )
+        for step, batch in enumerate(loader):
+            images, targets = batch.images.to(self._processor), batch.targets.to(self._processor)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(options, epoch, step / len(batches))
+            taught = self._teacher(images, batch.indices) if options.distillation else None
+            optimizer.zero_grad(set_to_none=True)
+            loss = training_loss(self._module(images), targets, taught, options)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            optimizer.step()
+            self._reporter.advance(len(images), loss.item())
+
+    def _percent(self, module: nn.Module, samples: SampleSource, labels: Labels, taken: Indices) -> float:
+        module.eval()
+        self._reporter.begin("judging", epoch=None, steps=len(evaluation_batches(self._network, len(taken))), cost=1.0)
+        answer = of_module(module, self._network, self._processor)
+        return percent(classes_of(answer, self._network, samples, taken, self._reporter) == labels[taken])
+
+
+def trained_by_brevitas(
+    network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
+) -> Outcome:
+    """What becomes of an allocation in Brevitas' hands; without epochs it is only calibrated."""
+    return BrevitasTraining(network, allocation, dataset, options, report).outcome()

@@ -1,0 +1,177 @@
+"""Who chooses the bits under a budget, and how the network with those bits is trained.
+
+    exact              the exact program on the fisher sensitivity of 256 training images, weights per channel
+    uniform            the widest uniform bits that fit (`shares.UNIFORM_BITS`), scheme and training as exact's
+    mixpl, mixpc       the paper's rules with the paper's schemes, activations clipped by learned bounds (PACT)
+    mixpl-bits, ...    the same bits with scheme and training as exact's: what the bits alone bring
+
+and, with exact's bits, others' training:
+
+    paper-per-layer, paper-per-channel      the paper's schemes and learned bounds
+    brevitas                                Brevitas, its bits set layer by layer; judged as it is, fake-quantized
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from benchmarks.shares import Share, budget_of, uniform, widest_uniform, with_scheme
+from benchmarks.tasks import Task
+from network.allocation import DEFAULT_WEIGHT_SCHEME, Allocation, Scheme, WeightScheme
+from network.budget import Budget
+from network.memory import Accounting, measure
+from network.network import Network
+from network.sensitivity import SensitivityTable
+from qat.options import ActivationRange, TrainingOptions
+from qat.sensitivity.measuring import measure_sensitivity
+from qat.sensitivity_options import SensitivityOptions
+from solver.fit import fit
+from solver.rules import scheme_of
+from solver.solution import Certificate, Method, Solution
+
+SENSITIVITY: Final = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=256)
+
+
+class Name(StrEnum):
+    """A contender's name."""
+
+    EXACT = "exact"
+    UNIFORM = "uniform"
+    MIXPL = "mixpl"
+    MIXPC = "mixpc"
+    MIXPL_BITS = "mixpl-bits"
+    MIXPC_BITS = "mixpc-bits"
+    PAPER_PER_LAYER = "paper-per-layer"
+    PAPER_PER_CHANNEL = "paper-per-channel"
+    BREVITAS = "brevitas"
+
+
+PEERS: Final = (Name.PAPER_PER_LAYER, Name.PAPER_PER_CHANNEL, Name.BREVITAS)
+METHODS: Final = tuple(name for name in Name if name not in PEERS)
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """One answer under one budget.
+
+    Attributes:
+        name: who.
+        share: the budget as shares.
+        budget: the budget in bytes.
+        network: in the order in which it runs.
+        allocation: the bits and schemes; None where nothing fits.
+        shortage: why nothing fits; None where something does.
+        flash_bytes: what the allocation takes; None without one.
+        ram_bytes: the same of RAM.
+        objective: its summed sensitivity.
+        options: how it is trained.
+    """
+
+    name: Name
+    share: Share
+    budget: Budget
+    network: Network
+    allocation: Allocation | None
+    shortage: str | None
+    flash_bytes: float | None
+    ram_bytes: float | None
+    objective: float | None
+    options: TrainingOptions
+
+
+def sensitivity_of(task: Task) -> SensitivityTable:
+    """What the exact program minimises, measured on training images."""
+    labels = task.dataset.train_y
+    assert labels is not None  # noqa: S101  # both tasks have labels
+    return measure_sensitivity(task.network, task.dataset.train_x, labels, SENSITIVITY)
+
+
+def contenders(
+    task: Task, table: SensitivityTable, shares: Sequence[Share], names: Sequence[Name], accounting: Accounting
+) -> Iterator[Contender]:
+    """Everybody's answer under every budget."""
+    network = task.network
+    paper = replace(task.options, activation_range=ActivationRange.LEARNED)
+    for share in shares:
+        budget = budget_of(share, network, accounting, DEFAULT_WEIGHT_SCHEME)
+        solutions = {method: fit(network, budget, method, accounting, table) for method in Method}
+        for name in names:
+            solution = solutions[_chooser(name)]
+            allocation, shortage = solution.allocation, _shortage(solution)
+            if name is Name.UNIFORM:
+                allocation = widest_uniform(network, budget, accounting, DEFAULT_WEIGHT_SCHEME)
+                shortage = None if allocation else _narrowest(network, accounting)
+            elif allocation is not None:
+                allocation = _with_schemes(name, allocation, network)
+            runs_as = network if name is Name.UNIFORM else solution.network
+            memory = None if allocation is None else measure(runs_as, allocation, accounting)
+            yield Contender(
+                name,
+                share,
+                budget,
+                runs_as,
+                allocation,
+                shortage,
+                flash_bytes=None if memory is None else memory.flash_bytes,
+                ram_bytes=None if memory is None else memory.ram_bytes,
+                objective=None
+                if allocation is None
+                else table.objective(allocation.weight_bits, allocation.activation_bits),
+                options=paper if name in _AS_IN_THE_PAPER else task.options,
+            )
+
+
+_AS_IN_THE_PAPER: Final = frozenset({Name.MIXPL, Name.MIXPC, Name.PAPER_PER_LAYER, Name.PAPER_PER_CHANNEL})
+
+
+def _chooser(name: Name) -> Method:
+    match name:
+        case Name.MIXPL | Name.MIXPL_BITS:
+            return Method.MIXPL
+        case Name.MIXPC | Name.MIXPC_BITS:
+            return Method.MIXPC
+        case _:
+            return Method.EXACT
+
+
+def _with_schemes(name: Name, chosen: Allocation, network: Network) -> Allocation:
+    """What was chosen, with the schemes that it is trained with."""
+    match name:
+        case Name.EXACT | Name.MIXPL | Name.MIXPC:
+            return chosen
+        case Name.PAPER_PER_CHANNEL:
+            return with_scheme(chosen, WeightScheme.PER_CHANNELS_ASYM_MIN_MAX)
+        case Name.PAPER_PER_LAYER:
+            return replace(chosen, schemes=_schemes_of_mixpl(chosen, network))
+        case _:
+            return with_scheme(chosen, DEFAULT_WEIGHT_SCHEME)
+
+
+def _schemes_of_mixpl(chosen: Allocation, network: Network) -> dict[str, Scheme]:
+    return {
+        layer.name: scheme_of(Method.MIXPL, chosen.weight_bits[layer.name], chosen.activation_bits[layer.output])
+        for layer in network.weight_layers
+    }
+
+
+def _narrowest(network: Network, accounting: Accounting) -> str:
+    least = measure(network, uniform(network, 2, 2, accounting, DEFAULT_WEIGHT_SCHEME), accounting)
+    return f"2 bits everywhere take {least.flash_bytes:,.0f} bytes of flash and {least.ram_bytes:,.0f} of RAM"
+
+
+def _shortage(solution: Solution) -> str | None:
+    return None if solution.certificate is None else shortage_of(solution.certificate)
+
+
+def shortage_of(certificate: Certificate) -> str:
+    """A certificate in a line."""
+    if certificate.least_bytes is None or certificate.available_bytes is None:
+        return f"{certificate.budget} does not suffice"
+    memory = "RAM" if certificate.budget == "ram" else certificate.budget
+    return (
+        f"{memory}: at least {certificate.least_bytes:,.0f} bytes are needed, {certificate.available_bytes:,} there "
+        f"(most in '{certificate.layer}')"
+    )

@@ -1,0 +1,56 @@
+"""What a long benchmark has measured already, so that an interrupted one goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.outcome import Outcome
+
+
+class Kept:
+    """Outcomes by the fingerprint of what they depend on, a line of JSON each.
+
+    A line is written as soon as it is known. The last one may have been cut off by an interruption: it is left out.
+
+    Args:
+        path: the file, made where it is missing; None keeps them for this run alone.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, Outcome] = {}
+        self._is_cut_off = False
+        if path is not None and path.exists():
+            text = path.read_text()
+            self._is_cut_off = not text.endswith("\n") and bool(text)
+            for line in text.splitlines():
+                try:
+                    kept = json.loads(line)
+                except ValueError:
+                    continue
+                self._known[kept["key"]] = Outcome(**kept["outcome"])
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._known
+
+    def __getitem__(self, key: str) -> Outcome:
+        return self._known[key]
+
+    def remember(self, key: str, outcome: Outcome, what: Mapping[str, Any]) -> None:
+        """Keep an outcome.
+
+        Args:
+            key: its fingerprint.
+            outcome: what was measured.
+            what: for a human reader of the file.
+        """
+        self._known[key] = outcome
+        if self._path is not None:
+            line = json.dumps({"key": key, **what, "outcome": asdict(outcome)})
+            with self._path.open("a") as file:
+                file.write(f"\n{line}\n" if self._is_cut_off else f"{line}\n")
+            self._is_cut_off = False

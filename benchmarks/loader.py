@@ -1,0 +1,230 @@
+"""Whether samples come as fast as a training step takes them.
+
+    python -m benchmarks.loader [--batches N] [--threads N] [--json]
+
+The step: ResNet8 (`../shared/models/resnet8_cifar10.onnx`), fake-quantized at 8 bits, forward, backward and Adam, 128
+images, on one batch that stays in memory. The samples: CIFAR-10 from memory with each way to augment it, and written
+out as PNG into shards and Parquet files; and JPEG files of 500 x 375 pixels, made from noise on several scales.
+
+All is measured in processor seconds of one process, a batch at a time, and the median of rounds counts: they say what
+loading takes away from training where both share the cores, and do not depend on who else uses the machine. With more
+cores than training can use, other processes load, and it costs less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from PIL import Image
+
+from benchmarks import cifar10
+from benchmarks.markdown import markdown
+from benchmarks.resnet8 import allocation_for, network
+from network.network import Network
+from qat.augmentation_options import AugmentationOptions, preset
+from qat.data.batches import batches_of, group_starts_of
+from qat.data.dataset import Dataset, Labels, SampleSource, labelled
+from qat.data.images import fitted
+from qat.data.loader import Batch, training_batches
+from qat.data.opening import open_dataset
+from qat.module import prepare
+
+BATCH = 128
+ROUNDS = 3
+"""Of all cases, one after another, so that none has the machine to itself."""
+PHOTOGRAPH = (375, 500)
+LEARNING_RATE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Samples, and how they are augmented."""
+
+    name: str
+    augmentation: str
+    samples: SampleSource
+    labels: Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a case measured; processor seconds of a batch."""
+
+    samples: str
+    augmentation: str
+    loader_seconds: float
+    step_seconds: float
+
+    @property
+    def cost_percent(self) -> float:
+        """What loading takes, where a step takes 100."""
+        return 100 * self.loader_seconds / self.step_seconds
+
+
+class Trainer:
+    """Steps of the optimizer."""
+
+    def __init__(self, resnet8: Network, samples: npt.NDArray[np.uint8]) -> None:
+        self._module = prepare(resnet8, allocation_for(resnet8, 1.0), samples)
+        self._module.train()
+        self._optimizer = torch.optim.Adam(self._module.parameters(), LEARNING_RATE)
+
+    def step(self, batch: Batch) -> None:
+        loss = torch.nn.functional.cross_entropy(self._module(batch.images), batch.targets)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        self._optimizer.step()
+        self._module.keep_valid()
+
+
+def cases(dataset: Dataset, directory: Path, images: int, resnet8: Network) -> list[Case]:
+    """All of them, with as many images each."""
+    pixels, labels = dataset.train_x[:images], labelled(dataset.train_y)[:images]
+    found = [
+        Case("in memory", name, pixels, labels)
+        for name in ("none", "flip_shift", "flip_shift_mixup", "imagenet", "flip_shift_rand", "imagenet_rand")
+    ]
+    members = [encoded(each, "PNG") for each in pixels]
+    for name, place, augmentation in (
+        ("PNG in shards", shards(directory / "shards", members, labels), "flip_shift"),
+        ("PNG in Parquet", parquet(directory / "parquet", members, labels), "flip_shift"),
+        ("JPEG 500 x 375 in shards", photographs(directory / "photographs", labels), "imagenet"),
+    ):
+        opened = fitted(open_dataset(place), resnet8)
+        found.append(Case(name, augmentation, opened.train_x, labelled(opened.train_y)))
+    return found
+
+
+def encoded(pixels: npt.NDArray[np.uint8], kind: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, quality=90)
+    return buffer.getvalue()
+
+
+def shards(root: Path, members: list[bytes], labels: Labels) -> Path:
+    """Archives of 1000 samples."""
+    root.mkdir()
+    for number, start in enumerate(range(0, len(members), 1000)):
+        with tarfile.open(root / f"train-{number:06d}.tar", "w") as archive:
+            for index, content in enumerate(members[start : start + 1000], start):
+                for name, each in ((f"{index:06d}.jpg", content), (f"{index:06d}.cls", b"%d" % labels[index])):
+                    info = tarfile.TarInfo(name)
+                    info.size = len(each)
+                    archive.addfile(info, io.BytesIO(each))
+    return root
+
+
+def parquet(root: Path, members: list[bytes], labels: Labels) -> Path:
+    root.mkdir()
+    image = [{"bytes": each, "path": None} for each in members]
+    pq.write_table(pa.table({"image": image, "label": labels}), root / "train.parquet", row_group_size=100)
+    return root
+
+
+def photographs(root: Path, labels: Labels) -> Path:
+    """Fifty pictures, over and over: noise on several scales, of about 80 kB each."""
+    generator = np.random.default_rng(0)
+    height, width = PHOTOGRAPH
+    made = []
+    for _ in range(50):
+        total = np.zeros((height, width, 3))
+        for scale in (2, 5, 20, 80):
+            small = generator.uniform(0, 64, (height // scale + 1, width // scale + 1, 3)).astype(np.uint8)
+            total += np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+        made.append(encoded(total.clip(0, 255).astype(np.uint8), "JPEG"))
+    return shards(root, [made[index % len(made)] for index in range(len(labels))], labels)
+
+
+def batches(case: Case, resnet8: Network, epoch: int) -> Iterator[Batch]:
+    order = batches_of(np.arange(len(case.samples)), BATCH, 0, epoch, group_starts_of(case.samples))
+    augmentation: AugmentationOptions = preset(case.augmentation)
+    return training_batches(case.samples, case.labels, resnet8, order, augmentation, seed=0, epoch=epoch, workers=0)
+
+
+def step_seconds(trainer: Trainer, resident: Batch, count: int) -> list[float]:
+    seconds = []
+    for _ in range(count):
+        started = time.process_time()
+        trainer.step(resident)
+        seconds.append(time.process_time() - started)
+    return seconds
+
+
+def loader_seconds(loader: Iterator[Batch], count: int) -> list[float]:
+    """The first batch, with which libraries are loaded, is left out."""
+    next(loader)
+    seconds = []
+    for _ in range(count):
+        started = time.process_time()
+        next(loader)
+        seconds.append(time.process_time() - started)
+    return seconds
+
+
+def measured(count: int) -> list[Row]:
+    """All cases, with so many batches each round."""
+    resnet8, dataset = network(), cifar10.load()
+    trainer = Trainer(resnet8, np.asarray(dataset.train_x[:256], dtype=np.uint8))
+    with TemporaryDirectory() as directory:
+        all_cases = cases(dataset, Path(directory), (count + 2) * BATCH * 10 // 9, resnet8)
+        resident = next(batches(all_cases[0], resnet8, 1))
+        step_seconds(trainer, resident, 2)  # torch warms up
+        loading: list[list[float]] = [[] for _ in all_cases]
+        steps: list[float] = []
+        for epoch in range(1, ROUNDS + 1):
+            for index, case in enumerate(all_cases):
+                steps += step_seconds(trainer, resident, 2)
+                loading[index] += loader_seconds(batches(case, resnet8, epoch), count)
+    step = statistics.median(steps)
+    return [
+        Row(case.name, case.augmentation, statistics.median(seconds), step)
+        for case, seconds in zip(all_cases, loading, strict=True)
+    ]
+
+
+def table(rows: list[Row]) -> str:
+    columns = ("samples", "augmentation", "ms a batch", "images a processor second", "share of a step, %")
+    lines = [
+        (
+            row.samples,
+            row.augmentation,
+            f"{1000 * row.loader_seconds:.1f}",
+            f"{BATCH / row.loader_seconds:.0f}",
+            f"{row.cost_percent:.1f}",
+        )
+        for row in rows
+    ]
+    return markdown(columns, lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=16, help="of each case in a round")
+    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    rows = measured(arguments.batches)
+    if arguments.json:
+        print(json.dumps({"batch": BATCH, "rows": [asdict(row) | {"cost_percent": row.cost_percent} for row in rows]}))
+        return
+    print(f"a step of {BATCH} images takes {1000 * rows[0].step_seconds:.0f} ms of processors\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

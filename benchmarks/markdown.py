@@ -1,0 +1,14 @@
+"""Tables for the pages of docs/benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def markdown(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table with aligned columns; every line has a cell for each."""
+    table = [tuple(columns), tuple("---" for _ in columns), *(tuple(line) for line in lines)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(columns))]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table
+    )

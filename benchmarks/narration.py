@@ -1,0 +1,59 @@
+"""What a long benchmark tells on stderr while it runs: which training of how many, where it stands, the time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from qat.progress import Progress
+
+EVERY_SECONDS: Final = 15.0
+
+
+class Narration:
+    """Progress through a list of trainings.
+
+    Args:
+        costs: of each training, in any unit, in the order in which they run; what is left is estimated by them.
+    """
+
+    def __init__(self, costs: Sequence[float]) -> None:
+        self._costs = list(costs)
+        self._done = 0
+        self._started = self._told = time.monotonic()
+        self._label = ""
+
+    def begin(self, label: str) -> None:
+        """The next training begins."""
+        self._label = label
+
+    def end(self, result: str) -> None:
+        """It is done."""
+        self._done += 1
+        self._say(result)
+
+    def __call__(self, progress: Progress) -> None:
+        """A `qat.progress.Report`."""
+        now = time.monotonic()
+        if now - self._told < EVERY_SECONDS:
+            return
+        self._told = now
+        epoch = f" of epoch {progress.epoch}" if progress.epoch else ""
+        self._say(f"{progress.phase}{epoch} {progress.step or 0}/{progress.steps or 0}")
+
+    def _say(self, what: str) -> None:
+        done, whole = sum(self._costs[: self._done]), sum(self._costs)
+        seconds = time.monotonic() - self._started
+        left = f", {_duration(seconds * (whole - done) / done)} left" if done else ""
+        number = min(self._done + 1, len(self._costs))
+        sys.stderr.write(f"[{number}/{len(self._costs)}{left}] {self._label}: {what}\n")
+        sys.stderr.flush()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

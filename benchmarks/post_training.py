@@ -1,0 +1,177 @@
+"""What the post-training path brings: integer-only accuracy of ResNet8 on CIFAR-10 without labels and without training.
+
+    python -m benchmarks.post_training [--json] [--scheme NAME] [--folding NAME] [--only CASE] [--test-images N]
+
+For every case: calibration alone, then with equalization, bias correction and learned rounding added, one after the
+other; and everything but equalization. All samples that are looked at are training images without their labels.
+
+Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `../shared`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import click
+import numpy as np
+import torch
+
+from benchmarks import cifar10
+from benchmarks.resnet8 import network
+from deploy.interpreter import quantize_input, run
+from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
+from network.network import Network
+from qat.calibration import calibrate
+from qat.conversion import convert
+from qat.data.dataset import Dataset, to_input_tensor
+from qat.module import float_module, prepare
+from qat.post_training.equalization import equalized
+from qat.post_training.improve import improve
+from qat.post_training_options import PostTrainingOptions, Rounding
+from qat.progress import silent
+from qat.reporting import Reporter
+
+AT_ONCE: Final = 250
+CALIBRATION_SAMPLES: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Bits of ResNet8; the input and the logits have 8.
+
+    Attributes:
+        name: of the case.
+        weight_bits: of all weight tensors but the overridden ones.
+        activation_bits: of all activation tensors.
+        overrides: layer -> bits of its weights.
+    """
+
+    name: str
+    weight_bits: Bits
+    activation_bits: Bits
+    overrides: Mapping[str, Bits] = field(default_factory=dict)
+
+    def allocation(self, resnet8: Network, scheme: Scheme) -> Allocation:
+        """The case's bits for every tensor."""
+        ends = {resnet8.input, *resnet8.outputs}
+        names = [layer.name for layer in resnet8.weight_layers]
+        return Allocation(
+            {name: self.overrides.get(name, self.weight_bits) for name in names},
+            {tensor: 8 if tensor in ends else self.activation_bits for tensor in resnet8.tensors},
+            dict.fromkeys(names, scheme),
+        )
+
+
+LARGEST: Final = ("s3_conv2", "s3_conv1", "s2_conv2")
+CASES: Final = (
+    Case("w8-a8", 8, 8),
+    Case("w4-a8", 4, 8),
+    Case("w4-a4", 4, 4),
+    Case("largest-at-2", 4, 8, dict.fromkeys(LARGEST, 2)),
+    Case("w2-a8", 2, 8),
+)
+
+NOTHING: Final = PostTrainingOptions(equalization=False, rounding=Rounding.NEAREST, bias_correction=False)
+STAGES: Final = {
+    "calibration": NOTHING,
+    "+ equalization": PostTrainingOptions(equalization=True, rounding=Rounding.NEAREST, bias_correction=False),
+    "+ bias correction": PostTrainingOptions(equalization=True, rounding=Rounding.NEAREST),
+    "+ learned rounding": PostTrainingOptions(equalization=True),
+    "all but equalization": PostTrainingOptions(equalization=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one stage of a case measured; the time is that of the path, calibration included.
+
+    Attributes:
+        case: its name.
+        stage: its name.
+        integer_only_percent: of the test images, by the interpreter.
+        seconds: by the wall clock.
+        processor_seconds: of all threads; hardly longer where other processes want the same cores.
+    """
+
+    case: str
+    stage: str
+    integer_only_percent: float
+    seconds: float
+    processor_seconds: float
+
+
+def measure(case: Case, stage: str, scheme: Scheme, dataset: Dataset, test_images: int) -> Row:
+    """Go the path, convert, and judge by the interpreter."""
+    options = STAGES[stage]
+    given = network()
+    started, processor_started = time.monotonic(), time.process_time()
+    resnet8 = equalized(given) if options.equalization else given
+    float_network = float_module(resnet8)
+    module = prepare(resnet8, case.allocation(resnet8, scheme))
+    samples = dataset.train_x[: max(CALIBRATION_SAMPLES, options.samples)]
+    calibrate(module, samples[:CALIBRATION_SAMPLES], float_network)
+    improve(module, float_network, samples, options, Reporter(silent, 0))
+    seconds, processor_seconds = time.monotonic() - started, time.process_time() - processor_started
+    integer_network = convert(module.eval())
+    right = 0
+    for start in range(0, test_images, AT_ONCE):
+        images = to_input_tensor(dataset.test_x[start : start + AT_ONCE], resnet8)
+        codes = run(integer_network, quantize_input(integer_network, images))[integer_network.outputs[0]]
+        right += int((codes.reshape(len(codes), -1).argmax(axis=1) == _labels(dataset, start)).sum())
+    return Row(case.name, stage, 100 * right / test_images, seconds, processor_seconds)
+
+
+def _labels(dataset: Dataset, start: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    assert dataset.test_y is not None  # noqa: S101  # CIFAR-10 has labels
+    return dataset.test_y[start : start + AT_ONCE]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--scheme", type=click.Choice([str(each) for each in WeightScheme]), default="PerChannelSymLSQ")
+@click.option("--folding", type=click.Choice([str(each) for each in Folding]), default="ICN")
+@click.option("--only", type=click.Choice([case.name for case in CASES]), multiple=True, help="Run these cases.")
+@click.option("--stage", type=click.Choice(list(STAGES)), multiple=True, help="Run these stages.")
+@click.option("--test-images", type=click.IntRange(AT_ONCE, 10_000), default=10_000, help="A multiple of 250.")
+@click.option("--threads", type=click.IntRange(1), default=2, help="Of torch.")
+def main(
+    *,
+    as_json: bool,
+    scheme: str,
+    folding: str,
+    only: tuple[str, ...],
+    stage: tuple[str, ...],
+    test_images: int,
+    threads: int,
+) -> None:
+    """Measure every stage of every case."""
+    torch.set_num_threads(threads)
+    if test_images % AT_ONCE:
+        raise click.ClickException(f"--test-images is {test_images}; expected a multiple of {AT_ONCE}")
+    dataset = cifar10.load()
+    rows = []
+    for case in CASES:
+        for each in STAGES:
+            if (only and case.name not in only) or (stage and each not in stage):
+                continue
+            rows.append(measure(case, each, Scheme(WeightScheme(scheme), Folding(folding)), dataset, test_images))
+            sys.stderr.write(f"{rows[-1]}\n")
+    if as_json:
+        click.echo(json.dumps({"scheme": scheme, "folding": folding, "rows": [asdict(row) for row in rows]}))
+        return
+    click.echo(f"{scheme} {folding}, {test_images} test images")
+    click.echo("case          stage                  integer-only  seconds  of processors")
+    for row in rows:
+        click.echo(
+            f"{row.case:<13} {row.stage:<22} {row.integer_only_percent:>12.2f} {row.seconds:>8.0f} "
+            f"{row.processor_seconds:>14.0f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""The time of a training step of the fake-quantized network over that of the float network, and of others'.
+
+    python -m benchmarks.qat [--network resnet8|mobilenet_v1] [--rounds N] [--no-compile] [--no-brevitas] [--json]
+    python -m benchmarks.qat --table FILE             # what --json has printed, as a table; nothing is measured
+
+A step is forward, loss, backward, Adam, and what must hold after it. ResNet8 with 128 images of 32x32, MobileNetV1
+0.25/96 with 64; weights of 4 bits, activations of 8 (the time does not depend on them). Float is the same network with
+batch norm on the batch's statistics. All take turns, round by round, so that what else the machine does falls on all:
+minimum and median over the rounds. Seconds of compiling are what the first step takes beyond a later one, without what
+an earlier run has compiled. Where there is a GPU, it is measured as well.
+
+Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Brevitas is a row where it is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import click
+import numpy as np
+import torch
+
+from benchmarks import networks
+from benchmarks.brevitas_network import has_brevitas
+from benchmarks.markdown import markdown
+from benchmarks.training_steps import FLOAT, Step, steps
+from network.network import Network
+from qat.augmentation_options import preset
+from qat.compiling import has_compiler
+from qat.data.batches import batches_of
+from qat.data.loader import training_batches
+
+BATCHES: Final[Mapping[str, tuple[Callable[[], Network], int]]] = {
+    "resnet8": (networks.resnet8, 128),
+    "mobilenet_v1": (partial(networks.mobilenet_v1, 0.25, 96, 2, seed=0), 64),
+}
+"""The networks, and the images of a step."""
+
+LOADED_BATCHES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one network's training step takes.
+
+    Attributes:
+        network: its name.
+        processor: cpu, or the GPU's name.
+        name: who fake-quantizes, or float.
+        minimum_seconds: of a step, over the rounds.
+        median_seconds: likewise.
+        ratio: of the minimum to float's.
+        median_ratio: the same of the medians.
+        compile_seconds: what the first step takes beyond a later one; None where nothing is compiled.
+    """
+
+    network: str
+    processor: str
+    name: str
+    minimum_seconds: float
+    median_seconds: float
+    ratio: float
+    median_ratio: float
+    compile_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How fast batches come.
+
+    Attributes:
+        network: whose input they become.
+        images_per_second: moved and mirrored, from memory, by the process that trains.
+        float_images_per_second: what the float network's step takes, at its minimum.
+    """
+
+    network: str
+    images_per_second: float
+    float_images_per_second: float
+
+
+def rows_of(
+    network_name: str, processor_name: str, given: Sequence[tuple[str, Step, bool]], rounds: int
+) -> list[Row]:  # fmt: skip
+    """Every step once for its compilation and once more, then the rounds."""
+    first = {}
+    for name, step, _ in given:
+        sys.stderr.write(f"{network_name} on {processor_name}: the first step of {name}\n")
+        first[name] = step()
+        step()
+    seconds: dict[str, list[float]] = {name: [] for name, _, _ in given}
+    for round_number in range(rounds):
+        sys.stderr.write(f"{network_name} on {processor_name}: round {round_number + 1} of {rounds}\n")
+        for name, step, _ in given:
+            seconds[name].append(step())
+    least, middle = min(seconds[FLOAT]), statistics.median(seconds[FLOAT])
+    return [
+        Row(
+            network_name,
+            processor_name,
+            name,
+            minimum_seconds=min(seconds[name]),
+            median_seconds=statistics.median(seconds[name]),
+            ratio=min(seconds[name]) / least,
+            median_ratio=statistics.median(seconds[name]) / middle,
+            compile_seconds=first[name] - statistics.median(seconds[name]) if is_compiled else None,
+        )
+        for name, _, is_compiled in given
+    ]
+
+
+def loaded_images_per_second(network: Network, batch: int) -> float:
+    """How many images come from the loader alone in a second, moved and mirrored."""
+    generator = np.random.default_rng(0)
+    channels, height, width = network.input_shape
+    count = LOADED_BATCHES * batch
+    samples = generator.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+    batches = batches_of(np.arange(count), batch, 0, 1)
+    loader = training_batches(
+        samples, np.zeros(count, dtype=np.int64), network, batches, preset("flip_shift"), seed=0, epoch=1
+    )
+    next(loader)
+    started = time.perf_counter()
+    loaded = sum(len(each.images) for each in loader)
+    return loaded / (time.perf_counter() - started)
+
+
+def measured(
+    names: Sequence[str],
+    batch: int | None,
+    processors: Sequence[torch.device],
+    rounds: int,
+    *,
+    compiles: bool,
+    with_brevitas: bool,
+) -> tuple[list[Row], list[Loading]]:
+    """Every network on every processor; a processor without a compiler compiles nothing."""
+    rows, loading = [], []
+    for name in names:
+        make, images = BATCHES[name]
+        network, images = make(), batch or images
+        for processor in processors:
+            can_compile = compiles and has_compiler(processor)
+            given = list(steps(network, images, processor, compiles=can_compile, with_brevitas=with_brevitas))
+            is_cpu = processor.type == "cpu"
+            found = rows_of(name, "cpu" if is_cpu else torch.cuda.get_device_name(), given, rounds)
+            rows += found
+            if is_cpu:
+                speed = images / found[0].minimum_seconds
+                loading.append(Loading(name, loaded_images_per_second(network, images), speed))
+    return rows, loading
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Markdown, a line for each step, and one on the loader."""
+    columns = (
+        "network",
+        "processor",
+        "training step",
+        "least, ms",
+        "median, ms",
+        "over float",
+        "by medians",
+        "compiling, s",
+    )
+    lines = [
+        (
+            row["network"],
+            row["processor"],
+            row["name"],
+            f"{1000 * row['minimum_seconds']:.1f}",
+            f"{1000 * row['median_seconds']:.1f}",
+            f"{row['ratio']:.2f}",
+            f"{row['median_ratio']:.2f}",
+            "" if row["compile_seconds"] is None else f"{row['compile_seconds']:.0f}",
+        )
+        for row in result["rows"]
+    ]
+    loading = [
+        f"{each['network']}: the loader gives {each['images_per_second']:,.0f} images a second, "
+        f"the float network's step takes {each['float_images_per_second']:,.0f}"
+        for each in result["loading"]
+    ]
+    told = f"torch {result['torch']}, {result['threads']} threads, {result['rounds']} rounds"
+    return "\n\n".join([told, markdown(columns, lines), *loading])
+
+
+@click.command()
+@click.option("--network", "names", type=click.Choice(list(BATCHES)), multiple=True, help="All unless given.")
+@click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
+@click.option("--batch", type=click.IntRange(2), help="Images of a step, to try the benchmark.")
+@click.option("--no-compile", is_flag=True, help="Leave the compiled steps out.")
+@click.option("--no-brevitas", is_flag=True, help="Leave Brevitas out.")
+@click.option("--no-gpu", is_flag=True, help="Measure on the CPU alone.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--table", "shown", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Show such one.")
+def main(
+    *,
+    names: Sequence[str],
+    rounds: int,
+    threads: int,
+    batch: int | None,
+    no_compile: bool,
+    no_brevitas: bool,
+    no_gpu: bool,
+    as_json: bool,
+    shown: Path | None,
+) -> None:
+    """Measure the time of training steps."""
+    if shown is not None:
+        click.echo(table(json.loads(shown.read_text())))
+        return
+    torch.set_num_threads(threads)
+    names = names or list(BATCHES)
+    if "resnet8" in names and not networks.RESNET8_FILE.exists():
+        raise click.ClickException(f"needs {networks.RESNET8_FILE.name} in ../shared/models, or another --network")
+    processors = [torch.device("cpu")]
+    if torch.cuda.is_available() and not no_gpu:
+        processors.append(torch.device("cuda"))
+    with TemporaryDirectory() as directory:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = directory  # else an earlier run's compilation would be found
+        rows, loading = measured(
+            names, batch, processors, rounds, compiles=not no_compile, with_brevitas=has_brevitas() and not no_brevitas
+        )
+    result = {
+        "torch": torch.__version__,
+        "threads": threads,
+        "rounds": rounds,
+        "rows": [asdict(row) for row in rows],
+        "loading": [asdict(each) for each in loading],
+    }
+    click.echo(json.dumps(result) if as_json else table(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Budgets as shares of what 8 bits everywhere take, and the uniform bits that fit into one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from network.allocation import WIDEST_BITS, Allocation, Bits, Folding, Scheme, WeightScheme
+from network.budget import Budget
+from network.memory import Accounting, measure
+from network.network import Network
+
+UNIFORM_BITS: Final[tuple[tuple[Bits, Bits], ...]] = (
+    (8, 8), (8, 4), (4, 8), (4, 4), (8, 2), (2, 8), (4, 2), (2, 4), (2, 2),
+)  # fmt: skip
+"""Bits of all weights and of all activations, the widest first: by their product, of equal products the pair whose
+lower bits are higher, then the one with wider weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A budget.
+
+    Attributes:
+        flash: as a share of the flash that 8 bits everywhere take.
+        ram: the same of RAM.
+    """
+
+    flash: float
+    ram: float = 1.0
+
+    def __str__(self) -> str:
+        flash = f"{100 * self.flash:g} %"
+        return flash if self.ram == 1 else f"{flash}, RAM {100 * self.ram:g} %"
+
+
+SHARES: Final = (*(Share(flash) for flash in (1.0, 0.6, 0.5, 0.4, 0.3, 0.25)), Share(0.5, 0.75), Share(0.5, 0.5))
+THOROUGH: Final = frozenset({Share(0.5), Share(0.3)})
+"""Where training has three seeds even if it is slow."""
+
+
+def with_scheme(bits: Allocation, weights: WeightScheme) -> Allocation:
+    """The same bits with every weight tensor under one scheme, batch norm kept (ICN)."""
+    return Allocation(
+        bits.weight_bits, bits.activation_bits, dict.fromkeys(bits.weight_bits, Scheme(weights, Folding.ICN))
+    )
+
+
+def uniform(
+    network: Network, weight_bits: Bits, activation_bits: Bits, accounting: Accounting, weights: WeightScheme
+) -> Allocation:
+    """The same bits for all weight tensors, and for all activation tensors but the network's input and outputs."""
+    same_bits = accounting.same_bits(network)
+    uncut = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
+    layers = [layer.name for layer in network.weight_layers]
+    return Allocation(
+        weight_bits=dict.fromkeys(layers, weight_bits),
+        activation_bits={
+            tensor: WIDEST_BITS if own in uncut else activation_bits for tensor, own in same_bits.items()
+        },
+        schemes=dict.fromkeys(layers, Scheme(weights, Folding.ICN)),
+    )  # fmt: skip
+
+
+def budget_of(share: Share, network: Network, accounting: Accounting, weights: WeightScheme) -> Budget:
+    """The budget in bytes, fractions left out."""
+    report = measure(network, uniform(network, WIDEST_BITS, WIDEST_BITS, accounting, weights), accounting)
+    return Budget(math.floor(share.flash * report.flash_bytes), math.floor(share.ram * report.ram_bytes))
+
+
+def widest_uniform(
+    network: Network, budget: Budget, accounting: Accounting, weights: WeightScheme
+) -> Allocation | None:  # fmt: skip
+    """The first of `UNIFORM_BITS` that fits; None where none does."""
+    for weight_bits, activation_bits in UNIFORM_BITS:
+        allocation = uniform(network, weight_bits, activation_bits, accounting, weights)
+        report = measure(network, allocation, accounting)
+        if report.flash_bytes <= budget.flash_bytes and report.ram_bytes <= budget.ram_bytes:
+            return allocation
+    return None

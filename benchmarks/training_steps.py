@@ -1,0 +1,111 @@
+"""The training steps that are compared, each on one batch that stays where it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.brevitas_network import BrevitasNetwork
+from benchmarks.fused_network import FusedNetwork
+from benchmarks.shares import uniform
+from benchmarks.trained_float_network import TrainedFloatNetwork
+from network.accounting import accounting_named
+from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
+from network.network import Network
+from qat.compiling import compiled_forward
+from qat.data.batches import tensor_of
+from qat.loss import training_loss
+from qat.module import prepare
+from qat.optimizer import new_optimizer
+from qat.options import ActivationRange, Compile, TrainingOptions
+
+FLOAT: Final = "float"
+OPTIONS: Final = TrainingOptions(distillation=0.0)
+
+
+class Step:
+    """A training step that can be taken again and again on one batch.
+
+    Args:
+        forward: a network's forward pass, perhaps compiled.
+        optimizer: of the network's parameters.
+        images: [n, c, h, w], on the network's processor.
+        labels: int64 [n].
+        afterwards: what must hold after a step.
+    """
+
+    def __init__(
+        self,
+        forward: Callable[[Tensor], Tensor],
+        optimizer: torch.optim.Optimizer,
+        images: Tensor,
+        labels: Tensor,
+        afterwards: Callable[[], None] | None = None,
+    ) -> None:
+        self._forward, self._optimizer, self._afterwards = forward, optimizer, afterwards
+        self._images, self._labels = images, labels
+
+    def __call__(self) -> float:
+        """Take a step; its seconds."""
+        started = time.perf_counter()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = training_loss(self._forward(self._images), self._labels, None, OPTIONS)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.item()
+        self._optimizer.step()
+        if self._afterwards is not None:
+            self._afterwards()
+        if self._images.is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+
+def steps(
+    network: Network, batch: int, processor: torch.device, *, compiles: bool, with_brevitas: bool
+) -> Iterator[tuple[str, Step, bool]]:
+    """Name, step, and whether its first one compiles; float first."""
+    generator = np.random.default_rng(0)
+    _, height, width = network.input_shape
+    samples = generator.integers(0, 256, (batch, height, width, network.input_shape.channels), dtype=np.uint8)
+    images = tensor_of(samples, network).to(processor)
+    classes = network.shapes[network.outputs[0]].elements
+    labels = torch.from_numpy(generator.integers(0, classes, batch)).to(processor)
+    accounting = accounting_named("paper")
+
+    def step_of(module: nn.Module, forward: Callable[[Tensor], Tensor] | None = None) -> Step:
+        module.to(processor).train()
+        optimizer = torch.optim.Adam(module.parameters(), OPTIONS.learning_rate)
+        return Step(module if forward is None else forward, optimizer, images, labels)
+
+    def ours(scheme: WeightScheme, options: TrainingOptions) -> Step:
+        module = prepare(network, uniform(network, 4, 8, accounting, scheme), samples, options).to(processor).train()
+        forward = compiled_forward(module, options, batch, processor)
+        return Step(forward, new_optimizer(module, options), images, labels, module.keep_valid)
+
+    plain = replace(OPTIONS, compile=Compile.OFF)
+    yield FLOAT, step_of(TrainedFloatNetwork(network)), False
+    yield f"{DEFAULT_WEIGHT_SCHEME}, {plain.activation_range}", ours(DEFAULT_WEIGHT_SCHEME, plain), False
+    for scheme in WeightScheme:
+        learned = replace(plain, activation_range=ActivationRange.LEARNED)
+        yield f"{scheme}, {learned.activation_range}", ours(scheme, learned), False
+    allocation = uniform(network, 4, 8, accounting, DEFAULT_WEIGHT_SCHEME)
+    yield "PyTorch's fused operators", step_of(FusedNetwork(network, allocation, images.cpu())), False
+    if with_brevitas:
+        brevitas = BrevitasNetwork(network, allocation)
+        brevitas.calibrate(samples)
+        yield "Brevitas", step_of(brevitas), False
+    if compiles:
+        float_network = TrainedFloatNetwork(network)
+        yield "float, compiled", step_of(float_network, torch.compile(float_network, dynamic=False)), True
+        compiled = replace(OPTIONS, compile=Compile.ON)
+        yield (
+            f"{DEFAULT_WEIGHT_SCHEME}, {OPTIONS.activation_range}, compiled",
+            ours(DEFAULT_WEIGHT_SCHEME, compiled),
+            True,
+        )

@@ -1,0 +1,85 @@
+"""The layer of the float network that stands behind an integer layer: it knows which shapes suit both."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from deploy.integer_network import (
+    IntegerAdd,
+    IntegerAveragePool,
+    IntegerConcat,
+    IntegerConvolution,
+    IntegerFullyConnected,
+    IntegerLayer,
+    IntegerMaxPool,
+    IntegerPad,
+)
+from network.errors import ConversionError
+from network.layers import Activation, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, MaxPool, Pad
+
+
+@singledispatch
+def counterpart(layer: IntegerLayer) -> Layer:
+    """The layer of the float network that has the same windows.
+
+    Raises:
+        ConversionError: there is none.
+    """
+    raise fault(layer, "is of a kind that nothing here can run")
+
+
+@counterpart.register
+def _(layer: IntegerConvolution) -> Layer:
+    if layer.codes.ndim != 4:
+        raise fault(layer, f"needs weights of four extents, has {list(layer.codes.shape)}")
+    return Convolution(
+        name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes),
+        kernel=layer.kernel, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups,
+    )  # fmt: skip
+
+
+@counterpart.register
+def _(layer: IntegerFullyConnected) -> Layer:
+    return FullyConnected(
+        name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes)
+    )  # fmt: skip
+
+
+@counterpart.register
+def _(layer: IntegerAdd) -> Layer:
+    kind = Activation if len(layer.inputs) == 1 else Add
+    return kind(name=layer.name, inputs=layer.inputs, output=layer.output)
+
+
+@counterpart.register
+def _(layer: IntegerConcat) -> Layer:
+    return Concat(name=layer.name, inputs=layer.inputs, output=layer.output)
+
+
+@counterpart.register
+def _(layer: IntegerMaxPool) -> Layer:
+    return MaxPool(
+        name=layer.name, inputs=layer.inputs, output=layer.output,
+        kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
+    )  # fmt: skip
+
+
+@counterpart.register
+def _(layer: IntegerAveragePool) -> Layer:
+    return AveragePool(
+        name=layer.name, inputs=layer.inputs, output=layer.output,
+        kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
+    )  # fmt: skip
+
+
+@counterpart.register
+def _(layer: IntegerPad) -> Layer:
+    return Pad(
+        name=layer.name, inputs=layer.inputs, output=layer.output, padding=layer.padding,
+        channels_before=layer.channels_before, channels_after=layer.channels_after,
+    )  # fmt: skip
+
+
+def fault(layer: IntegerLayer, what: str) -> ConversionError:
+    """What is wrong with a layer, in words that follow its name."""
+    return ConversionError(f"layer '{layer.name}' ({layer.kind}) {what}")

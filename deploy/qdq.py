@@ -1,0 +1,234 @@
+"""The integer-only network as an ONNX file with QuantizeLinear and DequantizeLinear; docs/qdq.md is its manual.
+
+Integers are stored as integers, and the scales say what they stand for:
+
+    codes of x -> DequantizeLinear --.
+    weight codes -> DequantizeLinear -- Conv -> (Clip) -> QuantizeLinear -> codes of y -> DequantizeLinear -> ...
+    int32 bias -> DequantizeLinear --'
+
+Scales come from the integers that the chip uses, not from what training recorded: with the factor f = m / 2^n from the
+accumulator to steps of y, a weight's scale is |f| * s_y / s_x, batch norm included, and the bias's |f| * s_y. Where f
+is negative, codes and zero point are mirrored (top - q, top - z) and the bias changes its sign, so that every scale is
+above zero. A layer without weights needs no factor if f = s_x / s_y, as conversion makes it; else a Mul by
+f * s_y / s_x goes with it.
+
+A runtime computes in float32 and rounds halves to even, the chip in integers and halves up. Where a factor is a whole
+number over a small power of two, halves are common: there a 2^-12th of a step is added, which sends them up and moves
+nothing else. What is left differs by one code at most from the same input codes, and seldom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import singledispatch
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from deploy.arithmetic import INT32_MAX, IntArray, Requantization, top_code
+from deploy.consistency import check_consistency
+from deploy.integer_network import (
+    IntegerAdd,
+    IntegerAveragePool,
+    IntegerConcat,
+    IntegerConvolution,
+    IntegerLayer,
+    IntegerMaxPool,
+    IntegerNetwork,
+    IntegerPad,
+    IntegerTensor,
+)
+from deploy.proof import prove_accumulators
+from deploy.qdq_graph import Float32Array, QdqGraph, float32_scale
+from deploy.windows import window_counts
+from network.errors import ConversionError
+
+ONNX_FILE: Final = "network.onnx"
+
+SAME_SCALE: Final = 1e-6
+"""A factor this near to the ratio of two scales is that ratio: float32 holds no difference."""
+
+LEAST_FACTOR: Final = 2.0**-20 / INT32_MAX
+"""Below it, no accumulator reaches a visible part of a step."""
+
+LARGEST_DENOMINATOR: Final = 1024
+"""Of factors whose halves are looked for: values are whole multiples of 1 / 1024 or coarser ..."""
+
+HALF_UP: Final = 2.0**-12
+"""... so that this much of a step lifts a half, and nothing that is not one."""
+
+Inputs = Sequence[IntegerTensor]
+
+
+def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
+    """The ONNX file of a network: real input values [n, channels, height, width] to real outputs, likewise.
+
+    Args:
+        network: any; with thresholds or without, the file is the same.
+        narrow_types: every tensor has the type of its bits, uint8, uint4 or uint2 (opset 25); else (opset 21) 2-bit
+            weights are uint4, and activations uint8, with a Clip to their range before they are rounded.
+
+    Raises:
+        ConversionError: the network contradicts itself, a sum could overflow, or a scale is no float32.
+    """
+    check_consistency(network)
+    prove_accumulators(network)
+    graph = QdqGraph(network, narrow_types=narrow_types)
+    for layer in network.layers:
+        inputs, output = [network.tensors[name] for name in layer.inputs], network.tensors[layer.output]
+        value = _halves_up(layer, graph, _computed(layer, graph, inputs, output), output)
+        graph.quantize(value, layer.output, layer.output)
+    return graph.content()
+
+
+@singledispatch
+def _computed(layer: IntegerLayer, _graph: QdqGraph, _inputs: Inputs, _output: IntegerTensor) -> str:
+    """The value that a layer computes, in real numbers, before they are rounded to codes."""
+    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} has no ONNX form")
+
+
+@_computed.register
+def _(layer: IntegerConvolution, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
+    factors = layer.requantization.factors
+    factors = np.broadcast_to(np.where(np.abs(factors) < LEAST_FACTOR, 0.0, factors), layer.bias.shape)
+    sign = np.sign(factors).astype(np.int64)
+    source_scale = float32_scale(inputs[0])
+    # A factor of 0 leaves neither weight nor bias, at whatever scale.
+    scale = np.where(factors == 0, 1.0, np.abs(factors) * float32_scale(output) / source_scale)
+    bias = graph.bias(
+        f"{layer.name} bias", (sign * layer.bias).astype(np.int32), _float32(scale * source_scale, layer, "bias")
+    )
+    return graph.node(
+        "Conv",
+        [graph.real[layer.inputs[0]], _weights(layer, graph, sign, _float32(scale, layer, "weight")), bias],
+        layer.name,
+        kernel_shape=layer.kernel,
+        strides=layer.stride,
+        pads=layer.padding,
+        dilations=layer.dilation,
+        group=layer.groups,
+    )
+
+
+@_computed.register
+def _(layer: IntegerAdd, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
+    total, *others = _rescaled_inputs(layer, graph, layer.requantization, inputs, output)
+    for value in others:
+        total = graph.node("Add", [total, value], layer.name)
+    return total
+
+
+@_computed.register
+def _(layer: IntegerConcat, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
+    values = _rescaled_inputs(layer, graph, layer.requantization, inputs, output)
+    return graph.node("Concat", values, layer.name, axis=1)
+
+
+@_computed.register
+def _(layer: IntegerMaxPool, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
+    value = graph.real[layer.inputs[0]]
+    largest = graph.node(
+        "MaxPool", [value], layer.name, kernel_shape=layer.kernel, strides=layer.stride, pads=layer.padding
+    )
+    return _rescaled(layer, graph, largest, _ratios(layer.requantization, inputs[0], output)[0])
+
+
+@_computed.register
+def _(layer: IntegerAveragePool, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
+    mean = graph.node(
+        "AveragePool",
+        [graph.real[layer.inputs[0]]],
+        layer.name,
+        kernel_shape=layer.kernel,
+        strides=layer.stride,
+        pads=layer.padding,
+        count_include_pad=int(layer.count_includes_padding),
+    )
+    ratios = _ratios(layer.requantization, inputs[0], output) * layer.divisors
+    if len(ratios) == 1:
+        return _rescaled(layer, graph, mean, ratios[0])
+    counts = np.outer(*window_counts(inputs[0].shape, layer.padding, layer.kernel, layer.stride))
+    return _rescaled(layer, graph, mean, ratios[np.searchsorted(layer.divisors, counts)])
+
+
+@_computed.register
+def _(layer: IntegerPad, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
+    top, left, bottom, right = layer.padding
+    (value,) = _rescaled_inputs(layer, graph, layer.requantization, inputs, output)
+    ends = [0, layer.channels_before, top, left, 0, layer.channels_after, bottom, right]
+    return graph.node("Pad", [value, graph.constant(f"{layer.name} pads", np.array(ends, dtype=np.int64))], layer.name)
+
+
+def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: IntegerTensor) -> str:
+    """A layer's values, lifted where halves are common; those of trained weights and batch norms are not."""
+    if isinstance(layer, IntegerConvolution):
+        return value
+    factors: list[float] = getattr(layer, "requantization").factors.tolist()  # noqa: B009  every kind has one
+    if not any(map(_has_halves, factors)):
+        return value
+    lift = graph.constant(f"{layer.name} lift", np.array(float32_scale(output) * HALF_UP, dtype=np.float32))
+    return graph.node("Add", [value, lift], f"{layer.name} lifted")
+
+
+def _has_halves(factor: float) -> bool:
+    """Whether it is a whole number over a small power of two: other halves are none, once a factor has 31 bits."""
+    return 2 <= Fraction(factor).denominator <= LARGEST_DENOMINATOR
+
+
+def _rescaled_inputs(
+    layer: IntegerLayer, graph: QdqGraph, factors: Requantization, inputs: Inputs, output: IntegerTensor
+) -> list[str]:
+    """Each input's real values, times what its factor has beside the ratio of the scales."""
+    return [
+        _rescaled(layer, graph, graph.real[source.name], _ratios(factors, source, output)[number])
+        for number, source in enumerate(inputs)
+    ]
+
+
+def _ratios(factors: Requantization, source: IntegerTensor, output: IntegerTensor) -> npt.NDArray[np.float64]:
+    """What factors have beside the ratio of the scales: 1 where they only go from one scale to the other."""
+    return factors.factors * float32_scale(output) / float32_scale(source)
+
+
+def _rescaled(layer: IntegerLayer, graph: QdqGraph, value: str, ratio: npt.ArrayLike) -> str:
+    if np.allclose(ratio, 1.0, rtol=0.0, atol=SAME_SCALE):
+        return value
+    constant = graph.constant(f"{layer.name} ratio", np.asarray(ratio, dtype=np.float32))
+    return graph.node("Mul", [value, constant], f"{layer.name} rescaled")
+
+
+def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: Float32Array) -> str:
+    """Dequantized weights [output channels, input channels / groups, rows, columns], mirrored where `sign` is -1.
+
+    Args:
+        layer: its weights.
+        graph: takes them.
+        sign: of each output channel's factor.
+        scale: what a step of each output channel's weights stands for.
+    """
+    name, top = f"{layer.name} weights", top_code(layer.weight_bits)
+    codes = layer.codes.transpose(0, 3, 1, 2).astype(np.int64)
+    zero_points = np.broadcast_to(layer.weight_zero_point.astype(np.int64), sign.shape)
+    signs, points, scales = (each[:, None, None, None] for each in (sign, zero_points, scale))
+    if not ((zero_points >= 0) & (zero_points <= top)).all():
+        # A zero point that is no code, as no conversion makes it, has no type: then the weights are real numbers.
+        return graph.constant(name, (signs * (codes - points) * scales).astype(np.float32))
+    codes = np.where(signs == 0, points, np.where(signs < 0, top - codes, codes))
+    points_of_mirrored = np.where(sign < 0, top - zero_points, zero_points)
+    return graph.weights(name, codes.astype(np.uint8), points_of_mirrored.astype(np.uint8), scale, layer.weight_bits)
+
+
+def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: str) -> Float32Array:
+    """A layer's scales as the file holds them.
+
+    Raises:
+        ConversionError: a float32 does not hold them.
+    """
+    if not ((scales >= np.finfo(np.float32).tiny) & (scales <= np.finfo(np.float32).max)).all():
+        raise ConversionError(
+            f"layer '{layer.name}' needs {what} scales from {scales.min():.4g} to {scales.max():.4g} in an ONNX file, "
+            "beyond float32: its tensors' scales lie too far apart"
+        )
+    return scales.astype(np.float32)

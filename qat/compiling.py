@@ -1,0 +1,81 @@
+"""Whether a training step is compiled, and how: torch.compile fuses fake quantization into its neighbours.
+
+Compiled and plain steps round differently in the last bits. So the choice is made from the whole run's inputs and from
+what the machine has, never from how much is left to do: a run that is resumed computes as it began.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from network.errors import TrainingError
+from network.layers import WeightLayer
+from network.network import Network
+from qat.option_names import Compile
+from qat.options import TrainingOptions
+from qat.quantized_network import QuantizedNetwork
+
+COMPILERS: Final = ("g++", "c++", "clang++")
+LEAST_MULTIPLY_ACCUMULATES: Final = 6.0e12
+"""Of a run's forward passes: what two cores train on for about ten minutes, of which compiling takes one back."""
+
+
+def compiled_forward(
+    module: QuantizedNetwork, options: TrainingOptions, images: int, processor: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """The module's forward pass in training, compiled if that pays.
+
+    Args:
+        module: computes as before in evaluation.
+        options: `compile` on or off decides; auto compiles where a compiler is found and the run is long enough.
+        images: that the whole run trains on, every epoch's counted.
+        processor: where the module trains.
+
+    Raises:
+        TrainingError: `compile` is on, and there is no compiler.
+    """
+    if not is_compiled(module.network, options, images, processor):
+        return module
+    # Compiling takes some time of the first step; a graph for each batch size would take it again.
+    compiled: Callable[[Tensor], Tensor] = torch.compile(module, dynamic=False)
+    return compiled
+
+
+def is_compiled(network: Network, options: TrainingOptions, images: int, processor: torch.device) -> bool:
+    """Whether the training step of a run is compiled; see `compiled_forward`."""
+    if options.compile is Compile.OFF:
+        return False
+    found = has_compiler(processor)
+    if options.compile is Compile.ON:
+        if not found:
+            raise TrainingError(
+                f"compile is on, but no C++ compiler is found (expected one of {', '.join(COMPILERS)} on the path, and "
+                "Python's headers: apt-get install g++ python3-dev); install them, or leave compile at auto or off"
+            )
+        return True
+    return found and images * multiply_accumulates(network) >= LEAST_MULTIPLY_ACCUMULATES
+
+
+def has_compiler(processor: torch.device) -> bool:
+    """Whether torch.compile can build what it writes: C++ for a CPU; for a GPU, Triton brings its own compiler."""
+    if processor.type == "cuda":
+        return bool(torch.utils._triton.has_triton())  # the only place that tells
+    # What it writes is built as a module of Python, whose headers are a package of their own on many systems.
+    has_headers = (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file()
+    return has_headers and any(shutil.which(compiler) for compiler in COMPILERS)
+
+
+def multiply_accumulates(network: Network) -> int:
+    """Of one forward pass for one image."""
+    return sum(
+        network.weight_elements(layer) * network.shapes[layer.output].height * network.shapes[layer.output].width
+        for layer in network.layers
+        if isinstance(layer, WeightLayer)
+    )

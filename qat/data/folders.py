@@ -1,0 +1,145 @@
+"""Trees of image files, ImageNet's own layout: `train/CLASS/*.jpg` and `val/CLASS/*.jpg`. Imports no torch.
+
+Classes are numbered by name. Without `train` the classes lie in the root, and some images are held out (`holding_out`).
+Images beside the class folders' place, in `train` or `val` themselves, have no label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from network.errors import DatasetError
+from qat.data.dataset import Dataset, Indices, Labels
+from qat.data.decoding import IMAGE_SUFFIXES, MAX_ENCODED_BYTES
+from qat.data.files import entries, files_below, read_whole
+from qat.data.holding_out import held_out
+from qat.data.images import EncodedImages, StorePart
+from qat.data.names import Names, names_of, shown
+from qat.data.parts import TEST, TRAIN
+
+MAX_IMAGES: Final = 50_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class FolderStore:
+    """Image files of a tree.
+
+    Attributes:
+        root: where it lies.
+        files: their paths below it, with `/`.
+    """
+
+    root: Path
+    files: Names
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, index: int) -> bytes:
+        return read_whole(self.root / self.files[index], MAX_ENCODED_BYTES)
+
+    def name_of(self, index: int) -> str:
+        return shown(self.files[index])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    files: list[str]
+    labels: list[int]
+    """Empty where there are no class folders."""
+    classes: list[str]
+
+
+def holds_folders(root: Path) -> bool:
+    """Whether a directory looks like a tree of images: folders are in it, or image files."""
+    return any(each.is_dir(follow_symlinks=False) or _is_image(each.name) for each in entries(root))
+
+
+def open_folders(root: Path, name: str) -> Dataset:
+    """The dataset in a tree of image files.
+
+    Raises:
+        DatasetError: no images, a class without any, one in the test set that training does not know, a symbolic link.
+    """
+    folders = {each.name.lower(): each.name for each in entries(root) if each.is_dir(follow_symlinks=False)}
+    train = next((folders[each] for each in sorted(TRAIN) if each in folders), None)
+    if train is None:
+        return _divided(root, name, _tree_of(root, ""))
+    trees = [_tree_of(root, folders[each]) for each in TEST if each in folders]
+    if not trees:
+        return _divided(root, name, _tree_of(root, train))
+    tested = next((tree for tree in trees if tree.labels), trees[0])
+    trained = _tree_of(root, train)
+    test_labels = _labels(tested)
+    if test_labels is not None and trained.labels:
+        test_labels = _renumbered(test_labels, tested.classes, trained.classes)
+    return Dataset(
+        name,
+        EncodedImages(FolderStore(root, names_of(trained.files))),
+        _labels(trained),
+        EncodedImages(FolderStore(root, names_of(tested.files))),
+        test_labels,
+    )
+
+
+def _divided(root: Path, name: str, tree: _Tree) -> Dataset:
+    store, labels = FolderStore(root, names_of(tree.files)), _labels(tree)
+    train, test = held_out(len(store), tree.files.__getitem__, labels, name)
+    return Dataset(
+        name,
+        EncodedImages(StorePart(store, train)),
+        None if labels is None else labels[train],
+        EncodedImages(StorePart(store, test)),
+        None if labels is None else labels[test],
+    )
+
+
+def _tree_of(root: Path, folder: str) -> _Tree:
+    listed = entries(root / folder)
+    classes = [each.name for each in listed if each.is_dir(follow_symlinks=False)]
+    loose = [each.name for each in listed if each.is_file(follow_symlinks=False) and _is_image(each.name)]
+    at = shown(folder or root.name)
+    if classes and loose:
+        raise DatasetError(
+            f"'{at}' holds images ('{shown(loose[0])}') beside folders ('{shown(classes[0])}'); expected a folder for "
+            "each class, or images alone where they have no labels"
+        )
+    prefix = f"{folder}/" if folder else ""
+    if not classes:
+        if not loose:
+            raise DatasetError(f"'{at}' holds no images; expected files such as .jpg or .png, in a folder a class")
+        return _Tree([prefix + each for each in loose], [], [])
+    files: list[str] = []
+    labels: list[int] = []
+    for label, each in enumerate(classes):
+        before = len(files)
+        below = files_below(root / folder / each)
+        files += (path.relative_to(root).as_posix() for path in below if _is_image(path.name))
+        if len(files) == before:
+            raise DatasetError(f"the class folder '{at}/{shown(each)}' holds no images; remove it, or fill it")
+        if len(files) > MAX_IMAGES:
+            raise DatasetError(f"'{at}' holds more than {MAX_IMAGES} images; take Parquet files or WebDataset shards")
+        labels += [label] * (len(files) - before)
+    return _Tree(files, labels, classes)
+
+
+def _labels(tree: _Tree) -> Labels | None:
+    return np.array(tree.labels, dtype=np.int64) if tree.labels else None
+
+
+def _renumbered(labels: Labels, theirs: list[str], known: list[str]) -> Labels:
+    """The test set may lack classes; it may not have others."""
+    numbers = {each: number for number, each in enumerate(known)}
+    unknown = [each for each in theirs if each not in numbers]
+    if unknown:
+        raise DatasetError(f"the test set has the class '{shown(unknown[0])}', which the training set has not")
+    table: Indices = np.array([numbers[each] for each in theirs], dtype=np.int64)
+    return table[labels]
+
+
+def _is_image(file_name: str) -> bool:
+    return Path(file_name).suffix.lower() in IMAGE_SUFFIXES

@@ -1,0 +1,131 @@
+"""Samples in an `.npz`. Imports no torch.
+
+A dataset file is an `.npz` with these arrays; without labels there is no `train_y` or `test_y`:
+
+    train_x, test_x   uint8 images [n, height, width, channels], or float32 in the network's own layout [n, ...]
+    train_y, test_y   whole numbers [n]: the class of each sample, from 0
+
+Files come from strangers: nothing is unpickled, only these four members are opened, and what they will take of memory
+is known from their headers, and bounded, before it is taken. Samples that are large and stored without compression are
+left in the file, and read when they are taken.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from network.errors import DatasetError
+from qat.data.dataset import Dataset, SampleSource
+from qat.data.files import Stamp, opened, read_part, stamp_of
+from qat.data.names import reason_of, shown
+from qat.data.npy import LABELS, SAMPLES, check_rows, read_header
+from qat.data.rows import RowsInFile
+
+MEMBERS: Final = (*SAMPLES, *LABELS)
+DEFAULT_MAX_BYTES: Final = 4 * 2**30
+LEFT_IN_FILE_BYTES: Final = 2**28
+"""Stored samples of more than this are read when they are taken."""
+MAX_EXPANSION: Final = 200
+"""How many times its compressed size a large member may have; real data is far below, a zip bomb far above."""
+LARGE_MEMBER_BYTES: Final = 64 * 2**20
+_CHUNK_BYTES: Final = 2**20
+_LOCAL_HEADER_BYTES: Final = 30
+_UNREADABLE: Final = (
+    OSError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError,
+    RuntimeError,  # encrypted, or an unknown compression
+    ValueError, OverflowError,  # a header that is no array's
+)  # fmt: skip
+
+
+def read_npz(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
+    """The dataset in an `.npz` file, named after it.
+
+    Args:
+        path: the file.
+        max_bytes: what its arrays may take of memory, together.
+
+    Raises:
+        DatasetError: not a readable `.npz`, samples missing, arrays of another kind, or larger than `max_bytes`.
+    """
+    try:
+        stamp = stamp_of(path)
+        with opened(path) as file, zipfile.ZipFile(file) as archive:
+            arrays = _read_members(archive, path, stamp, max_bytes)
+    except DatasetError as error:
+        if error.__cause__ is None:
+            raise
+        raise _unreadable(path, error.__cause__) from error
+    except _UNREADABLE as error:
+        raise _unreadable(path, error) from error
+    train_y, test_y = (arrays.get(name) for name in LABELS)
+    return Dataset(path.stem, arrays["train_x"], train_y, arrays["test_x"], test_y)
+
+
+def _unreadable(path: Path, error: BaseException) -> DatasetError:
+    return DatasetError(
+        f"'{path.name}' cannot be read as an .npz of {', '.join(MEMBERS)}: {reason_of(error)}; "
+        "write it with numpy.savez(path, train_x=..., train_y=..., test_x=..., test_y=...)"
+    )
+
+
+def _read_members(archive: zipfile.ZipFile, path: Path, stamp: Stamp, max_bytes: int) -> dict[str, Any]:
+    file_name = path.name
+    members = {info.filename: info for info in archive.infolist()}
+    missing = [name for name in SAMPLES if f"{name}.npy" not in members]
+    if missing:
+        raise DatasetError(
+            f"'{file_name}' lacks {', '.join(missing)}; expected the arrays {', '.join(MEMBERS)}, "
+            f"found {', '.join(map(shown, sorted(members)))[:200] or 'none'}"
+        )
+    infos = {name: members[f"{name}.npy"] for name in MEMBERS if f"{name}.npy" in members}
+    in_file = {name for name, info in infos.items() if name in SAMPLES and _is_left_in_file(info)}
+    total_bytes = sum(info.file_size for name, info in infos.items() if name not in in_file)
+    if total_bytes > max_bytes:
+        raise DatasetError(
+            f"'{file_name}' holds arrays of {total_bytes} bytes; at most {max_bytes} are taken: give fewer samples, or "
+            "write it with numpy.savez, uncompressed"
+        )
+    for name, info in infos.items():
+        if info.file_size > LARGE_MEMBER_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
+            raise DatasetError(
+                f"'{name}' in '{file_name}' would grow from {info.compress_size} to {info.file_size} bytes, which no "
+                "real data does; write it with numpy.savez, uncompressed"
+            )
+        with archive.open(info) as member:
+            read_header(member, name, info.file_size)
+    return {
+        name: _rows(archive, info, name, path, stamp) if name in in_file else _array(archive, info, name)
+        for name, info in infos.items()
+    }
+
+
+def _is_left_in_file(info: zipfile.ZipInfo) -> bool:
+    return info.compress_type == zipfile.ZIP_STORED and info.file_size > LEFT_IN_FILE_BYTES
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> npt.NDArray[np.generic]:
+    with archive.open(info) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+    if name in LABELS:
+        return array.astype(np.int64)
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path, stamp: Stamp) -> SampleSource:
+    with archive.open(info) as member:
+        header = read_header(member, name, info.file_size)
+        header_bytes = member.tell()
+        check_rows(header, name)
+        while member.read(_CHUNK_BYTES):  # to its end, where its checksum is compared
+            pass
+    with opened(path) as file:
+        local = read_part(file, info.header_offset, _LOCAL_HEADER_BYTES, path.name)
+    # The lengths of its name and its extra field stand in the member's own header, and may differ from the directory's.
+    offset = info.header_offset + _LOCAL_HEADER_BYTES + sum(np.frombuffer(local[26:30], dtype="<u2").tolist())
+    return RowsInFile(path, name, stamp, offset + header_bytes, header.dtype, header.shape[1:], header.shape[0])

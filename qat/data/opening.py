@@ -1,0 +1,119 @@
+"""Which form a dataset has is told from what lies there, not from what it is called. Imports no torch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from network.errors import DatasetError
+from qat.data.cifar import FOLDERS, is_cifar, open_cifar, open_cifar_archive
+from qat.data.dataset import Dataset
+from qat.data.files import entries, opened
+from qat.data.folders import holds_folders, open_folders
+from qat.data.idx import idx_files, open_idx
+from qat.data.names import shown
+from qat.data.npy import holds_arrays, open_arrays
+from qat.data.npz import DEFAULT_MAX_BYTES, read_npz
+from qat.data.parts import part_of_name
+from qat.data.webdataset import open_shards
+
+TAKEN: Final = (
+    "an .npz, a .parquet or a .tar (WebDataset), CIFAR's .tar.gz, or a directory: of image folders "
+    "(train/CLASS/*.jpg), .parquet files, .tar shards, train_x.npy and its like, "
+    "CIFAR's .bin files or MNIST's idx files"
+)
+_ZIP, _GZIP, _PARQUET = b"PK", b"\x1f\x8b", b"PAR1"
+_TAR_MAGIC: Final = slice(257, 262)
+_TAR_BLOCK_BYTES: Final = 512
+
+
+def open_dataset(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
+    """The dataset at a place, named after it.
+
+    Args:
+        path: a file or a directory. A symbolic link is followed here, where the caller named it, and nowhere below.
+        max_bytes: what arrays that have to be in memory (compressed ones, labels) may take of it.
+
+    Raises:
+        DatasetError: nothing there, no form that is taken, or a damaged file.
+    """
+    try:
+        real = path.resolve(strict=True)
+    except FileNotFoundError:
+        raise DatasetError(f"there is no file '{shown(str(path))}', and no directory; expected {TAKEN}") from None
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DatasetError(f"cannot read '{shown(str(path))}': {str(error)[:200]}") from None
+    return _of_directory(real, max_bytes) if real.is_dir() else _of_file(real, max_bytes)
+
+
+def open_file(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
+    """The dataset in a file that somebody sent: an `.npz`, a `.parquet` or a `.tar`, by its content.
+
+    Raises:
+        DatasetError: another form, or a damaged file.
+    """
+    with opened(path) as file:
+        start = file.read(_TAR_BLOCK_BYTES)
+    suffix = path.suffix.lower()
+    if start.startswith(_PARQUET) or suffix == ".parquet":
+        from qat.data.parquet import open_parquet  # pyarrow takes a while to import
+
+        return open_parquet([path], None, path.stem)
+    if start[_TAR_MAGIC] == b"ustar" or suffix == ".tar":
+        return open_shards([path], None, path.stem)
+    return read_npz(path, max_bytes=max_bytes)
+
+
+def _of_file(path: Path, max_bytes: int) -> Dataset:
+    with opened(path) as file:
+        start = file.read(4)
+    if start.startswith(_GZIP):
+        return open_cifar_archive(path, path.name.split(".")[0])
+    if start.startswith(_ZIP) or start == _PARQUET or path.suffix.lower() in {".npz", ".parquet", ".tar"}:
+        return open_file(path, max_bytes=max_bytes)
+    raise DatasetError(f"'{shown(path.name)}' is no dataset of a known form; expected {TAKEN}")
+
+
+def _of_directory(root: Path, max_bytes: int) -> Dataset:
+    name = root.name or "dataset"
+    names = [each.name for each in entries(root)]
+    if holds_arrays(root):
+        return open_arrays(root, name, max_bytes)
+    if idx_files(root):
+        return open_idx(root, name, max_bytes)
+    cifar = root if is_cifar(names) else next((root / each for each in FOLDERS if each in names), None)
+    if cifar is not None:
+        return open_cifar(cifar, name)
+    return _of_images(root, name)
+
+
+def _of_images(root: Path, name: str) -> Dataset:
+    if files := _files(root, ".parquet"):
+        from qat.data.parquet import open_parquet
+
+        return open_parquet(files, root, name)
+    if files := _files(root, ".tar"):
+        return open_shards(files, root, name)
+    if holds_folders(root):
+        return open_folders(root, name)
+    raise DatasetError(f"'{shown(name)}' is no dataset of a known form; expected {TAKEN}")
+
+
+def _files(root: Path, suffix: str) -> list[Path]:
+    """Those of a suffix in a directory, or in folders of it such as `data`, `train` or `default/train`."""
+    listed = entries(root)
+    folders = [each for each in listed if each.is_dir(follow_symlinks=False)]
+    found = _of_suffix(listed, suffix)
+    for folder in folders if not found else ():
+        inner = entries(Path(folder.path))
+        found += _of_suffix(inner, suffix)
+        if part_of_name(folder.name) is None:  # a tree of images has its classes there: it is not walked twice
+            for each in inner:
+                if part_of_name(each.name) is not None and each.is_dir(follow_symlinks=False):
+                    found += _of_suffix(entries(Path(each.path)), suffix)
+    return found
+
+
+def _of_suffix(listed: list[os.DirEntry[str]], suffix: str) -> list[Path]:
+    return [Path(each.path) for each in listed if each.name.lower().endswith(suffix) and each.is_file()]

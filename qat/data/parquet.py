@@ -1,0 +1,233 @@
+"""Parquet files of encoded images, as hubs publish them: a column of {bytes, path}, a column of classes.
+
+Only the bytes are taken; a path is never followed. Images are read a row group at a time, and few groups are kept, so
+that memory stays bounded by the groups' size. Which files are the test set their names say (`parts`); else some rows
+are held out (`holding_out`). Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from network.errors import DatasetError
+from qat.data.dataset import Dataset, Indices, Labels
+from qat.data.decoding import MAX_ENCODED_BYTES
+from qat.data.dividing import divided
+from qat.data.files import Stamp, opened, stamp_of
+from qat.data.names import reason_of, shown
+from qat.data.parts import part_of_name
+
+MAX_GROUP_BYTES: Final = 2**30
+"""Of a row group's images, decompressed."""
+KEPT_BYTES: Final = 2**28
+"""Of row groups that are kept beside the one that is read."""
+MAX_FOOTER_BYTES: Final = 2**26
+MAX_ROWS: Final = 100_000_000
+_IMAGE_NAMES: Final = ("image", "img", "picture", "jpg", "png")
+_LABEL_NAMES: Final = ("label", "labels", "fine_label", "class", "cls", "target", "y")
+
+
+@dataclass(frozen=True, eq=False)
+class ParquetStore:
+    """Images in row groups of Parquet files.
+
+    Attributes:
+        files: the files.
+        stamps: of each, as it was when it was opened.
+        column: where the encoded bytes lie, e.g. `image.bytes`.
+        group_file, group_number: int32 [groups], the file of each group and its number there.
+        group_rows: int64 [groups], none of them 0.
+    """
+
+    files: tuple[Path, ...]
+    stamps: tuple[Stamp, ...]
+    column: str
+    group_file: npt.NDArray[np.int32]
+    group_number: npt.NDArray[np.int32]
+    group_rows: Indices
+
+    @cached_property
+    def group_starts(self) -> Indices:
+        return np.cumsum(self.group_rows) - self.group_rows
+
+    @cached_property
+    def _kept(self) -> OrderedDict[int, pa.ChunkedArray]:
+        """Row groups that were read last."""
+        return OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process is given: not what this one keeps."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def __len__(self) -> int:
+        return int(self.group_rows.sum())
+
+    def read(self, index: int) -> bytes:
+        group = self._group_of(index)
+        value = self._images(group)[index - int(self.group_starts[group])]
+        if not value.is_valid:
+            raise DatasetError(f"'{self.name_of(index)}' holds no image; a path beside it is not followed")
+        content = value.as_buffer()
+        if content.size > MAX_ENCODED_BYTES:
+            raise DatasetError(
+                f"'{self.name_of(index)}' has {content.size} bytes; at most {MAX_ENCODED_BYTES} are taken"
+            )
+        return bytes(content.to_pybytes())
+
+    def name_of(self, index: int) -> str:
+        """The file, and the row within it, from 0."""
+        group = self._group_of(index)
+        file = self.group_file[group]
+        first = self.group_starts[int(np.flatnonzero(self.group_file == file)[0])]
+        return f"{shown(self.files[int(file)].name)}: row {index - int(first)}"
+
+    def _group_of(self, index: int) -> int:
+        return int(np.searchsorted(self.group_starts, index, side="right")) - 1
+
+    def _images(self, group: int) -> pa.ChunkedArray:
+        if group in self._kept:
+            self._kept.move_to_end(group)
+            return self._kept[group]
+        while self._kept and sum(each.nbytes for each in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        path = self.files[int(self.group_file[group])]
+        with _parquet(path) as file:
+            images = file.read_row_group(int(self.group_number[group]), columns=[self.column], use_threads=False)
+            column = images.column(0)
+            if pa.types.is_struct(column.type):
+                column = pc.struct_field(column, self.column.rpartition(".")[2])
+        if len(column) != self.group_rows[group]:
+            raise DatasetError(f"'{shown(path.name)}' was changed: row group {self.group_number[group]} has other rows")
+        self._kept[group] = column
+        return column
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    image: str
+    label: str | None
+
+
+@dataclass(slots=True)
+class _Found:
+    columns: _Columns | None = None
+    group_file: list[int] = field(default_factory=list)
+    group_number: list[int] = field(default_factory=list)
+    group_rows: list[int] = field(default_factory=list)
+    labels: list[Labels] = field(default_factory=list)
+
+
+def open_parquet(files: Sequence[Path], root: Path | None, name: str) -> Dataset:
+    """The dataset in Parquet files.
+
+    Args:
+        files: in order.
+        root: the directory below which their names tell the parts; None: names tell nothing.
+        name: what reports call it.
+
+    Raises:
+        DatasetError: no Parquet file, a damaged one, one without encoded images, or files of different columns.
+    """
+    found = _Found()
+    stamps = tuple(stamp_of(each) for each in files)
+    for number, (path, stamp) in enumerate(zip(files, stamps, strict=True)):
+        _look_into(path, number, stamp, found)
+    if found.columns is None or not found.group_rows:
+        raise DatasetError(f"'{name}' holds no rows; expected encoded images and their classes")
+    rows = np.array(found.group_rows, dtype=np.int64)
+    group_file = np.array(found.group_file, dtype=np.int32)
+    store = ParquetStore(
+        tuple(files), stamps, found.columns.image, group_file, np.array(found.group_number, dtype=np.int32), rows
+    )
+    parts = [None if root is None else part_of_name(each.relative_to(root).as_posix()) for each in files]
+    part_of_row = [parts[file] for file in np.repeat(group_file, rows).tolist()]
+    return divided(store, np.concatenate(found.labels) if found.labels else None, part_of_row, name)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    with opened(path) as file:
+        try:
+            yield pq.ParquetFile(file, thrift_string_size_limit=MAX_FOOTER_BYTES)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise DatasetError(f"'{shown(path.name)}' cannot be read as Parquet: {reason_of(error)}") from error
+
+
+def _look_into(path: Path, number: int, stamp: Stamp, found: _Found) -> None:
+    with _parquet(path) as file:
+        columns = _columns(file.schema_arrow, path)
+        if found.columns is not None and columns != found.columns:
+            raise DatasetError(
+                f"'{shown(path.name)}' has the columns {columns}, others {found.columns}; expected the same"
+            )
+        found.columns = columns
+        rows = sum(found.group_rows) + file.metadata.num_rows
+        if file.metadata.num_rows > stamp.size_bytes or rows > MAX_ROWS:
+            raise DatasetError(
+                f"'{shown(path.name)}' announces {file.metadata.num_rows} rows in {stamp.size_bytes} bytes, and at "
+                f"most {MAX_ROWS} are taken in all"
+            )
+        for group in range(file.metadata.num_row_groups):
+            group_rows = file.metadata.row_group(group).num_rows
+            if not group_rows:
+                continue
+            _check_size(file.metadata.row_group(group), columns.image, f"{shown(path.name)}: row group {group}")
+            found.group_file.append(number)
+            found.group_number.append(group)
+            found.group_rows.append(group_rows)
+            if columns.label is not None:
+                found.labels.append(_labels(file, group, group_rows, columns.label, path))
+
+
+def _check_size(group: Any, column: str, name: str) -> None:
+    for index in range(group.num_columns):
+        chunk = group.column(index)
+        if chunk.path_in_schema == column and chunk.total_uncompressed_size > MAX_GROUP_BYTES:
+            raise DatasetError(
+                f"'{name}' holds {chunk.total_uncompressed_size} bytes of images; at most {MAX_GROUP_BYTES} are taken "
+                "into memory at once: write the file with a smaller row_group_size"
+            )
+
+
+def _columns(schema: pa.Schema, path: Path) -> _Columns:
+    images = {each.name: _bytes_of(each) for each in schema}
+    named = [images[each] for each in (*_IMAGE_NAMES, *images) if images.get(each)]
+    if not named or named[0] is None:
+        raise DatasetError(
+            f"'{shown(path.name)}' has no column of encoded images, only {', '.join(map(shown, schema.names))[:200]}; "
+            "expected 'image' with {bytes, path}, or with the bytes themselves"
+        )
+    labels = [each for each in _LABEL_NAMES if each in schema.names and pa.types.is_integer(schema.field(each).type)]
+    return _Columns(named[0], labels[0] if labels else None)
+
+
+def _bytes_of(column: pa.Field) -> str | None:
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return str(column.name)
+    if pa.types.is_struct(column.type):
+        for child in column.type:
+            if child.name == "bytes" and (pa.types.is_binary(child.type) or pa.types.is_large_binary(child.type)):
+                return f"{column.name}.bytes"
+    return None
+
+
+def _labels(file: pq.ParquetFile, group: int, rows: int, column: str, path: Path) -> Labels:
+    labels = file.read_row_group(group, columns=[column], use_threads=False).column(0)
+    if len(labels) != rows or labels.null_count:
+        raise DatasetError(
+            f"'{shown(path.name)}' holds {labels.null_count} rows without a class in row group {group}; "
+            f"expected one for each of its {rows} rows"
+        )
+    return np.asarray(labels.to_numpy()).astype(np.int64)

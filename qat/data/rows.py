@@ -1,0 +1,67 @@
+"""Samples that lie one after another in a file, each of as many bytes: read when they are taken. Imports no torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from network.errors import DatasetError
+from qat.data.dataset import Indices, Samples, indices_of
+from qat.data.files import Stamp, opened, read_part
+
+
+@dataclass(frozen=True, eq=False)
+class RowsInFile:
+    """An array in a file. Nothing is mapped into memory: a file that is cut meanwhile is an error, no crash.
+
+    Attributes:
+        path: the file.
+        name: what errors call the array.
+        stamp: of the file, as it was when it was opened.
+        offset_bytes: where the first row begins.
+        stored: the type of the numbers in the file: bytes, or float32 of either byte order.
+        dims: a row's extents.
+        rows: how many.
+    """
+
+    path: Path
+    name: str
+    stamp: Stamp
+    offset_bytes: int
+    stored: np.dtype[Any]
+    dims: tuple[int, ...]
+    rows: int
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.stored.newbyteorder("=")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.rows, *self.dims)
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, taken: slice | Indices, /) -> Samples:
+        indices = indices_of(taken, self.rows)
+        values = np.empty((len(indices), *self.dims), dtype=self.dtype)
+        row_bytes = math.prod(self.dims) * self.stored.itemsize
+        with opened(self.path) as file:
+            for place, index in enumerate(indices.tolist()):
+                content = read_part(file, self.offset_bytes + index * row_bytes, row_bytes, f"{self.name}[{index}]")
+                values[place] = np.frombuffer(content, dtype=self.stored).reshape(self.dims)
+        if values.dtype == np.float32:
+            self._check_finite(values, indices)
+        return values
+
+    def _check_finite(self, values: Samples, indices: Indices) -> None:
+        if np.isfinite(values).all():
+            return
+        finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        first = int(indices[np.flatnonzero(~finite)[0]])
+        raise DatasetError(f"{self.name}[{first}] holds NaN or infinity; expected finite numbers")

@@ -1,0 +1,237 @@
+"""The table of ATen's operators: which of ONNX's says the same, and which arguments are understood.
+
+An argument that is not in an operator's row must have its default, so that a form that is not known is never half
+understood. What may be read of a tensor that is reshaped or transposed is for the ONNX reader to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from torch import fx
+
+from network.onnx_reading.advice import ADVICE
+from qat.torch_reader.call import AtenCall, AtenNode, aten_name, extents, named_arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How one operator is read.
+
+    Attributes:
+        read: gives the ONNX node.
+        arguments: the schema's names of those that `read` takes account of, or may ignore.
+    """
+
+    read: Callable[[AtenCall], AtenNode]
+    arguments: frozenset[str]
+
+
+def _convolution(call: AtenCall) -> AtenNode:
+    if call.arguments["transposed"]:
+        raise call.unsupported(f"is transposed; {ADVICE['ConvTranspose']}")
+    space = len(call.dims("input")) - 2
+    return call.onnx(
+        "Conv",
+        *(call.value(each) for each in ("input", "weight", "bias")),
+        strides=call.integers("stride", space),
+        pads=call.integers("padding", space) * 2,
+        dilations=call.integers("dilation", space),
+        group=call.arguments["groups"],
+    )
+
+
+def _batch_norm(call: AtenCall) -> AtenNode:
+    channels = call.dims("input")[1]
+    gamma, beta = (
+        call.value(argument) or call.name_of([neutral] * channels)
+        for argument, neutral in (("weight", 1.0), ("bias", 0.0))
+    )
+    statistics = (call.value("running_mean"), call.value("running_var"))
+    return call.onnx(
+        "BatchNormalization", call.value("input"), gamma, beta, *statistics, epsilon=float(call.arguments["eps"])
+    )
+
+
+def _product_with_bias(call: AtenCall) -> AtenNode:
+    alpha, beta = float(call.arguments["alpha"]), float(call.arguments["beta"])
+    return call.onnx("Gemm", call.value("mat1"), call.value("mat2"), call.value("self"), alpha=alpha, beta=beta)
+
+
+def _product(call: AtenCall) -> AtenNode:
+    return call.onnx("Gemm", call.value("self"), call.value("mat2"))
+
+
+def _clamp(low: str, high: str) -> Callable[[AtenCall], AtenNode]:
+    return lambda call: call.onnx("Clip", call.value("self"), call.value(low), call.value(high))
+
+
+def _sum(call: AtenCall) -> AtenNode:
+    if call.arguments.get("alpha", 1) != 1:
+        raise call.unsupported(f"has alpha={call.arguments['alpha']}; expected 1: multiply the tensor before adding it")
+    return _of_two("Sub" if call.place.aten.endswith("sub") else "Add")(call)
+
+
+def _of_two(operator: str) -> Callable[[AtenCall], AtenNode]:
+    return lambda call: call.onnx(operator, call.value("self"), call.value("other"))
+
+
+def _of_one(operator: str) -> Callable[[AtenCall], AtenNode]:
+    return lambda call: call.onnx(operator, call.value("self"))
+
+
+def _concat(call: AtenCall) -> AtenNode:
+    return call.onnx("Concat", *map(call.name_of, call.arguments["tensors"]), axis=call.arguments["dim"])
+
+
+def _max_pool(call: AtenCall) -> AtenNode:
+    return call.onnx("MaxPool", call.value("self"), dilations=call.integers("dilation", 2), **_window(call))
+
+
+def _average_pool(call: AtenCall) -> AtenNode:
+    counts_padding = int(call.arguments["count_include_pad"])
+    return call.onnx("AveragePool", call.value("self"), count_include_pad=counts_padding, **_window(call))
+
+
+def _window(call: AtenCall) -> dict[str, int | tuple[int, ...]]:
+    kernel = call.integers("kernel_size", 2)
+    return {
+        "kernel_shape": kernel,
+        "strides": call.integers("stride", 2) or kernel,
+        "pads": call.integers("padding", 2) * 2,
+        "ceil_mode": int(call.arguments["ceil_mode"]),
+    }
+
+
+def _adaptive_pool(operator: str) -> Callable[[AtenCall], AtenNode]:
+    def read(call: AtenCall) -> AtenNode:
+        image, wanted = call.dims()[-2:], call.integers("output_size", 2)
+        if any(extent % target for extent, target in zip(image, wanted, strict=True)):
+            raise call.unsupported(
+                f"pools {list(image)} to {list(wanted)} over windows of different sizes; "
+                "expected extents that divide the image's"
+            )
+        kernel = tuple(extent // target for extent, target in zip(image, wanted, strict=True))
+        return call.onnx(operator, call.value("self"), kernel_shape=kernel, strides=kernel)
+
+    return read
+
+
+def _reduction(operator: str) -> Callable[[AtenCall], AtenNode]:
+    def read(call: AtenCall) -> AtenNode:
+        keepdims = int(call.arguments.get("keepdim", False))
+        axes = call.integers("dim", 1) if call.arguments.get("dim") is not None else ()
+        return call.onnx(operator, call.value("self"), axes=axes, keepdims=keepdims)
+
+    return read
+
+
+def _pad(call: AtenCall) -> AtenNode:
+    if call.arguments["value"] != 0:
+        raise call.unsupported(f"pads with {call.arguments['value']}; only zeros are read")
+    # torch goes through pairs from the last dimension backwards, ONNX has all befores, then all afters.
+    pairs = list(call.arguments["pad"])
+    pairs += [0] * (2 * len(call.dims()) - len(pairs))
+    return call.onnx("Pad", call.value("self"), pads=(*pairs[-2::-2], *pairs[::-2]))
+
+
+def _reshape(call: AtenCall) -> AtenNode:
+    """Whatever says how: torch.export knows the outcome. The batch is left open, as the reader wants it."""
+    _, *dims = call.arguments["result"] or (None,)
+    return call.onnx("Reshape", call.value("self"), shape=(-1, *dims))
+
+
+def _transpose(call: AtenCall) -> AtenNode:
+    rank = len(call.dims())
+    return call.onnx("Transpose", call.value("self"), perm=tuple(axis % rank for axis in call.arguments["dims"]))
+
+
+def _softmax(operator: str) -> Callable[[AtenCall], AtenNode]:
+    return lambda call: call.onnx(operator, call.value("self"), axis=call.arguments["dim"])
+
+
+def _copy(call: AtenCall) -> AtenNode:
+    dtype = call.arguments.get("dtype")
+    if dtype is not None and not dtype.is_floating_point:
+        raise call.unsupported(f"casts a tensor to {dtype}; expected a floating type")
+    return call.onnx("Identity", call.value("self"))
+
+
+def _slice(call: AtenCall) -> AtenNode:
+    """Every second row or column, as the shortcuts of CIFAR's ResNets take: a max pool over single pixels.
+
+    Slices of slices become one pool; the layers of those before have no reader left.
+    """
+    rows, columns = _step_of(call.arguments) or (0, 0)
+    if not rows:
+        raise call.unsupported(f"is not read; {ADVICE['Split']}")
+    source: fx.Node = call.arguments["self"]
+    while aten_name(source) == call.place.aten and (step := _step_of(arguments := named_arguments(source))):
+        rows, columns, source = rows * step[0], columns * step[1], arguments["self"]
+    if (rows, columns) == (1, 1):
+        return call.onnx("Identity", call.name_of(source))
+    return call.onnx("MaxPool", call.name_of(source), kernel_shape=(1, 1), strides=(rows, columns))
+
+
+def _step_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
+    """How many rows and columns a slice of an image goes on at a time; None where it is another kind of slice."""
+    dims, step = extents(arguments["self"]), arguments["step"]
+    axis = arguments["dim"] % len(dims)
+    if arguments["start"] not in (None, 0) or (arguments["end"] is not None and arguments["end"] < dims[axis]):
+        return None
+    if step == 1:
+        return 1, 1
+    return {2: (step, 1), 3: (1, step)}.get(axis) if len(dims) == 4 else None
+
+
+def _row(read: Callable[[AtenCall], AtenNode], arguments: str) -> Operator:
+    return Operator(read, frozenset(arguments.split()))
+
+
+_WINDOW = "self kernel_size stride padding ceil_mode"
+
+OPERATORS: Final[Mapping[str, Operator]] = {
+    "aten._adaptive_avg_pool2d": _row(_adaptive_pool("AveragePool"), "self output_size"),
+    "aten._log_softmax": _row(_softmax("LogSoftmax"), "self dim half_to_float"),
+    "aten._native_batch_norm_legit_no_training": _row(
+        _batch_norm, "input weight bias running_mean running_var momentum eps"
+    ),
+    "aten._softmax": _row(_softmax("Softmax"), "self dim half_to_float"),
+    "aten._to_copy": _row(_copy, "self dtype layout device pin_memory non_blocking memory_format"),
+    "aten._unsafe_view": _row(_reshape, "self size"),
+    "aten.adaptive_max_pool2d": _row(_adaptive_pool("MaxPool"), "self output_size"),
+    "aten.add": _row(_sum, "self other alpha"),
+    "aten.addmm": _row(_product_with_bias, "self mat1 mat2 beta alpha"),
+    "aten.alias": _row(_of_one("Identity"), "self"),
+    "aten.amax": _row(_reduction("ReduceMax"), "self dim keepdim"),
+    "aten.avg_pool2d": _row(_average_pool, f"{_WINDOW} count_include_pad"),
+    "aten.cat": _row(_concat, "tensors dim"),
+    "aten.clamp": _row(_clamp("min", "max"), "self min max"),
+    "aten.clamp_max": _row(_clamp("none", "max"), "self max"),
+    "aten.clamp_min": _row(_clamp("min", "none"), "self min"),
+    "aten.clone": _row(_of_one("Identity"), "self memory_format"),
+    "aten.constant_pad_nd": _row(_pad, "self pad value"),
+    "aten.convolution": _row(
+        _convolution, "input weight bias stride padding dilation transposed output_padding groups"
+    ),
+    "aten.detach": _row(_of_one("Identity"), "self"),
+    "aten.div": _row(_of_two("Div"), "self other"),
+    "aten.hardtanh": _row(_clamp("min_val", "max_val"), "self min_val max_val"),
+    "aten.max": _row(_reduction("ReduceMax"), "self dim keepdim"),
+    "aten.max_pool2d_with_indices": _row(_max_pool, f"{_WINDOW} dilation"),
+    "aten.maximum": _row(_of_two("Max"), "self other"),
+    "aten.mean": _row(_reduction("ReduceMean"), "self dim keepdim"),
+    "aten.minimum": _row(_of_two("Min"), "self other"),
+    "aten.mm": _row(_product, "self mat2"),
+    "aten.mul": _row(_of_two("Mul"), "self other"),
+    "aten.permute": _row(_transpose, "self dims"),
+    "aten.relu": _row(_of_one("Relu"), "self"),
+    "aten.slice": _row(_slice, "self dim start end step"),
+    "aten.squeeze": _row(_reshape, "self dim"),
+    "aten.sub": _row(_sum, "self other alpha"),
+    "aten.unsqueeze": _row(_reshape, "self dim"),
+    "aten.view": _row(_reshape, "self size"),
+}
+"""By ATen's name without the overload."""

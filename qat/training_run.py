@@ -1,0 +1,259 @@
+"""A training run from its start, or from its checkpoint, to its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from deploy.integer_network import IntegerNetwork
+from network.allocation import Allocation
+from network.errors import TrainingError
+from network.network import Network
+from qat.calibration import calibrate
+from qat.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
+from qat.conversion import convert
+from qat.conversion_report import ConversionReport, conversion_report
+from qat.data.batches import batches_of, group_starts_of, split_of
+from qat.data.dataset import Dataset, to_input_tensor
+from qat.data.loader import training_batches
+from qat.epoch_result import EpochResult
+from qat.fingerprint import fingerprint_of
+from qat.judging import Accuracy, tested, validated
+from qat.milestones import Milestones
+from qat.module import float_module, prepare
+from qat.not_finite import NotFinite
+from qat.optimizer import new_optimizer
+from qat.options import TrainingOptions
+from qat.oscillation import Oscillations
+from qat.parallel import Processes
+from qat.post_training.improve import improve
+from qat.progress import Report, silent
+from qat.reporting import Reporter
+from qat.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
+from qat.teacher import Teacher
+from qat.training_state import TrainingState
+from qat.training_step import TrainingStep
+from qat.truth import Truth
+
+COMPARED_SAMPLES: Final = 64
+"""Held-out samples on which integers and training are compared layer by layer."""
+
+
+class TrainingRun:
+    """One call of `qat.train.train`.
+
+    Args:
+        network: with weights.
+        allocation: of every tensor, overrides included.
+        dataset: fits the network.
+        options: how to train.
+        processor: where.
+        processes: that train together.
+        report: is told.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        allocation: Allocation,
+        dataset: Dataset,
+        options: TrainingOptions,
+        processor: torch.device,
+        processes: Processes,
+        report: Report,
+    ) -> None:
+        self._network, self._dataset, self._options = network, dataset, options
+        self._processor, self._processes = processor, processes
+        self._split = split_of(dataset, options.validation_fraction, options.seed)
+        self._float_network = float_module(network)
+        self._module = prepare(network, allocation, options=options)
+        self._milestones = Milestones(allocation, options)
+        self._teacher = Teacher(
+            self._float_network, dataset.train_x, processor, samples_change=options.augmentation.changes_samples
+        )
+        self._reporter = Reporter(report if processes.is_first else silent, options.epochs)
+        self._fingerprint = fingerprint_of(network, allocation, dataset, _what_counts(options), processes.count)
+        self._calibration_samples = min(options.calibration_samples, len(self._split.training))
+        self._saved = time.monotonic()
+
+    def trained(self, path: Path | None) -> Checkpoint:
+        """Train to the end, from the directory's checkpoint if it holds one."""
+        self._processes.check_equal("network, allocation, dataset or options", self._fingerprint)
+        self._directory = None if path is None else CheckpointDirectory(path, self._fingerprint)
+        loaded = None if self._directory is None else self._directory.load()
+        done = 0 if loaded is None else loaded.epochs[-1].epoch
+        cost = RunCost(self._module, self._dataset, self._split, self._options)
+        asks_once = self._dataset.train_y is None or self._teacher.remembers
+        self._reporter.expect(cost.left(done, resumed=loaded is not None, asks_once=asks_once))
+        started = time.monotonic()
+        if loaded is None:
+            self._calibrate()
+        self._float_network.to(self._processor)
+        self._module.to(self._processor)
+        self.state = TrainingState(
+            self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)
+        )
+        if loaded is not None:
+            self._go_on_from(loaded)
+        self._processes.check_equal("checkpoint", f"{done} {self.state.position}")
+        if self._dataset.train_y is not None:
+            self._labels = self._dataset.train_y
+        elif loaded is None or done < self._options.epochs:
+            self._labels = self._teacher.classes(self._reporter)
+        if loaded is None:
+            loaded = self._keep(None, 0, None, started)
+        self._checkpoint = loaded
+        if done < self._options.epochs:
+            if self._options.distillation:
+                self._teacher.remember(self._reporter)
+            images = self._options.epochs * len(self._split.training)
+            self._step = TrainingStep(
+                self.state, self._options, self._milestones, self._processor, self._processes, images
+            )
+        for epoch in range(done + 1, self._options.epochs + 1):
+            started = time.monotonic()
+            self._checkpoint = self._keep(self._checkpoint, epoch, self._epoch(epoch), started)
+        return self._checkpoint
+
+    def converted(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
+        """The integer-only network of the best epoch, what conversion did, and the accuracy on the test set."""
+        best = checkpoint.best_epoch.epoch
+        self._module.load_state_dict(checkpoint.best)
+        self._reporter.begin("converting", epoch=best, steps=0, cost=0.0)
+        integer_network = convert(self._module, self._options.requantization)
+        some = self._dataset.train_x[self._split.validation[:COMPARED_SAMPLES]]
+        conversion = conversion_report(self._module, integer_network, to_input_tensor(some, self._network))
+        told = self._processes.from_first(
+            lambda: json.dumps(
+                asdict(
+                    tested(
+                        self._float_network, self._module, integer_network, self._dataset, self._processor,
+                        self._reporter,
+                    )
+                )
+            )
+        )  # fmt: skip
+        found = json.loads(told)
+        return integer_network, conversion, Accuracy(**{**found, "truth": Truth(found["truth"])})
+
+    def _go_on_from(self, loaded: Checkpoint) -> None:
+        assert self._directory is not None  # noqa: S101  # something has been loaded from it
+        done = loaded.epochs[-1].epoch
+        in_epoch = self._directory.load_step(done)
+        found = loaded.now if in_epoch is None else in_epoch
+        self._module.use_bits(self._milestones.allocation_of(done if found.position.step == 0 else done + 1))
+        name = FILE_NAME if in_epoch is None else STEP_FILE_NAME
+        self._directory.or_damaged(name, lambda: self.state.restore(found))
+
+    def _calibrate(self) -> None:
+        """Before any training: the ranges are measured, and what post-training does is done."""
+        self._reporter.begin("calibrating", epoch=0, steps=1, cost=CALIBRATION_COST)
+        samples = self._dataset.train_x[self._split.training[: self._calibration_samples]]
+        calibrate(self._module, samples, self._float_network)
+        self._reporter.advance(len(samples))
+        if self._options.post_training is not None:
+            chosen = self._split.training[: self._options.post_training.samples]
+            unlabelled = self._dataset.train_x[chosen]
+            improve(self._module, self._float_network, unlabelled, self._options.post_training, self._reporter)
+
+    def _keep(self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float) -> Checkpoint:
+        """Judge an epoch, and keep it."""
+
+        def judged() -> str:
+            found = validated(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
+            is_doubled = self._milestones.is_at_doubled_bits(epoch)
+            seconds = time.monotonic() - started
+            return json.dumps(asdict(EpochResult(epoch, training_loss, *found, seconds, is_doubled)))
+
+        result = EpochResult(**json.loads(self._processes.from_first(judged)))
+        self._reporter.judged(result.validation_percent)
+        self.state.position = replace(self.state.position, step=0, loss_sum=0.0)
+        checkpoint = after_epoch(before, result, self.state.snapshot())
+        if self._directory is not None and self._processes.is_first:
+            self._directory.save(checkpoint)
+            self._saved = time.monotonic()
+        return checkpoint
+
+    def _epoch(self, epoch: int) -> float:
+        """Train for an epoch, or for the rest of it; its mean loss."""
+        while True:
+            try:
+                return self._pass(epoch)
+            except NotFinite as error:
+                self._go_back(epoch, error)
+
+    def _pass(self, epoch: int) -> float:
+        options = self._options
+        if self.state.position.step == 0:
+            self._milestones.begin_epoch(self.state, epoch)
+        self._module.train()
+        batches = batches_of(
+            self._split.training, options.batch_size, options.seed, epoch, group_starts_of(self._dataset.train_x)
+        )
+        first = self.state.position.step
+        self._reporter.begin("training", epoch=epoch, steps=len(batches), cost=TRAINING_COST, done=first)
+        loader = training_batches(
+            self._dataset.train_x,
+            self._labels,
+            self._network,
+            self._processes.parts_of(batches),
+            options.augmentation,
+            seed=options.seed + self._processes.rank,
+            epoch=epoch,
+            first_step=first,
+            workers=options.workers,
+        )
+        for step, batch in enumerate(loader, start=first):
+            images, targets = batch.images.to(self._processor), batch.targets.to(self._processor)
+            whole = len(batches[step])
+            loss = self._step(
+                images,
+                targets,
+                self._teacher(images, batch.indices) if options.distillation else None,
+                epoch=epoch,
+                through_epoch=step / len(batches),
+                share=len(images) / whole,
+            )
+            position = self.state.position
+            self.state.position = replace(position, step=step + 1, loss_sum=position.loss_sum + loss * whole)
+            self._reporter.advance(whole, loss)
+            self._save_step_if_due(epoch)
+        return self.state.position.loss_sum / len(self._split.training)
+
+    def _save_step_if_due(self, epoch: int) -> None:
+        now = time.monotonic()
+        if self._directory is None or not self._processes.is_first:
+            return
+        if now - self._saved >= 60 * self._options.checkpoint_minutes:
+            self._directory.save_step(epoch - 1, self.state.snapshot())
+            self._saved = time.monotonic()
+
+    def _go_back(self, epoch: int, error: NotFinite) -> None:
+        """To the checkpoint after the last epoch, which does not depend on the clock, with half the learning rate.
+
+        Raises:
+            TrainingError: it is not the first time.
+        """
+        position = self.state.position
+        if position.has_gone_back:
+            raise TrainingError(
+                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; the "
+                "run had gone back and halved its learning rate once already: lower the learning rate, at first "
+                f"{self._options.learning_rate}, or take another regime"
+            ) from None
+        self._reporter.begin("going back with half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
+        self._reporter.expect(position.step * self._options.batch_size * TRAINING_COST)
+        self._module.use_bits(self._milestones.allocation_of(epoch - 1))
+        self.state.restore(self._checkpoint.now)
+        scale = self.state.position.learning_rate_scale / 2
+        self.state.position = replace(self.state.position, learning_rate_scale=scale, has_gone_back=True)
+
+
+def _what_counts(options: TrainingOptions) -> TrainingOptions:
+    """The options without those that only change how fast the result comes."""
+    return replace(options, threads=None, workers=None, checkpoint_minutes=0.0)

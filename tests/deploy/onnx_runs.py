@@ -1,0 +1,77 @@
+"""Running the ONNX form of an integer network in onnxruntime, and holding it against the interpreter layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime  # type: ignore[import-untyped]  # it ships no types
+
+from deploy.arithmetic import CodeArray
+from deploy.execution import executor
+from deploy.integer_network import IntegerNetwork
+from deploy.interpreter import real_values
+from deploy.qdq import onnx_bytes
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A form of the file, and how it is run.
+
+    Attributes:
+        narrow_types: of the file.
+        optimized: with onnxruntime's own fusions, as it comes; else node by node.
+        fuses_integers: whether those may merge QuantizeLinear and DequantizeLinear into integer operators.
+    """
+
+    narrow_types: bool
+    optimized: bool
+    fuses_integers: bool
+
+
+RUNTIMES = (
+    Runtime(narrow_types=False, optimized=True, fuses_integers=True),
+    Runtime(narrow_types=False, optimized=False, fuses_integers=False),
+    Runtime(narrow_types=True, optimized=False, fuses_integers=False),
+    Runtime(narrow_types=True, optimized=True, fuses_integers=False),
+)
+
+
+def session(model: onnx.ModelProto, runtime: Runtime) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    if not runtime.optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if not runtime.fuses_integers:
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
+    """The codes of every tensor as onnxruntime computes them, [n, height, width, channels]."""
+    model = onnx.load_from_string(onnx_bytes(network, narrow_types=runtime.narrow_types))
+    onnx.checker.check_model(model, full_check=True)
+    known = {each.name: each for each in model.graph.value_info}
+    model.graph.output.extend(known[name] for name in network.tensors if name in known)
+    names = [output.name for output in model.graph.output if output.name in network.tensors]
+    assert {network.input, *names} == set(network.tensors)
+    real = real_values(network, network.input, input_codes).astype(np.float32)
+    found = {network.input: input_codes}
+    for name, values in zip(names, session(model, runtime).run(names, {network.input: real}), strict=True):
+        tensor = network.tensors[name]
+        assert values.shape == (len(real), *tensor.shape)
+        codes = values.astype(np.float64) / np.float32(tensor.scale) + tensor.zero_point
+        np.testing.assert_allclose(codes, np.round(codes), atol=1e-3, err_msg=f"{name}: values between codes")
+        found[name] = np.round(codes).astype(np.uint8).transpose(0, 2, 3, 1)
+    return found
+
+
+def differences(network: IntegerNetwork, codes: dict[str, CodeArray]) -> dict[str, CodeArray]:
+    """By layer, how far given codes are from what the interpreter makes of the layer's own given inputs."""
+    found = {}
+    for layer in network.layers:
+        execute = executor(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output])
+        expected = execute(*(codes[name] for name in layer.inputs)).astype(np.int16)
+        found[layer.name] = np.abs(expected - codes[layer.output]).astype(np.uint8)
+    return found

@@ -1,0 +1,371 @@
+"""Every form gives the samples that its files were made of, and says what is wrong with them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import qat.data.npz
+from network.errors import DatasetError
+from qat.data.checks import check_dataset
+from qat.data.dataset import Dataset, SampleSource
+from qat.data.images import fitted
+from qat.data.opening import open_dataset
+from tests.qat.data import making
+from tests.qat.data.making import FORMS, images, network_for
+
+SIDE = {form: 32 if "cifar" in form else 8 for form in FORMS}
+
+
+def labels_of(labels: object) -> list[int]:
+    assert isinstance(labels, np.ndarray)
+    assert labels.dtype == np.int64
+    return [int(each) for each in labels]
+
+
+def _sent(source: SampleSource) -> SampleSource:
+    """As a process that reads gets it."""
+    sent: SampleSource = pickle.loads(pickle.dumps(source))  # noqa: S301  # our own
+    return sent
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gives_the_samples_that_the_files_were_made_of(tmp_path: Path, form: str) -> None:
+    samples = images(SIDE[form])
+    dataset = fitted(open_dataset(FORMS[form](tmp_path / "pets", samples) if form != "npz" and "archive" not in form
+                                  else FORMS[form](tmp_path, samples)), network_for(SIDE[form]))  # fmt: skip
+    check_dataset(dataset, network_for(SIDE[form]))
+    for part, x, y in samples.parts:
+        source = getattr(dataset, f"{part}_x")
+        assert (source.dtype, source.shape, len(source)) == (np.uint8, x.shape, len(x))
+        assert labels_of(getattr(dataset, f"{part}_y")) == y.tolist()
+        np.testing.assert_array_equal(source[:], x)
+        some = np.array([3, 0, 5, 3, -1])
+        np.testing.assert_array_equal(source[some], x[some])
+        np.testing.assert_array_equal(source[4:1:-2], x[4:1:-2])
+        assert source[:0].shape == (0, *x.shape[1:])
+        np.testing.assert_array_equal(_sent(source)[2:4], x[2:4])
+
+
+@pytest.mark.parametrize("form", ["idx", "packed idx"])
+def test_grey_images_have_a_channel(tmp_path: Path, form: str) -> None:
+    samples = images(channels=1)
+    dataset = open_dataset(FORMS[form](tmp_path / "mnist", samples))
+    check_dataset(dataset, network_for(channels=1))
+    np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
+
+
+def test_a_set_without_labels(tmp_path: Path) -> None:
+    samples = images()
+    for part, x, _ in samples.parts:
+        for index, pixels in enumerate(x):
+            (tmp_path / "flat" / part).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "flat" / part / f"{index:03d}.png").write_bytes(making.encoded(pixels))
+    making.tar_of(tmp_path / "plain.tar", [each for each in making.shard_members(samples.train_x, samples.train_y)
+                                           if each[0].endswith("png")])  # fmt: skip
+    np.savez(tmp_path / "none.npz", train_x=samples.train_x, test_x=samples.test_x)
+    for place in ("flat", "plain.tar", "none.npz"):
+        dataset = open_dataset(tmp_path / place)
+        assert dataset.train_y is None
+        assert dataset.test_y is None
+        check_dataset(dataset, network_for())
+        np.testing.assert_array_equal(dataset.train_x[:1], samples.train_x[:1])
+
+
+def test_labels_that_a_hub_keeps_are_none_and_the_validation_set_is_measured_on(tmp_path: Path) -> None:
+    samples = images()
+    root = making.parquet(tmp_path, samples)
+    pq.write_table(making.table(samples.train_x[:4], [-1] * 4), root / "data" / "test-00000-of-00001.parquet")
+    np.testing.assert_array_equal(open_dataset(root).test_x[:], samples.test_x)
+    (root / "data" / "validation-00000-of-00001.parquet").unlink()
+    assert open_dataset(root).test_y is None
+
+
+def test_some_of_a_set_that_is_not_divided_are_held_out(tmp_path: Path) -> None:
+    """The rule written once more: by SHA-256 of the name, the first tenth of each class."""
+    import hashlib
+
+    samples = images(train=45)
+    root = making.folders(tmp_path, samples) / "train"
+    dataset = open_dataset(root)
+    expected = set()
+    for label, name in enumerate(making.NAMES):
+        files = [f"{name}/{index:04d}.png" for index in np.flatnonzero(samples.train_y == label)]
+        first = sorted(files, key=lambda each: hashlib.sha256(each.encode()).digest())[: round(len(files) / 10)]
+        expected |= {int(each[4:8]) for each in first}
+    kept = [index for index in range(45) if index not in expected]
+    assert len(expected) == 6
+    np.testing.assert_array_equal(dataset.test_x[:], samples.train_x[sorted(expected)])
+    np.testing.assert_array_equal(dataset.train_x[:], samples.train_x[kept])
+    assert labels_of(dataset.test_y) == samples.train_y[sorted(expected)].tolist()
+    assert labels_of(dataset.train_y) == samples.train_y[kept].tolist()
+
+
+def test_large_stored_samples_are_left_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = images()
+    path = making.npz(tmp_path, samples)
+    monkeypatch.setattr(qat.data.npz, "LEFT_IN_FILE_BYTES", 1000)
+    dataset = open_dataset(path, max_bytes=1000)
+    assert not isinstance(dataset.train_x, np.ndarray)
+    np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
+    content = bytearray(path.read_bytes())
+    content[content.index(samples.train_x.tobytes()) + 7] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="Bad CRC-32"):
+        open_dataset(path)
+
+
+@pytest.mark.parametrize("stored", ["<f4", ">f4"])
+def test_numbers_in_files_are_checked_when_they_are_read(tmp_path: Path, stored: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 5)).astype(stored)
+    x[33, 2] = np.inf
+    np.save(tmp_path / "train_x.npy", x)
+    np.save(tmp_path / "test_x.npy", x[:3])
+    dataset = open_dataset(tmp_path)
+    assert dataset.train_x.dtype == np.float32
+    np.testing.assert_array_equal(dataset.train_x[:30], x[:30].astype(np.float32))
+    with pytest.raises(DatasetError, match=r"train_x\[33\] holds NaN or infinity"):
+        dataset.train_x[np.array([2, 33, 34])]
+
+
+def opened_and_read(path: Path) -> Dataset:
+    dataset = fitted(open_dataset(path), network_for())
+    check_dataset(dataset, network_for())
+    dataset.train_x[:]
+    dataset.test_x[:]
+    return dataset
+
+
+def cut(path: Path, share: float = 0.6) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+def flipped(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+DAMAGED = {
+    "folders": ("train/bee/0011.png", "train/bee/0011.png"),
+    "shards": ("pets-train-000001.tar", "pets-train-000001.tar"),
+    "parquet": ("data/train-00000-of-00001.parquet", "train-00000-of-00001.parquet"),
+    "idx": ("train-images-idx3-ubyte", "train-images-idx3-ubyte"),
+    "packed idx": ("t10k-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"),
+    "cifar 10": ("data_batch_2.bin", "data_batch_2.bin"),
+    "npy": ("train_x.npy", "train_x"),
+}
+
+
+@pytest.mark.parametrize("form", DAMAGED)
+def test_a_file_that_was_cut_is_named(tmp_path: Path, form: str) -> None:
+    place, named = DAMAGED[form]
+    root = FORMS[form](tmp_path / "pets", images(SIDE[form], channels=1 if "idx" in form else 3))
+    cut(root / place)
+    with pytest.raises(DatasetError, match=named):
+        opened_and_read(root)
+
+
+def test_files_that_are_cut_after_they_were_opened(tmp_path: Path) -> None:
+    for form, (place, named) in DAMAGED.items():
+        if form in {"packed idx", "cifar 10"}:  # they are in memory
+            continue
+        root = FORMS[form](tmp_path / form, images(channels=1 if "idx" in form else 3))
+        dataset = fitted(open_dataset(root), network_for(channels=1 if "idx" in form else 3))
+        cut(root / place, 0.1)
+        with pytest.raises(DatasetError, match=named):
+            dataset.train_x[:]
+
+
+def test_one_bad_image_is_named(tmp_path: Path) -> None:
+    samples = images()
+    members = making.shard_members(samples.train_x, samples.train_y)
+    members[14] = (members[14][0], members[14][1][:60])  # the image of sample 7
+    making.tar_of(tmp_path / "shards" / "train-0.tar", members)
+    making.tar_of(tmp_path / "shards" / "test-0.tar", making.shard_members(samples.test_x, samples.test_y))
+    with pytest.raises(DatasetError, match=r"'train-0\.tar: 00007\.png' cannot be decoded"):
+        opened_and_read(tmp_path / "shards")
+    rows = making.table(samples.train_x, samples.train_y.tolist())
+    bad = rows["image"].to_pylist()
+    bad[17] = {"bytes": b"no image", "path": None}
+    both = {"bad": bad, "none": [*bad[:17], {"bytes": None, "path": "0.png"}, *bad[18:]]}
+    for what, message in (("bad", "cannot be decoded"), ("none", "holds no image")):
+        column = pa.array(both[what], rows.schema.field("image").type)
+        root = making.parquet(tmp_path / what, samples)
+        place = root / "data" / "train-00000-of-00001.parquet"
+        pq.write_table(rows.set_column(1, "image", column), place, row_group_size=5)
+        with pytest.raises(DatasetError, match=rf"'train-00000-of-00001\.parquet: row 17' {message}"):
+            opened_and_read(root)
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy takes some damage for a header of Python 2
+@pytest.mark.parametrize("form", FORMS)
+def test_whatever_is_damaged_there_is_samples_or_one_line(tmp_path: Path, form: str) -> None:
+    """Bytes of a file changed at random, above all where headers and directories stand."""
+    rng = np.random.default_rng(sum(form.encode()))
+    root = tmp_path if form == "npz" or "archive" in form else tmp_path / "pets"
+    place = FORMS[form](root, images(SIDE[form], train=12))
+    network = network_for(SIDE[form])
+    files = sorted(each for each in place.rglob("*") if each.is_file()) if place.is_dir() else [place]
+    messages = []
+    for trial in range(30):
+        path = files[int(rng.integers(len(files)))]
+        whole = path.read_bytes()
+        damaged = bytearray(whole)
+        start, length = ((0, len(whole)), (0, 600), (len(whole) - 600, 600))[trial % 3]
+        for at in rng.integers(max(0, start), min(len(whole), start + length), (1, 2, 20)[trial // 3 % 3]):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        try:
+            dataset = fitted(open_dataset(place), network)
+            check_dataset(dataset, network)
+            dataset.train_x[:]
+        except DatasetError as error:
+            messages.append(str(error))
+        path.write_bytes(whole)
+    assert all(each.isprintable() for each in messages)
+    assert len(set(messages)) > 2 or "cifar" in form  # whose files are pixels, nearly all
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # a branch for each thing that can be wrong
+    samples = images()
+    members = making.shard_members(samples.train_x, samples.train_y)
+    match what:
+        case "nothing there":
+            return root / "nowhere"
+        case "empty directory":
+            root.mkdir()
+        case "text":
+            _write(root / "a.txt", b"hello")
+            return root / "a.txt"
+        case "no images in a class":
+            (making.folders(root, samples) / "train" / "dog").mkdir()
+        case "class of the test set alone":
+            _write(making.folders(root, samples) / "val" / "dog" / "0.png", making.encoded(samples.test_x[0]))
+        case "images beside classes":
+            _write(making.folders(root, samples) / "train" / "0.png", making.encoded(samples.test_x[0]))
+        case "a label missing":
+            making.tar_of(root / "train.tar", [each for each in members if each[0] != "00004.cls"])
+        case "a label that is none":
+            making.tar_of(root / "train.tar", [*members[:3], ("00001.cls", b"cat"), *members[4:]])
+        case "two images":
+            making.tar_of(root / "train.tar", [members[0], ("00000.jpg", b"x"), *members[1:]])
+        case "no image":
+            making.tar_of(root / "train.tar", [("a.txt", b"x"), ("a.cls", b"1")])
+        case "a header that is none":
+            flipped(making.tar_of(root / "train.tar", members), 512 * 4 + 3)
+        case "a long header":
+            making.tar_of(root / "train.tar", [("x" * 2_000_000 + ".png", b""), *members])
+        case "compressed archive":
+            making.cifar_archive(root, samples)
+            _write(root / "x.tar.gz", (root / "cifar-10-binary.tar.gz").read_bytes()[:100])
+            return root / "x.tar.gz"
+        case "a null label":
+            making.parquet(root, samples)
+            pq.write_table(making.table(samples.train_x, [None, *[1] * 23]), root / "data" / "train-1.parquet")
+        case "no column of images":
+            root.mkdir()
+            pq.write_table(pa.table({"text": ["a"], "label": [1]}), root / "train.parquet")
+        case "no parquet":
+            _write(root / "train.parquet", b"PAR1" + bytes(100) + b"PAR1")
+        case "a group too large":
+            making.parquet(root, samples)
+        case "other idx":
+            _write(making.idx(root, images(channels=1)) / "t10k-labels-idx1-ubyte", b"\0\0\x0d\1\0\0\0\1abcd")
+        case "more than announced":
+            place = making.idx(root, images(channels=1)) / "train-labels-idx1-ubyte.gz"
+            _write(root / "train-labels-idx1-ubyte", (root / "train-labels-idx1-ubyte").read_bytes() + b"1")
+            assert not place.exists()
+        case "test set missing":
+            making.arrays(root, samples)
+            (root / "test_x.npy").unlink()
+        case "by columns":
+            making.arrays(root, samples)
+            np.save(root / "train_x.npy", np.asfortranarray(samples.train_x))
+        case _:
+            raise ValueError(what)
+    return root
+
+
+WRONG = {
+    "nothing there": "there is no file '",
+    "empty directory": "is no dataset of a known form; expected an .npz",
+    "text": "'a.txt' is no dataset of a known form",
+    "no images in a class": "the class folder 'train/dog' holds no images",
+    "class of the test set alone": "the test set has the class 'dog'",
+    "images beside classes": r"'train' holds images \('0.png'\) beside folders",
+    "a label missing": r"'train.tar: 00004.png' has no label",
+    "a label that is none": r"'00001.cls' holds no whole number",
+    "two images": r"sample '00000' has two images",
+    "no image": "holds no images",
+    "a header that is none": r"'train.tar' cannot be read as a .tar: no header at byte 2048",
+    "a long header": r"a header of 20\d+ bytes; at most",
+    "compressed archive": r"'x' cannot be unpacked",
+    "a null label": r"'train-1.parquet' holds 1 rows without a class",
+    "no column of images": r"'train.parquet' has no column of encoded images, only text, label",
+    "no parquet": r"'train.parquet' cannot be read as Parquet",
+    "a group too large": "row group 0' holds .* bytes of images; at most 100",
+    "other idx": r"'t10k-labels-idx1-ubyte' does not begin as an idx file",
+    "more than announced": r"'train-labels-idx1-ubyte' announces 24 values and holds more",
+    "test set missing": r"lacks test_x.npy",
+    "by columns": r"'train_x' is stored column by column",
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    if what == "a group too large":
+        monkeypatch.setattr("qat.data.parquet.MAX_GROUP_BYTES", 100)
+    with pytest.raises(DatasetError, match=WRONG[what]):
+        opened_and_read(_wrong(tmp_path / "pets", what))
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    samples = images()
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(making.encoded(samples.train_x[0]))
+    root = making.folders(tmp_path / "pets", samples)
+    dataset = fitted(open_dataset(root), network_for())
+    (root / "train" / "ant" / "0000.png").unlink()
+    (root / "train" / "ant" / "0000.png").symlink_to(secret)
+    with pytest.raises(DatasetError, match="a symbolic link"):
+        dataset.train_x[:1]  # put there after the folder was listed
+    with pytest.raises(DatasetError, match=r"'ant/0000\.png' is a symbolic link"):
+        open_dataset(root)
+    (root / "train" / "ant" / "0000.png").unlink()
+    (root / "train" / "dog").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(DatasetError, match="'train/dog' is a symbolic link"):
+        open_dataset(root)
+    named = tmp_path / "named"
+    named.symlink_to(making.arrays(tmp_path / "arrays", samples), target_is_directory=True)
+    assert len(open_dataset(named).train_x) == 24  # the caller named that one
+
+
+def test_links_and_paths_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
+    import tarfile
+
+    samples = images()
+    path = tmp_path / "train.tar"
+    with tarfile.open(path, "w") as archive:
+        link = tarfile.TarInfo("00000.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    making.tar_of(tmp_path / "more.tar", making.shard_members(samples.train_x, samples.train_y, "../../../"))
+    path.write_bytes(path.read_bytes()[:512] + (tmp_path / "more.tar").read_bytes())
+    before = sorted(tmp_path.iterdir())
+    dataset = fitted(open_dataset(path), network_for())
+    assert len(dataset.train_x) + len(dataset.test_x) == 24  # not the link
+    dataset.train_x[:]
+    assert sorted(tmp_path.iterdir()) == before

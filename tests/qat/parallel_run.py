@@ -1,0 +1,40 @@
+"""One of several processes that train together, as `torchrun` would start it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from deploy.files import save
+from qat.options import Compile, OptimizerKind, TrainingOptions
+from tests.qat.small_problem import PER_CHANNEL_ICN, trained
+
+OPTIONS = TrainingOptions(
+    epochs=2, batch_size=31, optimizer=OptimizerKind.SGD, learning_rate=0.02, weight_decay=1e-3,
+    distillation=0.5, calibration_samples=64, compile=Compile.OFF, seed=3,
+)  # fmt: skip
+"""Odd batches: no two processes can share them evenly."""
+
+
+def run(rank: int, count: int, port: int, out: Path, options: TrainingOptions) -> None:
+    """Train as one of them; leave the network in `out`, and what this process was told in `out/told`."""
+    os.environ |= {
+        "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    out.mkdir(parents=True, exist_ok=True)
+    phases: list[str] = []
+    result = trained(
+        options,
+        PER_CHANNEL_ICN,
+        report=lambda progress: phases.append(progress.phase),
+        checkpoint_directory=out.parent / "checkpoints",
+    )
+    save(result.integer_network, out)
+    losses = " ".join(f"{each.training_loss!r}" for each in result.epochs[1:])
+    told = f"{losses}\n{result.accuracy}\n{result.best_epoch}\n"
+    (out / "told").write_text(told)
+    (out.parent / f"phases{rank}").write_text("\n".join(phases))

@@ -1,0 +1,306 @@
+"""Learned rounding and bias correction: against exhaustive search, means measured apart, and the deployed codes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deploy.interpreter import quantize_input, run
+from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
+from network.errors import RequestError
+from network.layers import RELU, Add, AveragePool, Convolution, FullyConnected, Layer, Shape
+from network.network import Network
+from qat.calibration import calibrate
+from qat.conversion import convert
+from qat.float_network import FloatNetwork
+from qat.module import float_module, prepare
+from qat.post_training.clipping import clip_weights
+from qat.post_training.effective import effective_weight
+from qat.post_training.improve import improve, improvement_cost
+from qat.post_training.rounding import Neighbours
+from qat.post_training_options import PostTrainingOptions, Rounding
+from qat.progress import Progress, silent
+from qat.quantized_network import QuantizedNetwork
+from qat.reporting import Reporter
+from qat.weights import weight_codes
+from tests.builders import network_of
+from tests.network.float_reference import evaluate
+from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, convolution, floats, random_allocation
+
+ICN_PACT = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
+Array = npt.NDArray[np.float32]
+
+
+def dense(seed: int, inputs: int = 8, outputs: int = 3) -> Network:
+    rng = np.random.default_rng(seed)
+    layer = FullyConnected(
+        name="dense", inputs=("input",), output="logits", output_channels=outputs,
+        weight=floats(rng, outputs, inputs), bias=floats(rng, outputs),
+    )  # fmt: skip
+    return network_of([layer], Shape(inputs))
+
+
+def residual(seed: int) -> Network:
+    """A stem, a block around a shortcut, a pool and three classes."""
+    rng = np.random.default_rng(seed)
+    layers: list[Layer] = [
+        convolution(rng, "stem", "input", (2, 4), kernel=(3, 3), activation=RELU),
+        convolution(rng, "left", "stem.out", (4, 4), kernel=(1, 1), activation=RELU),
+        convolution(rng, "right", "left.out", (4, 4), kernel=(1, 1)),
+        Add(name="add", inputs=("stem.out", "right.out"), output="sum", activation=RELU),
+        AveragePool(name="pool", inputs=("sum",), output="pool", kernel=(4, 4)),
+        FullyConnected(
+            name="dense", inputs=("pool",), output="logits", output_channels=3, weight=floats(rng, 3, 4),
+            bias=floats(rng, 3),
+        ),
+    ]  # fmt: skip
+    return network_of(layers, Shape(2, 6, 6))
+
+
+def correlated(network: Network, count: int, seed: int = 3) -> Array:
+    """Samples with a mean and with channels that go together, as activations have them."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=(count, 1, 1, 1)) + 1.0
+    return (common + 0.3 * rng.normal(size=(count, *network.input_shape))).astype(np.float32)
+
+
+def modules(network: Network, samples: Array, bits: Bits, scheme: Scheme) -> tuple[QuantizedNetwork, FloatNetwork]:
+    float_network = float_module(network)
+    allocation = allocation_of(network, bits, scheme)
+    module = prepare(network, allocation)
+    calibrate(module, samples, float_network)
+    return module, float_network
+
+
+def improved(module: QuantizedNetwork, float_network: FloatNetwork, samples: Array, **options: object) -> None:
+    chosen = PostTrainingOptions(**{"rounding_steps": 60, "bias_correction": False, **options})  # type: ignore[arg-type]  # by name
+    improve(module, float_network, samples, chosen, Reporter(silent, 0))
+
+
+def test_learned_rounding_is_near_the_best_there_is() -> None:
+    """Of 8 inputs all 256 roundings of a row are tried; summed over networks, as some have nothing to win."""
+    best, by_learning, by_nearest = 0.0, 0.0, 0.0
+    for seed in range(3):
+        network = dense(seed)
+        samples = correlated(network, 64)
+        module, float_network = modules(network, samples, 4, ICN_PACT)
+        (step,) = module.weight_steps()
+        grid = step.quantizer.grid(step.learned.weight)
+        scale, zero_point = grid.scale.item(), grid.zero_point.item()
+        weight = step.learned.weight.detach().numpy().astype(np.float64)
+        steps = weight / scale
+        rows = samples.reshape(len(samples), -1)
+        inputs = module.range_of("input")(torch.from_numpy(samples)).numpy().reshape(rows.shape).astype(np.float64)
+
+        def errors(values: npt.NDArray[np.float64], row: int) -> npt.NDArray[np.float64]:
+            """Of each candidate [n, inputs] for a row."""
+            clipped = np.clip(values, -zero_point, 15 - zero_point) * scale  # noqa: B023  # called right here
+            found: npt.NDArray[np.float64] = ((inputs @ clipped.T - (rows @ weight[row])[:, None]) ** 2).mean(axis=0)  # noqa: B023
+            return found
+
+        up = np.array(list(itertools.product((0, 1), repeat=weight.shape[1])))
+        best += sum(errors(np.floor(steps[row]) + up, row).min() for row in range(len(weight)))
+        by_nearest += sum(errors(np.floor(steps[row] + 0.5)[None], row)[0] for row in range(len(weight)))
+        improved(module, float_network, samples, rounding_steps=250)
+        found = step.quantizer(step.learned.weight).detach().numpy().astype(np.float64) / scale
+        by_learning += sum(errors(found[row][None], row)[0] for row in range(len(weight)))
+        assert np.abs(np.clip(steps, -zero_point, 15 - zero_point) - found).max() < 1 + 1e-4
+    assert best <= by_learning < best + 0.3 * (by_nearest - best)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), scheme=st.sampled_from(SCHEMES), bits=st.sampled_from(BITS))
+def test_a_learned_rounding_is_what_is_deployed(seed: int, scheme: Scheme, bits: Bits) -> None:
+    """Whatever is learned: conversion finds the code that was chosen, the grid has not moved."""
+    network = all_kinds(seed)
+    module = prepare(network, allocation_of(network, bits, scheme))
+    module.fold()
+    rng = np.random.default_rng(seed)
+    for step in module.weight_steps():
+        clip_weights(step)
+        neighbours = Neighbours.of(step)
+        chosen = neighbours.hard(torch.from_numpy(floats(rng, *neighbours.weight.shape)))
+        before = step.quantizer.grid(neighbours.weight)
+        wanted = weight_codes(chosen, before, bits)
+        neighbours.write(chosen)
+        weight = effective_weight(step)
+        after = step.quantizer.grid(weight)
+        np.testing.assert_array_equal(weight_codes(weight, after, bits), wanted)
+        # A channel of zeros has any scale.
+        across = (-1,) + (1,) * (weight.ndim - 1)
+        found = torch.from_numpy(wanted.astype(np.float32)) - after.zero_point.reshape(across)
+        np.testing.assert_allclose(found * after.scale.reshape(across), chosen, rtol=1e-4, atol=1e-6)
+        at_most = np.abs(neighbours.scale.numpy()) * (1 + 1e-3)
+        inside = neighbours.nearest().numpy()
+        assert (np.abs(chosen.numpy() - inside) <= at_most).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 10_000), scheme=st.sampled_from(SCHEMES), bits=st.sampled_from(BITS))
+def test_clipping_never_adds_to_the_squared_error(seed: int, scheme: Scheme, bits: Bits) -> None:
+    module = prepare(all_kinds(seed), allocation_of(all_kinds(seed), bits, scheme))
+    for step in module.weight_steps():
+        weight = effective_weight(step)
+        before = (step.quantizer(weight) - weight).square().sum()
+        clip_weights(step)
+        clipped = effective_weight(step)
+        assert (step.quantizer(clipped) - weight).square().sum() <= before * (1 + 1e-5)
+        if "MinMax" not in scheme.weights:
+            assert torch.equal(clipped, weight)
+
+
+def test_clipping_gives_two_bits_a_range() -> None:
+    rng = np.random.default_rng(0)
+    network = dense(0, inputs=256)
+    module = prepare(network, allocation_of(network, 2, Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)))
+    (step,) = module.weight_steps()
+    with torch.no_grad():
+        step.learned.weight.copy_(torch.from_numpy(floats(rng, 3, 256)))
+    weight = effective_weight(step)
+    before = (step.quantizer(weight) - weight).square().sum(dim=1)
+    clip_weights(step)
+    assert ((step.quantizer(effective_weight(step)) - weight).square().sum(dim=1) < 0.7 * before).all()
+
+
+@pytest.mark.parametrize("scheme", [Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, folding) for folding in Folding])
+def test_means_are_those_of_the_float_network(scheme: Scheme) -> None:
+    rng = np.random.default_rng(4)
+    layers: list[Layer] = [
+        convolution(rng, "one", "input", (2, 4), kernel=(3, 3)),
+        convolution(rng, "two", "one.out", (4, 5), kernel=(1, 1), normalised=False),
+    ]
+    network = network_of(layers, Shape(2, 6, 6))
+    samples = correlated(network, 40)
+    module, float_network = modules(network, samples, 8, scheme)
+    for step in module.weight_steps():
+        step.use_bits(2)
+    module.fold()
+    wanted = evaluate(network, samples)
+
+    def errors() -> list[float]:
+        codes = module.deployed().codes(torch.from_numpy(samples))
+        found = []
+        for layer in network.layers:
+            assert isinstance(layer, Convolution)
+            grid = module.grid(layer.output)
+            got = grid.scale * (codes[layer.output].double().numpy() - grid.zero_point)
+            means = got.mean(axis=(0, 2, 3)) - wanted[layer.output].mean(axis=(0, 2, 3))
+            found.append(float(np.abs(means).max() / grid.scale))
+        return found
+
+    before = errors()
+    improved(module, float_network, samples, rounding="nearest", bias_correction=True)
+    after = errors()
+    # In steps of the output's grid, whose own rounding and clipping are left.
+    assert max(after) < 1.5
+    assert max(before) > 8 * max(after)
+
+
+@pytest.mark.parametrize("scheme", [Scheme(each, list(Folding)[i % 2]) for i, each in enumerate(WeightScheme)])
+def test_a_block_comes_nearer_to_its_float_output(scheme: Scheme) -> None:
+    network = residual(1)
+    samples = correlated(network, 64)
+    fresh = correlated(network, 64, seed=4)
+    wanted = evaluate(network, fresh)["logits"].reshape(len(fresh), -1)
+
+    def error(module: QuantizedNetwork) -> float:
+        with torch.no_grad():
+            return float(((module.deployed()(torch.from_numpy(fresh)).numpy() - wanted) ** 2).mean())
+
+    module, float_network = modules(network, samples, 4, scheme)
+    before = error(module)
+    improved(module, float_network, samples, rounding_steps=60, bias_correction=True)
+    assert error(module) < 0.7 * before
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_any_network_goes_the_path_and_converts(seed: int) -> None:
+    network = all_kinds(seed)
+    samples = np.random.default_rng(seed).normal(size=(24, *network.input_shape)).astype(np.float32)
+    float_network = float_module(network)
+    states = []
+    for _ in range(2):
+        module = prepare(network, random_allocation(network, seed))
+        calibrate(module, samples, float_network)
+        improved(module, float_network, samples, rounding_steps=5, bias_correction=True)
+        states.append(module.state_dict())
+    for name, values in states[0].items():
+        assert torch.equal(values, states[1][name]), name
+        assert values.isfinite().all(), name
+    integer_network = convert(module.eval())
+    codes = run(integer_network, quantize_input(integer_network, samples))[network.outputs[0]]
+    with torch.no_grad():
+        logits = module.deployed()(torch.from_numpy(samples)).numpy()
+    grid = module.grid(network.outputs[0])
+    by_interpreter = grid.scale * (codes.astype(np.float64).reshape(len(codes), -1) - grid.zero_point)
+    np.testing.assert_allclose(by_interpreter, logits, atol=1.01 * grid.scale)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        PostTrainingOptions(rounding_steps=7),
+        PostTrainingOptions(rounding_steps=7, samples=40),
+        PostTrainingOptions(bias_correction=False, rounding_steps=3),
+        PostTrainingOptions(rounding=Rounding.NEAREST),
+        PostTrainingOptions(rounding=Rounding.NEAREST, bias_correction=False),
+    ],
+)
+def test_what_is_reported_is_what_was_expected(options: PostTrainingOptions) -> None:
+    network = residual(2)
+    samples = correlated(network, 50)
+    module, float_network = modules(network, samples, 4, ICN_PACT)
+    done: list[float] = []
+
+    class Counted(Reporter):
+        def begin(self, phase: str, *, epoch: int | None, steps: int, cost: float, done: int = 0) -> None:
+            self.cost = cost
+            super().begin(phase, epoch=epoch, steps=steps, cost=cost, done=done)
+
+        def advance(self, images: int, loss: float | None = None) -> None:
+            done.append(images * self.cost)
+            super().advance(images, loss)
+
+    improve(module, float_network, samples, options, Counted(silent, 0))
+    assert sum(done) == pytest.approx(improvement_cost(network, module.allocation, len(samples), options))
+    assert bool(done) is options.improves
+
+
+def test_a_report_that_raises_ends_it() -> None:
+    network = residual(2)
+    samples = correlated(network, 20)
+    module, float_network = modules(network, samples, 4, ICN_PACT)
+
+    class Cancelled(Exception):
+        pass
+
+    def cancelled(progress: Progress) -> None:
+        if progress.phase == "learning rounding":
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        improve(module, float_network, samples, PostTrainingOptions(), Reporter(cancelled, 0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"rounding": "up"}, "rounding is 'up'; expected one of: nearest, learned"),
+        ({"rounding_steps": 0}, "rounding_steps is 0; expected a whole number from 1"),
+        ({"samples": True}, "samples is True"),
+        ({"seed": -1}, "seed is -1"),
+        ({"equalization": "yes"}, "equalization is 'yes'; expected true or false"),
+        ({"bias_correction": 1}, "bias_correction is '1'"),
+    ],
+)
+def test_options_are_judged(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(RequestError) as error:
+        PostTrainingOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+    assert message in str(error.value)

@@ -1,0 +1,100 @@
+"""Compiled and plain training steps: when a step is compiled, and that both learn the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from network.allocation import Folding, Scheme, WeightScheme
+from network.errors import TrainingError
+from network.layers import RELU, RELU6, Add, Padding, Shape
+from network.network import Network
+from qat import compiling
+from qat.compiling import compiled_forward, has_compiler, is_compiled, multiply_accumulates
+from qat.module import prepare
+from qat.option_names import ActivationRange, Compile
+from qat.options import TrainingOptions
+from tests.builders import network_of
+from tests.qat.zoo import all_kinds, allocation_of, convolution
+
+CPU = torch.device("cpu")
+NETWORK = all_kinds(0)
+LONG = compiling.LEAST_MULTIPLY_ACCUMULATES // multiply_accumulates(NETWORK) + 1
+
+
+@pytest.mark.parametrize(
+    ("chosen", "has", "images", "expected"),
+    [
+        (Compile.OFF, True, 10**12, False),
+        (Compile.ON, True, 1, True),
+        (Compile.AUTO, True, int(LONG), True),
+        (Compile.AUTO, True, int(LONG) - 2, False),
+        (Compile.AUTO, False, int(LONG), False),
+    ],
+)
+def test_when_a_step_is_compiled(
+    monkeypatch: pytest.MonkeyPatch, chosen: Compile, has: bool, images: int, expected: bool
+) -> None:
+    monkeypatch.setattr(compiling, "COMPILERS", ("sh",) if has else ("no-such-compiler",))
+    assert is_compiled(NETWORK, TrainingOptions(compile=chosen), images, CPU) is expected
+
+
+def test_a_compiler_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiling, "COMPILERS", ("no-such-compiler",))
+    with pytest.raises(TrainingError, match="expected one of no-such-compiler on the path"):
+        is_compiled(NETWORK, TrainingOptions(compile=Compile.ON), 1, CPU)
+
+
+def test_multiply_accumulates_by_hand() -> None:
+    by_hand = 0
+    for layer in NETWORK.weight_layers:
+        output = NETWORK.shapes[layer.output]
+        (source,) = NETWORK.input_shapes(layer)
+        if layer.kind == "fully_connected":
+            by_hand += source.elements * output.elements
+        else:
+            assert layer.weight is not None
+            by_hand += layer.weight[0].size * output.elements
+    assert multiply_accumulates(NETWORK) == by_hand
+
+
+def small_network() -> Network:
+    """A residual block: every way that a range is learned, in as little as can be compiled."""
+    rng = np.random.default_rng(0)
+    layers = (
+        convolution(rng, "first", "input", (2, 4), padding=Padding(1, 1, 1, 1), activation=RELU6),
+        convolution(rng, "second", "first.out", (4, 4), padding=Padding(1, 1, 1, 1), groups=4),
+        Add(name="add", inputs=("first.out", "second.out"), output="sum", activation=RELU),
+    )
+    return network_of(layers, Shape(2, 5, 5))
+
+
+@pytest.mark.skipif(not has_compiler(CPU), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # torch's own, while it compiles
+@pytest.mark.parametrize(
+    ("scheme", "kind"),
+    [
+        (Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN), ActivationRange.LEARNED_STEP),
+        (Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS), ActivationRange.LEARNED),
+    ],
+)
+def test_a_compiled_step_learns_the_same(scheme: Scheme, kind: ActivationRange) -> None:
+    network = small_network()
+    images = torch.randn(8, *network.input_shape, generator=torch.Generator().manual_seed(0))
+    options = TrainingOptions(activation_range=kind, compile=Compile.ON)
+    found = []
+    for is_plain in (True, False):
+        module = prepare(network, allocation_of(network, 4, scheme), images.numpy(), options).train()
+        module.fold()
+        forward = module if is_plain else compiled_forward(module, options, len(images), CPU)
+        logits = forward(images)
+        logits.square().sum().backward()
+        gradients = {name: each.grad for name, each in module.named_parameters() if each.grad is not None}
+        found.append((logits.detach(), gradients))
+    (plain, plain_gradients), (compiled, compiled_gradients) = found
+    torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-3)
+    assert plain_gradients.keys() == compiled_gradients.keys()
+    largest = max(float(gradient.abs().max()) for gradient in plain_gradients.values())
+    for name, gradient in plain_gradients.items():
+        torch.testing.assert_close(compiled_gradients[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)

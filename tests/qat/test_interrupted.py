@@ -1,0 +1,135 @@
+"""A run that is killed at any moment and started again ends with the same bytes as one that never was."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from network.errors import TrainingError
+from qat.checkpoint import FILE_NAME, STEP_FILE_NAME
+from qat.progress import Progress
+from tests.qat import interrupted_run
+from tests.qat.small_problem import PACT_FOLDED, trained
+
+KILLS = 10
+
+
+def started(checkpoints: Path, out: Path) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    # What every start needs, imported once: torch.optim imports torch._dynamo.
+    context.set_forkserver_preload(["torch._dynamo", "tests.qat.interrupted_run"])
+    out.mkdir(exist_ok=True)
+    process = context.Process(target=interrupted_run.run, args=(checkpoints, out))
+    process.start()
+    return process
+
+
+def checkpoints_written(process: BaseProcess, checkpoints: Path) -> Iterator[None]:
+    """One each time that a file there has been replaced."""
+    seen: dict[str, int] = {}
+    while process.is_alive():
+        for name in (FILE_NAME, STEP_FILE_NAME):
+            try:
+                now = (checkpoints / name).stat().st_mtime_ns
+            except FileNotFoundError:
+                continue
+            if seen.get(name, now) != now:
+                yield
+            seen[name] = now
+        time.sleep(0.0005)
+
+
+def files_of(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def test_killed_ten_times_it_leaves_the_same_bytes(tmp_path: Path) -> None:
+    unbroken = started(tmp_path / "unbroken", tmp_path / "expected")
+    chance = random.Random(5)  # noqa: S311  # no secret
+    checkpoints = tmp_path / "killed"
+    for _ in range(KILLS):
+        process = started(checkpoints, tmp_path / "found")
+        left = chance.randint(1, 4)
+        for _ in checkpoints_written(process, checkpoints):
+            left -= 1
+            if not left:
+                break
+        time.sleep(chance.random() * 0.02)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert process.exitcode == -signal.SIGKILL, "the run was over before it could be killed: make it longer"
+    last = started(checkpoints, tmp_path / "found")
+    for process in (unbroken, last):
+        process.join(timeout=120)
+        assert process.exitcode == 0
+    assert files_of(tmp_path / "found") == files_of(tmp_path / "expected")
+    frozen = float((tmp_path / "found" / "epochs.txt").read_text().split()[-1])
+    assert frozen > 0, "nothing oscillated: the run would not show that its history is kept"
+
+
+class Stopped(Exception):
+    """What a crash would do."""
+
+
+def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
+    """A later start goes on with the very next step."""
+    options = replace(interrupted_run.OPTIONS, epochs=1)
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "training" and progress.step == progress.steps:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=stop)
+    assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, STEP_FILE_NAME}
+    told: list[Progress] = []
+    trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=told.append)
+    begun = next(progress for progress in told if progress.phase == "training")
+    assert begun.steps is not None
+    assert begun.step == begun.steps - 1  # the crash came before the last step's checkpoint
+    assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME}
+
+
+def test_a_step_older_than_the_last_epoch_is_passed_over(tmp_path: Path) -> None:
+    """A crash may come between writing the epoch's checkpoint and removing the step's."""
+    options = replace(interrupted_run.OPTIONS, epochs=2)
+    kept = tmp_path / "kept"
+
+    def keep(progress: Progress) -> None:
+        if progress.phase == "validating" and progress.epoch == 1:
+            shutil.copy(tmp_path / STEP_FILE_NAME, kept)
+        if progress.phase == "training" and progress.epoch == 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=keep)
+    kept.rename(tmp_path / STEP_FILE_NAME)
+    resumed = trained(options, PACT_FOLDED, checkpoint_directory=tmp_path)
+    unbroken = trained(options, PACT_FOLDED)
+    assert [each.training_loss for each in resumed.epochs] == [each.training_loss for each in unbroken.epochs]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 100, b"{"])
+def test_refuses_a_damaged_step(tmp_path: Path, damage: bytes) -> None:
+    options = replace(interrupted_run.OPTIONS, epochs=1)
+
+    def stop(progress: Progress) -> None:
+        if progress.phase == "training" and progress.step == progress.steps:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=stop)
+    (tmp_path / STEP_FILE_NAME).write_bytes(damage)
+    with pytest.raises(TrainingError, match=r"step\.safetensors in .* is damaged"):
+        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path)

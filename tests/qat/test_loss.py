@@ -1,0 +1,44 @@
+"""The training loss, stated again in numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from qat.loss import training_loss
+from qat.options import TrainingOptions
+
+DoubleArray = npt.NDArray[np.float64]
+
+
+def log_softmax(logits: DoubleArray) -> DoubleArray:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    logs: DoubleArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return logs
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(("share", "temperature"), [(0.0, 1.0), (0.5, 2.0), (1.0, 4.0)])
+@pytest.mark.parametrize("soft", [False, True])
+def test_is_the_mixture_that_it_says(smoothing: float, share: float, temperature: float, soft: bool) -> None:
+    rng = np.random.default_rng(0)
+    logits, taught = rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
+    classes = rng.integers(0, 3, 5)
+    shares = rng.dirichlet(np.ones(3), 5) if soft else np.eye(3)[classes]
+    smoothed = (1 - smoothing) * shares + smoothing / 3
+    cross_entropy = -(smoothed * log_softmax(logits)).sum(axis=1).mean()
+    cool, warm = log_softmax(taught / temperature), log_softmax(logits / temperature)
+    divergence = (np.exp(cool) * (cool - warm)).sum(axis=1).mean()
+    expected = (1 - share) * cross_entropy + share * temperature**2 * divergence
+    options = TrainingOptions(distillation=share, distillation_temperature=temperature, label_smoothing=smoothing)
+    targets = torch.tensor(shares, dtype=torch.float32) if soft else torch.tensor(classes)
+    found = training_loss(torch.tensor(logits).float(), targets, torch.tensor(taught).float(), options)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_teacher_labels_are_all() -> None:
+    logits, targets = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
+    alone = training_loss(logits, targets, None, TrainingOptions(distillation=0.9))
+    assert alone.item() == pytest.approx(float(-log_softmax(np.array([[2.0, 0.0]]))[0, 0]), rel=1e-6)

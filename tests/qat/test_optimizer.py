@@ -1,0 +1,56 @@
+"""Which parameters decay, which rate each has, and that each kind of optimizer is torch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from qat.module import prepare
+from qat.optimizer import new_optimizer, set_learning_rate
+from qat.options import TrainingOptions
+from qat.quantized_network import QuantizedNetwork
+from tests.qat.small_problem import PACT_FOLDED, allocated, small_network
+
+
+def module_of(options: TrainingOptions) -> QuantizedNetwork:
+    return prepare(small_network(), allocated(PACT_FOLDED), options=options)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "kind", "expected"),
+    [
+        ({}, torch.optim.Adam, {}),
+        ({"optimizer": "adamw"}, torch.optim.AdamW, {}),
+        (
+            {"optimizer": "sgd", "momentum": 0.8, "nesterov": True},
+            torch.optim.SGD,
+            {"momentum": 0.8, "nesterov": True},
+        ),
+    ],
+)
+def test_is_the_one_that_was_chosen(chosen: dict[str, Any], kind: type, expected: dict[str, Any]) -> None:
+    options = TrainingOptions(**chosen)
+    optimizer = new_optimizer(module_of(options), options)
+    assert type(optimizer) is kind
+    for group in optimizer.param_groups:
+        assert {name: group[name] for name in expected} == expected
+
+
+def test_weights_alone_decay_and_ranges_have_their_own_rate() -> None:
+    options = TrainingOptions(weight_decay=0.01, range_learning_rate=0.25)
+    module = module_of(options)
+    optimizer = new_optimizer(module, options)
+    set_learning_rate(optimizer, 0.1)
+    of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    assert len(of) == sum(parameter.requires_grad for parameter in module.parameters())
+    weights = {id(step.learned.weight) for step in module.weight_steps()}
+    ranges = {id(parameter) for parameter in module.range_parameters()}
+    assert len(ranges) > len(module.weight_steps())
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        group = of[id(parameter)]
+        assert group["weight_decay"] == (0.01 if id(parameter) in weights else 0.0), name
+        assert group["lr"] == pytest.approx(0.025 if id(parameter) in ranges else 0.1), name

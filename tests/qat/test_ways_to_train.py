@@ -1,0 +1,207 @@
+"""What can be chosen about a run does what it says: bits, statistics, precision, labels, what comes before training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from network.allocation import Allocation, Folding, Scheme, WeightScheme
+from network.errors import RequestError
+from network.layers import MaxPool, Shape
+from qat.epoch_result import EpochResult, best_of
+from qat.milestones import Milestones, doubled
+from qat.module import float_module
+from qat.options import (
+    Compile,
+    OptimizerKind,
+    PostTrainingOptions,
+    Precision,
+    Regime,
+    TensorOverride,
+    TrainingOptions,
+)
+from qat.overrides import overridden
+from qat.quantized_network import QuantizedNetwork
+from qat.train import Truth, train
+from qat.training_run import TrainingRun
+from tests.builders import network_of
+from tests.qat.small_problem import (
+    PACT_FOLDED,
+    PER_CHANNEL_ICN,
+    QUICK,
+    allocated,
+    assert_same_integers,
+    problem,
+    small_network,
+    trained,
+)
+from tests.qat.zoo import allocation_of, convolution
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]:
+    """Of every epoch, when it has been trained: its number, its weights' bits, and whether statistics were frozen."""
+    seen: list[tuple[int, set[int], bool]] = []
+    real = TrainingRun._pass
+
+    def run(this: TrainingRun, epoch: int) -> float:
+        loss = real(this, epoch)
+        steps = this.state.module.weight_steps()
+        seen.append((epoch, {step.bits for step in steps}, bool(steps[0].is_frozen)))
+        return loss
+
+    monkeypatch.setattr(TrainingRun, "_pass", run)
+    return seen
+
+
+def test_gradual_bits_begin_at_twice_the_bits_and_end_at_the_allocations(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = watched(monkeypatch)
+    result = train(small_network(), allocated(bits=2), problem(), replace(QUICK, epochs=5, gradual_bits=0.3))
+    assert [bits for _, bits, _ in seen] == [{4}, {4}, {2}, {2}, {2}]
+    assert [each.at_doubled_bits for each in result.epochs] == [False, True, True, False, False, False]
+    assert result.best_epoch not in {1, 2}
+    assert {layer.weight_bits for layer in result.integer_network.layers if hasattr(layer, "weight_bits")} == {2}
+
+
+def test_an_epoch_at_doubled_bits_is_never_the_best() -> None:
+    good, better = EpochResult(0, None, 10.0, 3.0, 1.0), EpochResult(1, 0.1, 99.0, 0.1, 1.0, at_doubled_bits=True)
+    assert best_of([good, better]) is good
+    assert best_of([good, replace(good, epoch=1)]) is good
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "at_doubled"),
+    [(0.0, 5, set()), (0.1, 5, {1}), (0.5, 4, {1, 2}), (0.9, 3, {1, 2}), (0.5, 1, set())],
+)
+def test_how_many_epochs_have_doubled_bits(share: float, epochs: int, at_doubled: set[int]) -> None:
+    milestones = Milestones(allocated(bits=2), TrainingOptions(epochs=epochs, gradual_bits=share))
+    assert {epoch for epoch in range(epochs + 1) if milestones.is_at_doubled_bits(epoch)} == at_doubled
+    at_eight = Milestones(allocated(bits=8), TrainingOptions(epochs=epochs, gradual_bits=share))
+    assert not any(at_eight.is_at_doubled_bits(epoch) for epoch in range(epochs + 1))
+
+
+def test_doubled_bits_may_be_equal_where_the_allocations_are_not() -> None:
+    """A pool that has a range of its own keeps it, though at doubled bits it might share its input's."""
+    rng = np.random.default_rng(0)
+    network = network_of(
+        [
+            convolution(rng, "one", "input", (1, 4)),
+            MaxPool(name="pool", inputs=("one.out",), output="pooled", kernel=(2, 2)),
+        ],
+        Shape(1, 6, 6),
+    )
+    mixed = allocation_of(network, 4, PER_CHANNEL_ICN)
+    module = QuantizedNetwork(network, mixed, TrainingOptions())
+    assert mixed.activation_bits["pooled"] == 8
+    module.use_bits(doubled(mixed))
+    assert {tensor: module.grid(tensor).bits for tensor in network.tensors} == dict.fromkeys(network.tensors, 8)
+    module.use_bits(mixed)
+    assert module.grid("one.out").bits == 4
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, [False, False, False, False]),
+        ({"freeze_batch_norm_at": 0.5}, [False, False, True, True]),
+        ({"freeze_batch_norm_at": 0.0}, [True, True, True, True]),
+        ({"regime": Regime.PAPER}, [False, True, True, True]),
+    ],
+)
+def test_when_statistics_freeze(monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any], expected: list[bool]) -> None:
+    seen = watched(monkeypatch)
+    trained(replace(QUICK, epochs=4, **chosen))
+    assert [frozen for _, _, frozen in seen] == expected
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {
+            "optimizer": OptimizerKind.SGD,
+            "learning_rate": 0.03,
+            "nesterov": True,
+            "regime": Regime.ONE_CYCLE,
+            "range_learning_rate": 0.01,
+        },
+        {"optimizer": OptimizerKind.ADAMW, "weight_decay": 0.01, "label_smoothing": 0.1},
+        {"precision": Precision.BFLOAT16},
+        {"activation_range": "learned_step", "range_setting": "percentile"},
+        {"post_training": PostTrainingOptions(rounding_steps=20, samples=64)},
+    ],
+    ids="-".join,
+)
+@pytest.mark.parametrize("scheme", [PACT_FOLDED, PER_CHANNEL_ICN], ids=["folded", "icn"])
+def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: Scheme) -> None:
+    result = trained(replace(QUICK, epochs=6, **chosen), scheme)
+    assert result.accuracy.integer_only_percent >= 50  # chance is 25
+    assert result.accuracy.top1_agreement_percent >= 97
+
+
+def test_without_labels_the_float_network_is_the_truth() -> None:
+    """It learns the float network's classes from what distillation and they say, and is measured against them."""
+    taught = trained(replace(QUICK, epochs=6, seed=1))
+    assert taught.truth is Truth.LABELS
+    labelled = problem()
+    unlabelled = replace(labelled, train_y=None, test_y=None)
+    result = train(small_network(), allocated(bits=2), unlabelled, replace(QUICK, epochs=4, distillation=0.5))
+    assert result.truth is result.accuracy.truth is Truth.FLOAT_NETWORK
+    assert result.accuracy.float_percent == 100.0
+    network = small_network()
+    images = torch.tensor(labelled.train_x[:].transpose(0, 3, 1, 2).astype(np.float32))
+    classes = float_module(network)(images).argmax(dim=1).numpy().astype(np.int64)
+    tests = torch.tensor(labelled.test_x[:].transpose(0, 3, 1, 2).astype(np.float32))
+    of_tests = float_module(network)(tests).argmax(dim=1).numpy().astype(np.int64)
+    told = replace(labelled, train_y=classes, test_y=of_tests)
+    same = train(small_network(), allocated(bits=2), told, replace(QUICK, epochs=4, distillation=0.5))
+    assert_same_integers(result.integer_network, same.integer_network)
+
+
+def test_before_training_the_post_training_path_may_help() -> None:
+    plain = train(small_network(), allocated(bits=2), problem(), replace(QUICK, epochs=0))
+    improved = train(
+        small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None),
+        replace(QUICK, epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
+    )  # fmt: skip
+    assert improved.accuracy.truth is Truth.FLOAT_NETWORK
+    unlabelled = train(
+        small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), replace(QUICK, epochs=0)
+    )
+    assert improved.accuracy.integer_only_percent > unlabelled.accuracy.integer_only_percent
+    assert plain.accuracy.truth is Truth.LABELS
+
+
+def test_overrides_change_one_layer_and_its_tensor() -> None:
+    network = small_network()
+    overrides = {
+        "one": TensorOverride(weights=WeightScheme.PER_LAYER_ASYM_MIN_MAX, folding=Folding.WEIGHTS),
+        "pool": TensorOverride(activation_range="clipped"),  # type: ignore[arg-type]  # as JSON has it
+    }
+    changed = overridden(network, allocated(), overrides)
+    assert changed.schemes["one"] == Scheme(WeightScheme.PER_LAYER_ASYM_MIN_MAX, Folding.WEIGHTS)
+    assert changed.schemes["two"] == allocated().schemes["two"]
+    assert overridden(network, changed, overrides) == changed
+    result = trained(replace(QUICK, epochs=1, overrides=overrides))
+    assert len(result.epochs) == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"three": TensorOverride()}, "overrides for 'three', but the network has no such layer"),
+        ({"pool": TensorOverride(folding=Folding.ICN)}, "layer 'pool' has no weights"),
+    ],
+)
+def test_refuses_overrides(overrides: dict[str, TensorOverride], message: str) -> None:
+    allocation: Allocation = allocated()
+    with pytest.raises(RequestError, match=message):
+        overridden(small_network(), allocation, overrides)
+
+
+@pytest.mark.parametrize("compilation", [Compile.AUTO, Compile.OFF])
+def test_a_short_run_is_not_compiled(monkeypatch: pytest.MonkeyPatch, compilation: Compile) -> None:
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("it was compiled"))
+    trained(replace(QUICK, epochs=1, compile=compilation))
