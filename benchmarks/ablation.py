@@ -69,8 +69,6 @@ def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
         **{f"distillation {share:g}": replace(options, distillation=share) for share in (0.0, 0.5, 1.0)},
         **{f"learning rate x {factor:g}": replace(options, learning_rate=factor * rate) for factor in (0.3, 3.0)},
         **{f"{kind} regime": replace(options, regime=kind) for kind in (Regime.CONSTANT, Regime.COSINE)},
-        "one_cycle regime": replace(options, regime=Regime.ONE_CYCLE),
-        "one_cycle regime, learning rate x 3": replace(options, regime=Regime.ONE_CYCLE, learning_rate=3 * rate),
         "the paper's regime": replace(options, regime=Regime.PAPER),
         "learned rounding first": replace(options, post_training=PostTrainingOptions()),
         "batch norm frozen at 0.5": replace(options, freeze_batch_norm_at=0.5),

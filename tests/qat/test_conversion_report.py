@@ -13,7 +13,7 @@ from network.allocation import Allocation, Folding, Scheme, WeightScheme
 from network.layers import RELU, Convolution, FullyConnected, Shape
 from qat.conversion import convert
 from qat.conversion_report import conversion_report
-from qat.options import TrainingOptions
+from qat.options import ActivationRange, TrainingOptions
 from qat.ranges import BoundedRange
 from tests.builders import network_of
 from tests.qat.test_agreement import calibrated, images_for, step_of_training
@@ -33,7 +33,7 @@ def test_a_bias_between_two_steps_of_the_accumulator_by_hand() -> None:
     scheme = Scheme(WeightScheme.PER_LAYER_ASYM_MIN_MAX, Folding.ICN)
     allocation = Allocation({"conv": 2}, {"input": 2, "out": 8}, {"conv": scheme})
     images = np.array([[0, 0], [3, 0], [1, 0], [2, 3]], np.float32).reshape(4, 2, 1, 1)
-    module = calibrated(network, allocation, images, TrainingOptions())
+    module = calibrated(network, allocation, images, TrainingOptions(activation_range=ActivationRange.LEARNED))
     own = module.range_of("out")
     assert isinstance(own, BoundedRange)
     own.start(0.0, 1.0)

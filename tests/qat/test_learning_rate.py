@@ -17,7 +17,7 @@ from qat.options import Regime, TrainingOptions
             TrainingOptions(regime=Regime.STEP, learning_rate=0.1, learning_rate_steps=((2, 0.01), (4, 0.001))),
             [0.1, 0.01, 0.01, 0.001],
         ),
-        (TrainingOptions(epochs=4, learning_rate=0.1), [0.1, 0.0855014, 0.0505, 0.0154986]),
+        (TrainingOptions(epochs=4, regime=Regime.COSINE, learning_rate=0.1), [0.1, 0.0855014, 0.0505, 0.0154986]),
         (
             TrainingOptions(epochs=10, regime=Regime.PAPER),
             [1e-4, 1e-4, 1e-4, 1e-4, 5e-5, 5e-5, 5e-5, 1e-5, 1e-5, 1e-5],

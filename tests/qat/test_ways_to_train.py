@@ -126,6 +126,7 @@ def test_when_statistics_freeze(monkeypatch: pytest.MonkeyPatch, chosen: dict[st
             "nesterov": True,
             "regime": Regime.ONE_CYCLE,
             "range_learning_rate": 0.01,
+            "activation_range": "learned",
         },
         {"optimizer": OptimizerKind.ADAMW, "weight_decay": 0.01, "label_smoothing": 0.1},
         {"precision": Precision.BFLOAT16},
