@@ -30,9 +30,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: env  ## play a build pipeline against the service: network and budget in, integer-only network out, in out/
 	$(BIN)/python -m examples.pipeline --out out
 
+# Two processes of one thread each: small tensors gain nothing by a second thread.
 test: export OMP_WAIT_POLICY ?= PASSIVE
+test: export OMP_NUM_THREADS ?= 1
 test: lint  ## everything that CI runs; pytest's last line has the suite's time
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: env  ## style, types and the import contract
 	$(BIN)/ruff check .

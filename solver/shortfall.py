@@ -129,6 +129,8 @@ class _Shortfall:
         return least_flash(self._ram.order, ram_bytes, self._accounting, self._options.choices, latency)
 
     def _least_ram_under_the_ceiling(self) -> float | None:
+        """In whole bytes, as budgets are."""
+
         def fits(ram_bytes: int) -> bool | None:
             return self._fits(Budget(MAX_BUDGET_BYTES, ram_bytes), ceiling=True)
 
