@@ -10,7 +10,7 @@ from api.requests import FitRequest
 from api.training_requests import Training
 from network.allocation import WeightScheme
 from network.errors import RequestError
-from qat.sensitivity_options import Measure, SensitivityOptions
+from qat.options.sensitivity import Measure, SensitivityOptions
 
 DIGITS: Final = "digits"
 """The built-in dataset."""

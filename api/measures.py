@@ -17,8 +17,8 @@ from network.errors import DatasetError, RequestError
 from network.network import Network
 from network.sensitivity import SensitivityTable, sensitivity_of
 from qat.data.dataset import Dataset
+from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.progress import Report
-from qat.sensitivity_options import Measure, SensitivityOptions
 from solver.weight_sensitivity import weight_sensitivity
 
 WEIGHTS_MEASURE: Final = "weights"

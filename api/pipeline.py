@@ -37,10 +37,10 @@ from network.sensitivity import SensitivityTable, sensitivity_from_json, sensiti
 from network.threshold_accounting import measure_thresholds
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
-from qat.options import TrainingOptions
-from qat.overrides import overridden
-from qat.process_rank import is_first_process
+from qat.options.overrides import overridden
+from qat.options.training import TrainingOptions
 from qat.progress import Report
+from qat.training.process_rank import is_first_process
 from solver.solution import Solution
 
 STAGING_PREFIX = ".bitbudget-"

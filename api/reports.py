@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from api.answers import Answer, FitAnswer, NetworkName
 from api.training_details import names_of
 from deploy.requantization_form import RequantizationForm
-from qat.truth import Truth
+from qat.training.truth import Truth
 
 REPORT_FILE = "report.json"
 

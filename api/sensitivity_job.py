@@ -17,8 +17,8 @@ from network.network import Network
 from network.sensitivity import SensitivityTable, rows_as_json, sensitivity_to_json
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
+from qat.options.sensitivity import SensitivityOptions
 from qat.progress import Report
-from qat.sensitivity_options import SensitivityOptions
 
 
 @dataclass(frozen=True, kw_only=True)

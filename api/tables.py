@@ -7,7 +7,7 @@ from pathlib import Path
 from api.answers import FitAnswer, format_bytes
 from api.columns import aligned, bar
 from api.reports import TrainAnswer
-from qat.truth import Truth
+from qat.training.truth import Truth
 
 
 def fit_text(answer: FitAnswer) -> str:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 from pydantic.config import JsonDict
 
 from network.allocation import Folding, WeightScheme
-from qat.augmentation_options import AugmentationOptions
-from qat.options import ActivationRange, RangeSetting, TensorOverride
-from qat.post_training_options import PostTrainingOptions, Rounding
+from qat.options.augmentation import AugmentationOptions
+from qat.options.post_training import PostTrainingOptions, Rounding
+from qat.options.training import ActivationRange, RangeSetting, TensorOverride
 
 _CHANGED: Final = AugmentationOptions()
 _AFTERWARDS: Final = PostTrainingOptions()

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from api.training_details import Augmentation, Override, PostTraining, names_of
 from deploy.requantization_form import RequantizationForm
-from qat.augmentation_options import PRESETS, preset
-from qat.options import (
+from qat.options.augmentation import PRESETS, preset
+from qat.options.training import (
     ActivationRange,
     Compile,
     OptimizerKind,

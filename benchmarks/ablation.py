@@ -27,7 +27,7 @@ from benchmarks.tasks import NAMES, Task, task_named
 from benchmarks.trainings import Training, run_all
 from network.accounting import accounting_named
 from network.allocation import Allocation, Folding, WeightScheme
-from qat.options import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
+from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
 
 SHARES: Final = {"resnet8": (Share(0.4), Share(0.3)), "dscnn": (Share(0.5), Share(0.45))}
 """DS-CNN has more parameters beside its weights: 2 bits everywhere take 41 % of its flash."""

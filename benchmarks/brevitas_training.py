@@ -23,15 +23,15 @@ from network.network import Network
 from qat.data.batches import batches_of, split_of
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource
 from qat.data.loader import training_batches
-from qat.evaluation import classes_of, evaluation_batches, of_module, percent
-from qat.learning_rate import learning_rate_at
-from qat.loss import training_loss
 from qat.module import float_module
-from qat.options import OptimizerKind, TrainingOptions
-from qat.processor import processor_of
+from qat.options.training import OptimizerKind, TrainingOptions
 from qat.progress import Report
-from qat.reporting import Reporter
-from qat.teacher import Teacher
+from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
+from qat.training.learning_rate import learning_rate_at
+from qat.training.loss import training_loss
+from qat.training.processor import processor_of
+from qat.training.reporting import Reporter
+from qat.training.teacher import Teacher
 
 
 class BrevitasTraining:

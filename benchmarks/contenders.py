@@ -25,9 +25,9 @@ from network.budget import Budget
 from network.memory import Accounting, measure
 from network.network import Network
 from network.sensitivity import SensitivityTable
-from qat.options import ActivationRange, TrainingOptions
+from qat.options.sensitivity import SensitivityOptions
+from qat.options.training import ActivationRange, TrainingOptions
 from qat.sensitivity.measuring import measure_sensitivity
-from qat.sensitivity_options import SensitivityOptions
 from solver.fit import fit
 from solver.rules import scheme_of
 from solver.solution import Certificate, Method, Solution

@@ -35,13 +35,13 @@ from benchmarks import cifar10
 from benchmarks.markdown import markdown
 from benchmarks.resnet8 import allocation_for, network
 from network.network import Network
-from qat.augmentation_options import AugmentationOptions, preset
 from qat.data.batches import batches_of, group_starts_of
 from qat.data.dataset import Dataset, Labels, SampleSource, labelled
 from qat.data.images import fitted
 from qat.data.loader import Batch, training_batches
 from qat.data.opening import open_dataset
 from qat.module import prepare
+from qat.options.augmentation import AugmentationOptions, preset
 
 BATCH = 128
 ROUNDS = 3

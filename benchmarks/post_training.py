@@ -30,11 +30,11 @@ from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.module import float_module, prepare
+from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.equalization import equalized
 from qat.post_training.improve import improve
-from qat.post_training_options import PostTrainingOptions, Rounding
 from qat.progress import silent
-from qat.reporting import Reporter
+from qat.training.reporting import Reporter
 
 AT_ONCE: Final = 250
 CALIBRATION_SAMPLES: Final = 512

@@ -35,10 +35,10 @@ from benchmarks.brevitas_network import has_brevitas
 from benchmarks.markdown import markdown
 from benchmarks.training_steps import FLOAT, Step, steps
 from network.network import Network
-from qat.augmentation_options import preset
-from qat.compiling import has_compiler
 from qat.data.batches import batches_of
 from qat.data.loader import training_batches
+from qat.options.augmentation import preset
+from qat.training.compiling import has_compiler
 
 BATCHES: Final[Mapping[str, tuple[Callable[[], Network], int]]] = {
     "resnet8": (networks.resnet8, 128),

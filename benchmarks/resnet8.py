@@ -27,7 +27,7 @@ from network.network import Network
 from network.paper_accounting import PaperAccounting
 from network.reading import read_network
 from qat.data.dataset import Dataset
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.progress import Progress
 from qat.train import Accuracy, train
 from solver.fit import fit

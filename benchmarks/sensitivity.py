@@ -41,12 +41,12 @@ from network.sensitivity import SensitivityTable, sensitivity_from_json, sensiti
 from qat.data.batches import tensor_of
 from qat.data.dataset import Dataset, SampleSource, labelled
 from qat.module import float_module
-from qat.options import TrainingOptions
+from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.options.training import TrainingOptions
 from qat.sensitivity.errors import tensor_errors
 from qat.sensitivity.fisher import drawn_loss
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import Sums
-from qat.sensitivity_options import Measure, SensitivityOptions
 from qat.train import train
 from solver.fit import fit
 from solver.solution import Method

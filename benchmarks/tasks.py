@@ -18,10 +18,10 @@ import torch
 from benchmarks import cifar10, networks
 from network.network import Network
 from network.reading import read_network
-from qat.augmentation_options import preset
 from qat.data.dataset import Dataset
-from qat.fingerprint import fingerprint_of
-from qat.options import TrainingOptions
+from qat.options.augmentation import preset
+from qat.options.training import TrainingOptions
+from qat.training.fingerprint import fingerprint_of
 
 DSCNN_FILE: Final = cifar10.SHARED / "models" / "dscnn_fsdd.onnx"
 DIGITS_FILE: Final = cifar10.SHARED / "data" / "fsdd_mfcc.npz"

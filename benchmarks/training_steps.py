@@ -18,12 +18,12 @@ from benchmarks.trained_float_network import TrainedFloatNetwork
 from network.accounting import accounting_named
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.network import Network
-from qat.compiling import compiled_forward
 from qat.data.batches import tensor_of
-from qat.loss import training_loss
 from qat.module import prepare
-from qat.optimizer import new_optimizer
-from qat.options import ActivationRange, Compile, TrainingOptions
+from qat.options.training import ActivationRange, Compile, TrainingOptions
+from qat.training.compiling import compiled_forward
+from qat.training.loss import training_loss
+from qat.training.optimizer import new_optimizer
 
 FLOAT: Final = "float"
 OPTIONS: Final = TrainingOptions(distillation=0.0)

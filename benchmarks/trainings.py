@@ -13,10 +13,10 @@ from benchmarks.outcome import Outcome
 from benchmarks.tasks import Task
 from network.allocation import Allocation
 from network.network import Network
-from qat.fingerprint import fingerprint_of
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.progress import Report
 from qat.train import train
+from qat.training.fingerprint import fingerprint_of
 
 CHANGE_SPEED_ALONE: Final = frozenset({"threads", "workers", "checkpoint_minutes"})
 # In forward passes of the float network for one image, roughly; only the estimate of time depends on it.

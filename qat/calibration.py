@@ -16,12 +16,12 @@ from network.layers import LINEAR
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples, to_input_tensor
-from qat.fake_quantize import Grid
 from qat.float_network import FloatNetwork
-from qat.histogram import BINS, Histogram, histogram_of, least_error_range, percentile_range
-from qat.option_names import ActivationRange, RangeSetting
+from qat.options.names import ActivationRange, RangeSetting
 from qat.quantized_network import QuantizedNetwork
-from qat.ranges import BoundedRange, InputRange, StepRange, grid_of
+from qat.quantizers.fake_quantize import Grid
+from qat.quantizers.histogram import BINS, Histogram, histogram_of, least_error_range, percentile_range
+from qat.quantizers.ranges import BoundedRange, InputRange, StepRange, grid_of
 
 CLIPPED_AT = 6.0
 """Where `clipped` ends the range after a ReLU."""

@@ -46,8 +46,8 @@ from network.layers import (
 )
 from network.network import Network
 from qat.factors import requantization_of, window_divisors
-from qat.fake_quantize import Grid
 from qat.quantized_network import QuantizedNetwork
+from qat.quantizers.fake_quantize import Grid
 from qat.weight_step import DeployedWeights, WeightStep
 
 

@@ -22,9 +22,9 @@ from deploy.interpreter import quantize_input, trace
 from deploy.proof import prove_accumulators
 from deploy.requantization_form import RequantizationForm, form_of
 from network.layers import FloatArray, Layer
-from qat.evaluation import evaluation_batches
 from qat.float_network import combined
 from qat.quantized_network import QuantizedNetwork
+from qat.training.evaluation import evaluation_batches
 from qat.weight_step import WeightStep
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from deploy.arithmetic import Requantization, encode_factors, encode_factors_of_sum
 from network.layers import Activation, Add, AveragePool, Layer, Shape
-from qat.fake_quantize import Grid
+from qat.quantizers.fake_quantize import Grid
 from qat.windows import window_sizes
 
 

@@ -7,7 +7,7 @@ from network.network import Network
 from qat.calibration import calibrate
 from qat.data.dataset import Samples
 from qat.float_network import FloatNetwork
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 

@@ -17,13 +17,13 @@ from network.allocation import Allocation
 from network.layers import WeightLayer
 from network.network import Network
 from qat.deployed_network import DeployedNetwork
-from qat.fake_quantize import Grid
 from qat.float_network import combined
 from qat.graph import Schedule
-from qat.option_names import ActivationRange, TensorOverride
-from qat.options import TrainingOptions
+from qat.options.names import ActivationRange, TensorOverride
+from qat.options.training import TrainingOptions
 from qat.plan import check_allocation, intervals, shared_ranges
-from qat.ranges import ActivationTensorRange, BoundedRange, InputRange, StepRange, activation_tensor_range
+from qat.quantizers.fake_quantize import Grid
+from qat.quantizers.ranges import ActivationTensorRange, BoundedRange, InputRange, StepRange, activation_tensor_range
 from qat.weight_step import WeightStep
 
 NO_OVERRIDE: Final = TensorOverride()

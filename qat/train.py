@@ -16,16 +16,16 @@ from qat.conversion_report import ConversionReport
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
-from qat.epoch_result import EpochResult
-from qat.judging import Accuracy
-from qat.options import TrainingOptions
-from qat.overrides import overridden
-from qat.parallel import joined
+from qat.options.overrides import overridden
+from qat.options.training import TrainingOptions
 from qat.post_training.equalization import equalized
-from qat.processor import processor_of
 from qat.progress import Report, silent
-from qat.training_run import TrainingRun
-from qat.truth import Truth
+from qat.training.epoch_result import EpochResult
+from qat.training.judging import Accuracy
+from qat.training.parallel import joined
+from qat.training.processor import processor_of
+from qat.training.run import TrainingRun
+from qat.training.truth import Truth
 
 __all__ = ["Accuracy", "EpochResult", "TrainingResult", "Truth", "train"]
 

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from deploy.arithmetic import INT32_MAX, CodeArray, round_half_up
 from network.allocation import Bits, Folding, Scheme
 from network.layers import WeightLayer
-from qat.fake_quantize import Grid
-from qat.flag import Flag
 from qat.float_network import WeightParameters
-from qat.weights import WeightGrid, quantizer_for, weight_codes
+from qat.quantizers.fake_quantize import Grid
+from qat.quantizers.flag import Flag
+from qat.quantizers.weights import WeightGrid, quantizer_for, weight_codes
 from qat.windows import convolved
 
 DoubleArray = npt.NDArray[np.float64]

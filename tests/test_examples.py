@@ -25,7 +25,7 @@ from network.budget import Budget
 from network.json_description import write_json
 from network.layers import FullyConnected
 from qat.data.digits import digits
-from qat.options import TensorOverride
+from qat.options.training import TensorOverride
 from solver.fit import fit
 from solver.solution import Method
 from tests import builders

@@ -18,7 +18,7 @@ from api.progress_line import progress_line
 from api.reports import TrainAnswer
 from api.tables import fit_text, training_text
 from api.training_requests import Training
-from qat.process_rank import is_first_process
+from qat.training.process_rank import is_first_process
 
 
 @click.command("train", short_help="Choose bits, retrain, write the integer-only network.")

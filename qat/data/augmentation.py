@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from network.errors import RequestError
-from qat.augmentation_options import AugmentationOptions
 from qat.data.dataset import Indices, Samples, SampleSource
 from qat.data.decoding import Crop, fit_pixels
 from qat.data.images import EncodedImages
+from qat.options.augmentation import AugmentationOptions
 
 _RATIO: Final = 4 / 3
 _AT_ONCE: Final = 64

@@ -24,11 +24,11 @@ from torch.utils.data import Dataset as StepsOfTorch
 from network.errors import BitbudgetError, DatasetError, RequestError, TrainingError
 from network.layers import FloatArray
 from network.network import Network
-from qat.augmentation_options import AugmentationOptions
 from qat.data.augmentation import augmented, check_augmentable, mixed, taken
 from qat.data.batches import tensor_of
 from qat.data.dataset import Indices, Labels, Part, Samples, SampleSource
 from qat.data.images import EncodedImages
+from qat.options.augmentation import AugmentationOptions
 
 MIN_SAMPLES: Final = 2000
 """Fewer are read sooner than a process has started."""

@@ -34,7 +34,7 @@ from qat.post_training.effective import effective_weight, set_effective_weight
 from qat.post_training.units import Unit
 from qat.post_training.walk import QuantizedSteps, UnitTensors, batches, run_between
 from qat.quantized_network import QuantizedNetwork
-from qat.reporting import Reporter
+from qat.training.reporting import Reporter
 from qat.weight_step import WeightStep
 
 BATCH: Final = 32

@@ -13,12 +13,12 @@ from network.layers import WeightLayer
 from network.network import Network
 from qat.calibration import histograms, input_grid
 from qat.data.dataset import Samples
-from qat.fake_quantize import Grid, on_grid
 from qat.float_network import FloatNetwork, WeightParameters
-from qat.histogram import least_error_range
 from qat.plan import intervals
-from qat.ranges import grid_of
-from qat.weights import quantizer_for
+from qat.quantizers.fake_quantize import Grid, on_grid
+from qat.quantizers.histogram import least_error_range
+from qat.quantizers.ranges import grid_of
+from qat.quantizers.weights import quantizer_for
 
 RANGE_SAMPLES = 64
 """Samples that activation ranges are measured on: an estimate needs no tail."""

@@ -12,14 +12,14 @@ from network.network import Network
 from network.sensitivity import SensitivityTable
 from qat.data.dataset import Labels, Samples, SampleSource
 from qat.module import float_module
+from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.progress import Report, silent
-from qat.reporting import Reporter
 from qat.sensitivity.divergence import Divergence
 from qat.sensitivity.errors import RANGE_SAMPLES, TensorErrors, tensor_errors
 from qat.sensitivity.fisher import FisherInformation
 from qat.sensitivity.hessian import HessianTraces
 from qat.sensitivity.sums import Sums
-from qat.sensitivity_options import Measure, SensitivityOptions
+from qat.training.reporting import Reporter
 
 ELEMENTS_AT_ONCE: Final = 2**25
 """Of all activation tensors of a batch together: gradients hold them all."""

@@ -17,7 +17,7 @@ from api.commands.files import read_dataset, read_network_file
 from api.pipeline import MainJob, run_main_job
 from api.requests import FitRequest
 from deploy.files import load
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.progress import silent
 from tests.api.live_service import ROOT
 from tests.api.small_files import tiny_dataset, tiny_json

@@ -17,8 +17,8 @@ from api.training_details import Augmentation, Override, PostTraining
 from api.training_requests import Training
 from network.allocation import WeightScheme
 from network.errors import RequestError
-from qat.augmentation_options import PRESETS, AugmentationOptions
-from qat.options import OptimizerKind, PostTrainingOptions, TensorOverride, TrainingOptions
+from qat.options.augmentation import PRESETS, AugmentationOptions
+from qat.options.training import OptimizerKind, PostTrainingOptions, TensorOverride, TrainingOptions
 
 
 @pytest.mark.parametrize(

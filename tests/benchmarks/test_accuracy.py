@@ -26,7 +26,7 @@ from network.accounting import accounting_named
 from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.budget import Budget
 from network.memory import measure
-from qat.options import PostTrainingOptions, TrainingOptions
+from qat.options.training import PostTrainingOptions, TrainingOptions
 from tests.qat.small_problem import problem, small_network
 
 PAPER = accounting_named("paper")

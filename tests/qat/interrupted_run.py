@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from deploy.files import save
-from qat.augmentation_options import PRESETS
-from qat.options import Compile, OptimizerKind, TrainingOptions
+from qat.options.augmentation import PRESETS
+from qat.options.training import Compile, OptimizerKind, TrainingOptions
 from tests.qat.small_problem import PACT_FOLDED, trained
 
 OPTIONS = TrainingOptions(

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from deploy.files import save
-from qat.options import Compile, OptimizerKind, TrainingOptions
+from qat.options.training import Compile, OptimizerKind, TrainingOptions
 from tests.qat.small_problem import PER_CHANNEL_ICN, trained
 
 OPTIONS = TrainingOptions(

@@ -12,7 +12,7 @@ from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.layers import RELU, AveragePool, BatchNorm, Convolution, FullyConnected, Padding, Shape
 from network.network import Network
 from qat.data.dataset import Dataset
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.train import TrainingResult, train
 from tests.builders import network_of
 from tests.qat.zoo import allocation_of, floats

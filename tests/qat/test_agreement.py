@@ -21,7 +21,7 @@ from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.module import prepare
-from qat.options import ActivationRange, TrainingOptions
+from qat.options.training import ActivationRange, TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import WeightStep
 from tests.deploy.onnx_runs import RUNTIMES, codes_in, differences

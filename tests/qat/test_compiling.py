@@ -10,11 +10,11 @@ from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import TrainingError
 from network.layers import RELU, RELU6, Add, Padding, Shape
 from network.network import Network
-from qat import compiling
-from qat.compiling import compiled_forward, has_compiler, is_compiled, multiply_accumulates
 from qat.module import prepare
-from qat.option_names import ActivationRange, Compile
-from qat.options import TrainingOptions
+from qat.options.names import ActivationRange, Compile
+from qat.options.training import TrainingOptions
+from qat.training import compiling
+from qat.training.compiling import compiled_forward, has_compiler, is_compiled, multiply_accumulates
 from tests.builders import network_of
 from tests.qat.zoo import all_kinds, allocation_of, convolution
 

@@ -26,12 +26,12 @@ from network.network import InputFormat, Network
 from network.threshold_accounting import ThresholdAccounting
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
-from qat.fake_quantize import Grid
 from qat.module import float_module, prepare
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.plan import intervals, shared_ranges
 from qat.quantized_network import QuantizedNetwork
-from qat.ranges import ActivationTensorRange
+from qat.quantizers.fake_quantize import Grid
+from qat.quantizers.ranges import ActivationTensorRange
 from tests.builders import network_of
 from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, random_allocation
 

@@ -13,8 +13,8 @@ from network.allocation import Allocation, Folding, Scheme, WeightScheme
 from network.layers import RELU, Convolution, FullyConnected, Shape
 from qat.conversion import convert
 from qat.conversion_report import conversion_report
-from qat.options import ActivationRange, TrainingOptions
-from qat.ranges import BoundedRange
+from qat.options.training import ActivationRange, TrainingOptions
+from qat.quantizers.ranges import BoundedRange
 from tests.builders import network_of
 from tests.qat.test_agreement import calibrated, images_for, step_of_training
 from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, random_allocation

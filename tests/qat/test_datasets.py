@@ -208,6 +208,9 @@ def test_digits() -> None:
 
 
 def test_requests_are_judged_without_torch() -> None:
-    modules = "qat.data.checks, qat.data.opening, qat.data.parquet, qat.options, qat.augmentation_options, qat.progress"
+    modules = (
+        "qat.data.checks, qat.data.opening, qat.data.parquet, "
+        "qat.options.training, qat.options.augmentation, qat.progress"
+    )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

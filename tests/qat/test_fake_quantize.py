@@ -15,12 +15,12 @@ from torch import Tensor
 from deploy.arithmetic import quantize, top_code
 from network.allocation import BITS, Bits, WeightScheme
 from network.layers import LINEAR, RELU, RELU6, ActivationFunction
-from qat.fake_quantize import Grid, TrainedGrid, _by_operators, fake_quantized, on_grid
-from qat.histogram import histogram_of, least_error_range, percentile_range
-from qat.option_names import ActivationRange
-from qat.ranges import BoundedRange, activation_tensor_range, grid_of
-from qat.step import LearnedStep
-from qat.weights import MinMax, PerChannelLsq, PerLayerPact, quantizer_for, weight_codes
+from qat.options.names import ActivationRange
+from qat.quantizers.fake_quantize import Grid, TrainedGrid, _by_operators, fake_quantized, on_grid
+from qat.quantizers.histogram import histogram_of, least_error_range, percentile_range
+from qat.quantizers.ranges import BoundedRange, activation_tensor_range, grid_of
+from qat.quantizers.step import LearnedStep
+from qat.quantizers.weights import MinMax, PerChannelLsq, PerLayerPact, quantizer_for, weight_codes
 
 # 2 bits, scale 0.5, zero point 1: codes 0 1 2 3 stand for -0.5 0 0.5 1
 BY_HAND = Grid(2, 0.5, 1)

@@ -12,10 +12,10 @@ import torch
 
 from network.errors import TrainingError
 from network.layers import FullyConnected
-from qat.options import Compile, OptimizerKind, Regime, TrainingOptions
+from qat.options.training import Compile, OptimizerKind, Regime, TrainingOptions
 from qat.progress import Progress
 from qat.train import train
-from qat.training_step import TrainingStep
+from qat.training.step import TrainingStep
 from tests.qat.small_problem import PER_CHANNEL_ICN, QUICK, allocated, assert_same, problem, small_network, trained
 
 DIVERGES = TrainingOptions(

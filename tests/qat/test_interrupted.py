@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from network.errors import TrainingError
-from qat.checkpoint import FILE_NAME, STEP_FILE_NAME
 from qat.progress import Progress
+from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME
 from tests.qat import interrupted_run
 from tests.qat.small_problem import PACT_FOLDED, trained
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qat.learning_rate import learning_rate_at
-from qat.options import Regime, TrainingOptions
+from qat.options.training import Regime, TrainingOptions
+from qat.training.learning_rate import learning_rate_at
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from qat.loss import training_loss
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
+from qat.training.loss import training_loss
 
 DoubleArray = npt.NDArray[np.float64]
 

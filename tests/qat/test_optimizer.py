@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from qat.module import prepare
-from qat.optimizer import new_optimizer, set_learning_rate
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
+from qat.training.optimizer import new_optimizer, set_learning_rate
 from tests.qat.small_problem import PACT_FOLDED, allocated, small_network
 
 

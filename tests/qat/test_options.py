@@ -11,9 +11,9 @@ import pytest
 
 from network.allocation import Folding, WeightScheme
 from network.errors import RequestError
-from qat import options as module
-from qat.augmentation_options import AugmentationOptions
-from qat.options import ActivationRange, OptimizerKind, RangeSetting, Regime, TensorOverride, TrainingOptions
+from qat.options import training as module
+from qat.options.augmentation import AugmentationOptions
+from qat.options.training import ActivationRange, OptimizerKind, RangeSetting, Regime, TensorOverride, TrainingOptions
 
 
 @pytest.mark.parametrize(

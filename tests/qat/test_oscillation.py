@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from network.allocation import Folding, Scheme, WeightScheme
 from qat.calibration import calibrate
 from qat.module import prepare
-from qat.options import TrainingOptions
-from qat.oscillation import Oscillations, threshold_at
+from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
+from qat.training.oscillation import Oscillations, threshold_at
 from tests.qat.small_problem import PER_CHANNEL_ICN, QUICK, allocated, problem, small_network, trained
 
 OPTIONS = TrainingOptions(oscillation_momentum=0.25, freeze_oscillating_at=0.5)

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from network.errors import TrainingError
-from qat.checkpoint import FILE_NAME, STEP_FILE_NAME
-from qat.options import Processor, TrainingOptions
-from qat.parallel import Processes
-from qat.processor import processor_of
+from qat.options.training import Processor, TrainingOptions
+from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME
+from qat.training.parallel import Processes
+from qat.training.processor import processor_of
 from tests.qat import parallel_run
 from tests.qat.small_problem import PER_CHANNEL_ICN, trained
 

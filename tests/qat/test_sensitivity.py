@@ -17,6 +17,7 @@ from network.network import Network
 from network.sensitivity import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
 from qat.module import float_module
+from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.progress import Progress
 from qat.sensitivity.divergence import Divergence
 from qat.sensitivity.errors import TensorErrors, tensor_errors
@@ -24,7 +25,6 @@ from qat.sensitivity.fisher import FisherInformation
 from qat.sensitivity.hessian import HessianTraces
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import SumsByTensor
-from qat.sensitivity_options import Measure, SensitivityOptions
 from tests.builders import network_of
 from tests.network.float_reference import evaluate
 from tests.qat.zoo import all_kinds, convolution, floats

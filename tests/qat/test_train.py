@@ -11,13 +11,13 @@ import torch
 
 from network.allocation import Scheme
 from network.errors import DatasetError, TrainingError
-from qat.augmentation_options import PRESETS
-from qat.checkpoint import FILE_NAME
 from qat.data.augmentation import augmented
 from qat.data.batches import batches_of, split_of
+from qat.options.augmentation import PRESETS
 from qat.progress import Progress
-from qat.reporting import Reporter
 from qat.train import train
+from qat.training.checkpoint import FILE_NAME
+from qat.training.reporting import Reporter
 from tests.qat.small_problem import (
     PACT_FOLDED,
     PER_CHANNEL_ICN,

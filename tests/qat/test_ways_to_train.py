@@ -12,10 +12,9 @@ import torch
 from network.allocation import Allocation, Folding, Scheme, WeightScheme
 from network.errors import RequestError
 from network.layers import MaxPool, Shape
-from qat.epoch_result import EpochResult, best_of
-from qat.milestones import Milestones, doubled
 from qat.module import float_module
-from qat.options import (
+from qat.options.overrides import overridden
+from qat.options.training import (
     Compile,
     OptimizerKind,
     PostTrainingOptions,
@@ -24,10 +23,11 @@ from qat.options import (
     TensorOverride,
     TrainingOptions,
 )
-from qat.overrides import overridden
 from qat.quantized_network import QuantizedNetwork
 from qat.train import Truth, train
-from qat.training_run import TrainingRun
+from qat.training.epoch_result import EpochResult, best_of
+from qat.training.milestones import Milestones, doubled
+from qat.training.run import TrainingRun
 from tests.builders import network_of
 from tests.qat.small_problem import (
     PACT_FOLDED,

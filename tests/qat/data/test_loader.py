@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from network.errors import DatasetError, RequestError, TrainingError
-from qat.augmentation_options import PRESETS, AugmentationOptions, preset
 from qat.data import parquet
 from qat.data.augmentation import augmented, mixed
 from qat.data.batches import WINDOW_GROUPS, batches_of, group_starts_of, tensor_of
@@ -21,6 +20,7 @@ from qat.data.images import EncodedImages, StorePart, fitted
 from qat.data.loader import Batch, sample_batches, training_batches, workers_for
 from qat.data.opening import open_dataset
 from qat.data.parquet import ParquetStore
+from qat.options.augmentation import PRESETS, AugmentationOptions, preset
 from tests.qat.data import making
 
 SAMPLES = making.images(train=26)

@@ -20,15 +20,15 @@ from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.float_network import FloatNetwork
 from qat.module import float_module, prepare
+from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.clipping import clip_weights
 from qat.post_training.effective import effective_weight
 from qat.post_training.improve import improve, improvement_cost
 from qat.post_training.rounding import Neighbours
-from qat.post_training_options import PostTrainingOptions, Rounding
 from qat.progress import Progress, silent
 from qat.quantized_network import QuantizedNetwork
-from qat.reporting import Reporter
-from qat.weights import weight_codes
+from qat.quantizers.weights import weight_codes
+from qat.training.reporting import Reporter
 from tests.builders import network_of
 from tests.network.float_reference import evaluate
 from tests.qat.zoo import SCHEMES, all_kinds, allocation_of, convolution, floats, random_allocation

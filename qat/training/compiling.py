@@ -18,8 +18,8 @@ from torch import Tensor
 from network.errors import TrainingError
 from network.layers import WeightLayer
 from network.network import Network
-from qat.option_names import Compile
-from qat.options import TrainingOptions
+from qat.options.names import Compile
+from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")

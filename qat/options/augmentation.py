@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from network.errors import RequestError
-from qat.option_checks import flag, number, whole
+from qat.options.checks import flag, number, whole
 
 MAX_MAGNITUDE: Final = 30
 MAX_OPERATIONS: Final = 14

@@ -29,10 +29,10 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits, WeightScheme
 from network.layers import LINEAR
 from network.least_error import least_error_steps, symmetric_steps
-from qat.bounds import LEAST_EXTENT, Bounds
-from qat.fake_quantize import TrainedGrid, fake_quantized, straight_through
-from qat.histogram import histogram_of, least_error_range
-from qat.step import LearnedStep
+from qat.quantizers.bounds import LEAST_EXTENT, Bounds
+from qat.quantizers.fake_quantize import TrainedGrid, fake_quantized, straight_through
+from qat.quantizers.histogram import histogram_of, least_error_range
+from qat.quantizers.step import LearnedStep
 
 
 @dataclass(frozen=True, slots=True)

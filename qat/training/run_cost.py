@@ -7,10 +7,10 @@ from typing import Final
 
 from qat.data.batches import Split
 from qat.data.dataset import Dataset
-from qat.judging import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.post_training.improve import improvement_cost
 from qat.quantized_network import QuantizedNetwork
+from qat.training.judging import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
 
 CALIBRATION_COST: Final = 4.0
 TRAINING_COST: Final = 5.0

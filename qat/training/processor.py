@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from network.errors import TrainingError
-from qat.options import Precision, Processor, TrainingOptions
+from qat.options.training import Precision, Processor, TrainingOptions
 
 
 def processor_of(options: TrainingOptions) -> torch.device:

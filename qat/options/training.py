@@ -12,9 +12,9 @@ from typing import Final
 
 from deploy.requantization_form import RequantizationForm
 from network.errors import RequestError
-from qat.augmentation_options import AugmentationOptions
-from qat.option_checks import flag, member, number, whole
-from qat.option_names import (
+from qat.options.augmentation import AugmentationOptions
+from qat.options.checks import flag, member, number, whole
+from qat.options.names import (
     ActivationRange,
     Compile,
     OptimizerKind,
@@ -24,7 +24,7 @@ from qat.option_names import (
     Regime,
     TensorOverride,
 )
-from qat.post_training_options import PostTrainingOptions
+from qat.options.post_training import PostTrainingOptions
 
 __all__ = [
     "ActivationRange",

@@ -16,7 +16,7 @@ from network.network import Network
 from qat.data.batches import tensor_of
 from qat.data.dataset import Indices, Labels, Samples, SampleSource, to_input_tensor
 from qat.data.loader import sample_batches
-from qat.reporting import Reporter
+from qat.training.reporting import Reporter
 
 Answer = Callable[[Samples], FloatArray]
 """Samples as a dataset holds them -> logits [n, classes]."""

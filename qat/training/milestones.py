@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 from network.allocation import Allocation, Bits
-from qat.options import NEVER, Regime, TrainingOptions
-from qat.training_state import TrainingState
+from qat.options.training import NEVER, Regime, TrainingOptions
+from qat.training.state import TrainingState
 
 
 def doubled(allocation: Allocation) -> Allocation:

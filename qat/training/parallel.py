@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from network.errors import TrainingError
 from qat.data.dataset import Indices
-from qat.process_rank import process_count
+from qat.training.process_rank import process_count
 
 LONGEST_WAIT = timedelta(days=7)
 """Of the others, while the first process validates."""

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from deploy.arithmetic import top_code
 from network.allocation import Bits
 from network.layers import ActivationFunction
-from qat.bounds import LEAST_EXTENT, Bounds, inside_of
-from qat.fake_quantize import Grid, TrainedGrid, fake_quantized
-from qat.option_names import ActivationRange
-from qat.step import LearnedStep
+from qat.options.names import ActivationRange
+from qat.quantizers.bounds import LEAST_EXTENT, Bounds, inside_of
+from qat.quantizers.fake_quantize import Grid, TrainedGrid, fake_quantized
+from qat.quantizers.step import LearnedStep
 
 
 def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -> Grid:

@@ -9,8 +9,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from qat.oscillation import Oscillations
 from qat.quantized_network import QuantizedNetwork
+from qat.training.oscillation import Oscillations
 
 MODULE: Final = "module/"
 OPTIMIZER: Final = "optimizer/"

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from network.layers import FloatArray
 from qat.data.dataset import Indices, Labels, SampleSource
-from qat.evaluation import classes_of, evaluation_batches, logits_of, of_module
 from qat.float_network import FloatNetwork
-from qat.reporting import Reporter
+from qat.training.evaluation import classes_of, evaluation_batches, logits_of, of_module
+from qat.training.reporting import Reporter
 
 MOST_REMEMBERED_BYTES: Final = 2**28
 """Of the float network's answers for the training set; more are computed anew in every epoch."""

@@ -12,11 +12,19 @@ from deploy.integer_network import IntegerNetwork
 from network.network import Network
 from qat.conversion import convert
 from qat.data.dataset import Dataset, Indices, Labels
-from qat.evaluation import classes_of, cross_entropy, evaluation_batches, logits_of, of_integers, of_module, percent
 from qat.float_network import FloatNetwork
 from qat.quantized_network import QuantizedNetwork
-from qat.reporting import Reporter
-from qat.truth import Truth
+from qat.training.evaluation import (
+    classes_of,
+    cross_entropy,
+    evaluation_batches,
+    logits_of,
+    of_integers,
+    of_module,
+    percent,
+)
+from qat.training.reporting import Reporter
+from qat.training.truth import Truth
 
 FLOAT_COST: Final = 1.0
 DEPLOYED_COST: Final = 2.0

@@ -15,30 +15,30 @@ from network.allocation import Allocation
 from network.errors import TrainingError
 from network.network import Network
 from qat.calibration import calibrate
-from qat.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
 from qat.conversion import convert
 from qat.conversion_report import ConversionReport, conversion_report
 from qat.data.batches import batches_of, group_starts_of, split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.loader import training_batches
-from qat.epoch_result import EpochResult
-from qat.fingerprint import fingerprint_of
-from qat.judging import Accuracy, tested, validated
-from qat.milestones import Milestones
 from qat.module import float_module, prepare
-from qat.not_finite import NotFinite
-from qat.optimizer import new_optimizer
-from qat.options import TrainingOptions
-from qat.oscillation import Oscillations
-from qat.parallel import Processes
+from qat.options.training import TrainingOptions
 from qat.post_training.improve import improve
 from qat.progress import Report, silent
-from qat.reporting import Reporter
-from qat.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
-from qat.teacher import Teacher
-from qat.training_state import TrainingState
-from qat.training_step import TrainingStep
-from qat.truth import Truth
+from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
+from qat.training.epoch_result import EpochResult
+from qat.training.fingerprint import fingerprint_of
+from qat.training.judging import Accuracy, tested, validated
+from qat.training.milestones import Milestones
+from qat.training.not_finite import NotFinite
+from qat.training.optimizer import new_optimizer
+from qat.training.oscillation import Oscillations
+from qat.training.parallel import Processes
+from qat.training.reporting import Reporter
+from qat.training.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
+from qat.training.state import TrainingState
+from qat.training.step import TrainingStep
+from qat.training.teacher import Teacher
+from qat.training.truth import Truth
 
 COMPARED_SAMPLES: Final = 64
 """Held-out samples on which integers and training are compared layer by layer."""

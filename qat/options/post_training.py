@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from qat.option_checks import flag, member, whole
+from qat.options.checks import flag, member, whole
 
 MAX_ROUNDING_STEPS: Final = 1_000_000
 MAX_SAMPLES: Final = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from qat.options import Regime, TrainingOptions
+from qat.options.training import Regime, TrainingOptions
 
 COSINE_ENDS_AT: Final = 0.01
 """Of the rate at the start."""

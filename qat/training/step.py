@@ -7,17 +7,17 @@ import math
 import torch
 from torch import Tensor
 
-from qat.compiling import compiled_forward
-from qat.learning_rate import learning_rate_at
-from qat.loss import training_loss
-from qat.milestones import Milestones
-from qat.not_finite import NotFinite, first_in_backward, first_in_forward
-from qat.optimizer import set_learning_rate
-from qat.options import TrainingOptions
-from qat.oscillation import threshold_at
-from qat.parallel import Processes
-from qat.processor import computing
-from qat.training_state import TrainingState
+from qat.options.training import TrainingOptions
+from qat.training.compiling import compiled_forward
+from qat.training.learning_rate import learning_rate_at
+from qat.training.loss import training_loss
+from qat.training.milestones import Milestones
+from qat.training.not_finite import NotFinite, first_in_backward, first_in_forward
+from qat.training.optimizer import set_learning_rate
+from qat.training.oscillation import threshold_at
+from qat.training.parallel import Processes
+from qat.training.processor import computing
+from qat.training.state import TrainingState
 
 
 class TrainingStep:

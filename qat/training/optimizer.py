@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat.options import OptimizerKind, TrainingOptions
+from qat.options.training import OptimizerKind, TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 

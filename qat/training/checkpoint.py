@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from network.errors import TrainingError
-from qat.epoch_result import EpochResult, best_of
-from qat.training_state import Position, Snapshot, below
+from qat.training.epoch_result import EpochResult, best_of
+from qat.training.state import Position, Snapshot, below
 
 FILE_NAME: Final = "checkpoint.safetensors"
 STEP_FILE_NAME: Final = "step.safetensors"

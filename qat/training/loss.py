@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 
 
 def training_loss(logits: Tensor, targets: Tensor, taught: Tensor | None, options: TrainingOptions) -> Tensor:

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 
 from deploy.arithmetic import top_code
-from qat.learning_rate import falling
-from qat.options import TrainingOptions
+from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
+from qat.quantizers.weights import across
+from qat.training.learning_rate import falling
 from qat.weight_step import WeightStep
-from qat.weights import across
 
 
 def threshold_at(options: TrainingOptions, done: float) -> float | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from network.allocation import Folding, WeightScheme
-from qat.option_checks import member
+from qat.options.checks import member
 
 
 class ActivationRange(StrEnum):

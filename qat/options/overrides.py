@@ -9,7 +9,7 @@ from network.allocation import Allocation
 from network.errors import RequestError
 from network.json_fields import shown
 from network.network import Network
-from qat.option_names import TensorOverride
+from qat.options.names import TensorOverride
 
 
 def overridden(network: Network, allocation: Allocation, overrides: Mapping[str, TensorOverride]) -> Allocation:
