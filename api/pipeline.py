@@ -95,14 +95,14 @@ def run_main_job(
         InvalidNetwork, DatasetError, RequestError: something that makes no sense.
         ConversionError, TrainingError: the training cannot go on.
     """
-    answer, solution = answer_fit(job.network, job.network_name, job.request, stand_in(job.network, job.request))
+    table = stand_in(job.network, job.request)
+    answer, solution = answer_fit(job.network, job.network_name, job.request, table)
     if solution.allocation is None:  # which bits there are does not depend on the measure
         raise DoesNotFit(answer)
     require_weights(job.network.name, has_weights=job.network.has_weights)
     check_dataset(job.dataset, job.network)
     check_writable(directory)
     wait_without_spinning()
-    table = stand_in(job.network, job.request)
     if job.request.measure.measures_samples:
         table = _measured(job, report, checkpoint_directory)
         answer, solution = answer_fit(job.network, job.network_name, job.request, table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Final
 
 from benchmarks.kept import Kept
@@ -18,7 +18,6 @@ from qat.progress import Report
 from qat.train import train
 from qat.training.fingerprint import fingerprint_of
 
-CHANGE_SPEED_ALONE: Final = frozenset({"threads", "workers", "checkpoint_minutes"})
 # In forward passes of the float network for one image, roughly; only the estimate of time depends on it.
 _TRAINING_COST: Final = 5.0
 _JUDGING_COST: Final = 2.0
@@ -53,7 +52,7 @@ class Training:
             _in_order(given.weight_bits),
             _in_order(given.activation_bits),
             {} if self.by_brevitas else {name: f"{each}" for name, each in sorted(given.schemes.items())},
-            _what_counts(self.options),
+            self.options.what_counts(),
             self.by_brevitas,
         )
 
@@ -114,7 +113,3 @@ def run_all(trainings: Iterable[Training], kept: Kept) -> None:
 
 def _in_order(bits: Mapping[str, int]) -> dict[str, int]:
     return {name: int(each) for name, each in sorted(bits.items())}
-
-
-def _what_counts(options: TrainingOptions) -> dict[str, Any]:
-    return {each.name: getattr(options, each.name) for each in fields(options) if each.name not in CHANGE_SPEED_ALONE}

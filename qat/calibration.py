@@ -21,7 +21,7 @@ from qat.options.names import ActivationRange, RangeSetting
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
 from qat.quantizers.histogram import BINS, Histogram, histogram_of, least_error_range, percentile_range
-from qat.quantizers.ranges import BoundedRange, InputRange, StepRange, grid_of
+from qat.quantizers.ranges import ActivationTensorRange, InputRange, grid_of
 
 CLIPPED_AT = 6.0
 """Where `clipped` ends the range after a ReLU."""
@@ -48,7 +48,7 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
     float_network = float_network or FloatNetwork(network).eval()
     for tensor, histogram in histograms(float_network, samples).items():
         own = module.range_of(tensor)
-        if module.range_owner[tensor] != tensor or not isinstance(own, BoundedRange | StepRange):
+        if module.range_owner[tensor] != tensor or not isinstance(own, ActivationTensorRange):
             continue
         if module.activation_range(tensor) is ActivationRange.CLIPPED and functions[tensor].low == 0.0:
             own.start(0.0, CLIPPED_AT)

@@ -61,6 +61,11 @@ class WeightParameters(nn.Module):
         self.mean: Tensor
         self.variance: Tensor
 
+    @property
+    def gain(self) -> Tensor:
+        """gamma / sigma on the running statistics, [c]: what batch norm multiplies by."""
+        return self.gamma / torch.sqrt(self.variance + self.epsilon)
+
     def normalised(self, sums: Tensor, *, momentum: float | None = None) -> Tensor:
         """Batch norm of a convolution's sums.
 
@@ -109,7 +114,11 @@ class FloatNetwork(nn.Module):
         return parameters
 
     def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
-        """What one layer computes.
+        """What one layer computes; see `before_function`."""
+        return clamped(self.before_function(index, inputs, weight), self.network.layers[index].activation)
+
+    def before_function(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
+        """What one layer computes, its activation function left out.
 
         Args:
             index: of the layer.
@@ -118,13 +127,13 @@ class FloatNetwork(nn.Module):
         """
         layer = self.network.layers[index]
         if not isinstance(layer, WeightLayer):
-            return clamped(combined(layer, inputs), layer.activation)
+            return combined(layer, inputs)
         parameters = self.weight_parameters(index)
         if weight is None:
             weight = parameters.weight
         if not parameters.has_batch_norm:
-            return clamped(convolved(inputs[0], weight, parameters.bias, layer), layer.activation)
-        return clamped(parameters.normalised(convolved(inputs[0], weight, None, layer)), layer.activation)
+            return convolved(inputs[0], weight, parameters.bias, layer)
+        return parameters.normalised(convolved(inputs[0], weight, None, layer))
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
         return self._schedule.run(images, self.step, keep_all=keep_all)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from network.network import Network
@@ -11,19 +11,10 @@ T = TypeVar("T")
 
 
 class Schedule:
-    """The order in which layers run, and what each of them is the last to read."""
+    """The order in which layers run."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        last_reader = {tensor: layer.name for layer in network.layers for tensor in layer.inputs}
-        self._released_after: Mapping[str, tuple[str, ...]] = {
-            layer.name: tuple(
-                tensor
-                for tensor in dict.fromkeys(layer.inputs)
-                if last_reader[tensor] == layer.name and tensor not in network.outputs
-            )
-            for layer in network.layers
-        }
 
     def run(self, given: T, step: Callable[[int, Sequence[T]], T], *, keep_all: bool = False) -> dict[str, T]:
         """Run every layer.
@@ -33,11 +24,35 @@ class Schedule:
             step: from a layer's index and its inputs to its output.
             keep_all: return every tensor, not the network's outputs alone.
         """
-        tensors = {self.network.input: given}
-        del given  # else the caller's frame would keep it alive
-        for index, layer in enumerate(self.network.layers):
-            tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])
-            if not keep_all:
-                for tensor in self._released_after[layer.name]:
-                    del tensors[tensor]
-        return tensors if keep_all else {tensor: tensors[tensor] for tensor in self.network.outputs}
+        network = self.network
+        wanted = network.tensors if keep_all else network.outputs
+        return run_between(network, {network.input: given}, range(len(network.layers)), wanted, step)
+
+
+def run_between(
+    network: Network,
+    given: Mapping[str, T],
+    indices: range,
+    wanted: Iterable[str],
+    step: Callable[[int, Sequence[T]], T],
+) -> dict[str, T]:
+    """The wanted tensors, from those given and the layers between; each tensor is let go after its last reader.
+
+    Args:
+        network: whose layers run.
+        given: tensors that the layers read, or that are wanted.
+        indices: of the layers that run.
+        wanted: what comes back.
+        step: from a layer's index and its inputs to its output.
+    """
+    wanted = tuple(wanted)
+    last = {tensor: index for index in indices for tensor in network.layers[index].inputs}
+    tensors = dict(given)
+    del given  # else this frame would keep them alive
+    for index in indices:
+        layer = network.layers[index]
+        tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])
+        for tensor in dict.fromkeys(layer.inputs):
+            if last[tensor] == index and tensor not in wanted:
+                del tensors[tensor]
+    return {tensor: tensors[tensor] for tensor in wanted}

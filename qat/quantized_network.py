@@ -23,7 +23,7 @@ from qat.options.names import ActivationRange, TensorOverride
 from qat.options.training import TrainingOptions
 from qat.plan import check_allocation, intervals, shared_ranges
 from qat.quantizers.fake_quantize import Grid
-from qat.quantizers.ranges import ActivationTensorRange, BoundedRange, InputRange, StepRange, activation_tensor_range
+from qat.quantizers.ranges import ActivationTensorRange, InputRange, activation_tensor_range
 from qat.weight_step import WeightStep
 
 NO_OVERRIDE: Final = TensorOverride()
@@ -85,7 +85,7 @@ class QuantizedNetwork(nn.Module):
     def range_of(self, tensor: str) -> InputRange | ActivationTensorRange:
         """The range of an activation tensor, its own or the one it shares."""
         found = self._ranges[self._number[self.range_owner[tensor]]]
-        assert isinstance(found, InputRange | BoundedRange | StepRange)  # noqa: S101  # by construction
+        assert isinstance(found, InputRange | ActivationTensorRange)  # noqa: S101  # by construction
         return found
 
     def grid(self, tensor: str) -> Grid:

@@ -32,7 +32,7 @@ from network.layers import WeightLayer
 from qat.float_network import WeightParameters
 from qat.quantizers.fake_quantize import Grid
 from qat.quantizers.flag import Flag
-from qat.quantizers.weights import WeightGrid, quantizer_for, weight_codes
+from qat.quantizers.weights import WeightGrid, across, quantizer_for, weight_codes
 from qat.windows import convolved
 
 DoubleArray = npt.NDArray[np.float64]
@@ -70,8 +70,8 @@ class DeployedWeights:
     @property
     def centred(self) -> npt.NDArray[np.int64]:
         """q_w - z_w, in the weight tensor's own shape."""
-        across = (-1,) + (1,) * (self.codes.ndim - 1)
-        return self.codes.astype(np.int64) - self.zero_point.reshape(across)
+        beside = (-1,) + (1,) * (self.codes.ndim - 1)
+        return self.codes.astype(np.int64) - self.zero_point.reshape(beside)
 
 
 class WeightStep(nn.Module):
@@ -133,8 +133,8 @@ class WeightStep(nn.Module):
         codes = weight_codes(weight, grid, self.bits)
         zero_point = grid.zero_point.cpu().numpy().astype(np.int64)
         scale = grid.scale.double().cpu().numpy()
-        across = (-1,) + (1,) * (codes.ndim - 1)
-        rows = (codes.astype(np.int64) - zero_point.reshape(across)).reshape(len(codes), -1)
+        beside = (-1,) + (1,) * (codes.ndim - 1)
+        rows = (codes.astype(np.int64) - zero_point.reshape(beside)).reshape(len(codes), -1)
         positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
         highest = positive * source.highest_step + negative * source.lowest_step
         lowest = positive * source.lowest_step + negative * source.highest_step
@@ -155,9 +155,8 @@ class WeightStep(nn.Module):
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Weights and bias with the batch norm in them, on its running statistics."""
         learned = self.learned
-        gain = learned.gamma / torch.sqrt(learned.variance + learned.epsilon)
-        weight = learned.weight * gain.reshape((-1,) + (1,) * (learned.weight.ndim - 1))
-        return weight, learned.beta - learned.mean * gain
+        gain = learned.gain
+        return learned.weight * across(gain, learned.weight), learned.beta - learned.mean * gain
 
     def _deployed_parameters(self) -> tuple[Tensor, WeightGrid, DoubleArray, DoubleArray]:
         """Weights, their grid, and the gain [1] or [c] and the shift [c] of the real sums."""
@@ -181,14 +180,14 @@ class WeightStep(nn.Module):
 def deployed_steps(codes: Tensor, weights: DeployedWeights, layer: WeightLayer) -> Tensor:
     """What a deployed weight layer computes, in float: codes less z_x [n, c, h, w] -> steps of the output, float64."""
 
-    def across(constants: DoubleArray) -> Tensor:
+    def of_channels(constants: DoubleArray) -> Tensor:
         return torch.from_numpy(constants).to(codes.device).reshape(1, -1, 1, 1)
 
     bound = int(np.maximum(weights.highest, -weights.lowest).max())
     dtype = torch.float32 if bound < EXACT_IN_FLOAT32 else torch.float64
     centred = torch.from_numpy(weights.centred).to(codes.device, dtype)
     accumulator = convolved(codes.to(dtype), centred, None, layer).double()
-    accumulator += across(weights.bias)
-    accumulator *= across(weights.factor)
-    accumulator += across(np.where(weights.on_grid, 0.0, weights.offset))
+    accumulator += of_channels(weights.bias)
+    accumulator *= of_channels(weights.factor)
+    accumulator += of_channels(np.where(weights.on_grid, 0.0, weights.offset))
     return accumulator

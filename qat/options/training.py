@@ -6,7 +6,7 @@ docs/training.md tells every option with its source.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -149,6 +149,10 @@ class TrainingOptions:
             flag(name, getattr(self, name))
         self._check_learning_rate_steps()
         self._check_what_goes_together()
+
+    def what_counts(self) -> TrainingOptions:
+        """The options without those that only change how fast the result comes: what a result depends on."""
+        return replace(self, threads=None, workers=None, checkpoint_minutes=0.0)
 
     def _check_learning_rate_steps(self) -> None:
         if bool(self.learning_rate_steps) != (self.regime is Regime.STEP):

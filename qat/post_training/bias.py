@@ -11,11 +11,11 @@ import torch
 
 from network.layers import WeightLayer
 from qat.float_network import FloatNetwork
+from qat.graph import run_between
 from qat.post_training.effective import shift_output
 from qat.post_training.units import Unit
-from qat.post_training.walk import QuantizedSteps, UnitTensors, batches, run_between
+from qat.post_training.walk import QuantizedSteps, UnitTensors, batches
 from qat.quantized_network import QuantizedNetwork
-from qat.windows import convolved
 
 
 @torch.no_grad()
@@ -34,20 +34,16 @@ def correct_biases(module: QuantizedNetwork, float_network: FloatNetwork, unit: 
         if not isinstance(layer, WeightLayer):
             continue
         steps = QuantizedSteps(module)
-        parameters = float_network.weight_parameters(index)
         (source,) = layer.inputs
         before = range(unit.first, index)
         error = torch.zeros(layer.output_channels, dtype=torch.float64)
         for batch in batches(len(held)):
             given = {tensor: values[batch] for tensor, values in held.of_float.items()}
             inputs = run_between(network, given, before, [source], float_network.step)[source]
-            if parameters.has_batch_norm:
-                wanted = parameters.normalised(convolved(inputs, parameters.weight, None, layer))
-            else:
-                wanted = convolved(inputs, parameters.weight, parameters.bias, layer)
+            wanted = float_network.before_function(index, [inputs])
             given = {tensor: values[batch] for tensor, values in held.of_quantized.items()}
             inputs = run_between(network, given, before, [source], steps)[source]
             got = steps.real(index, [inputs], before_function=True)
             error += (wanted - got).double().mean(dim=(2, 3)).sum(dim=0).cpu()
-        shift = (error / len(held)).float()
-        shift_output(steps.weight_step(index), shift.to(parameters.weight.device))
+        step = steps.weight_step(index)
+        shift_output(step, (error / len(held)).float().to(step.learned.weight.device))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from qat.quantizers.weights import across
 from qat.weight_step import WeightStep
 
 
@@ -24,7 +25,7 @@ def effective_weight(step: WeightStep) -> Tensor:
 def set_effective_weight(step: WeightStep, weight: Tensor) -> None:
     """Make this the weight tensor that is quantized; what a gain of zero has folded away stays as it was."""
     if step.is_folded:
-        gain = _across(_gain(step), weight)
+        gain = across(step.learned.gain, weight)
         weight = torch.where(gain == 0, step.learned.weight, weight / gain)
     step.learned.weight.copy_(weight)
 
@@ -35,7 +36,7 @@ def output_of(step: WeightStep, sums: Tensor) -> Tensor:
     if not learned.has_batch_norm:
         return sums + learned.bias.reshape(1, -1, 1, 1)
     if step.is_folded:
-        return sums + (learned.beta - learned.mean * _gain(step)).reshape(1, -1, 1, 1)
+        return sums + (learned.beta - learned.mean * learned.gain).reshape(1, -1, 1, 1)
     return learned.normalised(sums)
 
 
@@ -52,15 +53,5 @@ def shift_output(step: WeightStep, by: Tensor) -> None:
     elif step.is_folded:
         learned.beta.add_(by)
     else:
-        gain = _gain(step)
+        gain = learned.gain
         learned.mean.sub_(torch.where(gain == 0, 0.0, by / gain))
-
-
-@torch.no_grad()
-def _gain(step: WeightStep) -> Tensor:
-    learned = step.learned
-    return learned.gamma.detach() / torch.sqrt(learned.variance + learned.epsilon)
-
-
-def _across(per_channel: Tensor, weight: Tensor) -> Tensor:
-    return per_channel.reshape((-1,) + (1,) * (weight.ndim - 1))

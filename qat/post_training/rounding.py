@@ -29,11 +29,13 @@ from torch import Tensor
 from deploy.arithmetic import top_code
 from network.allocation import WIDEST_BITS, Allocation
 from network.network import Network
+from qat.graph import run_between
 from qat.post_training.clipping import follows_its_weights
 from qat.post_training.effective import effective_weight, set_effective_weight
 from qat.post_training.units import Unit
-from qat.post_training.walk import QuantizedSteps, UnitTensors, batches, run_between
+from qat.post_training.walk import QuantizedSteps, UnitTensors, batches
 from qat.quantized_network import QuantizedNetwork
+from qat.quantizers.weights import across
 from qat.training.reporting import Reporter
 from qat.weight_step import WeightStep
 
@@ -72,8 +74,7 @@ class Neighbours:
         """Those of a layer's weights as they are now."""
         weight = effective_weight(step)
         grid = step.quantizer.grid(weight)
-        across = (-1,) + (1,) * (weight.ndim - 1)
-        scale, zero_point = grid.scale.reshape(across), grid.zero_point.reshape(across)
+        scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
         fixed = weight == 0  # on every grid; and where a gain of zero is folded in, nothing else is possible
         if follows_its_weights(step, weight):
             rows = weight.flatten(1) if len(scale) > 1 else weight.reshape(1, -1)
@@ -109,8 +110,7 @@ class Neighbours:
         rows = (found - rounded).abs() > self.scale.abs() / 4
         moved = rows.flatten(1).any(dim=1) if len(self.scale) > 1 else rows.any().expand(len(rows))
         if moved.any():
-            across = (-1,) + (1,) * (rounded.ndim - 1)
-            set_effective_weight(self.step, torch.where(moved.reshape(across), self.weight, rounded))
+            set_effective_weight(self.step, torch.where(across(moved, rounded), self.weight, rounded))
 
     @property
     def _goes_up(self) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from network.network import Network
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples
 from qat.float_network import FloatNetwork, clamped, combined
+from qat.graph import run_between
 from qat.post_training.effective import effective_weight, output_of
 from qat.post_training.units import Unit
 from qat.quantized_network import QuantizedNetwork
@@ -23,8 +24,6 @@ from qat.windows import convolved
 SAMPLES_AT_ONCE: Final = 32
 MOST_HELD_BYTES: Final = 2**29
 """Of a unit's tensors. Where its samples take more, it works on fewer samples: large images have many pixels each."""
-
-Step = Callable[[int, Sequence[Tensor]], Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,29 +89,6 @@ class QuantizedSteps:
             return values  # its codes are its input's
         quantized: Tensor = self._module.range_of(output)(values)
         return quantized
-
-
-def run_between(
-    network: Network, given: Mapping[str, Tensor], indices: range, wanted: Sequence[str], step: Step
-) -> dict[str, Tensor]:
-    """The wanted tensors, from those given and the layers between; each tensor is let go after its last reader.
-
-    Args:
-        network: whose layers run.
-        given: tensors that the layers read, or that are wanted.
-        indices: of the layers that run.
-        wanted: what comes back.
-        step: from a layer's index and its inputs to its output.
-    """
-    last = {tensor: index for index in indices for tensor in network.layers[index].inputs}
-    tensors = dict(given)
-    for index in indices:
-        layer = network.layers[index]
-        tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])
-        for tensor in dict.fromkeys(layer.inputs):
-            if last[tensor] == index and tensor not in wanted:
-                del tensors[tensor]
-    return {tensor: tensors[tensor] for tensor in wanted}
 
 
 def held_samples(network: Network, unit: Unit, count: int) -> int:

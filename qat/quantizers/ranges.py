@@ -8,6 +8,7 @@ that the clamp of the codes is the function.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +31,10 @@ def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -
         bits: of a code.
         function: the interval that the grid must stay inside.
     """
-    top = top_code(bits)
     low, high = inside_of(function, low, high)
-    scale = (high - low) / top
-    zero_point = min(max(math.floor(-low / scale + 0.5), 0), top)
-    # Rounding the zero point moves both ends by up to half a step: shrink where that leaves the function's interval.
-    return Grid(bits, min(scale, largest_scale(bits, zero_point, function)), zero_point)
+    ends = torch.tensor([low, high], dtype=torch.float64)
+    grid = trained_grid(ends[0], ends[1], bits, function)
+    return Grid(bits, grid.scale.item(), -int(grid.lowest_step))
 
 
 def largest_scale(bits: Bits, zero_point: int, function: ActivationFunction) -> float:
@@ -70,46 +69,10 @@ class InputRange(nn.Module):
         return fake_quantized(values, grid)
 
 
-class BoundedRange(nn.Module):
-    """The range of a tensor that a layer writes, by its two ends.
+class ActivationTensorRange(nn.Module, ABC):
+    """The range of a tensor that a layer writes.
 
-    Args:
-        bits: of a code.
-        function: the interval that the layer's values lie in.
-        learned: the bounds are parameters (PACT); else they stay where they start.
-    """
-
-    def __init__(self, bits: Bits, function: ActivationFunction, *, learned: bool) -> None:
-        super().__init__()
-        self.bits = bits
-        self.function = function
-        self.bounds = Bounds(function, learned=learned)
-
-    def start(self, low: float, high: float) -> None:
-        """Begin with this range, low <= 0 <= high."""
-        self.bounds.start(low, high)
-
-    def use_bits(self, bits: Bits) -> None:
-        """The same range at other bits."""
-        self.bits = bits
-
-    @property
-    def grid(self) -> Grid:
-        return grid_of(*self.bounds.values, self.bits, self.function)
-
-    def keep_valid(self) -> None:
-        """After a step of the optimizer."""
-        self.bounds.keep_valid()
-
-    def forward(self, values: Tensor) -> Tensor:
-        low, high = self.bounds()
-        return fake_quantized(values, _trained_grid(low, high, self.bits, self.function))
-
-
-class StepRange(nn.Module):
-    """The range of a tensor that a layer writes, by the step between its codes, which is learned (LSQ).
-
-    The zero point is decided where the range starts.
+    forward: real values -> the same on the grid, with gradients.
 
     Args:
         bits: of a code.
@@ -120,18 +83,78 @@ class StepRange(nn.Module):
         super().__init__()
         self.bits = bits
         self.function = function
+
+    @property
+    @abstractmethod
+    def grid(self) -> Grid:
+        """What codes stand for now."""
+
+    @abstractmethod
+    def start(self, low: float, high: float) -> None:
+        """Begin with this range, low <= 0 <= high."""
+
+    @abstractmethod
+    def use_bits(self, bits: Bits) -> None:
+        """Go on with other bits and nearly the same range."""
+
+    @abstractmethod
+    def keep_valid(self) -> None:
+        """Bring what the optimizer has changed back to where it makes sense."""
+
+
+class BoundedRange(ActivationTensorRange):
+    """The range of a tensor that a layer writes, by its two ends.
+
+    Args:
+        bits: of a code.
+        function: the interval that the layer's values lie in.
+        learned: the bounds are parameters (PACT); else they stay where they start.
+    """
+
+    def __init__(self, bits: Bits, function: ActivationFunction, *, learned: bool) -> None:
+        super().__init__(bits, function)
+        self.bounds = Bounds(function, learned=learned)
+
+    def start(self, low: float, high: float) -> None:
+        self.bounds.start(low, high)
+
+    def use_bits(self, bits: Bits) -> None:
+        self.bits = bits
+
+    @property
+    def grid(self) -> Grid:
+        return grid_of(*self.bounds.values, self.bits, self.function)
+
+    def keep_valid(self) -> None:
+        self.bounds.keep_valid()
+
+    def forward(self, values: Tensor) -> Tensor:
+        low, high = self.bounds()
+        return fake_quantized(values, trained_grid(low, high, self.bits, self.function))
+
+
+class StepRange(ActivationTensorRange):
+    """The range of a tensor that a layer writes, by the step between its codes, which is learned (LSQ).
+
+    The zero point is decided where the range starts.
+
+    Args:
+        bits: of a code.
+        function: the interval that the layer's values lie in.
+    """
+
+    def __init__(self, bits: Bits, function: ActivationFunction) -> None:
+        super().__init__(bits, function)
         self.step = LearnedStep(())
         self.register_buffer("zero_point", torch.zeros((), dtype=torch.int64))
         self.zero_point: Tensor
 
     def start(self, low: float, high: float) -> None:
-        """Begin with this range, low <= 0 <= high."""
         grid = grid_of(low, high, self.bits, self.function)
         self.step.start(torch.tensor(grid.scale))
         self.zero_point.fill_(grid.zero_point)
 
     def use_bits(self, bits: Bits) -> None:
-        """Nearly the same range at other bits."""
         if bits == self.bits:
             return
         grid = self.grid
@@ -145,7 +168,6 @@ class StepRange(nn.Module):
         return Grid(self.bits, scale, zero_point)
 
     def keep_valid(self) -> None:
-        """After a step of the optimizer."""
         if self.function.low == 0.0:
             self.step.keep_valid(largest_scale(self.bits, 0, self.function))
         elif self._is_bounded:
@@ -167,10 +189,6 @@ class StepRange(nn.Module):
         return fake_quantized(values, TrainedGrid(step, -zero_point, top - zero_point))
 
 
-ActivationTensorRange = BoundedRange | StepRange
-"""The range of a tensor that a layer writes."""
-
-
 def activation_tensor_range(kind: ActivationRange, bits: Bits, function: ActivationFunction) -> ActivationTensorRange:
     """A new range of that kind, for a tensor whose values lie in a function's interval."""
     if kind is ActivationRange.LEARNED_STEP:
@@ -178,8 +196,11 @@ def activation_tensor_range(kind: ActivationRange, bits: Bits, function: Activat
     return BoundedRange(bits, function, learned=kind is ActivationRange.LEARNED)
 
 
-def _trained_grid(low: Tensor, high: Tensor, bits: Bits, function: ActivationFunction) -> TrainedGrid:
-    """`grid_of` in tensors, the bounds inside the function's interval already."""
+def trained_grid(low: Tensor, high: Tensor, bits: Bits, function: ActivationFunction) -> TrainedGrid:
+    """The grid between two bounds inside the function's interval, tensors without dimensions; see the module's text.
+
+    Rounding the zero point moves both ends by up to half a step: the grid shrinks where that leaves the interval.
+    """
     top = top_code(bits)
     scale = ((high - low) / top).detach().clamp(min=LEAST_EXTENT / top)
     if function.low == 0.0:

@@ -17,9 +17,10 @@ pass and for conversion alike. To add a scheme, see docs/adding-a-scheme.md.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import torch
@@ -53,30 +54,34 @@ class WeightGrid:
         return TrainedGrid(scale, -zero_point, top_code(bits) - zero_point)
 
 
-class WeightQuantizer(Protocol):
-    """A scheme for one weight tensor."""
+class WeightQuantizer(nn.Module, ABC):
+    """A scheme for one weight tensor.
 
-    bits: Bits
+    forward: a weight tensor -> the same on its grid, with gradients.
+    """
 
+    def __init__(self, bits: Bits) -> None:
+        super().__init__()
+        self.bits = bits
+
+    @abstractmethod
     def start(self, weight: Tensor) -> None:
         """Begin with this weight tensor (again, once batch norm is folded into it, or at other bits)."""
 
+    @abstractmethod
     def grid(self, weight: Tensor) -> WeightGrid:
         """The grid of this weight tensor, no gradient."""
 
+    @abstractmethod
     def keep_valid(self) -> None:
-        """After a step of the optimizer."""
-
-    def __call__(self, weight: Tensor) -> Tensor:
-        """The weight tensor on its grid, with gradients."""
+        """Bring what the optimizer has changed back to where it makes sense."""
 
 
-class MinMax(nn.Module):
+class MinMax(WeightQuantizer):
     """From the minimum to the maximum, of the tensor or of each output channel, measured at every step."""
 
     def __init__(self, bits: Bits, *, per_channel: bool) -> None:
-        super().__init__()
-        self.bits = bits
+        super().__init__(bits)
         self.per_channel = per_channel
 
     def start(self, weight: Tensor) -> None:
@@ -93,12 +98,11 @@ class MinMax(nn.Module):
         return straight_through(weight, self.grid(weight).trained(self.bits, weight))
 
 
-class PerLayerPact(nn.Module):
+class PerLayerPact(WeightQuantizer):
     """One range for the layer, both ends learned."""
 
     def __init__(self, bits: Bits) -> None:
-        super().__init__()
-        self.bits = bits
+        super().__init__(bits)
         self.bounds = Bounds(LINEAR, learned=True)
 
     def start(self, weight: Tensor) -> None:
@@ -118,12 +122,11 @@ class PerLayerPact(nn.Module):
         return fake_quantized(weight, TrainedGrid(grid.scale, -grid.zero_point, top - grid.zero_point, low, high))
 
 
-class PerChannelLsq(nn.Module):
+class PerChannelLsq(WeightQuantizer):
     """A learned step for each output channel; the zero point is the layer's, and never changes."""
 
     def __init__(self, bits: Bits, shape: tuple[int, ...]) -> None:
-        super().__init__()
-        self.bits = bits
+        super().__init__(bits)
         self.step = LearnedStep((shape[0], *(1 for _ in shape[1:])))
 
     def start(self, weight: Tensor) -> None:
@@ -142,7 +145,7 @@ class PerChannelLsq(nn.Module):
         return fake_quantized(weight, TrainedGrid(self.step(weight[0].numel(), highest), lowest, highest))
 
 
-_QUANTIZERS: Final[Mapping[WeightScheme, Callable[[Bits, tuple[int, ...]], MinMax | PerLayerPact | PerChannelLsq]]] = {
+_QUANTIZERS: Final[Mapping[WeightScheme, Callable[[Bits, tuple[int, ...]], WeightQuantizer]]] = {
     WeightScheme.PER_LAYER_ASYM_PACT: lambda bits, _: PerLayerPact(bits),
     WeightScheme.PER_LAYER_ASYM_MIN_MAX: lambda bits, _: MinMax(bits, per_channel=False),
     WeightScheme.PER_CHANNELS_ASYM_MIN_MAX: lambda bits, _: MinMax(bits, per_channel=True),
@@ -150,7 +153,7 @@ _QUANTIZERS: Final[Mapping[WeightScheme, Callable[[Bits, tuple[int, ...]], MinMa
 }
 
 
-def quantizer_for(scheme: WeightScheme, bits: Bits, shape: tuple[int, ...]) -> MinMax | PerLayerPact | PerChannelLsq:
+def quantizer_for(scheme: WeightScheme, bits: Bits, shape: tuple[int, ...]) -> WeightQuantizer:
     """A new quantizer of that scheme, for a weight tensor [output channels, ...] of that shape."""
     return _QUANTIZERS[scheme](bits, shape)
 
@@ -161,9 +164,16 @@ def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tup
 
     The quotient is rounded as fake quantization rounds it, so that both agree to the last bit.
     """
+    codes = weight_steps(weight, grid, bits) + across(grid.zero_point, weight)
+    return codes.to(torch.uint8).cpu().numpy()
+
+
+@torch.no_grad()
+def weight_steps(weight: Tensor, grid: WeightGrid, bits: Bits) -> Tensor:
+    """The code of every weight less the zero point, float32 in the weight tensor's own shape."""
     scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
-    codes = torch.floor(weight / scale + 0.5) + zero_point
-    return codes.clamp(0, top_code(bits)).to(torch.uint8).cpu().numpy()
+    steps = torch.floor(weight / scale + 0.5)
+    return torch.minimum(torch.maximum(steps, -zero_point), top_code(bits) - zero_point)
 
 
 def across(values: Tensor, weight: Tensor) -> Tensor:

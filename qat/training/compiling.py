@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from network.errors import TrainingError
-from network.layers import WeightLayer
 from network.network import Network
 from qat.options.names import Compile
 from qat.options.training import TrainingOptions
@@ -74,8 +73,4 @@ def has_compiler(processor: torch.device) -> bool:
 
 def multiply_accumulates(network: Network) -> int:
     """Of one forward pass for one image."""
-    return sum(
-        network.weight_elements(layer) * network.shapes[layer.output].height * network.shapes[layer.output].width
-        for layer in network.layers
-        if isinstance(layer, WeightLayer)
-    )
+    return sum(layer.multiply_accumulates(network.input_shapes(layer)) for layer in network.weight_layers)

@@ -42,16 +42,10 @@ def first_in_forward(module: QuantizedNetwork, images: Tensor) -> str | None:
 def first_in_backward(module: QuantizedNetwork) -> str | None:
     """The first layer that the backward pass came to, the last in the schedule, whose gradient's norm is not finite."""
     for step in reversed(module.weight_steps()):
-        parameters = [*step.learned.parameters(), *_parameters(step.quantizer)]
-        gradients = [each.grad for each in parameters if each.grad is not None]
+        gradients = [each.grad for each in step.parameters() if each.grad is not None]
         if not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
             return step.layer.name
     return None
-
-
-def _parameters(quantizer: object) -> Iterator[nn.Parameter]:
-    if isinstance(quantizer, nn.Module):
-        yield from quantizer.parameters()
 
 
 @contextmanager

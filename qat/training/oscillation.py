@@ -21,10 +21,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from deploy.arithmetic import top_code
 from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
-from qat.quantizers.weights import across
+from qat.quantizers.weights import across, weight_steps
 from qat.training.learning_rate import falling
 from qat.weight_step import WeightStep
 
@@ -143,9 +142,7 @@ class Oscillations:
 def _codes(step: WeightStep) -> tuple[Tensor, Tensor]:
     """The codes less the zero point, and the scale beside them."""
     weight, grid = step.quantized_input()
-    scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
-    codes = torch.floor(weight / scale + 0.5)
-    return torch.minimum(torch.maximum(codes, -zero_point), top_code(step.bits) - zero_point), scale
+    return weight_steps(weight, grid, step.bits), across(grid.scale, weight)
 
 
 def _hold(step: WeightStep, history: _Weights, scale: Tensor) -> None:
@@ -154,6 +151,5 @@ def _hold(step: WeightStep, history: _Weights, scale: Tensor) -> None:
     wanted = history.frozen_code * scale
     if step.is_folded:
         # What is rounded is the weight times its channel's gain, and that is what the code says.
-        gain = step.learned.gamma / torch.sqrt(step.learned.variance + step.learned.epsilon)
-        wanted = wanted / across(gain, learned)
+        wanted = wanted / across(step.learned.gain, learned)
     learned.copy_(torch.where(history.frozen & torch.isfinite(wanted), wanted, learned))

@@ -77,7 +77,7 @@ class TrainingRun:
             self._float_network, dataset.train_x, processor, samples_change=options.augmentation.changes_samples
         )
         self._reporter = Reporter(report if processes.is_first else silent, options.epochs)
-        self._fingerprint = fingerprint_of(network, allocation, dataset, _what_counts(options), processes.count)
+        self._fingerprint = fingerprint_of(network, allocation, dataset, options.what_counts(), processes.count)
         self._calibration_samples = min(options.calibration_samples, len(self._split.training))
         self._saved = time.monotonic()
 
@@ -252,8 +252,3 @@ class TrainingRun:
         self.state.restore(self._checkpoint.now)
         scale = self.state.position.learning_rate_scale / 2
         self.state.position = replace(self.state.position, learning_rate_scale=scale, has_gone_back=True)
-
-
-def _what_counts(options: TrainingOptions) -> TrainingOptions:
-    """The options without those that only change how fast the result comes."""
-    return replace(options, threads=None, workers=None, checkpoint_minutes=0.0)
