@@ -31,9 +31,9 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image
 
-from benchmarks import cifar10
+from benchmarks import cifar10, networks
 from benchmarks.markdown import markdown
-from benchmarks.resnet8 import allocation_for, network
+from benchmarks.resnet8 import allocation_for
 from network.network import Network
 from qat.data.batches import batches_of, group_starts_of
 from qat.data.dataset import Dataset, Labels, SampleSource, labelled
@@ -177,7 +177,7 @@ def loader_seconds(loader: Iterator[Batch], count: int) -> list[float]:
 
 def measured(count: int) -> list[Row]:
     """All cases, with so many batches each round."""
-    resnet8, dataset = network(), cifar10.load()
+    resnet8, dataset = networks.resnet8(), cifar10.load()
     trainer = Trainer(resnet8, np.asarray(dataset.train_x[:256], dtype=np.uint8))
     with TemporaryDirectory() as directory:
         all_cases = cases(dataset, Path(directory), (count + 2) * BATCH * 10 // 9, resnet8)

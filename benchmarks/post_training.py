@@ -21,8 +21,7 @@ import click
 import numpy as np
 import torch
 
-from benchmarks import cifar10
-from benchmarks.resnet8 import network
+from benchmarks import cifar10, networks
 from deploy.interpreter import quantize_input, run
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.network import Network
@@ -108,7 +107,7 @@ class Row:
 def measure(case: Case, stage: str, scheme: Scheme, dataset: Dataset, test_images: int) -> Row:
     """Go the path, convert, and judge by the interpreter."""
     options = STAGES[stage]
-    given = network()
+    given = networks.resnet8()
     started, processor_started = time.monotonic(), time.process_time()
     resnet8 = equalized(given) if options.equalization else given
     float_network = float_module(resnet8)

@@ -19,21 +19,18 @@ from pathlib import Path
 
 import click
 
-from benchmarks import cifar10
+from benchmarks import cifar10, networks
 from network.allocation import WIDEST_BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.memory import measure
 from network.network import Network
 from network.paper_accounting import PaperAccounting
-from network.reading import read_network
 from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
 from qat.progress import Progress
 from qat.train import Accuracy, train
 from solver.fit import fit
 from solver.solution import Method
-
-MODEL = cifar10.SHARED / "models" / "resnet8_cifar10.onnx"
 
 PHOTOGRAPHS = TrainingOptions(threads=2)
 """The defaults; a single run takes both cores of a small machine."""
@@ -75,11 +72,6 @@ class Row:
     @property
     def points_lost(self) -> float:
         return self.accuracy.float_percent - self.accuracy.integer_only_percent
-
-
-def network() -> Network:
-    """ResNet8 as its file has it."""
-    return read_network(MODEL.read_bytes(), "resnet8_cifar10")
 
 
 def allocation_for(resnet8: Network, flash_share: float) -> Allocation:
@@ -129,10 +121,10 @@ class _Line:
 @click.option("--only", type=click.Choice([case.name for case in CASES]), help="Run one case.")
 def main(*, as_json: bool, only: str | None) -> None:
     """Measure ResNet8's cases."""
-    for needed in (MODEL, cifar10.FILE):
+    for needed in (networks.RESNET8_FILE, cifar10.FILE):
         if not Path(needed).exists():
             raise click.ClickException(f"needs {needed.name} in ../shared")
-    resnet8, dataset = network(), cifar10.load()
+    resnet8, dataset = networks.resnet8(), cifar10.load()
     rows = [run(case, dataset, resnet8) for case in CASES if only in {None, case.name}]
     if as_json:
         click.echo(json.dumps({row.case.name: asdict(row) | {"points_lost": row.points_lost} for row in rows}))

@@ -30,9 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks import cifar10
-from benchmarks.networks import mobilenet_v1
-from benchmarks.resnet8 import MODEL, network
+from benchmarks import cifar10, networks
 from network.accounting import accounting_named
 from network.allocation import BITS, Allocation, WeightScheme
 from network.budget import MAX_BUDGET_BYTES, Budget
@@ -42,7 +40,7 @@ from qat.data.batches import tensor_of
 from qat.data.dataset import Dataset, SampleSource, labelled
 from qat.module import float_module
 from qat.options.sensitivity import Measure, SensitivityOptions
-from qat.options.training import TrainingOptions
+from qat.options.training import ActivationRange, Regime, TrainingOptions
 from qat.sensitivity.errors import tensor_errors
 from qat.sensitivity.fisher import drawn_loss
 from qat.sensitivity.measuring import measure_sensitivity
@@ -55,6 +53,11 @@ from solver.weight_sensitivity import weight_sensitivity
 SCHEME: Final = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
 BUDGETS: Final = ((0.60, 1.0), (0.45, 1.0), (0.38, 1.0), (0.60, 0.5), (0.45, 0.35))
 """Flash and RAM as shares of what 8 bits everywhere take, by the `deployed` accounting."""
+
+TRAINING: Final = TrainingOptions(
+    regime=Regime.COSINE, learning_rate=1e-3, activation_range=ActivationRange.LEARNED, threads=2
+)
+"""Learned clipping, as `SCHEME` is the paper's: the measures are compared under one training that never changes."""
 
 SAMPLES: Final = 256
 JUDGES: Final = 2000
@@ -133,7 +136,7 @@ def _half_square(values: Tensor) -> float:
 def outcome(resnet8: Network, allocation: Allocation, dataset: Dataset, epochs: int, seed: int) -> Outcome:
     """Integer-only accuracy after calibration alone, and after training."""
     calibrated, trained = (
-        train(resnet8, allocation, dataset, TrainingOptions(epochs=each, threads=2, seed=seed)) for each in (0, epochs)
+        train(resnet8, allocation, dataset, replace(TRAINING, epochs=each, seed=seed)) for each in (0, epochs)
     )
     return Outcome(calibrated.accuracy.integer_only_percent, trained.accuracy.integer_only_percent)
 
@@ -161,7 +164,7 @@ class Kept:
 
 def measured(epochs: int, train_images: int, seeds: int, kept: Kept) -> dict[str, Any]:
     """All budgets and measures."""
-    resnet8, dataset = network(), cifar10.load()
+    resnet8, dataset = networks.resnet8(), cifar10.load()
     dataset = replace(dataset, train_x=dataset.train_x[:train_images], train_y=labelled(dataset.train_y)[:train_images])
     accounting = accounting_named("deployed")
     by_measure, seconds = tables(resnet8, dataset)
@@ -212,7 +215,7 @@ def spreads() -> dict[str, dict[str, float]]:
         Measure -> "weights" and "activations" -> the standard deviation of the natural logarithm of the ratio, over the
         figures at 4 and 2 bits. A factor common to all figures changes nothing.
     """
-    resnet8, dataset = network(), cifar10.load()
+    resnet8, dataset = networks.resnet8(), cifar10.load()
     seen, unseen, labels = dataset.train_x[:-JUDGES], dataset.train_x[-JUDGES:], labelled(dataset.train_y)
     by_measure, _ = tables(resnet8, replace(dataset, train_x=seen, train_y=labels[:-JUDGES]))
     options = SensitivityOptions(measure=Measure.MEASURED, scheme=SCHEME, samples=JUDGES)
@@ -237,7 +240,7 @@ def spreads() -> dict[str, dict[str, float]]:
 
 def speed() -> dict[str, float]:
     """Seconds of `fisher` on MobileNetV1 1.0/224 with random weights and images."""
-    network = mobilenet_v1(1.0, 224, 1000, seed=0)
+    network = networks.mobilenet_v1(1.0, 224, 1000, seed=0)
     images = np.random.default_rng(0).standard_normal((SAMPLES, 3, 224, 224)).astype(np.float32)
     started = time.perf_counter()
     measure_sensitivity(network, images, np.zeros(SAMPLES, dtype=np.int64), SensitivityOptions(samples=SAMPLES))
@@ -260,7 +263,7 @@ def main(
         found = speed()
         click.echo(json.dumps(found) if as_json else f"{found['images']} images in {found['seconds']:.1f} s")
         return
-    for needed in (MODEL, cifar10.FILE):
+    for needed in (networks.RESNET8_FILE, cifar10.FILE):
         if not Path(needed).exists():
             raise click.ClickException(f"needs {needed.name} in ../shared")
     if only_spread:
