@@ -82,7 +82,7 @@ def test_an_override_takes_names_and_refuses_others() -> None:
 
 
 def test_the_documentation_lists_every_option_with_its_default() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs" / "training.md").read_text(encoding="utf-8")
     listed = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, flags=re.MULTILINE))
     names = ((None, "none"), (AugmentationOptions(), "none"))
     defaults = {each.name: getattr(TrainingOptions(), each.name) for each in dataclasses.fields(TrainingOptions)}

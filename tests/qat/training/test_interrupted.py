@@ -18,8 +18,8 @@ import pytest
 from network.errors import TrainingError
 from qat.progress import Progress
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME
-from tests.qat import interrupted_run
 from tests.qat.small_problem import PACT_FOLDED, trained
+from tests.qat.training import interrupted_run
 
 KILLS = 10
 
@@ -27,7 +27,7 @@ KILLS = 10
 def started(checkpoints: Path, out: Path) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     # What every start needs, imported once: torch.optim imports torch._dynamo.
-    context.set_forkserver_preload(["torch._dynamo", "tests.qat.interrupted_run"])
+    context.set_forkserver_preload(["torch._dynamo", "tests.qat.training.interrupted_run"])
     out.mkdir(exist_ok=True)
     process = context.Process(target=interrupted_run.run, args=(checkpoints, out))
     process.start()

@@ -18,8 +18,8 @@ from qat.options.training import Processor, TrainingOptions
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME
 from qat.training.parallel import Processes
 from qat.training.processor import processor_of
-from tests.qat import parallel_run
 from tests.qat.small_problem import PER_CHANNEL_ICN, trained
+from tests.qat.training import parallel_run
 
 CPU = torch.device("cpu")
 
@@ -30,7 +30,7 @@ def started(place: Path, *options: TrainingOptions) -> list[BaseProcess]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "tests.qat.parallel_run"])
+    context.set_forkserver_preload(["torch._dynamo", "tests.qat.training.parallel_run"])
     processes = [
         context.Process(target=parallel_run.run, args=(rank, 2, port, place / str(rank), options[rank % len(options)]))
         for rank in range(2)

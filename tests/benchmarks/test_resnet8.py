@@ -12,13 +12,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import cifar10, resnet8
+from benchmarks import cifar10, networks, resnet8
 from network.allocation import Folding, Scheme, WeightScheme
 from network.memory import measure
 from network.paper_accounting import PaperAccounting
 
 needs_data = pytest.mark.skipif(
-    not (resnet8.MODEL.exists() and cifar10.FILE.exists()), reason="needs ../shared/models and ../shared/data"
+    not (networks.RESNET8_FILE.exists() and cifar10.FILE.exists()), reason="needs ../shared/models and ../shared/data"
 )
 
 
@@ -33,7 +33,7 @@ def assert_kept(row: resnet8.Row) -> None:
 def test_eight_bits_lose_next_to_nothing() -> None:
     case = resnet8.CASES[0]
     assert (case.name, case.epochs, case.most_points_lost) == ("8-bit", 0, 0.5)
-    assert_kept(resnet8.run(case, cifar10.load(), resnet8.network()))
+    assert_kept(resnet8.run(case, cifar10.load(), networks.resnet8()))
 
 
 @pytest.fixture
@@ -50,12 +50,12 @@ def _all_threads() -> Iterator[None]:
 def test_half_the_flash_after_one_epoch() -> None:
     case = resnet8.CASES[1]
     assert (case.name, case.epochs, case.flash_share, case.most_points_lost) == ("half-flash", 3, 0.5, 1.5)
-    assert_kept(resnet8.run(replace(case, epochs=1), cifar10.load(), resnet8.network()))
+    assert_kept(resnet8.run(replace(case, epochs=1), cifar10.load(), networks.resnet8()))
 
 
 @needs_data
 def test_half_the_flash_is_met_by_fewer_bits_of_weights_alone() -> None:
-    network = resnet8.network()
+    network = networks.resnet8()
     widest, half = (resnet8.allocation_for(network, share) for share in (1.0, 0.5))
     flash = [measure(network, allocation, PaperAccounting()).flash_bytes for allocation in (widest, half)]
     assert flash[1] <= flash[0] / 2

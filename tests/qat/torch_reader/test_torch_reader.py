@@ -20,7 +20,7 @@ from network.onnx_reading import read_onnx
 from qat.module import float_module
 from qat.torch_reader import read_module
 from qat.torch_reader.advice import advice_for
-from tests.qat import torch_definitions as definitions
+from tests.qat.torch_reader import torch_definitions as definitions
 
 IMAGE = (3, 3, 32, 32)
 
