@@ -143,36 +143,63 @@ def fake_quantized(values: Tensor, grid: TrainedGrid) -> Tensor:
         values: real values of any shape.
         grid: what codes stand for.
     """
-    if torch.compiler.is_compiling() or values.device.type != "cpu" or grid.scale.ndim:
-        return _by_operators(values, grid)
-    return _InPlace.apply(  # type: ignore[no-any-return, no-untyped-call]  # torch's own
+    by_operators = torch.compiler.is_compiling() or values.device.type != "cpu" or grid.scale.ndim
+    way = _Fused if by_operators else _InPlace
+    return way.apply(  # type: ignore[no-any-return, no-untyped-call]  # torch's own
         values, grid.scale, grid.low, grid.high, grid.lowest_step, grid.highest_step
     )
 
 
-def _by_operators(values: Tensor, grid: TrainedGrid) -> Tensor:
-    """The same, fused by torch.compile, and without waiting for a device."""
-    if grid.low is None and grid.high is None:
-        steps = torch.clamp(values / grid.scale, grid.lowest_step, grid.highest_step)  # type: ignore[arg-type]  # both of one kind
-        return _rounded_straight_through(steps) * grid.scale
-    scale = grid.scale.detach()
-    low = _real(grid.lowest_step, scale)
-    high = _real(grid.highest_step, scale)
-    # Clamped by bounds of the grid's values, whose gradients go to the learned ones.
-    if grid.low is not None:
-        low = low + (grid.low - grid.low.detach())
-    if grid.high is not None:
-        high = high + (grid.high - grid.high.detach())
-    clamped = torch.clamp(values, low, high)
-    return clamped + (torch.floor(clamped / scale + 0.5) * scale - clamped).detach()
+class _Fused(torch.autograd.Function):
+    """The same in operators that torch.compile fuses into their neighbours, and without waiting for a device.
+
+    What the backward pass sums, it sums for each channel first: batch norm's own gradients are such sums, so that one
+    loop over memory makes all of them.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        values: Tensor,
+        scale: Tensor,
+        low: Tensor | None,
+        high: Tensor | None,
+        lowest_step: Tensor | int,
+        highest_step: Tensor | int,
+    ) -> Tensor:
+        ctx.save_for_backward(values, scale)
+        ctx.ends = lowest_step, highest_step
+        return torch.floor(_clamped(values / scale, lowest_step, highest_step) + 0.5) * scale
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        values, scale = ctx.saved_tensors
+        lowest_step, highest_step = ctx.ends
+        _, wants_step, wants_low, wants_high, *_ = ctx.needs_input_grad
+        steps = values / scale
+        clamped = _clamped(steps, lowest_step, highest_step)
+        is_inside = steps == clamped
+        of_values = torch.where(is_inside, gradient, 0.0)
+        of_step = of_low = of_high = None
+        if wants_step:
+            rounded = torch.floor(clamped + 0.5)
+            of_step = _summed(gradient * (rounded - torch.where(is_inside, steps, 0.0)), scale)
+        if wants_low:
+            of_low = _summed(torch.where(steps < clamped, gradient, 0.0), scale)
+        if wants_high:
+            of_high = _summed(torch.where(steps > clamped, gradient, 0.0), scale)
+        return of_values, of_step, of_low, of_high, None, None
 
 
-def _rounded_straight_through(steps: Tensor) -> Tensor:
-    return steps + (torch.floor(steps + 0.5) - steps).detach()
+def _clamped(steps: Tensor, lowest_step: Tensor | int, highest_step: Tensor | int) -> Tensor:
+    return torch.clamp(steps, lowest_step, highest_step)  # type: ignore[arg-type]  # both of one kind
 
 
-def _real(steps: Tensor | int, scale: Tensor) -> Tensor:
-    return scale * steps
+def _summed(gradient: Tensor, like: Tensor) -> Tensor:
+    """Over all that share one step."""
+    if gradient.ndim == 4 and not like.ndim:
+        return gradient.sum((0, 2, 3)).sum()
+    return gradient.sum_to_size(like.shape)
 
 
 def straight_through(values: Tensor, grid: TrainedGrid) -> Tensor:

@@ -16,7 +16,7 @@ from deploy.arithmetic import quantize, top_code
 from network.allocation import BITS, Bits, WeightScheme
 from network.layers import LINEAR, RELU, RELU6, ActivationFunction
 from qat.options.names import ActivationRange
-from qat.quantizers.fake_quantize import Grid, TrainedGrid, _by_operators, fake_quantized, on_grid
+from qat.quantizers.fake_quantize import Grid, TrainedGrid, _Fused, _InPlace, on_grid
 from qat.quantizers.histogram import histogram_of, least_error_range, percentile_range
 from qat.quantizers.ranges import BoundedRange, activation_tensor_range, grid_of
 from qat.quantizers.step import LearnedStep
@@ -25,9 +25,20 @@ from qat.quantizers.weights import MinMax, PerChannelLsq, PerLayerPact, quantize
 # 2 bits, scale 0.5, zero point 1: codes 0 1 2 3 stand for -0.5 0 0.5 1
 BY_HAND = Grid(2, 0.5, 1)
 
-WAYS = {"in place": fake_quantized, "by operators": _by_operators}
-way = pytest.mark.parametrize("quantize_by", WAYS.values(), ids=WAYS.keys())
 Way = Callable[[Tensor, TrainedGrid], Tensor]
+
+
+def way_of(function: type[torch.autograd.Function]) -> Way:
+    def quantize_by(values: Tensor, grid: TrainedGrid) -> Tensor:
+        ends = grid.lowest_step, grid.highest_step
+        quantized: Tensor = function.apply(values, grid.scale, grid.low, grid.high, *ends)  # type: ignore[no-untyped-call]  # torch's own
+        return quantized
+
+    return quantize_by
+
+
+WAYS = {"in place": way_of(_InPlace), "by operators": way_of(_Fused)}
+way = pytest.mark.parametrize("quantize_by", WAYS.values(), ids=WAYS.keys())
 
 
 @way
