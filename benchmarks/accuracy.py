@@ -51,9 +51,10 @@ def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]
     ]
 
 
-def row_of(contender: Contender, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """A row of the answer; `outcomes` as `trainings_of` has them, fewer where only some are known."""
+def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str, Any]:
+    """A row of the answer; `outcomes` as `trainings_of` has them, None where one is not known."""
     given = contender.allocation
+    untrained = outcomes[0] if outcomes else None
     return {
         "flash_share": contender.share.flash,
         "ram_share": contender.share.ram,
@@ -68,9 +69,9 @@ def row_of(contender: Contender, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "weight_bits": None if given is None else dict(given.weight_bits),
         "activation_bits": None if given is None else dict(given.activation_bits),
         "is_integer_only": contender.name is not Name.BREVITAS,
-        "untrained_percent": outcomes[0].percent if outcomes else None,
-        "trained_percent": [each.percent for each in outcomes[1:]],
-        "seconds": [each.seconds for each in outcomes],
+        "untrained_percent": None if untrained is None else untrained.percent,
+        "trained_percent": [each.percent for each in outcomes[1:] if each is not None],
+        "seconds": [each.seconds for each in outcomes if each is not None],
     }
 
 
@@ -129,14 +130,14 @@ def main(
     if not kept_only:
         # The first seed everywhere before the second: what is known of an interrupted run is of use.
         run_all(sorted((each for some in asked for each in some), key=_turn), kept)
-    known = [[kept[each.key] for each in some if each.key in kept] for some in asked]
+    known = [[kept.get(each.key) for each in some] for some in asked]
     result = {
         "network": name,
         "accounting": accounting,
         "epochs": task.options.epochs,
         "train_images": len(task.dataset.train_x),
         "test_images": len(task.dataset.test_x),
-        "float_percent": next((each.float_percent for some in known for each in some), None),
+        "float_percent": next((each.float_percent for some in known for each in some if each is not None), None),
         "rows": [row_of(contender, outcomes) for contender, outcomes in zip(found, known, strict=True)],
     }
     click.echo(json.dumps(result) if as_json else tables(result))

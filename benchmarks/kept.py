@@ -40,6 +40,10 @@ class Kept:
     def __getitem__(self, key: str) -> Outcome:
         return self._known[key]
 
+    def get(self, key: str) -> Outcome | None:
+        """What is known, if anything is."""
+        return self._known.get(key)
+
     def remember(self, key: str, outcome: Outcome, what: Mapping[str, Any]) -> None:
         """Keep an outcome.
 

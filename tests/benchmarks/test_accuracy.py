@@ -180,6 +180,13 @@ def test_a_real_training_is_judged_by_integers(task: Task) -> None:
     assert outcome.best_epoch in {0, 1}
 
 
+def test_what_is_not_known_takes_no_other_place(found: list[Contender]) -> None:
+    """An interrupted benchmark may know a training and not what stands before it."""
+    row = row_of(found[0], [None, OUTCOME, None, replace(OUTCOME, percent=80.5)])
+    assert row["untrained_percent"] is None
+    assert row["trained_percent"] == [81.5, 80.5]
+
+
 def test_tables_show_every_contender(found: list[Contender], task: Task, tmp_path: Path) -> None:
     rows = [
         row_of(
