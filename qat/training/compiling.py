@@ -45,14 +45,20 @@ def compiled_forward(
     Raises:
         TrainingError: `compile` is on, and there is no compiler.
     """
-    if not is_compiled(module.network, options, images, processor):
-        return module
-    compiled: Callable[[Tensor], Tensor] = torch.compile(module, options=dict(INDUCTOR))
+    return compiled(module) if is_compiled(module.network, options, images, processor) else module
+
+
+def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
+    """What to call in training in place of the module, whatever decides; the first call takes about a minute.
+
+    Returns:
+        [n, c, h, w] images -> [n, elements] logits. One graph serves every n.
+    """
+    compiled_module: Callable[[Tensor], Tensor] = torch.compile(module, options=dict(INDUCTOR))
 
     def forward(images: Tensor) -> Tensor:
-        # Batches have two sizes, a sample apart: one graph for both, since compiling takes a minute.
         torch._dynamo.maybe_mark_dynamic(images, 0)
-        return compiled(images)
+        return compiled_module(images)
 
     return forward
 
