@@ -103,7 +103,7 @@ class TrainingOptions:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 0.0
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     regime: Regime = Regime.ONE_CYCLE
     learning_rate_steps: tuple[tuple[int, float], ...] = ()
     warmup: float = 0.3
