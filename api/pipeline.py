@@ -139,6 +139,7 @@ def run_main_job(
         measured_against=result.accuracy.truth,
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
+        compile_seconds=result.compile_seconds,
     )
     if not is_first_process():
         return training_report, []

@@ -100,6 +100,10 @@ class TrainingReport(FitAnswer):
     frozen_weights_percent: float = Field(
         default=0.0, description="of all weights, those frozen because they oscillated"
     )
+    compile_seconds: float = Field(
+        default=0.0,
+        description="what compiling the training step took, since the job was last resumed; 0: not compiled",
+    )
 
 
 class SensitivityReport(Answer):

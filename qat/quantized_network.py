@@ -96,6 +96,12 @@ class QuantizedNetwork(nn.Module):
         """The layers with weights, in schedule order."""
         return [step for step in self._steps if isinstance(step, WeightStep)]
 
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What compiled code takes for constants: another form is compiled anew."""
+        flags = tuple((step.bits, bool(step.is_folded), bool(step.is_frozen)) for step in self.weight_steps())
+        return tuple(self.allocation.activation_bits.values()), flags
+
     def fold(self) -> None:
         """Take batch norm into the weights wherever the scheme says so."""
         for step in self.weight_steps():

@@ -43,6 +43,7 @@ class TrainingResult:
         truth: what was learned from, and what the epochs were judged by.
         went_back: a loss or gradient was not finite once; from then on the learning rate was halved.
         frozen_weights_percent: of all weights, those that were frozen because they oscillated.
+        compile_seconds: of this call, what compiling the training step took; 0 where it was not compiled.
     """
 
     integer_network: IntegerNetwork
@@ -53,6 +54,7 @@ class TrainingResult:
     truth: Truth = Truth.LABELS
     went_back: bool = False
     frozen_weights_percent: float = 0.0
+    compile_seconds: float = 0.0
 
 
 def train(
@@ -110,6 +112,7 @@ def train(
             Truth.FLOAT_NETWORK if dataset.train_y is None else Truth.LABELS,
             checkpoint.now.position.has_gone_back,
             100 * run.state.oscillations.frozen_share(),
+            run.compile_seconds,
         )
 
 

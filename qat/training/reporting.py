@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from qat.progress import Progress, Report
@@ -21,6 +22,9 @@ class Reporter:
         epochs: of the run.
         total_cost: the sum over all phases of images times cost, as far as it is known.
         clock: seconds, from anywhere.
+
+    Attributes:
+        seconds_aside: what was no part of the work that costs tell of.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Reporter:
         self._phase_images = 0
         self._cost = 1.0
         self._now = Progress("starting", epochs=epochs)
+        self.seconds_aside = 0.0
 
     def expect(self, cost: float) -> None:
         """There is more to do than was known: images times cost."""
@@ -76,6 +81,19 @@ class Reporter:
         )
         if step == self._now.steps or now - self._last_told >= REPORT_EVERY_SECONDS:
             self._tell()
+
+    @contextmanager
+    def aside(self, phase: str) -> Iterator[None]:
+        """Something once, in the middle of a phase: told, and left out of the estimates."""
+        before, began = self._now, self._clock()
+        self._now = replace(before, phase=phase, step=0, steps=1)
+        self._tell()
+        yield
+        seconds = self._clock() - began
+        self.seconds_aside += seconds
+        self._started += seconds
+        self._phase_started += seconds
+        self._now = before
 
     def judged(self, validation_percent: float) -> None:
         """An epoch has been judged."""

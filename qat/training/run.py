@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -113,12 +114,18 @@ class TrainingRun:
                 self._teacher.remember(self._reporter)
             images = self._options.epochs * len(self._split.training)
             self._step = TrainingStep(
-                self.state, self._options, self._milestones, self._processor, self._processes, images
-            )
+                self.state, self._options, self._milestones, self._processor, self._processes, images,
+                partial(self._reporter.aside, "compiling the training step"),
+            )  # fmt: skip
         for epoch in range(done + 1, self._options.epochs + 1):
             started = time.monotonic()
             self._checkpoint = self._keep(self._checkpoint, epoch, self._epoch(epoch), started)
         return self._checkpoint
+
+    @property
+    def compile_seconds(self) -> float:
+        """What compiling the training step took in this process; 0 where it is not compiled."""
+        return self._reporter.seconds_aside
 
     def converted(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
         """The integer-only network of the best epoch, what conversion did, and the accuracy on the test set."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 from qat.options.training import TrainingOptions
-from qat.training.compiling import compiled_forward
+from qat.training.compiling import compiled_forward, is_compiled
 from qat.training.learning_rate import learning_rate_at
 from qat.training.loss import training_loss
 from qat.training.milestones import Milestones
@@ -30,6 +32,7 @@ class TrainingStep:
         processor: where the module's tensors are.
         processes: that take the steps together.
         images: that the whole run trains on, every epoch's counted.
+        compiling: is entered around a step whose first part is that it is compiled.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class TrainingStep:
         processor: torch.device,
         processes: Processes,
         images: int,
+        compiling: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._state = state
         self._options = options
@@ -48,6 +52,9 @@ class TrainingStep:
         self._processes = processes
         forward = compiled_forward(state.module, options, images, processor)
         self._forward = processes.sharing_gradients(state.module, forward)
+        self._is_compiled = is_compiled(state.module.network, options, images, processor)
+        self._compiling = compiling
+        self._compiled_forms: set[tuple[object, ...]] = set()
 
     def __call__(
         self, images: Tensor, targets: Tensor, taught: Tensor | None, *, epoch: int, through_epoch: float, share: float
@@ -74,11 +81,12 @@ class TrainingStep:
         rate = learning_rate_at(options, epoch, through_epoch) * state.position.learning_rate_scale
         set_learning_rate(state.optimizer, rate)
         state.optimizer.zero_grad(set_to_none=True)
-        with computing(options, self._processor):
-            logits = self._forward(images)
-        loss = training_loss(logits, targets, taught, options)
-        # Gradients are averaged over processes, whose parts need not be equal.
-        (loss * (share * self._processes.count)).backward()  # type: ignore[no-untyped-call]  # torch's own
+        with self._compiling() if self._is_to_be_compiled() else nullcontext():
+            with computing(options, self._processor):
+                logits = self._forward(images)
+            loss = training_loss(logits, targets, taught, options)
+            # Gradients are averaged over processes, whose parts need not be equal.
+            (loss * (share * self._processes.count)).backward()  # type: ignore[no-untyped-call]  # torch's own
         value = self._processes.total(loss.item() * share)
         norm = self._gradient_norm()
         if not math.isfinite(value):
@@ -90,6 +98,14 @@ class TrainingStep:
         if self._milestones.follows_oscillations(epoch):
             state.oscillations.follow(threshold_at(options, done))
         return value
+
+    def _is_to_be_compiled(self) -> bool:
+        if not self._is_compiled:
+            return False
+        form = self._state.module.form
+        is_new = form not in self._compiled_forms
+        self._compiled_forms.add(form)
+        return is_new
 
     def _moving_statistics(self) -> list[Tensor]:
         moving = [

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,14 +16,16 @@ from network.network import Network
 from qat.module import prepare
 from qat.options.names import ActivationRange, Compile
 from qat.options.training import TrainingOptions
-from qat.training import compiling
+from qat.progress import Progress
+from qat.training import compiling, reporting
 from qat.training.compiling import compiled_forward, has_compiler, is_compiled, multiply_accumulates
 from tests.builders import network_of
+from tests.qat.small_problem import PACT_FOLDED, QUICK, assert_same, trained
 from tests.qat.zoo import all_kinds, allocation_of, convolution
 
 CPU = torch.device("cpu")
 NETWORK = all_kinds(0)
-LONG = compiling.LEAST_MULTIPLY_ACCUMULATES // multiply_accumulates(NETWORK) + 1
+LONG = compiling.LEAST_MULTIPLY_ACCUMULATES["cpu"] // multiply_accumulates(NETWORK) + 1
 
 
 @pytest.mark.parametrize(
@@ -100,3 +105,28 @@ def test_a_compiled_step_learns_the_same(scheme: Scheme, kind: ActivationRange) 
     largest = max(float(gradient.abs().max()) for gradient in plain_gradients.values())
     for name, gradient in plain_gradients.items():
         torch.testing.assert_close(compiled_gradients[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
+
+
+@pytest.mark.skipif(not has_compiler(CPU), reason="no C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_compiled_run_tells_what_it_waits_for_and_goes_on_alike(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Stopped(Exception):
+        """What a crash would do."""
+
+    def stop(progress: Progress) -> None:
+        if (progress.phase, progress.epoch, progress.step) == ("training", 2, 3):
+            raise Stopped
+
+    monkeypatch.setattr(reporting, "REPORT_EVERY_SECONDS", 0.0)
+    options = replace(QUICK, epochs=2, compile=Compile.ON, checkpoint_minutes=0.0)
+    told: list[Progress] = []
+    unbroken = trained(options, PACT_FOLDED, report=told.append)
+    # Batch norm is folded before the second epoch, which makes another graph.
+    assert [progress.epoch for progress in told if progress.phase == "compiling the training step"] == [1, 2]
+    assert unbroken.compile_seconds > 0
+    with pytest.raises(Stopped):
+        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=stop)
+    assert_same(trained(options, PACT_FOLDED, checkpoint_directory=tmp_path), unbroken)
+    assert trained(replace(options, compile=Compile.OFF), PACT_FOLDED).compile_seconds == 0
