@@ -20,10 +20,10 @@ import click
 
 from benchmarks.accuracy_tables import spread
 from benchmarks.contenders import Contender, Name, contenders, sensitivity_of
-from benchmarks.kept import Kept
 from benchmarks.markdown import markdown
+from benchmarks.run_options import RunOptions, json_option, run_options, table_option
 from benchmarks.shares import Share, with_scheme
-from benchmarks.tasks import NAMES, Task, task_named
+from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
 from network.accounting import accounting_named
 from network.allocation import Allocation, Folding, WeightScheme
@@ -92,7 +92,7 @@ def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int)
     ]
 
 
-def table(result: Mapping[str, Any]) -> str:
+def table_of(result: Mapping[str, Any]) -> str:
     """Markdown, a line for each variant: held out, and on the test set, at each budget."""
     shares = list(dict.fromkeys(row["flash_share"] for row in result["rows"]))
     found = {(row["name"], row["flash_share"]): row for row in result["rows"]}
@@ -117,52 +117,30 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True)
-@click.option("--epochs", type=click.IntRange(1), help="Of training; the network's own number otherwise.")
+@run_options
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--only", help="Changes whose names hold this text; the defaults are always there.")
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
-@click.option("--train-images", type=click.IntRange(8), help="The first ones alone, a tenth of them held out.")
-@click.option("--test-images", type=click.IntRange(1), help="The first ones alone.")
-@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file.")
-@click.option("--kept-only", is_flag=True, help="Train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--table", "shown", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Show such one.")
-def main(
-    *,
-    name: str,
-    epochs: int | None,
-    seeds: int,
-    only: str | None,
-    threads: int,
-    train_images: int | None,
-    test_images: int | None,
-    keep: Path | None,
-    kept_only: bool,
-    as_json: bool,
-    shown: Path | None,
-) -> None:
+@json_option
+@table_option
+def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool, table: Path | None) -> None:
     """Measure what every ingredient of training brings."""
-    if shown is not None:
-        click.echo(table(json.loads(shown.read_text())))
+    if table is not None:
+        click.echo(table_of(json.loads(table.read_text())))
         return
-    try:
-        task = task_named(name).shortened(train_images, test_images)
-    except FileNotFoundError as error:
-        raise click.ClickException(str(error)) from None
+    task, kept = run.task(), run.kept()
     images = len(task.dataset.train_x)
     fraction = min(HELD_OUT, images // 10) / images
-    options = replace(task.options, threads=threads, validation_fraction=fraction)
-    task = replace(task, options=options if epochs is None else replace(options, epochs=epochs))
-    kept = Kept(keep)
+    task = replace(task, options=replace(task.options, validation_fraction=fraction))
     asked = [
         (variant, contender, trainings_of(variant, contender, task, seeds))
-        for contender in contenders(task, sensitivity_of(task), SHARES[name], [Name.EXACT], accounting_named("paper"))
+        for contender in contenders(
+            task, sensitivity_of(task), SHARES[run.name], [Name.EXACT], accounting_named("paper")
+        )
         if contender.allocation is not None
         for variant in variants(contender.allocation, task.options)
         if only is None or only in variant.name or variant.name == DEFAULTS
     ]
-    if not kept_only:
+    if not run.kept_only:
         every = [training for _, _, trainings in asked for training in trainings]
         run_all(sorted(every, key=lambda training: training.options.seed), kept)
     rows = []
@@ -179,7 +157,7 @@ def main(
             }
         )
     result = {
-        "network": name,
+        "network": run.name,
         "epochs": task.options.epochs,
         "seeds": seeds,
         "train_images": images,
@@ -187,7 +165,7 @@ def main(
         "test_images": len(task.dataset.test_x),
         "rows": rows,
     }
-    click.echo(json.dumps(result) if as_json else table(result))
+    click.echo(json.dumps(result) if as_json else table_of(result))
 
 
 if __name__ == "__main__":

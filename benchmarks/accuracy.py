@@ -26,10 +26,10 @@ import click
 
 from benchmarks.accuracy_tables import tables
 from benchmarks.contenders import METHODS, PEERS, Contender, Name, contenders, sensitivity_of
-from benchmarks.kept import Kept
 from benchmarks.outcome import Outcome
+from benchmarks.run_options import RunOptions, json_option, run_options, table_option
 from benchmarks.shares import SHARES, THOROUGH
-from benchmarks.tasks import NAMES, Task, task_named
+from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
 from network.accounting import ACCOUNTINGS, accounting_named
 from network.allocation import Scheme
@@ -80,34 +80,22 @@ def _told(scheme: Scheme) -> str:
 
 
 @click.command()
-@click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True)
-@click.option("--epochs", type=click.IntRange(0), help="Of training; the network's own number otherwise.")
+@run_options
 @click.option("--seeds", type=click.IntRange(1), help="At every budget; otherwise 3 at 50 % and 30 %, 1 elsewhere.")
 @click.option("--only", help="Budgets by their names, with semicolons between: '50 %;50 %, RAM 75 %'.")
 @click.option("--methods", help=f"With commas between; otherwise {','.join(METHODS)}.")
 @click.option("--peers", is_flag=True, help=f"Also {', '.join(PEERS)}, with exact's bits.")
 @click.option("--accounting", type=click.Choice(sorted(ACCOUNTINGS)), default="paper", show_default=True)
-@click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
-@click.option("--train-images", type=click.IntRange(8), help="The first ones alone, to try the benchmark.")
-@click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark.")
-@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file.")
-@click.option("--kept-only", is_flag=True, help="Train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-@click.option("--table", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Show such an object.")
+@json_option
+@table_option
 def main(
     *,
-    name: str,
-    epochs: int | None,
+    run: RunOptions,
     seeds: int | None,
     only: str | None,
     methods: str | None,
     peers: bool,
     accounting: str,
-    threads: int,
-    train_images: int | None,
-    test_images: int | None,
-    keep: Path | None,
-    kept_only: bool,
     as_json: bool,
     table: Path | None,
 ) -> None:
@@ -118,21 +106,15 @@ def main(
     shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
     names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
     names += [peer for peer in PEERS if peers and peer not in names]
-    try:
-        task = task_named(name).shortened(train_images, test_images)
-    except FileNotFoundError as error:
-        raise click.ClickException(str(error)) from None
-    options = replace(task.options, threads=threads)
-    task = replace(task, options=options if epochs is None else replace(options, epochs=epochs))
-    kept = Kept(keep)
+    task, kept = run.task(), run.kept()
     found = list(contenders(task, sensitivity_of(task), shares, names, accounting_named(accounting)))
     asked = [trainings_of(each, task, seeds or (3 if task.is_quick or each.share in THOROUGH else 1)) for each in found]
-    if not kept_only:
+    if not run.kept_only:
         # The first seed everywhere before the second: what is known of an interrupted run is of use.
         run_all(sorted((each for some in asked for each in some), key=_turn), kept)
     known = [[kept.get(each.key) for each in some] for some in asked]
     result = {
-        "network": name,
+        "network": run.name,
         "accounting": accounting,
         "epochs": task.options.epochs,
         "train_images": len(task.dataset.train_x),

@@ -33,6 +33,7 @@ import torch
 from benchmarks import networks
 from benchmarks.brevitas_network import has_brevitas
 from benchmarks.markdown import markdown
+from benchmarks.run_options import json_option, table_option
 from benchmarks.training_steps import FLOAT, Step, steps
 from network.network import Network
 from qat.data.batches import batches_of
@@ -161,7 +162,7 @@ def measured(
     return rows, loading
 
 
-def table(result: Mapping[str, Any]) -> str:
+def table_of(result: Mapping[str, Any]) -> str:
     """Markdown, a line for each step, and one on the loader."""
     columns = (
         "network",
@@ -203,8 +204,8 @@ def table(result: Mapping[str, Any]) -> str:
 @click.option("--no-compile", is_flag=True, help="Leave the compiled steps out.")
 @click.option("--no-brevitas", is_flag=True, help="Leave Brevitas out.")
 @click.option("--no-gpu", is_flag=True, help="Measure on the CPU alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-@click.option("--table", "shown", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Show such one.")
+@json_option
+@table_option
 def main(
     *,
     names: Sequence[str],
@@ -215,11 +216,11 @@ def main(
     no_brevitas: bool,
     no_gpu: bool,
     as_json: bool,
-    shown: Path | None,
+    table: Path | None,
 ) -> None:
     """Measure the time of training steps."""
-    if shown is not None:
-        click.echo(table(json.loads(shown.read_text())))
+    if table is not None:
+        click.echo(table_of(json.loads(table.read_text())))
         return
     torch.set_num_threads(threads)
     names = names or list(BATCHES)
@@ -240,7 +241,7 @@ def main(
         "rows": [asdict(row) for row in rows],
         "loading": [asdict(each) for each in loading],
     }
-    click.echo(json.dumps(result) if as_json else table(result))
+    click.echo(json.dumps(result) if as_json else table_of(result))
 
 
 if __name__ == "__main__":

@@ -245,6 +245,8 @@ def test_the_ablation_table_compares_with_the_defaults() -> None:
         "network": "small", "epochs": 1, "seeds": 1, "train_images": 64, "held_out": 6, "test_images": 64,
         "rows": [row(ablation.DEFAULTS, 80.0), row("distillation 0", 79.25)],
     }  # fmt: skip
-    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in ablation.table(result).splitlines()[2:]]
+    lines = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in ablation.table_of(result).splitlines()[2:]
+    ]
     assert lines[2:] == [["defaults", "80.00", "", "79.00"], ["distillation 0", "79.25", "-0.75", "78.25"]]
     assert np.all([len(line) == 4 for line in lines])

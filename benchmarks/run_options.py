@@ -1,0 +1,86 @@
+"""What can be chosen about the trainings of a benchmark, on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.kept import Kept
+from benchmarks.tasks import NAMES, Task, task_named
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Of `accuracy` and `ablation` alike.
+
+    Attributes:
+        name: of the task.
+        epochs: of training; None: the task's own number.
+        threads: of torch.
+        train_images: the first ones alone, to try the benchmark; None: all.
+        test_images: the same of the test set.
+        keep: the file that remembers trainings.
+        kept_only: train nothing.
+    """
+
+    name: str
+    epochs: int | None
+    threads: int
+    train_images: int | None
+    test_images: int | None
+    keep: Path | None
+    kept_only: bool
+
+    def task(self) -> Task:
+        """What is trained, and how.
+
+        Raises:
+            ClickException: one of its files lies elsewhere.
+        """
+        try:
+            task = task_named(self.name).shortened(self.train_images, self.test_images)
+        except FileNotFoundError as error:
+            raise click.ClickException(str(error)) from None
+        options = replace(task.options, threads=self.threads)
+        return replace(task, options=options if self.epochs is None else replace(options, epochs=self.epochs))
+
+    def kept(self) -> Kept:
+        """What is remembered."""
+        return Kept(self.keep)
+
+
+_OPTIONS = (
+    click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True),
+    click.option("--epochs", type=click.IntRange(0), help="Of training; the network's own number otherwise."),
+    click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch."),
+    click.option("--train-images", type=click.IntRange(8), help="The first ones alone, to try the benchmark."),
+    click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark."),
+    click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file."),
+    click.option("--kept-only", is_flag=True, help="Train nothing: print what is known."),
+)
+
+
+def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command these options, as its argument `run`."""
+
+    @wraps(command)
+    def with_run(**given: Any) -> None:
+        run = RunOptions(**{name: given.pop(name) for name in RunOptions.__dataclass_fields__})
+        command(run=run, **given)
+
+    for option in reversed(_OPTIONS):
+        with_run = option(with_run)
+    return with_run
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+table_option = click.option(
+    "--table",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Show what --json has printed; nothing is measured.",
+)
