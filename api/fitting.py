@@ -18,7 +18,7 @@ from api.answers import (
     SharedMemory,
     StepMemory,
 )
-from api.requests import FitRequest
+from api.fit_requests import FitRequest
 from network.allocation import NARROWEST_BITS
 from network.errors import RequestError
 from network.latency import CoreSpeed, network_cycles

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, StrictStr
 
-from api.requests import FitRequest
+from api.fit_requests import FitRequest
 from api.training_requests import Training
 from network.allocation import WeightScheme
 from network.errors import RequestError

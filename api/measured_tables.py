@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from api.problems import JobNotFinished, NotFound
 from api.records import UNFINISHED, JobState
-from api.requests import SolveRequest
+from api.solve_requests import SolveRequest
 from api.store import Store
 from network.errors import RequestError
 

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field
 
 from api.answers import Answer, FitAnswer, NetworkName
 from api.blobs import Blobs, is_digest
+from api.fit_requests import FitRequest
 from api.fitting import answer_fit
 from api.measured_tables import MeasuredTables
 from api.pipeline import stand_in
@@ -19,8 +20,8 @@ from api.problems import InUse, NotFound
 from api.question_requests import DevicesRequest, ParetoRequest
 from api.questions import DevicesAnswer, ParetoAnswer, answer_devices, answer_pareto
 from api.records import KeptFile
-from api.requests import FitRequest, SolveRequest
 from api.settings import Settings
+from api.solve_requests import SolveRequest
 from api.store import Store
 from api.uploads import Upload
 from network.layers import Layer, WeightLayer

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from api.answers import NetworkName
+from api.fit_requests import FitRequest
 from api.fitting import answer_fit, answer_of
 from api.measures import WEIGHTS_MEASURE
 from api.problems import DoesNotFit
@@ -28,7 +29,6 @@ from api.reports import (
     TrainingReport,
     artifacts_in,
 )
-from api.requests import FitRequest
 from deploy.requantization_form import RequantizationForm
 from network.errors import InvalidNetwork, RequestError
 from network.memory import measure

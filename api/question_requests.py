@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, StrictInt
 
-from api.requests import DeviceChoice, FitRequest, SolveRequest
+from api.fit_requests import FitRequest
+from api.solve_requests import DeviceChoice, SolveRequest
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.device import Device
 from network.device_catalogue import MAX_DEVICES, catalogue, device_named, device_of

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 import click
 
 from api.commands.files import read_json, read_text
+from api.fit_requests import FitRequest
 from api.measures import MEASURES
-from api.requests import FitRequest, SolveRequest
+from api.solve_requests import SolveRequest
 from network.allocation import BITS
 from network.device import Device
 from network.device_catalogue import catalogue, device_named, device_to_json, devices_from_json

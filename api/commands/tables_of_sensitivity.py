@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.commands.files import read_dataset
-from api.requests import SolveRequest
+from api.solve_requests import SolveRequest
 from network.network import Network
 from network.sensitivity import SensitivityTable
 from qat.data.checks import check_dataset

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.answers import FitAnswer
+from api.fit_requests import FitRequest
 from api.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.job_requests import SensitivityJobRequest, SensitivityRequest
 from api.jobs import JobAnswer
 from api.networks import NetworkAnswer, NetworkSummary
 from api.question_requests import DevicesRequest, ParetoRequest
 from api.questions import DevicesAnswer, ParetoAnswer
-from api.requests import FitRequest
 from api.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])

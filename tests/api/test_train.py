@@ -14,8 +14,8 @@ import pytest
 
 from api.command import run
 from api.commands.files import read_dataset, read_network_file
+from api.fit_requests import FitRequest
 from api.pipeline import MainJob, run_main_job
-from api.requests import FitRequest
 from deploy.files import load
 from qat.options.training import TrainingOptions
 from qat.progress import silent
