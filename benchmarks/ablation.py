@@ -117,7 +117,7 @@ def table_of(result: Mapping[str, Any]) -> str:
 
 
 @click.command()
-@run_options
+@run_options(least_epochs=1)
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--only", help="Changes whose names hold this text; the defaults are always there.")
 @json_option

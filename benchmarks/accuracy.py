@@ -80,7 +80,7 @@ def _told(scheme: Scheme) -> str:
 
 
 @click.command()
-@run_options
+@run_options(least_epochs=0)
 @click.option("--seeds", type=click.IntRange(1), help="At every budget; otherwise 3 at 50 % and 30 %, 1 elsewhere.")
 @click.option("--only", help="Budgets by their names, with semicolons between: '50 %;50 %, RAM 75 %'.")
 @click.option("--methods", help=f"With commas between; otherwise {','.join(METHODS)}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,6 @@ class RunOptions:
 
 _OPTIONS = (
     click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True),
-    click.option("--epochs", type=click.IntRange(0), help="Of training; the network's own number otherwise."),
     click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch."),
     click.option("--train-images", type=click.IntRange(8), help="The first ones alone, to try the benchmark."),
     click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark."),
@@ -65,17 +64,23 @@ _OPTIONS = (
 )
 
 
-def run_options(command: Callable[..., None]) -> Callable[..., None]:
+def run_options(*, least_epochs: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Gives a command these options, as its argument `run`."""
+    epochs = click.option(
+        "--epochs", type=click.IntRange(least_epochs), help="Of training; the network's own number otherwise."
+    )
 
-    @wraps(command)
-    def with_run(**given: Any) -> None:
-        run = RunOptions(**{name: given.pop(name) for name in RunOptions.__dataclass_fields__})
-        command(run=run, **given)
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_run(**given: Any) -> None:
+            run = RunOptions(**{field.name: given.pop(field.name) for field in fields(RunOptions)})
+            command(run=run, **given)
 
-    for option in reversed(_OPTIONS):
-        with_run = option(with_run)
-    return with_run
+        for option in reversed((*_OPTIONS, epochs)):
+            with_run = option(with_run)
+        return with_run
+
+    return decorated
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")

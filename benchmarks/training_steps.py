@@ -20,8 +20,8 @@ from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.module import prepare
-from qat.options.training import ActivationRange, Compile, TrainingOptions
-from qat.training.compiling import compiled_forward
+from qat.options.training import ActivationRange, TrainingOptions
+from qat.training.compiling import compiled
 from qat.training.loss import training_loss
 from qat.training.optimizer import new_optimizer
 
@@ -83,16 +83,16 @@ def steps(
         optimizer = torch.optim.Adam(module.parameters(), OPTIONS.learning_rate)
         return Step(module if forward is None else forward, optimizer, images, labels)
 
-    def ours(scheme: WeightScheme, options: TrainingOptions) -> Step:
+    def ours(scheme: WeightScheme, options: TrainingOptions, *, is_compiled: bool = False) -> Step:
         module = prepare(network, uniform(network, 4, 8, accounting, scheme), samples, options).to(processor).train()
-        forward = compiled_forward(module, options, batch, processor)
+        forward = compiled(module) if is_compiled else module
         return Step(forward, new_optimizer(module, options), images, labels, module.keep_valid)
 
-    plain = replace(OPTIONS, compile=Compile.OFF)
     yield FLOAT, step_of(TrainedFloatNetwork(network)), False
-    yield f"{DEFAULT_WEIGHT_SCHEME}, {plain.activation_range}", ours(DEFAULT_WEIGHT_SCHEME, plain), False
+    default = f"{DEFAULT_WEIGHT_SCHEME}, {OPTIONS.activation_range}"
+    yield default, ours(DEFAULT_WEIGHT_SCHEME, OPTIONS), False
     for scheme in WeightScheme:
-        learned = replace(plain, activation_range=ActivationRange.LEARNED)
+        learned = replace(OPTIONS, activation_range=ActivationRange.LEARNED)
         yield f"{scheme}, {learned.activation_range}", ours(scheme, learned), False
     allocation = uniform(network, 4, 8, accounting, DEFAULT_WEIGHT_SCHEME)
     yield "PyTorch's fused operators", step_of(FusedNetwork(network, allocation, images.cpu())), False
@@ -103,9 +103,4 @@ def steps(
     if compiles:
         float_network = TrainedFloatNetwork(network)
         yield "float, compiled", step_of(float_network, torch.compile(float_network, dynamic=False)), True
-        compiled = replace(OPTIONS, compile=Compile.ON)
-        yield (
-            f"{DEFAULT_WEIGHT_SCHEME}, {OPTIONS.activation_range}, compiled",
-            ours(DEFAULT_WEIGHT_SCHEME, compiled),
-            True,
-        )
+        yield f"{default}, compiled", ours(DEFAULT_WEIGHT_SCHEME, OPTIONS, is_compiled=True), True

@@ -32,23 +32,6 @@ INDUCTOR: Final = MappingProxyType({"realize_reads_threshold": 16, "realize_opco
 they give is not written to memory in between. On ResNet8 a step takes 1.08 times the float one in place of 1.28."""
 
 
-def compiled_forward(
-    module: QuantizedNetwork, options: TrainingOptions, images: int, processor: torch.device
-) -> Callable[[Tensor], Tensor]:
-    """The module's forward pass in training, compiled if that pays.
-
-    Args:
-        module: computes as before in evaluation.
-        options: `compile` on or off decides; auto compiles where a compiler is found and the run is long enough.
-        images: that the whole run trains on, every epoch's counted.
-        processor: where the module trains.
-
-    Raises:
-        TrainingError: `compile` is on, and there is no compiler.
-    """
-    return compiled(module) if is_compiled(module.network, options, images, processor) else module
-
-
 def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
     """What to call in training in place of the module, whatever decides; the first call takes minutes.
 
@@ -65,7 +48,17 @@ def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
 
 
 def is_compiled(network: Network, options: TrainingOptions, images: int, processor: torch.device) -> bool:
-    """Whether the training step of a run is compiled; see `compiled_forward`."""
+    """Whether the training step of a run is compiled.
+
+    Args:
+        network: that is trained.
+        options: `compile` on or off decides; auto compiles where a compiler is found and the run is long enough.
+        images: that the whole run trains on, every epoch's counted.
+        processor: where it trains.
+
+    Raises:
+        TrainingError: `compile` is on, and there is no compiler.
+    """
     if options.compile is Compile.OFF:
         return False
     found = has_compiler(processor)

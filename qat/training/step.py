@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from qat.options.training import TrainingOptions
-from qat.training.compiling import compiled_forward, is_compiled
+from qat.training.compiling import compiled, is_compiled
 from qat.training.learning_rate import learning_rate_at
 from qat.training.loss import training_loss
 from qat.training.milestones import Milestones
@@ -50,9 +50,9 @@ class TrainingStep:
         self._milestones = milestones
         self._processor = processor
         self._processes = processes
-        forward = compiled_forward(state.module, options, images, processor)
-        self._forward = processes.sharing_gradients(state.module, forward)
         self._is_compiled = is_compiled(state.module.network, options, images, processor)
+        forward = compiled(state.module) if self._is_compiled else state.module
+        self._forward = processes.sharing_gradients(state.module, forward)
         self._compiling = compiling
         self._compiled_forms: set[tuple[object, ...]] = set()
 

@@ -18,7 +18,7 @@ from qat.options.names import ActivationRange, Compile
 from qat.options.training import TrainingOptions
 from qat.progress import Progress
 from qat.training import compiling, reporting
-from qat.training.compiling import compiled_forward, has_compiler, is_compiled, multiply_accumulates
+from qat.training.compiling import compiled, has_compiler, is_compiled, multiply_accumulates
 from tests.builders import network_of
 from tests.qat.small_problem import PACT_FOLDED, QUICK, assert_same, trained
 from tests.qat.zoo import all_kinds, allocation_of, convolution
@@ -87,24 +87,24 @@ def small_network() -> Network:
 def test_a_compiled_step_learns_the_same(scheme: Scheme, kind: ActivationRange) -> None:
     network = small_network()
     images = torch.randn(8, *network.input_shape, generator=torch.Generator().manual_seed(0))
-    options = TrainingOptions(activation_range=kind, compile=Compile.ON)
+    options = TrainingOptions(activation_range=kind)
     found = []
     for is_plain in (True, False):
         module = prepare(network, allocation_of(network, 4, scheme), images.numpy(), options).train()
         module.fold()
-        forward = module if is_plain else compiled_forward(module, options, len(images), CPU)
+        forward = module if is_plain else compiled(module)
         logits = forward(images)
         logits.square().sum().backward()
         gradients = {name: each.grad for name, each in module.named_parameters() if each.grad is not None}
         found.append((logits.detach(), gradients))
         with torch.compiler.set_stance("fail_on_recompile"):
             forward(images[1:])  # one graph serves every batch size
-    (plain, plain_gradients), (compiled, compiled_gradients) = found
-    torch.testing.assert_close(compiled, plain, rtol=1e-3, atol=1e-3)
-    assert plain_gradients.keys() == compiled_gradients.keys()
+    (plain, plain_gradients), (fused, fused_gradients) = found
+    torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-3)
+    assert plain_gradients.keys() == fused_gradients.keys()
     largest = max(float(gradient.abs().max()) for gradient in plain_gradients.values())
     for name, gradient in plain_gradients.items():
-        torch.testing.assert_close(compiled_gradients[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
+        torch.testing.assert_close(fused_gradients[name], gradient, rtol=1e-3, atol=1e-5 * largest, msg=name)
 
 
 @pytest.mark.skipif(not has_compiler(CPU), reason="no C++ compiler")

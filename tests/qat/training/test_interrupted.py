@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from network.errors import TrainingError
+from qat.options.training import TrainingOptions
 from qat.progress import Progress
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME
 from tests.qat.small_problem import PACT_FOLDED, trained
@@ -82,16 +83,21 @@ class Stopped(Exception):
     """What a crash would do."""
 
 
-def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
-    """A later start goes on with the very next step."""
-    options = replace(interrupted_run.OPTIONS, epochs=1)
+def stopped_at_the_last_step(options: TrainingOptions, directory: Path) -> None:
+    """After the last step of an epoch, before its checkpoint."""
 
     def stop(progress: Progress) -> None:
         if progress.phase == "training" and progress.step == progress.steps:
             raise Stopped
 
     with pytest.raises(Stopped):
-        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=stop)
+        trained(options, PACT_FOLDED, checkpoint_directory=directory, report=stop)
+
+
+def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
+    """A later start goes on with the very next step."""
+    options = replace(interrupted_run.OPTIONS, epochs=1)
+    stopped_at_the_last_step(options, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, STEP_FILE_NAME}
     told: list[Progress] = []
     trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=told.append)
@@ -123,13 +129,7 @@ def test_a_step_older_than_the_last_epoch_is_passed_over(tmp_path: Path) -> None
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 100, b"{"])
 def test_refuses_a_damaged_step(tmp_path: Path, damage: bytes) -> None:
     options = replace(interrupted_run.OPTIONS, epochs=1)
-
-    def stop(progress: Progress) -> None:
-        if progress.phase == "training" and progress.step == progress.steps:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=stop)
+    stopped_at_the_last_step(options, tmp_path)
     (tmp_path / STEP_FILE_NAME).write_bytes(damage)
     with pytest.raises(TrainingError, match=r"step\.safetensors in .* is damaged"):
         trained(options, PACT_FOLDED, checkpoint_directory=tmp_path)
