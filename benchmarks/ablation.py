@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -122,10 +121,10 @@ def table_of(result: Mapping[str, Any]) -> str:
 @click.option("--only", help="Changes whose names hold this text; the defaults are always there.")
 @json_option
 @table_option
-def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool, table: Path | None) -> None:
+def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool, table: Mapping[str, Any] | None) -> None:
     """Measure what every ingredient of training brings."""
     if table is not None:
-        click.echo(table_of(json.loads(table.read_text())))
+        click.echo(table_of(table))
         return
     task, kept = run.task(), run.kept()
     images = len(task.dataset.train_x)

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -97,11 +96,11 @@ def main(
     peers: bool,
     accounting: str,
     as_json: bool,
-    table: Path | None,
+    table: Mapping[str, Any] | None,
 ) -> None:
     """Measure integer-only accuracy under budgets."""
     if table is not None:
-        click.echo(tables(json.loads(table.read_text())))
+        click.echo(tables(table))
         return
     shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
     names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)

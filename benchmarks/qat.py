@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -216,11 +215,11 @@ def main(
     no_brevitas: bool,
     no_gpu: bool,
     as_json: bool,
-    table: Path | None,
+    table: Mapping[str, Any] | None,
 ) -> None:
     """Measure the time of training steps."""
     if table is not None:
-        click.echo(table_of(json.loads(table.read_text())))
+        click.echo(table_of(table))
         return
     torch.set_num_threads(threads)
     names = names or list(BATCHES)

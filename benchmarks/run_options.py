@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from pathlib import Path
@@ -84,8 +85,27 @@ def run_options(*, least_epochs: int) -> Callable[[Callable[..., None]], Callabl
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-table_option = click.option(
-    "--table",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Show what --json has printed; nothing is measured.",
-)
+
+
+class _Printed(click.ParamType[Mapping[str, Any]]):
+    """A file with what --json has printed."""
+
+    name = "file"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Mapping[str, Any]:  # fmt: skip
+        try:
+            result = json.loads(Path(value).read_text())
+        except OSError as error:
+            self.fail(f"cannot read '{value}': {error.strerror}", param, ctx)
+        except ValueError:
+            result = None
+        if not isinstance(result, dict) or "rows" not in result:
+            self.fail(
+                f"'{value}' does not hold what --json has printed: expected one JSON object with rows", param, ctx
+            )
+        return result
+
+
+table_option = click.option("--table", type=_Printed(), help="Show what --json has printed; nothing is measured.")
