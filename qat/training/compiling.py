@@ -23,9 +23,9 @@ from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")
-LEAST_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 1.2e13, "cuda": 1.2e15})
+LEAST_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
 """Of a run's forward passes, on each processor: where compiling wins back the time that it takes, deep networks' too.
-Two cores train on that for about twenty minutes. A GPU was not measured: it is taken for a hundred times as fast."""
+Two cores train on that for about ten minutes. A GPU was not measured: it is taken for a hundred times as fast."""
 
 INDUCTOR: Final = MappingProxyType({"realize_reads_threshold": 16, "realize_opcount_threshold": 200})
 """Batch norm and fake quantization are computed anew from the convolution's sums in each loop that wants them, and what
