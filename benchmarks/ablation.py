@@ -120,12 +120,9 @@ def table_of(result: Mapping[str, Any]) -> str:
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--only", help="Changes whose names hold this text; the defaults are always there.")
 @json_option
-@table_option
-def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool, table: Mapping[str, Any] | None) -> None:
+@table_option(table_of)
+def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool) -> None:
     """Measure what every ingredient of training brings."""
-    if table is not None:
-        click.echo(table_of(table))
-        return
     task, kept = run.task(), run.kept()
     images = len(task.dataset.train_x)
     fraction = min(HELD_OUT, images // 10) / images

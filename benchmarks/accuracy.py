@@ -86,7 +86,7 @@ def _told(scheme: Scheme) -> str:
 @click.option("--peers", is_flag=True, help=f"Also {', '.join(PEERS)}, with exact's bits.")
 @click.option("--accounting", type=click.Choice(sorted(ACCOUNTINGS)), default="paper", show_default=True)
 @json_option
-@table_option
+@table_option(tables)
 def main(
     *,
     run: RunOptions,
@@ -96,12 +96,8 @@ def main(
     peers: bool,
     accounting: str,
     as_json: bool,
-    table: Mapping[str, Any] | None,
 ) -> None:
     """Measure integer-only accuracy under budgets."""
-    if table is not None:
-        click.echo(tables(table))
-        return
     shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
     names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
     names += [peer for peer in PEERS if peers and peer not in names]

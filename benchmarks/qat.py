@@ -204,7 +204,7 @@ def table_of(result: Mapping[str, Any]) -> str:
 @click.option("--no-brevitas", is_flag=True, help="Leave Brevitas out.")
 @click.option("--no-gpu", is_flag=True, help="Measure on the CPU alone.")
 @json_option
-@table_option
+@table_option(table_of)
 def main(
     *,
     names: Sequence[str],
@@ -215,12 +215,8 @@ def main(
     no_brevitas: bool,
     no_gpu: bool,
     as_json: bool,
-    table: Mapping[str, Any] | None,
 ) -> None:
     """Measure the time of training steps."""
-    if table is not None:
-        click.echo(table_of(table))
-        return
     torch.set_num_threads(threads)
     names = names or list(BATCHES)
     if "resnet8" in names and not networks.RESNET8_FILE.exists():

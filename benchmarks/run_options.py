@@ -87,25 +87,30 @@ def run_options(*, least_epochs: int) -> Callable[[Callable[..., None]], Callabl
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 
 
-class _Printed(click.ParamType[Mapping[str, Any]]):
-    """A file with what --json has printed."""
+def table_option(shown: Callable[[Mapping[str, Any]], str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command an option that shows what --json has printed, and ends.
 
-    name = "file"
+    Args:
+        shown: the command's own answer as a table.
+    """
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Mapping[str, Any]:  # fmt: skip
+    def show(context: click.Context, _: click.Parameter, file: Path | None) -> None:
+        if file is None:
+            return
         try:
-            result = json.loads(Path(value).read_text())
-        except OSError as error:
-            self.fail(f"cannot read '{value}': {error.strerror}", param, ctx)
-        except ValueError:
-            result = None
-        if not isinstance(result, dict) or "rows" not in result:
-            self.fail(
-                f"'{value}' does not hold what --json has printed: expected one JSON object with rows", param, ctx
-            )
-        return result
+            table = shown(json.loads(file.read_text()))
+        except (ValueError, KeyError, TypeError):
+            raise click.BadParameter(
+                f"'{file}' does not hold what --json of this benchmark has printed: expected one JSON object with rows"
+            ) from None
+        click.echo(table)
+        context.exit()
 
-
-table_option = click.option("--table", type=_Printed(), help="Show what --json has printed; nothing is measured.")
+    return click.option(
+        "--table",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        callback=show,
+        expose_value=False,
+        is_eager=True,
+        help="Show what --json has printed; nothing is measured.",
+    )

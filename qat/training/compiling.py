@@ -24,12 +24,12 @@ from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")
 LEAST_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
-"""Of a run's forward passes, on each processor: where compiling wins back the time that it takes, deep networks' too.
-Two cores train on that for about ten minutes. A GPU was not measured: it is taken for a hundred times as fast."""
+"""Of a run's forward passes, on each processor: where compiling wins back the time that it takes, or nearly so in a deep
+network. Two cores train on that for about ten minutes. A GPU was not measured: it is taken for a hundred times as fast."""
 
 INDUCTOR: Final = MappingProxyType({"realize_reads_threshold": 16, "realize_opcount_threshold": 200})
 """Batch norm and fake quantization are computed anew from the convolution's sums in each loop that wants them, and what
-they give is not written to memory in between. On ResNet8 a step takes 1.08 times the float one in place of 1.28."""
+they give is not written to memory in between. docs/benchmarks/qat.md has what a step takes."""
 
 
 def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:

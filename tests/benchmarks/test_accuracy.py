@@ -252,11 +252,11 @@ def test_the_ablation_table_compares_with_the_defaults() -> None:
     assert np.all([len(line) == 4 for line in lines])
 
 
-@pytest.mark.parametrize("text", ["not json", "[]", "{}", None])
+@pytest.mark.parametrize("text", ["not json", "[]", "{}", '{"rows": [{"name": "float"}], "loading": []}', None])
 def test_a_table_needs_what_json_has_printed(tmp_path: Path, text: str | None) -> None:
     file = tmp_path / "rows.json"
     if text is not None:
         file.write_text(text)
     ran = CliRunner().invoke(accuracy.main, ["--table", str(file)])
     assert ran.exit_code == 2
-    assert ("what --json has printed" if text is not None else "No such file") in ran.output
+    assert ("does not hold what --json" if text is not None else "does not exist") in ran.output
