@@ -24,8 +24,8 @@ from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")
 LEAST_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
-"""Of a run's forward passes, on each processor: where compiling wins back the time that it takes, or nearly so in a deep
-network. Two cores train on that for about ten minutes. A GPU was not measured: it is taken for a hundred times as fast."""
+"""Of a run's forward passes, on each processor: where compiling wins back its time, or nearly so in a deep network. Two
+cores train on that for about ten minutes. A GPU was not measured: it is taken for a hundred times as fast."""
 
 INDUCTOR: Final = MappingProxyType({"realize_reads_threshold": 16, "realize_opcount_threshold": 200})
 """Batch norm and fake quantization are computed anew from the convolution's sums in each loop that wants them, and what
