@@ -1,14 +1,15 @@
 """Which measure of sensitivity chooses the best bits: integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
 
-    python -m benchmarks.sensitivity [--json] [--epochs N] [--train-images N] [--seeds N] [--keep FILE]
+    python -m benchmarks.sensitivity [--epochs N] [--train-images N] [--seeds N] [--keep FILE] [--json]
+    python -m benchmarks.sensitivity --table FILE # what --json has printed, as tables; nothing is trained
     python -m benchmarks.sensitivity --spread     # how far the estimates are from the divergence on other images
     python -m benchmarks.sensitivity --speed      # fisher on MobileNetV1 1.0/224, which needs nothing of ../shared
 
 For each budget the exact program minimises each measure's table; the rule MixPC stands beside. `diagonal` is a table as
 a user would upload it: the Fisher information with a diagonal in place of blocks, as BRECQ and FIT take it. Every
 allocation is converted after calibration alone, and again after the same short training (one pass over a part of the
-training set), and both integer-only networks are judged on all 10,000 test images. Equal allocations are trained once.
-`--keep` remembers what is trained already, so that an interrupted run goes on.
+training set), and both integer-only networks are judged on all 10,000 test images. Equal trainings are run once.
+`--keep` and `--kept-only` as in `benchmarks.accuracy`.
 
 Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `../shared`.
 """
@@ -16,226 +17,121 @@ Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `..
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Final
 
 import click
 import numpy as np
-import torch
-from torch import Tensor
 
-from benchmarks import cifar10, networks
+from benchmarks import networks
+from benchmarks.kept import Kept
+from benchmarks.markdown import markdown
+from benchmarks.outcome import Outcome
+from benchmarks.run_options import json_option, table_option
+from benchmarks.sensitivity_measures import SAMPLES, spreads
+from benchmarks.sensitivity_measures import tables as measures_of
+from benchmarks.shares import Share
+from benchmarks.tasks import Task, task_named
+from benchmarks.trainings import Training, run_all
 from network.accounting import accounting_named
-from network.allocation import BITS, Allocation, WeightScheme
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.network import Network
-from network.sensitivity import SensitivityTable, sensitivity_from_json, sensitivity_to_json
-from qat.data.batches import tensor_of
-from qat.data.dataset import Dataset, SampleSource, labelled
-from qat.module import float_module
-from qat.options.sensitivity import Measure, SensitivityOptions
+from network.sensitivity import SensitivityTable
+from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import ActivationRange, Regime, TrainingOptions
-from qat.sensitivity.errors import tensor_errors
-from qat.sensitivity.fisher import drawn_loss
 from qat.sensitivity.measuring import measure_sensitivity
-from qat.sensitivity.sums import Sums
-from qat.train import train
 from solver.fit import fit
-from solver.solution import Method
-from solver.weight_sensitivity import weight_sensitivity
+from solver.solution import Method, Solution
 
-SCHEME: Final = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
-BUDGETS: Final = ((0.60, 1.0), (0.45, 1.0), (0.38, 1.0), (0.60, 0.5), (0.45, 0.35))
-"""Flash and RAM as shares of what 8 bits everywhere take, by the `deployed` accounting."""
+BUDGETS: Final = (Share(0.6), Share(0.45), Share(0.38), Share(0.6, 0.5), Share(0.45, 0.35))
+"""By the `deployed` accounting."""
 
 TRAINING: Final = TrainingOptions(
     regime=Regime.COSINE, learning_rate=1e-3, activation_range=ActivationRange.LEARNED, threads=2
 )
-"""Learned clipping, as `SCHEME` is the paper's: the measures are compared under one training that never changes."""
+"""Learned clipping, as the scheme is the paper's: the measures are compared under one training that never changes."""
 
-SAMPLES: Final = 256
-JUDGES: Final = 2000
-BATCH: Final = 16
+RULE: Final = "(mixpc)"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One measure at one budget."""
-
-    flash_share: float
-    ram_share: float
-    measure: str
-    objective: float | None
-    weight_bits: dict[str, int]
-    activation_bits: dict[str, int]
-    calibrated_percent: float
-    trained_percent: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What becomes of an allocation: integer-only accuracy in percent of the test set."""
-
-    calibrated_percent: float
-    trained_percent: float
-
-
-def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTable], dict[str, float]]:
-    """The measures' tables, and the seconds that each took."""
-    found: dict[str, SensitivityTable] = {}
-    seconds: dict[str, float] = {}
-    labels = labelled(dataset.train_y)
-
-    def keep(name: str, started: float, table: SensitivityTable) -> None:
-        seconds[name] = time.perf_counter() - started
-        found[name] = table
-
-    measure_sensitivity(resnet8, dataset.train_x[:32], labels[:32], SensitivityOptions())  # torch warms up
-    started = time.perf_counter()
-    keep("weights", started, weight_sensitivity(resnet8, SCHEME))
-    for measure in Measure:
-        started = time.perf_counter()
-        options = SensitivityOptions(measure=measure, scheme=SCHEME, samples=SAMPLES)
-        keep(str(measure), started, measure_sensitivity(resnet8, dataset.train_x, labels, options))
-    started = time.perf_counter()
-    keep("diagonal", started, sensitivity_from_json(sensitivity_to_json(diagonal_fisher(resnet8, dataset.train_x))))
-    return found, seconds
-
-
-def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
-    """1/2 sum of g^2 e^2 over the elements of each tensor, g on labels drawn from the network's answer."""
-    randomness = np.random.default_rng(0)
-    chosen = randomness.permutation(len(images))[:SAMPLES]
-    errors = tensor_errors(float_module(resnet8), images[chosen], SCHEME)
-    sums = Sums()
-    for start in range(0, SAMPLES, BATCH):
-        given = tensor_of(images[chosen[start : start + BATCH]], resnet8).requires_grad_()
-        tensors = errors.float_network.tensors(given)
-        weights = [errors.parameters(layer).weight for layer in resnet8.weight_layers]
-        loss = drawn_loss(tensors[resnet8.outputs[0]].flatten(1), randomness)
-        gradients = torch.autograd.grad(loss, [*weights, *tensors.values()])
-        for layer, gradient in zip(resnet8.weight_layers, gradients, strict=False):
-            of_layer = errors.weights[layer.name]
-            sums.weights.add(layer.name, {bits: _half_square(gradient * of_layer[bits]) for bits in BITS})
-        for (name, values), gradient in zip(tensors.items(), gradients[len(weights) :], strict=True):
-            of_tensor = partial(errors.activation, name, values.detach())
-            sums.activations.add(name, {bits: _half_square(gradient * of_tensor(bits)) for bits in BITS})
-    return sums.table("diagonal Fisher", resnet8, SAMPLES)
-
-
-def _half_square(values: Tensor) -> float:
-    return 0.5 * float(values.double().square().sum())
-
-
-def outcome(resnet8: Network, allocation: Allocation, dataset: Dataset, epochs: int, seed: int) -> Outcome:
-    """Integer-only accuracy after calibration alone, and after training."""
-    calibrated, trained = (
-        train(resnet8, allocation, dataset, replace(TRAINING, epochs=each, seed=seed)) for each in (0, epochs)
-    )
-    return Outcome(calibrated.accuracy.integer_only_percent, trained.accuracy.integer_only_percent)
-
-
-class Kept:
-    """Outcomes that are known already, in a file where one is named.
-
-    Args:
-        path: the file; None keeps them for this run alone.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path and path.exists() else {}
-
-    def outcome(self, key: list[Any], find: Callable[[], Outcome]) -> Outcome:
-        """The outcome of a key, found now if it is not known."""
-        text = json.dumps(key)
-        if text not in self._known:
-            self._known[text] = asdict(find())
-            if self._path:
-                self._path.write_text(json.dumps(self._known))
-        return Outcome(**self._known[text])
-
-
-def measured(epochs: int, train_images: int, seeds: int, kept: Kept) -> dict[str, Any]:
-    """All budgets and measures."""
-    resnet8, dataset = networks.resnet8(), cifar10.load()
-    dataset = replace(dataset, train_x=dataset.train_x[:train_images], train_y=labelled(dataset.train_y)[:train_images])
+def solutions_of(task: Task, by_measure: Mapping[str, SensitivityTable]) -> Iterator[tuple[Share, str, Solution]]:
+    """The exact program's answer for each budget and table, and the rule's."""
     accounting = accounting_named("deployed")
-    by_measure, seconds = tables(resnet8, dataset)
     ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
-    widest = fit(resnet8, ample, Method.EXACT, accounting, by_measure["weights"]).memory
-    rows = []
-    for flash_share, ram_share in BUDGETS:
-        budget = Budget(int(widest.flash_bytes * flash_share), int(widest.ram_bytes * ram_share))
-        solutions = {name: fit(resnet8, budget, Method.EXACT, accounting, table) for name, table in by_measure.items()}
-        solutions["(mixpc)"] = fit(resnet8, budget, Method.MIXPC, accounting)
-        for name, solution in solutions.items():
-            allocation = solution.allocation
-            assert allocation is not None  # noqa: S101  # every budget is above the least
-            weight_bits, activation_bits = dict(allocation.weight_bits), dict(allocation.activation_bits)
-            sys.stderr.write(f"{name} at {flash_share:.0%} of flash, {ram_share:.0%} of RAM\n")
-            found = [
-                kept.outcome(
-                    [epochs, train_images, seed, weight_bits, activation_bits],
-                    partial(outcome, solution.network, allocation, dataset, epochs, seed),
-                )
-                for seed in range(seeds)
-            ]
-            rows.append(
-                Row(
-                    flash_share,
-                    ram_share,
-                    name,
-                    solution.objective,
-                    {layer: int(bits) for layer, bits in weight_bits.items()},
-                    {tensor: int(bits) for tensor, bits in activation_bits.items()},
-                    calibrated_percent=fmean(each.calibrated_percent for each in found),
-                    trained_percent=fmean(each.trained_percent for each in found),
-                )
-            )
+    widest = fit(task.network, ample, Method.EXACT, accounting, by_measure["weights"]).memory
+    for share in BUDGETS:
+        budget = Budget(int(widest.flash_bytes * share.flash), int(widest.ram_bytes * share.ram))
+        for name, table in by_measure.items():
+            yield share, name, fit(task.network, budget, Method.EXACT, accounting, table)
+        yield share, RULE, fit(task.network, budget, Method.MIXPC, accounting)
+
+
+def trainings_of(share: Share, name: str, solution: Solution, task: Task, seeds: int) -> list[Training]:
+    """Without training first, then with each seed."""
+    allocation = solution.allocation
+    assert allocation is not None  # noqa: S101  # every budget is above the least
+    runs = [(f"{name} at {share}, untrained", replace(task.options, epochs=0))]
+    runs += [(f"{name} at {share}, seed {seed}", replace(task.options, seed=seed)) for seed in range(seeds)]
+    return [Training(label, task, solution.network, allocation, options) for label, options in runs]
+
+
+def row_of(share: Share, name: str, solution: Solution, outcomes: Sequence[Outcome | None]) -> dict[str, Any]:
+    """A row of the answer; `outcomes` as `trainings_of` has them, None where one is not known."""
+    allocation = solution.allocation
+    assert allocation is not None  # noqa: S101  # every budget is above the least
+    untrained, *trained = outcomes
     return {
-        "seconds": seconds,
-        "epochs": epochs,
-        "train_images": train_images,
-        "seeds": seeds,
-        "rows": [asdict(row) for row in rows],
+        "flash_share": share.flash,
+        "ram_share": share.ram,
+        "measure": name,
+        "objective": solution.objective,
+        "weight_bits": dict(allocation.weight_bits),
+        "activation_bits": dict(allocation.activation_bits),
+        "untrained_percent": None if untrained is None else untrained.percent,
+        "trained_percent": [each.percent for each in trained if each is not None],
     }
 
 
-def spreads() -> dict[str, dict[str, float]]:
-    """How far each measure is from the output's divergence on 2,000 images that it did not see.
+def tables_of(result: Mapping[str, Any]) -> str:
+    """Accuracy with and without training, means over the seeds, and what the measures cost."""
+    rows = result["rows"]
+    names = list(dict.fromkeys(row["measure"] for row in rows))
 
-    Returns:
-        Measure -> "weights" and "activations" -> the standard deviation of the natural logarithm of the ratio, over the
-        figures at 4 and 2 bits. A factor common to all figures changes nothing.
-    """
-    resnet8, dataset = networks.resnet8(), cifar10.load()
-    seen, unseen, labels = dataset.train_x[:-JUDGES], dataset.train_x[-JUDGES:], labelled(dataset.train_y)
-    by_measure, _ = tables(resnet8, replace(dataset, train_x=seen, train_y=labels[:-JUDGES]))
-    options = SensitivityOptions(measure=Measure.MEASURED, scheme=SCHEME, samples=JUDGES)
-    truth = measure_sensitivity(resnet8, unseen, labels[-JUDGES:], options)
-    kept = {resnet8.input, *resnet8.outputs}  # they are never cut
-    found = {}
-    for name, table in by_measure.items():
-        logarithms = {
-            "weights": [
-                np.log(row[bits] / truth.weights[of][bits]) for of, row in table.weights.items() for bits in (4, 2)
-            ],
-            "activations": [
-                np.log(row[bits] / truth.activations[of][bits])
-                for of, row in table.activations.items()
-                if of not in kept
-                for bits in (4, 2)
-            ],
-        }
-        found[name] = {part: float(np.std(values)) for part, values in logarithms.items()}
-    return found
+    def table(percent: Mapping[tuple[Share, str], float | None]) -> str:
+        lines = [[str(share), *(_told(percent[share, name]) for name in names)] for share in BUDGETS]
+        means = [[percent[share, name] for share in BUDGETS] for name in names]
+        return markdown(("budget", *names), [*lines, ["mean", *(_told(_mean(each)) for each in means)]])
+
+    def percents(of: str) -> dict[tuple[Share, str], float | None]:
+        return {(Share(row["flash_share"], row["ram_share"]), row["measure"]): _mean(row[of]) for row in rows}
+
+    trained = f"After {result['epochs']} epochs of {result['train_images']:,} images, %, seeds {result['seeds']}:"
+    seconds = [f"{result['seconds'][name]:.1f}" if name in result["seconds"] else "" for name in names]
+    return "\n\n".join(
+        (
+            trained,
+            table(percents("trained_percent")),
+            "Without training, %:",
+            table(percents("untrained_percent")),
+            f"Seconds to measure {SAMPLES} images:",
+            markdown(("", *names), [["seconds", *seconds]]),
+        )
+    )
+
+
+def _mean(percents: Sequence[float | None] | float | None) -> float | None:
+    """None where one is not known."""
+    if not isinstance(percents, Sequence):
+        return percents
+    known = [each for each in percents if each is not None]
+    return fmean(known) if known and len(known) == len(percents) else None
+
+
+def _told(percent: float | None) -> str:
+    return "" if percent is None else f"{percent:.2f}"
 
 
 def speed() -> dict[str, float]:
@@ -248,48 +144,64 @@ def speed() -> dict[str, float]:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--spread", "only_spread", is_flag=True, help="Only compare figures with the divergence on other images.")
 @click.option("--speed", "only_speed", is_flag=True, help="Only time fisher on MobileNetV1 1.0/224.")
-@click.option("--epochs", default=1, show_default=True, help="Of training.")
-@click.option("--train-images", default=15_000, show_default=True, help="How many images are trained on.")
-@click.option("--seeds", default=1, show_default=True, help="Of training; accuracies are averaged over them.")
-@click.option("--keep", type=click.Path(path_type=Path), help="Remember trained allocations in this file.")
+@click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Of training.")
+@click.option("--train-images", type=click.IntRange(8), default=15_000, show_default=True, help="That are trained on.")
+@click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Accuracies are averaged over them."
+)
+@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file.")
+@click.option("--kept-only", is_flag=True, help="Train nothing: print what is known.")
+@json_option
+@table_option(tables_of)
 def main(
-    *, as_json: bool, only_spread: bool, only_speed: bool, epochs: int, train_images: int, seeds: int, keep: Path | None
+    *,
+    only_spread: bool,
+    only_speed: bool,
+    epochs: int,
+    train_images: int,
+    test_images: int | None,
+    seeds: int,
+    keep: Path | None,
+    kept_only: bool,
+    as_json: bool,
 ) -> None:
     """Compare the measures of sensitivity."""
     if only_speed:
-        found = speed()
-        click.echo(json.dumps(found) if as_json else f"{found['images']} images in {found['seconds']:.1f} s")
+        taken = speed()
+        click.echo(json.dumps(taken) if as_json else f"{taken['images']} images in {taken['seconds']:.1f} s")
         return
-    for needed in (networks.RESNET8_FILE, cifar10.FILE):
-        if not Path(needed).exists():
-            raise click.ClickException(f"needs {needed.name} in ../shared")
+    try:
+        whole = task_named("resnet8")
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from None
     if only_spread:
-        for name, row in spreads().items():
-            click.echo(f"{name:10} weights {row['weights']:.2f}  activations {row['activations']:.2f}")
+        spread = spreads(whole.network, whole.dataset)
+        columns = list(spread)
+        lines = [[part, *(f"{spread[name][part]:.2f}" for name in columns)] for part in ("weights", "activations")]
+        click.echo(json.dumps(spread) if as_json else markdown(("", *columns), lines))
         return
-    result = measured(epochs, train_images, seeds, Kept(keep))
-    if as_json:
-        click.echo(json.dumps(result))
-        return
-    names = list(dict.fromkeys(row["measure"] for row in result["rows"]))
-    for what, field in (
-        ("calibrated", "calibrated_percent"),
-        (f"after {epochs} epoch(s) of {train_images} images", "trained_percent"),
-    ):
-        click.echo(f"\ninteger-only accuracy, {what}, %\nflash   RAM  " + "".join(f"{name:>10}" for name in names))
-        for flash_share, ram_share in BUDGETS:
-            cells = [
-                row[field]
-                for row in result["rows"]
-                if (row["flash_share"], row["ram_share"]) == (flash_share, ram_share)
-            ]
-            click.echo(f"{flash_share:5.0%} {ram_share:5.0%}  " + "".join(f"{cell:10.2f}" for cell in cells))
-        means = [np.mean([row[field] for row in result["rows"] if row["measure"] == name]) for name in names]
-        click.echo(f"{'mean':13}" + "".join(f"{mean:10.2f}" for mean in means))
-    click.echo(f"\n{'seconds':13}" + "".join(f"{result['seconds'].get(name, 0.0):10.1f}" for name in names))
+    task = replace(whole.shortened(train_images, test_images), options=replace(TRAINING, epochs=epochs))
+    kept = Kept(keep)
+    by_measure, seconds = measures_of(task.network, task.dataset)
+    found = list(solutions_of(task, by_measure))
+    asked = [trainings_of(*each, task, seeds) for each in found]
+    if not kept_only:
+        run_all((each for some in asked for each in some), kept)
+    result = {
+        "seconds": seconds,
+        "epochs": epochs,
+        "train_images": len(task.dataset.train_x),
+        "test_images": len(task.dataset.test_x),
+        "seeds": seeds,
+        "rows": [
+            row_of(*each, [kept.get(training.key) for training in some])
+            for each, some in zip(found, asked, strict=True)
+        ],
+    }
+    click.echo(json.dumps(result) if as_json else tables_of(result))
 
 
 if __name__ == "__main__":
