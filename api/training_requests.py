@@ -48,6 +48,10 @@ class Training(BaseModel):
         default=_DEFAULTS.learning_rate,
         description="the learning rate at the start, for one_cycle the highest; the paper's regime has its own",
     )
+    two_bit_learning_rate: StrictFloat = Field(
+        default=_DEFAULTS.two_bit_learning_rate,
+        description="of weights with 2 bits, as a multiple of the learning rate; the paper's regime takes none",
+    )
     regime: str = Field(
         default=str(_DEFAULTS.regime),
         description="how the learning rate goes on",

@@ -67,6 +67,7 @@ def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
         **{f"ranges start at {kind}": replace(options, range_setting=kind) for kind in RangeSetting},
         **{f"distillation {share:g}": replace(options, distillation=share) for share in (0.0, 0.5, 1.0)},
         **{f"learning rate x {factor:g}": replace(options, learning_rate=factor * rate) for factor in (0.3, 3.0)},
+        "2-bit weights at the others' learning rate": replace(options, two_bit_learning_rate=1.0),
         **{f"{kind} regime": replace(options, regime=kind) for kind in (Regime.CONSTANT, Regime.COSINE)},
         "the paper's regime": replace(options, regime=Regime.PAPER),
         "learned rounding first": replace(options, post_training=PostTrainingOptions()),

@@ -78,6 +78,11 @@ class BrevitasNetwork(nn.Module):
         given: Tensor = self._input(images)
         return self._schedule.run(given, step)[self.network.outputs[0]].flatten(1)
 
+    def two_bit_weights(self) -> list[nn.Parameter]:
+        """The weights of the layers with 2 bits."""
+        layers = [own for own in self._layers if isinstance(own, _WeightLayer)]
+        return [own.weight for own in layers if own.bits == 2]
+
     @torch.no_grad()
     def calibrate(self, samples: Samples) -> None:
         """Start the ranges of all activation tensors, by Brevitas' own calibration."""
@@ -93,6 +98,7 @@ class _WeightLayer(nn.Module):
 
     def __init__(self, layer: WeightLayer, bits: Bits) -> None:
         super().__init__()
+        self.bits = bits
         self._layer = layer
         float_ones = WeightParameters(layer)
         self._sums = _sums(layer, bits, has_bias=not float_ones.has_batch_norm)
@@ -110,6 +116,12 @@ class _WeightLayer(nn.Module):
         norm.running_mean.copy_(float_ones.mean)
         norm.running_var.copy_(float_ones.variance)
         self._norm = norm
+
+    @property
+    def weight(self) -> nn.Parameter:
+        """Of the convolution or fully connected layer."""
+        weight: nn.Parameter = self._sums.weight
+        return weight
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not isinstance(self._layer, Convolution):

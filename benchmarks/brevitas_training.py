@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ from qat.progress import Report
 from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
 from qat.training.learning_rate import learning_rate_at
 from qat.training.loss import training_loss
+from qat.training.optimizer import set_learning_rate
 from qat.training.processor import processor_of
 from qat.training.reporting import Reporter
 from qat.training.teacher import Teacher
@@ -73,7 +75,7 @@ class BrevitasTraining:
         dataset = self._dataset
         assert dataset.train_y is not None  # noqa: S101  # the benchmark's tasks have labels
         assert dataset.test_y is not None  # noqa: S101
-        optimizer = torch.optim.Adam(self._module.parameters(), lr=self._options.learning_rate)
+        optimizer = self._optimizer()
         best, best_epoch, state = -1.0, 0, self._module.state_dict()
         for epoch in range(self._options.epochs + 1):
             if epoch:
@@ -97,6 +99,16 @@ class BrevitasTraining:
             seconds=time.monotonic() - started,
         )
 
+    def _optimizer(self) -> torch.optim.Optimizer:
+        """Weights with 2 bits have their own rate, as `qat.training.optimizer` has it."""
+        of_two_bits = self._module.two_bit_weights()
+        known = {id(weight) for weight in of_two_bits}
+        others = [parameter for parameter in self._module.parameters() if id(parameter) not in known]
+        groups: list[dict[str, Any]] = [{"params": others, "share": 1.0}]
+        if of_two_bits:
+            groups.append({"params": of_two_bits, "share": self._options.two_bit_learning_rate})
+        return torch.optim.Adam(groups, lr=self._options.learning_rate)
+
     def _train(self, epoch: int, optimizer: torch.optim.Optimizer, labels: Labels) -> None:
         options = self._options
         self._module.train()
@@ -114,8 +126,7 @@ class BrevitasTraining:
         )
         for step, batch in enumerate(loader):
             images, targets = batch.images.to(self._processor), batch.targets.to(self._processor)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate_at(options, epoch, step / len(batches))
+            set_learning_rate(optimizer, learning_rate_at(options, epoch, step / len(batches)))
             taught = self._teacher(images, batch.indices) if options.distillation else None
             optimizer.zero_grad(set_to_none=True)
             loss = training_loss(self._module(images), targets, taught, options)

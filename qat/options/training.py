@@ -58,6 +58,7 @@ class TrainingOptions:
         nesterov: whether sgd looks ahead (Nesterov's momentum).
         weight_decay: of weights alone: not of biases, batch norm and ranges.
         learning_rate: at the start; the highest one for one_cycle. The paper's regime has its own.
+        two_bit_learning_rate: of weights with 2 bits, as a multiple of `learning_rate`; the paper's regime takes none.
         regime: constant; step: `learning_rate_steps`; cosine: falls to nearly zero at the end of the last epoch;
             one_cycle: rises for `warmup`, then falls as cosine; paper.
         learning_rate_steps: (epoch, learning rate) pairs for the step regime: from that epoch on (the first is 1).
@@ -103,7 +104,8 @@ class TrainingOptions:
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 0.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
+    two_bit_learning_rate: float = 3.0
     regime: Regime = Regime.ONE_CYCLE
     learning_rate_steps: tuple[tuple[int, float], ...] = ()
     warmup: float = 0.3
@@ -218,6 +220,7 @@ _NUMBERS: Final[Mapping[str, tuple[float, float]]] = {
     "momentum": (0.0, 0.9999),
     "weight_decay": (0.0, 10.0),
     "learning_rate": (0.0, 10.0),
+    "two_bit_learning_rate": (0.0, 1000.0),
     "warmup": (0.0, 0.99),
     "validation_fraction": (0.001, 0.9),
     "batch_norm_momentum": (0.0, 1.0),

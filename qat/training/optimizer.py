@@ -7,18 +7,29 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat.options.training import OptimizerKind, TrainingOptions
+from qat.options.training import OptimizerKind, Regime, TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 
 def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW, in three groups: weights, which alone decay; biases and batch norm; ranges."""
-    ranges = {id(parameter) for parameter in module.range_parameters()}
+    """SGD, Adam or AdamW, in groups: weights, which alone decay, of 2 bits and of more; biases and batch norm; ranges.
+
+    Adam moves a weight by about the rate whatever its gradient, and a step of 2 bits is several times as wide as one of
+    4: at one rate for all, those weights hardly change their codes.
+
+    Args:
+        module: at the bits that the run ends with.
+        options: of the run.
+    """
+    shares = {id(parameter): options.range_learning_rate for parameter in module.range_parameters()}
     weights = {id(step.learned.weight) for step in module.weight_steps()}
+    if options.regime is not Regime.PAPER:
+        of_two_bits = [step.learned.weight for step in module.weight_steps() if step.bits == 2]
+        shares |= {id(weight): options.two_bit_learning_rate for weight in of_two_bits}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
-            share = options.range_learning_rate if id(parameter) in ranges else 1.0
+            share = shares.get(id(parameter), 1.0)
             decay = options.weight_decay if id(parameter) in weights else 0.0
             groups.setdefault((share, decay), []).append(parameter)
     described: list[dict[str, Any]] = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
 from qat.module import prepare
-from qat.options.training import TrainingOptions
+from qat.options.training import Regime, TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 from qat.training.optimizer import new_optimizer, set_learning_rate
 from tests.qat.small_problem import PACT_FOLDED, allocated, small_network
@@ -54,3 +55,18 @@ def test_weights_alone_decay_and_ranges_have_their_own_rate() -> None:
         group = of[id(parameter)]
         assert group["weight_decay"] == (0.01 if id(parameter) in weights else 0.0), name
         assert group["lr"] == pytest.approx(0.025 if id(parameter) in ranges else 0.1), name
+
+
+@pytest.mark.parametrize(("regime", "share"), [("one_cycle", 5.0), ("paper", 1.0)])
+def test_weights_with_two_bits_alone_have_a_rate_of_their_own(regime: str, share: float) -> None:
+    options = TrainingOptions(two_bit_learning_rate=5.0, regime=Regime(regime))
+    allocation = replace(allocated(), weight_bits={"one": 2, "two": 4, "classes": 2})
+    module = prepare(small_network(), allocation, options=options)
+    optimizer = new_optimizer(module, options)
+    set_learning_rate(optimizer, 0.1)
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    of_two_bits = {id(step.learned.weight) for step in module.weight_steps() if step.layer.name != "two"}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            expected = 0.1 * share if id(parameter) in of_two_bits else 0.1
+            assert rates[id(parameter)] == pytest.approx(expected), name
