@@ -30,7 +30,7 @@ from qat.progress import Report
 from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
 from qat.training.learning_rate import learning_rate_at
 from qat.training.loss import training_loss
-from qat.training.optimizer import set_learning_rate
+from qat.training.optimizer import set_learning_rate, two_bit_share
 from qat.training.processor import processor_of
 from qat.training.reporting import Reporter
 from qat.training.teacher import Teacher
@@ -104,9 +104,10 @@ class BrevitasTraining:
         of_two_bits = self._module.two_bit_weights()
         known = {id(weight) for weight in of_two_bits}
         others = [parameter for parameter in self._module.parameters() if id(parameter) not in known]
-        groups: list[dict[str, Any]] = [{"params": others, "share": 1.0}]
-        if of_two_bits:
-            groups.append({"params": of_two_bits, "share": self._options.two_bit_learning_rate})
+        groups: list[dict[str, Any]] = [
+            {"params": others, "share": 1.0},
+            {"params": of_two_bits, "share": two_bit_share(self._options)},
+        ]
         return torch.optim.Adam(groups, lr=self._options.learning_rate)
 
     def _train(self, epoch: int, optimizer: torch.optim.Optimizer, labels: Labels) -> None:

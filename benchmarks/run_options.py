@@ -43,10 +43,7 @@ class RunOptions:
         Raises:
             ClickException: one of its files lies elsewhere.
         """
-        try:
-            task = task_named(self.name).shortened(self.train_images, self.test_images)
-        except FileNotFoundError as error:
-            raise click.ClickException(str(error)) from None
+        task = task_there(self.name).shortened(self.train_images, self.test_images)
         options = replace(task.options, threads=self.threads)
         return replace(task, options=options if self.epochs is None else replace(options, epochs=self.epochs))
 
@@ -55,13 +52,33 @@ class RunOptions:
         return Kept(self.keep)
 
 
+def task_there(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        ClickException: one of its files lies elsewhere.
+    """
+    try:
+        return task_named(name)
+    except FileNotFoundError as error:
+        raise click.ClickException(str(error)) from None
+
+
+test_images_option = click.option(
+    "--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark."
+)
+keep_option = click.option(
+    "--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file."
+)
+kept_only_option = click.option("--kept-only", is_flag=True, help="Train nothing: print what is known.")
+
 _OPTIONS = (
     click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True),
     click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch."),
     click.option("--train-images", type=click.IntRange(8), help="The first ones alone, to try the benchmark."),
-    click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark."),
-    click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file."),
-    click.option("--kept-only", is_flag=True, help="Train nothing: print what is known."),
+    test_images_option,
+    keep_option,
+    kept_only_option,
 )
 
 

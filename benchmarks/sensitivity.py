@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -31,11 +31,18 @@ from benchmarks import networks
 from benchmarks.kept import Kept
 from benchmarks.markdown import markdown
 from benchmarks.outcome import Outcome
-from benchmarks.run_options import json_option, table_option
+from benchmarks.run_options import (
+    json_option,
+    keep_option,
+    kept_only_option,
+    table_option,
+    task_there,
+    test_images_option,
+)
 from benchmarks.sensitivity_measures import SAMPLES, spreads
 from benchmarks.sensitivity_measures import tables as measures_of
 from benchmarks.shares import Share
-from benchmarks.tasks import Task, task_named
+from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
 from network.accounting import accounting_named
 from network.budget import MAX_BUDGET_BYTES, Budget
@@ -50,7 +57,11 @@ BUDGETS: Final = (Share(0.6), Share(0.45), Share(0.38), Share(0.6, 0.5), Share(0
 """By the `deployed` accounting."""
 
 TRAINING: Final = TrainingOptions(
-    regime=Regime.COSINE, learning_rate=1e-3, activation_range=ActivationRange.LEARNED, threads=2
+    regime=Regime.COSINE,
+    learning_rate=1e-3,
+    two_bit_learning_rate=1.0,
+    activation_range=ActivationRange.LEARNED,
+    threads=2,
 )
 """Learned clipping, as the scheme is the paper's: the measures are compared under one training that never changes."""
 
@@ -105,27 +116,25 @@ def tables_of(result: Mapping[str, Any]) -> str:
         means = [[percent[share, name] for share in BUDGETS] for name in names]
         return markdown(("budget", *names), [*lines, ["mean", *(_told(_mean(each)) for each in means)]])
 
-    def percents(of: str) -> dict[tuple[Share, str], float | None]:
-        return {(Share(row["flash_share"], row["ram_share"]), row["measure"]): _mean(row[of]) for row in rows}
+    def percents(of: Callable[[Mapping[str, Any]], float | None]) -> dict[tuple[Share, str], float | None]:
+        return {(Share(row["flash_share"], row["ram_share"]), row["measure"]): of(row) for row in rows}
 
     trained = f"After {result['epochs']} epochs of {result['train_images']:,} images, %, seeds {result['seeds']}:"
     seconds = [f"{result['seconds'][name]:.1f}" if name in result["seconds"] else "" for name in names]
     return "\n\n".join(
         (
             trained,
-            table(percents("trained_percent")),
+            table(percents(lambda row: _mean(row["trained_percent"]))),
             "Without training, %:",
-            table(percents("untrained_percent")),
+            table(percents(lambda row: row["untrained_percent"])),
             f"Seconds to measure {SAMPLES} images:",
             markdown(("", *names), [["seconds", *seconds]]),
         )
     )
 
 
-def _mean(percents: Sequence[float | None] | float | None) -> float | None:
-    """None where one is not known."""
-    if not isinstance(percents, Sequence):
-        return percents
+def _mean(percents: Sequence[float | None]) -> float | None:
+    """None where one is not known, or there is none."""
     known = [each for each in percents if each is not None]
     return fmean(known) if known and len(known) == len(percents) else None
 
@@ -148,12 +157,12 @@ def speed() -> dict[str, float]:
 @click.option("--speed", "only_speed", is_flag=True, help="Only time fisher on MobileNetV1 1.0/224.")
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Of training.")
 @click.option("--train-images", type=click.IntRange(8), default=15_000, show_default=True, help="That are trained on.")
-@click.option("--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark.")
+@test_images_option
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Accuracies are averaged over them."
 )
-@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file.")
-@click.option("--kept-only", is_flag=True, help="Train nothing: print what is known.")
+@keep_option
+@kept_only_option
 @json_option
 @table_option(tables_of)
 def main(
@@ -173,10 +182,7 @@ def main(
         taken = speed()
         click.echo(json.dumps(taken) if as_json else f"{taken['images']} images in {taken['seconds']:.1f} s")
         return
-    try:
-        whole = task_named("resnet8")
-    except FileNotFoundError as error:
-        raise click.ClickException(str(error)) from None
+    whole = task_there("resnet8")
     if only_spread:
         spread = spreads(whole.network, whole.dataset)
         columns = list(spread)

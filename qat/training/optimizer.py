@@ -23,9 +23,8 @@ def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.o
     """
     shares = {id(parameter): options.range_learning_rate for parameter in module.range_parameters()}
     weights = {id(step.learned.weight) for step in module.weight_steps()}
-    if options.regime is not Regime.PAPER:
-        of_two_bits = [step.learned.weight for step in module.weight_steps() if step.bits == 2]
-        shares |= {id(weight): options.two_bit_learning_rate for weight in of_two_bits}
+    of_two_bits = [step.learned.weight for step in module.weight_steps() if step.bits == 2]
+    shares |= {id(weight): two_bit_share(options) for weight in of_two_bits}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in module.parameters():
         if parameter.requires_grad:
@@ -44,6 +43,11 @@ def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.o
             return torch.optim.Adam(described, lr=options.learning_rate)
         case OptimizerKind.ADAMW:
             return torch.optim.AdamW(described, lr=options.learning_rate)
+
+
+def two_bit_share(options: TrainingOptions) -> float:
+    """The rate of 2-bit weights over that of all others; the paper's regime knows one rate for all."""
+    return 1.0 if options.regime is Regime.PAPER else options.two_bit_learning_rate
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

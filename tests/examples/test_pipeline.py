@@ -58,7 +58,7 @@ def assert_all_ended(path: Path) -> None:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """What other processes do shows a moment later."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 10
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert condition()
