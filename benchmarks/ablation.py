@@ -24,8 +24,8 @@ from benchmarks.run_options import RunOptions, json_option, run_options, table_o
 from benchmarks.shares import Share, with_scheme
 from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
-from network.accounting import accounting_named
 from network.allocation import Allocation, Folding, WeightScheme
+from network.memory.books import accounting_named
 from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
 
 SHARES: Final = {"resnet8": (Share(0.4), Share(0.3)), "dscnn": (Share(0.5), Share(0.45))}

@@ -30,8 +30,8 @@ from benchmarks.run_options import RunOptions, json_option, run_options, table_o
 from benchmarks.shares import SHARES, THOROUGH
 from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
-from network.accounting import ACCOUNTINGS, accounting_named
 from network.allocation import Scheme
+from network.memory.books import ACCOUNTINGS, accounting_named
 
 Each = TypeVar("Each")
 

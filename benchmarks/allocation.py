@@ -27,19 +27,19 @@ from typing import Final
 from benchmarks import allocation_tables, networks
 from benchmarks.answers import Pair, Row, is_less
 from benchmarks.own_output import own_output
-from network.accounting import ACCOUNTINGS
 from network.allocation import BITS, WeightScheme
 from network.budget import Budget
-from network.memory import Accounting
+from network.memory.books import ACCOUNTINGS
+from network.memory.report import Accounting
 from network.network import Network
-from network.sensitivity import SensitivityTable
-from solver.exact_options import ExactOptions
+from network.sensitivity.from_weights import weight_sensitivity
+from network.sensitivity.table import SensitivityTable
+from solver.exact.formulation import Choices
+from solver.exact.options import ExactOptions
+from solver.exact.program import DEFAULT_TIME_LIMIT_SECONDS
 from solver.fit import fit
-from solver.formulation import Choices
-from solver.program import DEFAULT_TIME_LIMIT_SECONDS
 from solver.solution import Method
 from solver.validator import violations
-from solver.weight_sensitivity import weight_sensitivity
 
 BUDGETS: Final = (
     Budget(2_000_000, 512_000),

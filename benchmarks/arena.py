@@ -31,8 +31,8 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from benchmarks.networks import catalogue
-from network.arena import LiveTensor, plan_arena, scratch_name
-from network.deployed_accounting import DeployedAccounting
+from network.arena.plan import LiveTensor, plan_arena, scratch_name
+from network.memory.deployed import DeployedAccounting
 from network.network import Network
 
 INSTANCES: Final = Path(__file__).parent / "instances"

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from network.allocation import Allocation, Bits
 from network.layers import ActivationFunction, Convolution, WeightLayer
 from network.network import Network
+from qat.activation_ranges import intervals, shared_ranges
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples
 from qat.float_network import WeightParameters, clamped, combined
 from qat.graph import Schedule
-from qat.plan import intervals, shared_ranges
 from qat.windows import padded
 
 _SAMPLES_AT_ONCE = 128

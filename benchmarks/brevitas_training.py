@@ -24,8 +24,8 @@ from network.network import Network
 from qat.data.batches import batches_of, split_of
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource
 from qat.data.loader import training_batches
-from qat.module import float_module
 from qat.options.training import OptimizerKind, TrainingOptions
+from qat.prepare import float_module
 from qat.progress import Report
 from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
 from qat.training.learning_rate import learning_rate_at

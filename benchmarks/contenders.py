@@ -22,14 +22,14 @@ from benchmarks.shares import Share, budget_of, uniform, widest_uniform, with_sc
 from benchmarks.tasks import Task
 from network.allocation import DEFAULT_WEIGHT_SCHEME, Allocation, Scheme, WeightScheme
 from network.budget import Budget
-from network.memory import Accounting, measure
+from network.memory.report import Accounting, measure
 from network.network import Network
-from network.sensitivity import SensitivityTable
+from network.sensitivity.table import SensitivityTable
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import ActivationRange, TrainingOptions
 from qat.sensitivity.measuring import measure_sensitivity
 from solver.fit import fit
-from solver.rules import scheme_of
+from solver.rules.cuts import scheme_of
 from solver.solution import Certificate, Method, Solution
 
 SENSITIVITY: Final = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=256)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from network.budget import Budget
-from network.paper_accounting import PaperAccounting
+from network.memory.paper import PaperAccounting
 from solver.fit import fit
 from solver.solution import Method
 from tests.builders import mobilenet_v1
@@ -49,7 +49,7 @@ def measured(runs: int) -> dict[str, float]:
         path = Path(directory) / "mobilenet_v1.onnx"
         path.write_bytes(to_onnx(network))
         budget = ("--flash", str(BUDGET.flash_bytes), "--ram", str(BUDGET.ram_bytes))
-        cold = median_seconds(process("-m", "api.command", "fit", str(path), *budget, "--method", "mixpc"), runs)
+        cold = median_seconds(process("-m", "api.cli.main", "fit", str(path), *budget, "--method", "mixpc"), runs)
         bound = median_seconds(process("-c", "import numpy, onnx"), runs)
     warm = median_seconds(lambda: fit(network, BUDGET, Method.MIXPC, PaperAccounting()), 10 * runs)
     return {

@@ -17,8 +17,8 @@ from deploy.arithmetic import top_code
 from network.allocation import Allocation, Bits
 from network.layers import WeightLayer
 from network.network import Network
-from qat.module import float_module
-from qat.plan import intervals, shared_ranges
+from qat.activation_ranges import intervals, shared_ranges
+from qat.prepare import float_module
 
 
 class FusedNetwork(TrainedFloatNetwork):

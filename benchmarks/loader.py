@@ -40,8 +40,8 @@ from qat.data.dataset import Dataset, Labels, SampleSource, labelled
 from qat.data.images import fitted
 from qat.data.loader import Batch, training_batches
 from qat.data.opening import open_dataset
-from qat.module import prepare
 from qat.options.augmentation import AugmentationOptions, preset
+from qat.prepare import prepare
 
 BATCH = 128
 ROUNDS = 3

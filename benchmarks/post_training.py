@@ -28,10 +28,10 @@ from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.data.dataset import Dataset, to_input_tensor
-from qat.module import float_module, prepare
 from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.equalization import equalized
 from qat.post_training.improve import improve
+from qat.prepare import float_module, prepare
 from qat.progress import silent
 from qat.training.reporting import Reporter
 

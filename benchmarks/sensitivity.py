@@ -44,9 +44,9 @@ from benchmarks.sensitivity_measures import tables as measures_of
 from benchmarks.shares import Share
 from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
-from network.accounting import accounting_named
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.sensitivity import SensitivityTable
+from network.memory.books import accounting_named
+from network.sensitivity.table import SensitivityTable
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import ActivationRange, Regime, TrainingOptions
 from qat.sensitivity.measuring import measure_sensitivity

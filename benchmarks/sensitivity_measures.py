@@ -13,16 +13,16 @@ from torch import Tensor
 
 from network.allocation import BITS, WeightScheme
 from network.network import Network
-from network.sensitivity import SensitivityTable, sensitivity_from_json, sensitivity_to_json
+from network.sensitivity.from_weights import weight_sensitivity
+from network.sensitivity.table import SensitivityTable, sensitivity_from_json, sensitivity_to_json
 from qat.data.batches import tensor_of
 from qat.data.dataset import Dataset, SampleSource, labelled
-from qat.module import float_module
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.prepare import float_module
 from qat.sensitivity.errors import tensor_errors
 from qat.sensitivity.fisher import drawn_loss
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import Sums
-from solver.weight_sensitivity import weight_sensitivity
 
 SCHEME: Final = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
 SAMPLES: Final = 256

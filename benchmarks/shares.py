@@ -8,7 +8,7 @@ from typing import Final
 
 from network.allocation import WIDEST_BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.memory import Accounting, measure
+from network.memory.report import Accounting, measure
 from network.network import Network
 
 UNIFORM_BITS: Final[tuple[tuple[Bits, Bits], ...]] = (

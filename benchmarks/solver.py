@@ -26,9 +26,9 @@ import numpy as np
 
 from benchmarks.own_output import own_output
 from benchmarks.solver_rows import FORMS, NATIVE, Row, conclusions, document, table
-from solver.exact import solve_exactly
-from solver.integer_program import highs, pulp_backend, solve_integer_program
-from solver.program import Answer, Program, whole_costs
+from solver.exact.indicator_search import solve_exactly
+from solver.exact.milp import highs, pulp_backend, solve_integer_program
+from solver.exact.program import Answer, Program, whole_costs
 
 SIZES: Final = (28, 100, 1000, 3000, 10_000, 30_000, 100_000)
 

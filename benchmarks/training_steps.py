@@ -15,12 +15,12 @@ from benchmarks.brevitas_network import BrevitasNetwork
 from benchmarks.fused_network import FusedNetwork
 from benchmarks.shares import uniform
 from benchmarks.trained_float_network import TrainedFloatNetwork
-from network.accounting import accounting_named
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
+from network.memory.books import accounting_named
 from network.network import Network
 from qat.data.batches import tensor_of
-from qat.module import prepare
 from qat.options.training import ActivationRange, TrainingOptions
+from qat.prepare import prepare
 from qat.training.compiling import compiled
 from qat.training.loss import training_loss
 from qat.training.optimizer import new_optimizer

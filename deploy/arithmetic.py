@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from network.allocation import Bits
 from network.errors import ConversionError
-from network.packing import packed_row_bytes
+from network.memory.packing import packed_row_bytes
 
 IntArray = npt.NDArray[np.int64]
 CodeArray = npt.NDArray[np.uint8]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from deploy.arithmetic import CodeArray, pack_rows, unpack_rows
 from deploy.integer_network import IntegerConvolution
 from network.allocation import Bits
-from network.packing import packed_row_bytes, weight_rows
+from network.memory.packing import packed_row_bytes, weight_rows
 
 CONVOLUTION_ORDER: Final = "output_channel | kernel_row, kernel_column, input_channel"
 DEPTHWISE_ORDER: Final = "kernel_row, kernel_column | output_channel"

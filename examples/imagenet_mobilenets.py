@@ -19,10 +19,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from api.command import run
-from api.commands.files import read_network_file
+from api.cli.files import read_network_file
+from api.cli.main import run
 from network.errors import BitbudgetError, InvalidNetwork
-from network.json_description import write_json
+from network.json_reading.description import write_json
 from network.layers import Convolution, FullyConnected, Layer
 from network.network import Network
 

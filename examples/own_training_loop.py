@@ -17,16 +17,16 @@ from torch import Tensor, nn
 
 from deploy.files import save
 from examples.digits.train_digits import build_network
-from network.accounting import accounting_named
 from network.allocation import DEFAULT_WEIGHT_SCHEME
 from network.budget import Budget
+from network.memory.books import accounting_named
+from network.sensitivity.from_weights import weight_sensitivity
 from qat.conversion import convert
 from qat.data.digits import digits
-from qat.module import prepare
+from qat.prepare import prepare
 from qat.torch_reader import read_module
 from solver.fit import fit
 from solver.solution import Method
-from solver.weight_sensitivity import weight_sensitivity
 
 
 def train(module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, epochs: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from network.errors import UnreadableFile
-from network.json_description import read_json
+from network.json_reading.description import read_json
 from network.network import Network
 
 _JSON_SPACE = b" \t\r\n"

@@ -45,9 +45,9 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
-from qat.factors import requantization_of, window_divisors
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
+from qat.requantization_factors import requantization_of, window_divisors
 from qat.weight_step import DeployedWeights, WeightStep
 
 
@@ -59,7 +59,7 @@ def convert(
     Args:
         module: calibrated or trained.
         requantization: of its layers with weights; every form gives the same codes. Thresholds take more flash, by the
-            bits of a layer's output: `network.threshold_accounting` counts it.
+            bits of a layer's output: `network.memory.thresholds` counts it.
 
     Raises:
         ConversionError: a layer has no safe integer form; names the layer and the bound.

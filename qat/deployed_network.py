@@ -13,10 +13,10 @@ from torch import Tensor
 
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
-from qat.factors import requantization_of, window_divisors
 from qat.float_network import combined
 from qat.graph import Schedule
 from qat.quantizers.fake_quantize import Grid
+from qat.requantization_factors import requantization_of, window_divisors
 from qat.weight_step import DeployedWeights, deployed_steps
 from qat.windows import window_sizes, window_sums
 

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from network.allocation import Allocation
 from network.layers import WeightLayer
 from network.network import Network
+from qat.activation_ranges import check_allocation, intervals, shared_ranges
 from qat.deployed_network import DeployedNetwork
 from qat.float_network import combined
 from qat.graph import Schedule
 from qat.options.names import ActivationRange, TensorOverride
 from qat.options.training import TrainingOptions
-from qat.plan import check_allocation, intervals, shared_ranges
 from qat.quantizers.fake_quantize import Grid
 from qat.quantizers.ranges import ActivationTensorRange, InputRange, activation_tensor_range
 from qat.weight_step import WeightStep

@@ -22,10 +22,10 @@ from qat.post_training.equalization import equalized
 from qat.progress import Report, silent
 from qat.training.epoch_result import EpochResult
 from qat.training.judging import Accuracy
+from qat.training.label_source import Truth
 from qat.training.parallel import joined
 from qat.training.processor import processor_of
 from qat.training.run import TrainingRun
-from qat.training.truth import Truth
 
 __all__ = ["Accuracy", "EpochResult", "TrainingResult", "Truth", "train"]
 

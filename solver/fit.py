@@ -8,13 +8,13 @@ from dataclasses import replace
 from network.allocation import NARROWEST_BITS, Allocation, Bits
 from network.budget import Budget
 from network.errors import RequestError
-from network.memory import Accounting, MemoryReport, measure
+from network.memory.report import Accounting, MemoryReport, measure
 from network.network import Network
-from network.sensitivity import SensitivityTable, check_sensitivity
-from solver.choices import check_choices
-from solver.exact_options import ExactOptions
+from network.sensitivity.table import SensitivityTable, check_sensitivity
+from solver.exact.choices import check_choices
+from solver.exact.options import ExactOptions
 from solver.problem import BITS_PER_BYTE, Problem, problem_of
-from solver.rules import cut_activations, cut_weights, narrowest_activations, scheme_of
+from solver.rules.cuts import cut_activations, cut_weights, narrowest_activations, scheme_of
 from solver.solution import Certificate, Method, Solution, largest_layer
 from solver.validator import violations
 
@@ -54,7 +54,7 @@ def fit(
         if sensitivity is None:
             raise RequestError("the exact program needs a sensitivity table to minimise, e.g. sensitivity 'weights'")
         # scipy takes longer to load than a rule to answer.
-        from solver.exact_solution import exactly
+        from solver.exact.answer import exactly
 
         solution = exactly(network, budget, accounting, sensitivity, options)
     else:

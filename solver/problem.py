@@ -13,11 +13,11 @@ from typing import Final
 
 from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.latency import Latency, layer_cycles
+from network.devices.latency import Latency, layer_cycles
 from network.layers import WeightLayer
-from network.memory import Accounting, Region, bytes_saved_in_place
+from network.memory.report import Accounting, Region, bytes_saved_in_place
+from network.memory.steps import Occupant, Step
 from network.network import Network
-from network.steps import Occupant, Step
 
 BITS_PER_BYTE: Final = 8
 CHOICE_OF_BITS: Final[Mapping[Bits, int]] = {bits: choice for choice, bits in enumerate(BITS)}

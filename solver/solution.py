@@ -8,7 +8,7 @@ from typing import Literal
 
 from network.allocation import Allocation
 from network.errors import RequestError
-from network.memory import MemoryReport
+from network.memory.report import MemoryReport
 from network.network import Network
 
 

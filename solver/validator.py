@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightScheme
-from network.arena import scratch_name
+from network.arena.plan import scratch_name
 from network.budget import Budget
-from network.latency import Latency, network_cycles
-from network.memory import Accounting, measure, overwritten_input, step_scratch_bytes
+from network.devices.latency import Latency, network_cycles
+from network.memory.report import Accounting, measure, overwritten_input, step_scratch_bytes
 from network.network import Network
-from solver.choices import Choices
+from solver.exact.choices import Choices
 from solver.solution import Method
 
 

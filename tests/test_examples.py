@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from api.commands.train import command as train_command
-from api.training_requests import Training
+from api.cli.commands.train import command as train_command
+from api.schemas.training import Training
 from benchmarks.networks import MOBILENET_V1_RESOLUTIONS, MOBILENET_V1_WIDTHS, mobilenet_v1
 from deploy.files import load
 from deploy.interpreter import quantize_input, run
 from examples import imagenet_mobilenets, own_training_loop
-from network.accounting import accounting_named
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
-from network.json_description import write_json
+from network.json_reading.description import write_json
 from network.layers import FullyConnected
+from network.memory.books import accounting_named
 from qat.data.digits import digits
 from qat.options.training import TensorOverride
 from solver.fit import fit

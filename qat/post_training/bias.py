@@ -12,9 +12,9 @@ import torch
 from network.layers import WeightLayer
 from qat.float_network import FloatNetwork
 from qat.graph import run_between
-from qat.post_training.effective import shift_output
-from qat.post_training.units import Unit
-from qat.post_training.walk import QuantizedSteps, UnitTensors, batches
+from qat.post_training.block_inputs import QuantizedSteps, UnitTensors, batches
+from qat.post_training.blocks import Unit
+from qat.post_training.effective_weights import shift_output
 from qat.quantized_network import QuantizedNetwork
 
 

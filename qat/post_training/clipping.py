@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from qat.post_training.effective import effective_weight, set_effective_weight
+from qat.post_training.effective_weights import effective_weight, set_effective_weight
 from qat.weight_step import WeightStep
 
 SHARES: Final = tuple(0.1 + 0.05 * index for index in range(19))

@@ -14,10 +14,10 @@ from qat.data.dataset import SampleSource
 from qat.float_network import FloatNetwork
 from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.bias import correct_biases
+from qat.post_training.block_inputs import held_samples, unit_tensors
+from qat.post_training.blocks import Unit, units_of
 from qat.post_training.clipping import clip_weights
 from qat.post_training.rounding import BATCH, learn_rounding, learned_layers
-from qat.post_training.units import Unit, units_of
-from qat.post_training.walk import held_samples, unit_tensors
 from qat.quantized_network import QuantizedNetwork
 from qat.training.reporting import Reporter
 

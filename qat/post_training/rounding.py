@@ -30,10 +30,10 @@ from deploy.arithmetic import top_code
 from network.allocation import WIDEST_BITS, Allocation
 from network.network import Network
 from qat.graph import run_between
+from qat.post_training.block_inputs import QuantizedSteps, UnitTensors, batches
+from qat.post_training.blocks import Unit
 from qat.post_training.clipping import follows_its_weights
-from qat.post_training.effective import effective_weight, set_effective_weight
-from qat.post_training.units import Unit
-from qat.post_training.walk import QuantizedSteps, UnitTensors, batches
+from qat.post_training.effective_weights import effective_weight, set_effective_weight
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.weights import across
 from qat.training.reporting import Reporter

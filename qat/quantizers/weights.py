@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from deploy.arithmetic import top_code
 from network.allocation import Bits, WeightScheme
 from network.layers import LINEAR
-from network.least_error import least_error_steps, symmetric_steps
+from network.sensitivity.least_error import least_error_steps, symmetric_steps
 from qat.quantizers.bounds import LEAST_EXTENT, Bounds
 from qat.quantizers.fake_quantize import TrainedGrid, fake_quantized, straight_through
 from qat.quantizers.histogram import histogram_of, least_error_range

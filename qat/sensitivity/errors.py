@@ -11,10 +11,10 @@ from torch import Tensor
 from network.allocation import BITS, Bits, WeightScheme
 from network.layers import WeightLayer
 from network.network import Network
+from qat.activation_ranges import intervals
 from qat.calibration import histograms, input_grid
 from qat.data.dataset import Samples
 from qat.float_network import FloatNetwork, WeightParameters
-from qat.plan import intervals
 from qat.quantizers.fake_quantize import Grid, on_grid
 from qat.quantizers.histogram import least_error_range
 from qat.quantizers.ranges import grid_of

@@ -9,10 +9,10 @@ import numpy as np
 
 from network.errors import DatasetError
 from network.network import Network
-from network.sensitivity import SensitivityTable
+from network.sensitivity.table import SensitivityTable
 from qat.data.dataset import Labels, Samples, SampleSource
-from qat.module import float_module
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.prepare import float_module
 from qat.progress import Report, silent
 from qat.sensitivity.divergence import Divergence
 from qat.sensitivity.errors import RANGE_SAMPLES, TensorErrors, tensor_errors

@@ -7,7 +7,7 @@ from typing import Final
 
 from network.allocation import BITS, Bits
 from network.network import Network
-from network.sensitivity import SensitivityTable
+from network.sensitivity.table import SensitivityTable
 
 DIGITS: Final = 3
 """Figures are rounded to as many: a sum that threads add up in another order is off by far less, so that the table, and

@@ -23,8 +23,8 @@ from qat.training.evaluation import (
     of_module,
     percent,
 )
+from qat.training.label_source import Truth
 from qat.training.reporting import Reporter
-from qat.training.truth import Truth
 
 FLOAT_COST: Final = 1.0
 DEPLOYED_COST: Final = 2.0

@@ -1,6 +1,6 @@
 """Several processes of one machine that train together, one on each GPU (or on the CPU): torch's own data parallelism.
 
-Started by `torchrun --nproc-per-node N -m api.command train ...`. Every process takes its part of each batch,
+Started by `torchrun --nproc-per-node N -m api.cli.main train ...`. Every process takes its part of each batch,
 gradients are averaged, and all of them hold the same network after every step. In training each part is
 normalised by its own batch statistics, as DistributedDataParallel has it; the running statistics are averaged after
 every step. The first process alone validates, tests, reports and writes, and tells the others what it found.

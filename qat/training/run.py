@@ -21,14 +21,15 @@ from qat.conversion_report import ConversionReport, conversion_report
 from qat.data.batches import batches_of, group_starts_of, split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.loader import training_batches
-from qat.module import float_module, prepare
 from qat.options.training import TrainingOptions
 from qat.post_training.improve import improve
+from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
 from qat.training.epoch_result import EpochResult
 from qat.training.fingerprint import fingerprint_of
 from qat.training.judging import Accuracy, tested, validated
+from qat.training.label_source import Truth
 from qat.training.milestones import Milestones
 from qat.training.not_finite import NotFinite
 from qat.training.optimizer import new_optimizer
@@ -39,7 +40,6 @@ from qat.training.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
 from qat.training.state import TrainingState
 from qat.training.step import TrainingStep
 from qat.training.teacher import Teacher
-from qat.training.truth import Truth
 
 COMPARED_SAMPLES: Final = 64
 """Held-out samples on which integers and training are compared layer by layer."""

@@ -26,7 +26,7 @@ class LiveService:
         self.data = data
         self._log = data.with_suffix(".log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "api.command", "serve", "--port", "0", "--data", str(data), *options],
+            [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data", str(data), *options],
             stdout=subprocess.PIPE,
             stderr=self._log,
             cwd=ROOT,

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from network.json_description import write_json
+from network.json_reading.description import write_json
 from network.layers import RELU, Convolution, FullyConnected, Padding, Shape
 from network.network import Network
 from tests.builders import network_of, random_batch_norm

@@ -22,10 +22,10 @@ from benchmarks.outcome import Outcome
 from benchmarks.shares import SHARES, UNIFORM_BITS, Share, budget_of, uniform, widest_uniform, with_scheme
 from benchmarks.tasks import OURS, Task
 from benchmarks.trainings import Training, run_all
-from network.accounting import accounting_named
 from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.budget import Budget
-from network.memory import measure
+from network.memory.books import accounting_named
+from network.memory.report import measure
 from qat.options.training import PostTrainingOptions, TrainingOptions
 from tests.qat.small_problem import problem, small_network
 

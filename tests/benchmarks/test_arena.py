@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.arena import INSTANCES, by_size, cut_tensors, generated, read, write
-from network.arena import plan_arena
+from network.arena.plan import plan_arena
 
 
 def test_the_kept_files_are_those_of_the_generator(tmp_path: Path) -> None:

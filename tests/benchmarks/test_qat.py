@@ -17,10 +17,10 @@ from benchmarks.qat import loaded_images_per_second, rows_of
 from benchmarks.shares import uniform
 from benchmarks.trained_float_network import TrainedFloatNetwork
 from benchmarks.training_steps import FLOAT, Step, steps
-from network.accounting import accounting_named
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
+from network.memory.books import accounting_named
 from qat.data.batches import tensor_of
-from qat.module import float_module
+from qat.prepare import float_module
 from tests.qat.small_problem import problem, small_network
 
 needs_brevitas = pytest.mark.skipif(not has_brevitas(), reason="needs Brevitas, which is no part of the lock")

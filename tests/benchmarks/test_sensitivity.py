@@ -15,9 +15,9 @@ from benchmarks.sensitivity import BUDGETS, RULE, row_of, solutions_of, tables_o
 from benchmarks.sensitivity_measures import SCHEME, diagonal_fisher
 from benchmarks.shares import Share
 from benchmarks.tasks import OURS, Task
+from network.sensitivity.from_weights import weight_sensitivity
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.sensitivity.measuring import measure_sensitivity
-from solver.weight_sensitivity import weight_sensitivity
 from tests.qat.small_problem import problem, small_network
 
 OUTCOME = Outcome(81.5, True, 81.25, 84.0, 82.0, 2, 3.5)

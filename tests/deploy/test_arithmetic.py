@@ -25,7 +25,7 @@ from deploy.arithmetic import (
 )
 from network.allocation import BITS, Bits
 from network.errors import ConversionError
-from network.packing import packed_row_bytes
+from network.memory.packing import packed_row_bytes
 
 INT32 = st.integers(-(2**31), INT32_MAX)
 FACTORS = st.floats(min_value=-(2.0**30), max_value=2.0**30, allow_nan=False)

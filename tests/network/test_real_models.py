@@ -15,7 +15,7 @@ from network.layers import RELU, RELU6, AveragePool, Convolution, FullyConnected
 from network.network import Network
 from network.reading import read_network
 from tests.network.float_reference import evaluate
-from tests.network.onnx_models import runtime_outputs, samples_for
+from tests.network.onnx_reading.onnx_models import runtime_outputs, samples_for
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT.parent / "shared" / "models"

@@ -20,8 +20,8 @@ from network.layers import Convolution, WeightLayer
 from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
-from qat.module import prepare
 from qat.options.training import ActivationRange, TrainingOptions
+from qat.prepare import prepare
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import WeightStep
 from tests.deploy.onnx_runs import RUNTIMES, codes_in, differences

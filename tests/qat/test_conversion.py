@@ -17,18 +17,18 @@ from deploy.integer_network import IntegerConvolution, IntegerFullyConnected
 from deploy.interpreter import quantize_input, trace
 from deploy.requantization_form import RequantizationForm
 from network.allocation import Folding, Scheme, WeightScheme
-from network.deployed_accounting import DeployedAccounting
 from network.errors import ConversionError, InvalidNetwork, RequestError
-from network.kernel_table import kernel_of
 from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool, Padding, Shape, WeightLayer
-from network.memory import measure
+from network.memory.deployed import DeployedAccounting
+from network.memory.kernel_table import kernel_of
+from network.memory.report import measure
+from network.memory.thresholds import ThresholdAccounting
 from network.network import InputFormat, Network
-from network.threshold_accounting import ThresholdAccounting
+from qat.activation_ranges import intervals, shared_ranges
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
-from qat.module import float_module, prepare
 from qat.options.training import TrainingOptions
-from qat.plan import intervals, shared_ranges
+from qat.prepare import float_module, prepare
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
 from qat.quantizers.ranges import ActivationTensorRange

@@ -12,7 +12,7 @@ import torch
 from network.errors import InvalidNetwork
 from network.layers import Convolution, Shape
 from network.reading import read_network
-from qat.module import float_module
+from qat.prepare import float_module
 from tests.builders import network_of
 from tests.qat.naive import naive_tensors
 from tests.qat.zoo import all_kinds

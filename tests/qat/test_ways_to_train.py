@@ -12,7 +12,6 @@ import torch
 from network.allocation import Allocation, Folding, Scheme, WeightScheme
 from network.errors import RequestError
 from network.layers import MaxPool, Shape
-from qat.module import float_module
 from qat.options.overrides import overridden
 from qat.options.training import (
     Compile,
@@ -23,6 +22,7 @@ from qat.options.training import (
     TensorOverride,
     TrainingOptions,
 )
+from qat.prepare import float_module
 from qat.quantized_network import QuantizedNetwork
 from qat.train import Truth, train
 from qat.training.epoch_result import EpochResult, best_of

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.deployed_accounting import DeployedAccounting
-from network.kernel_table import IN_PLACE_KERNELS
-from network.latency import OTHER_KINDS, WEIGHT_KERNELS, CoreSpeed, Latency, layer_cycles, network_cycles
+from network.devices.latency import OTHER_KINDS, WEIGHT_KERNELS, CoreSpeed, Latency, layer_cycles, network_cycles
 from network.layers import (
     RELU,
     Activation,
@@ -25,11 +23,13 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.memory import Accounting, measure
+from network.memory.deployed import DeployedAccounting
+from network.memory.kernel_table import IN_PLACE_KERNELS
+from network.memory.paper import PaperAccounting
+from network.memory.report import Accounting, measure
 from network.network import Network
-from network.paper_accounting import PaperAccounting
-from network.sensitivity import SensitivityTable
-from solver.choices import Choices
+from network.sensitivity.table import SensitivityTable
+from solver.exact.choices import Choices
 from solver.orders import all_orders
 from tests.builders import network_of
 

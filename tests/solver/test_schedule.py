@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network.layers import Add, Shape
+from network.memory.steps import live_steps
 from network.network import Network
-from network.steps import live_steps
 from solver.orders import all_orders
 from solver.schedule import least_peak_schedule
 from tests.builders import network_of

@@ -19,12 +19,12 @@ from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.float_network import FloatNetwork
-from qat.module import float_module, prepare
 from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.clipping import clip_weights
-from qat.post_training.effective import effective_weight
+from qat.post_training.effective_weights import effective_weight
 from qat.post_training.improve import improve, improvement_cost
 from qat.post_training.rounding import Neighbours
+from qat.prepare import float_module, prepare
 from qat.progress import Progress, silent
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.weights import weight_codes

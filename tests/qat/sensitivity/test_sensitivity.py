@@ -14,10 +14,10 @@ from network.allocation import BITS, Bits, WeightScheme
 from network.errors import DatasetError, RequestError
 from network.layers import RELU, Activation, Add, AveragePool, Convolution, FloatArray, FullyConnected, Layer, Shape
 from network.network import Network
-from network.sensitivity import SensitivityTable, check_sensitivity
+from network.sensitivity.table import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
-from qat.module import float_module
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.prepare import float_module
 from qat.progress import Progress
 from qat.sensitivity.divergence import Divergence
 from qat.sensitivity.errors import TensorErrors, tensor_errors

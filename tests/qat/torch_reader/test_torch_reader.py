@@ -17,7 +17,7 @@ from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import MaxPool, WeightLayer
 from network.network import Network
 from network.onnx_reading import read_onnx
-from qat.module import float_module
+from qat.prepare import float_module
 from qat.torch_reader import read_module
 from qat.torch_reader.advice import advice_for
 from tests.qat.torch_reader import torch_definitions as definitions

@@ -13,9 +13,9 @@ from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import TrainingError
 from network.layers import RELU, RELU6, Add, Padding, Shape
 from network.network import Network
-from qat.module import prepare
 from qat.options.names import ActivationRange, Compile
 from qat.options.training import TrainingOptions
+from qat.prepare import prepare
 from qat.progress import Progress
 from qat.training import compiling, reporting
 from qat.training.compiling import compiled, has_compiler, is_compiled, multiply_accumulates

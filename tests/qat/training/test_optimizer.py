@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from qat.module import prepare
 from qat.options.training import Regime, TrainingOptions
+from qat.prepare import prepare
 from qat.quantized_network import QuantizedNetwork
 from qat.training.optimizer import new_optimizer, set_learning_rate
 from tests.qat.small_problem import PACT_FOLDED, allocated, small_network

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from network.allocation import Folding, Scheme, WeightScheme
 from qat.calibration import calibrate
-from qat.module import prepare
 from qat.options.training import TrainingOptions
+from qat.prepare import prepare
 from qat.quantized_network import QuantizedNetwork
 from qat.training.oscillation import Oscillations, threshold_at
 from tests.qat.small_problem import PER_CHANNEL_ICN, QUICK, allocated, problem, small_network, trained

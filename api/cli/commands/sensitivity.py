@@ -1,0 +1,54 @@
+"""`bitbudget sensitivity`: how much each tensor's bits matter, measured on samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.cli.files import read_dataset, read_network_file
+from api.cli.model_options import model_of, model_options
+from api.cli.options import json_option, network_argument
+from api.cli.text.progress import progress_line
+from api.operations.sensitivity import SensitivityJob, measure
+from api.operations.train import write_beside
+from api.schemas.jobs import SensitivityRequest
+from network.sensitivity.table import sensitivity_to_json
+
+
+@click.command("sensitivity", short_help="Measure how much each tensor's bits matter.")
+@network_argument
+@click.option(
+    "--data",
+    required=True,
+    metavar="PATH",
+    help="A dataset (as for train), whose training set is measured on; or 'digits'.",
+)
+@model_options(SensitivityRequest, without=("dataset",))
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write the table here, for fit --sensitivity FILE."
+)
+@json_option
+def command(network_file: str, data: str, out: Path | None, as_json: bool, **options: Any) -> int:
+    """Estimate the rise of the loss when one tensor alone of NETWORK gets 8, 4 or 2 bits, for every tensor.
+
+    \b
+    bitbudget sensitivity network.onnx --data train.npz --out table.json
+    bitbudget fit network.onnx --flash 60kB --ram 40kB --sensitivity table.json
+    """
+    request = model_of(SensitivityRequest, {**options, "dataset": data})
+    chosen = request.options()
+    network, name = read_network_file(network_file)
+    job = SensitivityJob(network=network, network_name=name, dataset=read_dataset(data), options=chosen)
+    with progress_line(is_wanted=not as_json) as report:
+        told, table = measure(job, report)
+    if out is not None:
+        write_beside(out, sensitivity_to_json(table) + "\n")
+    if as_json:
+        click.echo(told.model_dump_json(indent=2))
+    else:
+        from api.cli.text.questions import sensitivity_text
+
+        click.echo(sensitivity_text(told, out))
+    return 0

@@ -1,0 +1,95 @@
+"""`bitbudget train`: the whole main job, without the service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.cli.files import read_dataset, read_network_file
+from api.cli.main import DOES_NOT_FIT
+from api.cli.model_options import model_of, model_options
+from api.cli.options import REQUEST_FIELDS, fit_options, fit_request, json_option
+from api.cli.text.fit import fit_text, training_text
+from api.cli.text.progress import progress_line
+from api.errors import DoesNotFit
+from api.operations.train import MainJob, check_output, run_main_job
+from api.schemas.jobs import DIGITS
+from api.schemas.reports import TrainAnswer
+from api.schemas.training import Training
+from qat.training.process_rank import is_first_process
+
+
+@click.command("train", short_help="Choose bits, retrain, write the integer-only network.")
+@fit_options
+@click.option(
+    "--data",
+    required=True,
+    metavar="PATH",
+    help=f"Image folders, .npz, .parquet, .tar shards, CIFAR or MNIST files (docs/datasets.md); or '{DIGITS}'.",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Directory for the results: new, empty, or with an earlier result, which is replaced.",
+)
+@click.option(
+    "--checkpoints",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Directory for checkpoints; a later call with the same arguments goes on from there.",
+)
+@click.option(
+    "--training-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Training options as JSON, as a job's 'training' has them; options beside it go before it.",
+)
+@model_options(Training)
+@json_option
+def command(
+    network_file: str,
+    as_json: bool,
+    data: str,
+    out: Path,
+    checkpoints: Path | None,
+    training_file: Path | None,
+    **options: Any,
+) -> int:
+    """Fit NETWORK into a budget, retrain it with those bits, and write the integer-only network into a directory.
+
+    Exit code 0: done. 1: it does not fit; nothing is written. 2: bad input.
+
+    \b
+    bitbudget train network.onnx --data digits --flash 60kB --ram 40kB --epochs 3 --out result
+    torchrun --nproc-per-node 4 -m api.cli.main train ...     (on the four GPUs of a machine)
+    """
+    request = fit_request(options)
+    request.budget()  # judged before files are read
+    request.exact_options()
+    training = model_of(
+        Training, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
+    ).options()
+    network, name = read_network_file(network_file)
+    check_output(out)
+    job = MainJob(
+        network=network,
+        network_name=name,
+        request=request,
+        dataset=read_dataset(data),
+        options=training,
+    )
+    try:
+        with progress_line(is_wanted=not as_json and is_first_process()) as report:
+            training_report, artifacts = run_main_job(job, out, report=report, checkpoint_directory=checkpoints)
+    except DoesNotFit as error:
+        click.echo(error.answer.model_dump_json(indent=2) if as_json else fit_text(error.answer))
+        return DOES_NOT_FIT
+    if not is_first_process():
+        return 0
+    answer = TrainAnswer(**training_report.model_dump(), artifacts=artifacts)
+    click.echo(answer.model_dump_json(indent=2) if as_json else training_text(answer, out))
+    return 0

@@ -1,0 +1,119 @@
+"""The command `bitbudget`.
+
+    exit code   0    it fits; done
+                1    it does not fit (the certificate is on stdout)
+                2    bad input: one line on stderr
+               70    a fault of ours, with its traceback
+              130    interrupted
+              141    whoever read the output has gone
+
+Each subcommand is imported when it is called, so that `fit` starts without FastAPI, SQLAlchemy and torch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import Final
+
+import click
+
+from network.errors import BitbudgetError
+
+DOES_NOT_FIT: Final = 1
+BAD_INPUT: Final = 2
+OUR_FAULT: Final = 70
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+_SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "serve")
+
+
+class _Subcommands(click.Group):
+    """Subcommands that are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        command: click.Command = import_module(f"api.cli.commands.{cmd_name}").command
+        return command
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from api.version import version
+
+        click.echo(f"bitbudget {version()}")
+        context.exit()
+
+
+@click.group(cls=_Subcommands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+def bitbudget() -> None:
+    """Fits neural networks into microcontrollers.
+
+    Chooses 8, 4 or 2 bits for every tensor of a network so that it fits into a device's flash and RAM, retrains it with
+    those bits, and makes it integer-only.
+    """
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command; its exit code."""
+    try:
+        return _invoke(sys.argv[1:] if arguments is None else arguments)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return BAD_INPUT
+    except (click.ClickException, BitbudgetError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"bitbudget: {' '.join(message.split())}", err=True)
+        return BAD_INPUT
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("bitbudget: interrupted; nothing half-made is left", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception:  # exit code 1 says "does not fit": nothing else may end with it
+        traceback.print_exc()
+        return OUR_FAULT
+
+
+def _invoke(arguments: list[str]) -> int:
+    try:
+        with bitbudget.make_context("bitbudget", list(arguments)) as context:  # click's own main() may exit with 1
+            exit_code = bitbudget.invoke(context)
+    except click.exceptions.Exit as ended:
+        exit_code = ended.exit_code
+    if sys.stdout is not None:  # None: closed by the caller
+        sys.stdout.flush()  # a reader that has gone is noticed here, not at exit
+    return exit_code if isinstance(exit_code, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    _keep_standard_output_for_answers()
+    sys.exit(run())
+
+
+def _keep_standard_output_for_answers() -> None:
+    """What libraries print from C (HiGHS does) must not stand in an answer: only `sys.stdout` leads there now."""
+    if sys.stdout is None:  # closed by the caller, who wants none
+        return
+    sys.stdout.flush()
+    answers = os.dup(sys.stdout.fileno())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    sys.stdout = os.fdopen(answers, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+
+
+if __name__ == "__main__":
+    main()

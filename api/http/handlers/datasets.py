@@ -1,0 +1,54 @@
+"""The resources under /v1/datasets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.http.handlers.dependencies import ServiceOf, problems
+from api.http.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
+from api.services.datasets import DatasetAnswer
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+DatasetId = Annotated[
+    str, Path(description="SHA-256 of the file, in hexadecimal; an operator's dataset by its name; or digits")
+]
+Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="instead of the file's own name")]
+
+
+@router.post(
+    "",
+    operation_id="uploadDataset",
+    status_code=201,
+    openapi_extra={"requestBody": REQUEST_BODY},
+    responses={200: {"model": DatasetAnswer, "description": "It is kept already"}, **problems(400, 413, 422, 507)},
+)
+async def upload_dataset(request: Request, response: Response, service: ServiceOf, name: Name = None) -> DatasetAnswer:
+    """Keep a dataset: an .npz, a .parquet of encoded images, a .tar (WebDataset). The same content is kept once."""
+    settings = service.settings
+    async with receive(request, settings.incoming_directory, "dataset", settings.max_dataset_bytes, name) as upload:
+        dataset, is_new = await run_in_threadpool(service.datasets.keep, upload)
+    response.status_code = 201 if is_new else 200
+    response.headers["Location"] = f"/v1/datasets/{dataset.id}"
+    return dataset
+
+
+@router.get("", operation_id="listDatasets", responses=problems())
+def list_datasets(service: ServiceOf) -> list[DatasetAnswer]:
+    """The built-in dataset, those of the operator, then uploads, newest first."""
+    return service.datasets.summaries()
+
+
+@router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422))
+def get_dataset(dataset_id: DatasetId, service: ServiceOf) -> DatasetAnswer:
+    """A dataset: what its samples are, and how many."""
+    return service.datasets.describe(dataset_id)
+
+
+@router.delete("/{dataset_id}", operation_id="deleteDataset", status_code=204, responses=problems(404, 409))
+def delete_dataset(dataset_id: DatasetId, service: ServiceOf) -> None:
+    """Forget a dataset that no unfinished job needs."""
+    service.datasets.delete(dataset_id)

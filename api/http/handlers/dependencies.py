@@ -1,0 +1,38 @@
+"""What handlers share: the service, and the errors that they document."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, Header, Request
+
+from api.errors import KINDS, MEDIA_TYPE
+from api.http.service import Service
+from api.services.jobs import MAX_KEY_LENGTH
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description=f"1 to {MAX_KEY_LENGTH} characters; a repeated request with it gives the same job"),
+]
+
+PROBLEM_REFERENCE: Final = "#/components/schemas/Problem"
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of an operation, for the OpenAPI document: those to expect, and any other."""
+    described = {
+        status: "; ".join(f"`{kind.type}` {kind.title}" for kind in KINDS if kind.status == status)
+        for status in statuses
+    }
+    return {
+        status: {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}}}
+        for status, description in (described | {"default": "Any other problem"}).items()
+    }

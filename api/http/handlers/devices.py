@@ -1,0 +1,29 @@
+"""The resources under /v1/devices."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from api.errors import NotFound
+from api.http.handlers.dependencies import problems
+from api.operations.questions import DeviceAnswer, device_answer
+from network.devices.catalogue import catalogue
+
+router = APIRouter(prefix="/v1/devices", tags=["devices"])
+
+
+@router.get("", operation_id="listDevices", responses=problems())
+def list_devices() -> list[DeviceAnswer]:
+    """The catalogue: from little RAM to much."""
+    return [device_answer(device) for device in catalogue().values()]
+
+
+@router.get("/{name}", operation_id="getDevice", responses=problems(404))
+def get_device(name: Annotated[str, Path(description="from listDevices")]) -> DeviceAnswer:
+    """A device: its memories, and where each figure was read."""
+    device = catalogue().get(name)
+    if device is None:
+        raise NotFound(f"there is no device {name[:80]!r}; GET /v1/devices lists them")
+    return device_answer(device)

@@ -1,0 +1,115 @@
+"""How errors leave the service: always `application/problem+json`, never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
+
+from api.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    MALFORMED_REQUEST,
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    UNAVAILABLE,
+    Fault,
+    Problem,
+    problem_of,
+    problem_of_status,
+    problem_of_system,
+)
+from network.errors import BitbudgetError
+
+LOG: Final = logging.getLogger("bitbudget.service")
+
+_MAX_FAULTS: Final = 20
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(problem.document(), problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Let every error of an app leave as a problem."""
+
+    @app.exception_handler(BitbudgetError)
+    async def bitbudget_error(_: Request, error: BitbudgetError) -> JSONResponse:
+        return problem_response(problem_of(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(_validation_problem(error))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        headers, detail = error.headers, str(error.detail)
+        if error.status_code == METHOD_NOT_ALLOWED.status:
+            methods = _methods_of(app, request.url.path)
+            headers = {"Allow": methods} if methods else headers
+            detail = f"{request.method} {request.url.path}: expected one of {methods}" if methods else detail
+        elif error.status_code == NOT_FOUND.status:
+            detail = f"there is nothing at {request.url.path}; GET / says what is there"
+        return problem_response(problem_of_status(error.status_code, detail), headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def client_gone(_: Request, __: ClientDisconnect) -> JSONResponse:
+        # nobody reads this; the half-received file is deleted already
+        return problem_response(MALFORMED_REQUEST.problem("the connection closed before the whole body had arrived"))
+
+    @app.exception_handler(OperationalError)
+    async def database_error(request: Request, error: OperationalError) -> JSONResponse:
+        LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem_response(UNAVAILABLE.problem("the database is busy, or its disk is full; try again"))
+
+    @app.exception_handler(OSError)
+    async def system_error(request: Request, error: OSError) -> JSONResponse:
+        LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem_response(problem_of_system(error))
+
+    @app.exception_handler(Exception)
+    async def our_error(request: Request, _: Exception) -> JSONResponse:
+        # uvicorn logs the traceback itself
+        return problem_response(INTERNAL_ERROR.problem("this is a fault of the service; its log says more"))
+
+
+def _methods_of(app: FastAPI, path: str) -> str:
+    """All methods of a path; the framework's own header names those of one of its handlers."""
+    for pattern, operations in app.openapi()["paths"].items():
+        if compile_path(pattern)[0].match(path):
+            return ", ".join(method.upper() for method in operations)
+    return ""
+
+
+def _validation_problem(error: RequestValidationError) -> Problem:
+    faults = [Fault(where=_where(each), message=_message(each)) for each in error.errors()[:_MAX_FAULTS]]
+    detail = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
+    return INVALID_REQUEST.problem(detail).model_copy(update={"errors": faults})
+
+
+def _where(error: Mapping[str, Any]) -> str:
+    place = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
+    return ".".join(str(part) for part in place)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return f"no JSON: {error['ctx']['error']}, at character {error['loc'][-1]}"
+    if error["type"] == "model_attributes_type":
+        return "expected a JSON object, sent with Content-Type: application/json"
+    if error["type"] == "extra_forbidden":
+        return "there is no such field"
+    message = str(error["msg"])
+    given = error.get("input")
+    if isinstance(given, str | int | float | bool):
+        message += f"; it is {str(given)[:60]!r}"
+    return message

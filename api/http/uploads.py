@@ -1,0 +1,112 @@
+"""Receiving a file: streamed to disk, hashed on the way, deleted again unless somebody keeps it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import anyio
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from api.errors import TooLarge
+from api.http.body_limit import too_large_detail
+from network.errors import RequestError
+
+FILE_FIELD: Final = "file"
+MAX_NAME_LENGTH: Final = 80
+_CHUNK_BYTES: Final = 2**20
+
+REQUEST_BODY: Final[dict[str, Any]] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": [FILE_FIELD],
+                "properties": {FILE_FIELD: {"type": "string", "format": "binary", "description": "the file"}},
+            }
+        },
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+"""Of an upload's operation in the OpenAPI document: a form with the file, or the file itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that has arrived.
+
+    Attributes:
+        path: where it lies for now.
+        digest: its SHA-256, lower-case hexadecimal.
+        size_bytes: its size.
+        name: what the caller calls it, fit to be shown; no path and no key.
+    """
+
+    path: Path
+    digest: str
+    size_bytes: int
+    name: str
+
+
+@asynccontextmanager
+async def receive(
+    request: Request, incoming: Path, file_name: str, max_bytes: int, name: str | None
+) -> AsyncIterator[Upload]:
+    """The file of a request, until the context ends.
+
+    Args:
+        request: a multipart form with the part `file`, or any other body as it is.
+        incoming: where files lie while they arrive.
+        file_name: how messages of a reader call the file.
+        max_bytes: the largest file that is taken.
+        name: what the caller calls it; None: the file's own name.
+
+    Raises:
+        RequestError: no file in the form.
+        TooLarge: a larger file.
+    """
+    with TemporaryDirectory(dir=incoming) as directory:
+        path = Path(directory) / file_name
+        if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            async with request.form(max_files=1, max_fields=8) as form:
+                part = form.get(FILE_FIELD)
+                if not isinstance(part, UploadFile):
+                    raise RequestError(f"the form has no file; expected a part '{FILE_FIELD}' with a file name")
+                digest, size_bytes = await _write(path, _chunks(part), max_bytes)
+                own_name = part.filename or ""
+        else:
+            digest, size_bytes = await _write(path, request.stream(), max_bytes)
+            own_name = ""
+        yield Upload(path, digest, size_bytes, display_name(name or own_name) or digest[:12])
+
+
+def display_name(file_name: str) -> str:
+    """'C:\\\\models\\\\keyword spotter.onnx' -> 'keyword spotter'."""
+    base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
+    stem = base.rsplit(".", 1)[0] if "." in base.strip(".") else base
+    return "".join(letter for letter in stem if letter.isprintable()).strip()[:MAX_NAME_LENGTH]
+
+
+async def _write(path: Path, chunks: AsyncIterator[bytes], max_bytes: int) -> tuple[str, int]:
+    digest = hashlib.sha256()
+    size_bytes = 0
+    async with await anyio.open_file(path, "xb") as file:
+        async for chunk in chunks:
+            size_bytes += len(chunk)
+            if size_bytes > max_bytes:
+                raise TooLarge(too_large_detail(max_bytes))
+            digest.update(chunk)
+            await file.write(chunk)
+    return digest.hexdigest(), size_bytes
+
+
+async def _chunks(part: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await part.read(_CHUNK_BYTES):
+        yield chunk

@@ -1,0 +1,86 @@
+"""Measuring sensitivities as a whole: the same for the command and for a worker of the service.
+
+network, samples -> table -> files
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.operations.measures import measured_table
+from api.operations.train import (
+    SENSITIVITY_FILE,
+    check_writable,
+    publish,
+    require_weights,
+    staging,
+    wait_without_spinning,
+)
+from api.schemas.answers import NetworkName
+from api.schemas.reports import REPORT_FILE, SensitivityReport
+from network.network import Network
+from network.sensitivity.table import SensitivityTable, rows_as_json, sensitivity_to_json
+from qat.data.checks import check_dataset
+from qat.data.dataset import Dataset
+from qat.options.sensitivity import SensitivityOptions
+from qat.progress import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class SensitivityJob:
+    """What is to be measured.
+
+    Attributes:
+        network: with its weights.
+        network_name: how the report calls it.
+        dataset: whose training set is measured on.
+        options: how.
+    """
+
+    network: Network
+    network_name: NetworkName
+    dataset: Dataset
+    options: SensitivityOptions
+
+
+def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, SensitivityTable]:
+    """The table, and what is told about it.
+
+    Raises:
+        InvalidNetwork: the network has no weights.
+        DatasetError, TrainingError: it cannot be measured on these samples.
+    """
+    require_weights(job.network.name, has_weights=job.network.has_weights)
+    check_dataset(job.dataset, job.network)
+    wait_without_spinning()
+    started = time.monotonic()
+    table = measured_table(job.network, job.dataset, job.options, report)
+    return (
+        SensitivityReport(
+            network=job.network_name,
+            sensitivity=table.method,
+            scheme=str(job.options.scheme),
+            samples=min(job.options.samples, len(job.dataset.train_x)),
+            seconds=time.monotonic() - started,
+            weights=rows_as_json(table.weights),
+            activations=rows_as_json(table.activations),
+        ),
+        table,
+    )
+
+
+def run_sensitivity_job(job: SensitivityJob, directory: Path, report: Report) -> None:
+    """Measure, and leave the table and the report in `directory`.
+
+    Raises:
+        InvalidNetwork, DatasetError, TrainingError: as `measure`.
+        RequestError: the directory cannot be written to.
+    """
+    check_writable(directory)
+    told, table = measure(job, report)
+    with staging(directory) as staged:
+        (staged / SENSITIVITY_FILE).write_text(sensitivity_to_json(table) + "\n", encoding="utf-8")
+        (staged / REPORT_FILE).write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        publish(staged, directory)

@@ -1,0 +1,288 @@
+"""The whole main job, the same for the command and for a worker of the service.
+
+    network, budget -> bits -> retraining -> integer-only network -> files
+
+Files appear at once: they are written beside, and moved in when all of them are whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+from api.errors import DoesNotFit
+from api.operations.fit import answer_fit, answer_of
+from api.operations.measures import WEIGHTS_MEASURE
+from api.schemas.answers import NetworkName
+from api.schemas.fit import FitRequest
+from api.schemas.reports import (
+    REPORT_FILE,
+    AccuracyAnswer,
+    Artifact,
+    ConversionAnswer,
+    EpochAnswer,
+    TrainingReport,
+    artifacts_in,
+)
+from deploy.requantization_form import RequantizationForm
+from network.errors import InvalidNetwork, RequestError
+from network.memory.report import measure
+from network.memory.thresholds import measure_thresholds
+from network.network import Network
+from network.sensitivity.table import SensitivityTable, sensitivity_from_json, sensitivity_to_json
+from qat.data.checks import check_dataset
+from qat.data.dataset import Dataset
+from qat.options.overrides import overridden
+from qat.options.training import TrainingOptions
+from qat.progress import Report
+from qat.training.process_rank import is_first_process
+from solver.solution import Solution
+
+STAGING_PREFIX = ".bitbudget-"
+SENSITIVITY_FILE = "sensitivity.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MainJob:
+    """What is to be done.
+
+    Attributes:
+        network: with its weights.
+        network_name: how the report calls it.
+        request: the budget, and how its bits are chosen.
+        dataset: to train and test on.
+        options: how to train.
+    """
+
+    network: Network
+    network_name: NetworkName
+    request: FitRequest
+    dataset: Dataset
+    options: TrainingOptions
+
+
+def require_weights(name: str, *, has_weights: bool) -> None:
+    """Refuse to retrain a network that has none.
+
+    Raises:
+        InvalidNetwork: it has none.
+    """
+    if not has_weights:
+        raise InvalidNetwork(
+            f"the network '{name}' has no weights, only their counts: bits can be chosen for it, but there is nothing "
+            "to measure or to retrain; give the ONNX file, or a JSON description with weights"
+        )
+
+
+def run_main_job(
+    job: MainJob, directory: Path, *, report: Report, checkpoint_directory: Path | None = None
+) -> tuple[TrainingReport, list[Artifact]]:
+    """Do it, and leave the files in `directory`.
+
+    Args:
+        job: what is to be done.
+        directory: does not exist, is empty, or holds an earlier result, which is replaced.
+        report: is told how far the training is.
+        checkpoint_directory: where the training leaves its checkpoints, and goes on from.
+
+    Raises:
+        DoesNotFit: the network does not fit the budget.
+        InvalidNetwork, DatasetError, RequestError: something that makes no sense.
+        ConversionError, TrainingError: the training cannot go on.
+    """
+    table = stand_in(job.network, job.request)
+    answer, solution = answer_fit(job.network, job.network_name, job.request, table)
+    if solution.allocation is None:  # which bits there are does not depend on the measure
+        raise DoesNotFit(answer)
+    require_weights(job.network.name, has_weights=job.network.has_weights)
+    check_dataset(job.dataset, job.network)
+    check_writable(directory)
+    wait_without_spinning()
+    if job.request.measure.measures_samples:
+        table = _measured(job, report, checkpoint_directory)
+        answer, solution = answer_fit(job.network, job.network_name, job.request, table)
+    if changes_bytes(job.options):
+        solution = _counted_anew(job, solution)
+        answer = answer_of(job.network_name, job.request, table, solution, answer.shadow_prices)
+    assert solution.allocation is not None  # noqa: S101  # as above
+    from deploy.files import save
+    from deploy.qdq import ONNX_FILE, onnx_bytes
+    from qat.train import train
+
+    result = train(
+        solution.network,
+        solution.allocation,
+        job.dataset,
+        job.options,
+        report=report,
+        checkpoint_directory=checkpoint_directory,
+    )
+    training_report = TrainingReport(
+        **answer.model_dump(),
+        accuracy=AccuracyAnswer.model_validate(
+            {
+                "float": result.accuracy.float_percent,
+                "fake_quantized": result.accuracy.fake_quantized_percent,
+                "integer_only": result.accuracy.integer_only_percent,
+                "top1_agreement": result.accuracy.top1_agreement_percent,
+            }
+        ),
+        conversion=ConversionAnswer.model_validate(result.conversion),
+        epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
+        best_epoch=result.best_epoch,
+        learned_from=result.truth,
+        measured_against=result.accuracy.truth,
+        went_back=result.went_back,
+        frozen_weights_percent=result.frozen_weights_percent,
+        compile_seconds=result.compile_seconds,
+    )
+    if not is_first_process():
+        return training_report, []
+    with staging(directory) as staged:
+        save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
+        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network))
+        (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        artifacts = artifacts_in(staged)
+        publish(staged, directory)
+    return training_report, artifacts
+
+
+def changes_bytes(options: TrainingOptions) -> bool:
+    """Whether a training asks for what the solver has not counted."""
+    return bool(options.overrides) or options.requantization is RequantizationForm.THRESHOLDS
+
+
+def _counted_anew(job: MainJob, solution: Solution) -> Solution:
+    """The solution with the schemes that single layers have instead, and in its form of requantization.
+
+    Raises:
+        RequestError: an override of no layer, or it no longer fits.
+    """
+    assert solution.allocation is not None  # noqa: S101  # it fits
+    allocation = overridden(solution.network, solution.allocation, job.options.overrides)
+    budget = job.request.budget()
+    if job.options.requantization is RequantizationForm.THRESHOLDS:
+        memory = measure_thresholds(solution.network, allocation, job.request.book(), budget)
+        return replace(solution, allocation=allocation, memory=memory)
+    memory = measure(solution.network, allocation, job.request.book())
+    if memory.flash_bytes > budget.flash_bytes:
+        raise RequestError(
+            f"with the schemes of overrides the network takes {memory.flash_bytes:g} bytes of flash, and "
+            f"{budget.flash_bytes} are there; give fewer overrides, or reserve "
+            f"{memory.flash_bytes - budget.flash_bytes:g} bytes for them (reserved_flash)"
+        )
+    return replace(solution, allocation=allocation, memory=memory)
+
+
+def wait_without_spinning() -> None:
+    """Before torch is loaded, which reads this then.
+
+    Threads that spin while they wait take the cores from the ones they wait for: on a busy machine a training step took
+    four times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def stand_in(network: Network, request: FitRequest) -> SensitivityTable | None:
+    """A table for questions that do not depend on it: whether a network fits, and what its bits could be.
+
+    Raises:
+        RequestError: an unknown measure, or a table of another form.
+    """
+    choice = request.measure
+    if choice.measures_samples:
+        choice = replace(choice, given=WEIGHTS_MEASURE)
+    return choice.without_data(network)
+
+
+def _measured(job: MainJob, report: Report, checkpoint_directory: Path | None) -> SensitivityTable | None:
+    """The measured table; one that an interrupted run has left is taken up, so that the same bits go on."""
+    kept = None if checkpoint_directory is None else checkpoint_directory / SENSITIVITY_FILE
+    if kept is not None and kept.is_file():
+        return sensitivity_from_json(kept.read_text(encoding="utf-8"))
+    table = job.request.measure.with_data(job.network, job.dataset, report)
+    if kept is not None and table is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_beside(kept, sensitivity_to_json(table))
+    return table
+
+
+def write_beside(path: Path, text: str) -> None:
+    """Write a file that is there as a whole, or not at all.
+
+    Raises:
+        RequestError: the place cannot be written to.
+    """
+    beside = path.with_name(f"{STAGING_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise RequestError(f"cannot write '{path}': {error.strerror}; name another file") from error
+
+
+def check_output(directory: Path) -> None:
+    """Refuse to write among files that are not ours.
+
+    Raises:
+        RequestError: no directory, or one that holds something else than an earlier result.
+    """
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise RequestError(f"'{directory}' is a file; expected a directory for the results")
+    if any(directory.iterdir()) and not (directory / REPORT_FILE).is_file():
+        raise RequestError(
+            f"'{directory}' is not empty and holds no earlier result ({REPORT_FILE}); name an empty or a new directory"
+        )
+
+
+def check_writable(directory: Path) -> None:
+    """Refuse, before hours are spent, a directory that the results cannot be written to.
+
+    Raises:
+        RequestError: it cannot be written to.
+    """
+    with staging(directory):
+        pass
+
+
+@contextmanager
+def staging(directory: Path) -> Iterator[Path]:
+    """A directory beside (or, where that exists already, inside) `directory`, gone when the context ends.
+
+    Raises:
+        RequestError: the place cannot be written to.
+    """
+    place = directory if directory.is_dir() else directory.parent
+    try:
+        staged = Path(mkdtemp(prefix=STAGING_PREFIX, dir=place))
+    except OSError as error:
+        raise RequestError(f"cannot write into '{place}': {error.strerror}; name another directory") from error
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def publish(staged: Path, directory: Path) -> None:
+    """Move whole files to where they belong; the report goes last, and stands for the others being whole."""
+    if not directory.is_dir():
+        staged.chmod(0o777 & ~_umask())
+        staged.rename(directory)
+        return
+    (directory / REPORT_FILE).unlink(missing_ok=True)
+    for path in sorted(staged.iterdir(), key=lambda path: path.name == REPORT_FILE):
+        path.replace(directory / path.name)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -1,0 +1,266 @@
+"""The kinds of layers as JSON: for each kind its keys, how it is read and how it is written.
+
+A new kind is a row in `KINDS`.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypedDict
+
+import numpy as np
+
+from network.errors import InvalidNetwork
+from network.json_reading.fields import Fields, Missing
+from network.layers import (
+    LINEAR,
+    RELU,
+    RELU6,
+    Activation,
+    ActivationFunction,
+    Add,
+    AveragePool,
+    BatchNorm,
+    Concat,
+    Convolution,
+    FloatArray,
+    FullyConnected,
+    Layer,
+    MaxPool,
+    Pad,
+    Padding,
+    Pool,
+    Shape,
+    WeightLayer,
+)
+from network.padding import same_padding
+
+_ACTIVATIONS: Final = {"linear": LINEAR, "relu": RELU, "relu6": RELU6}
+_NORM: Final = ("gamma", "beta", "mean", "variance")
+
+Inputs = tuple[Shape, ...]
+Json = dict[str, Any]
+
+
+class Common(TypedDict):
+    """What every layer has."""
+
+    name: str
+    inputs: tuple[str, ...]
+    output: str
+    activation: ActivationFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of layer.
+
+    Attributes:
+        keys: the keys it has beside those of every layer.
+        read: fields, what every layer has, and the shapes of the inputs -> the layer.
+        write: the layer -> its keys; weights are written apart.
+    """
+
+    keys: tuple[str, ...]
+    read: Callable[[Fields, Common, Inputs], Layer]
+    write: Callable[[Any], Json]
+
+
+def read_activation(fields: Fields) -> ActivationFunction:
+    """'linear', 'relu', 'relu6', or {"low", "high"}, where a bound left out is none."""
+    value = fields.raw("activation", "linear")
+    if isinstance(value, dict):
+        bounds = Fields(value, f"the activation of {fields.owner}", ("low", "high"))
+        low, high = bounds.number("low", -math.inf), bounds.number("high", math.inf)
+        if not low <= 0 <= high or low == high:
+            raise InvalidNetwork(f"{bounds.owner} keeps [{low}, {high}]; expected an interval around zero")
+        return ActivationFunction(low, high)
+    if not isinstance(value, str) or value not in _ACTIVATIONS:
+        raise fields.refused("activation", f"{', '.join(_ACTIVATIONS)}, or an object with low and high")
+    return _ACTIVATIONS[value]
+
+
+def write_activation(activation: ActivationFunction) -> str | Json:
+    """The inverse of `read_activation`."""
+    for name, known in _ACTIVATIONS.items():
+        if activation == known:
+            return name
+    return {
+        what: bound for what, bound in (("low", activation.low), ("high", activation.high)) if not math.isinf(bound)
+    }
+
+
+def write_weights(layer: WeightLayer) -> Json:
+    """Weights, bias and batch norm, where the layer has them."""
+    arrays = {"weight": layer.weight, "bias": layer.bias}
+    written: Json = {key: _encoded(array) for key, array in arrays.items() if array is not None}
+    if layer.batch_norm is not None:
+        norm = layer.batch_norm
+        written["batch_norm"] = {what: _encoded(getattr(norm, what)) for what in _NORM} | {"epsilon": norm.epsilon}
+    return written
+
+
+def _encoded(array: FloatArray) -> Json:
+    content = np.ascontiguousarray(array, dtype="<f4").tobytes()
+    return {"shape": list(array.shape), "float32_base64": base64.b64encode(content).decode()}
+
+
+class _Parameters(TypedDict):
+    weight: FloatArray | None
+    bias: FloatArray | None
+    batch_norm: BatchNorm | None
+
+
+def _parameters(fields: Fields) -> _Parameters:
+    return {
+        "weight": fields.array("weight"),
+        "bias": fields.array("bias"),
+        "batch_norm": _batch_norm(fields) if "batch_norm" in fields else None,
+    }
+
+
+def _batch_norm(fields: Fields) -> BatchNorm:
+    owner = f"the batch_norm of {fields.owner}"
+    norm = Fields(fields.raw("batch_norm"), owner, (*_NORM, "epsilon"))
+    gamma, beta, mean, variance = (norm.array(what) for what in _NORM)
+    if gamma is None or beta is None or mean is None or variance is None:
+        raise InvalidNetwork(f"{owner} lacks one of {', '.join(_NORM)}")
+    epsilon = norm.number("epsilon")
+    if epsilon < 0 or (epsilon == 0 and (variance == 0).any()):
+        raise InvalidNetwork(f"{owner} divides by the root of a variance + epsilon that is not above zero")
+    return BatchNorm(gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=epsilon)
+
+
+def _read_convolution(fields: Fields, common: Common, inputs: Inputs) -> Layer:
+    kernel, stride, dilation = fields.pair("kernel"), fields.pair("stride", 1), fields.pair("dilation", 1)
+    if "depthwise" in fields and "groups" in fields:
+        raise InvalidNetwork(f"{fields.owner} has both depthwise and groups; give one of them")
+    channels = inputs[0].channels
+    is_depthwise = fields.flag("depthwise", default=False)
+    return Convolution(
+        **common,
+        **_parameters(fields),
+        output_channels=fields.integer("output_channels", channels if is_depthwise else Missing),
+        kernel=kernel,
+        stride=stride,
+        padding=_read_padding(fields, inputs[0], kernel, stride, dilation),
+        dilation=dilation,
+        groups=channels if is_depthwise else fields.integer("groups", 1),
+    )
+
+
+def _write_convolution(layer: Convolution) -> Json:
+    return {
+        "output_channels": layer.output_channels,
+        "kernel": list(layer.kernel),
+        "stride": list(layer.stride),
+        "padding": list(layer.padding),
+        "dilation": list(layer.dilation),
+        "groups": layer.groups,
+    }
+
+
+def _read_fully_connected(fields: Fields, common: Common, _: Inputs) -> Layer:
+    return FullyConnected(**common, **_parameters(fields), output_channels=fields.integer("output_channels"))
+
+
+def _write_fully_connected(layer: FullyConnected) -> Json:
+    return {"output_channels": layer.output_channels}
+
+
+def _read_max_pool(fields: Fields, common: Common, inputs: Inputs) -> Layer:
+    kernel, stride, padding = _read_window(fields, inputs[0])
+    return MaxPool(**common, kernel=kernel, stride=stride, padding=padding)
+
+
+def _read_average_pool(fields: Fields, common: Common, inputs: Inputs) -> Layer:
+    kernel, stride, padding = _read_window(fields, inputs[0])
+    counts = fields.flag("count_includes_padding", default=False)
+    return AveragePool(**common, kernel=kernel, stride=stride, padding=padding, count_includes_padding=counts)
+
+
+def _read_window(fields: Fields, shape: Shape) -> tuple[tuple[int, int], tuple[int, int], Padding]:
+    kernel = (shape.height, shape.width) if fields.raw("kernel") == "image" else fields.pair("kernel")
+    stride = fields.pair("stride", 1)
+    return kernel, stride, _read_padding(fields, shape, kernel, stride, (1, 1))
+
+
+def _write_max_pool(layer: MaxPool) -> Json:
+    return _write_window(layer)
+
+
+def _write_average_pool(layer: AveragePool) -> Json:
+    return _write_window(layer) | {"count_includes_padding": layer.count_includes_padding}
+
+
+def _write_window(layer: Pool) -> Json:
+    return {"kernel": list(layer.kernel), "stride": list(layer.stride), "padding": list(layer.padding)}
+
+
+def _read_padding(
+    fields: Fields, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
+) -> Padding:
+    """A number for all sides, [top, left, bottom, right], 'same' or 'valid'."""
+    value = fields.raw("padding", 0)
+    if value == "same":
+        return same_padding(shape, kernel, stride, dilation)
+    if value == "valid":
+        return Padding()
+    if isinstance(value, list):
+        return Padding(*fields.integers("padding", (4,), least=0))
+    if isinstance(value, str):
+        raise fields.refused("padding", "'same', 'valid', a number or [top, left, bottom, right]")
+    return Padding(*[fields.integer("padding", 0, least=0)] * 4)
+
+
+def _read_pad(fields: Fields, common: Common, inputs: Inputs) -> Layer:
+    return Pad(
+        **common,
+        padding=_read_padding(fields, inputs[0], (1, 1), (1, 1), (1, 1)),
+        channels_before=fields.integer("channels_before", 0, least=0),
+        channels_after=fields.integer("channels_after", 0, least=0),
+    )
+
+
+def _write_pad(layer: Pad) -> Json:
+    return {
+        "padding": list(layer.padding),
+        "channels_before": layer.channels_before,
+        "channels_after": layer.channels_after,
+    }
+
+
+def _read_add(_: Fields, common: Common, __: Inputs) -> Layer:
+    return Add(**common)
+
+
+def _read_concat(_: Fields, common: Common, __: Inputs) -> Layer:
+    return Concat(**common)
+
+
+def _read_activation_layer(_: Fields, common: Common, __: Inputs) -> Layer:
+    return Activation(**common)
+
+
+def _write_nothing(_: Layer) -> Json:
+    return {}
+
+
+_WEIGHTS: Final = ("output_channels", "weight", "bias", "batch_norm")
+_WINDOW: Final = ("kernel", "stride", "padding")
+
+KINDS: Final[Mapping[str, Kind]] = {
+    Convolution.kind: Kind(
+        (*_WEIGHTS, *_WINDOW, "dilation", "groups", "depthwise"), _read_convolution, _write_convolution
+    ),
+    FullyConnected.kind: Kind(_WEIGHTS, _read_fully_connected, _write_fully_connected),
+    Add.kind: Kind((), _read_add, _write_nothing),
+    Concat.kind: Kind((), _read_concat, _write_nothing),
+    MaxPool.kind: Kind(_WINDOW, _read_max_pool, _write_max_pool),
+    AveragePool.kind: Kind((*_WINDOW, "count_includes_padding"), _read_average_pool, _write_average_pool),
+    Pad.kind: Kind(("padding", "channels_before", "channels_after"), _read_pad, _write_pad),
+    Activation.kind: Kind((), _read_activation_layer, _write_nothing),
+}

@@ -1,0 +1,87 @@
+"""Sensitivity without data: the noise that quantization adds, over the signal that it is added to.
+
+*Weights.* Each output channel's squared error against its squared weights, both scaled as the layer's batch norm scales
+the channel on its way to the output (gamma^2 / (variance + epsilon)), added over the channels:
+
+    sum over c of  scale_c * |w_c - quantized w_c|^2   /   sum over c of  scale_c * |w_c|^2
+
+With a network that has no weights, the error of a normal distribution in its expected range takes its place:
+range r = 2 sigma sqrt(2 ln n) for n weights, error (r / (2^b - 1))^2 / 12.
+
+*Activations.* Nothing is known but the form: rounding to steps of range / (2^b - 1) adds step^2 / 12. A tensor behind
+a ReLU is taken as half of a normal distribution cut at 3 sigma, any other as a whole one cut at both sides, which
+gives 1.5 / (2^b - 1)^2 and 3 / (2^b - 1)^2. Noise is averaged out where many elements meet in a mean, so a tensor that
+only pools read counts its noise over the pool's window.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from network.allocation import BITS, Bits, WeightScheme
+from network.layers import AveragePool, Shape, WeightLayer
+from network.network import Network
+from network.sensitivity.least_error import least_error_steps, on_symmetric_grid
+from network.sensitivity.table import SensitivityTable
+
+Float64Array = npt.NDArray[np.float64]
+
+
+def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTable:
+    """The table of a network, from its weights and its form."""
+    readers = network.readers()
+    written_by = {layer.output: layer for layer in network.layers}
+    activations = {}
+    for tensor in network.tensors:
+        layer = written_by.get(tensor)
+        one_sided = layer is not None and layer.activation.low == 0.0
+        averaged = [math.prod(reader.kernel) for reader in readers[tensor] if isinstance(reader, AveragePool)]
+        window = min(averaged) if averaged and len(averaged) == len(readers[tensor]) else 1
+        factor = (1.5 if one_sided else 3.0) / window
+        activations[tensor] = {bits: factor / ((1 << bits) - 1) ** 2 for bits in BITS}
+    return SensitivityTable(
+        "weights",
+        {
+            layer.name: {bits: _weight_noise(layer, network.input_shapes(layer), scheme, bits) for bits in BITS}
+            for layer in network.weight_layers
+        },
+        activations,
+    )
+
+
+def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightScheme, bits: Bits) -> float:
+    if layer.weight is None:
+        shape = layer.weight_shape(inputs)
+        together = math.prod(shape[1:]) if scheme.is_per_channel else math.prod(shape)
+        width = 2 * math.sqrt(2 * math.log(max(together, 2)))
+        return (width / ((1 << bits) - 1)) ** 2 / 12
+    channels = layer.weight.reshape(layer.output_channels, -1).astype(np.float64)
+    scale = np.ones(layer.output_channels)
+    if layer.batch_norm is not None:
+        norm = layer.batch_norm
+        scale = norm.gamma.astype(np.float64) ** 2 / (norm.variance.astype(np.float64) + norm.epsilon)
+    error = ((channels - _quantized(channels, scheme, bits)) ** 2).sum(axis=1)
+    signal = float((scale * (channels**2).sum(axis=1)).sum())
+    return float((scale * error).sum()) / signal if signal > 0 else 0.0
+
+
+def _quantized(channels: Float64Array, scheme: WeightScheme, bits: Bits) -> Float64Array:
+    """Weights [output channels, elements] on the grid that their scheme starts with, rounded half up.
+
+    A range learned per layer counts as the minimum and maximum: what it learns is not known yet.
+    """
+    if scheme is WeightScheme.PER_CHANNEL_SYM_LSQ:
+        narrow = channels.astype(np.float32)
+        return on_symmetric_grid(narrow, least_error_steps(narrow, bits), bits).astype(np.float64)
+    top = (1 << bits) - 1
+    rows = channels if scheme.is_per_channel else channels.reshape(1, -1)
+    low = np.minimum(rows.min(axis=1, keepdims=True), 0.0)
+    high = np.maximum(rows.max(axis=1, keepdims=True), 0.0)
+    step = np.where(high > low, (high - low) / top, 1.0)
+    zero = np.clip(np.floor(-low / step + 0.5), 0, top)
+    codes = np.clip(np.floor(rows / step + 0.5) + zero, 0, top)
+    quantized: Float64Array = ((codes - zero) * step).reshape(channels.shape)
+    return quantized

@@ -1,0 +1,164 @@
+"""`bitbudget train`: the main job as one process, and what it leaves when it fails."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from api.cli.files import read_dataset, read_network_file
+from api.cli.main import run
+from api.operations.train import MainJob, run_main_job
+from api.schemas.fit import FitRequest
+from deploy.files import load
+from qat.options.training import TrainingOptions
+from qat.progress import silent
+from tests.api.live_service import ROOT
+from tests.api.small_files import tiny_dataset, tiny_json
+
+RULE = ["--method=mixpc", "--accounting=paper"]
+BUDGET = ["--flash=400", "--ram=60", *RULE]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "tiny.json").write_bytes(tiny_json())
+    (tmp_path / "counts.json").write_bytes(tiny_json(with_weights=False))
+    (tmp_path / "data.npz").write_bytes(tiny_dataset())
+    (tmp_path / "labels.npz").write_bytes(tiny_dataset(test_y=np.full(30, 99)))
+    return tmp_path
+
+
+def arguments(place: Path, *options: str, network: str = "tiny.json", data: str = "data.npz") -> list[str]:
+    return ["train", str(place / network), f"--data={place / data}", f"--out={place / 'out'}", *options]
+
+
+def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments(place, *BUDGET, "--epochs=2", "--batch-size=32", "--threads=1", "--json")) == 0
+    output = capsys.readouterr()
+    assert output.err == "", "--json is quiet"
+    answer = json.loads(output.out)
+    assert run(["fit", str(place / "tiny.json"), *BUDGET, "--json"]) == 0
+    fitted = json.loads(capsys.readouterr().out)
+    assert {key: answer[key] for key in fitted} == fitted
+    assert set(answer["accuracy"]) == {"float", "fake_quantized", "integer_only", "top1_agreement"}
+    assert all(0 <= percent <= 100 for percent in answer["accuracy"].values())
+    assert [epoch["epoch"] for epoch in answer["epochs"]] == [0, 1, 2]
+    out = place / "out"
+    assert {each["name"]: each["size_bytes"] for each in answer["artifacts"]} == {
+        path.name: path.stat().st_size for path in out.iterdir()
+    }
+    report = json.loads((out / "report.json").read_text())
+    assert report == {key: value for key, value in answer.items() if key != "artifacts"}
+    assert json.loads((out / "memory.json").read_text()) == answer["memory"]
+    bits = {layer.name: getattr(layer, "weight_bits", None) for layer in load(out).layers}
+    assert {name: bits[name] for name in answer["weight_bits"]} == answer["weight_bits"]
+
+    # once more, into what is there: replaced, and progress and accuracies are shown
+    assert run(arguments(place, "--flash=569", "--ram=144", *RULE, "--epochs=0")) == 0
+    output = capsys.readouterr()
+    assert "calibrating" in output.err
+    for words in ("float", "fake-quantized", "integer-only", "FITS", "weights.safetensors"):
+        assert words in output.out
+    assert json.loads((out / "report.json").read_text())["weight_bits"] == {"first": 8, "last": 8}
+    assert sorted(path.name for path in place.iterdir()) == [
+        "counts.json", "data.npz", "labels.npz", "out", "tiny.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "network", "data", "exit_code", "expected"),
+    [
+        (["--flash=200", "--ram=60", *RULE], "tiny.json", "data.npz", 1, "DOES NOT FIT"),
+        ([*BUDGET], "counts.json", "data.npz", 2, "has no weights"),
+        ([*BUDGET], "tiny.json", "labels.npz", 2, "99"),
+        ([*BUDGET], "tiny.json", "tiny.json", 2, "is no dataset of a known form"),
+        ([*BUDGET], "tiny.json", "nothing.npz", 2, "there is no file"),
+        ([*BUDGET], "nothing.onnx", "data.npz", 2, "there is no file"),
+        ([*BUDGET, "--epochs=-1"], "tiny.json", "data.npz", 2, "epochs is -1"),
+        ([*BUDGET, "--regime=wild"], "tiny.json", "data.npz", 2, "regime is 'wild'"),
+        ([*BUDGET, "--activation-range=wide"], "tiny.json", "data.npz", 2, "activation_range is 'wide'"),
+        ([*BUDGET, "--epochs=many"], "tiny.json", "data.npz", 2, "'many' is not a valid integer"),
+    ],
+)
+def test_what_cannot_be_done_leaves_nothing(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    network: str,
+    data: str,
+    exit_code: int,
+    expected: str,
+) -> None:
+    before = sorted(place.rglob("*"))
+    assert run(arguments(place, *options, network=network, data=data)) == exit_code
+    output = capsys.readouterr()
+    assert expected in (output.out if exit_code == 1 else output.err)
+    if exit_code == 2:
+        assert (output.out, output.err.count("\n")) == ("", 1)
+    assert sorted(place.rglob("*")) == before
+
+
+def test_files_of_others_are_never_touched(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = place / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    assert run(arguments(place, *BUDGET)) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+    (place / "file").write_text("")
+    assert run([*arguments(place, *BUDGET), f"--out={place / 'file'}"]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert run([*arguments(place, *BUDGET), f"--out={place / 'no' / 'where'}"]) == 2
+    assert "cannot write into" in capsys.readouterr().err
+
+
+def test_an_interrupted_training_leaves_nothing(place: Path) -> None:
+    before = sorted(place.rglob("*"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.cli.main", *arguments(place, *BUDGET, "--epochs=10000")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("training"):
+            break
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert output == ""
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == "bitbudget: interrupted; nothing half-made is left"
+    assert sorted(place.rglob("*")) == before
+
+
+def test_an_interrupted_job_goes_on_with_the_sensitivities_that_it_measured(place: Path) -> None:
+    """Measured anew they might differ in a last digit, and with them the bits and the checkpoint's meaning."""
+    network, name = read_network_file(str(place / "tiny.json"))
+    job = MainJob(
+        network=network,
+        network_name=name,
+        request=FitRequest(flash="300", ram="1kB", accounting="paper"),
+        dataset=read_dataset(str(place / "data.npz")),
+        options=TrainingOptions(epochs=0, threads=1),
+    )
+    kept = place / "checkpoint" / "sensitivity.json"
+    first, _ = run_main_job(job, place / "first", report=silent, checkpoint_directory=kept.parent)
+    assert first.sensitivity == "fisher"
+    table = json.loads(kept.read_text())
+    even = {"8": 0, "4": 1, "2": 2}
+    table["weights"] = {"first": {"8": 0, "4": 100, "2": 200}, "last": even}
+    (kept.parent / "checkpoint.safetensors").unlink()
+    kept.write_text(json.dumps(table | {"method": "kept"}))
+    second, _ = run_main_job(job, place / "second", report=silent, checkpoint_directory=kept.parent)
+    assert (second.sensitivity, second.weight_bits) == ("kept", {"first": 8, "last": 2})

@@ -1,0 +1,145 @@
+"""What can be asked of a training, by JSON, by a file, by flags: each says the same, and the rest is default."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from api.cli.model_options import model_of, model_options
+from api.schemas.training import Training
+from api.schemas.training_details import Augmentation, Override, PostTraining
+from network.allocation import WeightScheme
+from network.errors import RequestError
+from qat.options.augmentation import PRESETS, AugmentationOptions
+from qat.options.training import OptimizerKind, PostTrainingOptions, TensorOverride, TrainingOptions
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (Training, TrainingOptions),
+        (Augmentation, AugmentationOptions),
+        (PostTraining, PostTrainingOptions),
+        (Override, TensorOverride),
+    ],
+)
+def test_every_option_can_be_asked_for_and_has_the_same_default(model: Any, options: Any) -> None:
+    assert set(model.model_fields) == {each.name for each in dataclasses.fields(options)}
+    assert model().options() == options()
+    assert all(field.description for field in model.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"augmentation": "flip_shift"}, {"augmentation": PRESETS["flip_shift"]}),
+        ({"augmentation": {"mixup": 0.3}}, {"augmentation": AugmentationOptions(mixup=0.3)}),
+        ({"augment": True}, {"augmentation": PRESETS["flip_shift"]}),
+        ({"augment": False}, {}),
+        ({"post_training": {}}, {"post_training": PostTrainingOptions()}),
+        (
+            {"overrides": {"fc": {"weights": "PerLayerAsymMinMax"}}},
+            {"overrides": {"fc": TensorOverride(weights=WeightScheme.PER_LAYER_ASYM_MIN_MAX)}},
+        ),
+        ({"optimizer": "sgd", "nesterov": True}, {"optimizer": OptimizerKind.SGD, "nesterov": True}),
+    ],
+)
+def test_json_becomes_options(asked: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert Training.model_validate_json(json.dumps(asked)).options() == TrainingOptions(**expected)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"augmentation": "blur"}, "unknown augmentation 'blur'"),
+        ({"post_training": {"rounding": "up"}}, "rounding is 'up'"),
+        ({"overrides": {"fc": {"weights": "Int8"}}}, "weights of an override is 'Int8'"),
+    ],
+)
+def test_what_makes_no_sense_is_told(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        Training(**asked).options()
+
+
+@pytest.mark.parametrize("asked", [{"augment": 1}, {"augment": True, "augmentation": "none"}, {"overrides": {"a": 1}}])
+def test_other_forms_are_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Training(**asked)
+
+
+def options_of(*arguments: str, file: Path | None = None) -> TrainingOptions:
+    """What a command makes of its arguments."""
+    found: list[TrainingOptions] = []
+
+    @click.command()
+    @model_options(Training)
+    def command(**given: Any) -> None:
+        found.append(model_of(Training, given, file).options())
+
+    result = CliRunner().invoke(command, list(arguments), standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {}),
+        (["--epochs=7", "--nesterov", "--optimizer=sgd"], {"epochs": 7, "nesterov": True, "optimizer": "sgd"}),
+        (["--augmentation=imagenet"], {"augmentation": PRESETS["imagenet"]}),
+        (["--post-training"], {"post_training": PostTrainingOptions()}),
+        (["--post-training-samples=32"], {"post_training": PostTrainingOptions(samples=32)}),
+        (
+            ["--no-post-training-equalization", "--post-training-rounding", "nearest"],
+            {"post_training": PostTrainingOptions(equalization=False, rounding="nearest")},  # type: ignore[arg-type]
+        ),
+        (
+            ["--regime=step", "--learning-rate-step", "2", "0.1"],
+            {"regime": "step", "learning_rate_steps": ((2, 0.1),)},
+        ),
+    ],
+)
+def test_flags_become_options(arguments: list[str], expected: dict[str, Any]) -> None:
+    assert options_of(*arguments) == TrainingOptions(**expected)
+
+
+def test_flags_go_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "training.json"
+    file.write_text(
+        json.dumps(
+            {
+                "epochs": 9,
+                "batch_size": 16,
+                "overrides": {"fc": {"folding": "ICN"}},
+                "post_training": {"samples": 64, "seed": 5},
+            }
+        )
+    )
+    options = options_of("--epochs=2", "--post-training-samples=32", file=file)
+    assert (options.epochs, options.batch_size) == (2, 16)
+    assert options.post_training == PostTrainingOptions(samples=32, seed=5)
+    assert list(options.overrides) == ["fc"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "holds no JSON object; expected training options"),
+        ('{"epoch": 3}', "epoch: Extra inputs are not permitted, not '3'"),
+        ('{"epochs": "three"}', "epochs: Input should be a valid integer, not 'three'"),
+        ("{", "is no JSON"),
+    ],
+)
+def test_a_bad_file_is_told(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "training.json"
+    file.write_text(content)
+    with pytest.raises(RequestError, match=message):
+        options_of(file=file)

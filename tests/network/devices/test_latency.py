@@ -1,0 +1,174 @@
+"""Cycles of small networks by hand, and what is refused of a table of one's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from network.allocation import BITS, Allocation
+from network.devices.core_speeds import SPEEDS, speed_of_core
+from network.devices.latency import (
+    OTHER_KINDS,
+    WEIGHT_KERNELS,
+    CoreSpeed,
+    Latency,
+    core_speed_of,
+    layer_cycles,
+    network_cycles,
+)
+from network.errors import RequestError
+from network.layers import Add, AveragePool, Concat, Convolution, FullyConnected, Padding, Shape
+from tests.builders import mobilenet_v1, network_of
+
+NETWORK = network_of(
+    [
+        Convolution(
+            name="a", inputs=("input",), output="a", output_channels=4, kernel=(3, 3), padding=Padding(1, 1, 1, 1)
+        ),
+        Convolution(name="p", inputs=("a",), output="p", output_channels=4, kernel=(1, 1)),
+        Add(name="sum", inputs=("a", "p"), output="sum"),
+        Concat(name="joined", inputs=("a", "sum"), output="joined"),
+        AveragePool(name="pool", inputs=("joined",), output="pool", kernel=(3, 3)),
+        FullyConnected(name="fc", inputs=("pool",), output="fc", output_channels=5),
+    ],
+    Shape(2, 3, 3),
+)
+SPEED = CoreSpeed(
+    "core",
+    {
+        ("convolution", 8, 8): 1.0,
+        ("pointwise_convolution", 4, 2): 0.4,
+        ("fully_connected", 8, 4): 0.5,
+    },
+    {"add": 0.5, "concat": 1.0, "average_pool": 0.25},
+    "by hand",
+)
+
+
+def test_cycles_by_hand() -> None:
+    allocation = Allocation(
+        {"a": 8, "p": 2, "fc": 4}, {"input": 8, "a": 4, "p": 8, "sum": 2, "joined": 8, "pool": 8, "fc": 8}, {}
+    )
+    bits = allocation.activation_bits
+    cycles = [
+        layer_cycles(NETWORK, layer, bits[layer.inputs[0]], allocation.weight_bits.get(layer.name), SPEED)
+        for layer in NETWORK.layers
+    ]
+    assert cycles == [
+        9 * (4 * 2 * 9),  # 9 places, 4 channels of 2 x 3 x 3 products
+        9 * 4 * 4 * 5 // 2,  # 2.5 cycles each
+        2 * (36 + 36),  # both inputs are read, 2 cycles an element
+        36 + 36,
+        4 * 8 * 9,  # 8 channels, one window of 9
+        5 * 8 * 2,
+    ]
+    assert network_cycles(NETWORK, allocation, SPEED) == sum(cycles)
+
+
+def test_cycles_are_whole() -> None:
+    layer = NETWORK.layers[2]
+    third = CoreSpeed("core", {}, {"add": 5.0}, "by hand")
+    assert layer_cycles(NETWORK, layer, 8, None, third) == 15  # 72 / 5, rounded up
+
+
+def test_a_rate_that_is_missing_is_named() -> None:
+    message = r"'core' have none of convolution with 2-bit activations and 8-bit weights, which layer 'a' needs"
+    with pytest.raises(RequestError, match=message):
+        layer_cycles(NETWORK, NETWORK.layers[0], 2, 8, SPEED)
+    with pytest.raises(RequestError, match=r"none of average_pool, which layer 'pool' needs"):
+        layer_cycles(NETWORK, NETWORK.layers[4], 8, None, CoreSpeed("core", {}, {}, ""))
+
+
+@pytest.mark.parametrize("core", sorted(SPEEDS))
+def test_every_core_has_every_rate(core: str) -> None:
+    speed = speed_of_core(core)
+    assert set(speed.multiply_accumulates_per_cycle) == {
+        (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
+    }
+    assert set(speed.elements_per_cycle) == set(OTHER_KINDS)
+    assert not speed.is_estimate("pointwise_convolution", 8, 8)
+    assert speed.is_estimate("fully_connected", 8, 8)
+    assert speed.is_estimate("depthwise_convolution", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("core", "kernel", "activation", "weight", "instructions"),
+    [
+        ("cortex-m4", "pointwise_convolution", 8, 2, 2.633),
+        ("cortex-m4", "pointwise_convolution", 4, 8, 2.286 * 2.514 / 2.516),
+        ("cortex-m4", "convolution", 2, 2, 2.741),
+        ("cortex-m4", "depthwise_convolution", 8, 8, 11.58),
+        ("cortex-m4", "depthwise_convolution", 8, 4, 17.3),
+        ("cortex-m7", "pointwise_convolution", 2, 8, 2.411 * 2.753 / 2.660),
+        ("cortex-m55", "pointwise_convolution", 8, 4, 0.636),
+        ("cortex-m55", "pointwise_convolution", 8, 2, 0.636 * 2.633 / 2.516),
+        ("cortex-m55", "pointwise_convolution", 2, 2, 0.636 * 2.633 / 2.516 * 2.741 / 2.633),
+        ("cortex-m55", "depthwise_convolution", 8, 4, 2.784),
+    ],
+)
+def test_rates_are_measured_or_derived(
+    core: str, kernel: str, activation: Any, weight: Any, instructions: float
+) -> None:
+    rate = speed_of_core(core).multiply_accumulates_per_cycle[kernel, activation, weight]
+    assert 1 / rate == pytest.approx(instructions)
+
+
+def test_a_mobilenet_takes_about_as_many_instructions_as_products() -> None:
+    network = mobilenet_v1(1.0, 224)
+    allocation = Allocation({layer.name: 8 for layer in network.weight_layers}, dict.fromkeys(network.tensors, 8), {})
+    products = sum(layer.multiply_accumulates(network.input_shapes(layer)) for layer in network.weight_layers)
+    assert 2 < network_cycles(network, allocation, SPEEDS["cortex-m4"]) / products < 3
+
+
+def test_an_unknown_core() -> None:
+    with pytest.raises(RequestError, match=r"no speeds of core 'z80', only of cortex-m4, cortex-m7, cortex-m55"):
+        speed_of_core("z80")
+
+
+OWN: dict[str, Any] = {
+    "core": "mine",
+    "source": "measured",
+    "multiply_accumulates_per_cycle": {"pointwise_convolution": {"8/4": 0.5, "2/8": 1}},
+    "elements_per_cycle": {"add": 0.1},
+}
+
+
+def test_a_table_of_ones_own() -> None:
+    speed = core_speed_of(OWN)
+    assert speed.core == "mine"
+    assert speed.multiply_accumulates_per_cycle == {
+        ("pointwise_convolution", 8, 4): 0.5,
+        ("pointwise_convolution", 2, 8): 1.0,
+    }
+    assert speed.elements_per_cycle == {"add": 0.1}
+    assert not speed.is_estimate("pointwise_convolution", 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "the table of speeds is no JSON object"),
+        ({**OWN, "more": 1}, "see 'more'"),
+        ({key: OWN[key] for key in ("core", "source", "elements_per_cycle")}, "see 'multiply_accumulates_per_cycle'"),
+        ({**OWN, "core": "a\nb"}, "the core of the table of speeds is no printable text"),
+        ({**OWN, "source": 3}, "the source of the table"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"gemm": {}}}, "there is no kernel 'gemm'; known are convolution"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": {"8/3": 1}}}, "weight bits of convolution '8/3'"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": 3}}, "no JSON object"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": {"8/8": 0}}}, "convolution at 8/8 bits is '0'"),
+        ({**OWN, "elements_per_cycle": {"add": True}}, "the rate of add is 'True'"),
+        ({**OWN, "elements_per_cycle": {"add": float("nan")}}, "the rate of add is 'nan'"),
+        ({**OWN, "elements_per_cycle": {"add": 1e9}}, "expected 0.000001 to 1000000 in a cycle"),
+        ({**OWN, "elements_per_cycle": {"convolution": 1}}, "there is no kind 'convolution'"),
+    ],
+)
+def test_tables_that_are_refused(given: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        core_speed_of(given)
+
+
+@pytest.mark.parametrize("most_cycles", [0, -1, True, 1.5, 2**60])
+def test_ceilings_that_are_refused(most_cycles: Any) -> None:
+    with pytest.raises(RequestError, match="the latency ceiling is"):
+        Latency(SPEED, most_cycles)

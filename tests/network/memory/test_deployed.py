@@ -1,0 +1,271 @@
+"""The `deployed` rule book on a network that is counted by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
+from network.errors import RequestError
+from network.layers import Activation, Add, Convolution, FullyConnected, Padding, Shape
+from network.memory.deployed import DeployedAccounting
+from network.memory.kernel_table import CORTEX_M4, in_place_scratch_bytes
+from network.memory.report import Region, measure
+from tests.builders import network_of
+
+NETWORK = network_of(
+    [
+        Convolution(
+            name="a", inputs=("input",), output="a", output_channels=3, kernel=(3, 3), padding=Padding(1, 1, 1, 1)
+        ),
+        Convolution(
+            name="dw",
+            inputs=("a",),
+            output="dw",
+            output_channels=3,
+            kernel=(3, 3),
+            padding=Padding(1, 1, 1, 1),
+            groups=3,
+        ),
+        Add(name="sum", inputs=("a", "dw"), output="sum"),
+        FullyConnected(name="fc", inputs=("sum",), output="fc", output_channels=5),
+    ],
+    Shape(3, 4, 4),
+)
+"""input 3x4x4 -> a 3x4x4 -> dw 3x4x4; a + dw -> sum 3x4x4 -> fc 5."""
+
+PER_CHANNEL = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
+FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
+
+
+def test_every_byte_by_hand() -> None:
+    allocation = Allocation(
+        weight_bits={"a": 4, "dw": 2, "fc": 8},
+        activation_bits={"input": 8, "a": 4, "dw": 4, "sum": 2, "fc": 8},
+        schemes={"a": PER_CHANNEL, "dw": PER_CHANNEL, "fc": FOLDED},
+    )
+    report = measure(NETWORK, allocation, DeployedAccounting())
+    entry = CORTEX_M4.table_entry_bytes
+    assert [(layer.layer, layer.weight_bytes, layer.parameter_bytes) for layer in report.layers] == [
+        # 3 rows of 27 codes at 4 bits: 14 bytes each; bias 4, factor 5 and zero point 1 for each of 3 channels
+        ("a", 3 * 14, 3 * 10 + entry["convolution"]),
+        # depthwise: 9 rows of 3 codes at 2 bits, a byte each
+        ("dw", 9, 3 * 10 + entry["depthwise_convolution"]),
+        # two multipliers and a shift
+        ("sum", 0, 9 + entry["add"]),
+        # 5 rows of 48 bytes; 5 biases, one factor, one zero point
+        ("fc", 240, 5 * 4 + 5 + 1 + entry["fully_connected"]),
+    ]
+    # A pixel of 3 channels takes 3, 2 and 1 bytes at 8, 4 and 2 bits; columns of `a`: 2 x 27 elements of 2 bytes.
+    steps = [(s.layer, s.input_bytes, s.output_bytes, s.waiting_bytes, s.scratch_bytes) for s in report.steps]
+    assert steps == [
+        ("a", 48, 32, 0, 108),
+        ("dw", 32, 32, 0, 0),
+        ("sum", 64, 16, 0, 0),
+        ("fc", 16, 5, 0, 0),
+    ]  # fmt: skip
+    assert report.arena is not None
+    assert report.arena.arena_bytes == 48 + 32 + 108
+    shared = {each.part: each.size_bytes for each in report.shared}
+    kernels = CORTEX_M4.weight_kernel_bytes
+    assert shared == {
+        "kernel code: add": CORTEX_M4.kernel_bytes["add"],
+        "runtime code": CORTEX_M4.runtime_bytes,
+        "start-up data": CORTEX_M4.startup_bytes,
+        "state": CORTEX_M4.state_bytes,
+        "stack": CORTEX_M4.stack_bytes,
+        "kernel code: convolution, 4-bit weights": kernels["convolution", 4],
+        "kernel code: depthwise_convolution, 2-bit weights": kernels["depthwise_convolution", 2],
+        "kernel code: fully_connected, 8-bit weights": kernels["fully_connected", 8],
+        "kernel code: 4-bit activations": CORTEX_M4.activation_bits_bytes[4],
+        "kernel code: 2-bit activations": CORTEX_M4.activation_bits_bytes[2],
+    }
+    assert all(each.is_estimate for each in report.shared)
+    flash = [each.size_bytes for each in report.shared if each.region is Region.FLASH]
+    assert report.flash_bytes == sum(layer.flash_bytes for layer in report.layers) + sum(flash)
+    assert report.ram_bytes == 188 + CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
+
+
+def test_a_chain_keeps_a_pools_own_bits() -> None:
+    """Nothing is left out in a chain either, and no tensor shares another's bits."""
+    assert DeployedAccounting().same_bits(NETWORK) == {tensor: tensor for tensor in NETWORK.tensors}
+    assert [step.layer for step in DeployedAccounting().steps(NETWORK)] == ["a", "dw", "sum", "fc"]
+
+
+# In place. Every tensor of IN_PLACE's chain is 3x4x4: 48 bytes at 8 bits, 32 at 4 (a pixel's 3 channels take 2 bytes).
+IN_PLACE = network_of(
+    [
+        Convolution(name="a", inputs=("input",), output="a", output_channels=3, kernel=(1, 1)),
+        Activation(name="r", inputs=("a",), output="r"),
+        Convolution(
+            name="dw",
+            inputs=("r",),
+            output="dw",
+            output_channels=3,
+            kernel=(3, 3),
+            padding=Padding(1, 1, 1, 1),
+            groups=3,
+        ),
+        Add(name="sum", inputs=("input", "dw"), output="sum"),
+        Add(name="double", inputs=("sum", "sum"), output="double"),
+    ],
+    Shape(3, 4, 4),
+)
+ALL = ("activation", "add", "depthwise_convolution")
+COLUMNS_OF_A = 2 * 2 * 3
+ROWS_OF_DW = 2 * 4 * 3
+
+
+StepFigures = tuple[str | None, float, float, float, int]
+
+
+def steps_of(accounting: DeployedAccounting, bits: dict[str, Bits]) -> list[StepFigures]:
+    weights: dict[str, Bits] = {layer.name: 8 for layer in IN_PLACE.weight_layers}
+    schemes = dict.fromkeys(weights, PER_CHANNEL)
+    activations: dict[str, Bits] = dict.fromkeys(IN_PLACE.tensors, 8)
+    report = measure(IN_PLACE, Allocation(weights, activations | bits, schemes), accounting)
+    return [(s.overwrites, s.input_bytes, s.output_bytes, s.waiting_bytes, s.scratch_bytes) for s in report.steps]
+
+
+@pytest.mark.parametrize(
+    ("in_place", "reuses_input", "bits", "expected"),
+    [
+        (
+            ALL,
+            True,
+            {},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                ("a", 48, 0, 48, 0),
+                ("r", 48, 0, 48, ROWS_OF_DW),
+                ("input", 96, 0, 0, 0),
+                ("sum", 48, 0, 0, 0),
+            ],
+        ),
+        (  # the input is kept: the add writes onto its second input, and the input waits to the end
+            ALL,
+            False,
+            {},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                ("a", 48, 0, 48, 0),
+                ("r", 48, 0, 48, ROWS_OF_DW),
+                ("dw", 96, 0, 0, 0),
+                ("sum", 48, 0, 48, 0),
+            ],
+        ),
+        (  # only at the same bits; `input` is the one that the add would overwrite, and has 8
+            ALL,
+            True,
+            {"a": 4, "r": 4, "sum": 4},
+            [
+                (None, 48, 32, 0, COLUMNS_OF_A),
+                ("a", 32, 0, 48, 0),
+                (None, 32, 48, 48, 0),
+                (None, 96, 32, 0, 0),
+                (None, 32, 48, 0, 0),
+            ],
+        ),
+        (  # rows of 24 bytes to save 16: the depthwise layer keeps to a place of its own
+            ("depthwise_convolution",),
+            True,
+            {"r": 2, "dw": 2},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                (None, 48, 16, 48, 0),
+                (None, 16, 16, 48, 0),
+                (None, 64, 48, 0, 0),
+                (None, 48, 48, 0, 0),
+            ],
+        ),
+        (
+            (),
+            False,
+            {},
+            [
+                (None, 48, 48, 0, COLUMNS_OF_A),
+                (None, 48, 48, 48, 0),
+                (None, 48, 48, 48, 0),
+                (None, 96, 48, 0, 0),
+                (None, 48, 48, 48, 0),
+            ],
+        ),
+    ],
+)
+def test_steps_in_place_by_hand(
+    in_place: tuple[str, ...],
+    reuses_input: bool,
+    bits: dict[str, Bits],
+    expected: list[StepFigures],
+) -> None:
+    assert steps_of(DeployedAccounting(in_place=in_place, reuses_input=reuses_input), bits) == expected
+
+
+def test_one_rectangle_for_what_lies_on_each_other() -> None:
+    bits: dict[str, Bits] = dict.fromkeys(IN_PLACE.tensors, 8)
+    plan = DeployedAccounting(in_place=ALL).arena(IN_PLACE, bits)
+    assert plan is not None
+    assert plan.offsets["a"] == plan.offsets["r"] == plan.offsets["dw"]
+    assert plan.offsets["input"] == plan.offsets["sum"] == plan.offsets["double"]
+    # what the input began lives to the end, what a began until the add; the largest step is the depthwise layer's
+    assert plan.arena_bytes == plan.lower_bound_bytes == 48 + 48 + ROWS_OF_DW
+    parted = DeployedAccounting(in_place=ALL).arena(IN_PLACE, bits | {"r": 4})
+    assert parted is not None
+    assert parted.arena_bytes == 48 + 48 + 32
+
+
+def test_tensors_without_bits_are_not_placed() -> None:
+    plan = DeployedAccounting(in_place=ALL).arena(IN_PLACE, {"input": 8, "a": 8, "dw": 8})
+    assert plan is not None
+    assert set(plan.offsets) == {"input", "a", "dw", "scratch of a"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({}, 2),
+        ({"kernel": (5, 5), "padding": Padding(2, 2, 2, 2)}, 3),
+        ({"kernel": (3, 3), "padding": Padding(0, 1, 2, 1)}, 1),
+        ({"kernel": (9, 9), "padding": Padding(4, 4, 4, 4)}, 4),
+        ({"kernel": (1, 1), "padding": Padding()}, 0),
+        ({"stride": (2, 2)}, None),
+    ],
+)
+def test_rows_that_a_depthwise_layer_copies(changes: dict[str, Any], rows: int | None) -> None:
+    whole = IN_PLACE.layers[2]
+    scratch = in_place_scratch_bytes(replace(whole, **changes), Shape(3, 4, 4))
+    assert scratch == (None if rows is None else rows * 4 * 3)
+
+
+def test_kernels_that_cannot_write_onto_their_input() -> None:
+    with pytest.raises(RequestError, match=r"'concat' cannot write onto its input; expected some of: activation, add"):
+        DeployedAccounting(in_place=("add", "concat"))
+
+
+def test_rows_in_place_give_the_same_image() -> None:
+    """The rule for copied rows, played: an image is overwritten row by row, from a ring of top + 1 rows."""
+    rng = np.random.default_rng(0)
+    for kernel_rows, top in ((3, 1), (5, 2), (3, 0), (3, 2)):
+        image = rng.integers(0, 9, (6, 5))
+        weights = rng.integers(-3, 4, (kernel_rows, 3))
+        padded = np.pad(image, ((top, kernel_rows - 1 - top), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel_rows, 3))
+        expected = (windows * weights).sum(axis=(2, 3))
+        held = image.copy()
+        ring: dict[int, npt.NDArray[np.int64]] = {}
+        for row in range(len(image)):
+            ring[row] = held[row].copy()
+            ring.pop(row - top - 1, None)
+            assert len(ring) <= top + 1
+            for column in range(image.shape[1]):
+                total = 0
+                for i, j in np.ndindex(kernel_rows, 3):
+                    y, x = row - top + i, column - 1 + j
+                    if 0 <= y < len(image) and 0 <= x < image.shape[1]:
+                        total += weights[i, j] * (ring[y] if y <= row else held[y])[x]
+                held[row, column] = total
+        assert (held == expected).all()

@@ -1,0 +1,55 @@
+"""Tables of sensitivities: read, written, and refused with the name of what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from network.errors import RequestError
+from network.sensitivity.table import check_sensitivity, sensitivity_from_json, sensitivity_to_json
+from tests.builders import mobilenet_v1
+from tests.solver.instances import random_table
+
+NETWORK = mobilenet_v1(0.25, 32, 10)
+TABLE = random_table(NETWORK, 0)
+
+
+def changed(part: str, name: str, row: Any) -> str:
+    document = json.loads(sensitivity_to_json(TABLE))
+    if row is None:
+        del document[part][name]
+    else:
+        document[part][name] = row
+    return json.dumps(document)
+
+
+def test_round_trip() -> None:
+    assert sensitivity_from_json(sensitivity_to_json(TABLE)) == TABLE
+    check_sensitivity(TABLE, NETWORK)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ("[]", "an object with 'weights' and 'activations'"),
+        ('{"weights": [], "activations": {}}', "'weights' is an object"),
+        ('{"weights": {}, "activations": {}, "bits": 4}', "an object with"),
+        (changed("weights", "fc", {"8": 0, "4": 1}), "'fc' is an object with the keys"),
+        (changed("weights", "fc", {"8": 0, "4": 1, "2": "much"}), "'fc' at 2 bits is 'much', no number"),
+        (changed("weights", "fc", {"8": 0, "4": 1, "2": True}), "'fc' at 2 bits is 'True', no number"),
+        (changed("weights", "fc", {"8": 0, "4": 1, "2": -1}), "'fc' at 2 bits is -1.0; expected a finite number"),
+        (changed("activations", "input", {"8": 0, "4": 1, "2": 1e999}), "'input' at 2 bits is inf"),
+        (changed("weights", "fc", None), "lacks 'fc'"),
+        (
+            changed("activations", "ghost", {"8": 0, "4": 1, "2": 2}),
+            "speaks of 'ghost', which the network does not have",
+        ),
+    ],
+)
+def test_refused(text: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says):
+        check_sensitivity(sensitivity_from_json(text), NETWORK)

@@ -1,0 +1,139 @@
+"""A cut forbids nothing that the arena holds: against planning bits that it forbids."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import network.memory.deployed
+from network.allocation import BITS, Bits
+from network.arena.plan import ArenaPlan, LiveTensor
+from network.budget import Budget
+from network.layers import Activation, Add, Shape
+from network.memory.report import Accounting
+from network.network import Network
+from solver.exact.arena_cuts import ArenaCut, arena_cut
+from solver.exact.choices import Choices
+from solver.exact.formulation import formulate
+from solver.exact.indicator_search import solve_exactly
+from solver.exact.milp import highs, pulp_backend, solve_integer_program
+from solver.exact.options import ExactOptions
+from solver.exact.order_search import fit_exactly
+from solver.problem import problem_of
+from tests.builders import network_of
+from tests.solver.instances import (
+    BOOKS,
+    best_by_trying,
+    budget_between,
+    chains,
+    graphs,
+    pointwise,
+    random_table,
+)
+
+PLACING = [book for book in BOOKS if book.name == "deployed"]
+IN_PLACE = PLACING[2]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(graphs(most=7), chains()), st.sampled_from(PLACING), st.floats(0.3, 1.0), st.integers(0, 2**32 - 1))
+def test_what_a_cut_forbids_does_not_fit(network: Network, accounting: Accounting, share: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kept = {network.input, *network.outputs}
+
+    def random_bits() -> dict[str, Bits]:
+        return {tensor: 8 if tensor in kept else BITS[rng.integers(0, 3)] for tensor in network.tensors}
+
+    bits = random_bits()
+    plan = accounting.arena(network, bits)
+    assert plan is not None
+    arena_bytes = int(share * plan.arena_bytes) - 1
+    cut = arena_cut(network, accounting, bits, arena_bytes)
+    assert cut is not None
+    assert all(cut.bits[tensor] == bits[tensor] for tensor in cut.bits)
+    if not cut.is_proven:
+        return
+    for _ in range(30):
+        others = random_bits()
+        for tensor, least in cut.bits.items():
+            more = [each for each in BITS if each >= least]
+            others[tensor] = least if tensor in cut.exactly else more[rng.integers(0, len(more))]
+        other_plan = accounting.arena(network, others)
+        assert other_plan is not None
+        assert other_plan.arena_bytes > arena_bytes
+
+
+def test_a_pair_is_cut_at_exactly_its_bits() -> None:
+    """a and its ReLU r lie on each other at 8 bits each, 64 bytes; at 8 and 4 bits they take 96, beside x's 64.
+
+    The largest other step, of a pointwise convolution, takes 64 + 64 and 16 of scratch.
+    """
+    network = network_of(
+        [
+            pointwise("x", "input", 4),
+            pointwise("a", "x", 4),
+            Activation(name="r", inputs=("a",), output="r"),
+            Add(name="sum", inputs=("x", "r"), output="sum"),
+            pointwise("z", "sum", 4),
+        ],
+        Shape(1, 4, 4),
+    )
+    parted: dict[str, Bits] = {"input": 8, "x": 8, "a": 8, "r": 4, "sum": 8, "z": 8}
+    assert arena_cut(network, IN_PLACE, parted | {"r": 8}, 144) is None
+    cut = arena_cut(network, IN_PLACE, parted, 144)
+    assert cut is not None
+    assert cut.is_proven
+    assert dict(cut.bits) == {"x": 8, "a": 8, "r": 4}
+    assert {"a", "r"} <= cut.exactly
+
+
+@pytest.mark.parametrize("backend", ["native", "highs", "pulp:PULP_CBC_CMD"])
+def test_a_cut_is_kept(backend: str) -> None:
+    network = network_of([pointwise("a", "input", 2), pointwise("b", "a", 2), pointwise("z", "b", 2)], Shape(2, 2, 2))
+    problem = problem_of(network, Budget(10**6, 10**6), IN_PLACE)
+    table = random_table(network, 0)
+
+    def chosen(cut: ArenaCut) -> list[int] | None:
+        program = formulate(problem, table, Choices(), [cut]).program
+        if backend == "native":
+            answer = solve_exactly(program)
+        else:
+            answer = solve_integer_program(program, highs if backend == "highs" else pulp_backend(), 20.0)
+        return None if answer.choices is None else answer.choices[1:3].tolist()
+
+    assert chosen(ArenaCut({"a": 4, "b": 8}, frozenset({"a"}), is_proven=True)) == [0, 0]
+    assert chosen(ArenaCut({"a": 4, "b": 8}, frozenset(), is_proven=True)) != [0, 0]
+    assert chosen(ArenaCut({}, frozenset(), is_proven=True)) is None
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_answers_that_need_cuts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a planner that stacks everything the arena decides, not the steps: cuts must lead to the same best bits."""
+    whole = network_of(
+        [
+            pointwise("a", "input", 4),
+            Activation(name="r", inputs=("a",), output="r"),
+            pointwise("b", "r", 4),
+            Add(name="sum", inputs=("b", "r"), output="sum"),
+        ],
+        Shape(1, 3, 3),
+    )
+
+    def stacked(tensors: list[LiveTensor], enough_bytes: int) -> ArenaPlan:
+        del enough_bytes
+        top, offsets = 0, {}
+        for each in tensors:
+            offsets[each.name], top = top, top + each.size_bytes
+        return ArenaPlan(offsets, top, top)
+
+    monkeypatch.setattr(network.memory.deployed, "plan_arena", stacked)
+    table = random_table(whole, seed)
+    for share in (0.2, 0.5, 0.8):
+        for accounting in PLACING:
+            budget = budget_between(whole, accounting, Choices().weights, share, 0.7)
+            answer = fit_exactly(whole, budget, accounting, table, ExactOptions())
+            best = best_by_trying(whole, budget, accounting, table, Choices())
+            assert answer.objective == pytest.approx(best, rel=1e-9)
+            assert answer.bound == pytest.approx(best, rel=1e-9)

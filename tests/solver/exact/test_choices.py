@@ -1,0 +1,101 @@
+"""Which restrictions of bits are taken, and which are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from network.allocation import Bits, WeightScheme
+from network.budget import Budget
+from network.errors import RequestError
+from network.layers import Activation, FullyConnected, Shape
+from network.memory.books import accounting_named
+from solver.exact.choices import Choices, check_choices, restricted_to
+from solver.exact.options import ExactOptions
+from solver.fit import fit
+from solver.solution import Method
+from tests.builders import network_of
+from tests.solver.instances import pointwise, random_table
+
+NETWORK = network_of(
+    [
+        pointwise("a", "input", 4),
+        Activation(name="r", inputs=("a",), output="r"),
+        pointwise("b", "r", 4),
+        FullyConnected(name="fc", inputs=("b",), output="fc", output_channels=3),
+    ],
+    Shape(4, 3, 3),
+)
+WIDE: tuple[Bits, ...] = (8,)
+AMPLE = Budget(10**6, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "activations", "message"),
+    [
+        ({"x": (8,)}, {}, "bits are given for 'x', but the network has no such layer with weights"),
+        ({"r": (8,)}, {}, "no such layer with weights"),
+        ({}, {"y": (8,)}, "no such tensor"),
+        ({"a": ()}, {}, r"'a' may have the bits \[\]; expected some of 8, 4 and 2"),
+        ({"a": (3,)}, {}, "expected some of 8, 4 and 2"),
+        ({"a": (True,)}, {}, "expected some of 8, 4 and 2"),
+        ({}, {"input": (4, 2)}, "'input' is an input or output of the network and keeps 8 bits"),
+        ({}, {"fc": (2,)}, "'fc' is an input or output"),
+    ],
+)
+@pytest.mark.parametrize("book", ["paper", "deployed"])
+def test_what_is_refused(weights: Any, activations: Any, message: str, book: str) -> None:
+    choices = Choices(allowed_weight_bits=weights, allowed_activation_bits=activations)
+    with pytest.raises(RequestError, match=message):
+        fit(
+            NETWORK,
+            AMPLE,
+            Method.EXACT,
+            accounting_named(book),
+            random_table(NETWORK, 0),
+            ExactOptions(choices=choices),
+        )
+
+
+def test_tensors_that_share_their_bits_are_pinned_together() -> None:
+    """By the paper's book the ReLU's output has the bits of its input."""
+    table = random_table(NETWORK, 0)
+
+    def bits(book: str, **allowed: tuple[Any, ...]) -> tuple[int, int]:
+        options = ExactOptions(choices=Choices(allowed_activation_bits=allowed))
+        solution = fit(NETWORK, AMPLE, Method.EXACT, accounting_named(book), table, options)
+        assert solution.allocation is not None
+        return solution.allocation.activation_bits["a"], solution.allocation.activation_bits["r"]
+
+    assert bits("paper", r=(4,)) == (4, 4)
+    assert bits("deployed", r=(4,)) == (8, 4)
+    assert bits("paper", a=(8, 2), r=(4, 2)) == (2, 2)
+    with pytest.raises(RequestError, match="'a' and 'r' have the same bits in this accounting, but no bits"):
+        bits("paper", a=(8,), r=(4,))
+
+
+def test_all_tensors_restricted() -> None:
+    choices = restricted_to(NETWORK, weight_bits=(8, 4), activation_bits=WIDE, weights=WeightScheme.PER_LAYER_ASYM_PACT)
+    assert choices.allowed_weight_bits == {"a": (8, 4), "b": (8, 4), "fc": (8, 4)}
+    assert choices.allowed_activation_bits == {"a": (8,), "r": (8,), "b": (8,)}
+    check_choices(choices, NETWORK, accounting_named("paper").same_bits(NETWORK))
+    narrow: tuple[Bits, ...] = (2,)
+    check_choices(restricted_to(NETWORK, activation_bits=narrow), NETWORK, accounting_named("paper").same_bits(NETWORK))
+    tight = fit(
+        NETWORK,
+        Budget(1, 10**6),
+        Method.EXACT,
+        accounting_named("paper"),
+        random_table(NETWORK, 0),
+        ExactOptions(choices=replace(choices, weights=WeightScheme.PER_CHANNELS_ASYM_MIN_MAX)),
+    )
+    assert tight.certificate is not None
+    assert {layer.weight_bytes for layer in tight.memory.layers if layer.layer != "fc"} == {16 / 2}
+
+
+def test_rules_know_no_pins() -> None:
+    options = ExactOptions(choices=Choices(allowed_weight_bits={"a": WIDE}))
+    with pytest.raises(RequestError, match="only exact keeps allowed bits of single tensors"):
+        fit(NETWORK, AMPLE, Method.MIXPL, accounting_named("paper"), None, options)

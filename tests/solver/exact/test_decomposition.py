@@ -1,0 +1,182 @@
+"""The solvers of single parts against brute force."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from solver.exact.components import least_and_most
+from solver.exact.decomposition import solve_parts
+from solver.exact.dynamic_programming import frontier_width, solve_frontier, solve_path
+from solver.exact.knapsack import solve_knapsack
+from solver.exact.milp import highs, pulp_backend, solve_integer_program
+from solver.exact.program import CHOICES, FloatArray, IntArray, Program, whole_costs
+
+Pairs = list[tuple[int, tuple[int, int], IntArray]]
+"""Row, groups, sizes [3, 3]."""
+
+
+def program_of(costs: FloatArray, rows: list[tuple[list[int], IntArray, int]], pairs: Pairs | None = None) -> Program:
+    pairs = pairs or []
+    return Program(
+        groups=tuple(f"g{index}" for index in range(len(costs))),
+        costs=costs,
+        row_names=tuple(f"r{index}" for index in range(len(rows))),
+        limits=np.array([limit for _, _, limit in rows], dtype=np.int64),
+        row_starts=np.cumsum([0, *(len(groups) for groups, _, _ in rows)]),
+        entry_groups=np.array([group for groups, _, _ in rows for group in groups], dtype=np.int64),
+        entry_sizes=np.concatenate([sizes for _, sizes, _ in rows]),
+        pair_rows=np.array([row for row, _, _ in pairs], dtype=np.int64),
+        pair_groups=np.array([groups for _, groups, _ in pairs], dtype=np.int64).reshape(-1, 2),
+        pair_sizes=np.array([sizes for _, _, sizes in pairs], dtype=np.int64).reshape(-1, CHOICES, CHOICES),
+    )
+
+
+def least_by_trying(program: Program) -> float:
+    best = np.inf
+    for chosen in itertools.product(range(CHOICES), repeat=len(program.groups)):
+        choices = np.array(chosen)
+        if (program.row_sizes(choices) <= program.limits).all():
+            best = min(best, program.objective(choices))
+    return best
+
+
+@st.composite
+def costs_of(draw: st.DrawFn, groups: int) -> FloatArray:
+    """Whole numbers, sometimes falling with bits as real ones do, sometimes not; some choices are not allowed."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    costs = rng.integers(0, 60, (groups, CHOICES)).astype(np.float64)
+    if draw(st.booleans()):
+        costs.sort(axis=1)
+    costs[rng.random(costs.shape) < draw(st.sampled_from((0.0, 0.15)))] = np.inf
+    nothing = ~np.isfinite(costs).any(axis=1)
+    costs[nothing, 2] = 7.0
+    return costs
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_the_knapsack(data: st.DataObject) -> None:
+    groups = data.draw(st.integers(1, 6))
+    costs = data.draw(costs_of(groups))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    sizes = rng.integers(1, 60, (groups, CHOICES))
+    least = int(np.where(np.isfinite(costs), sizes, 10**6).min(axis=1).sum())
+    most = int(np.where(np.isfinite(costs), sizes, 0).max(axis=1).sum())
+    limit = data.draw(st.integers(least, most + 1))
+    program = program_of(costs, [(list(range(groups)), sizes, limit)])
+    found = solve_knapsack(costs, sizes, limit)
+    assert found.cost == found.bound == least_by_trying(program)
+    assert program.objective(found.choices) == found.cost
+    assert (program.row_sizes(found.choices) <= limit).all()
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_parts_and_general_solvers(data: st.DataObject) -> None:
+    groups = data.draw(st.integers(1, 6))
+    costs = data.draw(costs_of(groups))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    rows = []
+    for _ in range(data.draw(st.integers(1, 5))):
+        named = sorted(rng.permutation(groups)[: rng.integers(1, groups + 1)].tolist())
+        sizes = rng.integers(1, 30, (len(named), 1)) * np.array([8, 4, 2])
+        rows.append((named, sizes, int(sizes[:, 0].sum() * rng.uniform(0.2, 1.1))))
+    program = program_of(costs, rows)
+    best = least_by_trying(program)
+    answer = solve_parts(program)
+    assert answer.objective == best
+    if answer.choices is None:
+        return
+    assert answer.bound == pytest.approx(best, rel=1e-9, abs=1e-9)
+    assert (program.row_sizes(answer.choices) <= program.limits).all()
+    if data.draw(st.integers(0, 9)) == 0:  # they start slowly
+        for backend in (highs, pulp_backend()):
+            assert solve_integer_program(program, backend, 20.0).objective == best
+
+
+def random_pairs(rng: np.random.Generator, rows: list[list[int]]) -> Pairs:
+    """Some pairs of each row, some of them with less than nothing, in either order of their groups."""
+    pairs: Pairs = []
+    for row, groups in enumerate(rows):
+        for _ in range(rng.integers(0, 3) if len(groups) > 1 else 0):
+            first, second = rng.permutation(groups)[:2].tolist()
+            table = rng.integers(-20, 40, (CHOICES, CHOICES))
+            pairs.append(
+                (row, (first, second), table if rng.random() < 0.5 else -np.diag(rng.integers(0, 60, CHOICES)))
+            )
+    return pairs
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_pairs(data: st.DataObject) -> None:
+    groups = data.draw(st.integers(2, 6))
+    costs = data.draw(costs_of(groups))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    rows = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        named = sorted(rng.permutation(groups)[: rng.integers(1, groups + 1)].tolist())
+        sizes = rng.integers(0, 30, (len(named), 1)) * np.array([8, 4, 2])
+        rows.append((named, sizes, int(sizes[:, 0].sum() * rng.uniform(0.0, 1.1))))
+    program = program_of(costs, rows, random_pairs(rng, [named for named, _, _ in rows]))
+    best = least_by_trying(program)
+    answer = solve_parts(program)
+    assert answer.objective == best
+    if answer.choices is not None:
+        assert (program.row_sizes(answer.choices) <= program.limits).all()
+        least, most = least_and_most(program)
+        assert (least <= program.row_sizes(answer.choices)).all()
+        assert (program.row_sizes(answer.choices) <= most).all()
+    if data.draw(st.integers(0, 4)) == 0:
+        for backend in (highs, pulp_backend()):
+            assert solve_integer_program(program, backend, 20.0).objective == best
+
+
+def test_a_pair_is_counted_in_its_row() -> None:
+    """10 + 20 bits, less 15 where both take their first choice."""
+    sizes = np.array([[10, 5, 2], [20, 10, 5]])
+    together = np.zeros((CHOICES, CHOICES), dtype=np.int64)
+    together[0, 0] = -15
+    costs = np.array([[0.0, 5.0, 9.0], [0.0, 5.0, 9.0]])
+    program = program_of(costs, [([0, 1], sizes, 15)], [(0, (1, 0), together.T)])
+    assert program.row_sizes(np.array([0, 0])).tolist() == [15]
+    assert program.row_sizes(np.array([0, 1])).tolist() == [20]
+    answer = solve_parts(program)
+    assert answer.choices is not None
+    assert answer.choices.tolist() == [0, 0]
+    assert answer.bound == 0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 9), st.data())
+def test_a_path_is_a_frontier(groups: int, data: st.DataObject) -> None:
+    costs = data.draw(costs_of(groups))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    sizes = rng.integers(1, 30, (groups - 1, 2, CHOICES))
+    pairs = rng.integers(-20, 10, (groups - 1, CHOICES, CHOICES))
+    limits = rng.integers(2, 50, groups - 1).tolist()
+    row_groups = [np.array([row, row + 1]) for row in range(groups - 1)]
+    assert frontier_width(row_groups, groups) == 2
+    row_pairs = [[(row + 1, row, table.T)] for row, table in enumerate(pairs)]
+    by_frontier = solve_frontier(costs, row_groups, list(sizes), limits, row_pairs)
+    by_path = solve_path(costs, sizes[:, 0, :, None] + sizes[:, 1, None, :] + pairs, limits)
+    assert (by_path is None) == (by_frontier is None)
+    if by_path is not None and by_frontier is not None:
+        rows = np.arange(groups)
+        assert costs[rows, by_path].sum() == costs[rows, by_frontier].sum()
+
+
+def test_a_large_knapsack_is_proven() -> None:
+    rng = np.random.default_rng(0)
+    elements = rng.integers(100, 100_000, 20_000)
+    sizes = np.outer(elements, [8, 4, 2])
+    costs, _ = whole_costs(
+        np.sort(rng.exponential(1, (20_000, 1)) * rng.uniform(0.5, 1.5, (20_000, 3)) * [1e-3, 0.1, 2], axis=1)
+    )
+    found = solve_knapsack(costs, sizes, int(sizes[:, 0].sum() // 2))
+    assert found.cost == found.bound

@@ -1,0 +1,174 @@
+"""Certificates against all bits in all orders: which budgets conflict, and the least of each that would do."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import solver.exact.minimum_budgets
+import solver.exact.order_search
+from network.allocation import BITS, Allocation, Bits, WeightScheme
+from network.budget import Budget
+from network.devices.latency import Latency, network_cycles
+from network.errors import RequestError
+from network.memory.books import accounting_named
+from network.memory.report import Accounting, measure
+from network.network import Network
+from solver.exact.choices import Choices
+from solver.exact.milp import Matrix, highs
+from solver.exact.options import ExactOptions
+from solver.exact.program import Answer, FloatArray, IntArray, Program
+from solver.fit import fit
+from solver.orders import all_orders
+from solver.solution import Certificate, Method
+from tests.builders import mobilenet_v1
+from tests.solver.instances import (
+    BOOKS,
+    budget_between,
+    chains,
+    cheapest_schemes,
+    graphs,
+    random_latency,
+    random_table,
+)
+
+SHARES = st.floats(-0.2, 0.9)
+Figures = dict[str, float]
+
+
+def all_figures(network: Network, accounting: Accounting, weights: WeightScheme, latency: Latency) -> Iterator[Figures]:
+    """Flash, RAM and cycles of all bits in all orders."""
+    orders = all_orders(network, 10_000)
+    assert orders is not None
+    layers = [layer.name for layer in network.weight_layers]
+    for order in orders:
+        same_bits = accounting.same_bits(order)
+        kept = {same_bits[tensor] for tensor in (order.input, *order.outputs)}
+        own = [tensor for tensor in dict.fromkeys(same_bits.values()) if tensor not in kept]
+        for chosen in itertools.product(BITS, repeat=len(own)):
+            own_bits: dict[str, Bits] = {**dict.fromkeys(kept, BITS[0]), **dict(zip(own, chosen, strict=True))}
+            activation_bits = {tensor: own_bits[same_bits[tensor]] for tensor in order.tensors}
+            for weight_choice in itertools.product(BITS, repeat=len(layers)):
+                weight_bits = dict(zip(layers, weight_choice, strict=True))
+                schemes = cheapest_schemes(order, accounting, weights, weight_bits, activation_bits)
+                allocation = Allocation(weight_bits, activation_bits, schemes)
+                report = measure(order, allocation, accounting)
+                cycles = network_cycles(order, allocation, latency.speed)
+                yield {"flash": report.flash_bytes, "ram": report.ram_bytes, "latency": cycles}
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(
+    st.one_of(graphs(most=4), chains(most=3)),
+    st.sampled_from(BOOKS),
+    st.sampled_from(list(WeightScheme)),
+    SHARES,
+    SHARES,
+    st.one_of(st.none(), st.floats(0.0, 0.5)),
+    st.integers(0, 10**6),
+)
+def test_against_all_bits(
+    network: Network,
+    accounting: Accounting,
+    weights: WeightScheme,
+    ram_share: float,
+    flash_share: float,
+    latency_share: float | None,
+    seed: int,
+) -> None:
+    assume(len(network.tensors) + len(network.weight_layers) <= 7)
+    budget = budget_between(network, accounting, weights, ram_share, flash_share)
+    latency = random_latency(network, 1.0 if latency_share is None else latency_share, seed)
+    options = ExactOptions(choices=Choices(weights), latency=None if latency_share is None else latency)
+    certificate = fit(network, budget, Method.EXACT, accounting, random_table(network, seed), options).certificate
+    assume(certificate is not None)
+    assert certificate is not None
+    figures = list(all_figures(network, accounting, weights, latency))
+    least = {name: min(each[name] for each in figures) for name in ("flash", "ram", "latency")}
+    limits = {"flash": budget.flash_bytes, "ram": budget.ram_bytes, "latency": latency.most_cycles}
+    if latency_share is None:
+        del limits["latency"]
+        assert certificate.least_cycles is None
+    else:
+        assert certificate.least_cycles == least["latency"]
+        assert certificate.available_cycles == latency.most_cycles
+    assert certificate.is_proven
+    assert certificate.least_flash_bytes == least["flash"]
+    assert certificate.least_ram_bytes == least["ram"]
+
+    def fits(*names: str) -> bool:
+        return any(all(each[name] <= limits[name] for name in names) for each in figures)
+
+    short = [name for name in ("ram", "flash", "latency") if name in limits and not fits(name)]
+    if short:
+        assert certificate.conflicting == (certificate.budget,) == (short[0],)
+    else:
+        assert len(certificate.conflicting) > 1
+        assert certificate.budget in certificate.conflicting
+        assert not fits(*certificate.conflicting)
+        for fewer in range(1, len(certificate.conflicting)):
+            assert all(fits(*names) for names in itertools.combinations(certificate.conflicting, fewer))
+    if certificate.budget == "latency":
+        assert certificate.missing_bytes is None
+        assert certificate.missing_cycles == least["latency"] - latency.most_cycles > 0
+        return
+    assert certificate.missing_bytes is not None
+    assert certificate.missing_bytes > 0
+    others = [name for name in certificate.conflicting if name != certificate.budget]
+    # Flash that is short alone is told under this RAM.
+    others += ["ram"] if certificate.conflicting == ("flash",) else []
+    within = [each for each in figures if all(each[name] <= limits[name] for name in others)]
+    if within:
+        expected = min(each[certificate.budget] for each in within)
+        # Under a ceiling of latency the least is found by trying budgets, which are whole bytes.
+        is_tried = certificate.conflicting == ("ram", "latency")
+        assert certificate.least_bytes == (math.ceil(expected) if is_tried else expected)
+
+
+def certificate_of(network: Network, budget: Budget) -> Certificate:
+    solution = fit(
+        network, budget, Method.EXACT, accounting_named("deployed"), random_table(network, 0), ExactOptions()
+    )
+    assert solution.certificate is not None
+    return solution.certificate
+
+
+def test_a_least_that_was_not_found_in_time_is_not_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = mobilenet_v1(0.25, 32, 10)
+    tight = Budget(10_000, 10**6)
+    known = certificate_of(network, tight)
+    assert known.least_bytes is not None
+
+    def hurried(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+        x, _ = highs(matrix, limits, seconds)
+        return x, -np.inf
+
+    def too_late(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+        del matrix, limits, seconds
+        return None, -np.inf
+
+    for backend in (hurried, too_late):
+        monkeypatch.setattr(solver.exact.minimum_budgets, "highs", backend)
+        certificate = certificate_of(network, tight)
+        assert certificate.least_flash_bytes is None
+        assert certificate.least_bytes is None
+        assert certificate.missing_bytes is None
+        assert certificate.conflicting == ("flash",)
+
+
+def test_nothing_found_and_nothing_proven_is_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = mobilenet_v1(0.25, 32, 10)
+
+    def too_late(program: Program, seconds: float) -> Answer:
+        del program, seconds
+        return Answer(None, np.inf, 0.0)
+
+    monkeypatch.setattr(solver.exact.order_search, "solve_exactly", too_late)
+    with pytest.raises(RequestError, match="in 60 seconds no bits were found that fit, nor was it proven"):
+        certificate_of(network, Budget(10**6, 10**6))

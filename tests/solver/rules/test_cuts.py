@@ -1,0 +1,210 @@
+"""The rules against a second, naive statement of them, and what must hold of every answer on any graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from network.allocation import Folding, WeightScheme
+from network.budget import Budget
+from network.layers import Activation, Add, Shape
+from network.memory.deployed import DeployedAccounting
+from network.memory.kernel_table import CORTEX_M4
+from network.memory.paper import PaperAccounting
+from network.memory.report import Accounting, measure
+from network.network import Network
+from solver.fit import fit
+from solver.rules.max_tree import MaxTree
+from solver.solution import Method, method_named
+from solver.validator import violations
+from tests.builders import mobilenet_v1, network_of
+from tests.solver.instances import BOOKS, chains, graphs, pointwise
+from tests.solver.rules.naive_rules import ChainLayer, activations, parameters, weights
+
+METHODS = st.sampled_from([Method.MIXPL, Method.MIXPC])
+
+
+@settings(max_examples=400, deadline=None)
+@given(chains(), METHODS, st.integers(1, 4000), st.integers(1, 60_000))
+def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: int, flash_bytes: int) -> None:
+    layers = [
+        ChainLayer(
+            network.input_shapes(layer)[0].elements,
+            network.shapes[layer.output].elements,
+            network.weight_elements(layer),
+            layer.output_channels,
+        )
+        for layer in network.weight_layers
+    ]
+    solution = fit(network, Budget(flash_bytes, ram_bytes), method, PaperAccounting())
+    expected_activations = activations(layers, ram_bytes)
+    if expected_activations is None:
+        assert solution.certificate is not None
+        assert solution.certificate.budget == "ram"
+        least = max(
+            (layer.inputs * (8 if i == 0 else 2) + layer.outputs * (8 if i == len(layers) - 1 else 2)) / 8
+            for i, layer in enumerate(layers)
+        )
+        assert solution.certificate.least_bytes == least
+        assert solution.certificate.missing_bytes == least - ram_bytes
+        return
+    expected_weights = weights(layers, method.value, expected_activations, flash_bytes)
+    if expected_weights is None:
+        assert solution.certificate is not None
+        assert solution.certificate.budget == "flash"
+        assert solution.certificate.least_bytes == sum(layer.weights / 4 for layer in layers) + sum(
+            parameters(layers, i, method.value, 2, expected_activations[i + 1]) for i in range(len(layers))
+        )
+        return
+    assert solution.allocation is not None
+    seen = [network.input, *(layer.output for layer in network.weight_layers)]  # a pool has its input's bits
+    assert [solution.allocation.activation_bits[tensor] for tensor in seen] == expected_activations
+    assert list(solution.allocation.weight_bits.values()) == expected_weights
+
+
+@settings(max_examples=300, deadline=None)
+@given(graphs(), METHODS, st.sampled_from(BOOKS), st.floats(0.05, 1.1), st.floats(0.05, 1.1))
+def test_graphs_get_a_solution_or_a_certificate(
+    network: Network, method: Method, accounting: Accounting, ram_share: float, flash_share: float
+) -> None:
+    whole = fit(network, Budget(2**30, 2**30), method, accounting)
+    assert whole.allocation is not None
+    assert set(whole.allocation.weight_bits.values()) == {8}
+    assert set(whole.allocation.activation_bits.values()) == {8}
+    budget = Budget(
+        max(1, int(whole.memory.flash_bytes * flash_share)), max(1, int(whole.memory.ram_bytes * ram_share))
+    )
+    solution = fit(network, budget, method, accounting)
+    if solution.allocation is not None:
+        assert violations(network, budget, method, accounting, solution.allocation) == []
+        assert solution.memory == measure(network, solution.allocation, accounting)
+        return
+    assert solution.certificate is not None
+    available = budget.ram_bytes if solution.certificate.budget == "ram" else budget.flash_bytes
+    assert solution.certificate.available_bytes == available
+    assert (solution.certificate.least_bytes or 0) > available
+
+
+def test_a_residual_branch_counts_while_it_waits() -> None:
+    """conv a -> conv b -> add(a, b): during b the tensors a (read) and b (written) live, during add all three.
+
+    Each has 4x4x4 = 64 elements. The add's step takes 192 bytes at 8 bits; its output, the network's, keeps 8 bits.
+    """
+    layers = [
+        pointwise("a", "input", 4),
+        pointwise("b", "a", 4),
+        pointwise("c", "b", 4),
+        Add(name="sum", inputs=("a", "c"), output="sum"),
+    ]
+    network = network_of(layers, Shape(1, 4, 4))
+    whole = fit(network, Budget(10_000, 192), Method.MIXPC, PaperAccounting())
+    assert [step.ram_bytes for step in whole.memory.steps] == [16 + 64, 64 + 64, 64 + 64 + 64, 192]
+    assert [step.waiting_bytes for step in whole.memory.steps] == [0, 0, 64, 0]
+    # One byte less: in the forward walk, c (written by its step, equal bits and bytes) is the tensor to cut.
+    tight = fit(network, Budget(10_000, 191), Method.MIXPC, PaperAccounting())
+    assert tight.allocation is not None
+    assert tight.allocation.activation_bits == {"input": 8, "a": 8, "b": 8, "c": 4, "sum": 8}
+    # 100 bytes: the add needs a and c at 2 bits (64 + 16 + 16 = 96), and b waits for nothing.
+    least = fit(network, Budget(10_000, 96), Method.MIXPC, PaperAccounting())
+    assert least.allocation is not None
+    assert (least.allocation.activation_bits["a"], least.allocation.activation_bits["c"]) == (2, 2)
+    none = fit(network, Budget(10_000, 95), Method.MIXPC, PaperAccounting())
+    assert none.certificate is not None
+    assert (none.certificate.layer, none.certificate.least_bytes, none.certificate.missing_bytes) == ("sum", 96, 1)
+
+
+def test_more_bits_can_fit_where_the_fewest_do_not() -> None:
+    """a, 64 bytes, and its ReLU, the network's output, lie on each other at 8 bits; a at 2 bits has 16 of its own."""
+    network = network_of(
+        [pointwise("a", "input", 4), Activation(name="r", inputs=("a",), output="r")],
+        Shape(1, 2, 8),
+    )
+    accounting = DeployedAccounting(in_place=("activation",))
+    beside = CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
+    for method in Method.MIXPL, Method.MIXPC:
+        solution = fit(network, Budget(10**6, 16 + 64 + 4 + beside), method, accounting)
+        assert solution.allocation is not None
+        assert solution.allocation.activation_bits == {"input": 8, "a": 8, "r": 8}
+        assert [step.overwrites for step in solution.memory.steps] == [None, "a"]
+        tight = fit(network, Budget(10**6, 64 + beside), method, accounting)
+        assert tight.certificate is not None
+        assert (tight.certificate.layer, tight.certificate.least_bytes) == ("r", 64 + 16 + beside)
+
+
+def test_mixpl_folds_only_where_everything_has_8_bits() -> None:
+    network = network_of([pointwise("a", "input", 8), pointwise("b", "a", 8), pointwise("c", "b", 8)], Shape(8, 4, 4))
+    # input 128 bytes + a at 4 bits 64 bytes: step a fits 200 bytes; a then is an input of 64 bytes beside b's 128.
+    solution = fit(network, Budget(10_000, 200), Method.MIXPL, PaperAccounting())
+    assert solution.allocation is not None
+    assert solution.allocation.activation_bits == {"input": 8, "a": 4, "b": 4, "c": 8}
+    assert [scheme.folding for scheme in solution.allocation.schemes.values()] == [
+        Folding.ICN,
+        Folding.ICN,
+        Folding.WEIGHTS,
+    ]
+    assert {scheme.weights for scheme in solution.allocation.schemes.values()} == {WeightScheme.PER_LAYER_ASYM_PACT}
+
+
+@pytest.mark.parametrize("method", [Method.MIXPL, Method.MIXPC])
+def test_a_deep_chain_ends(method: Method) -> None:
+    """A rule that looks at every layer for every cut would look 800 million times here."""
+    layers = [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4 + index % 7) for index in range(20_000)]
+    network = network_of(layers, Shape(4, 2, 2))
+    solution = fit(network, Budget(800_000, 24), method, PaperAccounting())
+    assert solution.allocation is not None or solution.certificate is not None
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.data())
+def test_the_tree_finds_what_a_scan_finds(values: list[int], data: st.DataObject) -> None:
+    tree = MaxTree(values)
+    for _ in range(10):
+        index = data.draw(st.integers(0, len(values) - 1))
+        values[index] = data.draw(st.integers(0, 50))
+        tree.change(index, values[index])
+        assert tree.largest == max(values)
+        threshold = data.draw(st.integers(0, max(values)))
+        assert tree.leftmost_at_least(threshold) == next(i for i, value in enumerate(values) if value >= threshold)
+
+
+def test_the_validator_names_every_broken_rule() -> None:
+    network = mobilenet_v1(0.25, 96, 10)
+    budget = Budget(150_000, 40_000)
+    solution = fit(network, budget, Method.MIXPL, PaperAccounting())
+    assert solution.allocation is not None
+    good = solution.allocation
+    tight = Budget(1000, 1000)
+
+    def judged(budget: Budget = budget, method: Method = Method.MIXPL, **changes: object) -> str:
+        broken = type(good)(**{**vars(good), **changes})
+        return "; ".join(violations(network, budget, method, PaperAccounting(), broken))
+
+    assert judged() == ""
+    assert "bytes of flash, 1000 may be taken" in judged(tight)
+    assert "bytes of RAM, the most at 'conv0', 1000 may be taken" in judged(tight)
+    assert "has 5 bits" in judged(weight_bits={**good.weight_bits, "fc": 5})
+    assert "'input' is an input or output" in judged(activation_bits={**good.activation_bits, "input": 4})
+    pooled = good.activation_bits["conv13_pw_relu6"]
+    assert "must have the bits of 'conv13_pw_relu6'" in judged(
+        activation_bits={**good.activation_bits, "pool": 2 if pooled != 2 else 4}
+    )
+    assert "has PerLayerAsymPACT" in judged(method=Method.MIXPC)
+    assert "not given for every tensor" in judged(activation_bits={"input": 8})
+    assert "weight bits are not given" in judged(weight_bits=dict(reversed(list(good.weight_bits.items()))))
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(Exception, match=r"unknown method 'greedy'; expected one of: exact, mixpl, mixpc"):
+        method_named("greedy")
+
+
+def test_weights_need_not_be_there() -> None:
+    """Element counts are enough: with and without weights the same bits come out."""
+    budget = Budget(120_000, 40_000)
+    bare = fit(mobilenet_v1(0.25, 96, 10), budget, Method.MIXPC, PaperAccounting())
+    full = fit(mobilenet_v1(0.25, 96, 10, seed=1), budget, Method.MIXPC, PaperAccounting())
+    assert bare.allocation == full.allocation
+    assert bare.allocation is not None
+    assert not np.array_equal(list(bare.allocation.weight_bits.values()), [8] * 28)
