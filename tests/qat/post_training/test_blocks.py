@@ -13,7 +13,7 @@ from tests.builders import network_of
 from tests.qat.zoo import all_kinds, convolution
 
 
-def blocks(outputs: tuple[str, ...] = ()) -> Network:
+def network_of_blocks(outputs: tuple[str, ...] = ()) -> Network:
     """A stem, a pool, a block around a shortcut, and a convolution behind it."""
     rng = np.random.default_rng(0)
     layers: list[Layer] = [
@@ -29,7 +29,7 @@ def blocks(outputs: tuple[str, ...] = ()) -> Network:
 
 
 def test_a_residual_block_is_one() -> None:
-    assert units_of(blocks()) == [
+    assert units_of(network_of_blocks()) == [
         Unit(0, 1, ("input",), "stem.out"),
         Unit(2, 6, ("pool",), "sum"),
         Unit(6, 7, ("sum",), "last.out"),
@@ -37,7 +37,7 @@ def test_a_residual_block_is_one() -> None:
 
 
 def test_a_block_that_is_read_from_outside_is_taken_apart() -> None:
-    assert units_of(blocks(outputs=("last.out", "left.out"))) == [
+    assert units_of(network_of_blocks(outputs=("last.out", "left.out"))) == [
         Unit(0, 1, ("input",), "stem.out"),
         Unit(2, 3, ("pool",), "left.out"),
         Unit(3, 4, ("left.out",), "right.out"),
@@ -48,7 +48,7 @@ def test_a_block_that_is_read_from_outside_is_taken_apart() -> None:
 
 def test_a_large_block_is_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "MOST_WEIGHT_LAYERS", 2)
-    assert [unit.output for unit in units_of(blocks())] == [
+    assert [unit.output for unit in units_of(network_of_blocks())] == [
         "stem.out",
         "left.out",
         "right.out",
@@ -65,7 +65,7 @@ def test_every_weight_is_in_one_unit() -> None:
             Concat(name=f"join{number}", inputs=("c0.out", f"c{number - 1}.out"), output=f"join{number}"),
             convolution(rng, f"c{number}", f"join{number}", (4, 2), kernel=(1, 1)),
         ]
-    for network in (blocks(), all_kinds(0), network_of(dense, Shape(2, 2, 2))):
+    for network in (network_of_blocks(), all_kinds(0), network_of(dense, Shape(2, 2, 2))):
         found = [network.layers[index].name for unit in units_of(network) for index in unit.indices]
         assert len(found) == len(set(found))
         assert {layer.name for layer in network.weight_layers} <= set(found)
