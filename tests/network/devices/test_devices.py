@@ -29,7 +29,7 @@ from network.errors import RequestError
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "devices.md").read_text()
-RAW = json.loads((ROOT / "network" / "devices.json").read_text())["devices"]
+RAW = json.loads((ROOT / "network" / "devices" / "devices.json").read_text())["devices"]
 
 SMALL: dict[str, Any] = {"name": "small", "core": "cortex-m4", "flash": "480 KiB", "ram": 98304}
 
