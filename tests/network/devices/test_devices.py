@@ -246,7 +246,7 @@ def test_devices_whose_figures_many_know() -> None:
 
 def test_the_catalogue_is_packaged() -> None:
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert "devices.json" in setuptools["package-data"]["network"]
+    assert "devices.json" in setuptools["package-data"]["network.devices"]
 
 
 def table(shown: Iterable[Device]) -> str:
