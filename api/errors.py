@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 
-from api.schemas.answers import CertificateAnswer, FitAnswer
+from api.schemas.fit import CertificateAnswer, FitAnswer
 from network import errors
 
 MEDIA_TYPE: Final = "application/problem+json"

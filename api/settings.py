@@ -51,6 +51,11 @@ class Settings:
         return self.data_directory / "networks"
 
     @property
+    def derived_directory(self) -> Path:
+        """What was computed from kept networks; it may be deleted at any time."""
+        return self.data_directory / "derived"
+
+    @property
     def datasets_directory(self) -> Path:
         return self.data_directory / "datasets"
 

@@ -34,11 +34,10 @@ from network.memory.report import Accounting
 from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable
-from solver.exact.formulation import Choices
-from solver.exact.options import ExactOptions
 from solver.exact.program import DEFAULT_TIME_LIMIT_SECONDS
 from solver.fit import fit
-from solver.solution import Method
+from solver.options import Method, SolveOptions
+from solver.question import Question
 from solver.validator import violations
 
 BUDGETS: Final = (
@@ -72,9 +71,15 @@ def answered(
     time_limit_seconds: float,
 ) -> Row:
     """One answer, timed and judged."""
-    options = ExactOptions(Choices(weights=scheme), time_limit_seconds=time_limit_seconds)
+    question = Question(
+        network=network,
+        budget=budget,
+        accounting=accounting,
+        sensitivity=sensitivity,
+        options=SolveOptions(method=method, scheme=scheme, time_limit_seconds=time_limit_seconds),
+    )
     started = time.perf_counter()
-    solution = fit(network, budget, method, accounting, sensitivity, options)
+    solution = fit(question)
     seconds = time.perf_counter() - started
     allocation, certificate = solution.allocation, solution.certificate
     return Row(
@@ -92,9 +97,7 @@ def answered(
         gap=solution.gap,
         weight_tensors=None if allocation is None else _counted(allocation.weight_bits.values()),
         activation_tensors=None if allocation is None else _counted(allocation.activation_bits.values()),
-        violations=()
-        if allocation is None
-        else tuple(violations(solution.network, budget, method, accounting, allocation)),
+        violations=tuple(violations(question, solution)),
         short=None if certificate is None else certificate.budget,
         least_bytes=None if certificate is None else certificate.least_bytes,
         seconds=seconds,

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.answers import Pair, Row, is_less
 from benchmarks.markdown import markdown
-from solver.solution import Method
+from solver.options import Method
 
 QUESTION: Final = ("network", "flash / RAM, kB", "accounting")
 COLUMNS: Final = (

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from network.allocation import WeightScheme
-from solver.solution import Method
+from solver.options import Method
 
 SAME_SUM: Final = 1e-9
 """The exact program adds whole numbers of 40 bits: sums that differ by less are one."""

@@ -29,8 +29,10 @@ from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import ActivationRange, TrainingOptions
 from qat.sensitivity.measuring import measure_sensitivity
 from solver.fit import fit
+from solver.options import Method, SolveOptions
+from solver.question import Question
 from solver.rules.cuts import scheme_of
-from solver.solution import Certificate, Method, Solution
+from solver.solution import Certificate, Solution
 
 SENSITIVITY: Final = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=256)
 
@@ -97,7 +99,8 @@ def contenders(
     paper = replace(task.options, activation_range=ActivationRange.LEARNED)
     for share in shares:
         budget = budget_of(share, network, accounting, DEFAULT_WEIGHT_SCHEME)
-        solutions = {method: fit(network, budget, method, accounting, table) for method in Method}
+        question = Question(network=network, budget=budget, accounting=accounting, sensitivity=table)
+        solutions = {method: fit(replace(question, options=SolveOptions(method=method))) for method in Method}
         for name in names:
             solution = solutions[_chooser(name)]
             allocation, shortage = solution.allocation, _shortage(solution)

@@ -30,7 +30,8 @@ from qat.options.training import TrainingOptions
 from qat.progress import Progress
 from qat.train import Accuracy, train
 from solver.fit import fit
-from solver.solution import Method
+from solver.options import Method, SolveOptions
+from solver.question import Question
 
 PHOTOGRAPHS = TrainingOptions(threads=2)
 """The defaults; a single run takes both cores of a small machine."""
@@ -78,11 +79,14 @@ def allocation_for(resnet8: Network, flash_share: float) -> Allocation:
     """MixPC's allocation under a share of the flash that 8 bits everywhere take, by the paper's accounting."""
     accounting = PaperAccounting()
     unbounded = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
-    widest = fit(resnet8, unbounded, Method.MIXPC, accounting).allocation
+    question = Question(
+        network=resnet8, budget=unbounded, accounting=accounting, options=SolveOptions(method=Method.MIXPC)
+    )
+    widest = fit(question).allocation
     assert widest is not None  # noqa: S101  # a tebibyte holds it
     assert set(widest.weight_bits.values()) == {WIDEST_BITS}  # noqa: S101  # the rules only cut what does not fit
     flash_bytes = int(measure(resnet8, widest, accounting).flash_bytes * flash_share)
-    solution = fit(resnet8, replace(unbounded, flash_bytes=flash_bytes), Method.MIXPC, accounting)
+    solution = fit(replace(question, budget=replace(unbounded, flash_bytes=flash_bytes)))
     assert solution.allocation is not None  # noqa: S101  # 2 bits take a quarter
     return solution.allocation
 

@@ -51,7 +51,9 @@ from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import ActivationRange, Regime, TrainingOptions
 from qat.sensitivity.measuring import measure_sensitivity
 from solver.fit import fit
-from solver.solution import Method, Solution
+from solver.options import Method, SolveOptions
+from solver.question import Question
+from solver.solution import Solution
 
 BUDGETS: Final = (Share(0.6), Share(0.45), Share(0.38), Share(0.6, 0.5), Share(0.45, 0.35))
 """By the `deployed` accounting."""
@@ -72,12 +74,14 @@ def solutions_of(task: Task, by_measure: Mapping[str, SensitivityTable]) -> Iter
     """The exact program's answer for each budget and table, and the rule's."""
     accounting = accounting_named("deployed")
     ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
-    widest = fit(task.network, ample, Method.EXACT, accounting, by_measure["weights"]).memory
+    question = Question(network=task.network, budget=ample, accounting=accounting, sensitivity=by_measure["weights"])
+    rule = SolveOptions(method=Method.MIXPC)
+    widest = fit(question).memory
     for share in BUDGETS:
         budget = Budget(int(widest.flash_bytes * share.flash), int(widest.ram_bytes * share.ram))
         for name, table in by_measure.items():
-            yield share, name, fit(task.network, budget, Method.EXACT, accounting, table)
-        yield share, RULE, fit(task.network, budget, Method.MIXPC, accounting)
+            yield share, name, fit(replace(question, budget=budget, sensitivity=table))
+        yield share, RULE, fit(replace(question, budget=budget, sensitivity=None, options=rule))
 
 
 def trainings_of(share: Share, name: str, solution: Solution, task: Task, seeds: int) -> list[Training]:

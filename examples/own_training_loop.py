@@ -19,14 +19,13 @@ from deploy.files import save
 from examples.digits.train_digits import build_network
 from network.allocation import DEFAULT_WEIGHT_SCHEME
 from network.budget import Budget
-from network.memory.books import accounting_named
 from network.sensitivity.from_weights import weight_sensitivity
 from qat.conversion import convert
 from qat.data.digits import digits
 from qat.prepare import prepare
 from qat.torch_reader import read_module
 from solver.fit import fit
-from solver.solution import Method
+from solver.question import Question
 
 
 def train(module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, epochs: int) -> None:
@@ -67,7 +66,7 @@ def main(given: list[str] | None = None) -> int:
     network = read_module(float_module, example, "digits")
     budget = Budget(flash_bytes=18_000, ram_bytes=2_800)
     sensitivity = weight_sensitivity(network, DEFAULT_WEIGHT_SCHEME)
-    solution = fit(network, budget, Method.EXACT, accounting_named("deployed"), sensitivity)
+    solution = fit(Question(network=network, budget=budget, sensitivity=sensitivity))
     assert solution.allocation is not None  # noqa: S101  # the budget is one that it fits
 
     module = prepare(solution.network, solution.allocation, dataset.train_x[:256])

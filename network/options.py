@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from network.errors import RequestError
 
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)  # pydantic does not export it
 
-class _RefusedAsRequestError(type(BaseModel)):  # type: ignore[misc]  # pydantic does not export its metaclass
+
+class _RefusedAsRequestError(ModelMetaclass):
     """Turns pydantic's error into ours where an instance is made by a call.
 
     A class and not an `__init__`, which pydantic would also call inside the validation of a whole request: there its
@@ -74,6 +79,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "dict_type": "expected an object",
     "model_type": "expected an object",
     "model_attributes_type": "expected an object",
+    "too_short": "expected {min_length} or more entries",
+    "too_long": "expected {max_length} or fewer entries",
     "greater_than": "expected more than {gt}",
     "greater_than_equal": "expected {ge} or more",
     "less_than": "expected less than {lt}",
@@ -83,8 +90,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
 }
 """Type of a fault, as pydantic names it -> what was expected, with the fault's own values filled in."""
 
-_TAKEN_AS_WHOLE: Final = frozenset({"missing", "extra_forbidden"})
-"""Faults whose text says everything: the input adds nothing."""
+_COMPLETE: Final = frozenset({"missing", "extra_forbidden", "value_error"})
+"""Faults whose text names the input already, or that have none."""
 
 
 def fault_text(fault: Mapping[str, Any]) -> str:
@@ -93,7 +100,7 @@ def fault_text(fault: Mapping[str, Any]) -> str:
     expected = (
         str(fault["msg"]).removeprefix("Value error, ") if known is None else known.format(**fault.get("ctx", {}))
     )
-    if fault["type"] in _TAKEN_AS_WHOLE:
+    if fault["type"] in _COMPLETE:
         return expected
     given = fault.get("input")
     if given is None or isinstance(given, bool | int | float):

@@ -11,12 +11,10 @@ from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.errors import RequestError
-from network.memory.report import Accounting
-from network.network import Network
-from network.sensitivity.table import SensitivityTable
-from solver.exact.options import ExactOptions
 from solver.fit import fit
-from solver.solution import Method, Solution
+from solver.options import MAX_TIME_LIMIT_SECONDS, Method
+from solver.question import Question
+from solver.solution import Solution
 
 ONE_KB_BYTES: Final = 1000
 MAX_POINTS: Final = 1000
@@ -69,39 +67,29 @@ class ShadowPrices:
     ram: float
 
 
-def pareto_front(
-    network: Network,
-    budget: Budget,
-    accounting: Accounting,
-    sensitivity: SensitivityTable,
-    options: ExactOptions,
-    *,
-    axis: Axis,
-    points: int,
-) -> ParetoFront:
-    """The best summed sensitivity against flash, RAM or both, from the least that does to what 8 bits take.
+def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
+    """Compute the least summed sensitivity against flash, RAM or both, from the minimum budget to that of 8 bits.
 
     Args:
-        network: in the file's order.
-        budget: what holds for the budget that is not varied.
-        accounting: the rule book that counts.
-        sensitivity: what is minimised.
-        options: of the solves; their time limit is that of all together.
-        axis: the budget that is varied; `both` solves every pair of a flash and a RAM budget.
-        points: how many budgets are solved, evenly spaced; of both, how many of each.
+        question: A question for the exact program. Its budget holds for the axis that is not varied; its time limit
+            covers all solves together.
+        axis: The budget that is varied; `both` solves every pair of a flash and a RAM budget.
+        points: Number of budgets along the axis, evenly spaced, 2 to 1,000; with `both`, number of each, 2 to 31.
 
     Raises:
-        RequestError: less than 2 points, or more than 1,000 (of both: 31).
+        RequestError: If the question is one for the paper's rules, or the number of points is out of range.
     """
+    _check_exact(question, "the Pareto front")
     most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
     if not 2 <= points <= most:
         raise RequestError(f"points is {points}; expected 2 to {most} for {axis}")
-    deadline = time.perf_counter() + options.time_limit_seconds
+    budget = question.budget
+    deadline = time.perf_counter() + question.options.time_limit_seconds
 
     def solved(flash_bytes: int, ram_bytes: int) -> Solution:
         seconds = max(deadline - time.perf_counter(), LEAST_SECONDS)
-        limited = replace(options, time_limit_seconds=seconds)
-        return fit(network, Budget(flash_bytes, ram_bytes), Method.EXACT, accounting, sensitivity, limited)
+        limited = question.options.replace(time_limit_seconds=min(seconds, MAX_TIME_LIMIT_SECONDS))
+        return fit(replace(question, budget=Budget(flash_bytes, ram_bytes), options=limited))
 
     flash_ends = _ends(lambda size: solved(size, MAX_BUDGET_BYTES if axis is Axis.BOTH else budget.ram_bytes), "flash")
     ram_ends = _ends(lambda size: solved(MAX_BUDGET_BYTES if axis is Axis.BOTH else budget.flash_bytes, size), "ram")
@@ -125,24 +113,34 @@ def pareto_front(
     return ParetoFront(tuple(found[figures] for figures in front), is_complete)
 
 
-def shadow_prices(
-    network: Network,
-    budget: Budget,
-    accounting: Accounting,
-    sensitivity: SensitivityTable,
-    options: ExactOptions,
-    objective: float,
-) -> ShadowPrices:
-    """What one more kB of each budget would buy, by solving again with it; `objective` is that of the budget itself."""
+def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
+    """Compute by how much the objective would fall with one more kB of each budget, by solving again.
+
+    Args:
+        question: A question for the exact program.
+        solution: The solution of that question, with an allocation.
+
+    Raises:
+        RequestError: If the question is one for the paper's rules.
+    """
+    _check_exact(question, "shadow prices")
+    budget, objective = question.budget, solution.objective
+    if objective is None:
+        raise RequestError("shadow prices need a solution that fits; give the network more memory")
 
     def bought(more: Budget) -> float:
-        better = fit(network, more, Method.EXACT, accounting, sensitivity, options).objective
+        better = fit(replace(question, budget=more)).objective
         return 0.0 if better is None else max(objective - better, 0.0)
 
     return ShadowPrices(
         flash=bought(Budget(budget.flash_bytes + ONE_KB_BYTES, budget.ram_bytes)),
         ram=bought(Budget(budget.flash_bytes, budget.ram_bytes + ONE_KB_BYTES)),
     )
+
+
+def _check_exact(question: Question, what: str) -> None:
+    if question.method is not Method.EXACT or question.sensitivity is None:
+        raise RequestError(f"{what}: only the exact program proves them; choose method 'exact'")
 
 
 def _ends(solved: Callable[[int], Solution], region: str) -> tuple[int, int]:

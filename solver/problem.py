@@ -12,12 +12,12 @@ from functools import partial
 from typing import Final
 
 from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
-from network.budget import Budget
 from network.devices.latency import Latency, layer_cycles
 from network.layers import WeightLayer
 from network.memory.report import Accounting, Region, bytes_saved_in_place
 from network.memory.steps import Occupant, Step
 from network.network import Network
+from solver.question import Question
 
 BITS_PER_BYTE: Final = 8
 CHOICE_OF_BITS: Final[Mapping[Bits, int]] = {bits: choice for choice, bits in enumerate(BITS)}
@@ -170,13 +170,15 @@ class Problem:
         return any(step.candidates for step in self.steps)
 
 
-def problem_of(network: Network, budget: Budget, accounting: Accounting, latency: Latency | None = None) -> Problem:
-    """The problem of fitting a network into a budget, and under a ceiling if there is one, by a rule book.
+def problem_of(question: Question) -> Problem:
+    """Build the problem of a question: of its network in the given order, its budget, rule book and latency ceiling.
 
     Raises:
         InvalidNetwork: the network has no layer with weights.
         RequestError: the core's speeds lack a kernel of the network.
     """
+    network, budget, accounting = question.network, question.budget, question.accounting
+    latency = question.latency
     same_bits = accounting.same_bits(network)
     always = accounting.always_shared(network)
     shared_ram = sum(each.size_bytes for each in always if each.region is Region.RAM)

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Literal
 
 from network.allocation import Allocation
-from network.errors import RequestError
 from network.memory.report import MemoryReport
 from network.network import Network
-
-
-class Method(StrEnum):
-    """How bits are chosen: by the exact program, or by the paper's rules, with weights per layer or per channel."""
-
-    EXACT = "exact"
-    MIXPL = "mixpl"
-    MIXPC = "mixpc"
-
-
-def method_named(name: str) -> Method:
-    """The method of that name.
-
-    Raises:
-        RequestError: there is none.
-    """
-    try:
-        return Method(name)
-    except ValueError:
-        raise RequestError(f"unknown method {name[:60]!r}; expected one of: {', '.join(Method)}") from None
-
+from solver.options import Method
 
 BudgetName = Literal["flash", "ram", "latency"]
 

@@ -7,34 +7,29 @@ from itertools import pairwise
 
 from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightScheme
 from network.arena.plan import scratch_name
-from network.budget import Budget
-from network.devices.latency import Latency, network_cycles
+from network.devices.latency import network_cycles
 from network.memory.report import Accounting, measure, overwritten_input, step_scratch_bytes
 from network.network import Network
 from solver.exact.choices import Choices
-from solver.solution import Method
+from solver.options import Method
+from solver.question import Question
+from solver.solution import Solution
 
 
-def violations(
-    network: Network,
-    budget: Budget,
-    method: Method,
-    accounting: Accounting,
-    allocation: Allocation,
-    choices: Choices | None = None,
-    latency: Latency | None = None,
-) -> list[str]:
-    """Every rule that an allocation breaks, in words; empty when it is a solution.
+def violations(question: Question, solution: Solution) -> list[str]:
+    """List every rule that a solution breaks, one sentence each.
 
     Args:
-        network: in the order in which it runs.
-        budget: what may be taken.
-        method: that chose.
-        accounting: the rule book that counts.
-        allocation: what was chosen.
-        choices: what an exact answer was to choose from.
-        latency: the ceiling that it was to keep.
+        question: The question that was asked.
+        solution: Its solution, with the network in the order in which the layers run.
+
+    Returns:
+        An empty list if the solution is valid; a certificate of infeasibility is not checked.
     """
+    if solution.allocation is None:
+        return []
+    network, allocation = solution.network, solution.allocation
+    budget, method, accounting, latency = question.budget, question.method, question.accounting, question.latency
     broken = _names(network, allocation)
     if broken:  # nothing can be measured
         return broken
@@ -47,7 +42,7 @@ def violations(
         if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
             broken.append(f"'{tensor}' must have the bits of '{source}'")
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
-    broken += [] if choices is None or method is not Method.EXACT else _not_allowed(choices, allocation)
+    broken += _not_allowed(question.choices, allocation) if method is Method.EXACT else []
     cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
     if latency is not None and cycles > latency.most_cycles:
         broken.append(f"takes {cycles} cycles, {latency.most_cycles} may be taken")

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from network.budget import Budget
+from network.devices.latency import Latency
 from network.layers import (
     RELU,
     RELU6,
@@ -19,7 +21,12 @@ from network.layers import (
     Padding,
     Shape,
 )
+from network.memory.report import Accounting
 from network.network import InputFormat, Network
+from network.sensitivity.table import SensitivityTable
+from solver.exact.choices import Choices
+from solver.options import LayerOrder, Method, SolveOptions
+from solver.question import Question
 
 MOBILENET_V1_BLOCKS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1),
@@ -37,6 +44,37 @@ def network_of(layers: Sequence[Layer], input_shape: Shape, name: str = "tiny", 
         layers=tuple(layers),
         outputs=tuple(outputs) or (layers[-1].output,),
         input_format=InputFormat(dims=tuple(input_shape)),
+    )
+
+
+def question_of(
+    network: Network,
+    budget: Budget,
+    method: Method,
+    accounting: Accounting,
+    table: SensitivityTable | None = None,
+    *,
+    choices: Choices | None = None,
+    latency: Latency | None = None,
+    chooses_schedule: bool = True,
+    **options: Any,
+) -> Question:
+    """The question of a test: `choices` and `latency` as the solver's own data, other options by name."""
+    if choices is not None:
+        options |= {
+            "scheme": choices.weights,
+            "allowed_weight_bits": {name: list(bits) for name, bits in choices.allowed_weight_bits.items()},
+            "allowed_activation_bits": {name: list(bits) for name, bits in choices.allowed_activation_bits.items()},
+        }
+    schedule = LayerOrder.BEST if chooses_schedule else LayerOrder.GIVEN
+    return Question(
+        network=network,
+        budget=budget,
+        accounting=accounting,
+        sensitivity=table,
+        options=SolveOptions(method=method, schedule=schedule, **options),
+        speed=None if latency is None else latency.speed,
+        max_cycles=None if latency is None else latency.most_cycles,
     )
 
 

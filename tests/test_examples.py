@@ -27,7 +27,8 @@ from network.memory.books import accounting_named
 from qat.data.digits import digits
 from qat.options.training import TensorOverride
 from solver.fit import fit
-from solver.solution import Method
+from solver.options import Method, SolveOptions
+from solver.question import Question
 from tests import builders
 
 ROOT = Path(__file__).parents[1]
@@ -144,7 +145,15 @@ def test_the_table_of_the_sixteen_is_what_the_rules_say() -> None:
         for resolution in MOBILENET_V1_RESOLUTIONS:
             network = mobilenet_v1(width, resolution)
             layers, channels = (
-                fit(network, budget, method, accounting_named("paper")) for method in (Method.MIXPL, Method.MIXPC)
+                fit(
+                    Question(
+                        network=network,
+                        budget=budget,
+                        accounting=accounting_named("paper"),
+                        options=SolveOptions(method=method),
+                    )
+                )
+                for method in (Method.MIXPL, Method.MIXPC)
             )
             bits = layers.allocation
             assert bits is not None

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from api.schemas.answers import NetworkName
+from api.schemas.answer import NetworkName
 from api.schemas.jobs import DIGITS
 from network.errors import RequestError, UnreadableFile
 from network.network import Network

@@ -15,7 +15,7 @@ from pathlib import Path
 from api.errors import Problem, problem_of, problem_of_system
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.train import MainJob, run_main_job
-from api.schemas.answers import NetworkName
+from api.schemas.answer import NetworkName
 from api.schemas.jobs import JobRequest, SensitivityJobRequest, request_of
 from api.schemas.reports import REPORT_FILE, ProgressAnswer, SensitivityReport, TrainingReport, artifacts_in
 from api.services.datasets import Datasets

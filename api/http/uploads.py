@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,6 +15,7 @@ from starlette.requests import Request
 
 from api.errors import TooLarge
 from api.http.body_limit import too_large_detail
+from api.storage.uploads import Upload
 from network.errors import RequestError
 
 FILE_FIELD: Final = "file"
@@ -36,23 +36,6 @@ REQUEST_BODY: Final[dict[str, Any]] = {
     },
 }
 """Of an upload's operation in the OpenAPI document: a form with the file, or the file itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that has arrived.
-
-    Attributes:
-        path: where it lies for now.
-        digest: its SHA-256, lower-case hexadecimal.
-        size_bytes: its size.
-        name: what the caller calls it, fit to be shown; no path and no key.
-    """
-
-    path: Path
-    digest: str
-    size_bytes: int
-    name: str
 
 
 @asynccontextmanager

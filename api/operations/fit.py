@@ -4,72 +4,67 @@ from __future__ import annotations
 
 from typing import Literal
 
-from api.schemas.answers import (
-    ArenaAnswer,
-    BudgetAnswer,
-    CertificateAnswer,
-    FitAnswer,
-    LatencyAnswer,
-    LayerMemory,
-    Memory,
-    NetworkName,
-    RegionAnswer,
-    ShadowPricesAnswer,
-    SharedMemory,
-    StepMemory,
-)
-from api.schemas.fit import FitRequest
+from api.operations.question import terms_of
+from api.schemas.answer import NetworkName
+from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest, LatencyAnswer, ShadowPricesAnswer
+from api.schemas.memory import ArenaAnswer, BudgetAnswer, LayerMemory, Memory, RegionAnswer, SharedMemory, StepMemory
 from network.allocation import NARROWEST_BITS
-from network.devices.latency import CoreSpeed, network_cycles
-from network.errors import RequestError
+from network.devices.latency import network_cycles
 from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.fit import fit
-from solver.solution import Solution, method_named
+from solver.pareto import shadow_prices
+from solver.question import Question
+from solver.solution import Solution
 
 
 def answer_fit(
     network: Network, network_name: NetworkName, request: FitRequest, table: SensitivityTable | None
-) -> tuple[FitAnswer, Solution]:
-    """Fit a network and tell the answer.
+) -> FitAnswer:
+    """Fit a network into a budget and describe the outcome.
 
     Args:
-        network: in the file's order.
-        network_name: how the answer calls it.
-        request: the budget, and how to spend it.
-        table: what the answer is judged by (`request.measure`).
+        network: The network, with its layers in the order of its file.
+        network_name: Its name in the answer.
+        request: The budget, and how bits are chosen under it.
+        table: The sensitivity table that bits are judged by; None compares nothing.
 
     Raises:
-        RequestError: an unknown method, accounting or other name, or a sensitivity table that does not fit the network.
-        InvalidNetwork: the network has no layer with weights.
+        RequestError: If parts of the request contradict each other or do not suit the network.
+        InvalidNetwork: If the network has no layer with weights.
     """
-    budget = request.budget()
-    book = request.book()
-    method = method_named(request.method)
-    options = request.exact_options(network)
-    solution = fit(network, budget, method, book, table, options)
-    prices = None
-    if request.shadow_prices and solution.allocation is not None:
-        prices = _shadow_prices(network, request, table, solution)
-    return answer_of(network_name, request, table, solution, prices), solution
+    question = terms_of(request).question(network, table)
+    solution = fit(question)
+    return describe_fit(network_name, question, solution, prices_of(request, question, solution))
 
 
-def answer_of(
-    network_name: NetworkName,
-    request: FitRequest,
-    table: SensitivityTable | None,
-    solution: Solution,
-    prices: ShadowPricesAnswer | None = None,
+def prices_of(request: FitRequest, question: Question, solution: Solution) -> ShadowPricesAnswer | None:
+    """Return the shadow prices if the request asks for them and something fits."""
+    if not request.shadow_prices or solution.allocation is None:
+        return None
+    return ShadowPricesAnswer.model_validate(shadow_prices(question, solution))
+
+
+def describe_fit(
+    network_name: NetworkName, question: Question, solution: Solution, prices: ShadowPricesAnswer | None = None
 ) -> FitAnswer:
-    """What is told about a solution."""
-    budget, book, allocation = request.budget(), request.book(), solution.allocation
+    """Describe a solution.
+
+    Args:
+        network_name: Name of the network in the answer.
+        question: The question that was asked.
+        solution: Its solution.
+        prices: Shadow prices, if they were asked for.
+    """
+    budget, allocation, device = question.budget, solution.allocation, question.device
+    table = question.sensitivity
     return FitAnswer(
         fits=allocation is not None,
         method=solution.method,
-        accounting=book.name,
+        accounting=question.accounting.name,
         network=network_name,
-        device=request.device_name(),
+        device=None if device is None else device.name,
         budget=BudgetAnswer.model_validate(budget),
         regions=regions_of(solution.memory, budget.flash_bytes, budget.ram_bytes),
         weight_bits=dict(allocation.weight_bits) if allocation else {},
@@ -83,14 +78,14 @@ def answer_of(
         objective=solution.objective,
         bound=solution.bound,
         gap=solution.gap,
-        latency=latency_of(solution, request.speed(), request.clock_hz()),
+        latency=latency_of(question, solution),
         shadow_prices=prices,
         certificate=CertificateAnswer.model_validate(solution.certificate) if solution.certificate else None,
     )
 
 
 def regions_of(report: MemoryReport, flash_bytes: int, ram_bytes: int) -> list[RegionAnswer]:
-    """Required, available and excess bytes of both memories."""
+    """Return required, available and excess bytes of flash and of RAM."""
     largest = max(report.layers, key=lambda layer: layer.flash_bytes).layer
     return [
         _region("flash", report.flash_bytes, flash_bytes, largest),
@@ -108,26 +103,15 @@ def _region(region: Literal["flash", "ram"], required: float, available: int, la
     )
 
 
-def latency_of(solution: Solution, speed: CoreSpeed | None, clock_hz: int | None) -> LatencyAnswer | None:
-    """How long the allocation takes, where that can be told."""
+def latency_of(question: Question, solution: Solution) -> LatencyAnswer | None:
+    """Estimate the latency of a solution; None if the core's speed is unknown or nothing fits."""
+    speed, device = question.speed, question.device
     if speed is None or solution.allocation is None:
         return None
     cycles = network_cycles(solution.network, solution.allocation, speed)
+    clock_hz = None if device is None else device.clock_hz
     milliseconds = None if clock_hz is None else 1000 * cycles / clock_hz
     return LatencyAnswer(core=speed.core, cycles=cycles, milliseconds=milliseconds, is_estimate=True)
-
-
-def _shadow_prices(
-    network: Network, request: FitRequest, table: SensitivityTable | None, solution: Solution
-) -> ShadowPricesAnswer:
-    from solver.pareto import shadow_prices
-
-    if table is None or solution.bound is None or solution.objective is None:
-        raise RequestError("shadow_prices are those of the exact program; take method 'exact'")
-    prices = shadow_prices(
-        network, request.budget(), request.book(), table, request.exact_options(network), solution.objective
-    )
-    return ShadowPricesAnswer.model_validate(prices)
 
 
 def _memory(solution: Solution) -> Memory:

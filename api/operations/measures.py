@@ -1,105 +1,117 @@
-"""Which table of sensitivities a request is judged by: a name is turned into figures, with or without samples.
+"""The sensitivity table that a request is judged by.
 
-weights                      from the weights alone, wherever a network is
-fisher, hessian, measured    on samples of a dataset: in a job, or in a command that has one
-a table                      as it is
+weights                      from the weights alone, for every network
+fisher, hessian, measured    from samples of a dataset: in a job, or in a command that names a dataset
+a table                      as it is given
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
 from network.allocation import WeightScheme
 from network.errors import DatasetError, RequestError
 from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
-from network.sensitivity.table import SensitivityTable, sensitivity_of
+from network.sensitivity.table import SensitivityTable
 from qat.data.dataset import Dataset
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.progress import Report
+from solver.options import Method
 
-WEIGHTS_MEASURE: Final = "weights"
 BEST_MEASURE: Final = Measure.FISHER
-"""Where there are samples: the best by `python -m benchmarks.sensitivity`."""
-
-MEASURES: Final = (WEIGHTS_MEASURE, *Measure)
+"""Default where there are samples: the best one according to `python -m benchmarks.sensitivity`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureChoice:
-    """What a request asks for.
+    """What a request says about its sensitivity table.
 
     Attributes:
-        given: a measure's name, a table as decoded JSON, or None for the default.
-        scheme: how weights are quantized.
-        minimises: the method needs a table; else one is only used to compare, where it is asked for.
+        given: Name of a measure, a table, or None for the default.
+        scheme: How weights are quantized when the table is made.
+        minimizes: Whether the method needs a table. If not, a table only compares answers, if one is asked for.
     """
 
-    given: str | dict[str, Any] | None
+    given: str | SensitivityTable | None
     scheme: WeightScheme
-    minimises: bool
+    minimizes: bool
+
+    @classmethod
+    def of(cls, request: SolveRequest) -> MeasureChoice:
+        """Read the choice from a request.
+
+        Raises:
+            RequestError: If the request names a job, and the table of that job has not been put in its place.
+        """
+        given = request.sensitivity
+        if isinstance(given, JobTable):
+            raise RequestError("only the service has jobs; give the table that the job has measured")
+        return cls(given, request.scheme, minimizes=request.method is Method.EXACT)
 
     @property
     def reads_weights(self) -> bool:
-        """Whether the table, where there are no samples, comes from the network's weights."""
-        return self.given == WEIGHTS_MEASURE or (self.given is None and self.minimises)
-
-    def without_data(self, network: Network) -> SensitivityTable | None:
-        """The table where there are no samples: by default from the weights.
-
-        Raises:
-            RequestError: an unknown measure, one that needs samples, or no table.
-        """
-        given = self.given
-        if given is None:
-            given = WEIGHTS_MEASURE if self.minimises else None
-        if isinstance(given, str) and self._known(given) != WEIGHTS_MEASURE:
-            raise RequestError(
-                f"the sensitivity '{given}' is measured on samples, and there are none here: name a dataset, or measure"
-                f" it first and give the table; or take '{WEIGHTS_MEASURE}'"
-            )
-        return self._plain(given, network)
+        """Whether the table comes from the network's weights if there are no samples."""
+        return self.given == WEIGHTS_MEASURE or (self.given is None and self.minimizes)
 
     @property
     def measures_samples(self) -> bool:
-        """Whether the table, where there are samples, is measured on them."""
-        return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimises
+        """Whether the table is measured on samples if there are any."""
+        return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimizes
 
-    def with_data(self, network: Network, dataset: Dataset, report: Report) -> SensitivityTable | None:
-        """The table where there are samples: by default the best measure, on the training set.
+    def without_samples(self) -> MeasureChoice:
+        """Return the choice with the weights in place of samples: it serves to find out whether anything fits."""
+        if not self.measures_samples:
+            return self
+        return MeasureChoice(WEIGHTS_MEASURE, self.scheme, minimizes=self.minimizes)
+
+    def table_without_samples(self, network: Network) -> SensitivityTable | None:
+        """Return the table if there are no samples; the default is the table from the weights.
 
         Raises:
-            RequestError: an unknown measure, or no table.
-            InvalidNetwork, TrainingError: it cannot be measured.
+            RequestError: If the measure needs samples.
         """
-        given = self.given
-        if given is None:
-            given = str(BEST_MEASURE) if self.minimises else None
-        if not isinstance(given, str) or self._known(given) == WEIGHTS_MEASURE:
-            return self._plain(given, network)
-        options = SensitivityOptions(measure=Measure(given), scheme=self.scheme)
-        return measured_table(network, dataset, options, report)
+        if isinstance(self.given, str) and self.given != WEIGHTS_MEASURE:
+            raise RequestError(
+                f"the sensitivity '{self.given}' is measured on samples, and there are none here: name a dataset, or "
+                f"measure it first and give the table; or choose '{WEIGHTS_MEASURE}'"
+            )
+        if self.reads_weights:
+            return weight_sensitivity(network, self.scheme)
+        return self.given if isinstance(self.given, SensitivityTable) else None
 
-    def _plain(self, given: str | dict[str, Any] | None, network: Network) -> SensitivityTable | None:
-        if given is None:
-            return None
-        return sensitivity_of(given) if isinstance(given, dict) else weight_sensitivity(network, self.scheme)
+    def table_with_samples(self, network: Network, dataset: Dataset, report: Report) -> SensitivityTable | None:
+        """Return the table if there are samples; the default is the best measure, on the training set.
 
-    @staticmethod
-    def _known(name: str) -> str:
-        if name not in MEASURES:
-            raise RequestError(f"unknown sensitivity {name[:60]!r}; expected one of: {', '.join(MEASURES)}; or a table")
-        return name
+        Args:
+            network: The network with its weights.
+            dataset: The samples.
+            report: Callback that receives the progress.
+
+        Raises:
+            InvalidNetwork, DatasetError, TrainingError: If the table cannot be measured.
+        """
+        if not self.measures_samples:
+            return self.table_without_samples(network)
+        measure = Measure(self.given) if isinstance(self.given, str) else BEST_MEASURE
+        return measured_table(network, dataset, SensitivityOptions(measure=measure, scheme=self.scheme), report)
 
 
 def measured_table(network: Network, dataset: Dataset, options: SensitivityOptions, report: Report) -> SensitivityTable:
-    """The table that a measure finds on a dataset's training set. Loads torch.
+    """Measure the sensitivities on a dataset's training set. This loads torch.
+
+    Args:
+        network: The network with its weights.
+        dataset: The samples.
+        options: The measure, and how many samples it uses.
+        report: Callback that receives the progress.
 
     Raises:
-        DatasetError: no labels, which the measure needs; or a sample cannot be read.
+        DatasetError: If the measure needs labels and there are none, or a sample cannot be read.
     """
     from qat.data.images import fitted
     from qat.sensitivity.measuring import measure_sensitivity
@@ -107,6 +119,8 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     labels = dataset.train_y
     if labels is None:
         if options.measure is Measure.HESSIAN:
-            raise DatasetError(f"the dataset has no labels, and '{options.measure}' needs them; take '{BEST_MEASURE}'")
-        labels = np.zeros(len(dataset.train_x), dtype=np.int64)  # nobody looks at them
+            raise DatasetError(
+                f"the dataset has no labels, and '{options.measure}' needs them; choose '{BEST_MEASURE}'"
+            )
+        labels = np.zeros(len(dataset.train_x), dtype=np.int64)  # the other measures do not read them
     return measure_sensitivity(network, fitted(dataset, network).train_x, labels, options, report=report)

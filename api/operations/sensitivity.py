@@ -18,7 +18,7 @@ from api.operations.train import (
     staging,
     wait_without_spinning,
 )
-from api.schemas.answers import NetworkName
+from api.schemas.answer import NetworkName
 from api.schemas.reports import REPORT_FILE, SensitivityReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, rows_as_json, sensitivity_to_json

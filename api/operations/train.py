@@ -16,9 +16,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from api.errors import DoesNotFit
-from api.operations.fit import answer_fit, answer_of
-from api.operations.measures import WEIGHTS_MEASURE
-from api.schemas.answers import NetworkName
+from api.operations.fit import describe_fit, prices_of
+from api.operations.measures import MeasureChoice
+from api.operations.question import Terms, terms_of
+from api.schemas.answer import NetworkName
 from api.schemas.fit import FitRequest
 from api.schemas.reports import (
     REPORT_FILE,
@@ -41,6 +42,8 @@ from qat.options.overrides import overridden
 from qat.options.training import TrainingOptions
 from qat.progress import Report
 from qat.training.process_rank import is_first_process
+from solver.fit import fit
+from solver.question import Question
 from solver.solution import Solution
 
 STAGING_PREFIX = ".bitbudget-"
@@ -55,8 +58,9 @@ class MainJob:
         network: with its weights.
         network_name: how the report calls it.
         request: the budget, and how its bits are chosen.
-        dataset: to train and test on.
-        options: how to train.
+        dataset: The samples to train and test on.
+        options: How the network is trained.
+        is_known_to_fit: Whether the network was fitted into this budget before, so that no solve is needed to find out.
     """
 
     network: Network
@@ -64,6 +68,7 @@ class MainJob:
     request: FitRequest
     dataset: Dataset
     options: TrainingOptions
+    is_known_to_fit: bool = False
 
 
 def require_weights(name: str, *, has_weights: bool) -> None:
@@ -95,21 +100,24 @@ def run_main_job(
         InvalidNetwork, DatasetError, RequestError: something that makes no sense.
         ConversionError, TrainingError: the training cannot go on.
     """
-    table = stand_in(job.network, job.request)
-    answer, solution = answer_fit(job.network, job.network_name, job.request, table)
-    if solution.allocation is None:  # which bits there are does not depend on the measure
-        raise DoesNotFit(answer)
+    terms, choice = terms_of(job.request), MeasureChoice.of(job.request)
+    question = terms.question(job.network, choice.without_samples().table_without_samples(job.network))
+    solution = None
+    if not (choice.measures_samples and job.is_known_to_fit):
+        # Which bits fit does not depend on the measure: it is found out before hours are spent.
+        solution = _require_fit(job, question)
     require_weights(job.network.name, has_weights=job.network.has_weights)
     check_dataset(job.dataset, job.network)
     check_writable(directory)
     wait_without_spinning()
-    if job.request.measure.measures_samples:
-        table = _measured(job, report, checkpoint_directory)
-        answer, solution = answer_fit(job.network, job.network_name, job.request, table)
+    if choice.measures_samples or solution is None:
+        question = replace(question, sensitivity=_measured_table(job, choice, report, checkpoint_directory))
+        solution = _require_fit(job, question)
+    prices = prices_of(job.request, question, solution)
     if changes_bytes(job.options):
-        solution = _counted_anew(job, solution)
-        answer = answer_of(job.network_name, job.request, table, solution, answer.shadow_prices)
-    assert solution.allocation is not None  # noqa: S101  # as above
+        solution = _count_again(job, terms, solution)
+    answer = describe_fit(job.network_name, question, solution, prices)
+    assert solution.allocation is not None  # noqa: S101  # it fits
     from deploy.files import save
     from deploy.qdq import ONNX_FILE, onnx_bytes
     from qat.train import train
@@ -157,19 +165,31 @@ def changes_bytes(options: TrainingOptions) -> bool:
     return bool(options.overrides) or options.requantization is RequantizationForm.THRESHOLDS
 
 
-def _counted_anew(job: MainJob, solution: Solution) -> Solution:
-    """The solution with the schemes that single layers have instead, and in its form of requantization.
+def _require_fit(job: MainJob, question: Question) -> Solution:
+    """Return the solution of a question.
 
     Raises:
-        RequestError: an override of no layer, or it no longer fits.
+        DoesNotFit: If nothing fits.
+    """
+    solution = fit(question)
+    if solution.allocation is None:
+        raise DoesNotFit(describe_fit(job.network_name, question, solution))
+    return solution
+
+
+def _count_again(job: MainJob, terms: Terms, solution: Solution) -> Solution:
+    """Return the solution with the overrides of single layers and the form of requantization counted.
+
+    Raises:
+        RequestError: If an override names an unknown layer, or the network no longer fits.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
     allocation = overridden(solution.network, solution.allocation, job.options.overrides)
-    budget = job.request.budget()
+    budget = terms.budget
     if job.options.requantization is RequantizationForm.THRESHOLDS:
-        memory = measure_thresholds(solution.network, allocation, job.request.book(), budget)
+        memory = measure_thresholds(solution.network, allocation, terms.accounting, budget)
         return replace(solution, allocation=allocation, memory=memory)
-    memory = measure(solution.network, allocation, job.request.book())
+    memory = measure(solution.network, allocation, terms.accounting)
     if memory.flash_bytes > budget.flash_bytes:
         raise RequestError(
             f"with the schemes of overrides the network takes {memory.flash_bytes:g} bytes of flash, and "
@@ -188,24 +208,17 @@ def wait_without_spinning() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def stand_in(network: Network, request: FitRequest) -> SensitivityTable | None:
-    """A table for questions that do not depend on it: whether a network fits, and what its bits could be.
+def _measured_table(
+    job: MainJob, choice: MeasureChoice, report: Report, checkpoint_directory: Path | None
+) -> SensitivityTable | None:
+    """Measure the sensitivity table.
 
-    Raises:
-        RequestError: an unknown measure, or a table of another form.
+    A table that an interrupted run has left is used again, so that training continues with the same bits.
     """
-    choice = request.measure
-    if choice.measures_samples:
-        choice = replace(choice, given=WEIGHTS_MEASURE)
-    return choice.without_data(network)
-
-
-def _measured(job: MainJob, report: Report, checkpoint_directory: Path | None) -> SensitivityTable | None:
-    """The measured table; one that an interrupted run has left is taken up, so that the same bits go on."""
     kept = None if checkpoint_directory is None else checkpoint_directory / SENSITIVITY_FILE
     if kept is not None and kept.is_file():
         return sensitivity_from_json(kept.read_text(encoding="utf-8"))
-    table = job.request.measure.with_data(job.network, job.dataset, report)
+    table = choice.table_with_samples(job.network, job.dataset, report)
     if kept is not None and table is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_beside(kept, sensitivity_to_json(table))

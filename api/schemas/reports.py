@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.answers import Answer, FitAnswer, NetworkName
+from api.schemas.answer import Answer, NetworkName
+from api.schemas.fit import FitAnswer
 from api.schemas.training_details import names_of
 from deploy.requantization_form import RequantizationForm
 from qat.training.label_source import Truth

@@ -1,210 +1,217 @@
-"""What every question about bits has. Field descriptions are the OpenAPI document's.
+"""What every request for bits has in common, and the types of its fields.
 
-Unknown fields are refused: a misspelt option would otherwise be silently left at its default. Names and ranges are
-judged by the rooms below (`method_named`, `device_named`, ...), so that the command and the service say the same.
+A field is parsed once, when the request is validated: afterwards a size is a number of bytes, a device a `Device`, a
+table a `SensitivityTable`. The OpenAPI document shows what a client sends: a text, a name, or a typed object.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationInfo
 
-from api.operations.measures import MeasureChoice
-from network.allocation import DEFAULT_WEIGHT_SCHEME, Bits, WeightScheme, as_bits
-from network.budget import Budget, parse_size_bytes
+from network.allocation import BITS
+from network.budget import parse_size_bytes
+from network.devices.catalogue import catalogue, device_named, device_of, device_to_json
+from network.devices.device import Device
+from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import RequestError
-from network.memory.books import ACCOUNTINGS, DEFAULT_ACCOUNTING
-from network.network import Network
-from solver.exact.choices import Choices
-from solver.exact.options import NATIVE_BACKEND, ExactOptions, backend_named
-from solver.exact.program import DEFAULT_TIME_LIMIT_SECONDS
-from solver.solution import Method
+from network.memory.books import BookName
+from network.sensitivity.table import SensitivityTable, sensitivity_of, sensitivity_to_document
+from qat.options.sensitivity import Measure
+from solver.options import SolveOptions
 
-DEFAULT_METHOD: Final = Method.EXACT
-MAX_TIME_LIMIT_SECONDS: Final = 600.0
-ALL_OTHERS: Final = "*"
+WEIGHTS_MEASURE: Final = "weights"
+"""The measure of sensitivity that needs no samples."""
 
+MEASURES: Final = (WEIGHTS_MEASURE, *Measure)
 
-class Schedules(StrEnum):
-    """Which order of layers the exact program may take."""
-
-    BEST = "best"
-    GIVEN = "given"
+_Parsed = TypeVar("_Parsed")
 
 
-_Name = TypeVar("_Name", bound=StrEnum)
+def _as_value_error(parse: Callable[[], _Parsed]) -> _Parsed:
+    """Let pydantic name the field of an error that the rooms below raise."""
+    try:
+        return parse()
+    except RequestError as error:
+        raise ValueError(str(error)) from None
 
-Size = Annotated[
-    Any,  # judged by `parse_size_bytes`, which says what it expects better than a union of two types does
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string"}]}),
-    Field(examples=[60000, "60kB", "512 KiB"]),
+
+def _size_bytes(given: object, info: ValidationInfo) -> int:
+    return _as_value_error(lambda: parse_size_bytes(given, info.field_name or "the size"))  # type: ignore[arg-type]  # it rejects other types
+
+
+def _reserve_bytes(given: object, info: ValidationInfo) -> int:
+    return 0 if not isinstance(given, bool) and given in (0, "0") else _size_bytes(given, info)
+
+
+_SizeText = Annotated[
+    str,
+    Field(pattern=r"^\s*\d+(\.\d+)?\s*([kKmM]?[bB]|[kKmM][iI][bB])?\s*$", examples=["60000", "60kB", "512 KiB"]),
 ]
-"""Bytes, or a number with kB, KiB, MB or MiB."""
 
-DeviceChoice = Annotated[
-    Any,
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object", "additionalProperties": True}]}),
-    Field(examples=["stm32f746ng", {"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}]),
-]
-"""A name of the catalogue, or a device as `docs/devices.md` describes it."""
+Size = Annotated[int, BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
+"""A number of bytes, sent as a text: plain bytes, or a number with kB (1000), KiB (1024), MB or MiB."""
+
+ReservedSize = Annotated[int, BeforeValidator(_reserve_bytes, json_schema_input_type=_SizeText)]
+"""A size that may be 0."""
 
 
-class SolveRequest(BaseModel):
-    """How bits are chosen, whatever the budget."""
+class SourceDescription(BaseModel):
+    """Where figures of a device were read."""
 
     model_config = ConfigDict(extra="forbid")
 
-    method: str = Field(
-        default=DEFAULT_METHOD,
-        description="how bits are chosen: the best there are (exact), or by the paper's rules, weights per layer "
-        "(mixpl) or per channel (mixpc)",
-        json_schema_extra={"enum": list(Method)},
+    figures: list[str] = Field(description="names of the figures, e.g. flash, ram, clock_hz")
+    where: str = Field(description="title and section of a document, or repository and path")
+
+
+class DeviceDescription(BaseModel):
+    """A custom device, as docs/devices.md describes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="key of the device, in lower case")
+    core: str = Field(description="core that runs the network, e.g. cortex-m4")
+    flash: int | str = Field(description="flash that one program can use: bytes, or a text with a unit")
+    ram: int | str = Field(description="RAM that one program can use in one piece: bytes, or a text with a unit")
+    title: str = Field(default="", description="the manufacturer's name; the key if it is left out")
+    clock_hz: int | None = Field(default=None, ge=1, description="highest clock of the core, in hertz")
+    chip_flash: int | str | None = Field(default=None, description="flash on the chip; that of `flash` if left out")
+    chip_ram: int | str | None = Field(default=None, description="RAM on the chip; that of `ram` if left out")
+    flash_is_external: bool = Field(default=False, description="whether flash is a separate chip")
+    in_place: list[str] = Field(default=[], description="kinds of layers that may overwrite their input")
+    reuses_input: bool = Field(default=True, description="whether the arena may reuse the input buffer once it is read")
+    note: str = Field(default="", description="why less memory can be used than there is")
+    sources: list[SourceDescription] = Field(default=[], description="where each figure was read")
+
+
+def _device(given: object) -> Device:
+    if isinstance(given, Device):
+        return given
+    return _as_value_error(lambda: device_named(given) if isinstance(given, str) else device_of(given))
+
+
+def _device_document(device: Device) -> str | DeviceDescription:
+    """Write a device by its name if the catalogue has it, else in full."""
+    if catalogue().get(device.name) == device:
+        return device.name
+    return DeviceDescription.model_validate(device_to_json(device))
+
+
+DeviceField = Annotated[
+    Device,
+    PlainValidator(_device, json_schema_input_type=str | DeviceDescription),
+    PlainSerializer(_device_document, return_type=str | DeviceDescription),
+    Field(examples=["stm32f746ng", {"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}]),
+]
+"""A device: its name in the catalogue, or a description of a custom one."""
+
+
+class CoreSpeedDescription(BaseModel):
+    """How fast a core runs each kernel, as docs/exact.md describes it."""
+
+    core: str = Field(description="name of the core")
+    source: str = Field(description="where the rates come from")
+    multiply_accumulates_per_cycle: dict[str, dict[str, float]] = Field(
+        description="kernel -> 'activation bits/weight bits' -> multiply-accumulates in a cycle"
     )
-    accounting: str = Field(
-        default=DEFAULT_ACCOUNTING,
-        description="the rule book that counts bytes",
-        json_schema_extra={"enum": list(ACCOUNTINGS)},
-    )
-    sensitivity: str | dict[str, Any] | None = Field(
+    elements_per_cycle: dict[str, float] = Field(description="kind of layer -> elements read in a cycle")
+
+
+def _core_speed(given: object) -> CoreSpeed:
+    return given if isinstance(given, CoreSpeed) else _as_value_error(lambda: core_speed_of(given))
+
+
+CoreSpeedField = Annotated[
+    CoreSpeed,
+    PlainValidator(_core_speed, json_schema_input_type=CoreSpeedDescription),
+    PlainSerializer(
+        lambda speed: CoreSpeedDescription.model_validate(core_speed_to_json(speed)), return_type=CoreSpeedDescription
+    ),
+]
+
+
+class BitsRow(BaseModel):
+    """A figure for each number of bits."""
+
+    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+    bits_8: float = Field(alias="8", ge=0, description="with 8 bits")
+    bits_4: float = Field(alias="4", ge=0, description="with 4 bits")
+    bits_2: float = Field(alias="2", ge=0, description="with 2 bits")
+
+
+class TableDescription(BaseModel):
+    """A sensitivity table: the estimated rise of the loss when one tensor alone gets fewer bits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str = Field(default="table", description="how the figures were found")
+    weights: dict[str, BitsRow] = Field(description="layer name -> figures of its weights")
+    activations: dict[str, BitsRow] = Field(description="tensor name -> its figures")
+
+
+class JobTable(BaseModel):
+    """The table that a finished sensitivity job has measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    job_id: str = Field(description="id of the job")
+
+
+def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
+    if isinstance(given, SensitivityTable | JobTable):
+        return given
+    if isinstance(given, str):
+        if given not in MEASURES:
+            raise ValueError(f"unknown sensitivity {given[:60]!r}; expected one of: {', '.join(MEASURES)}; or a table")
+        return given
+    if isinstance(given, dict) and "job_id" in given:
+        if given.keys() != {"job_id"} or not isinstance(given["job_id"], str):
+            raise ValueError("'job_id' stands beside other keys, or is not a text; expected the id of a job alone")
+        return JobTable(job_id=given["job_id"])
+    return _as_value_error(lambda: sensitivity_of(given))
+
+
+def _sensitivity_document(sensitivity: str | SensitivityTable | JobTable) -> str | TableDescription | JobTable:
+    if isinstance(sensitivity, SensitivityTable):
+        return TableDescription.model_validate(sensitivity_to_document(sensitivity))
+    return sensitivity
+
+
+_MeasureName = Annotated[str, Field(json_schema_extra={"enum": list(MEASURES)})]
+
+SensitivityField = Annotated[
+    str | SensitivityTable | JobTable,
+    PlainValidator(_sensitivity, json_schema_input_type=_MeasureName | TableDescription | JobTable),
+    PlainSerializer(_sensitivity_document, return_type=_MeasureName | TableDescription | JobTable),
+    Field(examples=["weights", "fisher", {"job_id": "64c30fc6784c4ee7b09e25090bba1b9c"}]),
+]
+"""What is minimized: a measure by its name, a table, or the job that has measured one."""
+
+assert {f"{bits}" for bits in BITS} == {"8", "4", "2"}  # noqa: S101  # `BitsRow` spells them out
+
+
+class SolveRequest(SolveOptions):
+    """How bits are chosen, whatever the budget."""
+
+    accounting: BookName = Field(default=BookName.DEPLOYED, description="The rule book that counts bytes.")
+    sensitivity: SensitivityField | None = Field(
         default=None,
-        description="what the exact program minimises, and what rules are compared by: 'weights' (from the weights "
-        "alone); with samples 'fisher', 'hessian' or 'measured'; a table {weights: {layer: {8: x, 4: y, 2: z}}, "
-        "activations: {tensor: {...}}}; or {job_id: ...} of a finished sensitivity job. Where none is given, exact "
-        "takes 'fisher' if there are samples, else 'weights'",
-        examples=["weights", "fisher", {"job_id": "64c30fc6784c4ee7b09e25090bba1b9c"}],
+        description="What the exact program minimizes, and what the rules are compared by: weights (from the weights "
+        "alone); with samples fisher, hessian or measured; a table; or a finished sensitivity job. If it is left out, "
+        "exact takes fisher if there are samples, else weights.",
     )
-    scheme: str = Field(
-        default=DEFAULT_WEIGHT_SCHEME,
-        description="how the exact program quantizes weights; the rules have schemes of their own",
-        json_schema_extra={"enum": list(WeightScheme)},
+    reserved_flash: ReservedSize = Field(
+        default=0, description="Flash that the rest of the program needs; it is subtracted from the budget."
     )
-    schedule: str = Field(
-        default=Schedules.BEST,
-        description="the order of layers under the exact program: chosen with the bits (best), or the file's (given)",
-        json_schema_extra={"enum": list(Schedules)},
+    reserved_ram: ReservedSize = Field(
+        default=0, description="RAM that the rest of the program needs; it is subtracted from the budget."
     )
-    allowed_weight_bits: dict[str, list[StrictInt]] = Field(
-        default={},
-        description="layer -> bits that its weights may have under the exact program; '*' stands for all other layers, "
-        "which else may have 8, 4 and 2",
-        examples=[{"first": [8]}],
-    )
-    allowed_activation_bits: dict[str, list[StrictInt]] = Field(
-        default={},
-        description="tensor -> bits that it may have under the exact program; '*' stands for all others but the "
-        "network's input and outputs, which keep 8",
-    )
-    backend: str = Field(
-        default=NATIVE_BACKEND,
-        description="what solves the exact program: native, highs, or pulp and a solver that it finds, e.g. "
-        "pulp:PULP_CBC_CMD",
-    )
-    time_limit_seconds: StrictFloat | StrictInt = Field(
-        default=DEFAULT_TIME_LIMIT_SECONDS,
-        description="after it, the exact program gives its best answer so far, with its bound",
-    )
-    reserved_flash: Size = Field(default=0, description="flash that the rest of the program takes: off the budget")
-    reserved_ram: Size = Field(default=0, description="RAM that the rest of the program takes: off the budget")
 
     @property
-    def weight_scheme(self) -> WeightScheme:
-        """How the exact program quantizes weights.
-
-        Raises:
-            RequestError: an unknown scheme.
-        """
-        return _one_of("scheme", self.scheme, WeightScheme)
-
-    @property
-    def measure(self) -> MeasureChoice:
-        """What the answer is judged by.
-
-        Raises:
-            RequestError: an unknown scheme.
-        """
-        return MeasureChoice(self.sensitivity, self.weight_scheme, minimises=self.method == Method.EXACT)
-
-    def exact_options(self, network: Network | None = None) -> ExactOptions:
-        """How the exact program is solved.
-
-        Args:
-            network: whose layers and tensors '*' stands for; without one, only what can be judged without is.
-
-        Raises:
-            RequestError: an unknown scheme, schedule or backend, bits that are none, or a time limit out of range.
-        """
-        weight_bits = _allowed("allowed_weight_bits", self.allowed_weight_bits)
-        activation_bits = _allowed("allowed_activation_bits", self.allowed_activation_bits)
-        if network is not None:
-            kept = {network.input, *network.outputs}
-            weight_bits = _for_all(weight_bits, [layer.name for layer in network.weight_layers])
-            activation_bits = _for_all(activation_bits, [name for name in network.tensors if name not in kept])
-        return ExactOptions(
-            choices=Choices(self.weight_scheme, weight_bits, activation_bits),
-            backend=backend_named(self.backend),
-            time_limit_seconds=_time_limit(self.time_limit_seconds),
-            chooses_schedule=_one_of("schedule", self.schedule, Schedules) is Schedules.BEST,
-        )
-
-    def left_of(self, flash_bytes: int, ram_bytes: int) -> tuple[int, int]:
-        """Flash and RAM when the reserves are taken off; 0 where they take everything.
-
-        Raises:
-            RequestError: a reserve that makes no sense.
-        """
-        flash_reserved = _reserve_bytes("reserved_flash", self.reserved_flash)
-        ram_reserved = _reserve_bytes("reserved_ram", self.reserved_ram)
-        return max(flash_bytes - flash_reserved, 0), max(ram_bytes - ram_reserved, 0)
-
-    def budget_of(self, flash_bytes: int, ram_bytes: int) -> Budget:
-        """What is left of these when the reserves are taken off.
-
-        Raises:
-            RequestError: a reserve that makes no sense, or leaves nothing.
-        """
-        left = self.left_of(flash_bytes, ram_bytes)
-        for what, size_bytes, remaining in zip(("flash", "ram"), (flash_bytes, ram_bytes), left, strict=True):
-            if remaining == 0:
-                raise RequestError(
-                    f"reserved_{what} takes all of the {size_bytes} bytes: nothing is left for the network"
-                )
-        return Budget(*left)
-
-
-def _one_of(what: str, name: str, kind: type[_Name]) -> _Name:
-    try:
-        return kind(name)
-    except ValueError:
-        raise RequestError(f"unknown {what} {name[:60]!r}; expected one of: {', '.join(kind)}") from None
-
-
-def _allowed(what: str, given: dict[str, list[int]]) -> dict[str, tuple[Bits, ...]]:
-    allowed = {}
-    for name, bits in given.items():
-        if not bits:
-            raise RequestError(f"{what} leaves '{name[:60]}' no bits; expected one or more of 8, 4 and 2")
-        allowed[name] = tuple(as_bits(each) for each in bits)
-    return allowed
-
-
-def _reserve_bytes(what: str, given: object) -> int:
-    """A size that may be nothing at all."""
-    if not isinstance(given, bool) and given in (0, "0"):
-        return 0
-    return parse_size_bytes(given, what)  # type: ignore[arg-type]  # it says what is wrong with any other type
-
-
-def _for_all(allowed: dict[str, tuple[Bits, ...]], names: list[str]) -> dict[str, tuple[Bits, ...]]:
-    """The names one by one in place of '*'."""
-    others = allowed.pop(ALL_OTHERS, None)
-    return allowed if others is None else {**dict.fromkeys(names, others), **allowed}
-
-
-def _time_limit(seconds: float) -> float:
-    if not 0 < seconds <= MAX_TIME_LIMIT_SECONDS:
-        raise RequestError(
-            f"time_limit_seconds is {seconds}; expected more than 0 and up to {MAX_TIME_LIMIT_SECONDS:g}"
-        )
-    return seconds
+    def options(self) -> SolveOptions:
+        """The options of the solve alone."""
+        return SolveOptions.model_construct(**{name: getattr(self, name) for name in SolveOptions.model_fields})

@@ -12,14 +12,14 @@ from typing import Final
 from pydantic import AwareDatetime, Field
 
 from api.errors import InUse, NotFound
-from api.http.uploads import Upload
-from api.schemas.answers import Answer
+from api.schemas.answer import Answer
 from api.schemas.jobs import DIGITS
 from api.services.operator_datasets import OperatorDatasets
 from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.records import KeptFile
+from api.storage.uploads import Upload
 from network.errors import DatasetError
 from qat.data.dataset import Dataset
 from qat.data.digits import digits

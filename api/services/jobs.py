@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Discriminator, Field
 
 from api.errors import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
 from api.operations.train import require_weights
-from api.schemas.answers import Answer
+from api.schemas.answer import Answer
 from api.schemas.jobs import AnyJobRequest, JobRequest, SensitivityJobRequest, request_of
 from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
 from api.services.datasets import Datasets
@@ -170,7 +170,7 @@ class Jobs:
             if not answer.fits:
                 raise DoesNotFit(answer)
         with self._datasets.in_memory:
-            check_dataset(self._datasets.load(request.dataset), self._networks.counted(request.network_id))
+            check_dataset(self._datasets.load(request.dataset), self._networks.structure(request.network_id))
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if job.request != document:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from api.errors import JobNotFinished, NotFound
-from api.schemas.solve import SolveRequest
+from api.schemas.solve import JobTable, SolveRequest
 from api.storage.database import Store
 from api.storage.records import UNFINISHED, JobState
 from network.errors import RequestError
-
-JOB_KEY: Final = "job_id"
+from network.sensitivity.table import sensitivity_of
 
 _Request = TypeVar("_Request", bound=SolveRequest)
 
@@ -30,13 +29,9 @@ class MeasuredTables:
             RequestError: it measures nothing, or another network.
         """
         named = request.sensitivity
-        if not isinstance(named, dict) or JOB_KEY not in named:
+        if not isinstance(named, JobTable):
             return request
-        job_id = named[JOB_KEY]
-        if named.keys() != {JOB_KEY} or not isinstance(job_id, str):
-            raise RequestError(
-                f"sensitivity has '{JOB_KEY}' beside other keys, or no text in it; expected a job's id alone"
-            )
+        job_id = named.job_id
         job = self._store.job(job_id)
         if job is None:
             raise NotFound(f"there is no job {job_id[:64]!r} to take sensitivities from")
@@ -52,9 +47,11 @@ class MeasuredTables:
             raise JobNotFinished(f"job {job_id} is {job.state}; wait for its end")
         if job.state is not JobState.SUCCEEDED or job.result is None:
             raise NotFound(f"job {job_id} has {job.state}: it leaves no sensitivities")
-        table = {
-            "method": job.result["sensitivity"],
-            "weights": job.result["weights"],
-            "activations": job.result["activations"],
-        }
+        table = sensitivity_of(
+            {
+                "method": job.result["sensitivity"],
+                "weights": job.result["weights"],
+                "activations": job.result["activations"],
+            }
+        )
         return request.model_copy(update={"sensitivity": table})

@@ -152,6 +152,19 @@ def core_speed_of(given: Any) -> CoreSpeed:
     return CoreSpeed(table["core"], rates, elements, table["source"], frozenset(rates))
 
 
+def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
+    """Return a table of speeds as a JSON object, which `core_speed_of` reads back."""
+    rates: dict[str, dict[str, float]] = {}
+    for (kernel, activation, weight), rate in speed.multiply_accumulates_per_cycle.items():
+        rates.setdefault(kernel, {})[f"{activation}/{weight}"] = rate
+    return {
+        "core": speed.core,
+        "source": speed.source,
+        "multiply_accumulates_per_cycle": rates,
+        "elements_per_cycle": dict(speed.elements_per_cycle),
+    }
+
+
 def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise RequestError(f"{what} is no JSON object")

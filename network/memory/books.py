@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final
 
 from network.devices.device import Device
@@ -10,6 +11,14 @@ from network.errors import RequestError
 from network.memory.deployed import DeployedAccounting
 from network.memory.paper import PaperAccounting
 from network.memory.report import Accounting
+
+
+class BookName(StrEnum):
+    """Names of the rule books."""
+
+    DEPLOYED = DeployedAccounting.name
+    PAPER = PaperAccounting.name
+
 
 ACCOUNTINGS: Final[Mapping[str, Accounting]] = {book.name: book for book in (DeployedAccounting(), PaperAccounting())}
 DEFAULT_ACCOUNTING: Final = DeployedAccounting.name

@@ -98,8 +98,13 @@ def sensitivity_of(given: Any) -> SensitivityTable:
 
 def sensitivity_to_json(table: SensitivityTable) -> str:
     """The inverse of `sensitivity_from_json`."""
+    return json.dumps(sensitivity_to_document(table), indent=1)
+
+
+def sensitivity_to_document(table: SensitivityTable) -> dict[str, Any]:
+    """Return the table as a JSON object, which `sensitivity_of` reads back."""
     rows = {"weights": rows_as_json(table.weights), "activations": rows_as_json(table.activations)}
-    return json.dumps({"method": table.method, **rows}, indent=1)
+    return {"method": table.method, **rows}
 
 
 def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:

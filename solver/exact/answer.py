@@ -5,37 +5,34 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from network.budget import Budget
 from network.devices.latency import network_cycles
 from network.errors import RequestError
-from network.memory.report import Accounting, measure
-from network.network import Network
-from network.sensitivity.table import SensitivityTable
-from solver.exact.infeasibility import shortfall
-from solver.exact.options import ExactOptions
-from solver.exact.order_search import fit_exactly
-from solver.solution import Method, Solution
+from network.memory.report import measure
+from solver.exact.infeasibility import certify_infeasibility
+from solver.exact.order_search import search_orders
+from solver.options import Method
+from solver.question import Question
+from solver.solution import Solution
 
 
-def exactly(
-    network: Network, budget: Budget, accounting: Accounting, table: SensitivityTable, options: ExactOptions
-) -> Solution:
-    """The best bits and order, or why there are none.
+def answer_exactly(question: Question) -> Solution:
+    """Return the best bits and layer order, or the certificate that no bits fit.
 
     Raises:
-        RequestError: nothing was found, and nothing proven, within the time limit.
+        RequestError: If the time limit passed before bits were found or it was proven that there are none.
     """
-    answer = fit_exactly(network, budget, accounting, table, options)
+    network, accounting = question.network, question.accounting
+    answer = search_orders(question)
     if answer.allocation is None:
-        found = shortfall(network, budget, accounting, options, is_proven=math.isinf(answer.bound))
+        found = certify_infeasibility(question, is_proven=math.isinf(answer.bound))
         if found is None:
             raise RequestError(
-                f"in {options.time_limit_seconds:g} seconds no bits were found that fit, nor was it proven that there "
-                "are none; give the exact program more time, or the network more memory"
+                f"in {question.options.time_limit_seconds:g} seconds no bits were found that fit, nor was it proven "
+                "that there are none; give the exact program more time, or the network more memory"
             )
         certificate, report = found
         return Solution(Method.EXACT, None, certificate, report, network)
-    latency = options.latency
+    latency = question.latency
     report = measure(answer.network, answer.allocation, accounting)
     given = {tensor: answer.allocation.activation_bits[tensor] for tensor in network.tensors}
     in_given_order = replace(answer.allocation, activation_bits=given)

@@ -9,8 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.memory.report import Accounting, MemoryReport, measure
-from network.network import Network
+from network.memory.report import MemoryReport, measure
 from solver.exact.minimum_budgets import (
     AMPLE,
     LeastCycles,
@@ -21,56 +20,46 @@ from solver.exact.minimum_budgets import (
     least_ram,
     zero_table,
 )
-from solver.exact.options import ExactOptions
-from solver.exact.order_search import ExactAnswer, fit_exactly
+from solver.exact.order_search import ExactAnswer, search_orders
+from solver.question import Question
 from solver.solution import BudgetName, Certificate, largest_layer
 
 SECONDS: Final = 20.0
 """For all questions of which budgets conflict; what is not told by then is not claimed."""
 
 
-def shortfall(
-    network: Network, budget: Budget, accounting: Accounting, options: ExactOptions, *, is_proven: bool
-) -> tuple[Certificate, MemoryReport] | None:
-    """The certificate of a budget that nothing fits, and the report of the bits that come closest.
+def certify_infeasibility(question: Question, *, is_proven: bool) -> tuple[Certificate, MemoryReport] | None:
+    """Return the certificate that no bits fit, and the memory report of the bits that come closest.
 
-    A budget that is short alone is named alone: RAM, else flash, else latency. Where each alone could be kept, the
-    fewest are named that cannot be kept together.
+    If one budget is too small on its own, the certificate names that one: RAM, else flash, else latency. If each budget
+    alone could be kept, it names the smallest set of budgets that cannot be kept together.
 
     Args:
-        network: in the file's order.
-        budget: that was tried.
-        accounting: the rule book.
-        options: that it was tried with.
-        is_proven: it is proven that nothing fits, not only that nothing was found.
+        question: The question that has no solution.
+        is_proven: Whether it is proven that no bits fit, and not only that the search found none.
 
     Returns:
-        None where no budget is short alone and nothing is proven: the search was too short to tell.
+        None if no budget is too small on its own and nothing is proven, because the search ran out of time.
     """
-    return _Shortfall(network, budget, accounting, options, is_proven=is_proven).run()
+    return _Infeasibility(question, is_proven=is_proven).run()
 
 
-class _Shortfall:
-    def __init__(
-        self, network: Network, budget: Budget, accounting: Accounting, options: ExactOptions, *, is_proven: bool
-    ) -> None:
-        self._network, self._budget, self._accounting, self._options = network, budget, accounting, options
+class _Infeasibility:
+    def __init__(self, question: Question, *, is_proven: bool) -> None:
+        self._question, self._budget, self._latency = question, question.budget, question.latency
         self._is_proven = is_proven
-        self._zero = zero_table(network)
+        self._zero = zero_table(question.network)
         self._deadline = time.perf_counter() + SECONDS
-        self._ram: LeastRam = least_ram(network, accounting, options.choices)
-        self._flash: LeastFlash = least_flash(network, MAX_BUDGET_BYTES, accounting, options.choices)
-        latency = options.latency
-        self._cycles: LeastCycles | None = (
-            None if latency is None else least_cycles(network, accounting, options.choices, latency)
-        )
+        self._ram: LeastRam = least_ram(question)
+        self._flash: LeastFlash = least_flash(replace(question, max_cycles=None))
+        self._cycles: LeastCycles | None = None if self._latency is None else least_cycles(question)
 
     def run(self) -> tuple[Certificate, MemoryReport] | None:
         if self._is_ram_short():
             return self._of_ram(self._ram.report.ram_bytes, ("ram",), self._ram.report)
         if self._is_flash_short():
             return self._of_flash(("flash",), self._least_flash(("flash",)))
-        latency = self._options.latency
+        latency = self._latency
         if latency is not None and self._cycles is not None and self._cycles.cycles > latency.most_cycles:
             return self._certificate("latency", self._cycles.layer, ("latency",)), self._ram.report
         if not self._is_proven:
@@ -89,7 +78,7 @@ class _Shortfall:
         answer = self._answer(replace(AMPLE, ram_bytes=self._budget.ram_bytes), ceiling=False)
         if answer is None or answer.allocation is None:
             return answer is not None and math.isinf(answer.bound)
-        report = measure(answer.network, answer.allocation, self._accounting)
+        report = measure(answer.network, answer.allocation, self._question.accounting)
         self._ram = LeastRam(answer.network, report, can_grow=True)
         return False
 
@@ -100,7 +89,7 @@ class _Shortfall:
 
     def _conflicting(self) -> tuple[BudgetName, ...]:
         """The fewest budgets, each of which could be kept alone, that are proven to conflict."""
-        if self._options.latency is None:
+        if self._latency is None:
             return ("flash", "ram")
         ample_ram = replace(self._budget, ram_bytes=MAX_BUDGET_BYTES)
         ample_flash = replace(self._budget, flash_bytes=MAX_BUDGET_BYTES)
@@ -126,16 +115,24 @@ class _Shortfall:
         seconds = self._deadline - time.perf_counter()
         if seconds <= 0:
             return None
-        latency = self._options.latency if ceiling else None
-        options = replace(self._options, latency=latency, time_limit_seconds=seconds)
-        return fit_exactly(self._network, budget, self._accounting, self._zero, options)
+        question = replace(
+            self._question,
+            budget=budget,
+            sensitivity=self._zero,
+            max_cycles=self._question.max_cycles if ceiling else None,
+            options=self._question.options.replace(time_limit_seconds=seconds),
+        )
+        return search_orders(question)
 
     def _least_flash(self, conflicting: tuple[BudgetName, ...]) -> LeastFlash:
         """Under the others of the conflict; where flash is short alone, under this RAM."""
-        latency = self._options.latency if "latency" in conflicting else None
+        question = replace(
+            self._question,
+            network=self._ram.order,  # the order of least RAM keeps the RAM budget if any order does
+            max_cycles=self._question.max_cycles if "latency" in conflicting else None,
+        )
         ram_bytes = MAX_BUDGET_BYTES if conflicting == ("flash", "latency") else self._budget.ram_bytes
-        # In the order of least RAM: it keeps the budget where any does.
-        return least_flash(self._ram.order, ram_bytes, self._accounting, self._options.choices, latency)
+        return least_flash(question, ram_bytes)
 
     def _least_ram_under_the_ceiling(self) -> float | None:
         """In whole bytes, as budgets are."""
@@ -157,7 +154,7 @@ class _Shortfall:
         return replace(certificate, least_bytes=least_bytes, available_bytes=self._budget.flash_bytes), least.report
 
     def _certificate(self, budget: BudgetName, layer: str, conflicting: tuple[BudgetName, ...]) -> Certificate:
-        latency = self._options.latency
+        latency = self._latency
         return Certificate(
             budget=budget,
             layer=layer,

@@ -10,8 +10,7 @@ import numpy as np
 
 from network.allocation import BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.devices.latency import Latency
-from network.memory.report import Accounting, MemoryReport, measure
+from network.memory.report import MemoryReport, measure
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices, own_activation_bits
@@ -22,6 +21,7 @@ from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import IntArray
 from solver.orders import orders_to_try
 from solver.problem import BITS_PER_BYTE, CHOICE_OF_BITS, Problem, problem_of
+from solver.question import Question
 
 AMPLE: Final = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
 FLASH_SECONDS: Final = 20.0
@@ -73,16 +73,22 @@ def zero_table(network: Network) -> SensitivityTable:
     )
 
 
-def least_ram(network: Network, accounting: Accounting, choices: Choices) -> LeastRam:
-    """Over bits and orders; where no output lies on an input those are the fewest bits."""
-    problem = problem_of(network, AMPLE, accounting)
+def least_ram(question: Question) -> LeastRam:
+    """Minimize RAM over bits and orders. Where no output is written onto an input, the fewest bits take the least.
+
+    Args:
+        question: The question whose budget and latency ceiling are ignored.
+    """
+    network, accounting, choices = question.network, question.accounting, question.choices
+    free = replace(question, budget=AMPLE, max_cycles=None)
+    problem = problem_of(free)
     fewest = _fewest_bits(network, problem, choices)
     orders, _ = orders_to_try(network, problem, [fewest.activation_bits])
     reports = [measure(order, fewest, accounting) for order in orders]
     best = min(range(len(orders)), key=lambda index: reports[index].ram_bytes)
     order, report = orders[best], reports[best]
     for other in orders if problem.has_candidates else ():
-        allocation = _least_peak(other, accounting, choices, math.ceil(report.ram_bytes) - 1)
+        allocation = _least_peak(replace(free, network=other), math.ceil(report.ram_bytes) - 1)
         if allocation is not None:
             smaller = measure(other, allocation, accounting)
             if smaller.ram_bytes < report.ram_bytes:
@@ -90,11 +96,15 @@ def least_ram(network: Network, accounting: Accounting, choices: Choices) -> Lea
     return LeastRam(order, report, problem.has_candidates)
 
 
-def least_flash(
-    network: Network, ram_bytes: int, accounting: Accounting, choices: Choices, latency: Latency | None = None
-) -> LeastFlash:
-    """Under so much RAM, and a ceiling if there is one, in the given order, by an integer program."""
-    problem = problem_of(network, Budget(MAX_BUDGET_BYTES, ram_bytes), accounting, latency)
+def least_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> LeastFlash:
+    """Minimize flash in the given order by an integer program, under a RAM budget and the question's latency ceiling.
+
+    Args:
+        question: The question whose own budget is ignored.
+        ram_bytes: Bytes of RAM that the network may take.
+    """
+    network, accounting, choices = question.network, question.accounting, question.choices
+    problem = problem_of(replace(question, budget=Budget(MAX_BUDGET_BYTES, ram_bytes)))
     formulation = formulate(problem, zero_table(network), choices)
     program = formulation.program
     flash = program.row_names.index(FLASH_ROW)
@@ -112,10 +122,17 @@ def least_flash(
     return LeastFlash(measure(network, allocation, accounting), is_proven)
 
 
-def least_cycles(network: Network, accounting: Accounting, choices: Choices, latency: Latency) -> LeastCycles:
-    """Over all bits. A weight tensor has one reader, so each tensor that layers read is decided by itself."""
-    problem = problem_of(network, AMPLE, accounting, latency)
-    assert problem.cycles is not None  # noqa: S101
+def least_cycles(question: Question) -> LeastCycles:
+    """Minimize the estimated cycles over all bits.
+
+    Each weight tensor has one reader, so each tensor that layers read is decided independently.
+
+    Args:
+        question: A question with a latency ceiling; its budget is ignored.
+    """
+    choices, latency = question.choices, question.latency
+    problem = problem_of(replace(question, budget=AMPLE))
+    assert problem.cycles is not None and latency is not None  # noqa: S101, PT018  # the question has a ceiling
     allowed = own_activation_bits(choices, problem.same_bits, problem.fixed)
     read: dict[str, dict[str, tuple[int, ...]]] = {}  # tensor -> layer -> its fewest cycles by the tensor's bits
     for layer in problem.cycles.layers:
@@ -141,10 +158,10 @@ def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Alloca
     return allocation_of(problem, formulation, choices.weights, fewest)
 
 
-def _least_peak(order: Network, accounting: Accounting, choices: Choices, most_bytes: int) -> Allocation | None:
-    """Bits whose largest step is the least, if that takes no more than `most_bytes`: by halving what is between."""
-    problem = problem_of(order, AMPLE, accounting)
-    formulation = formulate(replace(problem, features=()), zero_table(order), choices)
+def _least_peak(question: Question, most_bytes: int) -> Allocation | None:
+    """Return the bits whose largest step is smallest, if that takes at most `most_bytes`; found by bisection."""
+    problem, choices = problem_of(question), question.choices
+    formulation = formulate(replace(problem, features=()), zero_table(question.network), choices)
     found: IntArray | None = _within(formulation, problem, most_bytes)
     if found is None:
         return None

@@ -19,19 +19,19 @@ from typing import Final
 import numpy as np
 
 from network.allocation import BITS, Allocation, Bits
-from network.budget import Budget
-from network.memory.report import Accounting, Region
+from network.memory.report import Region
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut, arena_cut
 from solver.exact.formulation import Formulation, allocation_of, formulate
 from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
-from solver.exact.options import HIGHS_BACKEND, NATIVE_BACKEND, ExactOptions
 from solver.exact.order_relaxation import with_least_steps
 from solver.exact.program import Answer
+from solver.options import HIGHS_BACKEND, NATIVE_BACKEND, LayerOrder
 from solver.orders import orders_to_try
 from solver.problem import Problem, problem_of
+from solver.question import Question
 
 MAX_ARENA_CUTS: Final = 50
 MAX_HELD_BACK: Final = 10
@@ -54,30 +54,33 @@ class ExactAnswer:
     bound: float
 
 
-def fit_exactly(
-    network: Network, budget: Budget, accounting: Accounting, table: SensitivityTable, options: ExactOptions
-) -> ExactAnswer:
-    """The best bits and order, with a bound on both."""
-    return _OrderSearch(network, budget, accounting, table, options).run()
+def search_orders(question: Question) -> ExactAnswer:
+    """Find the best bits and layer order of a question, with a lower bound on the objective of any.
+
+    Args:
+        question: The question, with a sensitivity table.
+    """
+    return _OrderSearch(question).run()
 
 
 class _OrderSearch:
-    def __init__(
-        self, network: Network, budget: Budget, accounting: Accounting, table: SensitivityTable, options: ExactOptions
-    ) -> None:
-        self._network, self._budget, self._accounting, self._options = network, budget, accounting, options
-        self._table = table
-        self._own_table = _summed_over_same_bits(table, accounting.same_bits(network))
-        self._deadline = time.perf_counter() + options.time_limit_seconds
-        self._best = ExactAnswer(network, None, np.inf, np.inf)
+    def __init__(self, question: Question) -> None:
+        if question.sensitivity is None:
+            raise ValueError("the exact program needs a sensitivity table")
+        self._question = question
+        self._table = question.sensitivity
+        self._choices = question.choices
+        self._own_table = _summed_over_same_bits(self._table, question.accounting.same_bits(question.network))
+        self._deadline = time.perf_counter() + question.options.time_limit_seconds
+        self._best = ExactAnswer(question.network, None, np.inf, np.inf)
 
     def run(self) -> ExactAnswer:
         orders, all_tried = self._orders()
         if len(orders) == 1:
             bound = self._try(orders[0])
             return replace(self._best, bound=min(bound, self._best.objective))
-        free = self._problem(self._network, self._budget)
-        formulation = formulate(with_least_steps(self._network, free), self._own_table, self._options.choices)
+        relaxed_problem = with_least_steps(self._question.network, problem_of(self._question))
+        formulation = formulate(relaxed_problem, self._own_table, self._choices)
         relaxed = self._solve(formulation)
         if relaxed.choices is None and relaxed.bound == np.inf:
             return self._best
@@ -93,26 +96,27 @@ class _OrderSearch:
         return replace(self._best, bound=min(bound, self._best.objective))
 
     def _orders(self) -> tuple[list[Network], bool]:
-        if not self._options.chooses_schedule or self._network.is_chain:
-            return [self._network], True
-        problem = self._problem(self._network, self._budget)
+        network = self._question.network
+        if self._question.options.schedule is LayerOrder.GIVEN or network.is_chain:
+            return [network], True
+        problem = problem_of(self._question)
         uniform = [dict.fromkeys(problem.activations, bits) for bits in (BITS[0], BITS[1])]
-        return orders_to_try(self._network, problem, uniform)
+        return orders_to_try(network, problem, uniform)
 
     def _try(self, order: Network) -> float:
         """Keep the best bits in this order if they are the best of all; the bound of this order."""
-        problem = self._problem(order, self._budget)
+        problem = problem_of(replace(self._question, network=order))
         arena_bytes = self._arena_bytes(order)
         cuts: list[ArenaCut] = []
         proven_bound: float | None = None  # once a cut rests on a plan that may not be the smallest
         while True:
-            formulation = formulate(problem, self._own_table, self._options.choices, cuts)
+            formulation = formulate(problem, self._own_table, self._choices, cuts)
             answer = self._solve(formulation)
             bound = answer.bound * formulation.worth if proven_bound is None else proven_bound
             if answer.choices is None or bound >= self._best.objective:
                 return bound
             allocation = self._allocation(problem, formulation, answer)
-            cut = arena_cut(order, self._accounting, allocation.activation_bits, arena_bytes)
+            cut = arena_cut(order, self._question.accounting, allocation.activation_bits, arena_bytes)
             if cut is None:
                 if proven_bound is None:
                     objective = self._table.objective(allocation.weight_bits, allocation.activation_bits)
@@ -128,15 +132,15 @@ class _OrderSearch:
 
     def _try_with_less(self, order: Network, bound: float) -> None:
         """Bits that fit, if not the best: with as much RAM held back as the arena needs beyond its largest step."""
-        budget = self._budget
+        budget = self._question.budget
         for _ in range(MAX_HELD_BACK):
-            problem = self._problem(order, budget)
-            formulation = formulate(problem, self._own_table, self._options.choices)
+            problem = problem_of(replace(self._question, network=order, budget=budget))
+            formulation = formulate(problem, self._own_table, self._choices)
             answer = self._solve(formulation)
             if answer.choices is None:
                 return
             allocation = self._allocation(problem, formulation, answer)
-            plan = self._accounting.arena(order, allocation.activation_bits)
+            plan = self._question.accounting.arena(order, allocation.activation_bits)
             excess_bytes = 0 if plan is None else plan.arena_bytes - self._arena_bytes(order)
             if excess_bytes <= 0:
                 self._offer(order, allocation, bound)
@@ -148,12 +152,9 @@ class _OrderSearch:
         if objective < self._best.objective:
             self._best = ExactAnswer(order, allocation, objective, bound)
 
-    def _problem(self, order: Network, budget: Budget) -> Problem:
-        return problem_of(order, budget, self._accounting, self._options.latency)
-
     def _solve(self, formulation: Formulation) -> Answer:
         seconds = max(self._deadline - time.perf_counter(), 1.0)
-        backend = self._options.backend
+        backend = self._question.options.backend
         if backend == NATIVE_BACKEND:
             return solve_exactly(formulation.program, seconds)
         solver = highs if backend == HIGHS_BACKEND else pulp_backend(backend.partition(":")[2])
@@ -161,12 +162,12 @@ class _OrderSearch:
 
     def _arena_bytes(self, order: Network) -> int:
         """What the arena may take."""
-        shared = self._accounting.always_shared(order)
-        return self._budget.ram_bytes - sum(each.size_bytes for each in shared if each.region is Region.RAM)
+        shared = self._question.accounting.always_shared(order)
+        return self._question.budget.ram_bytes - sum(each.size_bytes for each in shared if each.region is Region.RAM)
 
     def _allocation(self, problem: Problem, formulation: Formulation, answer: Answer) -> Allocation:
         assert answer.choices is not None  # noqa: S101
-        return allocation_of(problem, formulation, self._options.choices.weights, answer.choices)
+        return allocation_of(problem, formulation, self._choices.weights, answer.choices)
 
 
 def _summed_over_same_bits(table: SensitivityTable, same_bits: Mapping[str, str]) -> SensitivityTable:

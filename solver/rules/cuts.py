@@ -28,9 +28,9 @@ All counts are whole numbers of bits, so that no rounding decides anything.
 from __future__ import annotations
 
 from network.allocation import NARROWEST_BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme, halved
+from solver.options import Method
 from solver.problem import CHOICE_OF_BITS, CodeFeature, Problem, RamStep
 from solver.rules.max_tree import MaxTree
-from solver.solution import Method
 
 
 def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:

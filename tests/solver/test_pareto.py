@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from network.budget import Budget
 from network.errors import RequestError
 from network.memory.books import accounting_named
-from solver.exact.options import ExactOptions
 from solver.fit import fit
+from solver.options import Method
 from solver.pareto import Axis, pareto_front, shadow_prices
-from solver.solution import Method
-from tests.builders import mobilenet_v1
+from tests.builders import mobilenet_v1, question_of
 from tests.solver.instances import random_table
 
 NETWORK = mobilenet_v1(0.25, 64, 10)
 TABLE = random_table(NETWORK, 3)
-OPTIONS = ExactOptions()
+OPTIONS: dict[str, Any] = {}
 AMPLE = Budget(10**7, 10**7)
 
 
@@ -27,7 +26,11 @@ AMPLE = Budget(10**7, 10**7)
 @pytest.mark.parametrize("axis", list(Axis))
 def test_a_front_falls_from_the_least_that_does_to_everything(book: str, axis: Axis) -> None:
     accounting = accounting_named(book)
-    whole = pareto_front(NETWORK, AMPLE, accounting, TABLE, OPTIONS, axis=axis, points=5 if axis is Axis.BOTH else 8)
+    whole = pareto_front(
+        question_of(NETWORK, AMPLE, Method.EXACT, accounting, TABLE, **OPTIONS),
+        axis=axis,
+        points=5 if axis is Axis.BOTH else 8,
+    )
     front = whole.points
     assert whole.is_complete
     objectives = [point.solution.objective for point in front]
@@ -38,7 +41,7 @@ def test_a_front_falls_from_the_least_that_does_to_everything(book: str, axis: A
     for point in front:
         assert point.solution.memory.flash_bytes <= point.budget.flash_bytes
         assert point.solution.memory.ram_bytes <= point.budget.ram_bytes
-    plenty = fit(NETWORK, AMPLE, Method.EXACT, accounting, TABLE, OPTIONS)
+    plenty = fit(question_of(NETWORK, AMPLE, Method.EXACT, accounting, TABLE, **OPTIONS))
     assert objectives[-1] == plenty.objective
 
 
@@ -48,11 +51,12 @@ def test_a_kilobyte_buys_what_solving_again_says() -> None:
 
     def objective(more_flash: int, more_ram: int) -> float:
         more = Budget(budget.flash_bytes + more_flash, budget.ram_bytes + more_ram)
-        found = fit(NETWORK, more, Method.EXACT, accounting, TABLE, OPTIONS).objective
+        found = fit(question_of(NETWORK, more, Method.EXACT, accounting, TABLE, **OPTIONS)).objective
         assert found is not None
         return found
 
-    prices = shadow_prices(NETWORK, budget, accounting, TABLE, OPTIONS, objective(0, 0))
+    question = question_of(NETWORK, budget, Method.EXACT, accounting, TABLE, **OPTIONS)
+    prices = shadow_prices(question, fit(question))
     assert prices.flash == pytest.approx(objective(0, 0) - objective(1000, 0))
     assert prices.ram == pytest.approx(objective(0, 0) - objective(0, 1000))
     assert prices.flash > 0
@@ -60,7 +64,9 @@ def test_a_kilobyte_buys_what_solving_again_says() -> None:
 
 def test_both_budgets_are_varied_one_against_the_other() -> None:
     """No point beats another, and some point has less flash and more RAM than another."""
-    front = pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, OPTIONS, axis=Axis.BOTH, points=4).points
+    front = pareto_front(
+        question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **OPTIONS), axis=Axis.BOTH, points=4
+    ).points
     figures = [
         (point.solution.memory.flash_bytes, point.solution.memory.ram_bytes, point.solution.objective or 0.0)
         for point in front
@@ -72,8 +78,10 @@ def test_both_budgets_are_varied_one_against_the_other() -> None:
 
 
 def test_a_front_that_runs_out_of_time_says_so() -> None:
-    hurried = replace(OPTIONS, time_limit_seconds=1e-6)
-    front = pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, hurried, axis=Axis.RAM, points=8)
+    hurried = OPTIONS | {"time_limit_seconds": 1e-6}
+    front = pareto_front(
+        question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **hurried), axis=Axis.RAM, points=8
+    )
     assert not front.is_complete
     assert front.points == ()
 
@@ -82,4 +90,8 @@ def test_a_front_that_runs_out_of_time_says_so() -> None:
 def test_a_front_has_a_bounded_number_of_points(axis: Axis, most: int) -> None:
     for points in (1, most + 1):
         with pytest.raises(RequestError, match=rf"expected 2 to {most} for {axis}"):
-            pareto_front(NETWORK, AMPLE, accounting_named("paper"), TABLE, OPTIONS, axis=axis, points=points)
+            pareto_front(
+                question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **OPTIONS),
+                axis=axis,
+                points=points,
+            )

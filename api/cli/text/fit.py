@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from api.cli.text.columns import aligned, bar
-from api.schemas.answers import FitAnswer, format_bytes
+from api.schemas.answer import format_bytes
+from api.schemas.fit import FitAnswer
 from api.schemas.reports import TrainAnswer
 from qat.training.label_source import Truth
 

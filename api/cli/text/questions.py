@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from api.cli.text.columns import aligned, bar
-from api.operations.questions import DeviceFit, DevicesAnswer, ParetoAnswer
-from api.schemas.answers import RegionAnswer, format_bytes
+from api.schemas.answer import format_bytes
+from api.schemas.devices import DeviceFit, DevicesAnswer
+from api.schemas.memory import RegionAnswer
+from api.schemas.pareto import ParetoAnswer
 from api.schemas.reports import SensitivityReport
 from network.allocation import BITS
 from network.devices.device import Device

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from api.errors import KINDS, NotFound, ProblemKind, Unavailable
 from api.http.handlers.dependencies import ServiceOf, problems
-from api.schemas.answers import Answer
+from api.schemas.answer import Answer
 from api.storage.records import JobState
 from api.version import version
 

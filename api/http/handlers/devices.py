@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path
 
 from api.errors import NotFound
 from api.http.handlers.dependencies import problems
-from api.operations.questions import DeviceAnswer, device_answer
+from api.operations.devices import device_answer
+from api.schemas.devices import DeviceAnswer
 from network.devices.catalogue import catalogue
 
 router = APIRouter(prefix="/v1/devices", tags=["devices"])

@@ -9,13 +9,12 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.http.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
-from api.operations.questions import DevicesAnswer, ParetoAnswer
-from api.schemas.answers import FitAnswer
-from api.schemas.fit import FitRequest
+from api.schemas.devices import DevicesAnswer, DevicesRequest
+from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
-from api.schemas.questions import DevicesRequest, ParetoRequest
+from api.schemas.networks import NetworkAnswer, NetworkSummary
+from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.jobs import JobAnswer
-from api.services.networks import NetworkAnswer, NetworkSummary
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 

@@ -19,10 +19,10 @@ from solver.exact.choices import Choices
 from solver.exact.formulation import formulate
 from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
-from solver.exact.options import ExactOptions
-from solver.exact.order_search import fit_exactly
+from solver.exact.order_search import search_orders
+from solver.options import Method
 from solver.problem import problem_of
-from tests.builders import network_of
+from tests.builders import network_of, question_of
 from tests.solver.instances import (
     BOOKS,
     best_by_trying,
@@ -92,7 +92,7 @@ def test_a_pair_is_cut_at_exactly_its_bits() -> None:
 @pytest.mark.parametrize("backend", ["native", "highs", "pulp:PULP_CBC_CMD"])
 def test_a_cut_is_kept(backend: str) -> None:
     network = network_of([pointwise("a", "input", 2), pointwise("b", "a", 2), pointwise("z", "b", 2)], Shape(2, 2, 2))
-    problem = problem_of(network, Budget(10**6, 10**6), IN_PLACE)
+    problem = problem_of(question_of(network, Budget(10**6, 10**6), Method.EXACT, IN_PLACE))
     table = random_table(network, 0)
 
     def chosen(cut: ArenaCut) -> list[int] | None:
@@ -133,7 +133,7 @@ def test_answers_that_need_cuts(seed: int, monkeypatch: pytest.MonkeyPatch) -> N
     for share in (0.2, 0.5, 0.8):
         for accounting in PLACING:
             budget = budget_between(whole, accounting, Choices().weights, share, 0.7)
-            answer = fit_exactly(whole, budget, accounting, table, ExactOptions())
+            answer = search_orders(question_of(whole, budget, Method.EXACT, accounting, table))
             best = best_by_trying(whole, budget, accounting, table, Choices())
             assert answer.objective == pytest.approx(best, rel=1e-9)
             assert answer.bound == pytest.approx(best, rel=1e-9)

@@ -16,12 +16,11 @@ from network.memory.books import ACCOUNTINGS, accounting_named
 from network.memory.report import Accounting
 from network.network import Network
 from solver.exact.choices import Choices, check_choices
-from solver.exact.options import ExactOptions
-from solver.exact.order_search import fit_exactly
+from solver.exact.order_search import search_orders
 from solver.fit import fit
+from solver.options import Method
 from solver.orders import all_orders
-from solver.solution import Method
-from tests.builders import network_of
+from tests.builders import network_of, question_of
 from tests.solver.instances import (
     BOOK_NAMES,
     BOOKS,
@@ -74,8 +73,9 @@ def test_agrees_with_brute_force(
     except RequestError:  # tensors that share their bits, and none that both may have
         assume(False)
     latency = None if latency_share is None else random_latency(network, latency_share, seed)
-    options = ExactOptions(choices=choices, latency=latency)
-    solution = fit(network, budget, Method.EXACT, accounting, table, options)  # the validator judges it
+    solution = fit(
+        question_of(network, budget, Method.EXACT, accounting, table, choices=choices, latency=latency)
+    )  # the validator judges it
     best = best_by_trying(network, budget, accounting, table, choices, latency)
     if math.isinf(best):
         assert solution.certificate is not None
@@ -95,12 +95,17 @@ def test_agrees_with_general_solvers(
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
     answers = [
-        fit_exactly(
-            network,
-            budget,
-            accounting,
-            table,
-            ExactOptions(choices=Choices(weights=weights), backend=backend, chooses_schedule=False),
+        search_orders(
+            question_of(
+                network,
+                budget,
+                Method.EXACT,
+                accounting,
+                table,
+                choices=Choices(weights=weights),
+                backend=backend,
+                chooses_schedule=False,
+            )
         )
         for backend in ("native", "pulp:PULP_CBC_CMD")
     ]
@@ -116,14 +121,14 @@ def test_a_graph_with_too_many_orders_to_try(accounting: Accounting, ram_share: 
     """9 branches have 9! orders and more: those of least peak are tried, and the bound holds for all."""
     network = branches(9)
     table = random_table(network, 1)
-    whole = fit(network, Budget(2**30, 2**30), Method.EXACT, accounting, table)
+    whole = fit(question_of(network, Budget(2**30, 2**30), Method.EXACT, accounting, table))
     budget = Budget(2**30, int(whole.memory.ram_bytes * ram_share))
-    solution = fit(network, budget, Method.EXACT, accounting, table)  # the validator judges it
+    solution = fit(question_of(network, budget, Method.EXACT, accounting, table))  # the validator judges it
     assert solution.objective is not None
     assert solution.bound is not None
     assert solution.bound <= solution.objective
     assert solution.memory.ram_bytes <= budget.ram_bytes
-    least = fit(network, Budget(2**30, 1), Method.EXACT, accounting, table).certificate
+    least = fit(question_of(network, Budget(2**30, 1), Method.EXACT, accounting, table)).certificate
     assert least is not None
     assert least.budget == "ram"
     assert 0 < (least.least_bytes or 0) <= budget.ram_bytes
@@ -138,7 +143,7 @@ def test_a_fold_for_every_layer_is_no_matter_of_branching(book: str) -> None:
     table = random_table(network, 0)
     budget = budget_between(network, accounting, weights, 0.7, 0.9)
     answers = [
-        fit(network, budget, Method.EXACT, accounting, table, ExactOptions(choices=Choices(weights), backend=backend))
+        fit(question_of(network, budget, Method.EXACT, accounting, table, choices=Choices(weights), backend=backend))
         for backend in ("native", "pulp:PULP_CBC_CMD")
     ]
     assert answers[0].gap == pytest.approx(0, abs=1e-9)

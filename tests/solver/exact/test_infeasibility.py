@@ -22,12 +22,12 @@ from network.memory.report import Accounting, measure
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.exact.milp import Matrix, highs
-from solver.exact.options import ExactOptions
 from solver.exact.program import Answer, FloatArray, IntArray, Program
 from solver.fit import fit
+from solver.options import Method
 from solver.orders import all_orders
-from solver.solution import Certificate, Method
-from tests.builders import mobilenet_v1
+from solver.solution import Certificate
+from tests.builders import mobilenet_v1, question_of
 from tests.solver.instances import (
     BOOKS,
     budget_between,
@@ -85,8 +85,17 @@ def test_against_all_bits(
     assume(len(network.tensors) + len(network.weight_layers) <= 7)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
     latency = random_latency(network, 1.0 if latency_share is None else latency_share, seed)
-    options = ExactOptions(choices=Choices(weights), latency=None if latency_share is None else latency)
-    certificate = fit(network, budget, Method.EXACT, accounting, random_table(network, seed), options).certificate
+    certificate = fit(
+        question_of(
+            network,
+            budget,
+            Method.EXACT,
+            accounting,
+            random_table(network, seed),
+            choices=Choices(weights),
+            latency=None if latency_share is None else latency,
+        )
+    ).certificate
     assume(certificate is not None)
     assert certificate is not None
     figures = list(all_figures(network, accounting, weights, latency))
@@ -132,9 +141,7 @@ def test_against_all_bits(
 
 
 def certificate_of(network: Network, budget: Budget) -> Certificate:
-    solution = fit(
-        network, budget, Method.EXACT, accounting_named("deployed"), random_table(network, 0), ExactOptions()
-    )
+    solution = fit(question_of(network, budget, Method.EXACT, accounting_named("deployed"), random_table(network, 0)))
     assert solution.certificate is not None
     return solution.certificate
 

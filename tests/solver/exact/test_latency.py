@@ -17,12 +17,11 @@ from network.network import Network
 from solver.exact.choices import Choices
 from solver.exact.formulation import formulate
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
-from solver.exact.options import ExactOptions
 from solver.fit import fit
+from solver.options import Method
 from solver.problem import problem_of
-from solver.solution import Method
 from solver.validator import violations
-from tests.builders import mobilenet_v1, network_of
+from tests.builders import mobilenet_v1, network_of, question_of
 from tests.solver.instances import budget_between, depthwise, pointwise, random_latency, random_table
 
 
@@ -46,14 +45,14 @@ def test_a_ceiling_on_60_layers_is_proven_in_seconds(network: Network, book: str
     accounting = accounting_named(book)
     table = random_table(network, 5)
     budget = budget_between(network, accounting, Choices().weights, 0.7, 0.6)
-    free = fit(network, budget, Method.EXACT, accounting, table)
+    free = fit(question_of(network, budget, Method.EXACT, accounting, table))
     assert free.allocation is not None
     assert free.objective is not None
     least = random_latency(network, 0.0, 5)
     taken = network_cycles(network, free.allocation, least.speed)
     latency = Latency(least.speed, least.most_cycles + (taken - least.most_cycles) // 2)
     started = time.perf_counter()
-    solution = fit(network, budget, Method.EXACT, accounting, table, ExactOptions(latency=latency))
+    solution = fit(question_of(network, budget, Method.EXACT, accounting, table, latency=latency))
     assert time.perf_counter() - started < 30
     assert solution.cycles is not None
     assert solution.cycles <= latency.most_cycles
@@ -67,9 +66,10 @@ def test_a_ceiling_that_all_keep_changes_nothing() -> None:
     accounting = accounting_named("deployed")
     table = random_table(network, 2)
     budget = budget_between(network, accounting, Choices().weights, 0.5, 0.5)
-    free = fit(network, budget, Method.EXACT, accounting, table)
-    ample = ExactOptions(latency=Latency(SPEEDS["cortex-m4"], 2**50))
-    kept = fit(network, budget, Method.EXACT, accounting, table, ample)
+    free = fit(question_of(network, budget, Method.EXACT, accounting, table))
+    kept = fit(
+        question_of(network, budget, Method.EXACT, accounting, table, latency=Latency(SPEEDS["cortex-m4"], 2**50))
+    )
     assert kept.allocation == free.allocation
     assert kept.allocation is not None
     assert kept.cycles == network_cycles(network, kept.allocation, SPEEDS["cortex-m4"])
@@ -78,22 +78,31 @@ def test_a_ceiling_that_all_keep_changes_nothing() -> None:
 
 def test_rules_keep_no_ceiling() -> None:
     network = mobilenet_v1(0.25, 64, 10)
-    options = ExactOptions(latency=Latency(SPEEDS["cortex-m4"], 10))
     with pytest.raises(RequestError, match="mixpc looks at sizes alone; only exact keeps a latency ceiling"):
-        fit(network, Budget(10**6, 10**6), Method.MIXPC, accounting_named("paper"), None, options)
+        fit(
+            question_of(
+                network,
+                Budget(10**6, 10**6),
+                Method.MIXPC,
+                accounting_named("paper"),
+                latency=Latency(SPEEDS["cortex-m4"], 10),
+            )
+        )
 
 
 def test_the_validator_knows_the_ceiling_and_what_is_allowed() -> None:
     network = network_of([pointwise("a", "input", 4), pointwise("b", "a", 4)], Shape(4, 2, 2))
     accounting = accounting_named("paper")
-    solution = fit(network, Budget(10**6, 10**6), Method.EXACT, accounting, random_table(network, 0))
+    solution = fit(question_of(network, Budget(10**6, 10**6), Method.EXACT, accounting, random_table(network, 0)))
     allocation = solution.allocation
     assert isinstance(allocation, Allocation)
     cycles = network_cycles(network, allocation, SPEEDS["cortex-m7"])
 
     def judged(choices: Choices | None = None, latency: Latency | None = None) -> str:
         ample = Budget(10**6, 10**6)
-        return "; ".join(violations(network, ample, Method.EXACT, accounting, allocation, choices, latency))
+        table = random_table(network, 0)
+        question = question_of(network, ample, Method.EXACT, accounting, table, choices=choices, latency=latency)
+        return "; ".join(violations(question, solution))
 
     assert judged(Choices(), Latency(SPEEDS["cortex-m7"], cycles)) == ""
     assert judged(None, Latency(SPEEDS["cortex-m7"], cycles - 1)) == f"takes {cycles} cycles, {cycles - 1} may be taken"
@@ -106,7 +115,9 @@ def test_general_solvers_see_the_same_ceiling() -> None:
     network = residual(12)
     accounting = accounting_named("deployed")
     budget = budget_between(network, accounting, Choices().weights, 0.8, 0.6)
-    problem = problem_of(network, budget, accounting, random_latency(network, 0.4, 1))
+    problem = problem_of(
+        question_of(network, budget, Method.EXACT, accounting, latency=random_latency(network, 0.4, 1))
+    )
     program = formulate(problem, random_table(network, 1), Choices()).program
     ours, theirs = (solve_integer_program(program, backend, 20.0) for backend in (highs, pulp_backend()))
     assert ours.choices is not None

@@ -19,10 +19,9 @@ from network.memory.deployed import DeployedAccounting
 from network.memory.kernel_table import IN_PLACE_KERNELS
 from network.network import Network
 from network.sensitivity.table import Row, SensitivityTable
-from solver.exact.options import ExactOptions
 from solver.fit import fit
-from solver.solution import Method
-from tests.builders import mobilenet_v1, network_of
+from solver.options import Method
+from tests.builders import mobilenet_v1, network_of, question_of
 from tests.solver.instances import branches, depthwise, pointwise
 
 ROOT = Path(__file__).parents[3]
@@ -59,10 +58,10 @@ def answers() -> list[object]:
     for network in (residual(), branches(3), mobilenet_v1(0.25, 32, 10)):
         table = level_table(network)
         for book in books:
-            whole = fit(network, Budget(10**7, 10**7), Method.EXACT, book, table).memory
+            whole = fit(question_of(network, Budget(10**7, 10**7), Method.EXACT, book, table)).memory
             budget = Budget(int(whole.flash_bytes * 0.8), int(whole.ram_bytes * 0.8))
             for latency in (None, Latency(SPEEDS["cortex-m4"], 40_000_000)):
-                solution = fit(network, budget, Method.EXACT, book, table, ExactOptions(latency=latency))
+                solution = fit(question_of(network, budget, Method.EXACT, book, table, latency=latency))
                 allocation = solution.allocation
                 bits = None if allocation is None else (allocation.weight_bits, allocation.activation_bits)
                 found.append(
@@ -108,7 +107,9 @@ def test_the_later_tensors_of_a_chain_keep_more_bits(ram_bytes: int, expected: l
     network = network_of(
         [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4) for index in range(4)], Shape(4, 4, 4)
     )
-    solution = fit(network, Budget(10**6, ram_bytes), Method.EXACT, accounting_named("paper"), level_table(network))
+    solution = fit(
+        question_of(network, Budget(10**6, ram_bytes), Method.EXACT, accounting_named("paper"), level_table(network))
+    )
     assert solution.allocation is not None
     assert list(solution.allocation.activation_bits.values()) == expected
 
@@ -118,7 +119,9 @@ def test_the_later_of_two_equals_in_a_chain() -> None:
     network = network_of(
         [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4) for index in range(5)], Shape(4, 4, 4)
     )
-    solution = fit(network, Budget(10**6, 96), Method.EXACT, accounting_named("paper"), level_table(network))
+    solution = fit(
+        question_of(network, Budget(10**6, 96), Method.EXACT, accounting_named("paper"), level_table(network))
+    )
     assert solution.allocation is not None
     # l0 and l3 stand beside the ends and have 4 bits; of l1 and l2 one may keep 8: the later one
     assert list(solution.allocation.activation_bits.values()) == [8, 4, 4, 8, 4, 8]

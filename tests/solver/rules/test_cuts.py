@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
+from network.errors import RequestError
 from network.layers import Activation, Add, Shape
 from network.memory.deployed import DeployedAccounting
 from network.memory.kernel_table import CORTEX_M4
@@ -16,10 +19,10 @@ from network.memory.paper import PaperAccounting
 from network.memory.report import Accounting, measure
 from network.network import Network
 from solver.fit import fit
+from solver.options import Method, SolveOptions
 from solver.rules.max_tree import MaxTree
-from solver.solution import Method, method_named
 from solver.validator import violations
-from tests.builders import mobilenet_v1, network_of
+from tests.builders import mobilenet_v1, network_of, question_of
 from tests.solver.instances import BOOKS, chains, graphs, pointwise
 from tests.solver.rules.naive_rules import ChainLayer, activations, parameters, weights
 
@@ -38,7 +41,7 @@ def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: 
         )
         for layer in network.weight_layers
     ]
-    solution = fit(network, Budget(flash_bytes, ram_bytes), method, PaperAccounting())
+    solution = fit(question_of(network, Budget(flash_bytes, ram_bytes), method, PaperAccounting()))
     expected_activations = activations(layers, ram_bytes)
     if expected_activations is None:
         assert solution.certificate is not None
@@ -69,16 +72,17 @@ def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: 
 def test_graphs_get_a_solution_or_a_certificate(
     network: Network, method: Method, accounting: Accounting, ram_share: float, flash_share: float
 ) -> None:
-    whole = fit(network, Budget(2**30, 2**30), method, accounting)
+    whole = fit(question_of(network, Budget(2**30, 2**30), method, accounting))
     assert whole.allocation is not None
     assert set(whole.allocation.weight_bits.values()) == {8}
     assert set(whole.allocation.activation_bits.values()) == {8}
     budget = Budget(
         max(1, int(whole.memory.flash_bytes * flash_share)), max(1, int(whole.memory.ram_bytes * ram_share))
     )
-    solution = fit(network, budget, method, accounting)
+    question = question_of(network, budget, method, accounting)
+    solution = fit(question)
     if solution.allocation is not None:
-        assert violations(network, budget, method, accounting, solution.allocation) == []
+        assert violations(question, solution) == []
         assert solution.memory == measure(network, solution.allocation, accounting)
         return
     assert solution.certificate is not None
@@ -99,18 +103,18 @@ def test_a_residual_branch_counts_while_it_waits() -> None:
         Add(name="sum", inputs=("a", "c"), output="sum"),
     ]
     network = network_of(layers, Shape(1, 4, 4))
-    whole = fit(network, Budget(10_000, 192), Method.MIXPC, PaperAccounting())
+    whole = fit(question_of(network, Budget(10_000, 192), Method.MIXPC, PaperAccounting()))
     assert [step.ram_bytes for step in whole.memory.steps] == [16 + 64, 64 + 64, 64 + 64 + 64, 192]
     assert [step.waiting_bytes for step in whole.memory.steps] == [0, 0, 64, 0]
     # One byte less: in the forward walk, c (written by its step, equal bits and bytes) is the tensor to cut.
-    tight = fit(network, Budget(10_000, 191), Method.MIXPC, PaperAccounting())
+    tight = fit(question_of(network, Budget(10_000, 191), Method.MIXPC, PaperAccounting()))
     assert tight.allocation is not None
     assert tight.allocation.activation_bits == {"input": 8, "a": 8, "b": 8, "c": 4, "sum": 8}
     # 100 bytes: the add needs a and c at 2 bits (64 + 16 + 16 = 96), and b waits for nothing.
-    least = fit(network, Budget(10_000, 96), Method.MIXPC, PaperAccounting())
+    least = fit(question_of(network, Budget(10_000, 96), Method.MIXPC, PaperAccounting()))
     assert least.allocation is not None
     assert (least.allocation.activation_bits["a"], least.allocation.activation_bits["c"]) == (2, 2)
-    none = fit(network, Budget(10_000, 95), Method.MIXPC, PaperAccounting())
+    none = fit(question_of(network, Budget(10_000, 95), Method.MIXPC, PaperAccounting()))
     assert none.certificate is not None
     assert (none.certificate.layer, none.certificate.least_bytes, none.certificate.missing_bytes) == ("sum", 96, 1)
 
@@ -124,11 +128,11 @@ def test_more_bits_can_fit_where_the_fewest_do_not() -> None:
     accounting = DeployedAccounting(in_place=("activation",))
     beside = CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
     for method in Method.MIXPL, Method.MIXPC:
-        solution = fit(network, Budget(10**6, 16 + 64 + 4 + beside), method, accounting)
+        solution = fit(question_of(network, Budget(10**6, 16 + 64 + 4 + beside), method, accounting))
         assert solution.allocation is not None
         assert solution.allocation.activation_bits == {"input": 8, "a": 8, "r": 8}
         assert [step.overwrites for step in solution.memory.steps] == [None, "a"]
-        tight = fit(network, Budget(10**6, 64 + beside), method, accounting)
+        tight = fit(question_of(network, Budget(10**6, 64 + beside), method, accounting))
         assert tight.certificate is not None
         assert (tight.certificate.layer, tight.certificate.least_bytes) == ("r", 64 + 16 + beside)
 
@@ -136,7 +140,7 @@ def test_more_bits_can_fit_where_the_fewest_do_not() -> None:
 def test_mixpl_folds_only_where_everything_has_8_bits() -> None:
     network = network_of([pointwise("a", "input", 8), pointwise("b", "a", 8), pointwise("c", "b", 8)], Shape(8, 4, 4))
     # input 128 bytes + a at 4 bits 64 bytes: step a fits 200 bytes; a then is an input of 64 bytes beside b's 128.
-    solution = fit(network, Budget(10_000, 200), Method.MIXPL, PaperAccounting())
+    solution = fit(question_of(network, Budget(10_000, 200), Method.MIXPL, PaperAccounting()))
     assert solution.allocation is not None
     assert solution.allocation.activation_bits == {"input": 8, "a": 4, "b": 4, "c": 8}
     assert [scheme.folding for scheme in solution.allocation.schemes.values()] == [
@@ -152,7 +156,7 @@ def test_a_deep_chain_ends(method: Method) -> None:
     """A rule that looks at every layer for every cut would look 800 million times here."""
     layers = [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4 + index % 7) for index in range(20_000)]
     network = network_of(layers, Shape(4, 2, 2))
-    solution = fit(network, Budget(800_000, 24), method, PaperAccounting())
+    solution = fit(question_of(network, Budget(800_000, 24), method, PaperAccounting()))
     assert solution.allocation is not None or solution.certificate is not None
 
 
@@ -172,14 +176,14 @@ def test_the_tree_finds_what_a_scan_finds(values: list[int], data: st.DataObject
 def test_the_validator_names_every_broken_rule() -> None:
     network = mobilenet_v1(0.25, 96, 10)
     budget = Budget(150_000, 40_000)
-    solution = fit(network, budget, Method.MIXPL, PaperAccounting())
+    solution = fit(question_of(network, budget, Method.MIXPL, PaperAccounting()))
     assert solution.allocation is not None
     good = solution.allocation
     tight = Budget(1000, 1000)
 
     def judged(budget: Budget = budget, method: Method = Method.MIXPL, **changes: object) -> str:
-        broken = type(good)(**{**vars(good), **changes})
-        return "; ".join(violations(network, budget, method, PaperAccounting(), broken))
+        broken = replace(solution, allocation=type(good)(**{**vars(good), **changes}))
+        return "; ".join(violations(question_of(network, budget, method, PaperAccounting()), broken))
 
     assert judged() == ""
     assert "bytes of flash, 1000 may be taken" in judged(tight)
@@ -196,15 +200,15 @@ def test_the_validator_names_every_broken_rule() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(Exception, match=r"unknown method 'greedy'; expected one of: exact, mixpl, mixpc"):
-        method_named("greedy")
+    with pytest.raises(RequestError, match="method: expected one of: 'exact', 'mixpl' or 'mixpc'; it is 'greedy'"):
+        SolveOptions(method="greedy")
 
 
 def test_weights_need_not_be_there() -> None:
     """Element counts are enough: with and without weights the same bits come out."""
     budget = Budget(120_000, 40_000)
-    bare = fit(mobilenet_v1(0.25, 96, 10), budget, Method.MIXPC, PaperAccounting())
-    full = fit(mobilenet_v1(0.25, 96, 10, seed=1), budget, Method.MIXPC, PaperAccounting())
+    bare = fit(question_of(mobilenet_v1(0.25, 96, 10), budget, Method.MIXPC, PaperAccounting()))
+    full = fit(question_of(mobilenet_v1(0.25, 96, 10, seed=1), budget, Method.MIXPC, PaperAccounting()))
     assert bare.allocation == full.allocation
     assert bare.allocation is not None
     assert not np.array_equal(list(bare.allocation.weight_bits.values()), [8] * 28)

@@ -12,8 +12,8 @@ from network.budget import Budget
 from network.memory.paper import PaperAccounting
 from network.network import Network
 from solver.fit import fit
-from solver.solution import Method
-from tests.builders import chain_of, mobilenet_v1
+from solver.options import Method
+from tests.builders import chain_of, mobilenet_v1, question_of
 
 GOLDENS = Path(__file__).parents[3].parent / "shared" / "goldens" / "mixq.json"
 ROWS: list[dict[str, Any]] = json.loads(GOLDENS.read_text()) if GOLDENS.exists() else []
@@ -33,7 +33,7 @@ def built(description: dict[str, Any]) -> Network:
 def test_answers_as_the_published_code(row: dict[str, Any]) -> None:
     network = built(row["network"])
     budget = Budget(flash_bytes=row["flash_bytes"], ram_bytes=row["ram_bytes"])
-    solution = fit(network, budget, Method(row["method"]), PaperAccounting())
+    solution = fit(question_of(network, budget, Method(row["method"]), PaperAccounting()))
     answer = row["answer"]
     if not answer.get("fits", True):
         assert solution.certificate is not None

@@ -1,0 +1,88 @@
+"""What the solver needs of a kept network: its structure and its table of sensitivities, each computed once.
+
+    network file  ──parse──►  structure-1.json           layers and shapes, without weights
+                  ──weigh──►  weights-1-SCHEME.json      sensitivities from the weights, one table a scheme
+
+Both are kept on disk by the hash of the network file, so that a second fit reads neither the file nor its weights, in
+this process or another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import lru_cache
+from threading import Lock
+from typing import Final
+
+from api.storage.derived_files import DerivedFiles
+from network.allocation import WeightScheme
+from network.errors import BitbudgetError
+from network.json_reading.description import read_json, write_json
+from network.network import Network
+from network.sensitivity.from_weights import weight_sensitivity
+from network.sensitivity.table import SensitivityTable, check_sensitivity, sensitivity_from_json, sensitivity_to_json
+
+_STRUCTURE_FILE: Final = "structure-1.json"
+_WEIGHTS_FILE: Final = "weights-1-{scheme}.json"
+"""Names with the version of what is in them: raise it when the reader, or the measure, computes something else."""
+
+_IN_MEMORY: Final = 16
+"""Number of networks whose structure stays in memory, a few thousand layers each at most."""
+
+
+class NetworkStructures:
+    """Structures and tables of kept networks.
+
+    Args:
+        files: Where they are kept on disk.
+        read_network: Reads the whole network with that id, with its weights.
+    """
+
+    def __init__(self, files: DerivedFiles, read_network: Callable[[str], Network]) -> None:
+        self._files = files
+        self._read_network = read_network
+        self._writing = Lock()
+        self.structure = lru_cache(maxsize=_IN_MEMORY)(self._structure)
+        self.weights_table = lru_cache(maxsize=_IN_MEMORY * len(WeightScheme))(self._weights_table)
+
+    def keep(self, network_id: str, network: Network) -> None:
+        """Keep the structure of a network that was parsed just now."""
+        self._write(network_id, _STRUCTURE_FILE, write_json(network, with_weights=False))
+
+    def forget(self, network_id: str) -> None:
+        """Delete what was computed from a network."""
+        self._files.delete(network_id)
+        self.structure.cache_clear()
+        self.weights_table.cache_clear()
+
+    def _structure(self, network_id: str) -> Network:
+        kept = self._files.read(network_id, _STRUCTURE_FILE)
+        if kept is not None:
+            try:
+                return read_json(kept, network_id)
+            except BitbudgetError:
+                pass  # the file is damaged: compute it again
+        network = self._read_network(network_id)
+        self.keep(network_id, network)
+        return read_json(write_json(network, with_weights=False).encode(), network.name)
+
+    def _weights_table(self, network_id: str, scheme: WeightScheme) -> SensitivityTable:
+        name = _WEIGHTS_FILE.format(scheme=scheme)
+        kept = self._files.read(network_id, name)
+        if kept is not None:
+            try:
+                table = sensitivity_from_json(kept.decode())
+                check_sensitivity(table, self.structure(network_id))
+            except (BitbudgetError, UnicodeDecodeError):
+                pass  # the file is damaged: compute it again
+            else:
+                return table
+        table = weight_sensitivity(self._read_network(network_id), scheme)
+        self._write(network_id, name, sensitivity_to_json(table))
+        return table
+
+    def _write(self, network_id: str, name: str, text: str) -> None:
+        # On a full disk, answers are computed again each time.
+        with self._writing, contextlib.suppress(OSError):
+            self._files.write(network_id, name, text.encode())

@@ -1,0 +1,56 @@
+"""What was computed from kept files, on disk: every process of a data directory reads it instead of computing it again.
+
+    derived/SHA-256 of the kept file/NAME
+
+Deleting any of it, at any time, costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from api.storage.blobs import is_digest
+from deploy.atomic_write import write_atomically
+
+
+class DerivedFiles:
+    """A directory of files that can be computed again.
+
+    Args:
+        directory: The directory; it is created when the first file is written.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def read(self, digest: str, name: str) -> bytes | None:
+        """Return the content of a derived file; None if it was not computed yet or cannot be read.
+
+        Args:
+            digest: SHA-256 of the kept file, in lower-case hexadecimal.
+            name: Name of what was computed, with the version of its format.
+        """
+        try:
+            return (self._of(digest) / name).read_bytes()
+        except OSError:
+            return None
+
+    def write(self, digest: str, name: str, content: bytes) -> None:
+        """Keep a derived file; it appears whole or not at all.
+
+        Raises:
+            OSError: If the disk cannot be written to.
+        """
+        directory = self._of(digest)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / name, content)
+
+    def delete(self, digest: str) -> None:
+        """Delete all that was computed from a file."""
+        shutil.rmtree(self._of(digest), ignore_errors=True)
+
+    def _of(self, digest: str) -> Path:
+        if not is_digest(digest):
+            raise ValueError("derived files are found by a SHA-256 in lower-case hexadecimal")
+        return self._directory / digest

@@ -1,0 +1,23 @@
+"""A file that has arrived and is not kept yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that has arrived.
+
+    Attributes:
+        path: Where the file is until it is kept or deleted.
+        digest: SHA-256 of the file, in lower-case hexadecimal.
+        size_bytes: Size of the file.
+        name: What the caller calls it, made printable; neither a path nor a key.
+    """
+
+    path: Path
+    digest: str
+    size_bytes: int
+    name: str

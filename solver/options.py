@@ -1,0 +1,117 @@
+"""How bits are chosen: the options of a solve, each defined once for the library, the service and the command.
+
+This module imports no solver, so that checking a request, or applying one of the paper's rules, stays fast.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+
+from network.allocation import DEFAULT_WEIGHT_SCHEME, Bits, WeightScheme
+from network.errors import RequestError
+from network.options import Options
+
+DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
+MAX_TIME_LIMIT_SECONDS: Final = 600.0
+
+ALL_OTHERS: Final = "*"
+"""Stands for every layer or tensor that is not named."""
+
+NATIVE_BACKEND: Final = "native"
+HIGHS_BACKEND: Final = "highs"
+PULP_BACKEND: Final = "pulp"
+
+
+class Method(StrEnum):
+    """How bits are chosen: by the exact program, or by the paper's rules with weights per layer or per channel."""
+
+    EXACT = "exact"
+    MIXPL = "mixpl"
+    MIXPC = "mixpc"
+
+
+class LayerOrder(StrEnum):
+    """Which orders of the layers the exact program may choose from."""
+
+    BEST = "best"
+    """Any valid order; the program chooses one together with the bits."""
+
+    GIVEN = "given"
+    """The order of the network's file."""
+
+
+def backend_named(name: str) -> str:
+    """Return the full name of a backend: "native", "highs", or "pulp:" and a solver that PuLP finds here.
+
+    Args:
+        name: The name as given; "pulp" alone stands for CBC.
+
+    Raises:
+        RequestError: If the backend is unknown or its solver is not installed.
+    """
+    if name in {NATIVE_BACKEND, HIGHS_BACKEND}:
+        return name
+    kind, _, solver = name.partition(":")
+    if kind != PULP_BACKEND:
+        raise RequestError(f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and a solver's name")
+    from solver.exact.milp import DEFAULT_PULP_SOLVER, available_solvers
+
+    found = available_solvers()
+    solver = solver or DEFAULT_PULP_SOLVER
+    if solver not in found:
+        raise RequestError(f"PuLP finds no solver {solver[:60]!r} here; it finds: {', '.join(found) or 'none'}")
+    return f"{PULP_BACKEND}:{solver}"
+
+
+AllowedBits = Annotated[list[Bits], Field(min_length=1)]
+"""The bits that a tensor may have: one or more of 8, 4 and 2."""
+
+
+class SolveOptions(Options):
+    """How bits are chosen. All fields but `method` concern the exact program alone."""
+
+    method: Method = Field(
+        default=Method.EXACT,
+        description="How bits are chosen: exact minimizes the summed sensitivity, with a proof; mixpl and mixpc are "
+        "the rules of the paper, with weights quantized per layer or per channel.",
+    )
+    scheme: WeightScheme = Field(
+        default=DEFAULT_WEIGHT_SCHEME,
+        description="How the exact program quantizes weights. The rules have schemes of their own.",
+    )
+    schedule: LayerOrder = Field(
+        default=LayerOrder.BEST,
+        description="Order of the layers under the exact program: chosen together with the bits (best), or that of the "
+        "file (given).",
+    )
+    allowed_weight_bits: dict[str, AllowedBits] = Field(
+        default={},
+        description="Layer name -> bits that its weights may have under the exact program. '*' stands for all layers "
+        "that are not named; without it these may have 8, 4 and 2 bits.",
+        examples=[{"first": [8]}],
+    )
+    allowed_activation_bits: dict[str, AllowedBits] = Field(
+        default={},
+        description="Tensor name -> bits that the tensor may have under the exact program. '*' stands for all tensors "
+        "that are not named. The network's input and outputs always keep 8 bits.",
+    )
+    backend: Annotated[str, AfterValidator(backend_named)] = Field(
+        default=NATIVE_BACKEND,
+        description="Solver of the exact program: native, highs, or pulp: and the name of a solver that PuLP finds, "
+        "e.g. pulp:PULP_CBC_CMD.",
+    )
+    time_limit_seconds: float = Field(
+        default=DEFAULT_TIME_LIMIT_SECONDS,
+        gt=0,
+        le=MAX_TIME_LIMIT_SECONDS,
+        strict=True,
+        description="Seconds after which the exact program returns its best answer so far, with its lower bound.",
+    )
+
+    @property
+    def restricts_bits(self) -> bool:
+        """Whether some tensor may not have all of 8, 4 and 2 bits."""
+        return bool(self.allowed_weight_bits or self.allowed_activation_bits)

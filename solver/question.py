@@ -1,0 +1,108 @@
+"""A question: a network, a budget and all options of a choice of bits, in one frozen value.
+
+    request or command  ->  Question  ->  fit(question) -> Solution
+                                          violations(question, solution) -> what is wrong with it
+                                          pareto_front(question, ...), shadow_prices(question, solution)
+
+It is made once, where a request or a command comes in; nothing after that parses a name, a size or a device again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from network.allocation import Bits
+from network.budget import Budget
+from network.devices.device import Device
+from network.devices.latency import CoreSpeed, Latency
+from network.errors import RequestError
+from network.memory.deployed import DeployedAccounting
+from network.memory.report import Accounting
+from network.network import Network
+from network.sensitivity.table import SensitivityTable, check_sensitivity
+from solver.exact.choices import Choices, check_choices
+from solver.options import ALL_OTHERS, Method, SolveOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A network, a budget and all options of a choice of bits.
+
+    Attributes:
+        network: The network, with its layers in the order of its file. The solver needs no weights.
+        budget: Bytes of flash and RAM that the network may take.
+        accounting: The rule book that counts bytes.
+        sensitivity: The table that the exact program minimizes, and that the rules' answers are compared by; None
+            compares nothing.
+        options: How bits are chosen.
+        device: The device that was named; None if only a budget was given.
+        speed: Speed of the core, for estimates of latency; None if it is unknown.
+        max_cycles: Largest number of cycles that one inference may take, as estimated; None sets no ceiling.
+    """
+
+    network: Network
+    budget: Budget
+    accounting: Accounting = field(default_factory=DeployedAccounting)
+    sensitivity: SensitivityTable | None = None
+    options: SolveOptions = field(default_factory=SolveOptions)
+    device: Device | None = None
+    speed: CoreSpeed | None = None
+    max_cycles: int | None = None
+
+    @property
+    def method(self) -> Method:
+        """How bits are chosen."""
+        return self.options.method
+
+    @property
+    def latency(self) -> Latency | None:
+        """The ceiling on the cycles of one inference; None if there is none.
+
+        Raises:
+            RequestError: If a ceiling is set and the speed of the core is unknown.
+        """
+        if self.max_cycles is None:
+            return None
+        if self.speed is None:
+            raise RequestError(
+                "a latency ceiling needs the speed of the core; give a table of cycles by kernel and bits"
+            )
+        return Latency(self.speed, self.max_cycles)
+
+    @property
+    def choices(self) -> Choices:
+        """What the exact program may choose from, with '*' replaced by the names that it stands for."""
+        network, options = self.network, self.options
+        fixed = {network.input, *network.outputs}
+        return Choices(
+            options.scheme,
+            _named(options.allowed_weight_bits, [layer.name for layer in network.weight_layers]),
+            _named(options.allowed_activation_bits, [name for name in network.tensors if name not in fixed]),
+        )
+
+
+def check_question(question: Question) -> None:
+    """Reject a question whose parts do not suit each other.
+
+    Raises:
+        RequestError: If the sensitivity table or the allowed bits do not match the network; if the exact program has no
+            table; if one of the paper's rules is combined with a latency ceiling or with allowed bits.
+    """
+    network, method = question.network, question.method
+    if question.sensitivity is not None:
+        check_sensitivity(question.sensitivity, network)
+    check_choices(question.choices, network, question.accounting.same_bits(network))
+    if method is Method.EXACT:
+        if question.sensitivity is None:
+            raise RequestError("the exact program needs a sensitivity table to minimize, e.g. sensitivity 'weights'")
+    elif question.latency is not None or question.options.restricts_bits:
+        what = "a latency ceiling" if question.latency is not None else "allowed bits of single tensors"
+        raise RequestError(f"{method} looks at sizes alone; only exact keeps {what}: leave that out or use exact")
+
+
+def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:
+    """Replace '*' by each of the names that is not given itself."""
+    others = allowed.get(ALL_OTHERS)
+    given = {name: bits for name, bits in allowed.items() if name != ALL_OTHERS}
+    return given if others is None else {**dict.fromkeys(names, others), **given}
