@@ -9,7 +9,6 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from api.schemas.answers import Answer, FitAnswer, NetworkName
-from api.schemas.training_details import names_of
 from deploy.requantization_form import RequantizationForm
 from qat.training.label_source import Truth
 
@@ -73,9 +72,7 @@ class LayerConversionAnswer(Answer):
 class ConversionAnswer(Answer):
     """What conversion to integers did, each layer on the codes that the integer-only network gives it."""
 
-    requantization: str = Field(
-        description="how accumulators are rounded", json_schema_extra=names_of(RequantizationForm)
-    )
+    requantization: RequantizationForm = Field(description="how accumulators are rounded")
     samples: int = Field(description="held-out samples that differences were measured on")
     layers: list[LayerConversionAnswer] = Field(description="in schedule order")
 
