@@ -9,7 +9,7 @@ PYTHON := $(shell for name in python3.11 python3.12 python3.13 python3; do \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env run test lint fmt hooks lock image-test clean
+.PHONY: help env run test lint fmt docs hooks lock image-test clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -45,6 +45,9 @@ lint: env  ## style, types and the import contract
 fmt: env  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: env  ## write the tables of options in docs/*.md from the options' own fields
+	$(BIN)/python docs/option_tables.py
 
 hooks: env  ## run the linters before every commit
 	$(BIN)/pre-commit install

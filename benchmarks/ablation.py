@@ -63,18 +63,18 @@ def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Varia
 def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
     rate = options.learning_rate
     return {
-        **{f"activations {kind}": replace(options, activation_range=kind) for kind in ActivationRange},
-        **{f"ranges start at {kind}": replace(options, range_setting=kind) for kind in RangeSetting},
-        **{f"distillation {share:g}": replace(options, distillation=share) for share in (0.0, 0.5, 1.0)},
-        **{f"learning rate x {factor:g}": replace(options, learning_rate=factor * rate) for factor in (0.3, 3.0)},
-        "2-bit weights at the others' learning rate": replace(options, two_bit_learning_rate=1.0),
-        **{f"{kind} regime": replace(options, regime=kind) for kind in (Regime.CONSTANT, Regime.COSINE)},
-        "the paper's regime": replace(options, regime=Regime.PAPER),
-        "learned rounding first": replace(options, post_training=PostTrainingOptions()),
-        "batch norm frozen at 0.5": replace(options, freeze_batch_norm_at=0.5),
-        "oscillating weights frozen from 0.5": replace(options, freeze_oscillating_at=0.5),
-        "half the epochs at twice the bits": replace(options, gradual_bits=0.5),
-        "label smoothing 0.1": replace(options, label_smoothing=0.1),
+        **{f"activations {kind}": options.replace(activation_range=kind) for kind in ActivationRange},
+        **{f"ranges start at {kind}": options.replace(range_setting=kind) for kind in RangeSetting},
+        **{f"distillation {share:g}": options.replace(distillation=share) for share in (0.0, 0.5, 1.0)},
+        **{f"learning rate x {factor:g}": options.replace(learning_rate=factor * rate) for factor in (0.3, 3.0)},
+        "2-bit weights at the others' learning rate": options.replace(two_bit_learning_rate=1.0),
+        **{f"{kind} regime": options.replace(regime=kind) for kind in (Regime.CONSTANT, Regime.COSINE)},
+        "the paper's regime": options.replace(regime=Regime.PAPER),
+        "learned rounding first": options.replace(post_training=PostTrainingOptions()),
+        "batch norm frozen at 0.5": options.replace(freeze_batch_norm_at=0.5),
+        "oscillating weights frozen from 0.5": options.replace(freeze_oscillating_at=0.5),
+        "half the epochs at twice the bits": options.replace(gradual_bits=0.5),
+        "label smoothing 0.1": options.replace(label_smoothing=0.1),
     }
 
 
@@ -86,7 +86,7 @@ def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int)
             task,
             contender.network,
             variant.allocation,
-            replace(variant.options, seed=seed),
+            variant.options.replace(seed=seed),
         )
         for seed in range(seeds)
     ]
@@ -127,7 +127,7 @@ def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool) -> Non
     task, kept = run.task(), run.kept()
     images = len(task.dataset.train_x)
     fraction = min(HELD_OUT, images // 10) / images
-    task = replace(task, options=replace(task.options, validation_fraction=fraction))
+    task = replace(task, options=task.options.replace(validation_fraction=fraction))
     asked = [
         (variant, contender, trainings_of(variant, contender, task, seeds))
         for contender in contenders(

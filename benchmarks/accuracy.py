@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
@@ -41,9 +40,9 @@ def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]
     if contender.allocation is None:
         return []
     told = f"{contender.name} at {contender.share}"
-    runs = [(f"{told}, untrained", replace(contender.options, epochs=0))]
+    runs = [(f"{told}, untrained", contender.options.replace(epochs=0))]
     if contender.options.epochs:
-        runs += [(f"{told}, seed {seed}", replace(contender.options, seed=seed)) for seed in range(seeds)]
+        runs += [(f"{told}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
     by_brevitas = contender.name is Name.BREVITAS
     return [
         Training(label, task, contender.network, contender.allocation, options, by_brevitas) for label, options in runs

@@ -96,7 +96,7 @@ def contenders(
 ) -> Iterator[Contender]:
     """Everybody's answer under every budget."""
     network = task.network
-    paper = replace(task.options, activation_range=ActivationRange.LEARNED)
+    paper = task.options.replace(activation_range=ActivationRange.LEARNED)
     for share in shares:
         budget = budget_of(share, network, accounting, DEFAULT_WEIGHT_SCHEME)
         question = Question(network=network, budget=budget, accounting=accounting, sensitivity=table)

@@ -95,7 +95,7 @@ def run(case: Case, dataset: Dataset, resnet8: Network) -> Row:
     """Train and measure one case."""
     started = time.monotonic()
     allocation = allocation_for(resnet8, case.flash_share)
-    result = train(resnet8, allocation, dataset, replace(PHOTOGRAPHS, epochs=case.epochs), report=_Line())
+    result = train(resnet8, allocation, dataset, PHOTOGRAPHS.replace(epochs=case.epochs), report=_Line())
     return Row(
         case,
         measure(resnet8, allocation, PaperAccounting()).flash_bytes,

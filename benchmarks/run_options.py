@@ -44,8 +44,8 @@ class RunOptions:
             ClickException: one of its files lies elsewhere.
         """
         task = task_there(self.name).shortened(self.train_images, self.test_images)
-        options = replace(task.options, threads=self.threads)
-        return replace(task, options=options if self.epochs is None else replace(options, epochs=self.epochs))
+        options = task.options.replace(threads=self.threads)
+        return replace(task, options=options if self.epochs is None else options.replace(epochs=self.epochs))
 
     def kept(self) -> Kept:
         """What is remembered."""

@@ -88,8 +88,8 @@ def trainings_of(share: Share, name: str, solution: Solution, task: Task, seeds:
     """Without training first, then with each seed."""
     allocation = solution.allocation
     assert allocation is not None  # noqa: S101  # every budget is above the least
-    runs = [(f"{name} at {share}, untrained", replace(task.options, epochs=0))]
-    runs += [(f"{name} at {share}, seed {seed}", replace(task.options, seed=seed)) for seed in range(seeds)]
+    runs = [(f"{name} at {share}, untrained", task.options.replace(epochs=0))]
+    runs += [(f"{name} at {share}, seed {seed}", task.options.replace(seed=seed)) for seed in range(seeds)]
     return [Training(label, task, solution.network, allocation, options) for label, options in runs]
 
 
@@ -193,7 +193,7 @@ def main(
         lines = [[part, *(f"{spread[name][part]:.2f}" for name in columns)] for part in ("weights", "activations")]
         click.echo(json.dumps(spread) if as_json else markdown(("", *columns), lines))
         return
-    task = replace(whole.shortened(train_images, test_images), options=replace(TRAINING, epochs=epochs))
+    task = replace(whole.shortened(train_images, test_images), options=TRAINING.replace(epochs=epochs))
     kept = Kept(keep)
     by_measure, seconds = measures_of(task.network, task.dataset)
     found = list(solutions_of(task, by_measure))

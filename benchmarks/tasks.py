@@ -71,7 +71,7 @@ class Task:
 def resnet8() -> Task:
     """ResNet8 on CIFAR-10."""
     has_gpu = torch.cuda.is_available()
-    options = replace(OURS, epochs=30 if has_gpu else 2, augmentation=preset("flip_shift"))
+    options = OURS.replace(epochs=30 if has_gpu else 2, augmentation=preset("flip_shift"))
     return Task("resnet8", networks.resnet8(), cifar10.load(), options, is_quick=has_gpu)
 
 
@@ -82,7 +82,7 @@ def dscnn() -> Task:
         parts = [arrays[f"{part}_{what}"] for part in ("train", "test") for what in ("mfcc", "labels")]
     train_x, train_y, test_x, test_y = parts
     dataset = Dataset("fsdd", train_x, train_y.astype(np.int64), test_x, test_y.astype(np.int64))
-    return Task("dscnn", network, dataset, replace(OURS, epochs=10, batch_size=32), is_quick=True)
+    return Task("dscnn", network, dataset, OURS.replace(epochs=10, batch_size=32), is_quick=True)
 
 
 _TASKS: Final[Mapping[str, tuple[Callable[[], Task], tuple[Path, ...]]]] = {

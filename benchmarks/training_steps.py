@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -92,7 +91,7 @@ def steps(
     default = f"{DEFAULT_WEIGHT_SCHEME}, {OPTIONS.activation_range}"
     yield default, ours(DEFAULT_WEIGHT_SCHEME, OPTIONS), False
     for scheme in WeightScheme:
-        learned = replace(OPTIONS, activation_range=ActivationRange.LEARNED)
+        learned = OPTIONS.replace(activation_range=ActivationRange.LEARNED)
         yield f"{scheme}, {learned.activation_range}", ours(scheme, learned), False
     allocation = uniform(network, 4, 8, accounting, DEFAULT_WEIGHT_SCHEME)
     yield "PyTorch's fused operators", step_of(FusedNetwork(network, allocation, images.cpu())), False

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from network.errors import RequestError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pydantic does not export its metaclass; type checkers need it to know the constructor's arguments
     from pydantic._internal._model_construction import ModelMetaclass
 else:
-    ModelMetaclass = type(BaseModel)  # pydantic does not export it
+    ModelMetaclass = type(BaseModel)
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
 class _RefusedAsRequestError(ModelMetaclass):
     """Turns pydantic's error into ours where an instance is made by a call.
 
@@ -30,11 +31,13 @@ class _RefusedAsRequestError(ModelMetaclass):
     own error has to survive, because it names every field that is wrong.
     """
 
-    def __call__(cls, *args: Any, **fields: Any) -> Any:
-        try:
-            return super().__call__(*args, **fields)
-        except ValidationError as error:
-            raise RequestError(refusal(error)) from None
+    if not TYPE_CHECKING:  # type checkers would lose the constructor's own arguments
+
+        def __call__(cls, *args: Any, **fields: Any) -> Any:  # noqa: N805  # of a metaclass
+            try:
+                return super().__call__(*args, **fields)
+            except ValidationError as error:
+                raise RequestError(refusal(error)) from None
 
 
 class Options(BaseModel, metaclass=_RefusedAsRequestError):

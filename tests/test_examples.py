@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from api.cli.commands.train import command as train_command
-from api.schemas.training import Training
 from benchmarks.networks import MOBILENET_V1_RESOLUTIONS, MOBILENET_V1_WIDTHS, mobilenet_v1
 from deploy.files import load
 from deploy.interpreter import quantize_input, run
@@ -25,7 +24,7 @@ from network.json_reading.description import write_json
 from network.layers import FullyConnected
 from network.memory.books import accounting_named
 from qat.data.digits import digits
-from qat.options.training import TensorOverride
+from qat.options.training import TensorOverride, TrainingOptions
 from solver.fit import fit
 from solver.options import Method, SolveOptions
 from solver.question import Question
@@ -131,8 +130,8 @@ def test_the_options_of_train_that_are_named_are_there() -> None:
 
 def test_the_training_file_is_one() -> None:
     (document,) = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    options = Training(**json.loads(document)).options()
-    assert options.overrides == {"fc": TensorOverride(WeightScheme.PER_LAYER_ASYM_MIN_MAX, Folding.ICN)}
+    options = TrainingOptions(**json.loads(document))
+    assert options.overrides == {"fc": TensorOverride(weights=WeightScheme.PER_LAYER_ASYM_MIN_MAX, folding=Folding.ICN)}
 
 
 def test_the_table_of_the_sixteen_is_what_the_rules_say() -> None:

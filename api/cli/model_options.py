@@ -1,121 +1,161 @@
-"""A command-line option for every field of a request: one list of options, defaults and descriptions."""
+"""Command-line options made from the fields of a pydantic model, with its bounds, names, defaults and texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from api.cli.files import read_json
 from network.errors import RequestError
+from network.option_fields import OptionField, ValueKind, option_fields
+from network.options import refusal
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=BaseModel)
 
 _WITHIN: Final = "__"
-"""Between the name of a field that is a model and the name of one of its own, in a parameter's name."""
+"""Separator of a field and a field of its model, in the name of a command's parameter."""
 
 
 def model_options(model: type[BaseModel], without: Collection[str] = ()) -> Callable[[Command], Command]:
-    """Decorate a command with `--epochs`, `--batch-size`, ..., and `--learning-rate-step EPOCH RATE`.
+    """Return a decorator that gives a command one option for each field of a model.
 
-    A field that is a model itself, or null, becomes a flag that asks for it (`--post-training`) and an option for each
-    of its own fields (`--post-training-samples`); a field that is a mapping becomes none.
+    A simple field becomes one option (`--batch-size`), and a flag if it is a boolean (`--nesterov`). A nested model
+    becomes a flag (`--post-training`) and one option for each of its fields (`--post-training-samples`). A list of
+    models becomes an option that may be repeated, with one value for each field (`--learning-rate-step 5 0.01`). A
+    mapping becomes no option.
 
     Args:
-        model: whose fields become options.
-        without: fields that do not.
+        model: The model whose fields become options.
+        without: Names of the fields that become no options.
     """
 
     def decorate(command: Command) -> Command:
-        for name, field in reversed(model.model_fields.items()):
-            if name not in without:
-                for option in reversed(list(_options(name, field))):
-                    command = option(command)
+        options = [option for field in option_fields(model) if field.name not in without for option in _options(field)]
+        for option in reversed(options):
+            command = option(command)
         return command
 
     return decorate
 
 
 def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None) -> Model:
-    """What the options of `model_options` say; the others are as a JSON file has them.
+    """Return the model that the options of `model_options` and a file describe.
 
     Args:
-        model: of the options.
-        given: parameters of the command that is running, and fields; what is no field of the model is left out.
-        file: fields of the model, as the service takes them; an option that was given goes before them.
+        model: The model whose fields became options.
+        given: Parameter of the running command -> its value, and values of further fields of the model; parameters that
+            belong to no field are ignored.
+        file: JSON file with fields of the model; an option on the command line overrides the field of the file.
 
     Raises:
-        RequestError: the file cannot be read, or holds something else.
+        RequestError: if the file cannot be read, or a field is unknown or has an invalid value.
     """
-    fields = {} if file is None else read_json(file, "training options, as the service takes them")
+    values = {} if file is None else read_json(file, "training options, as the service takes them")
+    fields = {field.name: field for field in option_fields(model)}
     context = click.get_current_context()
     for parameter, value in given.items():
         name, _, inner = parameter.partition(_WITHIN)
-        if name not in model.model_fields or context.get_parameter_source(parameter) is ParameterSource.DEFAULT:
+        if name not in fields or context.get_parameter_source(parameter) is ParameterSource.DEFAULT:
             continue
-        if _nested(model.model_fields[name]) is None:
-            fields[name] = list(value) if isinstance(value, tuple) else value
-            continue
-        before = fields.get(name)
-        fields[name] = {**(before if isinstance(before, dict) else {}), **({inner: value} if inner else {})}
+        if _nested(fields[name]):
+            before = values.get(name)
+            values[name] = {**(before if isinstance(before, dict) else {}), **({inner: value} if inner else {})}
+        elif row := _row(fields[name]):
+            values[name] = [dict(zip((column.name for column in row), each, strict=True)) for each in value]
+        else:
+            values[name] = value
     try:
-        return model(**fields)
+        return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RequestError(f"{where or 'the options'}: {first['msg']}, not {str(first['input'])[:60]!r}") from None
+        raise RequestError(refusal(error)) from None
 
 
-def _options(name: str, field: FieldInfo) -> Iterator[Callable[[Any], Any]]:
-    nested = _nested(field)
-    if nested is not None:
-        yield click.option(f"--{name.replace('_', '-')}", name, is_flag=True, help=_sentence(f"{field.description}"))
-        for each, inner in nested.model_fields.items():
-            yield _option(f"{name}_{each}", f"{name}{_WITHIN}{each}", inner)
-    elif not isinstance(field.default, dict):
-        yield _option(name, name, field)
-
-
-def _nested(field: FieldInfo) -> type[BaseModel] | None:
-    """The model that a field may be, where it may also be null."""
-    kinds = get_args(field.annotation)
-    if type(None) not in kinds:
-        return None
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-
-
-def _option(name: str, parameter: str, field: FieldInfo) -> Callable[[Any], Any]:
-    option = f"--{name.replace('_', '-')}"
-    text = f"{field.description}"
-    if name == "learning_rate_steps":
-        text = "Learning rate from an epoch (from 1) on, with --regime step; may be repeated."
-        return click.option(
-            "--learning-rate-step", parameter, multiple=True, type=(int, float), metavar="EPOCH RATE", help=text
+def _options(field: OptionField) -> Iterator[Callable[[Any], Any]]:
+    """Yield the options of a field."""
+    option = _flag_name(field.name)
+    if nested := _nested(field):
+        yield click.option(option, field.name, is_flag=True, help=_sentence(field.description))
+        for inner in nested:
+            yield _option(f"{option}-{inner.name.replace('_', '-')}", f"{field.name}{_WITHIN}{inner.name}", inner)
+    elif row := _row(field):
+        kinds = [_simple(column) for column in row]
+        names = [column.name.upper() for column in row]
+        ranges = [f"{name} {kind.range_text}" for name, kind in zip(names, kinds, strict=True) if kind is not None]
+        yield click.option(
+            option.removesuffix("s"),
+            field.name,
+            multiple=True,
+            type=tuple(map(_type, kinds)),
+            metavar=" ".join(names),
+            help=f"{_sentence(field.description)} May be repeated.  [{'; '.join(ranges)}]",
         )
-    if isinstance(field.default, bool):
-        switch = f"{option}/--no-{option.removeprefix('--')}" if field.default else option
+    elif _simple(field) is not None:
+        yield _option(option, field.name, field)
+
+
+def _option(option: str, parameter: str, field: OptionField) -> Callable[[Any], Any]:
+    kind = _simple(field)
+    if kind is not None and kind.type == "boolean":
+        names = f"{option}/--no-{option.removeprefix('--')}" if field.default else option
+        shows_default = bool(field.default)
         return click.option(
-            switch, parameter, is_flag=True, default=field.default, show_default=field.default, help=_sentence(text)
-        )
-    schema = field.json_schema_extra
-    choices = schema.get("enum") if isinstance(schema, dict) else None
-    if isinstance(choices, list):
-        text += f": {', '.join(map(str, choices))}"
+            names, parameter, is_flag=True, default=field.default, show_default=shows_default,
+            help=_sentence(field.description),
+        )  # fmt: skip
     return click.option(
         option,
         parameter,
-        type=type(field.default) if field.default is not None else int,
+        type=_type(kind),
         default=field.default,
         show_default=field.default is not None,
-        help=_sentence(text),
+        help=_sentence(field.description),
     )
 
 
+def _nested(field: OptionField) -> tuple[OptionField, ...]:
+    """Return the fields of the model that a field is; empty if the field is not a model, or may be given as a name."""
+    (first, *others) = field.kinds
+    return () if others else first.fields
+
+
+def _row(field: OptionField) -> tuple[OptionField, ...]:
+    """Return the fields of the models that a field is a list of; empty if the field is not a list of models."""
+    (first, *_) = field.kinds
+    return first.values.fields if first.type == "array" and first.values is not None else ()
+
+
+def _simple(field: OptionField) -> ValueKind | None:
+    """Return the kind of value that fits into one argument; None if the field has none."""
+    return next((kind for kind in field.kinds if kind.type not in {"array", "object"}), None)
+
+
+def _type(kind: ValueKind | None) -> click.ParamType[Any]:
+    """Return click's type for a kind of value, whose names and bounds `--help` shows."""
+    match kind:
+        case ValueKind(type="integer", minimum=low, maximum=high):
+            return click.IntRange(
+                None if low is None else int(low),
+                None if high is None else int(high),
+                min_open=kind.excludes_minimum,
+                max_open=kind.excludes_maximum,
+            )
+        case ValueKind(type="number", minimum=low, maximum=high):
+            return click.FloatRange(low, high, min_open=kind.excludes_minimum, max_open=kind.excludes_maximum)
+        case ValueKind(choices=(_, *_)):
+            return click.Choice(kind.choices)
+        case _:
+            return click.STRING
+
+
+def _flag_name(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:]}."

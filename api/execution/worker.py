@@ -77,9 +77,7 @@ def _do(store: Store, settings: Settings, job: Job, directory: JobDirectory) -> 
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
         run_sensitivity_job(measuring, directory.artifacts, report)
         return
-    training = MainJob(
-        network=network, network_name=name, request=request, dataset=dataset, options=request.training.options()
-    )
+    training = MainJob(network=network, network_name=name, request=request, dataset=dataset, options=request.training)
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 

@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.answer import Answer, NetworkName
 from api.schemas.fit import FitAnswer
-from api.schemas.training_details import names_of
 from deploy.requantization_form import RequantizationForm
 from qat.training.label_source import Truth
 
@@ -74,9 +73,7 @@ class LayerConversionAnswer(Answer):
 class ConversionAnswer(Answer):
     """What conversion to integers did, each layer on the codes that the integer-only network gives it."""
 
-    requantization: str = Field(
-        description="how accumulators are rounded", json_schema_extra=names_of(RequantizationForm)
-    )
+    requantization: RequantizationForm = Field(description="how accumulators are rounded")
     samples: int = Field(description="held-out samples that differences were measured on")
     layers: list[LayerConversionAnswer] = Field(description="in schedule order")
 

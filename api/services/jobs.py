@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Discriminator, Field
 from api.errors import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
 from api.operations.train import require_weights
 from api.schemas.answer import Answer
-from api.schemas.jobs import AnyJobRequest, JobRequest, SensitivityJobRequest, request_of
+from api.schemas.jobs import AnyJobRequest, JobRequest, request_of
 from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
 from api.services.datasets import Datasets
 from api.services.measured_tables import MeasuredTables
@@ -159,10 +159,6 @@ class Jobs:
         )
 
     def _check(self, request: AnyJobRequest) -> None:
-        if isinstance(request, SensitivityJobRequest):
-            request.options()
-        else:
-            request.training.options()
         network = self._networks.describe(request.network_id)
         require_weights(network.name, has_weights=network.has_weights)
         if isinstance(request, JobRequest):
@@ -173,7 +169,7 @@ class Jobs:
             check_dataset(self._datasets.load(request.dataset), self._networks.structure(request.network_id))
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
-        if job.request != document:
+        if request_of(job.request).model_dump(mode="json") != document:
             raise KeyReused("this Idempotency-Key came with another request before; take a new key for a new request")
         return self.job(job.id)
 

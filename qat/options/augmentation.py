@@ -1,80 +1,122 @@
-"""What can be chosen about augmentation: how training samples are changed at random. Imports no torch."""
+"""Options of augmentation: how training samples are changed at random. Imports no torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
 
 from network.errors import RequestError
-from qat.options.checks import flag, number, whole
-
-MAX_MAGNITUDE: Final = 30
-MAX_OPERATIONS: Final = 14
+from network.options import Options
 
 
-@dataclass(frozen=True, slots=True)
-class AugmentationOptions:
-    """How training samples are changed at random; by default not at all.
+class AugmentationOptions(Options):
+    """How training samples are changed at random; by default they are not changed."""
 
-    Attributes:
-        shift: images are moved by up to this share of their sides, up to a half; what comes in is the network's zero.
-        flip: half of the images are mirrored, left to right.
-        least_crop: a part of each image is taken and resized to the whole, of at least this share of its area and of
-            a ratio of sides between 3:4 and 4:3; 1 takes no part.
-        rand_augment_operations: of RandAugment (arXiv 1909.13719), how many operations an image goes through.
-        rand_augment_magnitude: how much they change, 0 to 30.
-        mixup: alpha of the Beta distribution that says how much of another sample is mixed into each (arXiv
-            1710.09412, equation 1); 0 mixes nothing.
-    """
-
-    shift: float = 0.0
-    flip: bool = False
-    least_crop: float = 1.0
-    rand_augment_operations: int = 0
-    rand_augment_magnitude: int = 9
-    mixup: float = 0.0
-
-    def __post_init__(self) -> None:
-        number("shift", self.shift, 0.0, 0.5)
-        flag("flip", self.flip)
-        number("least_crop", self.least_crop, 0.01, 1.0)
-        whole("rand_augment_operations", self.rand_augment_operations, 0, MAX_OPERATIONS)
-        whole("rand_augment_magnitude", self.rand_augment_magnitude, 0, MAX_MAGNITUDE)
-        number("mixup", self.mixup, 0.0, 100.0)
+    shift: StrictFloat = Field(
+        default=0.0,
+        ge=0.0,
+        le=0.5,
+        description="largest shift of an image, as a share of its height and width; the uncovered border is filled "
+        "with the value that the network reads as zero; 0 does not shift",
+    )
+    flip: StrictBool = Field(default=False, description="mirror half of the images, left to right")
+    least_crop: StrictFloat = Field(
+        default=1.0,
+        ge=0.01,
+        le=1.0,
+        description="smallest area of a random crop, as a share of the image's area; the crop has an aspect ratio from "
+        "3:4 to 4:3 and is resized to the whole image; 1 does not crop (arXiv 1409.4842, section 6)",
+    )
+    rand_augment_operations: StrictInt = Field(
+        default=0,
+        ge=0,
+        le=14,
+        description="number of RandAugment operations applied to each image (arXiv 1909.13719); 0 applies none",
+    )
+    rand_augment_magnitude: StrictInt = Field(
+        default=9, ge=0, le=30, description="strength of the RandAugment operations, from 0 (weakest) to 30"
+    )
+    mixup: StrictFloat = Field(
+        default=0.0,
+        ge=0.0,
+        le=100.0,
+        description="alpha of the Beta distribution from which the share of another sample that is mixed into each "
+        "sample is drawn (arXiv 1710.09412, equation 1); 0 does not mix samples",
+    )
 
     @property
     def changes_samples(self) -> bool:
-        """Whether a sample is another one in every epoch, so that nothing about it can be remembered."""
+        """Whether a sample differs from epoch to epoch, so that the float network's output for it cannot be cached."""
         return bool(self.needs_bytes or self.flip or self.shift or self.mixup)
 
     @property
     def needs_bytes(self) -> bool:
-        """Whether samples have to be images of bytes."""
+        """Whether the options require samples that are uint8 images."""
         return self.least_crop < 1 or self.rand_augment_operations > 0
 
 
-PRESETS: Final = MappingProxyType(
+class AugmentationPreset(StrEnum):
+    """Names of ready-made augmentations; `PRESETS` has their options."""
+
+    NONE = "none"
+    SHIFT = "shift"
+    """For images that must not be mirrored, such as digits."""
+
+    FLIP_SHIFT = "flip_shift"
+    """For small photographs."""
+
+    FLIP_SHIFT_MIXUP = "flip_shift_mixup"
+    FLIP_SHIFT_RAND = "flip_shift_rand"
+    IMAGENET = "imagenet"
+    """The usual augmentation for ImageNet (arXiv 1409.4842, section 6)."""
+
+    IMAGENET_RAND = "imagenet_rand"
+
+
+PRESETS: Final[Mapping[str, AugmentationOptions]] = MappingProxyType(
     {
-        "none": AugmentationOptions(),
-        "shift": AugmentationOptions(shift=0.125),
-        "flip_shift": AugmentationOptions(shift=0.125, flip=True),
-        "flip_shift_mixup": AugmentationOptions(shift=0.125, flip=True, mixup=0.2),
-        "flip_shift_rand": AugmentationOptions(shift=0.125, flip=True, rand_augment_operations=2),
-        "imagenet": AugmentationOptions(least_crop=0.08, flip=True),
-        "imagenet_rand": AugmentationOptions(least_crop=0.08, flip=True, rand_augment_operations=2, mixup=0.2),
+        AugmentationPreset.NONE: AugmentationOptions(),
+        AugmentationPreset.SHIFT: AugmentationOptions(shift=0.125),
+        AugmentationPreset.FLIP_SHIFT: AugmentationOptions(shift=0.125, flip=True),
+        AugmentationPreset.FLIP_SHIFT_MIXUP: AugmentationOptions(shift=0.125, flip=True, mixup=0.2),
+        AugmentationPreset.FLIP_SHIFT_RAND: AugmentationOptions(shift=0.125, flip=True, rand_augment_operations=2),
+        AugmentationPreset.IMAGENET: AugmentationOptions(least_crop=0.08, flip=True),
+        AugmentationPreset.IMAGENET_RAND: AugmentationOptions(
+            least_crop=0.08, flip=True, rand_augment_operations=2, mixup=0.2
+        ),
     }
 )
-"""Ways to augment, by name. `shift` suits what must not be mirrored, such as digits; `flip_shift` small photographs;
-`imagenet` is the usual one there (arXiv 1409.4842, section 6)."""
+"""Name of a preset -> its options."""
 
 
 def preset(name: str) -> AugmentationOptions:
-    """A way to augment, by its name.
+    """Return the augmentation options of a preset.
+
+    Args:
+        name: Name of the preset, a key of `PRESETS`.
 
     Raises:
-        RequestError: there is none of that name.
+        RequestError: if there is no preset of that name.
     """
     if name not in PRESETS:
         raise RequestError(f"unknown augmentation {name[:60]!r}; expected one of: {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def _named(given: object) -> object:
+    """Replace the name of a preset by its options; anything else is returned for pydantic to check."""
+    if not isinstance(given, str):
+        return given
+    if given not in PRESETS:
+        raise ValueError(f"expected an object of augmentation options, or one of: {', '.join(PRESETS)}")
+    return PRESETS[given]
+
+
+AugmentationChoice = Annotated[
+    AugmentationOptions, BeforeValidator(_named, json_schema_input_type=AugmentationPreset | AugmentationOptions)
+]
+"""Augmentation options, which a caller may also give as the name of a preset."""

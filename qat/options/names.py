@@ -1,44 +1,43 @@
-"""Names of what can be chosen about a training run, and what single layers may do otherwise. Imports no torch."""
+"""Names that options of a training run choose from, and the options that differ for one layer. Imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+
+from pydantic import Field
 
 from network.allocation import Folding, WeightScheme
-from qat.options.checks import member
+from network.options import Options
 
 
 class ActivationRange(StrEnum):
-    """Where the range of an activation tensor comes from."""
+    """How the range of an activation tensor is determined during training."""
 
     LEARNED = "learned"
-    """Its clipping bounds are parameters (PACT, arXiv 1805.06085), started by calibration."""
+    """The clipping bounds are parameters (PACT, arXiv 1805.06085), initialised by calibration."""
 
     LEARNED_STEP = "learned_step"
-    """Its step size is a parameter (LSQ, arXiv 1902.08153), started by calibration."""
+    """The quantization step size is a parameter (LSQ, arXiv 1902.08153), initialised by calibration."""
 
     CLIPPED = "clipped"
     """[0, 6] after a ReLU; a tensor without an activation function keeps its calibrated range."""
 
 
 class RangeSetting(StrEnum):
-    """Where calibration lets the range of an activation tensor start."""
+    """How calibration chooses the initial range of an activation tensor."""
 
     MIN_MAX = "min_max"
-    """At the smallest and the largest value that is seen."""
+    """From the smallest to the largest value of the calibration samples."""
 
     PERCENTILE = "percentile"
-    """Where all but `range_percentile` of the values lie inside."""
+    """The range that contains `range_percentile` percent of the values."""
 
     MEAN_SQUARED_ERROR = "mean_squared_error"
-    """Where the squared error of quantization is least."""
+    """The range with the smallest squared error of quantization."""
 
 
 class OptimizerKind(StrEnum):
-    """What makes a step of a gradient."""
+    """The optimizer that updates the parameters."""
 
     SGD = "sgd"
     ADAM = "adam"
@@ -46,7 +45,7 @@ class OptimizerKind(StrEnum):
 
 
 class Regime(StrEnum):
-    """How the learning rate goes on."""
+    """How the learning rate changes over a training run."""
 
     CONSTANT = "constant"
     STEP = "step"
@@ -57,60 +56,51 @@ class Regime(StrEnum):
 
 
 class Compile(StrEnum):
-    """Whether torch.compile fuses the training step."""
+    """Whether torch.compile compiles the training step."""
 
     AUTO = "auto"
-    """Where a compiler is found."""
+    """If a C++ compiler is found and the run is long enough to recover the time that compiling takes."""
 
     ON = "on"
     OFF = "off"
 
 
 class Processor(StrEnum):
-    """What trains."""
+    """The torch device that a network is trained on."""
 
     AUTO = "auto"
-    """A GPU where there is one."""
+    """A GPU if torch finds one, otherwise the CPU."""
 
     CPU = "cpu"
     CUDA = "cuda"
 
 
 class Precision(StrEnum):
-    """In what convolutions compute while training; ranges, statistics and the optimizer stay in float32."""
+    """The number format that convolutions compute in during training; ranges, statistics, optimizer: float32."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
-@dataclass(frozen=True, slots=True)
-class TensorOverride:
-    """What one layer does otherwise than the others; None leaves it as it is.
+class TensorOverride(Options):
+    """Options that differ for one layer; None keeps what the rest of the network has.
 
-    Bits are no part of it: they are the allocation's.
-
-    Attributes:
-        weights: how its weight tensor is quantized.
-        folding: where its batch norm goes.
-        activation_range: of the tensor that it writes.
-        range_setting: where that range starts.
+    The layer's numbers of bits are not among them: the allocation contains those.
     """
 
-    weights: WeightScheme | None = None
-    folding: Folding | None = None
-    activation_range: ActivationRange | None = None
-    range_setting: RangeSetting | None = None
-
-    def __post_init__(self) -> None:
-        for name, kind in _OVERRIDES.items():
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, member(kind, f"the {name} of an override", value))
-
-
-_OVERRIDES: Final[Mapping[str, type[StrEnum]]] = {
-    "weights": WeightScheme,
-    "folding": Folding,
-    "activation_range": ActivationRange,
-    "range_setting": RangeSetting,
-}
+    weights: WeightScheme | None = Field(
+        default=None, description="quantization scheme of the layer's weight tensor; none: that of the allocation"
+    )
+    folding: Folding | None = Field(
+        default=None,
+        description="how the layer's batch norm is removed from the integer-only network: folded into the weights, or "
+        "computed with the requantization (ICN); none: that of the allocation",
+    )
+    activation_range: ActivationRange | None = Field(
+        default=None,
+        description="how the range of the layer's output tensor is determined; none: that of the run",
+    )
+    range_setting: RangeSetting | None = Field(
+        default=None,
+        description="how calibration chooses the initial range of the layer's output tensor; none: that of the run",
+    )

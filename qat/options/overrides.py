@@ -1,4 +1,4 @@
-"""What single layers do otherwise, put into the allocation. Imports no torch."""
+"""Schemes that options override for single layers, written into the allocation. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,20 +13,30 @@ from qat.options.names import TensorOverride
 
 
 def overridden(network: Network, allocation: Allocation, overrides: Mapping[str, TensorOverride]) -> Allocation:
-    """The allocation with the schemes that single layers have instead; their bits stay. Done twice it changes nothing.
+    """Return the allocation with the overridden schemes of single layers; the numbers of bits stay the same.
+
+    Applying the same overrides twice gives the same allocation as applying them once.
+
+    Args:
+        network: The network that the allocation belongs to.
+        allocation: The allocation before the overrides.
+        overrides: Name of a layer -> its options.
 
     Raises:
-        RequestError: an override for a layer that the network does not have, or one of weights that it has none of.
+        RequestError: if the network has no layer of that name, or a layer without weights has a scheme for weights.
     """
     schemes = dict(allocation.schemes)
     layers = {layer.name for layer in network.layers}
     for name, override in overrides.items():
         if name not in layers:
-            raise RequestError(f"there are overrides for '{shown(name)}', but the network has no such layer")
+            raise RequestError(f"overrides name the layer '{shown(name)}', which the network does not have")
         if override.weights is None and override.folding is None:
             continue
         if name not in schemes:
-            raise RequestError(f"layer '{shown(name)}' has no weights; override its activation_range or range_setting")
+            raise RequestError(
+                f"layer '{shown(name)}' has no weights, but its override has `weights` or `folding`; override its "
+                "activation_range or range_setting"
+            )
         schemes[name] = replace(
             schemes[name],
             weights=override.weights or schemes[name].weights,

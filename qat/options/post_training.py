@@ -1,57 +1,62 @@
-"""What can be chosen about the post-training path. Imports no torch, so that a request is judged cheaply."""
+"""Options of the post-training path. Imports no torch, so that checking a request is cheap."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from qat.options.checks import flag, member, whole
+from pydantic import Field, StrictBool, StrictInt
 
-MAX_ROUNDING_STEPS: Final = 1_000_000
-MAX_SAMPLES: Final = 1_000_000
+from network.options import Options
 
 
 class Rounding(StrEnum):
-    """Which of its two neighbours on the grid a weight becomes."""
+    """Which of its two neighbours on the quantization grid a weight is rounded to."""
 
     NEAREST = "nearest"
-    """The nearer one."""
+    """The nearer neighbour."""
 
     LEARNED = "learned"
-    """The one that keeps the float network's activations (AdaRound, arXiv 2004.10568), block by block."""
+    """The neighbour that best keeps the float network's activations (AdaRound, arXiv 2004.10568), block by block."""
 
 
-@dataclass(frozen=True, slots=True)
-class PostTrainingOptions:
-    """What is done to a network between calibration and conversion; none of it looks at a label.
+class PostTrainingOptions(Options):
+    """How a network is improved without training and without labels, between calibration and conversion."""
 
-    Attributes:
-        equalization: weights of layers that follow each other are scaled against each other first.
-        rounding: of weights below 8 bits; those of 8 bits are rounded to nearest. Learned rounding first clips weights
-            whose scheme has their minimum and maximum for its range.
-        rounding_steps: of the optimizer, for each block.
-        bias_correction: the mean error of every channel goes into its bias.
-        samples: unlabelled samples that rounding and bias correction look at, at most.
-        seed: of the order in which rounding sees them.
-    """
-
-    equalization: bool = True
-    rounding: Rounding = Rounding.LEARNED
-    rounding_steps: int = 500
-    bias_correction: bool = True
-    samples: int = 512
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rounding", member(Rounding, "rounding", self.rounding))
-        flag("equalization", self.equalization)
-        flag("bias_correction", self.bias_correction)
-        whole("rounding_steps", self.rounding_steps, 1, MAX_ROUNDING_STEPS)
-        whole("samples", self.samples, 1, MAX_SAMPLES)
-        whole("seed", self.seed, 0, 2**63 - 1)
+    equalization: StrictBool = Field(
+        default=True,
+        description="scale the channels of neighbouring layers against each other before calibration, so that their "
+        "weights have similar ranges; the float network computes the same function (arXiv 1906.04721, section 4.1, "
+        "equation 11)",
+    )
+    rounding: Rounding = Field(
+        default=Rounding.LEARNED,
+        description="how weights below 8 bits are rounded; 8-bit weights are rounded to nearest. learned: to the "
+        "neighbour on the quantization grid that best keeps the float network's activations (AdaRound, arXiv "
+        "2004.10568, equations 21 to 25), one block of layers at a time (BRECQ, arXiv 2102.05426); weights whose "
+        "scheme takes its range from their minimum and maximum are clipped first",
+    )
+    rounding_steps: StrictInt = Field(
+        default=500,
+        ge=1,
+        le=1_000_000,
+        description="number of optimizer steps, of 32 samples each, that learn the rounding of each block of layers",
+    )
+    bias_correction: StrictBool = Field(
+        default=True,
+        description="compensate the mean quantization error of each output channel in its bias, or in the running mean "
+        "of its batch norm (arXiv 1906.04721, section 4.2 and appendix D)",
+    )
+    samples: StrictInt = Field(
+        default=512,
+        ge=1,
+        le=1_000_000,
+        description="maximum number of unlabelled training samples used for rounding and bias correction",
+    )
+    seed: StrictInt = Field(
+        default=0, ge=0, le=2**63 - 1, description="seed of the random order in which rounding reads the samples"
+    )
 
     @property
     def improves(self) -> bool:
-        """Something is done after calibration (equalization comes before it)."""
+        """Whether anything is done after calibration (equalization comes before it)."""
         return self.bias_correction or self.rounding is Rounding.LEARNED

@@ -1,16 +1,22 @@
-"""What a training run's result depends on, as one short text: equal inputs, equal fingerprints."""
+"""Fingerprint of everything that the result of a training run depends on: equal inputs have equal fingerprints."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from network.options import Options
+
 
 def fingerprint_of(*values: object) -> str:
-    """SHA-256 over plain values, arrays, mappings, sequences and dataclasses of them, in 64 hexadecimal digits."""
+    """Compute the SHA-256 of values, as 64 hexadecimal digits.
+
+    Args:
+        values: Plain values, arrays, mappings, sequences, and dataclasses or options of them.
+    """
     digest = hashlib.sha256()
     for value in values:
         _feed(digest, value)
@@ -22,10 +28,10 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
+    elif isinstance(value, Options):
+        _feed_fields(digest, value, type(value).model_fields)
     elif dataclasses.is_dataclass(value):
-        for each in dataclasses.fields(value):
-            digest.update(each.name.encode())
-            _feed(digest, getattr(value, each.name))
+        _feed_fields(digest, value, [each.name for each in dataclasses.fields(value)])
     elif isinstance(value, Mapping):
         for key, item in value.items():
             _feed(digest, key)
@@ -36,3 +42,9 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
             _feed(digest, item)
     else:
         digest.update(f"{value!r};".encode())
+
+
+def _feed_fields(digest: hashlib._Hash, value: object, names: Iterable[str]) -> None:
+    for name in names:
+        digest.update(name.encode())
+        _feed(digest, getattr(value, name))

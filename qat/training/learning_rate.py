@@ -32,7 +32,8 @@ def learning_rate_at(options: TrainingOptions, epoch: int, through_epoch: float)
         case Regime.CONSTANT:
             return highest
         case Regime.STEP:
-            return next((rate for start, rate in reversed(options.learning_rate_steps) if start <= epoch), highest)
+            begun = [step.learning_rate for step in options.learning_rate_steps if step.epoch <= epoch]
+            return begun[-1] if begun else highest
         case Regime.PAPER:
             return next(rate for start, rate in PAPER_RATES if start <= epoch)
         case Regime.COSINE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
@@ -35,7 +35,7 @@ OUTCOME = Outcome(81.5, True, 81.25, 84.0, 82.0, 2, 3.5)
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return Task("small", small_network(), problem(64), replace(OURS, epochs=1, batch_size=16), is_quick=True)
+    return Task("small", small_network(), problem(64), OURS.replace(epochs=1, batch_size=16), is_quick=True)
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +150,9 @@ def test_equal_trainings_run_once_and_are_remembered(
 
     asked = [
         training("one"),
-        training("the same", replace(task.options, threads=7, workers=3)),
-        training("another seed", replace(task.options, seed=1)),
-        training("another rate", replace(task.options, learning_rate=0.5)),
+        training("the same", task.options.replace(threads=7, workers=3)),
+        training("another seed", task.options.replace(seed=1)),
+        training("another rate", task.options.replace(learning_rate=0.5)),
         training("Brevitas", by_brevitas=True),
         replace(training("another scheme"), allocation=with_scheme(bits, WeightScheme.PER_LAYER_ASYM_PACT)),
         replace(training("other data"), task=task.shortened(32, None)),
@@ -231,7 +231,7 @@ def test_an_ablation_changes_one_thing_at_a_time(task: Task) -> None:
     assert len({each.name for each in changed}) == len(changed)
     for each in changed:
         assert each.allocation.weight_bits == bits.weight_bits
-        before, after = asdict(task.options), asdict(each.options)
+        before, after = task.options.model_dump(), each.options.model_dump()
         differing = [name for name in before if before[name] != after[name]]
         assert (each.allocation != bits) + len(differing) == (2 if "regime, learning rate" in each.name else 1)
     assert any(each.options.post_training == PostTrainingOptions() for each in changed)

@@ -25,7 +25,7 @@ OUTCOME = Outcome(81.5, True, 81.25, 84.0, 82.0, 2, 3.5)
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return Task("small", small_network(), problem(64), replace(OURS, epochs=1, batch_size=16), is_quick=True)
+    return Task("small", small_network(), problem(64), OURS.replace(epochs=1, batch_size=16), is_quick=True)
 
 
 def test_each_measure_and_the_rule_answer_every_budget_and_are_trained_with_every_seed(

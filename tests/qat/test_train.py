@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ from tests.qat.zoo import SCHEMES
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
 @pytest.mark.parametrize("activation_range", ["learned", "clipped"])
 def test_training_improves_the_integer_network(scheme: Scheme, activation_range: str) -> None:
-    options = replace(QUICK, epochs=6, activation_range=activation_range)  # type: ignore[arg-type]  # as JSON has it
+    options = QUICK.replace(epochs=6, activation_range=activation_range)  # text, as JSON has it
     result = trained(options, scheme)
     assert [epoch.epoch for epoch in result.epochs] == list(range(7))
     assert result.epochs[0].validation_percent < 60
@@ -48,14 +47,14 @@ def test_training_improves_the_integer_network(scheme: Scheme, activation_range:
 def test_equal_inputs_give_equal_results() -> None:
     once = trained()
     assert_same(once, trained())
-    assert epochs_of(trained(replace(QUICK, seed=4))) != epochs_of(once)
+    assert epochs_of(trained(QUICK.replace(seed=4))) != epochs_of(once)
 
 
 @pytest.mark.parametrize(
     ("stopped_after", "scheme"), [(0, PACT_FOLDED), (1, PER_CHANNEL_ICN), (2, PACT_FOLDED), (3, PER_CHANNEL_ICN)]
 )
 def test_a_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, stopped_after: int, scheme: Scheme) -> None:
-    options = replace(QUICK, distillation=0.5, augmentation=PRESETS["flip_shift"])
+    options = QUICK.replace(distillation=0.5, augmentation=PRESETS["flip_shift"])
 
     class Stopped(Exception):
         """What a crash would do."""
@@ -80,10 +79,10 @@ def test_a_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, stopped_after: 
 
 
 def test_refuses_the_checkpoint_of_another_run(tmp_path: Path) -> None:
-    trained(replace(QUICK, epochs=1), checkpoint_directory=tmp_path)
+    trained(QUICK.replace(epochs=1), checkpoint_directory=tmp_path)
     with pytest.raises(TrainingError, match="belongs to a run with another"):
-        trained(replace(QUICK, epochs=2), checkpoint_directory=tmp_path)
-    trained(replace(QUICK, epochs=1, threads=1), checkpoint_directory=tmp_path)  # only how fast
+        trained(QUICK.replace(epochs=2), checkpoint_directory=tmp_path)
+    trained(QUICK.replace(epochs=1, threads=1), checkpoint_directory=tmp_path)  # only how fast
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 100, b"{"])
@@ -100,7 +99,7 @@ def test_refuses_what_is_too_small_to_split() -> None:
 
 
 def test_no_epochs_only_calibrates() -> None:
-    result = trained(replace(QUICK, epochs=0))
+    result = trained(QUICK.replace(epochs=0))
     assert [epoch.epoch for epoch in result.epochs] == [0]
     assert result.epochs[0].training_loss is None
 

@@ -59,7 +59,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]
 
 def test_gradual_bits_begin_at_twice_the_bits_and_end_at_the_allocations(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = watched(monkeypatch)
-    result = train(small_network(), allocated(bits=2), problem(), replace(QUICK, epochs=5, gradual_bits=0.3))
+    result = train(small_network(), allocated(bits=2), problem(), QUICK.replace(epochs=5, gradual_bits=0.3))
     assert [bits for _, bits, _ in seen] == [{4}, {4}, {2}, {2}, {2}]
     assert [each.at_doubled_bits for each in result.epochs] == [False, True, True, False, False, False]
     assert result.best_epoch not in {1, 2}
@@ -113,7 +113,7 @@ def test_doubled_bits_may_be_equal_where_the_allocations_are_not() -> None:
 )
 def test_when_statistics_freeze(monkeypatch: pytest.MonkeyPatch, chosen: dict[str, Any], expected: list[bool]) -> None:
     seen = watched(monkeypatch)
-    trained(replace(QUICK, epochs=4, **chosen))
+    trained(QUICK.replace(epochs=4, **chosen))
     assert [frozen for _, _, frozen in seen] == expected
 
 
@@ -137,18 +137,18 @@ def test_when_statistics_freeze(monkeypatch: pytest.MonkeyPatch, chosen: dict[st
 )
 @pytest.mark.parametrize("scheme", [PACT_FOLDED, PER_CHANNEL_ICN], ids=["folded", "icn"])
 def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: Scheme) -> None:
-    result = trained(replace(QUICK, epochs=6, **chosen), scheme)
+    result = trained(QUICK.replace(epochs=6, **chosen), scheme)
     assert result.accuracy.integer_only_percent >= 50  # chance is 25
     assert result.accuracy.top1_agreement_percent >= 97
 
 
 def test_without_labels_the_float_network_is_the_truth() -> None:
     """It learns the float network's classes from what distillation and they say, and is measured against them."""
-    taught = trained(replace(QUICK, epochs=6, seed=1))
+    taught = trained(QUICK.replace(epochs=6, seed=1))
     assert taught.truth is Truth.LABELS
     labelled = problem()
     unlabelled = replace(labelled, train_y=None, test_y=None)
-    result = train(small_network(), allocated(bits=2), unlabelled, replace(QUICK, epochs=4, distillation=0.5))
+    result = train(small_network(), allocated(bits=2), unlabelled, QUICK.replace(epochs=4, distillation=0.5))
     assert result.truth is result.accuracy.truth is Truth.FLOAT_NETWORK
     assert result.accuracy.float_percent == 100.0
     network = small_network()
@@ -157,19 +157,19 @@ def test_without_labels_the_float_network_is_the_truth() -> None:
     tests = torch.tensor(labelled.test_x[:].transpose(0, 3, 1, 2).astype(np.float32))
     of_tests = float_module(network)(tests).argmax(dim=1).numpy().astype(np.int64)
     told = replace(labelled, train_y=classes, test_y=of_tests)
-    same = train(small_network(), allocated(bits=2), told, replace(QUICK, epochs=4, distillation=0.5))
+    same = train(small_network(), allocated(bits=2), told, QUICK.replace(epochs=4, distillation=0.5))
     assert_same_integers(result.integer_network, same.integer_network)
 
 
 def test_before_training_the_post_training_path_may_help() -> None:
-    plain = train(small_network(), allocated(bits=2), problem(), replace(QUICK, epochs=0))
+    plain = train(small_network(), allocated(bits=2), problem(), QUICK.replace(epochs=0))
     improved = train(
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None),
-        replace(QUICK, epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
+        QUICK.replace(epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
     )  # fmt: skip
     assert improved.accuracy.truth is Truth.FLOAT_NETWORK
     unlabelled = train(
-        small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), replace(QUICK, epochs=0)
+        small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), QUICK.replace(epochs=0)
     )
     assert improved.accuracy.integer_only_percent > unlabelled.accuracy.integer_only_percent
     assert plain.accuracy.truth is Truth.LABELS
@@ -185,7 +185,7 @@ def test_overrides_change_one_layer_and_its_tensor() -> None:
     assert changed.schemes["one"] == Scheme(WeightScheme.PER_LAYER_ASYM_MIN_MAX, Folding.WEIGHTS)
     assert changed.schemes["two"] == allocated().schemes["two"]
     assert overridden(network, changed, overrides) == changed
-    result = trained(replace(QUICK, epochs=1, overrides=overrides))
+    result = trained(QUICK.replace(epochs=1, overrides=overrides))
     assert len(result.epochs) == 2
 
 
@@ -205,4 +205,4 @@ def test_refuses_overrides(overrides: dict[str, TensorOverride], message: str) -
 @pytest.mark.parametrize("compilation", [Compile.AUTO, Compile.OFF])
 def test_a_short_run_is_not_compiled(monkeypatch: pytest.MonkeyPatch, compilation: Compile) -> None:
     monkeypatch.setattr(torch, "compile", lambda *_, **__: pytest.fail("it was compiled"))
-    trained(replace(QUICK, epochs=1, compile=compilation))
+    trained(QUICK.replace(epochs=1, compile=compilation))

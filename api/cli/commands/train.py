@@ -17,7 +17,7 @@ from api.errors import DoesNotFit
 from api.operations.train import MainJob, check_output, run_main_job
 from api.schemas.jobs import DIGITS
 from api.schemas.reports import TrainAnswer
-from api.schemas.training import Training
+from qat.options.training import TrainingOptions
 from qat.training.process_rank import is_first_process
 
 
@@ -48,7 +48,7 @@ from qat.training.process_rank import is_first_process
     type=click.Path(path_type=Path),
     help="Training options as JSON, as a job's 'training' has them; options beside it go before it.",
 )
-@model_options(Training)
+@model_options(TrainingOptions)
 @json_option
 def command(
     network_file: str,
@@ -71,8 +71,8 @@ def command(
     request.budget()  # judged before files are read
     request.exact_options()
     training = model_of(
-        Training, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
-    ).options()
+        TrainingOptions, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
+    )
     network, name = read_network_file(network_file)
     check_output(out)
     job = MainJob(

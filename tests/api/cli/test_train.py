@@ -81,7 +81,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([*BUDGET], "tiny.json", "tiny.json", 2, "is no dataset of a known form"),
         ([*BUDGET], "tiny.json", "nothing.npz", 2, "there is no file"),
         ([*BUDGET], "nothing.onnx", "data.npz", 2, "there is no file"),
-        ([*BUDGET, "--epochs=-1"], "tiny.json", "data.npz", 2, "epochs is -1"),
+        ([*BUDGET, "--epochs=-1"], "tiny.json", "data.npz", 2, "'--epochs': -1 is not in the range 0<=x<=10000"),
         ([*BUDGET, "--regime=wild"], "tiny.json", "data.npz", 2, "regime is 'wild'"),
         ([*BUDGET, "--activation-range=wide"], "tiny.json", "data.npz", 2, "activation_range is 'wide'"),
         ([*BUDGET, "--epochs=many"], "tiny.json", "data.npz", 2, "'many' is not a valid integer"),

@@ -91,9 +91,9 @@ def test_uploads_and_artifacts_are_bytes(document: dict[str, Any]) -> None:
 
 def test_every_field_of_an_answer_says_what_it_is(document: dict[str, Any]) -> None:
     for name in (
-        "FitAnswer", "LayerMemory", "StepMemory", "CertificateAnswer", "Training", "AccuracyAnswer", "RegionAnswer",
-        "LatencyAnswer", "DeviceFit", "DeviceAnswer", "ParetoAnswer", "ParetoPointAnswer", "SensitivityReport",
-        "FitRequest", "DevicesRequest", "ParetoRequest", "SensitivityRequest",
+        "FitAnswer", "LayerMemory", "StepMemory", "CertificateAnswer", "TrainingOptions", "AccuracyAnswer",
+        "RegionAnswer", "LatencyAnswer", "DeviceFit", "DeviceAnswer", "ParetoAnswer", "ParetoPointAnswer",
+        "SensitivityReport", "FitRequest", "DevicesRequest", "ParetoRequest", "SensitivityRequest",
     ):  # fmt: skip
         for field, schema in document["components"]["schemas"][name]["properties"].items():
             assert schema.get("description") or "$ref" in schema, f"{name}.{field}"

@@ -189,7 +189,7 @@ def test_every_kind_of_layer_is_measured(measure: Measure, scheme: WeightScheme)
     assert told[-1].step == told[-1].steps
     assert str(measure) in told[-1].phase
     assert measure_sensitivity(network, samples, labels, options) == table
-    other = replace(options, seed=1)
+    other = options.replace(seed=1)
     assert measure_sensitivity(network, samples, labels, other) != table
 
 

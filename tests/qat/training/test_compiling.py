@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +119,7 @@ def test_a_compiled_run_tells_what_it_waits_for_and_goes_on_alike(
             raise Stopped
 
     monkeypatch.setattr(reporting, "REPORT_EVERY_SECONDS", 0.0)
-    options = replace(QUICK, epochs=2, compile=Compile.ON, checkpoint_minutes=0.0)
+    options = QUICK.replace(epochs=2, compile=Compile.ON, checkpoint_minutes=0.0)
     told: list[Progress] = []
     unbroken = trained(options, PACT_FOLDED, report=told.append)
     # Batch norm is folded before the second epoch, which makes another graph.
@@ -129,4 +128,4 @@ def test_a_compiled_run_tells_what_it_waits_for_and_goes_on_alike(
     with pytest.raises(Stopped):
         trained(options, PACT_FOLDED, checkpoint_directory=tmp_path, report=stop)
     assert_same(trained(options, PACT_FOLDED, checkpoint_directory=tmp_path), unbroken)
-    assert trained(replace(options, compile=Compile.OFF), PACT_FOLDED).compile_seconds == 0
+    assert trained(options.replace(compile=Compile.OFF), PACT_FOLDED).compile_seconds == 0

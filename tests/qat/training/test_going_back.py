@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 
 from network.errors import TrainingError
 from network.layers import FullyConnected
-from qat.options.training import Compile, OptimizerKind, Regime, TrainingOptions
+from qat.options.training import Compile, LearningRateStep, OptimizerKind, Regime, TrainingOptions
 from qat.progress import Progress
 from qat.train import train
 from qat.training.step import TrainingStep
@@ -69,7 +68,7 @@ class Spoiled:
 
 
 def test_it_goes_on_from_the_last_epoch_with_half_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    options = replace(QUICK, regime=Regime.CONSTANT)
+    options = QUICK.replace(regime=Regime.CONSTANT)
     spoiled = Spoiled(monkeypatch, epoch=2, at=5, times=1)
     result = trained(options)
     assert result.went_back
@@ -78,7 +77,7 @@ def test_it_goes_on_from_the_last_epoch_with_half_the_rate(monkeypatch: pytest.M
     assert len(in_second) == 4 + len([rate for epoch, rate in spoiled.rates if epoch == 1])
     assert {rate for epoch, rate in spoiled.rates if epoch == 3} == {0.005}
     # Nothing of the four steps that were thrown away is left: the same run, its rate halved from epoch 2 on.
-    halved = replace(options, regime=Regime.STEP, learning_rate_steps=((2, 0.005),))
+    halved = options.replace(regime=Regime.STEP, learning_rate_steps=[LearningRateStep(epoch=2, learning_rate=0.005)])
     monkeypatch.undo()
     assert_same(result, trained(halved))
     assert not trained(halved).went_back
@@ -94,7 +93,7 @@ def test_killed_after_it_went_back_it_ends_alike(monkeypatch: pytest.MonkeyPatch
     class Stopped(Exception):
         """What a crash would do."""
 
-    options = replace(QUICK, checkpoint_minutes=0.0)
+    options = QUICK.replace(checkpoint_minutes=0.0)
     Spoiled(monkeypatch, epoch=2, at=5, times=1)
     unbroken = trained(options, PER_CHANNEL_ICN)
     monkeypatch.undo()

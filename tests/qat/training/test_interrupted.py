@@ -9,7 +9,6 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -96,7 +95,7 @@ def stopped_at_the_last_step(options: TrainingOptions, directory: Path) -> None:
 
 def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
     """A later start goes on with the very next step."""
-    options = replace(interrupted_run.OPTIONS, epochs=1)
+    options = interrupted_run.OPTIONS.replace(epochs=1)
     stopped_at_the_last_step(options, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, STEP_FILE_NAME}
     told: list[Progress] = []
@@ -109,7 +108,7 @@ def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
 
 def test_a_step_older_than_the_last_epoch_is_passed_over(tmp_path: Path) -> None:
     """A crash may come between writing the epoch's checkpoint and removing the step's."""
-    options = replace(interrupted_run.OPTIONS, epochs=2)
+    options = interrupted_run.OPTIONS.replace(epochs=2)
     kept = tmp_path / "kept"
 
     def keep(progress: Progress) -> None:
@@ -128,7 +127,7 @@ def test_a_step_older_than_the_last_epoch_is_passed_over(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 100, b"{"])
 def test_refuses_a_damaged_step(tmp_path: Path, damage: bytes) -> None:
-    options = replace(interrupted_run.OPTIONS, epochs=1)
+    options = interrupted_run.OPTIONS.replace(epochs=1)
     stopped_at_the_last_step(options, tmp_path)
     (tmp_path / STEP_FILE_NAME).write_bytes(damage)
     with pytest.raises(TrainingError, match=r"step\.safetensors in .* is damaged"):

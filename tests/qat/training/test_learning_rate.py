@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qat.options.training import Regime, TrainingOptions
+from qat.options.training import LearningRateStep, Regime, TrainingOptions
 from qat.training.learning_rate import learning_rate_at
+
+STEPS = (LearningRateStep(epoch=2, learning_rate=0.01), LearningRateStep(epoch=4, learning_rate=0.001))
 
 
 @pytest.mark.parametrize(
@@ -14,7 +16,7 @@ from qat.training.learning_rate import learning_rate_at
     [
         (TrainingOptions(regime=Regime.CONSTANT, learning_rate=0.1), [0.1, 0.1, 0.1, 0.1]),
         (
-            TrainingOptions(regime=Regime.STEP, learning_rate=0.1, learning_rate_steps=((2, 0.01), (4, 0.001))),
+            TrainingOptions(regime=Regime.STEP, learning_rate=0.1, learning_rate_steps=STEPS),
             [0.1, 0.01, 0.01, 0.001],
         ),
         (TrainingOptions(epochs=4, regime=Regime.COSINE, learning_rate=0.1), [0.1, 0.0855014, 0.0505, 0.0154986]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,7 +101,7 @@ def test_a_frozen_weight_stays_at_its_code(weights: WeightScheme, folding: Foldi
 
 
 def test_the_threshold_falls_from_when_it_begins() -> None:
-    options = replace(OPTIONS, oscillation_threshold=0.04, oscillation_threshold_at_end=0.01)
+    options = OPTIONS.replace(oscillation_threshold=0.04, oscillation_threshold_at_end=0.01)
     assert threshold_at(options, 0.49) is None
     assert threshold_at(options, 0.5) == pytest.approx(0.04)
     assert threshold_at(options, 0.75) == pytest.approx(0.025)
@@ -111,10 +110,10 @@ def test_the_threshold_falls_from_when_it_begins() -> None:
 
 
 def test_in_a_run_weights_freeze_and_it_still_learns() -> None:
-    options = replace(
-        QUICK, epochs=6, freeze_oscillating_at=0.5, oscillation_momentum=0.2, oscillation_threshold_at_end=0.005
+    options = QUICK.replace(
+        epochs=6, freeze_oscillating_at=0.5, oscillation_momentum=0.2, oscillation_threshold_at_end=0.005
     )
     result = trained(options, PER_CHANNEL_ICN)
     assert result.frozen_weights_percent > 0.5
     assert result.accuracy.integer_only_percent >= 65
-    assert trained(replace(options, freeze_oscillating_at=1.0)).frozen_weights_percent == 0
+    assert trained(options.replace(freeze_oscillating_at=1.0)).frozen_weights_percent == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import time
-from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def losses_of(place: Path) -> list[float]:
 
 
 def test_with_fixed_statistics_two_are_as_one(tmp_path: Path) -> None:
-    options = replace(parallel_run.OPTIONS, freeze_batch_norm_at=0.0)
+    options = parallel_run.OPTIONS.replace(freeze_batch_norm_at=0.0)
     assert run_two(tmp_path, options) == [0, 0]
     assert files_of(tmp_path / "0") == files_of(tmp_path / "1")
     alone = trained(options, PER_CHANNEL_ICN)
@@ -79,13 +78,13 @@ def test_with_moving_statistics_both_end_with_the_same_network(tmp_path: Path) -
 
 
 def test_processes_with_other_options_do_not_begin(tmp_path: Path) -> None:
-    codes = run_two(tmp_path, parallel_run.OPTIONS, replace(parallel_run.OPTIONS, learning_rate=0.01))
+    codes = run_two(tmp_path, parallel_run.OPTIONS, parallel_run.OPTIONS.replace(learning_rate=0.01))
     assert codes == [1, 1]
     assert not (tmp_path / "checkpoints").exists()
 
 
 def test_killed_in_the_middle_they_go_on_together(tmp_path: Path) -> None:
-    options = replace(parallel_run.OPTIONS, checkpoint_minutes=0.0)
+    options = parallel_run.OPTIONS.replace(checkpoint_minutes=0.0)
     assert run_two(tmp_path / "unbroken", options) == [0, 0]
     killed = started(tmp_path / "killed", options)
     deadline = time.monotonic() + 100
