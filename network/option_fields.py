@@ -5,7 +5,7 @@ The command's `--help` and the tables in `docs/` are made from it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ def _fields(schema: Mapping[str, Any], models: Mapping[str, Any]) -> tuple[Optio
 
 
 def _field(name: str, is_required: bool, schema: Mapping[str, Any], models: Mapping[str, Any]) -> OptionField:
-    kinds = [_kind(each, models) for each in schema.get("anyOf", [schema])]
+    kinds = [_kind(each, models) for each in _alternatives(schema)]
     return OptionField(
         name=name,
         description=schema.get("description", ""),
@@ -104,6 +104,14 @@ def _field(name: str, is_required: bool, schema: Mapping[str, Any], models: Mapp
         is_nullable=any(kind.type == _NULL for kind in kinds),
         kinds=tuple(kind for kind in kinds if kind.type != _NULL),
     )
+
+
+def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the schemas that a value may match, those of nested unions included."""
+    if "anyOf" not in schema:
+        yield schema
+    for each in schema.get("anyOf", ()):
+        yield from _alternatives(each)
 
 
 def _kind(schema: Mapping[str, Any], models: Mapping[str, Any]) -> ValueKind:

@@ -64,6 +64,8 @@ class Options(BaseModel, metaclass=_RefusedAsRequestError):
 def refusal(error: ValidationError) -> str:
     """One sentence for the first fault of a validation: the field, what was expected, and what came."""
     first = error.errors()[0]
+    if first["type"] == "value_error":  # our own texts name the field
+        return fault_text(first)
     where = ".".join(str(part) for part in first["loc"]) or "the options"
     return f"{where}: {fault_text(first)}"
 

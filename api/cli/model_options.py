@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import click
@@ -22,7 +23,13 @@ _WITHIN: Final = "__"
 """Separator of a field and a field of its model, in the name of a command's parameter."""
 
 
-def model_options(model: type[BaseModel], without: Collection[str] = ()) -> Callable[[Command], Command]:
+def model_options(
+    model: type[BaseModel],
+    without: Collection[str] = (),
+    *,
+    only: Sequence[str] | None = None,
+    flags: Mapping[str, str] = MappingProxyType({}),
+) -> Callable[[Command], Command]:
     """Return a decorator that gives a command one option for each field of a model.
 
     A simple field becomes one option (`--batch-size`), and a flag if it is a boolean (`--nesterov`). A nested model
@@ -33,10 +40,14 @@ def model_options(model: type[BaseModel], without: Collection[str] = ()) -> Call
     Args:
         model: The model whose fields become options.
         without: Names of the fields that become no options.
+        only: Names of the fields that become options, in this order; None for all.
+        flags: Field name -> its option, where that is not the field's own name (`--time-limit`).
     """
 
     def decorate(command: Command) -> Command:
-        options = [option for field in option_fields(model) if field.name not in without for option in _options(field)]
+        fields = {field.name: field for field in option_fields(model)}
+        chosen = [fields[name] for name in (fields if only is None else only) if name not in without]
+        options = [option for field in chosen for option in _options(field, flags.get(field.name))]
         for option in reversed(options):
             command = option(command)
         return command
@@ -76,9 +87,9 @@ def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None
         raise RequestError(refusal(error)) from None
 
 
-def _options(field: OptionField) -> Iterator[Callable[[Any], Any]]:
+def _options(field: OptionField, flag: str | None = None) -> Iterator[Callable[[Any], Any]]:
     """Yield the options of a field."""
-    option = _flag_name(field.name)
+    option = flag or _flag_name(field.name)
     if nested := _nested(field):
         yield click.option(option, field.name, is_flag=True, help=_sentence(field.description))
         for inner in nested:
@@ -158,4 +169,4 @@ def _flag_name(name: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

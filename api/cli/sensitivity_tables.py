@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.cli.files import read_dataset
+from api.operations.measures import MeasureChoice
 from api.schemas.solve import SolveRequest
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
@@ -10,20 +11,21 @@ from qat.data.checks import check_dataset
 
 
 def table_for(request: SolveRequest, network: Network, data: str | None, *, is_quiet: bool) -> SensitivityTable | None:
-    """From the weights or the request alone, or measured on samples, with a line of progress.
+    """Return the table that a command's answer is judged by: given, from the weights, or measured on samples.
 
     Args:
-        request: says which.
-        network: whose tensors are meant.
-        data: where samples are; None: nowhere.
-        is_quiet: no progress is shown.
+        request: Names the measure or holds the table.
+        network: The network, with its weights if the table comes from them.
+        data: Path of a dataset, or the name of the built-in one; None if there are no samples.
+        is_quiet: Whether progress is hidden.
 
     Raises:
-        RequestError: an unknown measure, or one that needs samples.
-        DatasetError: samples that cannot be read, or do not fit the network.
+        RequestError: If the measure needs samples and there are none.
+        DatasetError: If samples cannot be read or do not suit the network.
     """
+    choice = MeasureChoice.of(request)
     if data is None:
-        return request.measure.without_data(network)
+        return choice.table_without_samples(network)
     from api.cli.text.progress import progress_line
     from api.operations.train import require_weights, wait_without_spinning
 
@@ -32,4 +34,4 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     require_weights(network.name, has_weights=network.has_weights)
     wait_without_spinning()
     with progress_line(is_wanted=not is_quiet) as report:
-        return request.measure.with_data(network, dataset, report)
+        return choice.table_with_samples(network, dataset, report)

@@ -11,18 +11,18 @@ import click
 from api.cli.files import read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.options import (
+    custom_devices,
     data_option,
     devices_file_option,
     json_option,
     method_options,
-    own_devices,
     reserve_options,
-    solve_fields,
+    solve_request,
 )
 from api.cli.sensitivity_tables import table_for
-from api.operations.questions import answer_devices, device_answer
-from api.schemas.questions import DevicesRequest
-from network.devices.catalogue import catalogue, device_named, device_to_json
+from api.operations.devices import answer_devices, device_answer
+from api.schemas.devices import DevicesRequest
+from network.devices.catalogue import catalogue, device_named
 from network.devices.device import Device
 
 
@@ -52,18 +52,17 @@ def command(
     bitbudget devices
     bitbudget devices network.onnx --reserved-ram 20KiB --reserved-flash 64KiB
     """
-    devices = _chosen(names, own_devices(devices_file))
+    devices = _chosen(names, custom_devices(devices_file))
     if network_file is None:
         return _list(devices, as_json=as_json)
-    request = DevicesRequest(**solve_fields(options), devices=[device_to_json(device) for device in devices])
-    request.exact_options()
+    request = solve_request(DevicesRequest, {**options, "devices": devices})
     network, name = read_network_file(network_file)
     table = table_for(request, network, data, is_quiet=as_json)
     answer = answer_devices(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
-        from api.cli.text.questions import devices_text
+        from api.cli.text.devices import devices_text
 
         click.echo(devices_text(answer))
     return 0 if any(each.fits for each in answer.devices) else DOES_NOT_FIT
@@ -80,7 +79,7 @@ def _list(devices: list[Device], *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([device_answer(device).model_dump(mode="json") for device in devices], indent=2))
     else:
-        from api.cli.text.questions import catalogue_text
+        from api.cli.text.devices import catalogue_text
 
         click.echo(catalogue_text(devices))
     return 0

@@ -8,25 +8,20 @@ import click
 
 from api.cli.files import read_network_file
 from api.cli.main import DOES_NOT_FIT
+from api.cli.model_options import model_options
 from api.cli.options import data_option, fit_options, fit_request, json_option
 from api.cli.sensitivity_tables import table_for
-from api.operations.questions import answer_pareto
-from api.schemas.questions import ParetoRequest
-
-_FIELDS = ParetoRequest.model_fields
+from api.operations.pareto import answer_pareto
+from api.operations.question import terms_of
+from api.schemas.pareto import ParetoRequest
 
 
 @click.command("pareto", short_help="The trade of sensitivity against flash, RAM or both.")
 @fit_options
-@click.option(
-    "--axis", default=_FIELDS["axis"].default, show_default=True, help="The budget that is varied: flash, ram or both."
-)
-@click.option(
-    "--points", type=int, default=_FIELDS["points"].default, show_default=True, help="Budgets along the axis."
-)
+@model_options(ParetoRequest, only=("axis", "points"))
 @data_option
 @json_option
-def command(network_file: str, axis: str, points: int, data: str | None, as_json: bool, **options: Any) -> int:
+def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
     """The least summed sensitivity of NETWORK at budgets from the least that would do to what 8 bits take.
 
     The budget that is not varied is given by --flash, --ram or --device; the one that is varied is searched whole.
@@ -36,17 +31,15 @@ def command(network_file: str, axis: str, points: int, data: str | None, as_json
     \b
     bitbudget pareto network.onnx --ram 40kB --flash 1MB --axis flash
     """
-    request = fit_request(options, ParetoRequest, axis=axis, points=points)
-    request.budget()
-    request.exact_options()
-    request.chosen_axis()
+    request = fit_request(options, ParetoRequest)
+    terms_of(request)
     network, name = read_network_file(network_file)
     table = table_for(request, network, data, is_quiet=as_json)
     answer = answer_pareto(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
-        from api.cli.text.questions import pareto_text
+        from api.cli.text.pareto import pareto_text
 
         click.echo(pareto_text(answer))
     return 0 if answer.points else DOES_NOT_FIT

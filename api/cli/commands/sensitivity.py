@@ -48,7 +48,7 @@ def command(network_file: str, data: str, out: Path | None, as_json: bool, **opt
     if as_json:
         click.echo(told.model_dump_json(indent=2))
     else:
-        from api.cli.text.questions import sensitivity_text
+        from api.cli.text.sensitivity import sensitivity_text
 
         click.echo(sensitivity_text(told, out))
     return 0

@@ -14,6 +14,7 @@ from api.cli.options import REQUEST_FIELDS, fit_options, fit_request, json_optio
 from api.cli.text.fit import fit_text, training_text
 from api.cli.text.progress import progress_line
 from api.errors import DoesNotFit
+from api.operations.question import terms_of
 from api.operations.train import MainJob, check_output, run_main_job
 from api.schemas.jobs import DIGITS
 from api.schemas.reports import TrainAnswer
@@ -68,8 +69,7 @@ def command(
     torchrun --nproc-per-node 4 -m api.cli.main train ...     (on the four GPUs of a machine)
     """
     request = fit_request(options)
-    request.budget()  # judged before files are read
-    request.exact_options()
+    terms_of(request)  # what the options contradict is refused before files are read
     training = model_of(
         TrainingOptions, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
     )

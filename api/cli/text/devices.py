@@ -1,17 +1,13 @@
-"""Devices, Pareto fronts and sensitivities as text for a terminal."""
+"""Devices, and how a network fits them, as text for a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from api.cli.text.columns import aligned, bar
+from api.cli.text.columns import aligned
 from api.schemas.answer import format_bytes
 from api.schemas.devices import DeviceFit, DevicesAnswer
 from api.schemas.memory import RegionAnswer
-from api.schemas.pareto import ParetoAnswer
-from api.schemas.reports import SensitivityReport
-from network.allocation import BITS
 from network.devices.device import Device
 
 
@@ -79,57 +75,6 @@ def _share(region: RegionAnswer) -> str:
 
 
 _NAMES = {"flash": "flash", "ram": "RAM"}
-
-
-def pareto_text(answer: ParetoAnswer) -> str:
-    """A row for each point of the front, with the objective as a bar."""
-    lines = [f"{answer.network.name}: {answer.accounting} accounting, {answer.sensitivity}", ""]
-    if not answer.points:
-        return "\n".join([*lines, "NOTHING FITS: the budget that is not varied is too small; fit says what is missing"])
-    most = max(point.objective for point in answer.points) or 1.0
-    rows = [["flash bytes", "RAM bytes", "objective", "", "proven", "weights", "activations"]]
-    for point in answer.points:
-        proof = "yes" if point.gap == 0 else f"within {point.gap:.2%}"
-        rows.append(
-            [
-                format_bytes(point.flash_bytes),
-                format_bytes(point.ram_bytes),
-                f"{point.objective:.4g}",
-                bar(point.objective, most),
-                proof,
-                _histogram(point.weight_bits.values()),
-                _histogram(point.activation_bits.values()),
-            ]
-        )
-    lines += aligned(rows)
-    if not answer.is_complete:
-        lines += ["", "the time ended before all budgets were solved: more points, or smaller ones, may be missing"]
-    return "\n".join(lines)
-
-
-def sensitivity_text(answer: SensitivityReport, out: Path | None) -> str:
-    """A row for each tensor; the bar is its figure at 4 bits."""
-    lines = [
-        f"{answer.network.name}: {answer.sensitivity} on {answer.samples:,} samples in {answer.seconds:.1f} s",
-        "the estimated rise of the loss when this tensor alone gets so few bits",
-        "",
-    ]
-    for what, table in (("weights of", answer.weights), ("activations", answer.activations)):
-        most = max((row["4"] for row in table.values()), default=0.0) or 1.0
-        rows = [[what, *(f"{bits} bits" for bits in BITS), ""]]
-        rows += [
-            [name, *(f"{row[str(bits)]:.3g}" for bits in BITS), bar(row["4"], most)] for name, row in table.items()
-        ]
-        lines += [*aligned(rows), ""]
-    if out is not None:
-        lines.append(f"table written to {out}")
-    return "\n".join(lines).rstrip()
-
-
-def _histogram(bits: Iterable[int]) -> str:
-    """How many tensors have 8, 4 and 2 bits: '12x8 3x4 1x2'."""
-    given = list(bits)
-    return " ".join(f"{given.count(each)}x{each}" for each in BITS if each in given)
 
 
 def _kib(size_bytes: int) -> str:
