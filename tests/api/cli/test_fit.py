@@ -193,13 +193,28 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "half a byte": (["NETWORK", "--ram=0.5"], "no whole number of bytes"),
     "no number": (["NETWORK", "--ram=lots"], "ram is 'lots'"),
     "unknown unit": (["NETWORK", "--ram=5 parsec"], "unknown unit 'parsec'"),
-    "unknown method": (["NETWORK", "--method=best"], "unknown method 'best'"),
-    "unknown accounting": (["NETWORK", "--accounting=mine"], "unknown accounting 'mine'"),
-    "unknown scheme": (["NETWORK", "--method=exact", "--scheme=mine"], "unknown scheme 'mine'"),
-    "unknown schedule": (["NETWORK", "--method=exact", "--schedule=mine"], "unknown schedule 'mine'"),
+    "unknown method": (
+        ["NETWORK", "--method=best"],
+        "Invalid value for '--method': 'best' is not one of 'exact', 'mixpl', 'mixpc'",
+    ),
+    "unknown accounting": (
+        ["NETWORK", "--accounting=mine"],
+        "Invalid value for '--accounting': 'mine' is not one of 'deployed', 'paper'",
+    ),
+    "unknown scheme": (
+        ["NETWORK", "--method=exact", "--scheme=mine"],
+        "Invalid value for '--scheme': 'mine' is not one of",
+    ),
+    "unknown schedule": (
+        ["NETWORK", "--method=exact", "--schedule=mine"],
+        "Invalid value for '--schedule': 'mine' is not one of 'best', 'given'",
+    ),
     "unknown backend": (["NETWORK", "--method=exact", "--backend=mine"], "unknown backend 'mine'"),
     "a solver that is not here": (["NETWORK", "--method=exact", "--backend=pulp:MINE"], "finds no solver 'MINE'"),
-    "no time": (["NETWORK", "--method=exact", "--time-limit=0"], "time_limit_seconds is 0"),
+    "no time": (
+        ["NETWORK", "--method=exact", "--time-limit=0"],
+        "Invalid value for '--time-limit': 0.0 is not in the range 0<x<=600.0",
+    ),
     "no such table": (["NETWORK", "--sensitivity=no.json"], "cannot read 'no.json' as the sensitivity table"),
     "unknown option": (["NETWORK", "--fast"], "No such option"),
 }
@@ -240,14 +255,23 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "a truth as budget": ({"flash": True, "ram": 1}, "flash is 'True'"),
     "a list as budget": ({"flash": [5], "ram": 1}, "flash is '[5]'"),
     "no budget": ({"flash": 5}, "there is no budget of ram"),
-    "unknown method": ({"flash": 5, "ram": 5, "method": "best"}, "unknown method 'best'"),
-    "unknown accounting": ({"flash": 5, "ram": 5, "accounting": "mine"}, "unknown accounting 'mine'"),
-    "unknown scheme": ({"flash": 5, "ram": 5, "method": "exact", "scheme": "mine"}, "unknown scheme 'mine'"),
+    "unknown method": (
+        {"flash": 5, "ram": 5, "method": "best"},
+        "method: expected one of: 'exact', 'mixpl' or 'mixpc'",
+    ),
+    "unknown accounting": (
+        {"flash": 5, "ram": 5, "accounting": "mine"},
+        "accounting: expected one of: 'deployed' or 'paper'; it is 'mine'",
+    ),
+    "unknown scheme": (
+        {"flash": 5, "ram": 5, "method": "exact", "scheme": "mine"},
+        "scheme: expected one of: 'PerLayerAsymPACT', ",
+    ),
     "unknown measure": ({"flash": 5, "ram": 5, "sensitivity": "mine"}, "unknown sensitivity 'mine'"),
     "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
     "no object": ([1], "expected a JSON object"),
-    "no JSON": (b'{"flash": ', "no JSON"),
+    "no JSON": (b'{"flash": ', "not valid JSON"),
 }
 
 
