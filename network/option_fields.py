@@ -28,7 +28,7 @@ class ValueKind:
         excludes_maximum: Whether a number must be less than `maximum`, not equal to it.
         model: Name of the model that an object is an instance of; empty for anything else.
         fields: Fields of that model.
-        values: Kind of an array's elements, or of a mapping's values; None for anything else.
+        values: Kind of an array's elements, or of a mapping's values; None for anything else, and for a union.
     """
 
     type: str
@@ -118,6 +118,7 @@ def _kind(schema: Mapping[str, Any], models: Mapping[str, Any]) -> ValueKind:
     if "$ref" in schema:
         schema = models[schema["$ref"].removeprefix(_REFERENCE)]
     values = schema.get("items") or schema.get("additionalProperties")
+    kinds = list(_alternatives(values)) if values else []
     fields = _fields(schema, models)
     lowest, highest = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     return ValueKind(
@@ -129,5 +130,5 @@ def _kind(schema: Mapping[str, Any], models: Mapping[str, Any]) -> ValueKind:
         excludes_maximum=highest is not None,
         model=schema.get("title", "") if fields else "",
         fields=fields,
-        values=_kind(values, models) if values else None,
+        values=_kind(kinds[0], models) if len(kinds) == 1 else None,
     )

@@ -64,7 +64,7 @@ class Options(BaseModel, metaclass=_RefusedAsRequestError):
 def refusal(error: ValidationError) -> str:
     """One sentence for the first fault of a validation: the field, what was expected, and what came."""
     first = error.errors()[0]
-    if first["type"] == "value_error":  # our own texts name the field
+    if first["type"] == NAMED_FAULT:
         return fault_text(first)
     where = ".".join(str(part) for part in first["loc"]) or "the options"
     return f"{where}: {fault_text(first)}"
@@ -95,7 +95,10 @@ _EXPECTED: Final[Mapping[str, str]] = {
 }
 """Type of a fault, as pydantic names it -> what was expected, with the fault's own values filled in."""
 
-_COMPLETE: Final = frozenset({"missing", "extra_forbidden", "value_error"})
+NAMED_FAULT: Final = "named_fault"
+"""Type of a fault whose text names the field and what came."""
+
+_COMPLETE: Final = frozenset({"missing", "extra_forbidden", NAMED_FAULT})
 """Faults whose text names the input already, or that have none."""
 
 

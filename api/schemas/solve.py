@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from network.allocation import BITS
 from network.budget import parse_size_bytes
@@ -18,6 +19,7 @@ from network.devices.device import Device
 from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import RequestError
 from network.memory.books import BookName
+from network.options import NAMED_FAULT
 from network.sensitivity.table import SensitivityTable, sensitivity_of, sensitivity_to_document
 from qat.options.sensitivity import Measure
 from solver.options import SolveOptions
@@ -30,16 +32,16 @@ MEASURES: Final = (WEIGHTS_MEASURE, *Measure)
 _Parsed = TypeVar("_Parsed")
 
 
-def _as_value_error(parse: Callable[[], _Parsed]) -> _Parsed:
-    """Let pydantic name the field of an error that the rooms below raise."""
+def _collected(parse: Callable[[], _Parsed]) -> _Parsed:
+    """Let pydantic collect an error that a parser of the rooms below raises."""
     try:
         return parse()
     except RequestError as error:
-        raise ValueError(str(error)) from None
+        raise PydanticCustomError(NAMED_FAULT, "{text}", {"text": str(error)}) from None
 
 
 def _size_bytes(given: object, info: ValidationInfo) -> int:
-    return _as_value_error(lambda: parse_size_bytes(given, info.field_name or "the size"))  # type: ignore[arg-type]  # it rejects other types
+    return _collected(lambda: parse_size_bytes(given, info.field_name or "the size"))  # type: ignore[arg-type]  # it rejects other types
 
 
 def _reserve_bytes(given: object, info: ValidationInfo) -> int:
@@ -90,7 +92,7 @@ class DeviceDescription(BaseModel):
 def _device(given: object) -> Device:
     if isinstance(given, Device):
         return given
-    return _as_value_error(lambda: device_named(given) if isinstance(given, str) else device_of(given))
+    return _collected(lambda: device_named(given) if isinstance(given, str) else device_of(given))
 
 
 def _device_document(device: Device) -> str | DeviceDescription:
@@ -121,7 +123,7 @@ class CoreSpeedDescription(BaseModel):
 
 
 def _core_speed(given: object) -> CoreSpeed:
-    return given if isinstance(given, CoreSpeed) else _as_value_error(lambda: core_speed_of(given))
+    return given if isinstance(given, CoreSpeed) else _collected(lambda: core_speed_of(given))
 
 
 CoreSpeedField = Annotated[
@@ -166,13 +168,13 @@ def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
         return given
     if isinstance(given, str):
         if given not in MEASURES:
-            raise ValueError(f"unknown sensitivity {given[:60]!r}; expected one of: {', '.join(MEASURES)}; or a table")
+            raise ValueError(f"expected a table, or one of: {', '.join(MEASURES)}")
         return given
     if isinstance(given, dict) and "job_id" in given:
         if given.keys() != {"job_id"} or not isinstance(given["job_id"], str):
             raise ValueError("'job_id' stands beside other keys, or is not a text; expected the id of a job alone")
         return JobTable(job_id=given["job_id"])
-    return _as_value_error(lambda: sensitivity_of(given))
+    return _collected(lambda: sensitivity_of(given))
 
 
 def _sensitivity_document(sensitivity: str | SensitivityTable | JobTable) -> str | TableDescription | JobTable:

@@ -267,7 +267,10 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
         {"flash": 5, "ram": 5, "method": "exact", "scheme": "mine"},
         "scheme: expected one of: 'PerLayerAsymPACT', ",
     ),
-    "unknown measure": ({"flash": 5, "ram": 5, "sensitivity": "mine"}, "unknown sensitivity 'mine'"),
+    "unknown measure": (
+        {"flash": 5, "ram": 5, "sensitivity": "mine"},
+        "sensitivity: expected a table, or one of: weights, fisher, hessian, measured; it is 'mine'",
+    ),
     "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
     "no object": ([1], "expected a JSON object"),
