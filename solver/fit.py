@@ -8,7 +8,9 @@ from dataclasses import replace
 from network.allocation import NARROWEST_BITS, Allocation, Bits
 from network.budget import Budget
 from network.errors import RequestError
-from network.memory.report import Accounting, MemoryReport, measure
+from network.memory.accounting import Accounting
+from network.memory.measure import measure
+from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from solver.exact.choices import check_choices

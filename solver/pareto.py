@@ -11,7 +11,7 @@ from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.errors import RequestError
-from network.memory.report import Accounting
+from network.memory.accounting import Accounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.options import ExactOptions

@@ -9,7 +9,8 @@ from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightSch
 from network.arena.plan import scratch_name
 from network.budget import Budget
 from network.devices.latency import Latency, network_cycles
-from network.memory.report import Accounting, measure, overwritten_input, step_scratch_bytes
+from network.memory.accounting import Accounting
+from network.memory.measure import measure, overwritten_input, step_scratch_bytes
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.solution import Method

@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from api.operations.fit import latency_of, regions_of
-from api.schemas.answers import Answer, Bits, BudgetAnswer, Bytes, LatencyAnswer, NetworkName, RegionAnswer
+from api.schemas.answers import Answer, BudgetAnswer, Bytes, LatencyAnswer, NetworkName, RegionAnswer
 from api.schemas.questions import DevicesRequest, ParetoRequest
-from network.allocation import Allocation
+from network.allocation import Allocation, Bits
 from network.budget import Budget
 from network.devices.core_speeds import SPEEDS
 from network.devices.device import Device

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-Bits = Literal[8, 4, 2]
+from network.allocation import Bits
 
 Bytes = Annotated[
     float,

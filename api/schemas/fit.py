@@ -14,8 +14,8 @@ from network.devices.core_speeds import SPEEDS
 from network.devices.device import Device
 from network.devices.latency import MAX_CYCLES, CoreSpeed, Latency, core_speed_of
 from network.errors import RequestError
+from network.memory.accounting import Accounting
 from network.memory.books import accounting_for
-from network.memory.report import Accounting
 from network.network import Network
 from solver.exact.options import ExactOptions
 

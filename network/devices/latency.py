@@ -17,8 +17,8 @@ from typing import Any, Final, cast
 from network.allocation import BITS, Allocation, Bits
 from network.errors import RequestError
 from network.json_reading.fields import shown
+from network.kernels import kernel_of
 from network.layers import Layer, Pool, WeightLayer
-from network.memory.kernel_table import kernel_of
 from network.names import is_name
 from network.network import Network
 
@@ -26,7 +26,7 @@ Key = tuple[str, Bits, Bits]
 """Kernel, activation bits (of what it reads), weight bits."""
 
 WEIGHT_KERNELS: Final = ("convolution", "pointwise_convolution", "depthwise_convolution", "fully_connected")
-OTHER_KINDS: Final = ("add", "activation", "concat", "max_pool", "average_pool", "pad")
+KERNELS_WITHOUT_WEIGHTS: Final = ("add", "activation", "concat", "max_pool", "average_pool", "pad")
 MAX_CYCLES: Final = 2**53
 """Sums of cycles stay exact below it."""
 SLOWEST: Final = 1e-6
@@ -147,7 +147,8 @@ def core_speed_of(given: Any) -> CoreSpeed:
         for pair, rate in _known(row, pairs, f"pair of activation and weight bits of {kernel}").items():
             rates[kernel, *pairs[pair]] = _rate(rate, f"{kernel} at {pair} bits")
     elements = {
-        kind: _rate(rate, kind) for kind, rate in _known(table["elements_per_cycle"], OTHER_KINDS, "kind").items()
+        kind: _rate(rate, kind)
+        for kind, rate in _known(table["elements_per_cycle"], KERNELS_WITHOUT_WEIGHTS, "kind").items()
     }
     return CoreSpeed(table["core"], rates, elements, table["source"], frozenset(rates))
 

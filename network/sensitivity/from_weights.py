@@ -38,7 +38,7 @@ def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTab
     for tensor in network.tensors:
         layer = written_by.get(tensor)
         one_sided = layer is not None and layer.activation.low == 0.0
-        averaged = [math.prod(reader.kernel) for reader in readers[tensor] if isinstance(reader, AveragePool)]
+        averaged = [reader.window_elements for reader in readers[tensor] if isinstance(reader, AveragePool)]
         window = min(averaged) if averaged and len(averaged) == len(readers[tensor]) else 1
         factor = (1.5 if one_sided else 3.0) / window
         activations[tensor] = {bits: factor / ((1 << bits) - 1) ** 2 for bits in BITS}

@@ -8,7 +8,8 @@ from dataclasses import replace
 from network.budget import Budget
 from network.devices.latency import network_cycles
 from network.errors import RequestError
-from network.memory.report import Accounting, measure
+from network.memory.accounting import Accounting
+from network.memory.measure import measure
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.infeasibility import shortfall

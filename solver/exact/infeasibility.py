@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.memory.report import Accounting, MemoryReport, measure
+from network.memory.accounting import Accounting
+from network.memory.measure import measure
+from network.memory.report import MemoryReport
 from network.network import Network
 from solver.exact.minimum_budgets import (
     AMPLE,

@@ -11,7 +11,9 @@ import numpy as np
 from network.allocation import BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.devices.latency import Latency
-from network.memory.report import Accounting, MemoryReport, measure
+from network.memory.accounting import Accounting
+from network.memory.measure import measure
+from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices, own_activation_bits

@@ -20,7 +20,8 @@ import numpy as np
 
 from network.allocation import BITS, Allocation, Bits
 from network.budget import Budget
-from network.memory.report import Accounting, Region
+from network.memory.accounting import Accounting
+from network.memory.report import Region
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut, arena_cut

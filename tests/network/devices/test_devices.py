@@ -24,8 +24,9 @@ from network.devices.catalogue import (
     devices_from_json,
     devices_to_json,
 )
-from network.devices.device import FIGURES, IN_PLACE_KINDS, Device, Source
+from network.devices.device import FIGURES, Device, Source
 from network.errors import RequestError
+from network.kernels import IN_PLACE_KERNELS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "devices.md").read_text()
@@ -56,7 +57,7 @@ def devices(draw: st.DrawFn) -> Device:
         flash_bytes=flash_bytes,
         ram_bytes=ram_bytes,
         flash_is_external=draw(st.booleans()),
-        in_place=draw(st.frozensets(st.sampled_from(IN_PLACE_KINDS))),
+        in_place=draw(st.frozensets(st.sampled_from(IN_PLACE_KERNELS))),
         reuses_input=draw(st.booleans()),
         note=draw(texts),
         sources=draw(st.lists(sources, max_size=3).map(tuple)),

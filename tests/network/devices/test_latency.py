@@ -8,16 +8,9 @@ import pytest
 
 from network.allocation import BITS, Allocation
 from network.devices.core_speeds import SPEEDS, speed_of_core
-from network.devices.latency import (
-    OTHER_KINDS,
-    WEIGHT_KERNELS,
-    CoreSpeed,
-    Latency,
-    core_speed_of,
-    layer_cycles,
-    network_cycles,
-)
+from network.devices.latency import CoreSpeed, Latency, core_speed_of, layer_cycles, network_cycles
 from network.errors import RequestError
+from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS
 from network.layers import Add, AveragePool, Concat, Convolution, FullyConnected, Padding, Shape
 from tests.builders import mobilenet_v1, network_of
 
@@ -86,7 +79,7 @@ def test_every_core_has_every_rate(core: str) -> None:
     assert set(speed.multiply_accumulates_per_cycle) == {
         (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
     }
-    assert set(speed.elements_per_cycle) == set(OTHER_KINDS)
+    assert set(speed.elements_per_cycle) == set(KERNELS_WITHOUT_WEIGHTS)
     assert not speed.is_estimate("pointwise_convolution", 8, 8)
     assert speed.is_estimate("fully_connected", 8, 8)
     assert speed.is_estimate("depthwise_convolution", 2, 2)

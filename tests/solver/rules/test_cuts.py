@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
 from network.layers import Activation, Add, Shape
+from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
 from network.memory.kernel_table import CORTEX_M4
+from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.report import Accounting, measure
 from network.network import Network
 from solver.fit import fit
 from solver.rules.max_tree import MaxTree
