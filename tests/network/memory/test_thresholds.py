@@ -63,7 +63,9 @@ def test_a_network_that_no_longer_fits_is_refused() -> None:
     assert multiplied < taken - 1
     exactly = Budget(int(taken), 10**6)
     assert measure_thresholds(NETWORK, allocation, book, exactly).flash_bytes == taken
-    with pytest.raises(RequestError, match=rf"needs {taken:.0f} bytes of flash, 1 more .* layer 'fc' .* 8 bits for its output"):
+    with pytest.raises(
+        RequestError, match=rf"needs {taken:.0f} bytes of flash, 1 more .* layer 'fc' .* 8 bits for its output"
+    ):
         measure_thresholds(NETWORK, allocation, book, Budget(int(taken) - 1, 10**6))
     with pytest.raises(RequestError, match="counted by the 'deployed' accounting, not by 'paper'"):
         measure_thresholds(NETWORK, allocation, PaperAccounting(), exactly)
