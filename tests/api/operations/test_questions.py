@@ -228,7 +228,7 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "a device without RAM": ("fit", {"device": {"name": "x", "core": "y", "flash": 5}}, "ram"),
     "a device that is a number": ("fit", {"device": 5}, "device"),
     "no bits": ("fit", {"flash": 9000, "ram": 900, "allowed_weight_bits": {"first": []}}, "no bits"),
-    "three bits": ("fit", {"flash": 9000, "ram": 900, "allowed_weight_bits": {"first": [3]}}, "bits are 8, 4 or 2"),
+    "three bits": ("fit", {"flash": 9000, "ram": 900, "allowed_weight_bits": {"first": [3]}}, "expected 8, 4 or 2"),
     "a list as reserve": ("fit", {"flash": 9000, "ram": 900, "reserved_ram": [5]}, "reserved_ram is '[5]'"),
     "a truth as reserve": ("fit", {"flash": 9000, "ram": 900, "reserved_ram": False}, "reserved_ram is 'False'"),
     "no devices": ("devices", {"devices": []}, "expected 1 to"),
