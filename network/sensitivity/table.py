@@ -61,9 +61,9 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
         missing = [name for name in names if name not in rows]
         unknown = [name for name in rows if name not in set(names)]
         if missing or unknown:
-            what = f"lack '{missing[0]}'" if missing else f"have '{unknown[0]}', which the network does not have"
+            what = f"lacks '{missing[0]}'" if missing else f"has '{unknown[0]}', which the network does not have"
             raise RequestError(
-                f"the {part} of the sensitivity table {what}; expected exactly the network's {len(names)} names"
+                f"'{part}' of the sensitivity table {what}; expected exactly the network's {len(names)} names"
             )
         for name, row in rows.items():
             for bits in BITS:
@@ -105,8 +105,8 @@ def sensitivity_of(given: Any) -> SensitivityTable:
         "activations",
     }:
         raise RequestError(
-            "the sensitivity table has another form; expected an object with 'weights', 'activations' and, optionally, "
-            "'method'"
+            "the sensitivity table has another form; expected an object with 'weights' and 'activations', "
+            "and optionally 'method'"
         )
     return SensitivityTable(
         str(given.get("method", "table"))[:60],
