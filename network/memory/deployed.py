@@ -198,8 +198,7 @@ class DeployedAccounting:
 
     def _constant_bytes(self, layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
         """Return the number of bytes of a layer's constants without its weights and its entry in the layer table."""
-        del bits
-        return requantization_bytes(layer, scheme)
+        return requantization_bytes(layer, scheme, bits)
 
     def _in_place(self, network: Network) -> dict[str, InPlace]:
         """Return, for each layer that can overwrite an input, which inputs."""

@@ -23,6 +23,7 @@ from typing import Any, Final
 from network.allocation import Folding, Scheme
 from network.kernels import LAYER_KINDS, check_registered, require_rows
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
+from network.memory.accounting import LayerBits
 
 FACTOR_BYTES: Final = 5
 """Number of bytes of an int32 multiplier and an int8 shift."""
@@ -31,19 +32,20 @@ BIAS_BYTES: Final = 4
 """Number of bytes of an int32 bias or multiplier."""
 
 
-def requantization_bytes(layer: Layer, scheme: Scheme | None) -> int:
+def requantization_bytes(layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
     """Return the number of bytes of a layer's requantization constants.
 
     Args:
         layer: The layer.
         scheme: Scheme of the layer's weights; None for a layer without weights.
+        bits: Bits of the layer's input and output tensor, for a kind whose constants depend on them.
 
     Raises:
         InvalidNetwork: if the class of the layer is not in `LAYER_KINDS`.
         ValueError: if a layer with weights has no scheme.
     """
     check_registered(layer)
-    return _CONSTANT_BYTES[layer.kind](layer, scheme)
+    return _CONSTANT_BYTES[layer.kind](layer, scheme, bits)
 
 
 def zero_point_bytes(layer: WeightLayer, scheme: Scheme) -> int:
@@ -62,31 +64,31 @@ def scheme_of(layer: WeightLayer, scheme: Scheme | None) -> Scheme:
     return scheme
 
 
-def _weight_layer(layer: WeightLayer, given: Scheme | None) -> int:
+def _weight_layer(layer: WeightLayer, given: Scheme | None, _: LayerBits) -> int:
     scheme = scheme_of(layer, given)
     channels = layer.output_channels
     factors = channels if scheme.folding is Folding.ICN or scheme.weights.is_per_channel else 1
     return BIAS_BYTES * channels + FACTOR_BYTES * factors + zero_point_bytes(layer, scheme)
 
 
-def _add(layer: Add, _: Scheme | None) -> int:
+def _add(layer: Add, _scheme: Scheme | None, _bits: LayerBits) -> int:
     return BIAS_BYTES * len(layer.inputs) + 1
 
 
-def _concat(layer: Concat, _: Scheme | None) -> int:
+def _concat(layer: Concat, _scheme: Scheme | None, _bits: LayerBits) -> int:
     return FACTOR_BYTES * len(layer.inputs)
 
 
-def _average_pool(layer: AveragePool, _: Scheme | None) -> int:
+def _average_pool(layer: AveragePool, _scheme: Scheme | None, _bits: LayerBits) -> int:
     leaves_padding_out = any(layer.padding) and not layer.count_includes_padding
     return FACTOR_BYTES * layer.window_elements if leaves_padding_out else FACTOR_BYTES
 
 
-def _one_factor(_layer: Layer, _: Scheme | None) -> int:
+def _one_factor(_layer: Layer, _scheme: Scheme | None, _bits: LayerBits) -> int:
     return FACTOR_BYTES
 
 
-_CONSTANT_BYTES: Final[Mapping[str, Callable[[Any, Scheme | None], int]]] = {
+_CONSTANT_BYTES: Final[Mapping[str, Callable[[Any, Scheme | None, LayerBits], int]]] = {
     "convolution": _weight_layer,
     "fully_connected": _weight_layer,
     "add": _add,
