@@ -29,8 +29,8 @@ from benchmarks.answers import Pair, Row, is_less
 from benchmarks.own_output import own_output
 from network.allocation import BITS, WeightScheme
 from network.budget import Budget
+from network.memory.accounting import Accounting
 from network.memory.books import ACCOUNTINGS
-from network.memory.report import Accounting
 from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable

@@ -22,7 +22,8 @@ from benchmarks.shares import Share, budget_of, uniform, widest_uniform, with_sc
 from benchmarks.tasks import Task
 from network.allocation import DEFAULT_WEIGHT_SCHEME, Allocation, Scheme, WeightScheme
 from network.budget import Budget
-from network.memory.report import Accounting, measure
+from network.memory.accounting import Accounting
+from network.memory.measure import measure
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from qat.options.sensitivity import SensitivityOptions

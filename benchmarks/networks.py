@@ -31,7 +31,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
-    FloatArray,
+    Float32Array,
     FullyConnected,
     Layer,
     MaxPool,
@@ -213,11 +213,11 @@ class _Growth:
         layers = tuple(self._layers)
         return Network(self._name, "input", shape, layers, (layers[-1].output,), InputFormat(tuple(shape)))
 
-    def _weight(self, *shape: int) -> FloatArray | None:
+    def _weight(self, *shape: int) -> Float32Array | None:
         if self._generator is None:
             return None
         scale = np.sqrt(2 / np.prod(shape[1:]))
-        weight: FloatArray = (self._generator.standard_normal(shape) * scale).astype(np.float32)
+        weight: Float32Array = (self._generator.standard_normal(shape) * scale).astype(np.float32)
         return weight
 
     def _batch_norm(self, channels: int) -> BatchNorm | None:

@@ -22,8 +22,8 @@ import click
 from benchmarks import cifar10, networks
 from network.allocation import WIDEST_BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
+from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.report import measure
 from network.network import Network
 from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions

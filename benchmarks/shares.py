@@ -8,7 +8,8 @@ from typing import Final
 
 from network.allocation import WIDEST_BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.memory.report import Accounting, measure
+from network.memory.accounting import Accounting
+from network.memory.measure import measure
 from network.network import Network
 
 UNIFORM_BITS: Final[tuple[tuple[Bits, Bits], ...]] = (

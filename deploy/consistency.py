@@ -26,13 +26,12 @@ from deploy.integer_network import (
     IntegerTensor,
 )
 from deploy.thresholds import thresholds_of
-from deploy.windows import window_counts
 from network.allocation import BITS
 from network.errors import ConversionError, InvalidNetwork
 from network.layers import (
     Padding,
-    Shape,
 )
+from network.windows import window_divisors
 
 MAX_ELEMENTS: Final = 2**24
 """Of a tensor with its padding: more than a microcontroller's RAM, and 64-bit sums of one image stay at 128 MiB."""
@@ -186,17 +185,6 @@ def _(layer: IntegerAveragePool, inputs: Inputs, _output: IntegerTensor) -> None
     if layer.divisors != divisors:
         raise fault(layer, f"has windows of {divisors} elements, but divisors {layer.divisors}")
     _check_factors(layer, {len(divisors)})
-
-
-def window_divisors(
-    shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding, *, includes_padding: bool
-) -> tuple[int, ...]:
-    """The distinct numbers of elements that an average pool's windows have, ascending."""
-    if includes_padding or not any(padding):
-        return (math.prod(kernel),)
-    rows, columns = window_counts(shape, padding, kernel, stride)
-    products = np.outer(np.unique(rows), np.unique(columns))
-    return tuple(int(count) for count in np.unique(products))
 
 
 def _check_factors(layer: IntegerLayer, lengths: set[int]) -> None:

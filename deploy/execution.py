@@ -19,7 +19,8 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
-from deploy.windows import padded, window_counts, window_maxima, window_sums
+from deploy.windows import padded, window_maxima, window_sums
+from network.windows import window_counts
 
 Executor = Callable[..., CodeArray]
 """The codes of each input, [n, height, width, channels] -> the output's codes, likewise."""

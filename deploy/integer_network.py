@@ -16,7 +16,7 @@ import numpy.typing as npt
 from deploy.arithmetic import CodeArray, Requantization
 from deploy.thresholds import Thresholds
 from network.allocation import Bits, Scheme
-from network.layers import Padding, Shape
+from network.layers import Padding, Shape, is_depthwise
 from network.network import InputFormat
 
 
@@ -79,7 +79,7 @@ class IntegerConvolution(IntegerLayer):
 
     @property
     def is_depthwise(self) -> bool:
-        return self.groups > 1 and self.codes.shape[3] == 1
+        return is_depthwise(self.groups, self.codes.shape[3] * self.groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

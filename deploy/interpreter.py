@@ -20,7 +20,8 @@ from deploy.integer_network import IntegerNetwork, IntegerTensor
 from deploy.proof import prove_accumulators
 from deploy.workers import run_on_all_cores
 from network.errors import DatasetError
-from network.layers import FloatArray
+from network.layers import Float32Array
+from network.live_ranges import live_ranges_of
 
 BATCH_BYTES: Final = 8 * 2**20
 """Of 64-bit sums of the largest tensor in one batch."""
@@ -48,7 +49,7 @@ def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArra
     return _interpret(network, input_codes, tuple(network.tensors))
 
 
-def quantize_input(network: IntegerNetwork, samples: FloatArray) -> CodeArray:
+def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
     """Real input values [n, channels, height, width] -> codes [n, height, width, channels].
 
     Raises:
@@ -84,7 +85,7 @@ def _interpret(network: IntegerNetwork, input_codes: CodeArray, wanted: Collecti
         (layer, executor(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output]))
         for layer in network.layers
     ]
-    last_reader = {name: step for step, layer in enumerate(network.layers) for name in layer.inputs}
+    ranges = live_ranges_of(network.layers, [network.input])
     results = {
         name: np.empty((len(input_codes), *_image_extents(network.tensors[name])), dtype=np.uint8) for name in wanted
     }
@@ -97,7 +98,7 @@ def _interpret(network: IntegerNetwork, input_codes: CodeArray, wanted: Collecti
             alive[layer.output] = execute(*(alive[name] for name in layer.inputs))
             _keep(layer.output, alive, results, batch)
             for name in {*layer.inputs, layer.output}:
-                if last_reader.get(name, -1) <= step:
+                if ranges[name].stop == step + 1:
                     del alive[name]
 
     run_on_all_cores(run_batch, _batches(len(input_codes), largest_elements))

@@ -42,8 +42,8 @@ from deploy.integer_network import (
 )
 from deploy.proof import prove_accumulators
 from deploy.qdq_graph import Float32Array, QdqGraph, float32_scale
-from deploy.windows import window_counts
 from network.errors import ConversionError
+from network.windows import window_counts
 
 ONNX_FILE: Final = "network.onnx"
 

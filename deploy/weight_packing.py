@@ -18,6 +18,7 @@ import numpy.typing as npt
 from deploy.arithmetic import CodeArray, pack_rows, unpack_rows
 from deploy.integer_network import IntegerConvolution
 from network.allocation import Bits
+from network.layers import is_depthwise
 from network.memory.packing import packed_row_bytes, weight_rows
 
 CONVOLUTION_ORDER: Final = "output_channel | kernel_row, kernel_column, input_channel"
@@ -26,11 +27,6 @@ DEPTHWISE_ORDER: Final = "kernel_row, kernel_column | output_channel"
 
 CodesShape = tuple[int, int, int, int]
 """[output channels, kernel height, kernel width, input channels / groups]"""
-
-
-def is_depthwise(shape: CodesShape, groups: int) -> bool:
-    """Whether these weights lie in the depthwise order."""
-    return groups > 1 and shape[3] == 1
 
 
 def packed_shape(shape: CodesShape, groups: int, bits: Bits) -> tuple[int, int]:
@@ -66,7 +62,7 @@ def unpack_weights(packed: npt.NDArray[np.uint8], shape: CodesShape, groups: int
     rows = unpack_rows(packed, elements, bits)
     if not np.array_equal(pack_rows(rows, bits), packed):
         raise ValueError("the bits that are left over in a row's last byte must be 0")
-    if not is_depthwise(shape, groups):
+    if not is_depthwise(groups, shape[3] * groups):
         return rows.reshape(shape)
     output_channels, height, width, _ = shape
     return np.ascontiguousarray(rows.reshape(height, width, output_channels, 1).transpose(2, 0, 1, 3))
@@ -79,4 +75,4 @@ def _shape(layer: IntegerConvolution) -> CodesShape:
 
 def _rows(shape: CodesShape, groups: int) -> tuple[int, int]:
     """Rows, and codes per row."""
-    return weight_rows(shape, is_depthwise=is_depthwise(shape, groups))
+    return weight_rows(shape, is_depthwise=is_depthwise(groups, shape[3] * groups))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import CodeArray, IntArray
-from network.layers import Padding, Shape
+from network.layers import Padding
 
 Number = TypeVar("Number", bound=np.generic)
 
@@ -57,20 +57,3 @@ def window_maxima(images: CodeArray, kernel: tuple[int, int], stride: tuple[int,
             np.maximum(largest, lines[offset : offset + step * (positions - 1) + 1 : step], out=largest)
         images = np.moveaxis(largest, 0, axis)
     return images
-
-
-def window_counts(
-    shape: Shape, padding: Padding, kernel: tuple[int, int], stride: tuple[int, int]
-) -> tuple[IntArray, IntArray]:
-    """Rows of each output row's windows that are not padding, and columns of each output column's.
-
-    A window at (i, j) holds rows[i] * columns[j] elements of the image.
-    """
-
-    def along(size: int, before: int, after: int, extent: int, step: int) -> IntArray:
-        start = np.arange((size + before + after - extent) // step + 1) * step - before
-        inside: IntArray = np.minimum(start + extent, size) - np.maximum(start, 0)
-        return inside
-
-    rows = along(shape.height, padding.top, padding.bottom, kernel[0], stride[0])
-    return rows, along(shape.width, padding.left, padding.right, kernel[1], stride[1])

@@ -1,4 +1,4 @@
-"""What is decided for every tensor: its bits, and the scheme of every weight tensor."""
+"""The choices that are made for a network: the bits of every tensor, and the scheme of every weight tensor."""
 
 from __future__ import annotations
 
@@ -10,33 +10,46 @@ from typing import Final, Literal
 from network.errors import RequestError
 
 Bits = Literal[8, 4, 2]
+"""Number of bits of each element of a tensor."""
 
 BITS: Final[tuple[Bits, ...]] = (8, 4, 2)
+"""All possible numbers of bits, descending."""
+
 WIDEST_BITS: Final[Bits] = 8
 NARROWEST_BITS: Final[Bits] = 2
 
 
 def halved(bits: Bits) -> Bits:
-    """8 -> 4 -> 2; 2 bits have no half."""
+    """Return half of the bits: 4 for 8, 2 for 4.
+
+    Raises:
+        ValueError: if the bits are 2.
+    """
     if bits == NARROWEST_BITS:
         raise ValueError("2 bits cannot be halved")
     return 4 if bits == WIDEST_BITS else 2
 
 
 def as_bits(value: object) -> Bits:
-    """The value itself, if it is 8, 4 or 2.
+    """Return a value as bits.
+
+    Args:
+        value: Value of any type.
 
     Raises:
-        RequestError: any other value.
+        RequestError: if the value is not the integer 8, 4 or 2.
     """
     for bits in BITS:
         if value == bits and type(value) is int:
             return bits
-    raise RequestError(f"bits are 8, 4 or 2, not {value!r}")
+    raise RequestError(f"the bits are {value!r}; expected 8, 4 or 2")
 
 
 class WeightScheme(StrEnum):
-    """How a weight tensor is quantized, by the names of the paper's published code and, of ours, in their manner."""
+    """Scheme by which a weight tensor is quantized.
+
+    The first three have the names of the published code of arXiv 1905.13082; `PerChannelSymLSQ` is new here.
+    """
 
     PER_LAYER_ASYM_PACT = "PerLayerAsymPACT"
     PER_LAYER_ASYM_MIN_MAX = "PerLayerAsymMinMax"
@@ -45,21 +58,21 @@ class WeightScheme(StrEnum):
 
     @property
     def is_per_channel(self) -> bool:
-        """Every output channel has a scale of its own."""
+        """Whether each output channel has its own scale."""
         return self in {WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, WeightScheme.PER_CHANNEL_SYM_LSQ}
 
     @property
     def has_zero_point_per_channel(self) -> bool:
-        """Every output channel has a zero point of its own; else the layer has one."""
+        """Whether each output channel has its own zero point; else the layer has one."""
         return self is WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
 
 
 DEFAULT_WEIGHT_SCHEME: Final = WeightScheme.PER_CHANNEL_SYM_LSQ
-"""Of the exact program, and of what is measured for it; the rules have their own (docs/benchmarks/accuracy.md)."""
+"""Scheme of weights that the exact program uses by default (docs/benchmarks/accuracy.md); the rules have their own."""
 
 
 class Folding(StrEnum):
-    """Where batch norm goes: into the weights, or into the requantization (integer channel-normalization)."""
+    """Place into which batch norm is folded: the weights, or the requantization (integer channel normalization)."""
 
     WEIGHTS = "folding_weights"
     ICN = "ICN"
@@ -67,7 +80,12 @@ class Folding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """The scheme of one weight tensor."""
+    """Scheme of one weight tensor.
+
+    Attributes:
+        weights: Scheme by which the weights are quantized.
+        folding: Place into which batch norm is folded.
+    """
 
     weights: WeightScheme
     folding: Folding
@@ -75,12 +93,13 @@ class Scheme:
 
 @dataclass(frozen=True, eq=True)
 class Allocation:
-    """The bits of every tensor and the scheme of every weight tensor.
+    """Bits of every tensor, and scheme of every weight tensor.
 
     Attributes:
-        weight_bits: layer name -> bits of its weight tensor, in layer order.
-        activation_bits: tensor name -> bits, in the order in which they are written, the network's input first.
-        schemes: layer name -> scheme of its weight tensor, in layer order.
+        weight_bits: Name of each layer with weights -> bits of its weight tensor, in schedule order.
+        activation_bits: Name of each activation tensor -> its bits, in the order in which the tensors are written, the
+            network's input first.
+        schemes: Name of each layer with weights -> scheme of its weight tensor, in schedule order.
     """
 
     weight_bits: Mapping[str, Bits]

@@ -1,4 +1,4 @@
-"""Sizes as people write them, and the flash and RAM that a network may take."""
+"""Reading of sizes in bytes, and the flash and RAM that a network may use."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _UNIT_BYTES: Final = {
 }  # fmt: skip
 
 MAX_BUDGET_BYTES: Final = 2**40
-"""No microcontroller comes near a tebibyte: a larger figure is a slip of the keyboard."""
+"""Largest size in bytes, 1 TiB: no microcontroller has as much, so a larger number is a typing error."""
 
 _SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*")
 
 
 def parse_size_bytes(text: str | int, what: str) -> int:
-    """'60kB', '512 KiB', '2MB', '1.5 MiB' or plain bytes -> bytes.
+    """Return the number of bytes of a size such as '60kB', '512 KiB', '2MB', '1.5 MiB' or '512000'.
 
     Args:
-        text: the size; 1 kB is 1000 bytes, 1 KiB is 1024 bytes; letters in any case.
-        what: how the error calls it, e.g. "flash".
+        text: Size with or without a unit, in upper or lower case; 1 kB is 1000 bytes, 1 KiB is 1024 bytes.
+        what: Name of the size in error messages, e.g. "flash".
 
     Raises:
-        RequestError: no size, no whole number of bytes, or nothing that a microcontroller could have.
+        RequestError: if the text is not a size, not a whole number of bytes, or not from 1 byte to 1 TiB.
     """
     expected = "expected bytes or a number with kB, KiB, MB or MiB, e.g. 512000, 60kB, 1.5MiB"
     match = _SIZE.fullmatch(str(text)) if not isinstance(text, bool) else None
@@ -37,10 +37,10 @@ def parse_size_bytes(text: str | int, what: str) -> int:
         raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")
     whole, _, fraction = match["number"].partition(".")
     if len(whole) > 20 or len(fraction) > 20:
-        raise RequestError(f"{what} has more digits than any device has bytes; {expected}")
+        raise RequestError(f"{what} has more digits than the 20 that are read; {expected}")
     numerator = int(whole + fraction) * unit_bytes
     if numerator % 10 ** len(fraction):
-        raise RequestError(f"{what} is {str(text)[:60]!r}, which is no whole number of bytes; {expected}")
+        raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a whole number of bytes; {expected}")
     size_bytes = int(numerator // 10 ** len(fraction))
     if not 1 <= size_bytes <= MAX_BUDGET_BYTES:
         raise RequestError(
@@ -51,7 +51,15 @@ def parse_size_bytes(text: str | int, what: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What of the device's memory the network may take."""
+    """Flash and RAM that a network may use.
+
+    Attributes:
+        flash_bytes: Number of bytes of flash, from 1 to 2^40.
+        ram_bytes: Number of bytes of RAM, from 1 to 2^40.
+
+    Raises:
+        RequestError: if a size is not a whole number in that range.
+    """
 
     flash_bytes: int
     ram_bytes: int

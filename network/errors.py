@@ -1,58 +1,58 @@
-"""The one tree of errors that a caller's input can cause.
+"""The tree of all errors that a caller's input can cause.
 
     BitbudgetError
-    ├── NetworkError          a network that cannot be used as it is
-    │   ├── UnreadableFile        not ONNX, not JSON, truncated, or pointing outside itself
-    │   ├── UnsupportedOperator   an operator, or a form of one, outside what is read
-    │   └── InvalidNetwork        cycles, dangling tensors, mismatched shapes, NaN weights
-    ├── RequestError          a budget, method, option or size that makes no sense
-    ├── DatasetError          data that cannot be read, or does not fit the network
+    ├── NetworkError          a network that cannot be used
+    │   ├── UnreadableFile        a file that is neither ONNX nor JSON, is truncated, or refers to other files
+    │   ├── UnsupportedOperator   an operator, or a form of an operator, that is not supported
+    │   └── InvalidNetwork        an inconsistent network: a cycle, a dangling tensor, mismatched shapes, NaN
+    ├── RequestError          a budget, method, option or size that is invalid
+    ├── DatasetError          data that cannot be read, or does not match the network
     ├── ConversionError       a network that has no safe integer form
-    ├── IntegerFileError      files of an integer-only network that are damaged, or contradict themselves
-    └── TrainingError         a training run that cannot go on
+    ├── IntegerFileError      files of an integer-only network that are damaged or inconsistent
+    └── TrainingError         a training run that cannot continue
 
-Every message says what was expected, what came, and, where there is something, what to do. HTTP statuses and exit
-codes belong to `api/` alone.
+Every message says what was expected, what came, and, if possible, what to do. HTTP statuses and exit codes are
+defined in `api/` alone.
 """
 
 from __future__ import annotations
 
 
 class BitbudgetError(Exception):
-    """An error in what the caller gave; the message is written for that caller."""
+    """Base class of the errors in a caller's input; the message is written for the caller."""
 
 
 class NetworkError(BitbudgetError):
-    """A network that cannot be used as it is."""
+    """Error of a network that cannot be used."""
 
 
 class UnreadableFile(NetworkError):
-    """A file that is not a whole, self-contained network."""
+    """Error of a file that is not a complete, self-contained network."""
 
 
 class UnsupportedOperator(NetworkError):
-    """An operator (or a form of one) that is not read; the message names the node and the operator."""
+    """Error of an operator, or a form of an operator, that is not supported; the message names node and operator."""
 
 
 class InvalidNetwork(NetworkError):
-    """A network that contradicts itself; the message names the layer or tensor."""
+    """Error of an inconsistent network; the message names the layer or tensor."""
 
 
 class RequestError(BitbudgetError):
-    """A budget, method, option or size that makes no sense."""
+    """Error of a budget, method, option or size that is invalid."""
 
 
 class DatasetError(BitbudgetError):
-    """Data that cannot be read, or does not fit the network it is to train."""
+    """Error of data that cannot be read, or that does not match the network."""
 
 
 class ConversionError(BitbudgetError):
-    """A network without a safe integer form; the message names the layer and the bound."""
+    """Error of a network without a safe integer form; the message names the layer and the exceeded bound."""
 
 
 class IntegerFileError(BitbudgetError):
-    """Files of an integer-only network that are damaged, foreign, or contradict themselves."""
+    """Error of files of an integer-only network that are damaged, inconsistent, or of another format."""
 
 
 class TrainingError(BitbudgetError):
-    """A training run that cannot go on."""
+    """Error of a training run that cannot continue."""

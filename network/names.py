@@ -1,12 +1,16 @@
-"""What may be the name of a layer or tensor in a file from outside."""
+"""Check of the names of layers and tensors in a file."""
 
 from __future__ import annotations
 
 from typing import Final, TypeGuard
 
 MAX_NAME_LENGTH: Final = 1000
+"""Largest number of characters of a name."""
 
 
 def is_name(value: object) -> TypeGuard[str]:
-    """A text that can be shown in one line: bytes that are no text, control characters and lone surrogates are none."""
+    """Return whether a value can be a name: text of 1 to 1000 printable characters.
+
+    Control characters, line breaks and lone surrogates are not printable.
+    """
     return isinstance(value, str) and 1 <= len(value) <= MAX_NAME_LENGTH and value.isprintable()

@@ -1,32 +1,39 @@
-"""A network: layers in the order in which they run, over activation tensors that are written once each."""
+"""The network: layers in the order in which they run, over activation tensors that are written once each."""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from network.errors import InvalidNetwork
-from network.layers import FloatArray, Layer, Shape, WeightLayer
+from network.layers import Float32Array, Layer, Shape, WeightLayer
 
-MAX_TENSOR_ELEMENTS = 2**31 - 1
-"""More than any microcontroller addresses, and few enough that every byte count stays exact."""
+MAX_TENSOR_ELEMENTS: Final = 2**31 - 1
+"""Largest number of elements of a tensor: more than any microcontroller can store, and byte counts stay exact."""
 
-MAX_LAYERS = 200_000
+MAX_LAYERS: Final = 200_000
+"""Largest number of layers of a network."""
+
+_SHOWN_OF_CYCLE: Final = 5
+"""Number of layers of a cycle that its error message names."""
 
 
 @dataclass(frozen=True, eq=False)
 class InputFormat:
-    """How a caller's sample becomes the network's input tensor: x = (sample - subtract) * multiply, then transposed.
+    """Conversion of the caller's samples to the input tensor: x = (sample - subtract) * multiply, then transposed.
 
     Attributes:
-        dims: one sample's extents as the caller has it, without the batch, e.g. (32, 32, 3) or (640,).
-        channels_last: the sample is height, width, channels; else channels come first.
-        subtract: float64 [1] or [channels].
-        multiply: float64 [1] or [channels].
+        dims: Extents of one sample as the caller stores it, without the batch, e.g. (32, 32, 3) or (640,).
+        channels_last: Whether a sample is stored as height, width, channels; else the channels come first.
+        subtract: Numbers to subtract from each sample: one number, or one for each channel.
+        multiply: Numbers to multiply the difference with: one number, or one for each channel.
     """
 
     dims: tuple[int, ...]
@@ -36,10 +43,19 @@ class InputFormat:
 
     @property
     def is_normalised_already(self) -> bool:
+        """Whether samples need neither subtraction nor multiplication."""
         return set(self.subtract) == {0.0} and set(self.multiply) == {1.0}
 
-    def to_input_tensor(self, samples: npt.NDArray[np.generic], shape: Shape) -> FloatArray:
-        """[n, *dims] as the caller has them -> float32 [n, channels, height, width] as the first layer takes them."""
+    def to_input_tensor(self, samples: npt.NDArray[np.generic], shape: Shape) -> Float32Array:
+        """Convert samples to values of the input tensor.
+
+        Args:
+            samples: Samples as the caller stores them, [n, *dims].
+            shape: Shape of the network's input tensor.
+
+        Returns:
+            float32 [n, channels, height, width].
+        """
         values = np.asarray(samples, dtype=np.float32)
         if self.channels_last:
             # [n, length, channels] is an image of height 1
@@ -56,20 +72,21 @@ class InputFormat:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A float network. Building one infers every shape and refuses what contradicts itself.
+    """A float network. Creating one infers the shape of every tensor, and rejects an inconsistent network.
 
     Attributes:
-        name: what reports call it.
-        input: the name of the tensor that the caller writes.
-        input_shape: its shape.
-        layers: in schedule order: each reads tensors that are written before it.
-        outputs: the tensors that the caller reads.
-        input_format: how the caller's samples become the input tensor.
-        ends_in_softmax: the file applied softmax to its output; it changes no ranking and is not deployed.
-        shapes: every tensor's shape, the input first, then in the order in which they are written.
+        name: Name of the network in reports.
+        input: Name of the activation tensor that the caller writes.
+        input_shape: Shape of the input tensor.
+        layers: The layers in schedule order: each reads only tensors that are written before it.
+        outputs: Names of the tensors that the caller reads.
+        input_format: Conversion of the caller's samples to the input tensor.
+        ends_in_softmax: Whether the file applied softmax to the output. Softmax does not change the ranking of the
+            classes, so it is not deployed.
+        shapes: Name of each tensor -> its shape; the input first, then in the order in which they are written.
 
     Raises:
-        InvalidNetwork: a dangling tensor, a tensor written twice, shapes that do not fit; names the layer.
+        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer.
     """
 
     name: str
@@ -86,25 +103,29 @@ class Network:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """Activation tensors in the order in which they are written, the input first."""
+        """Names of the activation tensors in the order in which they are written, the input first."""
         return tuple(self.shapes)
 
     @property
     def weight_layers(self) -> tuple[WeightLayer, ...]:
+        """Layers that have a weight tensor, in schedule order."""
         return tuple(layer for layer in self.layers if isinstance(layer, WeightLayer))
 
     @property
     def has_weights(self) -> bool:
+        """Whether the values of every weight tensor are known, not only their number."""
         return all(layer.weight is not None for layer in self.weight_layers)
 
     def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
+        """Return the shapes of the tensors that a layer reads, in the order of `layer.inputs`."""
         return tuple(self.shapes[tensor] for tensor in layer.inputs)
 
     def weight_elements(self, layer: WeightLayer) -> int:
+        """Return the number of elements of a layer's weight tensor."""
         return int(np.prod(layer.weight_shape(self.input_shapes(layer)), dtype=object))
 
     def readers(self) -> Mapping[str, tuple[Layer, ...]]:
-        """The layers that read each tensor, in schedule order."""
+        """Return, for each tensor, the layers that read it, in schedule order."""
         readers: dict[str, list[Layer]] = {tensor: [] for tensor in self.shapes}
         for layer in self.layers:
             for tensor in dict.fromkeys(layer.inputs):
@@ -113,7 +134,7 @@ class Network:
 
     @property
     def is_chain(self) -> bool:
-        """Each layer reads the tensor that the layer before it wrote, and nothing else is read."""
+        """Whether each layer reads only the output of the layer before it, and the last writes the only output."""
         written = [self.input, *(layer.output for layer in self.layers)]
         return self.outputs == (written[-1],) and all(
             layer.inputs == (tensor,) for layer, tensor in zip(self.layers, written, strict=False)
@@ -121,70 +142,83 @@ class Network:
 
 
 def in_schedule_order(layers: Iterable[Layer], given: Iterable[str]) -> tuple[Layer, ...]:
-    """The layers in an order in which each reads only what is written before it: the given order wherever that does.
+    """Sort layers so that each reads only tensors that are written before it.
+
+    Of the layers whose inputs are all written, the one that is first in the given order comes next. A given order that
+    is valid is therefore kept.
 
     Args:
-        layers: in any order.
-        given: tensors that stand before the first layer (the network's input).
+        layers: The layers in any order.
+        given: Names of the tensors that exist before the first layer: the network's input.
 
     Raises:
-        InvalidNetwork: a tensor that nobody writes, two layers that write one tensor, or a cycle; names the layers.
+        InvalidNetwork: if a tensor is written by no layer or by two, or if layers form a cycle; names the layers.
     """
     layers = tuple(layers)
-    writers: dict[str, Layer] = {}
-    for layer in layers:
-        if layer.output in writers:
+    writers = _writers(layers)
+    known = set(given)
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    for index, layer in enumerate(layers):
+        sorter.add(index)
+        for tensor in layer.inputs:
+            if tensor in writers:
+                sorter.add(index, writers[tensor])
+            elif tensor not in known:
+                raise InvalidNetwork(f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes")
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise _cycle([layers[index] for index in error.args[1]]) from None
+    ready: list[int] = []
+    ordered = []
+    while sorter.is_active():
+        for index in sorter.get_ready():
+            heapq.heappush(ready, index)
+        first = heapq.heappop(ready)
+        ordered.append(layers[first])
+        sorter.done(first)
+    return tuple(ordered)
+
+
+def _writers(layers: tuple[Layer, ...]) -> dict[str, int]:
+    """Return, for each tensor, the index of the layer that writes it."""
+    writers: dict[str, int] = {}
+    for index, layer in enumerate(layers):
+        earlier = writers.setdefault(layer.output, index)
+        if earlier != index:
             raise InvalidNetwork(
-                f"tensor '{layer.output}' is written twice, by layer '{writers[layer.output].name}' "
+                f"tensor '{layer.output}' is written twice, by layer '{layers[earlier].name}' "
                 f"and by layer '{layer.name}'; every tensor is written once"
             )
-        writers[layer.output] = layer
-    known = set(given)
-    for layer in layers:
-        for tensor in layer.inputs:
-            if tensor not in writers and tensor not in known:
-                raise InvalidNetwork(f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes")
+    return writers
 
-    ordered: list[Layer] = []
-    state: dict[str, bool] = {}  # output -> finished; False while its inputs are being placed
-    for root in layers:
-        # Depth first, inputs before the layer; a stack of our own, because networks are deeper than Python's.
-        stack: list[tuple[Layer, bool]] = [(root, False)]
-        while stack:
-            layer, inputs_placed = stack.pop()
-            if inputs_placed:
-                state[layer.output] = True
-                ordered.append(layer)
-                continue
-            if layer.output in state:
-                continue
-            state[layer.output] = False
-            stack.append((layer, True))
-            for tensor in reversed(layer.inputs):
-                writer = writers.get(tensor)
-                if writer is None or state.get(tensor) is True:
-                    continue
-                if state.get(tensor) is False:
-                    raise InvalidNetwork(
-                        f"layer '{layer.name}' and layer '{writer.name}' lie on a cycle: "
-                        f"'{writer.name}' cannot run before '{layer.name}' has, nor after; remove the loop"
-                    )
-                stack.append((writer, False))
-    return tuple(ordered)
+
+def _cycle(layers: list[Layer]) -> InvalidNetwork:
+    """Return the error for a cycle.
+
+    Args:
+        layers: The layers of the cycle; each writes a tensor that the next one reads, and the last is the first.
+    """
+    shown = [f"'{layer.name}'" for layer in layers[:-1][:_SHOWN_OF_CYCLE]]
+    left_out = ["..."] if len(layers) - 1 > _SHOWN_OF_CYCLE else []
+    path = " -> ".join([*shown, *left_out, shown[0]])
+    return InvalidNetwork(
+        f"layer {shown[0]} is on a cycle: {path}; expected that no layer needs its own output. Remove the loop"
+    )
 
 
 def _infer_shapes(network: Network) -> dict[str, Shape]:
     if not network.layers:
-        raise InvalidNetwork("the network has no layer: nothing is computed from its input")
+        raise InvalidNetwork("the network has no layer; expected one or more")
     if len(network.layers) > MAX_LAYERS:
-        raise InvalidNetwork(f"the network has {len(network.layers)} layers; at most {MAX_LAYERS} are taken")
+        raise InvalidNetwork(f"the network has {len(network.layers)} layers; expected at most {MAX_LAYERS}")
     shapes: dict[str, Shape] = {}
     _add_shape(shapes, network.input, network.input_shape, "the network's input")
     names: set[str] = set()
     read: set[str] = set(network.outputs)
     for layer in network.layers:
         if layer.name in names:
-            raise InvalidNetwork(f"two layers are named '{layer.name}'; names are unique")
+            raise InvalidNetwork(f"two layers are named '{layer.name}'; expected unique names")
         names.add(layer.name)
         for tensor in layer.inputs:
             if tensor not in shapes:
@@ -195,23 +229,25 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
         shape = layer.output_shape(tuple(shapes[tensor] for tensor in layer.inputs))
         _add_shape(shapes, layer.output, shape, f"layer '{layer.name}'")
     if not network.outputs:
-        raise InvalidNetwork("the network has no output")
+        raise InvalidNetwork("the network has no output; expected one or more")
     for output in network.outputs:
         if output not in shapes:
-            raise InvalidNetwork(f"the network's output '{output}' is written by no layer")
+            raise InvalidNetwork(f"no layer writes the network's output '{output}'; expected a tensor of a layer")
     for layer in network.layers:
         if layer.output not in read:
             raise InvalidNetwork(
-                f"tensor '{layer.output}' of layer '{layer.name}' is dangling: nothing reads it and it is no output"
+                f"tensor '{layer.output}' of layer '{layer.name}' is dangling: "
+                "it is not an output, and no layer reads it"
             )
     return shapes
 
 
 def _add_shape(shapes: dict[str, Shape], tensor: str, shape: Shape, writer: str) -> None:
     if min(shape) < 1:
-        raise InvalidNetwork(f"{writer} has the shape {shape}; every extent must be 1 or more")
+        raise InvalidNetwork(f"{writer} has the shape {shape}; expected extents of 1 or more")
     if shape.elements > MAX_TENSOR_ELEMENTS:
         raise InvalidNetwork(
-            f"{writer} has {shape.elements} elements ({shape}); at most {MAX_TENSOR_ELEMENTS} fit a microcontroller"
+            f"{writer} has {shape.elements} elements ({shape}); expected at most {MAX_TENSOR_ELEMENTS}, "
+            "more than any microcontroller can store"
         )
     shapes[tensor] = shape

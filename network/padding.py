@@ -1,8 +1,8 @@
-"""Padding that keeps ceil(size / stride) positions, as TensorFlow's "same" and ONNX's auto_pad mean it."""
+"""Computation of "same" padding, as TensorFlow and ONNX (`auto_pad`) define it."""
 
 from __future__ import annotations
 
-from network.layers import Padding, Shape
+from network.shapes import Padding, Shape
 
 
 def same_padding(
@@ -13,9 +13,15 @@ def same_padding(
     *,
     odd_one_before: bool = False,
 ) -> Padding:
-    """The least padding with which a window over `shape` has ceil(size / stride) positions on each axis.
+    """Return the smallest padding with which a window has ceil(size / stride) positions on each axis.
 
-    An odd row or column goes below or to the right, or, with `odd_one_before`, above or to the left.
+    Args:
+        shape: Shape of the input image.
+        kernel: Height and width of the window.
+        stride: Vertical and horizontal distance between two positions of the window.
+        dilation: Vertical and horizontal distance between neighbouring elements of the window.
+        odd_one_before: Whether an odd number of rows (columns) puts the additional one above (to the left of) the
+            image; else it is below (to the right).
     """
     less, more = [], []
     for size, extent, step, spread in zip(shape[1:], kernel, stride, dilation, strict=True):

@@ -1,4 +1,4 @@
-"""A network from the bytes of a file: an ONNX model or our own JSON description."""
+"""Reading of a network from the content of a file: an ONNX model or a JSON description."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _UTF8_MARK = b"\xef\xbb\xbf"
 
 
 def read_network(content: bytes, name: str) -> Network:
-    """The network in a file's content: JSON if its first character is '{', else ONNX.
+    """Read a network from the content of a file: JSON if its first character is '{', else ONNX.
 
     Args:
-        content: the whole file. Nothing else is opened, whatever the content names.
-        name: what reports call the network; a JSON description may carry its own.
+        content: Content of the whole file. Other files are never opened, even if the content refers to them.
+        name: Name of the network in reports; a JSON description may replace it.
 
     Raises:
-        UnreadableFile: neither ONNX nor JSON, truncated, or pointing outside itself.
-        UnsupportedOperator: an operator, or a form of one, outside what is read.
-        InvalidNetwork: cycles, dangling tensors, shapes that do not fit, NaN weights.
+        UnreadableFile: if the content is neither ONNX nor JSON, is truncated, or refers to other files.
+        UnsupportedOperator: if the network has an operator, or a form of an operator, that is not supported.
+        InvalidNetwork: if the network has a cycle, a dangling tensor, mismatched shapes or NaN weights.
     """
     head = content[:64].removeprefix(_UTF8_MARK).lstrip(_JSON_SPACE)
     if not content or (not head and not content.strip(_JSON_SPACE)):
         raise UnreadableFile("the file is empty; expected an ONNX model or a JSON description")
     if head[:1] == b"{" or (not head and content.lstrip(_JSON_SPACE)[:1] == b"{"):
         return read_json(content, name)
-    # The onnx library takes 0.1 s to load: a JSON description does without.
+    # Loading the onnx library takes 0.1 s, and a JSON description does not need it.
     from network.onnx_reading import read_onnx
 
     return read_onnx(content, name)

@@ -47,7 +47,7 @@ from network.layers import (
 from network.network import Network
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
-from qat.requantization_factors import requantization_of, window_divisors
+from qat.requantization_factors import requantization_of
 from qat.weight_step import DeployedWeights, WeightStep
 
 
@@ -110,7 +110,7 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
                 stride=layer.stride,
                 padding=layer.padding,
                 count_includes_padding=layer.count_includes_padding,
-                divisors=window_divisors(layer, shapes[0]),
+                divisors=layer.divisors(shapes[0]),
             )
         case Pad():
             return IntegerPad(

@@ -21,7 +21,7 @@ from deploy.integer_network import IntegerAdd, IntegerNetwork
 from deploy.interpreter import quantize_input, trace
 from deploy.proof import prove_accumulators
 from deploy.requantization_form import RequantizationForm, form_of
-from network.layers import FloatArray, Layer
+from network.layers import Float32Array, Layer
 from qat.float_network import combined
 from qat.quantized_network import QuantizedNetwork
 from qat.training.evaluation import evaluation_batches
@@ -67,7 +67,7 @@ class ConversionReport:
 
 
 def conversion_report(
-    module: QuantizedNetwork, integer_network: IntegerNetwork, samples: FloatArray
+    module: QuantizedNetwork, integer_network: IntegerNetwork, samples: Float32Array
 ) -> ConversionReport:
     """Compare a network with the module that it was converted from.
 

@@ -16,7 +16,7 @@ from network.network import Network
 from qat.float_network import combined
 from qat.graph import Schedule
 from qat.quantizers.fake_quantize import Grid
-from qat.requantization_factors import requantization_of, window_divisors
+from qat.requantization_factors import requantization_of
 from qat.weight_step import DeployedWeights, deployed_steps
 from qat.windows import window_sizes, window_sums
 
@@ -80,7 +80,7 @@ class DeployedNetwork:
             return combined(layer, [each.double() * factor for each, factor in zip(inputs, factors, strict=True)])
         values = inputs[0].double()
         if isinstance(layer, AveragePool):
-            factor_of = dict(zip(window_divisors(layer, shape), factors, strict=True))
+            factor_of = dict(zip(layer.divisors(shape), factors, strict=True))
             sizes = window_sizes(layer, shape.height, shape.width).double()
             return window_sums(values, layer).mul_(sizes.apply_(lambda size: factor_of[int(size)]).to(values.device))
         return combined(layer, [values]).mul(factors[0])

@@ -17,7 +17,7 @@ from network.layers import (
     Add,
     AveragePool,
     Concat,
-    FloatArray,
+    Float32Array,
     Layer,
     MaxPool,
     Pad,
@@ -172,6 +172,6 @@ def clamped(values: Tensor, function: ActivationFunction) -> Tensor:
     return values.clamp(function.low, function.high)
 
 
-def _copied(array: FloatArray) -> Tensor:
+def _copied(array: Float32Array) -> Tensor:
     """A tensor of its own: a network's arrays are shared and may be read-only."""
     return torch.from_numpy(np.array(array, dtype=np.float32))

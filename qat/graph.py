@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from network.live_ranges import live_ranges_of
 from network.network import Network
 
 T = TypeVar("T")
@@ -46,13 +47,13 @@ def run_between(
         step: from a layer's index and its inputs to its output.
     """
     wanted = tuple(wanted)
-    last = {tensor: index for index in indices for tensor in network.layers[index].inputs}
+    ranges = live_ranges_of(network.layers[indices.start : indices.stop], given, wanted)
     tensors = dict(given)
     del given  # else this frame would keep them alive
-    for index in indices:
+    for position, index in enumerate(indices):
         layer = network.layers[index]
         tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])
         for tensor in dict.fromkeys(layer.inputs):
-            if last[tensor] == index and tensor not in wanted:
+            if tensor not in wanted and ranges[tensor].stop == position + 1:
                 del tensors[tensor]
     return {tensor: tensors[tensor] for tensor in wanted}

@@ -7,17 +7,10 @@ from collections.abc import Mapping
 from deploy.arithmetic import Requantization, encode_factors, encode_factors_of_sum
 from network.layers import Activation, Add, AveragePool, Layer, Shape
 from qat.quantizers.fake_quantize import Grid
-from qat.windows import window_sizes
-
-
-def window_divisors(layer: AveragePool, shape: Shape) -> tuple[int, ...]:
-    """The distinct numbers that an average pool divides by on an image of that shape, ascending."""
-    sizes = window_sizes(layer, shape.height, shape.width)
-    return tuple(sorted({int(size) for size in sizes.flatten().tolist()}))
 
 
 def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> Requantization:
-    """One factor for each input; of an average pool, for each of its `window_divisors`.
+    """One factor for each input; of an average pool, for each of its `divisors`.
 
     Args:
         layer: one without weights.
@@ -31,5 +24,5 @@ def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> 
     if isinstance(layer, Add | Activation):
         return encode_factors_of_sum(factors, layer.name)
     if isinstance(layer, AveragePool):
-        factors = [factors[0] / divisor for divisor in window_divisors(layer, shape)]
+        factors = [factors[0] / divisor for divisor in layer.divisors(shape)]
     return encode_factors(factors, layer.name)

@@ -14,7 +14,9 @@ from typing import Final
 from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
 from network.devices.latency import Latency, layer_cycles
 from network.layers import WeightLayer
-from network.memory.report import Accounting, Region, bytes_saved_in_place
+from network.memory.accounting import Accounting, LayerBits
+from network.memory.measure import bytes_saved_in_place
+from network.memory.report import Region
 from network.memory.steps import Occupant, Step
 from network.network import Network
 from solver.question import Question
@@ -185,7 +187,7 @@ def problem_of(question: Question) -> Problem:
     shared_flash = sum(each.size_bytes for each in always if each.region is Region.FLASH)
     weighted = network.weight_layers
     others = sum(
-        accounting.parameter_bytes(network, layer, None, is_last=False)
+        accounting.parameter_bytes(network, layer, None, LayerBits(8, 8), is_last=False)
         for layer in network.layers
         if not isinstance(layer, WeightLayer)
     )
@@ -200,7 +202,7 @@ def problem_of(question: Question) -> Problem:
                 _sizes(partial(accounting.weight_bytes, network, layer)),
                 {
                     scheme: BITS_PER_BYTE
-                    * accounting.parameter_bytes(network, layer, scheme, is_last=layer is weighted[-1])
+                    * accounting.parameter_bytes(network, layer, scheme, LayerBits(8, 8), is_last=layer is weighted[-1])
                     for scheme in SCHEMES
                 },
             )

@@ -17,8 +17,8 @@ from network.budget import Budget
 from network.devices.device import Device
 from network.devices.latency import CoreSpeed, Latency
 from network.errors import RequestError
+from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
-from network.memory.report import Accounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from solver.exact.choices import Choices, check_choices

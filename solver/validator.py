@@ -8,7 +8,8 @@ from itertools import pairwise
 from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightScheme
 from network.arena.plan import scratch_name
 from network.devices.latency import network_cycles
-from network.memory.report import Accounting, measure, overwritten_input, step_scratch_bytes
+from network.memory.accounting import Accounting
+from network.memory.measure import measure, overwritten_input, step_scratch_bytes
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.options import Method

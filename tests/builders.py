@@ -15,13 +15,13 @@ from network.layers import (
     AveragePool,
     BatchNorm,
     Convolution,
-    FloatArray,
+    Float32Array,
     FullyConnected,
     Layer,
     Padding,
     Shape,
 )
-from network.memory.report import Accounting
+from network.memory.accounting import Accounting
 from network.network import InputFormat, Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
@@ -154,13 +154,13 @@ def chain_of(description: Mapping[str, Any]) -> Network:
 
 
 def random_batch_norm(rng: np.random.Generator, channels: int) -> BatchNorm:
-    def uniform(low: float, high: float) -> FloatArray:
+    def uniform(low: float, high: float) -> Float32Array:
         return rng.uniform(low, high, channels).astype(np.float32)
 
     return BatchNorm(uniform(0.5, 1.5), uniform(-0.5, 0.5), uniform(-0.5, 0.5), uniform(0.5, 1.5), 1e-3)
 
 
-def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> Float32Array:
     fan_in = int(np.prod(shape[1:]))
-    weight: FloatArray = (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
+    weight: Float32Array = (rng.standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
     return weight

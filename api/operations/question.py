@@ -13,8 +13,8 @@ from network.devices.core_speeds import SPEEDS
 from network.devices.device import Device
 from network.devices.latency import MAX_CYCLES, CoreSpeed
 from network.errors import RequestError
+from network.memory.accounting import Accounting
 from network.memory.books import accounting_for
-from network.memory.report import Accounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.options import SolveOptions

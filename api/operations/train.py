@@ -32,7 +32,7 @@ from api.schemas.reports import (
 )
 from deploy.requantization_form import RequantizationForm
 from network.errors import InvalidNetwork, RequestError
-from network.memory.report import measure
+from network.memory.measure import measure
 from network.memory.thresholds import measure_thresholds
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_from_json, sensitivity_to_json

@@ -1,8 +1,8 @@
-"""Devices by name: the catalogue that comes along, and files of a user's own devices in the same format.
+"""Devices by name: the built-in catalogue, and files of a user's devices in the same format.
 
     {"devices": [{"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}]}
 
-Sizes are whole bytes or text with a unit. `docs/devices.md` has every key.
+Sizes are whole numbers of bytes, or text with a unit. `docs/devices.md` describes every key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from network.errors import NetworkError, RequestError, UnreadableFile
 from network.json_reading.fields import Fields, described, load_object, shown
 
 MAX_FILE_BYTES: Final = 2**20
+"""Largest size of a file of devices, in bytes."""
+
 MAX_DEVICES: Final = 1000
+"""Largest number of devices in a file."""
 
 _SIZES: Final = {  # key in the file -> attribute
     "flash": "flash_bytes", "ram": "ram_bytes", "chip_flash": "chip_flash_bytes", "chip_ram": "chip_ram_bytes",
@@ -36,41 +39,42 @@ _KEYS: Final = (
 
 @cache
 def catalogue() -> Mapping[str, Device]:
-    """The devices that come along, by name: from little RAM to much, then from little flash to much, then by name."""
+    """Return the built-in devices by name, sorted by usable RAM, then by usable flash, then by name."""
     content = resources.files("network.devices").joinpath("devices.json").read_bytes()
     devices = sorted(devices_from_json(content), key=lambda device: (device.ram_bytes, device.flash_bytes, device.name))
     return MappingProxyType({device.name: device for device in devices})
 
 
 def device_named(name: str, devices: Mapping[str, Device] | None = None) -> Device:
-    """The device of that name, whatever the case of its letters.
+    """Return the device of a name.
 
     Args:
-        name: the device's name.
-        devices: those to choose from, by name; None: the catalogue.
+        name: Name of the device, in upper or lower case.
+        devices: Name of each known device -> the device; None for the built-in catalogue.
 
     Raises:
-        RequestError: there is none; the message lists near names.
+        RequestError: if no device has that name; the message lists similar names.
     """
     known = catalogue() if devices is None else devices
     wanted = name.strip().lower()
     if wanted in known:
         return known[wanted]
     near = difflib.get_close_matches(wanted[:MAX_DEVICE_NAME_LENGTH], known, n=5, cutoff=0.5)
-    hint = f"near it are {', '.join(near)}" if near else "none has a name near it"
-    raise RequestError(f"unknown device '{shown(name)}'; of {len(known)} known devices {hint}")
+    hint = f"with similar names: {', '.join(near)}" if near else "none has a similar name"
+    raise RequestError(f"unknown device '{shown(name)}'; of {len(known)} known devices, {hint}")
 
 
 def devices_from_json(text: str | bytes) -> tuple[Device, ...]:
-    """The devices of a file, in its order.
+    """Read the devices of a file, in the order of the file.
 
     Args:
-        text: the whole file: an object whose `devices` is a list of them.
+        text: Content of the file: a JSON object whose key `devices` has a list of devices.
 
     Raises:
-        RequestError: no JSON, too much of it, two devices of one name, or a device that makes no sense.
+        RequestError: if the content is not valid JSON or too long, if two devices have the same name, or if a device is
+            invalid.
     """
-    # A text with half a surrogate pair is refused by the decoding that follows.
+    # The decoding below rejects text with half of a surrogate pair.
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(content) > MAX_FILE_BYTES:
         raise RequestError(f"the devices file has {len(content)} bytes; expected at most {MAX_FILE_BYTES} (1 MiB)")
@@ -84,22 +88,26 @@ def devices_from_json(text: str | bytes) -> tuple[Device, ...]:
     for number, entry in enumerate(entries, start=1):
         device = _device(entry, f"device number {number}")
         if device.name in devices:
-            raise RequestError(f"two devices are named '{shown(device.name)}'; names are unique")
+            raise RequestError(f"two devices are named '{shown(device.name)}'; expected unique names")
         devices[device.name] = device
     return tuple(devices.values())
 
 
 def device_of(given: Any) -> Device:
-    """The device that one decoded JSON object describes.
+    """Read a device from a decoded JSON value.
+
+    Args:
+        given: Decoded JSON value: an object with the keys that `docs/devices.md` describes.
 
     Raises:
-        RequestError: a key that is missing, unknown or wrong, or a device that makes no sense.
+        RequestError: if the value is not an object, if a key is missing, unknown or has a value of another type, or if
+            the device is invalid.
     """
     return _device(given, "the device")
 
 
 def device_to_json(device: Device) -> dict[str, Any]:
-    """One device as a JSON object with every figure spelled out; `device_of` gives the same device back."""
+    """Return a device as a JSON object with every key; `device_of` reads it back unchanged."""
     return {
         "name": device.name,
         "title": device.title,
@@ -118,18 +126,18 @@ def device_to_json(device: Device) -> dict[str, Any]:
 
 
 def devices_to_json(devices: Iterable[Device]) -> str:
-    """A file of devices, as `devices_from_json` reads it."""
+    """Return the content of a file of devices; `devices_from_json` reads it back unchanged."""
     return json.dumps({"devices": [device_to_json(device) for device in devices]}, indent=1) + "\n"
 
 
 @contextmanager
 def _as_request_error() -> Iterator[None]:
-    """The reader of networks says what is wrong with the JSON; here that is wrong with a request."""
+    """Turn errors of the JSON reader, which are errors of a network, into errors of a request."""
     try:
         yield
     except UnreadableFile as error:
         if isinstance(error.__cause__, RecursionError):
-            raise RequestError("the devices file is nested too deep; a device needs three levels") from error
+            raise RequestError("the devices file is nested too deep; expected at most six levels") from error
         raise RequestError(f"the devices file cannot be read: {error}") from error
     except NetworkError as error:
         raise RequestError(str(error)) from error
@@ -162,12 +170,12 @@ def _device(given: Any, owner: str) -> Device:
 def _size_bytes(fields: Fields, key: str) -> int:
     value = fields.raw(key)
     if isinstance(value, bool) or not isinstance(value, int | str):
-        raise fields.refused(key, "whole bytes or a text with a unit, e.g. 524288 or '512 KiB'")
+        raise fields.refused(key, "whole bytes or text with a unit, e.g. 524288 or '512 KiB'")
     return parse_size_bytes(value, f"the {key} of {fields.owner}")
 
 
 def _texts(fields: Fields, key: str) -> tuple[str, ...]:
-    """A list of texts; one text on its own is none."""
+    """Read a list of texts; a single text is rejected."""
     if isinstance(fields.raw(key, []), str):
         raise fields.refused(key, "a list of names")
     return fields.texts(key, ())

@@ -1,7 +1,8 @@
-"""What is known of how fast cores run kernels: tables for three of them, estimates all.
+"""Speeds of three cores; all rates are estimates.
 
-They are counts of executed instructions, made under an emulator, one instruction counted as one cycle: no wait states
-of flash, no dual issue, no stalls. They rank bits and layers; the time on a chip can differ by much.
+The rates come from counts of executed instructions under an emulator, with one cycle for each instruction: flash wait
+states, dual issue and stalls are ignored. They are good enough to rank bits and layers; the time on a chip can differ
+by a large factor.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from network.allocation import BITS, Bits
 from network.devices.latency import CoreSpeed, Key
 from network.errors import RequestError
 from network.json_reading.fields import shown
+from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, require_rows
 
-# Executed instructions for one multiply-accumulate, GCC 12.2 -O3, counted under QEMU 7.2. Pointwise: 16x16x64 -> 64;
+# Executed instructions per multiply-accumulate, GCC 12.2 -O3, counted under QEMU 7.2. Pointwise: 16x16x64 -> 64;
 # depthwise: 3x3, stride 1, padding 1, 16x16x64. M4 and M7: CMix-NN; M55: CMSIS-NN.
 _MEASURED: Final[Mapping[str, Mapping[Key, float]]] = {
     "cortex-m4": {
@@ -42,24 +44,29 @@ _MEASURED: Final[Mapping[str, Mapping[Key, float]]] = {
 }
 
 _NARROW_DEPTHWISE_ON_M4: Final = 17.3
-"""Below 8 bits CMix-NN's depthwise kernels executed 13.8 to 17.3 instructions, and computed wrong results: the upper
-end stands for a kernel that does the same work right."""
+"""Instructions per multiply-accumulate of a depthwise kernel below 8 bits. CMix-NN's kernels executed 13.8 to 17.3
+instructions and computed wrong results; the upper end is assumed for a correct kernel."""
 
 _INSTRUCTIONS_PER_ELEMENT: Final[Mapping[str, float]] = {
     "add": 10, "activation": 13, "concat": 13, "max_pool": 3, "average_pool": 3, "pad": 4,
 }  # fmt: skip
-"""Counted by hand from plain loops, for one element read: load, zero point, 64-bit product and shift, clamp, store.
-The M55's vector instructions would take fewer."""
+"""Kernel without weights -> instructions per element that it reads, counted by hand from plain loops: load, zero point,
+64-bit product and shift, clamp, store. With its vector instructions, the M55 needs fewer."""
 
 
 def _speed(core: str) -> CoreSpeed:
-    """The measured counts, and what is derived from them.
+    """Return the speed of a core: measured counts of instructions, and counts that are derived from them.
 
-    pointwise, weights        2 bits on the M55: as its 4 bits, times what 2 bits take of 4 on the M4
-    pointwise, activations    a bits with w-bit weights: 8 with w, times what (a, a) takes of (8, a); M55: the M4's
-    convolution, fully connected      as pointwise: the same inner loop
-    depthwise below 8 bits    M4: see above; M7: as the M4, in the proportion of 8 bits; M55: as 8 / 4 where weights
-                              have 8 or 4 bits, times the M4's pointwise 2 bits over 4 for 2
+    n(a, w) is the number of instructions per multiply-accumulate at a activation bits and w weight bits:
+
+        pointwise, 2-bit weights on M55   n(8, 2) = n(8, 4) * [n(8, 2) / n(8, 4) of the M4]
+        pointwise, a < 8                  n(a, w) = n(8, w) * n(a, a) / n(8, a); the last factor of the M4 for the M55
+        convolution, fully connected      as pointwise, which has the same inner loop
+        depthwise below 8 bits            M4: the constant above; M7: the constant times n(8, 8) / n(8, 8) of the M4;
+                                          M55: n(8, 4), times pointwise n(8, 2) / n(8, 4) of the M4 for 2-bit weights
+
+    Args:
+        core: Name of a core of `_MEASURED`.
     """
     own, m4 = _MEASURED[core], _MEASURED["cortex-m4"]
     pointwise, depthwise = "pointwise_convolution", "depthwise_convolution"
@@ -81,6 +88,9 @@ def _speed(core: str) -> CoreSpeed:
             else:
                 narrow = _NARROW_DEPTHWISE_ON_M4 * own[depthwise, 8, 8] / m4[depthwise, 8, 8]
             instructions[depthwise, activation, weight] = own.get((depthwise, activation, weight), narrow)
+    keys = [(kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS]
+    require_rows(instructions, keys, f"the table of instructions of {core}")
+    require_rows(_INSTRUCTIONS_PER_ELEMENT, KERNELS_WITHOUT_WEIGHTS, "the table of instructions per element")
     return CoreSpeed(
         core,
         {key: 1.0 / count for key, count in instructions.items()},
@@ -91,16 +101,21 @@ def _speed(core: str) -> CoreSpeed:
 
 
 SPEEDS: Final[Mapping[str, CoreSpeed]] = {core: _speed(core) for core in _MEASURED}
+"""Name of each known core -> its speed."""
 
 
 def speed_of_core(core: str) -> CoreSpeed:
-    """The table of a core.
+    """Return the speed of a core.
+
+    Args:
+        core: Name of the core, e.g. "cortex-m4".
 
     Raises:
-        RequestError: there is none.
+        RequestError: if there is no table for that core.
     """
     if core not in SPEEDS:
         raise RequestError(
-            f"there are no speeds of core '{shown(core)}', only of {', '.join(SPEEDS)}; give a table of your own"
+            f"the speeds of core '{shown(core)}' are unknown; expected one of {', '.join(SPEEDS)}, "
+            "or your own table of speeds"
         )
     return SPEEDS[core]

@@ -1,4 +1,4 @@
-"""A microcontroller as data: its core, what memory it has, and what of that one program can use."""
+"""A microcontroller as data: its core, its memory, and the part of the memory that one program can use."""
 
 from __future__ import annotations
 
@@ -8,27 +8,26 @@ from typing import Final
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.errors import RequestError
 from network.json_reading.fields import described, shown
+from network.kernels import IN_PLACE_KERNELS
 from network.names import is_name
 
-IN_PLACE_KINDS: Final = ("activation", "add", "depthwise_convolution")
-"""The kinds of layers that can write their output over an input of theirs."""
-
 FIGURES: Final = ("core", "clock_hz", "chip_flash_bytes", "chip_ram_bytes", "flash_bytes", "ram_bytes")
-"""The attributes of a device that somebody can look up, and that a source can stand behind."""
+"""Attributes of a device whose values can be looked up in a document, and which a `Source` can therefore support."""
 
 MAX_DEVICE_NAME_LENGTH: Final = 100
+"""Largest number of characters of a device's name, title or core."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where figures of a device were read.
+    """Document from which figures of a device were taken.
 
     Attributes:
-        figures: which ones, of `FIGURES`.
-        where: a document's title and section, or a repository and path.
+        figures: Names of the attributes of the device whose values were taken from the document, of `FIGURES`.
+        where: Place of the values: title and section of a document, or a repository and a path.
 
     Raises:
-        RequestError: no figure, an unknown one, or a place that is no printable text.
+        RequestError: if `figures` is empty or contains an unknown name, or if `where` is not printable text.
     """
 
     figures: tuple[str, ...]
@@ -38,34 +37,33 @@ class Source:
         unknown = next((figure for figure in self.figures if figure not in FIGURES), None)
         if unknown is not None or not self.figures:
             given = "none" if unknown is None else f"'{shown(unknown)}'"
-            raise RequestError(
-                f"a source stands behind the figure {given}; expected one or more of {', '.join(FIGURES)}"
-            )
+            raise RequestError(f"a source has the figure {given}; expected one or more of {', '.join(FIGURES)}")
         if not is_name(self.where):
-            raise RequestError(f"a source has {described(self.where)} as its place; expected a printable text")
+            raise RequestError(f"a source has {described(self.where)} as its place; expected printable text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A microcontroller, or a named board where flash is a chip of its own.
+    """A microcontroller, or a board if its flash is a separate chip.
 
     Attributes:
-        name: the key by which it is asked for, in lower case.
-        title: its maker's name for it.
-        core: the core that runs the network, e.g. "cortex-m7".
-        clock_hz: the core's highest clock; None where it is not known.
-        chip_flash_bytes: the flash that there is.
-        chip_ram_bytes: the RAM that there is, all regions together.
-        flash_bytes: the flash that one program can use.
-        ram_bytes: the largest contiguous region of RAM: the arena and all other data of a program can lie in it.
-        flash_is_external: flash is a chip beside the microcontroller's.
-        in_place: the kinds of layers that may overwrite their input, of `IN_PLACE_KINDS`.
-        reuses_input: the arena may reuse the caller's input buffer once it is read; False: it stays intact to the end.
-        note: why less can be used than there is.
-        sources: where the figures were read; a user's own device may have none.
+        name: Name by which the device is chosen, in lower case.
+        title: Name that the manufacturer uses.
+        core: Name of the core that runs the network, e.g. "cortex-m7".
+        clock_hz: Highest clock frequency of the core in hertz; None if it is not known.
+        chip_flash_bytes: Number of bytes of flash of the chip.
+        chip_ram_bytes: Number of bytes of RAM of the chip, all regions together.
+        flash_bytes: Number of bytes of flash that one program can use.
+        ram_bytes: Number of bytes of the largest contiguous region of RAM, which holds all data of a program.
+        flash_is_external: Whether flash is a separate chip.
+        in_place: Names of the kernels that overwrite an input, of `network.kernels.IN_PLACE_KERNELS`.
+        reuses_input: Whether other tensors may use the memory of the network's input after the last layer that reads
+            it. If False, the input stays intact to the end.
+        note: Reason why a program can use less memory than the chip has.
+        sources: Documents from which the figures were taken; may be empty for a user's device.
 
     Raises:
-        RequestError: a name, size or kind that makes no sense, or more that can be used than there is.
+        RequestError: if a name, a size or a kernel is invalid, or if a program could use more memory than the chip has.
     """
 
     name: str
@@ -88,20 +86,20 @@ class Device:
         for what, flag in (("flash_is_external", self.flash_is_external), ("reuses_input", self.reuses_input)):
             if not isinstance(flag, bool):
                 raise self._refused(what, flag, "true or false")
-        unknown = next((kind for kind in sorted(self.in_place, key=str) if kind not in IN_PLACE_KINDS), None)
+        unknown = next((kind for kind in sorted(self.in_place, key=str) if kind not in IN_PLACE_KERNELS), None)
         if unknown is not None:
-            raise self._refused("in_place", unknown, f"some of {', '.join(IN_PLACE_KINDS)}, or none")
+            raise self._refused("in_place", unknown, f"some of {', '.join(IN_PLACE_KERNELS)}, or none")
 
     @property
     def budget(self) -> Budget:
-        """All that a program can use: what the user reserves is still to be taken off."""
+        """Flash and RAM that one program can use; memory that the user reserves is not subtracted."""
         return Budget(self.flash_bytes, self.ram_bytes)
 
     def _check_texts(self) -> None:
         limit = MAX_DEVICE_NAME_LENGTH
         for what, text in (("name", self.name), ("title", self.title), ("core", self.core)):
             if not is_name(text) or len(text) > limit or text != text.strip():
-                expected = f"a text of 1 to {limit} printable characters, with no space around it"
+                expected = f"text of 1 to {limit} printable characters, with no space around it"
                 raise RequestError(f"a device has {described(text)} as its {what}; expected {expected}")
         for what, text in (("name", self.name), ("core", self.core)):
             if text != text.lower():
@@ -113,7 +111,7 @@ class Device:
 
     def _check_sizes(self) -> None:
         if self.clock_hz is not None and not _is_whole(self.clock_hz, MAX_BUDGET_BYTES):
-            raise self._refused("clock_hz", self.clock_hz, "a whole number of hertz from 1, or nothing")
+            raise self._refused("clock_hz", self.clock_hz, "a whole number of hertz, 1 or more, or nothing")
         for what in ("chip_flash_bytes", "chip_ram_bytes", "flash_bytes", "ram_bytes"):
             if not _is_whole(getattr(self, what), MAX_BUDGET_BYTES):
                 raise self._refused(what, getattr(self, what), f"a whole number from 1 to {MAX_BUDGET_BYTES}")
@@ -123,8 +121,8 @@ class Device:
         ):
             if usable > there:
                 raise RequestError(
-                    f"device '{shown(self.name)}' lets a program use {usable} bytes of {memory} where there are "
-                    f"{there}; expected at most what there is"
+                    f"device '{shown(self.name)}' has {usable} usable bytes of {memory}, but its chip has {there}; "
+                    f"expected at most {there}"
                 )
 
     def _refused(self, what: str, value: object, expected: str) -> RequestError:
@@ -132,4 +130,5 @@ class Device:
 
 
 def _is_whole(value: object, most: int) -> bool:
+    """Return whether a value is a whole number from 1 to `most`."""
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

@@ -1,48 +1,46 @@
-"""How long a network takes on a core, estimated: cycles of every layer by its kernel and by the bits of what it reads.
+"""Estimated latency of a network on a core: the cycles of each layer, by its kernel and by the bits of its tensors.
 
-    convolution, fully connected    multiply-accumulates / how many the kernel does in a cycle at these bits
-    add, concat, pool, ...          elements read / how many the kernel reads in a cycle; a pool reads each window whole
+    convolution, fully connected    multiply-accumulates / multiply-accumulates per cycle at these bits
+    add, concat, pool, ...          elements read / elements per cycle; a pool reads each window completely
 
-each rounded up to whole cycles. `core_speeds.py` has tables of three cores, which count instructions; a table of one's
-own measurements takes their place (`core_speed_of`).
+Each is rounded up to whole cycles. `core_speeds.py` has tables of three cores, which count instructions; a user's
+table of measured rates can replace them (`core_speed_of`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from network.allocation import BITS, Allocation, Bits
 from network.errors import RequestError
 from network.json_reading.fields import shown
+from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, kernel_of, require_rows
 from network.layers import Layer, Pool, WeightLayer
-from network.memory.kernel_table import kernel_of
 from network.names import is_name
 from network.network import Network
 
 Key = tuple[str, Bits, Bits]
-"""Kernel, activation bits (of what it reads), weight bits."""
+"""Name of a kernel, bits of the activation tensor that it reads, bits of its weights."""
 
-WEIGHT_KERNELS: Final = ("convolution", "pointwise_convolution", "depthwise_convolution", "fully_connected")
-OTHER_KINDS: Final = ("add", "activation", "concat", "max_pool", "average_pool", "pad")
 MAX_CYCLES: Final = 2**53
-"""Sums of cycles stay exact below it."""
+"""Largest number of cycles of a ceiling: sums of cycles up to it are exact in floating point."""
 SLOWEST: Final = 1e-6
-"""A rate below this, a million cycles for one multiplication, is a slip."""
+"""Smallest rate per cycle: a million cycles for one multiplication can only be a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoreSpeed:
-    """What a core's kernels do in a cycle.
+    """Speed of the kernels of a core.
 
     Attributes:
-        core: the core's name.
-        multiply_accumulates_per_cycle: (kernel, activation bits, weight bits) -> rate, above 0.
-        elements_per_cycle: kind of a layer without weights -> elements read in a cycle, above 0.
-        source: where the rates come from.
-        measured: the entries that were measured as they stand; the others are derived from them, or counted by hand.
+        core: Name of the core.
+        multiply_accumulates_per_cycle: (kernel, activation bits, weight bits) -> number per cycle, above 0.
+        elements_per_cycle: Kernel without weights -> number of elements read per cycle, above 0.
+        source: Description of how the rates were found.
+        measured: Keys of the rates that were measured; other rates are derived from them, or counted by hand.
     """
 
     core: str
@@ -52,16 +50,20 @@ class CoreSpeed:
     measured: frozenset[Key] = field(default=frozenset())
 
     def is_estimate(self, kernel: str, activation_bits: Bits, weight_bits: Bits) -> bool:
-        """Whether a kernel's rate was derived, not measured."""
+        """Return whether the rate of a kernel with weights was derived, not measured."""
         return (kernel, activation_bits, weight_bits) not in self.measured
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A ceiling on the cycles of one inference.
+    """Upper limit on the cycles of one inference.
+
+    Attributes:
+        speed: Speed of the kernels of the core.
+        most_cycles: Largest number of cycles that one inference may need, from 1 to 2^53.
 
     Raises:
-        RequestError: `most_cycles` is no whole number from 1.
+        RequestError: if `most_cycles` is not a whole number in that range.
     """
 
     speed: CoreSpeed
@@ -75,17 +77,18 @@ class Latency:
 
 
 def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: Bits | None, speed: CoreSpeed) -> int:
-    """Cycles of one layer.
+    """Return the estimated number of cycles of one layer.
 
     Args:
-        network: that the layer is of.
-        layer: the layer.
-        input_bits: of what it reads; without weights they do not matter.
-        weight_bits: of its weights; None where it has none.
-        speed: the core's.
+        network: The network that contains the layer.
+        layer: The layer.
+        input_bits: Bits of the first tensor that the layer reads; ignored for a layer without weights.
+        weight_bits: Bits of the layer's weights; None for a layer without weights.
+        speed: Speed of the kernels of the core.
 
     Raises:
-        RequestError: the table has no rate for this kernel and these bits.
+        InvalidNetwork: if the class of the layer is not in `network.kernels.LAYER_KINDS`.
+        RequestError: if `speed` has no rate for the kernel at these bits.
     """
     shapes = network.input_shapes(layer)
     kernel = kernel_of(layer, shapes[0])
@@ -97,20 +100,27 @@ def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: 
         what = f"{kernel} with {input_bits}-bit activations and {weight_bits}-bit weights"
     else:
         rate = speed.elements_per_cycle.get(kernel)
-        work = _elements_read(network, layer)
+        work = _ELEMENTS_READ[kernel](network, layer)
         what = kernel
     if rate is None:
         raise RequestError(
-            f"the speeds of core '{shown(speed.core)}' have none of {what}, which layer '{layer.name}' needs; add it"
+            f"the speeds of core '{shown(speed.core)}' have no rate for {what}, "
+            f"which layer '{layer.name}' needs; add one"
         )
     return math.ceil(work / rate)
 
 
 def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -> int:
-    """Cycles of one inference under an allocation.
+    """Return the estimated number of cycles of one inference.
+
+    Args:
+        network: The network.
+        allocation: Bits of every tensor.
+        speed: Speed of the kernels of the core.
 
     Raises:
-        RequestError: the table lacks a rate.
+        InvalidNetwork: if the class of a layer is not in `network.kernels.LAYER_KINDS`.
+        RequestError: if `speed` lacks a rate that the network needs.
     """
     bits = allocation.activation_bits
     return sum(
@@ -120,34 +130,38 @@ def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -
 
 
 def core_speed_of(given: Any) -> CoreSpeed:
-    """A table of one's own, from a decoded JSON document.
+    """Read a user's table of speeds from a decoded JSON value.
 
         {"core": "my-core", "source": "measured on the board",
          "multiply_accumulates_per_cycle": {"pointwise_convolution": {"8/8": 0.5, "8/4": 0.4}},
          "elements_per_cycle": {"add": 0.1}}
 
-    "8/4" are activation bits and weight bits. What a network does not need may be left out.
+    "8/4" stands for 8 activation bits and 4 weight bits. Rates that a network does not need may be missing.
+
+    Args:
+        given: Decoded JSON value: an object with exactly the four keys above.
 
     Raises:
-        RequestError: of another form; a kernel, kind or pair of bits that there is not; a rate that makes no sense.
+        RequestError: if the value has another form, an unknown kernel, an unknown pair of bits, or a rate out of range.
     """
     table = _object(given, "the table of speeds")
     keys = {"core", "source", "multiply_accumulates_per_cycle", "elements_per_cycle"}
     if table.keys() != keys:
         odd = next(iter(sorted(map(str, table.keys() ^ keys))))
         raise RequestError(
-            f"the table of speeds has {', '.join(sorted(keys))}, no more and no less; see '{shown(odd)}'"
+            f"the table of speeds lacks or must not have '{shown(odd)}'; expected exactly {', '.join(sorted(keys))}"
         )
     for key in ("core", "source"):
         if not is_name(table[key]):
-            raise RequestError(f"the {key} of the table of speeds is no printable text")
+            raise RequestError(f"the {key} of the table of speeds is not printable text")
     rates: dict[Key, float] = {}
     for kernel, row in _known(table["multiply_accumulates_per_cycle"], WEIGHT_KERNELS, "kernel").items():
         pairs = {f"{activation}/{weight}": (activation, weight) for activation in BITS for weight in BITS}
         for pair, rate in _known(row, pairs, f"pair of activation and weight bits of {kernel}").items():
             rates[kernel, *pairs[pair]] = _rate(rate, f"{kernel} at {pair} bits")
     elements = {
-        kind: _rate(rate, kind) for kind, rate in _known(table["elements_per_cycle"], OTHER_KINDS, "kind").items()
+        kind: _rate(rate, kind)
+        for kind, rate in _known(table["elements_per_cycle"], KERNELS_WITHOUT_WEIGHTS, "kind").items()
     }
     return CoreSpeed(table["core"], rates, elements, table["source"], frozenset(rates))
 
@@ -167,7 +181,7 @@ def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
 
 def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise RequestError(f"{what} is no JSON object")
+        raise RequestError(f"{what} is not a JSON object; expected one")
     return cast("dict[str, Any]", given)
 
 
@@ -176,18 +190,33 @@ def _known(given: Any, known: Iterable[str], what: str) -> dict[str, Any]:
     rows = _object(given, f"the rates by {what}")
     for name in rows:
         if name not in expected:
-            raise RequestError(f"there is no {what} '{shown(name)}'; known are {', '.join(expected)}")
+            raise RequestError(f"unknown {what} '{shown(name)}'; expected one of {', '.join(expected)}")
     return rows
 
 
 def _rate(given: Any, what: str) -> float:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number or not SLOWEST <= given <= 1 / SLOWEST:
-        raise RequestError(f"the rate of {what} is {str(given)[:40]!r}; expected 0.000001 to 1000000 in a cycle")
+        raise RequestError(f"the rate of {what} is {str(given)[:40]!r}; expected 0.000001 to 1000000 per cycle")
     return float(given)
 
 
-def _elements_read(network: Network, layer: Layer) -> int:
-    if isinstance(layer, Pool):
-        return network.shapes[layer.output].elements * layer.kernel[0] * layer.kernel[1]
+def _each_input_once(network: Network, layer: Layer) -> int:
+    """Return the number of elements of all inputs."""
     return sum(shape.elements for shape in network.input_shapes(layer))
+
+
+def _each_window(network: Network, layer: Pool) -> int:
+    """Return the number of elements of all windows of a pool; an element counts in each window that contains it."""
+    return network.shapes[layer.output].elements * layer.window_elements
+
+
+_ELEMENTS_READ: Final[Mapping[str, Callable[[Network, Any], int]]] = {
+    "add": _each_input_once,
+    "activation": _each_input_once,
+    "concat": _each_input_once,
+    "max_pool": _each_window,
+    "average_pool": _each_window,
+    "pad": _each_input_once,
+}
+require_rows(_ELEMENTS_READ, KERNELS_WITHOUT_WEIGHTS, "the table of elements that kernels read")

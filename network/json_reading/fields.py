@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from network.errors import InvalidNetwork, UnreadableFile
-from network.layers import FloatArray
+from network.layers import Float32Array
 from network.names import MAX_NAME_LENGTH, is_name
 
 MAX_NUMBER: Final = 2**31 - 1
@@ -168,7 +168,7 @@ class Fields:
             raise self.refused(key, "a finite number, or a list of them")
         return tuple(map(float, values))
 
-    def array(self, key: str) -> FloatArray | None:
+    def array(self, key: str) -> Float32Array | None:
         """A tensor: nested lists of numbers, or {"shape", "float32_base64"}; None where it is left out."""
         if key not in self._fields:
             return None
@@ -189,7 +189,7 @@ class Fields:
         with np.errstate(over="ignore"):
             return np.array(flat, dtype=np.float64).astype(np.float32).reshape(shape)
 
-    def _decoded(self, key: str) -> FloatArray:
+    def _decoded(self, key: str) -> Float32Array:
         tensor = Fields(self._fields[key], f"the {key} of {self.owner}", ("shape", "float32_base64"))
         shape = tensor.integers("shape", (1, 2, 4))
         encoded = tensor.raw("float32_base64")
@@ -204,7 +204,7 @@ class Fields:
             raise tensor.refused("float32_base64", expected) from error
         if len(content) != needed:
             raise tensor.refused("float32_base64", expected)
-        array: FloatArray = np.frombuffer(content, dtype="<f4").astype(np.float32, copy=False).reshape(shape)
+        array: Float32Array = np.frombuffer(content, dtype="<f4").astype(np.float32, copy=False).reshape(shape)
         return array
 
 

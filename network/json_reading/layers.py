@@ -15,6 +15,7 @@ import numpy as np
 
 from network.errors import InvalidNetwork
 from network.json_reading.fields import Fields, Missing
+from network.kernels import LAYER_KINDS, require_rows
 from network.layers import (
     LINEAR,
     RELU,
@@ -26,7 +27,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
-    FloatArray,
+    Float32Array,
     FullyConnected,
     Layer,
     MaxPool,
@@ -103,14 +104,14 @@ def write_weights(layer: WeightLayer) -> Json:
     return written
 
 
-def _encoded(array: FloatArray) -> Json:
+def _encoded(array: Float32Array) -> Json:
     content = np.ascontiguousarray(array, dtype="<f4").tobytes()
     return {"shape": list(array.shape), "float32_base64": base64.b64encode(content).decode()}
 
 
 class _Parameters(TypedDict):
-    weight: FloatArray | None
-    bias: FloatArray | None
+    weight: Float32Array | None
+    bias: Float32Array | None
     batch_norm: BatchNorm | None
 
 
@@ -264,3 +265,4 @@ KINDS: Final[Mapping[str, Kind]] = {
     Pad.kind: Kind(("padding", "channels_before", "channels_after"), _read_pad, _write_pad),
     Activation.kind: Kind((), _read_activation_layer, _write_nothing),
 }
+require_rows(KINDS, LAYER_KINDS, "the table of JSON kinds")

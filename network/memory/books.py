@@ -1,4 +1,4 @@
-"""The rule books by name."""
+"""The accountings by name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 
 from network.devices.device import Device
 from network.errors import RequestError
+from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
 from network.memory.paper import PaperAccounting
-from network.memory.report import Accounting
 
 
 class BookName(StrEnum):
@@ -21,14 +21,20 @@ class BookName(StrEnum):
 
 
 ACCOUNTINGS: Final[Mapping[str, Accounting]] = {book.name: book for book in (DeployedAccounting(), PaperAccounting())}
+"""Name of each accounting -> the accounting."""
+
 DEFAULT_ACCOUNTING: Final = DeployedAccounting.name
+"""Name of the accounting that is used if none is chosen."""
 
 
 def accounting_named(name: str) -> Accounting:
-    """The rule book of that name.
+    """Return the accounting of that name.
+
+    Args:
+        name: Name of the accounting: "deployed" or "paper".
 
     Raises:
-        RequestError: there is none.
+        RequestError: if no accounting has that name.
     """
     try:
         return ACCOUNTINGS[name]
@@ -37,10 +43,14 @@ def accounting_named(name: str) -> Accounting:
 
 
 def accounting_for(name: str, device: Device | None) -> Accounting:
-    """The rule book of that name, by what the device's kernels can; the paper's book knows no device.
+    """Return the accounting of that name, with the kernels of a device; the `paper` accounting ignores the device.
+
+    Args:
+        name: Name of the accounting: "deployed" or "paper".
+        device: Device whose kernels may overwrite inputs; None if no device was chosen.
 
     Raises:
-        RequestError: there is none.
+        RequestError: if no accounting has that name.
     """
     book = accounting_named(name)
     if device is None or not isinstance(book, DeployedAccounting):

@@ -1,70 +1,50 @@
-"""The `deployed` rule book: what the generated C takes.
+"""The `deployed` accounting: the flash and RAM that the generated C needs.
 
     flash    packed weights, each row padded to a byte
              requantization constants of every layer, and its entry in the layer table
-             code of the kernels that the network links, and start-up data          estimates until linked
-    RAM      the arena: activation tensors and scratch at planned offsets
+             code of the linked kernels, and start-up data                          estimates until linked
+    RAM      the arena: activation tensors and scratch memory at planned offsets
              state and the deepest stack                                            estimates until linked
 
-Rows, as the kernels read them: an output channel's weights (depthwise: a kernel position's), a pixel's channels. A row
-of n codes of b bits takes ceil(n * b / 8) bytes.
+`packing.py` defines the rows, `requantization.py` the constants, and `kernel_table.py` the figures of the core.
 
-Requantization constants, c output channels:
+Every layer is a step, in chains too, and every tensor that is alive during it has a place in the arena.
 
-    bias                     4 c       int32
-    multiplier and shift     5 c       int32 and int8, for each channel (ICN); 5 where one serves all (folded weights)
-    weight zero points         c       for each channel; 1 where one serves all
-    add of k inputs          4 k + 1   one multiplier each, one shift
-    concat of k inputs       5 k
-    pools, pad, activation   5         a multiplier and a shift; an average pool that leaves padding out has
-                                       5 for each number of elements that a window can have
-
-Every layer is a step, in chains too, and everything alive during it has a place in the arena.
-
-In place: a layer of a kind in `in_place` writes onto an input that has its output's shape and whose last reader it is,
-the first such one in its own order, where both have the same bits and what the kernel needs beside is less than what
-the output would take. Input and output are then one rectangle of the arena, from the step that writes the input to the
-last that reads the output; layer after layer in place make one rectangle. The network's outputs are never written
-over, nor is its input unless the device lets go of it (`reuses_input`). Without that the input lives to the end.
+In place: a layer whose kernel is in `in_place` overwrites the first of its inputs that has the shape of the output and
+that no later layer reads, if both have the same bits and the additional scratch memory is less than the output. Input
+and output are then one rectangle of the arena, from the step that writes the input to the last step that reads the
+output; several layers in a row that overwrite make one rectangle. The network's outputs are never overwritten. The
+network's input is overwritten only if `reuses_input` is true; otherwise it is alive to the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import Final
 
-from network.allocation import BITS, Bits, Folding, Scheme
+from network.allocation import BITS, Bits, Scheme
 from network.arena.plan import ArenaPlan, LiveTensor, plan_arena, scratch_name
 from network.errors import InvalidNetwork, RequestError
-from network.layers import Activation, Add, AveragePool, Concat, Convolution, Layer, WeightLayer
-from network.memory.kernel_table import (
-    CORTEX_M4,
-    IN_PLACE_KERNELS,
-    KernelTable,
-    in_place_scratch_bytes,
-    kernel_of,
-    scratch_bytes,
-)
+from network.kernels import IN_PLACE_KERNELS, KERNELS, kernel_of
+from network.layers import Layer, WeightLayer
+from network.live_ranges import live_ranges
+from network.memory.accounting import Feature, LayerBits
+from network.memory.kernel_table import CORTEX_M4, KernelTable, in_place_scratch_bytes, scratch_bytes
+from network.memory.measure import overwritten_input, step_scratch_bytes
 from network.memory.packing import packed_row_bytes, weight_rows
-from network.memory.report import Feature, Region, Shared, overwritten_input, step_scratch_bytes
+from network.memory.report import Region, Shared
+from network.memory.requantization import requantization_bytes
 from network.memory.steps import InPlace, Occupant, Step, live_steps
 from network.network import Network
 
-FACTOR_BYTES: Final = 5
-"""An int32 multiplier and an int8 shift."""
-
 
 class DeployedAccounting:
-    """See the module's text.
+    """Accounting by the rules of the generated C; the module's docstring lists them.
 
-    Args:
-        kernels: the core's figures.
-        in_place: the kernels that write onto their input, of "activation", "add" and "depthwise_convolution".
-        reuses_input: the network's input gives its place up once it is read.
-
-    Raises:
-        RequestError: another kernel.
+    Attributes:
+        kernels: Memory that the kernels of the core need.
+        in_place: Names of the kernels that overwrite an input.
+        reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
     """
 
     name = "deployed"
@@ -72,46 +52,78 @@ class DeployedAccounting:
     def __init__(
         self, kernels: KernelTable = CORTEX_M4, in_place: Collection[str] = (), *, reuses_input: bool = True
     ) -> None:
+        """Create the accounting for a device.
+
+        Args:
+            kernels: Memory that the kernels of the core need.
+            in_place: Names of the kernels that overwrite an input, of `network.kernels.IN_PLACE_KERNELS`.
+            reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
+
+        Raises:
+            RequestError: if a kernel of `in_place` cannot overwrite an input.
+        """
         unknown = sorted(set(in_place) - set(IN_PLACE_KERNELS))
         if unknown:
             raise RequestError(
-                f"{unknown[0][:60]!r} cannot write onto its input; expected some of: {', '.join(IN_PLACE_KERNELS)}"
+                f"kernel {unknown[0][:60]!r} cannot overwrite an input; expected some of: {', '.join(IN_PLACE_KERNELS)}"
             )
         self.kernels = kernels
         self.in_place = frozenset(in_place)
         self.reuses_input = reuses_input
 
     def steps(self, network: Network) -> tuple[Step, ...]:
+        """Return every layer as a step.
+
+        Raises:
+            InvalidNetwork: if the network has no layer with weights, or a layer of an unknown kind.
+        """
         if not network.weight_layers:
             raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
         return live_steps(network, _scratch(network), self._in_place(network), reuses_input=self.reuses_input)
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
+        """Return each tensor itself: the bits of all tensors are independent."""
         return {tensor: tensor for tensor in network.tensors}
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
+        """Return the number of bytes of an activation tensor, with each pixel padded to a byte."""
         shape = occupant.shape
         return shape.height * shape.width * packed_row_bytes(shape.channels, bits)
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
+        """Return the number of bytes of a packed weight tensor, with each row padded to a byte.
+
+        Raises:
+            InvalidNetwork: if the class of the layer is not registered.
+        """
         (input_shape,) = network.input_shapes(layer)
-        is_depthwise = isinstance(layer, Convolution) and layer.is_depthwise(input_shape)
-        rows, elements = weight_rows(layer.weight_shape((input_shape,)), is_depthwise=is_depthwise)
+        kernel = KERNELS[kernel_of(layer, input_shape)]
+        rows, elements = weight_rows(layer.weight_shape((input_shape,)), is_depthwise=kernel.has_row_per_position)
         return rows * packed_row_bytes(elements, bits)
 
-    def parameter_bytes(self, network: Network, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> int:
+    def parameter_bytes(
+        self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
+    ) -> int:
+        """Return the number of bytes of a layer's requantization constants and of its entry in the layer table.
+
+        Raises:
+            InvalidNetwork: if the class of the layer is not registered.
+            ValueError: if a layer with weights has no scheme.
+        """
         del is_last
         (shape, *_) = network.input_shapes(layer)
         entry = self.kernels.table_entry_bytes[kernel_of(layer, shape)]
-        return entry + _requantization_bytes(layer, scheme)
+        return entry + self._constant_bytes(layer, scheme, bits)
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
+        """Return the code of the kernels without weights, the code of the runtime, start-up data, state and stack."""
         kernels = self.kernels
-        used = {layer.kind for layer in network.layers if not isinstance(layer, WeightLayer)}
+        used = {kernel_of(layer, network.input_shapes(layer)[0]) for layer in network.layers}
         return (
             *(
-                Shared(Region.FLASH, f"kernel code: {kind}", kernels.kernel_bytes[kind], is_estimate=True)
-                for kind in sorted(used)
+                Shared(Region.FLASH, f"kernel code: {kernel}", kernels.kernel_bytes[kernel], is_estimate=True)
+                for kernel in sorted(used)
+                if not KERNELS[kernel].has_weights
             ),
             Shared(Region.FLASH, "runtime code", kernels.runtime_bytes, is_estimate=True),
             Shared(Region.FLASH, "start-up data", kernels.startup_bytes, is_estimate=True),
@@ -120,6 +132,7 @@ class DeployedAccounting:
         )
 
     def features(self, network: Network) -> tuple[Feature, ...]:
+        """Return the code of each kernel at each weight bits, and the code that packs and unpacks activations."""
         by_kernel: dict[str, list[str]] = {}
         for layer in network.weight_layers:
             (shape,) = network.input_shapes(layer)
@@ -141,45 +154,54 @@ class DeployedAccounting:
         return (*weight_kernels, *packers)
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+        """Plan where in the arena each tensor and each scratch buffer is stored.
+
+        Args:
+            network: The network, with its layers in schedule order.
+            activation_bits: Name of each tensor to place -> its bits; other tensors are left out.
+            enough_bytes: Arena size in bytes at which the search for a smaller plan stops.
+        """
         steps = self.steps(network)
-        lies_on: dict[str, str] = {}  # a tensor -> the first of those that share its rectangle
+        owner: dict[str, str] = {}  # tensor that overwrites another -> the first tensor of their common rectangle
         scratch = {}
         for step in steps:
-            onto = overwritten_input(step, self, activation_bits)
-            if onto is not None:
-                lies_on[step.output.tensor] = lies_on.get(onto, onto)
-            scratch[step.layer] = step_scratch_bytes(step, onto)
+            overwritten = overwritten_input(step, self, activation_bits)
+            if overwritten is not None:
+                owner[step.output.tensor] = owner.get(overwritten, overwritten)
+            scratch[step.layer] = step_scratch_bytes(step, overwritten)
         placed = [tensor for tensor in network.tensors if tensor in activation_bits]
-        rectangles = self._rectangles(network, activation_bits, placed, lies_on) + _scratch_rectangles(scratch)
+        rectangles = self._rectangles(network, activation_bits, placed, owner) + _scratch_rectangles(scratch)
         plan = plan_arena(rectangles, enough_bytes=enough_bytes)
-        tensors = {tensor: plan.offsets[lies_on.get(tensor, tensor)] for tensor in placed}
+        tensors = {tensor: plan.offsets[owner.get(tensor, tensor)] for tensor in placed}
         scratches = {name: offset for name, offset in plan.offsets.items() if name not in tensors}
         return replace(plan, offsets=tensors | scratches)
 
     def _rectangles(
-        self, network: Network, activation_bits: Mapping[str, Bits], placed: list[str], lies_on: Mapping[str, str]
+        self, network: Network, activation_bits: Mapping[str, Bits], placed: list[str], owner: Mapping[str, str]
     ) -> list[LiveTensor]:
-        """The tensors that have a place of their own, each for as long as one of those that lie on it lives."""
-        last = len(network.layers)
-        end = {tensor: step + 1 for step, layer in enumerate(network.layers) for tensor in layer.inputs}
-        end |= dict.fromkeys(network.outputs if self.reuses_input else (network.input, *network.outputs), last)
-        start = {network.input: 0} | {layer.output: step for step, layer in enumerate(network.layers)}
+        """Return the tensors that have their own memory, each alive as long as any tensor that overwrites it."""
+        ranges = live_ranges(network, reuses_input=self.reuses_input)
         ends: dict[str, int] = {}
         for tensor in placed:
-            own = lies_on.get(tensor, tensor)
-            ends[own] = max(ends.get(own, 0), end.get(tensor, last))
+            first = owner.get(tensor, tensor)
+            ends[first] = max(ends.get(first, 0), ranges[tensor].stop)
         return [
             LiveTensor(
                 tensor,
-                start[tensor],
+                ranges[tensor].start,
                 ends[tensor],
                 int(self.activation_bytes(Occupant(tensor, network.shapes[tensor]), activation_bits[tensor])),
             )
             for tensor in placed
-            if tensor not in lies_on
+            if tensor not in owner
         ]
 
+    def _constant_bytes(self, layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
+        """Return the number of bytes of a layer's constants without its weights and its entry in the layer table."""
+        return requantization_bytes(layer, scheme, bits)
+
     def _in_place(self, network: Network) -> dict[str, InPlace]:
+        """Return, for each layer that can overwrite an input, which inputs."""
         if not self.in_place:
             return {}
         kept = {*network.outputs, *(() if self.reuses_input else (network.input,))}
@@ -210,28 +232,13 @@ def _scratch(network: Network) -> dict[str, int]:
 
 
 def _scratch_rectangles(scratch: Mapping[str, int]) -> list[LiveTensor]:
-    """What each step's kernel takes beside, by layer in schedule order."""
+    """Return the scratch buffers as tensors that are alive during one step.
+
+    Args:
+        scratch: Name of each layer, in schedule order -> number of bytes of scratch memory of its step.
+    """
     return [
         LiveTensor(scratch_name(layer), step, step + 1, size_bytes)
         for step, (layer, size_bytes) in enumerate(scratch.items())
         if size_bytes
     ]
-
-
-def _requantization_bytes(layer: Layer, scheme: Scheme | None) -> int:
-    if isinstance(layer, WeightLayer):
-        if scheme is None:
-            raise ValueError(f"layer '{layer.name}' has weights and no scheme")
-        channels = layer.output_channels
-        factors = channels if scheme.folding is Folding.ICN or scheme.weights.is_per_channel else 1
-        zero_points = channels if scheme.weights.has_zero_point_per_channel else 1
-        return 4 * channels + FACTOR_BYTES * factors + zero_points
-    if isinstance(layer, Add):
-        return 4 * len(layer.inputs) + 1
-    if isinstance(layer, Activation):
-        return FACTOR_BYTES
-    if isinstance(layer, Concat):
-        return FACTOR_BYTES * len(layer.inputs)
-    if isinstance(layer, AveragePool) and any(layer.padding) and not layer.count_includes_padding:
-        return FACTOR_BYTES * layer.kernel[0] * layer.kernel[1]
-    return FACTOR_BYTES

@@ -1,54 +1,63 @@
-"""What kernels take on a core: code, scratch, the layer table's entries, state and stack.
+"""Memory that kernels need on a core: code, scratch memory, entries of the layer table, state and stack.
 
-One table, so that figures of linked images have one place to go. Until the C that bitbudget emits is linked, code,
-state and stack are estimates, and every report says so: `is_estimate`. They start from what CMSIS-NN's kernels take on
-a Cortex-M4 (GCC 12.2, -O3: convolve 1,584 bytes of .text, pointwise 2,504, depthwise 3x3 2,896); unpacking 4 and 2
-bits adds to each.
+All figures of a core are in one table. No C has been linked yet, so code, state and stack are estimates, and every
+report says so (`is_estimate`). The estimates start from the sizes of CMSIS-NN's kernels on a Cortex-M4 (GCC 12.2, -O3:
+convolve 1,584 bytes of .text, pointwise 2,504, depthwise 3x3 2,896); unpacking 4 and 2 bits adds to each.
 
-Layers that write onto their input:
+Layers that overwrite an input need additional scratch memory:
 
-    activation, add           element by element: each is read before its place is written; nothing beside
-    depthwise convolution     row by row. Row r of the output lies where row r of the input was, and the rows from
-                              r - top to r are still read: by this row (to the left of what is written already) and by
-                              rows below it. They are copied, unpacked to 8 bits, into a ring of top + 1 rows of
-                              width * channels codes, `top` being the rows of padding above; no more rows than there
-                              are. 3x3 with one row of padding takes 2 rows. A 1x1 kernel takes nothing.
-                              Stride 1, one filter per channel, an output of the input's shape
+    activation, add           None: each element is read before its place is written.
+    depthwise convolution     A ring of rows. Row r of the output is written over row r of the input, but the rows from
+                              r - top to r are still read, where `top` is the number of padding rows above. These rows
+                              are copied, unpacked to 8 bits, into a ring of top + 1 rows of width * channels codes (at
+                              most the number of rows of the image). A 3x3 kernel with one row of padding needs 2 rows,
+                              a 1x1 kernel needs none. Overwriting requires stride 1, one filter per channel, and an
+                              output that has the shape of the input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from network.allocation import Bits
+from network.allocation import BITS, Bits
+from network.kernels import (
+    DEPTHWISE,
+    IN_PLACE_KERNELS,
+    KERNELS,
+    KERNELS_WITHOUT_WEIGHTS,
+    POINTWISE,
+    WEIGHT_KERNELS,
+    kernel_of,
+    require_rows,
+)
 from network.layers import Convolution, Layer, Shape
 
 COLUMN_ELEMENT_BYTES: Final = 2
-"""im2col columns hold 16-bit steps, as the dual multiply-accumulate instructions take them."""
-
-IN_PLACE_KERNELS: Final = ("activation", "add", "depthwise_convolution")
-"""Those that can write onto an input, on a device that lets them."""
+"""Number of bytes of one element of an im2col column: dual multiply-accumulate instructions read 16-bit values."""
 
 COLUMNS: Final = 2
-"""Two output positions are computed at once."""
+"""Number of im2col columns: a kernel computes two output positions at once."""
 
 
 @dataclass(frozen=True)
 class KernelTable:
-    """A core's figures, in bytes.
+    """Memory that the kernels of one core need, in bytes.
 
     Attributes:
-        core: the core's name.
-        weight_kernel_bytes: (kernel, weight bits) -> code.
-        kernel_bytes: kernel -> code, for layers without weights.
-        activation_bits_bytes: activation bits -> code that packs and unpacks them; 8 bits need none.
-        runtime_bytes: code that runs the schedule.
-        startup_bytes: constants that are copied or cleared at start-up.
-        table_entry_bytes: kernel -> a layer's entry in the layer table.
-        state_bytes: RAM that lives beside the arena.
-        stack_bytes: the deepest stack.
+        core: Name of the core.
+        weight_kernel_bytes: (kernel with weights, weight bits) -> bytes of code.
+        kernel_bytes: Kernel without weights -> bytes of code.
+        activation_bits_bytes: Activation bits -> bytes of code that packs and unpacks them; 0 for 8 bits.
+        runtime_bytes: Bytes of the code that runs the schedule.
+        startup_bytes: Bytes of constants that are copied or cleared at start-up.
+        table_entry_bytes: Kernel -> bytes of a layer's entry in the layer table.
+        state_bytes: Bytes of RAM that are in use between inferences, without the arena.
+        stack_bytes: Bytes of the deepest stack.
+
+    Raises:
+        ValueError: if a kernel lacks a figure, or a figure belongs to no kernel of `network.kernels.KERNELS`.
     """
 
     core: str
@@ -60,6 +69,13 @@ class KernelTable:
     table_entry_bytes: Mapping[str, int]
     state_bytes: int
     stack_bytes: int
+
+    def __post_init__(self) -> None:
+        codes = [(kernel, bits) for kernel in WEIGHT_KERNELS for bits in BITS]
+        require_rows(self.weight_kernel_bytes, codes, f"weight_kernel_bytes of {self.core}")
+        require_rows(self.kernel_bytes, KERNELS_WITHOUT_WEIGHTS, f"kernel_bytes of {self.core}")
+        require_rows(self.activation_bits_bytes, BITS, f"activation_bits_bytes of {self.core}")
+        require_rows(self.table_entry_bytes, KERNELS, f"table_entry_bytes of {self.core}")
 
 
 CORTEX_M4: Final = KernelTable(
@@ -83,34 +99,71 @@ CORTEX_M4: Final = KernelTable(
 )  # fmt: skip
 
 
-def kernel_of(layer: Layer, input_shape: Shape) -> str:
-    """The kernel that runs a layer: a convolution's is chosen by its form."""
-    if not isinstance(layer, Convolution):
-        return layer.kind
-    if layer.is_depthwise(input_shape):
-        return "depthwise_convolution"
-    return "pointwise_convolution" if _is_pointwise(layer) else "convolution"
-
-
 def scratch_bytes(layer: Layer, input_shape: Shape) -> int:
-    """What a layer's kernel takes beside its tensors: the im2col columns of a convolution that gathers."""
-    if not isinstance(layer, Convolution) or layer.is_depthwise(input_shape):
-        return 0
+    """Return the number of bytes of scratch memory that a layer's kernel needs, without overwriting an input.
+
+    Args:
+        layer: The layer.
+        input_shape: Shape of the first tensor that the layer reads.
+
+    Raises:
+        InvalidNetwork: if the class of the layer is not registered.
+    """
+    return _SCRATCH_BYTES[kernel_of(layer, input_shape)](layer, input_shape)
+
+
+def in_place_scratch_bytes(layer: Layer, input_shape: Shape) -> int | None:
+    """Return the number of bytes of additional scratch memory that a layer needs to overwrite an input.
+
+    Args:
+        layer: The layer, whose output has the shape of that input.
+        input_shape: Shape of the input.
+
+    Returns:
+        The number of bytes; None if the layer cannot overwrite an input.
+
+    Raises:
+        InvalidNetwork: if the class of the layer is not registered.
+    """
+    kernel = kernel_of(layer, input_shape)
+    return _IN_PLACE_SCRATCH_BYTES[kernel](layer, input_shape) if KERNELS[kernel].can_write_in_place else None
+
+
+def _none(_layer: Layer, _input_shape: Shape) -> int:
+    return 0
+
+
+def _columns(layer: Convolution, input_shape: Shape) -> int:
+    """Return the number of bytes of im2col columns of a convolution."""
     height, width = layer.kernel
     return COLUMNS * COLUMN_ELEMENT_BYTES * height * width * (input_shape.channels // layer.groups)
 
 
-def in_place_scratch_bytes(layer: Layer, input_shape: Shape) -> int | None:
-    """What a layer's kernel takes beside when it writes onto an input of its output's shape; None where it cannot."""
-    if kernel_of(layer, input_shape) not in IN_PLACE_KERNELS:
-        return None
-    if not isinstance(layer, Convolution):
-        return 0
+def _copied_rows(layer: Convolution, input_shape: Shape) -> int | None:
+    """Return the number of bytes of the ring of rows of a depthwise convolution; None if its stride is not 1."""
     if layer.stride != (1, 1):
         return None
     rows = 0 if layer.kernel == (1, 1) else min(layer.padding.top + 1, input_shape.height)
     return rows * input_shape.width * input_shape.channels
 
 
-def _is_pointwise(layer: Convolution) -> bool:
-    return layer.kernel == (1, 1) and layer.stride == (1, 1) and not any(layer.padding) and layer.groups == 1
+_SCRATCH_BYTES: Final[Mapping[str, Callable[[Any, Shape], int]]] = {
+    "convolution": _columns,
+    POINTWISE: _columns,
+    DEPTHWISE: _none,
+    "fully_connected": _none,
+    "add": _none,
+    "activation": _none,
+    "concat": _none,
+    "max_pool": _none,
+    "average_pool": _none,
+    "pad": _none,
+}
+require_rows(_SCRATCH_BYTES, KERNELS, "the table of scratch memory")
+
+_IN_PLACE_SCRATCH_BYTES: Final[Mapping[str, Callable[[Any, Shape], int | None]]] = {
+    "activation": _none,
+    "add": _none,
+    DEPTHWISE: _copied_rows,
+}
+require_rows(_IN_PLACE_SCRATCH_BYTES, IN_PLACE_KERNELS, "the table of scratch memory in place")

@@ -1,11 +1,13 @@
-"""How codes lie in memory, in rows that each start on a byte: decided here for the accounting and for what is emitted.
+"""Packing of codes into rows: used for counting bytes and for writing weights.
 
-    activations       a row per pixel: its channels
-    convolution       a row per output channel: kernel row, kernel column, input channel
-    depthwise         a row per kernel row and kernel column: output channels
-    fully connected   a row per output channel: height, width, channel of its input
+Each row starts on a byte:
 
-A row of n codes of b bits takes ceil(n * b / 8) bytes; the bits that are left over in its last byte are 0.
+    activations       one row for each pixel: its channels
+    convolution       one row for each output channel: kernel row, kernel column, input channel
+    depthwise         one row for each kernel row and kernel column: output channels
+    fully connected   one row for each output channel: height, width, channel of the input
+
+A row of n codes of b bits needs ceil(n * b / 8) bytes; unused bits of its last byte are 0.
 """
 
 from __future__ import annotations
@@ -16,16 +18,21 @@ from network.allocation import Bits
 
 
 def packed_row_bytes(elements: int, bits: Bits) -> int:
-    """Bytes of one packed row."""
+    """Return the number of bytes of one packed row.
+
+    Args:
+        elements: Number of codes in the row.
+        bits: Number of bits of each code: 8, 4 or 2.
+    """
     return -(-elements * bits // 8)
 
 
 def weight_rows(shape: tuple[int, ...], *, is_depthwise: bool) -> tuple[int, int]:
-    """How many rows packed weights have, and how many codes are in each.
+    """Return the number of rows of a packed weight tensor, and the number of codes in each row.
 
     Args:
-        shape: output channels first, then what each of them reads, in any order.
-        is_depthwise: each output channel reads one input channel, of several.
+        shape: Shape of the weight tensor: output channels first, then the other extents in any order.
+        is_depthwise: Whether each output channel reads one input channel, of several.
     """
     channels, *inside = shape
     return (math.prod(inside), channels) if is_depthwise else (channels, math.prod(inside))

@@ -1,15 +1,17 @@
-"""The `paper` rule book: the arithmetic of arXiv 1905.13082's published code, kept to reproduce its choices.
+"""The `paper` accounting: the arithmetic of the published code of arXiv 1905.13082, kept to reproduce its choices.
 
-    a tensor of n elements at b bits takes n * b / 8 bytes, a fraction is kept
+    a tensor of n elements at b bits needs n * b / 8 bytes, fractions included
 
-    parameters, c output channels:
+    parameters of a layer with c output channels:
         per layer, folded weights     4 c + 20
-        per layer, ICN                9 c + 12      the last layer: 4 c + 20 whatever the fold
+        per layer, ICN                9 c + 12      the last layer: 4 c + 20, with either folding
         per channel, ICN             10 c +  8      the last layer: 7 c +  4
 
-In a chain only layers with weights are seen, as the paper sees them: a pool between two of them takes no step, and its
+A layer without weights needs no flash.
+
+In a chain, as in the paper, only layers with weights are steps: a pool between two of them is not a step, and its
 output has the bits of its input. In any other graph each layer is a step, and every tensor that is alive during it
-counts. The largest step must fit.
+counts. The largest step must fit into the RAM budget.
 """
 
 from __future__ import annotations
@@ -19,24 +21,33 @@ from collections.abc import Mapping
 from network.allocation import Bits, Folding, Scheme
 from network.arena.plan import ArenaPlan
 from network.errors import InvalidNetwork, RequestError
+from network.kernels import check_registered
 from network.layers import Layer, WeightLayer
-from network.memory.report import Feature, Shared
+from network.memory.accounting import Feature, LayerBits
+from network.memory.report import Shared
+from network.memory.requantization import scheme_of
 from network.memory.steps import Occupant, Step, live_steps
 from network.network import Network
 
 
 class PaperAccounting:
-    """See the module's text."""
+    """Accounting by the arithmetic of the paper's published code; the module's docstring lists the rules."""
 
     name = "paper"
     reuses_input = True
 
     def steps(self, network: Network) -> tuple[Step, ...]:
+        """Return the steps whose RAM is counted: in a chain only those of layers with weights.
+
+        Raises:
+            InvalidNetwork: if the network has no layer with weights.
+        """
         if not network.weight_layers:
             raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
         return _chain_steps(network) if network.is_chain else live_steps(network, {})
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
+        """Return, for each tensor, the tensor whose bits it must have."""
         if not network.is_chain:
             return {tensor: tensor for tensor in network.tensors}
         same = {network.input: network.input}
@@ -45,20 +56,33 @@ class PaperAccounting:
         return same
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
+        """Return the number of bytes of an activation tensor: elements * bits / 8."""
         return occupant.shape.elements * bits / 8
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
+        """Return the number of bytes of a weight tensor: elements * bits / 8."""
+        check_registered(layer)
         return network.weight_elements(layer) * bits / 8
 
-    def parameter_bytes(self, network: Network, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> int:
-        del network
-        if not isinstance(layer, WeightLayer) or scheme is None:
+    def parameter_bytes(
+        self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
+    ) -> int:
+        """Return the number of bytes of a layer's parameters, which depend on its scheme and output channels.
+
+        Raises:
+            InvalidNetwork: if the class of the layer is not in `LAYER_KINDS`.
+            ValueError: if a layer with weights has no scheme.
+            RequestError: if the scheme is per channel with folded weights, which the paper does not have.
+        """
+        del network, bits
+        check_registered(layer)
+        if not isinstance(layer, WeightLayer):
             return 0
-        channels = layer.output_channels
+        channels, scheme = layer.output_channels, scheme_of(layer, scheme)
         if scheme.weights.is_per_channel:
             if scheme.folding is not Folding.ICN:
                 raise RequestError(
-                    "the paper's accounting knows per-channel weights with ICN only, not with folded weights"
+                    "the paper's accounting counts per-channel weights with ICN only; expected ICN, got folded weights"
                 )
             return 7 * channels + 4 if is_last else 10 * channels + 8
         if scheme.folding is Folding.WEIGHTS or is_last:
@@ -66,14 +90,17 @@ class PaperAccounting:
         return 9 * channels + 12
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
+        """Return nothing: the paper counts no shared memory."""
         del network
         return ()
 
     def features(self, network: Network) -> tuple[Feature, ...]:
+        """Return nothing: the paper counts no shared memory."""
         del network
         return ()
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+        """Return None: the paper counts the largest step, and plans no arena."""
         del network, activation_bits, enough_bytes
         return None
 

@@ -1,14 +1,15 @@
-"""The steps of a schedule, and what is alive during each.
+"""The steps of a schedule, and the tensors that are alive during each.
 
-A step is a layer that runs, with the tensors that are alive meanwhile:
+A step runs one layer. A tensor is alive from the step that writes it to the last step that reads it
+(`network/live_ranges.py`):
 
-    step   add        live                    A tensor is alive from the step that writes it to the last that reads it;
-    a      |          input + a               the caller's input from the start, the network's outputs until the end.
-    b      |  a       a + b        a waits
-    add    |  a, b    a + b + sum
+    step   layer         live tensors
+    0      a             input + a
+    1      b             a + b
+    2      sum = a + b   a + b + sum
 
-A device may let a layer write onto an input that nothing reads any more. Where both have the same bits the output then
-takes no place of its own: above, the add's step holds a + b alone, its sum lying where a was.
+A device may let a layer overwrite an input that no later layer reads. If both tensors have the same bits, the output
+then needs no memory of its own: above, step 2 needs a + b, because sum overwrites a.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from network.layers import Shape
+from network.live_ranges import live_ranges
 from network.network import Network
 
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """A tensor that takes RAM during a step.
+    """Tensor that occupies RAM during a step.
 
     Attributes:
-        tensor: whose bits it has.
-        shape: how large it is.
+        tensor: Name of the tensor whose bits decide the size.
+        shape: Shape that decides the number of elements.
     """
 
     tensor: str
@@ -35,12 +37,12 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
-    """How a layer can write onto one of its inputs.
+    """Possibility that a layer overwrites one of its inputs.
 
     Attributes:
-        candidates: its inputs of the output's shape that need not be kept, in its own order. It overwrites the first
-            of them whose last reader it is.
-        scratch_bytes: what its kernel takes beside where it does.
+        candidates: Names of the inputs that have the shape of the output and need not be kept, in the layer's order.
+            The layer overwrites the first of them that no later layer reads.
+        scratch_bytes: Number of bytes of additional scratch memory that the kernel then needs.
     """
 
     candidates: tuple[str, ...]
@@ -49,17 +51,17 @@ class InPlace:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the schedule, and what is alive during it.
+    """One step of the schedule, and the tensors that are alive during it.
 
     Attributes:
-        layer: the layer that runs.
-        inputs: what it reads.
-        output: what it writes.
-        waiting: what is alive beside, read by a later step.
-        scratch_bytes: what its kernel takes beside, for this step only.
-        in_place: how it can write onto an input; None where it never does.
-        overwrites: the input that its output lies on where both have the same bits and that takes less; None where
-            there is none in this order.
+        layer: Name of the layer that runs.
+        inputs: Tensors that the layer reads.
+        output: Tensor that the layer writes.
+        waiting: Other live tensors, which a later step reads.
+        scratch_bytes: Number of bytes of scratch memory that the kernel needs during this step.
+        in_place: Possibility that the layer overwrites an input; None if it cannot.
+        overwrites: Name of the input that the output overwrites if both have the same bits and that saves memory; None
+            if a later step reads every candidate.
     """
 
     layer: str
@@ -72,6 +74,7 @@ class Step:
 
     @property
     def live(self) -> tuple[Occupant, ...]:
+        """All tensors that are alive during the step."""
         return (*self.inputs, self.output, *self.waiting)
 
 
@@ -82,29 +85,28 @@ def live_steps(
     *,
     reuses_input: bool = True,
 ) -> tuple[Step, ...]:
-    """Every layer as a step, with all tensors that are alive during it.
+    """Return every layer as a step, with all tensors that are alive during it.
 
     Args:
-        network: in schedule order.
-        scratch_bytes: what each layer's kernel takes beside; 0 where it is missing.
-        in_place: the layers that can write onto an input.
-        reuses_input: the network's input dies with its last reader; else it lives to the end.
+        network: The network, with its layers in schedule order.
+        scratch_bytes: Name of a layer -> number of bytes of scratch memory of its kernel; 0 for a missing layer.
+        in_place: Name of a layer -> possibility that it overwrites an input; None if no layer can.
+        reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
     """
-    last_read = {tensor: step for step, layer in enumerate(network.layers) for tensor in layer.inputs}
-    kept = network.outputs if reuses_input else (network.input, *network.outputs)
-    last_read |= dict.fromkeys(kept, len(network.layers))
+    ranges = live_ranges(network, reuses_input=reuses_input)
     steps = []
     alive = {network.input: Occupant(network.input, network.input_shape)}
-    for step, layer in enumerate(network.layers):
+    for index, layer in enumerate(network.layers):
         output = Occupant(layer.output, network.shapes[layer.output])
         inputs = tuple(alive[tensor] for tensor in dict.fromkeys(layer.inputs))
         waiting = tuple(each for tensor, each in alive.items() if tensor not in layer.inputs)
-        onto = None if in_place is None else in_place.get(layer.name)
-        overwrites = None if onto is None else next((each for each in onto.candidates if last_read[each] <= step), None)
+        possibility = None if in_place is None else in_place.get(layer.name)
+        candidates = () if possibility is None else possibility.candidates
+        overwrites = next((tensor for tensor in candidates if ranges[tensor].stop == index + 1), None)
         scratch = scratch_bytes.get(layer.name, 0)
-        steps.append(Step(layer.name, inputs, output, waiting, scratch, onto, overwrites))
+        steps.append(Step(layer.name, inputs, output, waiting, scratch, possibility, overwrites))
         alive[layer.output] = output
         for tensor in layer.inputs:
-            if last_read[tensor] <= step:
+            if ranges[tensor].stop == index + 1:
                 alive.pop(tensor, None)
     return tuple(steps)

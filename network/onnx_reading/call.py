@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import FloatArray, Shape
+from network.layers import Float32Array, Shape
 from network.onnx_reading.proto import Node
 from network.onnx_reading.tensors import ConstantArray
 from network.onnx_reading.translation import Translation, Value
@@ -75,7 +75,7 @@ class Call:
             )
         return value
 
-    def parameter(self, index: int, what: str) -> FloatArray:
+    def parameter(self, index: int, what: str) -> Float32Array:
         """A constant that must be there, of floats; what is too large for float32 becomes infinite."""
         constant = self.constant(index)
         if constant is None:

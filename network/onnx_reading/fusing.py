@@ -28,7 +28,7 @@ from network.layers import (
     ActivationFunction,
     AveragePool,
     Convolution,
-    FloatArray,
+    Float32Array,
     Layer,
     MaxPool,
     Pad,
@@ -229,7 +229,7 @@ def _depthwise(step: ChannelStep, channels: int) -> Convolution:
     )
 
 
-def _float32(values: npt.NDArray[np.floating]) -> FloatArray:
+def _float32(values: npt.NDArray[np.floating]) -> Float32Array:
     # What overflows becomes infinite, and is refused with the layer's name when the network is built.
     with np.errstate(over="ignore"):
         return values.astype(np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import FloatArray, FullyConnected, Shape
+from network.layers import Float32Array, FullyConnected, Shape
 from network.onnx_reading.call import Call
 from network.onnx_reading.views import View, in_order
 
@@ -43,7 +43,7 @@ def matmul(call: Call) -> View:
     return _fully_connected(call, view, _matrix(call, 1), None, tuple(positions))
 
 
-def _matrix(call: Call, index: int) -> FloatArray:
+def _matrix(call: Call, index: int) -> Float32Array:
     matrix = call.parameter(index, "matrix")
     if matrix.ndim != 2:
         raise call.node.unsupported(f"has a matrix of {matrix.ndim} dimensions; expected 2")
@@ -51,7 +51,7 @@ def _matrix(call: Call, index: int) -> FloatArray:
 
 
 def _fully_connected(
-    call: Call, view: View, matrix: FloatArray, bias: npt.NDArray[np.float32] | None, lead: tuple[int, ...]
+    call: Call, view: View, matrix: Float32Array, bias: npt.NDArray[np.float32] | None, lead: tuple[int, ...]
 ) -> View:
     """A layer with the matrix [features, outputs]; its rows are put into the order of the tensor that is read."""
     features, outputs = matrix.shape

@@ -1,17 +1,18 @@
-"""Sensitivity without data: the noise that quantization adds, over the signal that it is added to.
+"""Sensitivity without data: the ratio of the quantization noise to the signal.
 
-*Weights.* Each output channel's squared error against its squared weights, both scaled as the layer's batch norm scales
-the channel on its way to the output (gamma^2 / (variance + epsilon)), added over the channels:
+*Weights.* The squared quantization error over the squared weights, each summed over the output channels with the factor
+by which the layer's batch norm scales the power of the channel, scale_c = gamma^2 / (variance + epsilon):
 
     sum over c of  scale_c * |w_c - quantized w_c|^2   /   sum over c of  scale_c * |w_c|^2
 
-With a network that has no weights, the error of a normal distribution in its expected range takes its place:
-range r = 2 sigma sqrt(2 ln n) for n weights, error (r / (2^b - 1))^2 / 12.
+If the values of the weights are unknown, they are assumed to follow a normal distribution with standard deviation
+sigma: n weights then have the expected range r = 2 sigma sqrt(2 ln n), and the error is (r / (2^b - 1))^2 / 12.
 
-*Activations.* Nothing is known but the form: rounding to steps of range / (2^b - 1) adds step^2 / 12. A tensor behind
-a ReLU is taken as half of a normal distribution cut at 3 sigma, any other as a whole one cut at both sides, which
-gives 1.5 / (2^b - 1)^2 and 3 / (2^b - 1)^2. Noise is averaged out where many elements meet in a mean, so a tensor that
-only pools read counts its noise over the pool's window.
+*Activations.* Only the shape of the distribution is assumed. Rounding with the step size range / (2^b - 1) adds the
+noise step^2 / 12. A tensor behind a ReLU is assumed to follow half of a normal distribution, cut at 3 sigma; any other
+tensor a normal distribution, cut at 3 sigma on both sides. The ratios are then 1.5 / (2^b - 1)^2 and 3 / (2^b - 1)^2.
+A mean reduces noise: if only average pools read a tensor, its ratio is divided by the number of elements of their
+smallest window.
 """
 
 from __future__ import annotations
@@ -31,14 +32,19 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTable:
-    """The table of a network, from its weights and its form."""
+    """Return the table of sensitivities of a network, computed without data.
+
+    Args:
+        network: The network, with or without values of its weights.
+        scheme: Scheme by which the weights are to be quantized.
+    """
     readers = network.readers()
     written_by = {layer.output: layer for layer in network.layers}
     activations = {}
     for tensor in network.tensors:
         layer = written_by.get(tensor)
         one_sided = layer is not None and layer.activation.low == 0.0
-        averaged = [math.prod(reader.kernel) for reader in readers[tensor] if isinstance(reader, AveragePool)]
+        averaged = [reader.window_elements for reader in readers[tensor] if isinstance(reader, AveragePool)]
         window = min(averaged) if averaged and len(averaged) == len(readers[tensor]) else 1
         factor = (1.5 if one_sided else 3.0) / window
         activations[tensor] = {bits: factor / ((1 << bits) - 1) ** 2 for bits in BITS}
@@ -53,6 +59,7 @@ def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTab
 
 
 def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightScheme, bits: Bits) -> float:
+    """Return the ratio of quantization noise to signal of a weight tensor; 0 if all weights are 0."""
     if layer.weight is None:
         shape = layer.weight_shape(inputs)
         together = math.prod(shape[1:]) if scheme.is_per_channel else math.prod(shape)
@@ -69,9 +76,17 @@ def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightS
 
 
 def _quantized(channels: Float64Array, scheme: WeightScheme, bits: Bits) -> Float64Array:
-    """Weights [output channels, elements] on the grid that their scheme starts with, rounded half up.
+    """Return the weights, quantized on the grid that their scheme starts with and rounded half up.
 
-    A range learned per layer counts as the minimum and maximum: what it learns is not known yet.
+    The range of `PerLayerAsymPACT`, which training learns later, is the minimum and maximum of the weights.
+
+    Args:
+        channels: Weights, float64 [output channels, elements].
+        scheme: Scheme by which the weights are quantized.
+        bits: Number of bits of each code: 8, 4 or 2.
+
+    Returns:
+        float64 [output channels, elements].
     """
     if scheme is WeightScheme.PER_CHANNEL_SYM_LSQ:
         narrow = channels.astype(np.float32)

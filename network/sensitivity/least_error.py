@@ -1,7 +1,7 @@
-"""The step of each output channel with the least squared error, for weights on a grid symmetric but for one code.
+"""The quantization step size of each output channel that has the least squared error, on a symmetric grid.
 
-At b bits the grid has the steps -2^(b-1) to 2^(b-1) - 1: one more down than up. A negative step counts codes downwards,
-so that a channel can turn its longer side up.
+At b bits the grid has the codes -2^(b-1) to 2^(b-1) - 1: one more negative code than positive codes. A negative step
+size mirrors the grid, for a channel whose largest weight is positive.
 """
 
 from __future__ import annotations
@@ -19,42 +19,48 @@ _SHARES: Final[dict[Bits, tuple[float, ...]]] = {
     4: (0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 1.0),
     2: (0.1, 0.16, 0.22, 0.28, 0.36, 0.46, 0.58, 0.72, 0.9),
 }
-"""Of the step at which the grid just reaches the channel's largest weight: where the search starts."""
+"""Bits -> step sizes at which the search starts, as shares of the widest: the one whose grid reaches all weights."""
 
 _FEW: Final = 64
-"""Elements: a channel of so few (a depthwise kernel) has an error with many minima, and a fine search costs nothing."""
+"""Number of elements up to which a channel is searched with fine shares: its error has many minima (depthwise)."""
 
 _FINE_SHARES: Final = tuple(np.linspace(0.1, 1.3, 121).tolist())
+"""Shares of the widest step size for a channel of few elements."""
+
 _REFINEMENTS: Final = 6
+"""Largest number of refinements of a step size."""
 
 Rows = npt.NDArray[np.float32]
+"""Weights, one row for each output channel."""
 
 
 def symmetric_steps(bits: Bits) -> tuple[int, int]:
-    """The smallest and the largest code of a symmetric grid, less the zero point."""
+    """Return the smallest and the largest code of a symmetric grid, relative to the zero point."""
     half = 1 << (bits - 1)
     return -half, half - 1
 
 
 def least_error_steps(rows: Rows, bits: Bits) -> Rows:
-    """The steps with the least squared error, among shares of the widest, and then by turns with the codes.
+    """Return the step size of each output channel that has the least squared quantization error.
 
-    A step decides the codes, and codes have a step of least error, <w, q> / <q, q>: neither turn raises the error
-    (Lloyd, "Least squares quantization in PCM", 1982, for a grid with one degree of freedom).
+    The search starts with the best of several shares of the widest step size. It then alternates: compute the codes q
+    for the step size, and the best step size <w, q> / <q, q> for these codes. Neither increases the error (Lloyd,
+    "Least squares quantization in PCM", 1982, for a grid with one degree of freedom).
 
     Args:
-        rows: weights [output channels, elements].
-        bits: of a code.
+        rows: Weights, [output channels, elements].
+        bits: Number of bits of each code: 8, 4 or 2.
 
     Returns:
-        [output channels], below 0 where the channel is better counted downwards; 1 for a channel of zeros.
+        Step sizes, float32 [output channels]: negative if a mirrored grid has the smaller error, 1 for a channel of
+        zeros.
     """
     rows = rows.astype(np.float32, copy=False)
     lowest, highest = symmetric_steps(bits)
     least, greatest = rows.min(axis=1), rows.max(axis=1)
     is_zero = np.maximum(greatest, -least) <= np.finfo(np.float32).tiny
-    # The longer side of the grid belongs to the longer side of the weights; where codes or weights are few, the other
-    # may be better.
+    # The side of the grid with one more code suits the side with the largest weight. With few codes or few weights, the
+    # other side can be better.
     turned = np.where(greatest > -least, -1.0, 1.0).astype(np.float32)
     reach = np.maximum(np.maximum(greatest, -least) / -lowest, np.minimum(greatest, -least) / highest)
     widest = np.where(is_zero, 1.0, reach).astype(np.float32)
@@ -76,7 +82,13 @@ def least_error_steps(rows: Rows, bits: Bits) -> Rows:
 
 
 def on_symmetric_grid(rows: Rows, steps: Rows, bits: Bits) -> Rows:
-    """The weights [output channels, elements] as codes stand for them, rounded half up."""
+    """Return the weights, quantized to a symmetric grid and rounded half up.
+
+    Args:
+        rows: Weights, [output channels, elements].
+        steps: Step sizes, [output channels].
+        bits: Number of bits of each code: 8, 4 or 2.
+    """
     return _codes(rows, steps, bits) * steps[:, None]
 
 

@@ -1,4 +1,4 @@
-"""The table of sensitivities: the estimated rise of the loss when one tensor gets fewer bits."""
+"""The table of sensitivities: the estimated increase of the loss if one tensor gets fewer bits."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from network.errors import RequestError
 from network.network import Network
 
 Row = Mapping[Bits, float]
+"""Bits -> sensitivity of one tensor at these bits, 0 or more."""
 
 
 @dataclass(frozen=True, slots=True)
 class SensitivityTable:
-    """One figure per tensor and bits; only their ratios matter.
+    """Sensitivity of each tensor at each number of bits; only the ratios of the sensitivities matter.
 
     Attributes:
-        method: how they were found.
-        weights: layer name -> bits -> figure, 0 or more.
-        activations: tensor name -> bits -> figure, 0 or more.
+        method: Name of the method by which the sensitivities were found.
+        weights: Name of each layer with weights -> bits -> sensitivity of its weight tensor, 0 or more.
+        activations: Name of each activation tensor -> bits -> sensitivity, 0 or more.
     """
 
     method: str
@@ -30,7 +31,12 @@ class SensitivityTable:
     activations: Mapping[str, Row]
 
     def objective(self, weight_bits: Mapping[str, Bits], activation_bits: Mapping[str, Bits]) -> float:
-        """The summed sensitivity of an allocation."""
+        """Return the sum of the sensitivities of all tensors.
+
+        Args:
+            weight_bits: Name of each layer with weights -> bits of its weight tensor.
+            activation_bits: Name of each activation tensor -> its bits.
+        """
         return math.fsum(
             [self.weights[layer][bits] for layer, bits in weight_bits.items()]
             + [self.activations[tensor][bits] for tensor, bits in activation_bits.items()]
@@ -38,10 +44,14 @@ class SensitivityTable:
 
 
 def check_sensitivity(table: SensitivityTable, network: Network) -> None:
-    """Refuse a table that does not speak of every tensor of the network.
+    """Reject a table that does not have a valid sensitivity for exactly the tensors of a network.
+
+    Args:
+        table: The table.
+        network: The network whose tensors the table must have.
 
     Raises:
-        RequestError: a tensor is missing, unknown, or has a figure that is negative or not finite; names it.
+        RequestError: if a tensor is missing or unknown, or has a sensitivity that is negative or not finite; names it.
     """
     expected = {
         "weights": ([layer.name for layer in network.weight_layers], table.weights),
@@ -51,9 +61,9 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
         missing = [name for name in names if name not in rows]
         unknown = [name for name in rows if name not in set(names)]
         if missing or unknown:
-            what = f"lacks '{missing[0]}'" if missing else f"speaks of '{unknown[0]}', which the network does not have"
+            what = f"lacks '{missing[0]}'" if missing else f"has '{unknown[0]}', which the network does not have"
             raise RequestError(
-                f"the sensitivity table's {part} {what}; expected exactly the network's {len(names)} names"
+                f"'{part}' of the sensitivity table {what}; expected exactly the network's {len(names)} names"
             )
         for name, row in rows.items():
             for bits in BITS:
@@ -65,30 +75,39 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
 
 
 def sensitivity_from_json(text: str) -> SensitivityTable:
-    """`{"weights": {layer: {"8": x, "4": y, "2": z}}, "activations": {tensor: {...}}}` -> the table.
+    """Read a table from JSON: `{"weights": {layer: {"8": x, "4": y, "2": z}}, "activations": {tensor: {...}}}`.
+
+    Args:
+        text: JSON text.
 
     Raises:
-        RequestError: not JSON, or of another form.
+        RequestError: if the text is not valid JSON, or has another form.
     """
     try:
         given = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"the sensitivity table is no JSON: {str(error)[:100]}") from None
+        raise RequestError(f"the sensitivity table is not valid JSON: {str(error)[:100]}") from None
     return sensitivity_of(given)
 
 
 def sensitivity_of(given: Any) -> SensitivityTable:
-    """The table in a decoded JSON document.
+    """Read a table from a decoded JSON value.
+
+    Args:
+        given: Decoded JSON value, in the form that `sensitivity_from_json` describes.
 
     Raises:
-        RequestError: of another form.
+        RequestError: if the value has another form.
     """
     if not isinstance(given, dict) or not {"weights", "activations"} <= given.keys() <= {
         "method",
         "weights",
         "activations",
     }:
-        raise RequestError("the sensitivity table is an object with 'weights' and 'activations' (and 'method', if any)")
+        raise RequestError(
+            "the sensitivity table has another form; expected an object with 'weights' and 'activations', "
+            "and optionally 'method'"
+        )
     return SensitivityTable(
         str(given.get("method", "table"))[:60],
         _rows("weights", given["weights"]),
@@ -97,32 +116,37 @@ def sensitivity_of(given: Any) -> SensitivityTable:
 
 
 def sensitivity_to_json(table: SensitivityTable) -> str:
-    """The inverse of `sensitivity_from_json`."""
+    """Return a table as JSON text; `sensitivity_from_json` reads it back unchanged."""
     return json.dumps(sensitivity_to_document(table), indent=1)
 
 
 def sensitivity_to_document(table: SensitivityTable) -> dict[str, Any]:
-    """Return the table as a JSON object, which `sensitivity_of` reads back."""
+    """Return a table as a JSON object; `sensitivity_of` reads it back unchanged."""
     rows = {"weights": rows_as_json(table.weights), "activations": rows_as_json(table.activations)}
     return {"method": table.method, **rows}
 
 
 def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:
-    """Rows with the keys that JSON can have: "8", "4" and "2"."""
+    """Return rows with the bits as text, as JSON requires: "8", "4" and "2"."""
     return {name: {str(bits): row[bits] for bits in BITS} for name, row in rows.items()}
 
 
 def _rows(part: str, given: Any) -> dict[str, Row]:
     if not isinstance(given, dict):
-        raise RequestError(f"the sensitivity table's '{part}' is an object: name -> bits -> figure")
+        raise RequestError(
+            f"'{part}' of the sensitivity table is not an object; expected an object: name -> bits -> sensitivity"
+        )
     rows: dict[str, Row] = {}
     for name, row in given.items():
         if not isinstance(row, dict) or row.keys() != {str(bits) for bits in BITS}:
-            raise RequestError(f'the sensitivity of \'{name[:60]}\' is an object with the keys "8", "4" and "2"')
+            raise RequestError(
+                f"the sensitivity of '{name[:60]}' has another form; "
+                'expected an object with the keys "8", "4" and "2"'
+            )
         for bits, figure in row.items():
             if isinstance(figure, bool) or not isinstance(figure, int | float):
                 raise RequestError(
-                    f"the sensitivity of '{name[:60]}' at {bits} bits is {str(figure)[:40]!r}, no number"
+                    f"the sensitivity of '{name[:60]}' at {bits} bits is {str(figure)[:40]!r}; expected a number"
                 )
         rows[name] = {bits: float(row[str(bits)]) for bits in BITS}
     return rows

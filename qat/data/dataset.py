@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import DatasetError
-from network.layers import FloatArray
+from network.layers import Float32Array
 from network.network import InputFormat, Network
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -121,7 +121,7 @@ def sample_dims(input_format: InputFormat, dtype: np.dtype[np.generic]) -> tuple
     return dims
 
 
-def to_input_tensor(samples: Samples, network: Network) -> FloatArray:
+def to_input_tensor(samples: Samples, network: Network) -> Float32Array:
     """A dataset's samples -> float32 [n, channels, height, width] as the network's first layer takes them."""
     dims = network.input_format.dims
     if sample_dims(network.input_format, samples.dtype) != dims:

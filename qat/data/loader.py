@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as StepsOfTorch
 
 from network.errors import BitbudgetError, DatasetError, RequestError, TrainingError
-from network.layers import FloatArray
+from network.layers import Float32Array
 from network.network import Network
 from qat.data.augmentation import augmented, check_augmentable, mixed, taken
 from qat.data.batches import tensor_of
@@ -56,7 +56,7 @@ class Batch:
 
 def training_batches(
     samples: SampleSource,
-    targets: Labels | FloatArray,
+    targets: Labels | Float32Array,
     network: Network,
     batches: Sequence[Indices],
     augmentation: AugmentationOptions,

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import quantize_input, run
-from network.layers import FloatArray
+from network.layers import Float32Array
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.data.dataset import Indices, Labels, Samples, SampleSource, to_input_tensor
 from qat.data.loader import sample_batches
 from qat.training.reporting import Reporter
 
-Answer = Callable[[Samples], FloatArray]
+Answer = Callable[[Samples], Float32Array]
 """Samples as a dataset holds them -> logits [n, classes]."""
 
 _ELEMENTS_AT_ONCE = 2**22
@@ -36,8 +36,8 @@ def of_module(forward: Callable[[Tensor], Tensor], network: Network, processor: 
     """What a torch network answers."""
 
     @torch.inference_mode()
-    def answer(samples: Samples) -> FloatArray:
-        logits: FloatArray = forward(tensor_of(samples, network).to(processor)).float().cpu().numpy()
+    def answer(samples: Samples) -> Float32Array:
+        logits: Float32Array = forward(tensor_of(samples, network).to(processor)).float().cpu().numpy()
         return logits
 
     return answer
@@ -47,7 +47,7 @@ def of_integers(integer_network: IntegerNetwork, network: Network) -> Answer:
     """What the interpreter answers: its output codes, as the real values that they stand for."""
     tensor = integer_network.tensors[integer_network.outputs[0]]
 
-    def answer(samples: Samples) -> FloatArray:
+    def answer(samples: Samples) -> Float32Array:
         codes = run(integer_network, quantize_input(integer_network, to_input_tensor(samples, network)))
         # An output that is an image is flattened as the float network flattens it: channel, height, width.
         flat = codes[tensor.name].transpose(0, 3, 1, 2).reshape(len(samples), -1)
@@ -58,7 +58,7 @@ def of_integers(integer_network: IntegerNetwork, network: Network) -> Answer:
 
 def answers(
     answer: Answer, network: Network, source: SampleSource, taken: Indices, reporter: Reporter
-) -> Iterator[tuple[slice, FloatArray]]:
+) -> Iterator[tuple[slice, Float32Array]]:
     """The logits for some samples, a batch at a time with its place among them; one step of the reporter a batch."""
     batches = evaluation_batches(network, len(taken))
     read = sample_batches(source, [taken[batch] for batch in batches])
@@ -67,7 +67,9 @@ def answers(
         reporter.advance(len(samples))
 
 
-def logits_of(answer: Answer, network: Network, source: SampleSource, taken: Indices, reporter: Reporter) -> FloatArray:
+def logits_of(
+    answer: Answer, network: Network, source: SampleSource, taken: Indices, reporter: Reporter
+) -> Float32Array:
     """The logits for some samples, float32 [n, classes]."""
     logits = np.empty((len(taken), network.shapes[network.outputs[0]].elements), dtype=np.float32)
     for batch, found in answers(answer, network, source, taken, reporter):
@@ -88,7 +90,7 @@ def percent(agreeing: npt.NDArray[np.bool_]) -> float:
     return 100.0 * float(agreeing.mean())
 
 
-def cross_entropy(logits: FloatArray, labels: Labels) -> float:
+def cross_entropy(logits: Float32Array, labels: Labels) -> float:
     """The mean of -log softmax(logits)[label]."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     normaliser = np.log(np.exp(shifted).sum(axis=1))

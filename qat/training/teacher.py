@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from network.layers import FloatArray
+from network.layers import Float32Array
 from qat.data.dataset import Indices, Labels, SampleSource
 from qat.float_network import FloatNetwork
 from qat.training.evaluation import classes_of, evaluation_batches, logits_of, of_module
@@ -37,7 +37,7 @@ class Teacher:
         self._processor = processor
         answer_bytes = len(source) * self._network.shapes[self._network.outputs[0]].elements * 4
         self.remembers = not samples_change and answer_bytes <= MOST_REMEMBERED_BYTES
-        self._logits: FloatArray | None = None
+        self._logits: Float32Array | None = None
 
     def remember(self, reporter: Reporter) -> None:
         """Ask for every sample, once."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from network.devices.latency import network_cycles
 from network.errors import RequestError
-from network.memory.report import measure
+from network.memory.measure import measure
 from solver.exact.infeasibility import certify_infeasibility
 from solver.exact.order_search import search_orders
 from solver.options import Method

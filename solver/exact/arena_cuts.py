@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from network.allocation import NARROWEST_BITS, Bits
-from network.memory.report import Accounting
+from network.memory.accounting import Accounting
 from network.network import Network
 
 

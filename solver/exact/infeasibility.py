@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.memory.report import MemoryReport, measure
+from network.memory.measure import measure
+from network.memory.report import MemoryReport
 from solver.exact.minimum_budgets import (
     AMPLE,
     LeastCycles,

@@ -10,7 +10,8 @@ import numpy as np
 
 from network.allocation import BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
-from network.memory.report import MemoryReport, measure
+from network.memory.measure import measure
+from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices, own_activation_bits

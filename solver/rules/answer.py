@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from network.allocation import NARROWEST_BITS, Allocation, Bits
-from network.memory.report import MemoryReport, measure
+from network.memory.measure import measure
+from network.memory.report import MemoryReport
 from solver.problem import BITS_PER_BYTE, Problem, problem_of
 from solver.question import Question
 from solver.rules.cuts import cut_activations, cut_weights, narrowest_activations, scheme_of

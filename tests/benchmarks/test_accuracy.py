@@ -25,7 +25,7 @@ from benchmarks.trainings import Training, run_all
 from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.budget import Budget
 from network.memory.books import accounting_named
-from network.memory.report import measure
+from network.memory.measure import measure
 from qat.options.training import PostTrainingOptions, TrainingOptions
 from tests.qat.small_problem import problem, small_network
 

@@ -14,8 +14,8 @@ import torch
 
 from benchmarks import cifar10, networks, resnet8
 from network.allocation import Folding, Scheme, WeightScheme
+from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.report import measure
 
 needs_data = pytest.mark.skipif(
     not (networks.RESNET8_FILE.exists() and cifar10.FILE.exists()), reason="needs ../shared/models and ../shared/data"

@@ -8,7 +8,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 from deploy.arithmetic import CodeArray, Requantization, encode_factors, encode_factors_of_sum, top_code
-from deploy.consistency import window_divisors
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -24,6 +23,7 @@ from deploy.integer_network import (
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.layers import Padding, Shape
 from network.network import InputFormat
+from network.windows import window_divisors
 
 SCHEMES = (
     Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS),

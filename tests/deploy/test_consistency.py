@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.arithmetic import Requantization
-from deploy.consistency import check_consistency, window_divisors
+from deploy.consistency import check_consistency
 from deploy.integer_network import IntegerLayer, IntegerNetwork
 from deploy.proof import prove_accumulators
 from network.errors import ConversionError
 from network.layers import Padding, Shape
 from network.network import InputFormat
+from network.windows import window_divisors
 from tests.deploy.random_networks import Builder, builders
 
 
@@ -67,7 +68,7 @@ def factors(multipliers: list[int], shifts: list[int]) -> Requantization:
         (tensor_with("input", shape=Shape(4, 0, 6)), "tensor 'input' has the shape 4x0x6"),
         (tensor_with("add1", shape=Shape(6, 5, 6)), "layer 'add1' .* writes a tensor of 6x6x6, .* described as 6x5x6"),
         (layer_with(0, inputs=("add1",)), "layer 'convolution0' reads tensor 'add1', which is not written before it"),
-        (layer_with(0, inputs=("input", "input")), "layer 'convolution0' .* takes one input, not 2"),
+        (layer_with(0, inputs=("input", "input")), "layer 'convolution0' .* reads 2 inputs; expected one input"),
         (layer_with(0, groups=2), "layer 'convolution0' .* needs uint8 weights"),
         (layer_with(0, groups=4), "layer 'convolution0' .* groups, which do not divide"),
         (layer_with(0, dilation=(4, 4)), "layer 'convolution0' .* kernel that does not fit"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -133,3 +136,29 @@ def test_samples_as_they_are() -> None:
     form = InputFormat((6,))
     assert form.is_normalised_already
     np.testing.assert_array_equal(form.to_input_tensor(samples, Shape(1, 2, 3)), samples.reshape(2, 1, 2, 3))
+
+
+def test_the_order_of_many_layers_is_found_fast() -> None:
+    layers = [step(str(place), str(place - 1) if place else "x") for place in range(100_000)]
+    start = time.perf_counter()
+    assert in_schedule_order(reversed(layers), ["x"]) == tuple(layers)
+    assert time.perf_counter() - start < 10
+
+
+def test_of_the_layers_that_can_run_the_first_comes_next() -> None:
+    layers = [step("a", "x"), step("d", "b"), step("c", "a"), step("b", "a")]
+    assert [layer.name for layer in in_schedule_order(layers, ["x"])] == ["a", "c", "b", "d"]
+
+
+def test_the_error_names_the_layers_of_a_cycle() -> None:
+    layers = [step("a", "x"), step("b", "a", "d"), step("c", "b"), step("d", "c"), step("e", "d")]
+    with pytest.raises(InvalidNetwork, match="on a cycle: ") as caught:
+        in_schedule_order(layers, ["x"])
+    path = str(caught.value).split("cycle: ")[1].split(";")[0].replace("'", "").split(" -> ")
+    assert path[0] == path[-1]
+    assert set(path) == {"b", "c", "d"}
+    around = "bcd" * 2
+    assert all(first + second in around for first, second in pairwise(path))
+    ring = [step(f"r{place}", f"r{(place - 1) % 9}") for place in range(9)]
+    with pytest.raises(InvalidNetwork, match=r"on a cycle: ('r\d' -> ){5}\.\.\. -> 'r\d'; expected"):
+        in_schedule_order(ring, ["x"])

@@ -18,10 +18,10 @@ from deploy.interpreter import quantize_input, trace
 from deploy.requantization_form import RequantizationForm
 from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import ConversionError, InvalidNetwork, RequestError
+from network.kernels import kernel_of
 from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool, Padding, Shape, WeightLayer
 from network.memory.deployed import DeployedAccounting
-from network.memory.kernel_table import kernel_of
-from network.memory.report import measure
+from network.memory.measure import measure
 from network.memory.thresholds import ThresholdAccounting
 from network.network import InputFormat, Network
 from qat.activation_ranges import intervals, shared_ranges
@@ -230,7 +230,7 @@ def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path
     save(integer_network, tmp_path)
     arrays = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
     book = DeployedAccounting()
-    report = measure(network, allocation, ThresholdAccounting(book, allocation.activation_bits))
+    report = measure(network, allocation, ThresholdAccounting(book))
     for index, layer in enumerate(network.layers):
         if not isinstance(layer, WeightLayer):
             continue

@@ -19,7 +19,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
-    FloatArray,
+    Float32Array,
     FullyConnected,
     Layer,
     MaxPool,
@@ -34,8 +34,8 @@ NO_PADDING = Padding()
 SCHEMES = tuple(Scheme(weights, folding) for weights in WeightScheme for folding in Folding)
 
 
-def floats(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> FloatArray:
-    array: FloatArray = (rng.standard_normal(shape) * scale).astype(np.float32)
+def floats(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Float32Array:
+    array: Float32Array = (rng.standard_normal(shape) * scale).astype(np.float32)
     return array
 
 

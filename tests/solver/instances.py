@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.devices.latency import OTHER_KINDS, WEIGHT_KERNELS, CoreSpeed, Latency, layer_cycles, network_cycles
+from network.devices.latency import CoreSpeed, Latency, layer_cycles, network_cycles
+from network.kernels import IN_PLACE_KERNELS, KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS
 from network.layers import (
     RELU,
     Activation,
@@ -23,10 +24,10 @@ from network.layers import (
     Padding,
     Shape,
 )
+from network.memory.accounting import Accounting, LayerBits
 from network.memory.deployed import DeployedAccounting
-from network.memory.kernel_table import IN_PLACE_KERNELS
+from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.report import Accounting, measure
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
@@ -180,7 +181,8 @@ def cheapest_schemes(
         if not weights.is_per_channel and (weight_bits[layer.name], activation_bits[layer.output]) == (8, 8):
             possible.insert(0, Scheme(weights, Folding.WEIGHTS))
         is_last = layer is network.weight_layers[-1]
-        taken = [accounting.parameter_bytes(network, layer, scheme, is_last=is_last) for scheme in possible]
+        bits = LayerBits(activation_bits[layer.inputs[0]], activation_bits[layer.output])
+        taken = [accounting.parameter_bytes(network, layer, scheme, bits, is_last=is_last) for scheme in possible]
         schemes[layer.name] = possible[taken.index(min(taken))]
     return schemes
 
@@ -194,7 +196,7 @@ def random_latency(network: Network, share: float, seed: int) -> Latency:
         for activation in BITS
         for weight in BITS
     }
-    speed = CoreSpeed("random", rates, dict.fromkeys(OTHER_KINDS, 0.5), "random", frozenset())
+    speed = CoreSpeed("random", rates, dict.fromkeys(KERNELS_WITHOUT_WEIGHTS, 0.5), "random", frozenset())
     least = most = 0
     for layer in network.layers:
         weight_bits = BITS if layer in network.weight_layers else (None,)

@@ -190,7 +190,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "negative budget": (["NETWORK", "--flash=-5"], "flash is '-5'"),
     "no budget at all": (["NETWORK", "--flash=0"], "expected between 1 byte"),
     "absurd budget": (["NETWORK", "--ram=99999999999999999"], "expected between 1 byte"),
-    "half a byte": (["NETWORK", "--ram=0.5"], "no whole number of bytes"),
+    "half a byte": (["NETWORK", "--ram=0.5"], "not a whole number of bytes"),
     "no number": (["NETWORK", "--ram=lots"], "ram is 'lots'"),
     "unknown unit": (["NETWORK", "--ram=5 parsec"], "unknown unit 'parsec'"),
     "unknown method": (

@@ -24,8 +24,9 @@ from network.devices.catalogue import (
     devices_from_json,
     devices_to_json,
 )
-from network.devices.device import FIGURES, IN_PLACE_KINDS, Device, Source
+from network.devices.device import FIGURES, Device, Source
 from network.errors import RequestError
+from network.kernels import IN_PLACE_KERNELS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "devices.md").read_text()
@@ -56,7 +57,7 @@ def devices(draw: st.DrawFn) -> Device:
         flash_bytes=flash_bytes,
         ram_bytes=ram_bytes,
         flash_is_external=draw(st.booleans()),
-        in_place=draw(st.frozensets(st.sampled_from(IN_PLACE_KINDS))),
+        in_place=draw(st.frozensets(st.sampled_from(IN_PLACE_KERNELS))),
         reuses_input=draw(st.booleans()),
         note=draw(texts),
         sources=draw(st.lists(sources, max_size=3).map(tuple)),
@@ -101,13 +102,13 @@ REFUSED: list[tuple[Any, str]] = [
     ({key: value for key, value in SMALL.items() if key != "core"}, "device 'small' lacks its core"),
     (SMALL | {"flash": 0}, "the flash of device 'small' is 0 bytes; expected between 1 byte"),
     (SMALL | {"flash": -1}, "expected bytes or a number with kB"),
-    (SMALL | {"flash": 512.0}, "device 'small' has the number 512.0 as its flash; expected whole bytes or a text"),
+    (SMALL | {"flash": 512.0}, "device 'small' has the number 512.0 as its flash; expected whole bytes or text"),
     (SMALL | {"flash": True}, "device 'small' has true as its flash"),
     (SMALL | {"flash": None}, "device 'small' has null as its flash"),
     (SMALL | {"ram": "96 KiBit"}, "unknown unit 'KiBit'"),
     (SMALL | {"ram": [1]}, "a list of 1 as its ram"),
-    (SMALL | {"chip_flash": "479 KiB"}, "use 491520 bytes of flash where there are 490496"),
-    (SMALL | {"chip_ram": 98303}, "use 98304 bytes of RAM where there are 98303"),
+    (SMALL | {"chip_flash": "479 KiB"}, "491520 usable bytes of flash, but its chip has 490496"),
+    (SMALL | {"chip_ram": 98303}, "98304 usable bytes of RAM, but its chip has 98303"),
     (SMALL | {"clock_hz": 0}, "0 as its clock_hz; expected a whole number"),
     (SMALL | {"clock_hz": "80 MHz"}, "'80 MHz' as its clock_hz"),
     (SMALL | {"in_place": "add"}, "the text 'add' as its in_place; expected a list"),
@@ -166,7 +167,7 @@ FILES: list[tuple[str | bytes, str]] = [
     (json.dumps({"devices": [SMALL, {}]}), "device number 2 lacks its name"),
     ('{"devices": [{"name": "a", "name": "b"}]}', "the key 'name' twice"),
     ('{"devices": [{"name": "a", "clock_hz": NaN}]}', "NaN"),
-    ('{"devices": ' + "[" * 100_000, "nested too deep; a device needs three levels"),
+    ('{"devices": ' + "[" * 100_000, "nested too deep; expected at most six levels"),
     (b"\xff", "no UTF-8"),
     ('{"devices": ["\ud800"]}', "no UTF-8"),
     ("x" * (MAX_FILE_BYTES + 1), "1048577 bytes; expected at most 1048576 (1 MiB)"),
@@ -201,7 +202,7 @@ def test_devices_by_name() -> None:
     assert device_named("small", {"small": device_of(SMALL)}).ram_bytes == 98304
     with pytest.raises(RequestError, match=rf"'nrf52'; of {len(catalogue())} .*nrf52840"):
         device_named("nrf52")
-    with pytest.raises(RequestError, match="of 1 known devices none has a name near it"):
+    with pytest.raises(RequestError, match="of 1 known devices, none has a similar name"):
         device_named("stm32f746ng", {"small": device_of(SMALL)})
     with pytest.raises(RequestError) as caught:
         device_named("\x00" * 10**6)

@@ -8,16 +8,9 @@ import pytest
 
 from network.allocation import BITS, Allocation
 from network.devices.core_speeds import SPEEDS, speed_of_core
-from network.devices.latency import (
-    OTHER_KINDS,
-    WEIGHT_KERNELS,
-    CoreSpeed,
-    Latency,
-    core_speed_of,
-    layer_cycles,
-    network_cycles,
-)
+from network.devices.latency import CoreSpeed, Latency, core_speed_of, layer_cycles, network_cycles
 from network.errors import RequestError
+from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS
 from network.layers import Add, AveragePool, Concat, Convolution, FullyConnected, Padding, Shape
 from tests.builders import mobilenet_v1, network_of
 
@@ -73,10 +66,10 @@ def test_cycles_are_whole() -> None:
 
 
 def test_a_rate_that_is_missing_is_named() -> None:
-    message = r"'core' have none of convolution with 2-bit activations and 8-bit weights, which layer 'a' needs"
+    message = r"'core' have no rate for convolution with 2-bit activations and 8-bit weights, which layer 'a' needs"
     with pytest.raises(RequestError, match=message):
         layer_cycles(NETWORK, NETWORK.layers[0], 2, 8, SPEED)
-    with pytest.raises(RequestError, match=r"none of average_pool, which layer 'pool' needs"):
+    with pytest.raises(RequestError, match=r"no rate for average_pool, which layer 'pool' needs"):
         layer_cycles(NETWORK, NETWORK.layers[4], 8, None, CoreSpeed("core", {}, {}, ""))
 
 
@@ -86,7 +79,7 @@ def test_every_core_has_every_rate(core: str) -> None:
     assert set(speed.multiply_accumulates_per_cycle) == {
         (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
     }
-    assert set(speed.elements_per_cycle) == set(OTHER_KINDS)
+    assert set(speed.elements_per_cycle) == set(KERNELS_WITHOUT_WEIGHTS)
     assert not speed.is_estimate("pointwise_convolution", 8, 8)
     assert speed.is_estimate("fully_connected", 8, 8)
     assert speed.is_estimate("depthwise_convolution", 2, 2)
@@ -122,7 +115,9 @@ def test_a_mobilenet_takes_about_as_many_instructions_as_products() -> None:
 
 
 def test_an_unknown_core() -> None:
-    with pytest.raises(RequestError, match=r"no speeds of core 'z80', only of cortex-m4, cortex-m7, cortex-m55"):
+    with pytest.raises(
+        RequestError, match=r"speeds of core 'z80' are unknown; expected one of cortex-m4, cortex-m7, cortex-m55"
+    ):
         speed_of_core("z80")
 
 
@@ -148,19 +143,22 @@ def test_a_table_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "the table of speeds is no JSON object"),
-        ({**OWN, "more": 1}, "see 'more'"),
-        ({key: OWN[key] for key in ("core", "source", "elements_per_cycle")}, "see 'multiply_accumulates_per_cycle'"),
-        ({**OWN, "core": "a\nb"}, "the core of the table of speeds is no printable text"),
+        ([], "the table of speeds is not a JSON object"),
+        ({**OWN, "more": 1}, "must not have 'more'"),
+        (
+            {key: OWN[key] for key in ("core", "source", "elements_per_cycle")},
+            "lacks or must not have 'multiply_accumulates_per_cycle'",
+        ),
+        ({**OWN, "core": "a\nb"}, "the core of the table of speeds is not printable text"),
         ({**OWN, "source": 3}, "the source of the table"),
-        ({**OWN, "multiply_accumulates_per_cycle": {"gemm": {}}}, "there is no kernel 'gemm'; known are convolution"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"gemm": {}}}, "unknown kernel 'gemm'; expected one of convolution"),
         ({**OWN, "multiply_accumulates_per_cycle": {"convolution": {"8/3": 1}}}, "weight bits of convolution '8/3'"),
-        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": 3}}, "no JSON object"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": 3}}, "not a JSON object"),
         ({**OWN, "multiply_accumulates_per_cycle": {"convolution": {"8/8": 0}}}, "convolution at 8/8 bits is '0'"),
         ({**OWN, "elements_per_cycle": {"add": True}}, "the rate of add is 'True'"),
         ({**OWN, "elements_per_cycle": {"add": float("nan")}}, "the rate of add is 'nan'"),
-        ({**OWN, "elements_per_cycle": {"add": 1e9}}, "expected 0.000001 to 1000000 in a cycle"),
-        ({**OWN, "elements_per_cycle": {"convolution": 1}}, "there is no kind 'convolution'"),
+        ({**OWN, "elements_per_cycle": {"add": 1e9}}, "expected 0.000001 to 1000000 per cycle"),
+        ({**OWN, "elements_per_cycle": {"convolution": 1}}, "unknown kind 'convolution'"),
     ],
 )
 def test_tables_that_are_refused(given: Any, message: str) -> None:

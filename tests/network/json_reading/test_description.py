@@ -27,7 +27,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
-    FloatArray,
+    Float32Array,
     FullyConnected,
     Layer,
     MaxPool,
@@ -303,7 +303,7 @@ def test_any_value_in_any_field(key: str, value: Any) -> None:
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-def arrays(*shape: int) -> st.SearchStrategy[FloatArray]:
+def arrays(*shape: int) -> st.SearchStrategy[Float32Array]:
     count = math.prod(shape)
     return st.lists(floats, min_size=count, max_size=count).map(lambda each: np.array(each, np.float32).reshape(shape))
 

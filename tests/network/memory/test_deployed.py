@@ -14,7 +14,8 @@ from network.errors import RequestError
 from network.layers import Activation, Add, Convolution, FullyConnected, Padding, Shape
 from network.memory.deployed import DeployedAccounting
 from network.memory.kernel_table import CORTEX_M4, in_place_scratch_bytes
-from network.memory.report import Region, measure
+from network.memory.measure import measure
+from network.memory.report import Region
 from tests.builders import network_of
 
 NETWORK = network_of(
@@ -242,7 +243,7 @@ def test_rows_that_a_depthwise_layer_copies(changes: dict[str, Any], rows: int |
 
 
 def test_kernels_that_cannot_write_onto_their_input() -> None:
-    with pytest.raises(RequestError, match=r"'concat' cannot write onto its input; expected some of: activation, add"):
+    with pytest.raises(RequestError, match=r"'concat' cannot overwrite an input; expected some of: activation, add"):
         DeployedAccounting(in_place=("add", "concat"))
 
 

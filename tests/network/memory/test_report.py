@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.errors import InvalidNetwork, RequestError
 from network.layers import Activation, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, Shape
+from network.memory.accounting import LayerBits
 from network.memory.books import ACCOUNTINGS, accounting_named
+from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.report import measure
 from network.memory.steps import Occupant, Step
 from network.network import InputFormat, Network
 
@@ -109,7 +110,7 @@ def test_flash_of_a_chain(scheme: Scheme, weights: dict[str, Bits], flash: list[
 def test_per_channel_weights_are_not_folded() -> None:
     folded = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.WEIGHTS)
     with pytest.raises(RequestError, match="ICN only"):
-        PAPER.parameter_bytes(CHAIN, convolution("a", "x", 3), folded, is_last=False)
+        PAPER.parameter_bytes(CHAIN, convolution("a", "x", 3), folded, LayerBits(8, 8), is_last=False)
 
 
 def add(name: str, *inputs: str) -> Add:

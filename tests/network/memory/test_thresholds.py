@@ -8,10 +8,11 @@ from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
 from network.errors import RequestError
 from network.layers import Add, Convolution, FullyConnected, Padding, Shape
+from network.memory.accounting import LayerBits
 from network.memory.deployed import DeployedAccounting
 from network.memory.kernel_table import CORTEX_M4
+from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.report import measure
 from network.memory.thresholds import ThresholdAccounting, measure_thresholds
 from tests.builders import network_of
 
@@ -37,7 +38,7 @@ def test_every_byte_by_hand(output_bits: Bits, thresholds: int) -> None:
         schemes={"a": PER_CHANNEL, "fc": PER_LAYER},
     )
     book = DeployedAccounting(in_place=("add",), reuses_input=False)
-    report = measure(NETWORK, allocation, ThresholdAccounting(book, allocation.activation_bits))
+    report = measure(NETWORK, allocation, ThresholdAccounting(book))
     entry = CORTEX_M4.table_entry_bytes
     assert [(layer.layer, layer.parameter_bytes) for layer in report.layers] == [
         ("a", 3 * (4 * thresholds + 1) + 3 + entry["convolution"]),
@@ -57,12 +58,14 @@ def test_a_network_that_no_longer_fits_is_refused() -> None:
     bits: dict[str, Bits] = {"input": 8, "a": 4, "sum": 4, "fc": 8}
     allocation = Allocation({"a": 4, "fc": 8}, bits, {"a": PER_CHANNEL, "fc": PER_LAYER})
     book = DeployedAccounting()
-    taken = measure(NETWORK, allocation, ThresholdAccounting(book, bits)).flash_bytes
+    taken = measure(NETWORK, allocation, ThresholdAccounting(book)).flash_bytes
     multiplied = measure(NETWORK, allocation, book).flash_bytes
     assert multiplied < taken - 1
     exactly = Budget(int(taken), 10**6)
     assert measure_thresholds(NETWORK, allocation, book, exactly).flash_bytes == taken
-    with pytest.raises(RequestError, match=rf"takes {taken:.0f} bytes of flash, 1 more .* layer 'fc' .* at 8 bits"):
+    with pytest.raises(
+        RequestError, match=rf"needs {taken:.0f} bytes of flash, 1 more .* layer 'fc' .* 8 bits for its output"
+    ):
         measure_thresholds(NETWORK, allocation, book, Budget(int(taken) - 1, 10**6))
     with pytest.raises(RequestError, match="counted by the 'deployed' accounting, not by 'paper'"):
         measure_thresholds(NETWORK, allocation, PaperAccounting(), exactly)
@@ -70,6 +73,6 @@ def test_a_network_that_no_longer_fits_is_refused() -> None:
 
 def test_a_layer_without_a_scheme_is_an_error() -> None:
     with pytest.raises(ValueError, match="layer 'fc' has weights and no scheme"):
-        ThresholdAccounting(DeployedAccounting(), {}).parameter_bytes(
-            NETWORK, NETWORK.weight_layers[-1], None, is_last=True
+        ThresholdAccounting(DeployedAccounting()).parameter_bytes(
+            NETWORK, NETWORK.weight_layers[-1], None, LayerBits(8, 8), is_last=True
         )

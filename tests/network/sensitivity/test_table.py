@@ -33,20 +33,20 @@ def test_round_trip() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
         ("[]", "an object with 'weights' and 'activations'"),
-        ('{"weights": [], "activations": {}}', "'weights' is an object"),
+        ('{"weights": [], "activations": {}}', "'weights' of the sensitivity table is not an object"),
         ('{"weights": {}, "activations": {}, "bits": 4}', "an object with"),
-        (changed("weights", "fc", {"8": 0, "4": 1}), "'fc' is an object with the keys"),
-        (changed("weights", "fc", {"8": 0, "4": 1, "2": "much"}), "'fc' at 2 bits is 'much', no number"),
-        (changed("weights", "fc", {"8": 0, "4": 1, "2": True}), "'fc' at 2 bits is 'True', no number"),
+        (changed("weights", "fc", {"8": 0, "4": 1}), "'fc' has another form; expected an object with the keys"),
+        (changed("weights", "fc", {"8": 0, "4": 1, "2": "much"}), "'fc' at 2 bits is 'much'; expected a number"),
+        (changed("weights", "fc", {"8": 0, "4": 1, "2": True}), "'fc' at 2 bits is 'True'; expected a number"),
         (changed("weights", "fc", {"8": 0, "4": 1, "2": -1}), "'fc' at 2 bits is -1.0; expected a finite number"),
         (changed("activations", "input", {"8": 0, "4": 1, "2": 1e999}), "'input' at 2 bits is inf"),
         (changed("weights", "fc", None), "lacks 'fc'"),
         (
             changed("activations", "ghost", {"8": 0, "4": 1, "2": 2}),
-            "speaks of 'ghost', which the network does not have",
+            "has 'ghost', which the network does not have",
         ),
     ],
 )

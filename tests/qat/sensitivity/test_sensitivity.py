@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 
 from network.allocation import BITS, Bits, WeightScheme
 from network.errors import DatasetError, RequestError
-from network.layers import RELU, Activation, Add, AveragePool, Convolution, FloatArray, FullyConnected, Layer, Shape
+from network.layers import RELU, Activation, Add, AveragePool, Convolution, Float32Array, FullyConnected, Layer, Shape
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
@@ -46,11 +46,11 @@ def residual(seed: int = 0) -> Network:
     return network_of(layers, Shape(2, 4, 4))
 
 
-def samples_for(network: Network, count: int, seed: int = 1) -> FloatArray:
+def samples_for(network: Network, count: int, seed: int = 1) -> Float32Array:
     return floats(np.random.default_rng(seed), count, *network.input_shape)
 
 
-def errors_of(network: Network, samples: FloatArray) -> tuple[FloatNetwork, TensorErrors]:
+def errors_of(network: Network, samples: Float32Array) -> tuple[FloatNetwork, TensorErrors]:
     module = float_module(network)
     return module, tensor_errors(module, samples, PER_CHANNEL)
 
@@ -60,12 +60,12 @@ def log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-def with_weight(network: Network, name: str, weight: FloatArray) -> Network:
+def with_weight(network: Network, name: str, weight: Float32Array) -> Network:
     layers = [replace(layer, weight=weight) if layer.name == name else layer for layer in network.layers]  # type: ignore[call-arg]  # a layer with weights
     return replace(network, layers=tuple(layers))
 
 
-def naive_divergence(network: Network, samples: FloatArray, changed: Network) -> float:
+def naive_divergence(network: Network, samples: Float32Array, changed: Network) -> float:
     before, after = (log_softmax(evaluate(each, samples)["logits"]) for each in (network, changed))
     return float((np.exp(before) * (before - after)).sum() / len(samples))
 

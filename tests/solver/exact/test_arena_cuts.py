@@ -12,7 +12,7 @@ from network.allocation import BITS, Bits
 from network.arena.plan import ArenaPlan, LiveTensor
 from network.budget import Budget
 from network.layers import Activation, Add, Shape
-from network.memory.report import Accounting
+from network.memory.accounting import Accounting
 from network.network import Network
 from solver.exact.arena_cuts import ArenaCut, arena_cut
 from solver.exact.choices import Choices

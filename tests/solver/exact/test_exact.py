@@ -12,8 +12,8 @@ from network.allocation import WeightScheme
 from network.budget import Budget
 from network.errors import RequestError
 from network.layers import Shape
+from network.memory.accounting import Accounting
 from network.memory.books import ACCOUNTINGS, accounting_named
-from network.memory.report import Accounting
 from network.network import Network
 from solver.exact.choices import Choices, check_choices
 from solver.exact.order_search import search_orders

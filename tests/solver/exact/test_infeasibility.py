@@ -17,8 +17,9 @@ from network.allocation import BITS, Allocation, Bits, WeightScheme
 from network.budget import Budget
 from network.devices.latency import Latency, network_cycles
 from network.errors import RequestError
+from network.memory.accounting import Accounting
 from network.memory.books import accounting_named
-from network.memory.report import Accounting, measure
+from network.memory.measure import measure
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.exact.milp import Matrix, highs

@@ -13,10 +13,10 @@ import pytest
 from network.budget import Budget
 from network.devices.core_speeds import SPEEDS
 from network.devices.latency import Latency
+from network.kernels import IN_PLACE_KERNELS
 from network.layers import Activation, Add, FullyConnected, Shape
 from network.memory.books import accounting_named
 from network.memory.deployed import DeployedAccounting
-from network.memory.kernel_table import IN_PLACE_KERNELS
 from network.network import Network
 from network.sensitivity.table import Row, SensitivityTable
 from solver.fit import fit

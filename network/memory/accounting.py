@@ -1,0 +1,125 @@
+"""The interface of an accounting: the rules by which the bytes of a network are counted.
+
+`deployed.py` and `paper.py` implement it, `books.py` finds an accounting by its name, and `measure.py` adds up what it
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from network.allocation import Allocation, Bits, Scheme
+from network.arena.plan import ArenaPlan
+from network.layers import Layer, WeightLayer
+from network.memory.report import Shared
+from network.memory.steps import Occupant, Step
+from network.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class LayerBits:
+    """Bits of the activation tensors on both sides of a layer.
+
+    Attributes:
+        input: Bits of the first tensor that the layer reads: 8, 4 or 2.
+        output: Bits of the tensor that the layer writes: 8, 4 or 2.
+    """
+
+    input: Bits
+    output: Bits
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """Shared memory that is needed only if certain bits are in use, e.g. the code of a kernel for 4-bit weights.
+
+    It is needed if one of `layers` has weights of `bits`, or one of `tensors` has `bits`.
+
+    Attributes:
+        shared: The memory.
+        bits: The bits that need it: 8, 4 or 2.
+        layers: Names of the layers whose weight bits count.
+        tensors: Names of the activation tensors whose bits count.
+    """
+
+    shared: Shared
+    bits: Bits
+    layers: tuple[str, ...] = field(default=())
+    tensors: tuple[str, ...] = field(default=())
+
+    def is_needed(self, allocation: Allocation) -> bool:
+        """Return whether an allocation gives one of the layers or tensors these bits."""
+        return any(allocation.weight_bits[layer] == self.bits for layer in self.layers) or any(
+            allocation.activation_bits[tensor] == self.bits for tensor in self.tensors
+        )
+
+
+class Accounting(Protocol):
+    """Rules by which the bytes of a network are counted.
+
+    Every method that counts bytes of a layer raises `InvalidNetwork` if the class of the layer is not registered in
+    `network.kernels.LAYER_KINDS`. An accounting never assumes a size for a kind that it does not know.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name by which the accounting is chosen."""
+        ...
+
+    @property
+    def reuses_input(self) -> bool:
+        """Whether the memory of the network's input is free after the last layer that reads it."""
+        ...
+
+    def steps(self, network: Network) -> tuple[Step, ...]:
+        """Return the steps whose RAM is counted, in schedule order."""
+        ...
+
+    def same_bits(self, network: Network) -> Mapping[str, str]:
+        """Return, for each tensor, the tensor whose bits it must have: itself, or an earlier one."""
+        ...
+
+    def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
+        """Return the number of bytes of an activation tensor at the given bits; a multiple of 1/8."""
+        ...
+
+    def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
+        """Return the number of bytes of a layer's weight tensor at the given bits; a multiple of 1/8."""
+        ...
+
+    def parameter_bytes(
+        self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
+    ) -> int:
+        """Return the number of bytes of flash of a layer without its weights.
+
+        Args:
+            network: The network that contains the layer.
+            layer: The layer.
+            scheme: Scheme of the layer's weights; None for a layer without weights.
+            bits: Bits of the layer's input and output tensor.
+            is_last: Whether the layer is the last one with weights.
+        """
+        ...
+
+    def always_shared(self, network: Network) -> tuple[Shared, ...]:
+        """Return the memory that the network needs once, whatever its bits."""
+        ...
+
+    def features(self, network: Network) -> tuple[Feature, ...]:
+        """Return the memory that the network needs once, but only if certain bits are in use."""
+        ...
+
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+        """Plan where in the arena each tensor is stored.
+
+        Args:
+            network: The network, with its layers in schedule order.
+            activation_bits: Name of each tensor to place -> its bits; other tensors are left out.
+            enough_bytes: Arena size in bytes at which the search for a smaller plan stops.
+
+        Returns:
+            The plan; None if the accounting makes no plan.
+        """
+        ...

@@ -1,0 +1,30 @@
+"""Shapes of activation tensors, and padding around them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """Shape of an activation tensor without the batch: channels, height, width."""
+
+    channels: int
+    height: int = 1
+    width: int = 1
+
+    @property
+    def elements(self) -> int:
+        """Number of elements of the tensor, for one sample."""
+        return self.channels * self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width}"
+
+
+class Padding(NamedTuple):
+    """Numbers of rows and columns that are added on each side of an image."""
+
+    top: int = 0
+    left: int = 0
+    bottom: int = 0
+    right: int = 0
