@@ -17,7 +17,7 @@ What makes it end early:
     symmetry     of rectangles alike, the first comes first
     restarts     with other preferences and more nodes each time; what failed is remembered, and sections in which
                  something failed are decided first
-    leaving out  a rectangle that finds a gap wherever its neighbours lie is placed at the end (`arena_left_out.py`)
+    leaving out  a rectangle that finds a gap wherever its neighbours lie is placed at the end (`dominated.py`)
 
 Floors and section inference are those of minimalloc (M. D. Moffitt, "MiniMalloc", 2023), which orders by offset.
 """
@@ -29,8 +29,8 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
+from network.arena.dominated import kept_and_left_out, put_back
 from network.arena.first_fit import Rectangle
-from network.arena.left_out import kept_and_left_out, put_back
 
 MAX_SEARCHED: Final = 300
 """The search recurses as deep as there are rectangles to place."""

@@ -37,7 +37,7 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import InputFormat
-from network.onnx_reading.steps import ChannelStep, Normalization, Numbers
+from network.onnx_reading.temporary_layers import ChannelStep, Normalization, Numbers
 
 Layers = tuple[Layer, ...]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from network.layers import RELU, Activation, ActivationFunction, Add, BatchNorm, Concat, Layer
 from network.onnx_reading.call import Call
-from network.onnx_reading.steps import Affine, Normalization
+from network.onnx_reading.temporary_layers import Affine, Normalization
 from network.onnx_reading.tensors import FLOATING, ConstantArray, element_type_name
 from network.onnx_reading.views import Loop, View, merged
 

@@ -17,7 +17,7 @@ from onnx import TensorProto
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Activation, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.proto import Graph
-from network.onnx_reading.steps import ChannelStep
+from network.onnx_reading.temporary_layers import ChannelStep
 from network.onnx_reading.tensors import ConstantArray, to_array
 from network.onnx_reading.views import Loop, View, channels_last_walk, image_shape, in_order, merged
 
