@@ -1,8 +1,13 @@
-"""Rectangles that an arena's search can do without: wherever the others lie, there is a gap for them.
+"""Dominated rectangles: rectangles that always find a gap, so that the search need not place them.
 
-k neighbours leave at most k + 1 gaps in the arena's height. If none of them held a rectangle, each would be smaller
-than it: where the height that the neighbours leave is more than that, one does. Neighbours that are left out themselves
-come later and do not count.
+A rectangle of size s with k neighbours (rectangles with overlapping live ranges) of total size t: the neighbours leave
+h - t units of an arena of height h free, in at most k + 1 gaps. If no gap held the rectangle, each gap would be at most
+s - 1 high. So a gap is high enough, wherever the neighbours are placed, if
+
+    h - t > (k + 1) * (s - 1)
+
+Such a rectangle is dominated. It is removed before the search and placed after it. Neighbours that have been removed
+before are placed later and do not count in k and t, so that removing one rectangle may make others dominated.
 """
 
 from __future__ import annotations
@@ -12,36 +17,53 @@ from collections.abc import Sequence
 from network.arena.first_fit import Rectangle, lowest_gap
 
 
-def kept_and_left_out(
+def remove_dominated(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], height: int
 ) -> tuple[list[int], list[int]]:
-    """Indices of what must be searched for, and of what is left out, each of which finds a gap beside later ones."""
-    many = [len(each) for each in neighbours]
-    total = [sum(rectangles[other].size for other in each) for each in neighbours]
-    left_out: list[int] = []
-    is_out = [False] * len(rectangles)
+    """Divide the rectangles into those that the search must place and those that are dominated.
+
+    Args:
+        rectangles: The rectangles of the instance.
+        neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
+        height: Height of the arena, in the unit of the sizes.
+
+    Returns:
+        The indices of the rectangles to search for, in ascending order, and the indices of the dominated rectangles in
+        the order of their removal.
+    """
+    neighbour_counts = [len(each) for each in neighbours]
+    neighbour_sizes = [sum(rectangles[other].size for other in each) for each in neighbours]
+    dominated: list[int] = []
+    is_dominated = [False] * len(rectangles)
     waiting = list(range(len(rectangles)))
     while waiting:
         index = waiting.pop()
         size = rectangles[index].size
-        if is_out[index] or height <= total[index] + (many[index] + 1) * (size - 1):
+        if is_dominated[index] or height <= neighbour_sizes[index] + (neighbour_counts[index] + 1) * (size - 1):
             continue
-        is_out[index] = True
-        left_out.append(index)
+        is_dominated[index] = True
+        dominated.append(index)
         for other in neighbours[index]:
-            many[other] -= 1
-            total[other] -= size
-            if not is_out[other]:
+            neighbour_counts[other] -= 1
+            neighbour_sizes[other] -= size
+            if not is_dominated[other]:
                 waiting.append(other)
-    return [index for index, out in enumerate(is_out) if not out], left_out
+    return [index for index, is_removed in enumerate(is_dominated) if not is_removed], dominated
 
 
-def put_back(
-    rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], left_out: Sequence[int], offsets: list[int]
+def place_dominated(
+    rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], dominated: Sequence[int], offsets: list[int]
 ) -> None:
-    """Give what was left out, the last first, the lowest gap that is there; `offsets` has all others."""
-    waiting = set(left_out)
-    for index in reversed(left_out):
+    """Place the dominated rectangles in the lowest gaps, in the reverse order of their removal.
+
+    Args:
+        rectangles: The rectangles of the instance.
+        neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
+        dominated: Indices of the dominated rectangles, in the order of their removal.
+        offsets: Offset of each rectangle. Those of the dominated rectangles are written, all others are read.
+    """
+    waiting = set(dominated)
+    for index in reversed(dominated):
         taken = [
             (offsets[other], offsets[other] + rectangles[other].size)
             for other in neighbours[index]
