@@ -112,7 +112,7 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
 }  # fmt: skip
 
 
-def test_advice_is_for_what_is_not_read() -> None:
+def test_advice_is_for_unsupported_operators_only() -> None:
     assert not ADVICE.keys() & OPERATORS.keys()
 
 
@@ -273,7 +273,7 @@ def test_several_inputs() -> None:
         read(built)
 
 
-def test_initializers_among_the_inputs_are_none() -> None:
+def test_initializers_among_the_inputs_do_not_count_as_inputs() -> None:
     built = model([node("Conv", "x w", "y")], constants=WEIGHTS)
     built.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3, 3, 3]))
     assert read(built).input == "x"

@@ -1,4 +1,4 @@
-"""Views against numpy: any chain of reshapes and transposes that is followed shows the elements numpy shows."""
+"""Test views against numpy: chains of reshapes and transposes give the same elements in the same order."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_docstrings_table() -> None:
     assert channels_last_view("t", Shape(3, 2, 2), 3) == last
 
 
-def test_a_dimension_that_ends_within_a_loop_is_not_followed() -> None:
+def test_a_loop_that_cannot_be_divided_between_two_dimensions() -> None:
     last = channels_last_view("t", Shape(3, 2, 2), 3)
     assert last.reshaped((2, 6)).transposed((1, 0)) is not None  # rows outside, columns and channels inside
     assert last.reshaped((6, 2)).axes() is None  # 3 channels are not a number of pairs
