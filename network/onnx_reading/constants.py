@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from network.onnx_reading.call import Call
 from network.onnx_reading.tensors import ConstantArray, element_type_name, to_array
-from network.onnx_reading.translation import BATCH
+from network.onnx_reading.translation import BATCH, shown_extents
 
 _CAST_TO: Final[dict[int, str]] = {
     TensorProto.FLOAT: "f4", TensorProto.FLOAT16: "f4", TensorProto.BFLOAT16: "f4", TensorProto.DOUBLE: "f8",
@@ -48,7 +48,7 @@ def constant_of_shape(call: Call) -> ConstantArray:
     extents = call.integers("shape", 0) or ()
     if min(extents, default=0) < 0:
         raise call.node.unsupported(
-            f"has the shape {_shown(extents)}; expected extents of 0 or more that do not depend on the batch: "
+            f"has the shape {shown_extents(extents)}; expected extents of 0 or more that do not depend on the batch: "
             "export the network with a fixed batch of 1"
         )
     call.translation.take_room(math.prod(extents), str(call.node))
@@ -57,10 +57,6 @@ def constant_of_shape(call: Call) -> ConstantArray:
     if number.size != 1:
         raise call.node.invalid(f"has {number.size} numbers as its value; expected one number to repeat")
     return np.full(extents, number.reshape(-1)[0])
-
-
-def _shown(extents: tuple[int, ...]) -> str:
-    return str(["batch" if extent == BATCH else extent for extent in extents[:8]])
 
 
 def _identity(call: Call) -> ConstantArray:

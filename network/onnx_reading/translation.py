@@ -33,6 +33,11 @@ _ALWAYS_ALLOWED: Final = 2**20
 """Number of constant elements that are allowed whatever the size of the file."""
 
 
+def shown_extents(extents: tuple[int, ...]) -> str:
+    """Return at most 8 extents as text for a message, with "batch" for the placeholder of the batch."""
+    return str(["batch" if extent == BATCH else extent for extent in extents[:8]])
+
+
 @dataclass(frozen=True, slots=True)
 class InputLayout:
     """Meaning of the dimensions of the network's input.
