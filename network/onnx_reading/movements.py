@@ -55,8 +55,8 @@ def reshape(call: Call) -> View:
     batch, dims = (wanted[0], list(wanted[1:])) if wanted else (None, [])
     if batch not in (BATCH, -1, call.translation.graph.batch) or not 1 <= len(dims) <= _MAX_RANK:
         raise call.node.unsupported(
-            f"reshapes batch and {list(view.dims)} to {shown_extents(wanted)}; expected the batch as the first dimension, and "
-            f"1 to {_MAX_RANK} dimensions behind it"
+            f"reshapes batch and {list(view.dims)} to {shown_extents(wanted)}; expected the batch as the first "
+            f"dimension, and 1 to {_MAX_RANK} dimensions behind it"
         )
     if dims.count(-1) == 1 and batch != -1:
         known = -math.prod(dims)
@@ -64,12 +64,12 @@ def reshape(call: Call) -> View:
     features = math.prod(dims)
     if batch == -1 and 0 < features < view.elements and view.elements % features == 0:
         raise call.node.unsupported(
-            f"reshapes {list(view.dims)} to {shown_extents(wanted)}, which merges positions into the batch; expected the "
-            "batch alone: for a product at every position (a Dense layer over an image) use a 1x1 convolution"
+            f"reshapes {list(view.dims)} to {shown_extents(wanted)}, which merges positions into the batch; expected "
+            "the batch alone: for a product at every position (a Dense layer over an image) use a 1x1 convolution"
         )
     if min(dims) < 1 or features != view.elements:
         raise call.node.invalid(
-            f"reshapes {list(view.dims)} to {shown_extents(wanted)}; expected a shape of {view.elements} elements per sample"
+            f"reshapes {list(view.dims)} to {shown_extents(wanted)}; expected {view.elements} elements per sample"
         )
     return replace(view.reshaped(tuple(dims)), without_batch=False)
 
