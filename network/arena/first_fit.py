@@ -1,4 +1,14 @@
-"""First fit in an order: each rectangle in the lowest gap that those before it leave. Which orders are tried."""
+"""First-fit heuristics for the memory plan: greedy placement in a given order, and the orders that are tried.
+
+First fit gives each rectangle the lowest offset at which it overlaps none of the rectangles placed before it:
+
+    first_fit(order):
+        for each rectangle in the order:
+            taken  = the [bottom, top) intervals of the placed rectangles whose live ranges overlap the rectangle's
+            offset = the bottom of the lowest gap between the taken intervals that is high enough
+
+Some order of an optimal plan gives an optimal plan by first fit, so that searching orders is a search of plans.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +17,23 @@ from random import Random
 from typing import Final, NamedTuple
 
 MAX_SWAPS: Final = 300
-"""How many orders the climb tries."""
+"""Number of orders that `hill_climb` tries."""
 
 MAX_REORDERED: Final = 3000
-"""First fit in any other order than that of the steps looks at all pairs that are alive together."""
+"""Largest number of rectangles for which orders other than the order of the start columns are tried.
+
+First fit in such an order examines all pairs of rectangles with overlapping live ranges: a quadratic number.
+"""
 
 
 class Rectangle(NamedTuple):
-    """Alive in the columns of time from `start` to before `end`; as high as its size."""
+    """Live range and size of one tensor, drawn as a rectangle in the plane of time and memory.
+
+    Attributes:
+        start: First column of time in which the tensor is alive, 0 or more.
+        end: First column of time, after `start`, in which the tensor is no longer alive (half-open range).
+        size: Height of the rectangle, 1 or more, in any unit that all rectangles share.
+    """
 
     start: int
     end: int
@@ -22,7 +41,10 @@ class Rectangle(NamedTuple):
 
 
 def neighbours_of(rectangles: Sequence[Rectangle]) -> list[list[int]]:
-    """The indices of those that are alive with each."""
+    """Return, for each rectangle, the indices of the rectangles whose live ranges overlap its own.
+
+    These are the adjacency lists of the interference graph: rectangles that are neighbours must not share memory.
+    """
     neighbours: list[list[int]] = [[] for _ in rectangles]
     alive: list[int] = []
     for index in sorted(range(len(rectangles)), key=lambda index: rectangles[index].start):
@@ -36,7 +58,12 @@ def neighbours_of(rectangles: Sequence[Rectangle]) -> list[list[int]]:
 
 
 def lowest_gap(size: int, taken: list[tuple[int, int]]) -> int:
-    """The lowest offset at which a size lies beside what is taken, (bottom, top)."""
+    """Return the lowest offset at which an interval of the given size overlaps no taken interval.
+
+    Args:
+        size: Height of the interval to place, 1 or more.
+        taken: Intervals [bottom, top) that are occupied; they may overlap each other and come in any order.
+    """
     offset = 0
     for low, high in sorted(taken):
         if offset + size <= low:
@@ -46,7 +73,16 @@ def lowest_gap(size: int, taken: list[tuple[int, int]]) -> int:
 
 
 def first_fit(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], order: Sequence[int]) -> list[int]:
-    """Offsets by rectangle."""
+    """Place the rectangles one after another, each in the lowest gap that the rectangles before it leave.
+
+    Args:
+        rectangles: The rectangles to place.
+        neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
+        order: Indices of all rectangles, in the order of placement.
+
+    Returns:
+        The offset of each rectangle, in the order of `rectangles`.
+    """
     offsets = [-1] * len(rectangles)
     for index in order:
         taken = [
@@ -58,11 +94,21 @@ def first_fit(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int
     return offsets
 
 
-def in_step_order(rectangles: Sequence[Rectangle], height: int, *, two_ends: bool) -> list[int]:
-    """In the order of their starts, each in the lowest gap, or at the bottom and at the top in turn where that is free.
+def fit_by_start(rectangles: Sequence[Rectangle], height: int, *, two_ends: bool) -> list[int]:
+    """Place the rectangles in the order of their start columns, by first fit or alternately at both ends of the arena.
 
-    With two ends, a chain's next tensor never meets the one before it while the two fit. What lives for one step only,
-    as scratch does, takes no turn: it comes last in its step, and lies between the ends.
+    With two ends, successive tensors are placed alternately at the bottom and at the top, where that place is free;
+    otherwise the lowest gap is used. Two successive tensors of a chain then never overlap if both fit in the arena.
+    A rectangle that is alive in one column only (scratch memory) is placed last in its column, in the lowest gap, and
+    does not count in the alternation.
+
+    Args:
+        rectangles: The rectangles to place.
+        height: Height of the arena, to whose top every second tensor is aligned.
+        two_ends: Whether both ends are used alternately; otherwise every rectangle is placed in the lowest gap.
+
+    Returns:
+        The offset of each rectangle, in the order of `rectangles`. The plan may be higher than `height`.
     """
     offsets = [0] * len(rectangles)
     placed: list[int] = []
@@ -75,20 +121,28 @@ def in_step_order(rectangles: Sequence[Rectangle], height: int, *, two_ends: boo
     for index in sorted(range(len(rectangles)), key=rank):
         start, end, size = rectangles[index]
         placed = [other for other in placed if rectangles[other].end > start]
-        takes_a_turn = two_ends and end - start > 1
+        alternates = two_ends and end - start > 1
         offset = height - size if at_top else 0
         taken = [(offsets[other], offsets[other] + rectangles[other].size) for other in placed]
-        if not takes_a_turn or any(offset < high and low < offset + size for low, high in taken):
+        if not alternates or any(offset < high and low < offset + size for low, high in taken):
             offset = lowest_gap(size, taken)
         offsets[index] = offset
         placed.append(index)
-        at_top = at_top is not takes_a_turn
+        at_top = at_top is not alternates
     return offsets
 
 
-def orders(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """By size, by length, by area, by all that is alive beside; the largest first."""
-    beside = [sum(rectangles[other].size for other in each) for each in neighbours]
+def placement_orders(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Generate orders of placement: by size (twice), by length, by area and by total neighbour size, each descending.
+
+    Args:
+        rectangles: The rectangles to order.
+        neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
+
+    Yields:
+        The indices of all rectangles, in one order of placement.
+    """
+    neighbour_sizes = [sum(rectangles[other].size for other in each) for each in neighbours]
     lengths = [each.end - each.start for each in rectangles]
     sizes = [each.size for each in rectangles]
     indices = range(len(rectangles))
@@ -96,17 +150,31 @@ def orders(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]])
     yield sorted(indices, key=lambda index: (-sizes[index], -lengths[index]))
     yield sorted(indices, key=lambda index: (-lengths[index], -sizes[index]))
     yield sorted(indices, key=lambda index: (-lengths[index] * sizes[index], index))
-    yield sorted(indices, key=lambda index: (-beside[index] - sizes[index], -sizes[index]))
+    yield sorted(indices, key=lambda index: (-neighbour_sizes[index] - sizes[index], -sizes[index]))
 
 
-def climbed(
+def hill_climb(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], order: list[int], goal: int
 ) -> list[int]:
-    """The best offsets by first fit, after that many swaps in an order: what lies highest comes before a neighbour.
+    """Improve an order of placement by hill climbing over swaps, and return the best offsets found by first fit.
 
-    The numbers drawn are the same in each call.
+    repeat up to MAX_SWAPS times, until the plan is at most `goal` high:
+        highest = the rectangle with the highest top
+        other   = a random neighbour of it that is placed earlier
+        swap both in the order; keep the swap unless first fit gives a higher plan
+
+    The random numbers are the same in each call, so that the result is deterministic.
+
+    Args:
+        rectangles: The rectangles to place.
+        neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
+        order: Indices of all rectangles, in the order of placement from which the climb starts.
+        goal: Height at which the climb ends.
+
+    Returns:
+        The offset of each rectangle, in the order of `rectangles`.
     """
-    drawn = Random(0)  # noqa: S311 - which swap is tried next is no secret
+    drawn = Random(0)  # noqa: S311 - the choice of the next swap needs no cryptographic randomness
     best = first_fit(rectangles, neighbours, order)
     height = height_of(rectangles, best)
     for _ in range(MAX_SWAPS):
@@ -128,5 +196,5 @@ def climbed(
 
 
 def height_of(rectangles: Sequence[Rectangle], offsets: Sequence[int]) -> int:
-    """The highest top."""
+    """Return the height of a plan: the highest top (offset + size) of all rectangles, 0 if there are none."""
     return max((offset + each.size for offset, each in zip(offsets, rectangles, strict=True)), default=0)

@@ -1,55 +1,68 @@
-"""The arena: one RAM buffer that all activation tensors share, each at a fixed offset while it is alive.
+"""The memory plan of the arena, the one RAM buffer that all activation tensors share, each at a fixed offset.
+
+The problem is dynamic storage allocation: every tensor is a rectangle whose width is its live range, from the step that
+writes the tensor up to and including the last step that reads it, and whose height is its size in bytes. The plan
+chooses the offset of each rectangle so that no two rectangles overlap and the highest top is as low as possible:
 
     offset
-      |      .------.           Tensors are rectangles: alive from the step that writes them to the last that reads
-      |  .---|  c   |---.       them (half-open), as high as their bytes. The plan moves them up and down until none
-      |  | a '------'  |       overlap; the arena is as high as the highest top.
-      |  |---'  .-------'
-      |  '------|   b   |       Lower bound: the most bytes that are alive in one step. Most networks reach it.
-      +---------'-------'--- step
+      |      .-----------.                 a and b are alive together, and so are b and c.
+      |      |     b     |                 a and c are not: they may share their bytes.
+      |      '-----------'
+      |  .------.      .------.            Arena size:  the highest top, here that of b.
+      |  |  a   |      |  c   |            Lower bound: the largest sum of sizes that are alive in one step,
+      |  '------'      '------'                         here size(b) + max(size(a), size(c)).
+      +--------------------------- step
 
-The planner tries the two ends of the arena in turn (which reaches the bound on any chain, scratch between the ends
-included), and where that stays above the bound:
+No plan is smaller than the lower bound, and most networks reach it. The planner:
 
-1. Steps in which nothing starts before something ends are one; parts of time that no tensor spans are planned alone.
-2. First fit in several orders (`arena_first_fit.py`).
-3. The exact search (`arena_search.py`) at the bound, then a climb from order to order, then the search at heights
-   between bound and plan: a plan that is found lowers one, a search that ends with nothing raises the other.
+    plan = place tensors alternately at both ends of the arena        optimal on a chain, scratch memory included
+    if the plan is at the lower bound (or small enough): done
+    compress time: begin a new column only where a tensor ends after another one has started
+    for each component, a part of time that no tensor crosses (components.py):
+        1. first fit in several orders                                first_fit.py
+        2. branch and bound at the height of the lower bound          search.py
+        3. hill climbing over the orders of first fit                 first_fit.py
+        4. branch and bound at heights between bound and plan (bisection):
+               a plan found         -> the plan has at most this height
+               none exists          -> the bound is this height + 1
+               no nodes left        -> unknown: only greater heights are tried
 
-The search counts nodes instead of seconds: the same input gives the same plan on every machine.
+The work is limited by a number of search nodes, not by seconds: the same input gives the same plan on every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Final
 
+from network.arena.components import components_in_time, compress_time, peak_live_size
 from network.arena.first_fit import (
     MAX_REORDERED,
     Rectangle,
-    climbed,
     first_fit,
+    fit_by_start,
     height_of,
-    in_step_order,
+    hill_climb,
     neighbours_of,
-    orders,
+    placement_orders,
 )
 from network.arena.search import Search
 
 MAX_NODES: Final = 20_000
+"""Default number of search nodes for one plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveTensor:
-    """A tensor that needs a place.
+    """A tensor, or a scratch buffer, with its live range and size.
 
     Attributes:
-        name: its name.
-        start: the first step during which it is alive.
-        end: the first step during which it is not.
-        size_bytes: what it takes, 1 or more.
+        name: Name of the tensor, unique within a plan.
+        start: Index of the first step during which the tensor is alive, 0 or more.
+        end: Index of the first step, after `start`, during which the tensor is no longer alive (half-open range).
+        size_bytes: Size of the tensor in bytes, 1 or more.
     """
 
     name: str
@@ -58,17 +71,18 @@ class LiveTensor:
     size_bytes: int
 
     def overlaps(self, other: LiveTensor) -> bool:
+        """Return whether both tensors are alive in at least one common step."""
         return self.start < other.end and other.start < self.end
 
 
 @dataclass(frozen=True, slots=True)
 class ArenaPlan:
-    """Where every tensor lies.
+    """Memory plan of an arena: the offset of every tensor, the size of the arena and a lower bound of that size.
 
     Attributes:
-        offsets: bytes from the arena's start, by tensor.
-        arena_bytes: the highest top.
-        lower_bound_bytes: no plan is smaller.
+        offsets: Offset of each tensor in bytes from the start of the arena, by the name of the tensor.
+        arena_bytes: Size of the arena in bytes: the highest end (offset + size) of any tensor.
+        lower_bound_bytes: Number of bytes that every plan for these tensors needs at least.
     """
 
     offsets: dict[str, int]
@@ -77,175 +91,149 @@ class ArenaPlan:
 
     @property
     def is_optimal(self) -> bool:
+        """Whether the arena size is proven minimal: it equals the lower bound."""
         return self.arena_bytes == self.lower_bound_bytes
 
 
 def scratch_name(layer: str) -> str:
-    """What the arena calls a layer's scratch."""
+    """Return the name that memory plans use for the scratch buffer of a layer."""
     return f"scratch of {layer}"
 
 
 def plan_arena(
     tensors: Sequence[LiveTensor], *, alignment_bytes: int = 1, max_nodes: int = MAX_NODES, enough_bytes: int = 0
 ) -> ArenaPlan:
-    """The smallest arena found, and the bound that says how small it could be.
+    """Compute the smallest memory plan that is found for the tensors, with a lower bound of the arena size.
 
     Args:
-        tensors: with distinct names.
-        alignment_bytes: every offset is a multiple of this; sizes are rounded up to it.
-        max_nodes: what the search may cost in all: a placement costs 1, and 1 more for every 50 tensors still to come.
-        enough_bytes: a plan of at most this size ends the search for a smaller one, and so does a bound above it.
+        tensors: Tensors to place, with distinct names, in any order.
+        alignment_bytes: Number of bytes, 1 or more, of which every offset is a multiple; sizes are rounded up to it.
+        max_nodes: Number of search nodes that the whole plan may cost, 0 or more. Placing one tensor costs 1 node, and
+            1 more for every 50 tensors that are not placed yet.
+        enough_bytes: Arena size in bytes that is small enough, 0 for none: the planner stops at a plan of at most this
+            size, and when the lower bound is above it.
+
+    Returns:
+        The memory plan; `is_optimal` says whether its size is proven minimal.
     """
     rectangles = [Rectangle(each.start, each.end, -(-each.size_bytes // alignment_bytes)) for each in tensors]
-    bound = _most_alive(rectangles)
+    bound = peak_live_size(rectangles)
     goal = max(bound, enough_bytes // alignment_bytes)
-    offsets = in_step_order(rectangles, bound, two_ends=True)
+    offsets = fit_by_start(rectangles, bound, two_ends=True)
     height = height_of(rectangles, offsets)
     if height > goal:
         height = 0
         nodes_left = max_nodes
         enough = enough_bytes // alignment_bytes if enough_bytes > 0 else None
-        for part in _parts(_columns(rectangles)):
+        for component in components_in_time(compress_time(rectangles)):
             if enough is not None and bound > enough:
                 nodes_left = 0
-            planned = _planned([part[index] for index in part], max(goal, height), enough, nodes_left)
+            planned = _plan_component(list(component.values()), max(goal, height), enough, nodes_left)
             nodes_left = planned.nodes_left
             bound = max(bound, planned.bound)
             height = max(height, planned.height)
-            for index, offset in zip(part, planned.offsets, strict=True):
+            for index, offset in zip(component, planned.offsets, strict=True):
                 offsets[index] = offset
     placed = {each.name: offset * alignment_bytes for each, offset in zip(tensors, offsets, strict=True)}
     return ArenaPlan(placed, height * alignment_bytes, bound * alignment_bytes)
 
 
-def _most_alive(rectangles: Iterable[Rectangle]) -> int:
-    changes: dict[int, int] = {}
-    for start, end, size in rectangles:
-        changes[start] = changes.get(start, 0) + size
-        changes[end] = changes.get(end, 0) - size
-    alive = most = 0
-    for step in sorted(changes):
-        alive += changes[step]
-        most = max(most, alive)
-    return most
-
-
-def _columns(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
-    """The same with fewer steps: of steps in a row, those count at which nothing more comes before something ends."""
-    starting: dict[int, list[int]] = {}
-    ending: dict[int, list[int]] = {}
-    for index, (start, end, _) in enumerate(rectangles):
-        starting.setdefault(start, []).append(index)
-        ending.setdefault(end, []).append(index)
-    starts, ends = [0] * len(rectangles), [0] * len(rectangles)
-    column = 0
-    has_grown = False
-    for step in sorted({*starting, *ending}):
-        if step in ending:
-            column += has_grown
-            has_grown = False
-        for index in ending.get(step, ()):
-            ends[index] = column
-        for index in starting.get(step, ()):
-            starts[index] = column
-            has_grown = True
-    return [Rectangle(start, end, each.size) for start, end, each in zip(starts, ends, rectangles, strict=True)]
-
-
-def _parts(rectangles: Sequence[Rectangle]) -> list[dict[int, Rectangle]]:
-    """Rectangles by index, parted where none spans; the part with the most alive at once comes first."""
-    parts: list[dict[int, Rectangle]] = []
-    first = end = -1
-    for index in sorted(range(len(rectangles)), key=lambda index: rectangles[index].start):
-        each = rectangles[index]
-        if each.start >= end:
-            parts.append({})
-            first = each.start
-        parts[-1][index] = Rectangle(each.start - first, each.end - first, each.size)
-        end = max(end, each.end)
-    return sorted(parts, key=lambda part: -_most_alive(part.values()))
-
-
 @dataclass(frozen=True, slots=True)
-class _Planned:
+class _ComponentPlan:
+    """Memory plan of one component.
+
+    Attributes:
+        offsets: Offset of each rectangle.
+        height: Height of the plan.
+        bound: Proven lower bound of the height.
+        nodes_left: Number of search nodes that are left for other components.
+    """
+
     offsets: list[int]
     height: int
     bound: int
     nodes_left: int
 
 
-def _planned(rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> _Planned:
-    """One part's plan, in units of what divides all sizes.
+def _plan_component(rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> _ComponentPlan:
+    """Plan one component, in units of the greatest common divisor of its sizes.
 
-    At most `goal` is small enough; a bound above `enough` says enough.
+    Args:
+        rectangles: The rectangles of the component, with time counted from 0.
+        goal: Height at which a plan is small enough.
+        enough: Height above which a lower bound ends the search, or None if no bound does.
+        nodes_left: Number of search nodes that this component may use.
     """
     unit = gcd(*(each.size for each in rectangles))
     whole_units = [each._replace(size=each.size // unit) for each in rectangles]
-    part = _Part(whole_units, goal // unit, None if enough is None else enough // unit, nodes_left)
-    part.plan()
-    return _Planned([offset * unit for offset in part.offsets], part.height * unit, part.bound * unit, part.nodes_left)
+    planner = _ComponentPlanner(whole_units, goal // unit, None if enough is None else enough // unit, nodes_left)
+    planner.plan()
+    return _ComponentPlan(
+        [offset * unit for offset in planner.offsets], planner.height * unit, planner.bound * unit, planner.nodes_left
+    )
 
 
-class _Part:
-    """Tensors that time joins, the best plan of them so far, and the bound."""
+class _ComponentPlanner:
+    """Planner of one component, with its best plan and lower bound so far; arguments as in `_plan_component`."""
 
     def __init__(self, rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> None:
         self._rectangles = rectangles
         self._enough = enough
         self.nodes_left = nodes_left
-        self.bound = _most_alive(rectangles)
+        self.bound = peak_live_size(rectangles)
         self._goal = max(self.bound, goal)
-        self.offsets = in_step_order(rectangles, self.bound, two_ends=True)
+        self.offsets = fit_by_start(rectangles, self.bound, two_ends=True)
         self.height = height_of(rectangles, self.offsets)
         self._neighbours: list[list[int]] = []
 
     def plan(self) -> None:
-        """Look for a plan of at most the goal."""
-        if self._keep(in_step_order(self._rectangles, self.bound, two_ends=False)):
+        """Improve the plan and the lower bound until the goal is reached, the gap is closed or no nodes are left."""
+        if self._keep_if_better(fit_by_start(self._rectangles, self.bound, two_ends=False)):
             return
         if len(self._rectangles) > MAX_REORDERED:
             return
         self._neighbours = neighbours_of(self._rectangles)
         best_order = list(range(len(self._rectangles)))
-        for order in orders(self._rectangles, self._neighbours):
+        for order in placement_orders(self._rectangles, self._neighbours):
             before = self.height
-            if self._keep(first_fit(self._rectangles, self._neighbours, order)):
+            if self._keep_if_better(first_fit(self._rectangles, self._neighbours, order)):
                 return
             if self.height < before:
                 best_order = order
         if not self.nodes_left or self._search(self._goal, -(-self.nodes_left // 4)):
             return
-        if self._keep(climbed(self._rectangles, self._neighbours, best_order, self._goal)):
+        if self._keep_if_better(hill_climb(self._rectangles, self._neighbours, best_order, self._goal)):
             return
-        least = max(self._goal, self.bound)
-        while least < self.height and self.nodes_left > 0:
-            height = (least + self.height - 1) // 2
+        lowest = max(self._goal, self.bound)
+        while lowest < self.height and self.nodes_left > 0:
+            height = (lowest + self.height - 1) // 2
             nodes = -(-self.nodes_left // 2)
-            if self._enough is not None:  # what is smaller, but not small enough, is of no use
+            if self._enough is not None:  # a smaller plan that is still above the goal is not useful
                 height, nodes = self._goal, self.nodes_left
             if self._search(height, nodes):
                 return
             if height < self.height:
-                least = height + 1
+                lowest = height + 1
 
     @property
     def _is_done(self) -> bool:
+        """Whether the plan is small enough or optimal, or the lower bound proves that no plan is small enough."""
         return self.height <= max(self._goal, self.bound) or (self._enough is not None and self.bound > self._enough)
 
-    def _keep(self, offsets: list[int]) -> bool:
-        """Take a plan if it is the best; whether no better one is looked for."""
+    def _keep_if_better(self, offsets: list[int]) -> bool:
+        """Keep a plan if it is lower than the best one so far; return whether planning is done."""
         height = height_of(self._rectangles, offsets)
         if height < self.height:
             self.offsets, self.height = offsets, height
         return self._is_done
 
     def _search(self, height: int, nodes: int) -> bool:
-        """Search for a plan of at most this height; whether no better one is looked for."""
+        """Search for a plan of at most this height with this many nodes; return whether planning is done."""
         search = Search(self._rectangles, self._neighbours, height, nodes)
         found = search.run()
         self.nodes_left -= nodes - search.nodes_left
         if found is not None:
-            return self._keep(found)
+            return self._keep_if_better(found)
         if search.is_complete:
             self.bound = max(self.bound, height + 1)
         return self._is_done

@@ -1,25 +1,31 @@
-"""The exact search for an arena: a plan of at most a given height, or none.
+"""Branch and bound for the memory plan: find a plan of at most a given height, or prove that none exists.
 
-Sections are the columns of time; each has a floor, and what is not placed yet lies on or above the floors. Every plan
-can be pushed down until each rectangle lies on a floor or on another rectangle, so these plans alone are looked for:
+A section is one column of time. Each section has a floor: the height from which on it is free. In every plan, each
+rectangle can be moved down until it stands on the ground or on another rectangle, so that only such plans are searched:
 
-    choose a section whose lowest rectangle-to-come would lie on level floor, and decide what lies there:
-      - one of the rectangles that have level floor under them: it is placed, its top is the new floor; or
-      - nothing: the floor of that one section rises to the lowest height at which anything could still lie.
+    place(unplaced, floors):
+        raise the floors and compute the lowest offset of each unplaced rectangle        inference
+        if some section cannot hold its rectangles: return failure                       bound
+        if this set failed on floors that are nowhere higher: return failure             memoization
+        choose the section with the fewest branches
+        for each rectangle that would stand on a level floor, at the floor of the section:
+            place it there; its top is the new floor of its sections
+            if place(component, floors) succeeds for each component of the rest: return success
+        if the section may stay empty at its floor: raise the floor and repeat; else: return failure
 
-What makes it end early:
+    inference    The floor of a section is raised to the lowest offset of any of its unplaced rectangles.
+    bound        In each section the rectangles are stacked in the order of their lowest offsets. The top of the stack
+                 must be at most the height.
+    branching    The section with the fewest branches comes first; a single branch needs no backtracking.
+    components   Unplaced rectangles that no live range connects in time are searched separately.
+    memoization  A set of rectangles that failed on some floors fails on higher floors, too.
+    symmetry     Identical rectangles are placed in the order of their indices.
+    restarts     Each run has more nodes and other preferences. The memoized failures are kept, and among sections with
+                 equally many branches, one with more failures so far comes first.
+    dominance    Dominated rectangles are removed before the search and placed after it (`dominated.py`).
 
-    inference    a section's floor is raised to where the lowest of its rectangles can lie at all
-    bound        in each section the rectangles, each from where it can lie on, are stacked: the stack must stay below
-    order        the section with the fewest choices is decided first; one choice is no branch
-    parts        once what is to come falls apart in time, each part is searched alone
-    memory       a part that failed on some floors fails on higher ones
-    symmetry     of rectangles alike, the first comes first
-    restarts     with other preferences and more nodes each time; what failed is remembered, and sections in which
-                 something failed are decided first
-    leaving out  a rectangle that finds a gap wherever its neighbours lie is placed at the end (`arena_left_out.py`)
-
-Floors and section inference are those of minimalloc (M. D. Moffitt, "MiniMalloc", 2023), which orders by offset.
+The floors and the inference on sections are those of minimalloc (M. D. Moffitt, "MiniMalloc", 2023), which branches
+over rectangles in the order of offsets instead.
 """
 
 from __future__ import annotations
@@ -29,47 +35,60 @@ from itertools import count
 from random import Random
 from typing import Final, NamedTuple
 
+from network.arena.dominated import place_dominated, remove_dominated
 from network.arena.first_fit import Rectangle
-from network.arena.left_out import kept_and_left_out, put_back
+from network.arena.floors import raised_floor
 
 MAX_SEARCHED: Final = 300
-"""The search recurses as deep as there are rectangles to place."""
+"""Largest number of rectangles that are searched, because the recursion is as deep as their number."""
 
-FIRST_NODES: Final = 4  # of the first run, per rectangle; each further run has half as many again
-TENSORS_A_NODE: Final = 50  # a placement costs a node, and one more for so many to come: its time grows with them
-MAX_REMEMBERED: Final = 12  # floors on which one set of rectangles failed
+FIRST_NODES: Final = 4
+"""Number of nodes per rectangle in the first run; each further run has 1.5 times as many as the run before it."""
+
+TENSORS_A_NODE: Final = 50
+"""Number of unplaced rectangles for which a placement costs one more node, because its time grows with them."""
+
+MAX_REMEMBERED: Final = 12
+"""Number of floors that are memoized as failed for one set of rectangles."""
 
 
-class _Choice(NamedTuple):
-    """What may lie on a section's floor, and where the floor is raised to for nothing to (0: something must)."""
+class _Branching(NamedTuple):
+    """The branches at one section.
+
+    Attributes:
+        section: Index of the section.
+        candidates: Indices of the rectangles that may stand on the floor of the section, the preferred ones first.
+        raised_floor: Height to which the floor is raised if no candidate stands on it; 0 if one of them must.
+    """
 
     section: int
     candidates: list[int]
-    raised: int
+    raised_floor: int
 
 
-def _measure(rectangle: Rectangle, run: int) -> int:
-    """What is preferred to be large: the area, the size and the length in turn."""
+def _preferred_measure(rectangle: Rectangle, run: int) -> int:
+    """Return what is preferred to be large in a run: area, size and length of the rectangle, in rotation."""
     length = rectangle.end - rectangle.start
     return (length * rectangle.size, rectangle.size, length)[run % 3]
 
 
 class _OutOfNodes(Exception):
-    """The search has tried as many placements as it may."""
+    """Raised when a run has used all its nodes."""
 
 
 class Search:
-    """The search for one height.
+    """Branch and bound for a memory plan of at most one given height.
 
     Args:
-        rectangles: sizes in any unit; the columns of time are whole numbers from 0.
-        neighbours: those alive with each, by index.
-        height: in the same unit.
-        nodes: what all placements tried may cost.
+        rectangles: The rectangles to place, with time counted from 0 and sizes in any unit.
+        neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
+        height: Largest height of the plan, in the unit of the sizes.
+        nodes: Number of nodes that all runs together may use.
 
     Attributes:
-        nodes_left: of them.
-        is_complete: after `run`: it ended by itself, so that nothing found means that there is nothing.
+        nodes_left: Number of nodes that are not used.
+        is_complete: Whether the last run ended within its nodes, so that a search without a plan proves that none
+            exists; False before `run`.
     """
 
     def __init__(
@@ -86,37 +105,39 @@ class Search:
         self._failures = [0] * max((each.end for each in rectangles), default=0)
         self._preference = [0.0] * len(rectangles)
         self._run_nodes = 0
-        self._before: list[int] = []
+        self._previous_identical: list[int] = []
         last: dict[Rectangle, int] = {}
         for index, each in enumerate(rectangles):
-            self._before.append(last.get(each, -1))
+            self._previous_identical.append(last.get(each, -1))
             last[each] = index
 
     def run(self) -> list[int] | None:
-        """Offsets by rectangle; None where none was found."""
-        kept, left_out = kept_and_left_out(self._rectangles, self._neighbours, self._height)
-        if len(kept) > MAX_SEARCHED:
+        """Return the offset of each rectangle in a plan of at most the height, or None if no plan was found."""
+        searched, dominated = remove_dominated(self._rectangles, self._neighbours, self._height)
+        if len(searched) > MAX_SEARCHED:
             return None
-        kept.sort(key=lambda index: self._rectangles[index].start)
-        if not self._fit(kept):
+        searched.sort(key=lambda index: self._rectangles[index].start)
+        if not self._search_with_restarts(searched):
             return None
-        put_back(self._rectangles, self._neighbours, left_out, self._offsets)
+        place_dominated(self._rectangles, self._neighbours, dominated, self._offsets)
         return self._offsets
 
-    def _fit(self, kept: list[int]) -> bool:
-        """Run after run, until one ends by itself or there are no nodes left."""
-        drawn = Random(0)  # noqa: S311 - what is preferred next is no secret
-        parts = self._parts(kept)
-        most = float(FIRST_NODES * len(kept))
+    def _search_with_restarts(self, searched: list[int]) -> bool:
+        """Repeat the search until a run is complete or no nodes are left, and return whether a plan was found."""
+        drawn = Random(0)  # noqa: S311 - the preferences need no cryptographic randomness
+        components = self._components(searched)
+        run_limit = float(FIRST_NODES * len(searched))
         for run in count():
             spread = min(run // 3, 4) / 5
-            self._preference = [_measure(each, run) * (1 - spread * drawn.random()) for each in self._rectangles]
-            self._run_nodes = self.nodes_left if self.nodes_left < 2 * most else int(most)
+            self._preference = [
+                _preferred_measure(each, run) * (1 - spread * drawn.random()) for each in self._rectangles
+            ]
+            self._run_nodes = self.nodes_left if self.nodes_left < 2 * run_limit else int(run_limit)
             self.nodes_left -= self._run_nodes
             try:
-                fits = all(self._place(part, [0] * len(self._failures)) for part in parts)
+                fits = all(self._place(component, [0] * len(self._failures)) for component in components)
             except _OutOfNodes:
-                most *= 1.5  # and what a run lacked for its last placement is lost
+                run_limit *= 1.5  # nodes that did not suffice for the last placement of a run are not given back
                 if not self.nodes_left:
                     return False
             else:
@@ -125,56 +146,77 @@ class Search:
                 return fits
         raise AssertionError
 
-    def _parts(self, unplaced: Sequence[int]) -> list[list[int]]:
-        """What no rectangle joins in time, the smallest first; each in the order of starts, as `unplaced` is."""
-        parts: list[list[int]] = []
+    def _components(self, unplaced: Sequence[int]) -> list[list[int]]:
+        """Divide rectangles at the points of time that none of them crosses.
+
+        Args:
+            unplaced: Indices of the rectangles, ordered by their start columns.
+
+        Returns:
+            The components, each ordered by start columns; the component with the fewest rectangles comes first.
+        """
+        components: list[list[int]] = []
         end = -1
         for index in unplaced:
             rectangle = self._rectangles[index]
             if rectangle.start >= end:
-                parts.append([])
-            parts[-1].append(index)
+                components.append([])
+            components[-1].append(index)
             end = max(end, rectangle.end)
-        return sorted(parts, key=len)
+        return sorted(components, key=len)
 
     def _place(self, unplaced: list[int], floors: list[int]) -> bool:
-        """Whether all of `unplaced`, which time joins, fit above the floors; those of its sections are changed."""
+        """Place all rectangles of one component above the floors, and return whether they fit.
+
+        Args:
+            unplaced: Indices of the rectangles of one component, ordered by their start columns.
+            floors: Floor of each section. The floors of the component's sections are changed.
+
+        Raises:
+            _OutOfNodes: If the run has no nodes left.
+        """
         failed = self._failed.setdefault(sum(1 << index for index in unplaced), [])
         first = self._rectangles[unplaced[0]].start
         last = max(self._rectangles[index].end for index in unplaced)
         entered: list[int] | None = None
         cost = 1 + len(unplaced) // TENSORS_A_NODE
-        while (ranked := self._ranked(unplaced, floors)) is not None:
+        while (ranked := self._lowest_offsets(unplaced, floors)) is not None:
             if entered is None:
                 entered = floors[first:last]
                 if any(all(map(int.__le__, lower, entered)) for lower in failed):
                     return False
-            choice = self._choice(ranked, floors, first, last)
-            for index in choice.candidates:
+            branching = self._choose_section(ranked, floors, first, last)
+            for index in branching.candidates:
                 self._run_nodes -= cost
                 if self._run_nodes < 0:
                     raise _OutOfNodes
                 rectangle = self._rectangles[index]
-                offset = floors[choice.section]
+                offset = floors[branching.section]
                 above = list(floors)
                 above[rectangle.start : rectangle.end] = [offset + rectangle.size] * (rectangle.end - rectangle.start)
                 self._offsets[index] = offset
-                for part in self._parts([other for other in unplaced if other != index]):
-                    if not self._place(part, list(above)):
+                for component in self._components([other for other in unplaced if other != index]):
+                    if not self._place(component, list(above)):
                         break
                 else:
                     return True
-            if not choice.raised:
+            if not branching.raised_floor:
                 break
-            floors[choice.section] = choice.raised
+            floors[branching.section] = branching.raised_floor
         if entered is not None and len(failed) < MAX_REMEMBERED:
             failed.append(entered)
         return False
 
-    def _ranked(self, unplaced: list[int], floors: list[int]) -> list[tuple[int, int]] | None:
-        """The lowest offset of each rectangle, in that order; None if a section cannot hold what it must.
+    def _lowest_offsets(self, unplaced: list[int], floors: list[int]) -> list[tuple[int, int]] | None:
+        """Compute the lowest offset of each unplaced rectangle, and apply the inference and the bound of the search.
 
-        Floors rise to where the lowest of their rectangles can lie.
+        Args:
+            unplaced: Indices of the rectangles that are not placed yet.
+            floors: Floor of each section. Each floor is raised to the lowest offset of the rectangles in its section.
+
+        Returns:
+            Pairs of lowest offset and index, in ascending order; None if some section cannot hold its rectangles
+            within the height.
         """
         rectangles, height = self._rectangles, self._height
         ranked = []
@@ -198,8 +240,15 @@ class Search:
                 reached[section] = top
         return ranked
 
-    def _choice(self, ranked: list[tuple[int, int]], floors: list[int], first: int, last: int) -> _Choice:
-        """The section with the fewest choices, of those whose lowest rectangles would lie on level floor."""
+    def _choose_section(self, ranked: list[tuple[int, int]], floors: list[int], first: int, last: int) -> _Branching:
+        """Choose the section with the fewest branches among those where rectangles can stand on level floor.
+
+        Args:
+            ranked: Pairs of lowest offset and index of the unplaced rectangles, in ascending order.
+            floors: Floor of each section.
+            first: First section of the component.
+            last: Section after the last one of the component.
+        """
         candidates: list[list[int]] = [[] for _ in range(last)]
         load = [0] * last
         is_level = [True] * last
@@ -213,10 +262,10 @@ class Search:
                 for section, floor in enumerate(under, start):
                     if floor == offset:
                         is_level[section] = False
-            elif self._before[index] not in unplaced:
+            elif self._previous_identical[index] not in unplaced:
                 for section in range(start, end):
                     candidates[section].append(index)
-        best: _Choice | None = None
+        best: _Branching | None = None
         fewest = (len(ranked) + 2, 0, 0)
         for section in range(first, last):
             if not is_level[section] or not load[section]:
@@ -224,34 +273,13 @@ class Search:
             slack = self._height - floors[section] - load[section]
             branches = (len(candidates[section]) + (slack > 0), -self._failures[section], slack)
             if branches < fewest:
-                raised = self._raised(section, ranked, floors[section], slack) if slack else 0
+                raised = raised_floor(self._rectangles, ranked, section, floors[section], slack) if slack else 0
                 branches = (len(candidates[section]) + (raised > 0), -self._failures[section], slack)
                 if branches < fewest:
                     fewest = branches
-                    best = _Choice(section, candidates[section], raised)
+                    best = _Branching(section, candidates[section], raised)
                     if branches[0] == 0:
                         break
-        assert best is not None  # noqa: S101 - the lowest floor of all is level
+        assert best is not None  # noqa: S101 - the section with the lowest floor has level floor
         best.candidates.sort(key=lambda index: (-self._preference[index], index))
         return best
-
-    def _raised(self, section: int, ranked: list[tuple[int, int]], floor: int, slack: int) -> int:
-        """Where a section's lowest rectangle lies at the lowest, if not on the floor; 0 if that is too high.
-
-        It then lies on one that comes later and does not reach into this section.
-        """
-        least = floor + slack + 1
-        supports: list[tuple[int, int, int]] = []
-        for offset, index in ranked:
-            start, end, size = self._rectangles[index]
-            if not start <= section < end:
-                supports.append((start, end, offset + size))
-            elif offset > floor:
-                least = min(least, offset)
-        for offset, index in ranked:
-            start, end, _ = self._rectangles[index]
-            if start <= section < end and offset == floor:
-                for other_start, other_end, top in supports:
-                    if top < least and other_start < end and start < other_end:
-                        least = top
-        return least if least <= floor + slack else 0

@@ -1,94 +1,103 @@
-"""Reading ONNX: from the bytes of a file to a `Network`.
+"""Reader of ONNX files: from the bytes of a file to a `Network`.
 
-    bytes --proto--> graph of nodes --operators--> layers over tensors --fusing--> layers as a device runs them
+    bytes --proto--> graph of nodes --operators--> layers over tensors --fusing--> steps of a device
 
-1. `proto` takes all that is needed out of the file format, and refuses cycles, missing values and foreign files.
-2. `operators` is a table from ONNX's operators to functions in `windows`, `reductions`, `products`, `pointwise`,
-   `movements` and `constants`. Each function gets a `call` and says what the node's output stands for: a constant, or a
-   view of a tensor of ours (`views`), for which it may have emitted a layer (`translation`).
-3. `fusing` folds batch norms, activation functions and padding into the layers.
+1. `proto` parses the file into a graph of nodes. It rejects cycles, missing values and files that are not ONNX.
+2. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
+   `pointwise`, `movements` or `constants`. The function receives a `Call` and returns the value of the node's output:
+   a constant, or a view (`views`) of one of the network's tensors. It may emit a layer (`translation`).
+3. `folding` and `fusing` contain the passes that fold batch norms, scalings, activation functions and padding into the
+   layers.
 """
 
 from __future__ import annotations
 
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.network import InputFormat, Network
-from network.onnx_reading.fusing import (
-    activations_into_layers,
-    into_input_format,
-    into_weights,
-    pads_into_windows,
-    without_dead_layers,
-)
+from network.onnx_reading.folding import fold_into_input_format, fold_into_weights
+from network.onnx_reading.fusing import fuse_activations, fuse_padding, remove_dead_layers
 from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import Graph, parse
-from network.onnx_reading.translation import InputLayout, InputSeenAs, Translation
+from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import View, image_shape
 
 
 def read_onnx(content: bytes, name: str) -> Network:
-    """The network in an ONNX file's bytes.
+    """Read the network from the bytes of an ONNX file.
 
-    Layers carry the names of their ONNX nodes, tensors those of the last ONNX value that a layer's fused nodes write.
-    An output that the file reshapes or transposes is given as our tensor, channels first.
+    Each layer has the name of its ONNX node. Each tensor has the name of the last ONNX value that the nodes fused into
+    its layer write. An output that the file reshapes or transposes is returned as the tensor before that, channels
+    first.
 
     Args:
-        content: the whole file; nothing else is opened.
-        name: what reports call the network.
+        content: Bytes of the whole file; no other file is opened.
+        name: Name of the network in reports.
 
     Raises:
-        UnreadableFile: no ONNX, truncated, or weights in other files.
-        UnsupportedOperator: an operator, a form of one or an opset outside what is read; names the node.
-        InvalidNetwork: cycles, dangling tensors, shapes that do not fit, NaN weights; names the node or layer.
+        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files.
+        UnsupportedOperator: If an operator, a form of an operator or the opset is not supported; names the node.
+        InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
+            are NaN or infinite; names the node or layer.
     """
     return network_of(parse(content), name)
 
 
 def network_of(graph: Graph, name: str) -> Network:
-    """The network that a graph of ONNX operators computes, whichever format the graph was read from.
+    """Translate a graph of ONNX operators into a network, from whichever file format the graph was read.
+
+    Args:
+        graph: The graph of ONNX nodes.
+        name: Name of the network in reports.
 
     Raises:
-        UnsupportedOperator: an operator, or a form of one, outside what is read; names the node.
-        InvalidNetwork: shapes that do not fit, NaN weights; names the node or layer.
+        UnsupportedOperator: If an operator or a form of an operator is not supported; names the node.
+        InvalidNetwork: If shapes do not match, or if weights are NaN or infinite; names the node or layer.
     """
-    translation = _translated(graph)
+    translation = _translate_with_layout(graph)
     outputs = _outputs(translation)
-    layers = without_dead_layers(tuple(translation.layers), outputs)
-    form = InputFormat(graph.input_dims, channels_last=translation.layout.channels_last)
-    layers, form = into_input_format(layers, outputs, graph.input, form)
-    layers = into_weights(layers, outputs, translation.shapes)
-    layers = activations_into_layers(layers, outputs)
-    layers = pads_into_windows(layers, outputs)
+    layers = remove_dead_layers(tuple(translation.layers), outputs)
+    input_format = InputFormat(graph.input_dims, channels_last=translation.layout.channels_last)
+    layers, input_format = fold_into_input_format(layers, outputs, graph.input, input_format)
+    layers = fold_into_weights(layers, outputs, translation.shapes)
+    layers = fuse_activations(layers, outputs)
+    layers = fuse_padding(layers, outputs)
     return Network(
         name=name,
         input=graph.input,
         input_shape=translation.layout.shape,
         layers=layers,
         outputs=outputs,
-        input_format=form,
+        input_format=input_format,
         ends_in_softmax=translation.ends_in_softmax,
     )
 
 
-def _translated(graph: Graph) -> Translation:
-    """The nodes read with channels first, or, where an operator sees the input otherwise, as that one does."""
+def _translate_with_layout(graph: Graph) -> Translation:
+    """Translate the nodes with a channels-first input, or with another layout if an operator requires it."""
     shape = image_shape(graph.input_dims)
     if shape is None:
-        raise UnsupportedOperator(f"the input has the dimensions {list(graph.input_dims)}; expected an image at most")
+        raise UnsupportedOperator(
+            f"the input has the dimensions {list(graph.input_dims)} behind the batch; expected 1 to 3 (a vector, a "
+            "sequence or an image): export the network with such an input"
+        )
     try:
         translation = Translation(graph, InputLayout(shape), layout_is_settled=False)
         translate(translation)
-    except InputSeenAs as seen:
-        translation = Translation(graph, seen.layout, layout_is_settled=True)
+    except InputLayoutRequired as required:
+        translation = Translation(graph, required.layout, layout_is_settled=True)
         translate(translation)
     return translation
 
 
 def _outputs(translation: Translation) -> tuple[str, ...]:
+    """Return the names of the tensors behind the graph's outputs, without duplicates."""
     tensors = []
     for name in translation.graph.outputs:
         value = translation.value(name, "the network's output")
         if not isinstance(value, View):
-            raise InvalidNetwork(f"the network's output '{name[:80]}' is a constant: it does not depend on the input")
+            raise InvalidNetwork(
+                f"the network's output '{name[:80]}' is a constant, which does not depend on the input; "
+                "expected an output that is computed from the input: remove the constant from the graph's outputs"
+            )
         tensors.append(value.tensor)
     return tuple(dict.fromkeys(tensors))

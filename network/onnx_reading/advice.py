@@ -1,19 +1,19 @@
-"""What to do about operators that are not read, for those that networks have most often."""
+"""Advice for the ONNX operators that are often found in networks and are not supported."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-_SMOOTH = "of the activation functions only clamps are read: train the network with ReLU or ReLU6 in its place"
-_LAST = "; at the network's end, leave it to whoever reads the output"
-_NORM = "its statistics are computed anew for every sample: use batch norm, which is folded into the weights"
-_QUANTIZED = "give the float network: its bits are chosen here"
-_ENLARGED = "nothing that enlarges an image is read"
+_SMOOTH = "the only supported activation functions are clamps: train the network with ReLU or ReLU6 instead"
+_LAST = "; at the end of the network, remove it and apply it to the output in your application"
+_NORM = "it computes its statistics from each sample: use batch norm instead, which is folded into the weights"
+_QUANTIZED = "export the float network instead: bitbudget chooses the bits itself"
+_ENLARGED = "operators that enlarge an image are not supported: remove it from the network"
 _CUT = "no layer reads a part of a tensor: use two convolutions that each write one part"
-_CHOSEN = "end the network before it: whoever reads the output makes the choice"
-_TENSORFLOWS = "it is TensorFlow's own, left over by the converter: convert the network's TFLite file instead"
-_RECURRENT = "recurrent layers are not read: use convolutions over the sequence"
+_CHOSEN = "remove it from the end of the network, and make the choice in the application that reads the output"
+_TENSORFLOWS = "it is an operator of TensorFlow that the converter left in the file: convert the TFLite file instead"
+_RECURRENT = "recurrent layers are not supported: use convolutions over the sequence"
 
 ADVICE: Final[Mapping[str, str]] = {
     operator: advice
@@ -30,4 +30,4 @@ ADVICE: Final[Mapping[str, str]] = {
     )
     for operator in operators.split()
 }
-"""By ONNX's name of the operator; none of them is in `operators.OPERATORS`."""
+"""Advice by the ONNX name of the operator; none of these operators is in `operators.OPERATORS`."""

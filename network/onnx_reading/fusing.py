@@ -1,52 +1,43 @@
-"""Passes over the layers as the file gave them, until each is a step that a device executes.
+"""Fusion passes over the translated layers, after which each layer is one step that a device executes.
 
-    1  without_dead_layers     requires nothing;  ensures that every layer is needed by an output
-    2  into_input_format       ensures that no constant scaling stands between the input and its first layer
-    3  into_weights            requires 2;  ensures that no `ChannelStep` is left: each is in the weight layer before
-                               it, or has become a depthwise convolution
-    4  activations_into_layers requires 3 (a batch norm behind a ReLU cannot go before it);  ensures that an
-                               `Activation` stands alone only where its input is also read as it is
-    5  pads_into_windows       requires 4 (a max pool may take zeros only where nothing is negative)
+    1  remove_dead_layers      requires nothing
+                               ensures that an output depends on every layer
+    2  fold_into_input_format  requires nothing
+                               ensures that no per-channel affine layer scales the input before its only reader
+    3  fold_into_weights       requires 2
+                               ensures that no `PerChannelAffine` layer is left: each is folded into the weight layer
+                               before it, or has become a depthwise convolution
+    4  fuse_activations        requires 3 (a batch norm after a ReLU cannot move before the ReLU)
+                               ensures that an `Activation` is a layer of its own only if its input has other readers
+    5  fuse_padding            requires 4 (zeros can be fused into a max pool only if its input is never negative)
+                               ensures that a spatial `Pad` is a layer of its own only if it cannot be fused
 
-Each pass reads tuples and returns new ones, in time linear in the number of layers. A layer that takes in another
-keeps its place and its name and writes the other's tensor.
+Each pass reads tuples and returns new ones, in time linear in the number of layers. A layer into which another one is
+fused keeps its position and name, and writes the tensor of the other one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Final
-
-import numpy as np
-import numpy.typing as npt
 
 from network.errors import UnsupportedOperator
-from network.layers import (
-    Activation,
-    ActivationFunction,
-    AveragePool,
-    Convolution,
-    Float32Array,
-    Layer,
-    MaxPool,
-    Pad,
-    Padding,
-    Shape,
-    WeightLayer,
-)
-from network.network import InputFormat
-from network.onnx_reading.steps import ChannelStep, Normalization, Numbers
+from network.layers import Activation, ActivationFunction, AveragePool, Convolution, Layer, MaxPool, Pad, Padding
 
 Layers = tuple[Layer, ...]
 
-_MAX_DEPTHWISE_CHANNELS: Final = 2**20
-"""A scaling by one number becomes a weight per channel; this many have no place in a microcontroller."""
 
+def remove_dead_layers(layers: Layers, outputs: Iterable[str]) -> Layers:
+    """Remove the layers on which no output depends.
 
-def without_dead_layers(layers: Layers, outputs: Iterable[str]) -> Layers:
-    """The layers that some output needs."""
+    Requires: nothing.
+    Ensures: An output depends on every remaining layer; their order does not change.
+
+    Args:
+        layers: The layers, each after the layers that it reads.
+        outputs: Names of the network's output tensors.
+    """
     needed = set(outputs)
     kept = []
     for layer in reversed(layers):
@@ -56,81 +47,65 @@ def without_dead_layers(layers: Layers, outputs: Iterable[str]) -> Layers:
     return tuple(reversed(kept))
 
 
-def into_input_format(
-    layers: Layers, outputs: Iterable[str], tensor: str, form: InputFormat
-) -> tuple[Layers, InputFormat]:
-    """Scaling of the input by constants goes into its format, where nothing reads the input unscaled."""
-    reads = _reads(layers, outputs)
-    remaining = []
-    scaled = tensor
-    for layer in layers:
-        if isinstance(layer, ChannelStep) and layer.inputs == (scaled,) and reads[scaled] == 1:
-            composed = _composed(form, *layer.scale_and_shift())
-            if composed is not None and layer.output not in outputs:
-                form, scaled = composed, layer.output
-                continue
-        remaining.append(layer)
-    return tuple(_reading(layer, scaled, tensor) for layer in remaining), form
+def fuse_activations(layers: Layers, outputs: Iterable[str]) -> Layers:
+    """Fuse each clamp into the layer before it.
 
+    Requires: `fold_into_weights`, because a batch norm after a clamp cannot be folded into the layer before the clamp.
+    Ensures: An `Activation` is a layer of its own only if it reads the network's input or if its input tensor has other
+    readers.
 
-def _reading(layer: Layer, old: str, new: str) -> Layer:
-    """The layer, reading the tensor `new` where it read `old`."""
-    if old not in layer.inputs:
-        return layer
-    return replace(layer, inputs=tuple(new if tensor == old else tensor for tensor in layer.inputs))
+    Args:
+        layers: The layers, each after the layers that it reads.
+        outputs: Names of the network's output tensors.
 
+    Raises:
+        UnsupportedOperator: If two successive clamps leave only zero.
+    """
 
-def _composed(form: InputFormat, scale: Numbers, shift: Numbers) -> InputFormat | None:
-    """(sample - subtract) * multiply, then * scale + shift; None where a scale of zero leaves no way to write that."""
-    subtract, multiply = np.asarray(form.subtract), np.asarray(form.multiply)
-    product = multiply * scale
-    if not product.all() or not np.isfinite(product).all():
-        return None
-    return replace(form, subtract=tuple((subtract - shift / product).tolist()), multiply=tuple(product.tolist()))
-
-
-def into_weights(layers: Layers, outputs: Iterable[str], shapes: Mapping[str, Shape]) -> Layers:
-    """Batch norms and scalings go into the convolution or fully connected layer before them, or become one."""
-
-    def take_in(writer: Layer, step: Layer) -> Layer | None:
-        if not isinstance(step, ChannelStep) or not isinstance(writer, WeightLayer) or not writer.activation.is_linear:
-            return None
-        return _normalized(writer, step)
-
-    def alone(step: Layer) -> Layer:
-        return _depthwise(step, shapes[step.inputs[0]].channels) if isinstance(step, ChannelStep) else step
-
-    return _into_writers(layers, outputs, take_in, alone)
-
-
-def activations_into_layers(layers: Layers, outputs: Iterable[str]) -> Layers:
-    """A clamp goes into the layer before it."""
-
-    def take_in(writer: Layer, clamp: Layer) -> Layer | None:
+    def fuse(writer: Layer, clamp: Layer) -> Layer | None:
         if not isinstance(clamp, Activation):
             return None
         low, high = max(writer.activation.low, clamp.activation.low), min(writer.activation.high, clamp.activation.high)
         if low == high:
-            raise UnsupportedOperator(f"layer '{clamp.name[:80]}' clamps what is left of its input to zero; remove it")
+            raise UnsupportedOperator(
+                f"layer '{clamp.name[:80]}' together with the clamp before it gives zero for every input; "
+                "expected clamps whose intervals share more than zero: remove one of them"
+            )
         return replace(writer, activation=ActivationFunction(low, high))
 
-    return _into_writers(layers, outputs, take_in)
+    return fuse_neighbours(layers, outputs, fuse)
 
 
-def pads_into_windows(layers: Layers, outputs: Iterable[str]) -> Layers:
-    """Zeros around an image go into the only window over it: a convolution, or a pool where zeros count the same."""
+def fuse_padding(layers: Layers, outputs: Iterable[str]) -> Layers:
+    """Fuse zero padding around an image into the convolution or pool that is its only reader.
+
+    Requires: `fuse_activations`, because the clamp of a layer says whether its output is never negative.
+    Ensures: A `Pad` of rows and columns is a layer of its own only if its output has other readers or no window, or if
+    the fused layer would compute something else: padding of 0 equals the padding of a max pool only if the input is
+    never negative, and that of an average pool only if the pool counts its padding.
+
+    Args:
+        layers: The layers, each after the layers that it reads.
+        outputs: Names of the network's output tensors.
+    """
     never_negative = {layer.output for layer in layers if layer.activation.low >= 0}
 
-    def take_in(pad: Layer, window: Layer) -> Layer | None:
+    def fuse(pad: Layer, window: Layer) -> Layer | None:
         if not isinstance(pad, Pad) or pad.channels_before or pad.channels_after or not pad.activation.is_linear:
             return None
         return _padded(window, pad, never_negative)
 
-    return _into_writers(layers, outputs, take_in, keeps_writer=False)
+    return fuse_neighbours(layers, outputs, fuse, keeps_writer=False)
 
 
 def _padded(window: Layer, pad: Pad, never_negative: set[str]) -> Layer | None:
-    """The window with the zeros of `pad` around its input; None where that would be another result."""
+    """Return the window layer with the padding of `pad` added to its own; None if its result would differ.
+
+    Args:
+        window: The only reader of the padded tensor.
+        pad: The layer that pads rows and columns with zeros.
+        never_negative: Names of the tensors whose elements are all 0 or more.
+    """
     if not isinstance(window, Convolution | MaxPool | AveragePool) or min(pad.padding) < 0:
         return None
     top, left, bottom, right = padding = Padding(*map(sum, zip(window.padding, pad.padding, strict=True)))
@@ -145,91 +120,44 @@ def _padded(window: Layer, pad: Pad, never_negative: set[str]) -> Layer | None:
     return padded if pad.inputs[0] in never_negative else None
 
 
-def _reads(layers: Layers, outputs: Iterable[str]) -> Counter[str]:
-    """How often each tensor is read, by layers and by the caller."""
+def reader_counts(layers: Layers, outputs: Iterable[str]) -> Counter[str]:
+    """Count the readers of each tensor: layers, and the caller for an output."""
     return Counter(tensor for layer in layers for tensor in layer.inputs) + Counter(outputs)
 
 
-def _into_writers(
+def fuse_neighbours(
     layers: Layers,
     outputs: Iterable[str],
-    take_in: Callable[[Layer, Layer], Layer | None],
-    alone: Callable[[Layer], Layer] = lambda layer: layer,
+    fuse: Callable[[Layer, Layer], Layer | None],
+    replace_unfused: Callable[[Layer], Layer] = lambda layer: layer,
     *,
     keeps_writer: bool = True,
 ) -> Layers:
-    """Joins pairs of layers of which the second is the only reader of the first.
+    """Fuse pairs of layers of which the second is the only reader of the first and reads nothing else.
 
     Args:
-        layers: in schedule order.
-        outputs: what the caller reads.
-        take_in: the first and the second layer -> the one that does both, or None.
-        alone: what becomes of a layer that is not joined to the one before it.
-        keeps_writer: the joined layer keeps the first one's place, else the second one's.
+        layers: The layers, each after the layers that it reads.
+        outputs: Names of the network's output tensors.
+        fuse: Function of the first and the second layer that returns one layer that computes both, or None.
+        replace_unfused: Function that returns the layer to keep for a layer that is not fused into the one before it.
+        keeps_writer: Whether the fused layer has the position of the first layer, otherwise that of the second.
     """
-    reads = _reads(layers, outputs)
-    places: dict[str, int] = {}  # of the layer that writes a tensor
-    joined: list[Layer | None] = []
+    readers = reader_counts(layers, outputs)
+    positions: dict[str, int] = {}  # position of the layer that writes a tensor
+    fused: list[Layer | None] = []
     for layer in layers:
         tensor = layer.inputs[0]
-        place = places.get(tensor)
-        writer = joined[place] if place is not None else None
-        both = take_in(writer, layer) if writer is not None and reads[tensor] == 1 and len(layer.inputs) == 1 else None
-        if both is None or place is None:
-            places[layer.output] = len(joined)
-            joined.append(alone(layer))
+        position = positions.get(tensor)
+        writer = fused[position] if position is not None else None
+        both = fuse(writer, layer) if writer is not None and readers[tensor] == 1 and len(layer.inputs) == 1 else None
+        if both is None or position is None:
+            positions[layer.output] = len(fused)
+            fused.append(replace_unfused(layer))
         elif keeps_writer:
-            joined[place] = replace(both, output=layer.output)
-            places[layer.output] = place
+            fused[position] = replace(both, output=layer.output)
+            positions[layer.output] = position
         else:
-            joined[place] = None
-            places[layer.output] = len(joined)
-            joined.append(both)
-    return tuple(layer for layer in joined if layer is not None)
-
-
-def _normalized(layer: WeightLayer, step: ChannelStep) -> WeightLayer:
-    """The layer, followed by the step."""
-    if isinstance(step, Normalization) and layer.batch_norm is None:
-        return replace(layer, batch_norm=step.batch_norm)
-    scale, shift = step.scale_and_shift()
-    if layer.batch_norm is not None:
-        norm = layer.batch_norm
-        gamma, beta = _float32(norm.gamma * scale), _float32(norm.beta * scale + shift)
-        return replace(layer, batch_norm=replace(norm, gamma=gamma, beta=beta))
-    bias = np.zeros(layer.output_channels) if layer.bias is None else layer.bias
-    weight = layer.weight
-    if weight is not None and (scale != 1).any():
-        weight = _float32(weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)))
-    return replace(layer, weight=weight, bias=_float32(bias * scale + shift))
-
-
-def _depthwise(step: ChannelStep, channels: int) -> Convolution:
-    """A 1x1 filter per channel that does what the step does."""
-    if channels > _MAX_DEPTHWISE_CHANNELS:
-        raise UnsupportedOperator(
-            f"node '{step.name[:80]}' scales {channels} channels; at most {_MAX_DEPTHWISE_CHANNELS} are taken"
-        )
-    weight, bias, norm = np.ones(channels), None, None
-    if isinstance(step, Normalization):
-        norm = step.batch_norm
-    else:
-        scale, shift = step.scale_and_shift()
-        weight, bias = weight * scale, _float32(np.zeros(channels) + shift)
-    return Convolution(
-        name=step.name,
-        inputs=step.inputs,
-        output=step.output,
-        output_channels=channels,
-        weight=_float32(weight.reshape(channels, 1, 1, 1)),
-        bias=bias,
-        batch_norm=norm,
-        kernel=(1, 1),
-        groups=channels,
-    )
-
-
-def _float32(values: npt.NDArray[np.floating]) -> Float32Array:
-    # What overflows becomes infinite, and is refused with the layer's name when the network is built.
-    with np.errstate(over="ignore"):
-        return values.astype(np.float32)
+            fused[position] = None
+            positions[layer.output] = len(fused)
+            fused.append(both)
+    return tuple(layer for layer in fused if layer is not None)

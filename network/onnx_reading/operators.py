@@ -1,7 +1,7 @@
-"""The table of operators: which function reads each, which attributes it knows, how many inputs it takes.
+"""Table of the supported ONNX operators: the function that translates each, its attributes and its number of inputs.
 
-An attribute that is not in the table is refused, so that a newer form of an operator is never half understood. To read
-another operator, add a row here; `docs/adding-an-operator.md` says how.
+A node with an attribute that is not in the table is rejected, so that a newer form of an operator is not misread. To
+support another operator, add a row here; `docs/adding-an-operator.md` describes the steps.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from network.onnx_reading.views import View
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """How one operator is read.
+    """Support of one ONNX operator.
 
     Attributes:
-        read: gives what the first output stands for.
-        attributes: names of the attributes that `read` takes account of, or may ignore.
-        inputs: the least and the most inputs.
+        read: Function that translates a node of the operator and returns the value of its first output.
+        attributes: Names of the attributes that `read` uses, or that do not change the result at inference.
+        inputs: Smallest and largest number of inputs.
     """
 
     read: Callable[[Call], Value]
@@ -32,8 +32,8 @@ class Operator:
     inputs: tuple[int, int]
 
 
-def _row(read: Callable[[Call], Value], attributes: str, least: int, most: int) -> Operator:
-    return Operator(read, frozenset(attributes.split()), (least, most))
+def _row(read: Callable[[Call], Value], attributes: str, min_inputs: int, max_inputs: int) -> Operator:
+    return Operator(read, frozenset(attributes.split()), (min_inputs, max_inputs))
 
 
 _WINDOW = "auto_pad kernel_shape pads strides dilations"
@@ -82,40 +82,51 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "Transpose": _row(movements.transpose, "perm", 1, 1),
     "Unsqueeze": _row(movements.unsqueeze, "axes", 1, 2),
 }
+"""Support of each operator, by its ONNX name."""
 
 
 def translate(translation: Translation) -> None:
-    """Reads every node of the file, in order.
+    """Translate every node of the graph in order, and store the values and layers in the translation.
+
+    Args:
+        translation: State of the translation, at its start.
 
     Raises:
-        UnsupportedOperator: an operator, or a form of one, outside the table; names the node and the operator.
-        InvalidNetwork: a node that contradicts itself, or a layer whose shapes do not fit.
-        InputSeenAs: the input has another layout than was assumed.
+        UnsupportedOperator: If an operator or a form of an operator is not supported; names the node and the operator.
+        InvalidNetwork: If the inputs and attributes of a node contradict each other, or if shapes do not match.
+        InputLayoutRequired: If an operator requires another layout of the network's input than was assumed.
     """
     for node in translation.graph.nodes:
         call = Call(node, translation)
         operator = OPERATORS.get(node.operator)
         if operator is None:
-            advice = ADVICE.get(node.operator, f"those read are {', '.join(OPERATORS)}")
-            raise node.unsupported(f"is an operator that is not read; {advice}")
+            advice = ADVICE.get(node.operator, f"the supported operators are {', '.join(OPERATORS)}")
+            raise node.unsupported(f"has an operator that is not supported; {advice}")
         unknown = sorted(node.attributes.keys() - operator.attributes)
         if unknown:
-            raise node.unsupported(f"has the attribute '{unknown[0][:80]}', which is not read")
-        least, most = operator.inputs
-        if not least <= len(node.inputs) <= most or not node.outputs or not node.outputs[0]:
+            known = ", ".join(sorted(operator.attributes)) or "none"
+            raise node.unsupported(
+                f"has the attribute '{unknown[0][:80]}', which is not supported; the supported attributes of the "
+                f"operator are: {known}"
+            )
+        min_inputs, max_inputs = operator.inputs
+        if not min_inputs <= len(node.inputs) <= max_inputs or not node.outputs or not node.outputs[0]:
             raise node.invalid(
-                f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs; expected {least} or more"
+                f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs; expected {min_inputs} to {max_inputs} "
+                "inputs, and a first output"
             )
         translation.values.update(dict.fromkeys(filter(None, node.outputs)))
         translation.values[node.outputs[0]] = _read(call, operator)
 
 
 def _read(call: Call, operator: Operator) -> Value:
-    """A constant where every input is one, else what the table says."""
+    """Return the value of the node's first output: folded if all inputs are constants, otherwise by the table."""
     node = call.node
     fold = constants.FOLDS.get(node.operator)
     if fold is not None and not any(isinstance(call.value(i), View) for i in range(len(node.inputs)) if call.has(i)):
         return fold(call)
     if operator.read is fold:
-        raise node.unsupported("computes from an activation tensor; it is read on constants only")
+        raise node.unsupported(
+            "computes from an activation tensor; expected constants as all inputs of this operator: remove it"
+        )
     return operator.read(call)

@@ -1,7 +1,8 @@
-"""From bytes to a graph of plain Python data: all that is taken from the file format, in one place.
+"""Parser of the ONNX file format: from bytes to a graph of plain Python data.
 
-Nothing of the protobuf object survives this module but the tensors, which are decoded when they are first read. Names,
-attribute types and the graph's wiring are checked here, so that what follows cannot meet a cycle or a missing tensor.
+Only this module reads protobuf messages, except for the tensors, which are decoded when they are first used. It checks
+names, attribute types and the connections of the graph, so that the code behind it meets neither cycles nor values that
+no node writes.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from network.names import MAX_NAME_LENGTH, is_name
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
 
 OLDEST_OPSET: Final = 11
+"""Oldest supported version of the standard ONNX operators."""
+
 NEWEST_OPSET: Final = 22
+"""Newest supported version of the standard ONNX operators."""
 
 _STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
 
 _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
     AttributeProto.FLOAT: lambda attribute: attribute.f,
-    # What is no text equals nothing that an operator knows; TensorFlow puts bytes into its own operators.
+    # TensorFlow's own operators have attributes that are not valid UTF-8; replacement characters match no known value.
     AttributeProto.STRING: lambda attribute: attribute.s.decode(errors="replace"),
     AttributeProto.TENSOR: lambda attribute: attribute.t,
     AttributeProto.INTS: lambda attribute: tuple(attribute.ints),
@@ -38,14 +42,14 @@ _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One operator of the file.
+    """One node of the graph.
 
     Attributes:
-        name: unique; the name of the first output where the file gives none.
-        operator: ONNX's name of the operator, e.g. "Conv".
-        inputs: names of the values read; "" for an optional input left out.
-        outputs: names of the values written.
-        attributes: by name: int, float, str, TensorProto, or a tuple of int or float.
+        name: Unique name of the node; the name of its first output if the file does not name it.
+        operator: ONNX name of the operator, e.g. "Conv".
+        inputs: Names of the values that the node reads; "" for an optional input that is left out.
+        outputs: Names of the values that the node writes.
+        attributes: Attribute values by name; each is an int, float, str, TensorProto, or a tuple of int or float.
     """
 
     name: str
@@ -58,25 +62,27 @@ class Node:
         return f"node '{self.name[:80]}' ({self.operator[:40]})"
 
     def unsupported(self, what: str) -> UnsupportedOperator:
+        """Return the error for a node that is valid ONNX but not supported; `what` follows the node in the message."""
         return UnsupportedOperator(f"{self} {what}")
 
     def invalid(self, what: str) -> InvalidNetwork:
+        """Return the error for a node that contradicts itself or its inputs; `what` follows the node in the message."""
         return InvalidNetwork(f"{self} {what}")
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """What the file computes.
+    """The computation graph of a file.
 
     Attributes:
-        opset: version of the standard operators, 11 to 22.
-        input: the value that the caller writes.
-        input_dims: one sample's extents, the batch left out.
-        batch: the batch's extent where the file fixes it, else None.
-        nodes: each after the nodes whose values it reads.
-        outputs: the values that the caller reads.
-        initializers: constants by name: of the file, not decoded, or arrays already.
-        size_bytes: of the file, or of the constants where there is none.
+        opset: Version of the standard operators, 11 to 22.
+        input: Name of the graph input.
+        input_dims: Extents of one input sample, without the batch.
+        batch: Extent of the batch, 1 or more, if the file fixes it; otherwise None.
+        nodes: The nodes, each after the nodes whose values it reads.
+        outputs: Names of the graph outputs.
+        initializers: Constants by name: tensors of the file that are not decoded yet, or arrays.
+        size_bytes: Size of the file in bytes, or of all constants if the graph does not come from a file.
     """
 
     opset: int
@@ -90,12 +96,15 @@ class Graph:
 
 
 def parse(content: bytes) -> Graph:
-    """The graph in the bytes of an ONNX file.
+    """Parse the bytes of an ONNX file into a graph.
+
+    Args:
+        content: Bytes of the whole file.
 
     Raises:
-        UnreadableFile: not ONNX, truncated, or data in other files.
-        UnsupportedOperator: an opset, a domain, a function or a subgraph outside what is read.
-        InvalidNetwork: several inputs, a value written twice or by nobody, a cycle.
+        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files.
+        UnsupportedOperator: If the file uses an unsupported opset or operator domain, a function or a subgraph.
+        InvalidNetwork: If the graph has several inputs or a cycle, or if a value is written twice or never.
     """
     model = onnx.ModelProto()
     try:
@@ -103,16 +112,18 @@ def parse(content: bytes) -> Graph:
         return _graph(model, len(content))
     except (DecodeError, UnicodeDecodeError) as error:
         raise UnreadableFile(
-            "the file is no ONNX model, or a truncated one; expected the whole file as the exporter wrote it"
+            "the file is not a valid ONNX model, or is truncated; expected the whole file as the exporter wrote it"
         ) from error
 
 
 def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     graph = model.graph
     if not graph.node:
-        raise UnreadableFile("the file holds no ONNX graph with operators; expected an exported network")
+        raise UnreadableFile("the file does not contain an ONNX graph with nodes; expected an exported network")
     if graph.sparse_initializer:
-        raise UnsupportedOperator("the file has sparse initializers; export it with dense weights")
+        raise UnsupportedOperator(
+            "the file has sparse initializers; expected dense ones: export the network with dense weights"
+        )
     _check_names(
         each.name for values in (graph.initializer, graph.input, graph.output, model.functions) for each in values
     )
@@ -121,13 +132,14 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     initializers: dict[str, TensorProto | ConstantArray] = {tensor.name: tensor for tensor in graph.initializer}
     if model.functions:
         raise UnsupportedOperator(
-            f"the file defines the function '{model.functions[0].name[:80]}'; export it with functions inlined"
+            f"the file defines the function '{model.functions[0].name[:80]}'; expected standard operators only: "
+            "export the network with functions inlined"
         )
     inputs = [value for value in graph.input if value.name not in initializers]
     if len(inputs) != 1:
         raise InvalidNetwork(
             f"the network has {len(inputs)} inputs ({', '.join(value.name[:80] for value in inputs[:5])}); expected "
-            "one. Where the others are constants that the exporter lost (those of Keras's Normalization layer), "
+            "one. If the others are constants without values (as the exporter writes Keras's Normalization layer), "
             "convert the SavedModel instead: python -m tf2onnx.convert --saved-model"
         )
     batch, dims = _input_dims(inputs[0])
@@ -137,7 +149,7 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
         input=inputs[0].name,
         input_dims=dims,
         batch=batch,
-        nodes=_in_order(nodes, {inputs[0].name, *initializers}),
+        nodes=_topologically_sorted(nodes, {inputs[0].name, *initializers}),
         outputs=tuple(value.name for value in graph.output),
         initializers=initializers,
         size_bytes=size_bytes,
@@ -145,32 +157,35 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
 
 
 def _check_names(names: Iterable[object]) -> None:
-    """Protobuf promises no text: what is none comes as bytes."""
+    """Reject names that are not printable text; protobuf does not guarantee text and returns bytes for other names."""
     for name in names:
         if not is_name(name):
             raise UnreadableFile(
-                f"the file has the name {str(name)[:40]!r}; "
-                f"expected printable text of 1 to {MAX_NAME_LENGTH} characters"
+                f"the file contains the name {str(name)[:40]!r}; "
+                f"expected printable text of 1 to {MAX_NAME_LENGTH} characters: rename it or export the network again"
             )
 
 
 def _opset(model: onnx.ModelProto) -> int:
     versions = [entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS]
     if not versions:
-        raise UnreadableFile("the file names no opset: it is no ONNX model, or a truncated one")
+        raise UnreadableFile(
+            "the file does not state its opset: it is not a valid ONNX model, or is truncated; expected the whole file "
+            "as the exporter wrote it"
+        )
     if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
         raise UnsupportedOperator(
-            f"the file uses opset {versions[0]}; opsets {OLDEST_OPSET} to {NEWEST_OPSET} are read: "
-            "export it again with opset 18"
+            f"the file uses opset {versions[0]}; expected opset {OLDEST_OPSET} to {NEWEST_OPSET}: "
+            "export the network again with opset 18"
         )
     return int(versions[0])
 
 
 def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]]:
-    """The batch's extent, if the file fixes it, and a sample's extents."""
+    """Return the extent of the batch, None if the file does not fix it, and the extents of one sample."""
     owner = f"input '{value.name[:80]}'"
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
-        raise UnsupportedOperator(f"{owner} is no tensor of a known shape; export the network with a fixed image size")
+        raise UnsupportedOperator(f"{owner} is not a tensor of known shape; export the network with a fixed image size")
     extents = [
         dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
     ]  # fmt: skip
@@ -182,28 +197,33 @@ def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]
     dims = tuple(extent for extent in sample if extent is not None)
     if len(dims) < len(sample):
         raise UnsupportedOperator(
-            f"{owner} leaves a dimension beside the batch open; export the network with a fixed image size"
+            f"{owner} has a dimension without a fixed extent in addition to the batch; export the network with a "
+            "fixed image size"
         )
     if min(dims) < 1:
-        raise InvalidNetwork(f"{owner} has the dimensions {list(dims)}; every extent must be 1 or more")
+        raise InvalidNetwork(f"{owner} has the dimensions {list(dims)}; expected extents of 1 or more")
     return (batch if batch is not None and batch > 0 else None), dims
 
 
 def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
+    """Return the nodes in the order of the file, with unique names: a repeated name gets the suffix _2, _3, ..."""
     nodes = []
     taken: set[str] = set()
-    times: Counter[str] = Counter()  # that a name was found taken
+    duplicates: Counter[str] = Counter()
     for proto in protos:
         outputs = tuple(proto.output)
         _check_names(filter(None, (proto.name, proto.op_type, proto.domain, *proto.input, *outputs)))
         base = name = proto.name or next((output for output in outputs if output), proto.op_type)
         while name in taken:
-            times[base] += 1
-            name = f"{base}_{times[base] + 1}"
+            duplicates[base] += 1
+            name = f"{base}_{duplicates[base] + 1}"
         taken.add(name)
         node = Node(name, proto.op_type, tuple(proto.input), outputs, {})
         if proto.domain not in _STANDARD_DOMAINS:
-            raise node.unsupported(f"is of the domain '{proto.domain[:80]}'; only ONNX's own operators are read")
+            raise node.unsupported(
+                f"is of the operator domain '{proto.domain[:80]}'; expected standard ONNX operators: export without "
+                "optimizations for a runtime"
+            )
         nodes.append(Node(name, node.operator, node.inputs, outputs, _attributes(node, proto.attribute)))
     return tuple(nodes)
 
@@ -215,8 +235,8 @@ def _attributes(node: Node, attributes: Iterable[AttributeProto]) -> Mapping[str
         value = _ATTRIBUTE_VALUES.get(attribute.type)
         if value is None or attribute.ref_attr_name:
             raise node.unsupported(
-                f"has the attribute '{attribute.name[:80]}' of a kind that is not read "
-                "(subgraphs, references, sparse tensors, strings)"
+                f"has the attribute '{attribute.name[:80]}', which is a subgraph, a reference, a sparse tensor or a "
+                "list of strings; expected numbers, a string or a dense tensor"
             )
         values[attribute.name] = value(attribute)
         if attribute.type == AttributeProto.TENSOR:
@@ -224,22 +244,34 @@ def _attributes(node: Node, attributes: Iterable[AttributeProto]) -> Mapping[str
     return values
 
 
-def _in_order(nodes: tuple[Node, ...], given: set[str]) -> tuple[Node, ...]:
-    """The nodes, each after the nodes that it reads; in the file's order if that is one."""
+def _topologically_sorted(nodes: tuple[Node, ...], given: set[str]) -> tuple[Node, ...]:
+    """Return the nodes, each after the nodes that it reads; in the order of the file if that is such an order.
+
+    Args:
+        nodes: The nodes in the order of the file.
+        given: Names of the values that no node writes: the graph input and the initializers.
+
+    Raises:
+        InvalidNetwork: If a value is written twice or never, or if the graph has a cycle.
+    """
     writers: dict[str, int] = {}
     in_order = True
     for index, node in enumerate(nodes):
         in_order &= all(value in writers or value in given or not value for value in node.inputs)
         for value in filter(None, node.outputs):
             if value in writers or value in given:
-                raise node.invalid(f"writes '{value[:80]}', which is written already; every value is written once")
+                raise node.invalid(
+                    f"writes '{value[:80]}', which already has a value; expected every value to be written once"
+                )
             writers[value] = index
     if in_order:
         return nodes
     for node in nodes:
         for value in node.inputs:
             if value and value not in writers and value not in given:
-                raise node.invalid(f"reads '{value[:80]}', which nothing writes")
+                raise node.invalid(
+                    f"reads '{value[:80]}', which no node writes; expected an input, an initializer or a node's output"
+                )
     reads = {
         index: [writers[value] for value in node.inputs if value in writers] for index, node in enumerate(nodes)
     }  # fmt: skip
@@ -247,4 +279,6 @@ def _in_order(nodes: tuple[Node, ...], given: set[str]) -> tuple[Node, ...]:
         return tuple(nodes[index] for index in TopologicalSorter(reads).static_order())
     except CycleError as error:
         cycle = ", ".join(str(nodes[index]) for index in error.args[1][:5])
-        raise InvalidNetwork(f"a cycle runs through {cycle}; remove the loop") from error
+        raise InvalidNetwork(
+            f"the graph has a cycle through {cycle}; expected a graph without cycles: remove the loop"
+        ) from error

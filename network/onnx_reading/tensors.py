@@ -1,4 +1,4 @@
-"""ONNX tensors as numpy arrays, with every size checked against the bytes that are really there."""
+"""Decoding of ONNX tensors to numpy arrays, with every size checked against the bytes in the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ConstantArray = npt.NDArray[Any]
 
 FLOATING: Final = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
-# Element type -> type of the raw bytes, and the field that holds the elements where there are no raw bytes.
+# Element type -> numpy type of the raw bytes, and the field that holds the elements if the tensor has no raw bytes.
 _STORED: Final[dict[int, tuple[str, str]]] = {
     TensorProto.FLOAT: ("<f4", "float_data"),
     TensorProto.DOUBLE: ("<f8", "double_data"),
@@ -32,42 +32,51 @@ _STORED: Final[dict[int, tuple[str, str]]] = {
 
 
 def element_type_name(data_type: int) -> str:
-    """'FLOAT' for 1, and so on."""
+    """Return the ONNX name of an element type, e.g. 'FLOAT' for 1."""
     names: dict[int, str] = {number: name for name, number in TensorProto.DataType.items()}
     return names.get(data_type, f"number {data_type}")
 
 
 def refuse_external_data(tensor: TensorProto, owner: str) -> None:
-    """Weights in other files are refused before anything is looked at: no path is followed.
+    """Reject a tensor whose data is in another file; the path of that file is not opened.
+
+    Args:
+        tensor: The tensor to check.
+        owner: The tensor's name with its kind, for the error message.
 
     Raises:
-        UnreadableFile: the tensor names another file.
+        UnreadableFile: If the tensor refers to another file.
     """
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         raise UnreadableFile(
-            f"{owner} keeps its data in another file; expected everything inside the ONNX file: "
+            f"{owner} keeps its data in another file; expected all data inside the ONNX file: "
             "save it with the weights included (torch.onnx.export with external_data=False, or onnx.save)"
         )
 
 
 def to_array(tensor: TensorProto, owner: str) -> ConstantArray:
-    """The tensor's elements; bfloat16 becomes float32, all other types stay.
+    """Decode a tensor to an array of its dimensions; bfloat16 becomes float32, and all other types are kept.
+
+    Args:
+        tensor: The tensor to decode.
+        owner: The tensor's name with its kind, for error messages.
 
     Raises:
-        InvalidNetwork: the data does not have as many elements as the dimensions say.
-        UnsupportedOperator: an element type that no weight, bound or shape has.
-        UnreadableFile: data outside the file.
+        InvalidNetwork: If the number of elements in the data differs from that of the dimensions.
+        UnsupportedOperator: If the element type is neither a floating-point nor an integer type, or if the tensor is
+            stored in segments.
+        UnreadableFile: If the data is in another file.
     """
     refuse_external_data(tensor, owner)
     if tensor.data_type not in _STORED:
         raise UnsupportedOperator(
-            f"{owner} holds elements of type {element_type_name(tensor.data_type)}; expected floats or integers"
+            f"{owner} has elements of type {element_type_name(tensor.data_type)}; expected floats or integers"
         )
     if tensor.HasField("segment"):
-        raise UnsupportedOperator(f"{owner} is stored in segments; expected it in one piece")
+        raise UnsupportedOperator(f"{owner} is stored in segments; expected it in one piece: export the network again")
     dims = tuple(tensor.dims)
     if min(dims, default=1) < 0:
-        raise InvalidNetwork(f"{owner} has a negative extent in its dimensions {list(dims)}")
+        raise InvalidNetwork(f"{owner} has the dimensions {list(dims)}; expected extents of 0 or more")
     stored_type, field = _STORED[tensor.data_type]
     if tensor.HasField("raw_data"):
         raw = tensor.raw_data
@@ -77,7 +86,7 @@ def to_array(tensor: TensorProto, owner: str) -> ConstantArray:
     if present != math.prod(dims):
         raise InvalidNetwork(
             f"{owner} has dimensions {list(dims)}, that is {math.prod(dims)} elements, but data for {present:g}; "
-            "the file is damaged"
+            "the file is damaged: export the network again"
         )
     if tensor.HasField("raw_data"):
         array = np.frombuffer(raw, dtype=stored_type)
@@ -91,7 +100,7 @@ def to_array(tensor: TensorProto, owner: str) -> ConstantArray:
 
 
 def _from_int32_field(tensor: TensorProto, stored_type: str) -> ConstantArray:
-    """Small types travel in 32-bit integers; float16 as its bit pattern."""
+    """Return the elements of a type of at most 16 bits from 32-bit integers; float16 is stored as its bit pattern."""
     numbers = np.array(tensor.int32_data, dtype=np.int32)
     if tensor.data_type == TensorProto.FLOAT16:
         return numbers.astype(np.uint16).view(np.float16)

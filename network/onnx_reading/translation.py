@@ -1,10 +1,10 @@
-"""The state of a reading: what every value of the file stands for, and the layers so far.
+"""State of the translation of a graph: the value behind every name of the file, and the layers emitted so far.
 
-A value is a constant (an array), or a view of an activation tensor of ours.
+A value is a constant (an array), or a view of an activation tensor of the network.
 
-A file does not say what its input's dimensions mean: (32, 32, 3) may be rows, columns, channels. The input is read with
-channels first; where an operator that needs an image then finds it in another order, `InputSeenAs` starts the reading
-again with the layout that this operator sees.
+A file does not say what the dimensions of its input mean: (32, 32, 3) may be rows, columns and channels. The input is
+assumed to have its channels first. If an operator that requires an image then reads the input in another order,
+`InputLayoutRequired` restarts the translation with the layout that this operator requires.
 """
 
 from __future__ import annotations
@@ -17,36 +17,56 @@ from onnx import TensorProto
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Activation, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.proto import Graph
-from network.onnx_reading.steps import ChannelStep
+from network.onnx_reading.temporary_layers import PerChannelAffine
 from network.onnx_reading.tensors import ConstantArray, to_array
-from network.onnx_reading.views import Loop, View, channels_last_walk, image_shape, in_order, merged
+from network.onnx_reading.views import Loop, View, channels_last_walk, contiguous_walk, image_shape, merge_loops
 
 Value = View | ConstantArray
 
 BATCH: Final = -(2**62)
-"""Stands for the batch's extent in constants that a file computes from a tensor's dimensions."""
+"""Placeholder for the extent of the batch in constants that a file computes from the dimensions of a tensor."""
 
 _MAX_GROWTH: Final = 4
-"""Elements per byte of the file: every float32 weight may be shared by 16 layers."""
+"""Largest number of constant elements per byte of the file: each float32 weight may be shared by 16 layers."""
 
 _ALWAYS_ALLOWED: Final = 2**20
+"""Number of constant elements that are allowed whatever the size of the file."""
+
+
+def shown_extents(extents: tuple[int, ...]) -> str:
+    """Return at most 8 extents as text for a message, with "batch" for the placeholder of the batch."""
+    return str(["batch" if extent == BATCH else extent for extent in extents[:8]])
 
 
 @dataclass(frozen=True, slots=True)
 class InputLayout:
-    """What the input's dimensions mean: the shape of our tensor, and whether a sample has its channels last."""
+    """Meaning of the dimensions of the network's input.
+
+    Attributes:
+        shape: Shape of the input tensor, channels first.
+        channels_last: Whether a sample of the caller has its channels last.
+    """
 
     shape: Shape
     channels_last: bool = False
 
     def view(self, tensor: str, dims: tuple[int, ...]) -> View:
-        """The input as the file has it, seen as a view of our tensor."""
-        walk = channels_last_walk(self.shape) if self.channels_last else in_order(self.shape.elements)
+        """Return the graph input as a view of the input tensor.
+
+        Args:
+            tensor: Name of the input tensor.
+            dims: Dimensions of the graph input, without the batch.
+        """
+        walk = channels_last_walk(self.shape) if self.channels_last else contiguous_walk(self.shape.elements)
         return View(tensor, dims, walk)
 
 
-class InputSeenAs(Exception):
-    """The layout that an operator sees, where the reading had assumed another."""
+class InputLayoutRequired(Exception):
+    """Raised to restart the translation with the input layout that an operator requires.
+
+    Args:
+        layout: The required layout.
+    """
 
     def __init__(self, layout: InputLayout) -> None:
         super().__init__(layout)
@@ -55,18 +75,19 @@ class InputSeenAs(Exception):
 
 @dataclass(eq=False)
 class Translation:
-    """One walk over the nodes.
+    """State of one pass over the nodes of a graph.
 
     Attributes:
-        graph: the file.
-        layout: what the input's dimensions are taken to mean.
-        layout_is_settled: an operator has said so already; a second one cannot say otherwise.
-        layers: so far, in the file's order.
-        shapes: of every tensor so far.
-        values: what each value of the file stands for; None for one that is not offered (a dropout's mask).
-        like_input: tensors with the input's order of elements: the input, scaled, clamped or padded.
-        ends_in_softmax: softmax was met.
-        elements_taken: of weights and computed constants so far.
+        graph: The graph that is translated.
+        layout: Assumed meaning of the dimensions of the input.
+        layout_is_settled: Whether an operator has required this layout, so that it is not changed again.
+        layers: Layers emitted so far, in the order of the nodes.
+        shapes: Shape of every tensor so far, by name.
+        values: Value behind every ONNX name so far; None for an output that is not supported (the mask of a Dropout).
+        same_order_as_input: Names of the tensors whose elements have the order of the input: the input, and what is
+            scaled, clamped or padded from it.
+        ends_in_softmax: Whether a softmax was found.
+        elements_taken: Number of elements of weights and computed constants so far.
     """
 
     graph: Graph
@@ -75,21 +96,25 @@ class Translation:
     layers: list[Layer] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     values: dict[str, Value | None] = field(default_factory=dict)
-    like_input: set[str] = field(default_factory=set)
+    same_order_as_input: set[str] = field(default_factory=set)
     ends_in_softmax: bool = False
     elements_taken: int = 0
 
     def __post_init__(self) -> None:
         self.shapes[self.graph.input] = self.layout.shape
         self.values[self.graph.input] = self.layout.view(self.graph.input, self.graph.input_dims)
-        self.like_input.add(self.graph.input)
+        self.same_order_as_input.add(self.graph.input)
 
     def value(self, name: str, reader: str) -> Value:
-        """What a value of the file stands for.
+        """Return the value behind an ONNX name, and decode it if it is an initializer.
+
+        Args:
+            name: Name of the value.
+            reader: The node or output that reads the value, for error messages.
 
         Raises:
-            UnsupportedOperator: it is an output that is not offered.
-            InvalidNetwork: nothing writes it.
+            UnsupportedOperator: If the value is an output that is not supported, or an initializer of another type.
+            InvalidNetwork: If no node writes the value, or if the data of the initializer is damaged.
         """
         found = self.values.get(name)
         if found is None:
@@ -98,66 +123,89 @@ class Translation:
                 found = to_array(given, f"initializer '{name[:80]}'") if isinstance(given, TensorProto) else given
                 self.values[name] = found
             elif name in self.values:
-                raise UnsupportedOperator(f"{reader} reads '{name[:80]}', a second output, which is not computed")
+                raise UnsupportedOperator(
+                    f"{reader} reads '{name[:80]}', which is not the first output of its node; expected first outputs "
+                    "only: export the network for inference"
+                )
             else:
-                raise InvalidNetwork(f"{reader} reads '{name[:80]}', which nothing writes")
+                raise InvalidNetwork(
+                    f"{reader} reads '{name[:80]}', which no node writes; expected an input, an initializer or a "
+                    "node's output"
+                )
         return found
 
     def take_room(self, elements: int, taker: str) -> None:
-        """Counts elements that are about to be computed or copied.
+        """Count elements of constants or weights before they are computed or copied.
+
+        Args:
+            elements: Number of the elements.
+            taker: The node or layer that needs them, for the error message.
 
         Raises:
-            UnsupportedOperator: they are out of proportion to the file.
+            UnsupportedOperator: If all elements together exceed 4 per byte of the file and 2^20 more.
         """
         self.elements_taken += elements
         if self.elements_taken > _MAX_GROWTH * self.graph.size_bytes + _ALWAYS_ALLOWED:
             raise UnsupportedOperator(
-                f"{taker} brings the constants to {self.elements_taken} elements, from a file of "
-                f"{self.graph.size_bytes} bytes; export the network with its constants computed"
+                f"{taker} increases the constants to {self.elements_taken} elements; expected at most "
+                f"{_MAX_GROWTH * self.graph.size_bytes + _ALWAYS_ALLOWED} for a file of {self.graph.size_bytes} bytes: "
+                "export the network with constant folding"
             )
 
     def emit(self, layer: Layer) -> Shape:
-        """Appends a layer; returns the shape that it writes."""
+        """Append a layer, and return the shape of its output.
+
+        Raises:
+            InvalidNetwork: If the shapes of the inputs do not match the layer.
+            UnsupportedOperator: If the weights are too large for the size of the file.
+        """
         if isinstance(layer, WeightLayer) and layer.weight is not None:
             self.take_room(layer.weight.size, f"layer '{layer.name[:80]}'")
         shape = layer.output_shape(tuple(self.shapes[tensor] for tensor in layer.inputs))
         self.layers.append(layer)
         self.shapes[layer.output] = shape
-        if isinstance(layer, ChannelStep | Activation | Pad) and layer.inputs[0] in self.like_input:
-            self.like_input.add(layer.output)
+        if isinstance(layer, PerChannelAffine | Activation | Pad) and layer.inputs[0] in self.same_order_as_input:
+            self.same_order_as_input.add(layer.output)
         return shape
 
-    def suggest_channels_last(self, view: View) -> None:
-        """Starts again with the input's channels last, if the view is of the input and nobody has settled its layout.
+    def restart_with_channels_last(self, view: View) -> None:
+        """Restart the translation with a channels-last input, if that is possible; otherwise do nothing.
+
+        Args:
+            view: View of the tensor whose last dimension should be its channels.
 
         Raises:
-            InputSeenAs: so it is.
+            InputLayoutRequired: If the tensor has the order of the input and the layout is not settled yet.
         """
         shape = self._shape_of_channels_last()
-        if shape is not None and view.tensor in self.like_input and not self.layout_is_settled:
-            raise InputSeenAs(InputLayout(shape, channels_last=True))
+        if shape is not None and view.tensor in self.same_order_as_input and not self.layout_is_settled:
+            raise InputLayoutRequired(InputLayout(shape, channels_last=True))
 
-    def suggest_layout_seen_by(self, view: View) -> None:
-        """Starts again with the input in the order or shape in which a view of it is an image, channels first.
+    def restart_with_layout_of(self, view: View) -> None:
+        """Restart the translation with the input layout in which a view is a channels-first image, if there is one.
+
+        Args:
+            view: View of the tensor that an operator requires to be an image, channels first.
 
         Raises:
-            InputSeenAs: there is one, and nobody has settled the input's layout.
+            InputLayoutRequired: If the tensor has the order of the input, such a layout exists, and the layout is not
+                settled yet.
         """
         shape = image_shape(view.dims)
-        if shape is None or view.tensor not in self.like_input or self.layout_is_settled:
+        if shape is None or view.tensor not in self.same_order_as_input or self.layout_is_settled:
             return
-        # The input is in the file's order under the first assumption, so that these loops lead from HWC to CHW.
-        channels_first = merged([Loop(shape.channels, 1), Loop(shape.height * shape.width, shape.channels)])
+        # Under the first assumption the input is in the order of the file, so that these loops transpose HWC to CHW.
+        channels_first = merge_loops([Loop(shape.channels, 1), Loop(shape.height * shape.width, shape.channels)])
         if view.elements != self.layout.shape.elements:
             if view.walk == channels_first:
-                self.suggest_channels_last(view)
-        elif view.is_in_order:
-            # With one channel, or one pixel, both orders are the same: the input's own dimensions decide.
-            raise InputSeenAs(InputLayout(shape, channels_last=shape == self._shape_of_channels_last()))
+                self.restart_with_channels_last(view)
+        elif view.is_contiguous:
+            # With one channel or one pixel, both orders are equal: the dimensions of the input decide.
+            raise InputLayoutRequired(InputLayout(shape, channels_last=shape == self._shape_of_channels_last()))
         elif view.walk == channels_first:
-            raise InputSeenAs(InputLayout(shape, channels_last=True))
+            raise InputLayoutRequired(InputLayout(shape, channels_last=True))
 
     def _shape_of_channels_last(self) -> Shape | None:
-        """Our tensor's shape if the input's last dimension is its channels; None for a vector."""
+        """Return the shape of the input tensor if the last dimension is its channels; None for a vector."""
         *space, channels = self.graph.input_dims
         return image_shape((channels, *space)) if space else None

@@ -1,17 +1,17 @@
-"""Values that are an activation tensor of ours seen in another order or with other dimensions.
+"""Strided views of the network's activation tensors, by which reshapes and transposes are followed without computing.
 
-Reshapes and transposes compute nothing. A `View` says which tensor's elements they show, with which dimensions, and in
-which order: `walk` lists loops, the outermost first, as (extent, stride in the tensor's channel, height, width order).
-A reshape changes the dimensions and keeps the walk; a transpose reorders the loops:
+A `View` states which tensor's elements a value has, with which dimensions and in which order. Its `walk` is a list of
+nested loops, the outermost first; each loop is (extent, stride), with the stride in elements of the tensor in channel,
+height, width order. A reshape changes the dimensions and keeps the walk; a transpose reorders the loops:
 
     tensor 3x2x2              dims            walk
-    itself                    (3, 2, 2)       (12, 1)             one loop over all elements, in order
-    transposed to HWC         (2, 2, 3)       (4, 1) (3, 4)       pixels outside, channels inside
+    itself                    (3, 2, 2)       (12, 1)             one loop over all elements: contiguous
+    transposed to HWC         (2, 2, 3)       (4, 1) (3, 4)       pixels in the outer loop, channels in the inner
     and flattened             (12,)           (4, 1) (3, 4)
     transposed back           (3, 2, 2)       (12, 1)
 
-Loops of extent 1 are dropped and loops that continue each other are merged, so equal orders have equal walks. All costs
-are in the number of loops, never in the number of elements.
+Loops of extent 1 are removed, and a loop that continues another one is merged with it, so that equal orders have equal
+walks. All operations take time in the number of loops, not in the number of elements.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ from network.layers import Shape
 
 
 class Loop(NamedTuple):
-    """`extent` elements, `stride` apart in the tensor's channel, height, width order."""
+    """One loop of a walk.
+
+    Attributes:
+        extent: Number of iterations, 1 or more.
+        stride: Distance between successive iterations, in elements of the tensor in channel, height, width order.
+    """
 
     extent: int
     stride: int
@@ -37,8 +42,8 @@ class Loop(NamedTuple):
 Walk = tuple[Loop, ...]
 
 
-def merged(loops: Iterable[Loop]) -> Walk:
-    """The shortest walk of the same order."""
+def merge_loops(loops: Iterable[Loop]) -> Walk:
+    """Return the shortest walk that visits the elements in the order of the given loops."""
     walk: list[Loop] = []
     for loop in loops:
         if loop.extent == 1:
@@ -50,13 +55,22 @@ def merged(loops: Iterable[Loop]) -> Walk:
     return tuple(walk)
 
 
-def in_order(elements: int) -> Walk:
-    """The walk over a tensor in its own order."""
-    return merged([Loop(elements, 1)])
+def contiguous_walk(elements: int) -> Walk:
+    """Return the walk over a tensor of that many elements in its own order."""
+    return merge_loops([Loop(elements, 1)])
 
 
 def image_shape(dims: tuple[int, ...]) -> Shape | None:
-    """(C, H, W), (C, L) or (C,) as a shape; a sequence is an image of height 1."""
+    """Return the shape of an image (C, H, W), a sequence (C, L) or a vector (C,), without the batch.
+
+    A sequence is an image of height 1.
+
+    Args:
+        dims: Dimensions behind the batch, channels first.
+
+    Returns:
+        The shape; None if there are more than three dimensions.
+    """
     if len(dims) == 3:
         return Shape(*dims)
     if len(dims) == 2:
@@ -66,14 +80,14 @@ def image_shape(dims: tuple[int, ...]) -> Shape | None:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A tensor's elements in some order, with some dimensions.
+    """The elements of one tensor in some order and with some dimensions.
 
     Attributes:
-        tensor: whose elements these are.
-        dims: the ONNX value's dimensions, the batch left out.
-        walk: the order of the elements.
-        after_softmax: softmax was applied on the way; nothing may be computed from it.
-        without_batch: the ONNX value has lost its batch, of 1; only a reshape may bring it back.
+        tensor: Name of the tensor that has the elements.
+        dims: Dimensions of the ONNX value, without the batch.
+        walk: Order of the elements, as nested loops over the tensor.
+        after_softmax: Whether the ONNX value is behind a softmax, so that it can be moved but not computed with.
+        without_batch: Whether the ONNX value has lost its batch dimension of extent 1; only a reshape restores it.
     """
 
     tensor: str
@@ -84,70 +98,86 @@ class View:
 
     @property
     def elements(self) -> int:
+        """Number of elements, without the batch."""
         return math.prod(self.dims)
 
     @property
-    def is_in_order(self) -> bool:
-        return self.walk == in_order(self.elements)
+    def is_contiguous(self) -> bool:
+        """Whether the elements are in the tensor's own order: channel, height, width."""
+        return self.walk == contiguous_walk(self.elements)
 
     def shows(self, shape: Shape) -> bool:
-        """Whether this is the tensor itself, of that shape, as ONNX lays images out."""
-        return self.is_in_order and image_shape(self.dims) == shape
+        """Return whether the view is a tensor of the given shape in its own order and with its own dimensions."""
+        return self.is_contiguous and image_shape(self.dims) == shape
 
     def reshaped(self, dims: tuple[int, ...]) -> View:
-        """The same order with other dimensions, of as many elements."""
+        """Return a view with other dimensions and the same order of elements.
+
+        Args:
+            dims: Dimensions of the result, without the batch.
+
+        Raises:
+            ValueError: If the dimensions have another number of elements.
+        """
         if math.prod(dims) != self.elements:
-            raise ValueError(f"{self.elements} elements cannot be reshaped to {dims}")
+            raise ValueError(f"{self.elements} elements cannot be reshaped to {dims}; expected as many elements")
         return replace(self, dims=dims)
 
     def axes(self) -> tuple[Walk, ...] | None:
-        """The loops within each dimension; None where a dimension ends in the middle of a loop."""
+        """Return the loops of each dimension; None if a loop cannot be divided between two dimensions."""
         axes: list[Walk] = []
         loops = list(self.walk)
         for extent in reversed(self.dims):
             inside: list[Loop] = []
-            left = extent
-            while left > 1:
+            remaining = extent
+            while remaining > 1:
                 loop = loops.pop()
-                taken = math.gcd(loop.extent, left)
-                if taken < min(loop.extent, left):
+                divisor = math.gcd(loop.extent, remaining)
+                if divisor < min(loop.extent, remaining):
                     return None
-                inside.append(Loop(taken, loop.stride))
-                if taken < loop.extent:
-                    loops.append(Loop(loop.extent // taken, loop.stride * taken))
-                left //= taken
-            axes.append(merged(reversed(inside)))
+                inside.append(Loop(divisor, loop.stride))
+                if divisor < loop.extent:
+                    loops.append(Loop(loop.extent // divisor, loop.stride * divisor))
+                remaining //= divisor
+            axes.append(merge_loops(reversed(inside)))
         return tuple(reversed(axes))
 
     def transposed(self, order: tuple[int, ...]) -> View | None:
-        """The dimensions in another order; None where that cannot be followed."""
+        """Return a view with the dimensions in another order.
+
+        Args:
+            order: Indices of the dimensions in their new order, without the batch.
+
+        Returns:
+            The view; None if a loop cannot be divided between two dimensions.
+        """
         axes = self.axes()
         if axes is None:
             return None
-        walk = merged(loop for axis in order for loop in axes[axis])
+        walk = merge_loops(loop for axis in order for loop in axes[axis])
         return replace(self, dims=tuple(self.dims[axis] for axis in order), walk=walk)
 
-    def order(self) -> npt.NDArray[np.int64]:
-        """For each element of the view, in its order, its place in the tensor's channel, height, width order."""
-        places = np.zeros(1, dtype=np.int64)
+    def element_indices(self) -> npt.NDArray[np.int64]:
+        """Return, for each element of the view, its index in the tensor in channel, height, width order; [elements]."""
+        indices = np.zeros(1, dtype=np.int64)
         for extent, stride in self.walk:
-            places = (places[:, None] + np.arange(extent, dtype=np.int64) * stride).ravel()
-        return places
+            indices = (indices[:, None] + np.arange(extent, dtype=np.int64) * stride).ravel()
+        return indices
 
 
 def image_view(tensor: str, shape: Shape, rank: int) -> View:
-    """A tensor as it is: (C, H, W), a sequence's (C, L) or a vector's (C,), by `rank`."""
+    """Return a tensor as a channels-first view: (C, H, W), (C, L) or (C,) for the rank 3, 2 or 1 without the batch."""
     dims = (shape.channels, shape.height, shape.width) if rank == 3 else (shape.channels, shape.width)[:rank]
-    return View(tensor, dims, in_order(shape.elements))
+    return View(tensor, dims, contiguous_walk(shape.elements))
 
 
 def channels_last_walk(shape: Shape) -> Walk:
-    """The walk over a tensor's pixels, each pixel's channels together."""
+    """Return the walk over a tensor pixel by pixel, with the channels of each pixel in the inner loop."""
     pixels = shape.height * shape.width
-    return merged([Loop(pixels, 1), Loop(shape.channels, pixels)])
+    return merge_loops([Loop(pixels, 1), Loop(shape.channels, pixels)])
 
 
 def channels_last_view(tensor: str, shape: Shape, rank: int) -> View:
-    """A tensor with its channels moved to the end: (H, W, C), (L, C) or (C,), by `rank`."""
+    """Return a tensor as a channels-last view: (H, W, C), (L, C) or (C,) for the rank 3, 2 or 1 without the batch."""
     channels, *space = image_view(tensor, shape, rank).dims
     return View(tensor, (*space, channels), channels_last_walk(shape))

@@ -1,7 +1,7 @@
-"""Operators that slide a window over an image: convolutions, pools, padding.
+"""Operators that slide a window over an image: convolutions, pools and padding.
 
-A sequence [N, C, L] is an image of height 1: its one kernel extent, stride, dilation and pair of pads become those of
-the width.
+A sequence [N, C, L] is read as an image of height 1: its kernel extent, stride, dilation and two pads are those of the
+width.
 """
 
 from __future__ import annotations
@@ -18,11 +18,19 @@ from network.onnx_reading.views import View, channels_last_view, image_view
 from network.padding import same_padding
 
 _MAX_EXTENT: Final = 2**31 - 1
+"""Largest kernel extent, stride, dilation and pad."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window's attributes, height before width."""
+    """Attributes of a window that slides over an image.
+
+    Attributes:
+        kernel: Height and width of the window, 1 or more.
+        stride: Vertical and horizontal stride, 1 or more.
+        dilation: Vertical and horizontal dilation, 1 or more.
+        padding: Number of rows and columns added around the image.
+    """
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -31,21 +39,24 @@ class Window:
 
 
 def convolution(call: Call) -> View:
-    """Conv, of any group count, padding and dilation, over images and sequences."""
+    """Translate Conv with any number of groups, padding and dilation, over images and sequences."""
     view, shape = call.image()
     weight = call.parameter(1, "weights")
     if weight.ndim not in (3, 4) or weight.ndim != len(view.dims) + 1:
         raise call.node.unsupported(
             f"has weights of {weight.ndim} dimensions for an input of {len(view.dims) + 1}; "
-            "expected an image with 4 and 4, or a sequence with 3 and 3"
+            "expected 4 dimensions for both (an image), or 3 for both (a sequence)"
         )
     kernel_shape = call.integers("kernel_shape")
     if kernel_shape is not None and kernel_shape != weight.shape[2:]:
-        raise call.node.invalid(f"has kernel_shape {list(kernel_shape)}, but weights of shape {list(weight.shape)}")
+        raise call.node.invalid(
+            f"has kernel_shape={list(kernel_shape)[:8]} and weights of shape {list(weight.shape)}; expected a "
+            f"kernel_shape of {list(weight.shape[2:])}, the last dimensions of the weights"
+        )
     window = _window(call, shape, weight.shape[2:])
     groups = call.integer("group", 1)
     if groups < 1:
-        raise call.node.invalid(f"has {groups} groups; expected 1 or more")
+        raise call.node.invalid(f"has {groups} groups; expected 1 or more groups")
     layer = Convolution(
         name=call.node.name,
         inputs=(view.tensor,),
@@ -67,10 +78,10 @@ def _bias(call: Call) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]] | Non
 
 
 def max_pool(call: Call) -> View:
-    """MaxPool; what ceil_mode adds is padding, which never wins."""
+    """Translate MaxPool; ceil_mode becomes additional padding, which never is the maximum."""
     view, shape = call.image()
-    call.refuse_unless("dilations", 1, "dilated pools are not read")
-    call.refuse_unless("storage_order", 0, "only the order of rows is read")
+    call.refuse_unless("dilations", 1, "expected dilations of 1, because dilated pools are not supported")
+    call.refuse_unless("storage_order", 0, "expected 0, the row-major order")
     window = _pool_window(call, view, shape)
     layer = MaxPool(
         name=call.node.name,
@@ -84,16 +95,16 @@ def max_pool(call: Call) -> View:
 
 
 def average_pool(call: Call) -> View:
-    """AveragePool, over whole windows or over what is not padding."""
+    """Translate AveragePool, whose average includes the padding (count_include_pad) or leaves it out."""
     view, shape = call.image()
-    call.refuse_unless("dilations", 1, "dilated pools are not read")
+    call.refuse_unless("dilations", 1, "expected dilations of 1, because dilated pools are not supported")
     window = _pool_window(call, view, shape)
     padding = _with_ceiling(call, shape, window)
     counts_padding = bool(call.integer("count_include_pad", 0)) and any(window.padding)
     if counts_padding and padding != window.padding:
         raise call.node.unsupported(
-            "has ceil_mode=1, which adds padding that is not counted, beside padding that is (count_include_pad=1); "
-            "export it with ceil_mode=0 and explicit padding"
+            "has ceil_mode=1, which adds padding that the average leaves out, and pads that the average includes "
+            "(count_include_pad=1); expected one kind of padding: export it with ceil_mode=0 and explicit pads"
         )
     layer = AveragePool(
         name=call.node.name,
@@ -108,18 +119,20 @@ def average_pool(call: Call) -> View:
 
 
 def pad(call: Call) -> View:
-    """Pad with zeros around the image, or before and after the channels."""
+    """Translate Pad with zeros around the image, or before and after the channels."""
     view = call.view()
     shape = call.shape(view)
     rank = len(view.dims)
     channels_last = view == channels_last_view(view.tensor, shape, rank) and not view.shows(shape)
     if not channels_last and not view.shows(shape):
-        call.translation.suggest_layout_seen_by(view)
-        raise call.node.unsupported(f"pads {list(view.dims)}, which is no image; expected channels, height, width")
-    call.refuse_unless("mode", "constant", "only constant padding is read")
+        call.translation.restart_with_layout_of(view)
+        raise call.node.unsupported(
+            f"pads a tensor that is reshaped or transposed to {list(view.dims)}; expected channels, height, width"
+        )
+    call.refuse_unless("mode", "constant", "expected constant padding")
     value = call.constant(2)
     if value is not None and np.any(value != 0):
-        raise call.node.unsupported("pads with another value than zero; only zeros are read")
+        raise call.node.unsupported("pads with a value other than zero; expected padding with zeros")
     (channels_before, top, left), (channels_after, bottom, right) = (
         _as_image(amounts, channels_last=channels_last) for amounts in _pads_behind_batch(call, rank)
     )
@@ -136,39 +149,54 @@ def pad(call: Call) -> View:
 
 
 def _pads_behind_batch(call: Call, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What is added before and after each dimension but the batch."""
+    """Return the amounts of padding before and after each dimension behind the batch.
+
+    Args:
+        call: The Pad node.
+        rank: Number of dimensions, without the batch.
+    """
     pads = call.integers("pads", 1)
     if pads is None:
-        raise call.node.invalid("lacks its pads")
+        raise call.node.invalid("does not have pads; expected two numbers for each dimension")
     axes = [axis + 1 for axis in range(-1, rank)]
     if (given := call.integers("axes", 3)) is not None:
         axes = [axis % (rank + 1) for axis in given]
     if len(pads) != 2 * len(axes) or any(abs(amount) > _MAX_EXTENT for amount in pads):
-        raise call.node.invalid(f"has pads={list(pads)[:8]} for {len(axes)} dimensions; expected two for each")
+        raise call.node.invalid(
+            f"has pads={list(pads)[:8]} for {len(axes)} dimensions; expected two numbers for each, of at most 2^31 - 1"
+        )
     before, after = [0] * (rank + 1), [0] * (rank + 1)
     for axis, amount_before, amount_after in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
         before[axis], after[axis] = amount_before, amount_after
     if before[0] or after[0]:
-        raise call.node.unsupported("pads the batch; expected the batch to stay as it is")
+        raise call.node.unsupported("pads the batch; expected padding of the dimensions behind the batch only")
     return tuple(before[1:]), tuple(after[1:])
 
 
 def _as_image(amounts: tuple[int, ...], *, channels_last: bool) -> tuple[int, int, int]:
-    """Per dimension -> for channels, height, width; a vector has neither, a sequence no height."""
+    """Return amounts per dimension as amounts for channels, height and width; missing dimensions have the amount 0."""
     channels, *space = amounts[-1:] + amounts[:-1] if channels_last else amounts
     height, width = (0,) * (2 - len(space)) + tuple(space)
     return channels, height, width
 
 
 def _window(call: Call, shape: Shape, kernel_shape: tuple[int, ...]) -> Window:
-    """The attributes of a window over a tensor; a kernel of one extent is a sequence's."""
+    """Return the window of a node, from its attributes.
+
+    Args:
+        call: The node.
+        shape: Shape of the tensor under the window.
+        kernel_shape: Extents of the kernel: two for an image, one for a sequence.
+    """
     rank = len(kernel_shape)
     kernel = _pair(call.node, "kernel_shape", kernel_shape, rank)
     stride = _pair(call.node, "strides", call.integers("strides") or (1,) * rank, rank)
     dilation = _pair(call.node, "dilations", call.integers("dilations") or (1,) * rank, rank)
     pads = call.integers("pads") or (0,) * (2 * rank)
     if len(pads) != 2 * rank or max(map(abs, pads)) > _MAX_EXTENT:
-        raise call.node.invalid(f"has pads={list(pads)[:8]}; expected {2 * rank} sensible numbers")
+        raise call.node.invalid(
+            f"has pads={list(pads)[:8]}; expected {2 * rank} numbers whose absolute values are at most 2^31 - 1"
+        )
     padding = Padding(*pads) if rank == 2 else Padding(0, pads[0], 0, pads[1])
     auto_pad = call.text("auto_pad", "NOTSET")
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
@@ -182,7 +210,7 @@ def _window(call: Call, shape: Shape, kernel_shape: tuple[int, ...]) -> Window:
 
 def _pair(node: Node, what: str, values: tuple[int, ...], rank: int) -> tuple[int, int]:
     if len(values) != rank or not all(1 <= value <= _MAX_EXTENT for value in values):
-        raise node.invalid(f"has {what}={list(values)[:8]}; expected {rank} numbers of 1 or more")
+        raise node.invalid(f"has {what}={list(values)[:8]}; expected {rank} numbers from 1 to 2^31 - 1")
     return (values[0], values[1]) if rank == 2 else (1, values[0])
 
 
@@ -197,7 +225,10 @@ def _pool_window(call: Call, view: View, shape: Shape) -> Window:
 
 
 def _with_ceiling(call: Call, shape: Shape, window: Window) -> Padding:
-    """The padding, with what ceil_mode adds below and to the right; windows that start there are left out."""
+    """Return the padding of a pool with the rows and columns that ceil_mode adds at the bottom and on the right.
+
+    Windows that start in this additional padding are left out, as ONNX defines ceil_mode.
+    """
     if not call.integer("ceil_mode", 0):
         return window.padding
     top, left, bottom, right = window.padding

@@ -154,7 +154,7 @@ def test_an_interrupted_job_goes_on_with_the_sensitivities_that_it_measured(plac
     job = MainJob(
         network=network,
         network_name=name,
-        request=FitRequest(flash="300", ram="1kB", accounting="paper"),
+        request=FitRequest(flash=300, ram=1000, accounting=BookName.PAPER),
         dataset=read_dataset(str(place / "data.npz")),
         options=TrainingOptions(epochs=0, threads=1),
     )

@@ -1,4 +1,4 @@
-"""The arena planner against tables of (start, end, size) and against every order of placement."""
+"""Test the arena planner on tables of (start, end, size), against every order of placement and an integer program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE = {
     "never alive together": ([(0, 1, 4), (1, 2, 9), (2, 3, 5)], 9),
     "all alive together": ([(0, 3, 1), (0, 3, 2), (1, 2, 3)], 6),
     "a residual branch": ([(0, 4, 5), (1, 2, 3), (2, 3, 3), (3, 4, 2)], 8),
-    # 3 + 4 + 3 bytes are the most alive at once, but what comes and goes leaves the gaps in the wrong places
+    # The optimal plan is larger than the peak of live bytes: the gaps between live ranges do not match the sizes.
     "above the bound": ([(0, 3, 1), (0, 1, 2), (1, 4, 2), (3, 5, 2), (2, 3, 1), (4, 5, 2)], None),
 }
 
@@ -35,7 +35,7 @@ ABOVE = [
     [(5, 8, 6), (6, 8, 5), (3, 5, 4), (2, 4, 1), (3, 6, 2), (1, 2, 7), (4, 5, 2), (4, 6, 2), (1, 4, 4), (0, 1, 2),
      (0, 1, 6)],
 ]  # fmt: skip
-"""No arena is as small as the most bytes that are alive at once."""
+"""Instances whose optimal plan is larger than the peak of live bytes."""
 
 WITH_GAPS = [
     (7, [(2, 3, 6), (4, 10, 1), (3, 9, 1), (8, 10, 3), (7, 10, 2), (3, 6, 4), (1, 7, 1), (0, 2, 6)]),
@@ -45,7 +45,7 @@ WITH_GAPS = [
     (34, [(2, 5, 10), (1, 3, 9), (5, 6, 13), (2, 6, 4), (4, 6, 16), (0, 1, 6), (0, 2, 18), (1, 4, 2), (4, 5, 1),
           (3, 4, 5), (1, 5, 3), (0, 1, 6), (0, 1, 1), (2, 3, 6)]),
 ]  # fmt: skip
-"""Plans of these heights leave gaps of exactly the right height in some steps."""
+"""Heights and instances whose plans of that height need gaps of exact sizes in some steps."""
 
 
 def tensors(rows: list[tuple[int, int, int]]) -> list[LiveTensor]:
@@ -61,8 +61,11 @@ def assert_valid(live: list[LiveTensor], plan: ArenaPlan) -> None:
     assert plan.lower_bound_bytes <= plan.arena_bytes
 
 
-def least_by_trying(live: list[LiveTensor]) -> int:
-    """Some optimal plan is met by placing tensors in some order, each on top of all that it overlaps."""
+def smallest_by_enumeration(live: list[LiveTensor]) -> int:
+    """Return the optimal arena size by trying all orders of placement.
+
+    Some order gives an optimal plan if each tensor is placed on top of all earlier tensors that it overlaps in time.
+    """
     best = sum(each.size_bytes for each in live)
     for order in itertools.permutations(live):
         top: dict[str, int] = {}
@@ -73,19 +76,22 @@ def least_by_trying(live: list[LiveTensor]) -> int:
     return best
 
 
-def most_alive(live: list[LiveTensor]) -> int:
+def peak_live_bytes(live: list[LiveTensor]) -> int:
     return max(sum(each.size_bytes for each in live if each.start <= step < each.end) for step in range(100))
 
 
 def fits_by_integer_program(live: list[LiveTensor], arena_bytes: int) -> bool:
-    """Whether a plan is so small: for each pair alive together, a switch says which of the two lies below."""
+    """Return whether a plan of the given size exists, by an integer program.
+
+    For each pair of tensors that are alive together, an indicator variable says which of the two is the lower one.
+    """
     pairs = [pair for pair in itertools.combinations(range(len(live)), 2) if live[pair[0]].overlaps(live[pair[1]])]
     columns = len(live) + len(pairs)
     rows, most = [], []
-    for switch, (one, other) in enumerate(pairs, start=len(live)):
+    for indicator, (one, other) in enumerate(pairs, start=len(live)):
         for low, high, sign in ((one, other, 1), (other, one, -1)):
             row = np.zeros(columns)
-            row[low], row[high], row[switch] = 1, -1, sign * arena_bytes
+            row[low], row[high], row[indicator] = 1, -1, sign * arena_bytes
             rows.append(row)
             most.append((arena_bytes if sign == 1 else 0) - live[low].size_bytes)
     result = milp(
@@ -99,7 +105,7 @@ def fits_by_integer_program(live: list[LiveTensor], arena_bytes: int) -> bool:
 
 
 def cut_rectangle(count: int, steps: int, height: int, seed: int) -> list[tuple[int, int, int]]:
-    """A full rectangle, cut until it has that many pieces: an arena of its height holds them, and no smaller one."""
+    """Return the pieces of a full rectangle that is cut until it has `count` pieces: the optimum is its height."""
     rng = np.random.default_rng(seed)
     pieces = [(0, steps, height)]
     while len(pieces) < count:
@@ -121,7 +127,7 @@ def test_tables(case: str) -> None:
     live = tensors(rows)
     plan = plan_arena(live)
     assert_valid(live, plan)
-    assert plan.arena_bytes == (least_by_trying(live) if peak is None else peak)
+    assert plan.arena_bytes == (smallest_by_enumeration(live) if peak is None else peak)
     assert plan.is_optimal
 
 
@@ -131,7 +137,7 @@ def test_against_every_order(rows: list[tuple[int, int, int]]) -> None:
     live = tensors([(start, start + length, size) for start, length, size in rows])
     plan = plan_arena(live)
     assert_valid(live, plan)
-    assert plan.arena_bytes == plan.lower_bound_bytes == least_by_trying(live)
+    assert plan.arena_bytes == plan.lower_bound_bytes == smallest_by_enumeration(live)
 
 
 @settings(max_examples=50, deadline=None)
@@ -146,7 +152,7 @@ def test_a_chain_reaches_its_bound(sizes: list[int]) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 1000), st.integers(0, 1500)), min_size=2, max_size=100))
 def test_a_chain_with_scratch_reaches_its_bound(sizes: list[tuple[int, int]]) -> None:
-    """Each step holds what it reads, what it writes and its scratch; no search is needed."""
+    """In each step the input, the output and the scratch buffer are alive; no search is needed."""
     last = len(sizes) - 1
     live = tensors([(max(step - 1, 0), min(step + 1, last), size) for step, (size, _) in enumerate(sizes)])
     scratch = [LiveTensor(f"s{step}", step, step + 1, size) for step, (_, size) in enumerate(sizes[1:]) if size]
@@ -164,11 +170,11 @@ def test_alignment() -> None:
 def test_a_plan_that_is_small_enough_ends_the_search() -> None:
     rows, _ = TABLE["above the bound"]
     live = tensors(rows)
-    least = least_by_trying(live)
+    smallest = smallest_by_enumeration(live)
     for enough in range(plan_arena(live).arena_bytes + 4):
         plan = plan_arena(live, enough_bytes=enough)
         assert_valid(live, plan)
-        assert plan.lower_bound_bytes <= least
+        assert plan.lower_bound_bytes <= smallest
         assert plan.arena_bytes <= enough or plan.lower_bound_bytes > enough
 
 
@@ -177,16 +183,16 @@ def test_a_search_that_is_cut_short_says_so() -> None:
     live = tensors(rows)
     plan = plan_arena(live, max_nodes=1)
     assert_valid(live, plan)
-    assert plan.lower_bound_bytes <= least_by_trying(live) <= plan.arena_bytes
+    assert plan.lower_bound_bytes <= smallest_by_enumeration(live) <= plan.arena_bytes
 
 
 @pytest.mark.parametrize("rows", ABOVE)
-def test_above_the_most_alive(rows: list[tuple[int, int, int]]) -> None:
+def test_above_the_peak_of_live_bytes(rows: list[tuple[int, int, int]]) -> None:
     live = tensors(rows)
     plan = plan_arena(live)
     assert_valid(live, plan)
     assert plan.is_optimal
-    assert plan.arena_bytes > most_alive(live)
+    assert plan.arena_bytes > peak_live_bytes(live)
     assert not fits_by_integer_program(live, plan.arena_bytes - 1)
     assert fits_by_integer_program(live, plan.arena_bytes)
     enough = plan_arena(live, enough_bytes=plan.arena_bytes - 1)
@@ -202,31 +208,32 @@ def test_gaps_are_left_where_a_plan_needs_them(height: int, rows: list[tuple[int
 
 
 @pytest.mark.parametrize("rows", ABOVE)
-def test_what_failed_on_high_floors_is_tried_on_lower_ones(rows: list[tuple[int, int, int]]) -> None:
-    least = plan_arena(tensors(rows)).arena_bytes
+def test_a_failure_on_high_floors_does_not_exclude_lower_ones(rows: list[tuple[int, int, int]]) -> None:
+    smallest = plan_arena(tensors(rows)).arena_bytes
     rectangles = [Rectangle(*row) for row in rows]
-    search = Search(rectangles, neighbours_of(rectangles), least, 20_000)
+    search = Search(rectangles, neighbours_of(rectangles), smallest, 20_000)
     search._run_nodes = 20_000
     order = sorted(range(len(rows)), key=lambda index: rectangles[index].start)
     steps = max(end for _, end, _ in rows)
     used = []
     for floor, fits in ((1, False), (0, True), (1, False)):
         nodes_before = search._run_nodes
-        assert all(search._place(part, [floor] * steps) for part in search._parts(order)) is fits
+        components = search._components(order)
+        assert all(search._place(component, [floor] * steps) for component in components) is fits
         used.append(nodes_before - search._run_nodes)
-    assert used[2] < used[0], "what failed before is not searched again"
+    assert used[2] < used[0], "a memoized failure must not be searched again"
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(ABOVE), st.lists(st.integers(-1, 1), min_size=12, max_size=12))
-def test_around_those_against_an_integer_program(
+def test_changed_sizes_against_an_integer_program(
     rows: list[tuple[int, int, int]], changes: list[int]
 ) -> None:  # fmt: skip
     live = tensors([(start, end, max(1, size + more)) for (start, end, size), more in zip(rows, changes, strict=False)])
     plan = plan_arena(live)
     assert_valid(live, plan)
     assert plan.is_optimal
-    assert plan.arena_bytes == most_alive(live) or not fits_by_integer_program(live, plan.arena_bytes - 1)
+    assert plan.arena_bytes == peak_live_bytes(live) or not fits_by_integer_program(live, plan.arena_bytes - 1)
 
 
 @pytest.mark.parametrize(("count", "seed"), [(20, 1), (20, 2), (50, 1), (50, 2), (50, 3), (100, 1)])
@@ -239,7 +246,7 @@ def test_a_full_rectangle_is_put_together(count: int, seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(7, 30), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 50, 20_000]), st.sampled_from([1, 4, 16]))
-def test_cut_short_or_not_a_plan_is_a_plan(count: int, seed: int, nodes: int, alignment: int) -> None:
+def test_plans_are_valid_with_any_node_limit(count: int, seed: int, nodes: int, alignment: int) -> None:
     live = tensors(
         [(start, end, size * alignment) for start, end, size in cut_rectangle(count, 12, 40 * count, seed)]
     )  # fmt: skip
@@ -252,8 +259,8 @@ def test_cut_short_or_not_a_plan_is_a_plan(count: int, seed: int, nodes: int, al
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5), st.integers(1, 9)), min_size=2, max_size=6))
-def test_parts_apart_in_time_are_as_large_as_the_largest(rows: list[tuple[int, int, int]]) -> None:
-    """Names, a common factor and what lies elsewhere in time change nothing; an instance backwards is as large."""
+def test_components_in_time_are_as_large_as_the_largest(rows: list[tuple[int, int, int]]) -> None:
+    """Names, a common factor of sizes, and tensors at other times do not change the size; nor does reversed time."""
     here = [(start, start + length, 16 * size) for start, length, size in rows]
     late = [(start + 50, end + 50, size // 16) for start, end, size in here]
     backwards = [(100 - end, 100 - start, size) for start, end, size in here]
@@ -262,20 +269,20 @@ def test_parts_apart_in_time_are_as_large_as_the_largest(rows: list[tuple[int, i
     assert plan_arena(tensors(backwards)).arena_bytes == alone
 
 
-def test_more_than_the_search_takes() -> None:
+def test_more_tensors_than_the_search_accepts() -> None:
     live = tensors(cut_rectangle(400, 300, 10_000, 0))
     plan = plan_arena(live, max_nodes=200)
     assert_valid(live, plan)
     assert plan.lower_bound_bytes == 10_000
 
 
-def test_nothing_takes_nothing() -> None:
+def test_no_tensors_need_no_memory() -> None:
     assert plan_arena([]) == ArenaPlan({}, 0, 0)
 
 
 @pytest.mark.parametrize("count", [12, 20, 30])
 def test_a_rectangle_with_holes_is_never_too_small(count: int) -> None:
-    """Pieces that are gone or smaller leave gaps, which a plan may need: no proof that there is none may come out."""
+    """A plan may need the gaps of removed or smaller pieces: the search must not prove that no plan exists."""
     for seed in range(120):
         rng = np.random.default_rng(seed)
         pieces = cut_rectangle(count, count // 2, 30, seed)

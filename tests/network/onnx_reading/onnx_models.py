@@ -1,4 +1,4 @@
-"""Tiny ONNX models, and what onnxruntime and we make of them."""
+"""Builders of tiny ONNX models, and their outputs by onnxruntime and by bitbudget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ Array = npt.NDArray[Any]
 
 
 def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
-    """`node("Conv", "x w", "y", group=2)`; "-" is an optional input left out. The name is the output's in capitals."""
+    """Return a node, e.g. `node("Conv", "x w", "y", group=2)`; "-" is an optional input that is left out.
+
+    The name of the node is that of its first output in capitals.
+    """
     names = ["" if name == "-" else name for name in inputs.split()]
     return helper.make_node(operator, names, outputs.split(), name=outputs.split(maxsplit=1)[0].upper(), **attributes)
 
@@ -33,7 +36,7 @@ def model(
     opset: int = 17,
     input_type: int = TensorProto.FLOAT,
 ) -> onnx.ModelProto:
-    """A model with the input "x"."""
+    """Return a model with the graph input "x" and the constants as initializers."""
     graph = helper.make_graph(
         list(nodes),
         "tiny",
@@ -75,11 +78,11 @@ def read(built: onnx.ModelProto) -> Network:
 
 
 def agreeing(built: onnx.ModelProto, order: Sequence[int] = (0, 1, 2, 3)) -> Network:
-    """The network that we read, after checking its outputs against onnxruntime's.
+    """Return the network that is read from a model, after checking its outputs against those of onnxruntime.
 
     Args:
-        built: the model.
-        order: the file's output is our tensor [n, c, h, w] transposed so, and then reshaped.
+        built: The model.
+        order: Order of the dimensions by which the network's output [n, c, h, w] is transposed to that of the model.
     """
     samples = samples_for(built)
     network = read(built)

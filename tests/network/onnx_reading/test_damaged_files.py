@@ -1,4 +1,4 @@
-"""Files that are broken, hostile or absurdly large: an error of ours, soon, without memory taken or a file opened."""
+"""Test damaged, hostile and huge files: each gives a `NetworkError` quickly, in little memory, and opens no file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_small_model_is_whole() -> None:
 @pytest.mark.parametrize(
     "content", [b"", b" \n\t", b"\0" * 100, b"ELF", b"<html>", b"PK\3\4" + b"\0" * 60, b"\xff" * 50]
 )
-def test_no_network_at_all(content: bytes) -> None:
+def test_content_that_is_not_a_network(content: bytes) -> None:
     with pytest.raises(UnreadableFile):
         read_network(content, "none")
 
@@ -76,7 +76,7 @@ def test_truncated(kept: int) -> None:
 
 
 def outcome(content: bytes) -> str:
-    """A network, or an error of ours and no other: what it says."""
+    """Return the name of the network that is read, or the message of the `NetworkError`; other errors are raised."""
     try:
         return read_network(content, "changed").name
     except NetworkError as error:
@@ -97,7 +97,7 @@ STRUCTURE = next(place for place in range(len(CONTENT)) if CONTENT[place:].start
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, STRUCTURE), st.integers(0, 3), st.binary(max_size=4))
-def test_bytes_put_in_and_taken_out(place: int, taken: int, put: bytes) -> None:
+def test_inserted_and_removed_bytes(place: int, taken: int, put: bytes) -> None:
     content = CONTENT[:place] + put + CONTENT[place + taken :]
     assert "\n" not in outcome(content)
 
@@ -128,7 +128,7 @@ def test_external_data_in_an_attribute() -> None:
 
 
 @pytest.mark.parametrize("dims", [[10**12], [2**31, 2**31, 2**31], [4, 3, 3, 4], [-1], [4, 3, 3, 3, 0]])
-def test_dimensions_that_the_data_does_not_fill(dims: list[int]) -> None:
+def test_dimensions_that_do_not_match_the_data(dims: list[int]) -> None:
     built = small()
     del built.graph.initializer[0].dims[:]
     built.graph.initializer[0].dims.extend(dims)
@@ -211,7 +211,7 @@ def test_a_long_cycle() -> None:
         read(model([*nodes, node("Add", "x r0", "y")]))
 
 
-def test_names_that_are_no_text() -> None:
+def test_names_that_are_not_text() -> None:
     content = model([node("Relu", "x", "nameless")], outputs="nameless").SerializeToString()
     with pytest.raises(UnreadableFile):
         read_network(content.replace(b"nameless", b"\xff\xfe\xfd\xfc\xff\xff\xff\xff"), "bad")

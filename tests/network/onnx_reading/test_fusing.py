@@ -1,4 +1,4 @@
-"""What is folded into a layer, what may not be, and which names are left."""
+"""Test the fusion passes: what is folded into a layer, what must not be, and the names of layers and tensors."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_scalings_behind_a_pool_become_one_depthwise_convolution() -> None:
     assert names(network)[2:] == [("convolution", "A", "y")]
 
 
-def test_two_clamps_keep_what_both_keep() -> None:
+def test_two_clamps_become_the_intersection_of_their_intervals() -> None:
     nodes = [
         node("Conv", "x w", "c"),
         node("Clip", "c low high", "a"),
@@ -143,7 +143,7 @@ def test_padding_that_two_read_stays_a_layer() -> None:
 
 
 POOLS: dict[str, tuple[list[onnx.NodeProto], str, dict[str, Any], bool]] = {
-    # nodes behind "c"; whether the padding goes into the pool
+    # nodes behind "c", the pool, its attributes, and whether the padding is fused into the pool
     "max pool of what may be negative": ([node("Pad", "c p", "a")], "MaxPool", {}, False),
     "max pool of what is never negative": ([node("Relu", "c", "r"), node("Pad", "r p", "a")], "MaxPool", {}, True),
     "average pool": ([node("Pad", "c p", "a")], "AveragePool", {}, True),
@@ -172,7 +172,7 @@ def test_padding_before_a_pool(form: str) -> None:
     assert len(network.layers) == (2 if joined else 3)
 
 
-def test_what_no_output_needs_is_left_out() -> None:
+def test_layers_on_which_no_output_depends_are_removed() -> None:
     nodes = [node("Conv", "x w", "y"), node("Conv", "y v", "dead"), node("Relu", "dead", "gone")]
     network = agreeing(model(nodes, constants=WEIGHTS))
     assert names(network) == [("convolution", "Y", "y")]

@@ -1,4 +1,4 @@
-"""Reshapes, transposes and computed shapes: what only moves dimensions, from the converters that write it."""
+"""Test operators that only change dimensions (reshapes, transposes, computed shapes), in the forms of exporters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEAD = {"w": random(4, 3, 3, 3), "v": random(4 * 6 * 6, 5), "axes": np.array([2,
 
 
 def flat_forms() -> dict[str, tuple[list[onnx.NodeProto], dict[str, np.ndarray], int]]:
-    """From the image "c" [N, 4, 6, 6] to the features "f" [N, 144], as exporters write it."""
+    """Return forms in which exporters flatten the image "c" [N, 4, 6, 6] to the features "f" [N, 144]."""
     ints = {
         name: np.array(value) for name, value in {"i0": 0, "one": [-1], "zero": [0], "start": [0], "end": [1]}.items()
     }
@@ -128,7 +128,7 @@ def test_features_flattened_columns_first_are_put_in_order() -> None:
 
 
 def channels_last_network(opset: int = 13) -> onnx.ModelProto:
-    """As tf2onnx writes a Keras network: channels-last input, transposes that cancel, a channels-last head."""
+    """Return a Keras network as tf2onnx writes it: channels-last input, transposes that cancel, channels-last head."""
     nodes = [
         node("Transpose", "x", "t", perm=[0, 3, 1, 2]),
         node("Conv", "t w", "c", auto_pad="SAME_UPPER", strides=[2, 2]),
@@ -337,7 +337,7 @@ def test_mean_over_flattened_pixels() -> None:
 
 
 def test_batch_of_1_squeezed_away_and_back() -> None:
-    """As tf2onnx writes a residual branch over an image of one pixel."""
+    """tf2onnx writes a residual branch over an image of one pixel in this form."""
     nodes = [
         node("Conv", "x w", "c"),
         node("Squeeze", "c", "s"),

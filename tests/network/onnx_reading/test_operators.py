@@ -1,4 +1,4 @@
-"""Every operator that is read, in every form, against onnxruntime."""
+"""Test every supported operator, in every supported form, against onnxruntime."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_clamp(form: str) -> None:
     assert len(network.layers) == 1
 
 
-def test_relu6_is_known_as_such() -> None:
+def test_clip_to_6_equals_relu6() -> None:
     nodes = [node("Conv", "x w", "c"), node("Clip", "c low high", "y")]
     constants = {"w": random(4, 3, 3, 3), "low": np.float32(0), "high": np.float32(6)}
     assert agreeing(model(nodes, constants=constants)).layers[0].activation == RELU6
@@ -341,7 +341,7 @@ def read_weights(built: onnx.ModelProto) -> list[np.ndarray[Any, Any]]:
     return [layer.weight for layer in read(built).weight_layers if layer.weight is not None]
 
 
-def test_a_clamp_stands_alone_where_its_input_is_also_read() -> None:
+def test_a_clamp_is_a_layer_if_its_input_has_other_readers() -> None:
     nodes = [node("Conv", "x w", "c"), node("Relu", "c", "r"), node("Add", "c r", "y")]
     network = agreeing(model(nodes, constants={"w": random(4, 3, 3, 3)}))
     assert [layer.kind for layer in network.layers] == ["convolution", "activation", "add"]

@@ -1,4 +1,4 @@
-"""What is not read: each refusal names the node and says what is wrong with it."""
+"""Test the rejection of unsupported and invalid graphs: each message names the node and says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ WEIGHTS: dict[str, Any] = {
 }
 
 UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
-    # nodes, and what the message says beside the node and the operator
-    "operator": ([node("Hardmax", "x", "y")], "not read; those read are Add"),
+    # nodes, and text that the message contains in addition to the node and the operator
+    "operator": ([node("Hardmax", "x", "y")], "not supported; the supported operators are Add"),
     "leaky relu": ([node("LeakyRelu", "x", "y", alpha=0.1)], "ReLU6"),
     "hard swish": ([node("HardSwish", "x", "y")], "ReLU6"),
     "hard swish, taken apart": (
         [node("Add", "x one", "a"), node("Clip", "a zero high", "c"), node("Mul", "x c", "y")],
         "swish",
     ),
-    "sigmoid at the end": ([node("Sigmoid", "x", "y")], "at the network's end, leave it"),
+    "sigmoid at the end": ([node("Sigmoid", "x", "y")], "at the end of the network, remove it"),
     "layer norm": ([node("LayerNormalization", "x k", "y")], "use batch norm"),
-    "quantized": ([node("QuantizeLinear", "x one", "y")], "give the float network"),
-    "transposed convolution": ([node("ConvTranspose", "x w", "y")], "enlarges"),
-    "chosen class": ([node("ArgMax", "x", "y", axis=1)], "end the network before it"),
+    "quantized": ([node("QuantizeLinear", "x one", "y")], "export the float network"),
+    "transposed convolution": ([node("ConvTranspose", "x w", "y")], "enlarge an image"),
+    "chosen class": ([node("ArgMax", "x", "y", axis=1)], "remove it from the end of the network"),
     "TensorFlow's own": ([node("StatefulPartitionedCall", "x", "y", config=b"\xb2\xff")], "TFLite"),
     "attribute": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], new_option=1)], "new_option"),
     "dilated pool": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], dilations=[2, 2])], "dilations"),
-    "dilated average": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], dilations=[1, 2])], "not read"),
+    "dilated average": ([node("AveragePool", "x", "y", kernel_shape=[2, 2], dilations=[1, 2])], "not supported"),
     "storage order": ([node("MaxPool", "x", "y", kernel_shape=[2, 2], storage_order=1)], "storage_order"),
     "ceiling that counts padding": (
         [
@@ -69,7 +69,7 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "clamp to nothing": ([node("Clip", "x zero zero", "y")], "[0.0, 0.0]"),
     "product of tensors": ([node("Relu", "x", "r"), node("Mul", "r x", "y")], "constant"),
     "difference of tensors": ([node("Relu", "x", "r"), node("Sub", "r x", "y")], "constant"),
-    "constant divided by a tensor": ([node("Div", "k x", "y")], "constant behind"),
+    "constant divided by a tensor": ([node("Div", "k x", "y")], "expected the constant second"),
     "constant per row": ([node("Mul", "x rows", "y")], "channel"),
     "largest of tensors": ([node("Relu", "x", "r"), node("Max", "r x", "y")], "number"),
     "sum that broadcasts": ([node("GlobalAveragePool", "x", "g"), node("Add", "x g", "y")], "shape"),
@@ -112,7 +112,7 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
 }  # fmt: skip
 
 
-def test_advice_is_for_what_is_not_read() -> None:
+def test_advice_is_for_unsupported_operators_only() -> None:
     assert not ADVICE.keys() & OPERATORS.keys()
 
 
@@ -164,7 +164,7 @@ INVALID: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "cropping": ([node("Pad", "x neg", "y")], "crop"),
     "division by zero": ([node("Div", "x zero", "y")], "zero"),
     "missing input": ([node("Conv", "x", "y")], "inputs"),
-    "missing weights": ([node("Conv", "x -", "y")], "lacks"),
+    "missing weights": ([node("Conv", "x -", "y")], "does not have the input"),
     "dangling": ([node("Relu", "nowhere", "y")], "nowhere"),
     "written twice": ([node("Relu", "x", "y"), node("Relu", "x", "y")], "already"),
     "writes the input": ([node("Relu", "x", "x"), node("Relu", "x", "y")], "already"),
@@ -273,7 +273,7 @@ def test_several_inputs() -> None:
         read(built)
 
 
-def test_initializers_among_the_inputs_are_none() -> None:
+def test_initializers_among_the_inputs_do_not_count_as_inputs() -> None:
     built = model([node("Conv", "x w", "y")], constants=WEIGHTS)
     built.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [4, 3, 3, 3]))
     assert read(built).input == "x"

@@ -1,4 +1,4 @@
-"""Views against numpy: any chain of reshapes and transposes that is followed shows the elements numpy shows."""
+"""Test views against numpy: chains of reshapes and transposes give the same elements in the same order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from network.layers import Shape
-from network.onnx_reading.views import Loop, View, channels_last_view, image_shape, image_view, in_order, merged
+from network.onnx_reading.views import (
+    Loop,
+    View,
+    channels_last_view,
+    contiguous_walk,
+    image_shape,
+    image_view,
+    merge_loops,
+)
 
 
 @st.composite
@@ -39,8 +47,8 @@ def test_chains_of_moves(data: st.DataObject) -> None:
             dims = data.draw(factorings(ours.elements))
             ours, theirs = ours.reshaped(dims), theirs.reshape(dims)
     assert ours.dims == theirs.shape
-    np.testing.assert_array_equal(ours.order(), theirs.reshape(-1))
-    assert ours.is_in_order == (theirs.reshape(-1) == np.arange(shape.elements)).all()
+    np.testing.assert_array_equal(ours.element_indices(), theirs.reshape(-1))
+    assert ours.is_contiguous == (theirs.reshape(-1) == np.arange(shape.elements)).all()
 
 
 def test_the_docstrings_table() -> None:
@@ -54,7 +62,7 @@ def test_the_docstrings_table() -> None:
     assert channels_last_view("t", Shape(3, 2, 2), 3) == last
 
 
-def test_a_dimension_that_ends_within_a_loop_is_not_followed() -> None:
+def test_a_loop_that_cannot_be_divided_between_two_dimensions() -> None:
     last = channels_last_view("t", Shape(3, 2, 2), 3)
     assert last.reshaped((2, 6)).transposed((1, 0)) is not None  # rows outside, columns and channels inside
     assert last.reshaped((6, 2)).axes() is None  # 3 channels are not a number of pairs
@@ -85,12 +93,12 @@ def test_costs_do_not_grow_with_the_elements() -> None:
     ],
 )
 def test_merging(loops: list[Loop], walk: tuple[Loop, ...]) -> None:
-    assert merged(loops) == walk
+    assert merge_loops(loops) == walk
 
 
 def test_reshaping_keeps_the_number_of_elements() -> None:
     with pytest.raises(ValueError, match="12 elements"):
-        View("t", (12,), in_order(12)).reshaped((5,))
+        View("t", (12,), contiguous_walk(12)).reshaped((5,))
 
 
 @pytest.mark.parametrize(

@@ -315,15 +315,15 @@ def test_layers_carry_the_paths_of_their_modules_which_are_left_as_they_were() -
     [
         ("aten.silu", "ReLU6"),
         ("aten.gelu", "ReLU6"),
-        ("aten.sigmoid", "leave it to whoever reads the output"),
+        ("aten.sigmoid", "apply it to the output in your application"),
         ("aten.group_norm", "use batch norm"),
         ("aten.layer_norm", "use batch norm"),
         ("aten._native_batch_norm_legit", "track_running_stats=True"),
-        ("aten.upsample_bilinear2d", "enlarges"),
-        ("aten.pixel_shuffle", "enlarges"),
+        ("aten.upsample_bilinear2d", "enlarge an image"),
+        ("aten.pixel_shuffle", "enlarge an image"),
         ("aten.lstm", "recurrent"),
         ("aten.split_with_sizes", "two convolutions"),
-        ("aten.topk", "whoever reads the output makes the choice"),
+        ("aten.topk", "make the choice in the application"),
         ("aten.sin", "those read are convolutions"),
     ],
 )
@@ -357,7 +357,7 @@ class Nested(nn.Module):
 REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
     "hardswish": (nn.Hardswish(), "aten.hardswish of module 'block.1' is not read; .*ReLU6"),
     "batch statistics": (nn.BatchNorm2d(4, track_running_stats=False), "'block.1' .*track_running_stats=True"),
-    "transposed convolution": (nn.ConvTranspose2d(4, 4, 2), "aten.convolution .* transposed; .*enlarges"),
+    "transposed convolution": (nn.ConvTranspose2d(4, 4, 2), "aten.convolution .* transposed; .*enlarge an image"),
     "a part of the rows": (Applied(lambda x: x[:, :, 1::2]), "aten.slice of module 'block.1' .*two convolutions"),
     "a gate": (Applied(lambda x: x * x.mean((2, 3), keepdim=True)), "aten.mul of module 'block.1' combines"),
     "no table row": (Applied(torch.sin), "aten.sin of module 'block.1' is not read; those read are convolutions"),

@@ -1,7 +1,7 @@
-"""Layers that live only while a file is read: every one of them is taken into another layer before the network stands.
+"""Layers that exist only while a file is read: per-channel affine functions that the fusion passes replace.
 
-A file says batch norm, multiplication or addition of constants as nodes of their own. The passes of `fusing` put each
-into the layer before it, into the input's format, or, where neither can be, turn it into a depthwise convolution.
+An ONNX file has batch norms, multiplications and additions of constants as separate nodes. The passes in `fusing` fold
+each of these layers into the layer before it or into the input format, or replace it by a depthwise convolution.
 """
 
 from __future__ import annotations
@@ -19,20 +19,25 @@ Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ChannelStep(Layer):
-    """The same linear function of every element of a channel."""
+class PerChannelAffine(Layer):
+    """Layer that computes x * scale + shift with one scale and one shift for all elements of a channel."""
 
     @abstractmethod
     def scale_and_shift(self) -> tuple[Numbers, Numbers]:
-        """x * scale + shift; float64, [1] or [channels] each."""
+        """Return the scale and the shift, each of shape [1] or [channels]."""
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         return self._only(inputs)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Affine(ChannelStep):
-    """A multiplication and an addition of constants."""
+class Affine(PerChannelAffine):
+    """Multiplication by a constant and addition of a constant.
+
+    Attributes:
+        scale: Factors, of shape [1] or [channels].
+        shift: Summands, of shape [1] or [channels].
+    """
 
     kind: ClassVar[str] = "affine"
     scale: Numbers
@@ -43,8 +48,12 @@ class Affine(ChannelStep):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Normalization(ChannelStep):
-    """A batch norm that no layer has taken in yet."""
+class Normalization(PerChannelAffine):
+    """Batch norm that is not folded into a weight layer yet.
+
+    Attributes:
+        batch_norm: The parameters of the batch norm.
+    """
 
     kind: ClassVar[str] = "normalization"
     batch_norm: BatchNorm
