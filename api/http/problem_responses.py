@@ -29,6 +29,7 @@ from api.errors import (
     problem_of_system,
 )
 from network.errors import BitbudgetError
+from network.options import fault_text
 
 LOG: Final = logging.getLogger("bitbudget.service")
 
@@ -106,10 +107,4 @@ def _message(error: Mapping[str, Any]) -> str:
         return f"no JSON: {error['ctx']['error']}, at character {error['loc'][-1]}"
     if error["type"] == "model_attributes_type":
         return "expected a JSON object, sent with Content-Type: application/json"
-    if error["type"] == "extra_forbidden":
-        return "there is no such field"
-    message = str(error["msg"])
-    given = error.get("input")
-    if isinstance(given, str | int | float | bool):
-        message += f"; it is {str(given)[:60]!r}"
-    return message
+    return fault_text(error)

@@ -82,8 +82,14 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([*BUDGET], "tiny.json", "nothing.npz", 2, "there is no file"),
         ([*BUDGET], "nothing.onnx", "data.npz", 2, "there is no file"),
         ([*BUDGET, "--epochs=-1"], "tiny.json", "data.npz", 2, "'--epochs': -1 is not in the range 0<=x<=10000"),
-        ([*BUDGET, "--regime=wild"], "tiny.json", "data.npz", 2, "regime is 'wild'"),
-        ([*BUDGET, "--activation-range=wide"], "tiny.json", "data.npz", 2, "activation_range is 'wide'"),
+        ([*BUDGET, "--regime=wild"], "tiny.json", "data.npz", 2, "'--regime': 'wild' is not one of 'constant', 'step'"),
+        (
+            [*BUDGET, "--activation-range=wide"],
+            "tiny.json",
+            "data.npz",
+            2,
+            "'--activation-range': 'wide' is not",
+        ),
         ([*BUDGET, "--epochs=many"], "tiny.json", "data.npz", 2, "'many' is not a valid integer"),
     ],
 )

@@ -121,9 +121,14 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
 @pytest.mark.parametrize(
     ("changes", "status", "slug", "expected"),
     [
-        ({"measure": "guess"}, 422, "invalid-request", "unknown measure 'guess'"),
-        ({"scheme": "mine"}, 422, "invalid-request", "unknown scheme 'mine'"),
-        ({"samples": 0}, 422, "invalid-request", "samples is 0"),
+        (
+            {"measure": "guess"},
+            422,
+            "invalid-request",
+            "measure: expected one of: 'fisher', 'hessian' or 'measured'",
+        ),
+        ({"scheme": "mine"}, 422, "invalid-request", "body.scheme: expected one of: "),
+        ({"samples": 0}, 422, "invalid-request", "body.samples: expected 1 or more; it is 0"),
         ({"dataset": "digits"}, 422, "invalid-dataset", "train_x"),
         ({"dataset": "nothing"}, 404, "not-found", "no dataset"),
         ({"epochs": 3}, 422, "invalid-request", "body.epochs"),
