@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt
+from pydantic import BeforeValidator, Field, PlainSerializer, StrictBool, StrictFloat, StrictInt
 
 from network.errors import RequestError
 from network.options import Options
@@ -107,8 +107,8 @@ def preset(name: str) -> AugmentationOptions:
     return PRESETS[name]
 
 
-def _named(given: object) -> object:
-    """Replace the name of a preset by its options; anything else is returned for pydantic to check."""
+def _from_name(given: object) -> object:
+    """Return the options of the preset that is named; anything but a name is returned for pydantic to check."""
     if not isinstance(given, str):
         return given
     if given not in PRESETS:
@@ -116,7 +116,14 @@ def _named(given: object) -> object:
     return PRESETS[given]
 
 
+def _to_name(options: AugmentationOptions) -> AugmentationPreset | AugmentationOptions:
+    """Return the name of the preset with these options, or the options themselves if no preset has them."""
+    return next((AugmentationPreset(name) for name, each in PRESETS.items() if each == options), options)
+
+
 AugmentationChoice = Annotated[
-    AugmentationOptions, BeforeValidator(_named, json_schema_input_type=AugmentationPreset | AugmentationOptions)
+    AugmentationOptions,
+    BeforeValidator(_from_name, json_schema_input_type=AugmentationPreset | AugmentationOptions),
+    PlainSerializer(_to_name, return_type=AugmentationPreset | AugmentationOptions),
 ]
-"""Augmentation options, which a caller may also give as the name of a preset."""
+"""Augmentation options; JSON has the name of a preset in their place, where a preset has the same options."""

@@ -192,7 +192,7 @@ def test_overrides_change_one_layer_and_its_tensor() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"three": TensorOverride()}, "overrides for 'three', but the network has no such layer"),
+        ({"three": TensorOverride()}, "overrides name the layer 'three', which the network does not have"),
         ({"pool": TensorOverride(folding=Folding.ICN)}, "layer 'pool' has no weights"),
     ],
 )

@@ -143,10 +143,20 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "unknown method": ({"method": "best"}, 422, "invalid-request", "unknown method"),
     "unknown field": ({"epochs": 3}, 422, "invalid-request", "body.epochs"),
     "unknown option": ({"training": {"epoch": 3}}, 422, "invalid-request", "body.training.epoch"),
-    "negative epochs": ({"training": {"epochs": -1}}, 422, "invalid-request", "body.training.epochs"),
+    "negative epochs": (
+        {"training": {"epochs": -1}},
+        422,
+        "invalid-request",
+        "training.epochs: expected 0 or more",
+    ),
     "text for a number": ({"training": {"epochs": "3"}}, 422, "invalid-request", "body.training.epochs"),
     "no finite learning rate": ({"training": {"learning_rate": 1e99}}, 422, "invalid-request", "learning_rate"),
-    "unknown regime": ({"training": {"regime": "wild"}}, 422, "invalid-request", "body.training.regime"),
+    "unknown regime": (
+        {"training": {"regime": "wild"}},
+        422,
+        "invalid-request",
+        "training.regime: expected one of",
+    ),
 }
 
 

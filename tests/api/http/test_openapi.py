@@ -93,12 +93,23 @@ def test_every_field_of_an_answer_says_what_it_is(document: dict[str, Any]) -> N
     for name in (
         "FitAnswer", "LayerMemory", "StepMemory", "CertificateAnswer", "TrainingOptions", "AccuracyAnswer",
         "RegionAnswer", "LatencyAnswer", "DeviceFit", "DeviceAnswer", "ParetoAnswer", "ParetoPointAnswer",
-        "SensitivityReport", "FitRequest", "DevicesRequest", "ParetoRequest", "SensitivityRequest",
+        "SensitivityReport", "FitRequest", "DevicesRequest", "ParetoRequest", "SensitivityRequest", "LearningRateStep",
+        "PostTrainingOptions", "AugmentationOptions", "TensorOverride",
     ):  # fmt: skip
         for field, schema in document["components"]["schemas"][name]["properties"].items():
             assert schema.get("description") or "$ref" in schema, f"{name}.{field}"
             if field.endswith("_bytes"):
                 assert "bytes" in schema["description"], f"{name}.{field}"
+
+
+def test_options_have_their_bounds_and_names(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    epochs = schemas["TrainingOptions"]["properties"]["epochs"]
+    assert (epochs["minimum"], epochs["maximum"], epochs["default"]) == (0, 10_000, 3)
+    assert schemas["SensitivityRequest"]["properties"]["probes"]["maximum"] == 1000
+    assert schemas["OptimizerKind"]["enum"] == ["sgd", "adam", "adamw"]
+    steps = schemas["TrainingOptions"]["properties"]["learning_rate_steps"]
+    assert steps["items"] == {"$ref": "#/components/schemas/LearningRateStep"}
 
 
 def test_the_two_kinds_of_jobs_are_told_apart_by_a_field(document: dict[str, Any]) -> None:

@@ -155,5 +155,8 @@ def test_options_survive_json() -> None:
         post_training=PostTrainingOptions(seed=3),
         overrides={"fc": TensorOverride(weights=WeightScheme.PER_LAYER_ASYM_MIN_MAX)},
     )
-    assert TrainingOptions.model_validate(options.model_dump(mode="json")) == options
+    document = options.model_dump(mode="json")
+    assert document["augmentation"] == "imagenet"
+    assert options.replace(augmentation={"shift": 0.1}).model_dump(mode="json")["augmentation"]["shift"] == 0.1
+    assert TrainingOptions.model_validate(document) == options
     assert TrainingOptions.model_validate_json(options.model_dump_json()) == options

@@ -292,12 +292,12 @@ def test_a_report_that_raises_ends_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"rounding": "up"}, "rounding is 'up'; expected one of: nearest, learned"),
-        ({"rounding_steps": 0}, "rounding_steps is 0; expected a whole number from 1"),
-        ({"samples": True}, "samples is True"),
-        ({"seed": -1}, "seed is -1"),
-        ({"equalization": "yes"}, "equalization is 'yes'; expected true or false"),
-        ({"bias_correction": 1}, "bias_correction is '1'"),
+        ({"rounding": "up"}, "rounding: expected one of: 'nearest' or 'learned'; it is 'up'"),
+        ({"rounding_steps": 0}, "rounding_steps: expected 1 or more; it is 0"),
+        ({"samples": True}, "samples: expected a whole number; it is true"),
+        ({"seed": -1}, "seed: expected 0 or more; it is -1"),
+        ({"equalization": "yes"}, "equalization: expected true or false; it is 'yes'"),
+        ({"bias_correction": 1}, "bias_correction: expected true or false; it is 1"),
     ],
 )
 def test_options_are_judged(wrong: dict[str, object], message: str) -> None:
