@@ -13,7 +13,7 @@ from typing import Final
 
 from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
 from network.devices.latency import Latency, layer_cycles
-from network.layers import WeightLayer
+from network.layers import Layer, WeightLayer
 from network.memory.accounting import Accounting, LayerBits
 from network.memory.measure import bytes_saved_in_place
 from network.memory.report import Region
@@ -39,20 +39,41 @@ NOTHING: Final[Sizes] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class ParameterSize:
+    """Size of a layer's parameters, as a sum of terms that depend on the bits of one activation tensor each.
+
+    Attributes:
+        constant: The term that depends on no bits.
+        by_input: The term of the layer's first input tensor, 0 at 8 bits.
+        by_output: The term of the layer's output tensor, 0 at 8 bits.
+    """
+
+    constant: int
+    by_input: Sizes = NOTHING
+    by_output: Sizes = NOTHING
+
+    def total(self, input_bits: Bits, output_bits: Bits) -> int:
+        """Return the size in bits."""
+        return self.constant + self.by_input[CHOICE_OF_BITS[input_bits]] + self.by_output[CHOICE_OF_BITS[output_bits]]
+
+
+@dataclass(frozen=True, slots=True)
 class WeightTensor:
     """A weight tensor whose bits are to be chosen.
 
     Attributes:
-        layer: the layer that reads it.
-        output: the activation tensor whose bits its layer writes.
-        sizes: of the packed weights.
-        parameters: what the layer takes beside, by scheme.
+        layer: Name of the layer that reads it.
+        input: Name of the activation tensor that the layer reads.
+        output: Name of the activation tensor that the layer writes.
+        sizes: Size of the packed weights.
+        parameters: Scheme -> size of the layer's parameters.
     """
 
     layer: str
+    input: str
     output: str
     sizes: Sizes
-    parameters: Mapping[Scheme, int]
+    parameters: Mapping[Scheme, ParameterSize]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +165,9 @@ class Problem:
         fixed: those of them that keep 8 bits: the network's input and its outputs.
         steps: what takes RAM when.
         weights: in layer order.
-        flash_limit: what weights, their parameters and features may take: the budget less what is always taken.
+        flash_limit: What weights, parameters that depend on bits, and features may take: the budget less what is
+            always taken.
+        parameters: Activation tensor -> size of the parameters of layers without weights that depend on its bits.
         features: what is taken once where bits ask for it.
         same_bits: every tensor of the network -> the one of `activations` whose bits it has.
         keeps_input: the network's input, the first of the activations, lives to the end in every order.
@@ -156,6 +179,7 @@ class Problem:
     steps: tuple[RamStep, ...]
     weights: tuple[WeightTensor, ...]
     flash_limit: int
+    parameters: Mapping[str, Sizes]
     features: tuple[CodeFeature, ...]
     same_bits: Mapping[str, str]
     keeps_input: bool = False
@@ -186,11 +210,7 @@ def problem_of(question: Question) -> Problem:
     shared_ram = sum(each.size_bytes for each in always if each.region is Region.RAM)
     shared_flash = sum(each.size_bytes for each in always if each.region is Region.FLASH)
     weighted = network.weight_layers
-    others = sum(
-        accounting.parameter_bytes(network, layer, None, LayerBits(8, 8), is_last=False)
-        for layer in network.layers
-        if not isinstance(layer, WeightLayer)
-    )
+    constant, by_tensor = _parameters_without_weights(question, same_bits)
     return Problem(
         activations=tuple(tensor for tensor, source in same_bits.items() if tensor == source),
         fixed=frozenset(same_bits[tensor] for tensor in (network.input, *network.outputs)),
@@ -198,17 +218,15 @@ def problem_of(question: Question) -> Problem:
         weights=tuple(
             WeightTensor(
                 layer.name,
+                same_bits[layer.inputs[0]],
                 same_bits[layer.output],
                 _sizes(partial(accounting.weight_bytes, network, layer)),
-                {
-                    scheme: BITS_PER_BYTE
-                    * accounting.parameter_bytes(network, layer, scheme, LayerBits(8, 8), is_last=layer is weighted[-1])
-                    for scheme in SCHEMES
-                },
+                {scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1]) for scheme in SCHEMES},
             )
             for layer in weighted
         ),
-        flash_limit=BITS_PER_BYTE * (budget.flash_bytes - shared_flash - others),
+        flash_limit=BITS_PER_BYTE * (budget.flash_bytes - shared_flash) - constant,
+        parameters=by_tensor,
         features=tuple(
             CodeFeature(
                 feature.shared.part,
@@ -223,6 +241,50 @@ def problem_of(question: Question) -> Problem:
         keeps_input=not accounting.reuses_input,
         cycles=None if latency is None else _cycles(network, latency, same_bits),
     )
+
+
+def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:
+    """Split the size of a layer's parameters into its terms.
+
+    Raises:
+        ValueError: If the rule book counts parameters that are not a sum of such terms: the exact program has none
+            other.
+    """
+
+    def size(input_bits: Bits, output_bits: Bits) -> int:
+        bits = LayerBits(input_bits, output_bits)
+        taken_bytes = question.accounting.parameter_bytes(question.network, layer, scheme, bits, is_last=is_last)
+        return BITS_PER_BYTE * taken_bytes
+
+    constant = size(WIDEST_BITS, WIDEST_BITS)
+    by_input = _sizes_of(lambda bits: size(bits, WIDEST_BITS) - constant)
+    by_output = _sizes_of(lambda bits: size(WIDEST_BITS, bits) - constant)
+    split = ParameterSize(constant, by_input, by_output)
+    if any(size(read, written) != split.total(read, written) for read in BITS for written in BITS):
+        raise ValueError(
+            f"the parameters of layer '{layer.name}' do not split into terms of its input's and its output's bits"
+        )
+    return split
+
+
+def _parameters_without_weights(question: Question, same_bits: Mapping[str, str]) -> tuple[int, dict[str, Sizes]]:
+    """Return the size of the parameters of layers without weights: the constant part, and the rest by tensor."""
+    constant, by_tensor = 0, dict[str, Sizes]()
+    for layer in question.network.layers:
+        if isinstance(layer, WeightLayer):
+            continue
+        split = _parameter_size(question, layer, None, is_last=False)
+        constant += split.constant
+        for tensor, sizes in ((layer.inputs[0], split.by_input), (layer.output, split.by_output)):
+            if sizes != NOTHING:
+                own = same_bits[tensor]
+                by_tensor[own] = plus(by_tensor.get(own, NOTHING), sizes)
+    return constant, by_tensor
+
+
+def plus(sizes: Sizes, more: Sizes) -> Sizes:
+    """Add sizes at 8, 4 and 2 bits."""
+    return sizes[0] + more[0], sizes[1] + more[1], sizes[2] + more[2]
 
 
 def _cycles(network: Network, latency: Latency, same_bits: Mapping[str, str]) -> Cycles:
@@ -262,5 +324,9 @@ def _occupant_sizes(occupant: Occupant, accounting: Accounting) -> Sizes:
 
 
 def _sizes(size_bytes: Callable[[Bits], float]) -> Sizes:
-    widest, middle, narrowest = (int(BITS_PER_BYTE * size_bytes(bits)) for bits in BITS)
+    return _sizes_of(lambda bits: int(BITS_PER_BYTE * size_bytes(bits)))
+
+
+def _sizes_of(size: Callable[[Bits], int]) -> Sizes:
+    widest, middle, narrowest = (size(bits) for bits in BITS)
     return widest, middle, narrowest

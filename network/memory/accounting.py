@@ -100,6 +100,10 @@ class Accounting(Protocol):
             scheme: Scheme of the layer's weights; None for a layer without weights.
             bits: Bits of the layer's input and output tensor.
             is_last: Whether the layer is the last one with weights.
+
+        The number must be a sum of a term that depends on the bits of the input alone and one that depends on the bits
+        of the output alone, and what folding saves must not depend on the bits of the input: the exact program counts
+        the terms of each tensor separately.
         """
         ...
 

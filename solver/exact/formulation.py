@@ -12,7 +12,7 @@ from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut
 from solver.exact.choices import Choices, own_activation_bits
 from solver.exact.program import CHOICES, IntArray, Program, whole_costs
-from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor
+from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor, plus
 
 __all__ = ["Choices", "Formulation", "allocation_of", "formulate", "scheme_under"]
 
@@ -75,10 +75,7 @@ def formulate(
         ]
         rows.add(f"arena cut {number}", len(entries) - 1, entries)
     scheme = Scheme(choices.weights, Folding.ICN)
-    flash = [
-        (weights_start + index, _plus(tensor.sizes, tensor.parameters[scheme]))
-        for index, tensor in enumerate(problem.weights)
-    ]
+    flash = _flash_entries(problem, scheme, group_of, weights_start)
     switches = _Switches(first=weights_start + len(problem.weights))
     layer_group = {tensor.layer: weights_start + index for index, tensor in enumerate(problem.weights)}
     for feature in problem.features:
@@ -92,7 +89,7 @@ def formulate(
     if not choices.weights.is_per_channel:
         folded = Scheme(choices.weights, Folding.WEIGHTS)
         for index, tensor in enumerate(problem.weights):
-            saved = tensor.parameters[scheme] - tensor.parameters[folded]
+            saved = _saved_by_folding(tensor, scheme, folded)
             if saved <= 0:
                 continue
             switch = switches.add(f"fold '{tensor.layer}'")
@@ -106,6 +103,21 @@ def formulate(
     switch_costs = np.tile([0.0, 0.0, np.inf], (len(switches.names), 1))
     program = rows.program(names, np.concatenate((whole, switch_costs)), switches.groups)
     return Formulation(program, worth, len(problem.activations), len(problem.weights))
+
+
+def _flash_entries(
+    problem: Problem, scheme: Scheme, group_of: Mapping[str, int], weights_start: int
+) -> list[tuple[int, Sizes]]:
+    """Return what each weight tensor and each activation tensor contributes to the flash of the network."""
+    by_tensor = dict(problem.parameters)
+    flash = []
+    for index, tensor in enumerate(problem.weights):
+        parameters = tensor.parameters[scheme]
+        flash.append((weights_start + index, plus(tensor.sizes, (parameters.constant,) * 3)))
+        for name, sizes in ((tensor.input, parameters.by_input), (tensor.output, parameters.by_output)):
+            if sizes != NOTHING:
+                by_tensor[name] = plus(by_tensor.get(name, NOTHING), sizes)
+    return flash + [(group_of[name], sizes) for name, sizes in by_tensor.items()]
 
 
 def _add_latency(rows: _Rows, cycles: Cycles, group_of: Mapping[str, int], layer_group: Mapping[str, int]) -> None:
@@ -142,7 +154,19 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
 def _folding_pays(tensor: WeightTensor, weights: WeightScheme) -> bool:
     if weights.is_per_channel:
         return False
-    return tensor.parameters[Scheme(weights, Folding.WEIGHTS)] <= tensor.parameters[Scheme(weights, Folding.ICN)]
+    return _saved_by_folding(tensor, Scheme(weights, Folding.ICN), Scheme(weights, Folding.WEIGHTS)) >= 0
+
+
+def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:
+    """Return by how much folding makes the parameters smaller, with 8 bits of weights and output.
+
+    Raises:
+        ValueError: If that depends on the bits of the layer's input.
+    """
+    before, after = tensor.parameters[icn], tensor.parameters[folded]
+    if before.by_input != after.by_input:
+        raise ValueError(f"what folding saves in layer '{tensor.layer}' depends on the bits of its input")
+    return before.constant - after.constant
 
 
 def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:
@@ -222,8 +246,3 @@ def _only(bits: Bits) -> Sizes:
 def _at_least(bits: Bits) -> Sizes:
     widest, middle, narrowest = (int(each >= bits) for each in BITS)
     return widest, middle, narrowest
-
-
-def _plus(sizes: Sizes, more: int) -> Sizes:
-    widest, middle, narrowest = sizes
-    return widest + more, middle + more, narrowest + more

@@ -124,7 +124,8 @@ class _Flash:
         }
         self.weights = sum(self.sizes)
         asked_for = sum(feature.size for feature in problem.features if self._askers[feature.part])
-        self.total = self.weights + sum(self._parameters) + asked_for
+        others = sum(sizes[CHOICE_OF_BITS[activation_bits[tensor]]] for tensor, sizes in problem.parameters.items())
+        self.total = self.weights + sum(self._parameters) + others + asked_for
 
     def halve(self, index: int) -> None:
         tensor = self._problem.weights[index]
@@ -145,4 +146,5 @@ class _Flash:
 
     def _parameters_of(self, index: int) -> int:
         tensor = self._problem.weights[index]
-        return tensor.parameters[scheme_of(self._method, self.bits[index], self._activation_bits[tensor.output])]
+        read, written = self._activation_bits[tensor.input], self._activation_bits[tensor.output]
+        return tensor.parameters[scheme_of(self._method, self.bits[index], written)].total(read, written)

@@ -34,14 +34,37 @@ from solver.exact.choices import Choices
 from solver.orders import all_orders
 from tests.builders import network_of
 
+
+class TableBook(DeployedAccounting):
+    """Constants that depend on bits: an activation function by table lookup, and thresholds for each output code."""
+
+    def parameter_bytes(
+        self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
+    ) -> int:
+        fixed = super().parameter_bytes(network, layer, scheme, bits, is_last=is_last)
+        if isinstance(layer, Activation):
+            return fixed + 2**bits.input + bits.output
+        return fixed + 2**bits.output + (bits.input if isinstance(layer, Convolution) else 0)
+
+
 BOOKS = (
     PaperAccounting(),
     DeployedAccounting(),
     DeployedAccounting(reuses_input=False),
     DeployedAccounting(in_place=IN_PLACE_KERNELS),
     DeployedAccounting(in_place=IN_PLACE_KERNELS, reuses_input=False),
+    TableBook(),
+    TableBook(in_place=IN_PLACE_KERNELS),
 )
-BOOK_NAMES = ("paper", "deployed", "deployed, input kept", "in place", "in place, input kept")
+BOOK_NAMES = (
+    "paper",
+    "deployed",
+    "deployed, input kept",
+    "in place",
+    "in place, input kept",
+    "constants by bits",
+    "in place, constants by bits",
+)
 
 
 def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Convolution:
