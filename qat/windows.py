@@ -55,5 +55,5 @@ def window_sums(images: Tensor, layer: Pool) -> Tensor:
 def window_sizes(layer: AveragePool, height: int, width: int) -> Tensor:
     """The elements that each window is divided by, float32 [1, 1, height, width] for an image of that extent."""
     if layer.count_includes_padding:
-        return torch.full((1, 1, 1, 1), float(math.prod(layer.kernel)))
+        return torch.full((1, 1, 1, 1), float(layer.window_elements))
     return window_sums(torch.ones(1, 1, height, width), layer)
