@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from api.settings import MIB, SIZE, AbsolutePath, ExecutorName, Settings
+from api.settings import MIB, SIZE, AbsolutePath, Settings
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
@@ -87,8 +87,8 @@ def _type_of(field: FieldInfo) -> click.ParamType[Any]:
         return kind(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
     if field.annotation is str:
         return click.STRING
-    if field.annotation == ExecutorName:
-        return click.Choice(get_args(ExecutorName))
+    if get_origin(field.annotation) is Literal:
+        return click.Choice(get_args(field.annotation))
     if field.annotation in {Path, AbsolutePath | None}:
         return click.Path(path_type=Path)
     raise TypeError(f"no option type is known for a setting of type {field.annotation!r}")

@@ -6,7 +6,8 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from api.execution.scheduler import Runner
+from api.execution.executors import make_executor
+from api.execution.scheduler import Scheduler
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.networks import Networks
@@ -25,7 +26,7 @@ class Service:
     networks: Networks
     datasets: Datasets
     jobs: Jobs
-    runner: Runner
+    scheduler: Scheduler
     data_lock: int
 
     @classmethod
@@ -52,23 +53,23 @@ class Service:
         store = Store(settings.database)
         networks = Networks(store, settings)
         datasets = Datasets(store, settings)
-        runner = Runner(store, settings)
-        jobs = Jobs(store, settings, networks, datasets, runner.wake)
+        scheduler = Scheduler(store, settings, make_executor(settings))
+        jobs = Jobs(store, settings, networks, datasets, scheduler.wake)
         return cls(
             settings=settings,
             store=store,
             networks=networks,
             datasets=datasets,
             jobs=jobs,
-            runner=runner,
+            scheduler=scheduler,
             data_lock=lock,
         )
 
     def start(self) -> None:
-        self.runner.start()
+        self.scheduler.start()
 
     def close(self) -> None:
         """End the workers, put their jobs back into the queue, and let the data directory go."""
-        self.runner.stop()
+        self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)

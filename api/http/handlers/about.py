@@ -60,8 +60,8 @@ def index() -> Index:
 @router.get("/healthz", operation_id="health", responses=problems(503))
 def health(service: ServiceOf) -> Health:
     """Whether the database answers and jobs are looked after."""
-    if not service.runner.is_alive:
-        raise Unavailable("the job runner has ended; restart the service")
+    if not service.scheduler.is_alive:
+        raise Unavailable("the scheduler of jobs has stopped; restart the service")
     return Health(status="ok", version=version(), jobs=service.store.count_jobs())
 
 
