@@ -52,41 +52,45 @@ class Settings(BaseSettings):
         validate_by_alias=True,
     )
 
-    host: str = Field("127.0.0.1", validation_alias="BITBUDGET_HOST", description="Address to listen on.")
+    host: str = Field(default="127.0.0.1", validation_alias="BITBUDGET_HOST", description="Address to listen on.")
     port: int = Field(
-        8000, ge=0, le=65535, validation_alias="BITBUDGET_PORT", description="Port to listen on; 0 chooses a free port."
+        default=8000,
+        ge=0,
+        le=65535,
+        validation_alias="BITBUDGET_PORT",
+        description="Port to listen on; 0 chooses a free port.",
     )
     data_directory: AbsolutePath = Field(
-        Path("bitbudget-data"),
+        default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
         description="Directory for everything that the service stores. Two services cannot share a directory.",
     )
     operator_datasets: AbsolutePath | None = Field(
-        None,
+        default=None,
         validation_alias="BITBUDGET_DATASETS",
         description="Directory whose entries (image folders, shards, ...) are datasets that jobs can use by name; "
         "the service only reads it.",
     )
     max_network_bytes: Annotated[int, SIZE] = Field(
-        64 * MIB,
+        default=64 * MIB,
         validation_alias="BITBUDGET_MAX_NETWORK_SIZE",
         description="Largest network file that can be uploaded.",
     )
     max_dataset_bytes: Annotated[int, SIZE] = Field(
-        512 * MIB,
+        default=512 * MIB,
         validation_alias="BITBUDGET_MAX_DATASET_SIZE",
         description="Largest dataset file that can be uploaded. "
         f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
     )
     max_concurrent_jobs: int = Field(
-        1,
+        default=1,
         ge=1,
         le=1024,
         validation_alias="BITBUDGET_MAX_JOBS",
         description="Number of jobs that run at the same time; other jobs wait in the queue.",
     )
     max_crashes: int = Field(
-        1,
+        default=1,
         ge=0,
         le=1000,
         validation_alias="BITBUDGET_MAX_CRASHES",
@@ -94,21 +98,21 @@ class Settings(BaseSettings):
         "after one more crash the job has failed.",
     )
     grace_seconds: float = Field(
-        5.0,
+        default=5.0,
         ge=0,
         le=3600,
         validation_alias="BITBUDGET_GRACE_SECONDS",
         description="Time in seconds between asking a worker to end and killing it.",
     )
     turn_seconds: float = Field(
-        0.2,
+        default=0.2,
         gt=0,
         le=60,
         validation_alias="BITBUDGET_TURN_SECONDS",
         description="Time in seconds between two checks of all unfinished jobs.",
     )
     executor: ExecutorName = Field(
-        "subprocess",
+        default="subprocess",
         validation_alias="BITBUDGET_EXECUTOR",
         description="Where jobs run. subprocess: each job in its own process on this machine.",
     )
