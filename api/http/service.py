@@ -1,4 +1,4 @@
-"""The service's parts, opened together over one data directory."""
+"""The parts of the service, opened together for one data directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ from network.errors import RequestError
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What handlers work with."""
+    """All parts of the service, for the handlers of requests.
+
+    Attributes:
+        settings: Settings of the service.
+        store: Database.
+        networks: Uploaded networks.
+        datasets: Datasets: uploaded, built-in, and of the operator.
+        jobs: Jobs as callers see them.
+        scheduler: Scheduler that runs the jobs.
+        data_lock: File descriptor that holds the lock of the data directory.
+    """
 
     settings: Settings
     store: Store
@@ -31,11 +41,14 @@ class Service:
 
     @classmethod
     def open(cls, settings: Settings) -> Service:
-        """Open a data directory; made if it is not there.
+        """Open the data directory, and create it if it does not exist.
+
+        Args:
+            settings: Settings of the service.
 
         Raises:
-            RequestError: it cannot be written to, or another service uses it.
-            StoreError: another version made it.
+            RequestError: If the data directory is not writable, or if another service uses it.
+            StoreError: If a later version of bitbudget created the database.
         """
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
@@ -66,10 +79,11 @@ class Service:
         )
 
     def start(self) -> None:
+        """Start to run jobs."""
         self.scheduler.start()
 
     def close(self) -> None:
-        """End the workers, put their jobs back into the queue, and let the data directory go."""
+        """End all workers, queue their jobs again, and release the data directory."""
         self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)
