@@ -65,8 +65,11 @@ class Executor(Protocol):
         From the return on, `is_alive` is true until the worker has ended. An executor may queue the worker: a queued
         worker is alive.
 
+        An executor that must know more about the job, such as the number of processors, reads the request of the job
+        from the database.
+
         Args:
-            attempt: The attempt to start. The database already says that the job runs.
+            attempt: The attempt to start. In the database, the job is already running in this attempt.
 
         Returns:
             The handle of the worker; None if the executor has no room for it at the moment and started nothing.

@@ -57,9 +57,8 @@ class BodyLimit:
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > body_bytes:
-            waits_for_answer = (
-                "expect" in headers
-            )  # with 100-continue, the client sends nothing before the server agrees
+            # With "Expect: 100-continue", the client sends nothing before the server agrees.
+            waits_for_answer = "expect" in headers
             linger = send if waits_for_answer else _lingering(send, receive)
             await problem_response(TOO_LARGE.problem(detail))(scope, receive, linger)
             return

@@ -122,9 +122,11 @@ def test_a_start_is_idempotent(opened: Opened, executor: Executor) -> None:
     assert not executor.is_alive(handle), "no second worker was started"
 
 
-def test_a_stubborn_worker_is_killed(executor: Executor) -> None:
-    handle = started(executor, Attempt("stubborn-1", 1))
-    time.sleep(0.3)  # a process needs some time until it ignores the request to end
+def test_a_stubborn_worker_is_killed(opened: Opened, executor: Executor) -> None:
+    attempt = Attempt("stubborn-1", 1)
+    handle = started(executor, attempt)
+    while opened.house.output is not None and "ready" not in opened.house.output(attempt):
+        time.sleep(0.01)  # a process needs some time until it ignores the request to end
     executor.ask_to_end(handle)
     time.sleep(0.1)
     assert executor.is_alive(handle)

@@ -20,11 +20,15 @@ from api.storage.records import Job, JobState
 from tests.api.execution.thread_executor import PATIENCE_SECONDS, Cluster, ThreadExecutor, Worker
 
 
+GRACE_SECONDS = {False: PATIENCE_SECONDS, True: 0.05}
+"""By whether workers ignore a request to end: a long grace shows that none was killed, a short one keeps tests fast."""
+
+
 class Factory:
     """A database, a cluster, and schedulers over them, one after the other, as services are."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.settings = Settings(data_directory=folder, grace_seconds=0.05, turn_seconds=0.01, **options)
+    def __init__(self, folder: Path, grace_seconds: float = PATIENCE_SECONDS, **options: Any) -> None:
+        self.settings = Settings(data_directory=folder, grace_seconds=grace_seconds, turn_seconds=0.01, **options)
         self.store = Store(self.settings.database)
         self.cluster = Cluster(self._work)
         self.orders: dict[str, SimpleQueue[str]] = {}
@@ -153,9 +157,8 @@ def test_a_result_that_was_written_before_the_end_counts(factory: Factory) -> No
 
 
 @pytest.mark.parametrize(("is_stubborn", "ending"), [(False, "asked to end"), (True, "killed")])
-def test_a_cancelled_worker_is_asked_and_after_the_grace_killed(
-    factory: Factory, is_stubborn: bool, ending: str
-) -> None:
+def test_a_cancelled_worker_is_asked_and_after_the_grace_killed(tmp_path: Path, is_stubborn: bool, ending: str) -> None:
+    factory = Factory(tmp_path, GRACE_SECONDS[is_stubborn])
     factory.ignores_requests = is_stubborn
     factory.add("a", "b")
     factory.scheduler.turn()
@@ -170,10 +173,12 @@ def test_a_cancelled_worker_is_asked_and_after_the_grace_killed(
     assert factory.job("a").crashes == 0
     factory.scheduler.turn()
     assert factory.states("b") == ["running"]
+    factory.close()
 
 
 @pytest.mark.parametrize("is_stubborn", [False, True])
-def test_a_stop_ends_workers_and_queues_their_jobs_without_counting_a_crash(wide: Factory, is_stubborn: bool) -> None:
+def test_a_stop_ends_workers_and_queues_their_jobs_without_counting_a_crash(tmp_path: Path, is_stubborn: bool) -> None:
+    wide = Factory(tmp_path, GRACE_SECONDS[is_stubborn], max_concurrent_jobs=3)
     wide.ignores_requests = is_stubborn
     wide.add("a", "b", "c")
     wide.scheduler.start()
@@ -189,6 +194,7 @@ def test_a_stop_ends_workers_and_queues_their_jobs_without_counting_a_crash(wide
     wide.new_scheduler().turn()
     assert wide.states("a", "b") == ["running", "running"]
     assert wide.job("a").attempt == 2
+    wide.close()
 
 
 def test_a_new_service_finds_the_workers_of_a_killed_one(wide: Factory) -> None:
@@ -259,7 +265,8 @@ def test_a_start_whose_answer_was_lost_is_repeated_and_not_doubled(factory: Fact
     assert factory.cluster.living == [Attempt("a", 1)]
 
 
-def test_jobs_of_an_unreachable_executor_are_left_to_the_next_service(factory: Factory) -> None:
+def test_jobs_of_an_unreachable_executor_are_left_to_the_next_service(tmp_path: Path) -> None:
+    factory = Factory(tmp_path, grace_seconds=0.05)
     factory.add("a")
     factory.scheduler.turn()
     factory.cluster.is_reachable = False
@@ -268,6 +275,7 @@ def test_jobs_of_an_unreachable_executor_are_left_to_the_next_service(factory: F
     assert (factory.states("a"), factory.cluster.living) == (["running"], [Attempt("a", 1)])
     factory.new_scheduler().turn()
     assert factory.job("a").attempt == 1
+    factory.close()
 
 
 def test_a_lost_worker_cannot_change_the_job_of_a_later_attempt(factory: Factory) -> None:
