@@ -31,16 +31,22 @@ class ProcessLock:
         Returns:
             An open file descriptor. The lock is held until the descriptor and its inherited copies are closed. None if
             another process holds the lock.
+
+        Raises:
+            OSError: If the file cannot be written.
         """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The file may hold the process id of an earlier worker, which may belong to another process by now.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"\n{label}".encode(), 0)
         except BlockingIOError:
             os.close(descriptor)
             return None
-        # The file may hold the process id of an earlier worker, which may belong to another process by now.
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"\n{label}".encode(), 0)
+        except OSError:  # for example a full disk: a descriptor that stays open would hold the lock
+            os.close(descriptor)
+            raise
         return descriptor
 
     @property

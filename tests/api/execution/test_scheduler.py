@@ -19,7 +19,6 @@ from api.storage.job_directory import JobDirectory
 from api.storage.records import Job, JobState
 from tests.api.execution.thread_executor import PATIENCE_SECONDS, Cluster, ThreadExecutor, Worker
 
-
 GRACE_SECONDS = {False: PATIENCE_SECONDS, True: 0.05}
 """By whether workers ignore a request to end: a long grace shows that none was killed, a short one keeps tests fast."""
 
