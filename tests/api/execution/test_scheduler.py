@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -275,28 +274,3 @@ def test_jobs_of_an_unreachable_executor_are_left_to_the_next_service(tmp_path: 
     factory.new_scheduler().turn()
     assert factory.job("a").attempt == 1
     factory.close()
-
-
-def test_a_lost_worker_cannot_change_the_job_of_a_later_attempt(factory: Factory) -> None:
-    factory.add("a")
-    factory.store.change_job("a", [JobState.QUEUED], state=JobState.RUNNING, attempt=2)
-    for number, expected in ((1, False), (2, True)):
-        assert factory.store.change_job("a", [JobState.RUNNING], of_attempt=number, progress={}) is expected
-
-
-def test_a_database_of_the_version_before_attempts_is_migrated(tmp_path: Path) -> None:
-    path = tmp_path / "old.sqlite"
-    Store(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("ALTER TABLE jobs DROP COLUMN attempt")
-        connection.execute("INSERT INTO jobs VALUES (1, 'a', 'running', 3, 1.0, 1.0, NULL, '{}', NULL, 0, NULL, NULL, "
-                           "NULL, '[]')")  # fmt: skip
-        connection.execute("PRAGMA user_version = 1")
-    connection.close()
-    store = Store(path)
-    job = store.job("a")
-    assert job is not None
-    assert (job.state, job.attempt, job.revision) == (JobState.RUNNING, 0, 3)
-    assert store.add_job("b", {}, None)
-    store.close()
-    Store(path).close()
