@@ -1,11 +1,11 @@
-"""Problem details (RFC 9457): every error that the service answers, in one table.
+"""Problem details (RFC 9457) for every error that the service can answer, in one table.
 
     type                               status
-    /problems/unreadable-file          422     the network file is no network
-    /problems/unsupported-operator     422     an operator that is not read
-    ...                                        `KINDS` has them all; GET /problems lists them
+    /problems/unreadable-file          422     the file is not a complete network
+    /problems/unsupported-operator     422     the network has an operator that is not supported
+    ...                                        `KINDS` has all of them; GET /problems lists them
 
-HTTP statuses live here alone; the rooms below raise the tree of `network.errors`.
+HTTP statuses are defined only here. The other packages raise the errors of `network.errors`.
 """
 
 from __future__ import annotations
@@ -23,30 +23,40 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a request."""
+    """One invalid field of a request."""
 
-    where: str = Field(description="the field, as a dotted path", examples=["body.flash"])
-    message: str = Field(description="what was expected")
+    where: str = Field(description="path of the invalid field, with dots", examples=["body.flash"])
+    message: str = Field(description="what is wrong with the field, and what was expected")
 
 
 class Problem(BaseModel):
     """Problem details for HTTP APIs (RFC 9457)."""
 
-    type: str = Field(description="which kind of problem, a URI reference", examples=["/problems/invalid-request"])
-    title: str = Field(description="the kind in a few words, always the same for one type")
-    status: int = Field(description="the HTTP status")
-    detail: str = Field(description="what was expected, what came, and what to do")
-    errors: list[Fault] | None = Field(default=None, description="invalid-request: what is wrong, field by field")
-    certificate: CertificateAnswer | None = Field(default=None, description="does-not-fit: why nothing fits")
+    type: str = Field(description="kind of problem, as a URI reference", examples=["/problems/invalid-request"])
+    title: str = Field(description="short name of the kind of problem; the same for all problems of one type")
+    status: int = Field(description="HTTP status of the response")
+    detail: str = Field(description="what was expected, what was received, and what to do")
+    errors: list[Fault] | None = Field(
+        default=None, description="invalid fields of the request; only in problems of the type invalid-request"
+    )
+    certificate: CertificateAnswer | None = Field(
+        default=None, description="proof that nothing fits; only in problems of the type does-not-fit"
+    )
 
     def document(self) -> dict[str, Any]:
-        """What is sent: members without a value are left out."""
+        """Return the problem as the JSON object of a response, without the members that have no value."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """A type of problem."""
+    """Kind of problem.
+
+    Attributes:
+        slug: Last part of the URI reference of the kind, such as "not-found".
+        status: HTTP status of a response with such a problem.
+        title: Short name of the kind.
+    """
 
     slug: str
     status: int
@@ -54,31 +64,41 @@ class ProblemKind:
 
     @property
     def type(self) -> str:
+        """URI reference of the kind, such as "/problems/not-found"."""
         return f"/problems/{self.slug}"
 
     def problem(self, detail: str) -> Problem:
+        """Return a problem of this kind.
+
+        Args:
+            detail: Text for the caller: what was expected, what was received, and what to do.
+        """
         return Problem(type=self.type, title=self.title, status=self.status, detail=detail)
 
 
-UNREADABLE_FILE: Final = ProblemKind("unreadable-file", 422, "The file is not a whole, self-contained network")
-UNSUPPORTED_OPERATOR: Final = ProblemKind("unsupported-operator", 422, "The network uses an operator that is not read")
+UNREADABLE_FILE: Final = ProblemKind("unreadable-file", 422, "The file is not a complete network in one file")
+UNSUPPORTED_OPERATOR: Final = ProblemKind(
+    "unsupported-operator", 422, "The network uses an operator that is not supported"
+)
 INVALID_NETWORK: Final = ProblemKind("invalid-network", 422, "The network contradicts itself")
-INVALID_REQUEST: Final = ProblemKind("invalid-request", 422, "The request makes no sense")
+INVALID_REQUEST: Final = ProblemKind("invalid-request", 422, "The request is invalid")
 INVALID_DATASET: Final = ProblemKind("invalid-dataset", 422, "The dataset cannot be read or does not fit the network")
 DOES_NOT_FIT: Final = ProblemKind("does-not-fit", 422, "The network does not fit the budget")
-NO_INTEGER_FORM: Final = ProblemKind("no-integer-form", 422, "The network has no safe integer form")
-TRAINING_FAILED: Final = ProblemKind("training-failed", 422, "The training run cannot go on")
+NO_INTEGER_FORM: Final = ProblemKind(
+    "no-integer-form", 422, "The network cannot be converted to integer arithmetic safely"
+)
+TRAINING_FAILED: Final = ProblemKind("training-failed", 422, "The training run cannot continue")
 MALFORMED_REQUEST: Final = ProblemKind("malformed-request", 400, "The request cannot be parsed")
-NOT_FOUND: Final = ProblemKind("not-found", 404, "There is no such thing")
-METHOD_NOT_ALLOWED: Final = ProblemKind("method-not-allowed", 405, "The resource does not know this method")
+NOT_FOUND: Final = ProblemKind("not-found", 404, "The resource does not exist")
+METHOD_NOT_ALLOWED: Final = ProblemKind("method-not-allowed", 405, "The resource does not support this method")
 JOB_FINISHED: Final = ProblemKind("job-finished", 409, "The job has finished already")
 JOB_NOT_FINISHED: Final = ProblemKind("job-not-finished", 409, "The job has not finished yet")
-KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key belongs to another request")
-IN_USE: Final = ProblemKind("in-use", 409, "An unfinished job needs it")
+KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another request")
+IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
-INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed")
-UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot work at the moment")
+INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed because of an internal error")
+UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot answer at the moment")
 STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is full")
 
 KINDS: Final = (
@@ -89,55 +109,63 @@ KINDS: Final = (
 
 
 class ServiceError(errors.BitbudgetError):
-    """What only a service can answer; each class owns its kind."""
+    """Error that only the service raises.
+
+    Attributes:
+        kind: Kind of problem that a response reports for this class of errors.
+    """
 
     kind: ClassVar[ProblemKind]
 
 
 class NotFound(ServiceError):
-    """No such network, dataset, job or artifact."""
+    """The network, dataset, job or artifact does not exist."""
 
     kind = NOT_FOUND
 
 
 class JobFinished(ServiceError):
-    """A finished job cannot be cancelled."""
+    """The job has finished, so that it cannot be cancelled."""
 
     kind = JOB_FINISHED
 
 
 class JobNotFinished(ServiceError):
-    """An unfinished job has no artifacts, and cannot be deleted."""
+    """The job has not finished, so that it has no artifacts and cannot be deleted."""
 
     kind = JOB_NOT_FINISHED
 
 
 class KeyReused(ServiceError):
-    """An idempotency key came with two different requests."""
+    """The same idempotency key was sent with two different requests."""
 
     kind = KEY_REUSED
 
 
 class InUse(ServiceError):
-    """A network or dataset that an unfinished job needs."""
+    """The network or dataset cannot be deleted because it is in use."""
 
     kind = IN_USE
 
 
 class TooLarge(ServiceError):
-    """A file above the limit."""
+    """The uploaded file is larger than the limit."""
 
     kind = TOO_LARGE
 
 
 class Unavailable(ServiceError):
-    """The service cannot do its work at the moment."""
+    """The service cannot answer at the moment."""
 
     kind = UNAVAILABLE
 
 
 class DoesNotFit(ServiceError):
-    """A job was asked for under a budget that nothing fits."""
+    """The network of a new job does not fit the budget, whatever bits are chosen.
+
+    Args:
+        answer: The answer of the fit, with the certificate.
+    """
 
     kind = DOES_NOT_FIT
 
@@ -161,7 +189,7 @@ _KIND_OF_STATUS: Final = {kind.status: kind for kind in (MALFORMED_REQUEST, NOT_
 
 
 def problem_of(error: errors.BitbudgetError) -> Problem:
-    """The problem that an error of the caller's is."""
+    """Return the problem that reports an error in the input of a caller."""
     if isinstance(error, DoesNotFit):
         return error.kind.problem(str(error)).model_copy(update={"certificate": error.answer.certificate})
     if isinstance(error, ServiceError):
@@ -171,13 +199,18 @@ def problem_of(error: errors.BitbudgetError) -> Problem:
 
 
 def problem_of_status(status: int, detail: str) -> Problem:
-    """The problem behind an HTTP status that the framework answered with."""
+    """Return the problem for an HTTP status that the web framework chose.
+
+    Args:
+        status: HTTP status.
+        detail: Text for the caller.
+    """
     kind = _KIND_OF_STATUS.get(status, INTERNAL_ERROR if status >= 500 else MALFORMED_REQUEST)
     return kind.problem(detail).model_copy(update={"status": status})
 
 
 def problem_of_system(error: OSError) -> Problem:
-    """The problem behind a failing disk."""
+    """Return the problem for an error of the disk or of another part of the operating system."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return STORAGE_FULL.problem("the service has no room left on its disk; nothing was kept")
-    return INTERNAL_ERROR.problem("the service could not use its disk; its log says more")
+        return STORAGE_FULL.problem("the disk of the service is full; nothing was stored")
+    return INTERNAL_ERROR.problem("the service could not use its disk; the log of the service has the details")

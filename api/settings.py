@@ -1,53 +1,130 @@
-"""What an operator can set about the service, and where its data lies."""
+"""Settings of the service: defined once here, set by environment variables or by the options of `bitbudget serve`.
+
+A value comes from the first of these that has one: a keyword argument (the command passes its options so), the
+environment variable of the field (its `validation_alias`), the default of the field.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from network.budget import parse_size_bytes
+from network.errors import RequestError
 
 MIB: Final = 2**20
 
-DEFAULT_DATA_DIRECTORY: Final = Path("bitbudget-data")
-DEFAULT_MAX_NETWORK_BYTES: Final = 64 * MIB
-DEFAULT_MAX_DATASET_BYTES: Final = 512 * MIB
 MAX_DATASET_EXPANSION: Final = 4
-"""How many times the upload limit a dataset's arrays may take of memory once they are unpacked."""
+"""Largest ratio of the memory that the arrays of one dataset may occupy to the limit on its uploaded file."""
 MAX_JSON_BODY_BYTES: Final = MIB
+"""Largest JSON body of a request, in bytes."""
 MULTIPART_OVERHEAD_BYTES: Final = 64 * 1024
-"""Boundaries and headers around the file of a multipart upload."""
+"""Number of bytes that boundaries and headers may add to the file in a multipart upload."""
+
+ExecutorName = Literal["subprocess"]
+"""Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The service's settings.
+def _size_bytes(value: Any) -> int:
+    try:
+        return parse_size_bytes(value, "the size")
+    except RequestError as error:
+        raise ValueError(str(error)) from None
 
-    Attributes:
-        data_directory: everything that the service keeps; no two services may share one.
-        max_network_bytes: the largest network file that is taken.
-        max_dataset_bytes: the largest dataset file that is taken.
-        max_concurrent_jobs: jobs that train at once; the others wait.
-        max_crashes: how often the worker of one job may die and be started again before the job has failed.
-        grace_seconds: between asking a worker to end and ending it.
-        turn_seconds: how often the runner looks after its jobs.
-        operator_datasets: a directory whose entries are datasets by their names; None: there are none.
-    """
 
-    data_directory: Path
-    max_network_bytes: int = DEFAULT_MAX_NETWORK_BYTES
-    max_dataset_bytes: int = DEFAULT_MAX_DATASET_BYTES
-    max_concurrent_jobs: int = 1
-    max_crashes: int = 1
-    grace_seconds: float = 5.0
-    turn_seconds: float = 0.2
-    operator_datasets: Path | None = None
+SIZE: Final = BeforeValidator(_size_bytes)
+"""Validator that reads a size: a number of bytes, or text with a unit, such as '64MiB'."""
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+
+
+class Settings(BaseSettings):
+    """Settings of the service."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        case_sensitive=True,
+        env_ignore_empty=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    host: str = Field(default="127.0.0.1", validation_alias="BITBUDGET_HOST", description="Address to listen on.")
+    port: int = Field(
+        default=8000,
+        ge=0,
+        le=65535,
+        validation_alias="BITBUDGET_PORT",
+        description="Port to listen on; 0 chooses a free port.",
+    )
+    data_directory: AbsolutePath = Field(
+        default=Path("bitbudget-data"),
+        validation_alias="BITBUDGET_DATA",
+        description="Directory for everything that the service stores. Two services cannot share a directory.",
+    )
+    operator_datasets: AbsolutePath | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_DATASETS",
+        description="Directory whose entries (image folders, shards, ...) are datasets that jobs can use by name; "
+        "the service only reads it.",
+    )
+    max_network_bytes: Annotated[int, SIZE] = Field(
+        default=64 * MIB,
+        validation_alias="BITBUDGET_MAX_NETWORK_SIZE",
+        description="Largest network file that can be uploaded.",
+    )
+    max_dataset_bytes: Annotated[int, SIZE] = Field(
+        default=512 * MIB,
+        validation_alias="BITBUDGET_MAX_DATASET_SIZE",
+        description="Largest dataset file that can be uploaded. "
+        f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
+    )
+    max_concurrent_jobs: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        validation_alias="BITBUDGET_MAX_JOBS",
+        description="Number of jobs that run at the same time; other jobs wait in the queue.",
+    )
+    max_crashes: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        validation_alias="BITBUDGET_MAX_CRASHES",
+        description="Number of times that a job is started again after its worker crashed; "
+        "after one more crash the job has failed.",
+    )
+    grace_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=3600,
+        validation_alias="BITBUDGET_GRACE_SECONDS",
+        description="Time in seconds between asking a worker to end and killing it.",
+    )
+    turn_seconds: float = Field(
+        default=0.2,
+        gt=0,
+        le=60,
+        validation_alias="BITBUDGET_TURN_SECONDS",
+        description="Time in seconds between two checks of all unfinished jobs.",
+    )
+    executor: ExecutorName = Field(
+        default="subprocess",
+        validation_alias="BITBUDGET_EXECUTOR",
+        description="Where jobs run. subprocess: each job in its own process on this machine.",
+    )
 
     @property
     def database(self) -> Path:
+        """Path of the SQLite database."""
         return self.data_directory / "bitbudget.sqlite"
 
     @property
     def networks_directory(self) -> Path:
+        """Directory of the uploaded networks."""
         return self.data_directory / "networks"
 
     @property
@@ -57,13 +134,15 @@ class Settings:
 
     @property
     def datasets_directory(self) -> Path:
+        """Directory of the uploaded datasets."""
         return self.data_directory / "datasets"
 
     @property
     def incoming_directory(self) -> Path:
-        """Uploads on their way; whatever a crash left here is worthless."""
+        """Directory of uploads that are still being received. It is emptied when a service starts."""
         return self.data_directory / "incoming"
 
     @property
     def jobs_directory(self) -> Path:
+        """Directory that has one subdirectory for each job."""
         return self.data_directory / "jobs"

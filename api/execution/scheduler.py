@@ -1,213 +1,243 @@
-"""The runner: starts a process for each job, and looks after jobs whether it started them or not.
+"""Scheduler of jobs: decides which job starts, is tried again, is ended, or has failed. An executor does the work.
 
-    each turn, for every unfinished job
-        its worker lives         cancelling: ask it to end, then end it
-        its worker is gone       running: put it back into the queue, once; then it has failed
-                                 cancelling: it is cancelled
-        queued                   start its worker, if there is room
+What the scheduler does with a job, by the state of the job:
 
-All that it knows is in the database and in the jobs' locks, so a new service goes on where a killed one was. Workers
-that outlive the service are looked after like any other.
+    queued       Room for one more job: start the next attempt; the job is running.
+                 The worker of the last attempt is still ending: wait.
+                 Cancelled by the caller: the job is cancelled at once, without the scheduler.
+    running      The worker is alive: nothing to do. The worker itself writes succeeded or failed.
+                 The worker is gone (a crash): the job is queued again, `max_crashes` times; after that it has failed.
+                 The service stops: end the worker; the job is queued again, and this is not counted as a crash.
+    cancelling   The worker is alive: ask it to end, and kill it when `grace_seconds` have passed.
+                 The worker is gone: delete its results; the job is cancelled.
+
+The oldest job starts first; a job that is queued again keeps its place. The database stores everything that the
+scheduler needs, and the executor finds the workers of an earlier service: a new service continues where a killed
+service stopped.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+from collections.abc import Collection
 from threading import Event, Thread
-from typing import Final
+from typing import Any, Final
 
 from api.errors import WORKER_LOST
+from api.execution.executor import Attempt, Executor, ExecutorUnavailable, Handle
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.process_lock import ProcessLock
 from api.storage.records import Job, JobState
 
-LOG: Final = logging.getLogger("bitbudget.runner")
+LOG: Final = logging.getLogger("bitbudget.scheduler")
 
-PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
+_STARTED: Final = (JobState.RUNNING, JobState.CANCELLING)
+_SHORTEST_PAUSE_SECONDS: Final = 0.02
 
 
-class Runner:
-    """Runs the jobs of a data directory, in a thread of its own."""
+class Scheduler:
+    """Policy for the jobs of one data directory, in its own thread.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    Args:
+        store: Database of the jobs.
+        settings: Settings of the service; they limit concurrent jobs, crashes and the time to end a worker.
+        executor: Executor that runs the workers. The scheduler closes it when it stops.
+    """
+
+    def __init__(self, store: Store, settings: Settings, executor: Executor) -> None:
         self._store = store
         self._settings = settings
-        self._thread = Thread(target=self._run, name="runner", daemon=True)
+        self._executor = executor
+        self._thread = Thread(target=self._run, name="scheduler", daemon=True)
         self._wake = Event()
         self._is_stopping = False
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._asked_to_end: dict[str, float] = {}
+        self._handles: dict[Attempt, Handle] = {}
+        self._unconfirmed: set[Attempt] = set()
+        self._asked_to_end_at: dict[Attempt, float] = {}
 
     def start(self) -> None:
+        """Start the thread that takes a turn every `turn_seconds`."""
         self._thread.start()
 
     @property
     def is_alive(self) -> bool:
+        """Whether the thread of the scheduler runs."""
         return self._thread.is_alive()
 
     def wake(self) -> None:
-        """Take the next turn at once."""
+        """Let the thread take its next turn at once."""
         self._wake.set()
 
     def stop(self) -> None:
-        """End all workers, and put their jobs back into the queue: the next service goes on from the checkpoints."""
+        """End all workers and queue their jobs again, so that the next service continues from their checkpoints."""
         self._is_stopping = True
         self.wake()
-        self._thread.join()
-        for job in self._store.jobs([JobState.RUNNING, JobState.CANCELLING]):
-            self._end_worker(job)
-            self._settle(job, requeue=True)
-        # A worker whose job is done may still be on its way out: nothing that was started here outlives the service.
-        for child in self._children.values():
+        if self._thread.is_alive():
+            self._thread.join()
+        self._end_workers(self._store.jobs(_STARTED))
+        for job in self._store.jobs(_STARTED):
             try:
-                child.wait(self._settings.grace_seconds)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-        self._children.clear()
+                if not self._has_worker(_latest_attempt(job)):
+                    self._settle(job)
+            except ExecutorUnavailable as error:
+                LOG.warning("job %s remains %s for the next service: %s", job.id, job.state, error)
+        self._executor.close()
+
+    def turn(self) -> None:
+        """Look after every unfinished job once: first the jobs that have a worker, then the queue."""
+        started = self._store.jobs(_STARTED)
+        occupied = sum(self._look_after(job) for job in reversed(started))
+        self._forget_finished({_latest_attempt(job) for job in started})
+        if occupied >= self._settings.max_concurrent_jobs:
+            return
+        for job in reversed(self._store.jobs([JobState.QUEUED])):
+            occupied += self._start_next_attempt(job)
+            if occupied >= self._settings.max_concurrent_jobs:
+                return
 
     def _run(self) -> None:
         while not self._is_stopping:
             try:
-                self._turn()
+                self.turn()
             except Exception:
-                # e.g. a full disk: the jobs wait, the service goes on answering
-                LOG.exception("the runner failed; it tries again")
+                # For example a full disk. The jobs wait, and the service continues to answer.
+                LOG.exception("the scheduler failed; it tries again in %s s", self._settings.turn_seconds)
                 time.sleep(self._settings.turn_seconds)
             self._wake.wait(self._settings.turn_seconds)
             self._wake.clear()
 
-    def _turn(self) -> None:
-        self._reap()
-        ended = [job_id for job_id, child in self._children.items() if child.returncode is not None]
-        working = 0
-        for job in self._store.jobs([JobState.RUNNING, JobState.CANCELLING]):
-            if not JobDirectory.of(job.id, self._settings).lock.is_held:
-                self._settle(job, requeue=job.crashes < self._settings.max_crashes)
-                continue
-            working += 1
-            if job.state is JobState.CANCELLING:
-                self._ask_to_end(job)
-        for job_id in ended:
-            self._children.pop(job_id, None)  # it has told the database itself, or its job was settled just now
-        for job in reversed(self._store.jobs([JobState.QUEUED])):
-            if working >= self._settings.max_concurrent_jobs:
-                break
-            working += self._start(job)
-
-    def _start(self, job: Job) -> bool:
-        directory = JobDirectory.of(job.id, self._settings)
-        directory.root.mkdir(parents=True, exist_ok=True)
-        lock = directory.lock.take()
-        if lock is None:
-            return False  # the worker that it had is still ending
+    def _look_after(self, job: Job) -> bool:
+        """Do what a job needs that has been started; return whether it still occupies room for one job."""
+        attempt = _latest_attempt(job)
         try:
-            started_at = job.started_at or time.time()
-            if not self._store.change_job(job.id, [JobState.QUEUED], state=JobState.RUNNING, started_at=started_at):
-                return False  # cancelled meanwhile
-            with directory.log.open("ab") as log:
-                child = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                    [
-                        sys.executable,
-                        "-m",
-                        "api.execution.worker",
-                        job.id,
-                        f"--data-directory={self._settings.data_directory}",
-                        f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
-                        *self._operator_datasets(),
-                        f"--lock={lock}",
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=[lock],
-                    start_new_session=True,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
-                )
-            ProcessLock.sign(lock, child.pid)
-        finally:
-            os.close(lock)
-        self._children[job.id] = child
-        LOG.info("job %s started", job.id)
+            if attempt in self._unconfirmed and job.state is JobState.RUNNING:
+                return self._start(attempt)
+            if not self._has_worker(attempt):
+                self._settle(job)
+                return False
+            if job.state is JobState.CANCELLING:
+                self._end(attempt)
+        except ExecutorUnavailable as error:
+            LOG.warning("job %s: %s; the scheduler tries again", job.id, error)
         return True
 
-    def _operator_datasets(self) -> list[str]:
-        directory = self._settings.operator_datasets
-        return [] if directory is None else [f"--operator-datasets={directory}"]
+    def _has_worker(self, attempt: Attempt) -> bool:
+        if attempt not in self._handles and (found := self._executor.find(attempt)) is not None:
+            self._handles[attempt] = found
+        return attempt in self._handles and self._executor.is_alive(self._handles[attempt])
 
-    def _settle(self, job: Job, *, requeue: bool) -> None:
-        """Decide what becomes of a job whose worker is gone."""
-        exit_status = self._children.pop(job.id).wait() if job.id in self._children else None
-        self._asked_to_end.pop(job.id, None)
+    def _start_next_attempt(self, job: Job) -> bool:
+        """Start the next attempt of a queued job; return whether the job occupies room for one job now."""
+        try:
+            if job.attempt > 0 and self._has_worker(_latest_attempt(job)):
+                return False
+            attempt = Attempt(job.id, job.attempt + 1)
+            started_at = job.started_at or time.time()
+            is_queued = self._store.change_job(
+                job.id, [JobState.QUEUED], state=JobState.RUNNING, attempt=attempt.number, started_at=started_at
+            )
+            return is_queued and self._start(attempt)  # not queued: cancelled in the meantime
+        except ExecutorUnavailable as error:
+            LOG.warning("job %s: %s; the scheduler tries again", job.id, error)
+            return True
+
+    def _start(self, attempt: Attempt) -> bool:
+        """Start a worker; queue its job again if the executor has no room."""
+        try:
+            handle = self._executor.start(attempt)
+        except ExecutorUnavailable:
+            self._unconfirmed.add(attempt)  # the next turn repeats the start
+            raise
+        self._unconfirmed.discard(attempt)
+        if handle is None:
+            undone: dict[str, Any] = {"attempt": attempt.number - 1}
+            if attempt.number == 1:
+                undone["started_at"] = None
+            self._store.change_job(
+                attempt.job_id, [JobState.RUNNING], of_attempt=attempt.number, state=JobState.QUEUED, **undone
+            )
+            return False
+        self._handles[attempt] = handle
+        LOG.info("job %s started, attempt %d", attempt.job_id, attempt.number)
+        return True
+
+    def _settle(self, job: Job) -> None:
+        """Decide what happens to a job whose worker is gone."""
+        attempt = _latest_attempt(job)
+        ending = self._executor.ending(self._handles[attempt]) if attempt in self._handles else None
+        how = ending or "it is not known how"
+        self._forget(attempt)
         directory = JobDirectory.of(job.id, self._settings)
         if job.state is JobState.CANCELLING:
             directory.clear_results()
             self._store.change_job(job.id, [JobState.CANCELLING], state=JobState.CANCELLED)
             return
         crashes = job.crashes if self._is_stopping else job.crashes + 1
-        if requeue:
+        if self._is_stopping or crashes <= self._settings.max_crashes:
             if self._store.change_job(job.id, [JobState.RUNNING], state=JobState.QUEUED, crashes=crashes):
                 directory.clear_unfinished()
-                LOG.warning("job %s lost its worker (%s) and is queued again", job.id, _end_of(exit_status))
+                LOG.warning("the worker of job %s ended (%s); the job is queued again", job.id, how)
             return
+        output = self._executor.output_of(attempt)
         problem = WORKER_LOST.problem(
-            f"the worker ended unexpectedly ({_end_of(exit_status)}), {crashes} times; "
-            f"the job can be retried. What it said is in the service's data directory, in "
-            f"{directory.log.relative_to(self._settings.data_directory)}"
+            f"the worker of the job ended unexpectedly {crashes} times, the last time with: {how}. "
+            f"The job can be retried: create it again. The operator finds the output of the worker in {output}"
         )
         if self._store.change_job(
             job.id, [JobState.RUNNING], state=JobState.FAILED, crashes=crashes, error=problem.document()
         ):
             directory.clear_unfinished()
-            LOG.error("job %s lost its worker (%s); see %s", job.id, _end_of(exit_status), directory.log)
+            LOG.error("the worker of job %s ended (%s); the job has failed; see %s", job.id, how, output)
 
-    def _ask_to_end(self, job: Job) -> None:
-        """SIGTERM, and SIGKILL when the grace is over."""
-        holder = JobDirectory.of(job.id, self._settings).lock.holder
-        if holder is None:
-            return  # it has not signed yet: the next turn
-        now = time.monotonic()
-        asked_at = self._asked_to_end.setdefault(job.id, now)
-        if asked_at == now:
-            _signal_group(holder, signal.SIGTERM)
-        elif now - asked_at > self._settings.grace_seconds:
-            _signal_group(holder, signal.SIGKILL)
+    def _end(self, attempt: Attempt) -> None:
+        """Ask a worker to end, and kill it after the grace period. Called again and again until the worker is gone."""
+        asked_at = self._asked_to_end_at.get(attempt)
+        if asked_at is None:
+            self._executor.ask_to_end(self._handles[attempt])
+            self._asked_to_end_at[attempt] = time.monotonic()
+        elif time.monotonic() - asked_at > self._settings.grace_seconds:
+            self._executor.kill(self._handles[attempt])
 
-    def _end_worker(self, job: Job) -> None:
-        lock = JobDirectory.of(job.id, self._settings).lock
+    def _end_workers(self, jobs: Collection[Job]) -> None:
+        """End the workers of some jobs, and wait for the workers whose jobs have finished already."""
+        unfinished = {_latest_attempt(job) for job in jobs}
+        for attempt in self._handles.keys() - unfinished:
+            self._asked_to_end_at[attempt] = time.monotonic()  # it ends without being asked
+        waiting = unfinished | self._handles.keys()
         give_up_at = time.monotonic() + 2 * self._settings.grace_seconds
-        while lock.is_held and time.monotonic() < give_up_at:
-            self._ask_to_end(job)
-            self._reap()
-            time.sleep(0.02)
+        pause_seconds = _SHORTEST_PAUSE_SECONDS
+        while waiting := {attempt for attempt in waiting if self._still_has_worker(attempt)}:
+            if time.monotonic() > give_up_at:
+                return
+            time.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, max(self._settings.turn_seconds, pause_seconds))
 
-    def _reap(self) -> None:
-        for child in self._children.values():
-            child.poll()
+    def _still_has_worker(self, attempt: Attempt) -> bool:
+        """Return whether the worker of an attempt may be alive, and if so, take the next step to end it."""
+        try:
+            if not self._has_worker(attempt):
+                return False
+            self._end(attempt)
+        except ExecutorUnavailable as error:
+            LOG.warning("job %s: %s", attempt.job_id, error)
+        return True
+
+    def _forget_finished(self, unfinished: Collection[Attempt]) -> None:
+        """Drop the handles of ended workers whose jobs have finished."""
+        for attempt in self._handles.keys() - unfinished:
+            try:
+                if not self._executor.is_alive(self._handles[attempt]):
+                    self._forget(attempt)
+            except ExecutorUnavailable as error:
+                LOG.warning("job %s: %s", attempt.job_id, error)
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._handles.pop(attempt, None)
+        self._unconfirmed.discard(attempt)
+        self._asked_to_end_at.pop(attempt, None)
 
 
-def _signal_group(process_id: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it ended by itself
-        os.killpg(process_id, number)
-
-
-def _end_of(exit_status: int | None) -> str:
-    if exit_status is None:
-        return "how is not known: another service started it"
-    if exit_status < 0:
-        return f"signal {-exit_status}, {signal.Signals(-exit_status).name}"
-    return f"exit code {exit_status}"
-
-
-def _import_path() -> list[str]:
-    """Where the worker finds our packages: here, even if they were never installed."""
-    return [str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+def _latest_attempt(job: Job) -> Attempt:
+    return Attempt(job.id, job.attempt)

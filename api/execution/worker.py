@@ -1,7 +1,7 @@
-"""The process of one job: `python -m api.execution.worker JOB --data-directory DIRECTORY --lock DESCRIPTOR`.
+"""Worker of one attempt of a job: `python -m api.execution.worker JOB --attempt NUMBER --data-directory DIRECTORY`.
 
-It tells the database how far it is and what came out. It outlives the service; when it dies itself, it leaves nothing
-but checkpoints, from which the next one goes on.
+The worker writes progress and result to the database. It continues if the service ends. If the worker ends
+unexpectedly, it leaves only checkpoints, from which the next attempt continues.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any, Final
 
 from api.errors import Problem, problem_of, problem_of_system
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
@@ -28,47 +29,56 @@ from api.storage.records import Job, JobState
 from network.errors import BitbudgetError
 from qat.progress import Progress
 
-PROGRESS_SECONDS = 0.3
-"""How often progress is written at most: each time costs a synchronous write to the disk."""
+PROGRESS_SECONDS: Final = 0.3
+"""Shortest time in seconds between two writes of progress; each one is a synchronous write to the disk."""
 
 
 class ProgressWriter:
-    """Writes a job's progress to the database: each kind of phase when it first comes, and else not too often."""
+    """Callback that writes the progress of a job to the database.
 
-    def __init__(self, store: Store, job_id: str) -> None:
+    The first progress of each phase is written at once, and later progress at most every `PROGRESS_SECONDS`.
+
+    Args:
+        store: The database.
+        job: The job, with the attempt that this worker runs.
+    """
+
+    def __init__(self, store: Store, job: Job) -> None:
         self._store = store
-        self._job_id = job_id
+        self._job = job
         self._written = -PROGRESS_SECONDS
         self._known_phases: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
+        """Write the progress, unless progress of the same phase was written a moment ago."""
         now = time.monotonic()
         if progress.phase in self._known_phases and now - self._written < PROGRESS_SECONDS:
             return
         self._written = now
         self._known_phases.add(progress.phase)
         document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
-        self._store.change_job(self._job_id, [JobState.RUNNING], progress=document)
+        _change(self._store, self._job, progress=document)
 
 
 def work(store: Store, settings: Settings, job: Job) -> None:
-    """Run a job to its end, whichever that is, and tell the database."""
+    """Run a job until it has succeeded or failed, and write the outcome to the database."""
     directory = JobDirectory.of(job.id, settings)
     directory.clear_unfinished()
     try:
-        if not directory.has_artifacts:  # an earlier worker may have died between the last file and the database
-            _do(store, settings, job, directory)
+        # An earlier worker may have ended after it wrote the artifacts and before it wrote the result.
+        if not directory.has_artifacts:
+            _run(store, settings, job, directory)
     except BitbudgetError as error:
         _fail(store, job, problem_of(error))
     except OSError as error:
         _fail(store, job, problem_of_system(error))
-        raise  # the log keeps the traceback
+        raise  # so that the log has the traceback
     else:
         _succeed(store, job, directory)
 
 
-def _do(store: Store, settings: Settings, job: Job, directory: JobDirectory) -> None:
-    report = ProgressWriter(store, job.id)
+def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) -> None:
+    report = ProgressWriter(store, job)
     request = request_of(job.request)
     network = Networks(store, settings).with_weights(request.network_id)
     name = NetworkName(id=request.network_id, name=network.name)
@@ -84,34 +94,42 @@ def _do(store: Store, settings: Settings, job: Job, directory: JobDirectory) -> 
 def _succeed(store: Store, job: Job, directory: JobDirectory) -> None:
     is_training = isinstance(request_of(job.request), JobRequest)
     report = (directory.artifacts / REPORT_FILE).read_bytes()
-    told = (TrainingReport if is_training else SensitivityReport).model_validate_json(report)
-    store.change_job(
-        job.id,
-        [JobState.RUNNING],
+    result = (TrainingReport if is_training else SensitivityReport).model_validate_json(report)
+    _change(
+        store,
+        job,
         state=JobState.SUCCEEDED,
-        result=told.model_dump(mode="json"),
+        result=result.model_dump(mode="json"),
         artifacts=[each.model_dump(mode="json") for each in artifacts_in(directory.artifacts)],
     )
-    # Where the job was being cancelled, the service removes everything once this process is gone.
+    # If the job is being cancelled, the service deletes all files after this process has ended.
     shutil.rmtree(directory.checkpoint, ignore_errors=True)
 
 
 def _fail(store: Store, job: Job, problem: Problem) -> None:
-    store.change_job(job.id, [JobState.RUNNING], state=JobState.FAILED, error=problem.document())
+    _change(store, job, state=JobState.FAILED, error=problem.document())
+
+
+def _change(store: Store, job: Job, **values: Any) -> None:
+    """Change the record of the job, if the job still runs in the attempt of this worker."""
+    store.change_job(job.id, [JobState.RUNNING], of_attempt=job.attempt, **values)
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """Run one attempt of a job, as the options on the command line say."""
     parser = argparse.ArgumentParser(
-        prog="python -m api.execution.worker", description="Runs one job of the bitbudget service."
+        prog="python -m api.execution.worker", description="Run one attempt of a job of the bitbudget service."
     )
-    parser.add_argument("job")
-    parser.add_argument("--data-directory", type=Path, required=True)
-    parser.add_argument("--max-dataset-bytes", type=int, required=True)
-    parser.add_argument("--operator-datasets", type=Path)
-    parser.add_argument("--lock", type=int, required=True, help="the open file that holds the job's lock")
+    parser.add_argument("job", help="identifier of the job")
+    parser.add_argument("--attempt", type=int, required=True, help="number of the attempt")
+    parser.add_argument("--data-directory", type=Path, required=True, help="data directory of the service")
+    parser.add_argument("--max-dataset-bytes", type=int, required=True, help="largest dataset file, in bytes")
+    parser.add_argument("--operator-datasets", type=Path, help="directory of the operator's datasets")
+    parser.add_argument("--lock", type=int, help="inherited file descriptor that holds the lock of the job, if any")
     given = parser.parse_args(arguments)
-    os.set_inheritable(given.lock, False)  # what this process starts must not keep the lock when it ends
-    ProcessLock.sign(given.lock, os.getpid())
+    if given.lock is not None:
+        os.set_inheritable(given.lock, False)  # processes that this process starts must not inherit the lock
+        ProcessLock.sign(given.lock, os.getpid(), label=str(given.attempt))
     settings = Settings(
         data_directory=given.data_directory,
         max_dataset_bytes=given.max_dataset_bytes,
@@ -119,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     store = Store(settings.database)
     job = store.job(given.job)
-    if job is not None and job.state is JobState.RUNNING:
+    if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
         work(store, settings, job)
 
 

@@ -1,4 +1,4 @@
-"""The FastAPI application: handlers over a `Service`, and an OpenAPI document that generators understand."""
+"""The FastAPI application: all handlers, and an OpenAPI document that client generators understand."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
 from api.version import version
 
 _DESCRIPTION: Final = """
-Fits neural networks into microcontrollers: upload a network, name the flash and RAM that it may take, get the bits
-(8, 4 or 2) of every tensor; then let a job retrain it with those bits, and fetch the integer-only network.
+Fits neural networks into microcontrollers. Upload a network and state how much flash and RAM it may use: the answer has
+the number of bits (8, 4 or 2) of every tensor. A job then retrains the network with these bits and returns an
+integer-only network.
 
 1 kB is 1000 bytes, 1 KiB is 1024 bytes. Errors are problem details (RFC 9457).
 """
 
 _TAGS: Final = [
-    {"name": "networks", "description": "Networks, and the bits that fit them into a budget"},
-    {"name": "datasets", "description": "Labelled samples to train and test on"},
-    {"name": "devices", "description": "Microcontrollers, and what memory they have"},
-    {"name": "jobs", "description": "Retraining and measuring, with progress, cancel and artifacts"},
-    {"name": "service", "description": "The service itself"},
+    {"name": "networks", "description": "Networks, and the bits with which they fit a budget"},
+    {"name": "datasets", "description": "Labelled samples for training and testing"},
+    {"name": "devices", "description": "Microcontrollers and their memories"},
+    {"name": "jobs", "description": "Retraining and sensitivity measurement, with progress, cancelling and artifacts"},
+    {"name": "service", "description": "State of the service, and meaning of its errors"},
 ]
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application over an opened service, which it starts and closes."""
+    """Return the application for an opened service. The application starts and closes the service."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +73,7 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
 
 
 def _add_problem_schema(app: FastAPI) -> None:
-    """Error responses name the schema `Problem`, which FastAPI would only describe as application/json."""
+    """Add the schema `Problem` to the OpenAPI document; FastAPI itself cannot describe application/problem+json."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -85,4 +86,4 @@ def _add_problem_schema(app: FastAPI) -> None:
             schemas["Problem"] = problem
         return document
 
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this way to extend the OpenAPI document

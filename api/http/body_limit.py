@@ -1,12 +1,13 @@
-"""A limit on request bodies, held before memory or disk fills.
+"""Limit on the size of request bodies, which protects memory and disk.
 
-    announced too large (Content-Length)    413 at once, nothing is read
-    grows too large (chunked)               reading stops with the chunk that passes the limit: 413
+    Content-Length is above the limit     answer 413 at once, without reading the body
+    a chunked body grows above the limit  stop reading at the chunk that exceeds the limit, and answer 413
 
-A client that still sends while the connection closes loses the answer, so that a refused upload is read on, and thrown
-away, for a short while after the answer has gone out.
+If the connection is closed while a client still sends, the client does not receive the answer. The rest of a rejected
+upload is therefore read and discarded for a few seconds after the answer.
 
-Starlette has such a limit, but it answers an announced body in plain text, whatever the exception handlers say.
+Starlette has a limit too, but it answers in plain text if Content-Length is above the limit, without the exception
+handlers of the application.
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ from api.errors import TOO_LARGE
 from api.http.problem_responses import problem_response
 
 LINGER_SECONDS: Final = 5.0
+"""Longest time in seconds to read and discard the rest of a rejected upload."""
 
 
 def too_large_detail(limit_bytes: int) -> str:
-    """What a client is told, whoever finds the file too large first: this middleware, or the reader of the upload."""
-    return f"at most {limit_bytes} bytes are taken here; send less, or raise the service's limit"
+    """Return the message for a body that is too large; the middleware and the reader of uploads both use it."""
+    return f"the body is too large; expected at most {limit_bytes} bytes; send less, or raise the limit of the service"
 
 
 class BodyLimit:
-    """Middleware that refuses bodies above a limit.
+    """Middleware that rejects request bodies above a limit.
 
     Args:
-        app: what is protected.
-        limit_bytes: the limit of a path.
-        slack_bytes: what a form may add to its file.
+        app: The application that receives the accepted requests.
+        limit_bytes: Function that returns the limit of a path, in bytes.
+        slack_bytes: Number of bytes that a multipart form may add to its file.
     """
 
     def __init__(self, app: ASGIApp, limit_bytes: Callable[[str], int], slack_bytes: int) -> None:
@@ -45,6 +47,7 @@ class BodyLimit:
         self._slack_bytes = slack_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request (the ASGI protocol)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -54,7 +57,8 @@ class BodyLimit:
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
         if announced.isdecimal() and int(announced[:20]) > body_bytes:
-            waits_for_answer = "expect" in headers  # 100-continue: it sends nothing before it is asked to
+            # With "Expect: 100-continue", the client sends nothing before the server agrees.
+            waits_for_answer = "expect" in headers
             linger = send if waits_for_answer else _lingering(send, receive)
             await problem_response(TOO_LARGE.problem(detail))(scope, receive, linger)
             return
@@ -80,7 +84,7 @@ class BodyLimit:
 
 
 def _lingering(send: Send, receive: Receive) -> Send:
-    """Send a whole answer, then read on until the client has stopped sending."""
+    """Return a `send` that, after a complete answer, reads and discards until the client stops sending."""
 
     async def lingering(message: Message) -> None:
         if message["type"] != "http.response.body" or message.get("more_body", False):

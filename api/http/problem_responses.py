@@ -1,4 +1,4 @@
-"""How errors leave the service: always `application/problem+json`, never a traceback."""
+"""Conversion of errors to responses: always `application/problem+json`, never a traceback."""
 
 from __future__ import annotations
 
@@ -37,11 +37,17 @@ _MAX_FAULTS: Final = 20
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """Return the response for a problem.
+
+    Args:
+        problem: The problem to report.
+        headers: Additional headers of the response.
+    """
     return JSONResponse(problem.document(), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Let every error of an app leave as a problem."""
+    """Register exception handlers, so that the application answers every error with a problem."""
 
     @app.exception_handler(BitbudgetError)
     async def bitbudget_error(_: Request, error: BitbudgetError) -> JSONResponse:
@@ -59,18 +65,20 @@ def answer_errors(app: FastAPI) -> None:
             headers = {"Allow": methods} if methods else headers
             detail = f"{request.method} {request.url.path}: expected one of {methods}" if methods else detail
         elif error.status_code == NOT_FOUND.status:
-            detail = f"there is nothing at {request.url.path}; GET / says what is there"
+            detail = f"the path {request.url.path} does not exist; GET / lists the paths"
         return problem_response(problem_of_status(error.status_code, detail), headers)
 
     @app.exception_handler(ClientDisconnect)
     async def client_gone(_: Request, __: ClientDisconnect) -> JSONResponse:
-        # nobody reads this; the half-received file is deleted already
-        return problem_response(MALFORMED_REQUEST.problem("the connection closed before the whole body had arrived"))
+        # The client has gone and does not read this answer. The incomplete file has been deleted already.
+        return problem_response(
+            MALFORMED_REQUEST.problem("the connection was closed before the complete body was received")
+        )
 
     @app.exception_handler(OperationalError)
     async def database_error(request: Request, error: OperationalError) -> JSONResponse:
         LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem_response(UNAVAILABLE.problem("the database is busy, or its disk is full; try again"))
+        return problem_response(UNAVAILABLE.problem("the database is busy, or the disk is full; try again"))
 
     @app.exception_handler(OSError)
     async def system_error(request: Request, error: OSError) -> JSONResponse:
@@ -79,12 +87,16 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def our_error(request: Request, _: Exception) -> JSONResponse:
-        # uvicorn logs the traceback itself
-        return problem_response(INTERNAL_ERROR.problem("this is a fault of the service; its log says more"))
+        # uvicorn logs the traceback
+        return problem_response(
+            INTERNAL_ERROR.problem(
+                "the service failed because of an internal error; the log of the service has the details"
+            )
+        )
 
 
 def _methods_of(app: FastAPI, path: str) -> str:
-    """All methods of a path; the framework's own header names those of one of its handlers."""
+    """Return all methods of a path, such as "GET, DELETE"; the framework's own header lists those of one handler."""
     for pattern, operations in app.openapi()["paths"].items():
         if compile_path(pattern)[0].match(path):
             return ", ".join(method.upper() for method in operations)

@@ -1,4 +1,4 @@
-"""The service's parts, opened together over one data directory."""
+"""The parts of the service, opened together for one data directory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import shutil
 from dataclasses import dataclass
 
-from api.execution.scheduler import Runner
+from api.execution.executors import make_executor
+from api.execution.scheduler import Scheduler
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.networks import Networks
@@ -18,23 +19,36 @@ from network.errors import RequestError
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """What handlers work with."""
+    """All parts of the service, for the handlers of requests.
+
+    Attributes:
+        settings: Settings of the service.
+        store: Database.
+        networks: Uploaded networks.
+        datasets: Datasets: uploaded, built-in, and of the operator.
+        jobs: Jobs as callers see them.
+        scheduler: Scheduler that runs the jobs.
+        data_lock: File descriptor that holds the lock of the data directory.
+    """
 
     settings: Settings
     store: Store
     networks: Networks
     datasets: Datasets
     jobs: Jobs
-    runner: Runner
+    scheduler: Scheduler
     data_lock: int
 
     @classmethod
     def open(cls, settings: Settings) -> Service:
-        """Open a data directory; made if it is not there.
+        """Open the data directory, and create it if it does not exist.
+
+        Args:
+            settings: Settings of the service.
 
         Raises:
-            RequestError: it cannot be written to, or another service uses it.
-            StoreError: another version made it.
+            RequestError: If the data directory is not writable, or if another service uses it.
+            StoreError: If a later version of bitbudget created the database.
         """
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
@@ -52,23 +66,24 @@ class Service:
         store = Store(settings.database)
         networks = Networks(store, settings)
         datasets = Datasets(store, settings)
-        runner = Runner(store, settings)
-        jobs = Jobs(store, settings, networks, datasets, runner.wake)
+        scheduler = Scheduler(store, settings, make_executor(settings))
+        jobs = Jobs(store, settings, networks, datasets, scheduler.wake)
         return cls(
             settings=settings,
             store=store,
             networks=networks,
             datasets=datasets,
             jobs=jobs,
-            runner=runner,
+            scheduler=scheduler,
             data_lock=lock,
         )
 
     def start(self) -> None:
-        self.runner.start()
+        """Start to run jobs."""
+        self.scheduler.start()
 
     def close(self) -> None:
-        """End the workers, put their jobs back into the queue, and let the data directory go."""
-        self.runner.stop()
+        """End all workers, queue their jobs again, and release the data directory."""
+        self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)

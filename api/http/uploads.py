@@ -1,4 +1,4 @@
-"""Receiving a file: streamed to disk, hashed on the way, deleted again unless somebody keeps it."""
+"""Reception of an uploaded file: written to disk and hashed as it arrives, deleted unless it is moved elsewhere."""
 
 from __future__ import annotations
 
@@ -29,31 +29,33 @@ REQUEST_BODY: Final[dict[str, Any]] = {
             "schema": {
                 "type": "object",
                 "required": [FILE_FIELD],
-                "properties": {FILE_FIELD: {"type": "string", "format": "binary", "description": "the file"}},
+                "properties": {
+                    FILE_FIELD: {"type": "string", "format": "binary", "description": "content of the file"}
+                },
             }
         },
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
-"""Of an upload's operation in the OpenAPI document: a form with the file, or the file itself."""
+"""Request body of uploads in the OpenAPI document: a form with a file, or the content of the file itself."""
 
 
 @asynccontextmanager
 async def receive(
     request: Request, incoming: Path, file_name: str, max_bytes: int, name: str | None
 ) -> AsyncIterator[Upload]:
-    """The file of a request, until the context ends.
+    """Receive the file of a request; the file is deleted at the end of the context unless it was moved.
 
     Args:
-        request: a multipart form with the part `file`, or any other body as it is.
-        incoming: where files lie while they arrive.
-        file_name: how messages of a reader call the file.
-        max_bytes: the largest file that is taken.
-        name: what the caller calls it; None: the file's own name.
+        request: The request: a multipart form with the part `file`, or any other body, which is the file itself.
+        incoming: Directory for files that are being received.
+        file_name: Name of the temporary file, which can appear in error messages.
+        max_bytes: Largest size of the file, in bytes.
+        name: Name that the caller gave; None to use the file name in the form.
 
     Raises:
-        RequestError: no file in the form.
-        TooLarge: a larger file.
+        RequestError: If the form has no file.
+        TooLarge: If the file is larger than `max_bytes`.
     """
     with TemporaryDirectory(dir=incoming) as directory:
         path = Path(directory) / file_name
@@ -71,7 +73,7 @@ async def receive(
 
 
 def display_name(file_name: str) -> str:
-    """'C:\\\\models\\\\keyword spotter.onnx' -> 'keyword spotter'."""
+    """Return a file name without folders and suffix: 'C:\\\\models\\\\keyword spotter.onnx' -> 'keyword spotter'."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     stem = base.rsplit(".", 1)[0] if "." in base.strip(".") else base
     return "".join(letter for letter in stem if letter.isprintable()).strip()[:MAX_NAME_LENGTH]

@@ -1,4 +1,4 @@
-"""Datasets that are kept, those of the operator, and the built-in one."""
+"""Datasets of the service: the uploaded ones, those of the operator, and the built-in one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FILE_SUFFIX: Final = ".npz"
 
 
 class DatasetOrigin(StrEnum):
-    """Where a dataset comes from."""
+    """Origin of a dataset."""
 
     BUILT_IN = "built-in"
     UPLOADED = "uploaded"
@@ -38,35 +38,44 @@ class DatasetOrigin(StrEnum):
 
 
 class DatasetAnswer(Answer):
-    """Samples to train and test on."""
+    """Description of a dataset for training and testing."""
 
     id: str = Field(
-        description="of an upload the SHA-256 of its file, in hexadecimal; an operator's dataset's name; or 'digits'"
+        description="SHA-256 of an uploaded file, in hexadecimal; the name of an operator's dataset; or 'digits'"
     )
-    name: str = Field(description="what reports call it")
+    name: str = Field(description="name of the dataset in reports")
     origin: DatasetOrigin = Field(
         default=DatasetOrigin.UPLOADED,
-        description="uploaded, built-in, or of the operator: in the directory that the service was given",
+        description="uploaded; built-in; or operator: an entry of the directory of datasets of the operator",
     )
     size_bytes: int | None = Field(
-        description="of an uploaded file, in bytes; 0 for the built-in dataset, null for an operator's"
+        description="size of the uploaded file, in bytes; 0 for the built-in dataset, null for an operator's dataset"
     )
-    created_at: AwareDatetime | None = Field(description="when it was first uploaded; null for others")
+    created_at: AwareDatetime | None = Field(
+        description="time of the first upload; null if the dataset was not uploaded"
+    )
     sample_shape: list[int] | None = Field(
-        description="extents of one sample; images are height, width, channels; of encoded images the first one's, and "
-        "they are resized to what the network takes. An operator's dataset is looked into when it is asked for by its "
-        "name: in a list this and what follows are null"
+        description="shape of one sample; for images: height, width, channels. Encoded images are resized to the "
+        "input of the network; this is the shape of the first one. In a list, the fields from here on are null for an "
+        "operator's dataset, because only a request for this dataset reads it"
     )
-    sample_type: str | None = Field(description="uint8 or float32")
-    train_samples: int | None = Field(description="samples to train on")
-    test_samples: int | None = Field(description="samples that accuracy is measured on")
-    classes: int | None = Field(description="labels are below this number; null where there are no labels")
+    sample_type: str | None = Field(description="data type of a sample: uint8 or float32")
+    train_samples: int | None = Field(description="number of training samples")
+    test_samples: int | None = Field(description="number of test samples")
+    classes: int | None = Field(description="number of classes: the largest label plus 1; null if there are no labels")
 
 
 class Datasets:
-    """The datasets of a data directory, and of the operator's.
+    """Store of datasets: the uploaded ones, those of the operator, and the built-in one.
 
-    One is in memory at a time: each may take as much as `max_dataset_bytes` times `MAX_DATASET_EXPANSION`.
+    One dataset at a time is in memory: it may occupy `max_dataset_bytes` times `MAX_DATASET_EXPANSION`.
+
+    Args:
+        store: Database with the records of the uploaded files.
+        settings: Settings of the service, with the directories and the limits.
+
+    Attributes:
+        in_memory: Lock to hold while a dataset is in memory.
     """
 
     def __init__(self, store: Store, settings: Settings) -> None:
@@ -77,10 +86,16 @@ class Datasets:
         self.in_memory = Lock()
 
     def keep(self, upload: Upload) -> tuple[DatasetAnswer, bool]:
-        """Keep a dataset, once; and whether it is new.
+        """Store an uploaded dataset, unless the same content is stored already.
+
+        Args:
+            upload: The uploaded file.
+
+        Returns:
+            The description of the dataset, and whether the dataset is new.
 
         Raises:
-            DatasetError: it cannot be read; nothing is kept.
+            DatasetError: If the file is not a valid dataset; it is not stored.
         """
         known = self._store.file(KIND, upload.digest)
         if known is not None:
@@ -103,6 +118,15 @@ class Datasets:
         return (answer, True) if is_new else (self.describe(upload.digest), False)
 
     def describe(self, dataset_id: str) -> DatasetAnswer:
+        """Return the description of a dataset.
+
+        Args:
+            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
+
+        Raises:
+            NotFound: If the dataset does not exist.
+            DatasetError: If an operator's dataset cannot be read.
+        """
         if dataset_id == DIGITS:
             return _describe(self._digits, DIGITS, DatasetOrigin.BUILT_IN)
         of_operator = self._of_operator.open(dataset_id, self._max_bytes)
@@ -111,28 +135,42 @@ class Datasets:
         return DatasetAnswer.model_validate(self._file(dataset_id).summary)
 
     def summaries(self) -> list[DatasetAnswer]:
-        """The built-in one, the operator's by name, then uploads, newest first."""
+        """Return the built-in dataset, the operator's datasets by name, and the uploaded datasets, newest first."""
         kept = [DatasetAnswer.model_validate(file.summary) for file in self._store.files(KIND)]
-        return [self.describe(DIGITS), *map(_named, self._of_operator.names()), *kept]
+        return [self.describe(DIGITS), *map(_describe_unread, self._of_operator.names()), *kept]
 
     def delete(self, dataset_id: str) -> None:
-        """Forget a dataset.
+        """Delete an uploaded dataset.
+
+        Args:
+            dataset_id: SHA-256 of the file, in hexadecimal.
 
         Raises:
-            InUse: an unfinished job needs it, or it is built in or the operator's.
+            NotFound: If the dataset does not exist.
+            InUse: If an unfinished job uses the dataset, or if the dataset was not uploaded.
         """
         if dataset_id == DIGITS:
-            raise InUse(f"'{DIGITS}' is built in")
+            raise InUse(f"the dataset '{DIGITS}' is built in and cannot be deleted")
         if dataset_id in self._of_operator.names():
-            raise InUse(f"'{dataset_id}' is the operator's; it is taken out of the directory of datasets by hand")
+            raise InUse(
+                f"the dataset '{dataset_id}' belongs to the operator, who can remove it from the directory of datasets"
+            )
         self._file(dataset_id)
         with self.in_memory:
             if not self._store.delete_file(KIND, dataset_id):
-                raise InUse("an unfinished job needs this dataset; cancel the job, or wait for it")
+                raise InUse("an unfinished job uses this dataset; cancel the job, or wait until it has finished")
             self._blobs.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
-        """The samples themselves; hold `in_memory` meanwhile."""
+        """Return a dataset with its samples. The caller holds the lock `in_memory` as long as it uses them.
+
+        Args:
+            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
+
+        Raises:
+            NotFound: If the dataset does not exist.
+            DatasetError: If the dataset cannot be read.
+        """
         if dataset_id == DIGITS:
             return self._digits
         of_operator = self._of_operator.open(dataset_id, self._max_bytes)
@@ -149,13 +187,13 @@ class Datasets:
         file = self._store.file(KIND, dataset_id) if is_digest(dataset_id) else None
         if file is None:
             raise NotFound(
-                f"there is no dataset {dataset_id[:64]!r}; upload it with POST /v1/datasets, or take '{DIGITS}'"
+                f"there is no dataset {dataset_id[:64]!r}; upload it with POST /v1/datasets, or use '{DIGITS}'"
             )
         return file
 
 
 def _check_samples(dataset: Dataset) -> None:
-    """What is wrong whatever the network; the rest is judged when a job brings both together."""
+    """Reject a dataset that no network can use; a new job checks whether its network can use the dataset."""
     for part, samples, labels in (
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
@@ -163,18 +201,18 @@ def _check_samples(dataset: Dataset) -> None:
         if len(samples.shape) < 2 or (labels is not None and (labels.ndim != 1 or len(samples) != len(labels))):
             of_labels = "none" if labels is None else list(labels.shape)
             raise DatasetError(
-                f"{part}_x has shape {list(samples.shape)} and {part}_y {of_labels}; "
+                f"{part}_x has the shape {list(samples.shape)} and {part}_y the shape {of_labels}; "
                 "expected [n, ...] and [n]: one label for each sample"
             )
         if not len(samples):
-            raise DatasetError(f"{part}_x holds no samples; expected at least one")
-        samples[:1]  # raises what is wrong with it
+            raise DatasetError(f"{part}_x has no samples; expected at least one")
+        samples[:1]  # raises DatasetError if the first sample cannot be read
         if labels is not None and labels.min() < 0:
-            raise DatasetError(f"{part}_y has the label {labels.min()}; expected classes from 0")
+            raise DatasetError(f"{part}_y has the label {labels.min()}; expected labels of at least 0")
 
 
-def _named(name: str) -> DatasetAnswer:
-    """An operator's dataset that nobody has looked into."""
+def _describe_unread(name: str) -> DatasetAnswer:
+    """Return the description of an operator's dataset that has not been read."""
     return DatasetAnswer(
         id=name,
         name=name,

@@ -1,4 +1,4 @@
-"""Jobs as callers see them: created once, watched, cancelled, and their artifacts fetched."""
+"""Jobs as callers see them: create, observe and cancel a job, and get its artifacts."""
 
 from __future__ import annotations
 
@@ -30,38 +30,42 @@ MAX_KEY_LENGTH: Final = 255
 
 
 class JobSummary(Answer):
-    """A job, in short."""
+    """Summary of a job."""
 
     id: str
-    state: JobState = Field(description="queued, running, cancelling; and at last succeeded, failed or cancelled")
-    revision: int = Field(description="ascending with every change; wait for the next one with ?after=")
+    state: JobState = Field(description="queued, running or cancelling; after the end: succeeded, failed or cancelled")
+    revision: int = Field(
+        description="number that grows with every change of the job; ?after= waits for the next change"
+    )
     created_at: AwareDatetime
-    started_at: AwareDatetime | None = Field(description="when a worker first took it up")
+    started_at: AwareDatetime | None = Field(description="time of the first start; null before it")
     finished_at: AwareDatetime | None
-    kind: Literal["training", "sensitivity"] = Field(description="what the job does")
-    request: AnyJobRequest = Field(description="what was asked for, defaults filled in")
-    progress: ProgressAnswer | None = Field(description="the last that the worker told; null before it does")
+    kind: Literal["training", "sensitivity"] = Field(description="purpose of the job")
+    request: AnyJobRequest = Field(description="request that created the job, with all default values")
+    progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
 
 
 class JobAnswer(JobSummary):
-    """A job."""
+    """Job with its result or its error."""
 
-    error: Problem | None = Field(description="failed: why")
+    error: Problem | None = Field(description="problem because of which the job failed; null unless the job has failed")
     result: Annotated[TrainingReport | SensitivityReport, Discriminator("kind")] | None = Field(
-        description="succeeded: bits, memory report and accuracy; or the measured sensitivities"
+        description="bits, memory report and accuracy; or the measured sensitivities; null unless the job has succeeded"
     )
-    artifacts: list[Artifact] = Field(description="succeeded: the files, under /v1/jobs/{id}/artifacts/{name}")
+    artifacts: list[Artifact] = Field(
+        description="files that the job produced, at /v1/jobs/{id}/artifacts/{name}; empty unless the job has succeeded"
+    )
 
 
 class Jobs:
-    """The jobs of a data directory.
+    """All jobs of the service.
 
     Args:
-        store: where they are remembered.
-        settings: where their files lie.
-        networks: what they may train.
-        datasets: what they may train on.
-        changed: is called when there is something to do for the runner.
+        store: Database of the jobs.
+        settings: Settings of the service, with the directory of the files of jobs.
+        networks: Networks that a job can use.
+        datasets: Datasets that a job can use.
+        changed: Function that is called when the scheduler has something to do.
     """
 
     def __init__(
@@ -75,42 +79,62 @@ class Jobs:
         self._measured = MeasuredTables(store)
 
     def create(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
-        """Queue a job; with a key that was seen before, the job that it made then.
+        """Create a job in the queue, or return the job that an earlier request with the same key created.
+
+        Args:
+            request: The request.
+            idempotency_key: The idempotency key of the caller; None if the caller gave none.
 
         Raises:
-            KeyReused: the key came with another request.
-            NotFound: no such network or dataset.
-            DoesNotFit: the network does not fit the budget.
-            BitbudgetError: anything else that would let the job fail, as far as it can be known now.
+            KeyReused: If an earlier request with the same key was different.
+            NotFound: If the network or the dataset does not exist.
+            DoesNotFit: If the network does not fit the budget.
+            BitbudgetError: If the job would fail for another reason that can be found out before it starts.
         """
         if isinstance(request, JobRequest):
             request = self._measured.resolved(request, request.network_id)
         document = request.model_dump(mode="json")
         if idempotency_key is not None:
             if not 1 <= len(idempotency_key) <= MAX_KEY_LENGTH or not idempotency_key.isprintable():
-                raise RequestError(f"Idempotency-Key must be 1 to {MAX_KEY_LENGTH} printable characters")
+                raise RequestError(
+                    f"the header Idempotency-Key is invalid; expected 1 to {MAX_KEY_LENGTH} printable characters"
+                )
             if (job := self._store.job_with_key(idempotency_key)) is not None:
                 return self._same_request(job, document)
         self._check(request)
         job_id = uuid.uuid4().hex
         if not self._store.add_job(job_id, document, idempotency_key):
-            return self.create(request, idempotency_key)  # the same key came twice at once; the other was first
+            return self.create(request, idempotency_key)  # another request with the same key was faster
         self._changed()
         return self.job(job_id)
 
     def job(self, job_id: str) -> JobAnswer:
+        """Return a job.
+
+        Raises:
+            NotFound: If the job does not exist.
+        """
         return JobAnswer.model_validate(self._document(self._job(job_id)))
 
     def summaries(self, state: JobState | None, limit: int) -> list[JobSummary]:
-        """Newest first."""
+        """Return summaries of jobs, newest first.
+
+        Args:
+            state: State of the jobs to return; None for all states.
+            limit: Largest number of jobs to return.
+        """
         states = tuple(JobState) if state is None else (state,)
         return [JobSummary.model_validate(self._document(job)) for job in self._store.jobs(states, limit)]
 
     def cancel(self, job_id: str) -> JobAnswer:
-        """Ask a job to end; asking twice is no error.
+        """Cancel a job. Cancelling a cancelled job again is not an error.
+
+        Args:
+            job_id: Identifier of the job.
 
         Raises:
-            JobFinished: it has ended already.
+            NotFound: If the job does not exist.
+            JobFinished: If the job has succeeded or failed already.
         """
         self._job(job_id)
         if not self._store.change_job(job_id, [JobState.QUEUED], state=JobState.CANCELLED):
@@ -119,15 +143,19 @@ class Jobs:
             JobDirectory.of(job_id, self._settings).clear_results()
         job = self.job(job_id)
         if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
-            raise JobFinished(f"job {job_id} has {job.state} already; there is nothing to cancel")
+            raise JobFinished(f"job {job_id} has {job.state} already and cannot be cancelled")
         self._changed()
         return job
 
     def delete(self, job_id: str) -> None:
-        """Forget a finished job and its files.
+        """Delete a finished job and its files.
+
+        Args:
+            job_id: Identifier of the job.
 
         Raises:
-            JobNotFinished: it has not ended.
+            NotFound: If the job does not exist.
+            JobNotFinished: If the job has not finished.
         """
         job = self._job(job_id)
         if not self._store.delete_job(job_id):
@@ -135,27 +163,39 @@ class Jobs:
         shutil.rmtree(JobDirectory.of(job_id, self._settings).root, ignore_errors=True)
 
     def artifacts(self, job_id: str) -> list[Artifact]:
-        """The files of a job that has succeeded.
+        """Return the files of a job that has succeeded.
+
+        Args:
+            job_id: Identifier of the job.
 
         Raises:
-            JobNotFinished: it has not, so far.
-            NotFound: it never will.
+            JobNotFinished: If the job has not finished.
+            NotFound: If the job does not exist, has failed or was cancelled.
         """
         job = self._job(job_id)
         if job.state in UNFINISHED:
-            raise JobNotFinished(f"job {job_id} is {job.state}; it has artifacts once it has succeeded")
+            raise JobNotFinished(f"job {job_id} is {job.state}; it has artifacts after it has succeeded")
         if job.state is not JobState.SUCCEEDED:
-            raise NotFound(f"job {job_id} has {job.state}: it leaves no artifacts")
+            raise NotFound(f"the state of job {job_id} is {job.state}: it has no artifacts")
         return [Artifact.model_validate(each) for each in job.artifacts]
 
     def artifact(self, job_id: str, name: str) -> tuple[Artifact, Path]:
-        """One file of a job that has succeeded: only names that the job has registered are looked up."""
+        """Return one file of a job that has succeeded, with its path.
+
+        Args:
+            job_id: Identifier of the job.
+            name: Name of the file; only names that the job registered are found.
+
+        Raises:
+            JobNotFinished: If the job has not finished.
+            NotFound: If the job or the file does not exist.
+        """
         artifacts = self.artifacts(job_id)
         for artifact in artifacts:
             if artifact.name == name:
                 return artifact, JobDirectory.of(job_id, self._settings).artifacts / artifact.name
         raise NotFound(
-            f"job {job_id} has no artifact {name[:80]!r}; it has {', '.join(each.name for each in artifacts)}"
+            f"job {job_id} has no artifact {name[:80]!r}; its artifacts: {', '.join(each.name for each in artifacts)}"
         )
 
     def _check(self, request: AnyJobRequest) -> None:
@@ -170,7 +210,9 @@ class Jobs:
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if request_of(job.request).model_dump(mode="json") != document:
-            raise KeyReused("this Idempotency-Key came with another request before; take a new key for a new request")
+            raise KeyReused(
+                "an earlier request with this Idempotency-Key was different; use a new key for a new request"
+            )
         return self.job(job.id)
 
     def _job(self, job_id: str) -> Job:

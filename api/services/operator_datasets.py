@@ -1,4 +1,4 @@
-"""Datasets that an operator lays into a directory: named by their entries, read where they lie, never written to."""
+"""Datasets that the operator of the service provides in a directory, which the service only reads."""
 
 from __future__ import annotations
 
@@ -16,30 +16,40 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 class OperatorDatasets:
-    """The entries of a directory, each a dataset in any form that is taken.
+    """Datasets in a directory: each entry is a dataset in any of the supported formats.
 
-    A name that comes from outside is looked for among the entries, and never made into a path. An entry may be a
-    symbolic link: the operator has put it there.
+    A name in a request is compared with the entries and never used as a path. An entry may be a symbolic link, because
+    only the operator can create entries.
+
+    Args:
+        directory: Path of the directory; None if the operator provides no datasets.
     """
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
     def names(self) -> list[str]:
-        """Those that can be named in a request, in order; an entry of another name is not offered."""
+        """Return the names of the datasets, sorted; entries whose name is not allowed in a request are left out."""
         if self._directory is None:
             return []
         try:
             listed = sorted(each.name for each in self._directory.iterdir())
         except OSError:
-            return []  # unmounted for now: the service goes on without
+            return []  # for example not mounted at the moment: the service works without these datasets
         return [each for each in listed if _NAME.fullmatch(each) and each != DIGITS and not is_digest(each)]
 
     def open(self, name: str, max_bytes: int) -> Dataset | None:
-        """A dataset by its name; None where there is none.
+        """Open a dataset by its name.
+
+        Args:
+            name: Name of the dataset.
+            max_bytes: Largest memory that the arrays of the dataset may occupy, in bytes.
+
+        Returns:
+            The dataset; None if there is none of this name.
 
         Raises:
-            DatasetError: what lies there is none, or damaged.
+            DatasetError: If the entry is not a valid dataset.
         """
         if self._directory is None or name not in self.names():
             return None
@@ -47,15 +57,18 @@ class OperatorDatasets:
 
 
 def check_directory(directory: Path) -> None:
-    """Refuse a directory that is not there.
+    """Check that a directory of datasets can be read.
+
+    Args:
+        directory: Path of the directory.
 
     Raises:
-        RequestError: no directory, or one that cannot be read.
+        RequestError: If the directory does not exist or cannot be read.
     """
     try:
         next(directory.iterdir(), None)
     except OSError as error:
         raise RequestError(
-            f"cannot read '{directory}' as the directory of datasets: {error.strerror}; name one whose entries are "
-            "datasets"
+            f"cannot read '{directory}' as the directory of datasets: {error.strerror}; expected a directory whose "
+            "entries are datasets"
         ) from None

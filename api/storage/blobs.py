@@ -1,4 +1,4 @@
-"""Files kept under the SHA-256 of their content, and under nothing else."""
+"""Store of files that are named by the SHA-256 of their content."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def is_digest(text: str) -> bool:
+    """Return whether a text is a SHA-256 in lower-case hexadecimal."""
     return _DIGEST.fullmatch(text) is not None
 
 
 class Blobs:
-    """A directory of content-addressed files."""
+    """Directory of files that are named by the SHA-256 of their content.
+
+    Args:
+        directory: Path of the directory; it is created if it does not exist.
+        suffix: Suffix of every file name, such as ".npz".
+    """
 
     def __init__(self, directory: Path, suffix: str = "") -> None:
         self._directory = directory
@@ -22,18 +28,24 @@ class Blobs:
         directory.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
-        """Where a file lies, or would lie.
+        """Return the path of a file, whether the file exists or not.
 
         Raises:
-            ValueError: no digest, so no name for a file.
+            ValueError: If `digest` is not a SHA-256 in lower-case hexadecimal.
         """
         if not is_digest(digest):
             raise ValueError("files are named by SHA-256 in lower-case hexadecimal")
         return self._directory / f"{digest}{self._suffix}"
 
     def keep(self, digest: str, file: Path) -> None:
-        """Move a whole file of the same file system in; it is there at once or not at all."""
+        """Move a file into the store, in one atomic step.
+
+        Args:
+            digest: SHA-256 of the content, in lower-case hexadecimal.
+            file: Path of the complete file, on the same file system as the store.
+        """
         file.replace(self.path(digest))
 
     def delete(self, digest: str) -> None:
+        """Delete a file if it exists."""
         self.path(digest).unlink(missing_ok=True)

@@ -1,9 +1,11 @@
-"""What the service remembers: one SQLite file, written by the service and by the workers.
+"""Database of the service: one SQLite file, which the service and the workers write.
 
-    files    (kind, id)    networks and datasets that are kept; their content lies in `blobs`
-    jobs     (id)          state, progress, result
+    files    (kind, id)    uploaded networks and datasets; `blobs` stores their content
+    jobs     (id)          state, attempt, progress, result
 
-A job's state changes by compare-and-set only, so that of two processes that disagree one is told so.
+The state of a job changes by compare-and-set only: if two processes want to change it differently, one of them succeeds
+and the other one learns that it did not. A worker also names its attempt, so that a worker which was believed to be
+lost cannot change a job that a later attempt runs.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ from sqlalchemy.exc import IntegrityError
 from api.storage.records import UNFINISHED, Job, JobState, KeptFile
 from network.errors import BitbudgetError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+_MIGRATIONS: Final = {1: "ALTER TABLE jobs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0"}
+"""SQL statement that brings a database of each earlier version to the next version."""
 _BUSY_SECONDS: Final = 15.0
 
 
@@ -66,6 +70,7 @@ _JOBS: Final = Table(
     Column("request", JSON, nullable=False),
     Column("idempotency_key", String, unique=True),
     Column("crashes", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("progress", JSON(none_as_null=True)),
     Column("error", JSON(none_as_null=True)),
     Column("result", JSON(none_as_null=True)),
@@ -74,14 +79,17 @@ _JOBS: Final = Table(
 
 
 class StoreError(BitbudgetError):
-    """A database that this version cannot use."""
+    """The database cannot be used by this version of bitbudget."""
 
 
 class Store:
-    """The database of a data directory.
+    """Database of a data directory.
+
+    Args:
+        path: Path of the SQLite file; it is created if it does not exist.
 
     Raises:
-        StoreError: it was made by another version.
+        StoreError: If a later version of bitbudget created the database.
     """
 
     def __init__(self, path: Path) -> None:
@@ -91,12 +99,13 @@ class Store:
             _create_schema(connection, path)
 
     def close(self) -> None:
+        """Close all connections to the database."""
         self._engine.dispose()
 
     # files
 
     def add_file(self, file: KeptFile) -> bool:
-        """Remember a file; False if it is known already."""
+        """Add the record of an uploaded file; return False if it exists already."""
         try:
             with self._engine.begin() as connection:
                 connection.execute(
@@ -114,12 +123,18 @@ class Store:
         return True
 
     def file(self, kind: str, file_id: str) -> KeptFile | None:
+        """Return the record of an uploaded file; None if there is none.
+
+        Args:
+            kind: Kind of the file: "network" or "dataset".
+            file_id: SHA-256 of the file, in hexadecimal.
+        """
         with self._engine.connect() as connection:
             row = connection.execute(select(_FILES).where(_FILES.c.kind == kind, _FILES.c.id == file_id)).first()
         return KeptFile(**row._mapping) if row else None
 
     def files(self, kind: str) -> list[KeptFile]:
-        """Newest first."""
+        """Return the records of all uploaded files of one kind ("network" or "dataset"), newest first."""
         with self._engine.connect() as connection:
             rows = connection.execute(
                 select(_FILES).where(_FILES.c.kind == kind).order_by(_FILES.c.created_at.desc(), _FILES.c.id)
@@ -127,7 +142,7 @@ class Store:
             return [KeptFile(**row._mapping) for row in rows]
 
     def delete_file(self, kind: str, file_id: str) -> bool:
-        """Forget a file, unless an unfinished job names it; False if one does."""
+        """Delete the record of a file; return False if an unfinished job uses the file or if there is no record."""
         field = _JOBS.c.request[f"{kind}_id" if kind == "network" else kind].as_string()
         needed = select(_JOBS.c.number).where(_JOBS.c.state.in_(UNFINISHED), field == file_id).exists()
         with self._engine.begin() as connection:
@@ -137,7 +152,16 @@ class Store:
     # jobs
 
     def add_job(self, job_id: str, request: dict[str, Any], idempotency_key: str | None) -> bool:
-        """Queue a job; False if the idempotency key is taken."""
+        """Add a job to the queue.
+
+        Args:
+            job_id: Identifier of the new job.
+            request: The request as a JSON object.
+            idempotency_key: The idempotency key of the caller; None if the caller gave none.
+
+        Returns:
+            True if the job was added; False if another job has the same idempotency key.
+        """
         try:
             with self._engine.begin() as connection:
                 connection.execute(
@@ -149,6 +173,7 @@ class Store:
                         request=request,
                         idempotency_key=idempotency_key,
                         crashes=0,
+                        attempt=0,
                         artifacts=[],
                     )
                 )
@@ -157,42 +182,60 @@ class Store:
         return True
 
     def job(self, job_id: str) -> Job | None:
+        """Return a job by its identifier; None if there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).first()
         return _job(row._mapping) if row else None
 
     def job_with_key(self, idempotency_key: str) -> Job | None:
+        """Return the job that was created with an idempotency key; None if there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(select(_JOBS).where(_JOBS.c.idempotency_key == idempotency_key)).first()
         return _job(row._mapping) if row else None
 
     def jobs(self, states: Iterable[JobState] = tuple(JobState), limit: int = -1) -> list[Job]:
-        """Newest first."""
+        """Return the jobs in some states, newest first.
+
+        Args:
+            states: States of the jobs to return.
+            limit: Largest number of jobs to return; a negative number means no limit.
+        """
         query = select(_JOBS).where(_JOBS.c.state.in_(list(states))).order_by(_JOBS.c.number.desc()).limit(limit)
         with self._engine.connect() as connection:
             return [_job(row._mapping) for row in connection.execute(query)]
 
     def count_jobs(self) -> dict[JobState, int]:
-        """How many jobs are in each state."""
+        """Return the number of jobs in each state."""
         query = select(_JOBS.c.state, func.count()).group_by(_JOBS.c.state)
         with self._engine.connect() as connection:
             counts: dict[str, int] = {row[0]: row[1] for row in connection.execute(query)}
         return {state: counts.get(state, 0) for state in JobState}
 
-    def change_job(self, job_id: str, expected: Iterable[JobState], **values: Any) -> bool:
-        """Change a job if it is in one of the expected states; False if it is not."""
+    def change_job(
+        self, job_id: str, expected: Iterable[JobState], *, of_attempt: int | None = None, **values: Any
+    ) -> bool:
+        """Change a job if it is in one of the expected states.
+
+        Args:
+            job_id: Identifier of the job.
+            expected: States in which the job may be changed.
+            of_attempt: Number of the attempt that the job must be in; None if the attempt does not matter.
+            values: New value of each column that changes.
+
+        Returns:
+            True if the job was changed.
+        """
         if (state := values.get("state")) is not None and state.is_final:
             values["finished_at"] = time.time()
+        change = update(_JOBS).where(_JOBS.c.id == job_id, _JOBS.c.state.in_(list(expected)))
+        if of_attempt is not None:
+            change = change.where(_JOBS.c.attempt == of_attempt)
         with self._engine.begin() as connection:
-            result = connection.execute(
-                update(_JOBS)
-                .where(_JOBS.c.id == job_id, _JOBS.c.state.in_(list(expected)))
-                .values(revision=_JOBS.c.revision + 1, **values)
-            )
+            result = connection.execute(change.values(revision=_JOBS.c.revision + 1, **values))
         return result.rowcount == 1
 
     def delete_job(self, job_id: str) -> bool:
-        """Forget a finished job; False if it is not finished."""
+        """Delete a finished job; return False if the job is not finished or does not exist."""
         with self._engine.begin() as connection:
             result = connection.execute(delete(_JOBS).where(_JOBS.c.id == job_id, _JOBS.c.state.not_in(UNFINISHED)))
         return result.rowcount == 1
@@ -204,17 +247,19 @@ def _job(row: RowMapping) -> Job:
 
 def _configure(connection: Any, _record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for each other
-    cursor.execute("PRAGMA synchronous=FULL")  # what was answered survives a power cut
+    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer, nor the writer for readers
+    cursor.execute("PRAGMA synchronous=FULL")  # a change that was confirmed to a caller survives a power cut
     cursor.close()
 
 
 def _create_schema(connection: Connection, path: Path) -> None:
     (version,) = connection.exec_driver_sql("PRAGMA user_version").one()
-    if version not in {0, SCHEMA_VERSION}:
+    if version > SCHEMA_VERSION:
         raise StoreError(
-            f"'{path}' was made by another version of bitbudget (schema {version}, this one knows {SCHEMA_VERSION}); "
-            "choose another data directory"
+            f"'{path}' was made by a later version of bitbudget (schema {version}; this version knows schemas up to "
+            f"{SCHEMA_VERSION}); choose another data directory, or install that version"
         )
+    for earlier in range(version or SCHEMA_VERSION, SCHEMA_VERSION):  # version 0: the file is new
+        connection.exec_driver_sql(_MIGRATIONS[earlier])
     _METADATA.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

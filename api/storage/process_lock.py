@@ -1,8 +1,8 @@
-"""Whether a process lives (the worker of a job, the service of a data directory): it locks a file for as long.
+"""Lock on a file that shows whether a process is alive: the worker of a job, or the service of a data directory.
 
-The kernel drops the lock with the last process that holds it, however that ends. So neither a process id that was
-given to somebody else, nor a clock, nor a heartbeat can be mistaken for a worker. The service takes the lock before it
-starts the worker, and the worker inherits it: there is no moment at which a living worker holds none.
+The kernel releases the lock when the last process that holds it ends, however it ends. A process id that the kernel has
+given to another process, a clock or a late heartbeat therefore cannot be mistaken for a living process. The service
+takes the lock before it starts a worker, and the worker inherits it: a living worker holds the lock at every moment.
 """
 
 from __future__ import annotations
@@ -13,24 +13,45 @@ from pathlib import Path
 
 
 class ProcessLock:
-    """The lock on one file, with the process id of its holder inside."""
+    """Lock on one file. The first line of the file is the process id of the holder, the second line a label.
+
+    Args:
+        path: Path of the file; its directory must exist before the lock is taken.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def take(self) -> int | None:
-        """An open file that holds the lock until it and its heirs are closed; None if somebody has it."""
+    def take(self, label: str = "") -> int | None:
+        """Take the lock if no process holds it.
+
+        Args:
+            label: Text that tells holders apart, without a line break.
+
+        Returns:
+            An open file descriptor. The lock is held until the descriptor and its inherited copies are closed. None if
+            another process holds the lock.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The file may hold the process id of an earlier worker, which may belong to another process by now.
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"\n{label}".encode(), 0)
         except BlockingIOError:
             os.close(descriptor)
             return None
-        os.ftruncate(descriptor, 0)  # the process id of an earlier worker, by now perhaps somebody else's
+        except OSError:  # for example a full disk: a descriptor that stays open would hold the lock
+            os.close(descriptor)
+            raise
         return descriptor
 
     @property
     def is_held(self) -> bool:
+        """Whether a process holds the lock."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -45,13 +66,29 @@ class ProcessLock:
 
     @property
     def holder(self) -> int | None:
-        """The holder's process id; None before it has written it."""
-        try:
-            return int(self._path.read_text())
-        except (FileNotFoundError, ValueError):
-            return None
+        """Process id of the last holder; None if the holder has not written it yet."""
+        process_id = self._lines()[0]
+        return int(process_id) if process_id.isdecimal() else None
+
+    @property
+    def label(self) -> str:
+        """Label that the last holder has written; empty if there is none."""
+        return self._lines()[1]
 
     @staticmethod
-    def sign(descriptor: int, process_id: int) -> None:
-        """Write into a taken lock who holds it."""
-        os.pwrite(descriptor, str(process_id).encode(), 0)
+    def sign(descriptor: int, process_id: int, label: str = "") -> None:
+        """Write the process id and the label of the holder into a lock that is held.
+
+        Args:
+            descriptor: The open file descriptor that `take` returned, or an inherited copy.
+            process_id: Process id of the holder.
+            label: The label that was passed to `take`.
+        """
+        os.pwrite(descriptor, f"{process_id}\n{label}".encode(), 0)
+
+    def _lines(self) -> tuple[str, str]:
+        try:
+            first, _, second = self._path.read_text().partition("\n")
+        except FileNotFoundError:
+            return "", ""
+        return first, second

@@ -1,6 +1,6 @@
-"""What is remembered of uploads and jobs.
+"""Records of uploaded files and of jobs.
 
-The states of a job:
+States of a job:
 
                       cancel
     queued ─────────────────────────────────► cancelled
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,6 +30,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether the job has finished, so that its state does not change again."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -38,15 +39,15 @@ UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """An uploaded file.
+    """Record of an uploaded file.
 
     Attributes:
-        kind: "network" or "dataset".
-        id: SHA-256 of its content.
-        name: shown, never a key.
-        size_bytes: its size.
-        created_at: Unix time.
-        summary: what is in it, as the service answers it.
+        kind: Kind of the file: "network" or "dataset".
+        id: SHA-256 of the content, in hexadecimal.
+        name: Name to show to people; it is never used as a key.
+        size_bytes: Size of the file in bytes.
+        created_at: Unix time of the upload, in seconds.
+        summary: JSON object that describes the content, as the service answers it.
     """
 
     kind: str
@@ -59,14 +60,24 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job. Times are Unix times; dictionaries are what the service answers.
+    """Record of a job.
 
     Attributes:
-        number: ascending with creation.
-        revision: ascending with every change.
-        request: what was asked for.
-        idempotency_key: of the caller, if there was one.
-        crashes: how often its worker has died.
+        number: Position of the job in the order of creation.
+        id: Identifier of the job.
+        state: State of the job.
+        revision: Number that grows with every change of the job.
+        created_at: Unix time of the creation, in seconds.
+        started_at: Unix time of the first start, in seconds; None before it.
+        finished_at: Unix time of the end, in seconds; None before it.
+        request: The request as a JSON object, with its default values.
+        idempotency_key: The idempotency key that the caller gave; None if there was none.
+        crashes: Number of workers of this job that ended unexpectedly.
+        attempt: Number of the latest attempt; 0 before the first start.
+        progress: The latest progress as a JSON object; None before there is any.
+        error: The problem that let the job fail, as a JSON object; None unless the job has failed.
+        result: The result as a JSON object; None unless the job has succeeded.
+        artifacts: Name, size and SHA-256 of each file that the job produced, as JSON objects.
     """
 
     number: int
@@ -79,6 +90,7 @@ class Job:
     request: dict[str, Any]
     idempotency_key: str | None
     crashes: int
+    attempt: int
     progress: dict[str, Any] | None
     error: dict[str, Any] | None
     result: dict[str, Any] | None

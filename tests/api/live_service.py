@@ -90,9 +90,9 @@ class LiveService:
         """The process id of a job's worker."""
         lock = self.data / "jobs" / job_id / "lock"
         give_up_at = time.monotonic() + TIMEOUT_SECONDS
-        while not lock.read_text() and time.monotonic() < give_up_at:
+        while not (process_id := lock.read_text().partition("\n")[0]) and time.monotonic() < give_up_at:
             time.sleep(0.01)
-        return int(lock.read_text())
+        return int(process_id)
 
     def files(self) -> set[str]:
         """What lies in the data directory, apart from the database and the locks."""

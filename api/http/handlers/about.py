@@ -1,4 +1,4 @@
-"""What the service is, whether it works, and what its errors mean."""
+"""Resources that describe the service: index, health, and the meaning of errors."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ router = APIRouter(tags=["service"])
 
 
 class Index(Answer):
-    """Where to go on."""
+    """Index of the service."""
 
     name: str
     version: str
-    links: dict[str, str] = Field(description="what is there -> its path")
+    links: dict[str, str] = Field(description="path of each resource, by name")
 
 
 class Health(Answer):
-    """The service works."""
+    """State of a service that works."""
 
     status: Literal["ok"]
     version: str
-    jobs: dict[JobState, int] = Field(description="how many jobs are in each state")
+    jobs: dict[JobState, int] = Field(description="number of jobs in each state")
 
 
 class ProblemMeaning(Answer):
-    """A type of problem."""
+    """Kind of problem that the service can answer."""
 
     type: str
     status: int
@@ -43,7 +43,7 @@ class ProblemMeaning(Answer):
 @router.get("/", operation_id="index", responses=problems())
 @router.get("/v1", include_in_schema=False)
 def index() -> Index:
-    """What is there."""
+    """List the resources of the service."""
     links = {
         "networks": "/v1/networks",
         "datasets": "/v1/datasets",
@@ -59,25 +59,25 @@ def index() -> Index:
 
 @router.get("/healthz", operation_id="health", responses=problems(503))
 def health(service: ServiceOf) -> Health:
-    """Whether the database answers and jobs are looked after."""
-    if not service.runner.is_alive:
-        raise Unavailable("the job runner has ended; restart the service")
+    """Check that the database answers and that the scheduler of jobs runs."""
+    if not service.scheduler.is_alive:
+        raise Unavailable("the scheduler of jobs has stopped; restart the service")
     return Health(status="ok", version=version(), jobs=service.store.count_jobs())
 
 
 @router.get("/problems", operation_id="listProblems", responses=problems())
 def list_problems() -> list[ProblemMeaning]:
-    """Every type of problem that the service answers with."""
+    """List all kinds of problems that the service can answer."""
     return [_meaning(kind) for kind in KINDS]
 
 
 @router.get("/problems/{slug}", operation_id="getProblem", responses=problems(404))
-def get_problem(slug: Annotated[str, Path(description="the last part of a problem's type")]) -> ProblemMeaning:
-    """What a problem's type leads to."""
+def get_problem(slug: Annotated[str, Path(description="last part of the type of a problem")]) -> ProblemMeaning:
+    """Return the meaning of one kind of problem."""
     for kind in KINDS:
         if kind.slug == slug:
             return _meaning(kind)
-    raise NotFound(f"there is no problem type {slug[:80]!r}; GET /problems lists them")
+    raise NotFound(f"the problem type {slug[:80]!r} does not exist; GET /problems lists all types")
 
 
 def _meaning(kind: ProblemKind) -> ProblemMeaning:

@@ -14,9 +14,12 @@ from api.services.datasets import DatasetAnswer
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
 DatasetId = Annotated[
-    str, Path(description="SHA-256 of the file, in hexadecimal; an operator's dataset by its name; or digits")
+    str, Path(description="SHA-256 of an uploaded file, in hexadecimal; the name of an operator's dataset; or digits")
 ]
-Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="instead of the file's own name")]
+Name = Annotated[
+    str | None,
+    Query(max_length=4 * MAX_NAME_LENGTH, description="name for reports; without it, the name of the uploaded file"),
+]
 
 
 @router.post(
@@ -24,10 +27,13 @@ Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="
     operation_id="uploadDataset",
     status_code=201,
     openapi_extra={"requestBody": REQUEST_BODY},
-    responses={200: {"model": DatasetAnswer, "description": "It is kept already"}, **problems(400, 413, 422, 507)},
+    responses={
+        200: {"model": DatasetAnswer, "description": "The service has this content already"},
+        **problems(400, 413, 422, 507),
+    },
 )
 async def upload_dataset(request: Request, response: Response, service: ServiceOf, name: Name = None) -> DatasetAnswer:
-    """Keep a dataset: an .npz, a .parquet of encoded images, a .tar (WebDataset). The same content is kept once."""
+    """Upload a dataset: an .npz, a .parquet with encoded images, or a .tar (WebDataset). Equal files are kept once."""
     settings = service.settings
     async with receive(request, settings.incoming_directory, "dataset", settings.max_dataset_bytes, name) as upload:
         dataset, is_new = await run_in_threadpool(service.datasets.keep, upload)
@@ -38,17 +44,17 @@ async def upload_dataset(request: Request, response: Response, service: ServiceO
 
 @router.get("", operation_id="listDatasets", responses=problems())
 def list_datasets(service: ServiceOf) -> list[DatasetAnswer]:
-    """The built-in dataset, those of the operator, then uploads, newest first."""
+    """List the built-in dataset, the datasets of the operator, and the uploaded datasets, newest first."""
     return service.datasets.summaries()
 
 
 @router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422))
 def get_dataset(dataset_id: DatasetId, service: ServiceOf) -> DatasetAnswer:
-    """A dataset: what its samples are, and how many."""
+    """Describe a dataset: shape, type and number of its samples."""
     return service.datasets.describe(dataset_id)
 
 
 @router.delete("/{dataset_id}", operation_id="deleteDataset", status_code=204, responses=problems(404, 409))
 def delete_dataset(dataset_id: DatasetId, service: ServiceOf) -> None:
-    """Forget a dataset that no unfinished job needs."""
+    """Delete an uploaded dataset that no unfinished job uses."""
     service.datasets.delete(dataset_id)

@@ -1,4 +1,4 @@
-"""What handlers share: the service, and the errors that they document."""
+"""Parameters and error descriptions that several handlers share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ ServiceOf = Annotated[Service, Depends(_service)]
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(description=f"1 to {MAX_KEY_LENGTH} characters; a repeated request with it gives the same job"),
+    Header(
+        description=f"1 to {MAX_KEY_LENGTH} printable characters; a repeated request with this key returns the same job"
+    ),
 ]
 
 PROBLEM_REFERENCE: Final = "#/components/schemas/Problem"
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of an operation, for the OpenAPI document: those to expect, and any other."""
+    """Return the error responses of an operation for the OpenAPI document.
+
+    Args:
+        statuses: HTTP statuses of the errors that the operation is expected to answer; any other is added as "default".
+    """
     described = {
         status: "; ".join(f"`{kind.type}` {kind.title}" for kind in KINDS if kind.status == status)
         for status in statuses

@@ -17,14 +17,14 @@ router = APIRouter(prefix="/v1/devices", tags=["devices"])
 
 @router.get("", operation_id="listDevices", responses=problems())
 def list_devices() -> list[DeviceAnswer]:
-    """The catalogue: from little RAM to much."""
+    """List the microcontrollers of the catalogue, sorted by RAM size."""
     return [device_answer(device) for device in catalogue().values()]
 
 
 @router.get("/{name}", operation_id="getDevice", responses=problems(404))
-def get_device(name: Annotated[str, Path(description="from listDevices")]) -> DeviceAnswer:
-    """A device: its memories, and where each figure was read."""
+def get_device(name: Annotated[str, Path(description="name of a device, as listDevices returns it")]) -> DeviceAnswer:
+    """Return one microcontroller: its memories, and the source of each number."""
     device = catalogue().get(name)
     if device is None:
-        raise NotFound(f"there is no device {name[:80]!r}; GET /v1/devices lists them")
+        raise NotFound(f"the device {name[:80]!r} does not exist; GET /v1/devices lists all devices")
     return device_answer(device)

@@ -20,9 +20,11 @@ from api.storage.records import JobState
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_WAIT_SECONDS: Final = 60
-LOOK_SECONDS: Final = 0.2
+"""Longest time in seconds that a request can wait for a job."""
+POLL_SECONDS: Final = 0.2
+"""Time in seconds between two looks at a job while a request waits for it."""
 
-JobId = Annotated[str, Path(description="from createJob")]
+JobId = Annotated[str, Path(description="identifier of a job, as createJob returns it")]
 
 
 @router.post("", operation_id="createJob", status_code=202, responses=problems(400, 404, 409, 413, 422))
@@ -32,7 +34,10 @@ def create_job(
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
-    """Choose bits, retrain the network with them, and convert it to integers. All that can be judged now is."""
+    """Create a job that chooses bits, retrains the network and converts it to integers.
+
+    The input is checked as far as possible before the job is created.
+    """
     job = service.jobs.create(request, idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
@@ -41,10 +46,10 @@ def create_job(
 @router.get("", operation_id="listJobs", responses=problems(422))
 def list_jobs(
     service: ServiceOf,
-    state: Annotated[JobState | None, Query(description="only jobs in this state")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="at most so many")] = 100,
+    state: Annotated[JobState | None, Query(description="return only jobs in this state")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="largest number of jobs to return")] = 100,
 ) -> list[JobSummary]:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     return service.jobs.summaries(state, limit)
 
 
@@ -53,37 +58,43 @@ async def get_job(
     job_id: JobId,
     service: ServiceOf,
     wait_seconds: Annotated[
-        float, Query(ge=0, le=MAX_WAIT_SECONDS, description="answer when the job changes, or after so long")
+        float,
+        Query(
+            ge=0,
+            le=MAX_WAIT_SECONDS,
+            description="time in seconds to wait for a change of the job before the answer is sent",
+        ),
     ] = 0.0,
     after: Annotated[
-        int | None, Query(description="the revision that the caller knows; without it, wait for the job's end")
+        int | None,
+        Query(description="wait until the revision exceeds this number; without it, wait until the job has finished"),
     ] = None,
 ) -> JobAnswer:
-    """A job: its state, its progress, and at last its result or its error."""
+    """Return the state and the progress of a job, and its result or error after it has finished."""
     give_up_at = time.monotonic() + wait_seconds
     while True:
         job = await run_in_threadpool(service.jobs.job, job_id)
         has_news = after is not None and job.revision > after
         if has_news or job.state.is_final or time.monotonic() >= give_up_at:
             return job
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 @router.post("/{job_id}/cancel", operation_id="cancelJob", status_code=202, responses=problems(404, 409))
 def cancel_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
-    """End a job; it leaves no artifacts. A job that is cancelled already stays so."""
+    """Cancel a job; its files are deleted. Cancelling a cancelled job again has no effect."""
     return service.jobs.cancel(job_id)
 
 
 @router.delete("/{job_id}", operation_id="deleteJob", status_code=204, responses=problems(404, 409))
 def delete_job(job_id: JobId, service: ServiceOf) -> None:
-    """Forget a finished job and its artifacts."""
+    """Delete a finished job and its artifacts."""
     service.jobs.delete(job_id)
 
 
 @router.get("/{job_id}/artifacts", operation_id="listArtifacts", responses=problems(404, 409))
 def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
-    """The files that a job has left."""
+    """List the files that a job has produced."""
     return service.jobs.artifacts(job_id)
 
 
@@ -93,20 +104,20 @@ def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
     response_class=FileResponse,
     responses={
         200: {
-            "description": "The file; its ETag is its SHA-256",
+            "description": "Content of the file; the ETag is its SHA-256",
             "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         },
-        304: {"description": "The caller has it already (If-None-Match)"},
+        304: {"description": "The caller has this content already (If-None-Match)"},
         **problems(404, 409),
     },
 )
 def get_artifact(
     job_id: JobId,
-    name: Annotated[str, Path(description="from listArtifacts")],
+    name: Annotated[str, Path(description="name of a file, as listArtifacts returns it")],
     request: Request,
     service: ServiceOf,
 ) -> Response:
-    """One file of a job."""
+    """Return the content of one file that a job has produced."""
     artifact, path = service.jobs.artifact(job_id, name)
     etag = f'"{artifact.sha256}"'
     if etag in request.headers.get("if-none-match", ""):

@@ -177,5 +177,5 @@ def test_another_versions_database_is_refused(tmp_path: Path) -> None:
     with store._engine.begin() as connection:
         connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     store.close()
-    with pytest.raises(StoreError, match="another version"):
+    with pytest.raises(StoreError, match="later version"):
         Store(path)

@@ -1,0 +1,119 @@
+"""The protocol between the scheduler, which decides what happens to jobs, and an executor, which runs them somewhere.
+
+    Scheduler (policy)                       Executor (means)
+    which job starts next          ────►     start(attempt) -> handle
+    after a restart of the service ────►     find(attempt) -> handle
+    every turn                     ────►     is_alive(handle)
+    cancel, stop                   ────►     ask_to_end(handle), then kill(handle)
+    a worker is gone               ────►     ending(handle), output_of(attempt)
+
+An executor knows nothing of the states of a job. The worker that it starts (`python -m api.execution.worker JOB
+--attempt NUMBER`) reads the job from the database and writes progress and result there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+from network.errors import BitbudgetError
+
+Handle = NewType("Handle", str)
+"""Text by which an executor recognises one worker. Only the executor that made it gives it a meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job by one worker.
+
+    Attributes:
+        job_id: Identifier of the job.
+        number: Number of the attempt: 1 for the first start of the job, one more for every further start.
+    """
+
+    job_id: str
+    number: int
+
+
+class ExecutorUnavailable(BitbudgetError):
+    """The executor cannot be reached at the moment, so that nothing is known about its workers."""
+
+
+class Executor(Protocol):
+    """A place where workers of jobs run: processes of this machine, or a cluster.
+
+    What every method guarantees:
+
+    - It returns within a few seconds. It never waits until a worker has started or ended.
+    - It may be called by another process than the one that started the worker: a handle stays valid as long as its
+      worker is alive, also after a restart of the service.
+    - It raises `ExecutorUnavailable` if it cannot find out, or cannot do, what is required. The scheduler then changes
+      nothing and calls again in its next turn. A worker must never be reported as ended only because a connection
+      failed.
+    - It is called by one thread at a time.
+
+    The scheduler guarantees that it starts an attempt only if no earlier attempt of the same job is alive.
+    """
+
+    def start(self, attempt: Attempt) -> Handle | None:
+        """Start a worker for an attempt.
+
+        The call is idempotent: if the attempt was started before, by this or by another process, no second worker is
+        started and the same handle is returned, even if the worker has ended. An executor that can only see living
+        workers fulfils this for living workers; the scheduler repeats a start only after `ExecutorUnavailable`.
+
+        From the return on, `is_alive` is true until the worker has ended. An executor may queue the worker: a queued
+        worker is alive.
+
+        An executor that must know more about the job, such as the number of processors, reads the request of the job
+        from the database.
+
+        Args:
+            attempt: The attempt to start. In the database, the job is already running in this attempt.
+
+        Returns:
+            The handle of the worker; None if the executor has no room for it at the moment and started nothing.
+
+        Raises:
+            ExecutorUnavailable: If it is not known whether the worker was started.
+        """
+
+    def find(self, attempt: Attempt) -> Handle | None:
+        """Return the handle of the worker of an attempt that any process started.
+
+        Args:
+            attempt: The attempt to look for.
+
+        Returns:
+            The handle; None if no worker of this attempt is alive and nothing else is known of it. A worker with a
+            handle may have ended: `is_alive` decides.
+        """
+
+    def is_alive(self, handle: Handle) -> bool:
+        """Return whether the worker can still change anything: its job's files, its job's record.
+
+        False is final. The scheduler then settles the job, and may start its next attempt at once.
+        """
+
+    def ending(self, handle: Handle) -> str | None:
+        """Return how a worker ended, such as 'exit code 1' or 'out of memory'; None if that is not known."""
+
+    def output_of(self, attempt: Attempt) -> str:
+        """Return where an operator finds what the worker of an attempt printed, as a noun phrase for a message."""
+
+    def ask_to_end(self, handle: Handle) -> None:
+        """Ask a worker to end soon. Asking again, or asking a worker that has ended, is not an error."""
+
+    def kill(self, handle: Handle) -> None:
+        """End a worker and everything that it started, without its consent.
+
+        The worker may be alive for a short time afterwards. Killing again, or killing a worker that has ended, is not
+        an error.
+        """
+
+    def close(self) -> None:
+        """Kill each worker that this object started and that is still alive, and release all resources.
+
+        The scheduler calls it once, after it has ended the workers of all jobs; nothing is called afterwards. A service
+        that crashes never calls it, and its workers live on.
+        """

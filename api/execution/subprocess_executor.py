@@ -1,0 +1,165 @@
+"""Executor that runs each worker as a process of this machine, in its own session, with the lock of its job.
+
+The lock (see `api.storage.process_lock`) decides whether a worker is alive. It is taken before the process starts and
+inherited by it, so that a living worker always holds the lock, also when the service is killed during the start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from api.execution.executor import Attempt, ExecutorUnavailable, Handle
+from api.settings import Settings
+from api.storage.job_directory import JobDirectory
+from api.storage.process_lock import ProcessLock
+
+WORKER_COMMAND: Final = (sys.executable, "-m", "api.execution.worker")
+
+_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
+_EXIT_SECONDS: Final = 2.0
+"""Longest time in seconds between the release of a worker's lock and its exit status."""
+_REMEMBERED_ENDINGS: Final = 100
+"""Number of ended workers whose exit status is kept."""
+
+
+class SubprocessExecutor:
+    """Executor that runs each worker as a process of this machine.
+
+    A worker outlives a service that is killed: it has its own session. Its output is appended to the log of the job.
+
+    Args:
+        settings: Settings of the service; they name the data directory, and the worker receives them as options.
+        worker_command: Command that runs a worker; the job, the attempt and the options are appended.
+    """
+
+    def __init__(self, settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) -> None:
+        self._settings = settings
+        self._worker_command = worker_command
+        self._children: dict[Handle, subprocess.Popen[bytes]] = {}
+
+    def start(self, attempt: Attempt) -> Handle | None:
+        """Start a process for an attempt; None while an earlier worker of the same job holds the lock."""
+        handle = _handle(attempt)
+        if handle in self._children:
+            return handle
+        directory = JobDirectory.of(attempt.job_id, self._settings)
+        directory.root.mkdir(parents=True, exist_ok=True)
+        lock = directory.lock.take(label=str(attempt.number))
+        if lock is None:
+            return self.find(attempt)
+        try:
+            with directory.log.open("ab") as log:
+                child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
+                    [*self._worker_command, attempt.job_id, *self._worker_options(attempt), f"--lock={lock}"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[lock],
+                    start_new_session=True,
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
+                )
+            ProcessLock.sign(lock, child.pid, label=str(attempt.number))
+        finally:
+            os.close(lock)
+        self._forget_oldest()
+        self._children[handle] = child
+        return handle
+
+    def find(self, attempt: Attempt) -> Handle | None:
+        """Return the handle of an attempt whose worker holds the lock of the job."""
+        handle = _handle(attempt)
+        return handle if self.is_alive(handle) else None
+
+    def is_alive(self, handle: Handle) -> bool:
+        """Return whether the worker holds the lock of its job."""
+        attempt = _attempt(handle)
+        lock = JobDirectory.of(attempt.job_id, self._settings).lock
+        # A worker of the first version of the database wrote no label; its attempt has the number 0.
+        if lock.is_held and int(lock.label or 0) == attempt.number:
+            return True
+        self._exit_status(handle)
+        return False
+
+    def ending(self, handle: Handle) -> str | None:
+        """Return the exit code or the signal of a worker; None if another service process started it."""
+        status = self._exit_status(handle)
+        if status is None:
+            return None
+        return f"exit code {status}" if status >= 0 else f"signal {-status}, {signal.Signals(-status).name}"
+
+    def output_of(self, attempt: Attempt) -> str:
+        """Return the path of the job's log, relative to the data directory."""
+        log = JobDirectory.of(attempt.job_id, self._settings).log
+        return f"the file {log.relative_to(self._settings.data_directory)} in the data directory of the service"
+
+    def ask_to_end(self, handle: Handle) -> None:
+        """Send SIGTERM to the session of a worker."""
+        self._signal(handle, signal.SIGTERM)
+
+    def kill(self, handle: Handle) -> None:
+        """Send SIGKILL to the session of a worker."""
+        self._signal(handle, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill the workers that this object started and that are still alive, and wait for their exit status."""
+        for child in self._children.values():
+            if child.poll() is None:
+                _signal_session(child.pid, signal.SIGKILL)
+                child.wait()
+        self._children.clear()
+
+    def _exit_status(self, handle: Handle) -> int | None:
+        """Return the exit status of a child that has released its lock, and let the kernel forget the process."""
+        child = self._children.get(handle)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return None if child is None else child.wait(_EXIT_SECONDS)
+        return None
+
+    def _forget_oldest(self) -> None:
+        ended = [handle for handle, child in self._children.items() if child.returncode is not None]
+        for handle in ended[:-_REMEMBERED_ENDINGS]:
+            del self._children[handle]
+
+    def _worker_options(self, attempt: Attempt) -> list[str]:
+        options = [
+            f"--attempt={attempt.number}",
+            f"--data-directory={self._settings.data_directory}",
+            f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
+        ]
+        if self._settings.operator_datasets is not None:
+            options.append(f"--operator-datasets={self._settings.operator_datasets}")
+        return options
+
+    def _signal(self, handle: Handle, number: signal.Signals) -> None:
+        if not self.is_alive(handle):
+            return
+        process_id = JobDirectory.of(_attempt(handle).job_id, self._settings).lock.holder
+        if process_id is None:  # the service that started it was killed a moment later
+            raise ExecutorUnavailable("the worker has not yet written its process id")
+        _signal_session(process_id, number)
+
+
+def _signal_session(process_id: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):  # the process has ended in the meantime
+        os.killpg(process_id, number)
+
+
+def _handle(attempt: Attempt) -> Handle:
+    return Handle(f"{attempt.job_id}/{attempt.number}")
+
+
+def _attempt(handle: Handle) -> Attempt:
+    job_id, _, number = handle.rpartition("/")
+    return Attempt(job_id, int(number))
+
+
+def _import_path() -> list[str]:
+    """Return the directories where a worker finds the packages of this project, even if they are not installed."""
+    return [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

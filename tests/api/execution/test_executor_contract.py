@@ -1,0 +1,202 @@
+"""What every executor guarantees to the scheduler. A new executor gets a row in `HOUSES`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from api.execution.executor import Attempt, Executor, Handle
+from api.execution.executors import EXECUTORS
+from api.execution.subprocess_executor import SubprocessExecutor
+from api.settings import ExecutorName, Settings
+from tests.api.execution.thread_executor import Cluster, ThreadExecutor, Worker
+
+TIMEOUT_SECONDS = 20.0
+
+
+@dataclass
+class House:
+    """One place where workers run, and a way to open executors over it, as services one after the other do."""
+
+    open_executor: Callable[[], Executor]
+    output: Callable[[Attempt], str] | None = None
+
+
+def subprocess_house(folder: Path) -> House:
+    settings = Settings(data_directory=folder)
+    command = (sys.executable, "-m", "tests.api.execution.scripted_worker")
+    return House(
+        lambda: SubprocessExecutor(settings, command),
+        lambda attempt: (settings.jobs_directory / attempt.job_id / "log.txt").read_text(),
+    )
+
+
+def thread_house(_: Path) -> House:
+    def task(worker: Worker) -> str:
+        word = worker.attempt.job_id.partition("-")[0]
+        if word == "crashes":
+            raise RuntimeError("code 3")
+        while word in {"works", "stubborn"} and not worker.killed.is_set():
+            if word == "works" and worker.asked.is_set():
+                return "asked to end"
+            time.sleep(0.005)
+        return "signal 9" if worker.killed.is_set() else "exit code 0"
+
+    cluster = Cluster(task)
+    return House(lambda: ThreadExecutor(cluster))
+
+
+HOUSES = {"subprocess": subprocess_house, "thread": thread_house}
+
+
+@dataclass
+class Opened:
+    """A house, with one executor open; others that a test opens are closed at its end."""
+
+    house: House
+    stack: ExitStack
+
+    def executor(self) -> Executor:
+        executor = self.house.open_executor()
+        self.stack.callback(executor.close)
+        return executor
+
+
+@pytest.fixture(params=HOUSES)
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opened]:
+    with ExitStack() as stack:
+        yield Opened(HOUSES[request.param](tmp_path), stack)
+
+
+@pytest.fixture
+def executor(opened: Opened) -> Executor:
+    return opened.executor()
+
+
+def started(executor: Executor, attempt: Attempt) -> Handle:
+    handle = executor.start(attempt)
+    assert handle is not None
+    return handle
+
+
+def wait_until_gone(executor: Executor, handle: Handle) -> None:
+    give_up_at = time.monotonic() + TIMEOUT_SECONDS
+    while executor.is_alive(handle):
+        assert time.monotonic() < give_up_at, f"{handle} is still alive"
+        time.sleep(0.005)
+
+
+def test_every_executor_can_be_chosen_and_is_tested_here() -> None:
+    assert set(EXECUTORS) == set(get_args(ExecutorName))
+    assert set(EXECUTORS) <= set(HOUSES)
+
+
+def test_a_worker_is_alive_from_the_start_until_it_is_asked_to_end(executor: Executor) -> None:
+    handle = started(executor, Attempt("works-1", 1))
+    assert isinstance(handle, str)
+    for _ in range(20):
+        assert executor.is_alive(handle)
+        time.sleep(0.01)
+    executor.ask_to_end(handle)
+    executor.ask_to_end(handle)
+    wait_until_gone(executor, handle)
+    executor.ask_to_end(handle)
+    executor.kill(handle)
+
+
+def test_a_start_is_idempotent(opened: Opened, executor: Executor) -> None:
+    attempt = Attempt("works-1", 1)
+    handle = started(executor, attempt)
+    assert executor.start(attempt) == handle
+    assert opened.executor().start(attempt) == handle
+    executor.kill(handle)
+    wait_until_gone(executor, handle)
+    assert executor.start(attempt) == handle
+    assert not executor.is_alive(handle), "no second worker was started"
+
+
+def test_a_stubborn_worker_is_killed(opened: Opened, executor: Executor) -> None:
+    attempt = Attempt("stubborn-1", 1)
+    handle = started(executor, attempt)
+    while opened.house.output is not None and "ready" not in opened.house.output(attempt):
+        time.sleep(0.01)  # a process needs some time until it ignores the request to end
+    executor.ask_to_end(handle)
+    time.sleep(0.1)
+    assert executor.is_alive(handle)
+    executor.kill(handle)
+    wait_until_gone(executor, handle)
+    assert "signal 9" in str(executor.ending(handle))
+
+
+@pytest.mark.parametrize(("job_id", "expected"), [("ends-1", "exit code 0"), ("crashes-1", "code 3")])
+def test_the_ending_of_a_worker_is_known(executor: Executor, job_id: str, expected: str) -> None:
+    handle = started(executor, Attempt(job_id, 1))
+    wait_until_gone(executor, handle)
+    assert expected in str(executor.ending(handle))
+    assert not executor.is_alive(handle), "an ended worker stays ended"
+
+
+def test_a_worker_is_found_after_a_restart_of_the_service(opened: Opened, executor: Executor) -> None:
+    attempt = Attempt("works-1", 2)
+    handle = started(executor, attempt)
+    later = opened.executor()  # the first one is not closed, as if its service had been killed
+    found = later.find(attempt)
+    assert found == handle
+    assert later.is_alive(found)
+    later.ask_to_end(found)
+    wait_until_gone(later, found)
+    assert not executor.is_alive(handle)
+
+
+def test_only_attempts_that_were_started_are_found(executor: Executor) -> None:
+    started(executor, Attempt("works-1", 2))
+    assert executor.find(Attempt("works-1", 1)) is None
+    assert executor.find(Attempt("works-1", 3)) is None
+    assert executor.find(Attempt("works-2", 2)) is None
+
+
+def test_an_ended_worker_is_found_as_ended_or_not_at_all(opened: Opened, executor: Executor) -> None:
+    attempt = Attempt("ends-1", 1)
+    wait_until_gone(executor, started(executor, attempt))
+    later = opened.executor()
+    found = later.find(attempt)
+    assert found is None or not later.is_alive(found)
+
+
+def test_attempts_of_one_job_and_jobs_are_apart(executor: Executor) -> None:
+    first = started(executor, Attempt("works-1", 1))
+    other = started(executor, Attempt("works-2", 1))
+    executor.kill(first)
+    wait_until_gone(executor, first)
+    second = started(executor, Attempt("works-1", 2))
+    assert len({first, second, other}) == 3
+    assert not executor.is_alive(first)
+    assert executor.is_alive(second)
+    assert executor.is_alive(other)
+    executor.ask_to_end(first)  # in vain: its worker has ended, and this must not reach the next attempt
+    executor.kill(first)
+    time.sleep(0.1)
+    assert executor.is_alive(second)
+
+
+def test_nothing_outlives_a_closed_executor(opened: Opened, executor: Executor) -> None:
+    handles = [started(executor, Attempt(f"{word}-1", 1)) for word in ("works", "stubborn", "ends")]
+    executor.close()
+    later = opened.executor()
+    assert not any(later.is_alive(handle) for handle in handles)
+
+
+def test_the_output_is_kept_where_the_executor_says(opened: Opened, executor: Executor) -> None:
+    first, second = Attempt("ends-1", 1), Attempt("ends-1", 2)
+    for attempt in (first, second):
+        wait_until_gone(executor, started(executor, attempt))
+    assert "ends-1" in executor.output_of(second)
+    if opened.house.output is not None:
+        assert opened.house.output(second) == "output of ends-1\n" * 2, "the log is appended to"
