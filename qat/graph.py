@@ -1,4 +1,4 @@
-"""Running a network's layers in torch, and letting go of each tensor after its last reader."""
+"""Execution of a network's layers in schedule order, which frees each tensor after its last use."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ T = TypeVar("T")
 
 
 class Schedule:
-    """The order in which layers run."""
+    """Executes all layers of a network in schedule order."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
 
     def run(self, given: T, step: Callable[[int, Sequence[T]], T], *, keep_all: bool = False) -> dict[str, T]:
-        """Run every layer.
+        """Execute all layers.
 
         Args:
-            given: the network's input tensor.
-            step: from a layer's index and its inputs to its output.
-            keep_all: return every tensor, not the network's outputs alone.
+            given: The network's input tensor.
+            step: Function that computes a layer's output from the layer's index and its input tensors.
+            keep_all: Whether to return all activation tensors instead of only the network's outputs.
+
+        Returns:
+            The tensors, by name.
         """
         network = self.network
         wanted = network.tensors if keep_all else network.outputs
@@ -36,19 +39,22 @@ def run_between(
     wanted: Iterable[str],
     step: Callable[[int, Sequence[T]], T],
 ) -> dict[str, T]:
-    """The wanted tensors, from those given and the layers between; each tensor is let go after its last reader.
+    """Compute tensors by executing a range of layers; each tensor is freed after its last use.
 
     Args:
-        network: whose layers run.
-        given: tensors that the layers read, or that are wanted.
-        indices: of the layers that run.
-        wanted: what comes back.
-        step: from a layer's index and its inputs to its output.
+        network: The network.
+        given: Known tensors by name: all inputs of the range of layers.
+        indices: Indices of the layers to execute, in schedule order.
+        wanted: Names of the tensors to return, computed or given.
+        step: Function that computes a layer's output from the layer's index and its input tensors.
+
+    Returns:
+        The wanted tensors, by name.
     """
     wanted = tuple(wanted)
     last = {tensor: index for index in indices for tensor in network.layers[index].inputs}
     tensors = dict(given)
-    del given  # else this frame would keep them alive
+    del given  # otherwise this frame would keep the tensors alive
     for index in indices:
         layer = network.layers[index]
         tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])

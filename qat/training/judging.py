@@ -23,7 +23,7 @@ from qat.training.evaluation import (
     of_module,
     percent,
 )
-from qat.training.label_source import Truth
+from qat.training.label_source import LabelSource
 from qat.training.reporting import Reporter
 
 FLOAT_COST: Final = 1.0
@@ -40,7 +40,7 @@ class Accuracy:
     fake_quantized_percent: float
     integer_only_percent: float
     top1_agreement_percent: float
-    truth: Truth = Truth.LABELS
+    label_source: LabelSource = LabelSource.LABELS
 
 
 def validated(
@@ -95,5 +95,5 @@ def tested(
         percent(of_fake == labels),
         percent(of_integer == labels),
         percent(of_integer == of_fake),
-        Truth.FLOAT_NETWORK if dataset.test_y is None else Truth.LABELS,
+        LabelSource.FLOAT_NETWORK if dataset.test_y is None else LabelSource.LABELS,
     )

@@ -29,7 +29,7 @@ from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, Check
 from qat.training.epoch_result import EpochResult
 from qat.training.fingerprint import fingerprint_of
 from qat.training.judging import Accuracy, tested, validated
-from qat.training.label_source import Truth
+from qat.training.label_source import LabelSource
 from qat.training.milestones import Milestones
 from qat.training.not_finite import NotFinite
 from qat.training.optimizer import new_optimizer
@@ -146,7 +146,7 @@ class TrainingRun:
             )
         )  # fmt: skip
         found = json.loads(told)
-        return integer_network, conversion, Accuracy(**{**found, "truth": Truth(found["truth"])})
+        return integer_network, conversion, Accuracy(**{**found, "label_source": LabelSource(found["label_source"])})
 
     def _go_on_from(self, loaded: Checkpoint) -> None:
         assert self._directory is not None  # noqa: S101  # something has been loaded from it

@@ -108,7 +108,9 @@ def test_refuses_a_bias_beyond_int32_that_matters() -> None:
     module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), options=TrainingOptions())
     images = np.linspace(0, 4.5, 3).repeat(20_000).reshape(3, 20_000, 1, 1).astype(np.float32)
     calibrate(module, images)
-    with pytest.raises(ConversionError, match=r"layer 'wide' needs a bias of -9\.\d+e\+08 beside sums of up to 13005"):
+    with pytest.raises(
+        ConversionError, match=r"layer 'wide' needs a bias of -9\.\d+e\+08 in addition to sums of up to 13005"
+    ):
         convert(module.eval())
 
 

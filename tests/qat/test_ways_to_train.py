@@ -24,7 +24,7 @@ from qat.options.training import (
 )
 from qat.prepare import float_module
 from qat.quantized_network import QuantizedNetwork
-from qat.train import Truth, train
+from qat.train import LabelSource, train
 from qat.training.epoch_result import EpochResult, best_of
 from qat.training.milestones import Milestones, doubled
 from qat.training.run import TrainingRun
@@ -145,11 +145,11 @@ def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: S
 def test_without_labels_the_float_network_is_the_truth() -> None:
     """It learns the float network's classes from what distillation and they say, and is measured against them."""
     taught = trained(replace(QUICK, epochs=6, seed=1))
-    assert taught.truth is Truth.LABELS
+    assert taught.label_source is LabelSource.LABELS
     labelled = problem()
     unlabelled = replace(labelled, train_y=None, test_y=None)
     result = train(small_network(), allocated(bits=2), unlabelled, replace(QUICK, epochs=4, distillation=0.5))
-    assert result.truth is result.accuracy.truth is Truth.FLOAT_NETWORK
+    assert result.label_source is result.accuracy.label_source is LabelSource.FLOAT_NETWORK
     assert result.accuracy.float_percent == 100.0
     network = small_network()
     images = torch.tensor(labelled.train_x[:].transpose(0, 3, 1, 2).astype(np.float32))
@@ -167,12 +167,12 @@ def test_before_training_the_post_training_path_may_help() -> None:
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None),
         replace(QUICK, epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
     )  # fmt: skip
-    assert improved.accuracy.truth is Truth.FLOAT_NETWORK
+    assert improved.accuracy.label_source is LabelSource.FLOAT_NETWORK
     unlabelled = train(
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), replace(QUICK, epochs=0)
     )
     assert improved.accuracy.integer_only_percent > unlabelled.accuracy.integer_only_percent
-    assert plain.accuracy.truth is Truth.LABELS
+    assert plain.accuracy.label_source is LabelSource.LABELS
 
 
 def test_overrides_change_one_layer_and_its_tensor() -> None:
