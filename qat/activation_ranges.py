@@ -14,7 +14,8 @@ def intervals(network: Network) -> dict[str, ActivationFunction]:
     """Return the interval that contains the values of each activation tensor, by tensor name.
 
     The interval follows from the activation function of the layer that writes the tensor and from the intervals of the
-    layer's inputs. For example, the output of a pool after a ReLU has no negative values, so no codes are spent on them.
+    layer's inputs. For example, the output of a pool after a ReLU has no negative values, so no codes are spent on
+    them.
     """
     known = {network.input: LINEAR}
     for layer in network.layers:

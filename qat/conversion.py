@@ -124,8 +124,8 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
             )
         case _:
             raise ConversionError(
-                f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form; remove the layer or replace "
-                "it by a supported kind (docs/operators.md)"
+                f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form; remove the layer "
+                "or replace it by a supported kind (docs/operators.md)"
             )
 
 
@@ -182,8 +182,8 @@ def _with_constant_channels(
             largest = max(weights.highest[channel], -weights.lowest[channel])
             raise ConversionError(
                 f"output channel {channel} of layer '{name}' needs a bias of "
-                f"{weights.offset[channel] / own if own else np.inf:.4g} in addition to sums of up to {largest}; expected "
-                f"a total of at most {INT32_MAX} (int32): give the layer's weights or its input fewer bits"
+                f"{weights.offset[channel] / own if own else np.inf:.4g} in addition to sums of up to {largest}; "
+                f"expected a total of at most {INT32_MAX} (int32): give the layer's weights or its input fewer bits"
             )
         codes[channel] = zero_points[channel]
         if len(factor) > 1:
@@ -204,8 +204,8 @@ def _bias_for(steps: int, factor: float, name: str, channel: int, target: Grid) 
     if reached != steps:
         raise ConversionError(
             f"output channel {channel} of layer '{name}' has a constant output of {steps} quantization steps, but with "
-            f"the layer's factor of {factor:.4g} the nearest int32 bias gives {reached}; use a scheme with a factor for "
-            "each channel (folding ICN)"
+            f"the layer's factor of {factor:.4g} the nearest int32 bias gives {reached}; use a scheme with a factor "
+            "for each channel (folding ICN)"
         )
     return bias
 

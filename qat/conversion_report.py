@@ -1,8 +1,8 @@
 """Comparison of the integer-only network with the fake-quantized network of training, layer by layer.
 
 For each layer, the input codes of the integer interpreter are dequantized, and the layer is computed as in training: in
-float32, with fake-quantized weights, with batch norm on the running statistics (folded if the scheme folds it), and with
-fake quantization of the output. The resulting codes are compared with the codes of the interpreter. Differences
+float32, with fake-quantized weights, with batch norm on the running statistics (folded if the scheme folds it), and
+with fake quantization of the output. The resulting codes are compared with the codes of the interpreter. Differences
 therefore do not accumulate over layers. They have three causes: the bias is rounded to a multiple of the accumulator's
 step, the factor is rounded to 31 significant bits, and training computes in float32.
 """

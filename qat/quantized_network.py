@@ -103,7 +103,7 @@ class QuantizedNetwork(nn.Module):
 
     @property
     def form(self) -> tuple[object, ...]:
-        """Values that compiled code treats as constants (bits and flags); a change of any of them causes recompilation."""
+        """Bits and flags that compiled code treats as constants; a change of any of them causes recompilation."""
         flags = tuple((step.bits, bool(step.is_folded), bool(step.is_frozen)) for step in self.weight_steps())
         return tuple(self.allocation.activation_bits.values()), flags
 

@@ -69,9 +69,9 @@ def train(
 ) -> TrainingResult:
     """Retrain a network with the bits of an allocation and convert it to the integer-only network.
 
-    After each epoch, the integer-only network is evaluated in the interpreter on the held-out split of the training set.
-    The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is evaluated
-    once, at the end, and does not influence any choice.
+    After each epoch, the integer-only network is evaluated in the interpreter on the held-out split of the training
+    set. The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is
+    evaluated once, at the end, and does not influence any choice.
 
     If `torchrun` started several processes, each of them calls this function. They train together, and all return the
     same result.
@@ -79,8 +79,8 @@ def train(
     Args:
         network: The network, with weights.
         allocation: Bits of each tensor and scheme of each weight tensor.
-        dataset: Training and test samples, in shapes that fit the network (`qat.data.checks.check_dataset`). For samples
-            without labels, the classes that the float network predicts are used as labels.
+        dataset: Training and test samples, in shapes that fit the network (`qat.data.checks.check_dataset`). For
+            samples without labels, the classes that the float network predicts are used as labels.
         options: Training options.
         report: Callback that receives the progress, about twice a second.
         checkpoint_directory: Directory of the checkpoints, which are written after each epoch and every few minutes. A
@@ -91,8 +91,9 @@ def train(
         DatasetError: If the dataset does not fit the network, or has too few samples.
         RequestError: If the allocation lacks an entry, or if an override names a layer that does not exist.
         InvalidNetwork: If the network has no weights.
-        TrainingError: If the loss or a gradient is not finite for the second time, if a checkpoint is damaged or belongs
-            to another run, if the requested GPU does not exist, or if a batch is too small for the number of processes.
+        TrainingError: If the loss or a gradient is not finite for the second time, if a checkpoint is damaged or
+            belongs to another run, if the requested GPU does not exist, or if a batch is too small for the number of
+            processes.
         ConversionError: If the network has no integer-only form.
     """
     dataset = fitted(dataset, network)

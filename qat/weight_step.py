@@ -48,12 +48,13 @@ class DeployedWeights:
     Attributes:
         codes: Weight codes q_w, uint8, in the shape of the weight tensor.
         zero_point: Zero point z_w of the weights, int64 [1] or [c].
-        scale: Scale s_w of the weights, float64 [1] or [c]; negative for a channel whose weights decrease with the code.
+        scale: Scale s_w of the weights, float64 [1] or [c]; negative for a channel whose weights decrease with the
+            code.
         factor: Factor from the accumulator to multiples of the output's step, float64 [1] or [c].
         offset: Value added to factor * accumulator, in multiples of the output's step, not rounded, float64 [c].
         bias: The offset in multiples of the accumulator's step, rounded, float64 [c]; 0 for channels not in `on_grid`.
-        on_grid: Whether an int32 bias can represent the channel's offset, bool [c]. The output of any other channel must
-            not depend on the input.
+        on_grid: Whether an int32 bias can represent the channel's offset, bool [c]. The output of any other channel
+            must not depend on the input.
         lowest: Smallest accumulator without bias over all possible inputs, int64 [c].
         highest: Largest accumulator without bias over all possible inputs, int64 [c].
     """

@@ -89,7 +89,8 @@ class TrainingReport(FitAnswer):
     epochs: list[EpochAnswer] = Field(description="in order")
     best_epoch: int = Field(description="the one that was kept: the best on the samples held out of training")
     learned_from: LabelSource = Field(
-        default=LabelSource.LABELS, description="float_network: the training set has no labels, and the epochs tell agreement"
+        default=LabelSource.LABELS,
+        description="float_network: the training set has no labels, and the epochs tell agreement",
     )
     measured_against: LabelSource = Field(
         default=LabelSource.LABELS, description="float_network: the test set has no labels, and accuracy is agreement"
