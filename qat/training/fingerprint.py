@@ -1,4 +1,4 @@
-"""What a training run's result depends on, as one short text: equal inputs, equal fingerprints."""
+"""Fingerprint of a training run: one hash of all inputs on which its result depends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 
 
 def fingerprint_of(*values: object) -> str:
-    """SHA-256 over plain values, arrays, mappings, sequences and dataclasses of them, in 64 hexadecimal digits."""
+    """Compute a SHA-256 hash of values, in 64 hexadecimal digits.
+
+    Args:
+        values: Plain values, arrays, and nested mappings, sequences and dataclasses of them.
+    """
     digest = hashlib.sha256()
     for value in values:
         _feed(digest, value)

@@ -1,4 +1,4 @@
-"""How good a network is, as the device computes it: the integer-only network in the interpreter, and no other form."""
+"""Validation and test of a training run: accuracies of the integer-only network, computed in the interpreter."""
 
 from __future__ import annotations
 
@@ -29,12 +29,22 @@ from qat.training.reporting import Reporter
 FLOAT_COST: Final = 1.0
 DEPLOYED_COST: Final = 2.0
 INTERPRETER_COST: Final = 2.0
-"""Of an image, in forward passes of the float network; only the estimate of time depends on it."""
+"""Cost per image of each form of the network, in forward passes of the float network; used only to estimate the
+remaining time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Top-1 accuracy in percent of the test set, and how often the two quantized forms choose the same class."""
+    """Accuracy of a network's three forms on the test set.
+
+    Attributes:
+        float_percent: Top-1 accuracy of the float network, in percent.
+        fake_quantized_percent: Top-1 accuracy of the fake-quantized network in evaluation mode, in percent.
+        integer_only_percent: Top-1 accuracy of the integer-only network, in percent.
+        top1_agreement_percent: Percentage of test samples for which the fake-quantized and the integer-only network
+            predict the same class.
+        label_source: Source of the labels that the predictions are compared with.
+    """
 
     float_percent: float
     fake_quantized_percent: float
@@ -46,18 +56,21 @@ class Accuracy:
 def validated(
     module: QuantizedNetwork, dataset: Dataset, held_out: Indices, labels: Labels, epoch: int, reporter: Reporter
 ) -> tuple[float, float]:
-    """Accuracy in percent, and cross-entropy, of the integer-only network that the module would be converted to now.
+    """Convert the fake-quantized network to integers and evaluate the result on the held-out split.
 
     Args:
-        module: in training.
-        dataset: whose training set the samples are of.
-        held_out: their indices.
-        labels: of the whole training set.
-        epoch: for the reporter.
-        reporter: is told.
+        module: The fake-quantized network.
+        dataset: The dataset, whose training set contains the held-out split.
+        held_out: Indices of the held-out samples in the training set, int64 [n].
+        labels: Labels of the whole training set, int64.
+        epoch: Number of the epoch, for the progress.
+        reporter: Receives the progress.
+
+    Returns:
+        Accuracy in percent, and mean cross-entropy in nats.
 
     Raises:
-        ConversionError: there is no such network.
+        ConversionError: If the network has no integer-only form.
     """
     network = module.network
     steps = len(evaluation_batches(network, len(held_out)))
@@ -74,21 +87,30 @@ def tested(
     processor: torch.device,
     reporter: Reporter,
 ) -> Accuracy:
-    """The accuracy of all three on the test set, which is looked at here alone."""
+    """Evaluate the three forms of a network on the test set, which is not used anywhere else.
+
+    Args:
+        float_network: The float network.
+        module: The fake-quantized network.
+        integer_network: The integer-only network that was converted from it.
+        dataset: The dataset. Without test labels, the predictions of the float network are the labels.
+        processor: The torch device of the float network and the fake-quantized network.
+        reporter: Receives the progress.
+    """
     network: Network = module.network
-    taken = np.arange(len(dataset.test_x))
-    steps = len(evaluation_batches(network, len(taken)))
+    every = np.arange(len(dataset.test_x))
+    steps = len(evaluation_batches(network, len(every)))
 
     def begin(phase: str, cost: float) -> None:
         reporter.begin(phase, epoch=None, steps=steps, cost=cost)
 
     begin("testing the float network", FLOAT_COST)
-    of_float = classes_of(of_module(float_network, network, processor), network, dataset.test_x, taken, reporter)
+    of_float = classes_of(of_module(float_network, network, processor), network, dataset.test_x, every, reporter)
     begin("testing the fake-quantized network", DEPLOYED_COST)
     fake = of_module(module.deployed(), network, processor)
-    of_fake = classes_of(fake, network, dataset.test_x, taken, reporter)
+    of_fake = classes_of(fake, network, dataset.test_x, every, reporter)
     begin("testing the integer-only network", INTERPRETER_COST)
-    of_integer = classes_of(of_integers(integer_network, network), network, dataset.test_x, taken, reporter)
+    of_integer = classes_of(of_integers(integer_network, network), network, dataset.test_x, every, reporter)
     labels = of_float if dataset.test_y is None else dataset.test_y
     return Accuracy(
         percent(of_float == labels),

@@ -1,4 +1,4 @@
-"""A training run from its start, or from its checkpoint, to its end."""
+"""A training run, from its start or a checkpoint to the converted network."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ from qat.training.step import TrainingStep
 from qat.training.teacher import Teacher
 
 COMPARED_SAMPLES: Final = 64
-"""Held-out samples on which integers and training are compared layer by layer."""
+"""Number of held-out samples on which the integer-only network is compared with training, layer by layer."""
 
 
 class TrainingRun:
-    """One call of `qat.train.train`.
+    """State and procedure of one call of `qat.train.train`.
 
     Args:
-        network: with weights.
-        allocation: of every tensor, overrides included.
-        dataset: fits the network.
-        options: how to train.
-        processor: where.
-        processes: that train together.
-        report: is told.
+        network: The network, with weights.
+        allocation: Bits of each tensor and scheme of each weight tensor, after the overrides of the options.
+        dataset: The dataset, in shapes that fit the network.
+        options: Training options.
+        processor: The torch device that trains.
+        processes: The group of processes that train together.
+        report: Callback that receives the progress.
     """
 
     def __init__(
@@ -83,14 +83,21 @@ class TrainingRun:
         self._saved = time.monotonic()
 
     def trained(self, path: Path | None) -> Checkpoint:
-        """Train to the end, from the directory's checkpoint if it holds one."""
+        """Train all epochs, starting from the last checkpoint in a directory if there is one.
+
+        Args:
+            path: Directory of the checkpoints; None writes none.
+
+        Returns:
+            The checkpoint after the last epoch, which contains the network of the best epoch.
+        """
         self._processes.check_equal("network, allocation, dataset or options", self._fingerprint)
         self._directory = None if path is None else CheckpointDirectory(path, self._fingerprint)
         loaded = None if self._directory is None else self._directory.load()
         done = 0 if loaded is None else loaded.epochs[-1].epoch
         cost = RunCost(self._module, self._dataset, self._split, self._options)
-        asks_once = self._dataset.train_y is None or self._teacher.remembers
-        self._reporter.expect(cost.left(done, resumed=loaded is not None, asks_once=asks_once))
+        teacher_runs_once = self._dataset.train_y is None or self._teacher.remembers
+        self._reporter.expect(cost.left(done, resumed=loaded is not None, teacher_runs_once=teacher_runs_once))
         started = time.monotonic()
         if loaded is None:
             self._calibrate()
@@ -124,18 +131,25 @@ class TrainingRun:
 
     @property
     def compile_seconds(self) -> float:
-        """What compiling the training step took in this process; 0 where it is not compiled."""
+        """Seconds that compiling the training step took in this process; 0 if it is not compiled."""
         return self._reporter.seconds_aside
 
     def converted(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
-        """The integer-only network of the best epoch, what conversion did, and the accuracy on the test set."""
+        """Convert the network of the best epoch and evaluate it on the test set.
+
+        Args:
+            checkpoint: The checkpoint after the last epoch.
+
+        Returns:
+            The integer-only network, its comparison with training, and the accuracies on the test set.
+        """
         best = checkpoint.best_epoch.epoch
         self._module.load_state_dict(checkpoint.best)
         self._reporter.begin("converting", epoch=best, steps=0, cost=0.0)
         integer_network = convert(self._module, self._options.requantization)
         some = self._dataset.train_x[self._split.validation[:COMPARED_SAMPLES]]
         conversion = conversion_report(self._module, integer_network, to_input_tensor(some, self._network))
-        told = self._processes.from_first(
+        accuracies = self._processes.from_first(
             lambda: json.dumps(
                 asdict(
                     tested(
@@ -145,7 +159,7 @@ class TrainingRun:
                 )
             )
         )  # fmt: skip
-        found = json.loads(told)
+        found = json.loads(accuracies)
         return integer_network, conversion, Accuracy(**{**found, "label_source": LabelSource(found["label_source"])})
 
     def _go_on_from(self, loaded: Checkpoint) -> None:
@@ -158,7 +172,7 @@ class TrainingRun:
         self._directory.or_damaged(name, lambda: self.state.restore(found))
 
     def _calibrate(self) -> None:
-        """Before any training: the ranges are measured, and what post-training does is done."""
+        """Calibrate the activation ranges and apply post-training quantization if it is chosen, before any training."""
         self._reporter.begin("calibrating", epoch=0, steps=1, cost=CALIBRATION_COST)
         samples = self._dataset.train_x[self._split.training[: self._calibration_samples]]
         calibrate(self._module, samples, self._float_network)
@@ -169,7 +183,7 @@ class TrainingRun:
             improve(self._module, self._float_network, unlabelled, self._options.post_training, self._reporter)
 
     def _keep(self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float) -> Checkpoint:
-        """Judge an epoch, and keep it."""
+        """Evaluate an epoch on the held-out split and write its checkpoint."""
 
         def judged() -> str:
             found = validated(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
@@ -187,7 +201,7 @@ class TrainingRun:
         return checkpoint
 
     def _epoch(self, epoch: int) -> float:
-        """Train for an epoch, or for the rest of it; its mean loss."""
+        """Train an epoch, or the rest of a resumed one, and return its mean training loss."""
         while True:
             try:
                 return self._pass(epoch)
@@ -241,19 +255,21 @@ class TrainingRun:
             self._saved = time.monotonic()
 
     def _go_back(self, epoch: int, error: NotFinite) -> None:
-        """To the checkpoint after the last epoch, which does not depend on the clock, with half the learning rate.
+        """Restore the state after the last finished epoch and halve the learning rate.
+
+        Checkpoints in the middle of an epoch are not used, because the time at which they are written varies.
 
         Raises:
-            TrainingError: it is not the first time.
+            TrainingError: If this is the second time in the run.
         """
         position = self.state.position
         if position.has_gone_back:
             raise TrainingError(
-                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; the "
-                "run had gone back and halved its learning rate once already: lower the learning rate, at first "
-                f"{self._options.learning_rate}, or take another regime"
+                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; "
+                "expected a finite value. The run was already restored once and continued with half the learning rate: "
+                f"lower learning_rate, now {self._options.learning_rate}, or choose another regime"
             ) from None
-        self._reporter.begin("going back with half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
+        self._reporter.begin("restoring the last epoch, half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
         self._reporter.expect(position.step * self._options.batch_size * TRAINING_COST)
         self._module.use_bits(self._milestones.allocation_of(epoch - 1))
         self.state.restore(self._checkpoint.now)

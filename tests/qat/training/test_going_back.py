@@ -40,10 +40,11 @@ def test_diverging_twice_it_names_epoch_step_and_layer() -> None:
     with pytest.raises(
         TrainingError,
         match=r"the (loss|gradient) is (nan|inf) at step \d+ of epoch 1, first in the (output|gradient) of layer "
-        r"'(one|two|classes)'; the run had gone back and halved its learning rate once already: lower the learning",
+        r"'(one|two|classes)'; expected a finite value. The run was already restored once and continued with half the "
+        r"learning rate: lower learning_rate",
     ):
         train(network, allocated(), problem(), DIVERGES, report=phases.append)
-    assert [each.phase for each in phases].count("going back with half the learning rate") == 1
+    assert [each.phase for each in phases].count("restoring the last epoch, half the learning rate") == 1
 
 
 class Spoiled:

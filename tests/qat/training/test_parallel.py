@@ -111,5 +111,5 @@ def test_parts_are_the_batch() -> None:
 def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert processor_of(TrainingOptions()).type == "cpu"
-    with pytest.raises(TrainingError, match=r"finds 0 GPUs; take train_on cpu"):
+    with pytest.raises(TrainingError, match=r"finds 0 GPUs; expected one GPU for each process: set train_on to cpu"):
         processor_of(TrainingOptions(train_on=Processor.CUDA))
