@@ -1,4 +1,4 @@
-"""Training: it improves, repeats itself, resumes, and stops with a reason."""
+"""Training improves the network, is reproducible, resumes from checkpoints, and fails with clear messages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, stopped_after: 
     options = replace(QUICK, distillation=0.5, augmentation=PRESETS["flip_shift"])
 
     class Stopped(Exception):
-        """What a crash would do."""
+        """Exception that simulates a crash."""
 
     def stop(progress: Progress) -> None:
         over = progress.phase == "converting" if stopped_after == 3 else progress.epoch == stopped_after + 1

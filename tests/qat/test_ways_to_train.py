@@ -1,4 +1,4 @@
-"""What can be chosen about a run does what it says: bits, statistics, precision, labels, what comes before training."""
+"""Effects of the training options on a run: bits, statistics, precision, labels and post-training quantization."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from tests.qat.zoo import allocation_of, convolution
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]:
-    """Of every epoch, when it has been trained: its number, its weights' bits, and whether statistics were frozen."""
+    """Record for each trained epoch its number, the bits of its weights, and whether the statistics were frozen."""
     seen: list[tuple[int, set[int], bool]] = []
     real = TrainingRun._pass
 
@@ -84,7 +84,7 @@ def test_how_many_epochs_have_doubled_bits(share: float, epochs: int, at_doubled
 
 
 def test_doubled_bits_may_be_equal_where_the_allocations_are_not() -> None:
-    """A pool that has a range of its own keeps it, though at doubled bits it might share its input's."""
+    """A pool with a separate range keeps it, although it could share its input's range at doubled bits."""
     rng = np.random.default_rng(0)
     network = network_of(
         [
@@ -143,7 +143,7 @@ def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: S
 
 
 def test_without_labels_the_float_network_is_the_truth() -> None:
-    """It learns the float network's classes from what distillation and they say, and is measured against them."""
+    """The network is trained on the float network's predicted classes and logits, and evaluated against the classes."""
     taught = trained(replace(QUICK, epochs=6, seed=1))
     assert taught.label_source is LabelSource.LABELS
     labelled = problem()
