@@ -131,7 +131,7 @@ def test_onnxruntime_agrees_within_one_code_on_every_layer_of_a_converted_networ
 
 
 def test_weights_counted_downwards_and_negative_gammas_reach_every_form() -> None:
-    """Step sizes of both signs in the symmetric scheme affect factors, thresholds and ONNX, with positive scales."""
+    """Negative step sizes and gammas are converted correctly to factors, thresholds, and positive scales in ONNX."""
     scheme = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
     network = all_kinds(1)
     images = images_for(network, 1)
