@@ -20,8 +20,8 @@ from qat.options.overrides import overridden
 from qat.options.training import TrainingOptions
 from qat.post_training.equalization import equalized
 from qat.progress import Report, silent
+from qat.training.accuracy import Accuracy
 from qat.training.epoch_result import EpochResult
-from qat.training.judging import Accuracy
 from qat.training.label_source import LabelSource
 from qat.training.parallel import joined
 from qat.training.processor import processor_of
@@ -104,8 +104,8 @@ def train(
     processor = processor_of(options)
     with _threads(options.threads), joined(processor) as processes:
         run = TrainingRun(network, allocation, dataset, options, processor, processes, report)
-        checkpoint = run.trained(checkpoint_directory)
-        integer_network, conversion, accuracy = run.converted(checkpoint)
+        checkpoint = run.train(checkpoint_directory)
+        integer_network, conversion, accuracy = run.convert_best(checkpoint)
         return TrainingResult(
             integer_network,
             conversion,

@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from network.layers import ActivationFunction
 
-LEAST_EXTENT: Final = 2.0**-60
+MIN_WIDTH: Final = 2.0**-60
 """Smallest width of a range, used for a tensor that is zero everywhere."""
 
-NARROWEST_SHARE: Final = 1e-3
+MIN_WIDTH_SHARE: Final = 1e-3
 """Smallest width of a learned range, as a share of its initial width."""
 
 
-def inside_of(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:
-    """Clip a range [low, high] to an interval; a result of nearly zero width is widened to `LEAST_EXTENT`."""
+def clipped_to(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:
+    """Clip a range [low, high] to an interval; a result of nearly zero width is widened to `MIN_WIDTH`."""
     low, high = max(low, interval.low), min(high, interval.high)
-    if high - low >= LEAST_EXTENT:
+    if high - low >= MIN_WIDTH:
         return low, high
-    return (0.0, LEAST_EXTENT) if interval.high > 0 else (-LEAST_EXTENT, 0.0)
+    return (0.0, MIN_WIDTH) if interval.high > 0 else (-MIN_WIDTH, 0.0)
 
 
 class Bounds(nn.Module):
@@ -44,8 +44,8 @@ class Bounds(nn.Module):
         self.high = nn.Parameter(torch.tensor(1.0), requires_grad=learned and interval.high > 0)
 
     def start(self, low: float, high: float) -> None:
-        """Set the initial bounds, low <= 0 <= high; a range of nearly zero width is widened to `LEAST_EXTENT`."""
-        low, high = inside_of(self._interval, low, high)
+        """Set the initial bounds, low <= 0 <= high; a range of nearly zero width is widened to `MIN_WIDTH`."""
+        low, high = clipped_to(self._interval, low, high)
         with torch.no_grad():
             self.extent.fill_(high - low)
             self.low.fill_(low / (high - low))
@@ -70,8 +70,8 @@ class Bounds(nn.Module):
             self.low.copy_(torch.maximum(self.low, self._interval.low / self.extent))
         if self._interval.high < torch.inf:
             self.high.copy_(torch.minimum(self.high, self._interval.high / self.extent))
-        is_too_narrow = self.high - self.low < NARROWEST_SHARE
+        is_too_narrow = self.high - self.low < MIN_WIDTH_SHARE
         if self._interval.high > 0:
-            self.high.copy_(torch.where(is_too_narrow, self.low + NARROWEST_SHARE, self.high))
+            self.high.copy_(torch.where(is_too_narrow, self.low + MIN_WIDTH_SHARE, self.high))
         else:
-            self.low.copy_(torch.where(is_too_narrow, self.high - NARROWEST_SHARE, self.low))
+            self.low.copy_(torch.where(is_too_narrow, self.high - MIN_WIDTH_SHARE, self.low))

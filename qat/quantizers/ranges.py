@@ -17,7 +17,7 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits
 from network.layers import ActivationFunction
 from qat.options.names import ActivationRange
-from qat.quantizers.bounds import LEAST_EXTENT, Bounds, inside_of
+from qat.quantizers.bounds import MIN_WIDTH, Bounds, clipped_to
 from qat.quantizers.fake_quantize import Grid, TrainedGrid, fake_quantized
 from qat.quantizers.step import LearnedStep
 
@@ -31,7 +31,7 @@ def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -
         bits: Number of bits of each code: 8, 4 or 2.
         function: Activation function whose interval the grid must not leave.
     """
-    low, high = inside_of(function, low, high)
+    low, high = clipped_to(function, low, high)
     ends = torch.tensor([low, high], dtype=torch.float64)
     grid = trained_grid(ends[0], ends[1], bits, function)
     return Grid(bits, grid.scale.item(), -int(grid.lowest_step))
@@ -224,7 +224,7 @@ def trained_grid(low: Tensor, high: Tensor, bits: Bits, function: ActivationFunc
         function: Activation function whose interval the grid must not leave.
     """
     top = top_code(bits)
-    scale = ((high - low) / top).detach().clamp(min=LEAST_EXTENT / top)
+    scale = ((high - low) / top).detach().clamp(min=MIN_WIDTH / top)
     if function.low == 0.0:
         return TrainedGrid(scale.clamp(max=function.high / top), 0, top, None, high if high.requires_grad else None)
     zero_point = torch.floor(-low.detach() / scale + 0.5).clamp(0, top)

@@ -8,10 +8,10 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-SMALLEST_SHARE: Final = 1e-3
+MIN_STEP_SHARE: Final = 1e-3
 """Smallest value of a learned step size, as a share of its initial value."""
 
-_LEAST_SQUARE: Final = 2.0**-60
+_MIN_SQUARED_UNIT: Final = 2.0**-60
 """Smallest squared initial step size in the gradient scale, so that the gradient of a nearly zero channel is finite."""
 
 
@@ -67,7 +67,7 @@ class LearnedStep(nn.Module):
             elements: Number of elements per sample that are quantized with this step size.
             highest_step: Largest code minus zero point.
         """
-        square = self.unit.square().clamp(min=_LEAST_SQUARE)
+        square = self.unit.square().clamp(min=_MIN_SQUARED_UNIT)
         share = 1.0 / (math.sqrt(elements * max(highest_step, 1)) * square)
         relative: Tensor = _ScaledGradient.apply(self.relative, share)  # type: ignore[no-untyped-call]  # torch's own
         return relative * self.unit
@@ -79,6 +79,6 @@ class LearnedStep(nn.Module):
         Args:
             largest: Largest step size at which the grid stays inside the activation function's interval.
         """
-        self.relative.clamp_(min=SMALLEST_SHARE)
+        self.relative.clamp_(min=MIN_STEP_SHARE)
         if largest < math.inf:
             self.relative.copy_(torch.minimum(self.relative, largest / self.unit.abs()))

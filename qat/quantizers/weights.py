@@ -31,7 +31,7 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits, WeightScheme
 from network.layers import LINEAR
 from network.sensitivity.least_error import least_error_steps, symmetric_steps
-from qat.quantizers.bounds import LEAST_EXTENT, Bounds
+from qat.quantizers.bounds import MIN_WIDTH, Bounds
 from qat.quantizers.fake_quantize import TrainedGrid, fake_quantized, straight_through
 from qat.quantizers.histogram import histogram_of, least_error_range
 from qat.quantizers.step import LearnedStep
@@ -205,6 +205,6 @@ def grid_between(low: Tensor, high: Tensor, bits: Bits) -> WeightGrid:
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
     extent = high - low
     # In a range of zero width all weights are zero, so that the scale has no effect.
-    scale = torch.where(extent > LEAST_EXTENT, extent / top_code(bits), torch.ones_like(extent))
+    scale = torch.where(extent > MIN_WIDTH, extent / top_code(bits), torch.ones_like(extent))
     zero_point = torch.floor(-low / scale + 0.5).clamp(0, top_code(bits))
     return WeightGrid(scale, zero_point)

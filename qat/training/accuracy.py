@@ -53,7 +53,7 @@ class Accuracy:
     label_source: LabelSource = LabelSource.LABELS
 
 
-def validated(
+def validate(
     module: QuantizedNetwork, dataset: Dataset, held_out: Indices, labels: Labels, epoch: int, reporter: Reporter
 ) -> tuple[float, float]:
     """Convert the fake-quantized network to integers and evaluate the result on the held-out split.
@@ -79,7 +79,7 @@ def validated(
     return percent(logits.argmax(axis=1) == labels[held_out]), cross_entropy(logits, labels[held_out])
 
 
-def tested(
+def accuracy_on_test_set(
     float_network: FloatNetwork,
     module: QuantizedNetwork,
     integer_network: IntegerNetwork,

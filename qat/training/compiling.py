@@ -24,7 +24,7 @@ from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")
-LEAST_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
+MIN_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
 """Smallest number of multiply-accumulates in all forward passes of a run for which compiling saves at least about as
 much time as it takes, by type of torch device. Two CPU cores need about ten minutes to train with this number. The
 value
@@ -76,7 +76,7 @@ def is_compiled(network: Network, options: TrainingOptions, images: int, process
                 "set compile to auto or off"
             )
         return True
-    return found and images * multiply_accumulates(network) >= LEAST_MULTIPLY_ACCUMULATES[processor.type]
+    return found and images * multiply_accumulates(network) >= MIN_MULTIPLY_ACCUMULATES[processor.type]
 
 
 def has_compiler(processor: torch.device) -> bool:

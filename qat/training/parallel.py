@@ -22,10 +22,10 @@ from network.errors import TrainingError
 from qat.data.dataset import Indices
 from qat.training.process_rank import process_count
 
-LONGEST_WAIT = timedelta(days=7)
+PROCESS_GROUP_TIMEOUT = timedelta(days=7)
 """Timeout of the other processes while the first process validates."""
 
-LEAST_OF_A_BATCH = 2
+MIN_SAMPLES_PER_PROCESS = 2
 """Smallest number of samples of each batch for one process, which batch-norm statistics need."""
 
 
@@ -62,10 +62,10 @@ class Processes:
             TrainingError: If a batch has too few samples for the number of processes.
         """
         smallest = min(len(batch) for batch in batches)
-        if self.count > 1 and smallest // self.count < LEAST_OF_A_BATCH:
+        if self.count > 1 and smallest // self.count < MIN_SAMPLES_PER_PROCESS:
             raise TrainingError(
-                f"a batch has {smallest} samples for {self.count} processes; expected at least {LEAST_OF_A_BATCH} for "
-                "each process: use a larger batch_size, or fewer processes"
+                f"a batch has {smallest} samples for {self.count} processes; expected at least "
+                f"{MIN_SAMPLES_PER_PROCESS} for each process: use a larger batch_size, or fewer processes"
             )
         return [np.array_split(batch, self.count)[self.rank] for batch in batches]
 
@@ -139,8 +139,8 @@ class Processes:
         differs = self.total(float(text != self.from_first(lambda: text)))
         if differs:
             raise TrainingError(
-                f"{differs:.0f} of {self.count} processes have a {what} that differs from the first process; start all "
-                "processes with the same arguments and files"
+                f"{differs:.0f} of {self.count} processes differ from the first process in {what}; expected equal "
+                "inputs: start all processes with the same arguments and files"
             )
 
 
@@ -150,7 +150,7 @@ def joined(processor: torch.device) -> Iterator[Processes]:
     if process_count() == 1:
         yield Processes(processor)
         return
-    dist.init_process_group("nccl" if processor.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+    dist.init_process_group("nccl" if processor.type == "cuda" else "gloo", timeout=PROCESS_GROUP_TIMEOUT)
     try:
         processes = Processes(processor, dist.get_rank(), dist.get_world_size())
         try:

@@ -25,7 +25,7 @@ class Reporter:
         clock: Function that returns the time in seconds, from an arbitrary origin.
 
     Attributes:
-        seconds_aside: Seconds spent in `aside`, which are excluded from the estimate.
+        one_time_seconds: Seconds spent in `one_time`, which are excluded from the estimate.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Reporter:
         self._phase_images = 0
         self._cost = 1.0
         self._now = Progress("starting", epochs=epochs)
-        self.seconds_aside = 0.0
+        self.one_time_seconds = 0.0
 
     def expect(self, cost: float) -> None:
         """Add work that was not known before: images times cost per image."""
@@ -89,19 +89,19 @@ class Reporter:
             self._send()
 
     @contextmanager
-    def aside(self, phase: str) -> Iterator[None]:
+    def one_time(self, phase: str) -> Iterator[None]:
         """Report one-time work inside a phase, such as compiling, and exclude its time from the estimate."""
         before, began = self._now, self._clock()
         self._now = replace(before, phase=phase, step=0, steps=1)
         self._send()
         yield
         seconds = self._clock() - began
-        self.seconds_aside += seconds
+        self.one_time_seconds += seconds
         self._started += seconds
         self._phase_started += seconds
         self._now = before
 
-    def judged(self, validation_percent: float) -> None:
+    def report_validation(self, validation_percent: float) -> None:
         """Report the validation accuracy of an epoch, in percent."""
         self._now = replace(self._now, validation_accuracy=validation_percent)
         self._send()

@@ -25,10 +25,10 @@ from qat.options.training import TrainingOptions
 from qat.post_training.improve import improve
 from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
+from qat.training.accuracy import Accuracy, accuracy_on_test_set, validate
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
 from qat.training.epoch_result import EpochResult
 from qat.training.fingerprint import fingerprint_of
-from qat.training.judging import Accuracy, tested, validated
 from qat.training.label_source import LabelSource
 from qat.training.milestones import Milestones
 from qat.training.not_finite import NotFinite
@@ -82,7 +82,7 @@ class TrainingRun:
         self._calibration_samples = min(options.calibration_samples, len(self._split.training))
         self._saved = time.monotonic()
 
-    def trained(self, path: Path | None) -> Checkpoint:
+    def train(self, path: Path | None) -> Checkpoint:
         """Train all epochs, starting from the last checkpoint in a directory if there is one.
 
         Args:
@@ -107,14 +107,14 @@ class TrainingRun:
             self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)
         )
         if loaded is not None:
-            self._go_on_from(loaded)
+            self._resume_from(loaded)
         self._processes.check_equal("checkpoint", f"{done} {self.state.position}")
         if self._dataset.train_y is not None:
             self._labels = self._dataset.train_y
         elif loaded is None or done < self._options.epochs:
             self._labels = self._teacher.classes(self._reporter)
         if loaded is None:
-            loaded = self._keep(None, 0, None, started)
+            loaded = self._finish_epoch(None, 0, None, started)
         self._checkpoint = loaded
         if done < self._options.epochs:
             if self._options.distillation:
@@ -122,19 +122,19 @@ class TrainingRun:
             images = self._options.epochs * len(self._split.training)
             self._step = TrainingStep(
                 self.state, self._options, self._milestones, self._processor, self._processes, images,
-                partial(self._reporter.aside, "compiling the training step"),
+                partial(self._reporter.one_time, "compiling the training step"),
             )  # fmt: skip
         for epoch in range(done + 1, self._options.epochs + 1):
             started = time.monotonic()
-            self._checkpoint = self._keep(self._checkpoint, epoch, self._epoch(epoch), started)
+            self._checkpoint = self._finish_epoch(self._checkpoint, epoch, self._train_epoch(epoch), started)
         return self._checkpoint
 
     @property
     def compile_seconds(self) -> float:
         """Seconds that compiling the training step took in this process; 0 if it is not compiled."""
-        return self._reporter.seconds_aside
+        return self._reporter.one_time_seconds
 
-    def converted(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
+    def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
         """Convert the network of the best epoch and evaluate it on the test set.
 
         Args:
@@ -152,7 +152,7 @@ class TrainingRun:
         accuracies = self._processes.from_first(
             lambda: json.dumps(
                 asdict(
-                    tested(
+                    accuracy_on_test_set(
                         self._float_network, self._module, integer_network, self._dataset, self._processor,
                         self._reporter,
                     )
@@ -162,7 +162,7 @@ class TrainingRun:
         found = json.loads(accuracies)
         return integer_network, conversion, Accuracy(**{**found, "label_source": LabelSource(found["label_source"])})
 
-    def _go_on_from(self, loaded: Checkpoint) -> None:
+    def _resume_from(self, loaded: Checkpoint) -> None:
         assert self._directory is not None  # noqa: S101  # something has been loaded from it
         done = loaded.epochs[-1].epoch
         in_epoch = self._directory.load_step(done)
@@ -182,17 +182,19 @@ class TrainingRun:
             unlabelled = self._dataset.train_x[chosen]
             improve(self._module, self._float_network, unlabelled, self._options.post_training, self._reporter)
 
-    def _keep(self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float) -> Checkpoint:
+    def _finish_epoch(
+        self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float
+    ) -> Checkpoint:
         """Evaluate an epoch on the held-out split and write its checkpoint."""
 
-        def judged() -> str:
-            found = validated(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
+        def evaluated() -> str:
+            found = validate(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
             is_doubled = self._milestones.is_at_doubled_bits(epoch)
             seconds = time.monotonic() - started
             return json.dumps(asdict(EpochResult(epoch, training_loss, *found, seconds, is_doubled)))
 
-        result = EpochResult(**json.loads(self._processes.from_first(judged)))
-        self._reporter.judged(result.validation_percent)
+        result = EpochResult(**json.loads(self._processes.from_first(evaluated)))
+        self._reporter.report_validation(result.validation_percent)
         self.state.position = replace(self.state.position, step=0, loss_sum=0.0)
         checkpoint = after_epoch(before, result, self.state.snapshot())
         if self._directory is not None and self._processes.is_first:
@@ -200,15 +202,15 @@ class TrainingRun:
             self._saved = time.monotonic()
         return checkpoint
 
-    def _epoch(self, epoch: int) -> float:
+    def _train_epoch(self, epoch: int) -> float:
         """Train an epoch, or the rest of a resumed one, and return its mean training loss."""
         while True:
             try:
-                return self._pass(epoch)
+                return self._train_rest_of_epoch(epoch)
             except NotFinite as error:
-                self._go_back(epoch, error)
+                self._restore_last_epoch(epoch, error)
 
-    def _pass(self, epoch: int) -> float:
+    def _train_rest_of_epoch(self, epoch: int) -> float:
         options = self._options
         if self.state.position.step == 0:
             self._milestones.begin_epoch(self.state, epoch)
@@ -254,7 +256,7 @@ class TrainingRun:
             self._directory.save_step(epoch - 1, self.state.snapshot())
             self._saved = time.monotonic()
 
-    def _go_back(self, epoch: int, error: NotFinite) -> None:
+    def _restore_last_epoch(self, epoch: int, error: NotFinite) -> None:
         """Restore the state after the last finished epoch and halve the learning rate.
 
         Checkpoints in the middle of an epoch are not used, because the time at which they are written varies.

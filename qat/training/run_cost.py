@@ -10,7 +10,7 @@ from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
 from qat.post_training.improve import improvement_cost
 from qat.quantized_network import QuantizedNetwork
-from qat.training.judging import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
+from qat.training.accuracy import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
 
 CALIBRATION_COST: Final = 4.0
 """Cost of calibration per image, in forward passes of the float network."""

@@ -14,7 +14,7 @@ from qat.float_network import FloatNetwork
 from qat.training.evaluation import classes_of, evaluation_batches, logits_of, of_module
 from qat.training.reporting import Reporter
 
-MOST_REMEMBERED_BYTES: Final = 2**28
+MAX_KEPT_LOGIT_BYTES: Final = 2**28
 """Largest size of the float network's logits for the training set that are kept in memory; if they are larger, they are
 computed again in each epoch."""
 
@@ -40,7 +40,7 @@ class Teacher:
         self._source = source
         self._processor = processor
         logit_bytes = len(source) * self._network.shapes[self._network.outputs[0]].elements * 4
-        self.remembers = not samples_change and logit_bytes <= MOST_REMEMBERED_BYTES
+        self.remembers = not samples_change and logit_bytes <= MAX_KEPT_LOGIT_BYTES
         self._logits: FloatArray | None = None
 
     def remember(self, reporter: Reporter) -> None:

@@ -133,14 +133,14 @@ def test_what_happens_aside_is_told_and_estimates_nothing() -> None:
     told: list[Progress] = []
     reporter = Reporter(told.append, 1, 400.0, clock=lambda: now)
     reporter.begin("training", epoch=1, steps=2, cost=2.0)
-    with reporter.aside("compiling"):
+    with reporter.one_time("compiling"):
         now += 60.0
     now += 10.0
     reporter.advance(50, 0.5)
     assert [progress.phase for progress in told] == ["training", "compiling", "training"]
     assert told[-1].seconds_left == pytest.approx(30.0)
     assert told[-1].images_per_second == pytest.approx(5.0)
-    assert reporter.seconds_aside == 60.0
+    assert reporter.one_time_seconds == 60.0
 
 
 def test_the_split_and_the_batches_hold_every_sample_once() -> None:

@@ -45,7 +45,7 @@ from tests.qat.zoo import allocation_of, convolution
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]:
     """Record for each trained epoch its number, the bits of its weights, and whether the statistics were frozen."""
     seen: list[tuple[int, set[int], bool]] = []
-    real = TrainingRun._pass
+    real = TrainingRun._train_rest_of_epoch
 
     def run(this: TrainingRun, epoch: int) -> float:
         loss = real(this, epoch)
@@ -53,7 +53,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]
         seen.append((epoch, {step.bits for step in steps}, bool(steps[0].is_frozen)))
         return loss
 
-    monkeypatch.setattr(TrainingRun, "_pass", run)
+    monkeypatch.setattr(TrainingRun, "_train_rest_of_epoch", run)
     return seen
 
 

@@ -25,7 +25,7 @@ from tests.qat.zoo import all_kinds, allocation_of, convolution
 
 CPU = torch.device("cpu")
 NETWORK = all_kinds(0)
-LONG = compiling.LEAST_MULTIPLY_ACCUMULATES["cpu"] // multiply_accumulates(NETWORK) + 1
+LONG = compiling.MIN_MULTIPLY_ACCUMULATES["cpu"] // multiply_accumulates(NETWORK) + 1
 
 
 @pytest.mark.parametrize(
