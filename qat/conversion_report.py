@@ -128,7 +128,7 @@ class _TrainingForward:
 
     @torch.no_grad()
     def codes(self, layer: Layer, inputs: Sequence[Tensor]) -> CodeArray:
-        """Compute a layer's output codes.
+        """Compute a layer's output codes as in training.
 
         Args:
             layer: The layer.

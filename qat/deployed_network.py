@@ -14,7 +14,7 @@ from torch import Tensor
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
 from qat.float_network import combined
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import requantization_of, window_divisors
 from qat.weight_step import DeployedWeights, deployed_steps
@@ -33,7 +33,6 @@ class DeployedNetwork:
     def __init__(
         self,
         network: Network,
-        schedule: Schedule,
         grids: Mapping[str, Grid],
         range_owner: Mapping[str, str],
         weights: Mapping[str, DeployedWeights],
@@ -41,7 +40,6 @@ class DeployedNetwork:
         self.network = network
         self.grids = grids
         self.weights = weights
-        self._schedule = schedule
         self._range_owner = range_owner
 
     @torch.no_grad()
@@ -69,7 +67,7 @@ class DeployedNetwork:
         return {tensor: (each + self.grids[tensor].zero_point).to(torch.uint8) for tensor, each in steps.items()}
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+        def compute(index: int, inputs: Sequence[Tensor]) -> Tensor:
             layer = self.network.layers[index]
             target = self.grids[layer.output]
             if isinstance(layer, WeightLayer):
@@ -79,7 +77,8 @@ class DeployedNetwork:
             return _rounded(self._combined(layer, inputs), target)
 
         source = self.grids[self.network.input]
-        return self._schedule.run(_rounded(images.double() / source.scale, source), step, keep_all=keep_all)
+        given = _rounded(images.double() / source.scale, source)
+        return run_layers(self.network, given, compute, keep_all=keep_all)
 
     def _combined(self, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
         """Compute a layer without weights, in multiples of its output's step size, float64, not yet rounded.

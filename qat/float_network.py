@@ -24,7 +24,7 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.windows import convolved, max_pooled, padded, window_sizes, window_sums
 
 
@@ -100,7 +100,6 @@ class FloatNetwork(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
-        self._schedule = Schedule(network)
         self.parameters_of = nn.ModuleList(
             WeightParameters(layer) if isinstance(layer, WeightLayer) else nn.Identity() for layer in network.layers
         )
@@ -145,7 +144,7 @@ class FloatNetwork(nn.Module):
         return parameters.normalised(convolved(inputs[0], weight, None, layer))
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        return self._schedule.run(images, self.step, keep_all=keep_all)
+        return run_layers(self.network, images, self.step, keep_all=keep_all)
 
 
 def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:

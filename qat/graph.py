@@ -10,26 +10,22 @@ from network.network import Network
 T = TypeVar("T")
 
 
-class Schedule:
-    """Executes all layers of a network in schedule order."""
+def run_layers(
+    network: Network, given: T, compute: Callable[[int, Sequence[T]], T], *, keep_all: bool = False
+) -> dict[str, T]:
+    """Execute all layers of a network; each tensor is freed after its last use.
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    Args:
+        network: The network.
+        given: The network's input tensor.
+        compute: Function that computes a layer's output from the layer's index and its input tensors.
+        keep_all: Whether to return all activation tensors instead of only the network's outputs.
 
-    def run(self, given: T, step: Callable[[int, Sequence[T]], T], *, keep_all: bool = False) -> dict[str, T]:
-        """Execute all layers.
-
-        Args:
-            given: The network's input tensor.
-            step: Function that computes a layer's output from the layer's index and its input tensors.
-            keep_all: Whether to return all activation tensors instead of only the network's outputs.
-
-        Returns:
-            The tensors, by name.
-        """
-        network = self.network
-        wanted = network.tensors if keep_all else network.outputs
-        return run_between(network, {network.input: given}, range(len(network.layers)), wanted, step)
+    Returns:
+        The tensors, by name.
+    """
+    wanted = network.tensors if keep_all else network.outputs
+    return run_between(network, {network.input: given}, range(len(network.layers)), wanted, compute)
 
 
 def run_between(
@@ -37,7 +33,7 @@ def run_between(
     given: Mapping[str, T],
     indices: range,
     wanted: Iterable[str],
-    step: Callable[[int, Sequence[T]], T],
+    compute: Callable[[int, Sequence[T]], T],
 ) -> dict[str, T]:
     """Compute tensors by executing a range of layers; each tensor is freed after its last use.
 
@@ -46,19 +42,19 @@ def run_between(
         given: Known tensors by name: all inputs of the range of layers.
         indices: Indices of the layers to execute, in schedule order.
         wanted: Names of the tensors to return, computed or given.
-        step: Function that computes a layer's output from the layer's index and its input tensors.
+        compute: Function that computes a layer's output from the layer's index and its input tensors.
 
     Returns:
         The wanted tensors, by name.
     """
     wanted = tuple(wanted)
-    last = {tensor: index for index in indices for tensor in network.layers[index].inputs}
+    last_reader = {tensor: index for index in indices for tensor in network.layers[index].inputs}
     tensors = dict(given)
     del given  # otherwise this frame would keep the tensors alive
     for index in indices:
         layer = network.layers[index]
-        tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])
+        tensors[layer.output] = compute(index, [tensors[tensor] for tensor in layer.inputs])
         for tensor in dict.fromkeys(layer.inputs):
-            if last[tensor] == index and tensor not in wanted:
+            if last_reader[tensor] == index and tensor not in wanted:
                 del tensors[tensor]
     return {tensor: tensors[tensor] for tensor in wanted}

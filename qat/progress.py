@@ -38,4 +38,4 @@ Report = Callable[[Progress], None]
 
 
 def silent(progress: Progress) -> None:
-    """Ignore the progress."""
+    """Ignore a progress report; this is the default callback."""

@@ -20,7 +20,7 @@ from network.network import Network
 from qat.activation_ranges import check_allocation, intervals, shared_ranges
 from qat.deployed_network import DeployedNetwork
 from qat.float_network import combined
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.options.names import ActivationRange, TensorOverride
 from qat.options.training import TrainingOptions
 from qat.quantizers.fake_quantize import Grid
@@ -77,7 +77,6 @@ class QuantizedNetwork(nn.Module):
             else nn.Identity()
             for layer in network.layers
         )
-        self._schedule = Schedule(network)
 
     def override(self, tensor: str) -> TensorOverride:
         """Return the overrides of the training options for the layer that writes an activation tensor."""
@@ -162,7 +161,7 @@ class QuantizedNetwork(nn.Module):
             step.layer.name: step.deployed(grids[step.layer.inputs[0]], grids[step.layer.output])
             for step in self.weight_steps()
         }
-        return DeployedNetwork(self.network, self._schedule, grids, self.range_owner, weights)
+        return DeployedNetwork(self.network, grids, self.range_owner, weights)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
@@ -173,7 +172,7 @@ class QuantizedNetwork(nn.Module):
         return self.deployed()(images)
 
     def _train(self, images: Tensor) -> dict[str, Tensor]:
-        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+        def compute(index: int, inputs: Sequence[Tensor]) -> Tensor:
             layer = self.network.layers[index]
             weighted = self._steps[index]
             values = weighted(inputs[0]) if isinstance(weighted, WeightStep) else combined(layer, inputs)
@@ -182,4 +181,4 @@ class QuantizedNetwork(nn.Module):
             quantized: Tensor = self.range_of(layer.output)(values)
             return quantized
 
-        return self._schedule.run(self.range_of(self.network.input)(images), step)
+        return run_layers(self.network, self.range_of(self.network.input)(images), compute)

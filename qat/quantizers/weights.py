@@ -12,8 +12,8 @@ which is a third of the range at 2 bits. A channel whose weights reach further a
 that its weights decrease with the code. The sign becomes part of the requantization factor, like the sign of a negative
 gamma, and costs nothing on the device.
 
-Every grid contains real zero. Both training and conversion compute codes by `weight_steps`, so that the deployed codes
-are those of training. To add a scheme, see docs/adding-a-scheme.md.
+Every grid contains real zero. `weight_codes` rounds exactly as fake quantization does, so that the deployed codes are
+those of training. To add a scheme, see docs/adding-a-scheme.md.
 """
 
 from __future__ import annotations
@@ -177,12 +177,12 @@ def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tup
         grid: Quantization grid of the weights.
         bits: Number of bits of each code: 8, 4 or 2.
     """
-    codes = weight_steps(weight, grid, bits) + across(grid.zero_point, weight)
+    codes = centred_codes(weight, grid, bits) + across(grid.zero_point, weight)
     return codes.to(torch.uint8).cpu().numpy()
 
 
 @torch.no_grad()
-def weight_steps(weight: Tensor, grid: WeightGrid, bits: Bits) -> Tensor:
+def centred_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> Tensor:
     """Compute code - zero_point for each weight, float32 in the shape of the weight tensor."""
     scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
     steps = torch.floor(weight / scale + 0.5)

@@ -79,7 +79,7 @@ class CheckpointDirectory:
         self._fingerprint = fingerprint
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint after an epoch, in place of the previous one."""
+        """Write the checkpoint after an epoch, and remove the older checkpoint in the middle of this epoch."""
         tensors = {f"{_NOW}{name}": tensor for name, tensor in checkpoint.now.tensors.items()}
         tensors |= {f"{_BEST}{name}": tensor for name, tensor in checkpoint.best.items()}
         epochs = [asdict(result) for result in checkpoint.epochs]

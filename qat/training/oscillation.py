@@ -24,7 +24,7 @@ from torch import Tensor
 
 from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
-from qat.quantizers.weights import across, weight_steps
+from qat.quantizers.weights import across, centred_codes
 from qat.training.learning_rate import falling
 from qat.weight_step import WeightStep
 
@@ -151,7 +151,7 @@ class Oscillations:
 def _codes(step: WeightStep) -> tuple[Tensor, Tensor]:
     """Return the codes minus zero point of a layer's weights, and their scale in a shape that broadcasts to them."""
     weight, grid = step.quantized_input()
-    return weight_steps(weight, grid, step.bits), across(grid.scale, weight)
+    return centred_codes(weight, grid, step.bits), across(grid.scale, weight)
 
 
 def _hold(step: WeightStep, history: _WeightHistory, scale: Tensor) -> None:

@@ -70,7 +70,7 @@ class TrainingState:
         self.position = Position()
 
     def snapshot(self) -> Snapshot:
-        """Copy the whole state."""
+        """Copy the state of the run: position, network, optimizer and oscillation statistics."""
         tensors = {f"{MODULE}{name}": tensor for name, tensor in self.module.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {

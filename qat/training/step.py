@@ -23,7 +23,7 @@ from qat.training.state import TrainingState
 
 
 class TrainingStep:
-    """Callable that performs one training step.
+    """Training step of a run, called once for each batch.
 
     Args:
         state: State of the run, which each step changes.
@@ -59,7 +59,7 @@ class TrainingStep:
     def __call__(
         self, images: Tensor, targets: Tensor, taught: Tensor | None, *, epoch: int, through_epoch: float, share: float
     ) -> float:
-        """Perform one training step.
+        """Perform one training step on a batch: forward pass, backward pass and update of the parameters.
 
         Args:
             images: Normalised images of this process's part of the batch, [n, channels, height, width].
