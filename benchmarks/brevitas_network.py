@@ -29,7 +29,7 @@ from qat.activation_ranges import intervals, shared_ranges
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples
 from qat.float_network import WeightParameters, clamped, combined
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.windows import padded
 
 _SAMPLES_AT_ONCE = 128
@@ -53,7 +53,6 @@ class BrevitasNetwork(nn.Module):
     def __init__(self, network: Network, allocation: Allocation) -> None:
         super().__init__()
         self.network = network
-        self._schedule = Schedule(network)
         bits = allocation.activation_bits
         owner, known = shared_ranges(network, bits), intervals(network)
         self._layers = nn.ModuleList(
@@ -76,7 +75,7 @@ class BrevitasNetwork(nn.Module):
             return ranged
 
         given: Tensor = self._input(images)
-        return self._schedule.run(given, step)[self.network.outputs[0]].flatten(1)
+        return run_layers(self.network, given, step)[self.network.outputs[0]].flatten(1)
 
     def two_bit_weights(self) -> list[nn.Parameter]:
         """The weights of the layers with 2 bits."""

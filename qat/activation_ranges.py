@@ -1,4 +1,4 @@
-"""Which range every activation tensor gets: its interval, and whose codes it may carry on unchanged."""
+"""The interval of every activation tensor's values, and the tensors that share one quantization range."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from network.network import Network
 
 
 def intervals(network: Network) -> dict[str, ActivationFunction]:
-    """The interval that every tensor's values lie in, by its layer's activation function and what the layer reads.
+    """Return the interval that contains the values of each activation tensor, by tensor name.
 
-    A pool keeps the interval of its input, so that what follows a ReLU spends no codes on negative values.
+    The interval follows from the activation function of the layer that writes the tensor and from the intervals of the
+    layer's inputs. For example, the output of a pool after a ReLU has no negative values, so no codes are spent on
+    them.
     """
     known = {network.input: LINEAR}
     for layer in network.layers:
@@ -22,10 +24,14 @@ def intervals(network: Network) -> dict[str, ActivationFunction]:
 
 
 def shared_ranges(network: Network, bits: Mapping[str, Bits]) -> dict[str, str]:
-    """Every tensor -> the tensor whose range it has: itself, or the one whose codes it repeats.
+    """Map each activation tensor to the tensor whose quantization range it uses: itself, or the input of its layer.
 
-    A max pool and a pad write codes that their input has already; with the same bits, and no narrower activation
-    function, nothing is rounded a second time.
+    A max pool and a pad copy codes from their input. If input and output have the same bits and the same interval, the
+    output uses the input's range, so that no value is rounded a second time.
+
+    Args:
+        network: The network.
+        bits: Number of bits (8, 4 or 2) of each activation tensor, by tensor name.
     """
     known = intervals(network)
     owner = {network.input: network.input}
@@ -39,10 +45,10 @@ def shared_ranges(network: Network, bits: Mapping[str, Bits]) -> dict[str, str]:
 
 
 def check_allocation(network: Network, allocation: Allocation) -> None:
-    """Refuse an allocation that leaves a tensor undecided.
+    """Reject an allocation that lacks the bits or the scheme of any tensor of the network.
 
     Raises:
-        RequestError: names what is missing.
+        RequestError: If an entry is missing. The message names the missing tensors or layers.
     """
     layers = [layer.name for layer in network.weight_layers]
     for what, names, decided in (
@@ -53,8 +59,8 @@ def check_allocation(network: Network, allocation: Allocation) -> None:
         missing = [name for name in names if name not in decided]
         if missing:
             raise RequestError(
-                f"the allocation's {what} lacks {', '.join(missing)[:200]}; expected an entry for each of the "
-                f"network's {len(names)}"
+                f"the allocation's {what} lacks {', '.join(missing)[:200]}; expected {len(names)} entries: add the "
+                "missing ones"
             )
 
 
@@ -72,4 +78,4 @@ def _interval(layer: Layer, inputs: tuple[ActivationFunction, ...]) -> Activatio
     try:
         return ActivationFunction(max(low, own.low), min(high, own.high))
     except InvalidNetwork:
-        return own  # the tensor is zero everywhere; any interval around zero holds it
+        return own  # the intersection is the single point 0: the tensor is 0 everywhere, any interval contains it

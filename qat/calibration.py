@@ -1,4 +1,4 @@
-"""Where ranges start: measured on training samples that run through the float network."""
+"""Calibration: the initial range of each activation tensor, measured on training samples in the float network."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from qat.quantizers.histogram import BINS, Histogram, histogram_of, least_error_
 from qat.quantizers.ranges import ActivationTensorRange, InputRange, grid_of
 
 CLIPPED_AT = 6.0
-"""Where `clipped` ends the range after a ReLU."""
+"""Upper end of the range of a ReLU's output with the activation range `clipped`."""
 
 _SAMPLES_AT_ONCE = 32
 
 
 def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNetwork | None = None) -> None:
-    """Start the range of every activation tensor, as the module's options say.
+    """Set the initial quantization range of each activation tensor, by the module's options.
 
     Args:
-        module: its ranges are set.
-        samples: a few hundred training samples, as a dataset holds them.
-        float_network: the same network in float, whose activations are measured; None makes one.
+        module: The fake-quantized network whose ranges are set.
+        samples: A few hundred training samples [n, ...], in the form in which the dataset stores them.
+        float_network: The same network in float32, whose activations are measured; None builds it.
 
     Raises:
-        TrainingError: a tensor is not finite on the samples.
+        TrainingError: If an activation is not finite on the samples.
     """
     network = module.network
     source = module.range_of(network.input)
@@ -67,10 +67,16 @@ def _starting_range(histogram: Histogram, bits: Bits, module: QuantizedNetwork, 
 
 
 def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
-    """The grid of the network's input.
+    """Choose the quantization grid of the network's input.
 
-    Whole numbers that fit into a code (the bytes of an image) are their own codes wherever the input format is
-    (sample - z) * s with a whole z; otherwise the codes reach from the smallest to the largest value that is seen.
+    If the samples are whole numbers between 0 and 2^bits - 1 (such as the bytes of an image) and the input format is
+    (sample - z) * s with a whole number z, each sample is used as its own code. Otherwise the codes cover the range
+    from the smallest to the largest input value in the samples.
+
+    Args:
+        network: The network.
+        samples: Training samples [n, ...], in the form in which the dataset stores them.
+        bits: Number of bits of each input code: 8, 4 or 2.
     """
     subtract, multiply = set(network.input_format.subtract), set(network.input_format.multiply)
     if len(subtract) == len(multiply) == 1:
@@ -83,10 +89,12 @@ def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
 
 
 def histograms(float_network: FloatNetwork, samples: Samples) -> dict[str, Histogram]:
-    """The histogram of every activation tensor over the samples; only a few samples' tensors are held at once.
+    """Compute the histogram of each activation tensor over the samples, by tensor name.
+
+    The samples are processed in small batches, twice: for the minimum and maximum, then for the counts.
 
     Raises:
-        TrainingError: a tensor is not finite.
+        TrainingError: If an activation is not finite.
     """
     extremes: dict[str, tuple[float, float]] = {}
     for tensors in _runs(float_network, samples):
@@ -95,8 +103,9 @@ def histograms(float_network: FloatNetwork, samples: Samples) -> dict[str, Histo
             least, greatest = (float(each) for each in values.aminmax())
             if not (math.isfinite(least) and math.isfinite(greatest)):
                 raise TrainingError(
-                    f"tensor '{name}' of the float network is not finite on the training samples; "
-                    "the network's weights and the samples' normalisation do not go together"
+                    f"tensor '{name}' of the float network has a value that is not finite on the training samples; "
+                    "expected finite values: check that the network's weights are finite and that its input "
+                    "normalisation fits the samples"
                 )
             extremes[name] = min(low, least), max(high, greatest)
     counts = {name: np.zeros(BINS) for name in extremes}

@@ -1,9 +1,10 @@
-"""From the fake-quantized network to the integer-only network: scales and batch norms become int32 numbers.
+"""Conversion of the fake-quantized network to the integer-only network: scales and batch norms become int32 constants.
 
-Weight codes come from the quantizer that training used. A channel that no int32 bias can serve (gamma is zero, its
-weights are, or its batch norm's spread is next to nothing) writes one code whatever its input, if that can be shown:
-its weights become zero and its bias that code. If it cannot be shown, the layer is refused. A weight scale below zero
-and a negative gamma give a negative factor; both at once a positive one.
+The weight codes are those of the quantizer that training used. The bias of an output channel may not be representable
+in int32 (if gamma or all weights are zero, or if the variance of the batch norm is close to zero). If such a channel
+provably writes the same code for every input, its weights become zero and its bias becomes the constant that gives this
+code. Otherwise conversion fails with an error. The factor is negative if either the weight scale or gamma is negative,
+and positive if both are.
 """
 
 from __future__ import annotations
@@ -54,15 +55,17 @@ from qat.weight_step import DeployedWeights, WeightStep
 def convert(
     module: QuantizedNetwork, requantization: RequantizationForm = RequantizationForm.MULTIPLIER
 ) -> IntegerNetwork:
-    """The integer-only network that computes what the module computes in evaluation.
+    """Convert a fake-quantized network to the integer-only network that computes the same codes in evaluation mode.
 
     Args:
-        module: calibrated or trained.
-        requantization: of its layers with weights; every form gives the same codes. Thresholds take more flash, by the
-            bits of a layer's output: `network.memory.thresholds` counts it.
+        module: The calibrated or trained fake-quantized network.
+        requantization: How layers with weights turn accumulators into output codes: multipliers or thresholds. Both
+            forms give the same codes. Thresholds need more flash, which grows with the bits of the layer's output
+            (counted by `network.memory.thresholds`).
 
     Raises:
-        ConversionError: a layer has no safe integer form; names the layer and the bound.
+        ConversionError: If a layer has no integer form, or if a bias, a factor or an accumulator exceeds the range of
+            its integer type. The message names the layer and the limit.
     """
     network = module.network
     deployed = module.deployed()
@@ -120,7 +123,10 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
                 channels_after=layer.channels_after,
             )
         case _:
-            raise ConversionError(f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form")
+            raise ConversionError(
+                f"layer '{layer.name}' is of kind '{layer.kind}', which has no integer form; remove the layer "
+                "or replace it by a supported kind (docs/operators.md)"
+            )
 
 
 def _weight_layer(
@@ -128,7 +134,8 @@ def _weight_layer(
 ) -> IntegerConvolution:
     codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
     if isinstance(layer, FullyConnected):
-        # The device holds images height, width, channel, where the float network flattened channel, height, width.
+        # The device stores images in the order height, width, channel; the float network flattens them in the order
+        # channel, height, width.
         codes = codes.reshape(len(codes), *network.input_shapes(layer)[0])
     constants: dict[str, Any] = {
         "name": layer.name,
@@ -156,10 +163,13 @@ def _weight_layer(
 def _with_constant_channels(
     name: str, weights: DeployedWeights, target: Grid
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Codes, zero points, biases and factors, the channels whose bias is on no int32 grid made constant.
+    """Return a layer's weight codes, zero points, biases and factors, after replacing channels without an int32 bias.
+
+    A channel whose bias is not representable in int32 gets weights of real zero and a bias that gives its constant
+    output code.
 
     Raises:
-        ConversionError: such a channel depends on its input.
+        ConversionError: If the output code of such a channel depends on the input.
     """
     codes, factor = weights.codes.copy(), weights.factor.copy()
     bias = weights.bias.astype(np.int64)
@@ -171,9 +181,9 @@ def _with_constant_channels(
         if low != high:
             largest = max(weights.highest[channel], -weights.lowest[channel])
             raise ConversionError(
-                f"layer '{name}' needs a bias of {weights.offset[channel] / own if own else np.inf:.4g} beside sums of "
-                f"up to {largest} in output channel {channel}, and int32 holds {INT32_MAX} for both; give its weights "
-                "or its input fewer bits"
+                f"output channel {channel} of layer '{name}' needs a bias of "
+                f"{weights.offset[channel] / own if own else np.inf:.4g} in addition to sums of up to {largest}; "
+                f"expected a total of at most {INT32_MAX} (int32): give the layer's weights or its input fewer bits"
             )
         codes[channel] = zero_points[channel]
         if len(factor) > 1:
@@ -184,19 +194,24 @@ def _with_constant_channels(
 
 
 def _bias_for(steps: int, factor: float, name: str, channel: int, target: Grid) -> int:
-    """The int32 bias that a factor shared by the layer turns into that many steps of the output."""
+    """Return the int32 bias that, multiplied by the layer's shared factor, rounds to the given number of output steps.
+
+    Raises:
+        ConversionError: If no int32 bias gives exactly this number of steps.
+    """
     bias = min(max(math.floor(steps / factor + 0.5), -INT32_MAX), INT32_MAX)
     reached = int(_steps(np.array([encode_factors(factor, name).factors[0] * bias]), target)[0])
     if reached != steps:
         raise ConversionError(
-            f"layer '{name}' writes a constant of {steps} steps in output channel {channel}; with the layer's factor "
-            f"of {factor:.4g} the nearest int32 bias gives {reached}: use a scheme with a factor per channel (ICN)"
+            f"output channel {channel} of layer '{name}' has a constant output of {steps} quantization steps, but with "
+            f"the layer's factor of {factor:.4g} the nearest int32 bias gives {reached}; use a scheme with a factor "
+            "for each channel (folding ICN)"
         )
     return bias
 
 
 def _steps(values: npt.NDArray[np.float64], target: Grid) -> npt.NDArray[np.int64]:
-    """Real steps -> those that have a code."""
+    """Round real multiples of the output's step size to whole steps and clamp them to those that have a code."""
     steps: npt.NDArray[np.int64] = np.clip(round_half_up(values), target.lowest_step, target.highest_step).astype(
         np.int64
     )

@@ -1,9 +1,10 @@
-"""How far the integers are from the training that they come from, layer by layer.
+"""Comparison of the integer-only network with the fake-quantized network of training, layer by layer.
 
-Each layer is given the codes that the interpreter gives it, and computes as in training: real values in float32, its
-fake-quantized weights, batch norm on its running statistics (folded, where the scheme folds), its own rounding. Its
-codes are compared with the interpreter's. So a layer's figures are its own: what differs is a bias that has to lie on
-the accumulator's grid, a factor with 31 significant bits, and float32.
+For each layer, the input codes of the integer interpreter are dequantized, and the layer is computed as in training: in
+float32, with fake-quantized weights, with batch norm on the running statistics (folded if the scheme folds it), and
+with fake quantization of the output. The resulting codes are compared with the codes of the interpreter. Differences
+therefore do not accumulate over layers. They have three causes: the bias is rounded to a multiple of the accumulator's
+step, the factor is rounded to 31 significant bits, and training computes in float32.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ from qat.weight_step import WeightStep
 
 @dataclass(frozen=True, slots=True)
 class LayerConversion:
-    """What conversion did to one layer.
+    """Accumulator bound of one layer of the integer-only network, and its code differences from training.
 
     Attributes:
-        layer: its name.
-        kind: of layer, as in the integer-only network.
-        accumulator_bound: the largest magnitude that its int32 accumulator can reach; None without one.
-        int32_share: of what an int32 holds, 0 to 1.
-        largest_difference: between its codes in training and as integers, in codes.
-        mean_difference: of the magnitudes, over all elements, in codes.
-        equal_share: of elements with the same code, 0 to 1.
+        layer: Name of the layer.
+        kind: Kind of the layer in the integer-only network.
+        accumulator_bound: Largest magnitude that the layer's int32 accumulator can reach; None for a layer without an
+            int32 accumulator.
+        int32_share: The accumulator bound as a share of the largest int32 value, 0 to 1; None without an accumulator.
+        largest_difference: Largest absolute difference between the codes of training and of the integer-only network.
+        mean_difference: Mean absolute difference of these codes over all elements.
+        equal_share: Share of elements for which both codes are equal, 0 to 1.
     """
 
     layer: str
@@ -53,12 +55,12 @@ class LayerConversion:
 
 @dataclass(frozen=True, slots=True)
 class ConversionReport:
-    """What conversion did.
+    """Comparison of an integer-only network with the fake-quantized network that it was converted from.
 
     Attributes:
-        requantization: the form that weight layers have.
-        samples: that the differences were measured on.
-        layers: in schedule order.
+        requantization: How layers with weights turn accumulators into output codes.
+        samples: Number of samples on which the differences were measured.
+        layers: The figures of each layer, in schedule order.
     """
 
     requantization: RequantizationForm
@@ -69,33 +71,33 @@ class ConversionReport:
 def conversion_report(
     module: QuantizedNetwork, integer_network: IntegerNetwork, samples: Float32Array
 ) -> ConversionReport:
-    """Compare a network with the module that it was converted from.
+    """Compare an integer-only network with the fake-quantized network that it was converted from.
 
     Args:
-        module: as it was when it was converted; it is left as it is.
-        integer_network: the conversion.
-        samples: a few input tensors, real values [n, channels, height, width], n at least 1.
+        module: The fake-quantized network, in the state in which it was converted. It is not changed.
+        integer_network: The result of the conversion.
+        samples: Normalised input images, float32 [n, channels, height, width], with n at least 1.
     """
     network = module.network
-    training = _Training(module)
-    tallies = {layer.name: _Tally() for layer in network.layers}
+    training = _TrainingForward(module)
+    differences = {layer.name: _CodeDifferences() for layer in network.layers}
     for batch in evaluation_batches(network, len(samples)):
         codes = trace(integer_network, quantize_input(integer_network, samples[batch]))
         for layer in network.layers:
-            inputs = [_real(codes[tensor], integer_network, tensor) for tensor in layer.inputs]
-            tallies[layer.name].add(training.codes(layer, inputs), codes[layer.output])
+            inputs = [_dequantized(codes[tensor], integer_network, tensor) for tensor in layer.inputs]
+            differences[layer.name].add(training.codes(layer, inputs), codes[layer.output])
     bounds = prove_accumulators(integer_network)
     layers = []
     for converted in integer_network.layers:
         bound = None if isinstance(converted, IntegerAdd) else bounds.get(converted.name)
         share = None if bound is None else bound / INT32_MAX
-        figures = tallies[converted.name].figures()
+        figures = differences[converted.name].figures()
         layers.append(LayerConversion(converted.name, converted.kind, bound, share, *figures))
     return ConversionReport(form_of(integer_network), len(samples), tuple(layers))
 
 
-class _Tally:
-    """Differences of codes, added up."""
+class _CodeDifferences:
+    """Statistics of the differences between two arrays of codes, accumulated over batches."""
 
     def __init__(self) -> None:
         self._largest = self._total = self._unequal = self._elements = 0
@@ -108,16 +110,16 @@ class _Tally:
         self._elements += difference.size
 
     def figures(self) -> tuple[int, float, float]:
-        """The largest, the mean, and the share of equal codes."""
+        """Return the largest and the mean absolute difference, and the share of equal codes (0 to 1)."""
         return self._largest, self._total / self._elements, 1.0 - self._unequal / self._elements
 
 
-class _Training:
-    """Copies of a module's parts that compute as a next step of training would, with statistics at rest."""
+class _TrainingForward:
+    """The forward pass of training, with fixed running statistics, on copies of a fake-quantized network's layers."""
 
     def __init__(self, module: QuantizedNetwork) -> None:
         self._module = module
-        self._steps = {step.layer.name: _at_rest(step) for step in module.weight_steps()}
+        self._steps = {step.layer.name: _with_fixed_statistics(step) for step in module.weight_steps()}
         self._ranges = {
             tensor: copy.deepcopy(module.range_of(tensor)).cpu()
             for tensor, owner in module.range_owner.items()
@@ -126,7 +128,15 @@ class _Training:
 
     @torch.no_grad()
     def codes(self, layer: Layer, inputs: Sequence[Tensor]) -> CodeArray:
-        """Real inputs [n, channels, height, width] -> a layer's output codes, [n, height, width, channels]."""
+        """Compute a layer's output codes as in training.
+
+        Args:
+            layer: The layer.
+            inputs: The layer's input tensors, real values [n, channels, height, width].
+
+        Returns:
+            Codes, uint8 [n, height, width, channels].
+        """
         step, own = self._steps.get(layer.name), self._ranges.get(layer.output)
         values = combined(layer, inputs) if step is None else step(inputs[0])
         if own is not None:
@@ -136,15 +146,15 @@ class _Training:
         return codes.to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-def _at_rest(step: WeightStep) -> WeightStep:
+def _with_fixed_statistics(step: WeightStep) -> WeightStep:
     copied = copy.deepcopy(step, {id(step.layer): step.layer}).cpu().train()
     copied.fold()
     copied.freeze_batch_norm()
     return copied
 
 
-def _real(codes: CodeArray, integer_network: IntegerNetwork, tensor: str) -> Tensor:
-    """Codes [n, height, width, channels] -> real values [n, channels, height, width], float32 as in training."""
-    meaning = integer_network.tensors[tensor]
-    steps = codes.transpose(0, 3, 1, 2).astype(np.float32) - np.float32(meaning.zero_point)
-    return torch.from_numpy(np.ascontiguousarray(steps)) * meaning.scale
+def _dequantized(codes: CodeArray, integer_network: IntegerNetwork, tensor: str) -> Tensor:
+    """Convert codes [n, height, width, channels] to real values, float32 [n, channels, height, width]."""
+    quantization = integer_network.tensors[tensor]
+    steps = codes.transpose(0, 3, 1, 2).astype(np.float32) - np.float32(quantization.zero_point)
+    return torch.from_numpy(np.ascontiguousarray(steps)) * quantization.scale

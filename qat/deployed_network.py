@@ -1,7 +1,7 @@
-"""The fake-quantized network as it will be deployed, in floating point wide enough that rounding goes as with integers.
+"""The deployed network simulated in floating point, with the same rounding as the integer-only network.
 
-Tensors are codes less their zero points: whole numbers, exact in float32. Nothing here changes any more; the module
-that learns makes a new one whenever it is evaluated.
+A tensor holds code - zero_point for each element: whole numbers, which float32 represents exactly. The constants are
+fixed: the trainable module builds a new simulation for each evaluation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
 from qat.float_network import combined
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import requantization_of
 from qat.weight_step import DeployedWeights, deployed_steps
@@ -22,17 +22,17 @@ from qat.windows import window_sizes, window_sums
 
 
 class DeployedNetwork:
-    """A network's constants, and what they compute.
+    """Simulation of the deployed network in floating point, with fixed weights, biases and factors.
 
     Attributes:
-        grids: every activation tensor -> what its codes stand for.
-        weights: every layer with weights -> its constants.
+        network: The float network, which gives layers and shapes.
+        grids: The quantization grid of each activation tensor, by tensor name.
+        weights: The constants of each layer with weights, by layer name.
     """
 
     def __init__(
         self,
         network: Network,
-        schedule: Schedule,
         grids: Mapping[str, Grid],
         range_owner: Mapping[str, str],
         weights: Mapping[str, DeployedWeights],
@@ -40,39 +40,51 @@ class DeployedNetwork:
         self.network = network
         self.grids = grids
         self.weights = weights
-        self._schedule = schedule
         self._range_owner = range_owner
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """[n, c, h, w] input tensors, normalised -> [n, elements], the first output's real values."""
+        """Compute the network's first output for a batch.
+
+        Args:
+            images: Normalised input images, [n, channels, height, width].
+
+        Returns:
+            Real values of the first output, flattened to [n, elements].
+        """
         output = self.network.outputs[0]
         steps = self._run(images, keep_all=False)[output]
         return (steps * self.grids[output].scale).flatten(1)
 
     @torch.no_grad()
     def codes(self, images: Tensor) -> dict[str, Tensor]:
-        """The codes of every activation tensor, uint8 [n, c, h, w], by its name."""
+        """Compute the codes of each activation tensor, uint8 [n, channels, height, width], by tensor name.
+
+        Args:
+            images: Normalised input images, [n, channels, height, width].
+        """
         steps = self._run(images, keep_all=True)
         return {tensor: (each + self.grids[tensor].zero_point).to(torch.uint8) for tensor, each in steps.items()}
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+        def compute(index: int, inputs: Sequence[Tensor]) -> Tensor:
             layer = self.network.layers[index]
             target = self.grids[layer.output]
             if isinstance(layer, WeightLayer):
                 return _rounded(deployed_steps(inputs[0], self.weights[layer.name], layer), target)
             if self._range_owner[layer.output] != layer.output:
-                return combined(layer, inputs)  # its codes are its input's
+                return combined(layer, inputs)  # the output uses the input's range: codes are copied, not rounded
             return _rounded(self._combined(layer, inputs), target)
 
         source = self.grids[self.network.input]
-        return self._schedule.run(_rounded(images.double() / source.scale, source), step, keep_all=keep_all)
+        given = _rounded(images.double() / source.scale, source)
+        return run_layers(self.network, given, compute, keep_all=keep_all)
 
     def _combined(self, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
-        """What a layer without weights computes, in steps of its output, float64.
+        """Compute a layer without weights, in multiples of its output's step size, float64, not yet rounded.
 
-        With the chip's own factors, whose products with steps float64 holds: halves go to the same side.
+        The factors are those of the integer-only network. float64 represents their products with input steps exactly,
+        so that halves are rounded in the same direction as on the device.
         """
         shape = self.network.shapes[layer.inputs[0]]
         factors = requantization_of(layer, shape, self.grids).factors.tolist()
@@ -87,5 +99,5 @@ class DeployedNetwork:
 
 
 def _rounded(steps: Tensor, grid: Grid) -> Tensor:
-    """Steps, in float64 and free to overwrite -> the nearest that have a code, float32."""
+    """Round float64 steps (overwritten in place) to the nearest steps that have a code, float32."""
     return steps.add_(0.5).floor_().clamp_(grid.lowest_step, grid.highest_step).float()

@@ -1,4 +1,4 @@
-"""The float network as a torch module: what the network's file computes, layer by layer."""
+"""The float network as a torch module, which computes the layers in float32 as the network's file defines them."""
 
 from __future__ import annotations
 
@@ -24,23 +24,26 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.windows import convolved, max_pooled, padded, window_sizes, window_sums
 
 
 class WeightParameters(nn.Module):
-    """What a weight layer learns, batch norm beside the weights.
+    """Trainable parameters of a layer with weights: the weight tensor, and either a bias or a batch norm.
 
-    A bias in front of a batch norm only shifts the mean that is subtracted: it is taken into the running mean, so that
-    there is either a bias or a batch norm, never both.
+    A bias before a batch norm only shifts the mean that the batch norm subtracts. It is therefore subtracted from the
+    running mean, so that a layer never has both.
+
+    Raises:
+        InvalidNetwork: If the layer has no weights, or if its batch norm divides by 0.
     """
 
     def __init__(self, layer: WeightLayer) -> None:
         super().__init__()
         if layer.weight is None:
             raise InvalidNetwork(
-                f"layer '{layer.name}' has no weights; give an ONNX file, or JSON with weights: only bits can be chosen"
-                " without them"
+                f"layer '{layer.name}' has no weights; training and calibration need the weights: use an ONNX file, or "
+                "JSON with weights (without weights, bits can only be chosen)"
             )
         self.weight = nn.Parameter(_copied(layer.weight))
         bias = np.zeros(layer.output_channels, dtype=np.float32) if layer.bias is None else layer.bias
@@ -51,7 +54,8 @@ class WeightParameters(nn.Module):
             return
         if float(norm.variance.min()) + norm.epsilon <= 0:
             raise InvalidNetwork(
-                f"layer '{layer.name}' has a batch norm of variance 0 and epsilon 0, which divides by 0"
+                f"layer '{layer.name}' has a batch norm with variance {float(norm.variance.min()):g} and epsilon "
+                f"{norm.epsilon:g}, which divides by 0; expected a sum above 0: give the batch norm an epsilon above 0"
             )
         self.epsilon = norm.epsilon
         self.gamma = nn.Parameter(_copied(norm.gamma))
@@ -63,16 +67,17 @@ class WeightParameters(nn.Module):
 
     @property
     def gain(self) -> Tensor:
-        """gamma / sigma on the running statistics, [c]: what batch norm multiplies by."""
+        """Factor of the batch norm for each output channel, gamma / sigma on the running statistics, float32 [c]."""
         return self.gamma / torch.sqrt(self.variance + self.epsilon)
 
     def normalised(self, sums: Tensor, *, momentum: float | None = None) -> Tensor:
-        """Batch norm of a convolution's sums.
+        """Apply batch norm to a convolution's sums.
 
         Args:
-            sums: [n, c, h, w].
-            momentum: normalise by the batch's own statistics, which the running ones follow this fast; None uses the
-                running statistics and leaves them.
+            sums: Sums before batch norm, [n, channels, height, width].
+            momentum: Weight of the batch's statistics in the update of the running statistics, 0 to 1; the sums are
+                then normalised by the batch's statistics. None normalises by the running statistics and does not update
+                them.
         """
         return F.batch_norm(
             sums,
@@ -87,15 +92,14 @@ class WeightParameters(nn.Module):
 
 
 class FloatNetwork(nn.Module):
-    """A network in float32, on its running statistics.
+    """The network in float32; batch norm uses the running statistics.
 
-    forward: [n, c, h, w] input tensors, normalised -> [n, elements], the first output, flattened.
+    `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
-        self._schedule = Schedule(network)
         self.parameters_of = nn.ModuleList(
             WeightParameters(layer) if isinstance(layer, WeightLayer) else nn.Identity() for layer in network.layers
         )
@@ -104,26 +108,30 @@ class FloatNetwork(nn.Module):
         return self._run(images, keep_all=False)[self.network.outputs[0]].flatten(1)
 
     def tensors(self, images: Tensor) -> dict[str, Tensor]:
-        """Every activation tensor, [n, c, h, w], by its name."""
+        """Compute each activation tensor, [n, channels, height, width], by tensor name.
+
+        Args:
+            images: Normalised input images, [n, channels, height, width].
+        """
         return self._run(images, keep_all=True)
 
     def weight_parameters(self, index: int) -> WeightParameters:
-        """What the layer of that index, one with weights, holds."""
+        """Return the parameters of the layer at an index in schedule order; the layer must have weights."""
         parameters = self.parameters_of[index]
         assert isinstance(parameters, WeightParameters)  # noqa: S101  # by construction
         return parameters
 
     def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
-        """What one layer computes; see `before_function`."""
+        """Compute one layer with its activation function; the arguments are those of `before_function`."""
         return clamped(self.before_function(index, inputs, weight), self.network.layers[index].activation)
 
     def before_function(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
-        """What one layer computes, its activation function left out.
+        """Compute one layer without its activation function.
 
         Args:
-            index: of the layer.
-            inputs: the tensors that it reads, [n, c, h, w].
-            weight: in place of its own.
+            index: Index of the layer in schedule order.
+            inputs: The layer's input tensors, [n, channels, height, width].
+            weight: Weight tensor to use instead of the layer's; None uses the layer's.
         """
         layer = self.network.layers[index]
         if not isinstance(layer, WeightLayer):
@@ -136,11 +144,19 @@ class FloatNetwork(nn.Module):
         return parameters.normalised(convolved(inputs[0], weight, None, layer))
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        return self._schedule.run(images, self.step, keep_all=keep_all)
+        return run_layers(self.network, images, self.step, keep_all=keep_all)
 
 
 def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
-    """What a layer without weights computes from real values, before its activation function."""
+    """Compute a layer without weights in real numbers, without its activation function.
+
+    Args:
+        layer: An add, concat, pool, pad or activation layer.
+        inputs: The layer's input tensors, [n, channels, height, width].
+
+    Raises:
+        InvalidNetwork: If the layer is of a kind that is not supported in training.
+    """
     match layer:
         case Add():
             total = inputs[0] + inputs[1]
@@ -160,11 +176,14 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
         case Activation():
             return inputs[0]
         case _:
-            raise InvalidNetwork(f"layer '{layer.name}' is of kind '{layer.kind}', which is not trained here")
+            raise InvalidNetwork(
+                f"layer '{layer.name}' is of kind '{layer.kind}', which training does not support; remove the layer or "
+                "replace it by a supported kind (docs/operators.md)"
+            )
 
 
 def clamped(values: Tensor, function: ActivationFunction) -> Tensor:
-    """The activation function."""
+    """Apply an activation function, which clamps values to the interval [function.low, function.high]."""
     if function.is_linear:
         return values
     if function.low == 0.0 and math.isinf(function.high):
@@ -173,5 +192,5 @@ def clamped(values: Tensor, function: ActivationFunction) -> Tensor:
 
 
 def _copied(array: Float32Array) -> Tensor:
-    """A tensor of its own: a network's arrays are shared and may be read-only."""
+    """Copy an array to a tensor: a network's arrays are shared and may be read-only."""
     return torch.from_numpy(np.array(array, dtype=np.float32))

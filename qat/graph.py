@@ -1,4 +1,4 @@
-"""Running a network's layers in torch, and letting go of each tensor after its last reader."""
+"""Execution of a network's layers in schedule order, which frees each tensor after its last use."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from network.network import Network
 T = TypeVar("T")
 
 
-class Schedule:
-    """The order in which layers run."""
+def run_layers(
+    network: Network, given: T, compute: Callable[[int, Sequence[T]], T], *, keep_all: bool = False
+) -> dict[str, T]:
+    """Execute all layers of a network; each tensor is freed after its last use.
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    Args:
+        network: The network.
+        given: The network's input tensor.
+        compute: Function that computes a layer's output from the layer's index and its input tensors.
+        keep_all: Whether to return all activation tensors instead of only the network's outputs.
 
-    def run(self, given: T, step: Callable[[int, Sequence[T]], T], *, keep_all: bool = False) -> dict[str, T]:
-        """Run every layer.
-
-        Args:
-            given: the network's input tensor.
-            step: from a layer's index and its inputs to its output.
-            keep_all: return every tensor, not the network's outputs alone.
-        """
-        network = self.network
-        wanted = network.tensors if keep_all else network.outputs
-        return run_between(network, {network.input: given}, range(len(network.layers)), wanted, step)
+    Returns:
+        The tensors, by name.
+    """
+    wanted = network.tensors if keep_all else network.outputs
+    return run_between(network, {network.input: given}, range(len(network.layers)), wanted, compute)
 
 
 def run_between(
@@ -35,16 +34,19 @@ def run_between(
     given: Mapping[str, T],
     indices: range,
     wanted: Iterable[str],
-    step: Callable[[int, Sequence[T]], T],
+    compute: Callable[[int, Sequence[T]], T],
 ) -> dict[str, T]:
-    """The wanted tensors, from those given and the layers between; each tensor is let go after its last reader.
+    """Compute tensors by executing a range of layers; each tensor is freed after its last use.
 
     Args:
-        network: whose layers run.
-        given: tensors that the layers read, or that are wanted.
-        indices: of the layers that run.
-        wanted: what comes back.
-        step: from a layer's index and its inputs to its output.
+        network: The network.
+        given: Known tensors by name: all inputs of the range of layers.
+        indices: Indices of the layers to execute, in schedule order.
+        wanted: Names of the tensors to return, computed or given.
+        compute: Function that computes a layer's output from the layer's index and its input tensors.
+
+    Returns:
+        The wanted tensors, by name.
     """
     wanted = tuple(wanted)
     ranges = live_ranges_of(network.layers[indices.start : indices.stop], given, wanted)
@@ -52,7 +54,7 @@ def run_between(
     del given  # else this frame would keep them alive
     for position, index in enumerate(indices):
         layer = network.layers[index]
-        tensors[layer.output] = step(index, [tensors[tensor] for tensor in layer.inputs])
+        tensors[layer.output] = compute(index, [tensors[tensor] for tensor in layer.inputs])
         for tensor in dict.fromkeys(layer.inputs):
             if tensor not in wanted and ranges[tensor].stop == position + 1:
                 del tensors[tensor]

@@ -1,4 +1,4 @@
-"""From a network to torch modules, with nothing written by hand: its float form and its fake-quantized form."""
+"""Building of a network's torch modules: the float network and the fake-quantized network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from qat.quantized_network import QuantizedNetwork
 
 
 def float_module(network: Network) -> FloatNetwork:
-    """The network as its file computes it.
+    """Build the float32 torch module of a network.
 
     Returns:
-        A module from [n, channels, height, width] input tensors, normalised (`qat.data.dataset.to_input_tensor`), to
-        [n, elements], the first output.
+        A module in evaluation mode. It maps normalised input images [n, channels, height, width]
+        (`qat.data.dataset.to_input_tensor`) to the network's first output, flattened to [n, elements].
 
     Raises:
-        InvalidNetwork: it has no weights.
+        InvalidNetwork: If the network has no weights.
     """
     return FloatNetwork(network).eval()
 
@@ -30,21 +30,22 @@ def prepare(
     samples: Samples | None = None,
     options: TrainingOptions | None = None,
 ) -> QuantizedNetwork:
-    """The network fake-quantized at an allocation's bits, for any training loop, optimizer and `torch.compile`.
+    """Build the fake-quantized torch module of a network, for any training loop, optimizer and `torch.compile`.
 
-    In training mode it computes real values on their tensors' grids; in evaluation mode, what the device will compute.
+    In training mode the module computes real values rounded to each tensor's quantization grid. In evaluation mode it
+    simulates the integer-only network.
 
     Args:
-        network: with weights.
-        allocation: of every tensor.
-        samples: a few hundred training samples [n, ...], as a dataset holds them, on which the activations' ranges are
-            started; None leaves that to `qat.calibration.calibrate`.
-        options: where ranges come from, and how batch norm is treated; None takes the defaults.
+        network: The network, with weights.
+        allocation: Bits of each tensor and scheme of each weight tensor.
+        samples: A few hundred training samples [n, ...], in the form in which the dataset stores them, on which the
+            activation ranges are calibrated. None leaves calibration to `qat.calibration.calibrate`.
+        options: Training options, of which only those for ranges and batch norm are used; None uses the defaults.
 
     Raises:
-        InvalidNetwork: it has no weights.
-        RequestError: the allocation leaves a tensor undecided.
-        TrainingError: a tensor is not finite on the samples.
+        InvalidNetwork: If the network has no weights.
+        RequestError: If the allocation lacks an entry.
+        TrainingError: If an activation is not finite on the samples.
     """
     module = QuantizedNetwork(network, allocation, options or TrainingOptions())
     if samples is not None:

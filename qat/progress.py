@@ -1,4 +1,4 @@
-"""What a training run tells while it goes on."""
+"""Progress reports of a training run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training run stands; whatever does not apply to its phase is None.
+    """State of a training run at one moment; a value that does not apply to the current phase is None.
 
     Attributes:
-        phase: "measuring float", "calibrating", "training", "validating", "converting" or "testing".
-        epoch: the current epoch, from 1; 0 while only calibrated.
-        epochs: how many there will be.
-        step: batches done in this phase.
-        steps: batches in this phase.
-        images_per_second: samples in this phase, by the wall clock.
-        seconds_left: an estimate for the whole run.
-        loss: training loss, averaged over the last batches.
-        validation_accuracy: percent of the held-out split, of the last judged epoch.
+        phase: Name of the current phase, for example "calibrating", "training", "validating" or "converting".
+        epoch: Number of the current epoch, from 1; 0 for the calibrated network before training.
+        epochs: Number of epochs of the run.
+        step: Number of batches finished in this phase.
+        steps: Number of batches of this phase.
+        images_per_second: Samples processed per second of wall-clock time in this phase.
+        seconds_left: Estimated seconds until the end of the run.
+        loss: Training loss of the last batch.
+        validation_accuracy: Accuracy on the held-out split after the last evaluated epoch, in percent.
     """
 
     phase: str
@@ -34,7 +34,8 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+"""Callback that receives the progress of a training run."""
 
 
 def silent(progress: Progress) -> None:
-    """A `Report` that tells nobody."""
+    """Ignore a progress report; this is the default callback."""

@@ -1,8 +1,9 @@
-"""The fake-quantized network: a network and its allocation as one torch module that learns.
+"""The fake-quantized network: a network with an allocation as one trainable torch module.
 
-In training it works on real values that lie on their tensors' grids, with batch statistics, and gradients pass straight
-through the rounding. In evaluation it works as it will be deployed (`qat.deployed_network`): on codes, with running
-statistics, and biases on the accumulator's grid.
+In training mode, each tensor holds real values rounded to its quantization grid, batch norm uses batch statistics, and
+the straight-through estimator passes gradients through the rounding. In evaluation mode, the module simulates the
+deployed network (`qat.deployed_network`): it computes codes, batch norm uses running statistics, and biases are rounded
+to multiples of the accumulator's step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from network.network import Network
 from qat.activation_ranges import check_allocation, intervals, shared_ranges
 from qat.deployed_network import DeployedNetwork
 from qat.float_network import combined
-from qat.graph import Schedule
+from qat.graph import run_layers
 from qat.options.names import ActivationRange, TensorOverride
 from qat.options.training import TrainingOptions
 from qat.quantizers.fake_quantize import Grid
@@ -30,15 +31,19 @@ NO_OVERRIDE: Final = TensorOverride()
 
 
 class QuantizedNetwork(nn.Module):
-    """A network under an allocation, fake-quantized.
+    """A network with fake-quantized weights and activations, at the bits of an allocation.
 
-    forward: [n, c, h, w] input tensors, normalised -> [n, elements], the first output, flattened.
+    `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
 
     Attributes:
-        network: the float network that it was built from.
-        allocation: the bits and schemes.
-        options: how it is trained; what concerns ranges is read here.
-        range_owner: every tensor -> the tensor whose range it has.
+        network: The float network from which the module was built.
+        allocation: Bits of each tensor and scheme of each weight tensor.
+        options: Training options, of which the module uses those for ranges and batch norm.
+        range_owner: For each activation tensor, the tensor whose quantization range it uses.
+
+    Raises:
+        InvalidNetwork: If the network has no weights.
+        RequestError: If the allocation lacks an entry.
     """
 
     def __init__(self, network: Network, allocation: Allocation, options: TrainingOptions) -> None:
@@ -51,7 +56,7 @@ class QuantizedNetwork(nn.Module):
         self.options = options
         self._writer = {layer.output: layer.name for layer in network.layers}
         known = intervals(network)
-        # Modules are numbered, because torch's module names allow no dots.
+        # Modules are numbered, because torch does not allow dots in the names of modules.
         self._number = {tensor: number for number, tensor in enumerate(network.tensors)}
         self._ranges = nn.ModuleList(
             nn.Identity()
@@ -72,57 +77,58 @@ class QuantizedNetwork(nn.Module):
             else nn.Identity()
             for layer in network.layers
         )
-        self._schedule = Schedule(network)
 
     def override(self, tensor: str) -> TensorOverride:
-        """What the layer that writes a tensor does otherwise than the others."""
+        """Return the overrides of the training options for the layer that writes an activation tensor."""
         return self.options.overrides.get(self._writer.get(tensor, ""), NO_OVERRIDE)
 
     def activation_range(self, tensor: str) -> ActivationRange:
-        """Where a tensor's range comes from."""
+        """Return how the range of an activation tensor is determined: learned, learned_step or clipped."""
         return self.override(tensor).activation_range or self.options.activation_range
 
     def range_of(self, tensor: str) -> InputRange | ActivationTensorRange:
-        """The range of an activation tensor, its own or the one it shares."""
+        """Return the quantization range of an activation tensor, which it may share with its layer's input."""
         found = self._ranges[self._number[self.range_owner[tensor]]]
         assert isinstance(found, InputRange | ActivationTensorRange)  # noqa: S101  # by construction
         return found
 
     def grid(self, tensor: str) -> Grid:
-        """What an activation tensor's codes stand for."""
+        """Return the quantization grid (scale and zero point) of an activation tensor."""
         return self.range_of(tensor).grid
 
     def weight_steps(self) -> list[WeightStep]:
-        """The layers with weights, in schedule order."""
+        """Return the fake-quantized layers with weights, in schedule order."""
         return [step for step in self._steps if isinstance(step, WeightStep)]
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What compiled code takes for constants: another form is compiled anew."""
+        """Bits and flags that compiled code treats as constants; a change of any of them causes recompilation."""
         flags = tuple((step.bits, bool(step.is_folded), bool(step.is_frozen)) for step in self.weight_steps())
         return tuple(self.allocation.activation_bits.values()), flags
 
     def fold(self) -> None:
-        """Take batch norm into the weights wherever the scheme says so."""
+        """Fold batch norm into the weights of each layer whose scheme requires it."""
         for step in self.weight_steps():
             step.fold()
 
     def freeze_batch_norm(self) -> None:
-        """From now on no statistics follow the batches, and training takes the running ones."""
+        """Freeze the running statistics of all batch norms; training normalises by them from then on."""
         for step in self.weight_steps():
             step.freeze_batch_norm()
 
     def use_bits(self, allocation: Allocation) -> None:
-        """Go on with another allocation's bits; schemes stay, and quantizers start anew where their bits change.
+        """Change the bits of all tensors to those of another allocation; schemes are unchanged.
+
+        The weight quantizer of each layer whose bits change is initialised again.
 
         Raises:
-            RequestError: the allocation leaves a tensor undecided.
-            ValueError: tensors that shared a range would need ranges of their own.
+            RequestError: If the allocation lacks an entry.
+            ValueError: If two tensors that share a range have different bits in the allocation.
         """
         check_allocation(self.network, allocation)
         bits = allocation.activation_bits
         if any(bits[tensor] != bits[owner] for tensor, owner in self.range_owner.items()):
-            raise ValueError("tensors that share a range need equal bits")
+            raise ValueError("tensors that share a range have different bits in the allocation; expected equal bits")
         self.allocation = replace(allocation, schemes=self.allocation.schemes)
         for tensor, owner in self.range_owner.items():
             own = self.range_of(tensor)
@@ -132,7 +138,10 @@ class QuantizedNetwork(nn.Module):
             step.use_bits(allocation.weight_bits[step.layer.name])
 
     def keep_valid(self) -> None:
-        """Bring what the optimizer has changed back: every range holds zero and has an extent. Each use begins so."""
+        """Correct all learned ranges after an optimizer step, so that each contains zero and has a positive width.
+
+        Each forward pass and each conversion calls this first.
+        """
         for each in self._ranges:
             if isinstance(each, ActivationTensorRange):
                 each.keep_valid()
@@ -140,29 +149,30 @@ class QuantizedNetwork(nn.Module):
             step.quantizer.keep_valid()
 
     def range_parameters(self) -> list[nn.Parameter]:
-        """The learned bounds of activation and weight ranges."""
+        """Return the trainable clipping bounds and step sizes of all activation and weight ranges."""
         owners = [*self._ranges, *(step.quantizer for step in self.weight_steps())]
         return [parameter for owner in owners for parameter in owner.parameters() if parameter.requires_grad]
 
     def deployed(self) -> DeployedNetwork:
-        """The network as it would be deployed now."""
+        """Build the simulation of the deployed network from the module's current parameters."""
         self.keep_valid()
         grids = {tensor: self.grid(tensor) for tensor in self.network.tensors}
         weights = {
             step.layer.name: step.deployed(grids[step.layer.inputs[0]], grids[step.layer.output])
             for step in self.weight_steps()
         }
-        return DeployedNetwork(self.network, self._schedule, grids, self.range_owner, weights)
+        return DeployedNetwork(self.network, grids, self.range_owner, weights)
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
-            # Here and not behind the optimizer's step, so that a training loop needs to know nothing of ranges.
+            # Ranges are corrected here and not after the optimizer's step, so that a custom training loop does not
+            # have to do it.
             self.keep_valid()
             return self._train(images)[self.network.outputs[0]].flatten(1)
         return self.deployed()(images)
 
     def _train(self, images: Tensor) -> dict[str, Tensor]:
-        def step(index: int, inputs: Sequence[Tensor]) -> Tensor:
+        def compute(index: int, inputs: Sequence[Tensor]) -> Tensor:
             layer = self.network.layers[index]
             weighted = self._steps[index]
             values = weighted(inputs[0]) if isinstance(weighted, WeightStep) else combined(layer, inputs)
@@ -171,4 +181,4 @@ class QuantizedNetwork(nn.Module):
             quantized: Tensor = self.range_of(layer.output)(values)
             return quantized
 
-        return self._schedule.run(self.range_of(self.network.input)(images), step)
+        return run_layers(self.network, self.range_of(self.network.input)(images), compute)

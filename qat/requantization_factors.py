@@ -1,4 +1,4 @@
-"""The factors of layers without weights, from steps of their inputs to steps of their output, as the chip has them."""
+"""Requantization factors of layers without weights: ratios of input scale to output scale, encoded as on the device."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from qat.quantizers.fake_quantize import Grid
 
 
 def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> Requantization:
-    """One factor for each input; of an average pool, for each of its `divisors`.
+    """Compute the requantization of a layer without weights.
 
     Args:
-        layer: one without weights.
-        shape: of its first input.
-        grids: tensor -> what its codes stand for.
+        layer: The layer.
+        shape: Shape of the layer's first input.
+        grids: Quantization grid of each activation tensor, by tensor name.
+
+    Returns:
+        One encoded factor for each input; for an average pool, one for each of its divisors.
 
     Raises:
-        ConversionError: scales too far apart for a multiplier.
+        ConversionError: If the ratio of two scales is out of the range of a multiplier.
     """
     factors = [grids[tensor].scale / grids[layer.output].scale for tensor in layer.inputs]
     if isinstance(layer, Add | Activation):

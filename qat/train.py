@@ -20,30 +20,31 @@ from qat.options.overrides import overridden
 from qat.options.training import TrainingOptions
 from qat.post_training.equalization import equalized
 from qat.progress import Report, silent
+from qat.training.accuracy import Accuracy
 from qat.training.epoch_result import EpochResult
-from qat.training.judging import Accuracy
-from qat.training.label_source import Truth
+from qat.training.label_source import LabelSource
 from qat.training.parallel import joined
 from qat.training.processor import processor_of
 from qat.training.run import TrainingRun
 
-__all__ = ["Accuracy", "EpochResult", "TrainingResult", "Truth", "train"]
+__all__ = ["Accuracy", "EpochResult", "LabelSource", "TrainingResult", "train"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """What a training run leaves.
+    """Result of a training run.
 
     Attributes:
-        integer_network: the integer-only network of the best epoch.
-        conversion: bounds of its accumulators, and how far each layer is from training.
-        accuracy: on the test set.
-        epochs: epoch 0, calibrated only, and then each epoch of training.
-        best_epoch: the one that was kept.
-        truth: what was learned from, and what the epochs were judged by.
-        went_back: a loss or gradient was not finite once; from then on the learning rate was halved.
-        frozen_weights_percent: of all weights, those that were frozen because they oscillated.
-        compile_seconds: of this call, what compiling the training step took; 0 where it was not compiled.
+        integer_network: The integer-only network of the best epoch.
+        conversion: Accumulator bounds and code differences from training for each layer of the integer-only network.
+        accuracy: Accuracy on the test set.
+        epochs: Results of epoch 0 (the calibrated network before training) and of each epoch of training.
+        best_epoch: Number of the epoch whose network was kept.
+        label_source: Source of the labels for training and for the evaluation of the epochs.
+        went_back: Whether a loss or gradient was not finite once, so that the run was restored from a checkpoint and
+            continued with half the learning rate.
+        frozen_weights_percent: Percentage of all weights that were frozen because they oscillated, 0 to 100.
+        compile_seconds: Seconds that compiling the training step took in this call; 0 if it was not compiled.
     """
 
     integer_network: IntegerNetwork
@@ -51,7 +52,7 @@ class TrainingResult:
     accuracy: Accuracy
     epochs: tuple[EpochResult, ...]
     best_epoch: int
-    truth: Truth = Truth.LABELS
+    label_source: LabelSource = LabelSource.LABELS
     went_back: bool = False
     frozen_weights_percent: float = 0.0
     compile_seconds: float = 0.0
@@ -66,32 +67,34 @@ def train(
     report: Report = silent,
     checkpoint_directory: Path | None = None,
 ) -> TrainingResult:
-    """Retrain a network with its bits and convert it.
+    """Retrain a network with the bits of an allocation and convert it to the integer-only network.
 
-    Each epoch is judged by its integer-only network, in the interpreter, on samples held out of the training set; the
-    best is kept, and the calibrated network before the first epoch is a candidate. The test set is measured once, at
-    the end, and decides nothing.
+    After each epoch, the integer-only network is evaluated in the interpreter on the held-out split of the training
+    set. The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is
+    evaluated once, at the end, and does not influence any choice.
 
-    In each of the processes that `torchrun` started, it trains together with the others, and they all return the same.
+    If `torchrun` started several processes, each of them calls this function. They train together, and all return the
+    same result.
 
     Args:
-        network: with weights.
-        allocation: of every tensor.
-        dataset: fits the network (`qat.data.checks.check_dataset`). Without labels, the float network's classes are
-            learned and measured instead.
-        options: how to train.
-        report: is told about progress, about twice a second.
-        checkpoint_directory: where checkpoints are kept, after every epoch and every few minutes. A later call with
-            equal inputs goes on from the last one, to the result that an unbroken run would have had: on a CPU, the
-            same to the last bit.
+        network: The network, with weights.
+        allocation: Bits of each tensor and scheme of each weight tensor.
+        dataset: Training and test samples, in shapes that fit the network (`qat.data.checks.check_dataset`). For
+            samples without labels, the classes that the float network predicts are used as labels.
+        options: Training options.
+        report: Callback that receives the progress, about twice a second.
+        checkpoint_directory: Directory of the checkpoints, which are written after each epoch and every few minutes. A
+            later call with equal inputs continues from the last checkpoint and gives the result of an uninterrupted
+            run: on a CPU, the same bit for bit. None writes no checkpoints.
 
     Raises:
-        DatasetError: the dataset does not fit.
-        RequestError: the allocation leaves a tensor undecided, or overrides name no layer.
-        InvalidNetwork: the network has no weights.
-        TrainingError: the loss or a gradient is not finite, twice; the checkpoint is not this run's; there is no such
-            GPU; or a batch is too small for so many processes.
-        ConversionError: the network has no safe integer form.
+        DatasetError: If the dataset does not fit the network, or has too few samples.
+        RequestError: If the allocation lacks an entry, or if an override names a layer that does not exist.
+        InvalidNetwork: If the network has no weights.
+        TrainingError: If the loss or a gradient is not finite for the second time, if a checkpoint is damaged or
+            belongs to another run, if the requested GPU does not exist, or if a batch is too small for the number of
+            processes.
+        ConversionError: If the network has no integer-only form.
     """
     dataset = fitted(dataset, network)
     check_dataset(dataset, network)
@@ -101,15 +104,15 @@ def train(
     processor = processor_of(options)
     with _threads(options.threads), joined(processor) as processes:
         run = TrainingRun(network, allocation, dataset, options, processor, processes, report)
-        checkpoint = run.trained(checkpoint_directory)
-        integer_network, conversion, accuracy = run.converted(checkpoint)
+        checkpoint = run.train(checkpoint_directory)
+        integer_network, conversion, accuracy = run.convert_best(checkpoint)
         return TrainingResult(
             integer_network,
             conversion,
             accuracy,
             checkpoint.epochs,
             checkpoint.best_epoch.epoch,
-            Truth.FLOAT_NETWORK if dataset.train_y is None else Truth.LABELS,
+            LabelSource.FLOAT_NETWORK if dataset.train_y is None else LabelSource.LABELS,
             checkpoint.now.position.has_gone_back,
             100 * run.state.oscillations.frozen_share(),
             run.compile_seconds,

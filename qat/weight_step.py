@@ -1,19 +1,19 @@
-"""A layer with weights while it is trained, and the constants that it is deployed with.
+"""A layer with weights in training, with fake-quantized weights, and the constants of its deployed form.
 
-Where batch norm goes, by the scheme's folding:
+The folding of the scheme decides how batch norm is computed:
 
     ICN                training     y = gamma * (conv(x, Q(w)) - mean) / sigma + beta      statistics of the batch
-                       deployed     the same on the running statistics, as a factor and a bias per output channel
+                       deployed     the same with running statistics, as a factor and a bias per output channel
     folding_weights    training     as ICN until `fold` is called, then y = conv(x, Q(w * gamma / sigma)) + bias,
-                                    on running statistics that no longer change
+                                    with frozen running statistics
                        deployed     always folded
 
-The deployed layer works on integers: acc is the sum of (q_x - z_x) * (q_w - z_w), and the output takes
+The deployed layer computes integers: the accumulator acc is the sum of (q_x - z_x) * (q_w - z_w), and the output is
 
     steps = factor * (acc + bias)        factor = gamma / sigma * s_x * s_w / s_y      bias = round(shift / (s_x * s_w))
 
-with shift = beta * sigma / gamma - mean (arXiv 1905.13082, section 4, equation 6), or the plain bias and a factor
-of s_x * s_w / s_y without batch norm.
+before rounding, in multiples of the output's step s_y, with shift = beta * sigma / gamma - mean (arXiv 1905.13082,
+section 4, equation 6). Without batch norm, shift is the layer's bias and the factor is s_x * s_w / s_y.
 """
 
 from __future__ import annotations
@@ -38,23 +38,25 @@ from qat.windows import convolved
 DoubleArray = npt.NDArray[np.float64]
 
 EXACT_IN_FLOAT32 = 2**24
-"""Sums of whole numbers that stay below are exact in float32, whatever the order."""
+"""Limit below which sums of whole numbers are exact in float32, in any order of addition."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeployedWeights:
-    """The constants of a deployed weight layer, c output channels.
+    """Constants of a deployed layer with weights and c output channels.
 
     Attributes:
-        codes: q_w, in the weight tensor's own shape.
-        zero_point: z_w, int64 [1] or [c].
-        scale: s_w, [1] or [c]; below 0 where codes are counted downwards.
-        factor: from the accumulator to steps of the output, [1] or [c].
-        offset: what is added to the accumulator's part, in steps of the output, not rounded, [c].
-        bias: the offset in steps of the accumulator, rounded; 0 where it is not `on_grid`, [c].
-        on_grid: channels whose offset an int32 bias stands for; the others' must not depend on the input, bool [c].
-        lowest: the smallest accumulator that any input can give, the bias left out, int64 [c].
-        highest: the largest, likewise.
+        codes: Weight codes q_w, uint8, in the shape of the weight tensor.
+        zero_point: Zero point z_w of the weights, int64 [1] or [c].
+        scale: Scale s_w of the weights, float64 [1] or [c]; negative for a channel whose weights decrease with the
+            code.
+        factor: Factor from the accumulator to multiples of the output's step, float64 [1] or [c].
+        offset: Value added to factor * accumulator, in multiples of the output's step, not rounded, float64 [c].
+        bias: The offset in multiples of the accumulator's step, rounded, float64 [c]; 0 for channels not in `on_grid`.
+        on_grid: Whether an int32 bias can represent the channel's offset, bool [c]. The output of any other channel
+            must not depend on the input.
+        lowest: Smallest accumulator without bias over all possible inputs, int64 [c].
+        highest: Largest accumulator without bias over all possible inputs, int64 [c].
     """
 
     codes: CodeArray
@@ -69,13 +71,29 @@ class DeployedWeights:
 
     @property
     def centred(self) -> npt.NDArray[np.int64]:
-        """q_w - z_w, in the weight tensor's own shape."""
-        beside = (-1,) + (1,) * (self.codes.ndim - 1)
-        return self.codes.astype(np.int64) - self.zero_point.reshape(beside)
+        """Weight codes minus zero point, q_w - z_w, in the shape of the weight tensor."""
+        broadcastable = (-1,) + (1,) * (self.codes.ndim - 1)
+        return self.codes.astype(np.int64) - self.zero_point.reshape(broadcastable)
 
 
 class WeightStep(nn.Module):
-    """A convolution or fully connected layer with fake-quantized weights, before its output is quantized."""
+    """A convolution or fully connected layer with fake-quantized weights; its output is not quantized here.
+
+    Args:
+        layer: The float layer, with weights.
+        scheme: How the weight tensor is quantized, and where batch norm goes.
+        bits: Number of bits of each weight code: 8, 4 or 2.
+        batch_norm_momentum: Weight of a batch's statistics in the update of the running statistics, 0 to 1.
+
+    Attributes:
+        layer: The float layer.
+        scheme: How the weight tensor is quantized, and where batch norm goes.
+        bits: Number of bits of each weight code.
+        learned: Trainable weights, and either the bias or the batch norm.
+        quantizer: Quantizer of the weight tensor.
+        is_folded: Whether batch norm has been folded into the weights.
+        is_frozen: Whether the running statistics are frozen.
+    """
 
     def __init__(self, layer: WeightLayer, scheme: Scheme, bits: Bits, *, batch_norm_momentum: float) -> None:
         super().__init__()
@@ -91,32 +109,39 @@ class WeightStep(nn.Module):
 
     @property
     def folds(self) -> bool:
-        """Batch norm goes into the weights, now or later."""
+        """Whether the layer has a batch norm that its scheme folds into the weights, already or later."""
         return self.learned.has_batch_norm and self.scheme.folding is Folding.WEIGHTS
 
     def fold(self) -> None:
-        """From now on batch norm is part of the weights, where the scheme folds; its statistics are frozen."""
+        """Fold batch norm into the weights if the scheme requires it, and freeze its running statistics."""
         if self.folds and not self.is_folded:
             self.is_folded.set()
             self.quantizer.start(self._folded()[0])
 
     def freeze_batch_norm(self) -> None:
-        """From now on statistics no longer follow the batches, and training takes the running ones."""
+        """Freeze the running statistics; training normalises by them from then on."""
         self.is_frozen.set()
 
     def use_bits(self, bits: Bits) -> None:
-        """Go on with other bits: the quantizer starts anew where they change."""
+        """Change the number of bits of the weight codes; if it differs, the quantizer is initialised again."""
         if bits != self.bits:
             self.bits = self.quantizer.bits = bits
             self.quantizer.start(self.quantized_input()[0])
 
     def quantized_input(self) -> tuple[Tensor, WeightGrid]:
-        """The real weights that training rounds now, batch norm in them if it is folded, and their grid."""
+        """Return the real weights that the quantizer rounds (including batch norm if folded), and their grid."""
         weight = self._folded()[0] if self.is_folded else self.learned.weight
         return weight, self.quantizer.grid(weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Training: real values [n, c, h, w] to real values."""
+        """Compute the layer in training mode, before the activation function.
+
+        Args:
+            inputs: Real values, [n, channels, height, width].
+
+        Returns:
+            Real values, [n, output channels, height, width].
+        """
         learned = self.learned
         if not learned.has_batch_norm:
             return convolved(inputs, self.quantizer(learned.weight), learned.bias, self.layer)
@@ -128,13 +153,18 @@ class WeightStep(nn.Module):
 
     @torch.no_grad()
     def deployed(self, source: Grid, target: Grid) -> DeployedWeights:
-        """The layer's constants between two activation tensors."""
+        """Compute the constants of the deployed layer.
+
+        Args:
+            source: Quantization grid of the layer's input.
+            target: Quantization grid of the layer's output.
+        """
         weight, grid, gain, shift = self._deployed_parameters()
         codes = weight_codes(weight, grid, self.bits)
         zero_point = grid.zero_point.cpu().numpy().astype(np.int64)
         scale = grid.scale.double().cpu().numpy()
-        beside = (-1,) + (1,) * (codes.ndim - 1)
-        rows = (codes.astype(np.int64) - zero_point.reshape(beside)).reshape(len(codes), -1)
+        broadcastable = (-1,) + (1,) * (codes.ndim - 1)
+        rows = (codes.astype(np.int64) - zero_point.reshape(broadcastable)).reshape(len(codes), -1)
         positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
         highest = positive * source.highest_step + negative * source.lowest_step
         lowest = positive * source.lowest_step + negative * source.highest_step
@@ -145,7 +175,8 @@ class WeightStep(nn.Module):
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             bias = round_half_up(offset / factor)
         room = INT32_MAX - np.maximum(highest, -lowest)
-        # A channel of zeros with a scale of its own has no scale: its bias would be on any grid, however coarse.
+        # The scale of a channel is arbitrary if all its weights are zero and the scale is per channel: the bias must
+        # not depend on it.
         has_scale = rows.any(axis=1) | (len(scale) == 1)
         on_grid = np.isfinite(bias) & (np.abs(bias) <= room) & has_scale
         return DeployedWeights(
@@ -153,18 +184,18 @@ class WeightStep(nn.Module):
         )
 
     def _folded(self) -> tuple[Tensor, Tensor]:
-        """Weights and bias with the batch norm in them, on its running statistics."""
+        """Return weights and bias after folding batch norm with its running statistics."""
         learned = self.learned
         gain = learned.gain
         return learned.weight * across(gain, learned.weight), learned.beta - learned.mean * gain
 
     def _deployed_parameters(self) -> tuple[Tensor, WeightGrid, DoubleArray, DoubleArray]:
-        """Weights, their grid, and the gain [1] or [c] and the shift [c] of the real sums."""
+        """Return the weights to quantize, their grid, and the factor [1] or [c] and the offset [c] of the real sums."""
         learned = self.learned
         if self.folds:
             weight, bias = self._folded()
             quantizer = self.quantizer
-            if not self.is_folded:  # judged before its time: as it would be folded now
+            if not self.is_folded:  # evaluated before the folding: simulate folding with the current statistics
                 quantizer = copy.deepcopy(quantizer)
                 quantizer.start(weight)
             return weight, quantizer.grid(weight), np.ones(1), bias.double().cpu().numpy()
@@ -178,16 +209,25 @@ class WeightStep(nn.Module):
 
 
 def deployed_steps(codes: Tensor, weights: DeployedWeights, layer: WeightLayer) -> Tensor:
-    """What a deployed weight layer computes, in float: codes less z_x [n, c, h, w] -> steps of the output, float64."""
+    """Compute a deployed layer with weights in floating point, not yet rounded.
 
-    def of_channels(constants: DoubleArray) -> Tensor:
+    Args:
+        codes: Input codes minus zero point, [n, channels, height, width].
+        weights: Constants of the layer.
+        layer: The layer.
+
+    Returns:
+        Output in multiples of the output's step, float64 [n, output channels, height, width].
+    """
+
+    def per_channel(constants: DoubleArray) -> Tensor:
         return torch.from_numpy(constants).to(codes.device).reshape(1, -1, 1, 1)
 
     bound = int(np.maximum(weights.highest, -weights.lowest).max())
     dtype = torch.float32 if bound < EXACT_IN_FLOAT32 else torch.float64
     centred = torch.from_numpy(weights.centred).to(codes.device, dtype)
     accumulator = convolved(codes.to(dtype), centred, None, layer).double()
-    accumulator += of_channels(weights.bias)
-    accumulator *= of_channels(weights.factor)
-    accumulator += of_channels(np.where(weights.on_grid, 0.0, weights.offset))
+    accumulator += per_channel(weights.bias)
+    accumulator *= per_channel(weights.factor)
+    accumulator += per_channel(np.where(weights.on_grid, 0.0, weights.offset))
     return accumulator

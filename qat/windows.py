@@ -1,4 +1,4 @@
-"""Windows over images in torch: padding of any side, pools, and how many elements each window has."""
+"""Padding, convolution, pooling and window sizes in torch, with a separate padding for each side of an image."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from network.layers import AveragePool, Convolution, FullyConnected, MaxPool, Pa
 
 
 def padded(images: Tensor, padding: Padding, fill: float = 0.0) -> Tensor:
-    """Images [n, c, h, w] with rows and columns of `fill` around them."""
+    """Pad images [n, channels, height, width] with rows and columns of the value `fill`."""
     if not any(padding):
         return images
     return F.pad(images, (padding.left, padding.right, padding.top, padding.bottom), value=fill)
 
 
 def convolved(images: Tensor, weight: Tensor, bias: Tensor | None, layer: WeightLayer) -> Tensor:
-    """The sums of a convolution or a fully connected layer, padding with zeros.
+    """Compute a convolution or a fully connected layer with zero padding, without batch norm and activation function.
 
     Args:
-        images: [n, c, h, w], real values or codes less their zero point.
-        weight: as `layer.weight`.
-        bias: [output channels] or None.
-        layer: gives stride, padding, dilation and groups.
+        images: Input tensor [n, channels, height, width]: real values, or code - zero_point.
+        weight: Weight tensor, in the shape of `layer.weight`.
+        bias: Bias of each output channel, [output channels]; None for no bias.
+        layer: The layer, which gives stride, padding, dilation and groups.
 
     Returns:
-        [n, output channels, height, width].
+        The sums, [n, output channels, height, width].
     """
     if isinstance(layer, FullyConnected):
         return F.linear(images.flatten(1), weight, bias)[:, :, None, None]
@@ -40,7 +40,7 @@ def convolved(images: Tensor, weight: Tensor, bias: Tensor | None, layer: Weight
 
 
 def max_pooled(images: Tensor, layer: MaxPool) -> Tensor:
-    """The largest element of each window; padding never wins."""
+    """Compute the maximum of each window, ignoring padding, [n, channels, height, width]."""
     top, left, bottom, right = layer.padding
     if (top, left) == (bottom, right) and 2 * top <= layer.kernel[0] and 2 * left <= layer.kernel[1]:
         return F.max_pool2d(images, layer.kernel, layer.stride, (top, left))
@@ -48,12 +48,21 @@ def max_pooled(images: Tensor, layer: MaxPool) -> Tensor:
 
 
 def window_sums(images: Tensor, layer: Pool) -> Tensor:
-    """The sum of each window, [n, c, height, width]."""
+    """Compute the sum of each window, with zero padding, [n, channels, height, width]."""
     return F.avg_pool2d(padded(images, layer.padding), layer.kernel, layer.stride, divisor_override=1)
 
 
 def window_sizes(layer: AveragePool, height: int, width: int) -> Tensor:
-    """The elements that each window is divided by, float32 [1, 1, height, width] for an image of that extent."""
+    """Compute the number of elements by which an average pool divides the sum of each window.
+
+    Args:
+        layer: The average pool.
+        height: Height of the input image in pixels.
+        width: Width of the input image in pixels.
+
+    Returns:
+        float32 [1, 1, output height, output width], or [1, 1, 1, 1] if the number is the same for all windows.
+    """
     if layer.count_includes_padding:
         return torch.full((1, 1, 1, 1), float(layer.window_elements))
     return window_sums(torch.ones(1, 1, height, width), layer)

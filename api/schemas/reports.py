@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from api.schemas.answer import Answer, NetworkName
 from api.schemas.fit import FitAnswer
 from deploy.requantization_form import RequantizationForm
-from qat.training.label_source import Truth
+from qat.training.label_source import LabelSource
 
 REPORT_FILE = "report.json"
 
@@ -86,11 +86,12 @@ class TrainingReport(FitAnswer):
     conversion: ConversionAnswer | None = Field(default=None, description="null in reports from before there was one")
     epochs: list[EpochAnswer] = Field(description="in order")
     best_epoch: int = Field(description="the one that was kept: the best on the samples held out of training")
-    learned_from: Truth = Field(
-        default=Truth.LABELS, description="float_network: the training set has no labels, and the epochs tell agreement"
+    learned_from: LabelSource = Field(
+        default=LabelSource.LABELS,
+        description="float_network: the training set has no labels, and the epochs tell agreement",
     )
-    measured_against: Truth = Field(
-        default=Truth.LABELS, description="float_network: the test set has no labels, and accuracy is agreement"
+    measured_against: LabelSource = Field(
+        default=LabelSource.LABELS, description="float_network: the test set has no labels, and accuracy is agreement"
     )
     went_back: bool = Field(
         default=False, description="a loss or gradient was not finite once; from then on the learning rate was halved"

@@ -1,4 +1,4 @@
-"""The two ends of a range, low <= 0 <= high, learned or fixed."""
+"""Clipping bounds of a quantization range, low <= 0 <= high, trainable or fixed."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from torch import Tensor, nn
 
 from network.layers import ActivationFunction
 
-LEAST_EXTENT: Final = 2.0**-60
-"""Of a range: a tensor that is zero everywhere has none of its own."""
+MIN_WIDTH: Final = 2.0**-60
+"""Smallest width of a range, used for a tensor that is zero everywhere."""
 
-NARROWEST_SHARE: Final = 1e-3
-"""A learned range never becomes narrower than this share of the range it started from."""
+MIN_WIDTH_SHARE: Final = 1e-3
+"""Smallest width of a learned range, as a share of its initial width."""
 
 
-def inside_of(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:
-    """The range inside an interval; one without extent gets the least there is."""
+def clipped_to(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:
+    """Clip a range [low, high] to an interval; a result of nearly zero width is widened to `MIN_WIDTH`."""
     low, high = max(low, interval.low), min(high, interval.high)
-    if high - low >= LEAST_EXTENT:
+    if high - low >= MIN_WIDTH:
         return low, high
-    return (0.0, LEAST_EXTENT) if interval.high > 0 else (-LEAST_EXTENT, 0.0)
+    return (0.0, MIN_WIDTH) if interval.high > 0 else (-MIN_WIDTH, 0.0)
 
 
 class Bounds(nn.Module):
-    """Both ends of a range, kept in units of the extent they started with: one learning rate then suits every tensor.
+    """Clipping bounds of a range, stored as multiples of the range's initial width.
+
+    This way, one learning rate fits all tensors.
 
     Args:
-        interval: what the bounds must stay inside. An end of it at zero (ReLU's lower one) is not learned.
-        learned: the bounds are parameters; else they stay where they start.
+        interval: Interval that the bounds must not leave. A bound whose interval ends at zero (the lower bound after a
+            ReLU) is not trained.
+        learned: Whether the bounds are trainable parameters; otherwise they keep their initial values.
     """
 
     def __init__(self, interval: ActivationFunction, *, learned: bool) -> None:
@@ -41,8 +44,8 @@ class Bounds(nn.Module):
         self.high = nn.Parameter(torch.tensor(1.0), requires_grad=learned and interval.high > 0)
 
     def start(self, low: float, high: float) -> None:
-        """Set the bounds, low <= 0 <= high; a range without extent gets the least there is."""
-        low, high = inside_of(self._interval, low, high)
+        """Set the initial bounds, low <= 0 <= high; a range of nearly zero width is widened to `MIN_WIDTH`."""
+        low, high = clipped_to(self._interval, low, high)
         with torch.no_grad():
             self.extent.fill_(high - low)
             self.low.fill_(low / (high - low))
@@ -50,25 +53,25 @@ class Bounds(nn.Module):
 
     @property
     def values(self) -> tuple[float, float]:
-        """Both bounds as real values."""
+        """The lower and the upper bound as real values."""
         extent = self.extent.item()
         return self.low.item() * extent, self.high.item() * extent
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """Both bounds as real values, tensors without dimensions; one that is learned takes a gradient."""
+        """Return the lower and the upper bound as scalar tensors of real values; trained bounds receive gradients."""
         return self.low * self.extent, self.high * self.extent
 
     @torch.no_grad()
     def keep_valid(self) -> None:
-        """After a step of the optimizer: low <= 0 <= high, not too narrow, inside the interval."""
+        """Correct the bounds after an optimizer step: low <= 0 <= high, inside the interval, and not too narrow."""
         self.low.clamp_(max=0.0)
         self.high.clamp_(min=0.0)
         if self._interval.low > -torch.inf:
             self.low.copy_(torch.maximum(self.low, self._interval.low / self.extent))
         if self._interval.high < torch.inf:
             self.high.copy_(torch.minimum(self.high, self._interval.high / self.extent))
-        is_too_narrow = self.high - self.low < NARROWEST_SHARE
+        is_too_narrow = self.high - self.low < MIN_WIDTH_SHARE
         if self._interval.high > 0:
-            self.high.copy_(torch.where(is_too_narrow, self.low + NARROWEST_SHARE, self.high))
+            self.high.copy_(torch.where(is_too_narrow, self.low + MIN_WIDTH_SHARE, self.high))
         else:
-            self.low.copy_(torch.where(is_too_narrow, self.high - NARROWEST_SHARE, self.low))
+            self.low.copy_(torch.where(is_too_narrow, self.high - MIN_WIDTH_SHARE, self.low))

@@ -1,6 +1,6 @@
-"""Fake quantization with its gradients: real values in, the nearest real values that codes can stand for out.
+"""Fake quantization with its gradients: rounding of real values to the nearest values that have a code.
 
-    steps      t = floor(x / s + 1/2)                 half goes up
+    steps      t = floor(x / s + 1/2)                 halves are rounded up
     code       q = clamp(t + z, 0, 2^b - 1)
     value      y = s * (q - z)
 
@@ -10,11 +10,12 @@
         of a learned high              0                        0                 1        (here for both ends)
         of a learned step s        t - x / s                   -z          2^b - 1 - z     LSQ, arXiv 1902.08153, eq. 3
 
-where inside is s * -z <= x <= s * (2^b - 1 - z): the straight-through estimator takes the rounding for the identity,
-and what is left is a clamp. A range learns its bounds or its step, never both.
+where "inside" means s * -z <= x <= s * (2^b - 1 - z). The straight-through estimator treats the rounding as the
+identity, so that only the clamp has a gradient. A range has either learned bounds or a learned step, never both.
 
-The same is written twice: as operators that torch.compile fuses into their neighbours, and, where nothing is compiled
-and memory traffic is what a step costs, as one function that works in place and keeps its input alone.
+There are two implementations: one in operators that torch.compile fuses with their neighbours, and, for training
+without compilation, whose speed is limited by memory traffic, one that works in place and saves little more than its
+input.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from network.allocation import Bits
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The real values that an activation tensor's codes stand for: scale * (code - zero_point).
+    """Quantization grid of an activation tensor: a code stands for the real value scale * (code - zero_point).
 
     Attributes:
-        bits: of a code.
-        scale: above 0.
-        zero_point: the code of real zero.
+        bits: Number of bits of each code: 8, 4 or 2.
+        scale: Distance between the real values of neighbouring codes, above 0.
+        zero_point: Code that stands for real zero, 0 to 2^bits - 1.
     """
 
     bits: Bits
@@ -46,27 +47,28 @@ class Grid:
 
     @property
     def lowest_step(self) -> int:
-        """The smallest code less the zero point."""
+        """Smallest code minus zero point."""
         return -self.zero_point
 
     @property
     def highest_step(self) -> int:
-        """The largest code less the zero point."""
+        """Largest code minus zero point."""
         return top_code(self.bits) - self.zero_point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedGrid:
-    """A grid whose constants are tensors, so that gradients reach them and nothing waits for a device.
+    """Quantization grid whose constants are tensors, so that they receive gradients and stay on their device.
 
-    Every tensor is without dimensions, or [output channels, 1, ...] beside a weight tensor per channel.
+    Each tensor is a scalar, or [output channels, 1, ...] for a weight tensor that is quantized per channel.
 
     Attributes:
-        scale: float32; takes a gradient if the step is learned.
-        lowest_step: the smallest code less the zero point; a number where it can never change.
-        highest_step: the largest, likewise.
-        low: the lower bound, if it is learned; it only receives a gradient, its value is in the scale already.
-        high: the upper bound, likewise.
+        scale: Distance between the real values of neighbouring codes, float32; receives a gradient if it is learned.
+        lowest_step: Smallest code minus zero point; an int if it is constant.
+        highest_step: Largest code minus zero point; an int if it is constant.
+        low: Lower clipping bound if it is learned, else None. It only receives a gradient: its value is already part of
+            the scale.
+        high: Upper clipping bound if it is learned, else None, used in the same way.
     """
 
     scale: Tensor
@@ -77,7 +79,7 @@ class TrainedGrid:
 
 
 class _InPlace(torch.autograd.Function):
-    """Fake quantization of an activation tensor on a CPU. The backward pass needs the values alone: no mask is kept."""
+    """Fake quantization of a tensor on a CPU without compilation; saves no mask for the backward pass."""
 
     @staticmethod
     def forward(
@@ -92,7 +94,7 @@ class _InPlace(torch.autograd.Function):
         step, lowest, highest = scale.item(), int(lowest_step), int(highest_step)
         quantized = (values / step).add_(0.5).floor_().clamp_(lowest, highest).mul_(step)
         ctx.interval = step, step * lowest, step * highest
-        # The quantized values are kept by whatever reads them anyway.
+        # Saving the quantized values needs no extra memory: the layers that read them save them too.
         ctx.save_for_backward(values, quantized if ctx.needs_input_grad[1] else None)
         return quantized
 
@@ -105,7 +107,8 @@ class _InPlace(torch.autograd.Function):
         of_step = of_low = of_high = None
         if wants_step:  # the sum of gradient * (y - x) / s inside, and of gradient * y / s outside
             of_step = (_dot(gradient, quantized) - _dot(of_values, values)) / step
-        # Summed over what is clipped alone: a difference of larger sums leaves noise, which Adam takes for a gradient.
+        # Only the gradients of clipped values are summed: a difference of larger sums would leave rounding noise, which
+        # Adam would amplify.
         if wants_low:
             of_low = _between(gradient, values, -math.inf, low).sum()
         if wants_high:
@@ -114,14 +117,14 @@ class _InPlace(torch.autograd.Function):
 
 
 def inside(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
-    """The gradient where low <= value <= high, else zero; one pass over memory."""
+    """Return the gradient where low <= value <= high, and zero elsewhere, in one pass over memory."""
     ends = torch.tensor([low, high], dtype=torch.float32)
     below, above = torch.nextafter(ends, torch.tensor([-math.inf, math.inf])).tolist()
     return _between(gradient, values, below, above)
 
 
 def _between(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
-    """The gradient where low < value < high, else zero."""
+    """Return the gradient where low < value < high, and zero elsewhere."""
     masked: Tensor = torch.ops.aten.hardtanh_backward(gradient, values, low, high)
     return masked
 
@@ -132,29 +135,29 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _in_memory_order(values: Tensor) -> Tensor:
-    """One long row, without a copy where channels lie next to each other."""
+    """Flatten a tensor in an order that needs no copy if its memory format is channels-last."""
     return (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).reshape(-1)
 
 
 def fake_quantized(values: Tensor, grid: TrainedGrid) -> Tensor:
-    """The values on the grid, with the gradients stated above.
+    """Round real values to the quantization grid, with the gradients given in the docstring of this module.
 
     Args:
-        values: real values of any shape.
-        grid: what codes stand for.
+        values: Real values of any shape.
+        grid: Quantization grid, which receives gradients if it is learned.
     """
     by_operators = torch.compiler.is_compiling() or values.device.type != "cpu" or grid.scale.ndim
-    way = _Fused if by_operators else _InPlace
-    return way.apply(  # type: ignore[no-any-return, no-untyped-call]  # torch's own
+    implementation = _Fused if by_operators else _InPlace
+    return implementation.apply(  # type: ignore[no-any-return, no-untyped-call]  # apply is untyped in torch
         values, grid.scale, grid.low, grid.high, grid.lowest_step, grid.highest_step
     )
 
 
 class _Fused(torch.autograd.Function):
-    """The same in operators that torch.compile fuses into their neighbours, and without waiting for a device.
+    """Fake quantization in operators that torch.compile fuses with their neighbours, without device synchronization.
 
-    What the backward pass sums, it sums for each channel first: batch norm's own gradients are such sums, so that one
-    loop over memory makes all of them.
+    The backward pass sums gradients per channel first. Batch norm needs sums per channel too, so the compiler can
+    compute all of them in one loop over memory.
     """
 
     @staticmethod
@@ -196,19 +199,22 @@ def _clamped(steps: Tensor, lowest_step: Tensor | int, highest_step: Tensor | in
 
 
 def _summed(gradient: Tensor, like: Tensor) -> Tensor:
-    """Over all that share one step."""
+    """Sum a gradient over all elements that share one constant of the grid, to the shape of `like`."""
     if gradient.ndim == 4 and not like.ndim:
         return gradient.sum((0, 2, 3)).sum()
     return gradient.sum_to_size(like.shape)
 
 
 def straight_through(values: Tensor, grid: TrainedGrid) -> Tensor:
-    """The values on the grid; the gradient is the identity's everywhere, for a range that follows its values."""
+    """Round values to the grid, with gradient 1 everywhere (straight-through estimator without clipping).
+
+    Used for a range that is computed from the values themselves, so that no value is clipped.
+    """
     steps = torch.floor(values / grid.scale + 0.5).clamp(grid.lowest_step, grid.highest_step)  # type: ignore[arg-type]  # both of one kind
     return values + (steps * grid.scale - values).detach()
 
 
 def on_grid(values: Tensor, grid: Grid) -> Tensor:
-    """The values on the grid, for what takes no gradient."""
+    """Round values to the grid, without gradients."""
     steps = (values / grid.scale).add_(0.5).floor_()
     return steps.clamp_(grid.lowest_step, grid.highest_step).mul_(grid.scale)

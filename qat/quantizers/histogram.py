@@ -1,4 +1,4 @@
-"""Histograms of tensors, and where a range on them ends: by the least squared error, or by percentiles."""
+"""Histograms of tensors, and quantization ranges chosen from them by least squared error or by percentiles."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits
 
 BINS: Final = 4096
+"""Number of bins of each histogram."""
+
 _SHARES: Final = np.concatenate([np.linspace(0.02, 0.2, 10), np.linspace(0.22, 1.0, 40)])
-"""Of the observed minimum and maximum: the bounds that are tried."""
+"""Candidate bounds of a range, as shares of the observed minimum and maximum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """How often values fall into equal bins between `low` <= 0 and `high` >= 0.
+    """Number of values in each of `BINS` bins of equal width between `low` and `high`.
 
     Attributes:
-        low: the smallest value, or 0.
-        high: the largest value, or 0.
-        counts: float64 [BINS].
+        low: Lower end of the histogram: the smallest value, or 0 if all values are positive.
+        high: Upper end of the histogram: the largest value, or 0 if all values are negative.
+        counts: Number of values in each bin, float64 [BINS].
     """
 
     low: float
@@ -34,7 +36,13 @@ class Histogram:
 
 
 def histogram_of(values: Tensor, low: float | None = None, high: float | None = None) -> Histogram:
-    """The histogram of a tensor between its own extremes, or between those given, which must enclose them."""
+    """Compute the histogram of a tensor.
+
+    Args:
+        values: Real values of any shape.
+        low: Lower end of the histogram, at most the smallest value and at most 0; None takes the minimum.
+        high: Upper end of the histogram, at least the largest value and at least 0; None takes the maximum.
+    """
     values = values.detach()
     low = min(float(values.min()), 0.0) if low is None else low
     high = max(float(values.max()), 0.0) if high is None else high
@@ -44,12 +52,14 @@ def histogram_of(values: Tensor, low: float | None = None, high: float | None = 
 
 
 def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:
-    """The range [low, high] around zero that leaves out equal shares of the values at both ends.
+    """Choose the range [low, high] that contains zero and a given percentage of the values.
+
+    Equal shares of the values are outside at both ends. If all values have the same sign, the excluded values are at
+    the end that is far from zero.
 
     Args:
-        histogram: of the values.
-        percent: of the values that lie inside, 0 to 100. Where no value is below zero, only the upper end leaves any
-            out.
+        histogram: Histogram of the values.
+        percent: Percentage of the values inside the range, 0 to 100.
     """
     low, high = histogram.low, histogram.high
     total = histogram.counts.sum()
@@ -67,9 +77,13 @@ def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float
 
 
 def least_error_range(histogram: Histogram, bits: Bits) -> tuple[float, float]:
-    """The range [low, high] around zero with the least squared error at `bits` bits, among shares of the extremes.
+    """Choose the range [low, high] containing zero with the least squared quantization error, by a grid search.
 
-    The grid is taken as it will be used: the zero point rounded to a code.
+    The candidates are shares of the observed minimum and maximum. The error includes the rounding of the zero point.
+
+    Args:
+        histogram: Histogram of the values.
+        bits: Number of bits of each code: 8, 4 or 2.
     """
     low, high = histogram.low, histogram.high
     if high <= low:
@@ -79,14 +93,14 @@ def least_error_range(histogram: Histogram, bits: Bits) -> tuple[float, float]:
     occupied = histogram.counts > 0
     centres, counts = centres[occupied], histogram.counts[occupied]
     best = (np.inf, low, high)
-    # Coarse over both ends, then finer around the best: the error has one broad minimum.
+    # A coarse search over both ends, then a finer one around the best: the error has one broad minimum.
     lows = low * _SHARES[::3] if low < 0 else np.zeros(1)
     highs = high * _SHARES[::3] if high > 0 else np.zeros(1)
     for _ in range(2):
         for each_low in lows:
             for each_high in highs:
                 error = _squared_error(centres, counts, each_low, each_high, bits)
-                # At equal errors the wider range, which clips less of what was not seen.
+                # For equal errors, choose the wider range, which clips fewer of the values that were not measured.
                 if error < best[0] or (error == best[0] and each_high - each_low > best[2] - best[1]):
                     best = (error, float(each_low), float(each_high))
         lows = np.unique(np.clip(best[1] * np.linspace(0.9, 1.1, 9), low, 0.0))

@@ -1,8 +1,8 @@
-"""The range of real values that an activation tensor's codes cover: learned, clipped, or fixed.
+"""The range of real values that the codes of an activation tensor cover: learned, clipped, or fixed.
 
-A range [low, high] holds zero. At b bits it becomes a grid: s = (high - low) / (2^b - 1), z = round(-low / s), so that
-real zero is a code. Where an activation function bounds the tensor, the grid stays inside the function's interval, so
-that the clamp of the codes is the function.
+A range [low, high] contains zero. At b bits it becomes a grid with s = (high - low) / (2^b - 1) and z = round(-low /
+s), so that real zero has a code. If an activation function bounds the tensor, the grid stays inside the function's
+interval, so that clamping the codes computes the activation function.
 """
 
 from __future__ import annotations
@@ -17,35 +17,44 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits
 from network.layers import ActivationFunction
 from qat.options.names import ActivationRange
-from qat.quantizers.bounds import LEAST_EXTENT, Bounds, inside_of
+from qat.quantizers.bounds import MIN_WIDTH, Bounds, clipped_to
 from qat.quantizers.fake_quantize import Grid, TrainedGrid, fake_quantized
 from qat.quantizers.step import LearnedStep
 
 
 def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -> Grid:
-    """The grid of a range.
+    """Compute the quantization grid of a range.
 
     Args:
-        low: at most 0.
-        high: at least 0, and above `low`.
-        bits: of a code.
-        function: the interval that the grid must stay inside.
+        low: Lower end of the range, at most 0.
+        high: Upper end of the range, at least 0 and above `low`.
+        bits: Number of bits of each code: 8, 4 or 2.
+        function: Activation function whose interval the grid must not leave.
     """
-    low, high = inside_of(function, low, high)
+    low, high = clipped_to(function, low, high)
     ends = torch.tensor([low, high], dtype=torch.float64)
     grid = trained_grid(ends[0], ends[1], bits, function)
     return Grid(bits, grid.scale.item(), -int(grid.lowest_step))
 
 
 def largest_scale(bits: Bits, zero_point: int, function: ActivationFunction) -> float:
-    """The scale at which a grid just reaches the end of an activation function's interval."""
+    """Compute the largest scale at which a grid stays inside an activation function's interval.
+
+    Args:
+        bits: Number of bits of each code: 8, 4 or 2.
+        zero_point: Code of real zero, 0 to 2^bits - 1.
+        function: The activation function.
+    """
     below = function.low / -zero_point if zero_point > 0 else math.inf
     steps_up = top_code(bits) - zero_point
     return min(below, function.high / steps_up if steps_up > 0 else math.inf)
 
 
 class InputRange(nn.Module):
-    """The network's input: a grid that is measured once and kept."""
+    """Quantization range of the network's input, with a fixed grid that calibration sets.
+
+    `forward` rounds real values to the grid.
+    """
 
     def __init__(self, bits: Bits) -> None:
         super().__init__()
@@ -70,13 +79,13 @@ class InputRange(nn.Module):
 
 
 class ActivationTensorRange(nn.Module, ABC):
-    """The range of a tensor that a layer writes.
+    """Quantization range of a layer's output tensor.
 
-    forward: real values -> the same on the grid, with gradients.
+    `forward` rounds real values to the grid, with gradients.
 
     Args:
-        bits: of a code.
-        function: the interval that the layer's values lie in.
+        bits: Number of bits of each code: 8, 4 or 2.
+        function: Interval that contains the tensor's values.
     """
 
     def __init__(self, bits: Bits, function: ActivationFunction) -> None:
@@ -87,28 +96,28 @@ class ActivationTensorRange(nn.Module, ABC):
     @property
     @abstractmethod
     def grid(self) -> Grid:
-        """What codes stand for now."""
+        """Current quantization grid."""
 
     @abstractmethod
     def start(self, low: float, high: float) -> None:
-        """Begin with this range, low <= 0 <= high."""
+        """Set the initial range, low <= 0 <= high."""
 
     @abstractmethod
     def use_bits(self, bits: Bits) -> None:
-        """Go on with other bits and nearly the same range."""
+        """Change the number of bits of each code; the range stays nearly the same."""
 
     @abstractmethod
     def keep_valid(self) -> None:
-        """Bring what the optimizer has changed back to where it makes sense."""
+        """Correct the learned parameters after an optimizer step, so that the range is valid."""
 
 
 class BoundedRange(ActivationTensorRange):
-    """The range of a tensor that a layer writes, by its two ends.
+    """Quantization range of a layer's output tensor that is given by its two clipping bounds.
 
     Args:
-        bits: of a code.
-        function: the interval that the layer's values lie in.
-        learned: the bounds are parameters (PACT); else they stay where they start.
+        bits: Number of bits of each code: 8, 4 or 2.
+        function: Interval that contains the tensor's values.
+        learned: Whether the bounds are trainable parameters (PACT); otherwise they keep their initial values.
     """
 
     def __init__(self, bits: Bits, function: ActivationFunction, *, learned: bool) -> None:
@@ -134,13 +143,13 @@ class BoundedRange(ActivationTensorRange):
 
 
 class StepRange(ActivationTensorRange):
-    """The range of a tensor that a layer writes, by the step between its codes, which is learned (LSQ).
+    """Quantization range of a layer's output tensor that is given by a learned step size (LSQ).
 
-    The zero point is decided where the range starts.
+    The zero point is set together with the initial range and is not trained.
 
     Args:
-        bits: of a code.
-        function: the interval that the layer's values lie in.
+        bits: Number of bits of each code: 8, 4 or 2.
+        function: Interval that contains the tensor's values.
     """
 
     def __init__(self, bits: Bits, function: ActivationFunction) -> None:
@@ -177,7 +186,7 @@ class StepRange(ActivationTensorRange):
 
     @property
     def _is_bounded(self) -> bool:
-        """The activation function has an end that is not zero."""
+        """Whether the activation function has a finite bound other than zero."""
         return any(end != 0 and math.isfinite(end) for end in (self.function.low, self.function.high))
 
     def forward(self, values: Tensor) -> Tensor:
@@ -190,19 +199,32 @@ class StepRange(ActivationTensorRange):
 
 
 def activation_tensor_range(kind: ActivationRange, bits: Bits, function: ActivationFunction) -> ActivationTensorRange:
-    """A new range of that kind, for a tensor whose values lie in a function's interval."""
+    """Create the quantization range of a layer's output tensor.
+
+    Args:
+        kind: How the range is determined: learned, learned_step or clipped.
+        bits: Number of bits of each code: 8, 4 or 2.
+        function: Interval that contains the tensor's values.
+    """
     if kind is ActivationRange.LEARNED_STEP:
         return StepRange(bits, function)
     return BoundedRange(bits, function, learned=kind is ActivationRange.LEARNED)
 
 
 def trained_grid(low: Tensor, high: Tensor, bits: Bits, function: ActivationFunction) -> TrainedGrid:
-    """The grid between two bounds inside the function's interval, tensors without dimensions; see the module's text.
+    """Compute the grid of a range whose bounds are tensors, by the formulas in the docstring of this module.
 
-    Rounding the zero point moves both ends by up to half a step: the grid shrinks where that leaves the interval.
+    Rounding the zero point moves both ends by up to half a step. If an end leaves the function's interval, the scale is
+    reduced.
+
+    Args:
+        low: Lower bound, a scalar tensor, at most 0.
+        high: Upper bound, a scalar tensor, at least 0.
+        bits: Number of bits of each code: 8, 4 or 2.
+        function: Activation function whose interval the grid must not leave.
     """
     top = top_code(bits)
-    scale = ((high - low) / top).detach().clamp(min=LEAST_EXTENT / top)
+    scale = ((high - low) / top).detach().clamp(min=MIN_WIDTH / top)
     if function.low == 0.0:
         return TrainedGrid(scale.clamp(max=function.high / top), 0, top, None, high if high.requires_grad else None)
     zero_point = torch.floor(-low.detach() / scale + 0.5).clamp(0, top)

@@ -1,4 +1,4 @@
-"""A learned step size (LSQ, Esser et al., arXiv 1902.08153)."""
+"""Learned quantization step size (LSQ, Esser et al., arXiv 1902.08153)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-SMALLEST_SHARE: Final = 1e-3
-"""A learned step never becomes smaller than this share of the step that it started from."""
+MIN_STEP_SHARE: Final = 1e-3
+"""Smallest value of a learned step size, as a share of its initial value."""
 
-_LEAST_SQUARE: Final = 2.0**-60
-"""Of a unit, in a gradient's measure: a channel of next to nothing must not get an infinite one."""
+_MIN_SQUARED_UNIT: Final = 2.0**-60
+"""Smallest squared initial step size in the gradient scale, so that the gradient of a nearly zero channel is finite."""
 
 
 class _ScaledGradient(torch.autograd.Function):
-    """The values as they are; their gradient times a factor."""
+    """Identity in the forward pass; multiplies the gradient by a factor in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, factor: Tensor) -> Tensor:
@@ -30,10 +30,14 @@ class _ScaledGradient(torch.autograd.Function):
 
 
 class LearnedStep(nn.Module):
-    """The distance between neighbouring codes, kept in units of where it started: one learning rate suits every tensor.
+    """Learned step size, stored relative to its initial value, so that one learning rate fits all tensors.
 
     Args:
-        shape: of the step: () for an activation tensor, (output channels, 1, ...) for a weight tensor.
+        shape: Shape of the step size: () for an activation tensor, (output channels, 1, ...) for a weight tensor.
+
+    Attributes:
+        unit: Initial step size, float32 of the given shape.
+        relative: Trainable ratio of the step size to its initial value, float32 of the given shape.
     """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -44,37 +48,37 @@ class LearnedStep(nn.Module):
 
     @torch.no_grad()
     def start(self, step: Tensor) -> None:
-        """Begin here; a negative step counts codes downwards, and stays negative."""
+        """Set the initial step size; with a negative step size, values decrease with the code, and the sign is kept."""
         self.unit.copy_(step)
         self.relative.fill_(1.0)
 
     @property
     def value(self) -> Tensor:
-        """The step now, no gradient."""
+        """Current step size, without gradient."""
         return (self.relative * self.unit).detach()
 
     def forward(self, elements: int, highest_step: int) -> Tensor:
-        """The step, its gradient scaled by 1 / sqrt(elements * highest_step), equation 4's measure.
+        """Return the step size, with its gradient scaled by 1 / sqrt(elements * highest_step) (LSQ, after equation 4).
 
-        The gradient is further divided by the square of the unit, so that a step of gradient descent changes the step
-        by the share that it would change without units. Adam sees no scale at all.
+        The gradient of the relative step size is also divided by the square of the initial step size, so that gradient
+        descent changes the step size as much as if it were the parameter itself. Adam does not depend on such a scale.
 
         Args:
-            elements: that one sample quantizes with this step.
-            highest_step: the largest code less the zero point.
+            elements: Number of elements per sample that are quantized with this step size.
+            highest_step: Largest code minus zero point.
         """
-        square = self.unit.square().clamp(min=_LEAST_SQUARE)
+        square = self.unit.square().clamp(min=_MIN_SQUARED_UNIT)
         share = 1.0 / (math.sqrt(elements * max(highest_step, 1)) * square)
         relative: Tensor = _ScaledGradient.apply(self.relative, share)  # type: ignore[no-untyped-call]  # torch's own
         return relative * self.unit
 
     @torch.no_grad()
     def keep_valid(self, largest: float = math.inf) -> None:
-        """After a step of the optimizer.
+        """Clamp the step size after an optimizer step.
 
         Args:
-            largest: step that leaves the grid inside an activation function's interval.
+            largest: Largest step size at which the grid stays inside the activation function's interval.
         """
-        self.relative.clamp_(min=SMALLEST_SHARE)
+        self.relative.clamp_(min=MIN_STEP_SHARE)
         if largest < math.inf:
             self.relative.copy_(torch.minimum(self.relative, largest / self.unit.abs()))

@@ -1,18 +1,19 @@
-"""How weight tensors are quantized: one module per weight scheme, from real weights to their grid.
+"""Quantization of weight tensors: one torch module for each weight scheme, which computes the range of the weights.
 
-    PerLayerAsymPACT         one range, both ends learned by gradient (PACT, arXiv 1805.06085, eq. 4, for both ends),
-                             started where the squared error is least
-    PerLayerAsymMinMax       the tensor's own minimum and maximum, at every step (arXiv 1905.13082, eq. 1)
-    PerChannelsAsymMinMax    each output channel's own, likewise
-    PerChannelSymLSQ         each output channel's own step, learned (LSQ, arXiv 1902.08153, eq. 1 to 4), started where
-                             the squared error is least
+    PerLayerAsymPACT         one range per layer, both bounds learned (PACT, arXiv 1805.06085, eq. 4, for both bounds),
+                             initial range of least squared error
+    PerLayerAsymMinMax       minimum to maximum of the tensor, computed in every step (arXiv 1905.13082, eq. 1)
+    PerChannelsAsymMinMax    minimum to maximum of each output channel, computed in every step
+    PerChannelSymLSQ         one step size per output channel, learned (LSQ, arXiv 1902.08153, eq. 1 to 4), initial
+                             step size of least squared error
 
-The codes of `PerChannelSymLSQ` reach from -2^(b-1) to 2^(b-1) - 1 steps, one further down than up, which is a third of
-the range at 2 bits. A channel whose weights reach further up has a negative step: codes are counted downwards, and the
-sign goes into the requantization as that of a negative gamma does. It costs the device nothing.
+With `PerChannelSymLSQ`, weights are -2^(b-1) to 2^(b-1) - 1 multiples of the step size: one more below zero than above,
+which is a third of the range at 2 bits. A channel whose weights reach further above zero gets a negative step size, so
+that its weights decrease with the code. The sign becomes part of the requantization factor, like the sign of a negative
+gamma, and costs nothing on the device.
 
-A grid always holds real zero. `weight_codes` is the one place where a weight becomes its code, for training's forward
-pass and for conversion alike. To add a scheme, see docs/adding-a-scheme.md.
+Every grid contains real zero. `weight_codes` rounds exactly as fake quantization does, so that the deployed codes are
+those of training. To add a scheme, see docs/adding-a-scheme.md.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits, WeightScheme
 from network.layers import LINEAR
 from network.sensitivity.least_error import least_error_steps, symmetric_steps
-from qat.quantizers.bounds import LEAST_EXTENT, Bounds
+from qat.quantizers.bounds import MIN_WIDTH, Bounds
 from qat.quantizers.fake_quantize import TrainedGrid, fake_quantized, straight_through
 from qat.quantizers.histogram import histogram_of, least_error_range
 from qat.quantizers.step import LearnedStep
@@ -38,26 +39,27 @@ from qat.quantizers.step import LearnedStep
 
 @dataclass(frozen=True, slots=True)
 class WeightGrid:
-    """The real values of a weight tensor's codes: scale * (code - zero_point).
+    """Quantization grid of a weight tensor: a code stands for the real value scale * (code - zero_point).
 
     Attributes:
-        scale: float32 [1] or [output channels]; below 0 where codes are counted downwards.
-        zero_point: float32 of whole numbers, [1] or [output channels].
+        scale: Scale of the layer or of each output channel, float32 [1] or [output channels]; negative for a channel
+            whose weights decrease with the code.
+        zero_point: Zero point of the layer or of each output channel: whole numbers, float32 [1] or [output channels].
     """
 
     scale: Tensor
     zero_point: Tensor
 
     def trained(self, bits: Bits, weight: Tensor) -> TrainedGrid:
-        """The same beside the weight tensor, for fake quantization."""
+        """Return the grid for fake quantization, with constants in a shape that broadcasts to the weight tensor."""
         scale, zero_point = across(self.scale, weight), across(self.zero_point, weight)
         return TrainedGrid(scale, -zero_point, top_code(bits) - zero_point)
 
 
 class WeightQuantizer(nn.Module, ABC):
-    """A scheme for one weight tensor.
+    """Quantizer of one weight tensor by one weight scheme.
 
-    forward: a weight tensor -> the same on its grid, with gradients.
+    `forward` rounds a weight tensor to its grid, with gradients.
     """
 
     def __init__(self, bits: Bits) -> None:
@@ -66,40 +68,40 @@ class WeightQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def start(self, weight: Tensor) -> None:
-        """Begin with this weight tensor (again, once batch norm is folded into it, or at other bits)."""
+        """Set the initial range for a weight tensor; called again after batch norm is folded or the bits change."""
 
     @abstractmethod
     def grid(self, weight: Tensor) -> WeightGrid:
-        """The grid of this weight tensor, no gradient."""
+        """Compute the grid of a weight tensor, without gradients."""
 
     @abstractmethod
     def keep_valid(self) -> None:
-        """Bring what the optimizer has changed back to where it makes sense."""
+        """Correct the learned parameters after an optimizer step, so that the range is valid."""
 
 
 class MinMax(WeightQuantizer):
-    """From the minimum to the maximum, of the tensor or of each output channel, measured at every step."""
+    """Range from the minimum to the maximum of the tensor or of each output channel, computed in every step."""
 
     def __init__(self, bits: Bits, *, per_channel: bool) -> None:
         super().__init__(bits)
         self.per_channel = per_channel
 
     def start(self, weight: Tensor) -> None:
-        """Nothing is kept: every step measures anew."""
+        """Do nothing: the range is computed from the weights in every step."""
 
     def grid(self, weight: Tensor) -> WeightGrid:
         rows = weight.detach().flatten(1) if self.per_channel else weight.detach().reshape(1, -1)
         return grid_between(rows.amin(dim=1), rows.amax(dim=1), self.bits)
 
     def keep_valid(self) -> None:
-        """Nothing is learned."""
+        """Do nothing: the range has no learned parameters."""
 
     def forward(self, weight: Tensor) -> Tensor:
         return straight_through(weight, self.grid(weight).trained(self.bits, weight))
 
 
 class PerLayerPact(WeightQuantizer):
-    """One range for the layer, both ends learned."""
+    """One range for the whole weight tensor, with two learned clipping bounds (PACT)."""
 
     def __init__(self, bits: Bits) -> None:
         super().__init__(bits)
@@ -123,7 +125,7 @@ class PerLayerPact(WeightQuantizer):
 
 
 class PerChannelLsq(WeightQuantizer):
-    """A learned step for each output channel; the zero point is the layer's, and never changes."""
+    """Learned step size for each output channel (LSQ), with one constant zero point for the layer."""
 
     def __init__(self, bits: Bits, shape: tuple[int, ...]) -> None:
         super().__init__(bits)
@@ -154,38 +156,55 @@ _QUANTIZERS: Final[Mapping[WeightScheme, Callable[[Bits, tuple[int, ...]], Weigh
 
 
 def quantizer_for(scheme: WeightScheme, bits: Bits, shape: tuple[int, ...]) -> WeightQuantizer:
-    """A new quantizer of that scheme, for a weight tensor [output channels, ...] of that shape."""
+    """Create the quantizer of a weight tensor.
+
+    Args:
+        scheme: Weight scheme.
+        bits: Number of bits of each weight code: 8, 4 or 2.
+        shape: Shape of the weight tensor, (output channels, ...).
+    """
     return _QUANTIZERS[scheme](bits, shape)
 
 
 @torch.no_grad()
 def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The code of every weight, uint8 in the weight tensor's own shape: what training's forward pass multiplied by.
+    """Compute the code of each weight, uint8 in the shape of the weight tensor.
 
-    The quotient is rounded as fake quantization rounds it, so that both agree to the last bit.
+    The rounding is that of fake quantization, so that the codes are exactly those of training's forward pass.
+
+    Args:
+        weight: Real weights, float32 [output channels, ...].
+        grid: Quantization grid of the weights.
+        bits: Number of bits of each code: 8, 4 or 2.
     """
-    codes = weight_steps(weight, grid, bits) + across(grid.zero_point, weight)
+    codes = centred_codes(weight, grid, bits) + across(grid.zero_point, weight)
     return codes.to(torch.uint8).cpu().numpy()
 
 
 @torch.no_grad()
-def weight_steps(weight: Tensor, grid: WeightGrid, bits: Bits) -> Tensor:
-    """The code of every weight less the zero point, float32 in the weight tensor's own shape."""
+def centred_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> Tensor:
+    """Compute code - zero_point for each weight, float32 in the shape of the weight tensor."""
     scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
     steps = torch.floor(weight / scale + 0.5)
     return torch.minimum(torch.maximum(steps, -zero_point), top_code(bits) - zero_point)
 
 
 def across(values: Tensor, weight: Tensor) -> Tensor:
-    """[1] or [output channels] -> [1, 1, ...] or [output channels, 1, ...], as many dimensions as the weight tensor."""
+    """Reshape [1] or [output channels] to [1, 1, ...] or [output channels, 1, ...], to broadcast to a weight tensor."""
     return values.reshape((-1,) + (1,) * (weight.ndim - 1))
 
 
 def grid_between(low: Tensor, high: Tensor, bits: Bits) -> WeightGrid:
-    """The grid from `low` to `high`, tensors of one shape; each range is widened to hold zero."""
+    """Compute the grids of ranges, each widened to contain zero.
+
+    Args:
+        low: Lower ends of the ranges, a scalar tensor or [1] or [output channels].
+        high: Upper ends of the ranges, in the same shape.
+        bits: Number of bits of each code: 8, 4 or 2.
+    """
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
     extent = high - low
-    # Without extent the weights are zero, and any scale will do.
-    scale = torch.where(extent > LEAST_EXTENT, extent / top_code(bits), torch.ones_like(extent))
+    # In a range of zero width all weights are zero, so that the scale has no effect.
+    scale = torch.where(extent > MIN_WIDTH, extent / top_code(bits), torch.ones_like(extent))
     zero_point = torch.floor(-low / scale + 0.5).clamp(0, top_code(bits))
     return WeightGrid(scale, zero_point)

@@ -1,12 +1,13 @@
-"""Sensitivity as it shows: how far the output moves when one tensor alone is quantized.
+"""Sensitivity by direct measurement: the change of the network's output when only one tensor is quantized.
 
     tensor at b bits    mean over samples of   sum over classes y of  p(y) * log(p(y) / p_b(y))
 
-with p the float network's answer and p_b that of the network with this tensor at b bits and all else in float: the
-Kullback-Leibler divergence. (Sony's Model Compression Toolkit measures this way, with distances of its own.)
+with p the class probabilities of the float network and p_b those of the network with this tensor at b bits and
+everything else in float: the Kullback-Leibler divergence. (Sony's Model Compression Toolkit measures in the same way,
+with other distances.)
 
-What lies before the tensor is computed once for a batch, and only layers that its change reaches are computed again,
-for the three bits at once: as three batches in one.
+The float network is computed once per batch. For each tensor, only the layers that depend on it are computed again, for
+8, 4 and 2 bits at once, as one batch of three times the size.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ from qat.sensitivity.sums import Sums
 
 
 class Divergence:
-    """The measure, added up batch by batch."""
+    """Sensitivity by measured Kullback-Leibler divergence, accumulated over batches.
+
+    Args:
+        errors: Quantization errors of the network's tensors.
+    """
 
     def __init__(self, errors: TensorErrors) -> None:
         self._errors = errors
@@ -32,49 +37,58 @@ class Divergence:
 
     @torch.inference_mode()
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Add what a batch tells about every tensor; the labels are not looked at."""
+        """Add the sensitivities of a batch.
+
+        Args:
+            batch: Samples [n, ...], in the form in which the dataset stores them.
+            labels: Labels of the samples, int64 [n], which are not used.
+        """
         del labels
         errors, sums = self._errors, self._sums
         network = errors.network
-        front = _Front(errors, batch)
-        sums.activations.add(network.input, front.diverged(0, network.input, front.quantized(network.input)))
+        batch_tensors = _BatchTensors(errors, batch)
+        changed = batch_tensors.quantized(network.input)
+        sums.activations.add(network.input, batch_tensors.divergences(0, network.input, changed))
         for index, layer in enumerate(network.layers):
             if isinstance(layer, WeightLayer):
                 weight = errors.parameters(layer).weight
-                inputs = [front.tensors[name] for name in layer.inputs]
+                inputs = [batch_tensors.tensors[name] for name in layer.inputs]
                 outputs = [
                     errors.float_network.step(index, inputs, weight + errors.weights[layer.name][bits]) for bits in BITS
                 ]
-                sums.weights.add(layer.name, front.diverged(index + 1, layer.output, torch.cat(outputs)))
-            changed = front.quantized(layer.output)
-            sums.activations.add(layer.output, front.diverged(index + 1, layer.output, changed))
+                sums.weights.add(layer.name, batch_tensors.divergences(index + 1, layer.output, torch.cat(outputs)))
+            changed = batch_tensors.quantized(layer.output)
+            sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
 
     def sums(self) -> Sums:
-        """The measure, summed over the samples."""
+        """Return the sensitivities summed over all samples."""
         return self._sums
 
 
-class _Front:
-    """A batch's float tensors, and what becomes of the output when one of them changes."""
+class _BatchTensors:
+    """The float activation tensors of one batch, and the divergence of the output when one of them changes."""
 
     def __init__(self, errors: TensorErrors, batch: Samples) -> None:
         self._errors = errors
         self._network = errors.network
         self.tensors = errors.float_network.tensors(tensor_of(batch, errors.network))
-        self._answers = {name: _log_softmax(self.tensors[name]) for name in errors.network.outputs}
+        self._log_probabilities = {name: _log_softmax(self.tensors[name]) for name in errors.network.outputs}
 
     def quantized(self, tensor: str) -> Tensor:
-        """A tensor at each of the bits, [3 n, c, h, w]."""
+        """Quantize an activation tensor at 8, 4 and 2 bits, concatenated to [3 n, channels, height, width]."""
         values = self.tensors[tensor]
         return torch.cat([values + self._errors.activation(tensor, values, bits) for bits in BITS])
 
-    def diverged(self, first: int, tensor: str, variants: Tensor) -> dict[Bits, float]:
-        """The summed divergence for each of the variants of a tensor.
+    def divergences(self, first: int, tensor: str, variants: Tensor) -> dict[Bits, float]:
+        """Compute the divergence of the output, summed over the samples, when a tensor is replaced by a quantized one.
 
         Args:
-            first: the first layer that could read it.
-            tensor: its name.
-            variants: at each of the bits, [3 n, c, h, w].
+            first: Index of the first layer that can read the tensor, in schedule order.
+            tensor: Name of the activation tensor.
+            variants: The tensor at 8, 4 and 2 bits, concatenated to [3 n, channels, height, width].
+
+        Returns:
+            The divergence in nats for 8, 4 and 2 bits.
         """
         changed = {tensor: variants}
         for index in range(first, len(self._network.layers)):
@@ -86,10 +100,10 @@ class _Front:
                 ]
                 changed[layer.output] = self._errors.float_network.step(index, inputs)
         totals = torch.zeros(len(BITS), dtype=torch.float64)
-        for name, answer in self._answers.items():
+        for name, log_p in self._log_probabilities.items():
             if name in changed:
-                moved = _log_softmax(changed[name]).reshape(len(BITS), *answer.shape)
-                totals += (answer.exp() * (answer - moved)).sum(dim=(1, 2))
+                log_p_b = _log_softmax(changed[name]).reshape(len(BITS), *log_p.shape)
+                totals += (log_p.exp() * (log_p - log_p_b)).sum(dim=(1, 2))
         return dict(zip(BITS, totals.tolist(), strict=True))
 
 

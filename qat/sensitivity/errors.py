@@ -1,4 +1,4 @@
-"""The errors that quantization makes in each tensor alone, before any training: what all measures multiply by."""
+"""Quantization errors of each tensor of the float network at 8, 4 and 2 bits, on which all sensitivities are based."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from qat.quantizers.ranges import grid_of
 from qat.quantizers.weights import quantizer_for
 
 RANGE_SAMPLES = 64
-"""Samples that activation ranges are measured on: an estimate needs no tail."""
+"""Number of samples on which activation ranges are measured; a sensitivity estimate does not need rare outliers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorErrors:
-    """What each tensor becomes at each of the bits.
+    """Quantization errors of each weight tensor and quantization grids of each activation tensor, by bits.
 
     Attributes:
-        network: whose tensors they are.
-        float_network: the same as a module; only its weights take gradients.
-        weights: layer name -> bits -> quantized weight less weight, in the weight's own shape.
-        grids: activation tensor -> bits -> its grid, of least squared error.
+        network: The network.
+        float_network: The network as a float32 torch module, in which only the weight tensors receive gradients.
+        weights: By layer name and bits, the quantized weights minus the weights, in the shape of the weight tensor.
+        grids: By activation tensor and bits, the quantization grid of least squared error.
     """
 
     network: Network
@@ -41,25 +41,33 @@ class TensorErrors:
     grids: Mapping[str, Mapping[Bits, Grid]]
 
     def parameters(self, layer: WeightLayer) -> WeightParameters:
-        """What the float network holds of a layer."""
+        """Return the parameters of a layer in the float network."""
         return self.float_network.weight_parameters(self.network.layers.index(layer))
 
     def activation(self, tensor: str, values: Tensor, bits: Bits) -> Tensor:
-        """The quantized values of an activation tensor less its values."""
+        """Compute the quantization error of an activation tensor: quantized values minus values.
+
+        Args:
+            tensor: Name of the activation tensor.
+            values: Real values of the tensor, of any shape.
+            bits: Number of bits: 8, 4 or 2.
+        """
         return on_grid(values, self.grids[tensor][bits]).sub_(values)
 
 
 @torch.no_grad()
 def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightScheme) -> TensorErrors:
-    """The errors of every tensor of a network at 8, 4 and 2 bits.
+    """Compute the quantization errors of each tensor of a network at 8, 4 and 2 bits.
 
     Args:
-        float_network: the network.
-        samples: activation ranges are measured on the first of them.
-        scheme: how weights are quantized; batch norm stays where it is.
+        float_network: The network as a float32 torch module. Its parameters are changed so that only the weight tensors
+            receive gradients.
+        samples: Samples [n, ...], in the form in which the dataset stores them; activation ranges are measured on the
+            first `RANGE_SAMPLES` of them.
+        scheme: Scheme by which weights are quantized; batch norm is not folded.
 
     Raises:
-        TrainingError: a tensor is not finite on the samples.
+        TrainingError: If an activation is not finite on the samples.
     """
     network = float_network.network
     for name, parameter in float_network.named_parameters():

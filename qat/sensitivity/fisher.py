@@ -1,18 +1,18 @@
 """Sensitivity by Fisher information: squared gradients times squared error, from one backward pass.
 
-A small error e of a tensor changes the network's answer p(y | x) by a divergence of e' F e / 2, where F is the Fisher
-information, the expectation of g g' over the answer's own labels y, with g the gradient of -log p(y | x). F is taken as
-block-diagonal, a block for each channel, since errors of one channel come together (they share a range, a batch norm
-and a sign) while those of different channels do not:
+A small error e of a tensor changes the predicted distribution p(y | x) by a divergence of e' F e / 2. F is the Fisher
+information: the expectation of g g' over labels y drawn from p(y | x), with g the gradient of -log p(y | x). F is
+approximated as block-diagonal with one block per channel, because the errors of one channel are correlated (they share
+a range, a batch norm and a sign) and those of different channels are not:
 
     activation tensor   mean over samples n of   1/2 sum over channels c of (sum over h, w of  g_nchw * e_nchw)^2
     weight tensor       mean over samples of     1/2 sum over output channels c of (sum over the rest of  g_ci * e_ci)^2
 
-The labels are drawn from the network's own answer, so no label of a dataset is needed. The gradients of different
-samples then have mean zero and are independent: the square of a batch's summed gradient is, in expectation, the sum of
-the samples' squares, and one backward pass for a batch serves the weights of all its samples. (The two facts are those
-behind natural gradient: Martens, arXiv 1412.1193, sections 5 and 9. BRECQ, arXiv 2102.05426, equation 10, takes F as
-diagonal.)
+The labels are drawn from the predicted distribution, so that no labels of the dataset are needed. The gradients of
+different samples then have mean zero and are independent: the square of the gradient summed over a batch is, in
+expectation, the sum of the squares over its samples. One backward pass per batch is therefore enough for the weights.
+(Natural gradient methods use the same two facts: Martens, arXiv 1412.1193, sections 5 and 9. BRECQ, arXiv 2102.05426,
+equation 10, approximates F as diagonal.)
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ from qat.sensitivity.sums import Sums
 
 
 class FisherInformation:
-    """The measure, added up batch by batch."""
+    """Sensitivity by Fisher information, accumulated over batches.
+
+    Args:
+        errors: Quantization errors of the network's tensors.
+        randomness: Random generator that draws the labels.
+    """
 
     def __init__(self, errors: TensorErrors, randomness: np.random.Generator) -> None:
         self._errors = errors
@@ -40,7 +45,12 @@ class FisherInformation:
         self._sums = Sums()
 
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Add what a batch tells about every tensor; the labels are not looked at."""
+        """Add the sensitivities of a batch.
+
+        Args:
+            batch: Samples [n, ...], in the form in which the dataset stores them.
+            labels: Labels of the samples, int64 [n], which are not used.
+        """
         del labels
         errors = self._errors
         layers = errors.network.weight_layers
@@ -48,10 +58,10 @@ class FisherInformation:
         images = tensor_of(batch, errors.network).requires_grad_()
         tensors = errors.float_network.tensors(images)
         for name, values in tensors.items():
-            note = partial(self._note_activation, name, values.detach())
-            values.register_hook(note)  # type: ignore[no-untyped-call]  # torch's own
-        answers = [tensors[name].flatten(1) for name in errors.network.outputs]
-        loss = torch.stack([drawn_loss(answer, self._randomness) for answer in answers]).sum()
+            hook = partial(self._add_activation, name, values.detach())
+            values.register_hook(hook)  # type: ignore[no-untyped-call]  # torch's own
+        outputs = [tensors[name].flatten(1) for name in errors.network.outputs]
+        loss = torch.stack([drawn_loss(logits, self._randomness) for logits in outputs]).sum()
         _, *gradients = torch.autograd.grad(loss, [images, *weights])
         for layer, gradient in zip(layers, gradients, strict=True):
             of_layer = errors.weights[layer.name]
@@ -59,19 +69,27 @@ class FisherInformation:
             self._sums.weights.add(layer.name, figures)
 
     def sums(self) -> Sums:
-        """The measure, summed over the samples."""
+        """Return the sensitivities summed over all samples."""
         return self._sums
 
     @torch.no_grad()
-    def _note_activation(self, name: str, values: Tensor, gradient: Tensor) -> None:
-        along = {bits: self._errors.activation(name, values, bits).mul_(gradient).sum(dim=(2, 3)) for bits in BITS}
-        self._sums.activations.add(name, {bits: _half_square(by_channel) for bits, by_channel in along.items()})
+    def _add_activation(self, name: str, values: Tensor, gradient: Tensor) -> None:
+        products = {bits: self._errors.activation(name, values, bits).mul_(gradient).sum(dim=(2, 3)) for bits in BITS}
+        self._sums.activations.add(name, {bits: _half_square(by_channel) for bits, by_channel in products.items()})
 
 
 def drawn_loss(logits: Tensor, randomness: np.random.Generator) -> Tensor:
-    """The summed cross-entropy [] of logits [n, classes] with one label a sample, drawn from their own softmax."""
-    answer = F.softmax(logits.detach().double(), dim=1).cumsum(dim=1).numpy()
-    drawn = (randomness.random((len(answer), 1)) * answer[:, -1:] >= answer).sum(axis=1)
+    """Compute the cross-entropy with labels drawn from the softmax of the logits, summed over the samples.
+
+    Args:
+        logits: Logits [n, classes].
+        randomness: Random generator that draws one label per sample.
+
+    Returns:
+        The loss in nats, a scalar tensor.
+    """
+    cumulative = F.softmax(logits.detach().double(), dim=1).cumsum(dim=1).numpy()
+    drawn = (randomness.random((len(cumulative), 1)) * cumulative[:, -1:] >= cumulative).sum(axis=1)
     return F.cross_entropy(logits, torch.from_numpy(drawn), reduction="sum")
 
 

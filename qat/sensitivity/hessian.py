@@ -2,10 +2,11 @@
 
     tensor    1/2 * trace(H) / elements * |e|^2
 
-with H the Hessian of a sample's cross-entropy in that tensor, on the label that the dataset gives it, and e the error
-of quantizing the tensor; the trace and, for activation tensors, the squared error are averaged over the samples. Traces
-are Hutchinson's: E[v' H v] for random signs v, where H v is a second backward pass through the first. Each tensor takes
-a pass of its own: in a pass for all of them the noise of the large tensors drowns the small ones' traces.
+with H the Hessian of a sample's cross-entropy with respect to the tensor, on the sample's label in the dataset, and e
+the quantization error of the tensor. The trace and, for activation tensors, the squared error are averaged over the
+samples. Traces are estimated by Hutchinson's method, E[v' H v] for random signs v; H v is computed by a backward pass
+through the first backward pass. Each tensor needs a separate pass: in one pass for all tensors, the noise of the large
+tensors would dominate the traces of the small ones.
 """
 
 from __future__ import annotations
@@ -28,18 +29,29 @@ TENSOR: Final = "activation tensor"
 
 
 class HessianTraces:
-    """Traces and squared errors, added up batch by batch."""
+    """Sensitivity by traces of the Hessian and squared errors, accumulated over batches.
+
+    Args:
+        errors: Quantization errors of the network's tensors.
+        randomness: Random generator that draws the signs.
+        probes: Number of random sign vectors per tensor and batch, at least 1.
+    """
 
     def __init__(self, errors: TensorErrors, randomness: np.random.Generator, probes: int) -> None:
         self._errors = errors
         self._randomness = randomness
         self._probes = probes
-        self._means: dict[tuple[str, str], float] = {}  # kind and name -> trace / elements, summed over the samples
+        self._means: dict[tuple[str, str], float] = {}  # by kind and name: trace / elements, summed over the samples
         self._squares: dict[tuple[str, Bits], float] = {}
         self._samples = 0
 
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Add what a batch tells about every tensor."""
+        """Add the traces and squared errors of a batch.
+
+        Args:
+            batch: Samples [n, ...], in the form in which the dataset stores them.
+            labels: Labels of the samples, int64 [n].
+        """
         errors = self._errors
         network = errors.network
         images = tensor_of(batch, network).requires_grad_()
@@ -63,7 +75,7 @@ class HessianTraces:
         self._samples += len(batch)
 
     def sums(self) -> Sums:
-        """The measure, summed over the samples."""
+        """Return the sensitivities summed over all samples."""
         total = Sums()
         for layer in self._errors.network.weight_layers:
             half_mean = 0.5 * self._means[WEIGHT, layer.name]
@@ -77,7 +89,7 @@ class HessianTraces:
         return total
 
     def _traced(self, variable: Tensor, gradient: Tensor) -> float:
-        """v' H v for one v. A gradient that does not depend on the variable has a Hessian of zeros."""
+        """Compute v' H v for one random sign vector v; 0 if the gradient does not depend on the variable."""
         if not gradient.requires_grad:
             return 0.0
         drawn = self._randomness.integers(0, 2, variable.shape, dtype=np.int8)

@@ -1,4 +1,4 @@
-"""Sensitivities measured on samples: from a network and unlabelled (for `hessian`: labelled) samples to the table."""
+"""Measurement of the sensitivity of each tensor of a network on samples; only the measure `hessian` needs labels."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from qat.sensitivity.sums import Sums
 from qat.training.reporting import Reporter
 
 ELEMENTS_AT_ONCE: Final = 2**25
-"""Of all activation tensors of a batch together: gradients hold them all."""
+"""Largest number of elements of all activation tensors of a batch, which are in memory together for the gradients."""
 
 SAMPLES_AT_ONCE: Final = 16
-"""A batch's gradients add up before they are squared: small batches are less noisy, large ones no faster."""
+"""Largest number of samples per batch. Gradients are summed over a batch before they are squared, so that large batches
+give noisier estimates, and they are not faster."""
 
 
 class _Measure(Protocol):
@@ -41,22 +42,22 @@ def measure_sensitivity(
     *,
     report: Report = silent,
 ) -> SensitivityTable:
-    """The estimated rise of the loss (in nats) when one tensor alone gets fewer bits, for every tensor.
+    """Estimate, for each tensor and bits, the increase of the loss (in nats) when only this tensor is quantized.
 
     Args:
-        network: with weights.
-        samples: of the training set; as many as the options say are taken from them at random.
-        labels: of the samples; only `hessian` looks at them.
-        options: how to measure.
-        report: is told about progress, about twice a second.
+        network: The network, with weights.
+        samples: Training samples, of which a random selection of `options.samples` is used.
+        labels: Labels of the samples, int64 [n]; only the measure `hessian` uses them.
+        options: How sensitivities are measured.
+        report: Callback that receives the progress, about twice a second.
 
     Raises:
-        DatasetError: no sample.
-        InvalidNetwork: the network has no weights.
-        TrainingError: a tensor is not finite on the samples.
+        DatasetError: If there are no samples.
+        InvalidNetwork: If the network has no weights.
+        TrainingError: If an activation is not finite on the samples.
     """
     if not len(samples):
-        raise DatasetError("there is no sample to measure sensitivities on; expected at least one")
+        raise DatasetError("the training set has no samples to measure sensitivities on; expected at least one sample")
     chosen = np.random.default_rng([options.seed, 3]).permutation(len(samples))[: options.samples]
     taken, taken_labels = samples[chosen], labels[chosen]
     batches = list(_batches(network, len(taken)))
@@ -91,7 +92,7 @@ def _batches(network: Network, count: int) -> Iterator[slice]:
 
 
 def _cost(network: Network, options: SensitivityOptions) -> float:
-    """Of a sample, in forward passes of the float network; only the estimate of time depends on it."""
+    """Return the cost of one sample, in forward passes of the float network, for the estimate of the remaining time."""
     tensors = len(network.tensors) + len(network.weight_layers)
     match options.measure:
         case Measure.FISHER:

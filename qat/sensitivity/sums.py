@@ -1,4 +1,4 @@
-"""What a measure adds up, batch by batch, and the table that comes of it."""
+"""Sensitivities accumulated over batches, and their conversion to a table of means."""
 
 from __future__ import annotations
 
@@ -10,46 +10,61 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable
 
 DIGITS: Final = 3
-"""Figures are rounded to as many: a sum that threads add up in another order is off by far less, so that the table, and
-with it the bits, hardly ever depend on the machine."""
+"""Number of significant digits to which sensitivities are rounded. The order in which threads add numbers changes a sum
+by much less, so that the table, and the bits chosen by it, rarely depend on the machine."""
 
 
 class SumsByTensor:
-    """A sum for each tensor and bits."""
+    """Sums of sensitivities for each tensor at 8, 4 and 2 bits."""
 
     def __init__(self) -> None:
         self._sums: dict[str, dict[Bits, float]] = {}
 
     def add(self, name: str, figures: Mapping[Bits, float]) -> None:
-        """Add to a tensor's sums."""
+        """Add sensitivities by bits, in nats, to the sums of a tensor."""
         own = self._sums.setdefault(name, dict.fromkeys(BITS, 0.0))
         for bits in BITS:
             own[bits] += figures[bits]
 
     def rows(self, names: Iterable[str], samples: int) -> dict[str, dict[Bits, float]]:
-        """The means over the samples; 0 for a tensor that nothing was added for."""
+        """Return the mean sensitivities by tensor name and bits.
+
+        A mean that is smaller than that at more bits is noise and is raised to it. A tensor without sums has 0.
+
+        Args:
+            names: Names of the tensors.
+            samples: Number of samples in the sums, at least 1.
+        """
         rows: dict[str, dict[Bits, float]] = {}
         for name in names:
-            least = 0.0
+            previous = 0.0
             row: dict[Bits, float] = {}
             for bits in BITS:  # the widest first
                 mean = self._sums.get(name, {}).get(bits, 0.0) / samples
-                least = row[bits] = max(least, float(f"{mean:.{DIGITS}g}"))
+                previous = row[bits] = max(previous, float(f"{mean:.{DIGITS}g}"))
             rows[name] = row
         return rows
 
 
 class Sums:
-    """Sums over samples, for the weights of each layer and for each activation tensor."""
+    """Sums of sensitivities for the weight tensor of each layer and for each activation tensor.
+
+    Attributes:
+        weights: Sums by layer name.
+        activations: Sums by activation tensor.
+    """
 
     def __init__(self) -> None:
         self.weights = SumsByTensor()
         self.activations = SumsByTensor()
 
     def table(self, method: str, network: Network, samples: int) -> SensitivityTable:
-        """The means over the samples, as a table.
+        """Return the table of mean sensitivities.
 
-        A tensor with fewer bits is not better off: a figure below that of more bits is noise, and is raised to it.
+        Args:
+            method: Name of the measure, for the table.
+            network: The network.
+            samples: Number of samples in the sums, at least 1.
         """
         layers = [layer.name for layer in network.weight_layers]
         return SensitivityTable(

@@ -1,8 +1,9 @@
-"""A training run on disk: everything needed to go on after any step, without pickle.
+"""Checkpoints of a training run: files from which the run can continue after any step, without pickle.
 
-`checkpoint.safetensors` holds the run after its last epoch, and the best epoch so far; `step.safetensors` the run in
-the middle of the epoch after that. The tensors are safetensors', the rest one JSON text in the file's metadata. A file
-is replaced as a whole, so that a crash at any moment leaves the last checkpoint or the one before.
+`checkpoint.safetensors` contains the state of the run after its last finished epoch, and the network of the best epoch
+so far. `step.safetensors` contains the state in the middle of the following epoch. Tensors are stored in the
+safetensors format, and all other values as JSON text in the file's metadata. A file is replaced atomically, so that
+after a crash either the new or the previous checkpoint exists.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A run after an epoch.
+    """State of a training run after an epoch.
 
     Attributes:
-        epochs: the results so far.
-        now: the run as it goes on.
-        best: tensors of the module at the best epoch.
+        epochs: Results of all finished epochs, from epoch 0.
+        now: State from which the run continues.
+        best: Tensors of the fake-quantized network after the best epoch, by name.
     """
 
     epochs: tuple[EpochResult, ...]
@@ -52,7 +53,13 @@ class Checkpoint:
 
 
 def after_epoch(before: Checkpoint | None, result: EpochResult, now: Snapshot) -> Checkpoint:
-    """The checkpoint with one more epoch; the module's tensors are kept if it is the best so far."""
+    """Create the checkpoint after an epoch; its network is kept as the best if no earlier epoch is at least as good.
+
+    Args:
+        before: Checkpoint after the previous epoch; None before epoch 0.
+        result: Result of the epoch.
+        now: State of the run after the epoch.
+    """
     if before is None:
         return Checkpoint((result,), now, now.of_module)
     is_best = result.merit > before.best_epoch.merit
@@ -60,11 +67,11 @@ def after_epoch(before: Checkpoint | None, result: EpochResult, now: Snapshot) -
 
 
 class CheckpointDirectory:
-    """Where a run's checkpoints lie.
+    """Directory of the checkpoints of one training run.
 
     Args:
-        path: the directory; it comes into being with the first checkpoint.
-        fingerprint: of the run's inputs: what belongs to another run is refused.
+        path: Path of the directory, which is created with the first checkpoint.
+        fingerprint: Hash of the run's inputs. A checkpoint with a different one is rejected.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
@@ -72,7 +79,7 @@ class CheckpointDirectory:
         self._fingerprint = fingerprint
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint by that of one more epoch."""
+        """Write the checkpoint after an epoch, and remove the older checkpoint in the middle of this epoch."""
         tensors = {f"{_NOW}{name}": tensor for name, tensor in checkpoint.now.tensors.items()}
         tensors |= {f"{_BEST}{name}": tensor for name, tensor in checkpoint.best.items()}
         epochs = [asdict(result) for result in checkpoint.epochs]
@@ -80,15 +87,23 @@ class CheckpointDirectory:
         (self._path / STEP_FILE_NAME).unlink(missing_ok=True)
 
     def save_step(self, epochs_done: int, snapshot: Snapshot) -> None:
-        """Replace the checkpoint in the middle of an epoch."""
+        """Write a checkpoint in the middle of an epoch, in place of the previous one.
+
+        Args:
+            epochs_done: Number of finished epochs of training.
+            snapshot: State of the run.
+        """
         rest = {"epochs_done": epochs_done, "position": asdict(snapshot.position)}
         self._write(STEP_FILE_NAME, {f"{_NOW}{name}": tensor for name, tensor in snapshot.tensors.items()}, rest)
 
     def load(self) -> Checkpoint | None:
-        """The run after its last epoch; None if there is none.
+        """Read the checkpoint after the last finished epoch.
+
+        Returns:
+            The checkpoint; None if the directory has none.
 
         Raises:
-            TrainingError: the checkpoint is damaged, or belongs to another run.
+            TrainingError: If the checkpoint is damaged or belongs to another run.
         """
         found = self._read(FILE_NAME)
         if found is None:
@@ -98,41 +113,52 @@ class CheckpointDirectory:
         def read() -> Checkpoint:
             epochs = tuple(EpochResult(**result) for result in rest["epochs"])
             if [result.epoch for result in epochs] != list(range(len(epochs))) or not epochs:
-                raise ValueError("its epochs are not in order")
+                raise ValueError("its epochs are missing or not in ascending order from 0")
             return Checkpoint(epochs, _snapshot(rest, tensors), below(_BEST, tensors))
 
         return self.or_damaged(FILE_NAME, read)
 
     def load_step(self, epochs_done: int) -> Snapshot | None:
-        """The run in the middle of the epoch after so many; None if there is none.
+        """Read the checkpoint in the middle of an epoch.
+
+        Args:
+            epochs_done: Number of finished epochs of training.
+
+        Returns:
+            The state in the middle of the following epoch; None if there is no checkpoint for it.
 
         Raises:
-            TrainingError: the checkpoint is damaged, or belongs to another run.
+            TrainingError: If the checkpoint is damaged or belongs to another run.
         """
         found = self._read(STEP_FILE_NAME)
-        # One that is older than the last epoch's checkpoint: a crash came between writing that and removing this.
+        # The file is older than the last epoch's checkpoint if a crash came between writing that one and removing this.
         if found is None or found[0].get("epochs_done") != epochs_done:
             return None
         return self.or_damaged(STEP_FILE_NAME, lambda: _snapshot(*found))
 
-    def or_damaged(self, name: str, act: Callable[[], _Value]) -> _Value:
-        """Do something with what a file holds.
+    def or_damaged(self, name: str, use: Callable[[], _Value]) -> _Value:
+        """Call a function that uses the content of a checkpoint file, and report its errors as a damaged checkpoint.
+
+        Args:
+            name: Name of the checkpoint file, for the message.
+            use: The function.
 
         Raises:
-            TrainingError: what it holds does not do.
+            TrainingError: If the function fails because the content is invalid.
         """
         try:
-            return act()
+            return use()
         except _UNREADABLE as error:
             raise TrainingError(
-                f"the checkpoint {name} in '{self._path.name}' is damaged ({str(error)[:200]}); remove it to start anew"
+                f"the checkpoint {name} in '{self._path.name}' is damaged ({str(error)[:200]}); remove the file to "
+                "restart the training without it"
             ) from error
 
     def _write(self, name: str, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
         document = {"version": VERSION, "fingerprint": self._fingerprint, **rest}
         self._path.mkdir(parents=True, exist_ok=True)
         unfinished = self._path / f"{name}.unfinished"
-        # A copy of what is there twice: safetensors refuses tensors that share memory.
+        # safetensors rejects tensors that share memory, so that each further use of the same memory is copied.
         seen: set[int] = set()
         own = {}
         for each, tensor in tensors.items():
@@ -159,7 +185,7 @@ class CheckpointDirectory:
         if found is None:
             raise TrainingError(
                 f"the checkpoint {name} in '{self._path.name}' belongs to a run with another network, allocation, "
-                "dataset or other options; give an empty directory, or remove it to start anew"
+                "dataset or other options; use an empty directory, or remove the file to restart the training"
             )
         return found
 

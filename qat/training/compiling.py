@@ -1,7 +1,8 @@
-"""Whether a training step is compiled, and how: torch.compile fuses fake quantization into its neighbours.
+"""Compilation of the training step by torch.compile, which fuses fake quantization with the operators around it.
 
-Compiled and plain steps round differently in the last bits. So the choice is made from the whole run's inputs and from
-what the machine has, never from how much is left to do: a run that is resumed computes as it began.
+Compiled and uncompiled steps differ in the last bits by rounding. The choice between them therefore depends only on the
+inputs of the whole run and on the machine, not on the remaining work, so that a resumed run computes in the same way as
+before.
 """
 
 from __future__ import annotations
@@ -23,20 +24,24 @@ from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")
-LEAST_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
-"""Of a run's forward passes, on each processor: where compiling wins back its time, or nearly so in a deep network. Two
-cores train on that for about ten minutes. A GPU was not measured: it is taken for a hundred times as fast."""
+MIN_MULTIPLY_ACCUMULATES: Final[Mapping[str, float]] = MappingProxyType({"cpu": 6e12, "cuda": 6e14})
+"""Smallest number of multiply-accumulates in all forward passes of a run for which compiling saves at least about as
+much time as it takes, by type of torch device. Two CPU cores need about ten minutes to train with this number. The
+value
+for a GPU is not measured; it assumes that a GPU is a hundred times as fast."""
 
 INDUCTOR: Final = MappingProxyType({"realize_reads_threshold": 16, "realize_opcount_threshold": 200})
-"""Batch norm and fake quantization are computed anew from the convolution's sums in each loop that wants them, and what
-they give is not written to memory in between. docs/benchmarks/qat.md has what a step takes."""
+"""Options of the compiler backend: each loop that reads the results of batch norm and fake quantization computes them
+again from the convolution's sums, so that they are not written to memory. docs/benchmarks/qat.md has the measured time
+per step."""
 
 
 def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
-    """What to call in training in place of the module, whatever decides; the first call takes minutes.
+    """Compile the forward pass of a fake-quantized network for training; the first call of the result takes minutes.
 
     Returns:
-        [n, c, h, w] images -> [n, elements] logits. One graph serves every n.
+        A function from images [n, channels, height, width] to logits [n, elements], compiled once for all batch sizes
+        n.
     """
     compiled_module: Callable[[Tensor], Tensor] = torch.compile(module, options=dict(INDUCTOR))
 
@@ -48,16 +53,17 @@ def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
 
 
 def is_compiled(network: Network, options: TrainingOptions, images: int, processor: torch.device) -> bool:
-    """Whether the training step of a run is compiled.
+    """Decide whether the training step of a run is compiled.
 
     Args:
-        network: that is trained.
-        options: `compile` on or off decides; auto compiles where a compiler is found and the run is long enough.
-        images: that the whole run trains on, every epoch's counted.
-        processor: where it trains.
+        network: The network.
+        options: Training options, whose `compile` is on, off, or auto: compile if a compiler is found and the run is
+            long enough.
+        images: Number of images that the whole run trains on: samples times epochs.
+        processor: The torch device that trains.
 
     Raises:
-        TrainingError: `compile` is on, and there is no compiler.
+        TrainingError: If `compile` is on and no compiler is found.
     """
     if options.compile is Compile.OFF:
         return False
@@ -65,22 +71,23 @@ def is_compiled(network: Network, options: TrainingOptions, images: int, process
     if options.compile is Compile.ON:
         if not found:
             raise TrainingError(
-                f"compile is on, but no C++ compiler is found (expected one of {', '.join(COMPILERS)} on the path, and "
-                "Python's headers: apt-get install g++ python3-dev); install them, or leave compile at auto or off"
+                f"compile is on, but no C++ compiler or no Python headers are found; expected one of "
+                f"{', '.join(COMPILERS)} on the path, and Python.h: install them (apt-get install g++ python3-dev), or "
+                "set compile to auto or off"
             )
         return True
-    return found and images * multiply_accumulates(network) >= LEAST_MULTIPLY_ACCUMULATES[processor.type]
+    return found and images * multiply_accumulates(network) >= MIN_MULTIPLY_ACCUMULATES[processor.type]
 
 
 def has_compiler(processor: torch.device) -> bool:
-    """Whether torch.compile can build what it writes: C++ for a CPU; for a GPU, Triton brings its own compiler."""
+    """Return whether the compiler that torch.compile needs is found: C++ and Python.h for a CPU, Triton for a GPU."""
     if processor.type == "cuda":
-        return bool(torch.utils._triton.has_triton())  # the only place that tells
-    # What it writes is built as a module of Python, whose headers are a package of their own on many systems.
+        return bool(torch.utils._triton.has_triton())  # torch has no public function for this
+    # The generated C++ is built as a Python extension, which needs headers that are a separate package on many systems.
     has_headers = (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file()
     return has_headers and any(shutil.which(compiler) for compiler in COMPILERS)
 
 
 def multiply_accumulates(network: Network) -> int:
-    """Of one forward pass for one image."""
+    """Count the multiply-accumulates of one forward pass for one image."""
     return sum(layer.multiply_accumulates(network.input_shapes(layer)) for layer in network.weight_layers)

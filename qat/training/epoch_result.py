@@ -1,4 +1,4 @@
-"""How one epoch went, and which one is the best."""
+"""Result of an epoch of training, and the choice of the best epoch."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """How one epoch went.
+    """Result of one epoch of training.
 
     Attributes:
-        epoch: from 1; 0 is the calibrated network before any training.
-        training_loss: averaged over the epoch; None for epoch 0.
-        validation_percent: accuracy of the integer-only network on the samples held out of the training set.
-        validation_loss: cross-entropy there.
-        seconds: by the wall clock, validation included; of an epoch that was interrupted, from where it went on.
-        at_doubled_bits: it was trained and judged at more bits than the allocation has: the run keeps another one.
+        epoch: Number of the epoch, from 1; 0 is the calibrated network before training.
+        training_loss: Mean training loss over the epoch; None for epoch 0.
+        validation_percent: Accuracy of the integer-only network on the held-out split, in percent.
+        validation_loss: Mean cross-entropy of the integer-only network on the held-out split, in nats.
+        seconds: Wall-clock time of training and validation; for an epoch that was interrupted, only the time after the
+            run was resumed.
+        at_doubled_bits: Whether the epoch was trained and evaluated at twice the bits of the allocation. Such an epoch
+            is never chosen as the best.
     """
 
     epoch: int
@@ -28,10 +30,10 @@ class EpochResult:
 
     @property
     def merit(self) -> tuple[bool, float, float]:
-        """The better epoch has the greater merit: accuracy first, then the loss."""
+        """Sort key by which the best epoch has the largest value: accuracy first, then the loss."""
         return not self.at_doubled_bits, self.validation_percent, -self.validation_loss
 
 
 def best_of(epochs: Sequence[EpochResult]) -> EpochResult:
-    """The epoch that is kept; of equals the first."""
+    """Return the best epoch, the first one if several are equally good."""
     return max(epochs, key=lambda result: result.merit)

@@ -1,4 +1,4 @@
-"""Fingerprint of everything that the result of a training run depends on: equal inputs have equal fingerprints."""
+"""Fingerprint of a training run: one hash of all inputs on which its result depends."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from network.options import Options
 
 
 def fingerprint_of(*values: object) -> str:
-    """Compute the SHA-256 of values, as 64 hexadecimal digits.
+    """Compute the SHA-256 of values, in 64 hexadecimal digits.
 
     Args:
-        values: Plain values, arrays, mappings, sequences, and dataclasses or options of them.
+        values: Plain values, arrays, and nested mappings, sequences, dataclasses and options of them.
     """
     digest = hashlib.sha256()
     for value in values:

@@ -1,13 +1,15 @@
-"""What a network's answers are held against. Imports no torch."""
+"""Source of the labels that a network is trained on and evaluated against. Imports no torch."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 
-class Truth(StrEnum):
-    """What an answer is held against."""
+class LabelSource(StrEnum):
+    """Source of the labels that predictions are compared with."""
 
     LABELS = "labels"
+    """The labels of the dataset."""
+
     FLOAT_NETWORK = "float_network"
-    """The float network's classes, where nobody has labelled the samples: accuracy is then agreement."""
+    """The classes that the float network predicts, for samples without labels; accuracy is then agreement with it."""

@@ -1,4 +1,4 @@
-"""The learning rate of every step, by regime. Imports no torch."""
+"""Learning-rate schedules: the learning rate of each training step, by regime. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import Final
 from qat.options.training import Regime, TrainingOptions
 
 COSINE_ENDS_AT: Final = 0.01
-"""Of the rate at the start."""
+"""Final learning rate of the cosine regime, as a share of the initial one."""
 
 ONE_CYCLE_STARTS_AT: Final = 1 / 25
 ONE_CYCLE_ENDS_AT: Final = 1e-4 / 25
-"""Of the highest rate: the proportions of torch's OneCycleLR (arXiv 1708.07120)."""
+"""Initial and final learning rate of the one_cycle regime, as shares of the highest one, as in torch's OneCycleLR
+(arXiv 1708.07120)."""
 
 PAPER_RATES: Final = ((8, 1e-5), (5, 5e-5), (1, 1e-4))
-"""The first epoch -> Adam's rate from then on, the last first (arXiv 1905.13082, its published code)."""
+"""Learning rates of the paper's regime: pairs of first epoch and Adam's learning rate from that epoch on, in descending
+order of epochs (published code of arXiv 1905.13082)."""
 
 
 def learning_rate_at(options: TrainingOptions, epoch: int, through_epoch: float) -> float:
-    """The learning rate of one step.
+    """Compute the learning rate of one training step.
 
     Args:
-        options: of the run.
-        epoch: from 1.
-        through_epoch: the share of the epoch that is done, 0 to 1.
+        options: Training options of the run.
+        epoch: Number of the current epoch, from 1.
+        through_epoch: Finished share of the current epoch, 0 to 1.
     """
     highest = options.learning_rate
     done = (epoch - 1 + through_epoch) / max(options.epochs, 1)
@@ -45,5 +47,11 @@ def learning_rate_at(options: TrainingOptions, epoch: int, through_epoch: float)
 
 
 def falling(first: float, last: float, done: float) -> float:
-    """From the first figure to the last one along half a cosine (it may rise, too)."""
+    """Interpolate from a first to a last value along half a cosine wave; the last value may be the larger one.
+
+    Args:
+        first: Value at the start.
+        last: Value at the end.
+        done: Finished share of the way, 0 to 1.
+    """
     return last + (first - last) * (1 + math.cos(math.pi * done)) / 2

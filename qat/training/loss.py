@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Training loss: cross-entropy mixed with distillation from the float network."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from qat.options.training import TrainingOptions
 
 
 def training_loss(logits: Tensor, targets: Tensor, taught: Tensor | None, options: TrainingOptions) -> Tensor:
-    """Cross-entropy on the targets, mixed with the divergence from the float network's softened answer.
+    """Compute cross-entropy on the targets, mixed with the divergence from the float network's softened predictions.
 
-    Distillation: Hinton, Vinyals and Dean, arXiv 1503.02531, section 2; the square of the temperature keeps its
-    gradient's size. Label smoothing: arXiv 1512.00567, section 7.
+    Distillation follows Hinton, Vinyals and Dean, arXiv 1503.02531, section 2: multiplication by the square of the
+    temperature makes the size of its gradient independent of the temperature. Label smoothing follows arXiv 1512.00567,
+    section 7.
 
     Args:
-        logits: [n, classes].
-        targets: int64 [n], classes; or float32 [n, classes], the share of each.
-        taught: the float network's logits, [n, classes]; None learns from the targets alone.
-        options: the shares of both, the temperature, the smoothing.
+        logits: Logits of the fake-quantized network, [n, classes].
+        targets: Class of each sample, int64 [n], or share of each class, float32 [n, classes].
+        taught: Logits of the float network, [n, classes]; None omits distillation.
+        options: Training options, which give the share and the temperature of distillation and the label smoothing.
+
+    Returns:
+        Mean loss over the samples in nats, a scalar tensor.
     """
     share, temperature = options.distillation, options.distillation_temperature
-    logits = logits.float()  # they may come as bfloat16
+    logits = logits.float()  # logits may be bfloat16
     loss = F.cross_entropy(logits, targets, label_smoothing=options.label_smoothing)
     if taught is None or share == 0:
         return loss

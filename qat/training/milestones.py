@@ -1,4 +1,4 @@
-"""What changes when, as training goes on: bits, folding, frozen statistics. Everything follows from the options."""
+"""Changes of the network at fixed points of a training run: bits, folding of batch norm, freezing of statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qat.training.state import TrainingState
 
 
 def doubled(allocation: Allocation) -> Allocation:
-    """Twice the bits for every tensor; 8 stay 8."""
+    """Return an allocation with twice the bits for each tensor, at most 8."""
 
     def wider(bits: Bits) -> Bits:
         return 4 if bits == 2 else 8
@@ -24,11 +24,11 @@ def doubled(allocation: Allocation) -> Allocation:
 
 
 class Milestones:
-    """When a run changes its network.
+    """Schedule of the changes that a training run makes to its network, which follows from the training options.
 
     Args:
-        allocation: that the run ends with.
-        options: of the run.
+        allocation: Allocation of the final network.
+        options: Training options of the run.
     """
 
     def __init__(self, allocation: Allocation, options: TrainingOptions) -> None:
@@ -39,15 +39,15 @@ class Milestones:
         self._epochs_at_doubled_bits = 0 if self._doubled == allocation else min(gradual, max(options.epochs - 1, 0))
 
     def is_at_doubled_bits(self, epoch: int) -> bool:
-        """Whether that epoch, 0 for the calibrated network, has other bits than the run ends with."""
+        """Return whether an epoch is trained at twice the bits of the final network; epoch 0 (calibration) is not."""
         return 1 <= epoch <= self._epochs_at_doubled_bits
 
     def allocation_of(self, epoch: int) -> Allocation:
-        """The bits that the module has in that epoch."""
+        """Return the allocation that the network has in an epoch."""
         return self._doubled if self.is_at_doubled_bits(epoch) else self._allocation
 
     def begin_epoch(self, state: TrainingState, epoch: int) -> None:
-        """Before the epoch's first step."""
+        """Change the bits and fold batch norm where they are due, before the first step of an epoch."""
         if self.is_at_doubled_bits(epoch) != self.is_at_doubled_bits(epoch - 1):
             state.module.use_bits(self.allocation_of(epoch))
             state.oscillations.forget()
@@ -56,11 +56,17 @@ class Milestones:
             state.oscillations.forget()
 
     def begin_step(self, state: TrainingState, epoch: int, done: float) -> None:
-        """Before each step; `done` is the share of the run that is done."""
+        """Freeze batch-norm statistics where it is due, before a training step.
+
+        Args:
+            state: State of the run, whose network is changed.
+            epoch: Number of the current epoch, from 1.
+            done: Finished share of the run, 0 to 1.
+        """
         at = self._options.freeze_batch_norm_at
         if (at < NEVER and done >= at) or (self._options.regime is Regime.PAPER and epoch > 1):
             state.module.freeze_batch_norm()
 
     def follows_oscillations(self, epoch: int) -> bool:
-        """Whether codes are those that the run ends with, and somebody wants to know."""
+        """Return whether oscillations of weights are tracked: freezing is enabled and the epoch has the final bits."""
         return self._options.freeze_oscillating_at < NEVER and not self.is_at_doubled_bits(epoch)

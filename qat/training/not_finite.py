@@ -1,4 +1,4 @@
-"""A loss or gradient that is not finite: where it began."""
+"""Detection of the layer in which a loss or gradient that is not finite originates."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from qat.quantized_network import QuantizedNetwork
 
 
 class NotFinite(Exception):
-    """A step whose loss or gradient is not finite; the optimizer has not taken it.
+    """Error of a training step whose loss or gradient is not finite; the optimizer has not changed the parameters.
 
     Attributes:
-        what: "loss" or "gradient".
-        value: of the loss, or the norm of the gradient.
-        where: in which layer it began, as a sentence's end.
+        what: Name of the quantity that is not finite: "loss" or "gradient".
+        value: Value of the loss, or norm of the gradient.
+        where: Description of the layer in which it originates, used as the end of a message.
     """
 
     def __init__(self, what: str, value: float, where: str) -> None:
@@ -29,9 +29,16 @@ class NotFinite(Exception):
 
 @torch.no_grad()
 def first_in_forward(module: QuantizedNetwork, images: Tensor) -> str | None:
-    """The first layer, in the order of the schedule, whose real output is not finite on these images.
+    """Find the first layer with weights, in schedule order, whose output is not finite for a batch of images.
 
-    The pass moves running statistics.
+    The forward pass updates the running statistics.
+
+    Args:
+        module: The fake-quantized network in training mode.
+        images: Normalised images, [n, channels, height, width].
+
+    Returns:
+        Name of the layer; None if all outputs are finite.
     """
     found: list[str] = []
     with _watched(module, found):
@@ -40,7 +47,11 @@ def first_in_forward(module: QuantizedNetwork, images: Tensor) -> str | None:
 
 
 def first_in_backward(module: QuantizedNetwork) -> str | None:
-    """The first layer that the backward pass came to, the last in the schedule, whose gradient's norm is not finite."""
+    """Find the last layer in schedule order, the first in the backward pass, whose gradient norm is not finite.
+
+    Returns:
+        Name of the layer; None if all gradient norms are finite.
+    """
     for step in reversed(module.weight_steps()):
         gradients = [each.grad for each in step.parameters() if each.grad is not None]
         if not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
@@ -53,11 +64,11 @@ def _watched(module: QuantizedNetwork, found: list[str]) -> Iterator[None]:
     handles = []
     for step in module.weight_steps():
 
-        def look(_: nn.Module, __: object, output: Tensor, name: str = step.layer.name) -> None:
+        def check(_: nn.Module, __: object, output: Tensor, name: str = step.layer.name) -> None:
             if not bool(torch.isfinite(output).all()):
                 found.append(name)
 
-        handles.append(step.register_forward_hook(look))
+        handles.append(step.register_forward_hook(check))
     try:
         yield
     finally:

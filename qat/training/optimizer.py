@@ -1,4 +1,4 @@
-"""The optimizer of a fake-quantized network: what decays, and which rate each kind of parameter has."""
+"""Optimizer of a fake-quantized network: weight decay and learning rate of each group of parameters."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from qat.quantized_network import QuantizedNetwork
 
 
 def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.optim.Optimizer:
-    """SGD, Adam or AdamW, in groups: weights, which alone decay, of 2 bits and of more; biases and batch norm; ranges.
+    """Create the optimizer: SGD, Adam or AdamW.
 
-    Adam moves a weight by about the rate whatever its gradient, and a step of 2 bits is several times as wide as one of
-    4: at one rate for all, those weights hardly change their codes.
+    The parameter groups are 2-bit weights, other weights, biases and batch norms, and ranges. Only weights decay. Adam
+    changes a weight by about the learning rate, independent of the size of the gradient, and the quantization step at 2
+    bits is several times as large as at 4 bits: with the same learning rate, 2-bit weights would rarely change codes.
 
     Args:
-        module: at the bits that the run ends with.
-        options: of the run.
+        module: The fake-quantized network, at its final bits.
+        options: Training options of the run.
     """
     shares = {id(parameter): options.range_learning_rate for parameter in module.range_parameters()}
     weights = {id(step.learned.weight) for step in module.weight_steps()}
@@ -46,11 +47,11 @@ def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.o
 
 
 def two_bit_share(options: TrainingOptions) -> float:
-    """The rate of 2-bit weights over that of all others; the paper's regime knows one rate for all."""
+    """Return the learning rate of 2-bit weights as a multiple of that of other weights; 1 in the paper's regime."""
     return 1.0 if options.regime is Regime.PAPER else options.two_bit_learning_rate
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of the next step; each group takes its share."""
+    """Set the learning rate of the next training step; each parameter group gets its multiple of it."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

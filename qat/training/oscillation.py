@@ -1,15 +1,16 @@
-"""Weights that go to and fro between two codes, and the freezing of those late in training.
+"""Detection of weights that oscillate between two codes, and freezing of these weights late in training.
 
-Nagel, Fournarakis, Bondarenko and Blankevoort, "Overcoming Oscillations in Quantization-Aware Training"
-(arXiv 2203.11086), section 4.3. With w_t the code of a weight (less the zero point) after step t, and m a momentum:
+The method is that of Nagel, Fournarakis, Bondarenko and Blankevoort, "Overcoming Oscillations in Quantization-Aware
+Training" (arXiv 2203.11086), section 4.3. With w_t the code of a weight (minus the zero point) after step t, and m a
+momentum:
 
-    a turn        o_t = 1 where w_t differs from w_(t-1) in the other direction than when it last changed, else 0
+    oscillation   o_t = 1 if w_t differs from w_(t-1) in the opposite direction to its previous change, else 0
     frequency     f_t = m o_t + (1 - m) f_(t-1)
     average       a_t = m w_t + (1 - m) a_(t-1)
 
-Once f_t is above a threshold, which falls as training goes on, the weight is frozen: it stays at the code that its
-average rounds to. Its real value is put into the middle of that code after every step, so that the quantizers need not
-know.
+When f_t exceeds a threshold, which decreases during training, the weight is frozen at the rounded average of its code.
+After each step, the real value of a frozen weight is set to the exact value of this code, so that the quantizers need
+no special case.
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ from torch import Tensor
 
 from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
-from qat.quantizers.weights import across, weight_steps
+from qat.quantizers.weights import across, centred_codes
 from qat.training.learning_rate import falling
 from qat.weight_step import WeightStep
 
 
 def threshold_at(options: TrainingOptions, done: float) -> float | None:
-    """The frequency above which a weight is frozen when this share of the run is done; None before the freezing."""
+    """Return the oscillation frequency above which weights are frozen.
+
+    Args:
+        options: Training options of the run.
+        done: Finished share of the run, 0 to 1.
+
+    Returns:
+        Oscillations per step, 0 to 1; None before the freezing starts.
+    """
     start = options.freeze_oscillating_at
     if done < start or start == 1:
         return None
@@ -38,16 +47,16 @@ def threshold_at(options: TrainingOptions, done: float) -> float | None:
 
 
 @dataclass(slots=True, eq=False)
-class _Weights:
-    """One weight tensor's history, each tensor in its shape.
+class _WeightHistory:
+    """Running statistics of the codes of one weight tensor; each attribute has the shape of the weight tensor.
 
     Attributes:
-        code: now, less the zero point.
-        direction: of the last change of the code: -1 or 1; 0 before the first.
-        frequency: of turns.
-        average: of the code.
-        frozen: bool.
-        frozen_code: where frozen; 0 elsewhere.
+        code: Current code minus zero point.
+        direction: Sign of the last change of the code, -1 or 1; 0 before the first change.
+        frequency: Running average of oscillations per step, 0 to 1.
+        average: Running average of the code minus zero point.
+        frozen: Whether the weight is frozen, bool.
+        frozen_code: Code minus zero point at which the weight is frozen; 0 if it is not frozen.
     """
 
     code: Tensor
@@ -58,14 +67,14 @@ class _Weights:
     frozen_code: Tensor
 
     @classmethod
-    def beginning(cls, code: Tensor) -> Self:
+    def starting_from(cls, code: Tensor) -> Self:
         zeros = torch.zeros_like(code)
         return cls(code, zeros, zeros.clone(), code.clone(), zeros.bool(), zeros.clone())
 
     def follow(self, code: Tensor, momentum: float) -> None:
         change = torch.sign(code - self.code)
-        turned = (change * self.direction < 0).to(code.dtype)
-        self.frequency = self.frequency.lerp(turned, momentum)
+        oscillated = (change * self.direction < 0).to(code.dtype)
+        self.frequency = self.frequency.lerp(oscillated, momentum)
         self.average = self.average.lerp(code, momentum)
         self.direction = torch.where(change == 0, self.direction, change)
         self.code = code
@@ -77,34 +86,34 @@ class _Weights:
 
 
 class Oscillations:
-    """The history of all weight tensors of a network, empty until `follow`.
+    """Oscillation statistics of all weight tensors of a fake-quantized network, empty until `follow` is called.
 
     Args:
-        module: whose weights are followed.
-        options: the momentum.
+        module: The fake-quantized network.
+        options: Training options, which give the momentum.
     """
 
     def __init__(self, module: QuantizedNetwork, options: TrainingOptions) -> None:
         self._steps = {str(number): step for number, step in enumerate(module.weight_steps())}
         self._momentum = options.oscillation_momentum
-        self._histories: dict[str, _Weights] = {}
+        self._histories: dict[str, _WeightHistory] = {}
 
     def forget(self) -> None:
-        """Begin anew: codes before and after do not mean the same."""
+        """Discard all statistics, because codes before and after a change of the quantizers are not comparable."""
         self._histories = {}
 
     @torch.no_grad()
     def follow(self, threshold: float | None) -> None:
-        """After a step of the optimizer: look at all weights, freeze those above the threshold, hold the frozen ones.
+        """Update the statistics after an optimizer step, freeze oscillating weights, and reset weights that are frozen.
 
         Args:
-            threshold: in turns per step; None freezes none.
+            threshold: Oscillations per step above which a weight is frozen, 0 to 1; None freezes no weights.
         """
         for number, step in self._steps.items():
             code, scale = _codes(step)
             history = self._histories.get(number)
             if history is None:
-                self._histories[number] = _Weights.beginning(code)
+                self._histories[number] = _WeightHistory.starting_from(code)
                 continue
             history.follow(torch.where(history.frozen, history.frozen_code, code), self._momentum)
             if threshold is not None:
@@ -112,12 +121,12 @@ class Oscillations:
                 _hold(step, history, scale)
 
     def frozen_share(self) -> float:
-        """How many of all weights are frozen."""
+        """Return the share of frozen weights among all weights, 0 to 1."""
         frozen = sum(int(history.frozen.sum()) for history in self._histories.values())
         return frozen / max(sum(history.frozen.numel() for history in self._histories.values()), 1)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that `restore` needs."""
+        """Return all statistics as tensors by name, from which `restore` can restore them."""
         return {
             f"{number}/{each.name}": getattr(history, each.name)
             for number, history in self._histories.items()
@@ -125,31 +134,31 @@ class Oscillations:
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors` gave.
+        """Restore the statistics that `tensors` returned.
 
         Raises:
-            KeyError, ValueError: they are of another network.
+            KeyError, ValueError: If the statistics belong to another network.
         """
         self._histories = {}
         for number in sorted({name.partition("/")[0] for name in tensors}):
             weight = self._steps[number].learned.weight
-            found = {each.name: tensors[f"{number}/{each.name}"].to(weight.device) for each in fields(_Weights)}
+            found = {each.name: tensors[f"{number}/{each.name}"].to(weight.device) for each in fields(_WeightHistory)}
             if any(tensor.shape != weight.shape for tensor in found.values()):
-                raise ValueError(f"a history of weights has another shape than weight tensor {number}")
-            self._histories[number] = _Weights(**{name: tensor.clone() for name, tensor in found.items()})
+                raise ValueError(f"the oscillation statistics of weight tensor {number} differ from it in shape")
+            self._histories[number] = _WeightHistory(**{name: tensor.clone() for name, tensor in found.items()})
 
 
 def _codes(step: WeightStep) -> tuple[Tensor, Tensor]:
-    """The codes less the zero point, and the scale beside them."""
+    """Return the codes minus zero point of a layer's weights, and their scale in a shape that broadcasts to them."""
     weight, grid = step.quantized_input()
-    return weight_steps(weight, grid, step.bits), across(grid.scale, weight)
+    return centred_codes(weight, grid, step.bits), across(grid.scale, weight)
 
 
-def _hold(step: WeightStep, history: _Weights, scale: Tensor) -> None:
-    """Put the frozen weights into the middle of their codes."""
+def _hold(step: WeightStep, history: _WeightHistory, scale: Tensor) -> None:
+    """Set the real value of each frozen weight to the exact value of its code."""
     learned = step.learned.weight
     wanted = history.frozen_code * scale
     if step.is_folded:
-        # What is rounded is the weight times its channel's gain, and that is what the code says.
+        # The quantizer rounds the weight times the channel's gain, so that the code's value is divided by the gain.
         wanted = wanted / across(step.learned.gain, learned)
     learned.copy_(torch.where(history.frozen & torch.isfinite(wanted), wanted, learned))

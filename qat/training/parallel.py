@@ -1,9 +1,10 @@
-"""Several processes of one machine that train together, one on each GPU (or on the CPU): torch's own data parallelism.
+"""Data-parallel training in several processes on one machine, one process for each GPU (or on the CPU).
 
-Started by `torchrun --nproc-per-node N -m api.cli.main train ...`. Every process takes its part of each batch,
-gradients are averaged, and all of them hold the same network after every step. In training each part is
-normalised by its own batch statistics, as DistributedDataParallel has it; the running statistics are averaged after
-every step. The first process alone validates, tests, reports and writes, and tells the others what it found.
+The processes are started by `torchrun --nproc-per-node N -m api.cli.main train ...`. Each process computes its part of
+each batch, gradients are averaged over the processes, and all processes have the same network after each step. As in
+torch's DistributedDataParallel, each part is normalised by its own batch statistics; the running statistics are
+averaged after each step. Only the first process validates, tests, reports progress and writes files; it sends its
+results to the others.
 """
 
 from __future__ import annotations
@@ -21,19 +22,24 @@ from network.errors import TrainingError
 from qat.data.dataset import Indices
 from qat.training.process_rank import process_count
 
-LONGEST_WAIT = timedelta(days=7)
-"""Of the others, while the first process validates."""
+PROCESS_GROUP_TIMEOUT = timedelta(days=7)
+"""Timeout of the other processes while the first process validates."""
 
-LEAST_OF_A_BATCH = 2
-"""Samples that a process must get of every batch, for batch norm's statistics."""
+MIN_SAMPLES_PER_PROCESS = 2
+"""Smallest number of samples of each batch for one process, which batch-norm statistics need."""
 
 
 class Processes:
-    """The processes that train together.
+    """The group of processes that train together.
+
+    Args:
+        processor: The torch device of this process.
+        rank: Rank of this process, from 0.
+        count: Number of processes, at least 1.
 
     Attributes:
-        rank: of this one, from 0.
-        count: of them all.
+        rank: Rank of this process, from 0.
+        count: Number of processes.
     """
 
     def __init__(self, processor: torch.device, rank: int = 0, count: int = 1) -> None:
@@ -47,21 +53,29 @@ class Processes:
         return self.rank == 0
 
     def parts_of(self, batches: Sequence[Indices]) -> list[Indices]:
-        """What this process takes of each batch.
+        """Return the part of each batch that this process computes.
+
+        Args:
+            batches: Indices of the samples of each batch.
 
         Raises:
-            TrainingError: a batch is too small to be shared.
+            TrainingError: If a batch has too few samples for the number of processes.
         """
         smallest = min(len(batch) for batch in batches)
-        if self.count > 1 and smallest // self.count < LEAST_OF_A_BATCH:
+        if self.count > 1 and smallest // self.count < MIN_SAMPLES_PER_PROCESS:
             raise TrainingError(
-                f"a batch has {smallest} samples for {self.count} processes; expected at least {LEAST_OF_A_BATCH} for "
-                "each: take a larger batch_size, or fewer processes"
+                f"a batch has {smallest} samples for {self.count} processes; expected at least "
+                f"{MIN_SAMPLES_PER_PROCESS} for each process: use a larger batch_size, or fewer processes"
             )
         return [np.array_split(batch, self.count)[self.rank] for batch in batches]
 
     def sharing_gradients(self, module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """The forward pass, after whose backward pass every process has the gradients' mean."""
+        """Wrap a forward pass so that its backward pass averages the gradients over all processes.
+
+        Args:
+            module: The module whose parameters receive gradients.
+            forward: The forward pass of the module, possibly compiled.
+        """
         if self.count == 1:
             return forward
         own = [self._processor.index] if self._processor.type == "cuda" else None
@@ -72,16 +86,16 @@ class Processes:
         return shared
 
     def release(self) -> None:
-        """Let go of what shares gradients, while there are others.
+        """Delete the objects that average gradients, before the process group is destroyed.
 
-        Were its reducer the last to hold the group of processes, it would end the group's thread while that waits for
-        the interpreter that the reducer keeps: for ever.
+        If a reducer held the last reference to the process group, its deletion would wait for the group's thread while
+        it holds the interpreter lock, and the thread would wait for that lock: a deadlock.
         """
         for shared in self._shared:
             del shared.reducer, shared.logger
 
     def total(self, value: float) -> float:
-        """The sum of all processes' values."""
+        """Return the sum of a value over all processes."""
         if self.count == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self._processor)
@@ -90,7 +104,7 @@ class Processes:
 
     @torch.no_grad()
     def average(self, tensors: Sequence[Tensor]) -> None:
-        """Put the mean of all processes into each tensor."""
+        """Replace each tensor by its mean over all processes."""
         if self.count == 1 or not tensors:
             return
         together = torch.cat([tensor.flatten() for tensor in tensors])
@@ -99,11 +113,11 @@ class Processes:
         for tensor, mean in zip(tensors, torch.split(together, [each.numel() for each in tensors]), strict=True):
             tensor.copy_(mean.reshape(tensor.shape))
 
-    def from_first(self, ask: Callable[[], str]) -> str:
-        """What the first process answers; the others wait for it, and are not asked."""
+    def from_first(self, compute: Callable[[], str]) -> str:
+        """Call a function in the first process only, and return its result in all processes, which wait for it."""
         if self.count == 1:
-            return ask()
-        content = np.frombuffer(ask().encode() if self.is_first else b"", dtype=np.uint8)
+            return compute()
+        content = np.frombuffer(compute().encode() if self.is_first else b"", dtype=np.uint8)
         size = torch.tensor([len(content)], device=self._processor)
         dist.broadcast(size, src=0)
         shared = torch.zeros(int(size.item()), dtype=torch.uint8, device=self._processor)
@@ -113,39 +127,46 @@ class Processes:
         return shared.cpu().numpy().tobytes().decode()
 
     def check_equal(self, what: str, text: str) -> None:
-        """Refuse to go on where a process has something else than the first.
+        """Check that a text is the same in all processes.
+
+        Args:
+            what: Name of what the text describes, for the message.
+            text: The text of this process.
 
         Raises:
-            TrainingError: in every process, if any has.
+            TrainingError: If the text of any process differs from that of the first; raised in all processes.
         """
         differs = self.total(float(text != self.from_first(lambda: text)))
         if differs:
             raise TrainingError(
-                f"{differs:.0f} of {self.count} processes have another {what} than the first; "
-                "start all of them with the same arguments and files"
+                f"{differs:.0f} of {self.count} processes differ from the first process in {what}; expected equal "
+                "inputs: start all processes with the same arguments and files"
             )
 
 
 @contextmanager
 def joined(processor: torch.device) -> Iterator[Processes]:
-    """The processes that `torchrun` started, this one among them; where it started none, this one alone."""
+    """Join the group of processes that `torchrun` started; without `torchrun`, the group is this process alone."""
     if process_count() == 1:
         yield Processes(processor)
         return
-    dist.init_process_group("nccl" if processor.type == "cuda" else "gloo", timeout=LONGEST_WAIT)
+    dist.init_process_group("nccl" if processor.type == "cuda" else "gloo", timeout=PROCESS_GROUP_TIMEOUT)
     try:
         processes = Processes(processor, dist.get_rank(), dist.get_world_size())
         try:
             yield processes
         finally:
             processes.release()
-        dist.barrier()  # the first must not leave while others still listen to it
+        dist.barrier()  # the first process must not exit while others still receive data from it
     finally:
         dist.destroy_process_group()
 
 
 class _Forward(nn.Module):
-    """What DistributedDataParallel wraps: the parameters of one module, the forward pass of, maybe, a compiled one."""
+    """Module for DistributedDataParallel, with the parameters of one module and a separate forward pass.
+
+    The forward pass may be a compiled one.
+    """
 
     def __init__(self, module: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

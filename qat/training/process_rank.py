@@ -1,4 +1,4 @@
-"""Which of the processes that `torchrun` started this one is. Imports no torch."""
+"""Rank of this process among the processes that `torchrun` started. Imports no torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that writes and reports: there is no other, or it is the first of them."""
+    """Return whether this process writes files and reports progress: it has rank 0 or is the only process."""
     return os.environ.get("RANK", "0") == "0" or process_count() == 1
 
 
 def process_count() -> int:
-    """How many processes train together: as many as `torchrun --nproc-per-node` said, else one."""
+    """Return the number of processes that train together: that given to `torchrun --nproc-per-node`, else 1."""
     return int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,4 +1,4 @@
-"""What trains, and in what precision."""
+"""The torch device that trains, and the precision of its computations."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ from qat.options.training import Precision, Processor, TrainingOptions
 
 
 def processor_of(options: TrainingOptions) -> torch.device:
-    """Where tensors live while training: the CPU, or a GPU; of several processes each has its own.
+    """Choose the torch device of this process: the CPU, or the GPU whose index is the local rank of the process.
 
     Raises:
-        TrainingError: a GPU is asked for, and torch finds none.
+        TrainingError: If training on a GPU is requested and torch finds no GPU for this process.
     """
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if options.train_on is Processor.CPU or (options.train_on is Processor.AUTO and not there):
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if options.train_on is Processor.CPU or (options.train_on is Processor.AUTO and not gpus):
         return torch.device("cpu")
-    own = int(os.environ.get("LOCAL_RANK", "0"))
-    if own >= there:
+    index = int(os.environ.get("LOCAL_RANK", "0"))
+    if index >= gpus:
         raise TrainingError(
-            f"train_on is {options.train_on} and this is process {own + 1} of its machine, but torch "
-            f"{torch.__version__} finds {there} GPUs; take train_on cpu, fewer processes, or a torch with CUDA"
+            f"train_on is {options.train_on} and this is process {index + 1} on this machine, but torch "
+            f"{torch.__version__} finds {gpus} GPUs; expected one GPU for each process: set train_on to cpu, start "
+            "fewer processes, or install a torch build with CUDA"
         )
-    processor = torch.device("cuda", own)
+    processor = torch.device("cuda", index)
     torch.cuda.set_device(processor)
     return processor
 
 
 def computing(options: TrainingOptions, processor: torch.device) -> AbstractContextManager[object]:
-    """While this lasts, convolutions and matrix products compute in the precision that was chosen."""
+    """Return a context in which convolutions and matrix products compute in the chosen precision."""
     is_narrow = options.precision is Precision.BFLOAT16
     return torch.autocast(processor.type, dtype=torch.bfloat16, enabled=is_narrow)

@@ -1,4 +1,4 @@
-"""Progress of a training run, told about twice a second, with an estimate of what is left."""
+"""Progress reports of a training run, about twice a second, with an estimate of the remaining time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ REPORT_EVERY_SECONDS = 0.5
 
 
 class Reporter:
-    """Tells where a run stands.
+    """Reports the progress of a run and estimates its remaining time.
 
-    What is left is estimated from the cost of what is done: images, each weighed by what its phase does with it.
+    The work is measured in images, each weighted by a cost that depends on the phase. The remaining time is the elapsed
+    time per finished work, times the remaining work.
 
     Args:
-        report: is told.
-        epochs: of the run.
-        total_cost: the sum over all phases of images times cost, as far as it is known.
-        clock: seconds, from anywhere.
+        report: Callback that receives the progress.
+        epochs: Number of epochs of the run.
+        total_cost: Known work of the run: the sum over all phases of images times cost per image.
+        clock: Function that returns the time in seconds, from an arbitrary origin.
 
     Attributes:
-        seconds_aside: what was no part of the work that costs tell of.
+        one_time_seconds: Seconds spent in `one_time`, which are excluded from the estimate.
     """
 
     def __init__(
@@ -36,25 +37,25 @@ class Reporter:
         self._cost_done = 0.0
         self._clock = clock
         self._started = self._phase_started = clock()
-        self._last_told = float("-inf")
+        self._last_report = float("-inf")
         self._phase_images = 0
         self._cost = 1.0
         self._now = Progress("starting", epochs=epochs)
-        self.seconds_aside = 0.0
+        self.one_time_seconds = 0.0
 
     def expect(self, cost: float) -> None:
-        """There is more to do than was known: images times cost."""
+        """Add work that was not known before: images times cost per image."""
         self._cost_left += cost
 
     def begin(self, phase: str, *, epoch: int | None, steps: int, cost: float, done: int = 0) -> None:
-        """A phase begins.
+        """Begin a phase and report it.
 
         Args:
-            phase: its name.
-            epoch: the epoch it belongs to.
-            steps: of the phase.
-            cost: of one image, relative to one forward pass of the float network.
-            done: steps that an interrupted run has done already; `advance` will be called for the others.
+            phase: Name of the phase.
+            epoch: Number of the epoch to which the phase belongs; None if it belongs to no epoch.
+            steps: Number of steps of the phase.
+            cost: Cost per image, in forward passes of the float network.
+            done: Number of steps that were finished before the run was resumed. `advance` is called for the others.
         """
         self._phase_started = self._clock()
         self._phase_images = 0
@@ -62,10 +63,15 @@ class Reporter:
         self._now = replace(
             self._now, phase=phase, epoch=epoch, step=done, steps=steps, images_per_second=None, loss=None
         )
-        self._tell()
+        self._send()
 
     def advance(self, images: int, loss: float | None = None) -> None:
-        """One step of the phase is done."""
+        """Count one finished step of the phase.
+
+        Args:
+            images: Number of images in the step.
+            loss: Training loss of the step; None if there is none.
+        """
         self._phase_images += images
         self._cost_done += images * self._cost
         self._cost_left = max(self._cost_left - images * self._cost, 0.0)
@@ -79,27 +85,27 @@ class Reporter:
             images_per_second=self._phase_images / elapsed if elapsed > 0 else None,
             seconds_left=(now - self._started) / self._cost_done * self._cost_left,
         )
-        if step == self._now.steps or now - self._last_told >= REPORT_EVERY_SECONDS:
-            self._tell()
+        if step == self._now.steps or now - self._last_report >= REPORT_EVERY_SECONDS:
+            self._send()
 
     @contextmanager
-    def aside(self, phase: str) -> Iterator[None]:
-        """Something once, in the middle of a phase: told, and left out of the estimates."""
+    def one_time(self, phase: str) -> Iterator[None]:
+        """Report one-time work inside a phase, such as compiling, and exclude its time from the estimate."""
         before, began = self._now, self._clock()
         self._now = replace(before, phase=phase, step=0, steps=1)
-        self._tell()
+        self._send()
         yield
         seconds = self._clock() - began
-        self.seconds_aside += seconds
+        self.one_time_seconds += seconds
         self._started += seconds
         self._phase_started += seconds
         self._now = before
 
-    def judged(self, validation_percent: float) -> None:
-        """An epoch has been judged."""
+    def report_validation(self, validation_percent: float) -> None:
+        """Report the validation accuracy of an epoch, in percent."""
         self._now = replace(self._now, validation_accuracy=validation_percent)
-        self._tell()
+        self._send()
 
-    def _tell(self) -> None:
-        self._last_told = self._clock()
+    def _send(self) -> None:
+        self._last_report = self._clock()
         self._report(self._now)

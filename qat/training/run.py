@@ -1,4 +1,4 @@
-"""A training run from its start, or from its checkpoint, to its end."""
+"""A training run, from its start or a checkpoint to the converted network."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from qat.options.training import TrainingOptions
 from qat.post_training.improve import improve
 from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
+from qat.training.accuracy import Accuracy, accuracy_on_test_set, validate
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
 from qat.training.epoch_result import EpochResult
 from qat.training.fingerprint import fingerprint_of
-from qat.training.judging import Accuracy, tested, validated
-from qat.training.label_source import Truth
+from qat.training.label_source import LabelSource
 from qat.training.milestones import Milestones
 from qat.training.not_finite import NotFinite
 from qat.training.optimizer import new_optimizer
@@ -42,20 +42,20 @@ from qat.training.step import TrainingStep
 from qat.training.teacher import Teacher
 
 COMPARED_SAMPLES: Final = 64
-"""Held-out samples on which integers and training are compared layer by layer."""
+"""Number of held-out samples on which the integer-only network is compared with training, layer by layer."""
 
 
 class TrainingRun:
-    """One call of `qat.train.train`.
+    """State and procedure of one call of `qat.train.train`.
 
     Args:
-        network: with weights.
-        allocation: of every tensor, overrides included.
-        dataset: fits the network.
-        options: how to train.
-        processor: where.
-        processes: that train together.
-        report: is told.
+        network: The network, with weights.
+        allocation: Bits of each tensor and scheme of each weight tensor, after the overrides of the options.
+        dataset: The dataset, in shapes that fit the network.
+        options: Training options.
+        processor: The torch device that trains.
+        processes: The group of processes that train together.
+        report: Callback that receives the progress.
     """
 
     def __init__(
@@ -82,15 +82,22 @@ class TrainingRun:
         self._calibration_samples = min(options.calibration_samples, len(self._split.training))
         self._saved = time.monotonic()
 
-    def trained(self, path: Path | None) -> Checkpoint:
-        """Train to the end, from the directory's checkpoint if it holds one."""
+    def train(self, path: Path | None) -> Checkpoint:
+        """Train all epochs, starting from the last checkpoint in a directory if there is one.
+
+        Args:
+            path: Directory of the checkpoints; None writes none.
+
+        Returns:
+            The checkpoint after the last epoch, which contains the network of the best epoch.
+        """
         self._processes.check_equal("network, allocation, dataset or options", self._fingerprint)
         self._directory = None if path is None else CheckpointDirectory(path, self._fingerprint)
         loaded = None if self._directory is None else self._directory.load()
         done = 0 if loaded is None else loaded.epochs[-1].epoch
         cost = RunCost(self._module, self._dataset, self._split, self._options)
-        asks_once = self._dataset.train_y is None or self._teacher.remembers
-        self._reporter.expect(cost.left(done, resumed=loaded is not None, asks_once=asks_once))
+        teacher_runs_once = self._dataset.train_y is None or self._teacher.remembers
+        self._reporter.expect(cost.left(done, resumed=loaded is not None, teacher_runs_once=teacher_runs_once))
         started = time.monotonic()
         if loaded is None:
             self._calibrate()
@@ -100,14 +107,14 @@ class TrainingRun:
             self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)
         )
         if loaded is not None:
-            self._go_on_from(loaded)
+            self._resume_from(loaded)
         self._processes.check_equal("checkpoint", f"{done} {self.state.position}")
         if self._dataset.train_y is not None:
             self._labels = self._dataset.train_y
         elif loaded is None or done < self._options.epochs:
             self._labels = self._teacher.classes(self._reporter)
         if loaded is None:
-            loaded = self._keep(None, 0, None, started)
+            loaded = self._finish_epoch(None, 0, None, started)
         self._checkpoint = loaded
         if done < self._options.epochs:
             if self._options.distillation:
@@ -115,40 +122,47 @@ class TrainingRun:
             images = self._options.epochs * len(self._split.training)
             self._step = TrainingStep(
                 self.state, self._options, self._milestones, self._processor, self._processes, images,
-                partial(self._reporter.aside, "compiling the training step"),
+                partial(self._reporter.one_time, "compiling the training step"),
             )  # fmt: skip
         for epoch in range(done + 1, self._options.epochs + 1):
             started = time.monotonic()
-            self._checkpoint = self._keep(self._checkpoint, epoch, self._epoch(epoch), started)
+            self._checkpoint = self._finish_epoch(self._checkpoint, epoch, self._train_epoch(epoch), started)
         return self._checkpoint
 
     @property
     def compile_seconds(self) -> float:
-        """What compiling the training step took in this process; 0 where it is not compiled."""
-        return self._reporter.seconds_aside
+        """Seconds that compiling the training step took in this process; 0 if it is not compiled."""
+        return self._reporter.one_time_seconds
 
-    def converted(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
-        """The integer-only network of the best epoch, what conversion did, and the accuracy on the test set."""
+    def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
+        """Convert the network of the best epoch and evaluate it on the test set.
+
+        Args:
+            checkpoint: The checkpoint after the last epoch.
+
+        Returns:
+            The integer-only network, its comparison with training, and the accuracies on the test set.
+        """
         best = checkpoint.best_epoch.epoch
         self._module.load_state_dict(checkpoint.best)
         self._reporter.begin("converting", epoch=best, steps=0, cost=0.0)
         integer_network = convert(self._module, self._options.requantization)
         some = self._dataset.train_x[self._split.validation[:COMPARED_SAMPLES]]
         conversion = conversion_report(self._module, integer_network, to_input_tensor(some, self._network))
-        told = self._processes.from_first(
+        accuracies = self._processes.from_first(
             lambda: json.dumps(
                 asdict(
-                    tested(
+                    accuracy_on_test_set(
                         self._float_network, self._module, integer_network, self._dataset, self._processor,
                         self._reporter,
                     )
                 )
             )
         )  # fmt: skip
-        found = json.loads(told)
-        return integer_network, conversion, Accuracy(**{**found, "truth": Truth(found["truth"])})
+        found = json.loads(accuracies)
+        return integer_network, conversion, Accuracy(**{**found, "label_source": LabelSource(found["label_source"])})
 
-    def _go_on_from(self, loaded: Checkpoint) -> None:
+    def _resume_from(self, loaded: Checkpoint) -> None:
         assert self._directory is not None  # noqa: S101  # something has been loaded from it
         done = loaded.epochs[-1].epoch
         in_epoch = self._directory.load_step(done)
@@ -158,7 +172,7 @@ class TrainingRun:
         self._directory.or_damaged(name, lambda: self.state.restore(found))
 
     def _calibrate(self) -> None:
-        """Before any training: the ranges are measured, and what post-training does is done."""
+        """Calibrate the activation ranges and apply post-training quantization if it is chosen, before any training."""
         self._reporter.begin("calibrating", epoch=0, steps=1, cost=CALIBRATION_COST)
         samples = self._dataset.train_x[self._split.training[: self._calibration_samples]]
         calibrate(self._module, samples, self._float_network)
@@ -168,17 +182,19 @@ class TrainingRun:
             unlabelled = self._dataset.train_x[chosen]
             improve(self._module, self._float_network, unlabelled, self._options.post_training, self._reporter)
 
-    def _keep(self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float) -> Checkpoint:
-        """Judge an epoch, and keep it."""
+    def _finish_epoch(
+        self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float
+    ) -> Checkpoint:
+        """Evaluate an epoch on the held-out split and write its checkpoint."""
 
-        def judged() -> str:
-            found = validated(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
+        def evaluated() -> str:
+            found = validate(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
             is_doubled = self._milestones.is_at_doubled_bits(epoch)
             seconds = time.monotonic() - started
             return json.dumps(asdict(EpochResult(epoch, training_loss, *found, seconds, is_doubled)))
 
-        result = EpochResult(**json.loads(self._processes.from_first(judged)))
-        self._reporter.judged(result.validation_percent)
+        result = EpochResult(**json.loads(self._processes.from_first(evaluated)))
+        self._reporter.report_validation(result.validation_percent)
         self.state.position = replace(self.state.position, step=0, loss_sum=0.0)
         checkpoint = after_epoch(before, result, self.state.snapshot())
         if self._directory is not None and self._processes.is_first:
@@ -186,15 +202,15 @@ class TrainingRun:
             self._saved = time.monotonic()
         return checkpoint
 
-    def _epoch(self, epoch: int) -> float:
-        """Train for an epoch, or for the rest of it; its mean loss."""
+    def _train_epoch(self, epoch: int) -> float:
+        """Train an epoch, or the rest of a resumed one, and return its mean training loss."""
         while True:
             try:
-                return self._pass(epoch)
+                return self._train_rest_of_epoch(epoch)
             except NotFinite as error:
-                self._go_back(epoch, error)
+                self._restore_last_epoch(epoch, error)
 
-    def _pass(self, epoch: int) -> float:
+    def _train_rest_of_epoch(self, epoch: int) -> float:
         options = self._options
         if self.state.position.step == 0:
             self._milestones.begin_epoch(self.state, epoch)
@@ -240,20 +256,22 @@ class TrainingRun:
             self._directory.save_step(epoch - 1, self.state.snapshot())
             self._saved = time.monotonic()
 
-    def _go_back(self, epoch: int, error: NotFinite) -> None:
-        """To the checkpoint after the last epoch, which does not depend on the clock, with half the learning rate.
+    def _restore_last_epoch(self, epoch: int, error: NotFinite) -> None:
+        """Restore the state after the last finished epoch and halve the learning rate.
+
+        Checkpoints in the middle of an epoch are not used, because the time at which they are written varies.
 
         Raises:
-            TrainingError: it is not the first time.
+            TrainingError: If this is the second time in the run.
         """
         position = self.state.position
         if position.has_gone_back:
             raise TrainingError(
-                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; the "
-                "run had gone back and halved its learning rate once already: lower the learning rate, at first "
-                f"{self._options.learning_rate}, or take another regime"
+                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; "
+                "expected a finite value. The run was already restored once and continued with half the learning rate: "
+                f"lower learning_rate, now {self._options.learning_rate}, or choose another regime"
             ) from None
-        self._reporter.begin("going back with half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
+        self._reporter.begin("restoring the last epoch, half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
         self._reporter.expect(position.step * self._options.batch_size * TRAINING_COST)
         self._module.use_bits(self._milestones.allocation_of(epoch - 1))
         self.state.restore(self._checkpoint.now)

@@ -1,4 +1,4 @@
-"""What a training run still costs, in forward passes of the float network; only the estimate of time depends on it."""
+"""Remaining work of a training run, in forward passes of the float network, for the estimate of the remaining time."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
 from qat.post_training.improve import improvement_cost
 from qat.quantized_network import QuantizedNetwork
-from qat.training.judging import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
+from qat.training.accuracy import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
 
 CALIBRATION_COST: Final = 4.0
+"""Cost of calibration per image, in forward passes of the float network."""
+
 TRAINING_COST: Final = 5.0
-"""Of an image."""
+"""Cost of training per image, in forward passes of the float network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunCost:
-    """What the parts of a run cost.
+    """Cost model of a training run.
 
     Attributes:
-        module: that is trained.
-        dataset: it learns from.
-        split: of the training set.
-        options: of the run.
+        module: The fake-quantized network.
+        dataset: The dataset.
+        split: Split of the training set into samples for training and held-out samples.
+        options: Training options of the run.
     """
 
     module: QuantizedNetwork
@@ -33,13 +35,14 @@ class RunCost:
     split: Split
     options: TrainingOptions
 
-    def left(self, epochs_done: int, *, resumed: bool, asks_once: bool) -> float:
-        """Of all that is still to do.
+    def left(self, epochs_done: int, *, resumed: bool, teacher_runs_once: bool) -> float:
+        """Return the cost of the remaining work, in forward passes of the float network for one image.
 
         Args:
-            epochs_done: that need not be trained again.
-            resumed: it has been calibrated and judged.
-            asks_once: the float network is asked for every training sample before an epoch begins.
+            epochs_done: Number of finished epochs of training.
+            resumed: Whether the network is already calibrated and evaluated.
+            teacher_runs_once: Whether the float network is computed once for all training samples before the first
+                epoch.
         """
         training, validation = len(self.split.training), len(self.split.validation)
         epochs_left = self.options.epochs - epochs_done
@@ -49,7 +52,7 @@ class RunCost:
             cost += min(self.options.calibration_samples, training) * CALIBRATION_COST + validation * INTERPRETER_COST
             cost += self._post_training(training)
         needs_labels = self.dataset.train_y is None and (epochs_left > 0 or not resumed)
-        if asks_once and (needs_labels or (epochs_left and self.options.distillation)):
+        if teacher_runs_once and (needs_labels or (epochs_left and self.options.distillation)):
             cost += len(self.dataset.train_x) * FLOAT_COST
         return cost
 

@@ -1,4 +1,4 @@
-"""All of a training run that changes from step to step, taken as a snapshot and brought back to the last bit."""
+"""State of a training run that changes in each step, with snapshots that restore it bit for bit."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ OSCILLATIONS: Final = "oscillations/"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a run stands between two steps.
+    """Position of a training run between two steps.
 
     Attributes:
-        step: steps done in the epoch after the last one that was judged; 0 between epochs.
-        loss_sum: over the samples of these steps.
-        learning_rate_scale: what every learning rate is multiplied by.
-        has_gone_back: a loss or gradient was not finite once.
+        step: Number of finished steps in the current epoch; 0 between epochs.
+        loss_sum: Sum of the training loss over the samples of these steps.
+        learning_rate_scale: Factor of all learning rates: 1, or 0.5 after the run was restored once.
+        has_gone_back: Whether the run was restored once because a loss or gradient was not finite.
     """
 
     step: int = 0
@@ -36,11 +36,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A run between two steps.
+    """Copy of the state of a training run between two steps.
 
     Attributes:
-        position: where.
-        tensors: of module, optimizer and oscillations, by their names with the prefixes above, on the CPU.
+        position: Position of the run.
+        tensors: Tensors of the network, the optimizer and the oscillation statistics on the CPU, by name with the
+            prefix "module/", "optimizer/" or "oscillations/".
     """
 
     position: Position
@@ -48,18 +49,18 @@ class Snapshot:
 
     @property
     def of_module(self) -> dict[str, Tensor]:
-        """The module's tensors, as its `load_state_dict` takes them."""
+        """The tensors of the network, in the form that its `load_state_dict` expects."""
         return below(MODULE, self.tensors)
 
 
 class TrainingState:
-    """What a step of training changes.
+    """State that a training step changes.
 
     Attributes:
-        module: that learns.
-        optimizer: of its parameters.
-        oscillations: of its weights.
-        position: how far it is.
+        module: The fake-quantized network.
+        optimizer: Optimizer of its parameters.
+        oscillations: Oscillation statistics of its weights.
+        position: Position of the run.
     """
 
     def __init__(self, module: QuantizedNetwork, optimizer: torch.optim.Optimizer, oscillations: Oscillations) -> None:
@@ -69,7 +70,7 @@ class TrainingState:
         self.position = Position()
 
     def snapshot(self) -> Snapshot:
-        """A copy of everything."""
+        """Copy the state of the run: position, network, optimizer and oscillation statistics."""
         tensors = {f"{MODULE}{name}": tensor for name, tensor in self.module.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {
@@ -79,10 +80,10 @@ class TrainingState:
         return Snapshot(self.position, {name: _copied(tensor) for name, tensor in tensors.items()})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from there; the module already has the bits that it had then.
+        """Restore the state from a snapshot; the network must already have the bits that it had in the snapshot.
 
         Raises:
-            KeyError, RuntimeError, ValueError: the snapshot is of another module.
+            KeyError, RuntimeError, ValueError: If the snapshot belongs to another network.
         """
         self.module.load_state_dict(snapshot.of_module)
         self._restore_optimizer(below(OPTIMIZER, snapshot.tensors))
@@ -97,7 +98,7 @@ class TrainingState:
         state: dict[int, dict[str, Any]] = {}
         for name, tensor in tensors.items():
             number, _, what = name.partition("/")
-            # Laid out in memory as the parameter is, and a copy: the optimizer writes into it.
+            # A copy in the memory format of the parameter, because the optimizer writes to it.
             like = parameter_of[int(number)]
             own = tensor.clone() if tensor.shape != like.shape else torch.empty_like(like, device="cpu").copy_(tensor)
             state.setdefault(int(number), {})[what] = own.requires_grad_(False)
@@ -105,10 +106,10 @@ class TrainingState:
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without it."""
+    """Return the tensors whose names begin with a prefix, by name without the prefix."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """Contiguous, on the CPU, sharing nothing."""
+    """Copy a tensor to contiguous memory of the CPU."""
     return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())

@@ -1,4 +1,4 @@
-"""One step of training: forward, backward, the optimizer, and what has to hold afterwards."""
+"""One training step: forward pass, backward pass, checks for finite values, and the update by the optimizer."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from qat.training.state import TrainingState
 
 
 class TrainingStep:
-    """Takes one step after the other.
+    """Training step of a run, called once for each batch.
 
     Args:
-        state: that every step changes.
-        options: of the run.
-        milestones: of the run.
-        processor: where the module's tensors are.
-        processes: that take the steps together.
-        images: that the whole run trains on, every epoch's counted.
-        compiling: is entered around a step whose first part is that it is compiled.
+        state: State of the run, which each step changes.
+        options: Training options of the run.
+        milestones: Schedule of the changes of the network.
+        processor: The torch device of the network.
+        processes: The group of processes that train together.
+        images: Number of images that the whole run trains on: samples times epochs.
+        compiling: Function that returns a context for a step in which the network is compiled.
     """
 
     def __init__(
@@ -59,21 +59,21 @@ class TrainingStep:
     def __call__(
         self, images: Tensor, targets: Tensor, taught: Tensor | None, *, epoch: int, through_epoch: float, share: float
     ) -> float:
-        """Take a step.
+        """Perform one training step on a batch: forward pass, backward pass and update of the parameters.
 
         Args:
-            images: [n, c, h, w], normalised, this process's part of the batch.
-            targets: int64 [n] or float32 [n, classes].
-            taught: the float network's logits, [n, classes], if they are learned from.
-            epoch: from 1.
-            through_epoch: the share of it that is done.
-            share: this part's of the whole batch.
+            images: Normalised images of this process's part of the batch, [n, channels, height, width].
+            targets: Class of each sample, int64 [n], or share of each class, float32 [n, classes].
+            taught: Logits of the float network for distillation, [n, classes]; None without distillation.
+            epoch: Number of the epoch, from 1.
+            through_epoch: Finished share of the epoch, 0 to 1.
+            share: Share of the whole batch that is in this process's part, 0 to 1.
 
         Returns:
-            The loss, averaged over the whole batch.
+            Mean training loss over the whole batch, in nats.
 
         Raises:
-            NotFinite: the loss or the gradient; nothing is learned from it.
+            NotFinite: If the loss or the gradient is not finite; the parameters are then unchanged.
         """
         state, options = self._state, self._options
         done = (epoch - 1 + through_epoch) / options.epochs
@@ -85,7 +85,7 @@ class TrainingStep:
             with computing(options, self._processor):
                 logits = self._forward(images)
             loss = training_loss(logits, targets, taught, options)
-            # Gradients are averaged over processes, whose parts need not be equal.
+            # Gradients are averaged over the processes, whose parts of the batch may differ in size.
             (loss * (share * self._processes.count)).backward()  # type: ignore[no-untyped-call]  # torch's own
         value = self._processes.total(loss.item() * share)
         norm = self._gradient_norm()
@@ -122,5 +122,5 @@ class TrainingStep:
 
 def _where(layer: str | None, what: str) -> str:
     if layer is None:
-        return f"though each layer's {what} alone is finite"
+        return f"although the {what} of each layer is finite"
     return f"first in the {what} of layer '{layer}'"

@@ -1,4 +1,4 @@
-"""The float network as a teacher: its answers for distillation, and its classes where samples have no labels."""
+"""The float network as a teacher: logits for distillation, and predicted classes for samples without labels."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from qat.float_network import FloatNetwork
 from qat.training.evaluation import classes_of, evaluation_batches, logits_of, of_module
 from qat.training.reporting import Reporter
 
-MOST_REMEMBERED_BYTES: Final = 2**28
-"""Of the float network's answers for the training set; more are computed anew in every epoch."""
+MAX_KEPT_LOGIT_BYTES: Final = 2**28
+"""Largest size of the float network's logits for the training set that are kept in memory; if they are larger, they are
+computed again in each epoch."""
 
 
 class Teacher:
-    """Knows the float network's answers for the training set.
+    """Provider of the float network's logits and predicted classes for the training set.
 
     Args:
-        float_network: on its processor.
-        source: the training samples.
-        processor: where the float network is.
-        samples_change: every epoch sees other versions of the samples, so that nothing is worth remembering.
+        float_network: The float network.
+        source: The training samples.
+        processor: The torch device of the float network.
+        samples_change: Whether augmentation changes the samples in each epoch, so that logits cannot be reused.
+
+    Attributes:
+        remembers: Whether the logits of all training samples are computed once and kept in memory.
     """
 
     def __init__(
@@ -35,31 +39,31 @@ class Teacher:
         self._network = float_network.network
         self._source = source
         self._processor = processor
-        answer_bytes = len(source) * self._network.shapes[self._network.outputs[0]].elements * 4
-        self.remembers = not samples_change and answer_bytes <= MOST_REMEMBERED_BYTES
+        logit_bytes = len(source) * self._network.shapes[self._network.outputs[0]].elements * 4
+        self.remembers = not samples_change and logit_bytes <= MAX_KEPT_LOGIT_BYTES
         self._logits: Float32Array | None = None
 
     def remember(self, reporter: Reporter) -> None:
-        """Ask for every sample, once."""
+        """Compute and keep the logits of all training samples, unless they are kept already or must not be kept."""
         if self.remembers and self._logits is None:
-            answer = of_module(self._float_network, self._network, self._processor)
-            self._logits = logits_of(answer, self._network, self._source, self._begin(reporter), reporter)
+            predict = of_module(self._float_network, self._network, self._processor)
+            self._logits = logits_of(predict, self._network, self._source, self._begin(reporter), reporter)
 
     def classes(self, reporter: Reporter) -> Labels:
-        """The float network's class of every sample."""
+        """Return the class that the float network predicts for each training sample, int64 [n]."""
         self.remember(reporter)
         if self._logits is not None:
             classes: Labels = self._logits.argmax(axis=1)
             return classes
-        answer = of_module(self._float_network, self._network, self._processor)
-        return classes_of(answer, self._network, self._source, self._begin(reporter), reporter)
+        predict = of_module(self._float_network, self._network, self._processor)
+        return classes_of(predict, self._network, self._source, self._begin(reporter), reporter)
 
     def __call__(self, images: Tensor, indices: Indices) -> Tensor:
-        """The logits for a batch, [n, classes].
+        """Return the float network's logits for a batch, [n, classes].
 
         Args:
-            images: [n, c, h, w], on the processor.
-            indices: of the samples that they come from.
+            images: Normalised images, [n, channels, height, width], on the device of the float network.
+            indices: Indices of their samples in the training set, int64 [n].
         """
         if self._logits is not None:
             return torch.from_numpy(self._logits[indices]).to(self._processor)
@@ -69,5 +73,5 @@ class Teacher:
 
     def _begin(self, reporter: Reporter) -> Indices:
         steps = len(evaluation_batches(self._network, len(self._source)))
-        reporter.begin("measuring the float network", epoch=None, steps=steps, cost=1.0)
+        reporter.begin("running the float network on the training set", epoch=None, steps=steps, cost=1.0)
         return np.arange(len(self._source))

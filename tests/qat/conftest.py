@@ -1,4 +1,4 @@
-"""One thread: these problems are too small to share out, and cores are shared with other test processes."""
+"""Limits torch to one thread: the test networks are too small for more, and other test processes share the cores."""
 
 from __future__ import annotations
 

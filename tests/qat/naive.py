@@ -1,4 +1,4 @@
-"""A second, naive statement of what each layer computes: loops over positions, float64, no torch."""
+"""Independent, naive implementation of each layer: loops over positions, in float64, without torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Images = npt.NDArray[np.float64]
 
 
 def naive_tensors(network: Network, images: npt.NDArray[np.float32]) -> dict[str, Images]:
-    """Every tensor of the float network, [n, c, h, w]."""
+    """Compute each tensor of the float network, [n, channels, height, width], by name."""
     tensors: dict[str, Images] = {network.input: images.astype(np.float64)}
     for layer in network.layers:
         inputs = [tensors[tensor] for tensor in layer.inputs]
@@ -40,7 +40,7 @@ def naive_tensors(network: Network, images: npt.NDArray[np.float32]) -> dict[str
 
 
 def normalised(layer: WeightLayer, values: Images) -> Images:
-    """Bias and batch norm on top of a layer's sums."""
+    """Apply bias and batch norm to a layer's sums."""
 
     def column(array: npt.NDArray[np.float32]) -> Images:
         return array.astype(np.float64).reshape(1, -1, 1, 1)
@@ -55,7 +55,7 @@ def normalised(layer: WeightLayer, values: Images) -> Images:
 
 
 def sums(layer: WeightLayer, images: Images, weight: Images) -> Images:
-    """The products of a convolution or fully connected layer, summed."""
+    """Compute the sums of products of a convolution or fully connected layer."""
     if isinstance(layer, FullyConnected):
         return (images.reshape(len(images), -1) @ weight.T)[:, :, None, None]
     assert isinstance(layer, Convolution)
@@ -79,7 +79,7 @@ def sums(layer: WeightLayer, images: Images, weight: Images) -> Images:
 
 
 def combined(layer: Layer, inputs: Sequence[Images]) -> Images:
-    """A layer without weights, before its activation function."""
+    """Compute a layer without weights, without its activation function."""
     match layer:
         case Add():
             total: Images = np.sum(inputs, axis=0)

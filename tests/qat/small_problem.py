@@ -1,4 +1,4 @@
-"""A small network and noisy images that it learns in a second, and results to compare."""
+"""A small network, noisy images that it learns to classify in a second, and comparison of training results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PER_CHANNEL_ICN = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
 
 
 def stripes(count: int, seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Noisy images of 8 x 8: a bright quarter says the class."""
+    """Return noisy images of 8 x 8 pixels and their labels; the position of a bright quarter is the class."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, count)
     images = rng.integers(0, 120, (count, 8, 8, 1))
@@ -38,7 +38,7 @@ def problem(samples: int = 256) -> Dataset:
 
 
 def small_network(seed: int = 0) -> Network:
-    """Two convolutions, whose weights are random, and a classifier: what it knows it must learn here."""
+    """Return an untrained network of two convolutions and a classifier, with random weights."""
     rng = np.random.default_rng(seed)
     ones = np.ones(8, dtype=np.float32)
 

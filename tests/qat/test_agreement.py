@@ -1,4 +1,4 @@
-"""The integer-only network against the fake-quantized one, its ONNX form, and a naive statement in real numbers."""
+"""Agreement of the integer-only network with the fake-quantized network, its ONNX form, and a naive computation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def images_for(network: Network, seed: int, count: int = 16) -> npt.NDArray[np.f
 def compared(
     module: QuantizedNetwork, images: npt.NDArray[np.float32]
 ) -> tuple[IntegerNetwork, dict[str, CodeArray], dict[str, CodeArray]]:
-    """The codes of every tensor by the interpreter and by the module, [n, c, h, w]."""
+    """Compute the codes of each tensor by the interpreter and by the torch module, [n, channels, height, width]."""
     integer_network = convert(module.eval())
     by_interpreter = {
         name: codes.transpose(0, 3, 1, 2)
@@ -84,7 +84,7 @@ def test_integer_codes_are_the_fake_quantized_codes(
 def test_the_same_class_in_every_scheme_folding_and_bit_pair(
     activation_bits: Bits, weight_bits: Bits, scheme: Scheme
 ) -> None:
-    """Of 200 images, with thresholds and with multipliers; gammas of both signs, channels without variance."""
+    """Checks 200 images with thresholds and with multipliers, gammas of both signs, and channels without variance."""
     network = all_kinds(100 * activation_bits + 10 * weight_bits + SCHEMES.index(scheme))
     images = images_for(network, weight_bits, count=200)
     allocation = replace(
@@ -118,7 +118,7 @@ def test_the_networks_above_have_the_special_cases() -> None:
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_onnxruntime_agrees_within_one_code_on_every_layer_of_a_converted_network(seed: int) -> None:
-    """From the same input codes, in float32."""
+    """Both compute each layer from the same input codes; onnxruntime computes in float32."""
     network = all_kinds(seed)
     images = images_for(network, seed)
     integer_network = convert(calibrated(network, random_allocation(network, seed), images, TrainingOptions()).eval())
@@ -126,12 +126,12 @@ def test_onnxruntime_agrees_within_one_code_on_every_layer_of_a_converted_networ
     for runtime in RUNTIMES:
         found = differences(integer_network, codes_in(runtime, integer_network, codes))
         assert max(difference.max() for difference in found.values()) <= 1, runtime
-        # A factor such as 5/68 has halves that go up or down by the multiplier's last bit.
+        # With a factor such as 5/68, the last bit of the multiplier decides whether a half is rounded up or down.
         assert np.concatenate([difference.ravel() for difference in found.values()]).mean() <= 0.01, runtime
 
 
 def test_weights_counted_downwards_and_negative_gammas_reach_every_form() -> None:
-    """A symmetric scheme has steps of both signs: factors, thresholds and ONNX's scales above zero follow."""
+    """Negative step sizes and gammas are converted correctly to factors, thresholds, and positive scales in ONNX."""
     scheme = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
     network = all_kinds(1)
     images = images_for(network, 1)
@@ -154,9 +154,9 @@ def test_weights_counted_downwards_and_negative_gammas_reach_every_form() -> Non
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
 @pytest.mark.parametrize("bits", BITS)
 def test_every_layer_is_the_rounded_real_computation(bits: Bits, scheme: Scheme) -> None:
-    """From each layer's own input codes, in float64: dequantize, compute as the float layer, quantize.
+    """The codes of each layer equal dequantizing its input codes, computing the float layer in float64, and quantizing.
 
-    Only the bias on the accumulator's grid differs, by half a step of the accumulator at most.
+    Only the rounding of the bias differs, by at most half a step of the accumulator.
     """
     network = all_kinds(int(bits) + 10 * SCHEMES.index(scheme))
     images = images_for(network, bits)
@@ -190,7 +190,7 @@ def test_every_layer_is_the_rounded_real_computation(bits: Bits, scheme: Scheme)
 
 
 def real_values(layer: WeightLayer, step: WeightStep, images: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What a weight layer computes in real numbers from its dequantized weights, before its activation function."""
+    """Compute a layer with weights in real numbers from its dequantized weights, without its activation function."""
     if not step.is_folded:
         weight = step.quantizer(step.learned.weight).detach()
         return normalised(layer, sums(layer, images, weight.double().numpy()))
@@ -201,7 +201,7 @@ def real_values(layer: WeightLayer, step: WeightStep, images: npt.NDArray[np.flo
 
 
 def test_training_and_evaluation_see_the_same_network() -> None:
-    """Real values in training, codes in evaluation: equal but for rounding, where no batch statistics come between."""
+    """Training mode and evaluation mode are equal except for rounding, if batch statistics are not used."""
     network = all_kinds(5)
     images = images_for(network, 5, count=32)
     scheme = SCHEMES[2]
@@ -217,7 +217,7 @@ def test_training_and_evaluation_see_the_same_network() -> None:
 
 
 def step_of_training(module: QuantizedNetwork, images: npt.NDArray[np.float32], *, folded: bool) -> None:
-    """A few rough steps, so that ranges and statistics are no longer where they started."""
+    """Train a few steps, so that ranges and statistics differ from their initial values."""
     if folded:
         module.fold()
     module.train()

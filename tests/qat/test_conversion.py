@@ -1,4 +1,4 @@
-"""Conversion: channels that no bias can serve, negative gammas, layouts, shared codes and input bytes."""
+"""Conversion: channels without an int32 bias, negative gammas, memory layouts, shared ranges and input bytes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PER_LAYER_FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 def pointwise(
     gamma: list[float], *, beta: float = 0.4, mean: float = 0.0, weight: npt.ArrayLike = ((0.5,), (0.5,))
 ) -> Network:
-    """A 1x1 convolution of one channel to two, with a batch norm, and a ReLU."""
+    """Return a network of one 1x1 convolution from one channel to two, with batch norm and ReLU."""
     ones = np.ones(2, dtype=np.float32)
     layer = Convolution(
         name="conv",
@@ -91,7 +91,7 @@ def test_a_channel_of_zeros_writes_its_bias_exactly() -> None:
 
 
 def test_a_bias_far_beyond_the_range_saturates() -> None:
-    """ReLU keeps a channel at zero whatever its input: provable, so converted."""
+    """A channel that ReLU provably clamps to zero for every input is converted to a constant."""
     module, layer = converted(pointwise([1.0, 1e-7], beta=-3.0), PER_CHANNEL_ICN)
     codes = trace(convert(module), quantize_input(convert(module), IMAGES))["out"]
     assert (codes[..., 1] == 0).all()
@@ -99,7 +99,7 @@ def test_a_bias_far_beyond_the_range_saturates() -> None:
 
 
 def test_refuses_a_bias_beyond_int32_that_matters() -> None:
-    """Sums of up to 255 * 255 * 20000, and a bias of most of that below: what is left still varies."""
+    """The output still varies with sums of up to 255 * 255 * 20000 and a negative bias of nearly that size."""
     layer = FullyConnected(
         name="wide", inputs=("input",), output="out", activation=RELU, output_channels=1,
         weight=np.full((1, 20_000), 0.5, dtype=np.float32), bias=np.array([-31_500], dtype=np.float32),
@@ -108,7 +108,9 @@ def test_refuses_a_bias_beyond_int32_that_matters() -> None:
     module = prepare(network, allocation_of(network, 8, PER_CHANNEL_ICN), options=TrainingOptions())
     images = np.linspace(0, 4.5, 3).repeat(20_000).reshape(3, 20_000, 1, 1).astype(np.float32)
     calibrate(module, images)
-    with pytest.raises(ConversionError, match=r"layer 'wide' needs a bias of -9\.\d+e\+08 beside sums of up to 13005"):
+    with pytest.raises(
+        ConversionError, match=r"layer 'wide' needs a bias of -9\.\d+e\+08 in addition to sums of up to 13005"
+    ):
         convert(module.eval())
 
 
@@ -221,7 +223,7 @@ def test_the_module_answers_with_real_values_of_its_codes() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
 def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path) -> None:
-    """What the files hold of each layer; zero points are int32 there, a byte each on the device."""
+    """Compare counted bytes with the files of each layer, in which zero points are int32 instead of one byte."""
     network = all_kinds(3)
     images = np.random.default_rng(3).normal(size=(8, *network.input_shape)).astype(np.float32)
     allocation = random_allocation(network, 3)

@@ -1,4 +1,4 @@
-"""The report of a conversion: its figures by hand on one layer, and on whole networks what they must add up to."""
+"""The conversion report: hand-computed figures for one layer, and properties of the figures for whole networks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
 
 
 def test_a_bias_between_two_steps_of_the_accumulator_by_hand() -> None:
-    """Weights and inputs of 2 bits, in steps of 1; outputs in steps of 1 / 255. A bias of 0.3 becomes 0."""
+    """Weights and inputs have 2 bits and step size 1, outputs have step size 1 / 255: a bias of 0.3 is rounded to 0."""
     weight = np.array([[1.0, 3.0]], np.float32).reshape(1, 2, 1, 1)
     layer = Convolution(
         name="conv", inputs=("input",), output="out", activation=RELU, output_channels=1, kernel=(1, 1),
@@ -71,13 +71,13 @@ def test_every_layer_is_there_and_nothing_changes(seed: int) -> None:
         assert 0 <= line.mean_difference <= line.largest_difference
         assert (line.largest_difference == 0) == (line.equal_share == 1.0)
         if line.kind not in {"convolution", "fully_connected"}:
-            # No bias, no batch norm: only float32 stands between, and halves that it moves.
+            # Without bias and batch norm, only float32 causes differences: it may round a half in the other direction.
             assert line.largest_difference <= 1
             assert line.equal_share >= 0.999
 
 
 def test_differences_are_a_layers_own() -> None:
-    """A layer behind one that differs gets the integers' codes, and differs by what it does itself: nothing."""
+    """A layer after one that differs reads the interpreter's codes, and its own difference is zero."""
     rng = np.random.default_rng(0)
     first = Convolution(
         name="first", inputs=("input",), output="a", activation=RELU, output_channels=4, kernel=(1, 1),
@@ -98,7 +98,7 @@ def test_differences_are_a_layers_own() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
 def test_at_8_bits_training_and_integers_are_close(scheme: Scheme) -> None:
-    """On running statistics, and folded where the scheme folds: those of a batch, or weights unfolded, are far off."""
+    """The report uses running statistics and folded weights; without these, codes would differ more."""
     network = all_kinds(4)
     images = images_for(network, 4)
     module = calibrated(network, allocation_of(network, 8, scheme), images, TrainingOptions())

@@ -1,4 +1,4 @@
-"""The torch module built from a network against onnxruntime and against a naive statement of each layer."""
+"""Agreement of the float torch module of a network with onnxruntime and with a naive implementation of each layer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: it improves, repeats itself, resumes, and stops with a reason."""
+"""Training improves the network, is reproducible, resumes from checkpoints, and fails with clear messages."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, stopped_after: 
     options = QUICK.replace(distillation=0.5, augmentation=PRESETS["flip_shift"])
 
     class Stopped(Exception):
-        """What a crash would do."""
+        """Exception that simulates a crash."""
 
     def stop(progress: Progress) -> None:
         over = progress.phase == "converting" if stopped_after == 3 else progress.epoch == stopped_after + 1
@@ -132,14 +132,14 @@ def test_what_happens_aside_is_told_and_estimates_nothing() -> None:
     told: list[Progress] = []
     reporter = Reporter(told.append, 1, 400.0, clock=lambda: now)
     reporter.begin("training", epoch=1, steps=2, cost=2.0)
-    with reporter.aside("compiling"):
+    with reporter.one_time("compiling"):
         now += 60.0
     now += 10.0
     reporter.advance(50, 0.5)
     assert [progress.phase for progress in told] == ["training", "compiling", "training"]
     assert told[-1].seconds_left == pytest.approx(30.0)
     assert told[-1].images_per_second == pytest.approx(5.0)
-    assert reporter.seconds_aside == 60.0
+    assert reporter.one_time_seconds == 60.0
 
 
 def test_the_split_and_the_batches_hold_every_sample_once() -> None:

@@ -1,4 +1,4 @@
-"""What can be chosen about a run does what it says: bits, statistics, precision, labels, what comes before training."""
+"""Effects of the training options on a run: bits, statistics, precision, labels and post-training quantization."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qat.options.training import (
 )
 from qat.prepare import float_module
 from qat.quantized_network import QuantizedNetwork
-from qat.train import Truth, train
+from qat.train import LabelSource, train
 from qat.training.epoch_result import EpochResult, best_of
 from qat.training.milestones import Milestones, doubled
 from qat.training.run import TrainingRun
@@ -43,9 +43,9 @@ from tests.qat.zoo import allocation_of, convolution
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]:
-    """Of every epoch, when it has been trained: its number, its weights' bits, and whether statistics were frozen."""
+    """Record for each trained epoch its number, the bits of its weights, and whether the statistics were frozen."""
     seen: list[tuple[int, set[int], bool]] = []
-    real = TrainingRun._pass
+    real = TrainingRun._train_rest_of_epoch
 
     def run(this: TrainingRun, epoch: int) -> float:
         loss = real(this, epoch)
@@ -53,7 +53,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, set[int], bool]]
         seen.append((epoch, {step.bits for step in steps}, bool(steps[0].is_frozen)))
         return loss
 
-    monkeypatch.setattr(TrainingRun, "_pass", run)
+    monkeypatch.setattr(TrainingRun, "_train_rest_of_epoch", run)
     return seen
 
 
@@ -84,7 +84,7 @@ def test_how_many_epochs_have_doubled_bits(share: float, epochs: int, at_doubled
 
 
 def test_doubled_bits_may_be_equal_where_the_allocations_are_not() -> None:
-    """A pool that has a range of its own keeps it, though at doubled bits it might share its input's."""
+    """A pool with a separate range keeps it, although it could share its input's range at doubled bits."""
     rng = np.random.default_rng(0)
     network = network_of(
         [
@@ -143,13 +143,13 @@ def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: S
 
 
 def test_without_labels_the_float_network_is_the_truth() -> None:
-    """It learns the float network's classes from what distillation and they say, and is measured against them."""
+    """The network is trained on the float network's predicted classes and logits, and evaluated against the classes."""
     taught = trained(QUICK.replace(epochs=6, seed=1))
-    assert taught.truth is Truth.LABELS
+    assert taught.label_source is LabelSource.LABELS
     labelled = problem()
     unlabelled = replace(labelled, train_y=None, test_y=None)
     result = train(small_network(), allocated(bits=2), unlabelled, QUICK.replace(epochs=4, distillation=0.5))
-    assert result.truth is result.accuracy.truth is Truth.FLOAT_NETWORK
+    assert result.label_source is result.accuracy.label_source is LabelSource.FLOAT_NETWORK
     assert result.accuracy.float_percent == 100.0
     network = small_network()
     images = torch.tensor(labelled.train_x[:].transpose(0, 3, 1, 2).astype(np.float32))
@@ -167,12 +167,12 @@ def test_before_training_the_post_training_path_may_help() -> None:
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None),
         QUICK.replace(epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
     )  # fmt: skip
-    assert improved.accuracy.truth is Truth.FLOAT_NETWORK
+    assert improved.accuracy.label_source is LabelSource.FLOAT_NETWORK
     unlabelled = train(
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), QUICK.replace(epochs=0)
     )
     assert improved.accuracy.integer_only_percent > unlabelled.accuracy.integer_only_percent
-    assert plain.accuracy.truth is Truth.LABELS
+    assert plain.accuracy.label_source is LabelSource.LABELS
 
 
 def test_overrides_change_one_layer_and_its_tensor() -> None:

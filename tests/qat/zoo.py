@@ -1,4 +1,4 @@
-"""A small network with every kind of layer, and allocations for it at random."""
+"""A small network with every kind of layer, and random allocations for it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def floats(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> Float32
 
 
 def batch_norm(rng: np.random.Generator, channels: int) -> BatchNorm:
-    """Gammas of both signs, and now and then a channel whose variance is zero."""
+    """Return a random batch norm with gammas of both signs and, sometimes, a channel whose variance is zero."""
     variance = rng.uniform(0.5, 2.0, channels).astype(np.float32)
     variance[rng.random(channels) < 0.1] = 0.0
     gamma = rng.uniform(0.3, 1.5, channels) * rng.choice([-1, 1], channels)
@@ -86,7 +86,7 @@ def convolution(
 
 
 def all_kinds(seed: int) -> Network:
-    """Every kind of layer, asymmetric padding, a residual branch and a concatenation of different scales."""
+    """Return a network with every kind of layer, asymmetric padding, a residual branch, and different scales."""
     rng = np.random.default_rng(seed)
     layers: Sequence[Layer] = (
         convolution(
@@ -119,7 +119,7 @@ def all_kinds(seed: int) -> Network:
 
 
 def allocation_of(network: Network, bits: Bits, scheme: Scheme, *, ends: Bits = 8) -> Allocation:
-    """The same bits and scheme everywhere; the input and the outputs at `ends` bits."""
+    """Return an allocation with equal bits and scheme for all tensors, except `ends` bits for input and outputs."""
     outer = {network.input, *network.outputs}
     return Allocation(
         weight_bits={layer.name: bits for layer in network.weight_layers},
@@ -129,7 +129,7 @@ def allocation_of(network: Network, bits: Bits, scheme: Scheme, *, ends: Bits = 
 
 
 def random_allocation(network: Network, seed: int) -> Allocation:
-    """Bits of every tensor but the input, and the scheme of every layer, at random."""
+    """Return an allocation with random bits for each tensor except the input, and a random scheme for each layer."""
     rng = np.random.default_rng(seed)
     return Allocation(
         weight_bits={layer.name: BITS[rng.integers(3)] for layer in network.weight_layers},

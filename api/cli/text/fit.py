@@ -8,7 +8,7 @@ from api.cli.text.columns import aligned, bar
 from api.schemas.answer import format_bytes
 from api.schemas.fit import FitAnswer
 from api.schemas.reports import TrainAnswer
-from qat.training.label_source import Truth
+from qat.training.label_source import LabelSource
 
 
 def fit_text(answer: FitAnswer) -> str:
@@ -35,7 +35,7 @@ def training_text(answer: TrainAnswer, directory: Path) -> str:
             fit_text(answer),
             "",
             "accuracy on the test set"
-            if answer.measured_against is Truth.LABELS
+            if answer.measured_against is LabelSource.LABELS
             else "agreement with the float network on the test set, which has no labels",
             f"  float           {accuracy.float_:.2f} %",
             f"  fake-quantized  {accuracy.fake_quantized:.2f} %",

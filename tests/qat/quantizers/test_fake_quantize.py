@@ -1,4 +1,4 @@
-"""Fake quantization: values by hand, gradients by hand and by finite differences, grids by their rules."""
+"""Fake quantization: hand-computed values, gradients by hand and by finite differences, and properties of grids."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_both_ways_agree(learned: str, one_sided: bool, bits: Bits, scale: float
 
 @way
 def test_gradients_of_bounds_are_those_of_the_clamp(quantize_by: Way) -> None:
-    """Finite differences of clamp(x, low, high), which is what remains when the rounding is the identity."""
+    """The gradients equal finite differences of clamp(x, low, high), in which the rounding is the identity."""
     rng = np.random.default_rng(0)
     values = rng.uniform(-3, 3, 500)
     upstream = rng.normal(size=500)
@@ -137,7 +137,7 @@ def test_gradients_of_bounds_are_those_of_the_clamp(quantize_by: Way) -> None:
 
 @way
 def test_the_gradient_of_a_step_is_that_of_what_rounding_leaves(quantize_by: Way) -> None:
-    """With rounding errors held as they are, s * (x / s + error) differentiated by finite differences."""
+    """The gradient equals finite differences of s * (x / s + error), with constant rounding errors."""
     rng = np.random.default_rng(1)
     values, upstream = rng.uniform(-3, 3, 300), rng.normal(size=300)
     scale, lowest, highest, small = 0.37, -3, 4, 1e-6
@@ -227,7 +227,7 @@ def test_weight_codes_are_what_training_multiplies_by(scheme: WeightScheme, bits
     across = (-1, 1, 1, 1)
     real = (torch.from_numpy(codes).float() - grid.zero_point.reshape(across)) * grid.scale.reshape(across)
     assert torch.equal(real, quantizer(weight).detach())
-    # By the definition, where no half is near: clamp(floor(w / s + 1/2) + z)
+    # By the definition clamp(floor(w / s + 1/2) + z), for weights that are not close to a half:
     scale, zero_point = (np.broadcast_to(each.numpy(), 6).reshape(across) for each in (grid.scale, grid.zero_point))
     ratio = weight.numpy().astype(np.float64) / scale
     expected = np.clip(np.floor(ratio + 0.5) + zero_point, 0, top_code(bits))
@@ -270,7 +270,7 @@ def test_per_layer_ranges_are_the_tensors_own() -> None:
 
 
 def test_a_channel_turns_its_longer_side_down() -> None:
-    """2 bits reach from -2 to 1 steps: [-1, 0, 2] fits with a negative step, without any error."""
+    """At 2 bits, weights are -2 to 1 steps: [-1, 0, 2] has no error with a negative step size."""
     weight = torch.tensor([[-1.0, 0.0, 2.0, 1.0], [1.0, 0.0, -2.0, -1.0]]) * 0.25
     quantizer = PerChannelLsq(2, (2, 4))
     quantizer.start(weight)
@@ -294,7 +294,7 @@ def test_a_learned_step_moves_by_a_share_of_itself_and_keeps_its_sign() -> None:
 
 @pytest.mark.parametrize("unit", [1e-25, 0.01, 3.0])
 def test_a_steps_gradient_is_measured_by_its_unit(unit: float) -> None:
-    """Esser et al., equation 4, for a step in units of its start: over sqrt(elements * highest) and unit squared."""
+    """The gradient scale of Esser et al., equation 4, is divided by the square of the initial step size."""
     step = LearnedStep(())
     step.start(torch.tensor(unit))
     (2.0 * step(100, 4)).backward()

@@ -1,4 +1,4 @@
-"""Measures of sensitivity against what they stand for, computed sample by sample and class by class."""
+"""Sensitivity measures, compared with their definitions computed sample by sample and class by class."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Array = npt.NDArray[np.float64]
 
 
 def residual(seed: int = 0) -> Network:
-    """Two convolutions, the second around a shortcut, a pool and three classes."""
+    """Return a network of two convolutions, the second with a residual shortcut, a pool, and three classes."""
     rng = np.random.default_rng(seed)
     layers: list[Layer] = [
         convolution(rng, "first", "input", (2, 3), activation=RELU),
@@ -87,7 +87,7 @@ def test_divergence_of_weights_is_that_of_the_network_with_the_quantized_weights
 
 
 def test_divergence_of_an_activation_tensor_changes_all_that_read_it() -> None:
-    """first.out feeds the second convolution and the add: the naive form runs what is behind it on rounded values."""
+    """The second convolution and the add read first.out: the naive computation uses its rounded values in both."""
     network = residual()
     samples = samples_for(network, 4)
     _, errors = errors_of(network, samples)
@@ -113,7 +113,7 @@ def test_divergence_of_an_activation_tensor_changes_all_that_read_it() -> None:
 
 
 def test_fisher_is_the_expectation_over_the_networks_own_labels() -> None:
-    """Sample by sample and class by class; the one-pass estimate on many draws comes near."""
+    """The one-pass estimate, averaged over many draws, is close to the sum over all samples and classes."""
     network = residual(3)
     samples = samples_for(network, 6)
     module, errors = errors_of(network, samples)
@@ -195,7 +195,7 @@ def test_every_kind_of_layer_is_measured(measure: Measure, scheme: WeightScheme)
 
 @pytest.mark.parametrize("part", ["weights", "activations"])
 def test_small_errors_are_seen_alike_by_fisher_and_by_divergence(part: str) -> None:
-    """A divergence is half the error's square in the Fisher metric, up to third order: over many tensors it shows."""
+    """Up to third order, a divergence is half the squared error in the Fisher metric: both agree over many tensors."""
     totals = dict.fromkeys((Measure.FISHER, Measure.MEASURED), 0.0)
     for seed in range(6):
         network = residual(seed)
@@ -259,7 +259,7 @@ def test_no_samples() -> None:
 
 
 def test_a_layer_behind_nothing_but_an_activation_function() -> None:
-    """What a clip to nothing hides has no sensitivity, and that is no error."""
+    """A tensor whose influence an activation function clamps away has sensitivity 0, without an error."""
     rng = np.random.default_rng(0)
     hidden = convolution(rng, "hidden", "input", (2, 3), activation=RELU, normalised=False)
     assert hidden.bias is not None

@@ -1,4 +1,4 @@
-"""A training run in a process of its own that can be killed, and what it leaves when it is not."""
+"""A training run in a separate process that a test can kill, and the files that it writes at its end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPTIONS = TrainingOptions(
 
 
 def run(checkpoints: Path, out: Path) -> None:
-    """Train, from the checkpoint if there is one, and leave the integer-only network's files in `out`."""
+    """Train, from the checkpoint if there is one, and write the files of the integer-only network to `out`."""
     torch.set_num_threads(1)
     result = trained(OPTIONS, PACT_FOLDED, checkpoint_directory=checkpoints)
     save(result.integer_network, out)

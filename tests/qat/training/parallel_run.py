@@ -1,4 +1,4 @@
-"""One of several processes that train together, as `torchrun` would start it."""
+"""One of several processes that train together, as `torchrun` starts it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ OPTIONS = TrainingOptions(
     epochs=2, batch_size=31, optimizer=OptimizerKind.SGD, learning_rate=0.02, weight_decay=1e-3,
     distillation=0.5, calibration_samples=64, compile=Compile.OFF, seed=3,
 )  # fmt: skip
-"""Odd batches: no two processes can share them evenly."""
+"""Odd batch size, which two processes cannot split into equal parts."""
 
 
 def run(rank: int, count: int, port: int, out: Path, options: TrainingOptions) -> None:
-    """Train as one of them; leave the network in `out`, and what this process was told in `out/told`."""
+    """Train as one process; write the network's files to `out`, and the results of this process to `out/told`."""
     os.environ |= {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),

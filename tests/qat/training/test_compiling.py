@@ -1,4 +1,4 @@
-"""Compiled and plain training steps: when a step is compiled, and that both learn the same."""
+"""Compiled and uncompiled training steps: the choice between them, and equality of what they learn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.qat.zoo import all_kinds, allocation_of, convolution
 
 CPU = torch.device("cpu")
 NETWORK = all_kinds(0)
-LONG = compiling.LEAST_MULTIPLY_ACCUMULATES["cpu"] // multiply_accumulates(NETWORK) + 1
+LONG = compiling.MIN_MULTIPLY_ACCUMULATES["cpu"] // multiply_accumulates(NETWORK) + 1
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_multiply_accumulates_by_hand() -> None:
 
 
 def small_network() -> Network:
-    """A residual block: every way that a range is learned, in as little as can be compiled."""
+    """Return a residual block, small enough to compile quickly, with tensors of all kinds of ranges."""
     rng = np.random.default_rng(0)
     layers = (
         convolution(rng, "first", "input", (2, 4), padding=Padding(1, 1, 1, 1), activation=RELU6),
@@ -112,7 +112,7 @@ def test_a_compiled_run_tells_what_it_waits_for_and_goes_on_alike(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Stopped(Exception):
-        """What a crash would do."""
+        """Exception that simulates a crash."""
 
     def stop(progress: Progress) -> None:
         if (progress.phase, progress.epoch, progress.step) == ("training", 2, 3):
@@ -122,7 +122,7 @@ def test_a_compiled_run_tells_what_it_waits_for_and_goes_on_alike(
     options = QUICK.replace(epochs=2, compile=Compile.ON, checkpoint_minutes=0.0)
     told: list[Progress] = []
     unbroken = trained(options, PACT_FOLDED, report=told.append)
-    # Batch norm is folded before the second epoch, which makes another graph.
+    # Batch norm is folded before the second epoch, which causes a second compilation.
     assert [progress.epoch for progress in told if progress.phase == "compiling the training step"] == [1, 2]
     assert unbroken.compile_seconds > 0
     with pytest.raises(Stopped):

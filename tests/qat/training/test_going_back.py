@@ -1,4 +1,4 @@
-"""A loss or gradient that is not finite: the run goes back with half the learning rate; the second time it fails."""
+"""A loss or gradient that is not finite: the run is restored once with half the learning rate, then fails."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DIVERGES = TrainingOptions(
 
 
 def unbounded(weight_scale: float = 1e18) -> Any:
-    """A network whose last layer is so large that a step at a huge learning rate overflows."""
+    """Return a network whose last layer has weights so large that a step with a huge learning rate overflows."""
     network = small_network()
     dense = network.layers[-1]
     assert isinstance(dense, FullyConnected)
@@ -39,14 +39,15 @@ def test_diverging_twice_it_names_epoch_step_and_layer() -> None:
     with pytest.raises(
         TrainingError,
         match=r"the (loss|gradient) is (nan|inf) at step \d+ of epoch 1, first in the (output|gradient) of layer "
-        r"'(one|two|classes)'; the run had gone back and halved its learning rate once already: lower the learning",
+        r"'(one|two|classes)'; expected a finite value. The run was already restored once and continued with half the "
+        r"learning rate: lower learning_rate",
     ):
         train(network, allocated(), problem(), DIVERGES, report=phases.append)
-    assert [each.phase for each in phases].count("going back with half the learning rate") == 1
+    assert [each.phase for each in phases].count("restoring the last epoch, half the learning rate") == 1
 
 
 class Spoiled:
-    """Makes the first pass of one epoch lose its gradient at one step, as a real divergence would."""
+    """Replaces the images of one training step by infinite values, so that its gradient is not finite."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, epoch: int, at: int, times: int) -> None:
         self.rates: list[tuple[int, float]] = []
@@ -76,7 +77,7 @@ def test_it_goes_on_from_the_last_epoch_with_half_the_rate(monkeypatch: pytest.M
     assert in_second == [0.01] * 4 + [0.005] * (len(in_second) - 4)
     assert len(in_second) == 4 + len([rate for epoch, rate in spoiled.rates if epoch == 1])
     assert {rate for epoch, rate in spoiled.rates if epoch == 3} == {0.005}
-    # Nothing of the four steps that were thrown away is left: the same run, its rate halved from epoch 2 on.
+    # The four discarded steps have no effect: the result equals that of a run with half the rate from epoch 2 on.
     halved = options.replace(regime=Regime.STEP, learning_rate_steps=[LearningRateStep(epoch=2, learning_rate=0.005)])
     monkeypatch.undo()
     assert_same(result, trained(halved))
@@ -91,7 +92,7 @@ def test_a_second_time_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_killed_after_it_went_back_it_ends_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Stopped(Exception):
-        """What a crash would do."""
+        """Exception that simulates a crash."""
 
     options = QUICK.replace(checkpoint_minutes=0.0)
     Spoiled(monkeypatch, epoch=2, at=5, times=1)

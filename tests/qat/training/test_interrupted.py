@@ -1,4 +1,4 @@
-"""A run that is killed at any moment and started again ends with the same bytes as one that never was."""
+"""A run that is killed at any moment and started again writes the same bytes as an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KILLS = 10
 
 def started(checkpoints: Path, out: Path) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
-    # What every start needs, imported once: torch.optim imports torch._dynamo.
+    # Import once what each process needs: torch.optim imports torch._dynamo.
     context.set_forkserver_preload(["torch._dynamo", "tests.qat.training.interrupted_run"])
     out.mkdir(exist_ok=True)
     process = context.Process(target=interrupted_run.run, args=(checkpoints, out))
@@ -35,7 +35,7 @@ def started(checkpoints: Path, out: Path) -> BaseProcess:
 
 
 def checkpoints_written(process: BaseProcess, checkpoints: Path) -> Iterator[None]:
-    """One each time that a file there has been replaced."""
+    """Yield once each time a checkpoint file has been replaced."""
     seen: dict[str, int] = {}
     while process.is_alive():
         for name in (FILE_NAME, STEP_FILE_NAME):
@@ -79,11 +79,11 @@ def test_killed_ten_times_it_leaves_the_same_bytes(tmp_path: Path) -> None:
 
 
 class Stopped(Exception):
-    """What a crash would do."""
+    """Exception that simulates a crash."""
 
 
 def stopped_at_the_last_step(options: TrainingOptions, directory: Path) -> None:
-    """After the last step of an epoch, before its checkpoint."""
+    """Crash after the last step of an epoch, before its checkpoint is written."""
 
     def stop(progress: Progress) -> None:
         if progress.phase == "training" and progress.step == progress.steps:
@@ -94,7 +94,7 @@ def stopped_at_the_last_step(options: TrainingOptions, directory: Path) -> None:
 
 
 def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
-    """A later start goes on with the very next step."""
+    """A restarted run continues with the step after the last finished one."""
     options = interrupted_run.OPTIONS.replace(epochs=1)
     stopped_at_the_last_step(options, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {FILE_NAME, STEP_FILE_NAME}
@@ -107,7 +107,7 @@ def test_a_step_is_never_taken_twice(tmp_path: Path) -> None:
 
 
 def test_a_step_older_than_the_last_epoch_is_passed_over(tmp_path: Path) -> None:
-    """A crash may come between writing the epoch's checkpoint and removing the step's."""
+    """A crash can happen after the epoch's checkpoint is written and before the older step checkpoint is removed."""
     options = interrupted_run.OPTIONS.replace(epochs=2)
     kept = tmp_path / "kept"
 

@@ -1,4 +1,4 @@
-"""Learning rates by regime, against torch's own schedules where it has them."""
+"""Learning-rate schedules by regime, compared with torch's schedules where they exist."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_one_cycle_is_torchs(warmup: float) -> None:
     for step in range(epochs * steps):
         epoch, in_epoch = divmod(step, steps)
         ours = learning_rate_at(options, epoch + 1, in_epoch / steps)
-        # torch counts the phases to their last step, we to the first of the next one: a step apart at most
+        # A phase ends at its last step in torch and at the first step of the next phase here: at most one step apart.
         assert ours == pytest.approx(optimizer.param_groups[0]["lr"], abs=0.2 * 0.02)
         optimizer.step()
         if step + 1 < epochs * steps:

@@ -1,4 +1,4 @@
-"""The training loss, stated again in numpy."""
+"""The training loss, compared with an independent implementation in numpy."""
 
 from __future__ import annotations
 

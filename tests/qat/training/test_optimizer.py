@@ -1,4 +1,4 @@
-"""Which parameters decay, which rate each has, and that each kind of optimizer is torch's."""
+"""Weight decay and learning rate of each parameter, and the torch class of each kind of optimizer."""
 
 from __future__ import annotations
 

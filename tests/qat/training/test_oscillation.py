@@ -1,4 +1,4 @@
-"""Weights that go to and fro: followed as the paper's equations say, frozen, held, and no others touched."""
+"""Oscillating weights are tracked by the paper's equations and frozen at their codes; other weights are not changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def set_code(module: QuantizedNetwork, layer: int, position: int, code: int) -> 
 
 
 def reference(codes: list[int], momentum: float, threshold: float, freezes_from: int) -> tuple[float, int | None]:
-    """One weight's frequency and the code that it is frozen at, told once more in plain numbers."""
+    """Compute one weight's oscillation frequency and its frozen code by an independent scalar implementation."""
     frequency, average, direction = 0.0, float(codes[0]), 0
     now, frozen = codes[0], None
     for step, given_code in enumerate(codes[1:], start=1):

@@ -1,4 +1,4 @@
-"""Two processes that train together: the same as one alone, and both end with the same network."""
+"""Training in two processes gives the result of one process, and both processes end with the same network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 
 def started(place: Path, *options: TrainingOptions) -> list[BaseProcess]:
-    """Two processes that train together."""
+    """Start two processes that train together."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -40,7 +40,7 @@ def started(place: Path, *options: TrainingOptions) -> list[BaseProcess]:
 
 
 def run_two(place: Path, *options: TrainingOptions) -> list[int | None]:
-    """Both processes' exit codes."""
+    """Wait for both processes and return their exit codes."""
     processes = started(place, *options)
     for process in processes:
         process.join(timeout=100)
@@ -69,7 +69,7 @@ def test_with_moving_statistics_both_end_with_the_same_network(tmp_path: Path) -
     assert run_two(tmp_path, parallel_run.OPTIONS) == [0, 0]
     assert files_of(tmp_path / "0") == files_of(tmp_path / "1")
     alone = trained(parallel_run.OPTIONS, PER_CHANNEL_ICN)
-    # Each part of a batch has statistics of its own: near, not equal.
+    # Each part of a batch has separate statistics, so that the losses are close but not equal.
     assert losses_of(tmp_path) == pytest.approx([each.training_loss for each in alone.epochs[1:]], rel=0.15)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [FILE_NAME]
     told = [set((tmp_path / f"phases{rank}").read_text().splitlines()) for rank in range(2)]
@@ -110,5 +110,5 @@ def test_parts_are_the_batch() -> None:
 def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert processor_of(TrainingOptions()).type == "cpu"
-    with pytest.raises(TrainingError, match=r"finds 0 GPUs; take train_on cpu"):
+    with pytest.raises(TrainingError, match=r"finds 0 GPUs; expected one GPU for each process: set train_on to cpu"):
         processor_of(TrainingOptions(train_on=Processor.CUDA))
