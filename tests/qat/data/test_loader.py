@@ -1,4 +1,4 @@
-"""Batches: the same whoever reads them, wherever one goes on, and bad samples named."""
+"""Batches do not depend on the workers or on where a run resumes, and errors name the invalid sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from network.errors import DatasetError, RequestError, TrainingError
 from qat.data import parquet
-from qat.data.augmentation import augmented, mixed
+from qat.data.augmentation import mixup, shift_and_flip
 from qat.data.batches import WINDOW_GROUPS, batches_of, group_starts_of, tensor_of
 from qat.data.dataset import Dataset, Part, Samples, SampleSource
 from qat.data.images import EncodedImages, StorePart, fitted
@@ -75,7 +75,7 @@ def test_a_batch_is_the_samples_normalised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_batch_depends_on_seed_epoch_and_step_alone(tmp_path: Path, name: str) -> None:
-    """Whatever the form, and wherever an interrupted epoch goes on; torch's own generator is left alone."""
+    """Neither the format nor the step at which an epoch resumes changes a batch, nor torch's global generator."""
     augmentation = preset(name)
     before = torch.random.get_rng_state()
     unbroken = loaded(SAMPLES.train_x, augmentation)
@@ -90,7 +90,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone(tmp_path: Path, name: str)
         assert torch.equal(other[0].images, unbroken[0].images) == (name == "none")
 
 
-def test_processes_change_nothing_but_the_time(tmp_path: Path) -> None:
+def test_workers_change_only_the_time(tmp_path: Path) -> None:
     augmentation = preset("imagenet_rand")
     source = opened(tmp_path, "parquet").train_x
     before = torch.random.get_rng_state()
@@ -102,7 +102,7 @@ def test_processes_change_nothing_but_the_time(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read, SAMPLES.train_x[indices])
 
 
-def test_who_reads(tmp_path: Path) -> None:
+def test_number_of_workers(tmp_path: Path) -> None:
     encoded = opened(tmp_path).train_x
     many = [np.zeros(1000, dtype=np.int64)] * 2
     assert workers_for(SAMPLES.train_x, many, None) == 0
@@ -120,7 +120,7 @@ def test_a_bad_sample_is_named_from_wherever_it_is_read(tmp_path: Path, workers:
 
 
 class _Killed(EncodedImages):
-    """Its reader is killed, as the system does when memory runs out."""
+    """Encoded images whose worker is killed, as the system does when memory runs out."""
 
     def cropped(self, indices: object, crops: object) -> Samples:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -143,7 +143,7 @@ def test_mixup_is_its_equation() -> None:
         assert (shares < 1).any()
     images, classes = torch.rand(5, 1, 2, 2), torch.eye(5)
     share = np.random.default_rng(8).beta(0.5, 0.5)
-    mixture, of_mixture = mixed(images, classes, 0.5, np.random.default_rng(8))
+    mixture, of_mixture = mixup(images, classes, 0.5, np.random.default_rng(8))
     for sample in range(5):
         other = int((of_mixture[sample] - share * classes[sample]).argmax())
         torch.testing.assert_close(of_mixture[sample], share * classes[sample] + (1 - share) * classes[other])
@@ -160,11 +160,11 @@ def test_targets_may_be_shares_of_classes() -> None:
 
 
 def test_moved_and_mirrored_images_are_parts_of_their_images() -> None:
-    """Every result is found among all that a shift of up to an eighth and a mirror can make."""
+    """Every result is one of the images that a shift of up to an eighth and a flip can produce."""
     images = torch.arange(1, 2 * 16 * 16 + 1, dtype=torch.float32).reshape(2, 1, 16, 16)
     seen = set()
     for seed in range(40):
-        moved = augmented(images, np.random.default_rng(seed))
+        moved = shift_and_flip(images, np.random.default_rng(seed))
         for image, result in zip(images[:, 0].numpy(), moved[:, 0].numpy(), strict=True):
             around = np.pad(image, 2)
             found = [
@@ -177,7 +177,7 @@ def test_moved_and_mirrored_images_are_parts_of_their_images() -> None:
             assert len(found) == 1
             seen |= set(found)
     assert len(seen) > 35
-    still = augmented(images, np.random.default_rng(0), shift=0.0, flip=False)
+    still = shift_and_flip(images, np.random.default_rng(0), shift=0.0, flip=False)
     torch.testing.assert_close(still, images)
 
 
@@ -202,7 +202,7 @@ def test_rand_augment_changes_images_and_keeps_bytes_grey_where_they_are() -> No
     ],
 )
 def test_what_cannot_be_cropped_or_recoloured_is_refused(source: SampleSource, name: str) -> None:
-    with pytest.raises(RequestError, match="crops and RandAugment take uint8 images"):
+    with pytest.raises(RequestError, match="crops and RandAugment need uint8 images"):
         loaded(source, preset(name))
 
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_cropped_or_recoloured_is_refused(source: SampleSource, n
 )
 def test_options_out_of_bounds(wrong: dict[str, float]) -> None:
     with pytest.raises(RequestError, match=next(iter(wrong))):
-        AugmentationOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        AugmentationOptions(**wrong)  # type: ignore[arg-type]  # invalid on purpose
     with pytest.raises(RequestError, match="expected one of: none, shift, flip_shift"):
         preset("much")
 
@@ -232,7 +232,7 @@ def test_groups_are_mixed_in_windows() -> None:
     assert sorted(order) == taken.tolist()
     groups = order // 10
     windows = []
-    while len(groups):  # a window's groups all end before another begins
+    while len(groups):  # all groups of a window end before the next window begins
         window = list(dict.fromkeys(groups.tolist()))[:WINDOW_GROUPS]
         length = int(np.isin(taken // 10, window).sum())
         assert set(groups[:length].tolist()) == set(window)
@@ -249,7 +249,7 @@ def test_groups_are_mixed_in_windows() -> None:
 def test_which_sources_have_groups(tmp_path: Path) -> None:
     assert group_starts_of(SAMPLES.train_x) is None
     assert group_starts_of(opened(tmp_path, "folders").train_x) is None
-    assert group_starts_of(opened(tmp_path, "shards").train_x) is None  # three: fewer than a window
+    assert group_starts_of(opened(tmp_path, "shards").train_x) is None  # it has three groups, fewer than a window
     starts = group_starts_of(opened(tmp_path, "parquet").train_x)
     assert starts is not None
     assert starts.tolist() == [0, 5, 10, 15, 20, 25]
