@@ -52,7 +52,7 @@ def split_of(dataset: Dataset, fraction: float, seed: int) -> Split:
     held_out = max(1, round(count * fraction))
     if count - held_out < MIN_TRAINING_SAMPLES:
         raise DatasetError(
-            f"train_x holds {count} samples, and {held_out} of them are held out to choose the best epoch; at least "
+            f"train_x holds {count} samples, {held_out} of which are held out to choose the best epoch; at least "
             f"{MIN_TRAINING_SAMPLES} must remain for training: give more samples or a smaller validation_fraction"
         )
     order = np.random.default_rng([seed, 0]).permutation(count)
