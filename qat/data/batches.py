@@ -94,6 +94,9 @@ def group_starts_of(source: SampleSource) -> Indices | None:
     """Return the index of the first sample of each group of a source, int64 [groups].
 
     None is returned if the source has at most `WINDOW_GROUPS` groups; its samples can then be read in any order.
+
+    Args:
+        source: The samples.
     """
     starts = source.group_starts if isinstance(source, GroupedSource) else np.zeros(1, dtype=np.int64)
     return starts if len(starts) > WINDOW_GROUPS else None

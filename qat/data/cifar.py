@@ -47,6 +47,14 @@ class _SizeLimitedFile:
         self._left_bytes = _MAX_ARCHIVE_BYTES
 
     def read(self, size_bytes: int) -> bytes:
+        """Read the next bytes of the file.
+
+        Args:
+            size_bytes: Number of bytes to read.
+
+        Raises:
+            tarfile.ReadError: if more than `_MAX_ARCHIVE_BYTES` bytes are read in total.
+        """
         self._left_bytes -= size_bytes
         if self._left_bytes < 0:
             raise tarfile.ReadError(f"it holds more than {_MAX_ARCHIVE_BYTES} bytes, and an archive of CIFAR has fewer")
@@ -54,7 +62,11 @@ class _SizeLimitedFile:
 
 
 def is_cifar(names: list[str]) -> bool:
-    """Whether these file names contain the training and test files of CIFAR-10 or CIFAR-100."""
+    """Whether these file names contain the training and test files of CIFAR-10 or CIFAR-100.
+
+    Args:
+        names: File names of a directory or an archive, without folders.
+    """
     return any(
         all(any(each.fullmatch(name) for name in names) for each in form[:2]) for form in (_CIFAR_10, _CIFAR_100)
     )

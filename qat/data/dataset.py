@@ -80,10 +80,12 @@ class Part:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the samples: uint8 or float32."""
         return self.source.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the subset's samples together, [n, *dims]."""
         return (len(self.indices), *self.source.shape[1:])
 
     def __len__(self) -> int:

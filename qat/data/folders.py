@@ -41,9 +41,22 @@ class FolderStore:
         return len(self.files)
 
     def read(self, index: int) -> bytes:
+        """Read the content of an image file.
+
+        Args:
+            index: Index of the image, from 0.
+
+        Raises:
+            DatasetError: if the file cannot be read or is larger than `MAX_ENCODED_BYTES`.
+        """
         return read_whole(self.root / self.files[index], MAX_ENCODED_BYTES)
 
     def name_of(self, index: int) -> str:
+        """Name of an image in errors: its path relative to the root.
+
+        Args:
+            index: Index of the image, from 0.
+        """
         return printable(self.files[index])
 
 
@@ -63,7 +76,11 @@ class _Tree:
 
 
 def holds_folders(root: Path) -> bool:
-    """Whether a directory contains folders or image files, as image folders do."""
+    """Whether a directory contains folders or image files, as image folders do.
+
+    Args:
+        root: The directory.
+    """
     return any(each.is_dir(follow_symlinks=False) or _is_image(each.name) for each in entries(root))
 
 

@@ -30,7 +30,11 @@ class EncodedStore(Protocol):
         """
 
     def name_of(self, index: int) -> str:
-        """Name of the image with this index in errors."""
+        """Name of an image in errors.
+
+        Args:
+            index: Index of the image, from 0.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +53,27 @@ class StorePart:
         return len(self.indices)
 
     def read(self, index: int) -> bytes:
+        """Read the encoded content of an image.
+
+        Args:
+            index: Index of the image in the subset, from 0.
+
+        Raises:
+            DatasetError: if the image cannot be read or is too large.
+        """
         return self.store.read(int(self.indices[index]))
 
     def name_of(self, index: int) -> str:
+        """Name of an image in errors.
+
+        Args:
+            index: Index of the image in the subset, from 0.
+        """
         return self.store.name_of(int(self.indices[index]))
 
     @property
     def group_starts(self) -> Indices:
+        """Index in the subset of the first image of each group, int64 [groups], ascending from 0."""
         if not isinstance(self.store, GroupedSource):
             return np.zeros(1, dtype=np.int64)
         starts = np.unique(np.searchsorted(self.indices, self.store.group_starts))
@@ -76,6 +94,7 @@ class EncodedImages:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels: uint8."""
         return np.dtype(np.uint8)
 
     @property
@@ -89,6 +108,7 @@ class EncodedImages:
 
     @property
     def group_starts(self) -> Indices:
+        """Index of the first image of each group, int64 [groups], ascending from 0."""
         store = self.store
         return store.group_starts if isinstance(store, GroupedSource) else np.zeros(1, dtype=np.int64)
 

@@ -170,9 +170,19 @@ class _Steps(TorchDataset["Samples | _Failure"]):
 
     @property
     def uses_rand_augment(self) -> bool:
+        """Whether RandAugment changes the samples."""
         return self._augmentation.rand_augment_operations > 0
 
     def read(self, step: int) -> Samples:
+        """Read and augment the samples of a step.
+
+        Args:
+            step: Number of the step, from 0.
+
+        Raises:
+            DatasetError: if a sample cannot be read.
+            RequestError: if the options cannot augment these samples.
+        """
         generator = _generator(self._seed, self._epoch, step, "samples")
         return read_augmented(self._samples, self._batches[step], self._augmentation, generator)
 

@@ -98,7 +98,11 @@ def check_rows(header: Header, name: str) -> None:
 
 
 def holds_arrays(root: Path) -> bool:
-    """Whether a directory contains the file `train_x.npy`."""
+    """Whether a directory contains the file `train_x.npy`.
+
+    Args:
+        root: The directory.
+    """
     return any(each.name == "train_x.npy" for each in entries(root))
 
 

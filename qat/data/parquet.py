@@ -62,6 +62,7 @@ class ParquetStore:
 
     @cached_property
     def group_starts(self) -> Indices:
+        """Index of the first image of each row group, int64 [groups], ascending from 0."""
         return np.cumsum(self.group_rows) - self.group_rows
 
     @cached_property
@@ -77,6 +78,15 @@ class ParquetStore:
         return int(self.group_rows.sum())
 
     def read(self, index: int) -> bytes:
+        """Read the encoded content of an image.
+
+        Args:
+            index: Index of the image in all files, from 0.
+
+        Raises:
+            DatasetError: if the file cannot be read or was changed, or the row has no image or one that is larger than
+                `MAX_ENCODED_BYTES`.
+        """
         group = self._group_of(index)
         value = self._images(group)[index - int(self.group_starts[group])]
         if not value.is_valid:
@@ -92,7 +102,11 @@ class ParquetStore:
         return bytes(content.to_pybytes())
 
     def name_of(self, index: int) -> str:
-        """Name of the image in errors: its file, and its row in the file from 0."""
+        """Name of an image in errors: its file, and its row in the file from 0.
+
+        Args:
+            index: Index of the image in all files, from 0.
+        """
         group = self._group_of(index)
         file = self.group_file[group]
         first = self.group_starts[int(np.flatnonzero(self.group_file == file)[0])]

@@ -38,10 +38,12 @@ class RowsInFile:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the samples in memory: uint8 or float32 in the machine's byte order."""
         return self.stored.newbyteorder("=")
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of all samples together, [rows, *dims]."""
         return (self.rows, *self.dims)
 
     def __len__(self) -> int:

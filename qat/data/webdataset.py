@@ -58,14 +58,28 @@ class ShardStore:
         return len(self.members)
 
     def read(self, index: int) -> bytes:
+        """Read the encoded content of an image.
+
+        Args:
+            index: Index of the image in all archives, from 0.
+
+        Raises:
+            DatasetError: if the archive cannot be read or was truncated.
+        """
         with opened(self.shards[int(self.shard[index])]) as file:
             return read_part(file, int(self.offsets[index]), int(self.sizes_bytes[index]), self.name_of(index))
 
     def name_of(self, index: int) -> str:
+        """Name of an image in errors: its archive, and its name in the archive.
+
+        Args:
+            index: Index of the image in all archives, from 0.
+        """
         return f"{printable(self.shards[int(self.shard[index])].name)}: {printable(self.members[index])}"
 
     @property
     def group_starts(self) -> Indices:
+        """Index of the first image of each archive, int64 [archives], ascending from 0."""
         return np.flatnonzero(np.diff(self.shard, prepend=-1))
 
 
@@ -113,6 +127,14 @@ class _HeaderReader:
         self.tell, self.seek = file.tell, file.seek
 
     def read(self, size_bytes: int) -> bytes:
+        """Read the next bytes of the archive.
+
+        Args:
+            size_bytes: Number of bytes to read.
+
+        Raises:
+            tarfile.ReadError: if `size_bytes` is larger than `MAX_HEADER_BYTES`.
+        """
         if size_bytes > MAX_HEADER_BYTES:
             raise tarfile.ReadError(f"a header of {size_bytes} bytes; at most {MAX_HEADER_BYTES} are allowed")
         return self._file.read(size_bytes)

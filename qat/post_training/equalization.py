@@ -58,7 +58,7 @@ class _Parameters:
     Attributes:
         weight: Weights without batch norm, [output channels, ...].
         bias: Bias, or beta if the layer has a batch norm, [output channels].
-        gain: gamma / sigma of the batch norm, or ones without one, [output channels].
+        gain: The factor gamma / sigma of the batch norm, or 1 without a batch norm, [output channels].
         largest_output: Estimate of the largest absolute output of each channel, [output channels]; infinite if unknown.
     """
 

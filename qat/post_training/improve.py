@@ -106,6 +106,7 @@ class _BlockPlan:
 
     @property
     def cost(self) -> float:
+        """Cost of all work on the block, in forward passes of the float network."""
         learning = self.rounding_steps * min(BATCH, self.samples) * self.rounding_cost
         return self.samples * (self.run_cost + self.bias_cost) + learning
 

@@ -90,7 +90,7 @@ def _program(module: nn.Module, example_input: Tensor) -> ExportedProgram:
             del table[operator]
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # torch 2.13 uses a class of its own that it has deprecated, and warns about it.
+            # torch 2.13 uses a deprecated class internally and warns about it.
             warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)
             program = torch.export.export(module, (example_input,))
             decomposed: ExportedProgram = program.run_decompositions(table)

@@ -185,7 +185,7 @@ def test_refuses_a_network_with_two_outputs() -> None:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_bytes_are_height_width_channel_whatever_the_networks_layout(channels_last: bool) -> None:
+def test_uint8_images_are_height_width_channels_for_any_network_layout(channels_last: bool) -> None:
     whole = all_kinds(0)
     dims = (7, 6, 2) if channels_last else (2, 7, 6)
     network = Network(

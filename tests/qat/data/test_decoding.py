@@ -40,7 +40,7 @@ MODES = {
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("mode", MODES)
-def test_channels_become_the_networks(mode: str, channels: int) -> None:
+def test_images_are_converted_to_the_networks_channels(mode: str, channels: int) -> None:
     pixels = decode(written(MODES[mode]), "x", ImageSize(8, 8, channels))
     expected = MODES[mode].convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     assert pixels.shape == (8, 8, channels)
@@ -92,7 +92,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch: pytest
 
 @pytest.mark.parametrize("size", [(512, 384), (300, 500), (64, 64), (20, 30), (4096, 256)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_another_size_is_seen_from_its_middle(size: tuple[int, int], kind: str) -> None:
+def test_an_image_of_another_size_is_center_cropped(size: tuple[int, int], kind: str) -> None:
     """The result is compared with Pillow's resize followed by a crop; on a smooth image both are nearly equal."""
     width, height = size
     down, right = np.mgrid[0:height, 0:width]

@@ -35,7 +35,7 @@ def _sent(source: SampleSource) -> SampleSource:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_gives_the_samples_that_the_files_were_made_of(tmp_path: Path, form: str) -> None:
+def test_every_format_returns_the_samples_that_were_written(tmp_path: Path, form: str) -> None:
     samples = images(SIDE[form])
     dataset = fitted(open_dataset(FORMS[form](tmp_path / "pets", samples) if form != "npz" and "archive" not in form
                                   else FORMS[form](tmp_path, samples)), network_for(SIDE[form]))  # fmt: skip
@@ -60,7 +60,7 @@ def test_grey_images_have_a_channel(tmp_path: Path, form: str) -> None:
     np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
 
 
-def test_a_set_without_labels(tmp_path: Path) -> None:
+def test_a_dataset_without_labels(tmp_path: Path) -> None:
     samples = images()
     for part, x, _ in samples.parts:
         for index, pixels in enumerate(x):
@@ -77,7 +77,7 @@ def test_a_set_without_labels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(dataset.train_x[:1], samples.train_x[:1])
 
 
-def test_labels_that_a_hub_keeps_are_none_and_the_validation_set_is_measured_on(tmp_path: Path) -> None:
+def test_a_test_set_with_labels_of_minus_one_is_replaced_by_the_validation_set(tmp_path: Path) -> None:
     samples = images()
     root = making.parquet(tmp_path, samples)
     pq.write_table(making.table(samples.train_x[:4], [-1] * 4), root / "data" / "test-00000-of-00001.parquet")
@@ -86,7 +86,7 @@ def test_labels_that_a_hub_keeps_are_none_and_the_validation_set_is_measured_on(
     assert open_dataset(root).test_y is None
 
 
-def test_some_of_a_set_that_is_not_divided_are_held_out(tmp_path: Path) -> None:
+def test_samples_of_an_unsplit_dataset_are_held_out(tmp_path: Path) -> None:
     """The expected split is computed independently: the first tenth of each class, sorted by SHA-256 of the name."""
     import hashlib
 
@@ -165,7 +165,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("form", DAMAGED)
-def test_a_file_that_was_cut_is_named(tmp_path: Path, form: str) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path, form: str) -> None:
     place, named = DAMAGED[form]
     root = FORMS[form](tmp_path / "pets", images(SIDE[form], channels=1 if "idx" in form else 3))
     cut(root / place)
@@ -173,7 +173,7 @@ def test_a_file_that_was_cut_is_named(tmp_path: Path, form: str) -> None:
         opened_and_read(root)
 
 
-def test_files_that_are_cut_after_they_were_opened(tmp_path: Path) -> None:
+def test_a_file_that_is_truncated_after_it_was_opened_is_named(tmp_path: Path) -> None:
     for form, (place, named) in DAMAGED.items():
         if form in {"packed idx", "cifar 10"}:  # these formats are kept in memory
             continue
@@ -184,7 +184,7 @@ def test_files_that_are_cut_after_they_were_opened(tmp_path: Path) -> None:
             dataset.train_x[:]
 
 
-def test_one_bad_image_is_named(tmp_path: Path) -> None:
+def test_one_invalid_image_is_named(tmp_path: Path) -> None:
     samples = images()
     members = making.shard_members(samples.train_x, samples.train_y)
     members[14] = (members[14][0], members[14][1][:60])  # the image of sample 7
@@ -207,7 +207,7 @@ def test_one_bad_image_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy mistakes some damaged headers for headers of Python 2
 @pytest.mark.parametrize("form", FORMS)
-def test_whatever_is_damaged_there_is_samples_or_one_line(tmp_path: Path, form: str) -> None:
+def test_a_damaged_file_gives_samples_or_an_error_of_one_line(tmp_path: Path, form: str) -> None:
     """Random bytes of a file are changed, mostly where headers and directories are stored."""
     rng = np.random.default_rng(sum(form.encode()))
     root = tmp_path if form == "npz" or "archive" in form else tmp_path / "pets"
@@ -243,7 +243,7 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # one branch for ea
     samples = images()
     members = making.shard_members(samples.train_x, samples.train_y)
     match what:
-        case "nothing there":
+        case "missing path":
             return root / "nowhere"
         case "empty directory":
             root.mkdir()
@@ -252,9 +252,9 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # one branch for ea
             return root / "a.txt"
         case "no images in a class":
             (making.folders(root, samples) / "train" / "dog").mkdir()
-        case "class of the test set alone":
+        case "class only in the test set":
             _write(making.folders(root, samples) / "val" / "dog" / "0.png", making.encoded(samples.test_x[0]))
-        case "images beside classes":
+        case "images and class folders":
             _write(making.folders(root, samples) / "train" / "0.png", making.encoded(samples.test_x[0]))
         case "a label missing":
             making.tar_of(root / "train.tar", [each for each in members if each[0] != "00004.cls"])
@@ -300,12 +300,12 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # one branch for ea
 
 
 WRONG = {
-    "nothing there": "there is no file '",
+    "missing path": "there is no file '",
     "empty directory": "is not a dataset of a known format; expected an .npz",
     "text": "'a.txt' is not a dataset of a known format",
     "no images in a class": "the class folder 'train/dog' holds no images",
-    "class of the test set alone": "the test set has the class 'dog'",
-    "images beside classes": r"'train' holds images \('0.png'\) and folders \('ant'\)",
+    "class only in the test set": "the test set has the class 'dog'",
+    "images and class folders": r"'train' holds images \('0.png'\) and folders \('ant'\)",
     "a label missing": r"'train.tar: 00004.png' has no label",
     "an invalid label": r"'00001.cls' does not hold a whole number",
     "two images": r"sample '00000' has two images",
@@ -325,7 +325,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_messages_say_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "a group too large":
         monkeypatch.setattr("qat.data.parquet.MAX_GROUP_BYTES", 100)
     with pytest.raises(DatasetError, match=WRONG[what]):
@@ -353,7 +353,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     assert len(open_dataset(named).train_x) == 24  # the caller gave this link, so it is followed
 
 
-def test_links_and_paths_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
+def test_links_and_paths_in_an_archive_are_not_followed(tmp_path: Path) -> None:
     import tarfile
 
     samples = images()

@@ -112,7 +112,7 @@ def test_number_of_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_sample_is_named_from_wherever_it_is_read(tmp_path: Path, workers: int) -> None:
+def test_an_invalid_sample_is_named_with_and_without_workers(tmp_path: Path, workers: int) -> None:
     source = opened(tmp_path, "folders").train_x
     (tmp_path / "folders" / "train" / "bee" / "0012.png").write_bytes(b"no image")
     with pytest.raises(DatasetError, match=r"^'train/bee/0012\.png' cannot be decoded"):
@@ -127,14 +127,14 @@ class _Killed(EncodedImages):
         raise AssertionError
 
 
-def test_a_process_that_is_killed_is_an_error_and_no_hang(tmp_path: Path) -> None:
+def test_a_killed_worker_is_an_error_and_does_not_hang(tmp_path: Path) -> None:
     source = opened(tmp_path, "folders").train_x
     assert isinstance(source, EncodedImages)
     with pytest.raises(TrainingError, match="a process that reads samples has ended"):
         loaded(_Killed(source.store, source.size), preset("none"), workers=1)
 
 
-def test_mixup_is_its_equation() -> None:
+def test_mixup_computes_its_equation() -> None:
     for batch in loaded(SAMPLES.train_x, AugmentationOptions(mixup=1.0)):
         shares = batch.targets.numpy()
         assert shares.shape == (len(batch.indices), making.CLASSES)
@@ -159,7 +159,7 @@ def test_targets_may_be_shares_of_classes() -> None:
         assert np.array_equal(batch.targets.numpy(), shares[batch.indices]) == (name == "none")
 
 
-def test_moved_and_mirrored_images_are_parts_of_their_images() -> None:
+def test_shifted_and_flipped_images_are_parts_of_their_images() -> None:
     """Every result is one of the images that a shift of up to an eighth and a flip can produce."""
     images = torch.arange(1, 2 * 16 * 16 + 1, dtype=torch.float32).reshape(2, 1, 16, 16)
     seen = set()
@@ -181,7 +181,7 @@ def test_moved_and_mirrored_images_are_parts_of_their_images() -> None:
     torch.testing.assert_close(still, images)
 
 
-def test_rand_augment_changes_images_and_keeps_bytes_grey_where_they_are() -> None:
+def test_rand_augment_changes_grey_images_and_keeps_uint8_values() -> None:
     grey = making.images(channels=1, train=26).train_x
     network = making.network_for(channels=1)
     options = AugmentationOptions(rand_augment_operations=2)
@@ -224,7 +224,7 @@ def test_options_out_of_bounds(wrong: dict[str, float]) -> None:
         preset("much")
 
 
-def test_groups_are_mixed_in_windows() -> None:
+def test_groups_are_shuffled_in_windows() -> None:
     starts = np.arange(0, 200, 10)
     taken = np.flatnonzero(np.arange(200) % 7 != 0)
     batches = batches_of(taken, 16, seed=1, epoch=1, group_starts=starts)
@@ -285,7 +285,7 @@ def test_row_groups_are_read_once_in_a_window_and_few_are_kept(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("form", ["shards", "folders", "npy"])
-def test_memory_is_that_of_a_batch_whatever_the_sets_size(tmp_path: Path, form: str) -> None:
+def test_memory_depends_on_the_batch_and_not_on_the_dataset(tmp_path: Path, form: str) -> None:
     import tracemalloc
 
     large = making.images(64, train=600, test=10)

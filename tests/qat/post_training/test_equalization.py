@@ -70,7 +70,7 @@ def assert_same_function(network: Network, found: Network) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), normalised=st.booleans(), activation=st.sampled_from([LINEAR, RELU, RELU6]))
-def test_the_function_stays(seed: int, normalised: bool, activation: ActivationFunction) -> None:
+def test_equalization_keeps_the_function(seed: int, normalised: bool, activation: ActivationFunction) -> None:
     network = chain(seed, normalised=normalised, activation=activation)
     assert_same_function(network, equalized(network))
     network = all_kinds(seed)
@@ -186,7 +186,7 @@ def weighted(network: Network) -> Sequence[WeightLayer]:
     return network.weight_layers
 
 
-def test_a_network_without_weights_comes_back() -> None:
+def test_a_network_without_weights_is_returned_unchanged() -> None:
     network = chain(0, normalised=False)
     bare = replace(
         network, layers=tuple(replace(x, weight=None) if isinstance(x, WeightLayer) else x for x in network.layers)

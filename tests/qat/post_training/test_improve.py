@@ -203,7 +203,7 @@ def test_means_are_those_of_the_float_network(scheme: Scheme) -> None:
 
 
 @pytest.mark.parametrize("scheme", [Scheme(each, list(Folding)[i % 2]) for i, each in enumerate(WeightScheme)])
-def test_a_block_comes_nearer_to_its_float_output(scheme: Scheme) -> None:
+def test_a_block_gets_closer_to_its_float_output(scheme: Scheme) -> None:
     network = residual(1)
     samples = correlated(network, 64)
     fresh = correlated(network, 64, seed=4)
@@ -253,7 +253,7 @@ def test_any_network_is_improved_and_converted(seed: int) -> None:
         PostTrainingOptions(rounding=Rounding.NEAREST, bias_correction=False),
     ],
 )
-def test_what_is_reported_is_what_was_expected(options: PostTrainingOptions) -> None:
+def test_the_reported_cost_equals_the_estimated_cost(options: PostTrainingOptions) -> None:
     network = residual(2)
     samples = correlated(network, 50)
     module, float_network = modules(network, samples, 4, ICN_PACT)
