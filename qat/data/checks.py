@@ -53,7 +53,7 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
 
 def _check_samples(part: str, samples: SampleSource, input_format: InputFormat) -> None:
     if samples.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
-        raise DatasetError(f"{part}_x holds {samples.dtype}; expected uint8 or float32")
+        raise DatasetError(f"{part}_x holds {samples.dtype}; expected uint8 or float32: convert the samples")
     dims = sample_dims(input_format, samples.dtype)
     if samples.shape[1:] != dims or len(samples.shape) != len(dims) + 1:
         expected = ", ".join(map(str, dims))
@@ -63,7 +63,7 @@ def _check_samples(part: str, samples: SampleSource, input_format: InputFormat) 
             f"this network needs [n, {expected}] ({layout})"
         )
     if not len(samples):
-        raise DatasetError(f"{part}_x holds no samples; expected at least one")
+        raise DatasetError(f"{part}_x holds no samples; expected at least one: add samples to this set")
 
 
 def _check_labels(part: str, samples: SampleSource, labels: Labels, classes: int) -> None:
@@ -95,4 +95,7 @@ def _check_values(part: str, samples: SampleSource) -> None:
         rows = samples[start : start + _SAMPLES_IN_MEMORY]
         bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
         if bad.size:
-            raise DatasetError(f"{part}_x[{start + int(bad[0])}] holds NaN or infinity; expected finite numbers")
+            raise DatasetError(
+                f"{part}_x[{start + int(bad[0])}] holds NaN or infinity; expected finite numbers: correct or remove "
+                "the sample"
+            )

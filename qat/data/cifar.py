@@ -116,7 +116,9 @@ def open_cifar_archive(path: Path, name: str) -> Dataset:
                 if file is not None and member.size <= _MAX_BATCH_BYTES:
                     contents[base] = file.read()
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
-        raise DatasetError(f"'{name}' cannot be unpacked: {reason_of(error)}") from error
+        raise DatasetError(
+            f"'{name}' cannot be unpacked: {reason_of(error)}; expected CIFAR's complete .tar.gz"
+        ) from error
     if not is_cifar(list(contents)):
         raise DatasetError(
             f"'{name}' is a compressed archive, but not of CIFAR's binary version; expected data_batch_1.bin and "

@@ -150,7 +150,7 @@ def files_below(directory: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
         elif entry.is_dir(follow_symlinks=False):
             if not depth:
                 raise DatasetError(
-                    f"'{printable(entry.path)}' is nested too deep; expected at most {MAX_DEPTH} folders inside a "
+                    f"'{printable(entry.path)}' is nested too deeply; expected at most {MAX_DEPTH} folders inside a "
                     "class folder: move its files up"
                 )
             yield from files_below(Path(entry.path), depth - 1)

@@ -66,4 +66,6 @@ class RowsInFile:
             return
         finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         first = int(indices[np.flatnonzero(~finite)[0]])
-        raise DatasetError(f"{self.name}[{first}] holds NaN or infinity; expected finite numbers")
+        raise DatasetError(
+            f"{self.name}[{first}] holds NaN or infinity; expected finite numbers: correct or remove the sample"
+        )

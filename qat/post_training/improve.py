@@ -71,7 +71,7 @@ def improve(
 
 
 def improvement_cost(network: Network, allocation: Allocation, samples: int, options: PostTrainingOptions) -> float:
-    """Return the cost of `improve` in forward passes of the float network, summed over images as a reporter does.
+    """Return the total cost of `improve`, in forward passes of one image through the float network.
 
     Args:
         network: The network that is improved.
