@@ -1,7 +1,7 @@
-"""Which samples are trained on, in which order, and how a batch becomes a tensor.
+"""Split of the training set, order of the batches, and conversion of a batch to a tensor.
 
-Every random choice comes from the seed and the epoch alone, so that a run that is resumed goes on as if unbroken. The
-samples stay as they are in memory (bytes, for images); only one batch at a time becomes float32.
+Random choices depend on the seed and the epoch only, so a resumed run continues exactly like an uninterrupted one.
+Samples keep their stored type in memory (uint8 for images); one batch at a time is converted to float32.
 """
 
 from __future__ import annotations
@@ -18,32 +18,42 @@ from network.network import Network
 from qat.data.dataset import Dataset, GroupedSource, Indices, Samples, SampleSource, to_input_tensor
 
 WINDOW_GROUPS = 4
-"""Groups whose samples are mixed with each other: what is read at a time, against how random a batch is."""
+"""Number of groups whose samples are shuffled together. More groups make batches more random and need more memory."""
 
-LEAST_TRAINED_ON = 2
-"""Batch norm needs two samples for its statistics."""
+MIN_TRAINING_SAMPLES = 2
+"""Smallest number of samples in a training set and in a batch: batch norm needs two samples for its statistics."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """The training set in two: indices of samples that are learned from, and of those that judge each epoch."""
+    """Split of the training set into samples for training and samples for validation.
+
+    Attributes:
+        training: Indices of the samples that the network is trained on, int64 [n].
+        validation: Indices of the held-out samples that each epoch is validated on, int64 [m].
+    """
 
     training: Indices
     validation: Indices
 
 
 def split_of(dataset: Dataset, fraction: float, seed: int) -> Split:
-    """A random split; both parts keep at least one sample.
+    """Return a random split of the training set, with at least one sample for validation.
+
+    Args:
+        dataset: The dataset whose training set is split.
+        fraction: Share of the samples that is held out for validation, 0 to 1.
+        seed: Seed of the training run, a whole number from 0.
 
     Raises:
-        DatasetError: too few samples.
+        DatasetError: if fewer than `MIN_TRAINING_SAMPLES` samples remain for training.
     """
     count = len(dataset.train_x)
     held_out = max(1, round(count * fraction))
-    if count - held_out < LEAST_TRAINED_ON:
+    if count - held_out < MIN_TRAINING_SAMPLES:
         raise DatasetError(
-            f"train_x holds {count} samples, {held_out} of which are held out to choose the best epoch; "
-            f"expected at least {LEAST_TRAINED_ON} to remain: give more samples or a smaller validation_fraction"
+            f"train_x holds {count} samples, {held_out} of which are held out to choose the best epoch; at least "
+            f"{MIN_TRAINING_SAMPLES} must remain for training: give more samples or a smaller validation_fraction"
         )
     order = np.random.default_rng([seed, 0]).permutation(count)
     return Split(order[held_out:], order[:held_out])
@@ -52,17 +62,22 @@ def split_of(dataset: Dataset, fraction: float, seed: int) -> Split:
 def batches_of(
     indices: Indices, batch_size: int, seed: int, epoch: int, group_starts: Indices | None = None
 ) -> list[Indices]:
-    """All the indices once, in a random order, in batches of nearly equal size and at most `batch_size`, or one more.
+    """Return the batches of an epoch: every index once, in random order.
 
-    Nearly equal, so that none is too small for batch norm.
+    The batches have nearly equal sizes, so that none is too small for batch norm. A batch has at most `batch_size`
+    samples, or one more where a last batch of one sample would be left.
 
     Args:
-        indices: of the samples that are trained on.
-        batch_size: how many make a step.
-        seed: of the run.
-        epoch: from 1.
-        group_starts: where reading one group of samples after another is cheap (`group_starts_of`), where each
-            begins: the order of groups is random, and that of samples within windows of `WINDOW_GROUPS` groups.
+        indices: Indices of the samples that the network is trained on, int64 [n].
+        batch_size: Number of samples of a training step, from 1.
+        seed: Seed of the training run, a whole number from 0.
+        epoch: Number of the epoch, from 1.
+        group_starts: Index of the first sample of each group, int64 [groups], ascending from 0 (`group_starts_of`),
+            or None. If given, the groups are shuffled, and samples are shuffled within windows of `WINDOW_GROUPS`
+            groups, so that few groups are read at a time.
+
+    Returns:
+        The sample indices of each batch.
     """
     randomness = np.random.default_rng([seed, 1, epoch])
     if group_starts is None:
@@ -71,17 +86,32 @@ def batches_of(
         place = randomness.permutation(len(group_starts)) // WINDOW_GROUPS
         window = place[np.searchsorted(group_starts, indices, side="right") - 1]
         order = indices[np.lexsort((randomness.permutation(len(indices)), window))]
-    count = min(math.ceil(len(order) / batch_size), len(order) // LEAST_TRAINED_ON)
+    count = min(math.ceil(len(order) / batch_size), len(order) // MIN_TRAINING_SAMPLES)
     return list(np.array_split(order, count))
 
 
 def group_starts_of(source: SampleSource) -> Indices | None:
-    """Where a source's groups begin, for `batches_of`; None where it has none, and any order is as cheap."""
+    """Return the index of the first sample of each group of a source, int64 [groups].
+
+    None is returned if the source has at most `WINDOW_GROUPS` groups; its samples can then be read in any order.
+
+    Args:
+        source: The samples.
+    """
     starts = source.group_starts if isinstance(source, GroupedSource) else np.zeros(1, dtype=np.int64)
     return starts if len(starts) > WINDOW_GROUPS else None
 
 
 def tensor_of(samples: Samples, network: Network) -> Tensor:
-    """A dataset's samples -> float32 [n, c, h, w], channels next to each other in memory: convolutions run faster."""
-    # A copy: the dataset's own arrays may be read-only.
+    """Convert samples of a dataset to the network's input tensor.
+
+    Args:
+        samples: Samples in the layout of the dataset, [n, *dims].
+        network: The network that reads them.
+
+    Returns:
+        The normalised input, float32 [n, c, h, w]. Its memory format is channels last, which is faster for
+        convolutions.
+    """
+    # The tensor is a copy, because arrays of the dataset may be read-only.
     return torch.tensor(to_input_tensor(samples, network)).contiguous(memory_format=torch.channels_last)

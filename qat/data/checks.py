@@ -1,4 +1,4 @@
-"""Whether a dataset fits a network, before anything is computed from it. Imports no torch."""
+"""Checks that a dataset fits a network; they run before any other computation. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ from network.network import InputFormat, Network
 from qat.data.dataset import Dataset, Labels, Part, SampleSource, sample_dims
 from qat.data.images import fitted
 
-_CHECKED_AT_ONCE: Final = 4096
-_READ_AT_ONCE: Final = 8
-"""Samples that are read for a check where they lie in files; the others are checked while they are read."""
+_SAMPLES_IN_MEMORY: Final = 4096
+"""Number of samples in memory that are checked for NaN and infinity at a time."""
+_SAMPLES_FROM_FILES: Final = 8
+"""Number of samples that are read from files for this check. Other samples are checked when they are read."""
 
 
 def check_dataset(dataset: Dataset, network: Network) -> None:
-    """Refuse a dataset that does not fit the network, naming the first bad sample.
+    """Reject a dataset that does not fit the network, with an error that names the first invalid sample.
 
-    Arrays are checked whole. Of files, labels, counts, extents and the first samples are; each other sample is checked
-    when it is read. Labels may be absent.
+    Arrays in memory are checked completely. For samples in files, the labels, the counts, the shapes and the first
+    samples are checked here, and every other sample when it is read. Labels are optional.
+
+    Args:
+        dataset: The dataset to check.
+        network: The network that will read its samples.
 
     Raises:
-        DatasetError: other shapes, labels outside the network's classes, no samples, NaN or infinity, an image that
-            cannot be decoded; or a network with several outputs, which labels alone cannot train.
+        DatasetError: if the network has several outputs, a set has no samples, the training set has only one, a shape
+            or type does not match the network's input, a label is not a class of the network, a sample contains NaN or
+            infinity, or an image cannot be decoded.
     """
     if len(network.outputs) != 1:
         raise DatasetError(
-            f"the network has {len(network.outputs)} outputs ({', '.join(network.outputs)[:200]}); "
-            "labels train a network with one"
+            f"the network has {len(network.outputs)} outputs ({', '.join(network.outputs)[:200]}); expected one "
+            "output: give a network that ends in a single tensor of class scores"
         )
     dataset = fitted(dataset, network)
     classes = network.shapes[network.outputs[0]].elements
@@ -38,24 +44,26 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
         _check_samples(part, samples, network.input_format)
         if labels is not None:
             _check_labels(part, samples, labels, classes)
-        _check_first(part, samples)
+        _check_values(part, samples)
     if len(dataset.train_x) < 2:
-        raise DatasetError("train_x holds 1 sample; expected 2 or more: some are held out to choose the best epoch")
+        raise DatasetError(
+            "train_x holds 1 sample; expected 2 or more, because some are held out to choose the best epoch"
+        )
 
 
 def _check_samples(part: str, samples: SampleSource, input_format: InputFormat) -> None:
     if samples.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
-        raise DatasetError(f"{part}_x holds {samples.dtype}; expected uint8 or float32")
+        raise DatasetError(f"{part}_x holds {samples.dtype}; expected uint8 or float32: convert the samples")
     dims = sample_dims(input_format, samples.dtype)
     if samples.shape[1:] != dims or len(samples.shape) != len(dims) + 1:
         expected = ", ".join(map(str, dims))
         layout = "height, width, channels" if samples.dtype == np.uint8 and len(dims) == 3 else "the network's layout"
         raise DatasetError(
             f"{part}_x is {samples.dtype} with shape {list(samples.shape)}; "
-            f"this network takes [n, {expected}] ({layout})"
+            f"this network needs [n, {expected}] ({layout})"
         )
     if not len(samples):
-        raise DatasetError(f"{part}_x holds no samples; expected at least one")
+        raise DatasetError(f"{part}_x holds no samples; expected at least one: add samples to this set")
 
 
 def _check_labels(part: str, samples: SampleSource, labels: Labels, classes: int) -> None:
@@ -65,24 +73,29 @@ def _check_labels(part: str, samples: SampleSource, labels: Labels, classes: int
             "the class of each sample"
         )
     if len(samples) != len(labels):
-        raise DatasetError(f"{part}_x holds {len(samples)} samples and {part}_y {len(labels)} labels; expected as many")
+        raise DatasetError(
+            f"{part}_x holds {len(samples)} samples and {part}_y {len(labels)} labels; expected one label per sample"
+        )
     outside = np.flatnonzero((labels < 0) | (labels >= classes))
     if outside.size:
         first = int(outside[0])
         raise DatasetError(
-            f"{part}_y[{first}] is {labels[first]} ({outside.size} labels are outside); the network tells "
-            f"{classes} classes apart: expected 0 to {classes - 1}"
+            f"{part}_y[{first}] is {labels[first]} ({outside.size} labels are out of range); expected 0 to "
+            f"{classes - 1}, because the network has {classes} classes"
         )
 
 
-def _check_first(part: str, samples: SampleSource) -> None:
-    """Read some samples; of those in memory all, where there is something to find in them."""
+def _check_values(part: str, samples: SampleSource) -> None:
+    """Check all float32 samples in memory for NaN and infinity, or read the first samples from files."""
     array = samples.source if isinstance(samples, Part) else samples
     if not isinstance(array, np.ndarray):
-        samples[:_READ_AT_ONCE]  # raises what is wrong with them
+        samples[:_SAMPLES_FROM_FILES]  # reading raises the error of an invalid sample
         return
-    for start in range(0, len(samples) if samples.dtype == np.float32 else 0, _CHECKED_AT_ONCE):
-        rows = samples[start : start + _CHECKED_AT_ONCE]
+    for start in range(0, len(samples) if samples.dtype == np.float32 else 0, _SAMPLES_IN_MEMORY):
+        rows = samples[start : start + _SAMPLES_IN_MEMORY]
         bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
         if bad.size:
-            raise DatasetError(f"{part}_x[{start + int(bad[0])}] holds NaN or infinity; expected finite numbers")
+            raise DatasetError(
+                f"{part}_x[{start + int(bad[0])}] holds NaN or infinity; expected finite numbers: correct or remove "
+                "the sample"
+            )

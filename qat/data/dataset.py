@@ -1,4 +1,4 @@
-"""Labelled samples to train and test on, and how they become a network's input. Imports no torch."""
+"""Datasets for training and testing, and the conversion of their samples to a network's input. Imports no torch."""
 
 from __future__ import annotations
 
@@ -18,44 +18,45 @@ Indices = npt.NDArray[np.int64]
 
 
 class SampleSource(Protocol):
-    """Samples that are taken a few at a time, as from an array: an array in memory, or files that are read when asked.
+    """Samples that are indexed like an array: an array in memory, or files that are read when they are indexed.
 
-    Taking some gives an array in memory, [taken, *dims], in the order in which they were asked for. A sample that
-    cannot be read raises a `DatasetError` that names it.
+    Indexing with a slice or with int64 indices returns an array in memory, [selected, *dims], in the requested order.
+    If a sample cannot be read, indexing raises a `DatasetError` that names the sample.
     """
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """uint8, or float32."""
+        """Type of the samples: uint8 or float32."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[n, *dims]: of images of bytes, [n, height, width, channels]."""
+        """Shape of all samples together: [n, height, width, channels] for uint8 images, else [n, *dims]."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, taken: slice | Indices, /) -> Samples: ...
+    def __getitem__(self, selected: slice | Indices, /) -> Samples: ...
 
 
 @runtime_checkable
 class GroupedSource(Protocol):
-    """A source whose samples lie in groups (row groups, shards): one after another, a group's samples are cheap."""
+    """A source with samples in groups (row groups, shards), which are fastest to read one group after another."""
 
     @property
     def group_starts(self) -> Indices:
-        """The index of each group's first sample, ascending, from 0."""
+        """Index of the first sample of each group, int64 [groups], ascending from 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Samples, with labels or without.
+    """A training set and a test set, with or without labels.
 
     Attributes:
-        name: what reports call it.
-        train_x: uint8 [n, height, width, channels], or float32 [n, *dims] in the network's own layout.
-        train_y: int64 [n], classes from 0; None where nobody has labelled them.
-        test_x: as `train_x`. It is only ever measured on: it decides nothing.
-        test_y: as `train_y`.
+        name: Name of the dataset in reports.
+        train_x: Training samples, uint8 [n, height, width, channels] or float32 [n, *dims] in the network's layout.
+        train_y: Class of each training sample, int64 [n], from 0; None if the samples have no labels.
+        test_x: Test samples, with the type and layout of `train_x`. They only measure accuracy and never influence
+            training.
+        test_y: Class of each test sample, int64 [m], from 0; None if the samples have no labels.
     """
 
     name: str
@@ -67,53 +68,72 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some of a source's samples, themselves a source: what is held out is not read before it is asked for."""
+    """A subset of a source's samples, which is itself a source and reads nothing before it is indexed.
+
+    Attributes:
+        source: The source of all samples.
+        indices: Indices of the subset's samples in the source, int64 [n].
+    """
 
     source: SampleSource
     indices: Indices
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the samples: uint8 or float32."""
         return self.source.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the subset's samples together, [n, *dims]."""
         return (len(self.indices), *self.source.shape[1:])
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, taken: slice | Indices, /) -> Samples:
-        return self.source[self.indices[taken]]
+    def __getitem__(self, selected: slice | Indices, /) -> Samples:
+        return self.source[self.indices[selected]]
 
 
 def labelled(labels: Labels | None) -> Labels:
-    """Labels where they are needed.
+    """Return the labels, or reject a dataset without labels.
+
+    Args:
+        labels: Class of each sample, int64 [n], or None.
 
     Raises:
-        DatasetError: there are none.
+        DatasetError: if `labels` is None.
     """
     if labels is None:
-        raise DatasetError("the samples have no labels, and they are needed here")
+        raise DatasetError("the samples have no labels; expected the class of each sample: give train_y and test_y")
     return labels
 
 
-def indices_of(taken: slice | Indices, count: int) -> Indices:
-    """Which of `count` samples are asked for, in order, from 0.
+def indices_of(selected: slice | Indices, count: int) -> Indices:
+    """Convert a slice or an index array to indices from 0 to `count` - 1, in the requested order.
+
+    Args:
+        selected: A slice, or int64 indices [n] from -`count` to `count` - 1.
+        count: Number of samples of the source.
 
     Raises:
-        IndexError: one that is not there.
+        IndexError: if an index is out of range.
     """
-    if isinstance(taken, slice):
-        return np.arange(*taken.indices(count), dtype=np.int64)
-    indices = np.asarray(taken, dtype=np.int64)
+    if isinstance(selected, slice):
+        return np.arange(*selected.indices(count), dtype=np.int64)
+    indices = np.asarray(selected, dtype=np.int64)
     if indices.size and not -count <= indices.min() <= indices.max() < count:
-        raise IndexError(f"samples {indices.min()} to {indices.max()} are asked for, of {count}")
+        raise IndexError(f"samples {indices.min()} to {indices.max()} were requested; expected {-count} to {count - 1}")
     return np.where(indices < 0, indices + count, indices)
 
 
 def sample_dims(input_format: InputFormat, dtype: np.dtype[np.generic]) -> tuple[int, ...]:
-    """One sample's extents as a dataset must have them: images of bytes are height, width, channels always."""
+    """Return the shape that one sample must have in a dataset; uint8 images are always height, width, channels.
+
+    Args:
+        input_format: The network's input format, whose dimensions exclude the batch.
+        dtype: Type of the samples, uint8 or float32.
+    """
     dims = input_format.dims
     if dtype == np.uint8 and len(dims) == 3 and not input_format.channels_last:
         channels, height, width = dims
@@ -122,7 +142,15 @@ def sample_dims(input_format: InputFormat, dtype: np.dtype[np.generic]) -> tuple
 
 
 def to_input_tensor(samples: Samples, network: Network) -> Float32Array:
-    """A dataset's samples -> float32 [n, channels, height, width] as the network's first layer takes them."""
+    """Convert samples of a dataset to the normalised input of the network's first layer.
+
+    Args:
+        samples: Samples in the layout of the dataset, [n, *dims].
+        network: The network that reads them.
+
+    Returns:
+        The input, float32 [n, channels, height, width].
+    """
     dims = network.input_format.dims
     if sample_dims(network.input_format, samples.dtype) != dims:
         samples = samples.transpose(0, 3, 1, 2)

@@ -1,8 +1,8 @@
-"""One encoded image -> the bytes of its pixels, by Pillow. Imports no torch.
+"""Decoding of one encoded image to uint8 pixels, with Pillow. Imports no torch.
 
-To evaluate, an image of another size than the network's is resized so that the network sees 224/256 of its shorter
-side, from the middle, as is done for ImageNet; to train, a part of it can be chosen at random. Resizing is bilinear
-with Pillow's antialiasing. The orientation that a camera noted beside the pixels is not applied, as in other trainers.
+For evaluation, an image whose size differs from the network's input is resized and center-cropped: the network sees
+224/256 of its shorter side, as is usual for ImageNet. For training, a random crop can be used instead. Resizing is
+bilinear with Pillow's antialiasing. The EXIF orientation of a photograph is ignored, as in other trainers.
 """
 
 from __future__ import annotations
@@ -22,22 +22,29 @@ from qat.data.names import reason_of
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm"})
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "BMP", "PPM")
 MAX_PIXELS: Final = Image.MAX_IMAGE_PIXELS or 89_478_485
-"""Of one image. Decoded they take up to four bytes each."""
+"""Largest number of pixels of an image. A decoded pixel occupies up to four bytes."""
 MAX_ENCODED_BYTES: Final = 2**28
-SEEN_SHARE: Final = 224 / 256
-"""Of the shorter side, when an image is resized to be evaluated."""
+"""Largest size of an encoded image, in bytes."""
+CENTER_CROP_SHARE: Final = 224 / 256
+"""Share of the shorter side of an image that the network sees in evaluation."""
 _MODES: Final[dict[int, Literal["L", "RGB", "RGBA"]]] = {1: "L", 3: "RGB", 4: "RGBA"}
-_ALIKE: Final = 2.0
-"""A JPEG may be decoded at a half, a quarter, ... of its size where at least so much is left to Pillow's resizing."""
+_MIN_RESIZE_FACTOR: Final = 2.0
+"""Smallest factor that is left to Pillow's resizing after a JPEG was decoded at a half, a quarter, ... of its size."""
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
-"""Left, upper, right, lower, in pixels."""
+"""The left, upper, right and lower edge of a part of an image, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSize:
-    """What a network takes: 1 channel is grey, 3 are red, green and blue, 4 have alpha beside them."""
+    """Size of the images that a network reads.
+
+    Attributes:
+        height: Height in pixels, from 1.
+        width: Width in pixels, from 1.
+        channels: Number of channels: 1 (grey), 3 (red, green, blue) or 4 (red, green, blue, alpha).
+    """
 
     height: int
     width: int
@@ -46,19 +53,20 @@ class ImageSize:
     def __post_init__(self) -> None:
         if self.channels not in _MODES:
             raise DatasetError(
-                f"the network takes images of {self.channels} channels; encoded images have 1, 3 or 4: "
+                f"the network reads images of {self.channels} channels; expected 1, 3 or 4 for encoded images: "
                 "give the samples as arrays (.npz or .npy)"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Which part of an image is taken, whatever its size.
+    """A rectangular part of an image, independent of the image's size.
 
     Attributes:
-        area: share of the image's area, above 0 and at most 1.
-        ratio: width over height.
-        right, down: where it lies in what is left beside it, 0 to 1.
+        area: Area of the part as a share of the image's area, above 0 and at most 1.
+        ratio: Width of the part divided by its height, above 0.
+        right: Horizontal position, from 0 (at the left edge of the image) to 1 (at its right edge).
+        down: Vertical position, from 0 (at the upper edge of the image) to 1 (at its lower edge).
     """
 
     area: float
@@ -67,7 +75,12 @@ class Crop:
     down: float
 
     def box(self, width: int, height: int) -> Box:
-        """Left, upper, right, lower in pixels. What reaches beyond a side is cut there."""
+        """Return the edges of the part in an image of this size, in pixels, limited to the image.
+
+        Args:
+            width: Width of the image in pixels.
+            height: Height of the image in pixels.
+        """
         wide = min(width, math.sqrt(width * height * self.area * self.ratio))
         high = min(height, math.sqrt(width * height * self.area / self.ratio))
         left, upper = (width - wide) * self.right, (height - high) * self.down
@@ -75,19 +88,21 @@ class Crop:
 
 
 def decode(content: bytes, name: str, size: ImageSize | None, crop: Crop | None = None) -> Pixels:
-    """The pixels of an encoded image.
+    """Decode an encoded image and resize it to the size that the network reads.
 
     Args:
-        content: a JPEG, PNG, WebP, BMP or PPM file.
-        name: what errors call it.
-        size: what the network takes; None: as the image is, with 1 or 3 channels.
-        crop: the part that is taken; None: the whole image where it has the network's size, else its middle.
+        content: Content of a JPEG, PNG, WebP, BMP or PPM file.
+        name: Name of the image in errors.
+        size: Size of the result; None keeps the size of the image and converts it to 1 or 3 channels.
+        crop: The part of the image that is used. None uses the whole image if it has the requested size, else the
+            center crop for evaluation.
 
     Returns:
-        uint8 [height, width, channels].
+        The pixels, uint8 [height, width, channels].
 
     Raises:
-        DatasetError: no such image, a damaged one, or one with more than `MAX_PIXELS`.
+        DatasetError: if the content is not an image of these formats, is damaged, has more than 8 bits per channel,
+            or has more than `MAX_PIXELS` pixels.
     """
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
@@ -96,14 +111,22 @@ def decode(content: bytes, name: str, size: ImageSize | None, crop: Crop | None 
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DatasetError(f"'{name}' has more than {MAX_PIXELS} pixels; give a smaller image") from None
-    except Exception as error:  # Pillow's parsers raise whatever they trip over
+    except Exception as error:  # Pillow's parsers raise many types of errors on damaged files
         raise DatasetError(
-            f"'{name}' cannot be decoded: {reason_of(error)}; expected a whole JPEG, PNG, WebP, BMP or PPM image"
+            f"'{name}' cannot be decoded: {reason_of(error)}; expected a complete JPEG, PNG, WebP, BMP or PPM image"
         ) from error
 
 
 def fit_pixels(pixels: Pixels, crop: Crop) -> Pixels:
-    """A part of decoded pixels [height, width, 1, 3 or 4], resized to what they were."""
+    """Crop decoded pixels and resize the crop to the size of the whole image.
+
+    Args:
+        pixels: The image, uint8 [height, width, channels] with 1, 3 or 4 channels.
+        crop: The part that is used.
+
+    Returns:
+        The resized part, uint8 [height, width, channels].
+    """
     height, width, channels = pixels.shape
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
     return _as_pixels(image.resize((width, height), Image.Resampling.BILINEAR, crop.box(width, height)))
@@ -111,17 +134,21 @@ def fit_pixels(pixels: Pixels, crop: Crop) -> Pixels:
 
 def _pixels(image: Image.Image, name: str, size: ImageSize | None, crop: Crop | None) -> Pixels:
     if image.width * image.height > MAX_PIXELS:
-        raise DatasetError(f"'{name}' has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are taken")
+        raise DatasetError(
+            f"'{name}' has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are allowed: give a smaller "
+            "image"
+        )
     if image.mode.startswith(("I", "F")):
-        raise DatasetError(f"'{name}' has more than 8 bits a channel ({image.mode}); save it with 8")
+        raise DatasetError(
+            f"'{name}' has more than 8 bits per channel (Pillow's mode '{image.mode}'); save it with 8 bits per channel"
+        )
     if size is None:
         grey = image.mode in {"1", "L", "LA"}
         return _as_pixels(_converted(image, "L" if grey else "RGB"))
-    whole = (image.width, image.height)
-    is_as_taken = crop is None and whole == (size.width, size.height)
-    if is_as_taken:
+    given = (image.width, image.height)
+    if crop is None and given == (size.width, size.height):
         return _as_pixels(_converted(image, _MODES[size.channels]))
-    box = _drafted(image, _box(crop, *whole, size), size)
+    box = _draft_jpeg(image, _box(crop, *given, size), size)
     converted = _converted(image, _MODES[size.channels])
     return _as_pixels(converted.resize((size.width, size.height), Image.Resampling.BILINEAR, box))
 
@@ -129,19 +156,24 @@ def _pixels(image: Image.Image, name: str, size: ImageSize | None, crop: Crop | 
 def _box(crop: Crop | None, width: int, height: int, size: ImageSize) -> Box:
     if crop is not None:
         return crop.box(width, height)
-    scale = min(width / size.width, height / size.height) * SEEN_SHARE
+    scale = min(width / size.width, height / size.height) * CENTER_CROP_SHARE
     wide, high = size.width * scale, size.height * scale
     left, upper = (width - wide) / 2, (height - high) / 2
     return left, upper, left + wide, upper + high
 
 
-def _drafted(image: Image.Image, box: Box, size: ImageSize) -> Box:
-    """Let a JPEG that is far larger than needed be decoded smaller; the box in the pixels that it will have."""
+def _draft_jpeg(image: Image.Image, box: Box, size: ImageSize) -> Box:
+    """Make Pillow decode a JPEG at a reduced size if it is much larger than needed.
+
+    Returns:
+        The box in pixels of the reduced image.
+    """
     shrinks_by = min((box[2] - box[0]) / size.width, (box[3] - box[1]) / size.height)
-    if image.format != "JPEG" or shrinks_by < 2 * _ALIKE:
+    if image.format != "JPEG" or shrinks_by < 2 * _MIN_RESIZE_FACTOR:
         return box
     width, height = image.size
-    image.draft(image.mode, (math.ceil(width * _ALIKE / shrinks_by), math.ceil(height * _ALIKE / shrinks_by)))
+    reduced_by = shrinks_by / _MIN_RESIZE_FACTOR
+    image.draft(image.mode, (math.ceil(width / reduced_by), math.ceil(height / reduced_by)))
     across, along = image.width / width, image.height / height
     return (
         box[0] * across,
@@ -153,7 +185,7 @@ def _drafted(image: Image.Image, box: Box, size: ImageSize) -> Box:
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # else Pillow warns about palettes with transparency
+        image = image.convert("RGBA")  # avoids Pillow's warning about palettes with transparency
     image.load()
     return image if image.mode == mode else image.convert(mode)
 

@@ -1,4 +1,4 @@
-"""The built-in dataset. Imports no torch."""
+"""The built-in dataset of handwritten digits. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ DIGITS_TEST_SAMPLES: Final = 360
 
 
 def digits() -> Dataset:
-    """Handwritten digits, scikit-learn's `load_digits`: 1,797 images of 8x8 with values 0 to 16, in 10 classes.
+    """Return scikit-learn's `load_digits`: 1,797 images of handwritten digits, 8x8 pixels from 0 to 16, 10 classes.
 
     Returns:
-        1,437 training and 360 test images, uint8 [n, 8, 8, 1]; each class in equal shares, always the same split.
+        A dataset of 1,437 training and 360 test images, uint8 [n, 8, 8, 1]. The split is stratified by class and is
+        the same at every call.
     """
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]  # scikit-learn ships no types
-    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]  # the same
+    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]  # scikit-learn ships no types
 
     bunch = load_digits()
     images = bunch.images.astype(np.uint8)[..., None]

@@ -1,4 +1,4 @@
-"""Reading files of a dataset: regular ones alone, and no symbolic link, wherever it leads. Imports no torch."""
+"""File access for datasets, restricted to regular files; symbolic links are never followed. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from network.errors import DatasetError
-from qat.data.names import shown
+from qat.data.names import printable
 
 MAX_DEPTH: Final = 6
-"""Of folders inside a class."""
+"""Largest number of nested folders inside a class folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells a file from another at the same place."""
+    """Identity of a file's content: if the size or the time changed, the file was replaced or modified.
+
+    Attributes:
+        size_bytes: Size of the file in bytes.
+        modified_ns: Time of the last modification, in nanoseconds since 1970.
+    """
 
     size_bytes: int
     modified_ns: int
@@ -27,19 +32,22 @@ class Stamp:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """A regular file, to be read.
+    """Open a regular file for reading; the file is closed at the end of the context.
+
+    Args:
+        path: The file.
 
     Raises:
-        DatasetError: it is not there, cannot be read, or is a symbolic link or no regular file.
+        DatasetError: if the file does not exist, cannot be read, is a symbolic link, or is not a regular file.
     """
     try:
-        # Without blocking, so that a named pipe is refused instead of waited for.
+        # O_NONBLOCK: opening a named pipe returns at once, and the check below rejects it.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor, no path
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # it opens a descriptor, not a path
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DatasetError(f"'{shown(path.name)}' is no regular file")
+            raise DatasetError(f"'{printable(path.name)}' is not a regular file; give a file or a directory of files")
         try:
             yield file
         except OSError as error:
@@ -47,10 +55,13 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """A file's size, and when it was written.
+    """Return the size and the modification time of a file.
+
+    Args:
+        path: The file.
 
     Raises:
-        DatasetError: as `opened`.
+        DatasetError: if the file does not exist, cannot be read, is a symbolic link, or is not a regular file.
     """
     with opened(path) as file:
         status = os.fstat(file.fileno())
@@ -58,37 +69,56 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def read_whole(path: Path, max_bytes: int) -> bytes:
-    """All of a file of bounded size.
+    """Read the complete content of a file of limited size.
+
+    Args:
+        path: The file.
+        max_bytes: Largest size that is read, in bytes.
 
     Raises:
-        DatasetError: it is larger, or as `opened`.
+        DatasetError: if the file is larger than `max_bytes`, does not exist, cannot be read, is a symbolic link, or is
+            not a regular file.
     """
     with opened(path) as file:
-        # Asked for as many as there are: a reader takes memory for as many as it is asked for.
+        # `read` allocates memory for the requested number of bytes, so exactly the file's size is requested.
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes > max_bytes:
-            raise DatasetError(f"'{shown(path.name)}' has {size_bytes} bytes; at most {max_bytes} are taken")
+            raise DatasetError(
+                f"'{printable(path.name)}' has {size_bytes} bytes; at most {max_bytes} are allowed: give a smaller file"
+            )
         return read_part(file, 0, size_bytes, path.name)
 
 
 def read_part(file: BinaryIO, offset: int, size_bytes: int, name: str) -> bytes:
-    """Some bytes of an open file.
+    """Read a range of bytes of an open file.
+
+    Args:
+        file: The open file.
+        offset: Position of the first byte, from 0.
+        size_bytes: Number of bytes to read.
+        name: Name of the content in errors.
 
     Raises:
-        DatasetError: it ends before.
+        DatasetError: if the file ends before the range does.
     """
     file.seek(offset)
     content = file.read(size_bytes)
     if len(content) != size_bytes:
-        raise DatasetError(f"'{shown(name)}' ends {size_bytes - len(content)} bytes early: the file was cut or changed")
+        raise DatasetError(
+            f"'{printable(name)}' ends {size_bytes - len(content)} bytes early: the file was truncated or changed; "
+            "restore it"
+        )
     return content
 
 
 def entries(directory: Path) -> list[os.DirEntry[str]]:
-    """What lies in a directory, by name; hidden entries are left out.
+    """List the entries of a directory, sorted by name and without hidden entries (names that begin with a dot).
+
+    Args:
+        directory: The directory.
 
     Raises:
-        DatasetError: it cannot be read, or holds a symbolic link.
+        DatasetError: if the directory cannot be read or contains a symbolic link.
     """
     try:
         with os.scandir(directory) as found:
@@ -98,31 +128,38 @@ def entries(directory: Path) -> list[os.DirEntry[str]]:
     for entry in listed:
         if entry.is_symlink():
             raise DatasetError(
-                f"'{shown(directory.name)}/{shown(entry.name)}' is a symbolic link; links are not followed: "
+                f"'{printable(directory.name)}/{printable(entry.name)}' is a symbolic link; links are not followed: "
                 "put the files themselves there"
             )
     return listed
 
 
 def files_below(directory: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
-    """Regular files of a directory and the folders in it, by name.
+    """Iterate over the regular files of a directory and of its subfolders, sorted by name.
+
+    Args:
+        directory: The directory.
+        depth: Largest number of nested subfolders, from 0.
 
     Raises:
-        DatasetError: as `entries`, or folders more than `depth` deep.
+        DatasetError: if a directory cannot be read, contains a symbolic link, or is nested deeper than `depth`.
     """
     for entry in entries(directory):
         if entry.is_file(follow_symlinks=False):
             yield Path(entry.path)
         elif entry.is_dir(follow_symlinks=False):
             if not depth:
-                raise DatasetError(f"'{shown(entry.path)}' lies too deep; expected at most {MAX_DEPTH} folders")
+                raise DatasetError(
+                    f"'{printable(entry.path)}' is nested too deeply; expected at most {MAX_DEPTH} folders inside a "
+                    "class folder: move its files up"
+                )
             yield from files_below(Path(entry.path), depth - 1)
 
 
 def _unreadable(path: Path, error: Exception) -> DatasetError:
     is_link = isinstance(error, OSError) and path.is_symlink()
     reason = "it is a symbolic link, and links are not followed" if is_link else _reason(error)
-    return DatasetError(f"cannot read '{shown(path.name)}': {reason}")
+    return DatasetError(f"cannot read '{printable(path.name)}': {reason}")
 
 
 def _reason(error: Exception) -> str:

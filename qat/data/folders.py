@@ -1,7 +1,8 @@
-"""Trees of image files, ImageNet's own layout: `train/CLASS/*.jpg` and `val/CLASS/*.jpg`. Imports no torch.
+"""Reader of image folders in ImageNet's layout: `train/CLASS/*.jpg` and `val/CLASS/*.jpg`. Imports no torch.
 
-Classes are numbered by name. Without `train` the classes lie in the root, and some images are held out (`holding_out`).
-Images beside the class folders' place, in `train` or `val` themselves, have no label.
+Classes are numbered in the order of their names. Without a `train` folder, the class folders are in the root directory
+and some images are held out as the test set (`holding_out`). Images directly in `train` or `val`, without class
+folders, have no label.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from network.errors import DatasetError
 from qat.data.dataset import Dataset, Indices, Labels
 from qat.data.decoding import IMAGE_SUFFIXES, MAX_ENCODED_BYTES
 from qat.data.files import entries, files_below, read_whole
-from qat.data.holding_out import held_out
+from qat.data.holding_out import hold_out
 from qat.data.images import EncodedImages, StorePart
-from qat.data.names import Names, names_of, shown
+from qat.data.names import Names, names_of, printable
 from qat.data.parts import TEST, TRAIN
 
 MAX_IMAGES: Final = 50_000_000
@@ -26,11 +27,11 @@ MAX_IMAGES: Final = 50_000_000
 
 @dataclass(frozen=True, eq=False)
 class FolderStore:
-    """Image files of a tree.
+    """Image files of a directory tree.
 
     Attributes:
-        root: where it lies.
-        files: their paths below it, with `/`.
+        root: Root directory of the tree.
+        files: Path of each image relative to the root, with `/` as separator.
     """
 
     root: Path
@@ -40,38 +41,67 @@ class FolderStore:
         return len(self.files)
 
     def read(self, index: int) -> bytes:
+        """Read the content of an image file.
+
+        Args:
+            index: Index of the image, from 0.
+
+        Raises:
+            DatasetError: if the file cannot be read or is larger than `MAX_ENCODED_BYTES`.
+        """
         return read_whole(self.root / self.files[index], MAX_ENCODED_BYTES)
 
     def name_of(self, index: int) -> str:
-        return shown(self.files[index])
+        """Name of an image in errors: its path relative to the root.
+
+        Args:
+            index: Index of the image, from 0.
+        """
+        return printable(self.files[index])
 
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
+    """Images of one part of a dataset.
+
+    Attributes:
+        files: Path of each image relative to the root, n items.
+        labels: Class of each image, n items; empty if there are no class folders.
+        classes: Name of each class; empty if there are no class folders.
+    """
+
     files: list[str]
     labels: list[int]
-    """Empty where there are no class folders."""
     classes: list[str]
 
 
 def holds_folders(root: Path) -> bool:
-    """Whether a directory looks like a tree of images: folders are in it, or image files."""
+    """Whether a directory contains folders or image files, as image folders do.
+
+    Args:
+        root: The directory.
+    """
     return any(each.is_dir(follow_symlinks=False) or _is_image(each.name) for each in entries(root))
 
 
 def open_folders(root: Path, name: str) -> Dataset:
-    """The dataset in a tree of image files.
+    """Read the dataset in a tree of image files.
+
+    Args:
+        root: Root directory of the tree.
+        name: Name of the dataset in reports.
 
     Raises:
-        DatasetError: no images, a class without any, one in the test set that training does not know, a symbolic link.
+        DatasetError: if there are no images, a class folder contains no images, the test set has a class that the
+            training set does not have, images are mixed with class folders, or the tree contains a symbolic link.
     """
     folders = {each.name.lower(): each.name for each in entries(root) if each.is_dir(follow_symlinks=False)}
     train = next((folders[each] for each in sorted(TRAIN) if each in folders), None)
     if train is None:
-        return _divided(root, name, _tree_of(root, ""))
+        return _with_held_out_test_set(root, name, _tree_of(root, ""))
     trees = [_tree_of(root, folders[each]) for each in TEST if each in folders]
     if not trees:
-        return _divided(root, name, _tree_of(root, train))
+        return _with_held_out_test_set(root, name, _tree_of(root, train))
     tested = next((tree for tree in trees if tree.labels), trees[0])
     trained = _tree_of(root, train)
     test_labels = _labels(tested)
@@ -86,9 +116,9 @@ def open_folders(root: Path, name: str) -> Dataset:
     )
 
 
-def _divided(root: Path, name: str, tree: _Tree) -> Dataset:
+def _with_held_out_test_set(root: Path, name: str, tree: _Tree) -> Dataset:
     store, labels = FolderStore(root, names_of(tree.files)), _labels(tree)
-    train, test = held_out(len(store), tree.files.__getitem__, labels, name)
+    train, test = hold_out(len(store), tree.files.__getitem__, labels, name)
     return Dataset(
         name,
         EncodedImages(StorePart(store, train)),
@@ -102,16 +132,18 @@ def _tree_of(root: Path, folder: str) -> _Tree:
     listed = entries(root / folder)
     classes = [each.name for each in listed if each.is_dir(follow_symlinks=False)]
     loose = [each.name for each in listed if each.is_file(follow_symlinks=False) and _is_image(each.name)]
-    at = shown(folder or root.name)
+    at = printable(folder or root.name)
     if classes and loose:
         raise DatasetError(
-            f"'{at}' holds images ('{shown(loose[0])}') beside folders ('{shown(classes[0])}'); expected a folder for "
-            "each class, or images alone where they have no labels"
+            f"'{at}' holds images ('{printable(loose[0])}') and folders ('{printable(classes[0])}'); expected one "
+            "folder for each class, or only images if they have no labels"
         )
     prefix = f"{folder}/" if folder else ""
     if not classes:
         if not loose:
-            raise DatasetError(f"'{at}' holds no images; expected files such as .jpg or .png, in a folder a class")
+            raise DatasetError(
+                f"'{at}' holds no images; expected files such as .jpg or .png, in one folder for each class"
+            )
         return _Tree([prefix + each for each in loose], [], [])
     files: list[str] = []
     labels: list[int] = []
@@ -120,9 +152,13 @@ def _tree_of(root: Path, folder: str) -> _Tree:
         below = files_below(root / folder / each)
         files += (path.relative_to(root).as_posix() for path in below if _is_image(path.name))
         if len(files) == before:
-            raise DatasetError(f"the class folder '{at}/{shown(each)}' holds no images; remove it, or fill it")
+            raise DatasetError(
+                f"the class folder '{at}/{printable(each)}' holds no images; add images to it or remove it"
+            )
         if len(files) > MAX_IMAGES:
-            raise DatasetError(f"'{at}' holds more than {MAX_IMAGES} images; take Parquet files or WebDataset shards")
+            raise DatasetError(
+                f"'{at}' holds more than {MAX_IMAGES} images; give them as Parquet files or WebDataset shards"
+            )
         labels += [label] * (len(files) - before)
     return _Tree(files, labels, classes)
 
@@ -131,13 +167,16 @@ def _labels(tree: _Tree) -> Labels | None:
     return np.array(tree.labels, dtype=np.int64) if tree.labels else None
 
 
-def _renumbered(labels: Labels, theirs: list[str], known: list[str]) -> Labels:
-    """The test set may lack classes; it may not have others."""
-    numbers = {each: number for number, each in enumerate(known)}
-    unknown = [each for each in theirs if each not in numbers]
+def _renumbered(labels: Labels, test_classes: list[str], train_classes: list[str]) -> Labels:
+    """Convert labels of the test set to the class numbers of the training set; the test set may lack classes."""
+    numbers = {each: number for number, each in enumerate(train_classes)}
+    unknown = [each for each in test_classes if each not in numbers]
     if unknown:
-        raise DatasetError(f"the test set has the class '{shown(unknown[0])}', which the training set has not")
-    table: Indices = np.array([numbers[each] for each in theirs], dtype=np.int64)
+        raise DatasetError(
+            f"the test set has the class '{printable(unknown[0])}', which the training set does not have; add it to "
+            "the training set or remove it from the test set"
+        )
+    table: Indices = np.array([numbers[each] for each in test_classes], dtype=np.int64)
     return table[labels]
 
 

@@ -1,8 +1,8 @@
-"""Which samples are the test set where nobody has divided them. Imports no torch.
+"""Choice of the test set for a dataset that is not split into training set and test set. Imports no torch.
 
-The rule: samples are ordered by the SHA-256 of their names, and the first tenth of every class (of all, without
-labels) is the test set; a class of fewer than ten keeps out one, a single sample is trained on. It depends on the names
-alone: neither on a seed, nor on the order in which a file system lists them.
+Samples are sorted by the SHA-256 of their names. The first tenth of each class (of all samples, if there are no labels)
+becomes the test set, but at least one sample of a class that has two or more. The only sample of a class is used for
+training. The choice depends on the names only, not on a seed or on the order in which the file system lists the files.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ from network.errors import DatasetError
 from qat.data.dataset import Indices, Labels
 
 TEST_SHARE: Final = 0.1
+"""Share of each class that is held out as the test set."""
 
 
-def held_out(count: int, name_of: Callable[[int], str], labels: Labels | None, name: str) -> tuple[Indices, Indices]:
-    """The indices of training samples and of test samples, each ascending.
+def hold_out(count: int, name_of: Callable[[int], str], labels: Labels | None, name: str) -> tuple[Indices, Indices]:
+    """Choose the test samples by the hash of their names.
 
     Args:
-        count: of all samples.
-        name_of: a sample's name within the dataset.
-        labels: int64 [count], or None.
-        name: what errors call the dataset.
+        count: Number of samples.
+        name_of: Function that returns the name of the sample with a given index, from 0.
+        labels: Class of each sample, int64 [count], or None.
+        name: Name of the dataset in errors.
+
+    Returns:
+        The indices of the training samples and of the test samples, two ascending int64 arrays.
 
     Raises:
-        DatasetError: too few samples.
+        DatasetError: if no class has two samples.
     """
     keys = np.array(
         [hashlib.sha256(name_of(index).encode("utf-8", "surrogateescape")).digest()[:8] for index in range(count)],
@@ -44,6 +48,7 @@ def held_out(count: int, name_of: Callable[[int], str], labels: Labels | None, n
         is_test[order[start : start + share]] = True
     if not is_test.any():
         raise DatasetError(
-            f"'{name}' holds {count} samples and no test set; expected two or more of a class, to hold some out"
+            f"'{name}' holds {count} samples and no test set; expected at least two samples of a class, to hold one "
+            "out as the test set: add samples or give a test set"
         )
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)

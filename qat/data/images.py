@@ -1,4 +1,4 @@
-"""Encoded images as a sample source: decoded when they are taken, to what a network takes. Imports no torch."""
+"""Encoded images as a sample source, decoded to the network's input size when they are indexed. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,28 +15,35 @@ from qat.data.decoding import Crop, ImageSize, decode
 
 
 class EncodedStore(Protocol):
-    """Encoded images as they lie in files."""
+    """Encoded images in files, which are read one at a time by their index."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> bytes:
-        """An image's file.
+        """Read the encoded content of an image.
+
+        Args:
+            index: Index of the image, from 0.
 
         Raises:
-            DatasetError: it is not there, or too large.
+            DatasetError: if the image cannot be read or is too large.
         """
 
     def name_of(self, index: int) -> str:
-        """What errors call an image."""
+        """Name of an image in errors.
+
+        Args:
+            index: Index of the image, from 0.
+        """
 
 
 @dataclass(frozen=True, eq=False)
 class StorePart:
-    """Some of a store's images.
+    """A subset of a store's images, which is itself a store.
 
     Attributes:
-        store: all of them.
-        indices: int64, ascending.
+        store: The store of all images.
+        indices: Indices of the subset's images in the store, int64 [n], ascending.
     """
 
     store: EncodedStore
@@ -46,13 +53,27 @@ class StorePart:
         return len(self.indices)
 
     def read(self, index: int) -> bytes:
+        """Read the encoded content of an image.
+
+        Args:
+            index: Index of the image in the subset, from 0.
+
+        Raises:
+            DatasetError: if the image cannot be read or is too large.
+        """
         return self.store.read(int(self.indices[index]))
 
     def name_of(self, index: int) -> str:
+        """Name of an image in errors.
+
+        Args:
+            index: Index of the image in the subset, from 0.
+        """
         return self.store.name_of(int(self.indices[index]))
 
     @property
     def group_starts(self) -> Indices:
+        """Index in the subset of the first image of each group, int64 [groups], ascending from 0."""
         if not isinstance(self.store, GroupedSource):
             return np.zeros(1, dtype=np.int64)
         starts = np.unique(np.searchsorted(self.indices, self.store.group_starts))
@@ -61,11 +82,11 @@ class StorePart:
 
 @dataclass(frozen=True, eq=False)
 class EncodedImages:
-    """Images that are decoded when they are taken.
+    """Encoded images that are decoded when they are indexed.
 
     Attributes:
-        store: where they lie.
-        size: what they are decoded to; None before a network is known, when only images of one size can be taken.
+        store: The encoded images.
+        size: Size that the images are decoded to. None keeps the size of the images, which must then all be equal.
     """
 
     store: EncodedStore
@@ -73,11 +94,12 @@ class EncodedImages:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels: uint8."""
         return np.dtype(np.uint8)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Before a network is known, of images as large as the first."""
+        """Shape [n, height, width, channels] of all images; without `size`, the size of the first image is used."""
         if self.size is not None:
             return (len(self), self.size.height, self.size.width, self.size.channels)
         if not len(self):
@@ -86,20 +108,28 @@ class EncodedImages:
 
     @property
     def group_starts(self) -> Indices:
+        """Index of the first image of each group, int64 [groups], ascending from 0."""
         store = self.store
         return store.group_starts if isinstance(store, GroupedSource) else np.zeros(1, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.store)
 
-    def __getitem__(self, taken: slice | Indices, /) -> Samples:
-        return self.cropped(indices_of(taken, len(self)), None)
+    def __getitem__(self, selected: slice | Indices, /) -> Samples:
+        return self.cropped(indices_of(selected, len(self)), None)
 
     def cropped(self, indices: Indices, crops: Sequence[Crop] | None) -> Samples:
-        """uint8 [taken, height, width, channels]; of each image its crop, where there are some.
+        """Decode images and crop each of them.
+
+        Args:
+            indices: Indices of the images, int64 [n], from 0.
+            crops: One crop for each image, n items, or None to decode without random crops.
+
+        Returns:
+            The pixels, uint8 [n, height, width, channels].
 
         Raises:
-            DatasetError: one cannot be decoded, or has another size while no network is known.
+            DatasetError: if an image cannot be decoded, or if `size` is None and the images have different sizes.
         """
         images = []
         for place, index in enumerate(indices.tolist()):
@@ -108,7 +138,8 @@ class EncodedImages:
             if images[-1].shape != images[0].shape:
                 raise DatasetError(
                     f"'{self.store.name_of(index)}' is {images[-1].shape} and others are {images[0].shape} (height, "
-                    "width, channels): a network has to say which size they are decoded to"
+                    "width, channels); expected images of one size: resize them, or give the network whose input size "
+                    "they are decoded to"
                 )
         if not images:
             return np.zeros((0, *self.shape[1:]), dtype=np.uint8)
@@ -116,10 +147,14 @@ class EncodedImages:
 
 
 def fitted(dataset: Dataset, network: Network) -> Dataset:
-    """The same dataset, its encoded images decoded to the size and the channels that a network takes.
+    """Return the same dataset with its encoded images decoded to the network's input size and channels.
+
+    Args:
+        dataset: The dataset. Samples that are not encoded images stay as they are.
+        network: The network that will read the samples.
 
     Raises:
-        DatasetError: the network takes no images.
+        DatasetError: if the dataset has encoded images and the network's input is not an image with 1, 3 or 4 channels.
     """
     return replace(dataset, train_x=_fitted(dataset.train_x, network), test_x=_fitted(dataset.test_x, network))
 
@@ -130,6 +165,7 @@ def _fitted(source: SampleSource, network: Network) -> SampleSource:
     dims = sample_dims(network.input_format, source.dtype)
     if len(dims) != 3:
         raise DatasetError(
-            f"the network takes samples of shape {list(dims)}; encoded images need [height, width, channels]"
+            f"the network reads samples of shape {list(dims)}; encoded images need a network with the input [height, "
+            "width, channels]: give the samples as arrays (.npz or .npy)"
         )
     return replace(source, size=ImageSize(*dims))

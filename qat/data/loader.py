@@ -1,9 +1,9 @@
-"""The batches of an epoch, read, augmented and normalised, by other processes where reading them is work.
+"""Loader of the batches of an epoch: reads, augments and normalises samples, with worker processes where they pay off.
 
-A batch depends on the seed, the epoch and its step alone: neither on how many processes there are, nor on where an
-interrupted run goes on. Processes are PyTorch's DataLoader's. They are started from a fresh one ("forkserver") and not
-as copies of this one: it has threads, and holds locks on files that a copy would keep. They hand over plain arrays by
-pipes, not shared memory, of which containers have little.
+A batch depends on the seed, the epoch and its step only, not on the number of workers or on the step at which an
+interrupted run resumes. The workers are those of PyTorch's DataLoader. They are started by a fork server and not as
+copies of this process, because this process has threads and holds file locks that a copy would keep. Workers return
+plain arrays through pipes instead of shared memory, which is small in containers.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as StepsOfTorch
+from torch.utils.data import Dataset as TorchDataset
 
 from network.errors import BitbudgetError, DatasetError, RequestError, TrainingError
 from network.layers import Float32Array
 from network.network import Network
-from qat.data.augmentation import augmented, check_augmentable, mixed, taken
+from qat.data.augmentation import check_augmentable, mixup, read_augmented, shift_and_flip
 from qat.data.batches import tensor_of
 from qat.data.dataset import Indices, Labels, Part, Samples, SampleSource
 from qat.data.images import EncodedImages
 from qat.options.augmentation import AugmentationOptions
 
 MIN_SAMPLES: Final = 2000
-"""Fewer are read sooner than a process has started."""
+"""Smallest number of encoded images for which workers are started: fewer are read faster than a process starts."""
 MAX_WORKERS: Final = 16
-"""As many as are started unasked; more cores than that are seldom free."""
-_AHEAD: Final = 2
-"""Batches that each process reads ahead."""
-_AS_IT_IS: Final = AugmentationOptions()
+"""Largest number of workers that are started by default; more than 16 cores are seldom free."""
+_PREFETCHED_BATCHES: Final = 2
+"""Number of batches that each worker reads ahead."""
+_NO_AUGMENTATION: Final = AugmentationOptions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What one step of training takes.
+    """Samples and targets of one training step.
 
     Attributes:
-        images: float32 [n, c, h, w], normalised, channels next to each other in memory.
-        targets: int64 [n], classes; or float32 [n, classes], the share of each class.
-        indices: int64 [n], of the samples.
+        images: Normalised input, float32 [n, c, h, w], in the memory format channels last.
+        targets: Class of each sample, int64 [n], or share of each class in each sample, float32 [n, classes].
+        indices: Indices of the samples in the training set, int64 [n].
     """
 
     images: Tensor
@@ -66,72 +66,93 @@ def training_batches(
     first_step: int = 0,
     workers: int | None = None,
 ) -> Iterator[Batch]:
-    """The batches of an epoch.
+    """Iterate over the batches of an epoch, augmented and normalised.
 
     Args:
-        samples: the training set; encoded images are fitted to the network (`qat.data.images.fitted`).
-        targets: of every sample: int64 [n], or float32 [n, classes] shares.
-        network: whose input they become.
-        batches: the samples of each step (`qat.data.batches.batches_of`).
-        augmentation: how samples are changed.
-        seed: of the run.
-        epoch: from 1.
-        first_step: where an interrupted epoch goes on.
-        workers: processes that read; None: as many as pay (`workers_for`).
+        samples: The training set; encoded images are decoded to the network's size (`qat.data.images.fitted`).
+        targets: Class of every sample, int64 [n], or share of each class in every sample, float32 [n, classes].
+        network: The network that reads the batches.
+        batches: Sample indices of each step (`qat.data.batches.batches_of`).
+        augmentation: Random changes of the samples.
+        seed: Seed of the training run, a whole number from 0.
+        epoch: Number of the epoch, from 1.
+        first_step: Number of the first step that is returned, from 0; above 0 when an interrupted epoch resumes.
+        workers: Number of worker processes; 0 reads in this process, None chooses a number (`workers_for`).
+
+    Yields:
+        The batch of each step from `first_step` on.
 
     Raises:
-        DatasetError: a sample cannot be read; names it.
-        RequestError: samples that the options cannot change.
-        TrainingError: a process that reads has died.
+        DatasetError: if a sample cannot be read; the message names the sample.
+        RequestError: if the options cannot augment these samples.
+        TrainingError: if a worker process has died.
     """
     check_augmentable(samples, augmentation)
     steps = _Steps(samples, batches, augmentation, seed, epoch)
     processes = workers_for(samples, batches[first_step:], workers)
-    for step, read in zip(range(first_step, len(batches)), _loaded(steps, first_step, processes), strict=True):
+    for step, loaded in zip(range(first_step, len(batches)), _loaded(steps, first_step, processes), strict=True):
         generator = _generator(seed, epoch, step, "batch")
-        images = tensor_of(read, network)
+        images = tensor_of(loaded, network)
         if augmentation.shift or augmentation.flip:
-            images = augmented(images, generator, shift=augmentation.shift, flip=augmentation.flip)
-        of_batch = torch.from_numpy(targets[batches[step]])
+            images = shift_and_flip(images, generator, shift=augmentation.shift, flip=augmentation.flip)
+        batch_targets = torch.from_numpy(targets[batches[step]])
         if augmentation.mixup:
             classes = network.shapes[network.outputs[0]].elements
-            shares = of_batch if of_batch.is_floating_point() else _one_hot(of_batch, classes)
-            images, of_batch = mixed(images, shares, augmentation.mixup, generator)
-        yield Batch(images.contiguous(memory_format=torch.channels_last), of_batch, batches[step])
+            shares = batch_targets if batch_targets.is_floating_point() else _one_hot(batch_targets, classes)
+            images, batch_targets = mixup(images, shares, augmentation.mixup, generator)
+        yield Batch(images.contiguous(memory_format=torch.channels_last), batch_targets, batches[step])
 
 
 def sample_batches(samples: SampleSource, batches: Sequence[Indices], workers: int | None = None) -> Iterator[Samples]:
-    """Samples as they are, a batch at a time, read ahead by other processes where that is work.
+    """Iterate over batches of samples without augmentation or normalisation.
+
+    Args:
+        samples: The samples that are read.
+        batches: Sample indices of each batch.
+        workers: Number of worker processes; 0 reads in this process, None chooses a number (`workers_for`).
+
+    Yields:
+        The samples of each batch, [n, *dims].
 
     Raises:
-        DatasetError: a sample cannot be read; names it.
-        TrainingError: a process that reads has died.
+        DatasetError: if a sample cannot be read; the message names the sample.
+        TrainingError: if a worker process has died.
     """
-    return _loaded(_Steps(samples, batches, _AS_IT_IS, 0, 0), 0, workers_for(samples, batches, workers))
+    return _loaded(_Steps(samples, batches, _NO_AUGMENTATION, 0, 0), 0, workers_for(samples, batches, workers))
 
 
 def workers_for(samples: SampleSource, batches: Sequence[Indices], workers: int | None) -> int:
-    """Processes that read: never more than cores; where nobody has said how many, none for arrays and for few samples,
-    and for encoded images one for each core but one.
+    """Return the number of worker processes that read samples, at most one per core.
+
+    Args:
+        samples: The samples that are read.
+        batches: Sample indices of each batch.
+        workers: Requested number of workers, from 0. None chooses a number: 0 for arrays and for fewer than
+            `MIN_SAMPLES` samples, else the number of cores minus one, from 1 to `MAX_WORKERS`.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers is not None:
         return min(workers, cores)
     source = samples.source if isinstance(samples, Part) else samples
-    is_work = isinstance(source, EncodedImages) and sum(map(len, batches)) >= MIN_SAMPLES
-    return max(1, min(cores - 1, MAX_WORKERS)) if is_work else 0
+    pays_off = isinstance(source, EncodedImages) and sum(map(len, batches)) >= MIN_SAMPLES
+    return max(1, min(cores - 1, MAX_WORKERS)) if pays_off else 0
 
 
 @dataclass(frozen=True, eq=False)
 class _Failure:
-    """An error that crosses processes as what it says: DataLoader would wrap a traceback around it."""
+    """An error that a worker returns as a value, because DataLoader would add a traceback to a raised error.
+
+    Attributes:
+        kind: Class of the error.
+        message: Message of the error.
+    """
 
     kind: type[BitbudgetError]
     message: str
 
 
-class _Steps(StepsOfTorch["Samples | _Failure"]):
-    """What is read for each step."""
+class _Steps(TorchDataset["Samples | _Failure"]):
+    """The steps of an epoch as a torch dataset: item i is the samples of step i, or the error of reading them."""
 
     def __init__(
         self,
@@ -148,12 +169,22 @@ class _Steps(StepsOfTorch["Samples | _Failure"]):
         return len(self._batches)
 
     @property
-    def recolours(self) -> bool:
+    def uses_rand_augment(self) -> bool:
+        """Whether RandAugment changes the samples."""
         return self._augmentation.rand_augment_operations > 0
 
     def read(self, step: int) -> Samples:
+        """Read and augment the samples of a step.
+
+        Args:
+            step: Number of the step, from 0.
+
+        Raises:
+            DatasetError: if a sample cannot be read.
+            RequestError: if the options cannot augment these samples.
+        """
         generator = _generator(self._seed, self._epoch, step, "samples")
-        return taken(self._samples, self._batches[step], self._augmentation, generator)
+        return read_augmented(self._samples, self._batches[step], self._augmentation, generator)
 
     def __getitem__(self, step: int) -> Samples | _Failure:
         try:
@@ -172,19 +203,19 @@ def _loaded(steps: _Steps, first_step: int, workers: int) -> Iterator[Samples]:
         batch_size=None,
         sampler=range(first_step, len(steps)),
         num_workers=workers,
-        prefetch_factor=_AHEAD,
-        collate_fn=_as_it_is,
-        multiprocessing_context=_context(with_kornia=steps.recolours),
-        generator=torch.Generator().manual_seed(0),  # else it would draw from torch's own, and move it
+        prefetch_factor=_PREFETCHED_BATCHES,
+        collate_fn=_unchanged,
+        multiprocessing_context=_context(with_kornia=steps.uses_rand_augment),
+        generator=torch.Generator().manual_seed(0),  # without it, DataLoader changes the state of torch's generator
     )
-    read = iter(loader)
+    results = iter(loader)
     for _ in range(first_step, len(steps)):
         try:
-            result = next(read)
-        except RuntimeError as error:  # DataLoader's own, when one of its processes is gone
+            result = next(results)
+        except RuntimeError as error:  # DataLoader raises it when a worker has died
             raise TrainingError(
-                f"a process that reads samples has ended: {str(error)[:200]}; with too little memory set "
-                "workers to fewer, or to 0; a script that trains needs `if __name__ == '__main__':` around what it does"
+                f"a process that reads samples has ended: {str(error)[:200]}; if memory is short, set workers to a "
+                "smaller number or to 0; if you run a script, put its code under `if __name__ == '__main__':`"
             ) from error
         if isinstance(result, _Failure):
             raise result.kind(result.message)
@@ -195,7 +226,7 @@ def _context(*, with_kornia: bool) -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    # What each process would import is imported once. That is also the program's own module, by Python's rules.
+    # The fork server imports modules once for all workers, including the main module, which multiprocessing imports.
     program = getattr(sys.modules["__main__"], "__spec__", None)
     preloaded = ["torch", "qat.data.loader"]
     preloaded += ["kornia.augmentation.auto"] if with_kornia else []
@@ -204,8 +235,8 @@ def _context(*, with_kornia: bool) -> multiprocessing.context.BaseContext:
     return context
 
 
-def _as_it_is(read: Any) -> Any:
-    return read
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 def _generator(seed: int, epoch: int, step: int, use: Literal["samples", "batch"]) -> np.random.Generator:

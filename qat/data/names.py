@@ -1,4 +1,7 @@
-"""Millions of names in two arrays: a list of Python strings would take several times the memory, in every worker."""
+"""Compact storage of file names, and text from outside made safe for messages.
+
+Two arrays hold millions of names. A list of Python strings would need several times the memory, in every worker.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from qat.data.dataset import Indices
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Names:
-    """Texts by their index.
+    """A sequence of n names, stored in two arrays.
 
     Attributes:
-        text: uint8, one after another, in UTF-8.
-        ends: int64 [n], where each ends.
+        text: All names one after another in UTF-8, uint8 [bytes].
+        ends: Position behind the last byte of each name, int64 [n].
     """
 
     text: npt.NDArray[np.uint8]
@@ -32,18 +35,30 @@ class Names:
 
 
 def names_of(names: Iterable[str]) -> Names:
-    """Collect names; those of files keep bytes that are no UTF-8."""
+    """Store names in arrays; bytes of file names that are not valid UTF-8 are preserved.
+
+    Args:
+        names: The names, in order.
+    """
     encoded = [name.encode("utf-8", "surrogateescape") for name in names]
     lengths = np.array([len(each) for each in encoded], dtype=np.int64)
     return Names(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
 
 
 def reason_of(error: BaseException) -> str:
-    """What a library says is wrong, in one line that is fit to be shown."""
+    """Return the first line of an error's message in printable characters, or its class name if there is no message.
+
+    Args:
+        error: The error that a library raised.
+    """
     lines = str(error).splitlines()
-    return shown(lines[0][:200]) if lines and lines[0] else type(error).__name__
+    return printable(lines[0][:200]) if lines and lines[0] else type(error).__name__
 
 
-def shown(name: str) -> str:
-    """A name from outside, fit to stand in a message."""
+def printable(name: str) -> str:
+    """Return the last 200 characters of a name, with '?' for each character that is not printable.
+
+    Args:
+        name: Name from outside, such as a file name.
+    """
     return "".join(letter if letter.isprintable() else "?" for letter in name)[-200:]

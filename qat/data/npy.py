@@ -1,7 +1,7 @@
-"""Arrays in `.npy` files: `train_x.npy`, `train_y.npy`, `test_x.npy`, `test_y.npy` in a directory. Imports no torch.
+"""Reader of `train_x.npy`, `train_y.npy`, `test_x.npy` and `test_y.npy` in a directory. Imports no torch.
 
-Any numeric samples: images of bytes, or float32 in the network's own layout, such as audio features. Samples are read
-when they are taken; labels, which may be absent, are held in memory.
+Samples are uint8 images, or float32 arrays in the network's layout, such as audio features. They are read from the file
+when they are indexed. Labels are optional and are kept in memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,13 @@ LABELS: Final = ("train_y", "test_y")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an array file announces, and holds."""
+    """Header of an array file.
+
+    Attributes:
+        shape: Shape of the array, first the number of samples.
+        dtype: Type of the numbers in the file.
+        is_by_columns: Whether the array is stored in Fortran order, so that a sample is not contiguous.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -34,75 +40,88 @@ class Header:
 
 
 def read_header(file: IO[bytes], name: str, size_bytes: int) -> Header:
-    """The header of an array file; the file then stands where the values begin.
+    """Read and check the header of an array file, and leave the file at the first value.
 
     Args:
-        file: at its beginning.
-        name: the array's, `train_x` to `test_y`.
-        size_bytes: of the file as a whole.
+        file: The file, positioned at its beginning.
+        name: Name of the array: `train_x`, `train_y`, `test_x` or `test_y`.
+        size_bytes: Size of the whole file in bytes.
 
     Raises:
-        DatasetError: an array of another kind.
-        ValueError: no plain array, or a header that announces more or less than the file holds.
+        DatasetError: if the array has the wrong type for samples or labels.
+        ValueError: if the header is not valid, or states another size than the file has.
     """
     version = np.lib.format.read_magic(file)
     if version not in {(1, 0), (2, 0)}:
-        raise ValueError(f"'{name}' is an array file of version {version}, not 1.0 or 2.0")
+        raise ValueError(f"'{name}' is an array file of version {version}; expected 1.0 or 2.0")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
         shape, is_by_columns, dtype = read(file)
-    except (tokenize.TokenError, SyntaxError) as error:  # numpy's second look, at what it takes for Python 2's
-        raise ValueError(f"'{name}' has a header that is none") from error
+    except (tokenize.TokenError, SyntaxError) as error:  # numpy raises them when it retries a header as Python 2 code
+        raise ValueError(f"the header of '{name}' is not valid") from error
     if name in SAMPLES:
         if dtype.newbyteorder("=") not in {np.dtype(np.uint8), np.dtype(np.float32)}:
             raise DatasetError(
                 f"'{name}' holds {dtype}; expected uint8 images [n, height, width, channels], or float32 in the "
-                "network's own layout: convert it, e.g. with .astype(numpy.float32)"
+                "network's layout: convert it, e.g. with .astype(numpy.float32)"
             )
     elif dtype.kind not in "iu":
-        raise DatasetError(f"'{name}' holds {dtype}; expected whole numbers, the class of each sample")
+        raise DatasetError(
+            f"'{name}' holds {dtype}; expected whole numbers, the class of each sample: convert it, e.g. with "
+            ".astype(numpy.int64)"
+        )
     array_bytes = math.prod(shape) * dtype.itemsize
     if array_bytes != size_bytes - file.tell():
-        raise ValueError(f"'{name}' announces {array_bytes} bytes and holds {size_bytes - file.tell()}")
+        raise ValueError(
+            f"the header of '{name}' states {array_bytes} bytes of values, but {size_bytes - file.tell()} follow"
+        )
     return Header(shape, dtype, is_by_columns)
 
 
 def check_rows(header: Header, name: str) -> None:
-    """Refuse an array that cannot be read sample by sample.
+    """Reject an array that cannot be read sample by sample.
+
+    Args:
+        header: Header of the array file.
+        name: Name of the array in errors.
 
     Raises:
-        DatasetError: it lies in memory column by column, or has no samples.
+        DatasetError: if the array is stored column by column, or has no samples.
     """
     if len(header.shape) < 2 or 0 in header.shape:
-        raise DatasetError(f"'{name}' has shape {list(header.shape)}; expected samples [n, ...]")
+        raise DatasetError(f"'{name}' has shape {list(header.shape)}; expected one or more samples [n, ...]")
     if header.is_by_columns:
         raise DatasetError(
             f"'{name}' is stored column by column, so its samples cannot be read one by one; "
-            "save numpy.ascontiguousarray of it"
+            "save the array as numpy.ascontiguousarray(array)"
         )
 
 
 def holds_arrays(root: Path) -> bool:
-    """Whether a directory holds `train_x.npy`."""
+    """Whether a directory contains the file `train_x.npy`.
+
+    Args:
+        root: The directory.
+    """
     return any(each.name == "train_x.npy" for each in entries(root))
 
 
 def open_arrays(root: Path, name: str, max_bytes: int) -> Dataset:
-    """The dataset in a directory of `.npy` files.
+    """Read the dataset in a directory of `.npy` files.
 
     Args:
-        root: the directory.
-        name: what reports call it.
-        max_bytes: what the labels may take of memory, each.
+        root: The directory.
+        name: Name of the dataset in reports.
+        max_bytes: Largest size of each file of labels, in bytes.
 
     Raises:
-        DatasetError: samples missing, or an array of another kind.
+        DatasetError: if `train_x.npy` or `test_x.npy` is missing, or a file is damaged or has the wrong type.
     """
-    there = {each.name for each in entries(root)}
-    missing = [each for each in SAMPLES if f"{each}.npy" not in there]
+    present = {each.name for each in entries(root)}
+    missing = [each for each in SAMPLES if f"{each}.npy" not in present]
     if missing:
         raise DatasetError(f"'{name}' lacks {missing[0]}.npy; expected {', '.join(f'{each}.npy' for each in SAMPLES)}")
-    labels = [_labels(root, each, max_bytes) if f"{each}.npy" in there else None for each in LABELS]
+    labels = [_labels(root, each, max_bytes) if f"{each}.npy" in present else None for each in LABELS]
     return Dataset(name, _rows(root, SAMPLES[0]), labels[0], _rows(root, SAMPLES[1]), labels[1])
 
 
@@ -122,7 +141,9 @@ def _labels(root: Path, name: str, max_bytes: int) -> Labels:
     path = root / f"{name}.npy"
     size_bytes = stamp_of(path).size_bytes
     if size_bytes > max_bytes:
-        raise DatasetError(f"'{name}.npy' has {size_bytes} bytes; at most {max_bytes} are taken")
+        raise DatasetError(
+            f"'{name}.npy' has {size_bytes} bytes; at most {max_bytes} are allowed: give one whole number per sample"
+        )
     with opened(path) as file:
         try:
             read_header(file, name, size_bytes)

@@ -1,13 +1,13 @@
-"""Samples in an `.npz`. Imports no torch.
+"""Reader of datasets in an `.npz` file. Imports no torch.
 
-A dataset file is an `.npz` with these arrays; without labels there is no `train_y` or `test_y`:
+The file contains these arrays; `train_y` and `test_y` are missing if the samples have no labels:
 
-    train_x, test_x   uint8 images [n, height, width, channels], or float32 in the network's own layout [n, ...]
+    train_x, test_x   uint8 images [n, height, width, channels], or float32 in the network's layout [n, ...]
     train_y, test_y   whole numbers [n]: the class of each sample, from 0
 
-Files come from strangers: nothing is unpickled, only these four members are opened, and what they will take of memory
-is known from their headers, and bounded, before it is taken. Samples that are large and stored without compression are
-left in the file, and read when they are taken.
+Files can come from untrusted users: nothing is unpickled, only these four members are opened, and the memory that they
+need is computed from their headers and limited before it is allocated. Large samples that are stored without
+compression stay in the file and are read when they are indexed.
 """
 
 from __future__ import annotations
@@ -23,35 +23,38 @@ import numpy.typing as npt
 from network.errors import DatasetError
 from qat.data.dataset import Dataset, SampleSource
 from qat.data.files import Stamp, opened, read_part, stamp_of
-from qat.data.names import reason_of, shown
+from qat.data.names import printable, reason_of
 from qat.data.npy import LABELS, SAMPLES, check_rows, read_header
 from qat.data.rows import RowsInFile
 
 MEMBERS: Final = (*SAMPLES, *LABELS)
 DEFAULT_MAX_BYTES: Final = 4 * 2**30
+"""Largest size of all arrays that are read into memory, in bytes, by default."""
 LEFT_IN_FILE_BYTES: Final = 2**28
-"""Stored samples of more than this are read when they are taken."""
+"""Size in bytes above which uncompressed samples stay in the file and are read when they are indexed."""
 MAX_EXPANSION: Final = 200
-"""How many times its compressed size a large member may have; real data is far below, a zip bomb far above."""
+"""Largest ratio of decompressed to compressed size of a large member: real data is far below, a zip bomb far above."""
 LARGE_MEMBER_BYTES: Final = 64 * 2**20
+"""Decompressed size in bytes above which the ratio of a member is checked."""
 _CHUNK_BYTES: Final = 2**20
 _LOCAL_HEADER_BYTES: Final = 30
 _UNREADABLE: Final = (
     OSError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError,
-    RuntimeError,  # encrypted, or an unknown compression
-    ValueError, OverflowError,  # a header that is no array's
+    RuntimeError,  # an encrypted file, or an unknown compression
+    ValueError, OverflowError,  # an invalid array header
 )  # fmt: skip
 
 
 def read_npz(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
-    """The dataset in an `.npz` file, named after it.
+    """Read the dataset in an `.npz` file. Its name is the name of the file.
 
     Args:
-        path: the file.
-        max_bytes: what its arrays may take of memory, together.
+        path: The file.
+        max_bytes: Largest size of all arrays that are read into memory, in bytes.
 
     Raises:
-        DatasetError: not a readable `.npz`, samples missing, arrays of another kind, or larger than `max_bytes`.
+        DatasetError: if the file is not a readable `.npz`, `train_x` or `test_x` is missing, an array has the wrong
+            type, or the arrays are larger than `max_bytes`.
     """
     try:
         stamp = stamp_of(path)
@@ -81,21 +84,21 @@ def _read_members(archive: zipfile.ZipFile, path: Path, stamp: Stamp, max_bytes:
     if missing:
         raise DatasetError(
             f"'{file_name}' lacks {', '.join(missing)}; expected the arrays {', '.join(MEMBERS)}, "
-            f"found {', '.join(map(shown, sorted(members)))[:200] or 'none'}"
+            f"found {', '.join(map(printable, sorted(members)))[:200] or 'none'}"
         )
     infos = {name: members[f"{name}.npy"] for name in MEMBERS if f"{name}.npy" in members}
     in_file = {name for name, info in infos.items() if name in SAMPLES and _is_left_in_file(info)}
     total_bytes = sum(info.file_size for name, info in infos.items() if name not in in_file)
     if total_bytes > max_bytes:
         raise DatasetError(
-            f"'{file_name}' holds arrays of {total_bytes} bytes; at most {max_bytes} are taken: give fewer samples, or "
-            "write it with numpy.savez, uncompressed"
+            f"'{file_name}' holds arrays of {total_bytes} bytes; at most {max_bytes} are allowed: give fewer samples, "
+            "or write the file with numpy.savez, without compression"
         )
     for name, info in infos.items():
         if info.file_size > LARGE_MEMBER_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
             raise DatasetError(
-                f"'{name}' in '{file_name}' would grow from {info.compress_size} to {info.file_size} bytes, which no "
-                "real data does; write it with numpy.savez, uncompressed"
+                f"'{name}' in '{file_name}' would grow from {info.compress_size} to {info.file_size} bytes; at most "
+                f"{MAX_EXPANSION} times are allowed: write the file with numpy.savez, without compression"
             )
         with archive.open(info) as member:
             read_header(member, name, info.file_size)
@@ -122,10 +125,10 @@ def _rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path
         header = read_header(member, name, info.file_size)
         header_bytes = member.tell()
         check_rows(header, name)
-        while member.read(_CHUNK_BYTES):  # to its end, where its checksum is compared
+        while member.read(_CHUNK_BYTES):  # zipfile compares the checksum at the end of the member
             pass
     with opened(path) as file:
         local = read_part(file, info.header_offset, _LOCAL_HEADER_BYTES, path.name)
-    # The lengths of its name and its extra field stand in the member's own header, and may differ from the directory's.
+    # The local header states the lengths of the name and of the extra field, which can differ from the directory's.
     offset = info.header_offset + _LOCAL_HEADER_BYTES + sum(np.frombuffer(local[26:30], dtype="<u2").tolist())
     return RowsInFile(path, name, stamp, offset + header_bytes, header.dtype, header.shape[1:], header.shape[0])

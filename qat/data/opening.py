@@ -1,4 +1,4 @@
-"""Which form a dataset has is told from what lies there, not from what it is called. Imports no torch."""
+"""Detection of a dataset's format from its content, and the function that opens it. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from qat.data.dataset import Dataset
 from qat.data.files import entries, opened
 from qat.data.folders import holds_folders, open_folders
 from qat.data.idx import idx_files, open_idx
-from qat.data.names import shown
+from qat.data.names import printable
 from qat.data.npy import holds_arrays, open_arrays
 from qat.data.npz import DEFAULT_MAX_BYTES, read_npz
 from qat.data.parts import part_of_name
 from qat.data.webdataset import open_shards
 
-TAKEN: Final = (
-    "an .npz, a .parquet or a .tar (WebDataset), CIFAR's .tar.gz, or a directory: of image folders "
-    "(train/CLASS/*.jpg), .parquet files, .tar shards, train_x.npy and its like, "
+SUPPORTED_FORMATS: Final = (
+    "an .npz, a .parquet or a .tar (WebDataset), CIFAR's .tar.gz, or a directory of image folders "
+    "(train/CLASS/*.jpg), .parquet files, .tar shards, .npy files (train_x.npy, ...), "
     "CIFAR's .bin files or MNIST's idx files"
 )
 _ZIP, _GZIP, _PARQUET = b"PK", b"\x1f\x8b", b"PAR1"
@@ -29,35 +29,41 @@ _TAR_BLOCK_BYTES: Final = 512
 
 
 def open_dataset(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
-    """The dataset at a place, named after it.
+    """Open the dataset in a file or a directory. Its name is the name of the file or directory.
 
     Args:
-        path: a file or a directory. A symbolic link is followed here, where the caller named it, and nowhere below.
-        max_bytes: what arrays that have to be in memory (compressed ones, labels) may take of it.
+        path: A file or a directory. If the path itself is a symbolic link, it is followed; links below it are not.
+        max_bytes: Largest size in bytes of arrays that must be in memory (compressed arrays, labels).
 
     Raises:
-        DatasetError: nothing there, no form that is taken, or a damaged file.
+        DatasetError: if the path does not exist, its format is not supported, or a file is damaged.
     """
     try:
         real = path.resolve(strict=True)
     except FileNotFoundError:
-        raise DatasetError(f"there is no file '{shown(str(path))}', and no directory; expected {TAKEN}") from None
+        raise DatasetError(
+            f"there is no file '{printable(str(path))}' and no directory of that name; expected {SUPPORTED_FORMATS}"
+        ) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise DatasetError(f"cannot read '{shown(str(path))}': {str(error)[:200]}") from None
+        raise DatasetError(f"cannot read '{printable(str(path))}': {str(error)[:200]}") from None
     return _of_directory(real, max_bytes) if real.is_dir() else _of_file(real, max_bytes)
 
 
 def open_file(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
-    """The dataset in a file that somebody sent: an `.npz`, a `.parquet` or a `.tar`, by its content.
+    """Open the dataset in an uploaded file: an `.npz`, a `.parquet` or a `.tar`, recognised by its content.
+
+    Args:
+        path: The file.
+        max_bytes: Largest size in bytes of arrays that must be in memory.
 
     Raises:
-        DatasetError: another form, or a damaged file.
+        DatasetError: if the file has another format or is damaged.
     """
     with opened(path) as file:
         start = file.read(_TAR_BLOCK_BYTES)
     suffix = path.suffix.lower()
     if start.startswith(_PARQUET) or suffix == ".parquet":
-        from qat.data.parquet import open_parquet  # pyarrow takes a while to import
+        from qat.data.parquet import open_parquet  # pyarrow is slow to import
 
         return open_parquet([path], None, path.stem)
     if start[_TAR_MAGIC] == b"ustar" or suffix == ".tar":
@@ -72,7 +78,7 @@ def _of_file(path: Path, max_bytes: int) -> Dataset:
         return open_cifar_archive(path, path.name.split(".")[0])
     if start.startswith(_ZIP) or start == _PARQUET or path.suffix.lower() in {".npz", ".parquet", ".tar"}:
         return open_file(path, max_bytes=max_bytes)
-    raise DatasetError(f"'{shown(path.name)}' is no dataset of a known form; expected {TAKEN}")
+    raise DatasetError(f"'{printable(path.name)}' is not a dataset of a known format; expected {SUPPORTED_FORMATS}")
 
 
 def _of_directory(root: Path, max_bytes: int) -> Dataset:
@@ -97,18 +103,18 @@ def _of_images(root: Path, name: str) -> Dataset:
         return open_shards(files, root, name)
     if holds_folders(root):
         return open_folders(root, name)
-    raise DatasetError(f"'{shown(name)}' is no dataset of a known form; expected {TAKEN}")
+    raise DatasetError(f"'{printable(name)}' is not a dataset of a known format; expected {SUPPORTED_FORMATS}")
 
 
 def _files(root: Path, suffix: str) -> list[Path]:
-    """Those of a suffix in a directory, or in folders of it such as `data`, `train` or `default/train`."""
+    """Find files by their suffix in a directory, else in its folders such as `data`, `train` or `default/train`."""
     listed = entries(root)
     folders = [each for each in listed if each.is_dir(follow_symlinks=False)]
     found = _of_suffix(listed, suffix)
     for folder in folders if not found else ():
         inner = entries(Path(folder.path))
         found += _of_suffix(inner, suffix)
-        if part_of_name(folder.name) is None:  # a tree of images has its classes there: it is not walked twice
+        if part_of_name(folder.name) is None:  # `train` of an image tree contains class folders, which are not searched
             for each in inner:
                 if part_of_name(each.name) is not None and each.is_dir(follow_symlinks=False):
                     found += _of_suffix(entries(Path(each.path)), suffix)

@@ -1,4 +1,4 @@
-"""What a name says about the part of a dataset: training, test, or nothing. Imports no torch."""
+"""Detection of training set and test set from the names of files and folders. Imports no torch."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Final
 
 TRAIN: Final = frozenset({"train", "training"})
 TEST: Final = ("test", "testing", "val", "validation", "valid", "dev")
-"""In this order: where there are a test and a validation set, the test set is measured on, and the other left alone;
-unless the test set has no labels and the other has."""
+"""Words that name a test set, in order of preference: if a dataset has both a test set and a validation set, the test
+set is used and the validation set is ignored, unless only the validation set has labels."""
 
 
 def part_of_name(name: str) -> str | None:
-    """'data/train-00000-of-00002.parquet' -> 'train'; 'imagenet_val_000.tar' -> 'val'; None: neither.
+    """Return 'train', a word of `TEST`, or None for the part that a file name states.
 
-    The file's own name counts before the folders that it lies in, the innermost first.
+    Examples: 'data/train-00000-of-00002.parquet' gives 'train', 'imagenet_val_000.tar' gives 'val'. The file name is
+    searched first, then its folders from the innermost to the outermost.
+
+    Args:
+        name: Path of the file, with `/` as separator.
     """
     for component in reversed(name.lower().split("/")):
         for word in re.split(r"[^a-z]+", component):

@@ -1,4 +1,4 @@
-"""Samples that lie one after another in a file, each of as many bytes: read when they are taken. Imports no torch."""
+"""Samples of equal size, stored one after another in a file and read when they are indexed. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from qat.data.files import Stamp, opened, read_part
 
 @dataclass(frozen=True, eq=False)
 class RowsInFile:
-    """An array in a file. Nothing is mapped into memory: a file that is cut meanwhile is an error, no crash.
+    """An array of samples in a file. The file is not memory-mapped, so truncating it causes an error and not a crash.
 
     Attributes:
-        path: the file.
-        name: what errors call the array.
-        stamp: of the file, as it was when it was opened.
-        offset_bytes: where the first row begins.
-        stored: the type of the numbers in the file: bytes, or float32 of either byte order.
-        dims: a row's extents.
-        rows: how many.
+        path: The file.
+        name: Name of the array in errors.
+        stamp: Size and modification time of the file when it was opened.
+        offset_bytes: Position of the first sample in the file, in bytes.
+        stored: Type of the numbers in the file: uint8, or float32 in either byte order.
+        dims: Shape of one sample.
+        rows: Number of samples.
     """
 
     path: Path
@@ -38,17 +38,19 @@ class RowsInFile:
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the samples in memory: uint8 or float32 in the machine's byte order."""
         return self.stored.newbyteorder("=")
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of all samples together, [rows, *dims]."""
         return (self.rows, *self.dims)
 
     def __len__(self) -> int:
         return self.rows
 
-    def __getitem__(self, taken: slice | Indices, /) -> Samples:
-        indices = indices_of(taken, self.rows)
+    def __getitem__(self, selected: slice | Indices, /) -> Samples:
+        indices = indices_of(selected, self.rows)
         values = np.empty((len(indices), *self.dims), dtype=self.dtype)
         row_bytes = math.prod(self.dims) * self.stored.itemsize
         with opened(self.path) as file:
@@ -64,4 +66,6 @@ class RowsInFile:
             return
         finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
         first = int(indices[np.flatnonzero(~finite)[0]])
-        raise DatasetError(f"{self.name}[{first}] holds NaN or infinity; expected finite numbers")
+        raise DatasetError(
+            f"{self.name}[{first}] holds NaN or infinity; expected finite numbers: correct or remove the sample"
+        )

@@ -1,8 +1,9 @@
-"""Bias correction: the mean error of every output channel goes into its bias (arXiv 1906.04721, section 4.2).
+"""Bias correction: the mean error of every output channel is added to its bias (arXiv 1906.04721, section 4.2).
 
-Rounding weights shifts the mean of a channel's output, by its weights' mean error times the mean input. The shift is
-measured, as the paper's appendix D does: the mean over samples and pixels of what the float layer writes before its
-activation function, less the same of the quantized layer behind layers that are corrected already.
+Rounding the weights shifts the mean of a channel's output by the mean error of the weights times the mean input. The
+shift is measured as in the paper's appendix D: the mean over samples and pixels of the float layer's output before its
+activation function, minus the same mean of the quantized layer. The quantized layer reads the outputs of layers that
+are already corrected.
 """
 
 from __future__ import annotations
@@ -12,38 +13,38 @@ import torch
 from network.layers import WeightLayer
 from qat.float_network import FloatNetwork
 from qat.graph import run_between
-from qat.post_training.block_inputs import QuantizedSteps, UnitTensors, batches
-from qat.post_training.blocks import Unit
+from qat.post_training.block_inputs import BlockTensors, QuantizedLayers, batches
+from qat.post_training.blocks import Block
 from qat.post_training.effective_weights import shift_output
 from qat.quantized_network import QuantizedNetwork
 
 
 @torch.no_grad()
-def correct_biases(module: QuantizedNetwork, float_network: FloatNetwork, unit: Unit, held: UnitTensors) -> None:
-    """Correct the biases of a unit's layers, in schedule order.
+def correct_biases(module: QuantizedNetwork, float_network: FloatNetwork, block: Block, tensors: BlockTensors) -> None:
+    """Correct the biases of a block's layers, in schedule order.
 
     Args:
-        module: its biases, or the running means of its batch norms, are shifted.
-        float_network: what the means should be.
-        unit: whose layers are corrected.
-        held: its tensors.
+        module: The fake-quantized network, whose biases or running means of batch norms are changed.
+        float_network: The float network, whose channel means are the target.
+        block: The block whose layers are corrected.
+        tensors: Input and target tensors of the block.
     """
     network = module.network
-    for index in unit.indices:
+    quantized_layers = QuantizedLayers(module)
+    for index in block.indices:
         layer = network.layers[index]
         if not isinstance(layer, WeightLayer):
             continue
-        steps = QuantizedSteps(module)
         (source,) = layer.inputs
-        before = range(unit.first, index)
+        before = range(block.first, index)
         error = torch.zeros(layer.output_channels, dtype=torch.float64)
-        for batch in batches(len(held)):
-            given = {tensor: values[batch] for tensor, values in held.of_float.items()}
+        for batch in batches(len(tensors)):
+            given = {tensor: values[batch] for tensor, values in tensors.float_inputs.items()}
             inputs = run_between(network, given, before, [source], float_network.step)[source]
-            wanted = float_network.before_function(index, [inputs])
-            given = {tensor: values[batch] for tensor, values in held.of_quantized.items()}
-            inputs = run_between(network, given, before, [source], steps)[source]
-            got = steps.real(index, [inputs], before_function=True)
-            error += (wanted - got).double().mean(dim=(2, 3)).sum(dim=0).cpu()
-        step = steps.weight_step(index)
-        shift_output(step, (error / len(held)).float().to(step.learned.weight.device))
+            target = float_network.before_function(index, [inputs])
+            given = {tensor: values[batch] for tensor, values in tensors.quantized_inputs.items()}
+            inputs = run_between(network, given, before, [source], quantized_layers)[source]
+            output = quantized_layers.unquantized_output(index, [inputs], before_activation=True)
+            error += (target - output).double().mean(dim=(2, 3)).sum(dim=0).cpu()
+        step = quantized_layers.weight_step(index)
+        shift_output(step, (error / len(tensors)).float().to(step.learned.weight.device))

@@ -1,4 +1,4 @@
-"""The float and the fake-quantized network up to a layer, and what stands there: the tensors that a unit works on."""
+"""Input and target tensors of a block, computed by running the float and the fake-quantized network up to it."""
 
 from __future__ import annotations
 
@@ -15,41 +15,44 @@ from qat.data.batches import tensor_of
 from qat.data.dataset import Samples
 from qat.float_network import FloatNetwork, clamped, combined
 from qat.graph import run_between
-from qat.post_training.blocks import Unit
-from qat.post_training.effective_weights import effective_weight, output_of
+from qat.post_training.blocks import Block
+from qat.post_training.effective_weights import add_bias, effective_weight
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import WeightStep
 from qat.windows import convolved
 
-SAMPLES_AT_ONCE: Final = 32
-MOST_HELD_BYTES: Final = 2**29
-"""Of a unit's tensors. Where its samples take more, it works on fewer samples: large images have many pixels each."""
+BATCH_SAMPLES: Final = 32
+"""Number of samples that are run through the networks at a time."""
+MAX_TENSOR_BYTES: Final = 2**29
+"""Largest size of a block's tensors, in bytes. If all samples need more memory, the block uses fewer samples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UnitTensors:
-    """What a unit reads and what it should write, for the same samples, [n, c, h, w].
+class BlockTensors:
+    """Inputs of a block and the output that it should compute, for the same n samples.
 
     Attributes:
-        of_float: the tensors that it reads, in the float network.
-        of_quantized: the same in the quantized network, on their grids.
-        target: what the float network writes.
+        float_inputs: Tensors that the block reads in the float network, by name, each float32 [n, c, h, w].
+        quantized_inputs: The same tensors in the fake-quantized network, by name, each float32 [n, c, h, w] with values
+            on the tensor's quantization grid.
+        target: Output of the block in the float network, float32 [n, c, h, w].
     """
 
-    of_float: Mapping[str, Tensor]
-    of_quantized: Mapping[str, Tensor]
+    float_inputs: Mapping[str, Tensor]
+    quantized_inputs: Mapping[str, Tensor]
     target: Tensor
 
     def __len__(self) -> int:
         return len(self.target)
 
 
-class QuantizedSteps:
-    """The layers of a fake-quantized network one by one, on running statistics, with gradients straight through.
+class QuantizedLayers:
+    """Single layers of a fake-quantized network, with running batch norm statistics and straight-through gradients.
 
     Args:
-        module: whose layers they are.
-        weights: layer index -> a weight tensor that stands in for its own, and is on its grid already.
+        module: The fake-quantized network.
+        weights: Weight tensors by layer index that replace the layers' own; their values are on the layer's
+            quantization grid. None replaces none.
     """
 
     def __init__(self, module: QuantizedNetwork, weights: Mapping[int, Tensor] | None = None) -> None:
@@ -58,16 +61,23 @@ class QuantizedSteps:
         self._steps = {step.layer.name: step for step in module.weight_steps()}
 
     def weight_step(self, index: int) -> WeightStep:
-        """The layer of that index, one with weights."""
-        return self._steps[self._module.network.layers[index].name]
-
-    def real(self, index: int, inputs: Sequence[Tensor], *, before_function: bool = False) -> Tensor:
-        """What a layer computes, not yet on its output's grid.
+        """Return the trained form of a layer with weights.
 
         Args:
-            index: of the layer.
-            inputs: the tensors that it reads, [n, c, h, w].
-            before_function: leave the activation function out.
+            index: Index of the layer in the network.
+        """
+        return self._steps[self._module.network.layers[index].name]
+
+    def unquantized_output(self, index: int, inputs: Sequence[Tensor], *, before_activation: bool = False) -> Tensor:
+        """Compute the output of a layer before it is quantized.
+
+        Args:
+            index: Index of the layer in the network.
+            inputs: Tensors that the layer reads, each float32 [n, c, h, w].
+            before_activation: Whether the activation function is left out.
+
+        Returns:
+            The output, float32 [n, c, h, w].
         """
         layer = self._module.network.layers[index]
         if isinstance(layer, WeightLayer):
@@ -76,58 +86,88 @@ class QuantizedSteps:
             if weight is None:
                 with torch.no_grad():
                     weight = step.quantizer(effective_weight(step))
-            values = output_of(step, convolved(inputs[0], weight, None, layer))
+            values = add_bias(step, convolved(inputs[0], weight, None, layer))
         else:
             values = combined(layer, inputs)
-        return values if before_function else clamped(values, layer.activation)
+        return values if before_activation else clamped(values, layer.activation)
 
     def __call__(self, index: int, inputs: Sequence[Tensor]) -> Tensor:
-        """What a layer writes, on its grid."""
+        """Compute the quantized output of a layer.
+
+        Args:
+            index: Index of the layer in the network.
+            inputs: Tensors that the layer reads, each float32 [n, c, h, w].
+
+        Returns:
+            The output, float32 [n, c, h, w], with values on the output's quantization grid.
+        """
         output = self._module.network.layers[index].output
-        values = self.real(index, inputs)
+        values = self.unquantized_output(index, inputs)
         if self._module.range_owner[output] != output:
-            return values  # its codes are its input's
+            return values  # the output has the codes of its input, so it is quantized already
         quantized: Tensor = self._module.range_of(output)(values)
         return quantized
 
 
-def held_samples(network: Network, unit: Unit, count: int) -> int:
-    """How many of so many samples a unit works on."""
-    elements = 2 * sum(network.shapes[tensor].elements for tensor in unit.sources)
-    elements += network.shapes[unit.output].elements
-    return min(count, max(1, MOST_HELD_BYTES // (4 * elements)))
+def samples_in_memory(network: Network, block: Block, count: int) -> int:
+    """Return the number of samples of a block whose tensors need at most `MAX_TENSOR_BYTES`.
+
+    Args:
+        network: The network of the block.
+        block: The block.
+        count: Number of available samples, from 1.
+
+    Returns:
+        A number from 1 to `count`.
+    """
+    elements = 2 * sum(network.shapes[tensor].elements for tensor in block.sources)
+    elements += network.shapes[block.output].elements
+    return min(count, max(1, MAX_TENSOR_BYTES // (4 * elements)))
 
 
 @torch.no_grad()
-def unit_tensors(module: QuantizedNetwork, float_network: FloatNetwork, unit: Unit, samples: Samples) -> UnitTensors:
-    """Run both networks up to a unit, and the float one through it.
+def block_tensors(
+    module: QuantizedNetwork, float_network: FloatNetwork, block: Block, samples: Samples
+) -> BlockTensors:
+    """Run both networks up to a block and the float network through it, and return the tensors of the block.
 
-    Nothing is kept from one unit to the next: samples whose largest tensors would not fit into memory together do so
-    where tensors are small, and running again costs less than the learning that follows.
+    No tensor is kept from one block to the next. Each block can therefore use as many samples as fit into memory, and
+    running the networks again is cheaper than learning the block's rounding.
+
+    Args:
+        module: The fake-quantized network.
+        float_network: The float network.
+        block: The block whose tensors are computed.
+        samples: Samples as the dataset stores them, [n, *dims].
     """
     network = module.network
     device = next(module.parameters()).device
-    quantized_steps = QuantizedSteps(module)
-    of_float: dict[str, list[Tensor]] = {tensor: [] for tensor in unit.sources}
-    of_quantized: dict[str, list[Tensor]] = {tensor: [] for tensor in unit.sources}
+    quantized_layers = QuantizedLayers(module)
+    float_inputs: dict[str, list[Tensor]] = {tensor: [] for tensor in block.sources}
+    quantized_inputs: dict[str, list[Tensor]] = {tensor: [] for tensor in block.sources}
     targets: list[Tensor] = []
-    for batch in batches(held_samples(network, unit, len(samples))):
+    for batch in batches(samples_in_memory(network, block, len(samples))):
         images = tensor_of(samples[batch], network).to(device)
-        before = range(unit.first)
-        found = run_between(network, {network.input: images}, before, unit.sources, float_network.step)
-        given = module.range_of(network.input)(images)
-        of_codes = run_between(network, {network.input: given}, before, unit.sources, quantized_steps)
-        for tensor in unit.sources:
-            of_float[tensor].append(found[tensor])
-            of_quantized[tensor].append(of_codes[tensor])
-        targets.append(run_between(network, found, unit.indices, [unit.output], float_network.step)[unit.output])
-    return UnitTensors(
-        {tensor: torch.cat(parts) for tensor, parts in of_float.items()},
-        {tensor: torch.cat(parts) for tensor, parts in of_quantized.items()},
+        before = range(block.first)
+        in_float = run_between(network, {network.input: images}, before, block.sources, float_network.step)
+        quantized = module.range_of(network.input)(images)
+        in_quantized = run_between(network, {network.input: quantized}, before, block.sources, quantized_layers)
+        for tensor in block.sources:
+            float_inputs[tensor].append(in_float[tensor])
+            quantized_inputs[tensor].append(in_quantized[tensor])
+        outputs = run_between(network, in_float, block.indices, [block.output], float_network.step)
+        targets.append(outputs[block.output])
+    return BlockTensors(
+        {tensor: torch.cat(parts) for tensor, parts in float_inputs.items()},
+        {tensor: torch.cat(parts) for tensor, parts in quantized_inputs.items()},
         torch.cat(targets),
     )
 
 
 def batches(count: int) -> Iterator[slice]:
-    """So many samples, a few at a time."""
-    return (slice(start, min(start + SAMPLES_AT_ONCE, count)) for start in range(0, count, SAMPLES_AT_ONCE))
+    """Iterate over the samples 0 to `count` - 1 in slices of at most `BATCH_SAMPLES`.
+
+    Args:
+        count: Number of samples, from 0.
+    """
+    return (slice(start, min(start + BATCH_SAMPLES, count)) for start in range(0, count, BATCH_SAMPLES))

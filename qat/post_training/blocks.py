@@ -1,10 +1,12 @@
-"""What is reconstructed at a time: the blocks of a network, from one tensor that everything passes through to the next.
+"""Decomposition of a network into blocks, whose weights are reconstructed together (BRECQ, arXiv 2102.05426).
 
-    stem | conv conv add | conv conv conv add | pool | dense        | where one tensor alone goes on
+The network is cut (`|`) behind every layer whose output is the only tensor that later layers read:
 
-A layer by itself knows nothing of the errors that a residual branch adds to its own; a block does (BRECQ,
-arXiv 2102.05426, section 3.2). A block with many layers (all of a densely connected network is one) learns slower than
-its layers one by one, and is taken apart.
+    stem | conv conv add | conv conv conv add | pool | dense
+
+The reconstruction of a block considers the errors that a residual branch adds, that of a single layer does not
+(section 3.2). A block with many layers learns slower than its layers one by one and is split into single layers; a
+densely connected network is one such block.
 """
 
 from __future__ import annotations
@@ -15,19 +17,19 @@ from typing import Final
 from network.layers import WeightLayer
 from network.network import Network
 
-MOST_WEIGHT_LAYERS: Final = 8
-"""Of a block that is kept together."""
+MAX_WEIGHT_LAYERS: Final = 8
+"""Largest number of layers with weights in a block; a larger block is split into single layers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """Layers that follow each other in the schedule and write one tensor for the layers behind them.
+class Block:
+    """Consecutive layers of the schedule of which later layers read one tensor only.
 
     Attributes:
-        first: the index of the first layer.
-        end: the index behind the last layer.
-        sources: the tensors of the layers before that it reads.
-        output: the tensor that it writes.
+        first: Index of the first layer, from 0.
+        end: Index of the last layer plus one.
+        sources: Names of the tensors that the block reads and earlier layers, or the network's input, provide.
+        output: Name of the tensor that the last layer writes.
     """
 
     first: int
@@ -37,40 +39,46 @@ class Unit:
 
     @property
     def indices(self) -> range:
-        """The indices of its layers."""
+        """Indices of the block's layers, ascending."""
         return range(self.first, self.end)
 
 
-def units_of(network: Network) -> list[Unit]:
-    """The units that hold weights, in schedule order; every layer with weights is in one of them."""
-    found: list[Unit] = []
+def blocks_of(network: Network) -> list[Block]:
+    """Return the blocks that contain layers with weights, in schedule order.
+
+    Every layer with weights is in exactly one block.
+
+    Args:
+        network: The network, with its layers in schedule order.
+    """
+    found: list[Block] = []
     first = 0
     for index in range(len(network.layers)):
-        if _everything_passes(network, index):
-            found += _units_between(network, first, index + 1)
+        if _is_only_source_of_later_layers(network, index):
+            found += _blocks_between(network, first, index + 1)
             first = index + 1
     return found
 
 
-def _everything_passes(network: Network, index: int) -> bool:
-    """Whatever runs later reads nothing older than this layer's output."""
+def _is_only_source_of_later_layers(network: Network, index: int) -> bool:
+    """Whether later layers read no tensor that was written before this layer's output."""
     later = network.layers[index + 1 :]
     output = network.layers[index].output
     written = {layer.output for layer in later} | {output}
     return all(tensor in written for layer in later for tensor in layer.inputs)
 
 
-def _units_between(network: Network, first: int, end: int) -> list[Unit]:
+def _blocks_between(network: Network, first: int, end: int) -> list[Block]:
     layers = network.layers[first:end]
     weighted = [index for index in range(first, end) if isinstance(network.layers[index], WeightLayer)]
-    leaves_early = any(layer.output in network.outputs for layer in layers[:-1])
-    if len(weighted) > MOST_WEIGHT_LAYERS or leaves_early:
-        return [_unit(network, index, index + 1) for index in weighted]
-    return [_unit(network, first, end)] if weighted else []
+    has_inner_output = any(layer.output in network.outputs for layer in layers[:-1])
+    if len(weighted) > MAX_WEIGHT_LAYERS or has_inner_output:
+        return [_block(network, index, index + 1) for index in weighted]
+    return [_block(network, first, end)] if weighted else []
 
 
-def _unit(network: Network, first: int, end: int) -> Unit:
+def _block(network: Network, first: int, end: int) -> Block:
     layers = network.layers[first:end]
-    own = {layer.output for layer in layers}
+    written = {layer.output for layer in layers}
     read = dict.fromkeys(tensor for layer in layers for tensor in layer.inputs)
-    return Unit(first, end, tuple(tensor for tensor in read if tensor not in own), layers[-1].output)
+    return Block(first, end, tuple(tensor for tensor in read if tensor not in written), layers[-1].output)

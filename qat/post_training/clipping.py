@@ -1,8 +1,8 @@
-"""Clipping weights where their grid follows them: the range with the least squared error, whatever the scheme.
+"""Clipping of weights to the range with the least squared error, for schemes whose grid depends on the weights.
 
-A grid from the smallest to the largest weight wastes codes on a few outliers; at 2 bits it has four values in all. The
-scheme stays what it is when the weights themselves are clipped: their minimum and maximum are then the range that
-rounds the unclipped weights with the least squared error.
+A grid from the smallest to the largest weight wastes codes on a few outliers; with 2 bits it has only four values. The
+weights are clipped, so that their minimum and maximum become the range that rounds the unclipped weights with the least
+squared error. The quantization scheme itself does not change.
 """
 
 from __future__ import annotations
@@ -16,19 +16,32 @@ from qat.post_training.effective_weights import effective_weight, set_effective_
 from qat.weight_step import WeightStep
 
 SHARES: Final = tuple(0.1 + 0.05 * index for index in range(19))
-"""Of the smallest and of the largest weight: the ends that are tried."""
+"""Candidates for the ends of the range, as shares of the smallest and the largest weight: 0.1 to 1 in steps of 0.05."""
 
 
-def follows_its_weights(step: WeightStep, weight: Tensor) -> bool:
-    """The layer's grid is a function of its weights, as with minimum and maximum; else it is a parameter."""
+def grid_depends_on_weights(step: WeightStep, weight: Tensor) -> bool:
+    """Whether a layer's quantization grid is computed from its weights and is not a parameter of its own.
+
+    The grid is computed from the weights in schemes that use their minimum and maximum.
+
+    Args:
+        step: The layer.
+        weight: Its weights, float32 [output channels, ...].
+    """
     return not torch.equal(step.quantizer.grid(weight / 2).scale, step.quantizer.grid(weight).scale)
 
 
 @torch.no_grad()
 def clip_weights(step: WeightStep) -> None:
-    """Clip a layer's effective weights, channel by channel or as a whole, as the scheme's ranges are."""
+    """Clip a layer's effective weights, with one range per output channel or per layer as in the layer's scheme.
+
+    A layer whose grid does not depend on its weights is left unchanged.
+
+    Args:
+        step: The layer, whose weights are changed.
+    """
     weight = effective_weight(step)
-    if not follows_its_weights(step, weight):
+    if not grid_depends_on_weights(step, weight):
         return
     is_per_channel = len(step.quantizer.grid(weight).scale) > 1
     axes = tuple(range(1 if is_per_channel else 0, weight.ndim))
@@ -36,9 +49,9 @@ def clip_weights(step: WeightStep) -> None:
     high = weight.amax(axes, keepdim=True).clamp(min=0.0)
     best = weight
     least = _error(step, weight, weight, axes)
-    for of_low in SHARES:
-        for of_high in SHARES:
-            clipped = weight.clamp(low * of_low, high * of_high)
+    for low_share in SHARES:
+        for high_share in SHARES:
+            clipped = weight.clamp(low * low_share, high * high_share)
             error = _error(step, clipped, weight, axes)
             best = torch.where(error < least, clipped, best)
             least = torch.minimum(error, least)

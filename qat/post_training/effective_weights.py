@@ -1,10 +1,12 @@
-"""The weights of a layer as they are quantized, and what stands behind them, whatever becomes of its batch norm.
+"""The effective weights of a layer, which are the weights that are quantized, and the layer's bias or batch norm.
 
-    plain                       sums = conv(x, Q(w))                  output = sums + bias
-    ICN                         sums = conv(x, Q(w))                  output = gain * (sums - mean) + beta
-    batch norm is folded        sums = conv(x, Q(w * gain))           output = sums + beta - mean * gain
+Q is quantization, and gain = gamma / sqrt(variance + epsilon) with running statistics. The three forms of a layer are:
 
-with gain = gamma / sqrt(variance + epsilon), on running statistics throughout.
+    no batch norm               sums = conv(x, Q(w))                  output = sums + bias
+    batch norm kept (ICN)       sums = conv(x, Q(w))                  output = gain * (sums - mean) + beta
+    batch norm folded           sums = conv(x, Q(w * gain))           output = sums + beta - mean * gain
+
+The effective weights are w in the first two forms and w * gain in the third.
 """
 
 from __future__ import annotations
@@ -17,21 +19,43 @@ from qat.weight_step import WeightStep
 
 
 def effective_weight(step: WeightStep) -> Tensor:
-    """The weight tensor that is quantized."""
+    """Return a copy of the weights that are quantized, with batch norm folded in if the layer folds it.
+
+    Args:
+        step: The layer.
+
+    Returns:
+        The effective weights, float32 [output channels, ...], without gradient.
+    """
     return step.quantized_input()[0].detach().clone()
 
 
 @torch.no_grad()
 def set_effective_weight(step: WeightStep, weight: Tensor) -> None:
-    """Make this the weight tensor that is quantized; what a gain of zero has folded away stays as it was."""
+    """Change a layer's weights so that its effective weights become `weight`.
+
+    A channel whose folded batch norm has a gain of zero keeps its weights: its effective weights are always 0.
+
+    Args:
+        step: The layer, whose weights are changed.
+        weight: The new effective weights, float32 [output channels, ...].
+    """
     if step.is_folded:
         gain = across(step.learned.gain, weight)
         weight = torch.where(gain == 0, step.learned.weight, weight / gain)
     step.learned.weight.copy_(weight)
 
 
-def output_of(step: WeightStep, sums: Tensor) -> Tensor:
-    """The layer's output before its activation function, from the sums over quantized weights, [n, c, h, w]."""
+def add_bias(step: WeightStep, sums: Tensor) -> Tensor:
+    """Apply a layer's bias or batch norm to the sums of its quantized weights and inputs.
+
+    Args:
+        step: The layer.
+        sums: Result of the convolution with quantized weights, float32 [n, c, h, w].
+
+    Returns:
+        The output before the activation function, float32 [n, c, h, w].
+    """
     learned = step.learned
     if not learned.has_batch_norm:
         return sums + learned.bias.reshape(1, -1, 1, 1)
@@ -41,17 +65,21 @@ def output_of(step: WeightStep, sums: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def shift_output(step: WeightStep, by: Tensor) -> None:
-    """Add a constant to every channel of the output, [c].
+def shift_output(step: WeightStep, offset: Tensor) -> None:
+    """Add a constant to every channel of a layer's output before its activation function.
 
-    Behind a batch norm that stays, it goes into the running mean: training takes the batch's own mean, which holds the
-    error already, and a beta that corrected it again would be wrong there.
+    If the layer keeps its batch norm, the running mean is changed and not beta. In training, batch norm subtracts the
+    batch's own mean, which contains the error of the weights already; a changed beta would correct the error twice.
+
+    Args:
+        step: The layer, whose bias, beta or running mean is changed.
+        offset: Constant of each output channel, float32 [c].
     """
     learned = step.learned
     if not learned.has_batch_norm:
-        learned.bias.add_(by)
+        learned.bias.add_(offset)
     elif step.is_folded:
-        learned.beta.add_(by)
+        learned.beta.add_(offset)
     else:
         gain = learned.gain
-        learned.mean.sub_(torch.where(gain == 0, 0.0, by / gain))
+        learned.mean.sub_(torch.where(gain == 0, 0.0, offset / gain))

@@ -1,23 +1,24 @@
-"""Cross-layer equalization: channels of neighbouring layers get weights of like size; the network computes what it did.
+"""Cross-layer equalization: scales the channels of neighbouring layers so that their weights have similar ranges.
 
-A factor that leaves one layer's output channel can enter the next layer's input channel, wherever what stands between
-treats every channel by itself and scales with it: no activation function or ReLU, pools, padding (Nagel et al.,
-"Data-free quantization through weight equalization and bias correction", arXiv 1906.04721, section 4.1). With r1 and r2
-the largest absolute weight of channel i in both layers,
+The network computes the same function. An output channel of one layer can be divided by a factor, and the input channel
+of the next layer multiplied by it, if everything between the layers acts on each channel separately and scales with its
+input: ReLU or no activation function, pools, spatial padding. Source: Nagel et al., "Data-free quantization through
+weight equalization and bias correction", arXiv 1906.04721, section 4.1. With r1 and r2 the largest absolute weights of
+channel i in the two layers (equation 11):
 
-    s_i = sqrt(r1_i * r2_i) / r2_i         W1 row i / s_i, bias i / s_i, W2 column i * s_i          equation 11
+    s_i = sqrt(r1_i * r2_i) / r2_i         row i of W1 / s_i, bias i / s_i, column i of W2 * s_i
 
-over all pairs until nothing changes any more, so that chains (pointwise, depthwise, pointwise) are equalized as one.
-What counts as W1 is what would be quantized with batch norm folded in; gamma and beta take the factor. Two things are
-ours:
+All pairs are equalized repeatedly until the factors are 1, so chains (pointwise, depthwise, pointwise) are equalized
+together. W1 includes a folded batch norm; the factor is applied to gamma and beta. Two rules are not in the paper:
 
-- A channel is not scaled up beyond the largest of its tensor, by what batch norm says of its values (|beta| +
-  3 |gamma|): all channels share the range of their activation tensor.
-- A batch norm hides the scale of the weights before it, which is therefore free: rows get one range there, with mean
-  and variance to match, for the schemes that leave batch norm where it is.
+- A channel is never scaled up beyond the largest channel of its tensor, because all channels share the range of the
+  activation tensor. The size of a channel is estimated from batch norm as |beta| + 3 |gamma|.
+- A batch norm cancels the scale of the weights before it, so this scale is free. All rows of such a weight tensor get
+  the same range, and the mean and the variance of the batch norm are changed accordingly. This helps schemes that keep
+  batch norm.
 
-ReLU6 does not scale: its bound would become one per channel, which the integer network does not have. Such pairs stay
-as they are.
+ReLU6 does not scale with its input: its upper bound would differ between channels, which the integer network does not
+support. Pairs of layers with ReLU6 between them are not equalized.
 """
 
 from __future__ import annotations
@@ -44,51 +45,52 @@ from network.network import Network
 
 DoubleArray = npt.NDArray[np.float64]
 
-MOST_ROUNDS: Final = 100
-CHANGES_NOTHING: Final = 1e-3
-"""A factor nearer to 1 than that is none."""
+MAX_ROUNDS: Final = 100
+"""Largest number of passes over all pairs."""
+CONVERGED_BELOW: Final = 1e-3
+"""Absolute logarithm of the largest factor of a pass below which equalization ends."""
 
 
 @dataclass(slots=True, eq=False)
 class _Parameters:
-    """What a layer multiplies by, in float64, while it is scaled.
+    """Parameters of a layer during equalization, in float64.
 
     Attributes:
-        weight: [output channels, ...].
-        bias: as it is without batch norm; beta with one, [output channels].
-        gain: gamma / sigma of the batch norm; ones without, [output channels].
-        extent: an estimate of the largest output of a channel; infinite where nothing is known, [output channels].
+        weight: Weights without batch norm, [output channels, ...].
+        bias: Bias, or beta if the layer has a batch norm, [output channels].
+        gain: The factor gamma / sigma of the batch norm, or 1 without a batch norm, [output channels].
+        largest_output: Estimate of the largest absolute output of each channel, [output channels]; infinite if unknown.
     """
 
     weight: DoubleArray
     bias: DoubleArray
     gain: DoubleArray
-    extent: DoubleArray
+    largest_output: DoubleArray
 
     @property
     def folded(self) -> DoubleArray:
-        """The weights with batch norm folded in, without their signs."""
+        """Absolute values of the weights with batch norm folded in, [output channels, ...]."""
         folded: DoubleArray = np.abs(self.weight * self.gain.reshape((-1,) + (1,) * (self.weight.ndim - 1)))
         return folded
 
 
 def equalized(network: Network) -> Network:
-    """The same function with weights that lose less by quantization, whatever their bits become.
+    """Return a network that computes the same function with equalized weights, which quantization harms less.
 
     Args:
-        network: with weights; one without comes back as it is.
+        network: The float network. A network without weight values is returned unchanged.
     """
     if not network.has_weights:
         return network
     parameters = {layer.name: _parameters_of(layer) for layer in network.weight_layers}
-    given = {name: replace(each) for name, each in parameters.items()}
-    pairs = _pairs(network)
-    for _ in range(MOST_ROUNDS):
-        largest = max((_scale(network, parameters, *pair) for pair in pairs), default=0.0)
-        if largest < CHANGES_NOTHING:
+    original = {name: replace(each) for name, each in parameters.items()}
+    pairs = _layer_pairs(network)
+    for _ in range(MAX_ROUNDS):
+        largest = max((_equalize_pair(network, parameters, *pair) for pair in pairs), default=0.0)
+        if largest < CONVERGED_BELOW:
             break
     layers = tuple(
-        _written(layer, parameters[layer.name], given[layer.name]) if isinstance(layer, WeightLayer) else layer
+        _scaled_layer(layer, parameters[layer.name], original[layer.name]) if isinstance(layer, WeightLayer) else layer
         for layer in network.layers
     )
     return replace(network, layers=layers)
@@ -107,13 +109,18 @@ def _parameters_of(layer: WeightLayer) -> _Parameters:
     return _Parameters(weight, beta, gain, np.abs(beta) + 3 * np.abs(gamma))
 
 
-def _pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
-    """Layers with weights whose output another one reads alone, through nothing but what scales with its input."""
+def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
+    """Find pairs of layers with weights that can be equalized.
+
+    The second layer is the only reader of the first layer's output, and all layers between them scale with their input.
+    """
     readers = network.readers()
     found = []
     for first in network.weight_layers:
         layer: Layer = first
-        while _scales(layer, first) and layer.output not in network.outputs and len(readers[layer.output]) == 1:
+        while (
+            _scales_by_channel(layer, first) and layer.output not in network.outputs and len(readers[layer.output]) == 1
+        ):
             (layer,) = readers[layer.output]
             if isinstance(layer, WeightLayer):
                 found.append((first, layer))
@@ -121,8 +128,8 @@ def _pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
     return found
 
 
-def _scales(layer: Layer, first: WeightLayer) -> bool:
-    """Every channel of the layer's output is as many times larger as that of its input (of its weights, if first)."""
+def _scales_by_channel(layer: Layer, first: WeightLayer) -> bool:
+    """Whether scaling a channel of the layer's input (of its weights, for `first`) scales the same output channel."""
     is_homogeneous = _is_homogeneous(layer.activation)
     match layer:
         case Pad():
@@ -137,21 +144,23 @@ def _is_homogeneous(function: ActivationFunction) -> bool:
     return math.isinf(function.high) and (function.low == 0.0 or math.isinf(function.low))
 
 
-def _scale(network: Network, parameters: dict[str, _Parameters], first: WeightLayer, second: WeightLayer) -> float:
-    """Equalize one pair; how far the farthest factor is from 1, as a logarithm."""
+def _equalize_pair(
+    network: Network, parameters: dict[str, _Parameters], first: WeightLayer, second: WeightLayer
+) -> float:
+    """Equalize one pair of layers and return the largest absolute logarithm of its factors."""
     one, other = parameters[first.name], parameters[second.name]
     channels = network.input_shapes(second)[0].channels
     rows = one.folded.reshape(len(one.weight), -1).max(axis=1)
-    of_columns = _by_input_channel(other.folded, second, channels).max(axis=(1, 3)).reshape(-1)
+    column_maxima = _by_input_channel(other.folded, second, channels).max(axis=(1, 3)).reshape(-1)
     factors = np.ones_like(rows)
-    both = (rows > 0) & (of_columns > 0)
-    factors[both] = np.sqrt(rows[both] / of_columns[both])
-    # An infinite extent bounds nothing.
-    known = np.isfinite(one.extent)
-    largest = one.extent[known].max(initial=0.0)
+    nonzero = (rows > 0) & (column_maxima > 0)
+    factors[nonzero] = np.sqrt(rows[nonzero] / column_maxima[nonzero])
+    # The factors of channels whose largest output is unknown (infinite) are not limited.
+    known = np.isfinite(one.largest_output)
+    largest = one.largest_output[known].max(initial=0.0)
     if largest > 0:
-        factors[known] = np.maximum(factors[known], np.minimum(one.extent[known] / largest, 1.0))
-    one.gain, one.bias, one.extent = one.gain / factors, one.bias / factors, one.extent / factors
+        factors[known] = np.maximum(factors[known], np.minimum(one.largest_output[known] / largest, 1.0))
+    one.gain, one.bias, one.largest_output = one.gain / factors, one.bias / factors, one.largest_output / factors
     columns = _by_input_channel(other.weight, second, channels)
     across = factors.reshape(columns.shape[0], 1, columns.shape[2], 1)
     other.weight = (columns * across).reshape(other.weight.shape)
@@ -159,31 +168,31 @@ def _scale(network: Network, parameters: dict[str, _Parameters], first: WeightLa
 
 
 def _by_input_channel(weight: DoubleArray, layer: WeightLayer, channels: int) -> DoubleArray:
-    """The weights as [groups, output channels of a group, input channels of a group, all else]."""
+    """Reshape weights to [groups, output channels per group, input channels per group, kernel positions]."""
     groups = layer.groups if isinstance(layer, Convolution) else 1
     assert isinstance(layer, Convolution | FullyConnected)  # noqa: S101  # the two kinds of WeightLayer
     return weight.reshape(groups, len(weight) // groups, channels // groups, -1)
 
 
-def _written(layer: WeightLayer, found: _Parameters, given: _Parameters) -> WeightLayer:
-    """The layer with what was found for it."""
+def _scaled_layer(layer: WeightLayer, scaled: _Parameters, original: _Parameters) -> WeightLayer:
+    """Return the layer with its scaled parameters."""
     norm = layer.batch_norm
-    # By how much the gain has changed; a gain of zero never does.
-    ratio = np.divide(found.gain, given.gain, out=np.ones_like(found.gain), where=given.gain != 0)
-    across = ratio.reshape((-1,) + (1,) * (found.weight.ndim - 1))
+    # The factor of the gain; a gain of zero never changes.
+    ratio = np.divide(scaled.gain, original.gain, out=np.ones_like(scaled.gain), where=original.gain != 0)
+    across = ratio.reshape((-1,) + (1,) * (scaled.weight.ndim - 1))
     if norm is None:
-        weight, bias = found.weight * across, None if layer.bias is None else found.bias.astype(np.float32)
+        weight, bias = scaled.weight * across, None if layer.bias is None else scaled.bias.astype(np.float32)
         return replace(layer, weight=weight.astype(np.float32), bias=bias)
     variance = norm.variance.astype(np.float64)
-    free = _free_factors(found.weight, variance, norm.epsilon)
+    free = _free_factors(scaled.weight, variance, norm.epsilon)
     return replace(
         layer,
-        weight=(found.weight * free.reshape(across.shape)).astype(np.float32),
+        weight=(scaled.weight * free.reshape(across.shape)).astype(np.float32),
         bias=None if layer.bias is None else (layer.bias * free).astype(np.float32),
         batch_norm=replace(
             norm,
             gamma=(norm.gamma * ratio).astype(np.float32),
-            beta=found.bias.astype(np.float32),
+            beta=scaled.bias.astype(np.float32),
             mean=(norm.mean * free).astype(np.float32),
             variance=(free**2 * variance + (free**2 - 1) * norm.epsilon).astype(np.float32),
         ),
@@ -191,13 +200,13 @@ def _written(layer: WeightLayer, found: _Parameters, given: _Parameters) -> Weig
 
 
 def _free_factors(weight: DoubleArray, variance: DoubleArray, epsilon: float) -> DoubleArray:
-    """What gives every output channel the same largest weight, where a batch norm takes it back, [output channels]."""
+    """Return factors that give every output channel before a batch norm the same largest weight, [output channels]."""
     rows = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     usable = (rows > 0) & (variance > 0)
     if not usable.any():
         return np.ones_like(rows)
     common = math.exp(float(np.log(rows[usable]).mean()))
     factors = np.divide(common, rows, out=np.ones_like(rows), where=usable)
-    # The epsilon is not scaled with the variance: keep the new variance well above zero.
+    # Epsilon is not scaled with the variance, so the factors are limited to keep the new variance well above zero.
     least = np.sqrt(2 * epsilon / (variance + epsilon), out=np.zeros_like(rows), where=usable)
     return np.where(usable, np.maximum(factors, np.minimum(least, 1.0)), 1.0)

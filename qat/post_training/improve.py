@@ -1,4 +1,4 @@
-"""The post-training path: what makes a calibrated network better without labels and without training."""
+"""The post-training path: improves a calibrated network without labels and without training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from qat.data.dataset import SampleSource
 from qat.float_network import FloatNetwork
 from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.bias import correct_biases
-from qat.post_training.block_inputs import held_samples, unit_tensors
-from qat.post_training.blocks import Unit, units_of
+from qat.post_training.block_inputs import block_tensors, samples_in_memory
+from qat.post_training.blocks import Block, blocks_of
 from qat.post_training.clipping import clip_weights
 from qat.post_training.rounding import BATCH, learn_rounding, learned_layers
 from qat.quantized_network import QuantizedNetwork
 from qat.training.reporting import Reporter
 
-# What a sample costs in the layers that it passes, in forward passes of the float network; only the estimate of time
-# depends on it.
+# Cost of one sample in the layers that it runs through, in forward passes of the float network through these layers.
+# Only the estimate of the remaining time depends on these numbers.
 _RUN_COST: Final = 2.5
 _ROUNDING_COST: Final = 4.5
 _BIAS_COST: Final = 4.0
@@ -35,17 +35,17 @@ def improve(
     options: PostTrainingOptions,
     reporter: Reporter,
 ) -> None:
-    """Learn how weights are rounded, then correct biases, one block of the network after the other.
+    """Learn the rounding of the weights and correct the biases, block by block.
 
-    Every block works on what the blocks before it write once they are done. Batch norm that the scheme folds is folded
-    first: what is learned belongs to the folded weights.
+    Every block reads the outputs of earlier blocks, which are already improved. Batch norm that the scheme folds is
+    folded first, because the rounding is learned for the folded weights.
 
     Args:
-        module: calibrated; its weights, biases and running means are written.
-        float_network: the same network, which answers what should come out.
-        samples: unlabelled, as the dataset holds them; as many as the options say are used, the first ones.
-        options: what is done.
-        reporter: is told; each block has its phases.
+        module: The calibrated fake-quantized network, whose weights, biases and running means are changed.
+        float_network: The same network in float, whose outputs are the target.
+        samples: Unlabelled samples as the dataset stores them; the first `options.samples` of them are used.
+        options: The post-training steps that are run.
+        reporter: Receiver of the progress; each block reports up to three phases.
     """
     if not options.improves:
         return
@@ -54,41 +54,50 @@ def improve(
         for step in module.weight_steps():
             if step.bits < WIDEST_BITS:
                 clip_weights(step)
-    taken = samples[: options.samples]
-    for number, plan in enumerate(_plans(module.network, module.allocation, len(taken), options)):
-        unit = plan.unit
+    used = samples[: options.samples]
+    for number, plan in enumerate(_block_plans(module.network, module.allocation, len(used), options)):
+        block = plan.block
         reporter.begin("running up to a block", epoch=0, steps=1, cost=plan.run_cost)
-        held = unit_tensors(module, float_network, unit, taken[: plan.samples])
+        tensors = block_tensors(module, float_network, block, used[: plan.samples])
         reporter.advance(plan.samples)
         if plan.rounding_steps:
             reporter.begin("learning rounding", epoch=0, steps=plan.rounding_steps, cost=plan.rounding_cost)
             randomness = np.random.default_rng([options.seed, 5, number])
-            learn_rounding(module, unit, held, plan.rounding_steps, randomness, reporter)
+            learn_rounding(module, block, tensors, plan.rounding_steps, randomness, reporter)
         if options.bias_correction:
             reporter.begin("correcting biases", epoch=0, steps=1, cost=plan.bias_cost)
-            correct_biases(module, float_network, unit, held)
+            correct_biases(module, float_network, block, tensors)
             reporter.advance(plan.samples)
 
 
 def improvement_cost(network: Network, allocation: Allocation, samples: int, options: PostTrainingOptions) -> float:
-    """Of all of `improve`: images, each weighed in forward passes of the float network, as a reporter counts them.
+    """Return the total cost of `improve`, in forward passes of one image through the float network.
 
     Args:
-        network: that is improved.
-        allocation: its bits.
-        samples: as many as there are.
-        options: what is done.
+        network: The network that is improved.
+        allocation: Bits of its weights and activations.
+        samples: Number of available samples, from 1.
+        options: The post-training steps that are run.
     """
     if not options.improves:
         return 0.0
-    return sum(plan.cost for plan in _plans(network, allocation, min(samples, options.samples), options))
+    return sum(plan.cost for plan in _block_plans(network, allocation, min(samples, options.samples), options))
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is done to a unit, and what a sample costs there."""
+class _BlockPlan:
+    """Work that is done on a block, and its cost.
 
-    unit: Unit
+    Attributes:
+        block: The block.
+        samples: Number of samples that the block uses, from 1.
+        rounding_steps: Number of optimizer steps that learn rounding; 0 if nothing is learned.
+        run_cost: Cost per sample of running both networks up to the block, in forward passes of the float network.
+        rounding_cost: Cost per sample of an optimizer step, in the same unit.
+        bias_cost: Cost per sample of correcting biases, in the same unit.
+    """
+
+    block: Block
     samples: int
     rounding_steps: int
     run_cost: float
@@ -97,28 +106,31 @@ class _Plan:
 
     @property
     def cost(self) -> float:
+        """Cost of all work on the block, in forward passes of the float network."""
         learning = self.rounding_steps * min(BATCH, self.samples) * self.rounding_cost
         return self.samples * (self.run_cost + self.bias_cost) + learning
 
 
-def _plans(network: Network, allocation: Allocation, samples: int, options: PostTrainingOptions) -> list[_Plan]:
+def _block_plans(
+    network: Network, allocation: Allocation, samples: int, options: PostTrainingOptions
+) -> list[_BlockPlan]:
     work = [
         layer.multiply_accumulates(network.input_shapes(layer)) if isinstance(layer, WeightLayer) else 0
         for layer in network.layers
     ]
     total = max(sum(work), 1)
     plans = []
-    for unit in units_of(network):
-        own = sum(work[unit.first : unit.end]) / total
-        learns = options.rounding is Rounding.LEARNED and bool(learned_layers(network, allocation, unit))
+    for block in blocks_of(network):
+        share = sum(work[block.first : block.end]) / total
+        learns = options.rounding is Rounding.LEARNED and bool(learned_layers(network, allocation, block))
         plans.append(
-            _Plan(
-                unit,
-                held_samples(network, unit, samples),
+            _BlockPlan(
+                block,
+                samples_in_memory(network, block, samples),
                 options.rounding_steps if learns else 0,
-                _RUN_COST * sum(work[: unit.end]) / total,
-                _ROUNDING_COST * own,
-                _BIAS_COST * own if options.bias_correction else 0.0,
+                _RUN_COST * sum(work[: block.end]) / total,
+                _ROUNDING_COST * share,
+                _BIAS_COST * share if options.bias_correction else 0.0,
             )
         )
     return plans

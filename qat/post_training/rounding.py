@@ -1,19 +1,19 @@
-"""Rounding that is learned: which of its two neighbours on the grid every weight becomes.
+"""Learned rounding (AdaRound): every weight is rounded up or down on its grid so that a block's output error is least.
 
-With the weight w, its grid's scale s, and a variable v for every weight (AdaRound, arXiv 2004.10568):
+With a weight w, the scale s and the zero point z of its grid, its bits b and a variable v (AdaRound, arXiv 2004.10568):
 
     soft weight     s * clamp(floor(w / s) + h(v), -z, 2^b - 1 - z)                                 equation 22
     rectified       h(v) = clamp(1.2 * sigmoid(v) - 0.1, 0, 1)                                      equation 23
-    regulariser     1 - |2 h(v) - 1|^beta, beta falls: h is first free, then drawn to 0 or 1        equation 24
-    loss            squared error of what the unit writes, from the quantized input, + regulariser  equations 21 and 25
+    regulariser     1 - |2 h(v) - 1|^beta; beta falls, so h is free at first, then forced to 0 or 1 equation 24
+    loss            squared error of the block's output for quantized inputs, + regulariser         equations 21 and 25
 
-v starts where the soft weight is the float weight; a weight whose v ends at 0 or above goes up. The squared error is
-that of a whole block (BRECQ, arXiv 2102.05426) behind its activation function, as a multiple of what rounding to
-nearest leaves: one weight of the regulariser then suits every unit.
+v starts where the soft weight equals the float weight. A weight whose v ends at 0 or above is rounded up. The squared
+error is that of a whole block behind its activation function (BRECQ, arXiv 2102.05426), divided by the error of
+rounding to nearest, so that one weight of the regulariser suits every block.
 
-The result is written as weights that lie on the grid, so that rounding to nearest, in training and in conversion,
-finds them again. Where the grid follows the weights (minimum and maximum), it must not move by that: the weights at a
-channel's ends keep their codes there.
+The learned weights are stored as values on the grid, so that rounding to nearest, in training and in conversion,
+reproduces them. If the grid depends on the weights (minimum and maximum), the smallest and the largest weight of each
+channel keep their codes, so that the grid does not move.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from deploy.arithmetic import top_code
 from network.allocation import WIDEST_BITS, Allocation
 from network.network import Network
 from qat.graph import run_between
-from qat.post_training.block_inputs import QuantizedSteps, UnitTensors, batches
-from qat.post_training.blocks import Unit
-from qat.post_training.clipping import follows_its_weights
+from qat.post_training.block_inputs import BlockTensors, QuantizedLayers, batches
+from qat.post_training.blocks import Block
+from qat.post_training.clipping import grid_depends_on_weights
 from qat.post_training.effective_weights import effective_weight, set_effective_weight
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.weights import across
@@ -40,171 +40,210 @@ from qat.training.reporting import Reporter
 from qat.weight_step import WeightStep
 
 BATCH: Final = 32
+"""Largest number of samples of an optimizer step."""
 LEARNING_RATE: Final = 3e-2
 REGULARISER: Final = 0.1
+"""Weight of the regulariser in the loss."""
 WARM_UP: Final = 0.2
-"""The share of the steps before the regulariser sets in."""
+"""Share of the steps that run without the regulariser, at the start."""
 
 FIRST_BETA: Final = 20.0
+"""The regulariser's exponent when it starts."""
 LAST_BETA: Final = 2.0
+"""The regulariser's exponent at the last step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """The two values on the grid that every weight of a layer can become.
+    """The two values on the grid, below and above, that every weight of a layer can be rounded to.
+
+    A level is an integer multiple of the scale: code minus zero point.
 
     Attributes:
-        step: the layer.
-        weight: its effective weights, [output channels, ...].
-        scale: s, [1, 1, ...] or [output channels, 1, ...]; below 0 where codes are counted downwards.
-        lowest_step: -z, as many.
-        highest_step: 2^b - 1 - z, as many.
-        fixed: weights that must keep their nearest code, bool as the weights.
+        step: The layer.
+        weight: Effective weights of the layer, float32 [output channels, ...].
+        scale: Scale s of the grid, float32 [1, 1, ...] or [output channels, 1, ...]; negative if the layer's step size
+            is negative.
+        lowest_level: Lowest level -z, with the shape of `scale`.
+        highest_level: Highest level 2^b - 1 - z, with the shape of `scale`.
+        fixed: Whether a weight must be rounded to nearest, bool with the shape of `weight`.
     """
 
     step: WeightStep
     weight: Tensor
     scale: Tensor
-    lowest_step: Tensor
-    highest_step: Tensor
+    lowest_level: Tensor
+    highest_level: Tensor
     fixed: Tensor
 
     @classmethod
     def of(cls, step: WeightStep) -> Neighbours:
-        """Those of a layer's weights as they are now."""
+        """Return the candidates for a layer's current weights.
+
+        Args:
+            step: The layer.
+        """
         weight = effective_weight(step)
         grid = step.quantizer.grid(weight)
         scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
-        fixed = weight == 0  # on every grid; and where a gain of zero is folded in, nothing else is possible
-        if follows_its_weights(step, weight):
+        fixed = weight == 0  # zero is on every grid, and a folded gain of zero allows no other value
+        if grid_depends_on_weights(step, weight):
             rows = weight.flatten(1) if len(scale) > 1 else weight.reshape(1, -1)
-            held = fixed.view(rows.shape)
-            held.scatter_(1, rows.argmin(dim=1, keepdim=True), value=True)
-            held.scatter_(1, rows.argmax(dim=1, keepdim=True), value=True)
+            fixed_rows = fixed.view(rows.shape)
+            fixed_rows.scatter_(1, rows.argmin(dim=1, keepdim=True), value=True)
+            fixed_rows.scatter_(1, rows.argmax(dim=1, keepdim=True), value=True)
         return cls(step, weight, scale, -zero_point, top_code(step.bits) - zero_point, fixed)
 
     def start(self) -> Tensor:
-        """The variables at which every weight inside the grid is its own soft weight."""
-        steps = self.weight / self.scale
-        rest = (steps - torch.floor(steps) + 0.1) / 1.2
+        """Return variables at which the soft weight of every weight inside the grid equals the weight."""
+        levels = self.weight / self.scale
+        rest = (levels - torch.floor(levels) + 0.1) / 1.2
         return torch.log(rest / (1 - rest)).requires_grad_()
 
     def soft(self, variables: Tensor) -> Tensor:
-        """The soft weights, with gradients to the variables."""
-        up = torch.where(self.fixed, self._goes_up, rectified(variables))
+        """Return the soft weights, with gradients to the variables.
+
+        Args:
+            variables: The variables v, float32 with the shape of the weights.
+        """
+        up = torch.where(self.fixed, self._rounds_up, rectified(variables))
         return self._on_grid(torch.floor(self.weight / self.scale) + up)
 
     def hard(self, variables: Tensor) -> Tensor:
-        """The weights on the grid."""
-        up = torch.where(self.fixed, self._goes_up, (variables >= 0).float())
+        """Return the weights rounded up or down on the grid as the variables say: up if v is 0 or above.
+
+        Args:
+            variables: The variables v, float32 with the shape of the weights.
+        """
+        up = torch.where(self.fixed, self._rounds_up, (variables >= 0).float())
         return self._on_grid(torch.floor(self.weight / self.scale) + up)
 
     def nearest(self) -> Tensor:
-        """The weights on the grid, rounded half up."""
+        """Return the weights rounded to the nearest value on the grid, halves up."""
         return self._on_grid(torch.floor(self.weight / self.scale + 0.5))
 
     def write(self, rounded: Tensor) -> None:
-        """Make these, which lie on the grid, the layer's weights; a channel whose grid would move keeps its own."""
+        """Store rounded weights in the layer; a channel whose grid would move keeps its original weights.
+
+        Args:
+            rounded: Weights on the grid, float32 [output channels, ...].
+        """
         set_effective_weight(self.step, rounded)
-        found = self.step.quantizer(effective_weight(self.step)).detach()
-        rows = (found - rounded).abs() > self.scale.abs() / 4
-        moved = rows.flatten(1).any(dim=1) if len(self.scale) > 1 else rows.any().expand(len(rows))
+        read_back = self.step.quantizer(effective_weight(self.step)).detach()
+        differs = (read_back - rounded).abs() > self.scale.abs() / 4
+        moved = differs.flatten(1).any(dim=1) if len(self.scale) > 1 else differs.any().expand(len(differs))
         if moved.any():
             set_effective_weight(self.step, torch.where(across(moved, rounded), self.weight, rounded))
 
     @property
-    def _goes_up(self) -> Tensor:
-        steps = self.weight / self.scale
-        return torch.floor(steps + 0.5) - torch.floor(steps)
+    def _rounds_up(self) -> Tensor:
+        """1 for each weight that rounding to nearest rounds up, else 0."""
+        levels = self.weight / self.scale
+        return torch.floor(levels + 0.5) - torch.floor(levels)
 
-    def _on_grid(self, steps: Tensor) -> Tensor:
-        return torch.minimum(torch.maximum(steps, self.lowest_step), self.highest_step) * self.scale
+    def _on_grid(self, levels: Tensor) -> Tensor:
+        return torch.minimum(torch.maximum(levels, self.lowest_level), self.highest_level) * self.scale
 
 
 def rectified(variables: Tensor) -> Tensor:
-    """h(v), 0 to 1."""
+    """Return h(v), the rectified sigmoid, from 0 to 1 (AdaRound's equation 23).
+
+    Args:
+        variables: The variables v, float32 of any shape.
+    """
     return (1.2 * torch.sigmoid(variables) - 0.1).clamp(0.0, 1.0)
 
 
 def learn_rounding(
     module: QuantizedNetwork,
-    unit: Unit,
-    held: UnitTensors,
+    block: Block,
+    tensors: BlockTensors,
     steps: int,
     randomness: np.random.Generator,
     reporter: Reporter,
 ) -> None:
-    """Learn how a unit's weights below 8 bits are rounded, and write them.
+    """Learn the rounding of a block's weights with fewer than 8 bits, and store the rounded weights.
 
-    What rounding to nearest does better on the samples stays rounded to nearest.
+    If rounding to nearest has a smaller error on the samples, the block keeps its weights.
 
     Args:
-        module: its weights are written.
-        unit: whose weights are rounded.
-        held: its tensors.
-        steps: of the optimizer; the reporter advances once for each.
-        randomness: chooses the samples of a step.
-        reporter: is told.
+        module: The fake-quantized network, whose weights are changed.
+        block: The block whose weights are rounded.
+        tensors: Input and target tensors of the block.
+        steps: Number of optimizer steps, from 1; the reporter advances once per step.
+        randomness: Random generator that chooses the samples of each step.
+        reporter: Receiver of the progress.
     """
-    of_module = QuantizedSteps(module)
+    layers = QuantizedLayers(module)
     neighbours = {
-        index: Neighbours.of(of_module.weight_step(index))
-        for index in learned_layers(module.network, module.allocation, unit)
+        index: Neighbours.of(layers.weight_step(index))
+        for index in learned_layers(module.network, module.allocation, block)
     }
     variables = {index: each.start() for index, each in neighbours.items()}
     nearest = {index: each.nearest() for index, each in neighbours.items()}
-    error_of_nearest = _mean_error(module, unit, held, nearest)
+    nearest_error = _mean_error(module, block, tensors, nearest)
     optimizer = torch.optim.Adam(variables.values(), lr=LEARNING_RATE)
     weights = sum(each.numel() for each in variables.values())
     for step in range(steps):
-        chosen = torch.from_numpy(randomness.choice(len(held), min(BATCH, len(held)), replace=False))
+        chosen = torch.from_numpy(randomness.choice(len(tensors), min(BATCH, len(tensors)), replace=False))
         soft = {index: each.soft(variables[index]) for index, each in neighbours.items()}
-        loss = _error(module, unit, held, chosen, soft) / max(error_of_nearest, 1e-30)
+        loss = _error(module, block, tensors, chosen, soft) / max(nearest_error, 1e-30)
         beta = beta_at(step / steps)
         if beta is not None:
-            open_ones = [1 - (2 * rectified(each) - 1).abs().pow(beta) for each in variables.values()]
-            loss = loss + REGULARISER * sum(each.sum() for each in open_ones) / weights
+            penalties = [1 - (2 * rectified(each) - 1).abs().pow(beta) for each in variables.values()]
+            loss = loss + REGULARISER * sum(each.sum() for each in penalties) / weights
         gradients = torch.autograd.grad(loss, list(variables.values()))
         for each, gradient in zip(variables.values(), gradients, strict=True):
             each.grad = gradient
         optimizer.step()
         reporter.advance(len(chosen), loss.item())
     hard = {index: each.hard(variables[index].detach()) for index, each in neighbours.items()}
-    error_of_hard = _mean_error(module, unit, held, hard)
-    if error_of_hard < error_of_nearest:
+    if _mean_error(module, block, tensors, hard) < nearest_error:
         for index, rounded in hard.items():
             neighbours[index].write(rounded)
 
 
-def learned_layers(network: Network, allocation: Allocation, unit: Unit) -> list[int]:
-    """The indices of a unit's layers whose rounding is learned: at 8 bits, nothing is left to gain."""
-    bits = {index: allocation.weight_bits.get(network.layers[index].name, WIDEST_BITS) for index in unit.indices}
-    return [index for index in unit.indices if bits[index] < WIDEST_BITS]
+def learned_layers(network: Network, allocation: Allocation, block: Block) -> list[int]:
+    """Return the indices of a block's layers whose rounding is learned: those with weights of fewer than 8 bits.
+
+    With 8 bits, learned rounding brings no gain.
+
+    Args:
+        network: The network of the block.
+        allocation: Bits of its weights and activations.
+        block: The block.
+    """
+    bits = {index: allocation.weight_bits.get(network.layers[index].name, WIDEST_BITS) for index in block.indices}
+    return [index for index in block.indices if bits[index] < WIDEST_BITS]
 
 
 def beta_at(done: float) -> float | None:
-    """The regulariser's exponent after a share of the steps; None while there is no regulariser."""
+    """Return the regulariser's exponent, which falls from `FIRST_BETA` to `LAST_BETA`; None during the warm-up.
+
+    Args:
+        done: Share of the optimizer steps that are done, 0 to 1.
+    """
     if done < WARM_UP:
         return None
     return LAST_BETA + (FIRST_BETA - LAST_BETA) * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def _error(
-    module: QuantizedNetwork, unit: Unit, held: UnitTensors, chosen: Tensor | slice, weights: dict[int, Tensor]
+    module: QuantizedNetwork, block: Block, tensors: BlockTensors, chosen: Tensor | slice, weights: dict[int, Tensor]
 ) -> Tensor:
-    """The mean squared error of what the unit writes, before that is quantized."""
-    steps = QuantizedSteps(module, weights)
-    given = {tensor: values[chosen] for tensor, values in held.of_quantized.items()}
-    last = unit.end - 1
-    inputs = module.network.layers[last].inputs
-    found = run_between(module.network, given, range(unit.first, last), inputs, steps)
-    got = steps.real(last, [found[tensor] for tensor in inputs])
-    return (got - held.target[chosen]).square().mean()
+    """Return the mean squared error of the block's output before it is quantized, for the chosen samples."""
+    layers = QuantizedLayers(module, weights)
+    given = {tensor: values[chosen] for tensor, values in tensors.quantized_inputs.items()}
+    last = block.end - 1
+    names = module.network.layers[last].inputs
+    inputs = run_between(module.network, given, range(block.first, last), names, layers)
+    output = layers.unquantized_output(last, [inputs[name] for name in names])
+    return (output - tensors.target[chosen]).square().mean()
 
 
 @torch.no_grad()
-def _mean_error(module: QuantizedNetwork, unit: Unit, held: UnitTensors, weights: dict[int, Tensor]) -> float:
+def _mean_error(module: QuantizedNetwork, block: Block, tensors: BlockTensors, weights: dict[int, Tensor]) -> float:
     total = 0.0
-    for batch in batches(len(held)):
-        total += _error(module, unit, held, batch, weights).item() * (batch.stop - batch.start)
-    return total / len(held)
+    for batch in batches(len(tensors)):
+        total += _error(module, block, tensors, batch, weights).item() * (batch.stop - batch.start)
+    return total / len(tensors)

@@ -1,12 +1,13 @@
-"""From torch: a module and an example of its input to the `Network` that an ONNX file of it would give.
+"""Reader of torch modules: converts a module and an example input to the `Network` that its ONNX file would give.
 
     module --exporting--> core ATen operators --operators, graphs--> graph of ONNX operators --network_of--> Network
 
-1. `exporting` runs `torch.export` and takes what is needed out of its program.
-2. `operators` is a table from ATen's operators to those of ONNX.
-3. `graphs` walks over the program, computes what depends on constants alone, and names layers after modules.
+1. `exporting` runs `torch.export` and extracts the nodes, constants, input and outputs of its program.
+2. `operators` is a table from ATen operators to ONNX operators.
+3. `graphs` converts the nodes in order, computes everything that depends on constants only, and names layers after the
+   modules that they belong to.
 
-What comes then (views, folding of batch norms, activation functions and padding) is the ONNX reader's, shared with it.
+The ONNX reader does the rest: views, and the folding of batch norms, activation functions and padding.
 """
 
 from __future__ import annotations
@@ -20,21 +21,23 @@ from qat.torch_reader.graphs import graph_of
 
 
 def read_module(module: nn.Module, example_input: Tensor, name: str | None = None) -> Network:
-    """The network that a torch module computes in evaluation.
+    """Return the network that a torch module computes in evaluation mode.
 
-    Layers carry the paths of their modules ("features.0.conv"), tensors those of the last module that a layer's fused
-    operators belong to; an operator outside torch's own modules adds its name ("blocks.1.add"). The module is left as
-    it was, its parameters are copied when the network is built into a module again.
+    A layer has the path of its module as its name ("features.0.conv"). A tensor has the path of the last module whose
+    operators are fused into the layer that writes it. An operator outside torch's own modules has the path of its
+    module and its own name ("blocks.1.add"). The module is not changed; `qat.prepare` copies its parameters when it
+    builds a trainable network.
 
     Args:
-        module: its forward takes one tensor.
-        example_input: [n, ...] as the module takes it: images [n, c, h, w], sequences [n, c, l] or vectors [n, c]; only
-            its shape and type count.
-        name: what reports call the network; the module's class where it is left out.
+        module: The module; its forward has one tensor as its only argument.
+        example_input: An input of the module: images [n, c, h, w], sequences [n, c, l] or vectors [n, c]. Only its
+            shape and type matter.
+        name: Name of the network in reports; None uses the name of the module's class.
 
     Raises:
-        UnsupportedOperator: an operator, or a form of one, outside what is read; names it and the path of its module.
-        InvalidNetwork: torch.export cannot follow the module, shapes that do not fit, NaN weights.
+        UnsupportedOperator: if an operator, or one of its arguments, is not supported; the message names the operator
+            and the path of its module.
+        InvalidNetwork: if torch.export fails on the module, shapes do not match, or weights contain NaN.
     """
     exported = exported_in_evaluation(module, example_input)
     return network_of(graph_of(exported), type(module).__name__ if name is None else name)

@@ -1,4 +1,4 @@
-"""One ATen operator as the table's functions see it: arguments by name, values by their ONNX names, errors placed."""
+"""One ATen operator as the functions of the operator table see it: its arguments, its ONNX inputs and its errors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from network.onnx_reading.proto import Node
 
 @dataclass(frozen=True, eq=False)
 class AtenNode(Node):
-    """A node of the ONNX reader's graph that came from torch, and says so in errors.
+    """A node of the ONNX reader's graph that is named in errors by its ATen operator and its torch module.
 
     Attributes:
-        aten: ATen's name of the operator, e.g. "aten.convolution".
-        path: of the module that it belongs to; empty for the whole.
+        aten: Name of the ATen operator, e.g. "aten.convolution".
+        path: Path of the module that the operator belongs to; empty for the root module.
     """
 
     aten: str
@@ -32,60 +32,100 @@ class AtenNode(Node):
 
 @dataclass(frozen=True, eq=False)
 class AtenCall:
-    """An operator with its arguments.
+    """A call of an ATen operator that is converted to an ONNX node.
 
     Attributes:
-        place: the node to be made, without its ONNX operator yet.
-        arguments: by the schema's names; defaults where none is given.
-        name_of: an argument -> the name of the ONNX value that it stands for; "" for None.
+        node: The node to complete; its ONNX operator, inputs and attributes are still empty.
+        arguments: All arguments by their names in the operator's schema, including default values.
+        name_of: Function that returns the name of the ONNX value of an argument, or "" for None.
     """
 
-    place: AtenNode
+    node: AtenNode
     arguments: Mapping[str, Any]
     name_of: Callable[[Any], str]
 
     def onnx(self, operator: str, *inputs: str, **attributes: Any) -> AtenNode:
-        """The node, as an operator of ONNX with these inputs ("" for one left out) and attributes."""
-        return replace(self.place, operator=operator, inputs=inputs, attributes=attributes)
+        """Return the completed node.
+
+        Args:
+            operator: Name of the ONNX operator, e.g. "Conv".
+            inputs: Names of the input values; "" for an optional input that is missing.
+            attributes: Attributes of the ONNX operator.
+        """
+        return replace(self.node, operator=operator, inputs=inputs, attributes=attributes)
 
     def value(self, argument: str) -> str:
-        """The ONNX value of a tensor or number among the arguments; "" where it is None or not in this overload."""
+        """Return the name of the ONNX value of an argument; "" if it is None or not an argument of this overload.
+
+        Args:
+            argument: Name of an argument that is a tensor or a number.
+        """
         return self.name_of(self.arguments.get(argument))
 
     def dims(self, argument: str = "self") -> tuple[int, ...]:
-        """The extents of a tensor argument, with the batch."""
+        """Return the shape of a tensor argument, with the batch dimension.
+
+        Args:
+            argument: Name of the argument.
+        """
         return extents(self.arguments[argument])
 
     def integers(self, argument: str, count: int) -> tuple[int, ...]:
-        """A list of whole numbers, one for each of `count` dimensions; one number stands for all."""
+        """Return an argument as one whole number for each dimension; a single number is repeated.
+
+        Args:
+            argument: Name of the argument, a whole number or a list of them.
+            count: Number of dimensions, from 1.
+        """
         given = self.arguments[argument]
         numbers = tuple(given) if isinstance(given, (list, tuple)) else (given,)
         return numbers * count if len(numbers) == 1 else numbers
 
-    def unsupported(self, what: str) -> UnsupportedOperator:
-        return self.place.unsupported(what)
+    def unsupported(self, problem: str) -> UnsupportedOperator:
+        """Return an error that names the operator and its module.
+
+        Args:
+            problem: Rest of the sentence that begins with the operator, e.g. "is transposed; ...".
+        """
+        return self.node.unsupported(problem)
 
 
 def extents(node: fx.Node) -> tuple[int, ...]:
-    """What torch.export found the extents of a node's tensor to be, with the batch."""
+    """Return the shape of a node's tensor, with the batch dimension.
+
+    Args:
+        node: A node of torch.export's program whose result is a tensor.
+    """
     return tuple(int(extent) for extent in node.meta["val"].shape)
 
 
 def aten_name(node: fx.Node) -> str:
-    """'aten.add' for aten.add.Tensor."""
+    """Return the name of a node's operator without its overload, e.g. "aten.add" for aten.add.Tensor.
+
+    Args:
+        node: A node of torch.export's program that calls an operator.
+    """
     if isinstance(node.target, torch._ops.OpOverload):
         return str(node.target).rpartition(".")[0]
     return getattr(node.target, "__name__", str(node.target))
 
 
 def named_arguments(node: fx.Node) -> dict[str, Any]:
-    """All arguments of an operator by the schema's names; defaults where none is given."""
+    """Return all arguments of a node by their names in the operator's schema, including default values.
+
+    Args:
+        node: A node of torch.export's program that calls an operator.
+    """
     arguments = _defaults(node)
     return arguments | dict(zip(arguments, node.args, strict=False)) | dict(node.kwargs)
 
 
 def changed_arguments(node: fx.Node) -> set[str]:
-    """The names of the arguments that do not have their defaults."""
+    """Return the names of the arguments that differ from their default values.
+
+    Args:
+        node: A node of torch.export's program that calls an operator.
+    """
     defaults = _defaults(node)
     return {
         name for name, value in named_arguments(node).items() if isinstance(value, fx.Node) or value != defaults[name]

@@ -1,6 +1,7 @@
-"""From torch.export's program to the graph that the ONNX reader reads.
+"""Conversion of torch.export's program to the graph that the ONNX reader reads.
 
-What depends on constants alone (a weight that is normalised, a transposed matrix) is computed by torch while reading.
+Nodes that depend on constants only (a normalised weight, a transposed matrix) are computed by torch during the
+conversion.
 """
 
 from __future__ import annotations
@@ -24,117 +25,151 @@ from qat.torch_reader.exporting import Exported
 from qat.torch_reader.operators import OPERATORS
 
 _OPSET: Final = 18
-"""The version of ONNX's operators that `operators` speaks."""
+"""Version of the ONNX operators that `operators` converts to."""
 
 _CHECKS: Final = frozenset({"aten._assert_async", "aten._assert_scalar", "aten._assert_tensor_metadata"})
-"""What torch.export adds to be sure of its assumptions; they compute nothing."""
+"""Operators that torch.export adds to check its assumptions; they compute nothing and are skipped."""
 
-_SHORTER: Final = {"aten.addmm": "linear", "aten.constant_pad_nd": "pad", "aten.mm": "linear"}
-"""What functions of torch are called that ATen has other names for."""
+_TORCH_NAMES: Final = {"aten.addmm": "linear", "aten.constant_pad_nd": "pad", "aten.mm": "linear"}
+"""Names of torch functions for ATen operators that have another name."""
 
 
 def graph_of(exported: Exported) -> Graph:
-    """The program as ONNX operators.
+    """Convert an exported program to a graph of ONNX operators.
+
+    Args:
+        exported: The program.
 
     Raises:
-        UnsupportedOperator: an operator, or a form of one, outside the table; names it and its module.
-        InvalidNetwork: an output that does not depend on the input.
+        UnsupportedOperator: if an operator, or one of its arguments, is not in the table; the message names the
+            operator and its module.
+        InvalidNetwork: if an output does not depend on the input.
     """
-    walk = _Walk(exported)
-    nodes = tuple(walk.nodes())
-    outputs = tuple(walk.output(node) for node in exported.outputs)
+    builder = _GraphBuilder(exported)
+    nodes = tuple(builder.nodes())
+    outputs = tuple(builder.output(node) for node in exported.outputs)
     batch, *dims = exported.input_dims
     return Graph(
         opset=_OPSET,
-        input=walk.input,
+        input=builder.input,
         input_dims=tuple(dims),
         batch=batch,
         nodes=nodes,
         outputs=outputs,
-        initializers=walk.initializers,
-        size_bytes=sum(array.nbytes for array in walk.initializers.values()),
+        initializers=builder.initializers,
+        size_bytes=sum(array.nbytes for array in builder.initializers.values()),
     )
 
 
-class _Walk:
-    """Once over the program.
+class _GraphBuilder:
+    """Converter of a program's nodes, which are visited once in the order in which they run.
 
     Attributes:
-        input: the name of the network's input.
-        initializers: the constants that activation tensors meet, by name.
+        input: Name of the network's input tensor.
+        initializers: Constants that ONNX nodes read, by name; complete after all nodes are converted.
     """
 
     def __init__(self, exported: Exported) -> None:
         self._exported = exported
         self.input = exported.input.name
         self.initializers: dict[str, ConstantArray] = {}
-        self._computed: dict[fx.Node, Any] = {}  # of constants alone
-        self._named: dict[fx.Node, str] = {exported.input: self.input}
-        self._taken = {self.input}
-        self._times: dict[str, int] = {}
+        self._constants: dict[fx.Node, Any] = {}  # values of nodes that depend on constants only
+        self._tensors: dict[fx.Node, str] = {exported.input: self.input}  # names of activation tensors
+        self._used_names = {self.input}
+        self._name_counts: dict[str, int] = {}
 
     def nodes(self) -> Iterator[Node]:
+        """Convert all nodes of the program.
+
+        Yields:
+            The ONNX nodes, in the order in which they run.
+
+        Raises:
+            UnsupportedOperator: if an operator, or one of its arguments, is not in the table.
+        """
         for node in self._exported.nodes:
             if node.name in self._exported.constants:
-                self._computed[node] = self._exported.constants[node.name]
+                self._constants[node] = self._exported.constants[node.name]
             elif node.op == "call_function" and aten_name(node) not in _CHECKS:
-                yield from self._read(node)
+                yield from self._converted(node)
 
     def output(self, node: fx.Node) -> str:
-        if node not in self._named:
-            raise InvalidNetwork("an output of the module is a constant: it does not depend on the input")
-        return self._named[node]
+        """Return the name of an output tensor.
 
-    def _read(self, node: fx.Node) -> Iterator[Node]:
-        if node.target is operator.getitem and (source := node.all_input_nodes[0]) in self._named:
-            # Of an operator's several results the first is the tensor; the others are missed when they are read.
+        Args:
+            node: The node whose result the module returns.
+
+        Raises:
+            InvalidNetwork: if the output does not depend on the input.
+        """
+        if node not in self._tensors:
+            raise InvalidNetwork(
+                "an output of the module is a constant: it does not depend on the input; return only computed tensors"
+            )
+        return self._tensors[node]
+
+    def _converted(self, node: fx.Node) -> Iterator[Node]:
+        if node.target is operator.getitem and (source := node.all_input_nodes[0]) in self._tensors:
+            # An operator's first result is its tensor. Other results get no name, and reading them is an error.
             if node.args[1] == 0:
-                self._named[node] = self._named[source]
+                self._tensors[node] = self._tensors[source]
             return
         aten, path = aten_name(node), _path(node)
-        place = AtenNode("", "", (), (), {}, aten, path)
-        if all(source in self._computed for source in node.all_input_nodes):
-            self._computed[node] = self._constant(node, place)
+        unnamed = AtenNode("", "", (), (), {}, aten, path)
+        if all(source in self._constants for source in node.all_input_nodes):
+            self._constants[node] = self._computed(node, unnamed)
             return
         known = OPERATORS.get(aten)
         if known is None:
-            raise place.unsupported(f"is not read; {advice_for(aten)}")
+            raise unnamed.unsupported(f"is not supported; {advice_for(aten)}")
         arguments = named_arguments(node)
         for argument in sorted(changed_arguments(node) - known.arguments):
-            raise place.unsupported(f"has {argument}={str(arguments[argument])[:60]}, which is not read")
-        name = self._free_name(node, path)
-        place = AtenNode(name, "", (), (name,), {}, aten, path)
-        yield known.read(AtenCall(place, arguments | {"result": _result_extents(node)}, self._name_of(place)))
-        self._named[node] = name
+            raise unnamed.unsupported(
+                f"has {argument}={str(arguments[argument])[:60]}, which is not supported; leave the argument at its "
+                "default value"
+            )
+        name = self._unused_name(node, path)
+        named = AtenNode(name, "", (), (name,), {}, aten, path)
+        yield known.read(AtenCall(named, arguments | {"result": _result_extents(node)}, self._name_of(named)))
+        self._tensors[node] = name
 
-    def _constant(self, node: fx.Node, place: AtenNode) -> Any:
-        """What the operator computes from constants, really computed.
+    def _computed(self, node: fx.Node, unnamed: AtenNode) -> Any:
+        """Compute the result of an operator whose inputs are constants.
 
         Raises:
-            UnsupportedOperator: it draws at random, or makes more than a device could ever hold.
+            UnsupportedOperator: if the operator draws random numbers, or its result has more elements than a network's
+                tensor can have.
         """
         target: Any = node.target
         if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
-            raise place.unsupported("draws numbers at random; expected a module that computes the same every time")
+            raise unnamed.unsupported(
+                "draws random numbers; expected a module that always computes the same: remove it from the forward"
+            )
         elements = sum(each.numel() for each in _tensors(node.meta.get("val")))
         if elements > MAX_TENSOR_ELEMENTS:
-            raise place.unsupported(f"makes a constant of {elements} elements; at most {MAX_TENSOR_ELEMENTS} are taken")
-        lookup = self._computed.__getitem__
+            raise unnamed.unsupported(
+                f"makes a constant of {elements} elements; at most {MAX_TENSOR_ELEMENTS} are allowed: use a smaller one"
+            )
+        lookup = self._constants.__getitem__
         kwargs = {name: value for name, value in node.kwargs.items() if name != "device"}  # constants are on the CPU
         with torch.no_grad():
             return target(*fx.map_arg(node.args, lookup), **fx.map_arg(kwargs, lookup))
 
-    def _name_of(self, place: AtenNode) -> Any:
+    def _name_of(self, consumer: AtenNode) -> Any:
+        """Return the function that names the ONNX values of the consumer's arguments."""
+
         def name_of(argument: Any) -> str:
             if argument is None:
                 return ""
             if not isinstance(argument, fx.Node):
-                return self._initializer(f"%{place.name}:{len(self.initializers)}", np.asarray(argument, np.float64))
-            if argument in self._computed:
-                return self._initializer(f"%{argument.name}", _array(self._computed[argument]))
-            if argument not in self._named:
-                raise place.unsupported("reads a second result of another operator, which is not computed")
-            return self._named[argument]
+                return self._initializer(f"%{consumer.name}:{len(self.initializers)}", np.asarray(argument, np.float64))
+            if argument in self._constants:
+                return self._initializer(f"%{argument.name}", _array(self._constants[argument]))
+            if argument not in self._tensors:
+                raise consumer.unsupported(
+                    "reads a second result of another operator, which is not supported; use only the first result"
+                )
+            return self._tensors[argument]
 
         return name_of
 
@@ -142,25 +177,30 @@ class _Walk:
         self.initializers[name] = array
         return name
 
-    def _free_name(self, node: fx.Node, path: str) -> str:
-        """The path of torch's own modules; for the operators of other modules, their path and the operator's name."""
+    def _unused_name(self, node: fx.Node, path: str) -> str:
+        """Return an unused name for a node's layer and tensor.
+
+        The name is the path of the module if the module is one of torch's own, else the path and the operator's name.
+        """
         aten = aten_name(node)
-        own = _SHORTER.get(aten, aten.partition(".")[2].strip("_"))
-        base = path if path and _is_torchs_own(node) else f"{path}.{own}" if path else own
+        operator_name = _TORCH_NAMES.get(aten, aten.partition(".")[2].strip("_"))
+        with_operator = f"{path}.{operator_name}" if path else operator_name
+        base = path if path and _is_torchs_own(node) else with_operator
         if not is_name(base):
             raise InvalidNetwork(
-                f"a module has the path {base[:60]!r}; expected printable text of at most {MAX_NAME_LENGTH} characters"
+                f"a module has the path {base[:60]!r}; expected printable text of at most {MAX_NAME_LENGTH} "
+                "characters: rename the module"
             )
         name = base
-        while name in self._taken:
-            self._times[base] = self._times.get(base, 1) + 1
-            name = f"{base}_{self._times[base]}"
-        self._taken.add(name)
+        while name in self._used_names:
+            self._name_counts[base] = self._name_counts.get(base, 1) + 1
+            name = f"{base}_{self._name_counts[base]}"
+        self._used_names.add(name)
         return name
 
 
 def _module(node: fx.Node) -> tuple[str, str]:
-    """The path and the class of the innermost module that the node's operator stands in."""
+    """Return the path and the class of the innermost module whose forward calls the node's operator."""
     stack = node.meta.get("nn_module_stack") or {}
     path, kind = next(reversed(stack.values()), ("", ""))
     return str(path).partition("@")[0], str(kind)
@@ -187,11 +227,18 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 
 def _array(value: Any) -> ConstantArray:
-    """A constant as the ONNX reader takes it: halves widened, whole numbers as they are."""
+    """Convert a constant to an array for the ONNX reader: float16 and bfloat16 become float32, integers stay integers.
+
+    Raises:
+        UnsupportedOperator: if the constant is complex or quantized.
+    """
     if not isinstance(value, Tensor):
         return np.asarray(value)
     if value.is_complex() or value.is_quantized:
-        raise UnsupportedOperator(f"the module holds a constant of type {value.dtype}; expected floats")
+        raise UnsupportedOperator(
+            f"the module holds a constant of type {value.dtype}; expected real floats or integers: give the float "
+            "module"
+        )
     if value.is_floating_point() and value.dtype != torch.float64:
         value = value.float()
     array: ConstantArray = value.contiguous().numpy()

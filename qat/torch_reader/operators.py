@@ -1,7 +1,7 @@
-"""The table of ATen's operators: which of ONNX's says the same, and which arguments are understood.
+"""Table of the supported ATen operators: the equivalent ONNX operator and the supported arguments of each.
 
-An argument that is not in an operator's row must have its default, so that a form that is not known is never half
-understood. What may be read of a tensor that is reshaped or transposed is for the ONNX reader to say.
+An argument that is not listed in an operator's row must have its default value; otherwise the operator is rejected, so
+that no argument is silently ignored. The ONNX reader checks which reshapes and transpositions are supported.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from qat.torch_reader.call import AtenCall, AtenNode, aten_name, extents, named_
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """How one operator is read.
+    """Conversion of one ATen operator.
 
     Attributes:
-        read: gives the ONNX node.
-        arguments: the schema's names of those that `read` takes account of, or may ignore.
+        read: Function that converts a call of the operator to an ONNX node.
+        arguments: Names of the arguments, in the operator's schema, that `read` handles or can safely ignore.
     """
 
     read: Callable[[AtenCall], AtenNode]
@@ -55,12 +55,12 @@ def _batch_norm(call: AtenCall) -> AtenNode:
     )
 
 
-def _product_with_bias(call: AtenCall) -> AtenNode:
+def _matrix_product_with_bias(call: AtenCall) -> AtenNode:
     alpha, beta = float(call.arguments["alpha"]), float(call.arguments["beta"])
     return call.onnx("Gemm", call.value("mat1"), call.value("mat2"), call.value("self"), alpha=alpha, beta=beta)
 
 
-def _product(call: AtenCall) -> AtenNode:
+def _matrix_product(call: AtenCall) -> AtenNode:
     return call.onnx("Gemm", call.value("self"), call.value("mat2"))
 
 
@@ -71,14 +71,14 @@ def _clamp(low: str, high: str) -> Callable[[AtenCall], AtenNode]:
 def _sum(call: AtenCall) -> AtenNode:
     if call.arguments.get("alpha", 1) != 1:
         raise call.unsupported(f"has alpha={call.arguments['alpha']}; expected 1: multiply the tensor before adding it")
-    return _of_two("Sub" if call.place.aten.endswith("sub") else "Add")(call)
+    return _binary("Sub" if call.node.aten.endswith("sub") else "Add")(call)
 
 
-def _of_two(operator: str) -> Callable[[AtenCall], AtenNode]:
+def _binary(operator: str) -> Callable[[AtenCall], AtenNode]:
     return lambda call: call.onnx(operator, call.value("self"), call.value("other"))
 
 
-def _of_one(operator: str) -> Callable[[AtenCall], AtenNode]:
+def _unary(operator: str) -> Callable[[AtenCall], AtenNode]:
     return lambda call: call.onnx(operator, call.value("self"))
 
 
@@ -107,13 +107,13 @@ def _window(call: AtenCall) -> dict[str, int | tuple[int, ...]]:
 
 def _adaptive_pool(operator: str) -> Callable[[AtenCall], AtenNode]:
     def read(call: AtenCall) -> AtenNode:
-        image, wanted = call.dims()[-2:], call.integers("output_size", 2)
-        if any(extent % target for extent, target in zip(image, wanted, strict=True)):
+        image, output = call.dims()[-2:], call.integers("output_size", 2)
+        if any(extent % target for extent, target in zip(image, output, strict=True)):
             raise call.unsupported(
-                f"pools {list(image)} to {list(wanted)} over windows of different sizes; "
-                "expected extents that divide the image's"
+                f"pools {list(image)} to {list(output)} over windows of different sizes; "
+                "expected an output size that divides the height and the width of the image"
             )
-        kernel = tuple(extent // target for extent, target in zip(image, wanted, strict=True))
+        kernel = tuple(extent // target for extent, target in zip(image, output, strict=True))
         return call.onnx(operator, call.value("self"), kernel_shape=kernel, strides=kernel)
 
     return read
@@ -130,15 +130,18 @@ def _reduction(operator: str) -> Callable[[AtenCall], AtenNode]:
 
 def _pad(call: AtenCall) -> AtenNode:
     if call.arguments["value"] != 0:
-        raise call.unsupported(f"pads with {call.arguments['value']}; only zeros are read")
-    # torch goes through pairs from the last dimension backwards, ONNX has all befores, then all afters.
+        raise call.unsupported(f"pads with {call.arguments['value']}; only padding with zeros is supported")
+    # torch lists (before, after) pairs from the last dimension to the first; ONNX lists all befores, then all afters.
     pairs = list(call.arguments["pad"])
     pairs += [0] * (2 * len(call.dims()) - len(pairs))
     return call.onnx("Pad", call.value("self"), pads=(*pairs[-2::-2], *pairs[::-2]))
 
 
 def _reshape(call: AtenCall) -> AtenNode:
-    """Whatever says how: torch.export knows the outcome. The batch is left open, as the reader wants it."""
+    """Convert any operator that only changes the shape; torch.export has computed the new shape.
+
+    The batch dimension of the new shape is -1, as the ONNX reader requires.
+    """
     _, *dims = call.arguments["result"] or (None,)
     return call.onnx("Reshape", call.value("self"), shape=(-1, *dims))
 
@@ -155,28 +158,29 @@ def _softmax(operator: str) -> Callable[[AtenCall], AtenNode]:
 def _copy(call: AtenCall) -> AtenNode:
     dtype = call.arguments.get("dtype")
     if dtype is not None and not dtype.is_floating_point:
-        raise call.unsupported(f"casts a tensor to {dtype}; expected a floating type")
+        raise call.unsupported(f"casts a tensor to {dtype}; expected a float type: remove the cast")
     return call.onnx("Identity", call.value("self"))
 
 
 def _slice(call: AtenCall) -> AtenNode:
-    """Every second row or column, as the shortcuts of CIFAR's ResNets take: a max pool over single pixels.
+    """Convert a slice of every n-th row or column to a max pool over single pixels with that stride.
 
-    Slices of slices become one pool; the layers of those before have no reader left.
+    The shortcuts of CIFAR's ResNets contain such slices. A slice of a slice becomes one pool; the layer of the inner
+    slice is then not read by any other layer.
     """
-    rows, columns = _step_of(call.arguments) or (0, 0)
+    rows, columns = _slice_strides(call.arguments) or (0, 0)
     if not rows:
-        raise call.unsupported(f"is not read; {ADVICE['Split']}")
+        raise call.unsupported(f"is not supported; {ADVICE['Split']}")
     source: fx.Node = call.arguments["self"]
-    while aten_name(source) == call.place.aten and (step := _step_of(arguments := named_arguments(source))):
-        rows, columns, source = rows * step[0], columns * step[1], arguments["self"]
+    while aten_name(source) == call.node.aten and (strides := _slice_strides(arguments := named_arguments(source))):
+        rows, columns, source = rows * strides[0], columns * strides[1], arguments["self"]
     if (rows, columns) == (1, 1):
         return call.onnx("Identity", call.name_of(source))
     return call.onnx("MaxPool", call.name_of(source), kernel_shape=(1, 1), strides=(rows, columns))
 
 
-def _step_of(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """How many rows and columns a slice of an image goes on at a time; None where it is another kind of slice."""
+def _slice_strides(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the strides of a slice along rows and columns; None if it is not a strided slice of a whole image."""
     dims, step = extents(arguments["self"]), arguments["step"]
     axis = arguments["dim"] % len(dims)
     if arguments["start"] not in (None, 0) or (arguments["end"] is not None and arguments["end"] < dims[axis]):
@@ -203,35 +207,35 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "aten._unsafe_view": _row(_reshape, "self size"),
     "aten.adaptive_max_pool2d": _row(_adaptive_pool("MaxPool"), "self output_size"),
     "aten.add": _row(_sum, "self other alpha"),
-    "aten.addmm": _row(_product_with_bias, "self mat1 mat2 beta alpha"),
-    "aten.alias": _row(_of_one("Identity"), "self"),
+    "aten.addmm": _row(_matrix_product_with_bias, "self mat1 mat2 beta alpha"),
+    "aten.alias": _row(_unary("Identity"), "self"),
     "aten.amax": _row(_reduction("ReduceMax"), "self dim keepdim"),
     "aten.avg_pool2d": _row(_average_pool, f"{_WINDOW} count_include_pad"),
     "aten.cat": _row(_concat, "tensors dim"),
     "aten.clamp": _row(_clamp("min", "max"), "self min max"),
     "aten.clamp_max": _row(_clamp("none", "max"), "self max"),
     "aten.clamp_min": _row(_clamp("min", "none"), "self min"),
-    "aten.clone": _row(_of_one("Identity"), "self memory_format"),
+    "aten.clone": _row(_unary("Identity"), "self memory_format"),
     "aten.constant_pad_nd": _row(_pad, "self pad value"),
     "aten.convolution": _row(
         _convolution, "input weight bias stride padding dilation transposed output_padding groups"
     ),
-    "aten.detach": _row(_of_one("Identity"), "self"),
-    "aten.div": _row(_of_two("Div"), "self other"),
+    "aten.detach": _row(_unary("Identity"), "self"),
+    "aten.div": _row(_binary("Div"), "self other"),
     "aten.hardtanh": _row(_clamp("min_val", "max_val"), "self min_val max_val"),
     "aten.max": _row(_reduction("ReduceMax"), "self dim keepdim"),
     "aten.max_pool2d_with_indices": _row(_max_pool, f"{_WINDOW} dilation"),
-    "aten.maximum": _row(_of_two("Max"), "self other"),
+    "aten.maximum": _row(_binary("Max"), "self other"),
     "aten.mean": _row(_reduction("ReduceMean"), "self dim keepdim"),
-    "aten.minimum": _row(_of_two("Min"), "self other"),
-    "aten.mm": _row(_product, "self mat2"),
-    "aten.mul": _row(_of_two("Mul"), "self other"),
+    "aten.minimum": _row(_binary("Min"), "self other"),
+    "aten.mm": _row(_matrix_product, "self mat2"),
+    "aten.mul": _row(_binary("Mul"), "self other"),
     "aten.permute": _row(_transpose, "self dims"),
-    "aten.relu": _row(_of_one("Relu"), "self"),
+    "aten.relu": _row(_unary("Relu"), "self"),
     "aten.slice": _row(_slice, "self dim start end step"),
     "aten.squeeze": _row(_reshape, "self dim"),
     "aten.sub": _row(_sum, "self other alpha"),
     "aten.unsqueeze": _row(_reshape, "self dim"),
     "aten.view": _row(_reshape, "self size"),
 }
-"""By ATen's name without the overload."""
+"""The supported operators, by the name of the ATen operator without its overload."""

@@ -10,7 +10,7 @@ import torch
 
 from network.allocation import Scheme
 from network.errors import DatasetError, TrainingError
-from qat.data.augmentation import augmented
+from qat.data.augmentation import shift_and_flip
 from qat.data.batches import batches_of, split_of
 from qat.options.augmentation import PRESETS
 from qat.progress import Progress
@@ -156,7 +156,7 @@ def test_the_split_and_the_batches_hold_every_sample_once() -> None:
 def test_augmented_images_are_shifted_and_mirrored() -> None:
     images = torch.zeros(200, 2, 16, 16)
     images[:, 1, 8, 3] = 1.0
-    moved = augmented(images, np.random.default_rng(0))
+    moved = shift_and_flip(images, np.random.default_rng(0))
     assert moved.shape == images.shape
     assert not moved[:, 0].any()
     where = moved[:, 1].nonzero()

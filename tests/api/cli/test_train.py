@@ -79,7 +79,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--flash=200", "--ram=60", *RULE], "tiny.json", "data.npz", 1, "DOES NOT FIT"),
         ([*BUDGET], "counts.json", "data.npz", 2, "has no weights"),
         ([*BUDGET], "tiny.json", "labels.npz", 2, "99"),
-        ([*BUDGET], "tiny.json", "tiny.json", 2, "is no dataset of a known form"),
+        ([*BUDGET], "tiny.json", "tiny.json", 2, "is not a dataset of a known format"),
         ([*BUDGET], "tiny.json", "nothing.npz", 2, "there is no file"),
         ([*BUDGET], "nothing.onnx", "data.npz", 2, "there is no file"),
         ([*BUDGET, "--epochs=-1"], "tiny.json", "data.npz", 2, "'--epochs': -1 is not in the range 0<=x<=10000"),

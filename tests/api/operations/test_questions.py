@@ -205,7 +205,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "one point": (["pareto", "--ram=1kB", "--points=1"], "1 is not in the range 2<=x<=1000"),
     "samples are needed": (["fit", "--flash=9kB", "--ram=1kB", "--sensitivity=fisher"], "measured on samples"),
     "no such samples": (["fit", "--flash=9kB", "--ram=1kB", "--data=no.npz"], "there is no file 'no.npz'"),
-    "other samples": (["fit", "--flash=9kB", "--ram=1kB", "--data=digits"], "this network takes"),
+    "other samples": (["fit", "--flash=9kB", "--ram=1kB", "--data=digits"], "this network needs"),
     "unknown device in a matrix": (["devices", "--device=abacus"], "unknown device 'abacus'"),
 }
 

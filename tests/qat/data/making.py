@@ -1,4 +1,4 @@
-"""Small real files of every form, all of the same samples."""
+"""Writers of small real datasets in every format, all from the same samples."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ("ant", "bee", "cow")
 
 @dataclass(frozen=True)
 class Images:
-    """What the files hold: [n, side, side, channels], and classes."""
+    """Images uint8 [n, side, side, channels] and their classes int64 [n], which are written to the files."""
 
     train_x: Bytes
     train_y: npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class Images:
 
 
 def images(side: int = 8, channels: int = 3, train: int = 24, test: int = 6, seed: int = 0) -> Images:
-    """Ordered by class, so that no form that sorts by class changes the order."""
+    """Return random images sorted by class, so that formats that sort by class keep their order."""
     rng = np.random.default_rng(seed)
 
     def some(count: int) -> Bytes:
@@ -51,7 +51,7 @@ def images(side: int = 8, channels: int = 3, train: int = 24, test: int = 6, see
 
 
 def network_for(side: int = 8, channels: int = 3, *, channels_last: bool = False) -> Network:
-    """A network that takes the images, and normalises them."""
+    """Return a network that reads the images and normalises them."""
     rng = np.random.default_rng(3)
     whole = network_of(
         [
@@ -107,17 +107,17 @@ def tar_of(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
 
 
 def shard_members(x: Bytes, y: npt.NDArray[np.int64], prefix: str = "") -> list[tuple[str, bytes]]:
-    """A third of the classes in .json, the others in .cls."""
+    """Return the files of a shard; a third of the classes are in .json files, the others in .cls files."""
     members = []
     for index, (pixels, label) in enumerate(zip(x, y, strict=True)):
         key = f"{prefix}{index:05d}"
-        told = (f"{key}.json", json.dumps({"label": int(label), "by": "us"}).encode())
-        members += [(f"{key}.png", encoded(pixels)), told if index % 3 == 0 else (f"{key}.cls", b"%d" % label)]
+        in_json = (f"{key}.json", json.dumps({"label": int(label), "by": "us"}).encode())
+        members += [(f"{key}.png", encoded(pixels)), in_json if index % 3 == 0 else (f"{key}.cls", b"%d" % label)]
     return members
 
 
 def shards(root: Path, samples: Images) -> Path:
-    """The training set in three archives."""
+    """Write the training set to three archives and the test set to one."""
     for number, some in enumerate(np.array_split(np.arange(len(samples.train_x)), 3)):
         tar_of(root / f"pets-train-{number:06d}.tar", shard_members(samples.train_x[some], samples.train_y[some]))
     tar_of(root / "pets-val-000000.tar", shard_members(samples.test_x, samples.test_y))
@@ -158,7 +158,7 @@ def idx(root: Path, samples: Images, *, packed: bool = False) -> Path:
 
 
 def cifar_records(x: Bytes, y: npt.NDArray[np.int64], label_bytes: int) -> bytes:
-    """With the coarse label, which is not taken, first."""
+    """Return CIFAR's records; with two label bytes, the first is the coarse label, which the reader ignores."""
     planes = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
     return np.hstack([y.astype(np.uint8)[:, None], planes] if label_bytes == 1 else
                      [np.full((len(x), 1), 77, np.uint8), y.astype(np.uint8)[:, None], planes]).tobytes()  # fmt: skip

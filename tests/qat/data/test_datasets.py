@@ -1,4 +1,4 @@
-"""Datasets: what is read, and one clear line for each thing that can be wrong."""
+"""Reading `.npz` datasets and checking them against a network: each kind of error has one clear message."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 def good_arrays() -> Arrays:
-    """For the network of `all_kinds`: 2 channels, 7 x 6, 5 classes."""
+    """Return a dataset for the network of `all_kinds`: 2 channels, 7 x 6, 5 classes."""
     rng = np.random.default_rng(0)
     return {
         "train_x": rng.normal(size=(12, 2, 7, 6)).astype(np.float32),
@@ -37,7 +37,7 @@ def good_arrays() -> Arrays:
 
 def written(directory: Path, arrays: Arrays, *, compressed: bool = False) -> Path:
     path = directory / "data.npz"
-    (np.savez_compressed if compressed else np.savez)(path, **arrays)  # type: ignore[arg-type]  # numpy's `allow_pickle` takes the same place
+    (np.savez_compressed if compressed else np.savez)(path, **arrays)  # type: ignore[arg-type]  # mypy matches the arrays with numpy's `allow_pickle`
     return path
 
 
@@ -63,7 +63,7 @@ UNREADABLE = {
     "'train_x' holds object": _with("train_x", np.array([None, 1], dtype=object)),
     "'train_y' holds float32": _with("train_y", np.zeros(12, dtype=np.float32)),
     "'test_x' holds <U1": _with("test_x", np.array(["a", "b"])),
-    "at most 1000000 are taken": _with("train_x", np.zeros((12, 2, 300, 300), dtype=np.float32)),
+    "at most 1000000 are allowed": _with("train_x", np.zeros((12, 2, 300, 300), dtype=np.float32)),
 }
 
 
@@ -129,11 +129,11 @@ def _content(array: npt.NDArray[np.generic]) -> bytes:
         "__import__('os').system('true')",
     ],
 )
-def test_refuses_headers_that_lie(tmp_path: Path, header: str) -> None:
+def test_refuses_headers_with_a_false_size(tmp_path: Path, header: str) -> None:
     members = {name: _content(array) for name, array in good_arrays().items()}
     members["train_x"] = _array_file(header, b"\x00" * 24)
     with pytest.raises(DatasetError):
-        read_npz(_archive(tmp_path / "lies.npz", members))
+        read_npz(_archive(tmp_path / "false.npz", members))
 
 
 def test_refuses_a_zip_bomb_before_memory_is_taken(tmp_path: Path) -> None:
@@ -144,15 +144,15 @@ def test_refuses_a_zip_bomb_before_memory_is_taken(tmp_path: Path) -> None:
 
 
 def dataset_of(**changed: npt.NDArray[np.generic]) -> Dataset:
-    return Dataset("tiny", **(good_arrays() | changed))  # type: ignore[arg-type]  # some are wrong on purpose
+    return Dataset("tiny", **(good_arrays() | changed))  # type: ignore[arg-type]  # some arrays are invalid on purpose
 
 
 LONG = np.zeros(12, dtype=np.int64)
 UNFIT: dict[str, Arrays] = {
-    r"train_x is float32 with shape \[12, 7, 6, 2\]; this network takes \[n, 2, 7, 6\]": {
+    r"train_x is float32 with shape \[12, 7, 6, 2\]; this network needs \[n, 2, 7, 6\]": {
         "train_x": np.zeros((12, 7, 6, 2), np.float32)
     },
-    r"train_x is uint8 with shape \[12, 2, 7, 6\]; this network takes \[n, 7, 6, 2\]": {
+    r"train_x is uint8 with shape \[12, 2, 7, 6\]; this network needs \[n, 7, 6, 2\]": {
         "train_x": np.zeros((12, 2, 7, 6), np.uint8)
     },
     r"train_x is float32 with shape \[12, 84\]": {"train_x": np.zeros((12, 84), np.float32)},
@@ -160,7 +160,7 @@ UNFIT: dict[str, Arrays] = {
     "train_x holds float64": {"train_x": np.zeros((12, 2, 7, 6))},
     r"train_y is int64 with shape \[12, 1\]": {"train_y": LONG[:, None]},
     "train_x holds 12 samples and train_y 11 labels": {"train_y": LONG[:11]},
-    r"train_y\[3\] is 5 \(1 labels are outside\)": {"train_y": np.where(np.arange(12) == 3, 5, 0)},
+    r"train_y\[3\] is 5 \(1 labels are out of range\)": {"train_y": np.where(np.arange(12) == 3, 5, 0)},
     r"train_y\[0\] is -1 \(12 labels": {"train_y": LONG - 1},
     "test_x holds no samples": {"test_x": np.zeros((0, 2, 7, 6), np.float32), "test_y": LONG[:0]},
     "train_x holds 1 sample": {"train_x": np.zeros((1, 2, 7, 6), np.float32), "train_y": LONG[:1]},
@@ -185,7 +185,7 @@ def test_refuses_a_network_with_two_outputs() -> None:
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_bytes_are_height_width_channel_whatever_the_networks_layout(channels_last: bool) -> None:
+def test_uint8_images_are_height_width_channels_for_any_network_layout(channels_last: bool) -> None:
     whole = all_kinds(0)
     dims = (7, 6, 2) if channels_last else (2, 7, 6)
     network = Network(
@@ -207,7 +207,7 @@ def test_digits() -> None:
     np.testing.assert_array_equal(digits().test_x, dataset.test_x)
 
 
-def test_requests_are_judged_without_torch() -> None:
+def test_requests_are_checked_without_torch() -> None:
     modules = (
         "qat.data.checks, qat.data.opening, qat.data.parquet, "
         "qat.options.training, qat.options.augmentation, qat.progress"

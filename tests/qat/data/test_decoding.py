@@ -1,4 +1,4 @@
-"""Images become what a network takes, and none becomes something else in silence."""
+"""Images are decoded to the size and channels that a network reads; anything else is an error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MODES = {
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("mode", MODES)
-def test_channels_become_the_networks(mode: str, channels: int) -> None:
+def test_images_are_converted_to_the_networks_channels(mode: str, channels: int) -> None:
     pixels = decode(written(MODES[mode]), "x", ImageSize(8, 8, channels))
     expected = MODES[mode].convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
     assert pixels.shape == (8, 8, channels)
@@ -68,17 +68,17 @@ def test_without_a_network_an_image_stays_as_it_is() -> None:
         (b"GIF89a" + bytes(50), "cannot be decoded"),
         (written(COLOUR)[:60], "cannot be decoded"),
         (written(COLOUR, "JPEG")[:300], "cannot be decoded"),
-        (written(Image.fromarray(np.zeros((4, 4), np.uint16))), "more than 8 bits a channel"),
+        (written(Image.fromarray(np.zeros((4, 4), np.uint16))), "more than 8 bits per channel"),
     ],
 )
-def test_what_is_no_image_is_named(content: bytes, message: str) -> None:
+def test_an_invalid_image_is_named(content: bytes, message: str) -> None:
     with pytest.raises(DatasetError, match=f"'folder/x.png' .*{message}"):
         decode(content, "folder/x.png", ImageSize(8, 8, 3))
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = bytearray(written(GREY))
-    for side in (16, 20):  # IHDR: width, height; Pillow checks its checksum later
+    for side in (16, 20):  # width and height in the IHDR chunk; Pillow checks the checksum later
         bomb[side : side + 4] = (60_000).to_bytes(4, "big")
     import zlib
 
@@ -92,8 +92,8 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(monkeypatch: pytest
 
 @pytest.mark.parametrize("size", [(512, 384), (300, 500), (64, 64), (20, 30), (4096, 256)])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-def test_another_size_is_seen_from_its_middle(size: tuple[int, int], kind: str) -> None:
-    """Against Pillow in two steps, resize and crop, as is done elsewhere; on a smooth image they nearly agree."""
+def test_an_image_of_another_size_is_center_cropped(size: tuple[int, int], kind: str) -> None:
+    """The result is compared with Pillow's resize followed by a crop; on a smooth image both are nearly equal."""
     width, height = size
     down, right = np.mgrid[0:height, 0:width]
     smooth = np.stack([255 * down / height, 255 * right / width, 128 + 100 * np.sin(down / height * 6)], axis=2)
@@ -114,7 +114,7 @@ def test_another_size_is_seen_from_its_middle(size: tuple[int, int], kind: str) 
     right=st.floats(0, 1),
     down=st.floats(0, 1),
 )
-def test_a_crop_lies_in_its_image(
+def test_a_crop_is_inside_its_image(
     width: int, height: int, area: float, ratio: float, right: float, down: float
 ) -> None:
     left, upper, end, lower = Crop(area, ratio, right, down).box(width, height)
@@ -136,7 +136,7 @@ def test_a_crop_of_a_file_and_of_its_pixels_are_the_same(kind: str) -> None:
     np.testing.assert_array_equal(fit_pixels(whole, Crop(1, 1, 0.3, 0.4)), whole)
 
 
-def test_a_network_that_takes_no_images(tmp_path: Path) -> None:
+def test_a_network_whose_input_is_not_an_image(tmp_path: Path) -> None:
     samples = making.images()
     dataset = open_dataset(making.folders(tmp_path, samples))
     from network.layers import FullyConnected, Shape

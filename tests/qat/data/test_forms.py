@@ -1,4 +1,4 @@
-"""Every form gives the samples that its files were made of, and says what is wrong with them."""
+"""Every dataset format returns the samples that its files were written from, and names invalid files and samples."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def labels_of(labels: object) -> list[int]:
 
 
 def _sent(source: SampleSource) -> SampleSource:
-    """As a process that reads gets it."""
-    sent: SampleSource = pickle.loads(pickle.dumps(source))  # noqa: S301  # our own
+    """Return the source as a worker process receives it."""
+    sent: SampleSource = pickle.loads(pickle.dumps(source))  # noqa: S301  # the data comes from this test
     return sent
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_gives_the_samples_that_the_files_were_made_of(tmp_path: Path, form: str) -> None:
+def test_every_format_returns_the_samples_that_were_written(tmp_path: Path, form: str) -> None:
     samples = images(SIDE[form])
     dataset = fitted(open_dataset(FORMS[form](tmp_path / "pets", samples) if form != "npz" and "archive" not in form
                                   else FORMS[form](tmp_path, samples)), network_for(SIDE[form]))  # fmt: skip
@@ -60,7 +60,7 @@ def test_grey_images_have_a_channel(tmp_path: Path, form: str) -> None:
     np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
 
 
-def test_a_set_without_labels(tmp_path: Path) -> None:
+def test_a_dataset_without_labels(tmp_path: Path) -> None:
     samples = images()
     for part, x, _ in samples.parts:
         for index, pixels in enumerate(x):
@@ -77,7 +77,7 @@ def test_a_set_without_labels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(dataset.train_x[:1], samples.train_x[:1])
 
 
-def test_labels_that_a_hub_keeps_are_none_and_the_validation_set_is_measured_on(tmp_path: Path) -> None:
+def test_a_test_set_with_labels_of_minus_one_is_replaced_by_the_validation_set(tmp_path: Path) -> None:
     samples = images()
     root = making.parquet(tmp_path, samples)
     pq.write_table(making.table(samples.train_x[:4], [-1] * 4), root / "data" / "test-00000-of-00001.parquet")
@@ -86,8 +86,8 @@ def test_labels_that_a_hub_keeps_are_none_and_the_validation_set_is_measured_on(
     assert open_dataset(root).test_y is None
 
 
-def test_some_of_a_set_that_is_not_divided_are_held_out(tmp_path: Path) -> None:
-    """The rule written once more: by SHA-256 of the name, the first tenth of each class."""
+def test_samples_of_an_unsplit_dataset_are_held_out(tmp_path: Path) -> None:
+    """The expected split is computed independently: the first tenth of each class, sorted by SHA-256 of the name."""
     import hashlib
 
     samples = images(train=45)
@@ -165,7 +165,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("form", DAMAGED)
-def test_a_file_that_was_cut_is_named(tmp_path: Path, form: str) -> None:
+def test_a_truncated_file_is_named(tmp_path: Path, form: str) -> None:
     place, named = DAMAGED[form]
     root = FORMS[form](tmp_path / "pets", images(SIDE[form], channels=1 if "idx" in form else 3))
     cut(root / place)
@@ -173,9 +173,9 @@ def test_a_file_that_was_cut_is_named(tmp_path: Path, form: str) -> None:
         opened_and_read(root)
 
 
-def test_files_that_are_cut_after_they_were_opened(tmp_path: Path) -> None:
+def test_a_file_that_is_truncated_after_it_was_opened_is_named(tmp_path: Path) -> None:
     for form, (place, named) in DAMAGED.items():
-        if form in {"packed idx", "cifar 10"}:  # they are in memory
+        if form in {"packed idx", "cifar 10"}:  # these formats are kept in memory
             continue
         root = FORMS[form](tmp_path / form, images(channels=1 if "idx" in form else 3))
         dataset = fitted(open_dataset(root), network_for(channels=1 if "idx" in form else 3))
@@ -184,7 +184,7 @@ def test_files_that_are_cut_after_they_were_opened(tmp_path: Path) -> None:
             dataset.train_x[:]
 
 
-def test_one_bad_image_is_named(tmp_path: Path) -> None:
+def test_one_invalid_image_is_named(tmp_path: Path) -> None:
     samples = images()
     members = making.shard_members(samples.train_x, samples.train_y)
     members[14] = (members[14][0], members[14][1][:60])  # the image of sample 7
@@ -205,10 +205,10 @@ def test_one_bad_image_is_named(tmp_path: Path) -> None:
             opened_and_read(root)
 
 
-@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy takes some damage for a header of Python 2
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy mistakes some damaged headers for headers of Python 2
 @pytest.mark.parametrize("form", FORMS)
-def test_whatever_is_damaged_there_is_samples_or_one_line(tmp_path: Path, form: str) -> None:
-    """Bytes of a file changed at random, above all where headers and directories stand."""
+def test_a_damaged_file_gives_samples_or_an_error_of_one_line(tmp_path: Path, form: str) -> None:
+    """Random bytes of a file are changed, mostly where headers and directories are stored."""
     rng = np.random.default_rng(sum(form.encode()))
     root = tmp_path if form == "npz" or "archive" in form else tmp_path / "pets"
     place = FORMS[form](root, images(SIDE[form], train=12))
@@ -231,7 +231,7 @@ def test_whatever_is_damaged_there_is_samples_or_one_line(tmp_path: Path, form: 
             messages.append(str(error))
         path.write_bytes(whole)
     assert all(each.isprintable() for each in messages)
-    assert len(set(messages)) > 2 or "cifar" in form  # whose files are pixels, nearly all
+    assert len(set(messages)) > 2 or "cifar" in form  # CIFAR's files consist almost entirely of pixels
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -239,11 +239,11 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # a branch for each thing that can be wrong
+def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # one branch for each kind of error
     samples = images()
     members = making.shard_members(samples.train_x, samples.train_y)
     match what:
-        case "nothing there":
+        case "missing path":
             return root / "nowhere"
         case "empty directory":
             root.mkdir()
@@ -252,19 +252,19 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # a branch for each
             return root / "a.txt"
         case "no images in a class":
             (making.folders(root, samples) / "train" / "dog").mkdir()
-        case "class of the test set alone":
+        case "class only in the test set":
             _write(making.folders(root, samples) / "val" / "dog" / "0.png", making.encoded(samples.test_x[0]))
-        case "images beside classes":
+        case "images and class folders":
             _write(making.folders(root, samples) / "train" / "0.png", making.encoded(samples.test_x[0]))
         case "a label missing":
             making.tar_of(root / "train.tar", [each for each in members if each[0] != "00004.cls"])
-        case "a label that is none":
+        case "an invalid label":
             making.tar_of(root / "train.tar", [*members[:3], ("00001.cls", b"cat"), *members[4:]])
         case "two images":
             making.tar_of(root / "train.tar", [members[0], ("00000.jpg", b"x"), *members[1:]])
         case "no image":
             making.tar_of(root / "train.tar", [("a.txt", b"x"), ("a.cls", b"1")])
-        case "a header that is none":
+        case "an invalid header":
             flipped(making.tar_of(root / "train.tar", members), 512 * 4 + 3)
         case "a long header":
             making.tar_of(root / "train.tar", [("x" * 2_000_000 + ".png", b""), *members])
@@ -278,13 +278,13 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # a branch for each
         case "no column of images":
             root.mkdir()
             pq.write_table(pa.table({"text": ["a"], "label": [1]}), root / "train.parquet")
-        case "no parquet":
+        case "not parquet":
             _write(root / "train.parquet", b"PAR1" + bytes(100) + b"PAR1")
         case "a group too large":
             making.parquet(root, samples)
         case "other idx":
             _write(making.idx(root, images(channels=1)) / "t10k-labels-idx1-ubyte", b"\0\0\x0d\1\0\0\0\1abcd")
-        case "more than announced":
+        case "more than the header states":
             place = making.idx(root, images(channels=1)) / "train-labels-idx1-ubyte.gz"
             _write(root / "train-labels-idx1-ubyte", (root / "train-labels-idx1-ubyte").read_bytes() + b"1")
             assert not place.exists()
@@ -300,32 +300,32 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # a branch for each
 
 
 WRONG = {
-    "nothing there": "there is no file '",
-    "empty directory": "is no dataset of a known form; expected an .npz",
-    "text": "'a.txt' is no dataset of a known form",
+    "missing path": "there is no file '",
+    "empty directory": "is not a dataset of a known format; expected an .npz",
+    "text": "'a.txt' is not a dataset of a known format",
     "no images in a class": "the class folder 'train/dog' holds no images",
-    "class of the test set alone": "the test set has the class 'dog'",
-    "images beside classes": r"'train' holds images \('0.png'\) beside folders",
+    "class only in the test set": "the test set has the class 'dog'",
+    "images and class folders": r"'train' holds images \('0.png'\) and folders \('ant'\)",
     "a label missing": r"'train.tar: 00004.png' has no label",
-    "a label that is none": r"'00001.cls' holds no whole number",
+    "an invalid label": r"'00001.cls' does not hold a whole number",
     "two images": r"sample '00000' has two images",
     "no image": "holds no images",
-    "a header that is none": r"'train.tar' cannot be read as a .tar: no header at byte 2048",
+    "an invalid header": r"'train.tar' cannot be read as a .tar: no header at byte 2048",
     "a long header": r"a header of 20\d+ bytes; at most",
     "compressed archive": r"'x' cannot be unpacked",
     "a null label": r"'train-1.parquet' holds 1 rows without a class",
     "no column of images": r"'train.parquet' has no column of encoded images, only text, label",
-    "no parquet": r"'train.parquet' cannot be read as Parquet",
+    "not parquet": r"'train.parquet' cannot be read as Parquet",
     "a group too large": "row group 0' holds .* bytes of images; at most 100",
     "other idx": r"'t10k-labels-idx1-ubyte' does not begin as an idx file",
-    "more than announced": r"'train-labels-idx1-ubyte' announces 24 values and holds more",
+    "more than the header states": r"header of 'train-labels-idx1-ubyte' states 24 values, but the file holds more",
     "test set missing": r"lacks test_x.npy",
     "by columns": r"'train_x' is stored column by column",
 }
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_messages_say_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     if what == "a group too large":
         monkeypatch.setattr("qat.data.parquet.MAX_GROUP_BYTES", 100)
     with pytest.raises(DatasetError, match=WRONG[what]):
@@ -341,7 +341,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     (root / "train" / "ant" / "0000.png").unlink()
     (root / "train" / "ant" / "0000.png").symlink_to(secret)
     with pytest.raises(DatasetError, match="a symbolic link"):
-        dataset.train_x[:1]  # put there after the folder was listed
+        dataset.train_x[:1]  # the link was created after the folder was listed
     with pytest.raises(DatasetError, match=r"'ant/0000\.png' is a symbolic link"):
         open_dataset(root)
     (root / "train" / "ant" / "0000.png").unlink()
@@ -350,10 +350,10 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
         open_dataset(root)
     named = tmp_path / "named"
     named.symlink_to(making.arrays(tmp_path / "arrays", samples), target_is_directory=True)
-    assert len(open_dataset(named).train_x) == 24  # the caller named that one
+    assert len(open_dataset(named).train_x) == 24  # the caller gave this link, so it is followed
 
 
-def test_links_and_paths_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
+def test_links_and_paths_in_an_archive_are_not_followed(tmp_path: Path) -> None:
     import tarfile
 
     samples = images()
@@ -366,6 +366,6 @@ def test_links_and_paths_in_an_archive_lead_nowhere(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:512] + (tmp_path / "more.tar").read_bytes())
     before = sorted(tmp_path.iterdir())
     dataset = fitted(open_dataset(path), network_for())
-    assert len(dataset.train_x) + len(dataset.test_x) == 24  # not the link
+    assert len(dataset.train_x) + len(dataset.test_x) == 24  # the link is not a sample
     dataset.train_x[:]
     assert sorted(tmp_path.iterdir()) == before

@@ -1,4 +1,4 @@
-"""Batches: the same whoever reads them, wherever one goes on, and bad samples named."""
+"""Batches do not depend on the workers or on where a run resumes, and errors name the invalid sample."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from network.errors import DatasetError, RequestError, TrainingError
 from qat.data import parquet
-from qat.data.augmentation import augmented, mixed
+from qat.data.augmentation import mixup, shift_and_flip
 from qat.data.batches import WINDOW_GROUPS, batches_of, group_starts_of, tensor_of
 from qat.data.dataset import Dataset, Part, Samples, SampleSource
 from qat.data.images import EncodedImages, StorePart, fitted
@@ -75,7 +75,7 @@ def test_a_batch_is_the_samples_normalised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_batch_depends_on_seed_epoch_and_step_alone(tmp_path: Path, name: str) -> None:
-    """Whatever the form, and wherever an interrupted epoch goes on; torch's own generator is left alone."""
+    """Neither the format nor the step at which an epoch resumes changes a batch, nor torch's global generator."""
     augmentation = preset(name)
     before = torch.random.get_rng_state()
     unbroken = loaded(SAMPLES.train_x, augmentation)
@@ -90,7 +90,7 @@ def test_a_batch_depends_on_seed_epoch_and_step_alone(tmp_path: Path, name: str)
         assert torch.equal(other[0].images, unbroken[0].images) == (name == "none")
 
 
-def test_processes_change_nothing_but_the_time(tmp_path: Path) -> None:
+def test_workers_change_only_the_time(tmp_path: Path) -> None:
     augmentation = preset("imagenet_rand")
     source = opened(tmp_path, "parquet").train_x
     before = torch.random.get_rng_state()
@@ -102,7 +102,7 @@ def test_processes_change_nothing_but_the_time(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read, SAMPLES.train_x[indices])
 
 
-def test_who_reads(tmp_path: Path) -> None:
+def test_number_of_workers(tmp_path: Path) -> None:
     encoded = opened(tmp_path).train_x
     many = [np.zeros(1000, dtype=np.int64)] * 2
     assert workers_for(SAMPLES.train_x, many, None) == 0
@@ -112,7 +112,7 @@ def test_who_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_sample_is_named_from_wherever_it_is_read(tmp_path: Path, workers: int) -> None:
+def test_an_invalid_sample_is_named_with_and_without_workers(tmp_path: Path, workers: int) -> None:
     source = opened(tmp_path, "folders").train_x
     (tmp_path / "folders" / "train" / "bee" / "0012.png").write_bytes(b"no image")
     with pytest.raises(DatasetError, match=r"^'train/bee/0012\.png' cannot be decoded"):
@@ -120,21 +120,21 @@ def test_a_bad_sample_is_named_from_wherever_it_is_read(tmp_path: Path, workers:
 
 
 class _Killed(EncodedImages):
-    """Its reader is killed, as the system does when memory runs out."""
+    """Encoded images whose worker is killed, as the system does when memory runs out."""
 
     def cropped(self, indices: object, crops: object) -> Samples:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
 
-def test_a_process_that_is_killed_is_an_error_and_no_hang(tmp_path: Path) -> None:
+def test_a_killed_worker_is_an_error_and_does_not_hang(tmp_path: Path) -> None:
     source = opened(tmp_path, "folders").train_x
     assert isinstance(source, EncodedImages)
     with pytest.raises(TrainingError, match="a process that reads samples has ended"):
         loaded(_Killed(source.store, source.size), preset("none"), workers=1)
 
 
-def test_mixup_is_its_equation() -> None:
+def test_mixup_computes_its_equation() -> None:
     for batch in loaded(SAMPLES.train_x, AugmentationOptions(mixup=1.0)):
         shares = batch.targets.numpy()
         assert shares.shape == (len(batch.indices), making.CLASSES)
@@ -143,7 +143,7 @@ def test_mixup_is_its_equation() -> None:
         assert (shares < 1).any()
     images, classes = torch.rand(5, 1, 2, 2), torch.eye(5)
     share = np.random.default_rng(8).beta(0.5, 0.5)
-    mixture, of_mixture = mixed(images, classes, 0.5, np.random.default_rng(8))
+    mixture, of_mixture = mixup(images, classes, 0.5, np.random.default_rng(8))
     for sample in range(5):
         other = int((of_mixture[sample] - share * classes[sample]).argmax())
         torch.testing.assert_close(of_mixture[sample], share * classes[sample] + (1 - share) * classes[other])
@@ -159,12 +159,12 @@ def test_targets_may_be_shares_of_classes() -> None:
         assert np.array_equal(batch.targets.numpy(), shares[batch.indices]) == (name == "none")
 
 
-def test_moved_and_mirrored_images_are_parts_of_their_images() -> None:
-    """Every result is found among all that a shift of up to an eighth and a mirror can make."""
+def test_shifted_and_flipped_images_are_parts_of_their_images() -> None:
+    """Every result is one of the images that a shift of up to an eighth and a flip can produce."""
     images = torch.arange(1, 2 * 16 * 16 + 1, dtype=torch.float32).reshape(2, 1, 16, 16)
     seen = set()
     for seed in range(40):
-        moved = augmented(images, np.random.default_rng(seed))
+        moved = shift_and_flip(images, np.random.default_rng(seed))
         for image, result in zip(images[:, 0].numpy(), moved[:, 0].numpy(), strict=True):
             around = np.pad(image, 2)
             found = [
@@ -177,11 +177,11 @@ def test_moved_and_mirrored_images_are_parts_of_their_images() -> None:
             assert len(found) == 1
             seen |= set(found)
     assert len(seen) > 35
-    still = augmented(images, np.random.default_rng(0), shift=0.0, flip=False)
+    still = shift_and_flip(images, np.random.default_rng(0), shift=0.0, flip=False)
     torch.testing.assert_close(still, images)
 
 
-def test_rand_augment_changes_images_and_keeps_bytes_grey_where_they_are() -> None:
+def test_rand_augment_changes_grey_images_and_keeps_uint8_values() -> None:
     grey = making.images(channels=1, train=26).train_x
     network = making.network_for(channels=1)
     options = AugmentationOptions(rand_augment_operations=2)
@@ -202,7 +202,7 @@ def test_rand_augment_changes_images_and_keeps_bytes_grey_where_they_are() -> No
     ],
 )
 def test_what_cannot_be_cropped_or_recoloured_is_refused(source: SampleSource, name: str) -> None:
-    with pytest.raises(RequestError, match="crops and RandAugment take uint8 images"):
+    with pytest.raises(RequestError, match="crops and RandAugment need uint8 images"):
         loaded(source, preset(name))
 
 
@@ -219,12 +219,12 @@ def test_what_cannot_be_cropped_or_recoloured_is_refused(source: SampleSource, n
 )
 def test_options_out_of_bounds(wrong: dict[str, float]) -> None:
     with pytest.raises(RequestError, match=next(iter(wrong))):
-        AugmentationOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        AugmentationOptions(**wrong)  # type: ignore[arg-type]  # invalid on purpose
     with pytest.raises(RequestError, match="expected one of: none, shift, flip_shift"):
         preset("much")
 
 
-def test_groups_are_mixed_in_windows() -> None:
+def test_groups_are_shuffled_in_windows() -> None:
     starts = np.arange(0, 200, 10)
     taken = np.flatnonzero(np.arange(200) % 7 != 0)
     batches = batches_of(taken, 16, seed=1, epoch=1, group_starts=starts)
@@ -232,7 +232,7 @@ def test_groups_are_mixed_in_windows() -> None:
     assert sorted(order) == taken.tolist()
     groups = order // 10
     windows = []
-    while len(groups):  # a window's groups all end before another begins
+    while len(groups):  # all groups of a window end before the next window begins
         window = list(dict.fromkeys(groups.tolist()))[:WINDOW_GROUPS]
         length = int(np.isin(taken // 10, window).sum())
         assert set(groups[:length].tolist()) == set(window)
@@ -249,7 +249,7 @@ def test_groups_are_mixed_in_windows() -> None:
 def test_which_sources_have_groups(tmp_path: Path) -> None:
     assert group_starts_of(SAMPLES.train_x) is None
     assert group_starts_of(opened(tmp_path, "folders").train_x) is None
-    assert group_starts_of(opened(tmp_path, "shards").train_x) is None  # three: fewer than a window
+    assert group_starts_of(opened(tmp_path, "shards").train_x) is None  # it has three groups, fewer than a window
     starts = group_starts_of(opened(tmp_path, "parquet").train_x)
     assert starts is not None
     assert starts.tolist() == [0, 5, 10, 15, 20, 25]
@@ -285,7 +285,7 @@ def test_row_groups_are_read_once_in_a_window_and_few_are_kept(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("form", ["shards", "folders", "npy"])
-def test_memory_is_that_of_a_batch_whatever_the_sets_size(tmp_path: Path, form: str) -> None:
+def test_memory_depends_on_the_batch_and_not_on_the_dataset(tmp_path: Path, form: str) -> None:
     import tracemalloc
 
     large = making.images(64, train=600, test=10)

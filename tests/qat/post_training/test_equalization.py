@@ -1,4 +1,4 @@
-"""Equalization: the same function, with channels of like size where two layers follow each other."""
+"""Equalization computes the same function, and channels of neighbouring layers get similar ranges."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ SAME = Padding(1, 1, 1, 1)
 
 
 def chain(seed: int, *, normalised: bool, activation: ActivationFunction = RELU) -> Network:
-    """Pointwise, depthwise (two filters a channel), grouped, pools, fully connected; channels of very unlike size."""
+    """Return a chain of pointwise, depthwise (two filters per channel), grouped and fully connected layers and pools.
+
+    The channels have very different sizes.
+    """
     rng = np.random.default_rng(seed)
     layers: list[Layer] = [
         convolution(rng, "first", "input", (2, 4), kernel=(1, 1), activation=activation, normalised=normalised),
@@ -67,7 +70,7 @@ def assert_same_function(network: Network, found: Network) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), normalised=st.booleans(), activation=st.sampled_from([LINEAR, RELU, RELU6]))
-def test_the_function_stays(seed: int, normalised: bool, activation: ActivationFunction) -> None:
+def test_equalization_keeps_the_function(seed: int, normalised: bool, activation: ActivationFunction) -> None:
     network = chain(seed, normalised=normalised, activation=activation)
     assert_same_function(network, equalized(network))
     network = all_kinds(seed)
@@ -75,7 +78,7 @@ def test_the_function_stays(seed: int, normalised: bool, activation: ActivationF
 
 
 def weights_of(network: Network, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """With batch norm folded in."""
+    """Return the weights of a layer with batch norm folded in."""
     (layer,) = [layer for layer in network.weight_layers if layer.name == name]
     assert layer.weight is not None
     weight = layer.weight.astype(np.float64)
@@ -121,7 +124,7 @@ def test_a_depthwise_chain_is_equalized_as_one() -> None:
 
 
 def test_rows_before_a_batch_norm_get_one_range() -> None:
-    network = chain(5, normalised=True, activation=RELU6)  # no pair: what changes is the free scale alone
+    network = chain(5, normalised=True, activation=RELU6)  # there are no pairs, so only the free scale changes
     before, first = network.weight_layers[0].batch_norm, equalized(network).weight_layers[0]
     assert before is not None
     assert first.weight is not None
@@ -183,7 +186,7 @@ def weighted(network: Network) -> Sequence[WeightLayer]:
     return network.weight_layers
 
 
-def test_a_network_without_weights_comes_back() -> None:
+def test_a_network_without_weights_is_returned_unchanged() -> None:
     network = chain(0, normalised=False)
     bare = replace(
         network, layers=tuple(replace(x, weight=None) if isinstance(x, WeightLayer) else x for x in network.layers)

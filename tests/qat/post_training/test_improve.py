@@ -1,4 +1,4 @@
-"""Learned rounding and bias correction: against exhaustive search, means measured apart, and the deployed codes."""
+"""Learned rounding and bias correction, compared with exhaustive search, independent means and the deployed codes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def dense(seed: int, inputs: int = 8, outputs: int = 3) -> Network:
 
 
 def residual(seed: int) -> Network:
-    """A stem, a block around a shortcut, a pool and three classes."""
+    """Return a network of a stem, a residual block, a pool and a classifier of three classes."""
     rng = np.random.default_rng(seed)
     layers: list[Layer] = [
         convolution(rng, "stem", "input", (2, 4), kernel=(3, 3), activation=RELU),
@@ -64,7 +64,7 @@ def residual(seed: int) -> Network:
 
 
 def correlated(network: Network, count: int, seed: int = 3) -> Array:
-    """Samples with a mean and with channels that go together, as activations have them."""
+    """Return samples with a nonzero mean and correlated channels, as activations have."""
     rng = np.random.default_rng(seed)
     common = rng.normal(size=(count, 1, 1, 1)) + 1.0
     return (common + 0.3 * rng.normal(size=(count, *network.input_shape))).astype(np.float32)
@@ -83,8 +83,8 @@ def improved(module: QuantizedNetwork, float_network: FloatNetwork, samples: Arr
     improve(module, float_network, samples, chosen, Reporter(silent, 0))
 
 
-def test_learned_rounding_is_near_the_best_there_is() -> None:
-    """Of 8 inputs all 256 roundings of a row are tried; summed over networks, as some have nothing to win."""
+def test_learned_rounding_is_near_the_optimum() -> None:
+    """All 256 roundings of a row of 8 inputs are tried. Errors are summed, as some networks have nothing to gain."""
     best, by_learning, by_nearest = 0.0, 0.0, 0.0
     for seed in range(3):
         network = dense(seed)
@@ -99,7 +99,7 @@ def test_learned_rounding_is_near_the_best_there_is() -> None:
         inputs = module.range_of("input")(torch.from_numpy(samples)).numpy().reshape(rows.shape).astype(np.float64)
 
         def errors(values: npt.NDArray[np.float64], row: int) -> npt.NDArray[np.float64]:
-            """Of each candidate [n, inputs] for a row."""
+            """Return the squared error of each candidate [n, inputs] for a row, [n]."""
             clipped = np.clip(values, -zero_point, 15 - zero_point) * scale  # noqa: B023  # called right here
             found: npt.NDArray[np.float64] = ((inputs @ clipped.T - (rows @ weight[row])[:, None]) ** 2).mean(axis=0)  # noqa: B023
             return found
@@ -117,7 +117,7 @@ def test_learned_rounding_is_near_the_best_there_is() -> None:
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000), scheme=st.sampled_from(SCHEMES), bits=st.sampled_from(BITS))
 def test_a_learned_rounding_is_what_is_deployed(seed: int, scheme: Scheme, bits: Bits) -> None:
-    """Whatever is learned: conversion finds the code that was chosen, the grid has not moved."""
+    """For any learned rounding, conversion reproduces the chosen codes, and the grid has not moved."""
     network = all_kinds(seed)
     module = prepare(network, allocation_of(network, bits, scheme))
     module.fold()
@@ -197,13 +197,13 @@ def test_means_are_those_of_the_float_network(scheme: Scheme) -> None:
     before = errors()
     improved(module, float_network, samples, rounding="nearest", bias_correction=True)
     after = errors()
-    # In steps of the output's grid, whose own rounding and clipping are left.
+    # Errors are in steps of the output's grid. Its own rounding and clipping remain after the correction.
     assert max(after) < 1.5
     assert max(before) > 8 * max(after)
 
 
 @pytest.mark.parametrize("scheme", [Scheme(each, list(Folding)[i % 2]) for i, each in enumerate(WeightScheme)])
-def test_a_block_comes_nearer_to_its_float_output(scheme: Scheme) -> None:
+def test_a_block_gets_closer_to_its_float_output(scheme: Scheme) -> None:
     network = residual(1)
     samples = correlated(network, 64)
     fresh = correlated(network, 64, seed=4)
@@ -221,7 +221,7 @@ def test_a_block_comes_nearer_to_its_float_output(scheme: Scheme) -> None:
 
 @settings(max_examples=3, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_any_network_goes_the_path_and_converts(seed: int) -> None:
+def test_any_network_is_improved_and_converted(seed: int) -> None:
     network = all_kinds(seed)
     samples = np.random.default_rng(seed).normal(size=(24, *network.input_shape)).astype(np.float32)
     float_network = float_module(network)
@@ -253,7 +253,7 @@ def test_any_network_goes_the_path_and_converts(seed: int) -> None:
         PostTrainingOptions(rounding=Rounding.NEAREST, bias_correction=False),
     ],
 )
-def test_what_is_reported_is_what_was_expected(options: PostTrainingOptions) -> None:
+def test_the_reported_cost_equals_the_estimated_cost(options: PostTrainingOptions) -> None:
     network = residual(2)
     samples = correlated(network, 50)
     module, float_network = modules(network, samples, 4, ICN_PACT)
@@ -273,7 +273,7 @@ def test_what_is_reported_is_what_was_expected(options: PostTrainingOptions) -> 
     assert bool(done) is options.improves
 
 
-def test_a_report_that_raises_ends_it() -> None:
+def test_an_error_in_the_report_stops_the_run() -> None:
     network = residual(2)
     samples = correlated(network, 20)
     module, float_network = modules(network, samples, 4, ICN_PACT)
@@ -300,7 +300,7 @@ def test_a_report_that_raises_ends_it() -> None:
         ({"bias_correction": 1}, "bias_correction: expected true or false; it is 1"),
     ],
 )
-def test_options_are_judged(wrong: dict[str, object], message: str) -> None:
+def test_invalid_options_are_rejected(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(RequestError) as error:
-        PostTrainingOptions(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+        PostTrainingOptions(**wrong)  # type: ignore[arg-type]  # invalid on purpose
     assert message in str(error.value)

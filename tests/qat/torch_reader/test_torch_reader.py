@@ -1,4 +1,4 @@
-"""Torch modules become networks that compute the same, and are the same as through ONNX."""
+"""A network read from a torch module computes what the module computes, and equals the network read from its ONNX."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 class Applied(nn.Module):
-    """A module of one function, with a convolution around it where the function alone would be no network."""
+    """A module that applies a function to its input and its submodules."""
 
     def __init__(self, function: Callable[..., Any], *modules: nn.Module) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ def test_computes_what_the_module_computes_as_its_onnx_file_does(name: str) -> N
 
 
 def onnx_of(module: nn.Module, example: Tensor) -> bytes:
-    """The ONNX file that torch's older exporter writes; the newer one needs a package of its own."""
+    """Return the ONNX file that torch's older exporter writes; the newer exporter needs another package."""
     content = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that it is old
+        warnings.simplefilter("ignore")  # the exporter warns that it is deprecated
         torch.onnx.export(
             module.eval(), (example,), content,  # type: ignore[arg-type]  # the older exporter takes files
             dynamo=False, opset_version=17, do_constant_folding=False,
@@ -88,7 +88,7 @@ def onnx_of(module: nn.Module, example: Tensor) -> bytes:
 
 
 def skeleton(network: Network) -> list[tuple[object, ...]]:
-    """All of a network but names and numbers."""
+    """Return the structure of a network without names and numbers."""
     places = {tensor: place for place, tensor in enumerate(network.tensors)}
     return [
         (
@@ -108,7 +108,7 @@ def flat(x: Tensor) -> Tensor:
 
 def in_place_on_a_view(x: Tensor, conv: nn.Module) -> Tensor:
     y = conv(x)
-    y.flatten(1).relu_()  # changes y too
+    y.flatten(1).relu_()  # it changes y too
     return flat(y + 1)
 
 
@@ -201,7 +201,7 @@ FORMS: dict[str, Applied] = {
 
 
 class Together(nn.Module):
-    """All forms on one input: exporting them one by one would take half a second each."""
+    """A module that applies all forms to one input: exporting them one by one would need half a second each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -213,7 +213,7 @@ class Together(nn.Module):
 
 @pytest.fixture(scope="module")
 def together() -> tuple[list[Tensor], list[Tensor], Network]:
-    """What the module says, and what the network read from it says, form by form."""
+    """Return the module's outputs and the outputs of the network read from it, one per form, and the network."""
     torch.manual_seed(4)
     module = Together()
     definitions.lived_in(module, torch.randn(8, 4, 12, 10))
@@ -324,7 +324,7 @@ def test_layers_carry_the_paths_of_their_modules_which_are_left_as_they_were() -
         ("aten.lstm", "recurrent"),
         ("aten.split_with_sizes", "two convolutions"),
         ("aten.topk", "make the choice in the application"),
-        ("aten.sin", "those read are convolutions"),
+        ("aten.sin", "supported are convolutions"),
     ],
 )
 def test_advice_goes_with_the_operator(operator: str, advice: str) -> None:
@@ -355,12 +355,12 @@ class Nested(nn.Module):
 
 
 REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
-    "hardswish": (nn.Hardswish(), "aten.hardswish of module 'block.1' is not read; .*ReLU6"),
+    "hardswish": (nn.Hardswish(), "aten.hardswish of module 'block.1' is not supported; .*ReLU6"),
     "batch statistics": (nn.BatchNorm2d(4, track_running_stats=False), "'block.1' .*track_running_stats=True"),
     "transposed convolution": (nn.ConvTranspose2d(4, 4, 2), "aten.convolution .* transposed; .*enlarge an image"),
     "a part of the rows": (Applied(lambda x: x[:, :, 1::2]), "aten.slice of module 'block.1' .*two convolutions"),
     "a gate": (Applied(lambda x: x * x.mean((2, 3), keepdim=True)), "aten.mul of module 'block.1' combines"),
-    "no table row": (Applied(torch.sin), "aten.sin of module 'block.1' is not read; those read are convolutions"),
+    "no table row": (Applied(torch.sin), "aten.sin of module 'block.1' is not supported; supported are convolutions"),
     "uneven windows": (nn.AdaptiveAvgPool2d(3), r"'block.1' pools \[4, 4\] to \[3, 3\]"),
     "another divisor": (nn.AvgPool2d(2, divisor_override=3), "'block.1' has divisor_override=3"),
     "weighted sum": (Applied(lambda x: torch.add(x, x, alpha=2)), "alpha=2"),
@@ -368,12 +368,12 @@ REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
         Applied(lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float()),
         "'block.1' reads a second result",
     ),
-    "chance": (Applied(lambda x: x + torch.rand(1, 4, 1, 1)), "'block.1' draws numbers at random"),
+    "chance": (Applied(lambda x: x + torch.rand(1, 4, 1, 1)), "'block.1' draws random numbers"),
 }
 
 
 @pytest.mark.parametrize("part", REFUSED_PARTS)
-def test_what_is_not_read_is_named_with_its_module(part: str) -> None:
+def test_an_unsupported_operator_is_named_with_its_module(part: str) -> None:
     module, message = REFUSED_PARTS[part]
     with pytest.raises(UnsupportedOperator, match=message) as caught:
         read_module(Nested("block", module), torch.randn(2, 3, 6, 6))
@@ -382,21 +382,24 @@ def test_what_is_not_read_is_named_with_its_module(part: str) -> None:
 
 REFUSED_MODULES: dict[str, tuple[nn.Module, str]] = {
     "a state": (Counts(), "changes 'calls'"),
-    "a course by value": (Applied(lambda x: x if x.sum() > 0 else -x), "cannot follow Applied .*does not depend"),
+    "a branch by value": (
+        Applied(lambda x: x if x.sum() > 0 else -x),
+        "fails on Applied .*without branches that depend",
+    ),
     "an error of its own": (
         Applied(lambda x: torch.relu(dict[str, Tensor]()["no"])),
-        "cannot follow Applied .*KeyError",
+        "fails on Applied .*KeyError",
     ),
-    "two inputs": (nn.Bilinear(2, 2, 2), "takes this tensor alone"),
+    "two inputs": (nn.Bilinear(2, 2, 2), "with this tensor as its only argument"),
     "nothing": (nn.Identity(), "no layer"),
     "weights that are not there": (nn.Conv2d(3, 4, 3, device="meta"), "has no data"),
     "a constant": (Applied(lambda x: torch.ones(3)), "does not depend on the input"),
-    "a number beside": (Applied(lambda x, conv: (conv(x), 3), nn.Conv2d(3, 4, 3)), "returns '?3"),
+    "a number in the result": (Applied(lambda x, conv: (conv(x), 3), nn.Conv2d(3, 4, 3)), "returns '?3"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED_MODULES)
-def test_what_is_no_network(case: str) -> None:
+def test_a_module_that_is_not_a_network_is_rejected(case: str) -> None:
     module, message = REFUSED_MODULES[case]
     with pytest.raises((UnsupportedOperator, InvalidNetwork), match=message) as caught:
         read_module(module, torch.randn(2, 3, 6, 6))
@@ -413,6 +416,6 @@ def test_what_is_no_network(case: str) -> None:
         (torch.relu, torch.randn(2, 3), "expected a torch.nn.Module and a tensor"),
     ],
 )
-def test_what_is_no_module_with_its_input(module: nn.Module, example: Tensor, message: str) -> None:
+def test_an_invalid_module_or_input_is_rejected(module: nn.Module, example: Tensor, message: str) -> None:
     with pytest.raises((UnsupportedOperator, InvalidNetwork), match=message):
         read_module(module, example)

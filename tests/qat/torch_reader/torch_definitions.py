@@ -1,4 +1,4 @@
-"""Networks as libraries of torch models define them, small, in our own words."""
+"""Small torch modules, written in the style of the common libraries of torch models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def mobilenet_v1(width: int = 8, classes: int = 10) -> nn.Module:
 
 
 class InvertedResidual(nn.Module):
-    """MobileNetV2's block: widen, filter each channel, narrow without an activation function, add."""
+    """MobileNetV2's block: expansion, depthwise convolution, linear projection and residual addition."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, widening: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet8 with one block a stage and no batch norm on shortcuts (MLPerf Tiny's), ResNet-20 with three and one."""
+    """ResNet8 of MLPerf Tiny (one block per stage, no batch norm on shortcuts) or ResNet-20 (three, batch norm)."""
 
     def __init__(self, blocks: int, width: int = 8) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class ResNet(nn.Module):
 
 
 def ds_cnn(channels: int = 16) -> nn.Module:
-    """MLPerf Tiny's keyword network, with TensorFlow's padding: more below and to the right."""
+    """Return MLPerf Tiny's keyword spotting network, with TensorFlow's padding: more at the bottom and at the right."""
     layers: list[nn.Module] = [
         nn.ZeroPad2d((1, 2, 4, 5)),
         nn.Conv2d(1, channels, (10, 4), 2),
@@ -113,7 +113,7 @@ def ds_cnn(channels: int = 16) -> nn.Module:
 
 
 class DenseLayer(nn.Module):
-    """DenseNet's: batch norm and ReLU before the convolution."""
+    """DenseNet's layer: batch norm and ReLU before the convolution."""
 
     def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
@@ -143,11 +143,11 @@ def autoencoder() -> nn.Module:
 
 
 def lived_in(module: nn.Module, example: Tensor) -> nn.Module:
-    """The module with batch norms that are not the identity: statistics of real tensors, some gammas negative."""
+    """Change the batch norms of a module so that none is the identity: real statistics, some gammas negative."""
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
-            norm.momentum = None  # the running statistics are the average over all that was seen
+            norm.momentum = None  # the running statistics become the average over all inputs
             if norm.affine:
                 norm.weight.copy_(torch.randn_like(norm.weight) * 0.3 + 1).mul_(
                     1 - 2 * (torch.rand_like(norm.weight) < 0.1)
