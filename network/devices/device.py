@@ -7,8 +7,7 @@ from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.errors import RequestError
-from network.json_reading.fields import described, shown
-from network.names import is_name
+from network.names import described, is_name, shown
 
 IN_PLACE_KINDS: Final = ("activation", "add", "depthwise_convolution")
 """The kinds of layers that can write their output over an input of theirs."""
