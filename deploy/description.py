@@ -1,7 +1,8 @@
-"""What `network.json` says of an integer-only network, and the arrays that it names.
+"""The description of an integer-only network in `network.json`, and the arrays that it refers to.
 
-Each kind of layer lists its parameters once, here; `deploy.description_reading` is the inverse. Whatever can be
-derived (byte counts, bounds, the schedule) is written for the reader's convenience and never trusted when read.
+This module lists the parameters of each kind of layer once; `deploy.description_reading` is the inverse. Fields that
+follow from other fields (byte counts, bounds, the schedule) are written to help implementers. A reader computes them
+again and compares.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weigh
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2)
-"""The second one knows thresholds. A network is written in the first version that can say what it is."""
+"""The versions of the format; version 2 adds thresholds. A network is written in the lowest version that covers it."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -49,16 +50,20 @@ ARITHMETIC: Final = {
 }
 
 MULTIPLIER_FORM: Final = "thresholds_of"
-"""Of a layer with thresholds: what they stand for."""
+"""Key under which a layer with thresholds records the bias, multipliers and shifts that its thresholds replace."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
-    """The description, and the arrays by the names that it gives them.
+    """Describe an integer-only network.
+
+    Returns:
+        The content of `network.json` without the entry of the weights file, and the arrays by the names that the
+        description gives them.
 
     Raises:
-        ConversionError: a sum that could overflow.
+        ConversionError: if an accumulator could overflow.
     """
     arrays: Arrays = {}
     bounds = prove_accumulators(network)
@@ -110,7 +115,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
 
 @singledispatch
 def _parameters(_layer: IntegerLayer) -> dict[str, Any]:
-    """The parameters that are no arrays; by default none. What has an array's name is added to its reference."""
+    """Return the parameters of a layer that are not arrays; an entry with an array's key is added to its reference."""
     return {}
 
 
@@ -133,7 +138,7 @@ def _(layer: IntegerConvolution) -> dict[str, Any]:
 
 
 def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
-    """What thresholds stand for; nothing where the layer multiplies."""
+    """Return the bias, multipliers and shifts that a layer's thresholds replace; empty without thresholds."""
     if layer.thresholds is None:
         return {}
     factors = layer.requantization

@@ -160,5 +160,5 @@ def test_packing_is_a_little_endian_number_per_row(bits: Bits, rows: int, elemen
 def test_what_does_not_fit_is_not_packed() -> None:
     with pytest.raises(ValueError, match="a code of 16 does not fit into 4 bits"):
         pack_rows(np.array([[16]], np.uint8), 4)
-    with pytest.raises(ValueError, match="5 codes of 2 bits take 2 bytes a row"):
+    with pytest.raises(ValueError, match="5 codes of 2 bits need 2 bytes for each row"):
         unpack_rows(np.zeros((1, 3), np.uint8), 5, 2)

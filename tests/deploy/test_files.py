@@ -99,7 +99,7 @@ def test_a_network_that_contradicts_itself_is_not_saved(tmp_path: Path) -> None:
     layer = builder.layers[0]
     assert isinstance(layer, IntegerConvolution)
     layer.codes[0, 0, 0, 0] = 16
-    with pytest.raises(ConversionError, match="weight code of 16; 4 bits end at 15"):
+    with pytest.raises(ConversionError, match="weight code of 16; expected at most 15 for 4 bits"):
         save(builder.network(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -122,7 +122,8 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
     weights = (tmp_path / WEIGHTS_FILE).read_bytes()
     save(every_kind(2).network(), tmp_path)
     (tmp_path / WEIGHTS_FILE).write_bytes(weights)
-    with pytest.raises(IntegerFileError, match=r"weights.safetensors is not the file with which"):
+    message = "weights.safetensors is not the file with which network.json was saved"
+    with pytest.raises(IntegerFileError, match=message):
         load(tmp_path)
 
 
@@ -136,9 +137,9 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("name",), 5, "network.json has the number 5 as its name; expected a text"),
         (("tensors", 1, "bits"), 3, "'convolution0' of .* has the number 3 as its bits; expected one of 8, 4, 2"),
         (("tensors", 1, "shape"), [8, 8], "has a list of 2 as its shape; expected 3 whole numbers"),
-        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "every extent is 1 or more"),
+        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "expected extents from 1 on"),
         (("tensors", 1, "shape"), [8, 8, 17], "layer 'convolution0' .*writes a tensor of 16x8x8"),
-        (("tensors", 1, "scale"), 0, "scale 0.0; it must be finite and above 0"),
+        (("tensors", 1, "scale"), 0, "scale 0.0; expected a finite number above 0"),
         (("tensors", 1, "scale"), "0.5", "expected a finite number"),
         (("tensors", 1, "scale"), 10**400, "expected a finite number"),
         (("tensors", 0, "zero_point"), 256, "whole number from 0 to 255"),
@@ -158,9 +159,9 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("layers", 0, "stride"), [0, 1], "expected 2 whole numbers from 1"),
         (("layers", 0, "padding"), [2**24] * 4, "padding|pads its input|writes a tensor"),
         (("layers", 0, "kernel"), [5, 5], r"layers\[0\].kernel\[0\] must be the number 3, is the number 5"),
-        (("layers", 0, "weights", "bits"), 2, "at 2 bits take uint8 of shape"),
-        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "take uint8 of shape"),
-        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "take uint8 of shape"),
+        (("layers", 0, "weights", "bits"), 2, "at 2 bits need uint8 of shape"),
+        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "need uint8 of shape"),
+        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "need uint8 of shape"),
         (("layers", 0, "weights", "array"), "../../etc/passwd", "which the weights file lacks"),
         (("layers", 0, "weights", "array"), "0.bias", "array '0.bias' must be uint8, is int32"),
         (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be the number 288, is the number 1"),
@@ -171,7 +172,7 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("layers", 0, "weight_scale"), [1.0] * 5, "needs a weight scale of 1 or 16"),
         (("layers", 0, "surprise"), 1, "has the unknown key 'surprise'"),
         (("layers", 4, "channels_after"), -1, "whole number from 0"),
-        (("layers", 6, "divisors"), [9], r"has windows of \(4, 6, 9\) elements, but divisors \(9,\)"),
+        (("layers", 6, "divisors"), [9], r"has windows of \(4, 6, 9\) elements, but the divisors \(9,\)"),
         (("layers", 6, "count_includes_padding"), 1, "expected true or false"),
         (("layers", 7, "padding"), [0, 0, 0, 1], "which its single window cannot have"),
         (("schedule",), ["add2"], "schedule must be"),
@@ -265,16 +266,16 @@ def replace_weights(directory: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("0.shift", lambda array: array + np.int8(70), "shifts lie between 0 and 62"),
+        ("0.shift", lambda array: array + np.int8(70), "the shifts must be from 0 to 62"),
         ("0.shift", lambda array: array.astype(np.int32), "array '0.shift' must be int8, is int32"),
-        ("0.shift", lambda array: np.resize(array, 7), "a requantization has one shift per multiplier"),
+        ("0.shift", lambda array: np.resize(array, 7), "a requantization has one shift for each multiplier"),
         ("0.bias", lambda array: array[:5], "needs a bias of 16 int32"),
         ("0.bias", lambda array: array + (2**31 - 10**4), "can reach a sum of"),
-        ("0.weights", lambda array: array[:, :-1], "take uint8 of shape"),
+        ("0.weights", lambda array: array[:, :-1], "need uint8 of shape"),
         ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes: half a byte is left over
-         "left over in a row's last byte must be 0"),
+         "unused bits in the last byte of a row must be 0"),
         ("0.weight_zero_point", lambda array: array.astype(np.float64), "must be int32, is float64"),
-        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs one shift for all its inputs"),
+        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs the same shift for all its inputs"),
         ("9.weights", lambda _array: np.zeros(3), "holds arrays that network.json does not name"),
     ],
 )  # fmt: skip

@@ -148,7 +148,7 @@ def test_input_codes_are_checked() -> None:
         with pytest.raises(ValueError, match=r"uint8 codes of shape \[n, 4, 5, 2\]"):
             run(network, wrong)
     codes[0, 1, 2, 1] = 16
-    with pytest.raises(ValueError, match="4 bits, so codes up to 15; there is one of 16"):
+    with pytest.raises(ValueError, match="4 bits, so codes up to 15; the largest code is 16"):
         run(network, codes)
 
 
