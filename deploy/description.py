@@ -30,22 +30,22 @@ VERSIONS: Final = (1, 2)
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
-    "layout": "activations: height, width, channel, the channel fastest; padding is top, left, bottom, right, and adds "
+    "layout": "activations: height, width, channel, the channel varies fastest; padding is top, left, bottom, right, and adds "
     "the code zero_point",
     "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
     "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
     "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",
-    "thresholds": "where a layer has them, instead of bias, m and n: y = how many k have direction * (a - bias) >= "
+    "thresholds": "if a layer has them, they replace bias, m and n: y = number of k with direction * (a - bias) >= "
     "thresholds[k]; the same codes",
     "fully_connected": "a convolution whose kernel is its whole input",
     "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
-    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, one after the other along the channels",
-    "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding never wins",
-    "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the place in divisors of the "
-    "window's element count, without its padding unless count_includes_padding",
-    "pad": "y = R((q - z_x) * m, n, z_y, bits) inside, z_y around",
-    "packing": "rows of codes, each row starting on a byte; the first code in the least significant bits; "
-    "leftover bits of a row are 0",
+    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels",
+    "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding is never the largest",
+    "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
+    "window's number of elements, without its padding unless count_includes_padding",
+    "pad": "y = R((q - z_x) * m, n, z_y, bits) inside the image, z_y around it",
+    "packing": "rows of codes, each row starts on a new byte; the first code is in the least significant bits; "
+    "unused bits of a row are 0",
     "byte order": "little-endian",
 }
 
