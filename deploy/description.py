@@ -30,8 +30,8 @@ VERSIONS: Final = (1, 2)
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
-    "layout": "activations: height, width, channel, the channel varies fastest; padding is top, left, bottom, right, and adds "
-    "the code zero_point",
+    "layout": "activations: height, width, channel, the channel varies fastest; padding is top, left, bottom, right, "
+    "and adds the code zero_point",
     "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
     "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
     "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",

@@ -1,4 +1,4 @@
-"""Networks that contradict themselves: each fault is refused, and the message names the place."""
+"""Inconsistent networks: each fault is an error whose message names the layer or tensor."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_tensors_stand_in_the_order_in_which_they_are_written() -> None:
 
 
 def test_padding_cannot_take_all_memory() -> None:
-    """Strides can keep the output small however much padding there is."""
+    """The output can be small despite large padding, because of strides."""
     builder = Builder(np.random.default_rng(10), Shape(1, 4, 4))
     wide = 2**13
     builder.convolution("input", 1, (1, 1), stride=(wide, wide), padding=Padding(wide, wide, wide, wide))

@@ -1,4 +1,4 @@
-"""What is saved is what is loaded, to the byte; what is damaged is refused with a reason."""
+"""A saved network is loaded byte by byte the same; a damaged file is an error that gives the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.deploy.random_networks import Builder, builders
 
 
 def every_kind(weight_bits: Bits = 4) -> Builder:
-    """One layer of each kind; the arrays are numbered by layer."""
+    """Return a builder with one layer of each kind; the names of the arrays start with the index of the layer."""
     builder = Builder(np.random.default_rng(7), Shape(4, 8, 8))
     wide = builder.convolution("input", 16, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=weight_bits)
     deep = builder.convolution(wide, 16, (3, 3), groups=16, padding=Padding(1, 1, 1, 1), weight_bits=weight_bits)
@@ -222,7 +222,7 @@ def test_no_field_can_be_missing(tmp_path: Path) -> None:
 def test_files_that_are_not_there_or_too_large(tmp_path: Path, name: str) -> None:
     save(every_kind().network(), tmp_path)
     with (tmp_path / name).open("ab") as file:
-        file.truncate(2**40)  # takes no room on the disk, and must take none in memory
+        file.truncate(2**40)  # a sparse file: it needs no disk space, and reading it must not need memory
     with pytest.raises(IntegerFileError, match=f"{name} has 1099511627776 bytes"):
         load(tmp_path)
     (tmp_path / name).unlink()
@@ -255,7 +255,7 @@ def test_what_is_no_description(tmp_path: Path, content: bytes, message: str) ->
 
 
 def replace_weights(directory: Path, content: bytes) -> None:
-    """Other weights, with the sum and size in the description made to fit: what a sender of bad files would do."""
+    """Replace the weights, with the matching SHA-256 and size in the description, as an attacker would."""
     (directory / WEIGHTS_FILE).write_bytes(content)
     file = directory / DESCRIPTION_FILE
     description = json.loads(file.read_text())
@@ -272,7 +272,7 @@ def replace_weights(directory: Path, content: bytes) -> None:
         ("0.bias", lambda array: array[:5], "needs a bias of 16 int32"),
         ("0.bias", lambda array: array + (2**31 - 10**4), "can reach a sum of"),
         ("0.weights", lambda array: array[:, :-1], "need uint8 of shape"),
-        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes: half a byte is left over
+        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes of 4 bits: half a byte is unused
          "unused bits in the last byte of a row must be 0"),
         ("0.weight_zero_point", lambda array: array.astype(np.float64), "must be int32, is float64"),
         ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs the same shift for all its inputs"),

@@ -1,4 +1,4 @@
-"""Thresholds against the multiplier form in Python integers, and as a form of whole networks, files and byte counts."""
+"""Thresholds, compared with the multiplier form in Python integers, and in networks, files and byte counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def requantization(multiplier: int, shift: int) -> Requantization:
 
 
 def code(total: int, bias: int, multiplier: int, shift: int, zero_point: int, bits: int) -> int:
-    """The definition, in Python integers: floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
+    """Compute the code by its definition in Python integers: floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
     steps = (2 * (total + bias) * multiplier + 2**shift) // 2 ** (shift + 1)
     return int(min(max(zero_point + steps, 0), 2**bits - 1))
 
@@ -62,7 +62,7 @@ MULTIPLIERS = st.one_of(
 def test_every_code_begins_at_its_threshold(
     multiplier: int, shift: int, bias: int, bits: Bits, data: st.DataObject
 ) -> None:
-    """At each threshold, one before, one after, at both ends and in between: the code of the multiplier form."""
+    """The codes of both forms agree at each threshold, one below, one above, at both ends and in between."""
     zero_point = data.draw(st.integers(0, 2**bits - 1))
     found = thresholds_of(requantization(multiplier, shift), np.array([bias], np.int32), zero_point, bits)
     assert found.values.shape == (1, 2**bits - 1)
@@ -183,7 +183,7 @@ def test_thresholds_cannot_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def one_sum(codes: list[int], weight_zero_point: int, input_zero_point: int, bias: int = 0) -> IntegerNetwork:
-    """One output channel over so many input codes, in the multiplier form."""
+    """Return a network in multiplier form with one output channel over the given number of input codes."""
     tensors = {
         "input": IntegerTensor("input", Shape(len(codes)), 8, 1.0, input_zero_point),
         "output": IntegerTensor("output", Shape(1), 8, 1.0, 0),
@@ -207,7 +207,7 @@ def test_the_bias_is_no_part_of_the_sum_that_is_compared() -> None:
 
 
 def test_the_largest_int32_is_left_to_thresholds_that_nothing_reaches() -> None:
-    """Input steps from -128 to 127 and weights of 2^24 - 1 in sum; one of -1 more makes 2^31 - 1 of them."""
+    """With input steps from -128 to 127 and weights whose sum is 2^24 - 1, a further weight of -1 gives 2^31 - 1."""
     weights = [255] * 66_052 + [8]
     assert sum(weights) - len(weights) == 2**24 - 1
     fits = in_form(one_sum(weights, 1, 128), RequantizationForm.THRESHOLDS)
