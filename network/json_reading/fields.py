@@ -155,12 +155,14 @@ class Fields:
         return tuple(values)
 
     def flag(self, key: str, default: object = Missing) -> bool:
+        """Return true or false."""
         value = self.raw(key, default)
         if not isinstance(value, bool):
             raise self.refused(key, "true or false")
         return value
 
     def integer(self, key: str, default: object = Missing, *, least: int = 1, most: int = MAX_NUMBER) -> int:
+        """Return a whole number from `least` to `most`."""
         value = self.raw(key, default)
         if not _is_integer(value, least, most):
             raise self.refused(key, f"a whole number from {least} to {most}")
@@ -186,6 +188,7 @@ class Fields:
         return extent, extent
 
     def number(self, key: str, default: object = Missing) -> float:
+        """Return a finite number; only a default may be infinite."""
         value = self.raw(key, default)
         if key in self._fields and not is_number(value):
             raise self.refused(key, "a finite number")
