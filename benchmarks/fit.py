@@ -1,9 +1,9 @@
-"""How long bits take: the rules warm, and `bitbudget fit` as a whole cold process.
+"""Time to choose bits: the rules in a warm process, and `bitbudget fit` as a whole cold process.
 
     python -m benchmarks.fit [--runs N] [--json]
 
-MobileNetV1 1.0/224 with weights, 17 MB as ONNX. The cold process is put beside an interpreter that imports numpy and
-onnx and leaves: the least that any Python program which reads ONNX takes.
+The network is MobileNetV1 1.0/224 with weights, an ONNX file of 17 MB. The cold process is compared with an interpreter
+that only imports numpy and onnx: the minimum time of any Python program that reads ONNX.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BUDGET = Budget(flash_bytes=2_048_000, ram_bytes=512_000)
 
 
 def median_seconds(run: Callable[[], object], runs: int) -> float:
-    """The median wall time of `run` after one call that is not counted."""
+    """Return the median wall time of `run` in seconds, after one call that is not counted."""
     run()
     seconds = []
     for _ in range(runs):
@@ -62,7 +62,7 @@ def measured(runs: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each process (default: 5)")
+    parser.add_argument("--runs", type=int, default=5, help="number of counted runs of each process (default: 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     figures = measured(options.runs)

@@ -30,6 +30,7 @@ from api.schemas.reports import (
     TrainingReport,
     artifacts_in,
 )
+from deploy.atomic_write import write_atomically
 from deploy.requantization_form import RequantizationForm
 from network.errors import InvalidNetwork, RequestError
 from network.memory.measure import measure
@@ -226,17 +227,14 @@ def _measured_table(
 
 
 def write_beside(path: Path, text: str) -> None:
-    """Write a file that is there as a whole, or not at all.
+    """Write a text file atomically.
 
     Raises:
-        RequestError: the place cannot be written to.
+        RequestError: if the file cannot be written.
     """
-    beside = path.with_name(f"{STAGING_PREFIX}{os.getpid()}-{path.name}")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
+        write_atomically(path, text)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise RequestError(f"cannot write '{path}': {error.strerror}; name another file") from error
 
 
