@@ -109,11 +109,11 @@ def table_of(result: Mapping[str, Any]) -> str:
             change = f"{sum(held_out) / len(held_out) - sum(before) / len(before):+.2f}" if known else ""
             line += [spread(held_out), change, spread(row["test_percent"])]
         lines.append(line)
-    told = (
+    summary = (
         f"{result['network']}: {result['train_images']:,} training samples, {result['held_out']:,} of them held out, "
         f"{result['test_images']:,} test samples; {result['epochs']} epochs, seeds {result['seeds']}"
     )
-    return f"{told}\n\n{markdown(columns, lines)}"
+    return f"{summary}\n\n{markdown(columns, lines)}"
 
 
 @click.command()

@@ -40,13 +40,13 @@ def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]
     """Return the trainings of an answer: first without training, then with each seed; none if nothing fits."""
     if contender.allocation is None:
         return []
-    told = f"{contender.name} at {contender.share}"
-    runs = [(f"{told}, untrained", contender.options.replace(epochs=0))]
+    label = f"{contender.name} at {contender.share}"
+    runs = [(f"{label}, untrained", contender.options.replace(epochs=0))]
     if contender.options.epochs:
-        runs += [(f"{told}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
+        runs += [(f"{label}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
     by_brevitas = contender.name is Name.BREVITAS
     return [
-        Training(label, task, contender.network, contender.allocation, options, by_brevitas) for label, options in runs
+        Training(name, task, contender.network, contender.allocation, options, by_brevitas) for name, options in runs
     ]
 
 
@@ -69,7 +69,7 @@ def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str
         "flash_bytes": contender.flash_bytes,
         "ram_bytes": contender.ram_bytes,
         "objective": contender.objective,
-        "schemes": None if given is None else sorted({_told(scheme) for scheme in given.schemes.values()}),
+        "schemes": None if given is None else sorted({_scheme_text(scheme) for scheme in given.schemes.values()}),
         "weight_bits": None if given is None else dict(given.weight_bits),
         "activation_bits": None if given is None else dict(given.activation_bits),
         "is_integer_only": contender.name is not Name.BREVITAS,
@@ -79,7 +79,7 @@ def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str
     }
 
 
-def _told(scheme: Scheme) -> str:
+def _scheme_text(scheme: Scheme) -> str:
     return f"{scheme.weights}, {scheme.folding}"
 
 

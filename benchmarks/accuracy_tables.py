@@ -67,8 +67,8 @@ def _untrained(row: Row) -> str:
     return _starred(row, "" if percent is None else f"{percent:.2f}")
 
 
-def _starred(row: Row, told: str) -> str:
-    return told if row["is_integer_only"] or not told else f"{told} \\*"
+def _starred(row: Row, text: str) -> str:
+    return text if row["is_integer_only"] or not text else f"{text} \\*"
 
 
 def _taken(row: Row) -> str:

@@ -39,15 +39,15 @@ def _outcome(row: Row, than: Row | None = None) -> str:
     """Return the summed sensitivity, compared with that of `than`, or the minimum bytes if nothing fits."""
     if row.objective is None:
         return _shortage(row)
-    told = [f"{row.objective:.4g}"]
+    parts = [f"{row.objective:.4g}"]
     if than is not None and than.objective is not None:
         if not is_less(row.objective, than.objective):
-            told = ["the same"]
+            parts = ["the same"]
         else:
-            told.append(f"{1 - row.objective / than.objective:.0%} less")
+            parts.append(f"{1 - row.objective / than.objective:.0%} less")
     if row.gap:
-        told.append(f"gap {row.gap:.1%}")
-    return ", ".join(told)
+        parts.append(f"gap {row.gap:.1%}")
+    return ", ".join(parts)
 
 
 def _shortage(row: Row) -> str:

@@ -137,7 +137,7 @@ def parquet(root: Path, members: list[bytes], labels: Labels) -> Path:
 
 
 def photographs(root: Path, labels: Labels) -> Path:
-    """Yield fifty pictures of noise on several scales repeatedly, as JPEG of about 80 kB each."""
+    """Write shards of fifty repeated pictures of noise on several scales, as JPEG of about 80 kB each."""
     generator = np.random.default_rng(0)
     height, width = PHOTOGRAPH
     made = []

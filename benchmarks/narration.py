@@ -23,7 +23,7 @@ class Narration:
     def __init__(self, costs: Sequence[float]) -> None:
         self._costs = list(costs)
         self._done = 0
-        self._started = self._told = time.monotonic()
+        self._started = self._reported_at = time.monotonic()
         self._label = ""
 
     def begin(self, label: str) -> None:
@@ -38,9 +38,9 @@ class Narration:
     def __call__(self, progress: Progress) -> None:
         """Show the progress of the current training; this is a callback of the type `qat.progress.Report`."""
         now = time.monotonic()
-        if now - self._told < EVERY_SECONDS:
+        if now - self._reported_at < EVERY_SECONDS:
             return
-        self._told = now
+        self._reported_at = now
         epoch = f" of epoch {progress.epoch}" if progress.epoch else ""
         self._say(f"{progress.phase}{epoch} {progress.step or 0}/{progress.steps or 0}")
 

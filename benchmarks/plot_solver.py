@@ -115,7 +115,7 @@ def _legend(solvers: set[str]) -> list[Line2D]:
 
 
 def _reference(axes: Axes, rows: list[Row], exponent: float | None) -> None:
-    """Draw a line of linear growth below the line of native, and write the exponent of native's growth above it."""
+    """Draw a line of linear growth below the line of native, and label the latter with its exponent of growth."""
     native = [row for row in rows if row.solver == NATIVE and row.layers >= GROWTH_FROM_LAYERS]
     if exponent is None:
         return

@@ -192,8 +192,8 @@ def table_of(result: Mapping[str, Any]) -> str:
         f"the float network's step takes {each['float_images_per_second']:,.0f}"
         for each in result["loading"]
     ]
-    told = f"torch {result['torch']}, {result['threads']} threads, {result['rounds']} rounds"
-    return "\n\n".join([told, markdown(columns, lines), *loading])
+    summary = f"torch {result['torch']}, {result['threads']} threads, {result['rounds']} rounds"
+    return "\n\n".join([summary, markdown(columns, lines), *loading])
 
 
 @click.command()

@@ -112,8 +112,8 @@ class _Line:
         self._last = ("", float("-inf"))
 
     def __call__(self, progress: Progress) -> None:
-        phase, told = self._last
-        if progress.phase == phase and time.monotonic() - told < 10:
+        phase, reported_at = self._last
+        if progress.phase == phase and time.monotonic() - reported_at < 10:
             return
         self._last = (progress.phase, time.monotonic())
         left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"

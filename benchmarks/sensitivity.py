@@ -116,9 +116,9 @@ def tables_of(result: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(row["measure"] for row in rows))
 
     def table(percent: Mapping[tuple[Share, str], float | None]) -> str:
-        lines = [[str(share), *(_told(percent[share, name]) for name in names)] for share in BUDGETS]
+        lines = [[str(share), *(_percent_text(percent[share, name]) for name in names)] for share in BUDGETS]
         means = [[percent[share, name] for share in BUDGETS] for name in names]
-        return markdown(("budget", *names), [*lines, ["mean", *(_told(_mean(each)) for each in means)]])
+        return markdown(("budget", *names), [*lines, ["mean", *(_percent_text(_mean(each)) for each in means)]])
 
     def percents(of: Callable[[Mapping[str, Any]], float | None]) -> dict[tuple[Share, str], float | None]:
         return {(Share(row["flash_share"], row["ram_share"]), row["measure"]): of(row) for row in rows}
@@ -143,7 +143,7 @@ def _mean(percents: Sequence[float | None]) -> float | None:
     return fmean(known) if known and len(known) == len(percents) else None
 
 
-def _told(percent: float | None) -> str:
+def _percent_text(percent: float | None) -> str:
     return "" if percent is None else f"{percent:.2f}"
 
 

@@ -73,7 +73,7 @@ def budget_of(share: Share, network: Network, accounting: Accounting, weights: W
 def widest_uniform(
     network: Network, budget: Budget, accounting: Accounting, weights: WeightScheme
 ) -> Allocation | None:  # fmt: skip
-    """Return the first pair of `UNIFORM_BITS` that fits, or None if no pair fits."""
+    """Return the allocation of the first pair of `UNIFORM_BITS` that fits, or None if no pair fits."""
     for weight_bits, activation_bits in UNIFORM_BITS:
         allocation = uniform(network, weight_bits, activation_bits, accounting, weights)
         report = measure(network, allocation, accounting)

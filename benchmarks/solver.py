@@ -75,13 +75,13 @@ def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]
         solve(instance(FORMS[0], SIZES[0]))
     rows = []
     for form in FORMS:
-        tired: set[str] = set()
+        too_slow: set[str] = set()
         for layers in (size for size in SIZES if size <= max_layers):
             program = instance(form, layers)
-            for name in (each for each in solvers if each not in tired):
+            for name in (each for each in solvers if each not in too_slow):
                 seconds, answer = _timed(partial(solvers[name], program), runs if name == NATIVE else 1)
                 if name != NATIVE and (seconds > peer_limit_seconds / 2 or answer.choices is None):
-                    tired.add(name)
+                    too_slow.add(name)
                 gap = (answer.objective - answer.bound) / answer.objective if answer.choices is not None else np.inf
                 rows.append(Row(form, layers, name, seconds, answer.objective, float(gap)))
     return rows

@@ -51,7 +51,7 @@ def growth(rows: list[Row], form: str) -> float | None:
 
 
 def conclusions(rows: list[Row]) -> Iterator[str]:
-    """Return the targets of native with the measured values."""
+    """Yield the targets of native with the measured values."""
     seconds = {(row.form, row.solver, row.layers): row.seconds for row in rows}
     for form in FORMS:
         cbc = seconds.get((form, "CBC", 3000))
@@ -83,8 +83,8 @@ def _cell(row: Row) -> str:
     seconds = f"{row.seconds:.2g}" if row.seconds < 10 else f"{row.seconds:.0f}"
     if row.gap <= PROVEN_GAP:
         return seconds
-    told = "nothing found" if row.objective == math.inf else "not proven"
-    return f"{seconds}, {told if row.gap == math.inf else f'gap {row.gap:.0%}'}"
+    status = "nothing found" if row.objective == math.inf else "not proven"
+    return f"{seconds}, {status if row.gap == math.inf else f'gap {row.gap:.0%}'}"
 
 
 def document(rows: list[Row], peer_limit_seconds: float) -> dict[str, Any]:

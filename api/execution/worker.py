@@ -88,7 +88,14 @@ def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) ->
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
         run_sensitivity_job(measuring, directory.artifacts, report)
         return
-    training = MainJob(network=network, network_name=name, request=request, dataset=dataset, options=request.training)
+    training = MainJob(
+        network=network,
+        network_name=name,
+        request=request,
+        dataset=dataset,
+        options=request.training,
+        is_known_to_fit=True,  # the service has checked it before it queued the job
+    )
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 
