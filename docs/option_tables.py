@@ -112,10 +112,14 @@ def _kind_text(kind: ValueKind) -> str:
             text = f"{what}, {kind.range_text}" if kind.range_text else what
         case ValueKind(type="array", values=ValueKind() as element):
             text = f"list of {_kind_text(element)}"
+        case ValueKind(type="array"):
+            text = "list"
         case ValueKind(type="object", values=ValueKind() as value):
             text = f"names, each with {_kind_text(value)}"
         case ValueKind(type="object"):
             text = f"`{kind.model}`"
+        case ValueKind(examples=(_, *_)):
+            text = f"text such as {', '.join(f'`{example}`' for example in kind.examples)}"
         case _:
             text = "text"
     return text

@@ -22,6 +22,7 @@ class ValueKind:
     Attributes:
         type: Type of the value in JSON: boolean, integer, number, string, array or object.
         choices: The names that a string may be; empty if any string is accepted.
+        examples: Examples of a string.
         minimum: Smallest number; None without one.
         maximum: Largest number; None without one.
         excludes_minimum: Whether a number must be greater than `minimum`, not equal to it.
@@ -33,6 +34,7 @@ class ValueKind:
 
     type: str
     choices: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     excludes_minimum: bool = False
@@ -124,6 +126,7 @@ def _kind(schema: Mapping[str, Any], models: Mapping[str, Any]) -> ValueKind:
     return ValueKind(
         type=schema["type"],
         choices=tuple(schema.get("enum", ())),
+        examples=tuple(schema.get("examples", ())) if schema["type"] == "string" else (),
         minimum=schema.get("minimum", lowest),
         maximum=schema.get("maximum", highest),
         excludes_minimum=lowest is not None,

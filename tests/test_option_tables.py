@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from api.schemas.devices import DevicesRequest
+from api.schemas.fit import FitRequest
+from api.schemas.pareto import ParetoRequest
 from docs.option_tables import DOCUMENTS, listed_fields, model_at, with_tables
 from network.option_fields import option_fields
+from network.options import Options
+from qat.options.sensitivity import SensitivityOptions
+from qat.options.training import TrainingOptions
+from solver.options import SolveOptions
 
 TABLE = """\
 Before.
@@ -33,11 +40,30 @@ def test_the_tables_are_up_to_date(path: Path) -> None:
 
 
 def test_every_option_stands_in_one_table() -> None:
-    """A new option must not be left out of tables that name their fields."""
+    """A new option must not be left out of tables that name their fields; inherited fields stand in the base's table."""
     listed = Counter(field for path in with_options() for field in listed_fields(path.read_text(encoding="utf-8")))
-    models = {model for model, _ in listed}
-    assert {"qat.options.training.TrainingOptions", "qat.options.sensitivity.SensitivityOptions"} <= models
-    assert listed == Counter((model, field.name) for model in models for field in option_fields(model_at(model)))
+    models = {model_at(path): path for path, _ in listed}
+    assert {TrainingOptions, SensitivityOptions, SolveOptions, FitRequest, DevicesRequest, ParetoRequest} <= set(models)
+    expected: Counter[tuple[str, str]] = Counter()
+    for model, path in models.items():
+        inherited = {name for base in model.__mro__[1:] if base in models for name in field_names(base)}
+        expected.update((path, name) for name in field_names(model) - inherited)
+    assert listed == expected
+
+
+def field_names(model: type) -> set[str]:
+    assert issubclass(model, Options)
+    return {field.name for field in option_fields(model)}
+
+
+def test_sizes_lists_and_objects_are_described() -> None:
+    written = with_tables(
+        "<!-- options: api.schemas.fit.FitRequest: ram, device -->\n<!-- end of options -->\n"
+        "<!-- options: api.schemas.devices.DevicesRequest: devices -->\n<!-- end of options -->\n"
+    )
+    assert "| `ram` | none | text such as `60000`, `60kB`, `512 KiB`, or none | RAM " in written
+    assert "| `device` | none | text, or `DeviceDescription`, or none | " in written
+    assert "| `devices` | none | list, or none | " in written
 
 
 def test_a_table_has_default_values_and_description() -> None:
