@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docs.device_table import with_table
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.devices.catalogue import (
     MAX_FILE_BYTES,
@@ -250,35 +250,13 @@ def test_the_catalogue_is_packaged() -> None:
     assert "devices.json" in setuptools["package-data"]["network.devices"]
 
 
-def table(shown: Iterable[Device]) -> str:
-    """The page's table: on a difference, this is what belongs there."""
-    rows = ["| name | core | MHz | flash: usable | on the chip | RAM: usable | on the chip | note |"]
-    rows.append("|---|---|--:|--:|--:|--:|--:|---|")
-    for device in shown:
-        clock = "" if device.clock_hz is None else f"{device.clock_hz // 10**6}"
-        external = ", external" if device.flash_is_external else ""
-        cells = (
-            f"`{device.name}`",
-            device.core,
-            clock,
-            _size(device.flash_bytes),
-            _size(device.chip_flash_bytes) + external,
-            _size(device.ram_bytes),
-            _size(device.chip_ram_bytes),
-            device.note,
-        )
-        rows.append(re.sub(r" +", " ", f"| {' | '.join(cells)} |"))
-    return "\n".join(rows)
-
-
-def _size(size_bytes: int) -> str:
-    whole, rest = divmod(size_bytes, 1024)
-    return f"{size_bytes:,} bytes" if rest else f"{whole:,} KiB"
-
-
 def test_the_page_shows_the_catalogue() -> None:
-    found = re.findall(r"^\| name \|.*?(?=\n\n)", PAGE, re.MULTILINE | re.DOTALL)
-    assert found == [table(catalogue().values())]
+    assert PAGE.count("<!-- catalogue -->") == 1
+    assert with_table(PAGE) == PAGE, "run: make docs"
+    (rows,) = re.findall(r"^\| name \|.*?(?=\n<!--)", PAGE, re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^\| `(.+?)` \|", rows, re.MULTILINE) == list(catalogue())
+    assert "| `nrf52840` | cortex-m4 | 64 | 1,024 KiB | 1,024 KiB | 256 KiB | 256 KiB | |" in rows
+    assert "| `rp2040-pico` | cortex-m0plus | 133 | 2,096,896 bytes | 2,048 KiB, external | 264 KiB | 264 KiB | the" in rows
 
 
 def test_the_example_on_the_page_is_read() -> None:
