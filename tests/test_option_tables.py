@@ -40,7 +40,7 @@ def test_the_tables_are_up_to_date(path: Path) -> None:
 
 
 def test_every_option_stands_in_one_table() -> None:
-    """A new option must not be left out of tables that name their fields; inherited fields stand in the base's table."""
+    """A new option must not be left out of tables that name their fields. Inherited fields are in the base's table."""
     listed = Counter(field for path in with_options() for field in listed_fields(path.read_text(encoding="utf-8")))
     models = {model_at(path): path for path, _ in listed}
     assert {TrainingOptions, SensitivityOptions, SolveOptions, FitRequest, DevicesRequest, ParetoRequest} <= set(models)

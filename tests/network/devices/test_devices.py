@@ -256,7 +256,7 @@ def test_the_page_shows_the_catalogue() -> None:
     (rows,) = re.findall(r"^\| name \|.*?(?=\n<!--)", PAGE, re.MULTILINE | re.DOTALL)
     assert re.findall(r"^\| `(.+?)` \|", rows, re.MULTILINE) == list(catalogue())
     assert "| `nrf52840` | cortex-m4 | 64 | 1,024 KiB | 1,024 KiB | 256 KiB | 256 KiB | |" in rows
-    assert "| `rp2040-pico` | cortex-m0plus | 133 | 2,096,896 bytes | 2,048 KiB, external | 264 KiB | 264 KiB | the" in rows
+    assert "| `rp2040-pico` | cortex-m0plus | 133 | 2,096,896 bytes | 2,048 KiB, external | 264 KiB | 264 KiB |" in rows
 
 
 def test_the_example_on_the_page_is_read() -> None:
