@@ -46,9 +46,10 @@ fmt: env  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: env  ## write the tables of options and of the catalogue in docs/*.md, and the picture of README.md
+docs: env  ## write the tables of options and of the catalogue, the outputs of commands, and the picture of README.md
 	$(BIN)/python docs/option_tables.py
 	$(BIN)/python docs/device_table.py
+	$(BIN)/python docs/command_outputs.py
 	$(BIN)/python docs/fit_picture.py
 
 hooks: env  ## run the linters before every commit

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import shlex
-from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from api.cli.main import run
+from docs.command_outputs import PAGES, selected, with_outputs
 from docs.fit_picture import PICTURE, draw, solutions
 
 ROOT = Path(__file__).parents[1]
@@ -21,13 +19,9 @@ DOCUMENTS = sorted(
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(#[^)\s]*)?\)")
 NAMED_IN_FILE = re.compile(r"\[`(\w+)`\]\((?:\.\./)*([\w/]+\.py)\)")
 ARCHITECTURE = Path("docs/architecture.md")
+EXTENSION_PAGES = sorted(path.relative_to(ROOT) for path in (ROOT / "docs").glob("adding-*.md"))
 README_LINES = 170
 ARCHITECTURE_LINES = 150
-OMITTED = "..."
-SHOWN = re.compile(
-    r"^```text\n\$ bitbudget (?P<command>.*?)(?: \| tail -n (?P<tail>\d+))?\n(?P<output>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
-)
 
 
 def text_of(document: Path) -> str:
@@ -91,34 +85,35 @@ def test_a_name_that_links_to_a_module_is_defined_there(document: Path) -> None:
         assert defined, f"{document} says that {path} defines {name}"
 
 
-def shown_outputs() -> list[tuple[str, re.Match[str]]]:
-    """Return the outputs of commands that documents show; those that depend on samples differ between machines."""
-    return [
-        (f"{document}: {shown['command']}", shown)
-        for document in (Path("README.md"), Path("docs/command.md"))
-        for shown in SHOWN.finditer(text_of(document))
-        if "--data" not in shown["command"]
-    ]
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_modules_that_are_named_exist(document: Path) -> None:
+    for path in re.findall(r"`((?:network|solver|deploy|qat|api|tests|docs|examples)/[\w/]+\.\w+)`", text_of(document)):
+        assert (ROOT / path).is_file(), f"{document} names {path}"
 
 
-@pytest.mark.parametrize("shown", [pytest.param(shown, id=name) for name, shown in shown_outputs()])
-def test_a_shown_output_is_what_the_command_prints(
-    shown: re.Match[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Parts between lines of dots must follow each other in the output, each in one piece; widths of columns may differ."""
-    monkeypatch.chdir(ROOT)
-    run(shlex.split(shown["command"]))
-    printed = _without_widths(capsys.readouterr().out)
-    if shown["tail"]:
-        printed = printed[-int(shown["tail"]) :]
-    lines = _without_widths(shown["output"])
-    parts = [list(part) for is_dots, part in groupby(lines, lambda line: line == OMITTED) if not is_dots]
-    if len(parts) == 1:
-        assert lines == printed
-    for part in parts:
-        starts = [i for i in range(len(printed)) if printed[i : i + len(part)] == part]
-        assert starts, "the command does not print:\n" + "\n".join(part)
-        printed = printed[starts[0] + len(part) :]
+@pytest.mark.parametrize("document", EXTENSION_PAGES, ids=str)
+def test_names_in_a_row_about_a_module_exist_there(document: Path) -> None:
+    """The tables of the extension pages have modules in the first cell, and names in them in the second."""
+    rows = re.findall(r"^\| (`[^|]*\.py`) \| (.*) \|$", text_of(document), re.MULTILINE)
+    for modules, addition in rows:
+        code = "".join(text_of(Path(path)) for path in re.findall(r"`([\w/]+\.py)`", modules))
+        for name in re.findall(r"`(_*[A-Za-z]\w*)`", addition):
+            assert re.search(rf"\b{name}\b", code), f"{document}: {modules} has no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_shown_output_is_what_the_command_prints(page: Path) -> None:
+    """Except for those of commands with samples, which depend on the machine; widths of columns may differ."""
+    text = page.read_text(encoding="utf-8")
+    assert text.count("$ bitbudget ") == text.count("<!-- output: ") > 0
+    assert _without_widths(with_outputs(text)) == _without_widths(text), "run: make docs"
+
+
+def test_a_selection_has_dots_for_what_is_left_out() -> None:
+    assert list(selected(["a 1", "b", "c", "d", "a 2", "e"], ["a", "-3:-2"])) == ["a 1", "...", "d", "a 2", "..."]
+    assert list(selected(["a", "b"], [":"])) == ["a", "b"]
+    with pytest.raises(ValueError, match="'f' selects none of the 2 lines"):
+        list(selected(["a", "b"], ["f"]))
 
 
 def _without_widths(text: str) -> list[str]:
