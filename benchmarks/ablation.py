@@ -1,11 +1,11 @@
-"""What every ingredient of training brings: one thing changed at a time, with exact's bits at two budgets.
+"""Ablation of training: the effect of each ingredient alone, with the bits of the exact program at two budgets.
 
     python -m benchmarks.ablation [--network resnet8|dscnn] [--epochs N] [--seeds N] [--keep FILE] [--json]
-    python -m benchmarks.ablation --table FILE        # what --json has printed, as a table; nothing is trained
+    python -m benchmarks.ablation --table FILE        # show the output of --json as a table, without training
 
-Defaults are chosen by the integer-only accuracy on samples held out of the training set (5,000 of CIFAR-10's 50,000);
-the accuracy on the test set stands beside it and decides nothing. `--keep` and `--kept-only` as in
-`benchmarks.accuracy`. Reads `../shared`.
+Defaults are chosen by the integer-only accuracy on samples held out of the training set (5,000 of CIFAR-10's 50,000).
+The table also shows the accuracy on the test set, which decides nothing. `--keep` and `--kept-only` work as in
+`benchmarks.accuracy`. The data is in `../shared`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from network.memory.books import accounting_named
 from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
 
 SHARES: Final = {"resnet8": (Share(0.4), Share(0.3)), "dscnn": (Share(0.5), Share(0.45))}
-"""DS-CNN has more parameters beside its weights: 2 bits everywhere take 41 % of its flash."""
+"""Budgets of each task. DS-CNN has more parameters besides weights: 2 bits everywhere need 41 % of its flash."""
 
 HELD_OUT: Final = 5000
 DEFAULTS: Final = "defaults"
@@ -37,7 +37,7 @@ DEFAULTS: Final = "defaults"
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One thing that is otherwise than in the defaults."""
+    """A variant of training that differs from the defaults in one ingredient."""
 
     name: str
     allocation: Allocation
@@ -45,7 +45,7 @@ class Variant:
 
 
 def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Variant]:
-    """The defaults first; a change that changes nothing is left out."""
+    """Yield the variants, the defaults first; a change without effect is omitted."""
     yield Variant(DEFAULTS, allocation, options)
     for scheme in WeightScheme:
         if with_scheme(allocation, scheme) != allocation:
@@ -79,7 +79,7 @@ def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
 
 
 def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int) -> list[Training]:
-    """One for each seed."""
+    """Return one training for each seed."""
     return [
         Training(
             f"{variant.name} at {contender.share}, seed {seed}",
@@ -93,7 +93,7 @@ def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int)
 
 
 def table_of(result: Mapping[str, Any]) -> str:
-    """Markdown, a line for each variant: held out, and on the test set, at each budget."""
+    """Return a Markdown table with the held-out and the test accuracy of each variant at each budget."""
     shares = list(dict.fromkeys(row["flash_share"] for row in result["rows"]))
     found = {(row["name"], row["flash_share"]): row for row in result["rows"]}
     columns = ["changed"]
@@ -109,21 +109,21 @@ def table_of(result: Mapping[str, Any]) -> str:
             change = f"{sum(held_out) / len(held_out) - sum(before) / len(before):+.2f}" if known else ""
             line += [spread(held_out), change, spread(row["test_percent"])]
         lines.append(line)
-    told = (
+    summary = (
         f"{result['network']}: {result['train_images']:,} training samples, {result['held_out']:,} of them held out, "
         f"{result['test_images']:,} test samples; {result['epochs']} epochs, seeds {result['seeds']}"
     )
-    return f"{told}\n\n{markdown(columns, lines)}"
+    return f"{summary}\n\n{markdown(columns, lines)}"
 
 
 @click.command()
 @run_options(least_epochs=1)
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--only", help="Changes whose names hold this text; the defaults are always there.")
+@click.option("--only", help="Run only the changes whose names contain this text, and the defaults.")
 @json_option
 @table_option(table_of)
 def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool) -> None:
-    """Measure what every ingredient of training brings."""
+    """Measure the effect of each ingredient of training."""
     task, kept = run.task(), run.kept()
     images = len(task.dataset.train_x)
     fraction = min(HELD_OUT, images // 10) / images

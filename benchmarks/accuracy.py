@@ -1,17 +1,18 @@
-"""Integer-only accuracy under budgets of flash and RAM, without training and after it, by everybody who chooses bits.
+"""Integer-only accuracy under budgets of flash and RAM, before and after training, for each way to choose bits.
 
     python -m benchmarks.accuracy [--network resnet8|dscnn] [--epochs N] [--seeds N] [--peers] [--keep FILE] [--json]
-    python -m benchmarks.accuracy --table FILE        # what --json has printed, as tables; nothing is trained
+    python -m benchmarks.accuracy --table FILE        # show the output of --json as tables, without training
 
-Budgets are shares of what 8 bits everywhere take (`shares.SHARES`), counted by the `paper` rule book, which knows
-tensors and parameters alone: all 2 bits are a quarter of all 8 there. `--accounting deployed` counts the kernels' code
-as well, which no bits make smaller. `contenders.py` says who chooses; `tasks.py`, what is trained. Each percentage is
-of the whole test set, by the integer-only network in the interpreter; Brevitas has none, so that its own,
-fake-quantized, accuracy stands there.
+Budgets are shares of the bytes that 8 bits everywhere need (`shares.SHARES`), counted by the `paper` rule book. It
+counts only tensors and parameters, so 2 bits everywhere need a quarter of the bytes of 8 bits. `--accounting deployed`
+also counts the code of the kernels, whose size does not depend on the bits. `contenders.py` lists the ways to choose
+bits; `tasks.py` lists the networks and their data. Each percentage is the accuracy of the integer-only network in the
+interpreter on the whole test set. Brevitas has no integer-only network, so its fake-quantized accuracy is shown
+instead.
 
-Equal trainings are run once. `--keep` remembers each as soon as it is done, so that an interrupted benchmark goes on;
-with `--kept-only` it trains nothing and prints what is known. Set OMP_WAIT_POLICY=PASSIVE where other processes want
-the same cores. Reads `../shared`.
+Equal trainings are run once. `--keep` records each training as soon as it is done, so that an interrupted benchmark can
+be continued; with `--kept-only` it trains nothing and prints the recorded results. Set OMP_WAIT_POLICY=PASSIVE if other
+processes use the same cores. The data is in `../shared`.
 """
 
 from __future__ import annotations
@@ -36,21 +37,26 @@ Each = TypeVar("Each")
 
 
 def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]:
-    """Without training first, then with each seed; none where nothing fits."""
+    """Return the trainings of an answer: first without training, then with each seed; none if nothing fits."""
     if contender.allocation is None:
         return []
-    told = f"{contender.name} at {contender.share}"
-    runs = [(f"{told}, untrained", contender.options.replace(epochs=0))]
+    label = f"{contender.name} at {contender.share}"
+    runs = [(f"{label}, untrained", contender.options.replace(epochs=0))]
     if contender.options.epochs:
-        runs += [(f"{told}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
+        runs += [(f"{label}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
     by_brevitas = contender.name is Name.BREVITAS
     return [
-        Training(label, task, contender.network, contender.allocation, options, by_brevitas) for label, options in runs
+        Training(name, task, contender.network, contender.allocation, options, by_brevitas) for name, options in runs
     ]
 
 
 def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str, Any]:
-    """A row of the answer; `outcomes` as `trainings_of` has them, None where one is not known."""
+    """Return a row of the benchmark's result.
+
+    Args:
+        contender: The answer of a contender under a budget.
+        outcomes: The outcomes in the order of `trainings_of`; None for an unknown outcome.
+    """
     given = contender.allocation
     untrained = outcomes[0] if outcomes else None
     return {
@@ -63,7 +69,7 @@ def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str
         "flash_bytes": contender.flash_bytes,
         "ram_bytes": contender.ram_bytes,
         "objective": contender.objective,
-        "schemes": None if given is None else sorted({_told(scheme) for scheme in given.schemes.values()}),
+        "schemes": None if given is None else sorted({_scheme_text(scheme) for scheme in given.schemes.values()}),
         "weight_bits": None if given is None else dict(given.weight_bits),
         "activation_bits": None if given is None else dict(given.activation_bits),
         "is_integer_only": contender.name is not Name.BREVITAS,
@@ -73,16 +79,16 @@ def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str
     }
 
 
-def _told(scheme: Scheme) -> str:
+def _scheme_text(scheme: Scheme) -> str:
     return f"{scheme.weights}, {scheme.folding}"
 
 
 @click.command()
 @run_options(least_epochs=0)
-@click.option("--seeds", type=click.IntRange(1), help="At every budget; otherwise 3 at 50 % and 30 %, 1 elsewhere.")
-@click.option("--only", help="Budgets by their names, with semicolons between: '50 %;50 %, RAM 75 %'.")
-@click.option("--methods", help=f"With commas between; otherwise {','.join(METHODS)}.")
-@click.option("--peers", is_flag=True, help=f"Also {', '.join(PEERS)}, with exact's bits.")
+@click.option("--seeds", type=click.IntRange(1), help="Seeds at every budget (default: 3 at 50 % and 30 %, else 1).")
+@click.option("--only", help="Names of budgets, separated by semicolons: '50 %;50 %, RAM 75 %'.")
+@click.option("--methods", help=f"Names separated by commas (default: {','.join(METHODS)}).")
+@click.option("--peers", is_flag=True, help=f"Add {', '.join(PEERS)}, with the bits of exact.")
 @click.option("--accounting", type=click.Choice(sorted(ACCOUNTINGS)), default="paper", show_default=True)
 @json_option
 @table_option(tables)
@@ -96,7 +102,7 @@ def main(
     accounting: str,
     as_json: bool,
 ) -> None:
-    """Measure integer-only accuracy under budgets."""
+    """Measure integer-only accuracy under budgets of flash and RAM."""
     shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
     names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
     names += [peer for peer in PEERS if peers and peer not in names]
@@ -104,7 +110,7 @@ def main(
     found = list(contenders(task, sensitivity_of(task), shares, names, accounting_named(accounting)))
     asked = [trainings_of(each, task, seeds or (3 if task.is_quick or each.share in THOROUGH else 1)) for each in found]
     if not run.kept_only:
-        # The first seed everywhere before the second: what is known of an interrupted run is of use.
+        # The first seed of all answers comes before the second, so that an interrupted run gives useful results.
         run_all(sorted((each for some in asked for each in some), key=_turn), kept)
     known = [[kept.get(each.key) for each in some] for some in asked]
     result = {

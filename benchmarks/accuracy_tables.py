@@ -1,4 +1,4 @@
-"""The accuracy benchmark's answer as the tables of docs/benchmarks/accuracy.md."""
+"""Tables of docs/benchmarks/accuracy.md, made from the result of the accuracy benchmark."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Row = Mapping[str, Any]
 
 
 def tables(result: Mapping[str, Any]) -> str:
-    """All of them, with what they are of."""
+    """Return all tables with their titles."""
     rows = result["rows"]
     float_percent = result["float_percent"]
     of_float = "" if float_percent is None else f", float {float_percent:.2f} %"
     samples = f"{result['train_images']:,} training and {result['test_images']:,} test samples"
     parts = [
         f"{result['network']}: {samples}{of_float}; budgets by the `{result['accounting']}` accounting",
-        f"After {result['epochs']} epochs, % (mean, least to most of the seeds):\n\n{_by_budget(rows, _trained)}",
+        f"After {result['epochs']} epochs, % (mean, minimum to maximum of the seeds):\n\n{_by_budget(rows, _trained)}",
         f"Without training, %:\n\n{_by_budget(rows, _untrained)}",
         f"Bytes of flash and summed sensitivity:\n\n{_by_budget(rows, _taken)}",
     ]
@@ -30,12 +30,12 @@ def tables(result: Mapping[str, Any]) -> str:
     if shortages:
         parts.append("Where nothing fits:\n\n" + "\n".join(shortages))
     if any(not row["is_integer_only"] for row in rows):
-        parts.append("\\* of the fake-quantized network: it has no integer-only form.")
+        parts.append("\\* accuracy of the fake-quantized network, because there is no integer-only form.")
     return "\n\n".join(parts)
 
 
 def spread(percents: Sequence[float]) -> str:
-    """The mean, and from where to where where there are several."""
+    """Return the mean, and the minimum and maximum if there are several values."""
     if not percents:
         return ""
     mean = f"{fmean(percents):.2f}"
@@ -43,7 +43,7 @@ def spread(percents: Sequence[float]) -> str:
 
 
 def _by_budget(rows: Sequence[Row], cell: Callable[[Row], str]) -> str:
-    """A line for each budget, a column for each name."""
+    """Return a table with one line for each budget and one column for each name."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     budgets = list(dict.fromkeys((_share(row), row["flash_budget_bytes"], row["ram_budget_bytes"]) for row in rows))
     cells = {(_share(row), row["name"]): "nothing fits" if row["shortage"] else cell(row) for row in rows}
@@ -67,8 +67,8 @@ def _untrained(row: Row) -> str:
     return _starred(row, "" if percent is None else f"{percent:.2f}")
 
 
-def _starred(row: Row, told: str) -> str:
-    return told if row["is_integer_only"] or not told else f"{told} \\*"
+def _starred(row: Row, text: str) -> str:
+    return text if row["is_integer_only"] or not text else f"{text} \\*"
 
 
 def _taken(row: Row) -> str:

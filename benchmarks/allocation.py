@@ -1,16 +1,16 @@
-"""The paper's rules against the exact program, on real networks and real budgets; judged by the program itself.
+"""Comparison of the paper's rules with the exact program on real networks and budgets, with an automatic verdict.
 
     python -m benchmarks.allocation [--json | --compare] [--only PATTERN]... [--time-limit SECONDS]
 
-Each network (`networks.py`) under each budget, counted by each rule book. MixPL is put beside the exact program with
-weights per layer, MixPC beside the exact program with weights per channel: the same bytes, the same sensitivity
-(`weights`). A pair of answers is at fault when
+The benchmark runs each network (`networks.py`) under each budget, counted by each rule book. MixPL is compared with the
+exact program with weights per layer, MixPC with the exact program with weights per channel: the bytes and the
+sensitivity (`weights`) are the same. A pair of answers is wrong if
 
-1. the validator finds a broken rule in either,
-2. the rule's answer has the smaller summed sensitivity, or the rule finds one and the exact program does not,
-3. the exact program says that nothing fits, and its certificate names no more bytes than there are.
+1. the validator finds a violation in either answer,
+2. the answer of the rule has the smaller summed sensitivity, or only the rule finds an answer,
+3. the exact program reports that nothing fits, but the bytes in its certificate do not exceed the budget.
 
-The exit code is 1 if any is.
+The exit code is 1 if any pair is wrong.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ TIGHT_BUDGETS: Final = {
     "unet_16_96": (Budget(256_000, 256_000), Budget(200_000, 180_000)),
     "resnet8_cifar10": (Budget(60_000, 40_000), Budget(40_000, 24_000)),
 }
-"""Of networks that the budgets above leave at 8 bits, or nearly."""
+"""Additional, smaller budgets for the networks that the budgets above leave at or near 8 bits."""
 
 SCHEMES: Final = {
     Method.MIXPL: WeightScheme.PER_LAYER_ASYM_PACT,
     Method.MIXPC: WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
 }
-"""Each rule, and the scheme of weights under which the exact program is put beside it."""
+"""Each rule, and the weight scheme of the exact program that is compared with it."""
 
 
 def answered(
@@ -69,7 +69,7 @@ def answered(
     sensitivity: SensitivityTable,
     time_limit_seconds: float,
 ) -> Row:
-    """One answer, timed and judged."""
+    """Return one answer with its time and its violations."""
     question = Question(
         network=network,
         budget=budget,
@@ -104,7 +104,7 @@ def answered(
 
 
 def pairs_of(network: Network, budgets: Iterable[Budget], time_limit_seconds: float) -> Iterator[Pair]:
-    """All questions about a network, and their answers."""
+    """Return the answers to all questions about a network."""
     for rule, scheme in SCHEMES.items():
         sensitivity = weight_sensitivity(network, scheme)
         for accounting in ACCOUNTINGS.values():
@@ -117,7 +117,7 @@ def pairs_of(network: Network, budgets: Iterable[Budget], time_limit_seconds: fl
 
 
 def summary(pairs: list[Pair], faults: list[str]) -> str:
-    """How the exact program did, in one line."""
+    """Summarise the results of the exact program in one line."""
     better = sum(is_less(pair.exact.objective, pair.rule.objective) for pair in pairs)
     alone = sum(pair.exact.fits and not pair.rule.fits for pair in pairs)
     neither = sum(not (pair.exact.fits or pair.rule.fits) for pair in pairs)
@@ -138,16 +138,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object")
-    form.add_argument("--compare", action="store_true", help="print sums alone, all methods side by side")
+    form.add_argument("--compare", action="store_true", help="print only the summed sensitivities of all methods")
     parser.add_argument(
         "--only",
         action="append",
         metavar="PATTERN",
-        help="networks by name, e.g. 'mobilenet_v1_0.25_*'; may be repeated",
+        help="pattern of network names, e.g. 'mobilenet_v1_0.25_*'; may be repeated",
     )
     parser.add_argument(
         "--time-limit", type=float, default=DEFAULT_TIME_LIMIT_SECONDS, metavar="SECONDS",
-        help="for one answer of the exact program (default: %(default)s)",
+        help="time limit of one answer of the exact program (default: %(default)s)",
     )  # fmt: skip
     options = parser.parse_args()
     patterns = options.only or ["*"]

@@ -1,4 +1,4 @@
-"""The allocation benchmark's answers as tables."""
+"""Tables of the answers of the allocation benchmark."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COLUMNS: Final = (
 
 
 def answers(pairs: Iterable[Pair]) -> str:
-    """Markdown, a line for each answer."""
+    """Return a Markdown table with one line for each answer."""
     return markdown(COLUMNS, [_answer(row) for pair in pairs for row in (pair.rule, pair.exact)])
 
 
 def comparison(pairs: Iterable[Pair]) -> str:
-    """Markdown, a line for each network, budget and rule book: the summed sensitivities, or what is short."""
+    """Return a Markdown table of the summed sensitivities or minimum bytes by network, budget and rule book."""
     lines: dict[tuple[str, ...], list[str]] = {}
     for pair in pairs:
         cells = lines.setdefault(_question(pair.rule), [])
@@ -36,18 +36,18 @@ def _question(row: Row) -> tuple[str, ...]:
 
 
 def _outcome(row: Row, than: Row | None = None) -> str:
-    """The sum, `than` another one, or what would be needed."""
+    """Return the summed sensitivity, compared with that of `than`, or the minimum bytes if nothing fits."""
     if row.objective is None:
         return _shortage(row)
-    told = [f"{row.objective:.4g}"]
+    parts = [f"{row.objective:.4g}"]
     if than is not None and than.objective is not None:
         if not is_less(row.objective, than.objective):
-            told = ["the same"]
+            parts = ["the same"]
         else:
-            told.append(f"{1 - row.objective / than.objective:.0%} less")
+            parts.append(f"{1 - row.objective / than.objective:.0%} less")
     if row.gap:
-        told.append(f"gap {row.gap:.1%}")
-    return ", ".join(told)
+        parts.append(f"gap {row.gap:.1%}")
+    return ", ".join(parts)
 
 
 def _shortage(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Answers of the allocation benchmark, and what must not be between a rule's and the exact program's."""
+"""Answers of the allocation benchmark, and the contradictions between a rule's answer and the exact program's."""
 
 from __future__ import annotations
 
@@ -9,32 +9,34 @@ from network.allocation import WeightScheme
 from solver.options import Method
 
 SAME_SUM: Final = 1e-9
-"""The exact program adds whole numbers of 40 bits: sums that differ by less are one."""
+"""Relative difference below which two sums count as equal: the exact program adds whole numbers of 40 bits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One answer.
+    """One answer of a rule or of the exact program.
 
     Attributes:
-        network: its name.
-        accounting: the rule book's name.
-        flash_budget_bytes: what might be taken.
-        ram_budget_bytes: the same of RAM.
-        method: that answered.
-        scheme: of all weights.
-        fits: something was found.
-        flash_bytes: what it takes; None when nothing was found, as are all up to `activation_tensors`.
-        ram_bytes: the same of RAM.
-        objective: its summed sensitivity.
-        bound: no bits have less; None for a rule.
-        gap: how far the objective may be above the best, as a share of it; None for a rule.
-        weight_tensors: how many weight tensors have 8, 4 and 2 bits.
-        activation_tensors: the same of activation tensors.
-        violations: what the validator says against the answer; empty when it is one.
-        short: the budget that does not suffice, by the certificate; None when something was found.
-        least_bytes: what would do of it.
-        seconds: until the answer.
+        network: The name of the network.
+        accounting: The name of the rule book.
+        flash_budget_bytes: The flash budget in bytes.
+        ram_budget_bytes: The RAM budget in bytes.
+        method: The method that gave the answer.
+        scheme: The scheme of all weights.
+        fits: Whether an allocation was found.
+        flash_bytes: The flash of the allocation in bytes. This and the following attributes up to
+            `activation_tensors` are None if no allocation was found.
+        ram_bytes: The RAM of the allocation in bytes.
+        objective: The summed sensitivity of the allocation.
+        bound: A lower bound of the summed sensitivity of all allocations; None for a rule.
+        gap: The largest possible difference of the objective from the optimum, relative to the optimum; None for a
+            rule.
+        weight_tensors: Numbers of weight tensors with 8, 4 and 2 bits.
+        activation_tensors: Numbers of activation tensors with 8, 4 and 2 bits.
+        violations: The violations that the validator finds; empty for a valid answer.
+        short: The budget that is too small according to the certificate; None if an allocation was found.
+        least_bytes: The minimum feasible value of that budget in bytes.
+        seconds: The time to the answer in seconds.
     """
 
     network: str
@@ -78,29 +80,31 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A rule's answer and the exact program's, to the same question."""
+    """The answers of a rule and of the exact program to the same question."""
 
     rule: Row
     exact: Row
 
     def faults(self) -> list[str]:
-        """What must not be, in words; empty when all is well."""
+        """Describe the contradictions between both answers; the list is empty if there are none."""
         rule, exact = self.rule, self.exact
         found = [f"{row.title}: {violation}" for row in (rule, exact) for violation in row.violations]
         if rule.fits and not exact.fits:
-            found.append(f"{exact.title}: found nothing, but {rule.method} did")
+            found.append(f"{exact.title}: found no allocation, but {rule.method} found one")
         if is_less(rule.objective, exact.objective):
-            found.append(f"{exact.title}: its sum is {exact.objective}, and {rule.method} has {rule.objective}")
+            found.append(
+                f"{exact.title}: its summed sensitivity is {exact.objective}, but {rule.method} has {rule.objective}"
+            )
         if not exact.fits:
             available = exact.flash_budget_bytes if exact.short == "flash" else exact.ram_budget_bytes
             if exact.least_bytes is None or exact.least_bytes <= available:
                 found.append(
-                    f"{exact.title}: says that nothing fits, and that {exact.least_bytes} bytes of {exact.short} would "
-                    f"do of {available}"
+                    f"{exact.title}: reports that nothing fits, but its certificate requires only "
+                    f"{exact.least_bytes} of {available} bytes of {exact.short}"
                 )
         return found
 
 
 def is_less(one: float | None, other: float | None) -> bool:
-    """One sum is smaller than another, by more than rounding; an answer that is missing is neither."""
+    """Return whether one sum is smaller than another by more than rounding; False if an answer is missing."""
     return one is not None and other is not None and one < other * (1 - SAME_SUM)

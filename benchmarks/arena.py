@@ -1,17 +1,19 @@
-"""The arena planner on hard instances and on the tensors of real networks, beside simpler planners, in one run.
+"""Benchmark of the arena planner on hard instances and on real networks, compared with simpler planners.
 
     python -m benchmarks.arena [--json] [--highs SECONDS]
     python -m benchmarks.arena --write
 
-The instances lie in `benchmarks/instances`, one tensor a line: id, lower (the first step), upper (the first step
-after), size, which is the form of minimalloc's files. `--write` makes them anew from their seeds:
+The instances are in `benchmarks/instances`, with one tensor in each line: id, lower (the first step), upper (the first
+step after the last one), size. This is the format of minimalloc's files. `--write` generates them again from their
+seeds:
 
-    random     as many steps as tensors; sizes of 1 to 1000, lengths of up to 10, 30 or 80 % of the steps
-    cut        a full rectangle, 1000 high, cut into pieces: a plan without a gap exists, and every gap is too much
+    random     as many steps as tensors; sizes from 1 to 1000, lengths up to 10, 30 or 80 % of the steps
+    cut        a full rectangle of height 1000, cut into pieces: a plan without gaps exists, so that each gap is a loss
 
-Real networks have 8 bits everywhere, with the scratch that the `deployed` accounting counts. `by size` is the greedy
-planner of TensorFlow Lite Micro: the largest tensor first, each in the lowest gap. `HiGHS` gets an integer program with
-a switch for each pair alive together, instances of up to 50 tensors, and as many seconds for each.
+Real networks have 8 bits everywhere, with the scratch buffers that the `deployed` accounting counts. `by size` is the
+greedy planner of TensorFlow Lite Micro: the largest tensor first, each at the lowest free offset. `HiGHS` solves an
+integer program with an indicator variable for each pair of tensors that are alive together, for instances of up to 50
+tensors, with the given number of seconds for each.
 """
 
 from __future__ import annotations
@@ -55,19 +57,19 @@ NETWORKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What came out for one instance.
+    """The results for one instance.
 
     Attributes:
-        group: which instances it belongs to.
-        name: of the instance.
-        tensors: how many.
-        arena_bytes: the planner's plan.
-        bound_bytes: the planner's bound.
-        milliseconds: the median of its runs.
-        by_size_bytes: the greedy plan.
-        peer_bytes: what HiGHS found; None without it, or where it found nothing.
-        peer_bound_bytes: what HiGHS proved.
-        peer_milliseconds: its one run.
+        group: The group of the instance.
+        name: The name of the instance.
+        tensors: Number of tensors.
+        arena_bytes: The size of the planner's arena in bytes.
+        bound_bytes: The lower bound that the planner proves, in bytes.
+        milliseconds: The median time of the planner's runs in milliseconds.
+        by_size_bytes: The size of the greedy planner's arena in bytes.
+        peer_bytes: The size of HiGHS's arena in bytes; None if HiGHS did not run or found no plan.
+        peer_bound_bytes: The lower bound that HiGHS proves, in bytes.
+        peer_milliseconds: The time of the one run of HiGHS in milliseconds.
     """
 
     group: str
@@ -83,7 +85,7 @@ class Row:
 
 
 def random_tensors(count: int, longest: float, seed: int) -> list[LiveTensor]:
-    """Tensors at random steps, of up to a share of all steps each."""
+    """Return random tensors, each alive for up to the given share of all steps."""
     rng = np.random.default_rng(seed)
     tensors = []
     for index in range(count):
@@ -94,7 +96,7 @@ def random_tensors(count: int, longest: float, seed: int) -> list[LiveTensor]:
 
 
 def cut_tensors(count: int, seed: int, height: int = 1000) -> list[LiveTensor]:
-    """The pieces of a rectangle that is `count` steps long: the larger a piece, the sooner it is cut again."""
+    """Return the pieces of a rectangle of `count` steps; a larger piece is cut sooner."""
     rng = np.random.default_rng(seed)
     pieces = [(0, count, height)]
     while len(pieces) < count:
@@ -111,7 +113,7 @@ def cut_tensors(count: int, seed: int, height: int = 1000) -> list[LiveTensor]:
 
 
 def generated() -> Iterator[tuple[str, list[LiveTensor]]]:
-    """All instances that are kept as files, by name."""
+    """Generate all instances that are stored as files, by name."""
     for count in COUNTS:
         for longest in LENGTHS:
             for seed in SEEDS:
@@ -121,7 +123,7 @@ def generated() -> Iterator[tuple[str, list[LiveTensor]]]:
 
 
 def write(folder: Path = INSTANCES) -> None:
-    """Make the files."""
+    """Write the files of all instances."""
     folder.mkdir(exist_ok=True)
     for name, tensors in generated():
         lines = [f"{each.name},{each.start},{each.end},{each.size_bytes}" for each in tensors]
@@ -129,7 +131,7 @@ def write(folder: Path = INSTANCES) -> None:
 
 
 def read(file: Path) -> list[LiveTensor]:
-    """The tensors in one file."""
+    """Read the tensors of one file."""
     with file.open(newline="") as lines:
         return [
             LiveTensor(line["id"], int(line["lower"]), int(line["upper"]), int(line["size"]))
@@ -138,7 +140,7 @@ def read(file: Path) -> list[LiveTensor]:
 
 
 def tensors_of(network: Network) -> list[LiveTensor]:
-    """What is alive in a network's steps, all at 8 bits."""
+    """Return the live ranges of a network's tensors and scratch buffers, all at 8 bits."""
     accounting = DeployedAccounting()
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -155,7 +157,7 @@ def tensors_of(network: Network) -> list[LiveTensor]:
 
 
 def by_size(tensors: list[LiveTensor]) -> int:
-    """The arena of TensorFlow Lite Micro's greedy planner."""
+    """Return the arena size in bytes of TensorFlow Lite Micro's greedy planner."""
     placed: list[tuple[int, int, LiveTensor]] = []
     for each in sorted(tensors, key=lambda each: (-each.size_bytes, each.start)):
         offset = 0
@@ -168,7 +170,7 @@ def by_size(tensors: list[LiveTensor]) -> int:
 
 
 def by_integer_program(tensors: list[LiveTensor], limit_seconds: float) -> tuple[int | None, int]:
-    """HiGHS's arena, None where it found none, and its bound."""
+    """Return the arena size of HiGHS in bytes, None if it found no plan, and its lower bound."""
     pairs = [pair for pair in combinations(range(len(tensors)), 2) if tensors[pair[0]].overlaps(tensors[pair[1]])]
     most = by_size(tensors)
     count = len(tensors)
@@ -196,7 +198,7 @@ def by_integer_program(tensors: list[LiveTensor], limit_seconds: float) -> tuple
 
 
 def measured(peer_limit_seconds: float | None) -> list[Row]:
-    """Every instance, then every network."""
+    """Return the results of every instance, then of every network."""
     instances = [(file.stem.rpartition("-")[0], file.stem, read(file)) for file in sorted(INSTANCES.glob("*.csv"))]
     instances.sort(key=lambda each: (not each[0].startswith("random"), len(each[2]), each[1]))
     instances += [(name, name, tensors_of(catalogue()[name]())) for name in NETWORKS]
@@ -222,7 +224,7 @@ def _milliseconds(run: Callable[[], object]) -> float:
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: a line for each group of instances."""
+    """Return a Markdown table with one line for each group of instances."""
     lines = [
         ["instances", "tensors", "proven", "largest gap", "ms, median", "ms, most", "by size: at the bound",
          "by size: largest gap", "HiGHS: proven", "HiGHS: ms, median"],
@@ -252,8 +254,10 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--highs", type=float, metavar="SECONDS", help="try HiGHS too, so long for each instance")
-    parser.add_argument("--write", action="store_true", help="make the instances' files anew and stop")
+    parser.add_argument(
+        "--highs", type=float, metavar="SECONDS", help="also run HiGHS with this time limit for each instance"
+    )
+    parser.add_argument("--write", action="store_true", help="generate the files of the instances again and stop")
     options = parser.parse_args()
     if options.write:
         write()

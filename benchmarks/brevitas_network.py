@@ -1,15 +1,15 @@
-"""A network and its allocation as a module of Brevitas, as one would write it by hand.
+"""A network and its allocation as a Brevitas module, in the form in which a user would write it by hand.
 
-    weights        per output channel, signed, the step learned from where the squared error is least
-                   (`Int8WeightPerChannelFloatMSE`), 2^b - 1 codes, which is its own default: with all 2^b, DS-CNN at
-                   half its flash had 24 % untrained, and 65 % without the lowest
-    activations    the step learned from where the squared error is least, unsigned after a ReLU
+    weights        per output channel, signed, with a learned step size that starts at the least squared error
+                   (`Int8WeightPerChannelFloatMSE`) and 2^b - 1 codes, the default of Brevitas. With 2^b codes,
+                   untrained DS-CNN at half its flash had 24 % accuracy; without the lowest code, 65 %
+    activations    a learned step size that starts at the least squared error, unsigned after a ReLU
                    (`Uint8ActPerTensorFloatMSE`), else with a zero point (`ShiftedUint8ActPerTensorFloatMSE`);
-                   started by Brevitas' own `calibration_mode`
-    batch norm     beside the weights, in float: what Brevitas trains has no integer-only form
+                   initialised by the `calibration_mode` of Brevitas
+    batch norm     separate from the weights, in float: the trained network has no integer-only form
 
-Brevitas is no part of the project's lock: it wants an older setuptools than that (docs/benchmarks/qat.md says how to
-install it beside).
+Brevitas is not in the project's lock file, because it requires an older setuptools; docs/benchmarks/qat.md describes
+how to install it in addition.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _SAMPLES_AT_ONCE = 128
 
 
 def has_brevitas() -> bool:
-    """Whether it is installed."""
+    """Return whether Brevitas is installed."""
     return importlib.util.find_spec("brevitas") is not None
 
 
 class BrevitasNetwork(nn.Module):
-    """A network under an allocation, fake-quantized by Brevitas.
+    """A network with the bits of an allocation, fake-quantized by Brevitas.
 
-    forward: [n, c, h, w] input tensors, normalised -> [n, elements], the first output, flattened.
+    forward: from normalised input tensors [n, c, h, w] to the first output, flattened, [n, elements].
 
     Args:
-        network: with weights; training starts from them.
-        allocation: its bits; its schemes are not Brevitas'.
+        network: The network with the weights from which training starts.
+        allocation: The allocation whose bits are used. Its schemes are ignored, because Brevitas does not have them.
     """
 
     def __init__(self, network: Network, allocation: Allocation) -> None:
@@ -78,13 +78,13 @@ class BrevitasNetwork(nn.Module):
         return run_layers(self.network, given, step)[self.network.outputs[0]].flatten(1)
 
     def two_bit_weights(self) -> list[nn.Parameter]:
-        """The weights of the layers with 2 bits."""
+        """Return the weight parameters of the layers with 2-bit weights."""
         layers = [own for own in self._layers if isinstance(own, _WeightLayer)]
         return [own.weight for own in layers if own.bits == 2]
 
     @torch.no_grad()
     def calibrate(self, samples: Samples) -> None:
-        """Start the ranges of all activation tensors, by Brevitas' own calibration."""
+        """Initialise the ranges of all activation tensors by the calibration of Brevitas."""
         calibration = importlib.import_module("brevitas.graph.calibrate").calibration_mode
         self.eval()
         with calibration(self):
@@ -93,7 +93,7 @@ class BrevitasNetwork(nn.Module):
 
 
 class _WeightLayer(nn.Module):
-    """Brevitas' convolution or fully connected layer, and PyTorch's batch norm."""
+    """A convolution or fully connected layer of Brevitas, followed by PyTorch's batch norm."""
 
     def __init__(self, layer: WeightLayer, bits: Bits) -> None:
         super().__init__()
@@ -102,13 +102,13 @@ class _WeightLayer(nn.Module):
         float_ones = WeightParameters(layer)
         self._sums = _sums(layer, bits, has_bias=not float_ones.has_batch_norm)
         self._sums.weight.data.copy_(float_ones.weight.data)
-        self._sums.weight_quant.init_tensor_quant()  # the steps start anew from these weights
+        self._sums.weight_quant.init_tensor_quant()  # initialise the step sizes from these weights
         self._norm: nn.Module = nn.Identity()
         if not float_ones.has_batch_norm:
             self._sums.bias.data.copy_(float_ones.bias.data)
             return
         norm = nn.BatchNorm2d(layer.output_channels, eps=float_ones.epsilon)
-        assert norm.running_mean is not None  # noqa: S101  # it tracks statistics by default
+        assert norm.running_mean is not None  # noqa: S101  # a batch norm tracks statistics by default
         assert norm.running_var is not None  # noqa: S101
         norm.weight.data.copy_(float_ones.gamma.data)
         norm.bias.data.copy_(float_ones.beta.data)
@@ -118,7 +118,7 @@ class _WeightLayer(nn.Module):
 
     @property
     def weight(self) -> nn.Parameter:
-        """Of the convolution or fully connected layer."""
+        """The weights of the convolution or fully connected layer."""
         weight: nn.Parameter = self._sums.weight
         return weight
 
@@ -141,7 +141,7 @@ def _sums(layer: WeightLayer, bits: Bits, *, has_bias: bool) -> Any:
         "weight_bit_width": int(bits),
         "bias": has_bias,
     }
-    assert layer.weight is not None  # noqa: S101  # WeightParameters has refused a layer without
+    assert layer.weight is not None  # noqa: S101  # WeightParameters rejects a layer without weights
     channels, inputs = layer.output_channels, layer.weight.shape[1]
     if not isinstance(layer, Convolution):
         return brevitas.QuantLinear(inputs, channels, **chosen)

@@ -1,10 +1,10 @@
-"""Brevitas trained as `qat.train` trains.
+"""Training of a Brevitas network in the same way as `qat.train` trains.
 
-Split, batches, augmentation, optimizer, learning rates and distillation are the same, and the best epoch is chosen by
-the same samples held out.
+The split, batches, augmentation, optimizer, learning rates and distillation are the same, and the best epoch is chosen
+on the same held-out samples.
 
-What differs is what is compared: fake quantization, where it starts, and that accuracy is the fake-quantized network's,
-because Brevitas has no integer-only one.
+Three things differ, which are compared: the fake quantization, its initial ranges, and the reported accuracy. It is the
+accuracy of the fake-quantized network, because Brevitas has no integer-only network.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class BrevitasTraining:
     """One training of one network by Brevitas.
 
     Args:
-        network: with weights.
-        allocation: its bits.
-        dataset: fits the network, with labels.
-        options: as for `qat.train.train`; those of ranges, bits and batch norm have no counterpart here.
-        report: is told.
+        network: The network with its float weights.
+        allocation: The allocation whose bits are used.
+        dataset: The dataset with labels that fits the network.
+        options: The options of `qat.train.train`; those of ranges, bits and batch norm have no effect here.
+        report: Callback that receives the progress.
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class BrevitasTraining:
         )
 
     def outcome(self) -> Outcome:
-        """Train every epoch, keep the best, and judge it on the test set once."""
+        """Train all epochs, keep the best one, and evaluate it on the test set once."""
         started = time.monotonic()
         dataset = self._dataset
-        assert dataset.train_y is not None  # noqa: S101  # the benchmark's tasks have labels
+        assert dataset.train_y is not None  # noqa: S101  # the tasks of the benchmark have labels
         assert dataset.test_y is not None  # noqa: S101
         optimizer = self._optimizer()
         best, best_epoch, state = -1.0, 0, self._module.state_dict()
@@ -100,7 +100,7 @@ class BrevitasTraining:
         )
 
     def _optimizer(self) -> torch.optim.Optimizer:
-        """Weights with 2 bits have their own rate, as `qat.training.optimizer` has it."""
+        """Return the optimizer, with a separate learning rate for 2-bit weights as in `qat.training.optimizer`."""
         of_two_bits = self._module.two_bit_weights()
         known = {id(weight) for weight in of_two_bits}
         others = [parameter for parameter in self._module.parameters() if id(parameter) not in known]
@@ -131,7 +131,7 @@ class BrevitasTraining:
             taught = self._teacher(images, batch.indices) if options.distillation else None
             optimizer.zero_grad(set_to_none=True)
             loss = training_loss(self._module(images), targets, taught, options)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation
             optimizer.step()
             self._reporter.advance(len(images), loss.item())
 
@@ -145,5 +145,5 @@ class BrevitasTraining:
 def trained_by_brevitas(
     network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
 ) -> Outcome:
-    """What becomes of an allocation in Brevitas' hands; without epochs it is only calibrated."""
+    """Train or, with 0 epochs, only calibrate a network with Brevitas, and return its accuracies."""
     return BrevitasTraining(network, allocation, dataset, options, report).outcome()

@@ -1,4 +1,4 @@
-"""CIFAR-10 from JPEG files, decoded as they are; see `../shared/README.md`."""
+"""CIFAR-10 from JPEG files, decoded without further processing; see `../shared/README.md`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FILE = SHARED / "data" / "cifar10_jpeg.npz"
 
 
 def load() -> Dataset:
-    """50,000 training and 10,000 test images, uint8 [n, 32, 32, 3]; takes about 10 s to decode.
+    """Read 50,000 training and 10,000 test images, uint8 [n, 32, 32, 3]; decoding needs about 10 s.
 
     Raises:
-        FileNotFoundError: the data lies elsewhere.
+        FileNotFoundError: if the data is missing.
     """
     with np.load(FILE) as arrays:
         return Dataset(

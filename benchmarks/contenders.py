@@ -1,14 +1,14 @@
-"""Who chooses the bits under a budget, and how the network with those bits is trained.
+"""The contenders of the accuracy benchmark: how each one chooses the bits under a budget, and how it trains.
 
     exact              the exact program on the fisher sensitivity of 256 training images, weights per channel
-    uniform            the widest uniform bits that fit (`shares.UNIFORM_BITS`), scheme and training as exact's
-    mixpl, mixpc       the paper's rules with the paper's schemes, activations clipped by learned bounds (PACT)
-    mixpl-bits, ...    the same bits with scheme and training as exact's: what the bits alone bring
+    uniform            the widest uniform bits that fit (`shares.UNIFORM_BITS`), with the scheme and training of exact
+    mixpl, mixpc       the paper's rules with the paper's schemes, activations clipped at learned bounds (PACT)
+    mixpl-bits, ...    the bits of these rules with the scheme and training of exact: the effect of the bits alone
 
-and, with exact's bits, others' training:
+These contenders use the bits of exact with other training:
 
     paper-per-layer, paper-per-channel      the paper's schemes and learned bounds
-    brevitas                                Brevitas, its bits set layer by layer; judged as it is, fake-quantized
+    brevitas                                Brevitas, with the bits set layer by layer; evaluated fake-quantized
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SENSITIVITY: Final = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=25
 
 
 class Name(StrEnum):
-    """A contender's name."""
+    """The name of a contender."""
 
     EXACT = "exact"
     UNIFORM = "uniform"
@@ -58,19 +58,19 @@ METHODS: Final = tuple(name for name in Name if name not in PEERS)
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """One answer under one budget.
+    """The answer of one contender under one budget.
 
     Attributes:
-        name: who.
-        share: the budget as shares.
-        budget: the budget in bytes.
-        network: in the order in which it runs.
-        allocation: the bits and schemes; None where nothing fits.
-        shortage: why nothing fits; None where something does.
-        flash_bytes: what the allocation takes; None without one.
-        ram_bytes: the same of RAM.
-        objective: its summed sensitivity.
-        options: how it is trained.
+        name: The name of the contender.
+        share: The budget as shares of the bytes of 8 bits everywhere.
+        budget: The budget in bytes.
+        network: The network, with its layers in the order in which they run.
+        allocation: The chosen bits and schemes; None if nothing fits.
+        shortage: The reason why nothing fits; None if an allocation was found.
+        flash_bytes: The flash of the allocation in bytes; None without an allocation.
+        ram_bytes: The RAM of the allocation in bytes; None without an allocation.
+        objective: The summed sensitivity of the allocation; None without an allocation.
+        options: The options of its training.
     """
 
     name: Name
@@ -86,7 +86,7 @@ class Contender:
 
 
 def sensitivity_of(task: Task) -> SensitivityTable:
-    """What the exact program minimises, measured on training images."""
+    """Measure the sensitivities that the exact program minimises, on training images."""
     labels = task.dataset.train_y
     assert labels is not None  # noqa: S101  # both tasks have labels
     return measure_sensitivity(task.network, task.dataset.train_x, labels, SENSITIVITY)
@@ -95,7 +95,7 @@ def sensitivity_of(task: Task) -> SensitivityTable:
 def contenders(
     task: Task, table: SensitivityTable, shares: Sequence[Share], names: Sequence[Name], accounting: Accounting
 ) -> Iterator[Contender]:
-    """Everybody's answer under every budget."""
+    """Return the answer of each contender under each budget."""
     network = task.network
     paper = task.options.replace(activation_range=ActivationRange.LEARNED)
     for share in shares:
@@ -142,7 +142,7 @@ def _chooser(name: Name) -> Method:
 
 
 def _with_schemes(name: Name, chosen: Allocation, network: Network) -> Allocation:
-    """What was chosen, with the schemes that it is trained with."""
+    """Return the answer for an allocation, with the schemes with which it is trained."""
     match name:
         case Name.EXACT | Name.MIXPL | Name.MIXPC:
             return chosen
@@ -163,7 +163,7 @@ def _schemes_of_mixpl(chosen: Allocation, network: Network) -> dict[str, Scheme]
 
 def _narrowest(network: Network, accounting: Accounting) -> str:
     least = measure(network, uniform(network, 2, 2, accounting, DEFAULT_WEIGHT_SCHEME), accounting)
-    return f"2 bits everywhere take {least.flash_bytes:,.0f} bytes of flash and {least.ram_bytes:,.0f} of RAM"
+    return f"2 bits everywhere need {least.flash_bytes:,.0f} bytes of flash and {least.ram_bytes:,.0f} of RAM"
 
 
 def _shortage(solution: Solution) -> str | None:
@@ -171,11 +171,11 @@ def _shortage(solution: Solution) -> str | None:
 
 
 def shortage_of(certificate: Certificate) -> str:
-    """A certificate in a line."""
+    """Return a certificate of infeasibility as one line of text."""
     if certificate.least_bytes is None or certificate.available_bytes is None:
-        return f"{certificate.budget} does not suffice"
+        return f"the budget {certificate.budget} is too small"
     memory = "RAM" if certificate.budget == "ram" else certificate.budget
     return (
-        f"{memory}: at least {certificate.least_bytes:,.0f} bytes are needed, {certificate.available_bytes:,} there "
-        f"(most in '{certificate.layer}')"
+        f"{memory}: at least {certificate.least_bytes:,.0f} bytes are needed, "
+        f"{certificate.available_bytes:,} are available (most in '{certificate.layer}')"
     )

@@ -1,8 +1,8 @@
-"""Fake quantization by PyTorch's own fused operators, whose scale and zero point are learned.
+"""Fake quantization by PyTorch's fused operators with learned scale and zero point.
 
-`torch._fake_quantize_learnable_per_channel_affine` for weights, its sibling per tensor for activations: what
-`torch.ao.quantization` learns step sizes with, written without its observers. Bits and the tensors that are quantized
-are those of our own network; only the time of a step is of interest.
+Weights use `torch._fake_quantize_learnable_per_channel_affine`, and activations the same operator per tensor. These are
+the operators with which `torch.ao.quantization` learns step sizes, here without its observers. The bits and the
+quantized tensors are those of bitbudget's network; the benchmark measures only the time of a training step.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from qat.prepare import float_module
 
 
 class FusedNetwork(TrainedFloatNetwork):
-    """A network under an allocation; forward as `FloatNetwork`.
+    """A network with the bits of an allocation and PyTorch's fake quantization; its forward is that of `FloatNetwork`.
 
     Args:
-        network: with weights.
-        allocation: its bits.
-        images: [n, c, h, w], normalised, on which the activations' scales are started.
+        network: The network with its float weights.
+        allocation: The allocation whose bits are used.
+        images: Normalised images that initialise the scales of the activations, [n, c, h, w].
     """
 
     def __init__(self, network: Network, allocation: Allocation, images: Tensor) -> None:
@@ -62,12 +62,13 @@ class FusedNetwork(TrainedFloatNetwork):
     def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
         if isinstance(self.network.layers[index], WeightLayer):
             weight = self._weights[index](self.weight_parameters(index).weight)
-        ranged: Tensor = self._ranges[index + 1](super().step(index, inputs, weight))  # the input's is the first
+        # range 0 is that of the input
+        ranged: Tensor = self._ranges[index + 1](super().step(index, inputs, weight))
         return ranged
 
 
 class _Quantizer(nn.Module):
-    """Fake quantization with a learned scale and zero point, per output channel where there are several."""
+    """Fake quantization with a learned scale and zero point, for a tensor or for each output channel."""
 
     def __init__(self, greatest: Tensor, bits: Bits, *, is_signed: bool) -> None:
         super().__init__()

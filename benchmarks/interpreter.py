@@ -1,10 +1,11 @@
-"""How fast the reference interpreter is, against the least that its multiplications take.
+"""Speed of the reference interpreter, compared with the time of its multiplications alone.
 
     python -m benchmarks.interpreter [--images N] [--json]
 
-The network has the shape of MLPerf Tiny's ResNet8 (12.5 million multiply-accumulates an image) with random 8-bit
-codes. The bound, measured in the same run on the same cores, is numpy's float32 matrix product of the same sizes alone:
-no windows are gathered, nothing is requantized. The ratio of the two times compares runs on different machines.
+The network has the shape of MLPerf Tiny's ResNet8 (12.5 million multiply-accumulate operations for each image) with
+random 8-bit codes. The lower bound is the time of numpy's float32 matrix products of the same sizes, without gathering
+windows and without requantization, measured in the same run on the same cores. The ratio of both times is comparable
+between machines.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ from network.network import InputFormat
 COLUMN_BLOCK_ELEMENTS = 2**19
 
 ROUNDS = 3
-"""The fastest counts: others run on the machine too."""
+"""Number of rounds; the fastest one counts, because other processes may use the machine."""
 
 
 class Resnet8:
-    """Grows an integer-only ResNet8 with random codes."""
+    """Builder of an integer-only ResNet8 with random codes."""
 
     def __init__(self, seed: int = 0) -> None:
         self._generator = np.random.default_rng(seed)
@@ -113,7 +114,7 @@ class Resnet8:
 
 
 def products(network: IntegerNetwork) -> list[tuple[int, int, int]]:
-    """Output positions, terms per sum and output channels of each layer with weights, for one image."""
+    """Return the output positions of an image, the terms of a sum and the output channels of each weight layer."""
     return [
         (math.prod(network.tensors[layer.output].shape[1:]), layer.codes[0].size, len(layer.codes))
         for layer in network.layers
@@ -131,7 +132,7 @@ def fastest_seconds(work: Callable[[], object]) -> float:
 
 
 def bound_seconds(network: IntegerNetwork, images: int) -> float:
-    """The float32 matrix products of as many images, in blocks that stay in the cache as the interpreter's do."""
+    """Compute the float32 matrix products of the given number of images, in blocks that fit the cache."""
     shapes = products(network)
 
     def multiply(part: slice) -> None:
@@ -166,12 +167,12 @@ def measure(images: int) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Speed of the reference interpreter against its matrix products alone")
+    parser = argparse.ArgumentParser(description="Measure the speed of the interpreter and of its matrix products.")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     if arguments.images < 1:
-        parser.error(f"--images must be 1 or more, is {arguments.images}")
+        parser.error(f"expected --images of at least 1, got {arguments.images}")
     figures = measure(arguments.images)
     if arguments.json:
         print(json.dumps(figures))

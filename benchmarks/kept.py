@@ -1,4 +1,4 @@
-"""What a long benchmark has measured already, so that an interrupted one goes on."""
+"""Record of the measured outcomes of a long benchmark, so that an interrupted benchmark can be continued."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.outcome import Outcome
 
 
 class Kept:
-    """Outcomes by the fingerprint of what they depend on, a line of JSON each.
+    """Outcomes by the fingerprint of their inputs, with one line of JSON for each.
 
-    A line is written as soon as it is known. The last one may have been cut off by an interruption: it is left out.
+    Each outcome is written as soon as it is known. If an interruption has cut off the last line, that line is ignored.
 
     Args:
-        path: the file, made where it is missing; None keeps them for this run alone.
+        path: The file, which is created if it is missing; None keeps the outcomes only in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -41,16 +41,16 @@ class Kept:
         return self._known[key]
 
     def get(self, key: str) -> Outcome | None:
-        """What is known, if anything is."""
+        """Return the outcome of a fingerprint, or None if it is unknown."""
         return self._known.get(key)
 
     def remember(self, key: str, outcome: Outcome, what: Mapping[str, Any]) -> None:
-        """Keep an outcome.
+        """Record an outcome.
 
         Args:
-            key: its fingerprint.
-            outcome: what was measured.
-            what: for a human reader of the file.
+            key: The fingerprint of the inputs.
+            outcome: The measured outcome.
+            what: A description for a human reader of the file.
         """
         self._known[key] = outcome
         if self._path is not None:

@@ -1,14 +1,15 @@
-"""Whether samples come as fast as a training step takes them.
+"""Speed of loading samples, compared with the speed of training steps.
 
     python -m benchmarks.loader [--batches N] [--threads N] [--json]
 
-The step: ResNet8 (`../shared/models/resnet8_cifar10.onnx`), fake-quantized at 8 bits, forward, backward and Adam, 128
-images, on one batch that stays in memory. The samples: CIFAR-10 from memory with each way to augment it, and written
-out as PNG into shards and Parquet files; and JPEG files of 500 x 375 pixels, made from noise on several scales.
+The training step is forward, backward and Adam of ResNet8 (`../shared/models/resnet8_cifar10.onnx`), fake-quantized at
+8 bits, on one batch of 128 images that stays in memory. The samples are CIFAR-10 from memory with each kind of
+augmentation, CIFAR-10 as PNG in shards and Parquet files, and JPEG files of 500 x 375 pixels with noise on several
+scales.
 
-All is measured in processor seconds of one process, a batch at a time, and the median of rounds counts: they say what
-loading takes away from training where both share the cores, and do not depend on who else uses the machine. With more
-cores than training can use, other processes load, and it costs less.
+All times are processor seconds of one process, one batch at a time, and the median of several rounds counts. Processor
+seconds show how much time loading takes from training if both share the cores, and do not depend on other processes.
+With more cores than training can use, other processes load the samples, which slows training less.
 """
 
 from __future__ import annotations
@@ -45,14 +46,14 @@ from qat.prepare import prepare
 
 BATCH = 128
 ROUNDS = 3
-"""Of all cases, one after another, so that none has the machine to itself."""
+"""Number of rounds; each round runs all cases, so that a change of the machine's load affects all of them."""
 PHOTOGRAPH = (375, 500)
 LEARNING_RATE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Samples, and how they are augmented."""
+    """A case of the benchmark: samples, and their augmentation."""
 
     name: str
     augmentation: str
@@ -62,7 +63,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a case measured; processor seconds of a batch."""
+    """The result of a case, in processor seconds for each batch."""
 
     samples: str
     augmentation: str
@@ -71,12 +72,12 @@ class Row:
 
     @property
     def cost_percent(self) -> float:
-        """What loading takes, where a step takes 100."""
+        """The time of loading in percent of the time of a training step."""
         return 100 * self.loader_seconds / self.step_seconds
 
 
 class Trainer:
-    """Steps of the optimizer."""
+    """Trainer of a fake-quantized ResNet8, which performs single training steps."""
 
     def __init__(self, resnet8: Network, samples: npt.NDArray[np.uint8]) -> None:
         self._module = prepare(resnet8, allocation_for(resnet8, 1.0), samples)
@@ -86,13 +87,13 @@ class Trainer:
     def step(self, batch: Batch) -> None:
         loss = torch.nn.functional.cross_entropy(self._module(batch.images), batch.targets)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation
         self._optimizer.step()
         self._module.keep_valid()
 
 
 def cases(dataset: Dataset, directory: Path, images: int, resnet8: Network) -> list[Case]:
-    """All of them, with as many images each."""
+    """Return all cases, with the given number of images each."""
     pixels, labels = dataset.train_x[:images], labelled(dataset.train_y)[:images]
     found = [
         Case("in memory", name, pixels, labels)
@@ -116,7 +117,7 @@ def encoded(pixels: npt.NDArray[np.uint8], kind: str) -> bytes:
 
 
 def shards(root: Path, members: list[bytes], labels: Labels) -> Path:
-    """Archives of 1000 samples."""
+    """Write the samples into archives of 1000 samples each."""
     root.mkdir()
     for number, start in enumerate(range(0, len(members), 1000)):
         with tarfile.open(root / f"train-{number:06d}.tar", "w") as archive:
@@ -136,7 +137,7 @@ def parquet(root: Path, members: list[bytes], labels: Labels) -> Path:
 
 
 def photographs(root: Path, labels: Labels) -> Path:
-    """Fifty pictures, over and over: noise on several scales, of about 80 kB each."""
+    """Write shards of fifty repeated pictures of noise on several scales, as JPEG of about 80 kB each."""
     generator = np.random.default_rng(0)
     height, width = PHOTOGRAPH
     made = []
@@ -165,7 +166,7 @@ def step_seconds(trainer: Trainer, resident: Batch, count: int) -> list[float]:
 
 
 def loader_seconds(loader: Iterator[Batch], count: int) -> list[float]:
-    """The first batch, with which libraries are loaded, is left out."""
+    """Measure the processor seconds of each batch; the first batch, which loads libraries, is not counted."""
     next(loader)
     seconds = []
     for _ in range(count):
@@ -176,13 +177,13 @@ def loader_seconds(loader: Iterator[Batch], count: int) -> list[float]:
 
 
 def measured(count: int) -> list[Row]:
-    """All cases, with so many batches each round."""
+    """Measure all cases, with the given number of batches in each round."""
     resnet8, dataset = networks.resnet8(), cifar10.load()
     trainer = Trainer(resnet8, np.asarray(dataset.train_x[:256], dtype=np.uint8))
     with TemporaryDirectory() as directory:
         all_cases = cases(dataset, Path(directory), (count + 2) * BATCH * 10 // 9, resnet8)
         resident = next(batches(all_cases[0], resnet8, 1))
-        step_seconds(trainer, resident, 2)  # torch warms up
+        step_seconds(trainer, resident, 2)  # warm up torch
         loading: list[list[float]] = [[] for _ in all_cases]
         steps: list[float] = []
         for epoch in range(1, ROUNDS + 1):
@@ -197,7 +198,7 @@ def measured(count: int) -> list[Row]:
 
 
 def table(rows: list[Row]) -> str:
-    columns = ("samples", "augmentation", "ms a batch", "images a processor second", "share of a step, %")
+    columns = ("samples", "augmentation", "ms a batch", "images per processor second", "share of a step, %")
     lines = [
         (
             row.samples,
@@ -213,8 +214,8 @@ def table(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, default=16, help="of each case in a round")
-    parser.add_argument("--threads", type=int, default=2, help="of torch")
+    parser.add_argument("--batches", type=int, default=16, help="number of batches of each case in a round")
+    parser.add_argument("--threads", type=int, default=2, help="number of torch's threads")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -222,7 +223,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"batch": BATCH, "rows": [asdict(row) | {"cost_percent": row.cost_percent} for row in rows]}))
         return
-    print(f"a step of {BATCH} images takes {1000 * rows[0].step_seconds:.0f} ms of processors\n")
+    print(f"a training step of {BATCH} images takes {1000 * rows[0].step_seconds:.0f} ms of processor time\n")
     print(table(rows))
 
 

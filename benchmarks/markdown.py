@@ -1,4 +1,4 @@
-"""Tables for the pages of docs/benchmarks."""
+"""Markdown tables for the pages of docs/benchmarks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def markdown(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table with aligned columns; every line has a cell for each."""
+    """Return a Markdown table with aligned columns; every line must have one cell for each column."""
     table = [tuple(columns), tuple("---" for _ in columns), *(tuple(line) for line in lines)]
     widths = [max(len(line[column]) for line in table) for column in range(len(columns))]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What a long benchmark tells on stderr while it runs: which training of how many, where it stands, the time left."""
+"""Progress output of a long benchmark on stderr: the current training, its progress, and the remaining time."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ EVERY_SECONDS: Final = 15.0
 
 
 class Narration:
-    """Progress through a list of trainings.
+    """Progress output for a list of trainings.
 
     Args:
-        costs: of each training, in any unit, in the order in which they run; what is left is estimated by them.
+        costs: The cost of each training in any unit, in the order in which they run. The remaining time is estimated
+            from the costs.
     """
 
     def __init__(self, costs: Sequence[float]) -> None:
         self._costs = list(costs)
         self._done = 0
-        self._started = self._told = time.monotonic()
+        self._started = self._reported_at = time.monotonic()
         self._label = ""
 
     def begin(self, label: str) -> None:
-        """The next training begins."""
+        """Report that the next training begins."""
         self._label = label
 
     def end(self, result: str) -> None:
-        """It is done."""
+        """Report that the current training is done."""
         self._done += 1
         self._say(result)
 
     def __call__(self, progress: Progress) -> None:
-        """A `qat.progress.Report`."""
+        """Show the progress of the current training; this is a callback of the type `qat.progress.Report`."""
         now = time.monotonic()
-        if now - self._told < EVERY_SECONDS:
+        if now - self._reported_at < EVERY_SECONDS:
             return
-        self._told = now
+        self._reported_at = now
         epoch = f" of epoch {progress.epoch}" if progress.epoch else ""
         self._say(f"{progress.phase}{epoch} {progress.step or 0}/{progress.steps or 0}")
 

@@ -1,15 +1,16 @@
-"""The networks that bits are chosen for: two for photographs, one whose tensors wait long, one from a file.
+"""The networks of the allocation benchmark: two for photographs, one with long live ranges, one from a file.
 
     MobileNetV1   arXiv 1704.04861   a chain: a convolution, 13 times depthwise and pointwise, a mean, classes
-    MobileNetV2   arXiv 1801.04381   inverted residuals: wide inside, narrow and linear at the ends, which are added
-    U-Net         arXiv 1505.04597   an encoder whose tensors wait for the decoder, to be joined there
+    MobileNetV2   arXiv 1801.04381   inverted residual blocks: wide inside, narrow and linear at the ends, which are
+    added U-Net         arXiv 1505.04597   an encoder whose tensors stay alive until the decoder concatenates them
     ResNet8       MLPerf Tiny        residual blocks, trained, read from an ONNX file
 
-They are built without weights, because element counts are enough to choose bits, or with random weights from a seed.
+The first three are built without weights, because the numbers of elements are enough to choose bits, or with random
+weights from a seed.
 
-No layer kind upsamples, so the U-Net is one in its tensors alone: where an upsampling would write a tensor of twice the
-height and width, a `pad` with zeros writes one of the same shape. What it computes is of no use; every tensor has the
-size and the life that it has in a U-Net, which is what bits are chosen by.
+No kind of layer upsamples, so the U-Net is a U-Net only in its tensors: instead of an upsampling that doubles height
+and width, a `pad` with zeros writes a tensor of the same shape. The computed values are useless, but every tensor has
+the size and the live range that it has in a U-Net, and the choice of bits depends only on these.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ MOBILENET_V1_BLOCKS: Final = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1),
     (1024, 2), (1024, 1),
 )  # fmt: skip
-"""Output channels of the pointwise and stride of the depthwise convolution, at width 1."""
+"""Output channels of the pointwise convolution at width 1, and stride of the depthwise convolution, for each block."""
 
 MOBILENET_V2_BLOCKS: Final = (
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1),
 )  # fmt: skip
-"""Expansion, output channels at width 1, blocks, and stride of the first of them."""
+"""Expansion, output channels at width 1, number of blocks, and stride of the first block."""
 
 
 def mobilenet_v1(width: float = 1.0, resolution: int = 224, classes: int = 1000, *, seed: int | None = None) -> Network:
-    """MobileNetV1: 28 layers with weights, square images; random weights if a seed is given."""
+    """Build MobileNetV1 for square images, with 28 weight layers, and with random weights if a seed is given."""
     grown = _Growth(f"mobilenet_v1_{width}_{resolution}", Shape(3, resolution, resolution), RELU6, seed)
     trunk = grown.convolution("conv0", "input", int(32 * width), 3, stride=2)
     for index, (channels, stride) in enumerate(MOBILENET_V1_BLOCKS, start=1):
@@ -69,7 +70,7 @@ def mobilenet_v1(width: float = 1.0, resolution: int = 224, classes: int = 1000,
 
 
 def mobilenet_v2(width: float = 1.0, resolution: int = 224, classes: int = 1000, *, seed: int | None = None) -> Network:
-    """MobileNetV2: 53 layers with weights and 10 adds, square images; random weights if a seed is given."""
+    """Build MobileNetV2 for square images, with 53 weight layers and 10 adds; a seed gives random weights."""
     grown = _Growth(f"mobilenet_v2_{width}_{resolution}", Shape(3, resolution, resolution), RELU6, seed)
     trunk = grown.convolution("stem", "input", _in_eights(32 * width), 3, stride=2)
     for group, (expansion, channels, blocks, first_stride) in enumerate(MOBILENET_V2_BLOCKS):
@@ -96,7 +97,7 @@ def _inverted_residual(
 
 
 def _in_eights(channels: float) -> int:
-    """The multiple of eight that is nearest, 8 at least, and no less than nine tenths: as the paper's code rounds."""
+    """Round to the nearest multiple of 8, at least 8 and at least 9/10 of the value, as the MobileNet code does."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
@@ -104,14 +105,14 @@ def _in_eights(channels: float) -> int:
 def unet(
     channels: int = 16, depth: int = 3, resolution: int = 96, classes: int = 2, *, seed: int | None = None
 ) -> Network:
-    """A U-Net in its tensors (see the module's text), padded so that no convolution shrinks the image.
+    """Build a network with the tensors of a U-Net (see the module docstring) and with "same" padding.
 
     Args:
-        channels: of the first level; each level below has twice as many.
-        depth: how often the image is halved: so many tensors wait at the bottom.
-        resolution: of the square image, a multiple of 2^depth.
-        classes: channels of the output.
-        seed: for random weights.
+        channels: Number of channels of the first level; each level below has twice as many.
+        depth: Number of times that the image is halved, and of tensors that are alive at the lowest level.
+        resolution: Height and width of the image, a multiple of 2^depth.
+        classes: Number of channels of the output.
+        seed: Seed of random weights; None for no weights.
     """
     grown = _Growth(f"unet_{channels}_{resolution}", Shape(3, resolution, resolution), RELU, seed)
     trunk = "input"
@@ -138,16 +139,16 @@ def _two_convolutions(grown: _Growth, name: str, source: str, channels: int) -> 
 
 
 def resnet8() -> Network:
-    """MLPerf Tiny's ResNet8 with its trained weights.
+    """Read MLPerf Tiny's ResNet8 with its trained weights.
 
     Raises:
-        FileNotFoundError: its file lies elsewhere.
+        FileNotFoundError: if its file is missing.
     """
     return read_network(RESNET8_FILE.read_bytes(), "resnet8_cifar10")
 
 
 def catalogue() -> Mapping[str, Callable[[], Network]]:
-    """The networks of the allocation benchmark by name."""
+    """Return the functions that build the networks of the allocation benchmark, by name."""
     found: dict[str, Callable[[], Network]] = {
         f"mobilenet_v1_{width}_{resolution}": partial(mobilenet_v1, width, resolution)
         for width in MOBILENET_V1_WIDTHS
@@ -162,7 +163,7 @@ def catalogue() -> Mapping[str, Callable[[], Network]]:
 
 
 class _Growth:
-    """A network while it is built, layer by layer; every tensor but the input is named after its layer."""
+    """Builder of a network, layer by layer; every tensor except the input has the name of its layer."""
 
     def __init__(self, name: str, input_shape: Shape, activation: ActivationFunction, seed: int | None) -> None:
         self._name = name
@@ -195,7 +196,7 @@ class _Growth:
         return self.convolution(name, source, channels, 3, stride=stride, groups=channels)
 
     def classified(self, trunk: str, classes: int) -> Network:
-        """The network, ended by a mean over the image and a fully connected layer."""
+        """Add a mean over the image and a fully connected layer, and return the network."""
         channels, height, width = self.shapes[trunk]
         mean = self.add(AveragePool(name="mean", inputs=(trunk,), output="mean", kernel=(height, width)))
         bias = None if self._generator is None else np.zeros(classes, dtype=np.float32)
@@ -208,7 +209,7 @@ class _Growth:
         return self.network()
 
     def network(self) -> Network:
-        """The network so far; it ends with its last layer."""
+        """Return the network with the layers added so far; its output is that of the last layer."""
         shape = self.shapes["input"]
         layers = tuple(self._layers)
         return Network(self._name, "input", shape, layers, (layers[-1].output,), InputFormat(tuple(shape)))

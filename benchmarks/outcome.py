@@ -1,4 +1,4 @@
-"""What becomes of an allocation."""
+"""The outcome of a training under an allocation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ class Outcome:
     """Accuracies after calibration or after training, in percent.
 
     Attributes:
-        percent: of the test set, by the integer-only network; by the fake-quantized one where `is_integer_only` is not.
-        is_integer_only: the network that was judged computes as a device does.
-        fake_quantized_percent: of the test set.
-        float_percent: of the test set, by the float network.
-        validation_percent: of the samples held out of training, by the same network as `percent`.
-        best_epoch: that was kept; 0 is calibrated only.
-        seconds: by the wall clock.
+        percent: Accuracy on the test set of the integer-only network, or of the fake-quantized network if
+            `is_integer_only` is false.
+        is_integer_only: Whether `percent` is the accuracy of the integer-only network, which computes like a device.
+        fake_quantized_percent: Accuracy of the fake-quantized network on the test set.
+        float_percent: Accuracy of the float network on the test set.
+        validation_percent: Accuracy on the held-out samples of the same network as `percent`.
+        best_epoch: The epoch whose network was kept; 0 for a network that is only calibrated.
+        seconds: Wall time in seconds.
     """
 
     percent: float

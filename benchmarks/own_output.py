@@ -1,4 +1,4 @@
-"""The standard output for a benchmark's own lines."""
+"""Reservation of the standard output for the lines of a benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def own_output() -> Iterator[None]:
-    """What solvers write to the standard output by themselves goes to stderr: HiGHS has such lines, in C."""
+    """Redirect to stderr what solvers such as HiGHS write to the standard output from C code."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

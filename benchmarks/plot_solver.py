@@ -1,9 +1,9 @@
-"""The plot of `benchmarks/solver.py`: seconds against layers, a panel for each form, a line for each solver.
+"""The plot of `benchmarks/solver.py`: seconds over layers, with one panel for each form and one line for each solver.
 
     python -m benchmarks.solver --json > rows.json
-    python -m benchmarks.plot_solver rows.json solver.svg        # to draw again what was measured
+    python -m benchmarks.plot_solver rows.json solver.svg        # draw recorded results
 
-The same rows give the same SVG, byte for byte: without a date, with fixed identifiers. Letters stay text.
+The same rows give the same SVG, byte for byte: it has no date and fixed identifiers. Labels are stored as text.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ STYLES: Final = {
     "HiGHS": ("#d55e00", "s", "HiGHS (scipy)"),
     "CBC": ("#009e73", "^", "CBC (PuLP)"),
 }
-"""Colour, marker and label of each solver: colours that the colour-blind can tell apart, and shapes for print."""
+"""Colour, marker and label of each solver: colours for colour-blind readers, and different shapes for print."""
 
 TITLES: Final = {"chain": "Chains", "residual": "Residual graphs"}
 GREY: Final = "#666666"
-UNPROVEN: Final = "hollow: not proven in time"
+UNPROVEN: Final = "hollow marker: not proven within the time limit"
 SETTINGS: Final[dict[RcKeyType, Any]] = {
     "svg.hashsalt": "bitbudget",
     "svg.fonttype": "none",
@@ -42,15 +42,15 @@ SETTINGS: Final[dict[RcKeyType, Any]] = {
 
 
 def draw(rows: list[Row], peer_limit_seconds: float, path: Path) -> None:
-    """Write the plot; the file's ending says in which format.
+    """Write the plot in the format that the suffix of the file names.
 
     Args:
-        rows: as measured.
-        peer_limit_seconds: what a peer was given.
-        path: of the file, which is replaced.
+        rows: The measured rows.
+        peer_limit_seconds: The time limit of the peers in seconds.
+        path: The file to write or replace.
 
     Raises:
-        ValueError: an ending that matplotlib does not know.
+        ValueError: if matplotlib does not know the suffix.
     """
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(11, 5), layout="constrained")
@@ -115,7 +115,7 @@ def _legend(solvers: set[str]) -> list[Line2D]:
 
 
 def _reference(axes: Axes, rows: list[Row], exponent: float | None) -> None:
-    """A line that grows with the layers, below native's where growth is measured, and native's exponent above it."""
+    """Draw a line of linear growth below the line of native, and label the latter with its exponent of growth."""
     native = [row for row in rows if row.solver == NATIVE and row.layers >= GROWTH_FROM_LAYERS]
     if exponent is None:
         return
@@ -132,7 +132,7 @@ def _reference(axes: Axes, rows: list[Row], exponent: float | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", type=Path, help="what `python -m benchmarks.solver --json` printed")
+    parser.add_argument("rows", type=Path, help="file with the output of `python -m benchmarks.solver --json`")
     parser.add_argument("plot", type=Path, help="the file to write: SVG (or PNG, PDF)")
     options = parser.parse_args()
     given = json.loads(options.rows.read_text())

@@ -1,11 +1,12 @@
-"""What the post-training path brings: integer-only accuracy of ResNet8 on CIFAR-10 without labels and without training.
+"""Effect of the post-training path: integer-only accuracy of ResNet8 on CIFAR-10 without labels and without training.
 
     python -m benchmarks.post_training [--json] [--scheme NAME] [--folding NAME] [--only CASE] [--test-images N]
 
-For every case: calibration alone, then with equalization, bias correction and learned rounding added, one after the
-other; and everything but equalization. All samples that are looked at are training images without their labels.
+The stages of each case are calibration alone; then calibration with equalization, with bias correction and with learned
+rounding, each added to the previous ones; and all of them except equalization. All stages use only training images
+without their labels.
 
-Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `../shared`.
+Set OMP_WAIT_POLICY=PASSIVE if other processes use the same cores. The data is in `../shared`.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ CALIBRATION_SAMPLES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Bits of ResNet8; the input and the logits have 8.
+    """Bits of ResNet8; the input and the logits always have 8 bits.
 
     Attributes:
-        name: of the case.
-        weight_bits: of all weight tensors but the overridden ones.
-        activation_bits: of all activation tensors.
-        overrides: layer -> bits of its weights.
+        name: The name of the case.
+        weight_bits: Number of bits of all weight tensors without an override.
+        activation_bits: Number of bits of all activation tensors.
+        overrides: Number of bits of single weight tensors, by the name of the layer.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Case:
     overrides: Mapping[str, Bits] = field(default_factory=dict)
 
     def allocation(self, resnet8: Network, scheme: Scheme) -> Allocation:
-        """The case's bits for every tensor."""
+        """Return the bits of every tensor in this case."""
         ends = {resnet8.input, *resnet8.outputs}
         names = [layer.name for layer in resnet8.weight_layers]
         return Allocation(
@@ -87,14 +88,14 @@ STAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one stage of a case measured; the time is that of the path, calibration included.
+    """The result of one stage of a case; its time is that of the post-training path with calibration.
 
     Attributes:
-        case: its name.
-        stage: its name.
-        integer_only_percent: of the test images, by the interpreter.
-        seconds: by the wall clock.
-        processor_seconds: of all threads; hardly longer where other processes want the same cores.
+        case: The name of the case.
+        stage: The name of the stage.
+        integer_only_percent: Accuracy of the integer-only network in the interpreter on the test images.
+        seconds: Wall time in seconds.
+        processor_seconds: Processor seconds of all threads, which depend little on other processes.
     """
 
     case: str
@@ -105,7 +106,7 @@ class Row:
 
 
 def measure(case: Case, stage: str, scheme: Scheme, dataset: Dataset, test_images: int) -> Row:
-    """Go the path, convert, and judge by the interpreter."""
+    """Apply the post-training path, convert the network, and evaluate it with the interpreter."""
     options = STAGES[stage]
     given = networks.resnet8()
     started, processor_started = time.monotonic(), time.process_time()
@@ -136,7 +137,12 @@ def _labels(dataset: Dataset, start: int) -> np.ndarray[tuple[int], np.dtype[np.
 @click.option("--folding", type=click.Choice([str(each) for each in Folding]), default="ICN")
 @click.option("--only", type=click.Choice([case.name for case in CASES]), multiple=True, help="Run these cases.")
 @click.option("--stage", type=click.Choice(list(STAGES)), multiple=True, help="Run these stages.")
-@click.option("--test-images", type=click.IntRange(AT_ONCE, 10_000), default=10_000, help="A multiple of 250.")
+@click.option(
+    "--test-images",
+    type=click.IntRange(AT_ONCE, 10_000),
+    default=10_000,
+    help="Number of test images, a multiple of 250.",
+)
 @click.option("--threads", type=click.IntRange(1), default=2, help="Of torch.")
 def main(
     *,
@@ -148,7 +154,7 @@ def main(
     test_images: int,
     threads: int,
 ) -> None:
-    """Measure every stage of every case."""
+    """Measure the accuracy and time of every stage of every case."""
     torch.set_num_threads(threads)
     if test_images % AT_ONCE:
         raise click.ClickException(f"--test-images is {test_images}; expected a multiple of {AT_ONCE}")

@@ -1,15 +1,16 @@
-"""The time of a training step of the fake-quantized network over that of the float network, and of others'.
+"""Time of a training step of the fake-quantized network, compared with the float network and with other libraries.
 
     python -m benchmarks.qat [--network resnet8|mobilenet_v1] [--rounds N] [--no-compile] [--no-brevitas] [--json]
-    python -m benchmarks.qat --table FILE             # what --json has printed, as a table; nothing is measured
+    python -m benchmarks.qat --table FILE             # show the output of --json as a table, without measuring
 
-A step is forward, loss, backward, Adam, and what must hold after it. ResNet8 with 128 images of 32x32, MobileNetV1
-0.25/96 with 64; weights of 4 bits, activations of 8 (the time does not depend on them). Float is the same network with
-batch norm on the batch's statistics. All take turns, round by round, so that what else the machine does falls on all:
-minimum and median over the rounds. Seconds of compiling are what the first step takes beyond a later one, without what
-an earlier run has compiled. Where there is a GPU, it is measured as well.
+A step is forward, loss, backward, Adam, and the corrections after the step. ResNet8 has 128 images of 32x32,
+MobileNetV1 0.25/96 has 64 images; weights have 4 bits and activations 8 (the time does not depend on the bits). The
+float network is the same network with batch norm on the statistics of the batch. Each round measures all networks one
+after the other, so that the load of the machine affects all of them; the results are minimum and median over the
+rounds. The compile time is the time of the first step minus that of a later step, with an empty compilation cache. A
+GPU is measured, too, if there is one.
 
-Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Brevitas is a row where it is installed.
+Set OMP_WAIT_POLICY=PASSIVE if other processes use the same cores. Brevitas has a row if it is installed.
 """
 
 from __future__ import annotations
@@ -44,24 +45,24 @@ BATCHES: Final[Mapping[str, tuple[Callable[[], Network], int]]] = {
     "resnet8": (networks.resnet8, 128),
     "mobilenet_v1": (partial(networks.mobilenet_v1, 0.25, 96, 2, seed=0), 64),
 }
-"""The networks, and the images of a step."""
+"""The networks, and the number of images of a step for each."""
 
 LOADED_BATCHES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one network's training step takes.
+    """The time of one kind of training step.
 
     Attributes:
-        network: its name.
-        processor: cpu, or the GPU's name.
-        name: who fake-quantizes, or float.
-        minimum_seconds: of a step, over the rounds.
-        median_seconds: likewise.
-        ratio: of the minimum to float's.
-        median_ratio: the same of the medians.
-        compile_seconds: what the first step takes beyond a later one; None where nothing is compiled.
+        network: The name of the network.
+        processor: "cpu", or the name of the GPU.
+        name: The library that fake-quantizes the network, or "float".
+        minimum_seconds: Minimum time of a step over the rounds, in seconds.
+        median_seconds: Median time of a step over the rounds, in seconds.
+        ratio: Minimum time divided by that of the float network.
+        median_ratio: Median time divided by that of the float network.
+        compile_seconds: Time of the first step minus that of a later step; None if the step is not compiled.
     """
 
     network: str
@@ -76,12 +77,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """How fast batches come.
+    """The speed of loading batches.
 
     Attributes:
-        network: whose input they become.
-        images_per_second: moved and mirrored, from memory, by the process that trains.
-        float_images_per_second: what the float network's step takes, at its minimum.
+        network: The name of the network that receives the images.
+        images_per_second: Shifted and flipped images per second, loaded from memory by the training process.
+        float_images_per_second: Images per second of the float network's training step at its minimum time.
     """
 
     network: str
@@ -92,7 +93,7 @@ class Loading:
 def rows_of(
     network_name: str, processor_name: str, given: Sequence[tuple[str, Step, bool]], rounds: int
 ) -> list[Row]:  # fmt: skip
-    """Every step once for its compilation and once more, then the rounds."""
+    """Measure all steps: each runs once for its compilation and once for warm-up, then in each round."""
     first = {}
     for name, step, _ in given:
         sys.stderr.write(f"{network_name} on {processor_name}: the first step of {name}\n")
@@ -120,7 +121,7 @@ def rows_of(
 
 
 def loaded_images_per_second(network: Network, batch: int) -> float:
-    """How many images come from the loader alone in a second, moved and mirrored."""
+    """Measure the number of shifted and flipped images per second that the loader gives without training."""
     generator = np.random.default_rng(0)
     channels, height, width = network.input_shape
     count = LOADED_BATCHES * batch
@@ -144,7 +145,7 @@ def measured(
     compiles: bool,
     with_brevitas: bool,
 ) -> tuple[list[Row], list[Loading]]:
-    """Every network on every processor; a processor without a compiler compiles nothing."""
+    """Measure every network on every processor; compiled steps are omitted on a processor without a compiler."""
     rows, loading = [], []
     for name in names:
         make, images = BATCHES[name]
@@ -162,7 +163,7 @@ def measured(
 
 
 def table_of(result: Mapping[str, Any]) -> str:
-    """Markdown, a line for each step, and one on the loader."""
+    """Return a Markdown table with one line for each step, and a line on the loader."""
     columns = (
         "network",
         "processor",
@@ -191,18 +192,18 @@ def table_of(result: Mapping[str, Any]) -> str:
         f"the float network's step takes {each['float_images_per_second']:,.0f}"
         for each in result["loading"]
     ]
-    told = f"torch {result['torch']}, {result['threads']} threads, {result['rounds']} rounds"
-    return "\n\n".join([told, markdown(columns, lines), *loading])
+    summary = f"torch {result['torch']}, {result['threads']} threads, {result['rounds']} rounds"
+    return "\n\n".join([summary, markdown(columns, lines), *loading])
 
 
 @click.command()
 @click.option("--network", "names", type=click.Choice(list(BATCHES)), multiple=True, help="All unless given.")
 @click.option("--rounds", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch.")
-@click.option("--batch", type=click.IntRange(2), help="Images of a step, to try the benchmark.")
-@click.option("--no-compile", is_flag=True, help="Leave the compiled steps out.")
+@click.option("--batch", type=click.IntRange(2), help="Number of images of a step (for a quick trial).")
+@click.option("--no-compile", is_flag=True, help="Do not measure the compiled steps.")
 @click.option("--no-brevitas", is_flag=True, help="Leave Brevitas out.")
-@click.option("--no-gpu", is_flag=True, help="Measure on the CPU alone.")
+@click.option("--no-gpu", is_flag=True, help="Measure only on the CPU.")
 @json_option
 @table_option(table_of)
 def main(
@@ -216,7 +217,7 @@ def main(
     no_gpu: bool,
     as_json: bool,
 ) -> None:
-    """Measure the time of training steps."""
+    """Measure the time of training steps of fake-quantized networks."""
     torch.set_num_threads(threads)
     names = names or list(BATCHES)
     if "resnet8" in names and not networks.RESNET8_FILE.exists():
@@ -225,7 +226,7 @@ def main(
     if torch.cuda.is_available() and not no_gpu:
         processors.append(torch.device("cuda"))
     with TemporaryDirectory() as directory:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = directory  # else an earlier run's compilation would be found
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = directory  # an empty cache, so that an earlier compilation is not used
         rows, loading = measured(
             names, batch, processors, rounds, compiles=not no_compile, with_brevitas=has_brevitas() and not no_brevitas
         )

@@ -1,12 +1,12 @@
-"""ResNet8 on CIFAR-10: what integer-only accuracy costs, at 8 bits and under half of its 8-bit flash.
+"""Integer-only accuracy of ResNet8 on CIFAR-10, at 8 bits and with half of its 8-bit flash, compared with float.
 
     python -m benchmarks.resnet8 [--json] [--only 8-bit|half-flash]
 
-Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores: threads that spin while they wait take five times
-as long there.
+Set OMP_WAIT_POLICY=PASSIVE if other processes use the same cores: otherwise waiting threads spin, and the benchmark
+needs five times as long.
 
-Reads `../shared/models/resnet8_cifar10.onnx` and `../shared/data/cifar10_jpeg.npz`. The test set is measured once, at
-the end; what was chosen was chosen on samples held out of the training set.
+The benchmark reads `../shared/models/resnet8_cifar10.onnx` and `../shared/data/cifar10_jpeg.npz`. The test set is used
+once, at the end; all choices were made on samples held out of the training set.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from solver.options import Method, SolveOptions
 from solver.question import Question
 
 PHOTOGRAPHS = TrainingOptions(threads=2)
-"""The defaults; a single run takes both cores of a small machine."""
+"""The default options, with two threads: a single run may use both cores of a small machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row of the table.
+    """A case of the benchmark, which is one row of the table.
 
     Attributes:
-        name: of the case.
-        flash_share: the flash budget as a share of what 8 bits everywhere take; RAM is not bounded.
-        epochs: of training.
-        most_points_lost: of integer-only accuracy against float.
+        name: The name of the case.
+        flash_share: The flash budget as a share of the flash of 8 bits everywhere; RAM is not limited.
+        epochs: Number of epochs of training.
+        most_points_lost: Maximum loss of integer-only accuracy compared with float, in percentage points.
     """
 
     name: str
@@ -62,7 +62,7 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a case measured."""
+    """The result of a case."""
 
     case: Case
     flash_bytes: float
@@ -76,18 +76,18 @@ class Row:
 
 
 def allocation_for(resnet8: Network, flash_share: float) -> Allocation:
-    """MixPC's allocation under a share of the flash that 8 bits everywhere take, by the paper's accounting."""
+    """Return the allocation of MixPC under a share of the flash of 8 bits everywhere, by the paper's accounting."""
     accounting = PaperAccounting()
     unbounded = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
     question = Question(
         network=resnet8, budget=unbounded, accounting=accounting, options=SolveOptions(method=Method.MIXPC)
     )
     widest = fit(question).allocation
-    assert widest is not None  # noqa: S101  # a tebibyte holds it
-    assert set(widest.weight_bits.values()) == {WIDEST_BITS}  # noqa: S101  # the rules only cut what does not fit
+    assert widest is not None  # noqa: S101  # every network fits into a tebibyte
+    assert set(widest.weight_bits.values()) == {WIDEST_BITS}  # noqa: S101  # the rules reduce bits only if they must
     flash_bytes = int(measure(resnet8, widest, accounting).flash_bytes * flash_share)
     solution = fit(replace(question, budget=replace(unbounded, flash_bytes=flash_bytes)))
-    assert solution.allocation is not None  # noqa: S101  # 2 bits take a quarter
+    assert solution.allocation is not None  # noqa: S101  # 2 bits need only a quarter of the flash
     return solution.allocation
 
 
@@ -106,14 +106,14 @@ def run(case: Case, dataset: Dataset, resnet8: Network) -> Row:
 
 
 class _Line:
-    """Progress on stderr, a line for every phase and every ten seconds."""
+    """Print the progress on stderr, with one line for every phase and every ten seconds."""
 
     def __init__(self) -> None:
         self._last = ("", float("-inf"))
 
     def __call__(self, progress: Progress) -> None:
-        phase, told = self._last
-        if progress.phase == phase and time.monotonic() - told < 10:
+        phase, reported_at = self._last
+        if progress.phase == phase and time.monotonic() - reported_at < 10:
             return
         self._last = (progress.phase, time.monotonic())
         left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
@@ -124,7 +124,7 @@ class _Line:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--only", type=click.Choice([case.name for case in CASES]), help="Run one case.")
 def main(*, as_json: bool, only: str | None) -> None:
-    """Measure ResNet8's cases."""
+    """Measure the accuracy of ResNet8 in each case."""
     for needed in (networks.RESNET8_FILE, cifar10.FILE):
         if not Path(needed).exists():
             raise click.ClickException(f"needs {needed.name} in ../shared")

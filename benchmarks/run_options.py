@@ -1,4 +1,4 @@
-"""What can be chosen about the trainings of a benchmark, on the command line."""
+"""Command-line options for the trainings of a benchmark."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from benchmarks.tasks import NAMES, Task, task_named
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Of `accuracy` and `ablation` alike.
+    """The options that the benchmarks `accuracy` and `ablation` have in common.
 
     Attributes:
-        name: of the task.
-        epochs: of training; None: the task's own number.
-        threads: of torch.
-        train_images: the first ones alone, to try the benchmark; None: all.
-        test_images: the same of the test set.
-        keep: the file that remembers trainings.
-        kept_only: train nothing.
+        name: The name of the task.
+        epochs: Number of epochs of training; None for the number of the task.
+        threads: Number of threads of torch.
+        train_images: Number of training images that are used, the first ones; None for all.
+        test_images: Number of test images that are used, the first ones; None for all.
+        keep: The file that records the outcomes of trainings; None for no file.
+        kept_only: Whether to show only recorded outcomes, without training.
     """
 
     name: str
@@ -38,25 +38,25 @@ class RunOptions:
     kept_only: bool
 
     def task(self) -> Task:
-        """What is trained, and how.
+        """Return the task with these options.
 
         Raises:
-            ClickException: one of its files lies elsewhere.
+            ClickException: if one of its files is missing.
         """
         task = task_there(self.name).shortened(self.train_images, self.test_images)
         options = task.options.replace(threads=self.threads)
         return replace(task, options=options if self.epochs is None else options.replace(epochs=self.epochs))
 
     def kept(self) -> Kept:
-        """What is remembered."""
+        """Return the recorded outcomes."""
         return Kept(self.keep)
 
 
 def task_there(name: str) -> Task:
-    """The task of that name.
+    """Return the task of the given name.
 
     Raises:
-        ClickException: one of its files lies elsewhere.
+        ClickException: if one of its files is missing.
     """
     try:
         return task_named(name)
@@ -65,17 +65,19 @@ def task_there(name: str) -> Task:
 
 
 test_images_option = click.option(
-    "--test-images", type=click.IntRange(1), help="The first ones alone, to try the benchmark."
+    "--test-images", type=click.IntRange(1), help="Use only the first images, this number (for a trial)."
 )
 keep_option = click.option(
-    "--keep", type=click.Path(path_type=Path, dir_okay=False), help="Remember trainings in this file."
+    "--keep", type=click.Path(path_type=Path, dir_okay=False), help="Record the outcomes of trainings in this file."
 )
-kept_only_option = click.option("--kept-only", is_flag=True, help="Train nothing: print what is known.")
+kept_only_option = click.option("--kept-only", is_flag=True, help="Do not train; print the recorded outcomes.")
 
 _OPTIONS = (
     click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True),
-    click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of torch."),
-    click.option("--train-images", type=click.IntRange(8), help="The first ones alone, to try the benchmark."),
+    click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Number of torch's threads."),
+    click.option(
+        "--train-images", type=click.IntRange(8), help="Use only the first images, this number (for a trial)."
+    ),
     test_images_option,
     keep_option,
     kept_only_option,
@@ -83,9 +85,9 @@ _OPTIONS = (
 
 
 def run_options(*, least_epochs: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command these options, as its argument `run`."""
+    """Return a decorator that adds these options to a command and passes them as its argument `run`."""
     epochs = click.option(
-        "--epochs", type=click.IntRange(least_epochs), help="Of training; the network's own number otherwise."
+        "--epochs", type=click.IntRange(least_epochs), help="Number of epochs (default: that of the task)."
     )
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,10 +107,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def table_option(shown: Callable[[Mapping[str, Any]], str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option that shows what --json has printed, and ends.
+    """Return a decorator that adds an option --table, which shows a recorded output of --json and exits.
 
     Args:
-        shown: the command's own answer as a table.
+        shown: Function that turns the output of the command into a table.
     """
 
     def show(context: click.Context, _: click.Parameter, file: Path | None) -> None:
@@ -118,7 +120,7 @@ def table_option(shown: Callable[[Mapping[str, Any]], str]) -> Callable[[Callabl
             table = shown(json.loads(file.read_text()))
         except (ValueError, KeyError, TypeError):
             raise click.BadParameter(
-                f"'{file}' does not hold what --json of this benchmark has printed: expected one JSON object with rows"
+                f"'{file}' is not an output of --json of this benchmark; expected one JSON object with rows"
             ) from None
         click.echo(table)
         context.exit()
@@ -129,5 +131,5 @@ def table_option(shown: Callable[[Mapping[str, Any]], str]) -> Callable[[Callabl
         callback=show,
         expose_value=False,
         is_eager=True,
-        help="Show what --json has printed; nothing is measured.",
+        help="Show the output of --json in this file as a table, without measuring.",
     )

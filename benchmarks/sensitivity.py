@@ -1,17 +1,17 @@
-"""Which measure of sensitivity chooses the best bits: integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
+"""Comparison of the measures of sensitivity: integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
 
     python -m benchmarks.sensitivity [--epochs N] [--train-images N] [--seeds N] [--keep FILE] [--json]
-    python -m benchmarks.sensitivity --table FILE # what --json has printed, as tables; nothing is trained
-    python -m benchmarks.sensitivity --spread     # how far the estimates are from the divergence on other images
-    python -m benchmarks.sensitivity --speed      # fisher on MobileNetV1 1.0/224, which needs nothing of ../shared
+    python -m benchmarks.sensitivity --table FILE # show the output of --json as tables, without training
+    python -m benchmarks.sensitivity --spread     # compare the estimates with the divergence on other images
+    python -m benchmarks.sensitivity --speed      # time fisher on MobileNetV1 1.0/224, without ../shared
 
-For each budget the exact program minimises each measure's table; the rule MixPC stands beside. `diagonal` is a table as
-a user would upload it: the Fisher information with a diagonal in place of blocks, as BRECQ and FIT take it. Every
-allocation is converted after calibration alone, and again after the same short training (one pass over a part of the
-training set), and both integer-only networks are judged on all 10,000 test images. Equal trainings are run once.
-`--keep` and `--kept-only` as in `benchmarks.accuracy`.
+For each budget, the exact program minimises the table of each measure; the rule MixPC is shown for comparison.
+`diagonal` is a table in the form that a user can upload: the Fisher information as a diagonal instead of blocks, as in
+BRECQ and FIT. Every allocation is converted after calibration alone, and again after the same short training (one pass
+over a part of the training set). Both integer-only networks are evaluated on all 10,000 test images. Equal trainings
+are run once. `--keep` and `--kept-only` work as in `benchmarks.accuracy`.
 
-Set OMP_WAIT_POLICY=PASSIVE where other processes want the same cores. Reads `../shared`.
+Set OMP_WAIT_POLICY=PASSIVE if other processes use the same cores. The data is in `../shared`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from solver.question import Question
 from solver.solution import Solution
 
 BUDGETS: Final = (Share(0.6), Share(0.45), Share(0.38), Share(0.6, 0.5), Share(0.45, 0.35))
-"""By the `deployed` accounting."""
+"""The budgets, counted by the `deployed` accounting."""
 
 TRAINING: Final = TrainingOptions(
     regime=Regime.COSINE,
@@ -65,13 +65,13 @@ TRAINING: Final = TrainingOptions(
     activation_range=ActivationRange.LEARNED,
     threads=2,
 )
-"""Learned clipping, as the scheme is the paper's: the measures are compared under one training that never changes."""
+"""The training options, the same for all measures: learned clipping, because the scheme is the paper's."""
 
 RULE: Final = "(mixpc)"
 
 
 def solutions_of(task: Task, by_measure: Mapping[str, SensitivityTable]) -> Iterator[tuple[Share, str, Solution]]:
-    """The exact program's answer for each budget and table, and the rule's."""
+    """Return the answers of the exact program for each budget and table, and the answers of the rule."""
     accounting = accounting_named("deployed")
     ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
     question = Question(network=task.network, budget=ample, accounting=accounting, sensitivity=by_measure["weights"])
@@ -85,18 +85,18 @@ def solutions_of(task: Task, by_measure: Mapping[str, SensitivityTable]) -> Iter
 
 
 def trainings_of(share: Share, name: str, solution: Solution, task: Task, seeds: int) -> list[Training]:
-    """Without training first, then with each seed."""
+    """Return the trainings of an answer: first without training, then with each seed."""
     allocation = solution.allocation
-    assert allocation is not None  # noqa: S101  # every budget is above the least
+    assert allocation is not None  # noqa: S101  # every budget is feasible
     runs = [(f"{name} at {share}, untrained", task.options.replace(epochs=0))]
     runs += [(f"{name} at {share}, seed {seed}", task.options.replace(seed=seed)) for seed in range(seeds)]
     return [Training(label, task, solution.network, allocation, options) for label, options in runs]
 
 
 def row_of(share: Share, name: str, solution: Solution, outcomes: Sequence[Outcome | None]) -> dict[str, Any]:
-    """A row of the answer; `outcomes` as `trainings_of` has them, None where one is not known."""
+    """Return a row of the result, from outcomes in the order of `trainings_of`; None for an unknown outcome."""
     allocation = solution.allocation
-    assert allocation is not None  # noqa: S101  # every budget is above the least
+    assert allocation is not None  # noqa: S101  # every budget is feasible
     untrained, *trained = outcomes
     return {
         "flash_share": share.flash,
@@ -111,14 +111,14 @@ def row_of(share: Share, name: str, solution: Solution, outcomes: Sequence[Outco
 
 
 def tables_of(result: Mapping[str, Any]) -> str:
-    """Accuracy with and without training, means over the seeds, and what the measures cost."""
+    """Return tables of the accuracy with and without training (mean over the seeds) and of the time of each measure."""
     rows = result["rows"]
     names = list(dict.fromkeys(row["measure"] for row in rows))
 
     def table(percent: Mapping[tuple[Share, str], float | None]) -> str:
-        lines = [[str(share), *(_told(percent[share, name]) for name in names)] for share in BUDGETS]
+        lines = [[str(share), *(_percent_text(percent[share, name]) for name in names)] for share in BUDGETS]
         means = [[percent[share, name] for share in BUDGETS] for name in names]
-        return markdown(("budget", *names), [*lines, ["mean", *(_told(_mean(each)) for each in means)]])
+        return markdown(("budget", *names), [*lines, ["mean", *(_percent_text(_mean(each)) for each in means)]])
 
     def percents(of: Callable[[Mapping[str, Any]], float | None]) -> dict[tuple[Share, str], float | None]:
         return {(Share(row["flash_share"], row["ram_share"]), row["measure"]): of(row) for row in rows}
@@ -138,17 +138,17 @@ def tables_of(result: Mapping[str, Any]) -> str:
 
 
 def _mean(percents: Sequence[float | None]) -> float | None:
-    """None where one is not known, or there is none."""
+    """Return the mean, or None if a value is unknown or there are no values."""
     known = [each for each in percents if each is not None]
     return fmean(known) if known and len(known) == len(percents) else None
 
 
-def _told(percent: float | None) -> str:
+def _percent_text(percent: float | None) -> str:
     return "" if percent is None else f"{percent:.2f}"
 
 
 def speed() -> dict[str, float]:
-    """Seconds of `fisher` on MobileNetV1 1.0/224 with random weights and images."""
+    """Measure the time of `fisher` on MobileNetV1 1.0/224 with random weights and images, in seconds."""
     network = networks.mobilenet_v1(1.0, 224, 1000, seed=0)
     images = np.random.default_rng(0).standard_normal((SAMPLES, 3, 224, 224)).astype(np.float32)
     started = time.perf_counter()
@@ -157,13 +157,21 @@ def speed() -> dict[str, float]:
 
 
 @click.command()
-@click.option("--spread", "only_spread", is_flag=True, help="Only compare figures with the divergence on other images.")
-@click.option("--speed", "only_speed", is_flag=True, help="Only time fisher on MobileNetV1 1.0/224.")
+@click.option(
+    "--spread", "only_spread", is_flag=True, help="Only compare the estimates with the divergence on other images."
+)
+@click.option("--speed", "only_speed", is_flag=True, help="Only measure the time of fisher on MobileNetV1 1.0/224.")
 @click.option("--epochs", type=click.IntRange(1), default=1, show_default=True, help="Of training.")
-@click.option("--train-images", type=click.IntRange(8), default=15_000, show_default=True, help="That are trained on.")
+@click.option(
+    "--train-images", type=click.IntRange(8), default=15_000, show_default=True, help="Number of training images."
+)
 @test_images_option
 @click.option(
-    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Accuracies are averaged over them."
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Number of seeds, over which accuracies are averaged.",
 )
 @keep_option
 @kept_only_option
@@ -181,7 +189,7 @@ def main(
     kept_only: bool,
     as_json: bool,
 ) -> None:
-    """Compare the measures of sensitivity."""
+    """Compare the measures of sensitivity by the accuracy of the chosen bits."""
     if only_speed:
         taken = speed()
         click.echo(json.dumps(taken) if as_json else f"{taken['images']} images in {taken['seconds']:.1f} s")

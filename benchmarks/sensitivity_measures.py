@@ -1,4 +1,4 @@
-"""The measures of sensitivity as tables of ResNet8, and how far each is from the divergence on other images."""
+"""Tables of ResNet8 by each measure of sensitivity, and their deviation from the divergence on other images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BATCH: Final = 16
 
 
 def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTable], dict[str, float]]:
-    """The measures' tables, and the seconds that each took."""
+    """Return the table of each measure, and the time to measure it in seconds."""
     found: dict[str, SensitivityTable] = {}
     seconds: dict[str, float] = {}
     labels = labelled(dataset.train_y)
@@ -40,7 +40,7 @@ def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTab
         seconds[name] = time.perf_counter() - started
         found[name] = table
 
-    measure_sensitivity(resnet8, dataset.train_x[:32], labels[:32], SensitivityOptions())  # torch warms up
+    measure_sensitivity(resnet8, dataset.train_x[:32], labels[:32], SensitivityOptions())  # warm up torch
     started = time.perf_counter()
     keep("weights", started, weight_sensitivity(resnet8, SCHEME))
     for measure in Measure:
@@ -53,7 +53,7 @@ def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTab
 
 
 def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
-    """1/2 sum of g^2 e^2 over the elements of each tensor, g on labels drawn from the network's answer."""
+    """Return 1/2 sum of g^2 e^2 over the elements of each tensor, with gradients g for labels drawn from the output."""
     randomness = np.random.default_rng(0)
     chosen = randomness.permutation(len(images))[:SAMPLES]
     errors = tensor_errors(float_module(resnet8), images[chosen], SCHEME)
@@ -78,17 +78,17 @@ def _half_square(values: Tensor) -> float:
 
 
 def spreads(resnet8: Network, dataset: Dataset) -> dict[str, dict[str, float]]:
-    """How far each measure is from the output's divergence on 2,000 images that it did not see.
+    """Compare each measure with the divergence of the output on 2,000 images that the measure did not use.
 
     Returns:
-        Measure -> "weights" and "activations" -> the standard deviation of the natural logarithm of the ratio, over the
-        figures at 4 and 2 bits. A factor common to all figures changes nothing.
+        For each measure, and for "weights" and "activations": the standard deviation of the natural logarithm of the
+        ratio of estimate to divergence, over the estimates at 4 and 2 bits. A common factor has no effect on it.
     """
     seen, unseen, labels = dataset.train_x[:-JUDGES], dataset.train_x[-JUDGES:], labelled(dataset.train_y)
     by_measure, _ = tables(resnet8, replace(dataset, train_x=seen, train_y=labels[:-JUDGES]))
     options = SensitivityOptions(measure=Measure.MEASURED, scheme=SCHEME, samples=JUDGES)
     truth = measure_sensitivity(resnet8, unseen, labels[-JUDGES:], options)
-    kept = {resnet8.input, *resnet8.outputs}  # they are never cut
+    kept = {resnet8.input, *resnet8.outputs}  # their bits are never reduced
     found = {}
     for name, table in by_measure.items():
         logarithms = {

@@ -1,4 +1,4 @@
-"""Budgets as shares of what 8 bits everywhere take, and the uniform bits that fit into one."""
+"""Budgets as shares of the bytes of 8 bits everywhere, and the uniform bits that fit into a budget."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from network.network import Network
 UNIFORM_BITS: Final[tuple[tuple[Bits, Bits], ...]] = (
     (8, 8), (8, 4), (4, 8), (4, 4), (8, 2), (2, 8), (4, 2), (2, 4), (2, 2),
 )  # fmt: skip
-"""Bits of all weights and of all activations, the widest first: by their product, of equal products the pair whose
-lower bits are higher, then the one with wider weights."""
+"""Pairs of bits of all weights and bits of all activations, the best first: by product, then by the smaller of both
+bits, then by the bits of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A budget.
+    """A budget as shares of the bytes of 8 bits everywhere.
 
     Attributes:
-        flash: as a share of the flash that 8 bits everywhere take.
-        ram: the same of RAM.
+        flash: The flash budget as a share of the flash of 8 bits everywhere.
+        ram: The RAM budget as a share of the RAM of 8 bits everywhere.
     """
 
     flash: float
@@ -38,11 +38,11 @@ class Share:
 
 SHARES: Final = (*(Share(flash) for flash in (1.0, 0.6, 0.5, 0.4, 0.3, 0.25)), Share(0.5, 0.75), Share(0.5, 0.5))
 THOROUGH: Final = frozenset({Share(0.5), Share(0.3)})
-"""Where training has three seeds even if it is slow."""
+"""The budgets at which training has three seeds even if it is slow."""
 
 
 def with_scheme(bits: Allocation, weights: WeightScheme) -> Allocation:
-    """The same bits with every weight tensor under one scheme, batch norm kept (ICN)."""
+    """Return an allocation with the same bits, one scheme for all weight tensors, and batch norm in ICN."""
     return Allocation(
         bits.weight_bits, bits.activation_bits, dict.fromkeys(bits.weight_bits, Scheme(weights, Folding.ICN))
     )
@@ -51,7 +51,7 @@ def with_scheme(bits: Allocation, weights: WeightScheme) -> Allocation:
 def uniform(
     network: Network, weight_bits: Bits, activation_bits: Bits, accounting: Accounting, weights: WeightScheme
 ) -> Allocation:
-    """The same bits for all weight tensors, and for all activation tensors but the network's input and outputs."""
+    """Return the same bits for all weight tensors, and for all activation tensors except inputs and outputs."""
     same_bits = accounting.same_bits(network)
     uncut = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
     layers = [layer.name for layer in network.weight_layers]
@@ -65,7 +65,7 @@ def uniform(
 
 
 def budget_of(share: Share, network: Network, accounting: Accounting, weights: WeightScheme) -> Budget:
-    """The budget in bytes, fractions left out."""
+    """Return the budget in bytes, rounded down."""
     report = measure(network, uniform(network, WIDEST_BITS, WIDEST_BITS, accounting, weights), accounting)
     return Budget(math.floor(share.flash * report.flash_bytes), math.floor(share.ram * report.ram_bytes))
 
@@ -73,7 +73,7 @@ def budget_of(share: Share, network: Network, accounting: Accounting, weights: W
 def widest_uniform(
     network: Network, budget: Budget, accounting: Accounting, weights: WeightScheme
 ) -> Allocation | None:  # fmt: skip
-    """The first of `UNIFORM_BITS` that fits; None where none does."""
+    """Return the allocation of the first pair of `UNIFORM_BITS` that fits, or None if no pair fits."""
     for weight_bits, activation_bits in UNIFORM_BITS:
         allocation = uniform(network, weight_bits, activation_bits, accounting, weights)
         report = measure(network, allocation, accounting)

@@ -1,14 +1,14 @@
-"""The exact program against general solvers on the plain formulation, in one run.
+"""Comparison of the exact program with general solvers on the plain formulation, in one run.
 
     python -m benchmarks.solver [--json] [--plot FILE.svg] [--max-layers N] [--peer-limit SECONDS] [--runs N]
 
-Random chains and residual graphs (every third layer also keeps the tensor of two layers before alive), three choices a
-tensor, flash at half of what 8 bits take, each step's RAM at about half of the largest. `native` decomposes; scipy's
-`milp` (HiGHS) and PuLP's CBC get the same rows whole. A peer that exceeded half of the limit, or found nothing within
-it, is left out of the larger sizes.
+The instances are random chains and residual graphs (every third layer also keeps the tensor of two layers before
+alive). Each tensor has three choices; the flash budget is half of the flash of 8 bits, and the RAM budget is about half
+of the largest RAM. `native` decomposes the problem; scipy's `milp` (HiGHS) and PuLP's CBC solve the same rows as a
+whole. A peer that needs more than half of the time limit, or finds no solution, is not run on larger sizes.
 
-Every solver is called once on the smallest instance before its time counts. Of native's runs the median counts; a
-peer runs once.
+Every solver is called once on the smallest instance before its time is measured. The time of native is the median of
+its runs; a peer runs once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SIZES: Final = (28, 100, 1000, 3000, 10_000, 30_000, 100_000)
 
 
 def instance(form: str, layers: int, seed: int = 0) -> Program:
-    """A random network of that many layers: activation tensors 0 to `layers`, then a weight tensor per layer."""
+    """Return a random instance: activation tensors 0 to `layers`, then one weight tensor for each layer."""
     rng = np.random.default_rng(seed)
     bits = np.array([8, 4, 2])
     activations = np.outer(rng.integers(100, 100_000, layers + 1), bits)
@@ -65,7 +65,7 @@ def instance(form: str, layers: int, seed: int = 0) -> Program:
 
 
 def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]:
-    """All sizes up to `max_layers`, all forms, all solvers that keep up."""
+    """Measure all sizes up to `max_layers`, all forms, and all solvers that are fast enough."""
     solvers: dict[str, Callable[[Program], ProgramSolution]] = {
         NATIVE: solve_exactly,
         "HiGHS": partial(solve_integer_program, backend=highs, time_limit_seconds=peer_limit_seconds),
@@ -75,42 +75,48 @@ def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]
         solve(instance(FORMS[0], SIZES[0]))
     rows = []
     for form in FORMS:
-        tired: set[str] = set()
+        too_slow: set[str] = set()
         for layers in (size for size in SIZES if size <= max_layers):
             program = instance(form, layers)
-            for name in (each for each in solvers if each not in tired):
-                seconds, answer = _timed(partial(solvers[name], program), runs if name == NATIVE else 1)
-                if name != NATIVE and (seconds > peer_limit_seconds / 2 or answer.choices is None):
-                    tired.add(name)
-                gap = (answer.objective - answer.bound) / answer.objective if answer.choices is not None else np.inf
-                rows.append(Row(form, layers, name, seconds, answer.objective, float(gap)))
+            for name in (each for each in solvers if each not in too_slow):
+                seconds, solution = _timed(partial(solvers[name], program), runs if name == NATIVE else 1)
+                if name != NATIVE and (seconds > peer_limit_seconds / 2 or solution.choices is None):
+                    too_slow.add(name)
+                gap = (
+                    (solution.objective - solution.bound) / solution.objective
+                    if solution.choices is not None
+                    else np.inf
+                )
+                rows.append(Row(form, layers, name, seconds, solution.objective, float(gap)))
     return rows
 
 
 def _timed(solve: Callable[[], ProgramSolution], runs: int) -> tuple[float, ProgramSolution]:
-    """The median wall time of as many runs, and the last answer."""
+    """Return the median wall time of the given number of runs in seconds, and the last solution."""
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()
-        answer = solve()
+        solution = solve()
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds), answer
+    return statistics.median(seconds), solution
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw seconds against layers, as SVG (or PNG, PDF)")
-    parser.add_argument("--max-layers", type=int, default=SIZES[-1], help="stop at this size (default: %(default)s)")
-    parser.add_argument("--peer-limit", type=float, default=60.0, help="seconds for a peer (default: %(default)s)")
-    parser.add_argument("--runs", type=int, default=3, help="runs of native (default: %(default)s)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="plot seconds over layers, as SVG (or PNG, PDF)")
+    parser.add_argument(
+        "--max-layers", type=int, default=SIZES[-1], help="largest number of layers (default: %(default)s)"
+    )
+    parser.add_argument("--peer-limit", type=float, default=60.0, help="time limit of a peer (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs of native (default: %(default)s)")
     options = parser.parse_args()
     if options.runs < 1 or options.max_layers < SIZES[0]:
         parser.error(f"--runs must be 1 or more, --max-layers {SIZES[0]} or more")
     with own_output():
         rows = measured(options.max_layers, options.peer_limit, options.runs)
     if options.plot is not None:
-        # matplotlib takes a while to load, and a run without a plot does without.
+        # matplotlib is slow to import, and only a run with a plot needs it.
         from benchmarks.plot_solver import draw
 
         draw(rows, options.peer_limit, options.plot)

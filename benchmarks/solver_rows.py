@@ -1,4 +1,4 @@
-"""What `benchmarks/solver.py` measures: its rows, as JSON and back, and what follows from them."""
+"""The rows that `benchmarks/solver.py` measures, their JSON form, and the results that follow from them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Any, Final
 FORMS: Final = ("chain", "residual")
 NATIVE: Final = "native"
 GROWTH_FROM_LAYERS: Final = 1000
-"""Below, what does not grow with the network takes its share of the time."""
+"""Smallest number of layers for the growth: below it, a part of the time does not depend on the size."""
 PROVEN_GAP: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One solver on one instance.
+    """The result of one solver on one instance.
 
     Attributes:
-        form: "chain" or "residual".
-        layers: how many.
-        solver: its name.
-        seconds: until the answer.
-        objective: its summed cost; infinite when nothing was found.
-        gap: how far it may be above the least, as a share of it; infinite when nothing is proven.
+        form: The form of the graph, "chain" or "residual".
+        layers: Number of layers.
+        solver: The name of the solver.
+        seconds: Time to the answer in seconds.
+        objective: The summed cost of the answer; infinite if no solution was found.
+        gap: The largest possible difference of the objective from the optimum, relative to the optimum; infinite if
+            nothing is proven.
     """
 
     form: str
@@ -37,9 +38,9 @@ class Row:
 
 
 def growth(rows: list[Row], form: str) -> float | None:
-    """The exponent p of native's seconds ~ layers^p from 1,000 layers on: the slope of the line through the logarithms.
+    """Return the exponent p in seconds ~ layers^p of native from 1,000 layers on, or None for fewer than two sizes.
 
-    None where fewer than two sizes were measured.
+    The exponent is the slope of the line through the logarithms.
     """
     points = [
         (math.log(row.layers), math.log(row.seconds))
@@ -50,25 +51,25 @@ def growth(rows: list[Row], form: str) -> float | None:
 
 
 def conclusions(rows: list[Row]) -> Iterator[str]:
-    """What native is to reach, beside what it did reach."""
+    """Yield the targets of native with the measured values."""
     seconds = {(row.form, row.solver, row.layers): row.seconds for row in rows}
     for form in FORMS:
         cbc = seconds.get((form, "CBC", 3000))
         if cbc is not None:
             times = cbc / seconds[form, NATIVE, 3000]
-            yield f"{form}, 3,000 layers: {times:,.0f} times as fast as CBC; at least 50 are asked for"
+            yield f"{form}, 3,000 layers: {times:,.0f} times as fast as CBC; the target is at least 50"
         if (form, NATIVE, 10_000) in seconds:
             taken = seconds[form, NATIVE, 10_000]
-            yield f"{form}, 10,000 layers: {taken:.3f} s; less than 1 s is asked for"
+            yield f"{form}, 10,000 layers: {taken:.3f} s; the target is less than 1 s"
         exponent = growth(rows, form)
         if exponent is not None:
             yield f"{form}: time grows with layers^{exponent:.2f} from {GROWTH_FROM_LAYERS:,} layers on"
     gap = max(row.gap for row in rows if row.solver == NATIVE)
-    yield f"largest gap of native: {gap:.1e}; at most 1e-4 is asked for"
+    yield f"largest gap of native: {gap:.1e}; the target is at most 1e-4"
 
 
 def table(rows: list[Row]) -> str:
-    """Markdown: seconds by size, form and solver."""
+    """Return a Markdown table of the seconds by size, form and solver."""
     columns = list(dict.fromkeys((row.form, row.solver) for row in rows))
     found = {(row.form, row.solver, row.layers): row for row in rows}
     lines = [["layers", *(f"{form}: {solver}" for form, solver in columns)], ["---"] * (1 + len(columns))]
@@ -82,12 +83,12 @@ def _cell(row: Row) -> str:
     seconds = f"{row.seconds:.2g}" if row.seconds < 10 else f"{row.seconds:.0f}"
     if row.gap <= PROVEN_GAP:
         return seconds
-    told = "nothing found" if row.objective == math.inf else "not proven"
-    return f"{seconds}, {told if row.gap == math.inf else f'gap {row.gap:.0%}'}"
+    status = "nothing found" if row.objective == math.inf else "not proven"
+    return f"{seconds}, {status if row.gap == math.inf else f'gap {row.gap:.0%}'}"
 
 
 def document(rows: list[Row], peer_limit_seconds: float) -> dict[str, Any]:
-    """The rows, native's growth and what a peer was given, as they are written as JSON; an infinite number is null."""
+    """Return the rows, the growth of native and the time limit of the peers as JSON, with null for infinite numbers."""
     return {
         "rows": [{what: None if value == math.inf else value for what, value in asdict(row).items()} for row in rows],
         "growth_exponents": {form: growth(rows, form) for form in FORMS},
@@ -96,7 +97,7 @@ def document(rows: list[Row], peer_limit_seconds: float) -> dict[str, Any]:
 
 
 def rows_of(given: dict[str, Any]) -> list[Row]:
-    """The rows in a decoded `document`."""
+    """Return the rows of a decoded JSON document, the inverse of the form that `document` writes."""
     infinite = {"objective": math.inf, "gap": math.inf}
     return [
         Row(**infinite | {what: value for what, value in row.items() if value is not None}) for row in given["rows"]

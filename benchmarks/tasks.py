@@ -1,7 +1,7 @@
-"""What the accuracy benchmarks train: a network, its data, and how long; see `../shared/README.md`.
+"""The tasks of the accuracy benchmarks: a network, its data, and the number of epochs; see `../shared/README.md`.
 
-`resnet8` is ResNet8 on CIFAR-10, images moved and mirrored: two epochs, thirty where there is a GPU. `dscnn` is DS-CNN
-on spoken digits, as they are: ten epochs.
+`resnet8` is ResNet8 on CIFAR-10 with shifted and flipped images: two epochs, or thirty with a GPU. `dscnn` is DS-CNN on
+spoken digits without augmentation: ten epochs.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ DSCNN_FILE: Final = cifar10.SHARED / "models" / "dscnn_fsdd.onnx"
 DIGITS_FILE: Final = cifar10.SHARED / "data" / "fsdd_mfcc.npz"
 
 OURS: Final = TrainingOptions()
-"""What the benchmarks call the defaults, beside `PerChannelSymLSQ`."""
+"""The default training options of the benchmarks, in addition to the scheme `PerChannelSymLSQ`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A network and the data that it learns from.
+    """A network, its data, and the options of its training.
 
     Attributes:
-        name: of the task.
-        network: with its float weights.
-        dataset: training and test set.
-        options: how it is trained, `epochs` included.
-        is_quick: three seeds everywhere cost little.
+        name: The name of the task.
+        network: The network with its float weights.
+        dataset: The training set and the test set.
+        options: The options of the training, `epochs` included.
+        is_quick: Whether training is fast enough for three seeds at every budget.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of network and data."""
+        """The fingerprint of the network and its data."""
         return fingerprint_of(self.network, self.dataset)
 
     def shortened(self, train_images: int | None, test_images: int | None) -> Task:
-        """The same with the first samples alone; None leaves all."""
+        """Return the task with only the first samples of each set; None keeps all samples."""
         data = self.dataset
         return replace(
             self,
@@ -69,14 +69,14 @@ class Task:
 
 
 def resnet8() -> Task:
-    """ResNet8 on CIFAR-10."""
+    """Return the task of ResNet8 on CIFAR-10."""
     has_gpu = torch.cuda.is_available()
     options = OURS.replace(epochs=30 if has_gpu else 2, augmentation=preset("flip_shift"))
     return Task("resnet8", networks.resnet8(), cifar10.load(), options, is_quick=has_gpu)
 
 
 def dscnn() -> Task:
-    """DS-CNN on spoken digits: 2,700 recordings make small batches."""
+    """Return the task of DS-CNN on spoken digits, with small batches because there are only 2,700 recordings."""
     network = read_network(DSCNN_FILE.read_bytes(), "dscnn_fsdd")
     with np.load(DIGITS_FILE) as arrays:
         parts = [arrays[f"{part}_{what}"] for part in ("train", "test") for what in ("mfcc", "labels")]
@@ -93,13 +93,13 @@ NAMES: Final = tuple(_TASKS)
 
 
 def task_named(name: str) -> Task:
-    """The task of that name.
+    """Return the task of the given name.
 
     Raises:
-        FileNotFoundError: one of its files lies elsewhere; names it.
+        FileNotFoundError: if one of its files is missing. The message names the file.
     """
     make, files = _TASKS[name]
     for file in files:
         if not file.exists():
-            raise FileNotFoundError(f"{name} needs {file.name} in ../shared/{file.parent.name}, which is not there")
+            raise FileNotFoundError(f"{name} needs {file.name} in ../shared/{file.parent.name}, which is missing")
     return make()

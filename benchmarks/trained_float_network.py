@@ -1,4 +1,4 @@
-"""The float network as one trains it: what a fake-quantized training step is compared with."""
+"""The float network in training mode, the reference for the time of a fake-quantized training step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from qat.float_network import FloatNetwork, clamped
 from qat.windows import convolved
 
 MOMENTUM: Final = 0.1
-"""Of the running statistics, torch's own default."""
+"""Momentum of the running statistics of batch norm, the default of torch."""
 
 
 class TrainedFloatNetwork(FloatNetwork):
-    """A float network whose batch norm takes the batch's statistics while it is in training."""
+    """A float network whose batch norm uses the statistics of the batch in training mode."""
 
     def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
         layer = self.network.layers[index]

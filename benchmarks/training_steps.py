@@ -1,4 +1,4 @@
-"""The training steps that are compared, each on one batch that stays where it is."""
+"""The training steps that the benchmark compares, each on one batch that stays in memory."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OPTIONS: Final = TrainingOptions(distillation=0.0)
 
 
 class Step:
-    """A training step that can be taken again and again on one batch.
+    """A training step that can be repeated on one batch.
 
     Args:
-        forward: a network's forward pass, perhaps compiled.
-        optimizer: of the network's parameters.
-        images: [n, c, h, w], on the network's processor.
-        labels: int64 [n].
-        afterwards: what must hold after a step.
+        forward: The forward pass of a network, which may be compiled.
+        optimizer: The optimizer of the network's parameters.
+        images: The images of the batch, [n, c, h, w], on the torch device of the network.
+        labels: The labels of the batch, int64 [n].
+        afterwards: Function that corrects the parameters after a step.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Step:
         self._images, self._labels = images, labels
 
     def __call__(self) -> float:
-        """Take a step; its seconds."""
+        """Perform one step, and return its time in seconds."""
         started = time.perf_counter()
         self._optimizer.zero_grad(set_to_none=True)
         loss = training_loss(self._forward(self._images), self._labels, None, OPTIONS)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation
         loss.item()
         self._optimizer.step()
         if self._afterwards is not None:
@@ -68,7 +68,7 @@ class Step:
 def steps(
     network: Network, batch: int, processor: torch.device, *, compiles: bool, with_brevitas: bool
 ) -> Iterator[tuple[str, Step, bool]]:
-    """Name, step, and whether its first one compiles; float first."""
+    """Yield the name of each step, the step, and whether its first call compiles; the float step comes first."""
     generator = np.random.default_rng(0)
     _, height, width = network.input_shape
     samples = generator.integers(0, 256, (batch, height, width, network.input_shape.channels), dtype=np.uint8)

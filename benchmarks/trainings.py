@@ -1,4 +1,4 @@
-"""The trainings of a benchmark: each is run once, whoever asks for it, and remembered."""
+"""The trainings of a benchmark: equal trainings are run only once, and their outcomes are recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qat.progress import Report
 from qat.train import train
 from qat.training.fingerprint import fingerprint_of
 
-# In forward passes of the float network for one image, roughly; only the estimate of time depends on it.
+# Approximate costs in forward passes of the float network for one image; only the estimated time depends on them.
 _TRAINING_COST: Final = 5.0
 _JUDGING_COST: Final = 2.0
 
@@ -28,12 +28,12 @@ class Training:
     """One training of one network.
 
     Attributes:
-        label: for people.
-        task: whose data it learns from.
-        network: in the order in which it runs.
-        allocation: its bits and schemes.
-        options: how; no epochs only calibrate.
-        by_brevitas: Brevitas trains.
+        label: The name of the training in progress messages.
+        task: The task whose data is used.
+        network: The network, with its layers in the order in which they run.
+        allocation: The bits and schemes of the network.
+        options: The options of the training; with 0 epochs, the network is only calibrated.
+        by_brevitas: Whether Brevitas trains the network.
     """
 
     label: str
@@ -45,7 +45,7 @@ class Training:
 
     @property
     def key(self) -> str:
-        """The fingerprint of what the outcome depends on; Brevitas knows no schemes."""
+        """The fingerprint of everything on which the outcome depends; for Brevitas, without the schemes."""
         given = self.allocation
         return fingerprint_of(
             self.task.fingerprint,
@@ -58,7 +58,7 @@ class Training:
 
     @property
     def cost(self) -> float:
-        """How long it takes, beside the others."""
+        """The relative cost of this training, compared with the other trainings."""
         images = len(self.task.dataset.train_x)
         held_out = images * self.options.validation_fraction
         judged = (self.options.epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
@@ -66,7 +66,7 @@ class Training:
 
     @property
     def what(self) -> dict[str, Any]:
-        """For a human reader."""
+        """A description of the training for a human reader."""
         return {
             "task": self.task.name,
             "label": self.label,
@@ -77,7 +77,7 @@ class Training:
         }
 
     def outcome(self, report: Report) -> Outcome:
-        """Train, and judge on the test set once."""
+        """Train the network, and evaluate it on the test set once."""
         if self.by_brevitas:
             from benchmarks.brevitas_training import trained_by_brevitas
 
@@ -97,7 +97,7 @@ class Training:
 
 
 def run_all(trainings: Iterable[Training], kept: Kept) -> None:
-    """Run what is not known yet, equal trainings once, and remember each as soon as it is done."""
+    """Run all trainings without a recorded outcome, and record each outcome as soon as it is known."""
     missing: dict[str, Training] = {}
     for training in trainings:
         key = training.key

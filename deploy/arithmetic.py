@@ -1,19 +1,19 @@
-"""The integer arithmetic, defined once: rounding, requantization, multipliers and packing.
+"""The one definition of the integer arithmetic: rounding, requantization, multipliers and packing.
 
-By hand: an accumulator of 1000 that stands for 1000 * 0.0043 = 4.3 steps of an output with zero point 3:
+Example: the accumulator 1000 and the factor 0.0043 give 4.3 quantization steps of an output with zero point 3.
 
-    0.0043 = m / 2^n       m = 1181975000, n = 38        |m| lies in [2^30, 2^31)
+    0.0043 = m / 2^n       m = 1181975000, n = 38        |m| is in [2^30, 2^31)
     1000 * m               1181975000000
-      + 2^(n-1)            1319413953472                 half up: half a step is added, then the shift floors
-      >> n                 4, and + 3 is 7, inside [0, 2^b - 1]
-    a value of 2.5 gives 3 and -2.5 gives -2: half goes up, not to even
+      + 2^(n-1)            1319413953472                 round half up: add half a step, then the shift rounds down
+      >> n                 4, and + 3 gives the code 7, which is inside [0, 2^b - 1]
+    2.5 rounds to 3 and -2.5 rounds to -2: a half is rounded up, not to the even number
 
-Packing, the first element in the least significant bits:
+Example of packing, with the first element in the least significant bits:
 
     4 bits   codes 1, 2, 3         bytes 0x21 0x03
     2 bits   codes 3, 0, 1, 2, 3   bytes 0x93 0x03
 
-Each row (a pixel's channels, an output channel's weights) starts on a byte of its own.
+Each row (the channels of a pixel, the weights of an output channel) starts on a new byte.
 """
 
 from __future__ import annotations
@@ -35,27 +35,31 @@ CodeArray = npt.NDArray[np.uint8]
 
 INT32_MAX: Final = 2**31 - 1
 MAX_SHIFT: Final = 62
-"""acc * m stays below 2^62 in magnitude, so half a step of 2^61 more still fits into 64 bits."""
+"""Maximum shift n: |accumulator * m| is below 2^62, so the sum with half a step (2^61) still fits into 64 bits."""
 
 
 def top_code(bits: Bits) -> int:
-    """The largest code at `bits` bits."""
+    """Return the largest code of the given number of bits, 2^bits - 1."""
     return (1 << bits) - 1
 
 
 def round_half_up(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """floor(x + 1/2), the rounding of every quantization: halves go up, -2.5 to -2."""
+    """Return floor(x + 1/2), the rounding of every quantization: a half is rounded up, e.g. -2.5 to -2."""
     rounded: npt.NDArray[np.floating] = np.floor(values + 0.5)
     return rounded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Requantization:
-    """The factors m / 2^n from an accumulator to the steps of an output tensor.
+    """The factors m / 2^n that turn an accumulator into quantization steps of the output tensor.
 
     Attributes:
-        multiplier: m, int32 values, [1] for a layer or [channels]; negative where a batch norm's gamma is.
-        shift: n, from 0 to 62, as many as there are multipliers.
+        multiplier: The multipliers m, int32, of shape [1] for the whole layer or [channels]. A multiplier is negative
+            where the gamma of the batch norm is negative.
+        shift: The shifts n, int8 from 0 to 62, in the shape of `multiplier`.
+
+    Raises:
+        ValueError: if the shapes differ, or if a shift is out of range.
     """
 
     multiplier: npt.NDArray[np.int32]
@@ -63,32 +67,32 @@ class Requantization:
 
     def __post_init__(self) -> None:
         if self.multiplier.shape != self.shift.shape or self.multiplier.ndim != 1:
-            raise ValueError("a requantization has one shift per multiplier")
+            raise ValueError("a requantization has one shift for each multiplier; their shapes differ")
         if (self.shift < 0).any() or (self.shift > MAX_SHIFT).any():
-            raise ValueError(f"shifts lie between 0 and {MAX_SHIFT}")
+            raise ValueError(f"the shifts must be from 0 to {MAX_SHIFT}")
 
     @property
     def factors(self) -> npt.NDArray[np.float64]:
-        """The real factors, m / 2^n."""
+        """The real factors m / 2^n, in the shape of `multiplier`."""
         return np.ldexp(self.multiplier.astype(np.float64), -self.shift.astype(np.int64))
 
 
 def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
-    """The nearest m / 2^n to each real factor, |m| in [2^30, 2^31) wherever n allows it.
+    """Encode each real factor as the nearest m / 2^n, with |m| in [2^30, 2^31) if n is not limited by `MAX_SHIFT`.
 
     Args:
-        factors: real factors, any sign, [k].
-        layer: named in the error.
+        factors: The real factors of any sign, [k].
+        layer: The name of the layer in the error message.
 
     Raises:
-        ConversionError: a factor that is not finite, or 2^31 and more in magnitude.
+        ConversionError: if a factor is not finite, or if its magnitude is 2^31 or more.
     """
     multipliers, shifts = [], []
     for factor in np.atleast_1d(np.asarray(factors, dtype=np.float64)).tolist():
         if not math.isfinite(factor) or abs(factor) >= 2.0**31:
             raise ConversionError(
-                f"layer '{layer}' needs a requantization factor of {factor}; it must be finite and below 2^31: "
-                "its scales lie too far apart"
+                f"layer '{layer}' needs a requantization factor of {factor}; expected a finite one below 2^31: "
+                "the scales of its input, weights and output are too different"
             )
         shift = MAX_SHIFT if factor == 0 else min(31 - math.frexp(factor)[1], MAX_SHIFT)
         multiplier = round(Fraction(factor) * 2**shift)
@@ -96,24 +100,27 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
             shift -= 1
             multiplier = round(Fraction(factor) * 2**shift)
         if shift < 0:
-            raise ConversionError(f"layer '{layer}' needs a requantization factor of {factor}, above int32's range")
+            raise ConversionError(
+                f"layer '{layer}' needs a requantization factor of {factor}; expected one that fits int32"
+            )
         multipliers.append(multiplier)
         shifts.append(shift)
     return Requantization(np.array(multipliers, dtype=np.int32), np.array(shifts, dtype=np.int8))
 
 
 def encode_factors_of_sum(factors: npt.ArrayLike, layer: str) -> Requantization:
-    """The nearest m / 2^n to each real factor with one n for all: the largest |m| in [2^30, 2^31) wherever n allows it.
+    """Encode each real factor as the nearest m / 2^n, with one shift n for all factors.
 
-    A sum of terms can then be rounded once, after adding. A smaller factor has fewer significant bits, but the same
-    absolute error as the largest: half of 2^-n.
+    The largest |m| is in [2^30, 2^31) if n is not limited by `MAX_SHIFT`. With one shift, a sum of terms is rounded
+    only once, after the addition. A smaller factor has fewer significant bits than the largest, but the same maximum
+    absolute error, 2^-(n+1).
 
     Args:
-        factors: real factors, any sign, [k].
-        layer: named in the error.
+        factors: The real factors of any sign, [k].
+        layer: The name of the layer in the error message.
 
     Raises:
-        ConversionError: as `encode_factors`.
+        ConversionError: if a factor is not finite, or if its magnitude is 2^31 or more.
     """
     values = np.atleast_1d(np.asarray(factors, dtype=np.float64))
     shift = int(encode_factors(values, layer).shift.min())
@@ -122,32 +129,33 @@ def encode_factors_of_sum(factors: npt.ArrayLike, layer: str) -> Requantization:
 
 
 def requantize(accumulator: IntArray, requantization: Requantization, zero_point: int, bits: Bits) -> CodeArray:
-    """y = clamp(z_y + round_half_up(acc * m / 2^n), 0, 2^b - 1).
+    """Compute the output codes clamp(z + round_half_up(accumulator * m / 2^n), 0, 2^b - 1).
 
     Args:
-        accumulator: int32 values held in int64, [..., channels].
-        requantization: [1] or [channels], along the last axis.
-        zero_point: z_y.
-        bits: b.
+        accumulator: The accumulators: values of int32 in an int64 array, [..., channels].
+        requantization: The multipliers m and shifts n, [1] or [channels] along the last axis.
+        zero_point: The zero point z of the output.
+        bits: Number of bits b of the output: 8, 4 or 2.
 
     Returns:
-        Codes, [..., channels].
+        The codes, uint8 [..., channels].
     """
     products = accumulator * requantization.multiplier.astype(np.int64)
     return round_to_codes(products, requantization.shift, zero_point, bits)
 
 
 def round_to_codes(products: IntArray, shift: npt.NDArray[np.int8], zero_point: int, bits: Bits) -> CodeArray:
-    """y = clamp(z_y + round_half_up(p / 2^n), 0, 2^b - 1), the last part of every requantization.
+    """Compute the output codes clamp(z + round_half_up(p / 2^n), 0, 2^b - 1), the last part of every requantization.
 
     Args:
-        products: accumulators times multipliers, below 2^62 + 2^61 in magnitude, [..., channels]; overwritten.
-        shift: n, [1] or [channels].
-        zero_point: z_y.
-        bits: b.
+        products: The products p of accumulators and multipliers, int64 [..., channels], with a magnitude below
+            2^62 + 2^61. The array is overwritten.
+        shift: The shifts n, [1] or [channels].
+        zero_point: The zero point z of the output.
+        bits: Number of bits b of the output: 8, 4 or 2.
 
     Returns:
-        Codes, [..., channels].
+        The codes, uint8 [..., channels].
     """
     wide_shift = shift.astype(np.int64)
     products += np.where(wide_shift > 0, np.int64(1) << np.maximum(wide_shift - 1, 0), 0)
@@ -160,14 +168,25 @@ def round_to_codes(products: IntArray, shift: npt.NDArray[np.int8], zero_point: 
 def quantize(
     values: npt.NDArray[np.floating], scale: float | npt.NDArray[np.floating], zero_point: int | IntArray, bits: Bits
 ) -> CodeArray:
-    """Real values -> codes: clamp(round_half_up(x / s) + z, 0, 2^b - 1)."""
+    """Quantize real values x to the codes clamp(round_half_up(x / scale) + zero_point, 0, 2^bits - 1)."""
     steps = round_half_up(np.asarray(values, dtype=np.float64) / scale) + zero_point
     codes: CodeArray = np.clip(steps, 0, top_code(bits)).astype(np.uint8)
     return codes
 
 
 def pack_rows(codes: CodeArray, bits: Bits) -> npt.NDArray[np.uint8]:
-    """Codes [rows, elements] -> bytes [rows, packed_row_bytes]; the first element in the least significant bits."""
+    """Pack codes into bytes, with the first code of a byte in its least significant bits.
+
+    Args:
+        codes: The codes, uint8 [rows, elements].
+        bits: Number of bits of each code: 8, 4 or 2.
+
+    Returns:
+        The bytes, uint8 [rows, packed_row_bytes(elements, bits)]. The unused bits of a row's last byte are 0.
+
+    Raises:
+        ValueError: if a code exceeds 2^bits - 1.
+    """
     rows, elements = codes.shape
     if codes.size and int(codes.max()) > top_code(bits):
         raise ValueError(f"a code of {int(codes.max())} does not fit into {bits} bits")
@@ -181,9 +200,21 @@ def pack_rows(codes: CodeArray, bits: Bits) -> npt.NDArray[np.uint8]:
 
 
 def unpack_rows(packed: npt.NDArray[np.uint8], elements: int, bits: Bits) -> CodeArray:
-    """Bytes [rows, packed_row_bytes] -> codes [rows, elements]; the inverse of `pack_rows`."""
+    """Unpack bytes into codes, the inverse of `pack_rows`.
+
+    Args:
+        packed: The bytes, uint8 [rows, packed_row_bytes(elements, bits)].
+        elements: Number of codes of each row.
+        bits: Number of bits of each code: 8, 4 or 2.
+
+    Returns:
+        The codes, uint8 [rows, elements].
+
+    Raises:
+        ValueError: if the rows have another number of bytes.
+    """
     if packed.shape[1] != packed_row_bytes(elements, bits):
-        raise ValueError(f"{elements} codes of {bits} bits take {packed_row_bytes(elements, bits)} bytes a row")
+        raise ValueError(f"{elements} codes of {bits} bits need {packed_row_bytes(elements, bits)} bytes for each row")
     shifts = np.arange(8 // bits, dtype=np.uint8) * np.uint8(bits)
     codes = (packed[:, :, None] >> shifts) & np.uint8(top_code(bits))
     return np.ascontiguousarray(codes.reshape(len(packed), packed.shape[1] * len(shifts))[:, :elements])

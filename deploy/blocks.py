@@ -1,4 +1,4 @@
-"""Work in blocks, so that memory stays bounded whatever the number of images."""
+"""Division of work into blocks, so that memory use does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 
 def blocks(total: int, size: int) -> Iterator[slice]:
-    """[0, total) in consecutive slices of `size`, the last one possibly shorter; `size` below 1 counts as 1."""
+    """Yield consecutive slices of `size` elements that cover [0, total); the last one may be shorter.
+
+    A `size` below 1 counts as 1.
+    """
     step = max(size, 1)
     for start in range(0, total, step):
         yield slice(start, min(start + step, total))

@@ -1,7 +1,7 @@
-"""Whether an integer-only network agrees with itself: shapes, types, ranges and the order of its layers.
+"""The check that an integer-only network is consistent: its shapes, types and ranges, and the order of its layers.
 
-What is safe to run is one decision, made here, for networks that were converted and for networks that were read from
-a file. That no sum overflows is proven beside it, in `deploy.proof`.
+This is the only place that decides whether a network is safe to run, both after conversion and after reading a file.
+`deploy.proof` proves in addition that no accumulator overflows.
 """
 
 from __future__ import annotations
@@ -34,22 +34,23 @@ from network.layers import (
 from network.windows import window_divisors
 
 MAX_ELEMENTS: Final = 2**24
-"""Of a tensor with its padding: more than a microcontroller's RAM, and 64-bit sums of one image stay at 128 MiB."""
+"""Maximum number of elements of a tensor with padding: beyond any microcontroller's RAM; 128 MiB of 64-bit sums."""
 
 MAX_THRESHOLDS: Final = 2**22
-"""Of a layer: 16 MiB of flash."""
+"""Maximum number of thresholds of a layer: 16 MiB of flash."""
 
 Inputs = tuple[IntegerTensor, ...]
 
 
 def check_consistency(network: IntegerNetwork) -> None:
-    """Nothing, if the network agrees with itself.
+    """Reject an inconsistent network.
 
     Raises:
-        ConversionError: it does not; names the layer or tensor, says what was expected and what is there.
+        ConversionError: if a name, shape, type or range is wrong, or if a layer reads a tensor before it is written.
+            The message names the layer or tensor, and says what was expected and what came.
     """
     written = [network.input, *(layer.output for layer in network.layers)]
-    if list(network.tensors) != written:  # which also means that nothing is written twice
+    if list(network.tensors) != written:  # this also rejects a tensor that is written twice
         raise ConversionError(
             f"network '{network.name}' must list its input and then each layer's output once, in the order in which "
             "they are written"
@@ -64,9 +65,9 @@ def check_consistency(network: IntegerNetwork) -> None:
         known.add(layer.output)
         _check_layer(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output])
     if len({layer.name for layer in network.layers}) < len(network.layers):
-        raise ConversionError(f"network '{network.name}' has two layers of one name; names are unique")
+        raise ConversionError(f"network '{network.name}' has two layers of one name; names must be unique")
     if not network.outputs or not known.issuperset(network.outputs):
-        raise ConversionError(f"network '{network.name}' needs outputs that its layers write: {network.outputs}")
+        raise ConversionError(f"network '{network.name}' needs outputs that its layers write, has {network.outputs}")
     _check_input_format(network)
 
 
@@ -83,20 +84,20 @@ def _check_input_format(network: IntegerNetwork) -> None:
 
 def _check_tensor(name: str, tensor: IntegerTensor) -> None:
     if tensor.name != name:
-        raise ConversionError(f"tensor '{name}' is described under the name '{tensor.name}'")
+        raise ConversionError(f"tensor '{name}' is described with the name '{tensor.name}'; names must agree")
     if min(tensor.shape) < 1 or tensor.shape.elements > MAX_ELEMENTS:
         raise ConversionError(
-            f"tensor '{name}' has the shape {tensor.shape}; every extent is 1 or more, "
-            f"their product at most {MAX_ELEMENTS}"
+            f"tensor '{name}' has the shape {tensor.shape}; expected extents from 1 on, "
+            f"with a product of at most {MAX_ELEMENTS}"
         )
     if tensor.bits not in BITS:
         raise ConversionError(f"tensor '{name}' has {tensor.bits} bits; expected 8, 4 or 2")
     if not (math.isfinite(tensor.scale) and tensor.scale > 0):
-        raise ConversionError(f"tensor '{name}' has the scale {tensor.scale}; it must be finite and above 0")
+        raise ConversionError(f"tensor '{name}' has the scale {tensor.scale}; expected a finite number above 0")
     if not 0 <= tensor.zero_point <= top_code(tensor.bits):
         raise ConversionError(
-            f"tensor '{name}' has the zero point {tensor.zero_point}; at {tensor.bits} bits it lies between 0 and "
-            f"{top_code(tensor.bits)}"
+            f"tensor '{name}' has the zero point {tensor.zero_point}; expected 0 to {top_code(tensor.bits)} for "
+            f"{tensor.bits} bits"
         )
 
 
@@ -112,13 +113,13 @@ def _check_layer(layer: IntegerLayer, inputs: Inputs, output: IntegerTensor) -> 
     image, (top, left, bottom, right) = inputs[0].shape, getattr(layer, "padding", Padding())
     around = image.channels * (image.height + top + bottom) * (image.width + left + right)
     if around > MAX_ELEMENTS:
-        raise fault(layer, f"pads its input to {around} elements; at most {MAX_ELEMENTS} are taken")
+        raise fault(layer, f"pads its input to {around} elements; expected at most {MAX_ELEMENTS}")
     _check_parameters(layer, inputs, output)
 
 
 @singledispatch
 def _check_parameters(layer: IntegerLayer, _inputs: Inputs, _output: IntegerTensor) -> None:
-    """The arrays and numbers that a kind of layer has beside its windows; by default one factor."""
+    """Reject wrong arrays and numbers of a layer, except its windows; by default, a layer has one factor."""
     _check_factors(layer, {1})
 
 
@@ -137,8 +138,8 @@ def _(layer: IntegerConvolution, inputs: Inputs, output: IntegerTensor) -> None:
     if int(layer.codes.max()) > top_code(layer.weight_bits):
         raise fault(
             layer,
-            f"has a weight code of {int(layer.codes.max())}; {layer.weight_bits} bits end at "
-            f"{top_code(layer.weight_bits)}",
+            f"has a weight code of {int(layer.codes.max())}; expected at most {top_code(layer.weight_bits)} for "
+            f"{layer.weight_bits} bits",
         )
     per_layer_or_channel = {1, channels}
     _check_array(layer, "weight zero point", layer.weight_zero_point, np.int32, per_layer_or_channel)
@@ -159,17 +160,17 @@ def _check_thresholds(layer: IntegerConvolution, output: IntegerTensor) -> None:
     if found.values.dtype != np.int32 or found.values.shape != shape:
         raise fault(layer, f"needs int32 thresholds of shape {list(shape)}, has {_described(found.values)}")
     if found.values.size > MAX_THRESHOLDS:
-        raise fault(layer, f"has {found.values.size} thresholds; at most {MAX_THRESHOLDS} are taken")
+        raise fault(layer, f"has {found.values.size} thresholds; expected at most {MAX_THRESHOLDS}")
     expected = thresholds_of(layer.requantization, layer.bias, output.zero_point, output.bits)
     if (found.values != expected.values).any() or (found.direction != expected.direction).any():
-        raise fault(layer, "has thresholds other than those that its bias, multipliers and shifts give")
+        raise fault(layer, "has thresholds that do not follow from its bias, multipliers and shifts")
 
 
 @_check_parameters.register
 def _(layer: IntegerAdd, inputs: Inputs, _output: IntegerTensor) -> None:
     _check_factors(layer, {len(inputs)})
     if len(set(layer.requantization.shift.tolist())) > 1:
-        raise fault(layer, "needs one shift for all its inputs: the sum is rounded once")
+        raise fault(layer, "needs the same shift for all its inputs, because the sum is rounded once")
 
 
 @_check_parameters.register
@@ -183,12 +184,12 @@ def _(layer: IntegerAveragePool, inputs: Inputs, _output: IntegerTensor) -> None
         inputs[0].shape, layer.kernel, layer.stride, layer.padding, includes_padding=layer.count_includes_padding
     )
     if layer.divisors != divisors:
-        raise fault(layer, f"has windows of {divisors} elements, but divisors {layer.divisors}")
+        raise fault(layer, f"has windows of {divisors} elements, but the divisors {layer.divisors}")
     _check_factors(layer, {len(divisors)})
 
 
 def _check_factors(layer: IntegerLayer, lengths: set[int]) -> None:
-    factors = getattr(layer, "requantization")  # noqa: B009  every kind has one, the base class does not say so
+    factors = getattr(layer, "requantization")  # noqa: B009  every kind has it, but the base class does not declare it
     _check_array(layer, "multiplier", factors.multiplier, np.int32, lengths)
     _check_array(layer, "shift", factors.shift, np.int8, lengths)
 

@@ -1,8 +1,8 @@
-"""A convolution's exact sums by floating-point matrix products.
+"""Execution of convolutions: exact integer sums, computed by floating-point matrix products.
 
-Every integer up to 2^24 is a float32, and up to 2^53 a float64. Where `proof.product_bound` shows that no partial sum
-exceeds that, in whatever order the product adds, no addition rounds and the result is the integer. The bias and the
-requantization, or the comparison with thresholds, follow in 64-bit integers.
+A float32 represents every integer up to 2^24 exactly, and a float64 up to 2^53. If `proof.product_bound` shows that no
+partial sum exceeds this limit in any order of addition, then no addition rounds, and the result is the exact integer.
+The bias and the requantization, or the comparison with thresholds, are computed in 64-bit integers.
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ from deploy.thresholds import reached_codes
 from deploy.windows import padded, window_view
 
 FLOAT32_EXACT: Final = 2**24
-"""Up to here, every integer is a float32."""
+"""Largest magnitude up to which a float32 represents every integer exactly."""
 
 BLOCK_BYTES: Final = 2 * 2**20
-"""Of columns at a time: they stay in a core's cache between being gathered and being multiplied."""
+"""Size of one block of im2col columns: small enough to stay in the cache of a core until they are multiplied."""
 
 FloatMatrix = npt.NDArray[Any]
 
 
 class ConvolutionExecutor:
-    """Runs one convolution; its weights are prepared once.
+    """Executor of one convolution, which converts the weights to floating point once.
+
+    Args:
+        layer: The convolution or fully connected layer.
+        layer_input: The input tensor of the layer.
+        output: The output tensor of the layer.
 
     Attributes:
-        sum_type: float32 where that is exact, else float64.
+        sum_type: The type of the sums: float32 if it is exact for this layer, else float64.
     """
 
     def __init__(self, layer: IntegerConvolution, layer_input: IntegerTensor, output: IntegerTensor) -> None:
@@ -47,12 +52,19 @@ class ConvolutionExecutor:
         self._bias = layer.bias.astype(np.int64)
 
     def __call__(self, codes: CodeArray) -> CodeArray:
-        """[n, height, width, channels] -> [n, output height, output width, output channels]."""
+        """Execute the convolution.
+
+        Args:
+            codes: The input codes, uint8 [n, height, width, channels].
+
+        Returns:
+            The output codes, uint8 [n, output height, output width, output channels].
+        """
         layer, output = self._layer, self._output
         result = np.empty((len(codes), output.shape.height, output.shape.width, output.shape.channels), dtype=np.uint8)
         images_per_block, rows_per_block = self._block_extents()
         for images in blocks(len(codes), images_per_block):
-            # Real zero is 0 once the zero point is off, so padding adds nothing.
+            # After the zero point is subtracted, real zero is 0, so padding with 0 adds nothing to the sums.
             steps = codes[images].astype(self.sum_type) - self.sum_type(self._input.zero_point)
             windows = window_view(padded(steps, layer.padding, 0), layer.kernel, layer.stride, layer.dilation)
             for rows in blocks(output.shape.height, rows_per_block):
@@ -61,14 +73,14 @@ class ConvolutionExecutor:
         return result
 
     def _codes(self, sums: IntArray) -> CodeArray:
-        """Sums of products, [n, rows, columns, output channels], overwritten -> codes."""
+        """Turn sums of products [n, rows, columns, output channels], which are overwritten, into codes."""
         if self._layer.thresholds is not None:
             return reached_codes(sums, self._layer.thresholds)
         sums += self._bias
         return requantize(sums, self._layer.requantization, self._output.zero_point, self._output.bits)
 
     def _block_extents(self) -> tuple[int, int]:
-        """Images and output rows whose columns take about `BLOCK_BYTES`."""
+        """Return the numbers of images and of output rows whose im2col columns need about `BLOCK_BYTES`."""
         layer, shape = self._layer, self._output.shape
         taps = 2 * layer.groups if layer.is_depthwise else layer.codes[0].size
         row_bytes = shape.width * (taps + shape.channels) * np.dtype(self.sum_type).itemsize
@@ -76,7 +88,14 @@ class ConvolutionExecutor:
         return BLOCK_BYTES // image_bytes, BLOCK_BYTES // row_bytes
 
     def _sums(self, windows: FloatMatrix) -> FloatMatrix:
-        """[n, rows, columns, kernel row, kernel column, input channels] -> [n, rows, columns, output channels]."""
+        """Sum the products of weights and windows.
+
+        Args:
+            windows: The steps q_x - z_x, [n, rows, columns, kernel row, kernel column, input channels].
+
+        Returns:
+            The sums, [n, rows, columns, output channels].
+        """
         layer = self._layer
         if layer.is_depthwise:
             return self._depthwise_sums(windows)

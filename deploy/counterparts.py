@@ -1,4 +1,4 @@
-"""The layer of the float network that stands behind an integer layer: it knows which shapes suit both."""
+"""Conversion of an integer layer to the float layer of the same form, which computes the output shape."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from network.layers import Activation, Add, AveragePool, Concat, Convolution, Fu
 
 @singledispatch
 def counterpart(layer: IntegerLayer) -> Layer:
-    """The layer of the float network that has the same windows.
+    """Return the float layer with the same inputs, windows and channels as an integer layer.
 
     Raises:
-        ConversionError: there is none.
+        ConversionError: if the kind of the layer is unknown, or if its weights do not have four dimensions.
     """
-    raise fault(layer, "is of a kind that nothing here can run")
+    raise fault(layer, "has a kind that the interpreter cannot run")
 
 
 @counterpart.register
 def _(layer: IntegerConvolution) -> Layer:
     if layer.codes.ndim != 4:
-        raise fault(layer, f"needs weights of four extents, has {list(layer.codes.shape)}")
+        raise fault(layer, f"needs weights of four dimensions, has the shape {list(layer.codes.shape)}")
     return Convolution(
         name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes),
         kernel=layer.kernel, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups,
@@ -81,5 +81,5 @@ def _(layer: IntegerPad) -> Layer:
 
 
 def fault(layer: IntegerLayer, what: str) -> ConversionError:
-    """What is wrong with a layer, in words that follow its name."""
+    """Return an error whose message is the name and kind of a layer, followed by the given text."""
     return ConversionError(f"layer '{layer.name}' ({layer.kind}) {what}")

@@ -1,7 +1,8 @@
-"""What `network.json` says of an integer-only network, and the arrays that it names.
+"""The description of an integer-only network in `network.json`, and the arrays that it refers to.
 
-Each kind of layer lists its parameters once, here; `deploy.description_reading` is the inverse. Whatever can be
-derived (byte counts, bounds, the schedule) is written for the reader's convenience and never trusted when read.
+This module lists the parameters of each kind of layer once; `deploy.description_reading` is the inverse. Fields that
+follow from other fields (byte counts, bounds, the schedule) are written to help implementers. A reader computes them
+again and compares.
 """
 
 from __future__ import annotations
@@ -25,40 +26,44 @@ from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weigh
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2)
-"""The second one knows thresholds. A network is written in the first version that can say what it is."""
+"""The versions of the format; version 2 adds thresholds. A network is written in the lowest version that covers it."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
-    "layout": "activations: height, width, channel, the channel fastest; padding is top, left, bottom, right, and adds "
-    "the code zero_point",
+    "layout": "activations: height, width, channel, the channel varies fastest; padding is top, left, bottom, right, "
+    "and adds the code zero_point",
     "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
     "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
     "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",
-    "thresholds": "where a layer has them, instead of bias, m and n: y = how many k have direction * (a - bias) >= "
+    "thresholds": "if a layer has them, they replace bias, m and n: y = number of k with direction * (a - bias) >= "
     "thresholds[k]; the same codes",
     "fully_connected": "a convolution whose kernel is its whole input",
     "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
-    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, one after the other along the channels",
-    "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding never wins",
-    "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the place in divisors of the "
-    "window's element count, without its padding unless count_includes_padding",
-    "pad": "y = R((q - z_x) * m, n, z_y, bits) inside, z_y around",
-    "packing": "rows of codes, each row starting on a byte; the first code in the least significant bits; "
-    "leftover bits of a row are 0",
+    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels",
+    "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding is never the largest",
+    "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
+    "window's number of elements, without its padding unless count_includes_padding",
+    "pad": "y = R((q - z_x) * m, n, z_y, bits) inside the image, z_y around it",
+    "packing": "rows of codes, each row starts on a new byte; the first code is in the least significant bits; "
+    "unused bits of a row are 0",
     "byte order": "little-endian",
 }
 
 MULTIPLIER_FORM: Final = "thresholds_of"
-"""Of a layer with thresholds: what they stand for."""
+"""Key under which a layer with thresholds records the bias, multipliers and shifts that its thresholds replace."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
 
 def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
-    """The description, and the arrays by the names that it gives them.
+    """Describe an integer-only network.
+
+    Returns:
+        The content of `network.json` without the entry of the weights file, and the arrays by the names that the
+        description gives them.
 
     Raises:
-        ConversionError: a sum that could overflow.
+        ConversionError: if an accumulator could overflow.
     """
     arrays: Arrays = {}
     bounds = prove_accumulators(network)
@@ -110,7 +115,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
 
 @singledispatch
 def _parameters(_layer: IntegerLayer) -> dict[str, Any]:
-    """The parameters that are no arrays; by default none. What has an array's name is added to its reference."""
+    """Return the parameters of a layer that are not arrays; an entry with an array's key is added to its reference."""
     return {}
 
 
@@ -133,7 +138,7 @@ def _(layer: IntegerConvolution) -> dict[str, Any]:
 
 
 def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
-    """What thresholds stand for; nothing where the layer multiplies."""
+    """Return the bias, multipliers and shifts that a layer's thresholds replace; empty without thresholds."""
     if layer.thresholds is None:
         return {}
     factors = layer.requantization

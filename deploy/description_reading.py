@@ -1,4 +1,4 @@
-"""From a description and its arrays back to the integer-only network: the inverse of `deploy.description`."""
+"""Reading of an integer-only network from its description and its arrays: the inverse of `deploy.description`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from deploy.arithmetic import Requantization
 from deploy.description import FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
-from deploy.fields import Fields
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -27,46 +26,56 @@ from deploy.thresholds import Thresholds
 from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
+from network.json_reading.fields import Fields
 from network.layers import Padding, Shape
+from network.names import shown
 from network.network import MAX_LAYERS, InputFormat
 
 LARGEST_EXTENT: Final = 2**24
-"""Of anything that a layer counts by; `deploy.consistency` bounds their products."""
+"""Maximum of every extent, stride, dilation, padding and group count; `deploy.consistency` bounds their products."""
 
 Choice = TypeVar("Choice", Bits, WeightScheme, Folding)
 
 
 def check_version(description: Fields) -> None:
-    """Nothing, if this program can read the description.
+    """Reject a description of a format or version that this program does not read.
 
     Raises:
-        IntegerFileError: another format, or another version of it.
+        IntegerFileError: if the format or the version is another one.
     """
-    if description.text("format") != FORMAT:
-        description.refuse("format", f"'{FORMAT}'")
-    if description.integer("version", 0, 2**31) not in VERSIONS:
-        description.refuse("version", f"{' or '.join(map(str, VERSIONS))}, those that this program reads")
+    if description.string("format") != FORMAT:
+        raise description.refused("format", f"the text '{FORMAT}'")
+    if description.integer("version", least=0, most=2**31) not in VERSIONS:
+        raise description.refused("version", f"{' or '.join(map(str, VERSIONS))}, the versions that this program reads")
 
 
 def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
-    """The network; its fields have the right types, but nobody has checked yet that they agree with each other.
+    """Read an integer-only network from its description.
+
+    Args:
+        description: The content of `network.json`.
+        arrays: The arrays of `weights.safetensors`, by name.
+
+    Returns:
+        The network. Every field has the right type and range, but the fields are not yet checked against each other:
+        that is the task of `deploy.consistency.check_consistency`.
 
     Raises:
-        IntegerFileError: a field or an array is missing, or of another type, shape or range.
+        IntegerFileError: if a field or an array is missing, or has another type, shape or range.
     """
     tensors = {tensor.name: tensor for tensor in map(_tensor, description.children("tensors"))}
     layers = description.children("layers")
     if len(layers) > MAX_LAYERS:
-        raise IntegerFileError(f"{description.where} has {len(layers)} layers; at most {MAX_LAYERS} are taken")
+        raise IntegerFileError(f"{description.owner} has {len(layers)} layers; expected at most {MAX_LAYERS}")
     given = description.child("input")
     return IntegerNetwork(
-        name=description.text("name"),
-        input=given.text("tensor"),
+        name=description.string("name"),
+        input=given.string("tensor"),
         tensors=tensors,
         layers=tuple(_layer(fields, arrays) for fields in layers),
-        outputs=description.texts("outputs"),
+        outputs=description.strings("outputs"),
         input_format=InputFormat(
-            dims=given.integers("sample_extents", 1, LARGEST_EXTENT),
+            dims=given.integers("sample_extents", most=LARGEST_EXTENT),
             channels_last=given.flag("channels_last"),
             subtract=given.numbers("subtract"),
             multiply=given.numbers("multiply"),
@@ -75,32 +84,31 @@ def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
 
 
 def _tensor(fields: Fields) -> IntegerTensor:
-    height, width, channels = fields.integers("shape", 1, LARGEST_EXTENT, count=3)
-    bits = _choice(fields, "bits", fields.integer("bits", 2, 8), BITS)
+    height, width, channels = fields.integers("shape", (3,), most=LARGEST_EXTENT)
     return IntegerTensor(
-        name=fields.text("name"),
+        name=fields.string("name"),
         shape=Shape(channels, height, width),
-        bits=bits,
+        bits=_choice(fields, "bits", fields.integer("bits", least=2, most=8), BITS),
         scale=fields.number("scale"),
-        zero_point=fields.integer("zero_point", 0, 255),
+        zero_point=fields.integer("zero_point", least=0, most=255),
     )
 
 
 def _layer(fields: Fields, arrays: Arrays) -> IntegerLayer:
-    kind = fields.text("kind")
+    kind = fields.string("kind")
     if kind not in _READERS:
-        fields.refuse("kind", f"one of {', '.join(_READERS)}")
-    what_all_have = {
-        "name": fields.text("name"),
-        "inputs": fields.texts("inputs"),
-        "output": fields.text("output"),
+        raise fields.refused("kind", f"one of {', '.join(_READERS)}")
+    common = {
+        "name": fields.string("name"),
+        "inputs": fields.strings("inputs"),
+        "output": fields.string("output"),
         "requantization": _requantization(fields, arrays),
     }
-    return _READERS[kind](fields, arrays, what_all_have)
+    return _READERS[kind](fields, arrays, common)
 
 
 def _requantization(fields: Fields, arrays: Arrays) -> Requantization:
-    if fields.has(MULTIPLIER_FORM):
+    if MULTIPLIER_FORM in fields:
         recorded = fields.child(MULTIPLIER_FORM)
         multiplier = _numbers(recorded, "multiplier", np.int32)
         shift = _numbers(recorded, "shift", np.int8)
@@ -110,23 +118,23 @@ def _requantization(fields: Fields, arrays: Arrays) -> Requantization:
     try:
         return Requantization(multiplier, shift)
     except ValueError as error:
-        raise IntegerFileError(f"the requantization of {fields.where}: {error}") from error
+        raise IntegerFileError(f"the requantization of {fields.owner} is invalid: {error}") from error
 
 
 def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, dict[str, Any]], IntegerLayer]:
-    def read(fields: Fields, arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
+    def read(fields: Fields, arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
         weights, scheme = fields.child("weights"), fields.child("scheme")
-        bits = _choice(weights, "bits", weights.integer("bits", 2, 8), BITS)
-        groups = fields.integer("groups", 1, LARGEST_EXTENT)
-        outputs, height, width, inputs = weights.integers("codes_shape", 1, LARGEST_EXTENT, count=4)
+        bits = _choice(weights, "bits", weights.integer("bits", least=2, most=8), BITS)
+        groups = fields.integer("groups", most=LARGEST_EXTENT)
+        outputs, height, width, inputs = weights.integers("codes_shape", (4,), most=LARGEST_EXTENT)
         packed = _array(fields, "weights", arrays, np.uint8)
         try:
             codes = unpack_weights(packed, (outputs, height, width, inputs), groups, bits)
         except ValueError as error:
-            raise IntegerFileError(f"{weights.where}: {error}") from error
+            raise IntegerFileError(f"{weights.owner}: {error}") from error
         thresholds = _thresholds(fields, arrays)
         return kind(
-            **what_all_have,
+            **common,
             codes=codes,
             weight_bits=bits,
             weight_zero_point=_array(fields, "weight_zero_point", arrays, np.int32),
@@ -136,13 +144,13 @@ def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, di
                 else _numbers(fields.child(MULTIPLIER_FORM), "bias", np.int32)
             ),
             scheme=Scheme(
-                _choice(scheme, "weights", scheme.text("weights"), tuple(WeightScheme)),
-                _choice(scheme, "folding", scheme.text("folding"), tuple(Folding)),
+                _choice(scheme, "weights", scheme.string("weights"), tuple(WeightScheme)),
+                _choice(scheme, "folding", scheme.string("folding"), tuple(Folding)),
             ),
             weight_scale=np.array(fields.numbers("weight_scale"), dtype=np.float64),
-            stride=fields.pair("stride", 1, LARGEST_EXTENT),
+            stride=_pair(fields, "stride"),
             padding=_padding(fields),
-            dilation=fields.pair("dilation", 1, LARGEST_EXTENT),
+            dilation=_pair(fields, "dilation"),
             groups=groups,
             thresholds=thresholds,
         )
@@ -151,38 +159,38 @@ def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, di
 
 
 def _thresholds(fields: Fields, arrays: Arrays) -> Thresholds | None:
-    if not fields.has(MULTIPLIER_FORM):
+    if MULTIPLIER_FORM not in fields:
         return None
     return Thresholds(_array(fields, "thresholds", arrays, np.int32), _array(fields, "direction", arrays, np.int8))
 
 
-def _add(_fields: Fields, _arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
-    return IntegerAdd(**what_all_have)
+def _add(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
+    return IntegerAdd(**common)
 
 
-def _concat(_fields: Fields, _arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
-    return IntegerConcat(**what_all_have)
+def _concat(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
+    return IntegerConcat(**common)
 
 
-def _max_pool(fields: Fields, _arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
-    return IntegerMaxPool(**what_all_have, **_window(fields))
+def _max_pool(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
+    return IntegerMaxPool(**common, **_window(fields))
 
 
-def _average_pool(fields: Fields, _arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
+def _average_pool(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
     return IntegerAveragePool(
-        **what_all_have,
+        **common,
         **_window(fields),
         count_includes_padding=fields.flag("count_includes_padding"),
-        divisors=fields.integers("divisors", 1, LARGEST_EXTENT),
+        divisors=fields.integers("divisors", most=LARGEST_EXTENT),
     )
 
 
-def _pad(fields: Fields, _arrays: Arrays, what_all_have: dict[str, Any]) -> IntegerLayer:
+def _pad(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
     return IntegerPad(
-        **what_all_have,
+        **common,
         padding=_padding(fields),
-        channels_before=fields.integer("channels_before", 0, LARGEST_EXTENT),
-        channels_after=fields.integer("channels_after", 0, LARGEST_EXTENT),
+        channels_before=fields.integer("channels_before", least=0, most=LARGEST_EXTENT),
+        channels_after=fields.integer("channels_after", least=0, most=LARGEST_EXTENT),
     )
 
 
@@ -199,32 +207,39 @@ _READERS: Final[Mapping[str, Callable[[Fields, Arrays, dict[str, Any]], IntegerL
 
 def _window(fields: Fields) -> dict[str, Any]:
     return {
-        "kernel": fields.pair("kernel", 1, LARGEST_EXTENT),
-        "stride": fields.pair("stride", 1, LARGEST_EXTENT),
+        "kernel": _pair(fields, "kernel"),
+        "stride": _pair(fields, "stride"),
         "padding": _padding(fields),
     }
 
 
 def _padding(fields: Fields) -> Padding:
-    return Padding(*fields.integers("padding", 0, LARGEST_EXTENT, count=4))
+    return Padding(*fields.integers("padding", (4,), least=0, most=LARGEST_EXTENT))
 
 
-def _array(fields: Fields, what: str, arrays: Arrays, kind: type[np.generic]) -> npt.NDArray[Any]:
-    name = fields.child(what).text("array")
+def _pair(fields: Fields, key: str) -> tuple[int, int]:
+    height, width = fields.integers(key, (2,), most=LARGEST_EXTENT)
+    return height, width
+
+
+def _array(fields: Fields, key: str, arrays: Arrays, kind: type[np.generic]) -> npt.NDArray[Any]:
+    """Return the array that a field refers to, with its element type checked."""
+    reference = fields.child(key)
+    name = reference.string("array")
     if name not in arrays:
-        raise IntegerFileError(f"'{what}' of {fields.where} names the array '{name[:60]}', which the weights lack")
+        raise IntegerFileError(f"{reference.owner} names the array '{shown(name)}', which the weights file lacks")
     if arrays[name].dtype != kind:
-        raise IntegerFileError(f"array '{name}' must be {np.dtype(kind)}, is {arrays[name].dtype}")
+        raise IntegerFileError(f"array '{shown(name)}' must be {np.dtype(kind)}, is {arrays[name].dtype}")
     return arrays[name]
 
 
-def _numbers(fields: Fields, name: str, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
-    """Integers that stand in the description itself."""
-    ends = np.iinfo(kind)
-    return np.array(fields.integers(name, int(ends.min), int(ends.max)), dtype=kind)
+def _numbers(fields: Fields, key: str, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
+    """Return an array whose integers are written in the description itself."""
+    limits = np.iinfo(kind)
+    return np.array(fields.integers(key, least=int(limits.min), most=int(limits.max)), dtype=kind)
 
 
-def _choice(fields: Fields, name: str, value: int | str, choices: tuple[Choice, ...]) -> Choice:
+def _choice(fields: Fields, key: str, value: int | str, choices: tuple[Choice, ...]) -> Choice:
     if value not in choices:
-        fields.refuse(name, f"one of {', '.join(map(str, choices))}")
+        raise fields.refused(key, f"one of {', '.join(map(str, choices))}")
     return choices[choices.index(value)]

@@ -1,4 +1,4 @@
-"""How each kind of layer is executed: codes in, codes out, exact integers at every step."""
+"""Execution of each kind of layer: from input codes to output codes, in exact integers at every step."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ from deploy.windows import padded, window_maxima, window_sums
 from network.windows import window_counts
 
 Executor = Callable[..., CodeArray]
-"""The codes of each input, [n, height, width, channels] -> the output's codes, likewise."""
+"""Function from the codes of each input, uint8 [n, height, width, channels], to the codes of the output, likewise."""
 
 
 @singledispatch
 def executor(layer: IntegerLayer, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
-    """What runs a layer; whatever depends on the layer alone is computed here, once.
+    """Return the function that executes a layer; everything that is independent of the codes is computed here, once.
 
     Args:
-        layer: the layer.
-        inputs: its input tensors.
-        output: its output tensor.
+        layer: The layer to execute.
+        inputs: The input tensors of the layer.
+        output: The output tensor of the layer.
+
+    Raises:
+        TypeError: if the kind of the layer has no executor.
     """
-    raise TypeError(f"no executor for layer '{layer.name}' of kind {layer.kind}")
+    raise TypeError(f"layer '{layer.name}' has the kind {layer.kind}, which has no executor")
 
 
 @executor.register
@@ -71,7 +74,7 @@ def _(layer: IntegerConcat, inputs: tuple[IntegerTensor, ...], output: IntegerTe
 @executor.register
 def _(layer: IntegerMaxPool, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
     def execute(codes: CodeArray) -> CodeArray:
-        # 0 is the least code, so padding never wins over the window's own elements.
+        # 0 is the smallest code, so padding never exceeds an element of the image.
         largest = window_maxima(padded(codes, layer.padding, 0), layer.kernel, layer.stride)
         return _requantized(largest, inputs[0], layer.requantization, output)
 
@@ -115,6 +118,6 @@ def _requantized(codes: CodeArray, source: IntegerTensor, factor: Requantization
 
 
 def _one(requantization: Requantization, index: int) -> Requantization:
-    """The factor at an index, by itself."""
+    """Return the requantization with only the multiplier and the shift at an index."""
     one = slice(index, index + 1)
     return Requantization(requantization.multiplier[one], requantization.shift[one])

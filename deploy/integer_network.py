@@ -1,7 +1,7 @@
-"""The integer-only network: codes, zero points and requantizations, with nothing left to choose.
+"""The integer-only network as data: codes, zero points and requantizations.
 
-Activations are laid out height, width, channel; weights output channel, kernel row, kernel column, input channel. A
-real value is s * (q - z).
+Memory layout: activations are height, width, channel; weights are output channel, kernel row, kernel column, input
+channel. A code q stands for the real value s * (q - z), with the scale s and the zero point z.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from network.network import InputFormat
 
 @dataclass(frozen=True, slots=True)
 class IntegerTensor:
-    """An activation tensor's codes: real value = scale * (code - zero_point)."""
+    """An activation tensor of codes, each of which stands for the real value scale * (code - zero_point).
+
+    Attributes:
+        name: The name of the tensor, unique in its network.
+        shape: The extents of one image.
+        bits: Number of bits of each code: 8, 4 or 2.
+        scale: The real value of one quantization step, finite and above 0.
+        zero_point: The code of real zero, from 0 to 2^bits - 1.
+    """
 
     name: str
     shape: Shape
@@ -33,7 +41,14 @@ class IntegerTensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerLayer:
-    """One step of the integer-only network."""
+    """One layer of the integer-only network.
+
+    Attributes:
+        kind: The name of the layer's kind, e.g. "convolution".
+        name: The name of the layer, unique in its network.
+        inputs: The names of the tensors that the layer reads.
+        output: The name of the tensor that the layer writes.
+    """
 
     kind: ClassVar[str]
     name: str
@@ -43,20 +58,30 @@ class IntegerLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerConvolution(IntegerLayer):
-    """y = clamp(z_y + round_half_up((sum (q_x - z_x) * (q_w - z_w) + bias) * m / 2^n), 0, 2^b - 1).
+    """A convolution.
 
-    Padding adds the code of real zero, z_x. A fully connected layer is the convolution whose kernel is its whole input.
-    With thresholds, comparing the sum with them gives the same codes; bias, m and n are recorded, not needed to run.
+    Each element of the output is
+
+    y = clamp(z_y + round_half_up((sum (q_x - z_x) * (q_w - z_w) + bias) * m / 2^n), 0, 2^b - 1).
+
+    Padding adds the code of real zero, z_x. If the layer has thresholds, an inference compares the sum with them
+    instead, which gives the same codes; then bias, m and n are only recorded.
 
     Attributes:
-        codes: q_w, [output_channels, kernel_height, kernel_width, input_channels / groups].
-        weight_bits: bits of every code.
-        weight_zero_point: z_w, int32 [1] or [output_channels].
-        bias: int32 [output_channels], in steps of s_x * s_w.
-        requantization: [1] or [output_channels].
-        scheme: how the weights were quantized; recorded, not needed to run.
-        weight_scale: s_w, float64 [1] or [output_channels], of any sign; recorded, not needed to run.
-        thresholds: those that bias and requantization give (`deploy.thresholds`); None where the layer multiplies.
+        codes: The weight codes q_w, uint8 [output_channels, kernel_height, kernel_width, input_channels / groups].
+        weight_bits: Number of bits of each weight code: 8, 4 or 2.
+        weight_zero_point: The zero points z_w of the weights, int32 [1] or [output_channels].
+        bias: The biases in units of s_x * s_w, int32 [output_channels].
+        requantization: The multipliers m and shifts n, [1] or [output_channels].
+        scheme: The scheme by which the weights were quantized; an inference does not need it.
+        weight_scale: The scales s_w of the weights, float64 [1] or [output_channels], of any sign but not 0; an
+            inference does not need them.
+        stride: Rows and columns between two neighbouring windows.
+        padding: Rows and columns of real zero around the image.
+        dilation: Rows and columns between two neighbouring taps of the kernel.
+        groups: Number of groups of channels; each group of output channels reads one group of input channels.
+        thresholds: The thresholds that follow from bias and requantization (see `deploy.thresholds`); None if the layer
+            requantizes by multiplication.
     """
 
     kind: ClassVar[str] = "convolution"
@@ -75,28 +100,30 @@ class IntegerConvolution(IntegerLayer):
 
     @property
     def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the kernel."""
         return self.codes.shape[1], self.codes.shape[2]
 
     @property
     def is_depthwise(self) -> bool:
+        """Whether each output channel reads only one input channel."""
         return is_depthwise(self.groups, self.codes.shape[3] * self.groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerFullyConnected(IntegerConvolution):
-    """A convolution whose kernel is its whole input: one output position."""
+    """A fully connected layer: a convolution whose kernel is its whole input, with one output position."""
 
     kind: ClassVar[str] = "fully_connected"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerAdd(IntegerLayer):
-    """y = clamp(z_y + round_half_up(sum_i (q_i - z_i) * m_i / 2^n), 0, 2^b - 1): one shift, one rounding.
+    """A sum of tensors, y = clamp(z_y + round_half_up(sum_i (q_i - z_i) * m_i / 2^n), 0, 2^b - 1), rounded only once.
 
-    With one input it is an activation function on its own.
+    With one input, the layer is a separate activation function.
 
     Attributes:
-        requantization: one multiplier per input; all shifts are equal.
+        requantization: One multiplier m_i for each input; all shifts are equal to n.
     """
 
     kind: ClassVar[str] = "add"
@@ -105,10 +132,10 @@ class IntegerAdd(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerConcat(IntegerLayer):
-    """Inputs one after the other along the channels, each requantized to the output's scale and bits.
+    """A concatenation along the channels, with each input requantized to the scale and bits of the output.
 
     Attributes:
-        requantization: one multiplier and shift per input.
+        requantization: One multiplier and one shift for each input.
     """
 
     kind: ClassVar[str] = "concat"
@@ -117,10 +144,13 @@ class IntegerConcat(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerMaxPool(IntegerLayer):
-    """The largest code of each window, requantized; padding never wins.
+    """A max pool: the largest code of each window, requantized. Padding never is the largest element.
 
     Attributes:
-        requantization: [1].
+        kernel: Rows and columns of the window.
+        stride: Rows and columns between two neighbouring windows.
+        padding: Rows and columns around the image.
+        requantization: One multiplier and one shift.
     """
 
     kind: ClassVar[str] = "max_pool"
@@ -132,11 +162,16 @@ class IntegerMaxPool(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerAveragePool(IntegerLayer):
-    """The sum of (q - z) over each window, requantized with the window's own divisor in the factor.
+    """An average pool: the sum of (q - z) over each window, requantized by a factor that includes the division.
 
     Attributes:
-        divisors: the distinct numbers of elements that windows have, ascending: one, unless padding is left out.
-        requantization: one multiplier and shift per divisor.
+        kernel: Rows and columns of the window.
+        stride: Rows and columns between two neighbouring windows.
+        padding: Rows and columns of real zero around the image.
+        count_includes_padding: Whether the divisor of a window counts its padding.
+        divisors: The distinct numbers of elements of the windows, ascending. There is more than one only if windows
+            contain padding that is not counted.
+        requantization: One multiplier and one shift for each divisor.
     """
 
     kind: ClassVar[str] = "average_pool"
@@ -150,10 +185,13 @@ class IntegerAveragePool(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerPad(IntegerLayer):
-    """The input requantized, with the code of real zero around it.
+    """A padding layer: the requantized input, surrounded by the code of real zero.
 
     Attributes:
-        requantization: [1].
+        padding: Rows and columns that are added around the image.
+        channels_before: Number of channels that are added before the first channel.
+        channels_after: Number of channels that are added after the last channel.
+        requantization: One multiplier and one shift.
     """
 
     kind: ClassVar[str] = "pad"
@@ -165,15 +203,16 @@ class IntegerPad(IntegerLayer):
 
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """Everything that an inference needs, and what its codes mean.
+    """An integer-only network: everything that an inference needs, and the real values that its codes stand for.
 
     Attributes:
-        name: the network's.
-        input: the tensor that the caller's codes are written to.
-        tensors: every activation tensor, the input first, in the order in which they are written.
-        layers: in schedule order.
-        outputs: the tensors that the caller reads.
-        input_format: how a caller's sample becomes the real values of the input tensor.
+        name: The name of the network.
+        input: The name of the tensor that receives the codes of the caller.
+        tensors: All activation tensors by name: first the input, then the others in the order in which they are
+            written.
+        layers: The layers in schedule order.
+        outputs: The names of the tensors that the caller reads.
+        input_format: The conversion of a sample of the caller into real values of the input tensor.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""The reference interpreter: what the network computes, to the last bit.
+"""The reference interpreter of the integer-only network: its results define the results of every implementation.
 
-Images run in batches, a batch on each core, so that memory stays bounded whatever the number of images: beside the
-arrays that are returned, a batch holds the tensors that are alive and a few arrays of about `BATCH_BYTES`.
+Images are computed in batches, one batch on each core, so that memory use does not grow with the number of images. In
+addition to the returned arrays, a batch needs the tensors that are alive and a few arrays of about `BATCH_BYTES`.
 """
 
 from __future__ import annotations
@@ -24,54 +24,71 @@ from network.layers import Float32Array
 from network.live_ranges import live_ranges_of
 
 BATCH_BYTES: Final = 8 * 2**20
-"""Of 64-bit sums of the largest tensor in one batch."""
+"""Size of the 64-bit sums of the largest tensor in one batch."""
 
 
 def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """The codes of the network's outputs.
+    """Compute the codes of the network's output tensors.
 
     Args:
-        network: any integer-only network; it is checked first.
-        input_codes: the input tensor's codes, [n, height, width, channels].
+        network: The network to run. It is checked first.
+        input_codes: The codes of the input tensor, uint8 [n, height, width, channels].
 
     Returns:
-        Output tensor name -> codes [n, height, width, channels].
+        The codes of each output tensor by its name, uint8 [n, height, width, channels].
 
     Raises:
-        ConversionError: the network contradicts itself, or a sum could overflow; names the layer.
-        ValueError: codes of another shape or type, or above the input's top code.
+        ConversionError: if the network is inconsistent, or if an accumulator could overflow. The message names the
+            layer.
+        ValueError: if the input codes have another shape or type, or exceed the largest code of the input tensor.
     """
     return _interpret(network, input_codes, network.outputs)
 
 
 def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """The codes of every tensor, the input first; otherwise as `run`. All of them are held in memory."""
+    """Compute the codes of all tensors, the input included, like `run`. All codes are kept in memory at once."""
     return _interpret(network, input_codes, tuple(network.tensors))
 
 
 def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
-    """Real input values [n, channels, height, width] -> codes [n, height, width, channels].
+    """Quantize real input values.
+
+    Args:
+        network: The network whose input tensor gives scale, zero point and bits.
+        samples: The real values, [n, channels, height, width].
+
+    Returns:
+        The codes, uint8 [n, height, width, channels].
 
     Raises:
-        DatasetError: samples of another shape, or NaN or infinite values.
+        DatasetError: if the samples have another shape, or if a value is NaN or infinite.
     """
     tensor = network.tensors[network.input]
     if samples.ndim != 4 or samples.shape[1:] != tuple(tensor.shape):
         raise DatasetError(
-            f"network '{network.name}' takes samples of shape [n, {', '.join(map(str, tensor.shape))}], "
+            f"network '{network.name}' needs samples of shape [n, {', '.join(map(str, tensor.shape))}], "
             f"not {list(samples.shape)}"
         )
     codes = np.empty((len(samples), *_image_extents(tensor)), dtype=np.uint8)
     for batch in _batches(len(samples), tensor.shape.elements):
         values = samples[batch]
         if not np.isfinite(values).all():
-            raise DatasetError(f"the samples for network '{network.name}' hold NaN or infinite values; clean the data")
+            raise DatasetError(f"the samples for network '{network.name}' contain NaN or infinite values; remove them")
         codes[batch] = quantize(values, tensor.scale, tensor.zero_point, tensor.bits).transpose(0, 2, 3, 1)
     return codes
 
 
 def real_values(network: IntegerNetwork, tensor: str, codes: CodeArray) -> npt.NDArray[np.float64]:
-    """Codes [n, height, width, channels] of a tensor -> what they stand for, [n, channels, height, width]."""
+    """Return the real values that codes stand for.
+
+    Args:
+        network: The network that has the tensor.
+        tensor: The name of the tensor.
+        codes: The codes of the tensor, uint8 [n, height, width, channels].
+
+    Returns:
+        The real values, float64 [n, channels, height, width].
+    """
     meaning = network.tensors[tensor]
     steps = codes.astype(np.float64) - meaning.zero_point
     return np.ascontiguousarray((steps * meaning.scale).transpose(0, 3, 1, 2))
@@ -114,13 +131,13 @@ def _check_codes(codes: CodeArray, tensor: IntegerTensor) -> None:
     extents = _image_extents(tensor)
     if codes.dtype != np.uint8 or codes.ndim != 4 or codes.shape[1:] != extents:
         raise ValueError(
-            f"tensor '{tensor.name}' takes uint8 codes of shape [n, {', '.join(map(str, extents))}], "
+            f"tensor '{tensor.name}' needs uint8 codes of shape [n, {', '.join(map(str, extents))}], "
             f"not {codes.dtype} of shape {list(codes.shape)}"
         )
     if codes.size and int(codes.max()) > top_code(tensor.bits):
         raise ValueError(
             f"tensor '{tensor.name}' has {tensor.bits} bits, so codes up to {top_code(tensor.bits)}; "
-            f"there is one of {int(codes.max())}"
+            f"the largest code is {int(codes.max())}"
         )
 
 

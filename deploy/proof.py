@@ -1,18 +1,18 @@
-"""Proofs that no sum overflows, from the actual weights and for any input codes.
+"""Proof that no accumulator overflows, from the actual weights and for all input codes.
 
-An input code q_x lies in [0, top], so q_x - z_x lies in [-z_x, top - z_x], an interval around zero. With w = q_w - z_w
-and P, N the sums of the positive w and of the negative |w| of one output channel:
+An input code q_x is in [0, top], so q_x - z_x is in [-z_x, top - z_x], an interval that contains zero. Let
+w = q_w - z_w, let P be the sum of the positive w of one output channel, and N the sum of |w| over its negative w:
 
-    the largest sum       P * (top - z_x) + N * z_x
-    the smallest sum    -(P * z_x + N * (top - z_x))
+    largest sum           P * (top - z_x) + N * z_x
+    smallest sum        -(P * z_x + N * (top - z_x))
 
-Each term's own largest and smallest value enclose zero, so these also bound every partial sum, in any order, with any
-terms left out (padding). With the bias b, added first, last or in between, the magnitude stays below
+The smallest and the largest value of each term enclose zero. So the two limits also hold for every partial sum, in any
+order and with any terms left out (padding). With the bias b, added at any time, the magnitude is at most
 
     max(largest + max(b, 0), -(smallest + min(b, 0)))
 
-and some input reaches one of the two whenever the bias has its sign. A layer that compares with thresholds adds no
-bias, and leaves the largest int32 to thresholds that no sum reaches.
+and some input reaches one of the two if the bias has the same sign. A layer with thresholds adds no bias, and its sums
+must stay below the largest int32, which as a threshold means "never reached".
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from network.errors import ConversionError
 
 INT64_MAX: Final = 2**63 - 1
 LARGEST_COMPARED: Final = INT32_MAX - 1
-"""The largest sum that is compared with thresholds: INT32_MAX stands for one that is never reached."""
+"""Largest magnitude of a sum that is compared with thresholds; the threshold INT32_MAX means "never reached"."""
 
 
 def largest_step(tensor: IntegerTensor) -> int:
-    """The largest magnitude of q - z."""
+    """Return the largest magnitude of q - z over all codes q of a tensor with zero point z."""
     return max(tensor.zero_point, top_code(tensor.bits) - tensor.zero_point)
 
 
 def product_bound(layer: IntegerConvolution, layer_input: IntegerTensor) -> int:
-    """The largest magnitude of any partial sum of (q_x - z_x) * (q_w - z_w), the bias left out."""
+    """Return the largest magnitude of any partial sum of (q_x - z_x) * (q_w - z_w) of a layer, without the bias."""
     return max(max(largest, -smallest) for largest, smallest in _extremes(layer, layer_input))
 
 
 def accumulator_bound(layer: IntegerConvolution, layer_input: IntegerTensor) -> int:
-    """The largest magnitude of any partial sum of (q_x - z_x) * (q_w - z_w) and the bias, over all output channels."""
+    """Return the largest magnitude of any partial sum of the products (q_x - z_x) * (q_w - z_w) and the bias."""
     biases: list[int] = layer.bias.tolist()
     return max(
         max(largest + max(bias, 0), -(smallest + min(bias, 0)))
@@ -59,10 +59,15 @@ def accumulator_bound(layer: IntegerConvolution, layer_input: IntegerTensor) -> 
 
 
 def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
-    """The bound of every layer that sums: convolutions and average pools in int32, adds in int64.
+    """Compute the largest accumulator magnitude of every layer that sums, and check that it fits.
+
+    Accumulators are int32 in convolutions and average pools, and int64 in adds.
+
+    Returns:
+        The largest magnitude for each layer that sums, by the name of the layer.
 
     Raises:
-        ConversionError: a sum that could overflow; names the layer and the bound.
+        ConversionError: if an accumulator could overflow. The message names the layer and the bound.
     """
     bounds: dict[str, int] = {}
     for layer in network.layers:
@@ -71,10 +76,10 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
             continue
         bound, limit = proof
         if bound > limit:
-            holder = "int32 beside thresholds" if limit == LARGEST_COMPARED else f"int{limit.bit_length() + 1}"
+            holder = "int32 with thresholds" if limit == LARGEST_COMPARED else f"int{limit.bit_length() + 1}"
             raise ConversionError(
-                f"layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, and {holder} holds {limit}; give its "
-                "weights or its input fewer bits, or train with a batch norm of less spread"
+                f"layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, but {holder} holds {limit}; give its "
+                "weights or its input fewer bits, or train it so that its batch norm has smaller factors"
             )
         bounds[layer.name] = bound
     return bounds
@@ -82,7 +87,7 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
 
 @singledispatch
 def _proof(_layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> tuple[int, int] | None:
-    """Bound and limit; None where nothing is summed."""
+    """Return the largest magnitude and the limit of a layer's sums; None if the layer does not sum."""
     return None
 
 
@@ -107,7 +112,7 @@ def _(layer: IntegerAdd, inputs: tuple[IntegerTensor, ...]) -> tuple[int, int]:
 
 
 def _extremes(layer: IntegerConvolution, layer_input: IntegerTensor) -> list[tuple[int, int]]:
-    """The largest and the smallest sum of each output channel, as Python integers: they may be beyond 64 bits."""
+    """Return the largest and the smallest sum of each output channel as Python integers, which may exceed 64 bits."""
     steps = layer.codes.reshape(len(layer.codes), -1).astype(np.int64)
     steps -= layer.weight_zero_point.astype(np.int64)[:, None]
     positive = np.maximum(steps, 0).sum(axis=1).tolist()

@@ -1,20 +1,21 @@
-"""The integer-only network as an ONNX file with QuantizeLinear and DequantizeLinear; docs/qdq.md is its manual.
+"""The integer-only network as an ONNX file with QuantizeLinear and DequantizeLinear; `docs/qdq.md` describes the file.
 
-Integers are stored as integers, and the scales say what they stand for:
+The file stores integers as integers, together with the scales that give their real values:
 
     codes of x -> DequantizeLinear --.
     weight codes -> DequantizeLinear -- Conv -> (Clip) -> QuantizeLinear -> codes of y -> DequantizeLinear -> ...
     int32 bias -> DequantizeLinear --'
 
-Scales come from the integers that the chip uses, not from what training recorded: with the factor f = m / 2^n from the
-accumulator to steps of y, a weight's scale is |f| * s_y / s_x, batch norm included, and the bias's |f| * s_y. Where f
-is negative, codes and zero point are mirrored (top - q, top - z) and the bias changes its sign, so that every scale is
-above zero. A layer without weights needs no factor if f = s_x / s_y, as conversion makes it; else a Mul by
-f * s_y / s_x goes with it.
+The scales follow from the integers that the chip uses, not from the values recorded in training. Let f = m / 2^n be the
+factor from the accumulator to quantization steps of y. The scale of the weights is |f| * s_y / s_x, which includes the
+batch norm; the scale of the bias is |f| * s_y. If f is negative, the codes and the zero point are mirrored (top - q,
+top - z) and the bias changes its sign, so that every scale is above zero. A layer without weights needs no factor if
+f = s_x / s_y, which is the case after conversion; otherwise a Mul by f * s_y / s_x is added.
 
-A runtime computes in float32 and rounds halves to even, the chip in integers and halves up. Where a factor is a whole
-number over a small power of two, halves are common: there a 2^-12th of a step is added, which sends them up and moves
-nothing else. What is left differs by one code at most from the same input codes, and seldom.
+A runtime computes in float32 and rounds a half to the even number; the chip computes in integers and rounds a half up.
+A half is common if the factor is a whole number divided by a small power of two. For such factors, 2^-12 of a step is
+added, which makes the runtime round halves up and changes nothing else. The remaining differences are rare, and at most
+one code if the input codes are the same.
 """
 
 from __future__ import annotations
@@ -48,30 +49,32 @@ from network.windows import window_counts
 ONNX_FILE: Final = "network.onnx"
 
 SAME_SCALE: Final = 1e-6
-"""A factor this near to the ratio of two scales is that ratio: float32 holds no difference."""
+"""Largest relative difference at which a factor counts as the ratio of two scales; float32 cannot resolve less."""
 
 LEAST_FACTOR: Final = 2.0**-20 / INT32_MAX
-"""Below it, no accumulator reaches a visible part of a step."""
+"""Factor below which every int32 accumulator gives less than 2^-20 of a step, and so counts as zero."""
 
 LARGEST_DENOMINATOR: Final = 1024
-"""Of factors whose halves are looked for: values are whole multiples of 1 / 1024 or coarser ..."""
+"""Largest denominator of a factor for which halves are rounded up: values are then multiples of 1 / 1024 or coarser."""
 
 HALF_UP: Final = 2.0**-12
-"""... so that this much of a step lifts a half, and nothing that is not one."""
+"""Part of a step that is added to round halves up: less than 1 / 1024, so that it changes no other value."""
 
 Inputs = Sequence[IntegerTensor]
 
 
 def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
-    """The ONNX file of a network: real input values [n, channels, height, width] to real outputs, likewise.
+    """Return the content of the ONNX file of a network.
+
+    The inputs and outputs of the ONNX model are real values, [n, channels, height, width].
 
     Args:
-        network: any; with thresholds or without, the file is the same.
-        narrow_types: every tensor has the type of its bits, uint8, uint4 or uint2 (opset 25); else (opset 21) 2-bit
-            weights are uint4, and activations uint8, with a Clip to their range before they are rounded.
+        network: The network to write. The file is the same for both forms of requantization.
+        narrow_types: Whether every tensor has the type of its bits: uint8, uint4 or uint2 (opset 25). Otherwise (opset
+            21) 2-bit weights are uint4, and activations are uint8, with a Clip to their range before rounding.
 
     Raises:
-        ConversionError: the network contradicts itself, a sum could overflow, or a scale is no float32.
+        ConversionError: if the network is inconsistent, an accumulator could overflow, or a scale is outside float32.
     """
     check_consistency(network)
     prove_accumulators(network)
@@ -85,8 +88,8 @@ def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
 
 @singledispatch
 def _computed(layer: IntegerLayer, _graph: QdqGraph, _inputs: Inputs, _output: IntegerTensor) -> str:
-    """The value that a layer computes, in real numbers, before they are rounded to codes."""
-    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} has no ONNX form")
+    """Add the nodes that compute a layer in real numbers, before rounding; return the name of the resulting value."""
+    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be written as ONNX")
 
 
 @_computed.register
@@ -95,7 +98,7 @@ def _(layer: IntegerConvolution, graph: QdqGraph, inputs: Inputs, output: Intege
     factors = np.broadcast_to(np.where(np.abs(factors) < LEAST_FACTOR, 0.0, factors), layer.bias.shape)
     sign = np.sign(factors).astype(np.int64)
     source_scale = float32_scale(inputs[0])
-    # A factor of 0 leaves neither weight nor bias, at whatever scale.
+    # With a factor of 0, weights and bias are zero, so any scale is right.
     scale = np.where(factors == 0, 1.0, np.abs(factors) * float32_scale(output) / source_scale)
     bias = graph.bias(
         f"{layer.name} bias", (sign * layer.bias).astype(np.int32), _float32(scale * source_scale, layer, "bias")
@@ -162,10 +165,10 @@ def _(layer: IntegerPad, graph: QdqGraph, inputs: Inputs, output: IntegerTensor)
 
 
 def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: IntegerTensor) -> str:
-    """A layer's values, lifted where halves are common; those of trained weights and batch norms are not."""
+    """Add a small part of a step to a layer's values if halves are common, which they are not after trained weights."""
     if isinstance(layer, IntegerConvolution):
         return value
-    factors: list[float] = getattr(layer, "requantization").factors.tolist()  # noqa: B009  every kind has one
+    factors: list[float] = getattr(layer, "requantization").factors.tolist()  # noqa: B009  every kind has it
     if not any(map(_has_halves, factors)):
         return value
     lift = graph.constant(f"{layer.name} lift", np.array(float32_scale(output) * HALF_UP, dtype=np.float32))
@@ -173,14 +176,14 @@ def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: Integer
 
 
 def _has_halves(factor: float) -> bool:
-    """Whether it is a whole number over a small power of two: other halves are none, once a factor has 31 bits."""
+    """Return whether a factor is a fraction with a small denominator, so that its products are often exact halves."""
     return 2 <= Fraction(factor).denominator <= LARGEST_DENOMINATOR
 
 
 def _rescaled_inputs(
     layer: IntegerLayer, graph: QdqGraph, factors: Requantization, inputs: Inputs, output: IntegerTensor
 ) -> list[str]:
-    """Each input's real values, times what its factor has beside the ratio of the scales."""
+    """Return the real values of each input, multiplied by its factor relative to the ratio of the scales."""
     return [
         _rescaled(layer, graph, graph.real[source.name], _ratios(factors, source, output)[number])
         for number, source in enumerate(inputs)
@@ -188,7 +191,7 @@ def _rescaled_inputs(
 
 
 def _ratios(factors: Requantization, source: IntegerTensor, output: IntegerTensor) -> npt.NDArray[np.float64]:
-    """What factors have beside the ratio of the scales: 1 where they only go from one scale to the other."""
+    """Return the factors relative to the ratio of the scales: 1 if a factor only converts one scale to the other."""
     return factors.factors * float32_scale(output) / float32_scale(source)
 
 
@@ -200,20 +203,24 @@ def _rescaled(layer: IntegerLayer, graph: QdqGraph, value: str, ratio: npt.Array
 
 
 def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: Float32Array) -> str:
-    """Dequantized weights [output channels, input channels / groups, rows, columns], mirrored where `sign` is -1.
+    """Add the weights of a layer to the graph, with mirrored codes where `sign` is -1.
 
     Args:
-        layer: its weights.
-        graph: takes them.
-        sign: of each output channel's factor.
-        scale: what a step of each output channel's weights stands for.
+        layer: The convolution that has the weights.
+        graph: The graph that receives the weights.
+        sign: The sign of each output channel's factor, [output channels].
+        scale: The scale of each output channel's weights, [output channels].
+
+    Returns:
+        The name of the dequantized weights, [output channels, input channels / groups, rows, columns].
     """
     name, top = f"{layer.name} weights", top_code(layer.weight_bits)
     codes = layer.codes.transpose(0, 3, 1, 2).astype(np.int64)
     zero_points = np.broadcast_to(layer.weight_zero_point.astype(np.int64), sign.shape)
     signs, points, scales = (each[:, None, None, None] for each in (sign, zero_points, scale))
     if not ((zero_points >= 0) & (zero_points <= top)).all():
-        # A zero point that is no code, as no conversion makes it, has no type: then the weights are real numbers.
+        # A zero point outside the range of the codes, which conversion never makes, has no ONNX type: then the file
+        # stores real weights.
         return graph.constant(name, (signs * (codes - points) * scales).astype(np.float32))
     codes = np.where(signs == 0, points, np.where(signs < 0, top - codes, codes))
     points_of_mirrored = np.where(sign < 0, top - zero_points, zero_points)
@@ -221,14 +228,14 @@ def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: 
 
 
 def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: str) -> Float32Array:
-    """A layer's scales as the file holds them.
+    """Return a layer's scales in float32, the type in which the file stores them.
 
     Raises:
-        ConversionError: a float32 does not hold them.
+        ConversionError: if a scale is outside the range of float32.
     """
     if not ((scales >= np.finfo(np.float32).tiny) & (scales <= np.finfo(np.float32).max)).all():
         raise ConversionError(
             f"layer '{layer.name}' needs {what} scales from {scales.min():.4g} to {scales.max():.4g} in an ONNX file, "
-            "beyond float32: its tensors' scales lie too far apart"
+            "beyond float32: the scales of its tensors are too different"
         )
     return scales.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The ONNX graph that `deploy.qdq` grows: its nodes, its constants and their types, and names that are taken once."""
+"""The ONNX graph that `deploy.qdq` builds: its nodes, its constants with their types, and unique names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from network.allocation import Bits
 from network.errors import ConversionError
 
 FOUR_BIT_VERSIONS: Final = (21, 10)
-"""Opset and IR version: the first that have 4-bit types."""
+"""The first opset and IR version with 4-bit types."""
 
 TWO_BIT_VERSIONS: Final = (25, 13)
-"""Likewise of 2-bit types."""
+"""The first opset and IR version with 2-bit types."""
 
 _TYPES: Final[dict[Bits, int]] = {8: TensorProto.UINT8, 4: TensorProto.UINT4, 2: TensorProto.UINT2}
 
@@ -27,14 +27,14 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class QdqGraph:
-    """Grows node by node; starts with the network's input, quantized.
+    """An ONNX graph under construction, which starts with the quantized input of a network.
 
     Args:
-        network: whose tensors the values stand for.
-        narrow_types: as `deploy.qdq.onnx_bytes` has it.
+        network: The network whose tensors the graph computes.
+        narrow_types: Whether 4-bit and 2-bit codes have the types uint4 and uint2 (see `deploy.qdq.onnx_bytes`).
 
     Attributes:
-        real: tensor -> the value that holds its dequantized codes, [n, channels, height, width].
+        real: The name of the ONNX value with the dequantized codes of each tensor, [n, channels, height, width].
     """
 
     def __init__(self, network: IntegerNetwork, *, narrow_types: bool) -> None:
@@ -47,7 +47,13 @@ class QdqGraph:
         self.quantize(network.input, network.input, self._fresh(f"{network.input} dequantized"))
 
     def quantize(self, value: str, tensor: str, real: str) -> None:
-        """Real values to the nearest codes of a tensor, and back to real values under the name `real`."""
+        """Add the nodes that quantize real values to the codes of a tensor and dequantize these codes.
+
+        Args:
+            value: The name of the real values.
+            tensor: The name of the tensor that gives scale, zero point and bits.
+            real: The name of the dequantized values.
+        """
         meaning = self._network.tensors[tensor]
         scale = float32_scale(meaning)
         bits = meaning.bits
@@ -69,28 +75,40 @@ class QdqGraph:
         self.real[tensor] = real
 
     def weights(self, name: str, codes: CodeArray, zero_points: CodeArray, scales: Float32Array, bits: Bits) -> str:
-        """Dequantized weights, with a zero point and a scale for each output channel, the first extent."""
+        """Add dequantized weights with one zero point and one scale for each output channel.
+
+        Args:
+            name: The name of the dequantized weights.
+            codes: The weight codes, uint8 [output channels, input channels / groups, rows, columns].
+            zero_points: The zero points, uint8 [output channels].
+            scales: The scales, float32 [output channels].
+            bits: Number of bits of each code: 8, 4 or 2.
+
+        Returns:
+            The unique name that the graph gave to the dequantized weights.
+        """
         stored: Bits = 4 if bits == 2 and not self._narrow_types else bits
         zero_point = self._codes(f"{name} zero point", zero_points, stored)
         return self._dequantized(name, self._codes(f"{name} codes", codes, stored), scales, zero_point)
 
     def bias(self, name: str, codes: npt.NDArray[np.int32], scales: Float32Array) -> str:
-        """Dequantized int32 numbers, with a scale each."""
+        """Add dequantized biases: int32 numbers [output channels] with one scale for each; return their unique name."""
         return self._dequantized(name, self.constant(f"{name} codes", codes), scales)
 
     def constant(self, name: str, values: npt.NDArray[Any]) -> str:
+        """Add a constant; return its unique name."""
         proto = onnx.numpy_helper.from_array(values, self._fresh(name))
         self._constants.append(proto)
         return proto.name
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """A node of one output, which has the node's name."""
+        """Add a node with one output; return the unique name of the node and its output."""
         output = self._fresh(name)
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def content(self) -> bytes:
-        """The file: the network's outputs are what the graph gives."""
+        """Return the content of the ONNX file, in which the outputs of the graph are the outputs of the network."""
         network = self._network
         graph = helper.make_graph(
             self._nodes,
@@ -116,12 +134,12 @@ class QdqGraph:
         return content
 
     def _dequantized(self, name: str, codes: str, scales: Float32Array, zero_points: str | None = None) -> str:
-        """By output channel."""
+        """Add a DequantizeLinear along the output channels; return its unique name."""
         grid = [self.constant(f"{name} scale", scales), *([] if zero_points is None else [zero_points])]
         return self.node("DequantizeLinear", [codes, *grid], name, axis=0)
 
     def _codes(self, name: str, codes: CodeArray, bits: Bits) -> str:
-        """A constant in the type of those bits; ONNX packs as we do, the first code in the least significant bits."""
+        """Add a constant in the ONNX type of the bits; ONNX packs codes in the same order as `pack_rows`."""
         proto = TensorProto(
             name=self._fresh(name),
             data_type=_TYPES[bits],
@@ -132,7 +150,7 @@ class QdqGraph:
         return proto.name
 
     def _fresh(self, name: str) -> str:
-        """The name, with a prime for every time that it was taken."""
+        """Return a unique name: the given one, with as many primes as it needs."""
         while name in self._names:
             name += "'"
         self._names.add(name)
@@ -140,14 +158,14 @@ class QdqGraph:
 
 
 def float32_scale(tensor: IntegerTensor) -> float:
-    """A tensor's scale as the file holds it.
+    """Return a tensor's scale, rounded to float32, the type in which the file stores it.
 
     Raises:
-        ConversionError: a float32 does not hold it.
+        ConversionError: if the scale is outside the range of float32.
     """
     if not np.finfo(np.float32).tiny <= tensor.scale <= np.finfo(np.float32).max:
         raise ConversionError(
-            f"tensor '{tensor.name}' has the scale {tensor.scale}; an ONNX file holds float32 scales, between "
+            f"tensor '{tensor.name}' has the scale {tensor.scale}; an ONNX file holds float32 scales between "
             f"{np.finfo(np.float32).tiny:.3g} and {np.finfo(np.float32).max:.3g}"
         )
     return float(np.float32(tensor.scale))

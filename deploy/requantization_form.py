@@ -1,4 +1,4 @@
-"""In which of two forms a network requantizes its layers with weights; the codes are the same."""
+"""The two forms in which layers with weights requantize their accumulators; both give the same codes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from deploy.thresholds import thresholds_of
 
 
 class RequantizationForm(StrEnum):
-    """How an accumulator becomes a code (arXiv 1905.13082, section 4)."""
+    """How a layer turns an accumulator into a code (arXiv 1905.13082, section 4)."""
 
     MULTIPLIER = "multiplier"
-    """A 64-bit product with an int32 multiplier, and a shift: for every output channel, or one for the layer."""
+    """Multiply by an int32 multiplier in 64 bits, then shift; one multiplier for each output channel or layer."""
     THRESHOLDS = "thresholds"
-    """Comparison with 2^b - 1 int32 thresholds for every output channel."""
+    """Compare with 2^b - 1 int32 thresholds of each output channel."""
 
 
 def in_form(network: IntegerNetwork, form: RequantizationForm) -> IntegerNetwork:
-    """The same network, with the same codes for every input, in that form.
+    """Return the network in a form of requantization; its codes are the same for every input.
 
-    Layers without weights have the form of the multiplier alone.
+    Layers without weights do not change: they always use multipliers.
+
+    Args:
+        network: The network in any form.
+        form: The form of the returned network.
     """
 
     def changed(layer: IntegerLayer) -> IntegerLayer:
@@ -37,7 +41,7 @@ def in_form(network: IntegerNetwork, form: RequantizationForm) -> IntegerNetwork
 
 
 def form_of(network: IntegerNetwork) -> RequantizationForm:
-    """The form that a network's layers with weights have: the multiplier's where any has it or there are none."""
+    """Return `THRESHOLDS` if a network has layers with weights and all of them have thresholds, else `MULTIPLIER`."""
     convolutions = [layer for layer in network.layers if isinstance(layer, IntegerConvolution)]
     compares = bool(convolutions) and all(layer.thresholds is not None for layer in convolutions)
     return RequantizationForm.THRESHOLDS if compares else RequantizationForm.MULTIPLIER

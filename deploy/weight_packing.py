@@ -1,10 +1,10 @@
-"""Weights as they lie in flash: packed at their bits, in the order in which the kernels read them.
+"""The packed form of weights in flash, in the order in which the kernels read them.
 
     convolution      one row per output channel: kernel row, kernel column, input channel
     depthwise        one row per kernel row and kernel column: output channel
 
-Each row starts on a byte; the bits that are left over in its last byte are 0. A 3x3 kernel over 5 channels at 4 bits
-has rows of 45 codes in 23 bytes; as a depthwise convolution, 9 rows of 5 codes in 3 bytes each.
+Each row starts on a new byte; the unused bits of its last byte are 0. A 3x3 kernel over 5 input channels at 4 bits has
+rows of 45 codes in 23 bytes. A depthwise 3x3 kernel over 5 channels has 9 rows of 5 codes in 3 bytes each.
 """
 
 from __future__ import annotations
@@ -23,45 +23,54 @@ from network.memory.packing import packed_row_bytes, weight_rows
 
 CONVOLUTION_ORDER: Final = "output_channel | kernel_row, kernel_column, input_channel"
 DEPTHWISE_ORDER: Final = "kernel_row, kernel_column | output_channel"
-"""What a row is counted by | what is inside a row, the last one fastest."""
+"""Index of a row | indices inside a row; the last index varies fastest."""
 
 CodesShape = tuple[int, int, int, int]
 """[output channels, kernel height, kernel width, input channels / groups]"""
 
 
 def packed_shape(shape: CodesShape, groups: int, bits: Bits) -> tuple[int, int]:
-    """Rows, and bytes per row."""
+    """Return the number of rows and the number of bytes of each row."""
     rows, elements = _rows(shape, groups)
     return rows, packed_row_bytes(elements, bits)
 
 
 def packed_weight_bytes(layer: IntegerConvolution) -> int:
-    """What a layer's weights take in flash, row padding included."""
+    """Return the number of bytes of a layer's packed weights, with the padding of the rows."""
     return math.prod(packed_shape(_shape(layer), layer.groups, layer.weight_bits))
 
 
 def pack_weights(layer: IntegerConvolution) -> npt.NDArray[np.uint8]:
-    """The layer's weights as they lie in flash, [rows, bytes per row]."""
+    """Pack the weights of a layer for flash, uint8 [rows, bytes per row]."""
     codes = layer.codes.transpose(1, 2, 0, 3) if layer.is_depthwise else layer.codes
     return pack_rows(codes.reshape(_rows(_shape(layer), layer.groups)), layer.weight_bits)
 
 
 def unpack_weights(packed: npt.NDArray[np.uint8], shape: CodesShape, groups: int, bits: Bits) -> CodeArray:
-    """The inverse of `pack_weights`: codes of `shape`.
+    """Unpack the weights of a layer, the inverse of `pack_weights`.
+
+    Args:
+        packed: The packed weights, uint8 [rows, bytes per row].
+        shape: The shape of the codes.
+        groups: Number of groups of channels.
+        bits: Number of bits of each code: 8, 4 or 2.
+
+    Returns:
+        The codes, uint8 of `shape`.
 
     Raises:
-        ValueError: bytes of another type or shape, or leftover bits that are not 0.
+        ValueError: if the packed weights have another type or shape, or if an unused bit is not 0.
     """
     expected = packed_shape(shape, groups, bits)
     if packed.dtype != np.uint8 or packed.shape != expected:
         raise ValueError(
-            f"weights of shape {list(shape)} at {bits} bits take uint8 of shape {list(expected)}, "
+            f"weights of shape {list(shape)} at {bits} bits need uint8 of shape {list(expected)}, "
             f"not {packed.dtype} of shape {list(packed.shape)}"
         )
     _, elements = _rows(shape, groups)
     rows = unpack_rows(packed, elements, bits)
     if not np.array_equal(pack_rows(rows, bits), packed):
-        raise ValueError("the bits that are left over in a row's last byte must be 0")
+        raise ValueError("the unused bits in the last byte of a row must be 0")
     if not is_depthwise(groups, shape[3] * groups):
         return rows.reshape(shape)
     output_channels, height, width, _ = shape
@@ -74,5 +83,5 @@ def _shape(layer: IntegerConvolution) -> CodesShape:
 
 
 def _rows(shape: CodesShape, groups: int) -> tuple[int, int]:
-    """Rows, and codes per row."""
+    """Return the number of rows and the number of codes of each row."""
     return weight_rows(shape, is_depthwise=is_depthwise(groups, shape[3] * groups))

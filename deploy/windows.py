@@ -1,7 +1,7 @@
 """Windows over images [n, height, width, channels], for convolutions and pools.
 
-A window's output position (i, j) covers rows i * stride + k * dilation of the padded image, for k in [0, kernel), and
-columns likewise. Nothing here rounds: every function moves or adds integers, whatever type holds them.
+The window of the output position (i, j) covers the rows i * stride + k * dilation of the padded image, for k in
+[0, kernel), and the columns likewise. No function here rounds: each one only moves or adds integers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def padded(images: npt.NDArray[Number], padding: Padding, fill: int) -> npt.NDArray[Number]:
-    """Rows and columns of `fill` around each image; the images themselves if there is no padding."""
+    """Return the images with rows and columns of `fill` around them; without padding, the same array."""
     if not any(padding):
         return images
     n, height, width, channels = images.shape
@@ -31,7 +31,10 @@ def padded(images: npt.NDArray[Number], padding: Padding, fill: int) -> npt.NDAr
 def window_view(
     images: npt.NDArray[Number], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> npt.NDArray[Number]:
-    """Padded images -> [n, output height, output width, kernel row, kernel column, channels], nothing copied."""
+    """Return a view of all windows of padded images, without a copy.
+
+    The shape is [n, output height, output width, kernel row, kernel column, channels].
+    """
     extents = tuple(spacing * (size - 1) + 1 for size, spacing in zip(kernel, dilation, strict=True))
     view: npt.NDArray[Any] = np.lib.stride_tricks.sliding_window_view(images, extents, axis=(1, 2))
     strided = view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
@@ -39,7 +42,11 @@ def window_view(
 
 
 def window_sums(values: IntArray, kernel: tuple[int, int], stride: tuple[int, int]) -> IntArray:
-    """The sum of each window of padded images, by differences of running sums: no slower for a large window."""
+    """Sum each window of padded images, by differences of cumulative sums, so that large windows are not slower.
+
+    Returns:
+        The sums, [n, output height, output width, channels].
+    """
     for axis, size, step in zip((1, 2), kernel, stride, strict=True):
         start = np.zeros_like(values.take([0], axis=axis))
         running = np.moveaxis(np.concatenate((start, np.cumsum(values, axis=axis)), axis=axis), axis, 0)
@@ -48,7 +55,7 @@ def window_sums(values: IntArray, kernel: tuple[int, int], stride: tuple[int, in
 
 
 def window_maxima(images: CodeArray, kernel: tuple[int, int], stride: tuple[int, int]) -> CodeArray:
-    """The largest code of each window of padded images."""
+    """Return the largest code of each window of padded images, [n, output height, output width, channels]."""
     for axis, size, step in zip((1, 2), kernel, stride, strict=True):
         lines = np.moveaxis(images, axis, 0)
         positions = (len(lines) - size) // step + 1

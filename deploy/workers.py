@@ -1,8 +1,8 @@
-"""Parts of one computation on all cores, with one BLAS thread each.
+"""Execution of the parts of a computation on all cores, with one BLAS thread for each part.
 
-BLAS would split each matrix product over the cores, and wait for the slowest of them after every product. Where other
-processes share the cores, that waiting took ten times the whole computation. Here each thread computes parts of its
-own from beginning to end, and nobody waits before the last part.
+BLAS by itself splits each matrix product over the cores, and waits for the slowest core after every product. If other
+processes use the same cores, this wait has taken ten times as long as the computation. Here each thread computes whole
+parts, so the threads wait for each other only once, at the end.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-import threadpoolctl  # type: ignore[import-untyped]  # it has no types of its own
+import threadpoolctl  # type: ignore[import-untyped]  # the package has no type annotations
 
 _ONE_AT_A_TIME = threading.Lock()
-"""BLAS's number of threads belongs to the process: two computations would restore each other's."""
+"""Lock for the number of BLAS threads, which the whole process shares: only one computation may change it."""
 
 
 def core_count() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_on_all_cores(work: Callable[[slice], None], parts: Iterable[slice]) -> None:
-    """Calls `work` with each part, as many at a time as there are cores; an error of one part is raised here.
+    """Call a function for each part of a computation, on all cores at the same time.
 
     Args:
-        work: numpy code, which lets other threads run; parts must not write to the same places.
-        parts: what there is to do.
+        work: The function, mostly numpy code that releases the interpreter's lock. Two parts must not write to the same
+            elements. An error that it raises is raised again here.
+        parts: The parts, each given to one call.
     """
     with (
         _ONE_AT_A_TIME,

@@ -1,14 +1,14 @@
-"""Repeats one of the paper's ImageNet results.
+"""Reproduce one of the paper's ImageNet results.
 
     python -m examples.imagenet_mobilenets NETWORK --data IMAGENET --method mixpc --out DIR
 
-NETWORK is a trained MobileNetV1 as an ONNX file (or a JSON description with weights), of any of the 16 widths and
-resolutions; IMAGENET a directory with train/CLASS/*.JPEG and val/CLASS/*.JPEG. The network is made what the paper
-trained: 1,000 classes without TensorFlow's background class, pixels of -1 to 1. Then `bitbudget train` does the rest,
-with the paper's budget, scheme, byte accounting and learning rates. Options that are not listed are handed to it, so
-that `--epochs 1 --workers 8` works.
+NETWORK is a trained MobileNetV1 of any of the 16 widths and resolutions, as an ONNX file (or as a JSON description with
+weights). IMAGENET is a directory with train/CLASS/*.JPEG and val/CLASS/*.JPEG. The network is changed to the form that
+the paper trained: 1,000 classes without TensorFlow's background class, pixels from -1 to 1. Then `bitbudget train` runs
+with the paper's budget, scheme, byte accounting and learning rates. All other options are passed on to it, for example
+`--epochs 1 --workers 8`.
 
-docs/from-the-published-code.md has the commands for all 16, and what to expect of them.
+docs/from-the-published-code.md lists the commands for all 16 networks and the expected results.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ PAPERS_TRAINING = {
 
 
 def as_the_paper_trained_it(network: Network) -> Network:
-    """The network with 1,000 classes and its input's normalisation.
+    """Return the network with 1,000 classes and with the normalisation of its input.
 
     Raises:
-        InvalidNetwork: it has another number of classes, or does not end in a layer with weights.
+        InvalidNetwork: if it has another number of classes, or does not end in a layer with weights.
     """
     form = network.input_format
     if form.is_normalised_already:
-        # The file leaves it to the caller to bring pixels to -1 to 1. With 128 in place of 127.5, half a step of the
-        # 8-bit input away, zero has a code of its own and bytes are their own codes.
+        # The file expects pixels from -1 to 1 from the caller. With 128 instead of 127.5, which is half a step of the
+        # 8-bit input away, zero is exactly a code, and each byte is its own code.
         form = replace(form, subtract=(128.0,), multiply=(1 / 127.5,))
     *others, last = network.layers
     return replace(network, input_format=form, layers=(*others, _of_all_classes(last)))
@@ -60,12 +60,12 @@ def _of_all_classes(last: Layer) -> Layer:
     if not isinstance(last, FullyConnected | Convolution) or last.weight is None:
         raise InvalidNetwork(
             f"the network ends in layer '{last.name}' ({last.kind}); "
-            "expected the one that computes the classes, with weights"
+            "expected a layer with weights that computes the classes"
         )
     surplus = last.output_channels - CLASSES
     if surplus not in (0, 1):
         raise InvalidNetwork(
-            f"the network has {last.output_channels} classes; expected 1,000, or 1,001 with a background"
+            f"the network has {last.output_channels} classes; expected 1,000, or 1,001 with a background class"
         )
     bias = None if last.bias is None else last.bias[surplus:]
     return replace(last, output_channels=CLASSES, weight=last.weight[surplus:], bias=bias)
@@ -76,7 +76,7 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("network", metavar="NETWORK", help="a trained MobileNetV1")
     parser.add_argument("--data", required=True, help="ImageNet's directory")
     parser.add_argument("--method", default="mixpc", choices=("mixpl", "mixpc"), help="the paper's rule")
-    parser.add_argument("--out", required=True, help="where the integer-only network and its report go")
+    parser.add_argument("--out", required=True, help="the directory for the integer-only network and its report")
     arguments, of_train = parser.parse_known_args(given)
     try:
         network, name = read_network_file(arguments.network)

@@ -1,4 +1,4 @@
-"""Starts `bitbudget serve` for the time of a pipeline, and stops it again."""
+"""Start `bitbudget serve` for the duration of a pipeline, and stop it afterwards."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ STOP_SECONDS = 15
 
 
 class PipelineError(Exception):
-    """Something that ends the pipeline; the message is for whoever reads the build's log."""
+    """An error that ends the pipeline; its message is written for the reader of the build log."""
 
 
 @contextmanager
 def running_service() -> Iterator[str]:
-    """The URL of a service of our own, on a free loopback port and with its data in a temporary directory.
+    """Start a service on a free loopback port, with its data in a temporary directory, and yield its URL.
 
-    Both are gone afterwards, whatever happened.
+    The service is stopped and the directory is removed at the end, even after an error.
 
     Raises:
-        PipelineError: the service does not come up; with the end of its log.
+        PipelineError: if the service does not start. The message has the end of its log.
     """
     with TemporaryDirectory(prefix="bitbudget-") as directory:
         log = Path(directory, "service.log")
         bitbudget = str(Path(sys.executable).with_name("bitbudget"))
         command = [bitbudget, "serve", "--port", "0", "--data", str(Path(directory, "data"))]
         with log.open("wb") as output:
-            # A session of its own: Ctrl-C reaches us alone, and we end the service in order.
+            # A new session: Ctrl-C reaches only this process, which then stops the service in order.
             process = subprocess.Popen(  # noqa: S603  # our own command
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
@@ -46,7 +46,7 @@ def running_service() -> Iterator[str]:
 
 
 def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The URL that the service prints once it listens."""
+    """Wait for the URL that the service prints as soon as it listens."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if found := re.search(r"^http://\S+$", log.read_text(errors="replace"), re.MULTILINE):
@@ -58,7 +58,7 @@ def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End the service as its operator would; one that does not end is killed with all that it started."""
+    """Stop the service with SIGTERM; if it does not stop, kill it and all processes that it started."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

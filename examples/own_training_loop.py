@@ -1,9 +1,9 @@
-"""Retrains a torch module with few bits in a training loop of one's own: `python -m examples.own_training_loop`.
+"""Retrain a torch module with few bits in a custom training loop: `python -m examples.own_training_loop`.
 
     torch module --read_module--> network --fit--> bits --prepare--> torch module --convert--> integer-only network
 
-`train` is the user's: it trains the float module and, later, the quantized one, and knows nothing of bits. Each module
-is a plain `nn.Module`: any optimizer, `torch.compile` and any trainer take it.
+`train` is the user's function. It trains first the float module and later the quantized module, and does not depend on
+bits. Both are plain `nn.Module`s, so any optimizer, `torch.compile` and any trainer can be used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # torch's own habit
+import torch.nn.functional as F  # noqa: N812  # the usual name in torch code
 from torch import Tensor, nn
 
 from deploy.files import save
@@ -34,7 +34,7 @@ def train(module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, l
         for batch in torch.split(torch.randperm(len(images)), 64):
             loss = F.cross_entropy(module(images[batch]), labels[batch])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no type annotation for it
             optimizer.step()
     module.eval()
 
@@ -46,10 +46,10 @@ def accuracy_percent(module: nn.Module, images: Tensor, labels: Tensor) -> float
 
 
 def main(given: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Retrain a torch module with few bits in a loop of one's own.")
+    parser = argparse.ArgumentParser(description="Retrain a torch module with few bits in a custom training loop.")
     parser.add_argument("--float-epochs", type=int, default=8)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="where the integer-only network goes")
+    parser.add_argument("--out", type=Path, help="the directory for the integer-only network")
     arguments = parser.parse_args(given)
     torch.manual_seed(0)
 
@@ -67,7 +67,7 @@ def main(given: list[str] | None = None) -> int:
     budget = Budget(flash_bytes=18_000, ram_bytes=2_800)
     sensitivity = weight_sensitivity(network, DEFAULT_WEIGHT_SCHEME)
     solution = fit(Question(network=network, budget=budget, sensitivity=sensitivity))
-    assert solution.allocation is not None  # noqa: S101  # the budget is one that it fits
+    assert solution.allocation is not None  # noqa: S101  # this network fits the budget
 
     module = prepare(solution.network, solution.allocation, dataset.train_x[:256])
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)

@@ -1,10 +1,10 @@
-"""Plays a build pipeline against bitbudget: a network and a device's budget go in, an integer-only network comes out.
+"""An example of a build pipeline that uses bitbudget: from a network and a device's budget to an integer-only network.
 
-    python -m examples.pipeline                                starts a service, uses it, stops it again
-    python -m examples.pipeline --url http://127.0.0.1:8000    uses one that runs already
+    python -m examples.pipeline                                start a service, use it and stop it
+    python -m examples.pipeline --url http://127.0.0.1:8000    use a service that is running
 
-Four requests do the work: upload the network, ask for bits, create a job, fetch what it made. Only Python's standard
-library is used, so that you can copy what you need.
+The pipeline needs four requests: upload the network, choose its bits, create a job, download its results. It uses only
+Python's standard library, so that you can copy the parts that you need.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ CANCEL_SECONDS = 15
 
 
 class Service:
-    """The service's HTTP interface, as far as this pipeline needs it."""
+    """Client for the part of the service's HTTP interface that this pipeline needs."""
 
     def __init__(self, url: str) -> None:
         if urlsplit(url).scheme not in {"http", "https"}:
             raise PipelineError(f"--url is {url!r}; expected http://... or https://...")
         self.url = url.rstrip("/")
         is_here = urlsplit(url).hostname in {"127.0.0.1", "localhost"}
-        self._opener = build_opener(ProxyHandler({} if is_here else None))  # no proxy leads to this machine
+        self._opener = build_opener(ProxyHandler({} if is_here else None))  # a proxy cannot reach this machine
 
     def get(self, path: str) -> Any:
         return json.loads(self.fetch(path))
@@ -67,7 +67,7 @@ class Service:
 
 
 def _detail(error: HTTPError) -> str:
-    """What a problem document (RFC 9457) says, or else the status's own words."""
+    """Return the message of a problem document (RFC 9457), or the standard phrase of the HTTP status."""
     try:
         return str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):
@@ -75,7 +75,7 @@ def _detail(error: HTTPError) -> str:
 
 
 def play(service: Service, network_file: Path, budget: dict[str, str], epochs: int, out: Path) -> None:
-    """The pipeline itself."""
+    """Run the whole pipeline."""
     network = service.upload("/v1/networks", network_file)
     print(f"uploaded    {network_file.name}: {network['parameters']:,} parameters, network {network['id'][:12]}")
 
@@ -94,7 +94,7 @@ def play(service: Service, network_file: Path, budget: dict[str, str], epochs: i
     )
 
     request = budget | {"network_id": network["id"], "dataset": "digits", "training": {"epochs": epochs}}
-    # The key makes the request safe to repeat: a second one answers with the first one's job.
+    # With this key, a repeated request returns the job of the first request instead of a new one.
     job = service.post("/v1/jobs", request, {"Idempotency-Key": uuid.uuid4().hex})
     print(f"job         {job['id']}")
     job = watch(service, job)
@@ -103,7 +103,7 @@ def play(service: Service, network_file: Path, budget: dict[str, str], epochs: i
 
 
 def watch(service: Service, job: dict[str, Any]) -> dict[str, Any]:
-    """Show a job's progress until it has succeeded; a job that is left behind is cancelled."""
+    """Show the progress of a job until it has succeeded; if the pipeline ends before that, cancel the job."""
     line = ProgressLine()
     path = f"/v1/jobs/{job['id']}"
     try:
@@ -122,7 +122,7 @@ def watch(service: Service, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def cancel(service: Service, path: str) -> None:
-    """Ask a job to end, and wait until it has: its worker would outlive the service."""
+    """Cancel a job and wait until it has ended, because its worker process would outlive the service."""
     print("cancelling the job", file=sys.stderr)
     try:
         job = service.post(f"{path}/cancel")
@@ -135,7 +135,7 @@ def cancel(service: Service, path: str) -> None:
 
 
 def fetch_artifacts(service: Service, job: dict[str, Any], out: Path) -> None:
-    """Write every artifact into `out`, once its content is what the job says it is."""
+    """Download every artifact, compare its SHA-256 with the one that the job states, and write it into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     for artifact in job["artifacts"]:
         content = service.fetch(f"/v1/jobs/{job['id']}/artifacts/{quote(artifact['name'])}")
@@ -146,19 +146,19 @@ def fetch_artifacts(service: Service, job: dict[str, Any], out: Path) -> None:
 
 
 def end_on_signal(signum: int, frame: object) -> None:
-    """Let SIGTERM unwind the pipeline as Ctrl-C does."""
+    """Make SIGTERM end the pipeline in the same way as Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def main(given: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Play a build pipeline against bitbudget.")
-    parser.add_argument("--url", help="a running service; without it, one is started and stopped again")
+    parser = argparse.ArgumentParser(description="Run an example of a build pipeline that uses bitbudget.")
+    parser.add_argument("--url", help="URL of a running service (default: start a service and stop it at the end)")
     parser.add_argument("--network", type=Path, default=DIGITS, help="an ONNX file for scikit-learn's digits")
-    parser.add_argument("--flash", default="18kB", help="what the network may take of flash")
-    parser.add_argument("--ram", default="2800", help="what the network may take of RAM")
+    parser.add_argument("--flash", default="18kB", help="flash budget of the network")
+    parser.add_argument("--ram", default="2800", help="RAM budget of the network")
     parser.add_argument("--method", default="exact", help="exact, mixpc or mixpl")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("out"), help="where the artifacts go")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="the directory for the artifacts")
     arguments = parser.parse_args(given)
     budget = {"flash": arguments.flash, "ram": arguments.ram, "method": arguments.method}
     started = time.monotonic()

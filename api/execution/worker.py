@@ -18,7 +18,7 @@ from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.train import MainJob, run_main_job
 from api.schemas.answer import NetworkName
 from api.schemas.jobs import JobRequest, SensitivityJobRequest, request_of
-from api.schemas.reports import REPORT_FILE, ProgressAnswer, SensitivityReport, TrainingReport, artifacts_in
+from api.schemas.reports import ProgressAnswer, SensitivityReport, TrainingReport
 from api.services.datasets import Datasets
 from api.services.networks import Networks
 from api.settings import Settings
@@ -26,6 +26,7 @@ from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 from api.storage.records import Job, JobState
+from api.storage.result_files import REPORT_FILE, artifacts_in
 from network.errors import BitbudgetError
 from qat.progress import Progress
 
@@ -87,7 +88,14 @@ def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) ->
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
         run_sensitivity_job(measuring, directory.artifacts, report)
         return
-    training = MainJob(network=network, network_name=name, request=request, dataset=dataset, options=request.training)
+    training = MainJob(
+        network=network,
+        network_name=name,
+        request=request,
+        dataset=dataset,
+        options=request.training,
+        is_known_to_fit=True,  # the service has checked it before it queued the job
+    )
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 

@@ -10,16 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.operations.measures import measured_table
-from api.operations.train import (
-    SENSITIVITY_FILE,
-    check_writable,
-    publish,
-    require_weights,
-    staging,
-    wait_without_spinning,
-)
+from api.operations.train import require_weights, wait_without_spinning
 from api.schemas.answer import NetworkName
-from api.schemas.reports import REPORT_FILE, SensitivityReport
+from api.schemas.reports import SensitivityReport
+from api.storage.result_files import REPORT_FILE, SENSITIVITY_FILE, check_writable, publish, staging
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, rows_as_json, sensitivity_to_json
 from qat.data.checks import check_dataset

@@ -8,12 +8,8 @@ Files appear at once: they are written beside, and moved in when all of them are
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import mkdtemp
 
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit, prices_of
@@ -22,13 +18,20 @@ from api.operations.question import Terms, terms_of
 from api.schemas.answer import NetworkName
 from api.schemas.fit import FitRequest
 from api.schemas.reports import (
-    REPORT_FILE,
     AccuracyAnswer,
     Artifact,
     ConversionAnswer,
     EpochAnswer,
     TrainingReport,
+)
+from api.storage.result_files import (
+    REPORT_FILE,
+    SENSITIVITY_FILE,
     artifacts_in,
+    check_writable,
+    publish,
+    staging,
+    write_text,
 )
 from deploy.requantization_form import RequantizationForm
 from network.errors import InvalidNetwork, RequestError
@@ -45,9 +48,6 @@ from qat.training.process_rank import is_first_process
 from solver.fit import fit
 from solver.question import Question
 from solver.solution import Solution
-
-STAGING_PREFIX = ".bitbudget-"
-SENSITIVITY_FILE = "sensitivity.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,81 +221,5 @@ def _measured_table(
     table = choice.table_with_samples(job.network, job.dataset, report)
     if kept is not None and table is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        write_beside(kept, sensitivity_to_json(table))
+        write_text(kept, sensitivity_to_json(table))
     return table
-
-
-def write_beside(path: Path, text: str) -> None:
-    """Write a file that is there as a whole, or not at all.
-
-    Raises:
-        RequestError: the place cannot be written to.
-    """
-    beside = path.with_name(f"{STAGING_PREFIX}{os.getpid()}-{path.name}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise RequestError(f"cannot write '{path}': {error.strerror}; name another file") from error
-
-
-def check_output(directory: Path) -> None:
-    """Refuse to write among files that are not ours.
-
-    Raises:
-        RequestError: no directory, or one that holds something else than an earlier result.
-    """
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise RequestError(f"'{directory}' is a file; expected a directory for the results")
-    if any(directory.iterdir()) and not (directory / REPORT_FILE).is_file():
-        raise RequestError(
-            f"'{directory}' is not empty and holds no earlier result ({REPORT_FILE}); name an empty or a new directory"
-        )
-
-
-def check_writable(directory: Path) -> None:
-    """Refuse, before hours are spent, a directory that the results cannot be written to.
-
-    Raises:
-        RequestError: it cannot be written to.
-    """
-    with staging(directory):
-        pass
-
-
-@contextmanager
-def staging(directory: Path) -> Iterator[Path]:
-    """A directory beside (or, where that exists already, inside) `directory`, gone when the context ends.
-
-    Raises:
-        RequestError: the place cannot be written to.
-    """
-    place = directory if directory.is_dir() else directory.parent
-    try:
-        staged = Path(mkdtemp(prefix=STAGING_PREFIX, dir=place))
-    except OSError as error:
-        raise RequestError(f"cannot write into '{place}': {error.strerror}; name another directory") from error
-    try:
-        yield staged
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-def publish(staged: Path, directory: Path) -> None:
-    """Move whole files to where they belong; the report goes last, and stands for the others being whole."""
-    if not directory.is_dir():
-        staged.chmod(0o777 & ~_umask())
-        staged.rename(directory)
-        return
-    (directory / REPORT_FILE).unlink(missing_ok=True)
-    for path in sorted(staged.iterdir(), key=lambda path: path.name == REPORT_FILE):
-        path.replace(directory / path.name)
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

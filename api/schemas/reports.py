@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Literal
 
 from pydantic import ConfigDict, Field
@@ -12,8 +10,6 @@ from api.schemas.answer import Answer, NetworkName
 from api.schemas.fit import FitAnswer
 from deploy.requantization_form import RequantizationForm
 from qat.training.label_source import LabelSource
-
-REPORT_FILE = "report.json"
 
 
 class ProgressAnswer(Answer):
@@ -132,14 +128,3 @@ class TrainAnswer(TrainingReport):
     """What `bitbudget train --json` prints."""
 
     artifacts: list[Artifact] = Field(description="the files in the output directory")
-
-
-def artifacts_in(directory: Path) -> list[Artifact]:
-    """The files of a directory, by name."""
-    return [_artifact(path) for path in sorted(directory.iterdir()) if path.is_file()]
-
-
-def _artifact(path: Path) -> Artifact:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Artifact(name=path.name, size_bytes=path.stat().st_size, sha256=digest)

@@ -6,10 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.operations.train import STAGING_PREFIX
-from api.schemas.reports import REPORT_FILE
 from api.settings import Settings
 from api.storage.process_lock import ProcessLock
+from api.storage.result_files import REPORT_FILE, STAGING_PREFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
-"""Trains the float network of this example and writes it to digits.onnx: `python -m examples.digits.train_digits`.
+"""Train the float network of this example and write it to digits.onnx: `python -m examples.digits.train_digits`.
 
-    input [N, 1, 8, 8], pixels from 0 to 16 as they are
+    input [N, 1, 8, 8], pixels from 0 to 16 without normalisation
     convolution 3x3                     16 channels   8x8
     depthwise 3x3, pointwise            32 channels   8x8
     depthwise 3x3 stride 2, pointwise   64 channels   4x4
     depthwise 3x3, pointwise            64 channels   4x4
     average over the image, fully connected, 10 classes
 
-Every convolution is followed by a batch norm and a ReLU. The batch norms stay in the file as they are: quantization
-needs them to choose between folding them into the weights and into the requantization. torch's own exporter folds
-them, so the file is written with onnx.helper.
+Every convolution is followed by a batch norm and a ReLU. The file keeps the batch norms: quantization
+needs them to choose between folding them into the weights and folding them into the requantization. torch's exporter
+folds them, so the file is written with onnx.helper.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ BLOCKS = ((32, 1), (64, 2), (64, 1))
 """Output channels and stride of each depthwise-separable block."""
 
 OPSET = 17
-"""Old enough for every reader of ONNX in use, new enough for all that this network needs."""
+"""The ONNX opset of the file: all current readers of ONNX support it, and it has all operators of this network."""
 
 
 def build_network(stem_channels: int = 16, classes: int = 10) -> nn.Sequential:
-    """The network of this file's first lines; [n, 1, 8, 8] -> [n, classes]."""
+    """The float network that the module docstring describes: from images [n, 1, 8, 8] to logits [n, classes]."""
     layers: list[nn.Module] = [*_convolution(1, stem_channels)]
     channels = stem_channels
     for output_channels, stride in BLOCKS:
@@ -54,7 +54,7 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, gr
 
 
 def train(dataset: Dataset, epochs: int, seed: int) -> nn.Sequential:
-    """Trains on random shifts of the training images by up to one pixel; the last epoch's network is returned."""
+    """Train on training images that are shifted by up to one pixel, and return the network of the last epoch."""
     torch.manual_seed(seed)
     network = build_network()
     images, labels = _tensors(dataset.train_x, dataset.train_y)
@@ -68,7 +68,7 @@ def train(dataset: Dataset, epochs: int, seed: int) -> nn.Sequential:
         for batch in torch.split(torch.randperm(len(images)), batch_size):
             loss = nn.functional.cross_entropy(network(_shifted(images[batch])), labels[batch])
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no type annotation for it
             optimizer.step()
             regime.step()
             losses.append(loss.item())
@@ -77,7 +77,7 @@ def train(dataset: Dataset, epochs: int, seed: int) -> nn.Sequential:
 
 
 def accuracy_percent(network: nn.Module, dataset: Dataset) -> float:
-    """Top-1 accuracy on the test images."""
+    """Return the top-1 accuracy on the test images, in percent."""
     images, labels = _tensors(dataset.test_x, dataset.test_y)
     with torch.no_grad():
         right = network(images).argmax(1) == labels
@@ -89,7 +89,7 @@ def _tensors(images: SampleSource, labels: Labels | None) -> tuple[Tensor, Tenso
 
 
 def _shifted(images: Tensor) -> Tensor:
-    """Each image moved by -1, 0 or 1 pixel along both axes; zeros (paper) come in at the edge."""
+    """Shift each image by -1, 0 or 1 pixel along both axes, and fill the edge with zeros (white paper)."""
     height, width = images.shape[2:]
     padded = nn.functional.pad(images, (1, 1, 1, 1))
     offsets = torch.randint(0, 3, (len(images), 2)).tolist()
@@ -97,7 +97,7 @@ def _shifted(images: Tensor) -> Tensor:
 
 
 def to_onnx(network: nn.Sequential) -> onnx.ModelProto:
-    """The trained network as ONNX, one node per module, batch norms unfolded."""
+    """Return the trained network as ONNX, with one node for each module and with unfolded batch norms."""
     nodes: list[onnx.NodeProto] = []
     parameters: list[onnx.TensorProto] = []
     tensor = "image"
@@ -115,13 +115,13 @@ def to_onnx(network: nn.Sequential) -> onnx.ModelProto:
         parameters,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="bitbudget-example")
-    model.ir_version = 8  # the one that came with the opset
+    model.ir_version = 8  # the IR version that was released with the opset
     onnx.checker.check_model(model, full_check=True)
     return model
 
 
 def _onnx_operator(module: nn.Module) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
-    """A module as an operator's name, its parameters in the operator's order, and its attributes."""
+    """Return the operator's name of a module, its parameters in the order of the operator, and its attributes."""
     state = {name: value.detach().numpy() for name, value in module.state_dict().items()}
     match module:
         case nn.Conv2d():
@@ -139,11 +139,11 @@ def _onnx_operator(module: nn.Module) -> tuple[str, dict[str, np.ndarray], dict[
         case nn.Flatten():
             return "Flatten", {}, {}
         case _:
-            raise TypeError(f"no ONNX operator is written for {type(module).__name__}")
+            raise TypeError(f"this script has no ONNX operator for {type(module).__name__}")
 
 
 def _layer_names() -> Iterator[str]:
-    """stem, stem.norm, stem.relu, block1.depthwise, block1.depthwise.norm, ..., pool, flatten, classes."""
+    """Yield the names stem, stem.norm, stem.relu, block1.depthwise, block1.depthwise.norm, ..., flatten, classes."""
     blocks = [f"block{block + 1}.{part}" for block in range(len(BLOCKS)) for part in ("depthwise", "pointwise")]
     for layer in ("stem", *blocks):
         yield from (layer, f"{layer}.norm", f"{layer}.relu")

@@ -19,7 +19,8 @@ from typing import Any, Final
 from network.budget import parse_size_bytes
 from network.devices.device import MAX_DEVICE_NAME_LENGTH, Device, Source
 from network.errors import NetworkError, RequestError, UnreadableFile
-from network.json_reading.fields import Fields, described, load_object, shown
+from network.json_reading.fields import Fields, load_object
+from network.names import described, shown
 
 MAX_FILE_BYTES: Final = 2**20
 """Largest size of a file of devices, in bytes."""

@@ -13,8 +13,8 @@ from typing import Final
 from network.allocation import BITS, Bits
 from network.devices.latency import CoreSpeed, Key
 from network.errors import RequestError
-from network.json_reading.fields import shown
 from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, require_rows
+from network.names import shown
 
 # Executed instructions per multiply-accumulate, GCC 12.2 -O3, counted under QEMU 7.2. Pointwise: 16x16x64 -> 64;
 # depthwise: 3x3, stride 1, padding 1, 16x16x64. M4 and M7: CMix-NN; M55: CMSIS-NN.

@@ -7,9 +7,8 @@ from typing import Final
 
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.errors import RequestError
-from network.json_reading.fields import described, shown
 from network.kernels import IN_PLACE_KERNELS
-from network.names import is_name
+from network.names import described, is_name, shown
 
 FIGURES: Final = ("core", "clock_hz", "chip_flash_bytes", "chip_ram_bytes", "flash_bytes", "ram_bytes")
 """Attributes of a device whose values can be looked up in a document, and which a `Source` can therefore support."""

@@ -16,10 +16,9 @@ from typing import Any, Final, cast
 
 from network.allocation import BITS, Allocation, Bits
 from network.errors import RequestError
-from network.json_reading.fields import shown
 from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, kernel_of, require_rows
 from network.layers import Layer, Pool, WeightLayer
-from network.names import is_name
+from network.names import is_name, shown
 from network.network import Network
 
 Key = tuple[str, Bits, Bits]

@@ -1,4 +1,4 @@
-"""A network as JSON, for people to write and for programs to exchange; `docs/json-description.md` has every key.
+"""A network as a JSON description that people write and programs exchange; `docs/json-description.md` lists its keys.
 
     {"input": {"shape": [3, 32, 32]},
      "layers": [
@@ -6,8 +6,8 @@
         {"name": "pool", "kind": "average_pool", "kernel": "image"},
         {"name": "fc", "kind": "fully_connected", "output_channels": 10}]}
 
-Weights may be left out: element counts are enough to choose bits. `Network` infers the shapes and refuses what
-contradicts itself; here the form is checked, key by key.
+Weights are optional: the numbers of elements are enough to choose bits. This module checks the form of the description,
+key by key. `Network` infers the shapes and rejects layers that contradict each other.
 """
 
 from __future__ import annotations
@@ -18,32 +18,34 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
-from network.json_reading.fields import Fields, load_object, shown
+from network.json_reading.fields import Fields, load_object
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
+from network.names import shown
 from network.network import InputFormat, Network, in_schedule_order
 
-_COMMON: Final = ("name", "kind", "inputs", "output", "activation")
+_COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
 
 
 def read_json(content: bytes, name: str) -> Network:
-    """The network in the bytes of a JSON description.
+    """Read a network from its JSON description.
 
     Args:
-        content: the whole file.
-        name: what reports call the network, where the description gives no name of its own.
+        content: The bytes of the whole file.
+        name: The name of the network if the description gives none.
 
     Raises:
-        UnreadableFile: no JSON, or JSON that no network needs (nested too deep, a key twice, NaN).
-        InvalidNetwork: a field missing, unknown or wrong, or a network that contradicts itself; names the layer.
+        UnreadableFile: if the content is not valid JSON, is nested too deeply, gives a key twice or holds NaN.
+        InvalidNetwork: if a field is missing, unknown or of a wrong type or range, or if the layers contradict each
+            other. The message names the layer.
     """
     whole = Fields(load_object(content), "the network", ("name", "input", "layers", "outputs", "ends_in_softmax"))
-    given = Fields(whole.raw("input"), "the input", ("name", "shape", "format"))
+    given = whole.child("input", ("name", "shape", "format"))
     tensor = given.text("name", "input")
     shape = _input_shape(given)
     entries = whole.raw("layers")
     if not isinstance(entries, list) or not entries:
-        raise whole.refused("layers", "a list of layers, at least one")
+        raise whole.refused("layers", "a list of at least one layer")
     drafts = _drafts(entries, tensor)
     return Network(
         name=whole.text("name", name),
@@ -57,7 +59,15 @@ def read_json(content: bytes, name: str) -> Network:
 
 
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """The description of a network, every key spelled out; `read_json` gives the same network back, weights exactly."""
+    """Write the JSON description of a network, with a value for every key.
+
+    Args:
+        network: The network to describe.
+        with_weights: Whether the description includes weights, biases and batch norms.
+
+    Returns:
+        The text of the description. `read_json` turns it back into the same network; with weights, bit by bit.
+    """
     form = network.input_format
     head = {
         "name": network.name,
@@ -75,7 +85,7 @@ def write_json(network: Network, *, with_weights: bool) -> str:
         "ends_in_softmax": network.ends_in_softmax,
     }
     layers = ",\n  ".join(json.dumps(_written(layer, with_weights=with_weights)) for layer in network.layers)
-    # One line for each layer: short enough to read, and to compare.
+    # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'
 
 
@@ -92,7 +102,7 @@ def _written(layer: Layer, *, with_weights: bool) -> Json:
 
 
 def _input_shape(given: Fields) -> Shape:
-    """[channels], [channels, length] or [channels, height, width]."""
+    """Read the shape of the input: [channels], [channels, length] or [channels, height, width]."""
     extents = given.integers("shape", (1, 2, 3))
     return Shape(extents[0], 1, extents[1]) if len(extents) == 2 else Shape(*extents)
 
@@ -100,14 +110,14 @@ def _input_shape(given: Fields) -> Shape:
 def _input_format(given: Fields, shape: Shape) -> InputFormat:
     if "format" not in given:
         return InputFormat(given.integers("shape", (1, 2, 3)))
-    fields = Fields(given.raw("format"), "the input's format", ("dims", "channels_last", "subtract", "multiply"))
+    fields = given.child("format", ("dims", "channels_last", "subtract", "multiply"))
     dims = fields.integers("dims", (1, 2, 3))
     if math.prod(dims) != shape.elements:
-        raise fields.refused("dims", f"extents of the {shape.elements} elements of {shape}")
+        raise fields.refused("dims", f"extents whose product is the {shape.elements} elements of the shape {shape}")
     subtract, multiply = fields.numbers("subtract", (0.0,)), fields.numbers("multiply", (1.0,))
     for what, values in (("subtract", subtract), ("multiply", multiply)):
         if len(values) not in (1, shape.channels):
-            raise fields.refused(what, f"one number, or one for each of {shape.channels} channels")
+            raise fields.refused(what, f"one number, or one number for each of the {shape.channels} channels")
     return InputFormat(dims, fields.flag("channels_last", default=False), subtract, multiply)
 
 
@@ -116,30 +126,30 @@ _Draft = tuple[Layer, Kind, Fields]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Unread(Layer):
-    """A layer of which only the common part is read yet: enough to find the order in which shapes can be known."""
+    """A layer of which only the fields common to all kinds are read: enough to sort the layers topologically."""
 
     kind: ClassVar[str] = "unread"
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        raise self._mismatch(f"is not read yet, so its shape behind {len(inputs)} inputs is not known")
+        raise self._mismatch(f"is not read completely, so its output shape for {len(inputs)} inputs is not known")
 
 
 def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
-    """By name, in the file's order: what every layer has, its kind, and its fields still to be read."""
+    """Return each layer's common fields, its kind and its unread fields, by layer name in the order of the file."""
     drafts: dict[str, _Draft] = {}
     previous = tensor
     for number, entry in enumerate(entries, start=1):
         owner = f"layer number {number}"
         if isinstance(entry, dict) and isinstance(entry.get("name"), str):
             owner = f"layer '{shown(entry['name'])}'"
-        # Which keys it may have is known only once its kind is.
-        kind = KINDS.get(Fields(entry, owner, entry).text("kind"))
+        # The kind of the layer decides which keys are allowed, so it is read first.
+        kind = KINDS.get(Fields(entry, owner).text("kind"))
         if kind is None:
-            raise Fields(entry, owner, entry).refused("kind", f"one of {', '.join(KINDS)}")
-        fields = Fields(entry, owner, (*_COMMON, *kind.keys))
+            raise Fields(entry, owner).refused("kind", f"one of {', '.join(KINDS)}")
+        fields = Fields(entry, owner, (*_COMMON_KEYS, *kind.keys))
         name = fields.text("name")
         if name in drafts:
-            raise InvalidNetwork(f"two layers are named '{shown(name)}'; names are unique")
+            raise InvalidNetwork(f"two layers are named '{shown(name)}'; names must be unique")
         inputs = fields.texts("inputs", (previous,))
         if not inputs:
             raise fields.refused("inputs", "a name or a list of names")
@@ -151,7 +161,7 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
 
 
 def _layers(drafts: dict[str, _Draft], tensor: str, shape: Shape) -> tuple[Layer, ...]:
-    """The layers in schedule order, each built when the shapes of its inputs are known."""
+    """Build the layers in schedule order, so that the input shapes of each layer are known when it is built."""
     shapes = {tensor: shape}
     layers = []
     for draft in in_schedule_order((draft for draft, _, _ in drafts.values()), [tensor]):

@@ -1,153 +1,186 @@
-"""Reading one JSON object field by field: every type, range and key is checked, and every error names its owner."""
+"""The one reader of JSON objects from outside: it checks the type, the range and the key of every field.
+
+Every error names the object and the field, what was expected and what came. The caller chooses the class of the error.
+"""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-import numpy as np
-
-from network.errors import InvalidNetwork, UnreadableFile
-from network.layers import Float32Array
-from network.names import MAX_NAME_LENGTH, is_name
+from network.errors import BitbudgetError, InvalidNetwork, UnreadableFile
+from network.names import MAX_NAME_LENGTH, described, is_name, shown
 
 MAX_NUMBER: Final = 2**31 - 1
-_MAX_TENSOR_RANK: Final = 4
 
 Missing: Final = object()
-"""The default of a field that must be there."""
+"""Default value of a field that is required."""
 
 
-def load_object(content: bytes) -> dict[str, Any]:
-    """The one object in the bytes of a JSON file.
+def load_object(content: bytes, what: str = "the file", error: type[BitbudgetError] = UnreadableFile) -> dict[str, Any]:
+    """Parse a JSON file that holds one object.
+
+    Args:
+        content: The bytes of the whole file, in UTF-8 with or without a byte order mark.
+        what: The name of the file in error messages.
+        error: The class of the error that is raised.
 
     Raises:
-        UnreadableFile: no JSON in UTF-8, a key given twice, NaN or infinity, or nested too deep.
+        BitbudgetError: of the class `error`, if the content is not UTF-8, is not valid JSON, is nested too deeply,
+            holds NaN, an infinity or a number of too many digits, gives a key twice in one object, or is not an object.
     """
+
+    def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise error(f"{what} gives the key '{shown(twice)}' twice in one object")
+        return found
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise error(f"{what} contains {name}, which is not valid JSON; leave the field out or give a finite number")
+
     try:
         value = json.loads(
-            content.decode("utf-8-sig"), object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+            content.decode("utf-8-sig"), object_pairs_hook=without_duplicates, parse_constant=refuse_constant
         )
-    except RecursionError as error:
-        raise UnreadableFile("the JSON is nested too deep; a network needs a handful of levels") from error
-    except UnicodeDecodeError as error:
-        raise UnreadableFile(f"the file is no UTF-8 text, so no JSON: byte {error.start} is wrong") from error
-    except json.JSONDecodeError as error:
-        raise UnreadableFile(f"the file is no JSON, or truncated: {error}") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise UnreadableFile(f"the JSON has a number with too many digits: {str(error)[:80]}") from error
+    except RecursionError as caught:
+        raise error(f"{what} is nested too deeply; expected only a few levels of lists and objects") from caught
+    except UnicodeDecodeError as caught:
+        raise error(f"{what} is not UTF-8 text, so it is not valid JSON: byte {caught.start} is wrong") from caught
+    except json.JSONDecodeError as caught:
+        raise error(f"{what} is not valid JSON, or it is truncated: {caught}") from caught
+    except ValueError as caught:  # an integer of more digits than Python converts
+        raise error(f"{what} contains a number with too many digits: {str(caught)[:80]}") from caught
     if not isinstance(value, dict):
-        raise UnreadableFile(f"the JSON is {described(value)}; expected an object")
+        raise error(f"{what} contains {described(value)}; expected an object")
     return value
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise UnreadableFile(f"the JSON gives the key '{shown(twice)}' twice in one object")
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise UnreadableFile(f"the JSON holds {name}, which is no number; leave the field out or give a finite number")
-
-
-def shown(text: str) -> str:
-    """A text from outside, short and printable."""
-    return text[:80].encode("unicode_escape").decode()
-
-
-def described(value: object) -> str:
-    """A JSON value in a few words, whatever its size."""
-    if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    if isinstance(value, str):
-        return f"the text '{shown(value)}'"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, dict):
-        return "an object"
-    return f"the number {str(value)[:40]}"
-
-
 class Fields:
-    """One object's fields.
+    """The fields of one JSON object.
 
     Args:
-        value: what stands in the file.
-        owner: how errors call it, e.g. "layer 'conv1'".
-        known: the keys it may have.
+        value: The decoded JSON value that should be an object.
+        owner: The name of the object in error messages, e.g. "layer 'conv1'".
+        known: The keys that the object may have; None allows every key.
+        error: The class of the errors that this object and its children raise.
 
     Raises:
-        InvalidNetwork: not an object, or a key that is not known.
+        BitbudgetError: of the class `error`, if the value is not an object or has an unknown key. The methods raise the
+            same class if a required field is missing, or if a field has another type, length or range.
     """
 
-    def __init__(self, value: object, owner: str, known: Iterable[str]) -> None:
+    def __init__(
+        self,
+        value: object,
+        owner: str,
+        known: Iterable[str] | None = None,
+        *,
+        error: type[BitbudgetError] = InvalidNetwork,
+    ) -> None:
         if not isinstance(value, dict):
-            raise InvalidNetwork(f"{owner} is {described(value)}; expected an object")
+            raise error(f"{owner} is {described(value)}; expected an object")
         self.owner = owner
         self._fields: Mapping[str, Any] = value
+        self._error = error
+        if known is None:
+            return
         allowed = tuple(known)
         unknown = next((key for key in value if key not in allowed), None)
         if unknown is not None:
-            raise InvalidNetwork(f"{owner} has the unknown key '{shown(unknown)}'; known are {', '.join(allowed)}")
+            raise error(f"{owner} has the unknown key '{shown(unknown)}'; known are {', '.join(allowed)}")
 
     def __contains__(self, key: str) -> bool:
         return key in self._fields
 
-    def refused(self, key: str, expected: str) -> InvalidNetwork:
-        """The error for a field that is not what it should be."""
-        return InvalidNetwork(f"{self.owner} has {described(self._fields[key])} as its {key}; expected {expected}")
+    def refused(self, key: str, expected: str) -> BitbudgetError:
+        """Return the error for a field whose value is not what was expected."""
+        return self._error(f"{self.owner} has {described(self._fields[key])} as its {key}; expected {expected}")
 
     def raw(self, key: str, default: object = Missing) -> Any:
+        """Return the value of a field as it was decoded, without a check of its type."""
         if key in self._fields:
             return self._fields[key]
         if default is Missing:
-            raise InvalidNetwork(f"{self.owner} lacks its {key}")
+            raise self._error(f"{self.owner} lacks its {key}")
         return default
 
+    def child(self, key: str, known: Iterable[str] | None = None) -> Fields:
+        """Return the fields of an object that is the value of a field."""
+        return Fields(self.raw(key), f"the {key} of {self.owner}", known, error=self._error)
+
+    def children(self, key: str) -> list[Fields]:
+        """Return the fields of each object in a list of objects, named in errors by index and, if present, by name."""
+        values = self.raw(key)
+        if not isinstance(values, list):
+            raise self.refused(key, "a list")
+        children = []
+        for index, value in enumerate(values):
+            name = value.get("name") if isinstance(value, dict) else None
+            label = f" '{shown(name)}'" if isinstance(name, str) else ""
+            children.append(Fields(value, f"{key}[{index}]{label} of {self.owner}", error=self._error))
+        return children
+
     def text(self, key: str, default: object = Missing) -> str:
+        """Return a text that is a valid name (see `is_name`)."""
         value = self.raw(key, default)
         if key in self._fields and not is_name(value):
             raise self.refused(key, f"a text of 1 to {MAX_NAME_LENGTH} printable characters")
         return str(value)
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """One text or a list of texts."""
+        """Return the valid names in a list, or the one valid name that is given instead of a list."""
         value = self.raw(key, default)
         values = [value] if isinstance(value, str) else value
         if key in self._fields and not (isinstance(values, list) and all(map(is_name, values))):
             raise self.refused(key, "a name or a list of names, of printable characters")
         return tuple(values)
 
-    def flag(self, key: str, *, default: bool) -> bool:
+    def string(self, key: str) -> str:
+        """Return a text of any length and any characters."""
+        value = self.raw(key)
+        if not isinstance(value, str):
+            raise self.refused(key, "a text")
+        return value
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts of any length and any characters."""
+        values = self.raw(key)
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise self.refused(key, "a list of texts")
+        return tuple(values)
+
+    def flag(self, key: str, default: object = Missing) -> bool:
+        """Return true or false."""
         value = self.raw(key, default)
         if not isinstance(value, bool):
             raise self.refused(key, "true or false")
         return value
 
-    def integer(self, key: str, default: object = Missing, *, least: int = 1) -> int:
+    def integer(self, key: str, default: object = Missing, *, least: int = 1, most: int = MAX_NUMBER) -> int:
+        """Return a whole number from `least` to `most`."""
         value = self.raw(key, default)
-        if not _is_integer(value, least):
-            raise self.refused(key, f"a whole number from {least} to {MAX_NUMBER}")
+        if not _is_integer(value, least, most):
+            raise self.refused(key, f"a whole number from {least} to {most}")
         return int(value)
 
-    def integers(self, key: str, lengths: tuple[int, ...], *, least: int = 1) -> tuple[int, ...]:
-        """A list of whole numbers, of one of the lengths."""
-        value = self.raw(key)
-        if not isinstance(value, list) or len(value) not in lengths or not all(_is_integer(v, least) for v in value):
-            counts = " or ".join(map(str, lengths))
-            raise self.refused(key, f"{counts} whole numbers from {least} to {MAX_NUMBER}")
-        return tuple(value)
+    def integers(
+        self, key: str, lengths: tuple[int, ...] | None = None, *, least: int = 1, most: int = MAX_NUMBER
+    ) -> tuple[int, ...]:
+        """Return a list of whole numbers that has one of the given lengths; None allows every length."""
+        values = self.raw(key)
+        is_list = isinstance(values, list) and (lengths is None or len(values) in lengths)
+        if not is_list or not all(_is_integer(value, least, most) for value in values):
+            counts = "a list of" if lengths is None else " or ".join(map(str, lengths))
+            raise self.refused(key, f"{counts} whole numbers from {least} to {most}")
+        return tuple(values)
 
     def pair(self, key: str, default: object = Missing) -> tuple[int, int]:
-        """One number for height and width, or [height, width]."""
+        """Return [height, width], or the one whole number that is given for both."""
         if isinstance(self.raw(key, default), list):
             height, width = self.integers(key, (2,))
             return height, width
@@ -155,64 +188,27 @@ class Fields:
         return extent, extent
 
     def number(self, key: str, default: object = Missing) -> float:
+        """Return a finite number; only a default may be infinite."""
         value = self.raw(key, default)
-        if key in self._fields and not _is_number(value):
+        if key in self._fields and not is_number(value):
             raise self.refused(key, "a finite number")
         return float(value)
 
-    def numbers(self, key: str, default: tuple[float, ...]) -> tuple[float, ...]:
-        """One number or a list of them."""
+    def numbers(self, key: str, default: object = Missing) -> tuple[float, ...]:
+        """Return the finite numbers in a list, or the one finite number that is given instead of a list."""
         value = self.raw(key, default)
         values = value if isinstance(value, list | tuple) else [value]
-        if not values or not all(map(_is_number, values)):
+        if not values or not all(map(is_number, values)):
             raise self.refused(key, "a finite number, or a list of them")
         return tuple(map(float, values))
 
-    def array(self, key: str) -> Float32Array | None:
-        """A tensor: nested lists of numbers, or {"shape", "float32_base64"}; None where it is left out."""
-        if key not in self._fields:
-            return None
-        value = self._fields[key]
-        if isinstance(value, dict):
-            return self._decoded(key)
-        shape: list[int] = []
-        flat = [value]
-        while all(isinstance(row, list) for row in flat) and len(shape) < _MAX_TENSOR_RANK:
-            lengths = {len(row) for row in flat}
-            if len(lengths) != 1 or lengths == {0}:
-                raise self.refused(key, "numbers in lists of one length, none of them empty")
-            shape += lengths
-            flat = [element for row in flat for element in row]
-        if not shape or not all(map(_is_number, flat)):
-            raise self.refused(key, f"finite numbers in lists, at most {_MAX_TENSOR_RANK} inside each other")
-        # What is too large for float32 becomes infinite, and is refused with the layer's name.
-        with np.errstate(over="ignore"):
-            return np.array(flat, dtype=np.float64).astype(np.float32).reshape(shape)
 
-    def _decoded(self, key: str) -> Float32Array:
-        tensor = Fields(self._fields[key], f"the {key} of {self.owner}", ("shape", "float32_base64"))
-        shape = tensor.integers("shape", (1, 2, 4))
-        encoded = tensor.raw("float32_base64")
-        needed = 4 * math.prod(shape)
-        expected = f"base64 of {needed} bytes: {'x'.join(map(str, shape))} little-endian float32"
-        # Four characters for three bytes: the length is settled before anything is decoded.
-        if not isinstance(encoded, str) or len(encoded) != -(-needed // 3) * 4:
-            raise tensor.refused("float32_base64", expected)
-        try:
-            content = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise tensor.refused("float32_base64", expected) from error
-        if len(content) != needed:
-            raise tensor.refused("float32_base64", expected)
-        array: Float32Array = np.frombuffer(content, dtype="<f4").astype(np.float32, copy=False).reshape(shape)
-        return array
+def _is_integer(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _is_integer(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_NUMBER
-
-
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a decoded JSON value is a finite number within the range of a float64."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**1000

@@ -1,20 +1,18 @@
-"""The kinds of layers as JSON: for each kind its keys, how it is read and how it is written.
+"""The kinds of layers in a JSON description: the keys of each kind, and the functions that read and write it.
 
-A new kind is a row in `KINDS`.
+To add a kind, add a row to `KINDS`.
 """
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
-import numpy as np
-
 from network.errors import InvalidNetwork
 from network.json_reading.fields import Fields, Missing
+from network.json_reading.tensors import read_tensor, write_tensor
 from network.kernels import LAYER_KINDS, require_rows
 from network.layers import (
     LINEAR,
@@ -47,7 +45,7 @@ Json = dict[str, Any]
 
 
 class Common(TypedDict):
-    """What every layer has."""
+    """The arguments that the constructors of all layers have in common."""
 
     name: str
     inputs: tuple[str, ...]
@@ -57,12 +55,12 @@ class Common(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of layer.
+    """How one kind of layer is read and written.
 
     Attributes:
-        keys: the keys it has beside those of every layer.
-        read: fields, what every layer has, and the shapes of the inputs -> the layer.
-        write: the layer -> its keys; weights are written apart.
+        keys: The keys that this kind has in addition to the keys of every layer.
+        read: Function from the layer's fields, the arguments common to all layers and the input shapes to the layer.
+        write: Function from the layer to the values of `keys`, without its weights (see `write_weights`).
     """
 
     keys: tuple[str, ...]
@@ -71,21 +69,29 @@ class Kind:
 
 
 def read_activation(fields: Fields) -> ActivationFunction:
-    """'linear', 'relu', 'relu6', or {"low", "high"}, where a bound left out is none."""
+    """Read the activation function of a layer; the default is linear.
+
+    Args:
+        fields: The fields of the layer. Its key "activation" has the value "linear", "relu", "relu6", or an object of
+            `low` and `high`; a missing bound is infinite.
+
+    Raises:
+        InvalidNetwork: if the value has another form, or if zero is outside the interval from low to high.
+    """
     value = fields.raw("activation", "linear")
     if isinstance(value, dict):
-        bounds = Fields(value, f"the activation of {fields.owner}", ("low", "high"))
+        bounds = fields.child("activation", ("low", "high"))
         low, high = bounds.number("low", -math.inf), bounds.number("high", math.inf)
         if not low <= 0 <= high or low == high:
-            raise InvalidNetwork(f"{bounds.owner} keeps [{low}, {high}]; expected an interval around zero")
+            raise InvalidNetwork(f"{bounds.owner} has the interval [{low}, {high}]; expected low < high, zero included")
         return ActivationFunction(low, high)
     if not isinstance(value, str) or value not in _ACTIVATIONS:
-        raise fields.refused("activation", f"{', '.join(_ACTIVATIONS)}, or an object with low and high")
+        raise fields.refused("activation", f"one of {', '.join(_ACTIVATIONS)}, or an object with low and high")
     return _ACTIVATIONS[value]
 
 
 def write_activation(activation: ActivationFunction) -> str | Json:
-    """The inverse of `read_activation`."""
+    """Return the JSON value of an activation function, the inverse of `read_activation`."""
     for name, known in _ACTIVATIONS.items():
         if activation == known:
             return name
@@ -95,18 +101,13 @@ def write_activation(activation: ActivationFunction) -> str | Json:
 
 
 def write_weights(layer: WeightLayer) -> Json:
-    """Weights, bias and batch norm, where the layer has them."""
+    """Return the JSON values of a layer's weights, bias and batch norm, each only if the layer has it."""
     arrays = {"weight": layer.weight, "bias": layer.bias}
-    written: Json = {key: _encoded(array) for key, array in arrays.items() if array is not None}
+    written: Json = {key: write_tensor(array) for key, array in arrays.items() if array is not None}
     if layer.batch_norm is not None:
         norm = layer.batch_norm
-        written["batch_norm"] = {what: _encoded(getattr(norm, what)) for what in _NORM} | {"epsilon": norm.epsilon}
+        written["batch_norm"] = {what: write_tensor(getattr(norm, what)) for what in _NORM} | {"epsilon": norm.epsilon}
     return written
-
-
-def _encoded(array: Float32Array) -> Json:
-    content = np.ascontiguousarray(array, dtype="<f4").tobytes()
-    return {"shape": list(array.shape), "float32_base64": base64.b64encode(content).decode()}
 
 
 class _Parameters(TypedDict):
@@ -117,28 +118,27 @@ class _Parameters(TypedDict):
 
 def _parameters(fields: Fields) -> _Parameters:
     return {
-        "weight": fields.array("weight"),
-        "bias": fields.array("bias"),
+        "weight": read_tensor(fields, "weight"),
+        "bias": read_tensor(fields, "bias"),
         "batch_norm": _batch_norm(fields) if "batch_norm" in fields else None,
     }
 
 
 def _batch_norm(fields: Fields) -> BatchNorm:
-    owner = f"the batch_norm of {fields.owner}"
-    norm = Fields(fields.raw("batch_norm"), owner, (*_NORM, "epsilon"))
-    gamma, beta, mean, variance = (norm.array(what) for what in _NORM)
+    norm = fields.child("batch_norm", (*_NORM, "epsilon"))
+    gamma, beta, mean, variance = (read_tensor(norm, what) for what in _NORM)
     if gamma is None or beta is None or mean is None or variance is None:
-        raise InvalidNetwork(f"{owner} lacks one of {', '.join(_NORM)}")
+        raise InvalidNetwork(f"{norm.owner} lacks one of {', '.join(_NORM)}")
     epsilon = norm.number("epsilon")
     if epsilon < 0 or (epsilon == 0 and (variance == 0).any()):
-        raise InvalidNetwork(f"{owner} divides by the root of a variance + epsilon that is not above zero")
+        raise norm.refused("epsilon", "a number from 0 on, with every variance + epsilon above zero")
     return BatchNorm(gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=epsilon)
 
 
 def _read_convolution(fields: Fields, common: Common, inputs: Inputs) -> Layer:
     kernel, stride, dilation = fields.pair("kernel"), fields.pair("stride", 1), fields.pair("dilation", 1)
     if "depthwise" in fields and "groups" in fields:
-        raise InvalidNetwork(f"{fields.owner} has both depthwise and groups; give one of them")
+        raise InvalidNetwork(f"{fields.owner} has both depthwise and groups; give only one of them")
     channels = inputs[0].channels
     is_depthwise = fields.flag("depthwise", default=False)
     return Convolution(
@@ -204,7 +204,7 @@ def _write_window(layer: Pool) -> Json:
 def _read_padding(
     fields: Fields, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> Padding:
-    """A number for all sides, [top, left, bottom, right], 'same' or 'valid'."""
+    """Read the padding: one number for all sides, [top, left, bottom, right], "same" or "valid"."""
     value = fields.raw("padding", 0)
     if value == "same":
         return same_padding(shape, kernel, stride, dilation)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from network.allocation import Allocation
 from network.errors import RequestError
-from network.json_reading.fields import shown
+from network.names import shown
 from network.network import Network
 from qat.options.names import TensorOverride
 

@@ -9,7 +9,6 @@ after a crash either the new or the previous checkpoint exists.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from deploy.atomic_write import replacing
 from network.errors import TrainingError
 from qat.training.epoch_result import EpochResult, best_of
 from qat.training.state import Position, Snapshot, below
@@ -157,17 +157,14 @@ class CheckpointDirectory:
     def _write(self, name: str, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
         document = {"version": VERSION, "fingerprint": self._fingerprint, **rest}
         self._path.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path / f"{name}.unfinished"
         # safetensors rejects tensors that share memory, so that each further use of the same memory is copied.
         seen: set[int] = set()
         own = {}
         for each, tensor in tensors.items():
             own[each] = tensor.clone() if tensor.data_ptr() in seen else tensor
             seen.add(tensor.data_ptr())
-        save_file(own, unfinished, metadata={"checkpoint": json.dumps(document)})
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        unfinished.replace(self._path / name)
+        with replacing(self._path / name, is_only_writer=True) as unfinished:
+            save_file(own, unfinished, metadata={"checkpoint": json.dumps(document)})
 
     def _read(self, name: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         path = self._path / name

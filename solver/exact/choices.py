@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WIDEST_BITS, Bits, WeightScheme
 from network.errors import RequestError
-from network.json_reading.fields import shown
+from network.names import shown
 from network.network import Network
 
 

@@ -259,4 +259,4 @@ def test_a_table_needs_what_json_has_printed(tmp_path: Path, text: str | None) -
         file.write_text(text)
     ran = CliRunner().invoke(accuracy.main, ["--table", str(file)])
     assert ran.exit_code == 2
-    assert ("does not hold what --json" if text is not None else "does not exist") in ran.output
+    assert ("is not an output of --json" if text is not None else "does not exist") in ran.output

@@ -1,6 +1,7 @@
-"""A second statement of the integer arithmetic, for comparison: Python integers, one element at a time, no numpy maths.
+"""A second implementation of the integer arithmetic, for comparison: Python integers, element by element, without
+numpy.
 
-It reads the network's fields and nothing else from `deploy`.
+From `deploy` it uses only the fields of the network.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from deploy.integer_network import (
 )
 
 Image = list[list[list[int]]]
-"""[height][width][channels]"""
+"""The codes of one image, indexed by [height][width][channels]."""
 
 
 def interpret(network: IntegerNetwork, input_codes: Image) -> dict[str, Image]:
-    """Every tensor of one image."""
+    """Compute the codes of all tensors for one image."""
     images = {network.input: input_codes}
     for layer in network.layers:
         tensors = [network.tensors[name] for name in layer.inputs]
@@ -143,5 +144,5 @@ def _shift(layer: Any, index: int) -> int:
 
 
 def _code(product: int, shift: int, out: IntegerTensor) -> int:
-    """clamp(z + floor(p / 2^n + 1/2), 0, 2^b - 1), where floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
+    """Return clamp(z + floor(p / 2^n + 1/2), 0, 2^b - 1); floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
     return int(min(max(out.zero_point + (2 * product + 2**shift) // 2 ** (shift + 1), 0), 2**out.bits - 1))

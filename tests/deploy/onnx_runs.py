@@ -1,4 +1,4 @@
-"""Running the ONNX form of an integer network in onnxruntime, and holding it against the interpreter layer by layer."""
+"""Execution of the ONNX form of an integer network in onnxruntime, and comparison with the interpreter by layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]  # it ships no types
+import onnxruntime  # type: ignore[import-untyped]  # the package has no type annotations
 
 from deploy.arithmetic import CodeArray
 from deploy.execution import executor
@@ -17,12 +17,12 @@ from deploy.qdq import onnx_bytes
 
 @dataclass(frozen=True)
 class Runtime:
-    """A form of the file, and how it is run.
+    """A form of the ONNX file and the options with which onnxruntime runs it.
 
     Attributes:
-        narrow_types: of the file.
-        optimized: with onnxruntime's own fusions, as it comes; else node by node.
-        fuses_integers: whether those may merge QuantizeLinear and DequantizeLinear into integer operators.
+        narrow_types: Whether the file has narrow types (see `onnx_bytes`).
+        optimized: Whether onnxruntime uses its fusions, which is its default; otherwise it runs node by node.
+        fuses_integers: Whether the fusions may merge QuantizeLinear and DequantizeLinear into integer operators.
     """
 
     narrow_types: bool
@@ -49,7 +49,7 @@ def session(model: onnx.ModelProto, runtime: Runtime) -> onnxruntime.InferenceSe
 
 
 def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """The codes of every tensor as onnxruntime computes them, [n, height, width, channels]."""
+    """Compute the codes of every tensor with onnxruntime, [n, height, width, channels]."""
     model = onnx.load_from_string(onnx_bytes(network, narrow_types=runtime.narrow_types))
     onnx.checker.check_model(model, full_check=True)
     known = {each.name: each for each in model.graph.value_info}
@@ -68,7 +68,7 @@ def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray) 
 
 
 def differences(network: IntegerNetwork, codes: dict[str, CodeArray]) -> dict[str, CodeArray]:
-    """By layer, how far given codes are from what the interpreter makes of the layer's own given inputs."""
+    """Return by layer the differences between given output codes and the interpreter's, for the same input codes."""
     found = {}
     for layer in network.layers:
         execute = executor(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output])

@@ -1,4 +1,4 @@
-"""Random tiny integer-only networks of every kind of layer, and a small fixed one, for the tests of this room."""
+"""Random tiny integer-only networks with every kind of layer, and a small fixed one, for the tests of `deploy`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KINDS = ("convolution", "depthwise", "fully_connected", "add", "concat", "max_po
 
 
 class Builder:
-    """Grows an integer network layer by layer; arrays come from a seeded generator."""
+    """Builder of an integer network, layer by layer, with arrays from a seeded generator."""
 
     def __init__(self, generator: np.random.Generator, shape: Shape, bits: Bits = 8) -> None:
         self.generator = generator
@@ -55,7 +55,7 @@ class Builder:
         return self.tensors[name].shape
 
     def factors(self, count: int, spread: float) -> Requantization:
-        """Factors that bring sums of about `spread` steps into a tensor's codes; some are negative or zero."""
+        """Return factors that map sums of about `spread` steps to the range of codes; some are negative or zero."""
         factors = self.generator.uniform(-1, 1, count) * 8.0 ** self.generator.integers(-1, 3, count) * 10 / spread
         factors[self.generator.random(count) < 0.05] = 0.0
         return encode_factors(factors, "random")
@@ -171,7 +171,7 @@ class Builder:
         return name
 
     def network(self, name: str = "random") -> IntegerNetwork:
-        """What has grown; its outputs are the tensors that nothing reads."""
+        """Return the network with all layers added so far; its outputs are the tensors that no layer reads."""
         read = {tensor for layer in self.layers for tensor in layer.inputs}
         outputs = tuple(tensor for tensor in self.tensors if tensor not in read)
         dims = tuple(self.shape("input"))
@@ -185,7 +185,7 @@ class Builder:
 
 @st.composite
 def builders(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS) -> Builder:
-    """A network of one to four layers over images of at most 4x6x6."""
+    """Draw a builder with one to four layers over images of at most 4x6x6."""
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = Shape(draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     builder = Builder(generator, shape, draw(st.sampled_from(BITS)))
@@ -216,7 +216,7 @@ def _grow(draw: st.DrawFn, builder: Builder, kind: str, source: str) -> None:
         case "fully_connected":
             builder.fully_connected(source, draw(st.integers(1, 4)))
         case "add" | "concat":
-            # An add needs one shape, a concat only one height and width.
+            # The inputs of an add have the same shape; those of a concat only the same height and width.
             shared = slice(0, 3) if kind == "add" else slice(1, 3)
             alike = [name for name in builder.tensors if builder.shape(name)[shared] == shape[shared]]
             sources = draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3))

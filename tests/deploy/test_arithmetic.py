@@ -1,4 +1,4 @@
-"""Rounding, requantization and packing against Python's integers and fractions, and against tables worked by hand."""
+"""Rounding, requantization and packing, compared with Python's integers and fractions and with tables by hand."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def requantization(multipliers: list[int], shifts: list[int]) -> Requantization:
 @pytest.mark.parametrize(
     ("accumulator", "multiplier", "shift", "zero_point", "bits", "code"),
     [
-        (1000, 1181975000, 38, 3, 8, 7),  # 4.3 + 3: the table of deploy.arithmetic
-        (5, 1, 1, 0, 8, 3),  # 2.5 goes up
-        (-5, 1, 1, 10, 8, 8),  # -2.5 goes up, to -2
-        (3, 1, 1, 0, 8, 2),  # 1.5 goes up: to even would give 2 as well
-        (-1, 1, 1, 1, 8, 1),  # -0.5 goes up, to 0
-        (7, -1, 1, 10, 8, 7),  # -3.5 goes up, to -3
+        (1000, 1181975000, 38, 3, 8, 7),  # 4.3 + 3: the example of deploy.arithmetic
+        (5, 1, 1, 0, 8, 3),  # 2.5 is rounded up
+        (-5, 1, 1, 10, 8, 8),  # -2.5 is rounded up, to -2
+        (3, 1, 1, 0, 8, 2),  # 1.5 is rounded up; rounding to even also gives 2
+        (-1, 1, 1, 1, 8, 1),  # -0.5 is rounded up, to 0
+        (7, -1, 1, 10, 8, 7),  # -3.5 is rounded up, to -3
         (7, 1, 0, 3, 4, 10),  # no shift, nothing to round
         (9, 1, 0, 7, 4, 15),  # clamped to the top code
         (-9, 1, 0, 7, 4, 0),  # clamped to 0
@@ -74,7 +74,7 @@ def test_requantization_is_exact(columns: list[tuple[int, int, int]], bits: Bits
     ]
     assert codes.tolist() == [expected, expected]
     assert codes.dtype == np.uint8
-    assert given_accumulators.tolist() == [accumulators] * 2, "the caller's accumulators stay as they are"
+    assert given_accumulators.tolist() == [accumulators] * 2, "the accumulators of the caller are unchanged"
 
 
 @given(st.lists(FACTORS, min_size=1, max_size=8))
@@ -135,7 +135,7 @@ def test_quantization_by_hand() -> None:
         ([[1, 2, 3]], 4, [[0x21, 0x03]]),
         ([[3, 0, 1, 2, 3]], 2, [[0x93, 0x03]]),
         ([[255, 0, 7]], 8, [[255, 0, 7]]),
-        ([[15], [1]], 4, [[0x0F], [0x01]]),  # each row starts on a byte of its own
+        ([[15], [1]], 4, [[0x0F], [0x01]]),  # each row starts on a new byte
         ([[1, 1, 1, 1, 1]] * 2, 2, [[0x55, 0x01]] * 2),
         ([[]], 4, [[]]),
     ],
@@ -160,5 +160,5 @@ def test_packing_is_a_little_endian_number_per_row(bits: Bits, rows: int, elemen
 def test_what_does_not_fit_is_not_packed() -> None:
     with pytest.raises(ValueError, match="a code of 16 does not fit into 4 bits"):
         pack_rows(np.array([[16]], np.uint8), 4)
-    with pytest.raises(ValueError, match="5 codes of 2 bits take 2 bytes a row"):
+    with pytest.raises(ValueError, match="5 codes of 2 bits need 2 bytes for each row"):
         unpack_rows(np.zeros((1, 3), np.uint8), 5, 2)

@@ -1,4 +1,4 @@
-"""Networks that contradict themselves: each fault is refused, and the message names the place."""
+"""Inconsistent networks: each fault is an error whose message names the layer or tensor."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ def factors(multipliers: list[int], shifts: list[int]) -> Requantization:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (tensor_with("input", zero_point=16), "has the zero point 16; at 4 bits it lies between 0 and 15"),
+        (tensor_with("input", zero_point=16), "has the zero point 16; expected 0 to 15 for 4 bits"),
         (tensor_with("input", zero_point=-1), "tensor 'input' has the zero point -1"),
         (tensor_with("input", bits=5), "tensor 'input' has 5 bits; expected 8, 4 or 2"),
         (tensor_with("input", scale=float("nan")), "tensor 'input' has the scale nan"),
-        (tensor_with("input", name="other"), "tensor 'input' is described under the name 'other'"),
+        (tensor_with("input", name="other"), "tensor 'input' is described with the name 'other'"),
         (tensor_with("input", shape=Shape(4, 0, 6)), "tensor 'input' has the shape 4x0x6"),
         (tensor_with("add1", shape=Shape(6, 5, 6)), "layer 'add1' .* writes a tensor of 6x6x6, .* described as 6x5x6"),
         (layer_with(0, inputs=("add1",)), "layer 'convolution0' reads tensor 'add1', which is not written before it"),
@@ -74,8 +74,8 @@ def factors(multipliers: list[int], shifts: list[int]) -> Requantization:
         (layer_with(0, dilation=(4, 4)), "layer 'convolution0' .* kernel that does not fit"),
         (layer_with(0, padding=Padding(2**13, 2**13, 2**13, 2**13)), "writes a tensor of"),
         (layer_with(0, codes=np.zeros((6, 3, 3, 4), np.int8)), "needs uint8 weights .* has int8"),
-        (layer_with(0, codes=np.zeros((6, 36), np.uint8)), "needs weights of four extents"),
-        (layer_with(0, codes=np.full((6, 3, 3, 4), 16, np.uint8)), "weight code of 16; 4 bits end at 15"),
+        (layer_with(0, codes=np.zeros((6, 36), np.uint8)), "needs weights of four dimensions"),
+        (layer_with(0, codes=np.full((6, 3, 3, 4), 16, np.uint8)), "weight code of 16; expected at most 15 for 4 bits"),
         (layer_with(0, weight_bits=3), "has weights of 3 bits"),
         (layer_with(0, bias=np.zeros(6, np.int64)), "needs a bias of 6 int32, has int64"),
         (layer_with(0, bias=np.zeros(1, np.int32)), "needs a bias of 6 int32, has int32 of shape .1."),
@@ -84,13 +84,13 @@ def factors(multipliers: list[int], shifts: list[int]) -> Requantization:
         (layer_with(0, weight_scale=np.array([-np.inf])), "has a weight scale that is 0 or not finite"),
         (layer_with(0, requantization=factors([1] * 5, [1] * 5)), "layer 'convolution0' .* multiplier of 1 or 6 int32"),
         (layer_with(1, requantization=factors([1], [1])), "layer 'add1' .* multiplier of 2 int32"),
-        (layer_with(1, requantization=factors([1, 1], [1, 2])), "layer 'add1' .* needs one shift for all its inputs"),
+        (layer_with(1, requantization=factors([1, 1], [1, 2])), "layer 'add1' .* the same shift for all its inputs"),
         (layer_with(1, inputs=("convolution0", "input")), "layer 'add1' .* needs inputs of one shape"),
         (layer_with(1, inputs=()), "layer 'add1' .* has no input"),
         (layer_with(1, name="convolution0"), "has two layers of one name"),
         (layer_with(1, output="input"), "each layer's output once"),
         (layer_with(2, padding=Padding(2, 0, 0, 0)), "leaves windows of padding alone"),
-        (layer_with(2, divisors=(4,)), r"has windows of \(2, 4\) elements, but divisors \(4,\)"),
+        (layer_with(2, divisors=(4,)), r"has windows of \(2, 4\) elements, but the divisors \(4,\)"),
         (layer_with(2, count_includes_padding=True), r"has windows of \(4,\) elements"),
     ],
 )  # fmt: skip
@@ -128,18 +128,18 @@ def test_tensors_stand_in_the_order_in_which_they_are_written() -> None:
 
 
 def test_padding_cannot_take_all_memory() -> None:
-    """Strides can keep the output small however much padding there is."""
+    """The output can be small despite large padding, because of strides."""
     builder = Builder(np.random.default_rng(10), Shape(1, 4, 4))
     wide = 2**13
     builder.convolution("input", 1, (1, 1), stride=(wide, wide), padding=Padding(wide, wide, wide, wide))
-    with pytest.raises(ConversionError, match="pads its input to 268566544 elements; at most 16777216"):
+    with pytest.raises(ConversionError, match="pads its input to 268566544 elements; expected at most 16777216"):
         check_consistency(builder.network())
 
 
 def test_an_unknown_kind_of_layer_is_refused() -> None:
     builder = small()
     builder.layers[0] = Unknown(name="odd", inputs=("input",), output="convolution0")
-    with pytest.raises(ConversionError, match=r"layer 'odd' \(unknown\) is of a kind that nothing here can run"):
+    with pytest.raises(ConversionError, match=r"layer 'odd' \(unknown\) has a kind that the interpreter cannot run"):
         check_consistency(builder.network())
 
 

@@ -1,4 +1,4 @@
-"""What is saved is what is loaded, to the byte; what is damaged is refused with a reason."""
+"""A saved network is loaded byte by byte the same; a damaged file is an error that gives the reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.deploy.random_networks import Builder, builders
 
 
 def every_kind(weight_bits: Bits = 4) -> Builder:
-    """One layer of each kind; the arrays are numbered by layer."""
+    """Return a builder with one layer of each kind; the names of the arrays start with the index of the layer."""
     builder = Builder(np.random.default_rng(7), Shape(4, 8, 8))
     wide = builder.convolution("input", 16, (3, 3), padding=Padding(1, 1, 1, 1), weight_bits=weight_bits)
     deep = builder.convolution(wide, 16, (3, 3), groups=16, padding=Padding(1, 1, 1, 1), weight_bits=weight_bits)
@@ -99,7 +99,7 @@ def test_a_network_that_contradicts_itself_is_not_saved(tmp_path: Path) -> None:
     layer = builder.layers[0]
     assert isinstance(layer, IntegerConvolution)
     layer.codes[0, 0, 0, 0] = 16
-    with pytest.raises(ConversionError, match="weight code of 16; 4 bits end at 15"):
+    with pytest.raises(ConversionError, match="weight code of 16; expected at most 15 for 4 bits"):
         save(builder.network(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -122,25 +122,26 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
     weights = (tmp_path / WEIGHTS_FILE).read_bytes()
     save(every_kind(2).network(), tmp_path)
     (tmp_path / WEIGHTS_FILE).write_bytes(weights)
-    with pytest.raises(IntegerFileError, match=r"weights.safetensors is not the file that network.json was saved with"):
+    message = "weights.safetensors is not the file with which network.json was saved"
+    with pytest.raises(IntegerFileError, match=message):
         load(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("format",), "onnx", "'format' of network.json must be 'bitbudget integer-only network'"),
-        (("version",), 3, "'version' of network.json must be 1 or 2, those that this program reads, is 3"),
-        (("version",), 2, "network.json.version must be 1, is 2"),
-        (("version",), True, "'version' of network.json must be a whole number"),
-        (("name",), 5, "'name' of network.json must be a text, is 5"),
-        (("tensors", 1, "bits"), 3, "'bits' of .*must be one of 8, 4, 2, is 3"),
-        (("tensors", 1, "shape"), [8, 8], "must be a list of 3 whole numbers"),
-        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "every extent is 1 or more"),
+        (("format",), "onnx", "as its format; expected the text 'bitbudget integer-only network'"),
+        (("version",), 3, "has the number 3 as its version; expected 1 or 2, the versions that this program reads"),
+        (("version",), 2, "network.json.version must be the number 1, is the number 2"),
+        (("version",), True, "network.json has true as its version; expected a whole number"),
+        (("name",), 5, "network.json has the number 5 as its name; expected a text"),
+        (("tensors", 1, "bits"), 3, "'convolution0' of .* has the number 3 as its bits; expected one of 8, 4, 2"),
+        (("tensors", 1, "shape"), [8, 8], "has a list of 2 as its shape; expected 3 whole numbers"),
+        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "expected extents from 1 on"),
         (("tensors", 1, "shape"), [8, 8, 17], "layer 'convolution0' .*writes a tensor of 16x8x8"),
-        (("tensors", 1, "scale"), 0, "scale 0.0; it must be finite and above 0"),
-        (("tensors", 1, "scale"), "0.5", "must be a finite number"),
-        (("tensors", 1, "scale"), 10**400, "must be a finite number"),
+        (("tensors", 1, "scale"), 0, "scale 0.0; expected a finite number above 0"),
+        (("tensors", 1, "scale"), "0.5", "expected a finite number"),
+        (("tensors", 1, "scale"), 10**400, "expected a finite number"),
         (("tensors", 0, "zero_point"), 256, "whole number from 0 to 255"),
         (("tensors", 1, "name"), "input", "must list its input and then each layer's output"),
         (("input", "tensor"), "convolution0", "must list its input and then each layer's output"),
@@ -148,31 +149,31 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("input", "subtract"), [1.0, 2.0], "needs 1 or 4 finite numbers"),
         (("outputs",), ["nothing"], "needs outputs that its layers write"),
         (("outputs",), [], "needs outputs"),
-        (("layers",), {}, "'layers' of network.json must be a list, is a dict"),
-        (("layers", 0, "kind"), "softmax", "must be one of convolution, fully_connected"),
+        (("layers",), {}, "network.json has an object as its layers; expected a list"),
+        (("layers", 0, "kind"), "softmax", "expected one of convolution, fully_connected"),
         (("layers", 0, "inputs"), ["fully_connected7"], "which is not written before it"),
         (("layers", 0, "inputs"), [], "has no input"),
         (("layers", 0, "name"), "add2", "two layers of one name"),
-        (("layers", 0, "groups"), 3, "'weights' of 'layers.0.'|groups"),
+        (("layers", 0, "groups"), 3, "the weights of layers.0. 'convolution0'|groups"),
         (("layers", 0, "groups"), 2, "groups|needs uint8 weights"),
-        (("layers", 0, "stride"), [0, 1], "list of 2 whole numbers from 1"),
+        (("layers", 0, "stride"), [0, 1], "expected 2 whole numbers from 1"),
         (("layers", 0, "padding"), [2**24] * 4, "padding|pads its input|writes a tensor"),
-        (("layers", 0, "kernel"), [5, 5], r"layers\[0\].kernel\[0\] must be 3, is 5"),
-        (("layers", 0, "weights", "bits"), 2, "at 2 bits take uint8 of shape"),
-        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "take uint8 of shape"),
-        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "take uint8 of shape"),
-        (("layers", 0, "weights", "array"), "../../etc/passwd", "which the weights lack"),
+        (("layers", 0, "kernel"), [5, 5], r"layers\[0\].kernel\[0\] must be the number 3, is the number 5"),
+        (("layers", 0, "weights", "bits"), 2, "at 2 bits need uint8 of shape"),
+        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "need uint8 of shape"),
+        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "need uint8 of shape"),
+        (("layers", 0, "weights", "array"), "../../etc/passwd", "which the weights file lacks"),
         (("layers", 0, "weights", "array"), "0.bias", "array '0.bias' must be uint8, is int32"),
-        (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be 288, is 1"),
-        (("layers", 0, "bias", "array"), "1.bias", r"layers\[0\].bias.array must be \"0.bias\""),
-        (("layers", 0, "accumulator_bound"), 1, r"accumulator_bound must be \d+, is 1"),
-        (("layers", 0, "scheme", "folding"), "ironing", "must be one of folding_weights, ICN"),
+        (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be the number 288, is the number 1"),
+        (("layers", 0, "bias", "array"), "1.bias", r"layers\[0\].bias.array must be the text '0.bias'"),
+        (("layers", 0, "accumulator_bound"), 1, r"accumulator_bound must be the number \d+, is the number 1"),
+        (("layers", 0, "scheme", "folding"), "ironing", "expected one of folding_weights, ICN"),
         (("layers", 0, "weight_scale"), [0.0], "weight scale that is 0 or not finite"),
         (("layers", 0, "weight_scale"), [1.0] * 5, "needs a weight scale of 1 or 16"),
-        (("layers", 0, "surprise"), 1, "has the unknown field 'surprise'"),
+        (("layers", 0, "surprise"), 1, "has the unknown key 'surprise'"),
         (("layers", 4, "channels_after"), -1, "whole number from 0"),
-        (("layers", 6, "divisors"), [9], r"has windows of \(4, 6, 9\) elements, but divisors \(9,\)"),
-        (("layers", 6, "count_includes_padding"), 1, "must be true or false"),
+        (("layers", 6, "divisors"), [9], r"has windows of \(4, 6, 9\) elements, but the divisors \(9,\)"),
+        (("layers", 6, "count_includes_padding"), 1, "expected true or false"),
         (("layers", 7, "padding"), [0, 0, 0, 1], "which its single window cannot have"),
         (("schedule",), ["add2"], "schedule must be"),
         (("weights_file", "bytes"), 1, "weights_file.bytes must be"),
@@ -213,7 +214,7 @@ def test_no_field_can_be_missing(tmp_path: Path) -> None:
                 target = target[name]
             del target[field]
             file.write_text(json.dumps(description))
-            with pytest.raises(IntegerFileError, match=f"has no field '{field}'"):
+            with pytest.raises(IntegerFileError, match=f"lacks its {field}$"):
                 load(tmp_path)
 
 
@@ -221,7 +222,7 @@ def test_no_field_can_be_missing(tmp_path: Path) -> None:
 def test_files_that_are_not_there_or_too_large(tmp_path: Path, name: str) -> None:
     save(every_kind().network(), tmp_path)
     with (tmp_path / name).open("ab") as file:
-        file.truncate(2**40)  # takes no room on the disk, and must take none in memory
+        file.truncate(2**40)  # a sparse file: it needs no disk space, and reading it must not need memory
     with pytest.raises(IntegerFileError, match=f"{name} has 1099511627776 bytes"):
         load(tmp_path)
     (tmp_path / name).unlink()
@@ -237,13 +238,13 @@ def test_files_that_are_not_there_or_too_large(tmp_path: Path, name: str) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is no JSON text"),
-        (b"\xff\xfe", "is no JSON text"),
-        (b"[" * 200_000, "nested too deeply|is no JSON text"),
-        (b"[1, 2]", "network.json must be an object, is a list"),
-        (b'{"version": NaN}', "NaN is no JSON number"),
-        (b'{"version": 1, "version": 1}', "a field twice"),
-        (b'{"version": ' + b"9" * 5000 + b"}", "is no JSON text"),
+        (b"", "is not valid JSON"),
+        (b"\xff\xfe", "is not UTF-8 text"),
+        (b"[" * 200_000, "nested too deeply|is not valid JSON"),
+        (b"[1, 2]", "network.json contains a list of 2; expected an object"),
+        (b'{"version": NaN}', "network.json contains NaN"),
+        (b'{"version": 1, "version": 1}', "the key 'version' twice"),
+        (b'{"version": ' + b"9" * 5000 + b"}", "a number with too many digits"),
     ],
 )
 def test_what_is_no_description(tmp_path: Path, content: bytes, message: str) -> None:
@@ -254,7 +255,7 @@ def test_what_is_no_description(tmp_path: Path, content: bytes, message: str) ->
 
 
 def replace_weights(directory: Path, content: bytes) -> None:
-    """Other weights, with the sum and size in the description made to fit: what a sender of bad files would do."""
+    """Replace the weights, with the matching SHA-256 and size in the description, as an attacker would."""
     (directory / WEIGHTS_FILE).write_bytes(content)
     file = directory / DESCRIPTION_FILE
     description = json.loads(file.read_text())
@@ -265,16 +266,16 @@ def replace_weights(directory: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("0.shift", lambda array: array + np.int8(70), "shifts lie between 0 and 62"),
+        ("0.shift", lambda array: array + np.int8(70), "the shifts must be from 0 to 62"),
         ("0.shift", lambda array: array.astype(np.int32), "array '0.shift' must be int8, is int32"),
-        ("0.shift", lambda array: np.resize(array, 7), "a requantization has one shift per multiplier"),
+        ("0.shift", lambda array: np.resize(array, 7), "a requantization has one shift for each multiplier"),
         ("0.bias", lambda array: array[:5], "needs a bias of 16 int32"),
         ("0.bias", lambda array: array + (2**31 - 10**4), "can reach a sum of"),
-        ("0.weights", lambda array: array[:, :-1], "take uint8 of shape"),
-        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes: half a byte is left over
-         "left over in a row's last byte must be 0"),
+        ("0.weights", lambda array: array[:, :-1], "need uint8 of shape"),
+        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes of 4 bits: half a byte is unused
+         "unused bits in the last byte of a row must be 0"),
         ("0.weight_zero_point", lambda array: array.astype(np.float64), "must be int32, is float64"),
-        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs one shift for all its inputs"),
+        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs the same shift for all its inputs"),
         ("9.weights", lambda _array: np.zeros(3), "holds arrays that network.json does not name"),
     ],
 )  # fmt: skip

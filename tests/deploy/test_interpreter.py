@@ -1,4 +1,4 @@
-"""The interpreter against Python integers, element by element, and its behaviour at its borders."""
+"""The interpreter, compared with Python integers element by element, and at the limits of its number types."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_batches_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def peak_bytes(layers: int, images: int) -> int:
-    """Of memory that a run takes beside its input, over a chain whose output is small."""
+    """Return the peak memory of a run of a chain with a small output, without its input."""
     builder = Builder(np.random.default_rng(6), Shape(16, 16, 16))
     tensor = "input"
     for _ in range(layers):
@@ -84,7 +84,7 @@ def test_no_images_give_no_codes() -> None:
 
 
 def one_sum(weights: list[int], bias: int = 0) -> IntegerNetwork:
-    """sum of q_x * w + bias over 8-bit codes, in one channel: a factor of 1, zero point 7."""
+    """Return a network that computes the sum of q_x * w + bias over 8-bit codes, with factor 1 and zero point 7."""
     codes = np.array(weights, np.uint8)
     channels = codes.size
     tensors = {
@@ -100,7 +100,7 @@ def one_sum(weights: list[int], bias: int = 0) -> IntegerNetwork:
     return IntegerNetwork("border", "input", tensors, (layer,), ("output",), InputFormat((channels,)))
 
 
-# 255 * (258 * 255 + 3) = 2^24 - 1: one more step of weight crosses the border.
+# 255 * (258 * 255 + 3) = 2^24 - 1: a weight that is larger by one step exceeds float32's exact range.
 @pytest.mark.parametrize(
     ("weights", "bound", "sum_type"),
     [
@@ -123,7 +123,7 @@ def test_float32_is_used_up_to_2_to_the_24_and_no_further(
 
 @pytest.mark.parametrize("extra", [0, 1, 3, 4, 200])
 def test_sums_around_2_to_the_24_are_exact(extra: int) -> None:
-    """The last bit decides: the bias leaves 100 of the sum, and the factor is 1."""
+    """The result depends on the last bit: the bias reduces the sum to 100, and the factor is 1."""
     weights = [255] * 258 + [extra]
     codes = np.full((1, 1, 1, 259), 255, np.uint8)
     codes[0, 0, 0, 0] = 254
@@ -148,7 +148,7 @@ def test_input_codes_are_checked() -> None:
         with pytest.raises(ValueError, match=r"uint8 codes of shape \[n, 4, 5, 2\]"):
             run(network, wrong)
     codes[0, 1, 2, 1] = 16
-    with pytest.raises(ValueError, match="4 bits, so codes up to 15; there is one of 16"):
+    with pytest.raises(ValueError, match="4 bits, so codes up to 15; the largest code is 16"):
         run(network, codes)
 
 

@@ -1,4 +1,4 @@
-"""The example of docs/integer-network.md: its figures are what the program writes and computes."""
+"""The example of docs/integer-network.md shows what the program writes and computes."""
 
 from __future__ import annotations
 

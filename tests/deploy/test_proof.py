@@ -1,4 +1,4 @@
-"""Bounds against every input there is, and against sums beyond their types."""
+"""Accumulator bounds, compared with all possible inputs, and with sums that exceed their types."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def one_layer(seed: int, channels: int, outputs: int) -> tuple[Builder, IntegerC
 @settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 2))
 def test_the_bound_is_the_worst_partial_sum_over_all_inputs(seed: int, channels: int, outputs: int) -> None:
-    """Every input, every subset of its terms, with the bias and without: none goes beyond, and one gets there."""
+    """No input, with any subset of its terms, with or without bias, exceeds the bound, and one reaches it."""
     builder, layer = one_layer(seed, channels, outputs)
     tensor = builder.tensors["input"]
     worst, worst_products = 0, 0
@@ -52,7 +52,7 @@ def test_the_bound_is_the_worst_partial_sum_over_all_inputs(seed: int, channels:
     [(2**31 - 1 - 400, 2**31 - 1), (2**31 - 400, 2**31), (111 - 2**31, 2**31 - 1), (110 - 2**31, 2**31)],
 )
 def test_int32_is_the_border(bias: int, bound: int) -> None:
-    """A weight of 2 and input steps from -55 to 200: the products reach from -110 to 400, the bias does the rest."""
+    """A weight of 2 and input steps from -55 to 200: the products are -110 to 400, and the bias adds the rest."""
     builder, layer = one_layer(0, 1, 1)
     tensor = dataclasses.replace(builder.tensors["input"], bits=8, zero_point=55)
     builder.tensors["input"] = tensor

@@ -1,4 +1,4 @@
-"""The ONNX form: onnxruntime and the interpreter agree on it, and it holds the integers that it promises."""
+"""The ONNX form: onnxruntime and the interpreter agree, and the file holds the documented integers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph  # type: ignore[import-untyped]  # it ships no types
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidGraph  # type: ignore[import-untyped]  # it has no annotations
 
 from deploy.arithmetic import encode_factors, top_code
 from deploy.integer_network import IntegerAveragePool, IntegerConvolution, IntegerNetwork, IntegerTensor
@@ -32,9 +32,9 @@ PLAIN = RUNTIMES[0]
 @settings(max_examples=60, deadline=None)
 @given(st.one_of(builders(), builders(kinds=("convolution", "depthwise", "fully_connected"))))
 def test_every_layer_in_onnxruntime_is_within_one_code_of_the_interpreter(builder: Builder) -> None:
-    """From the same input codes; whole networks run, with the runtime's fusions and without."""
+    """Layers agree for the same input codes; whole networks run with and without the runtime's fusions."""
     for index, layer in enumerate(builder.layers):
-        if isinstance(layer, IntegerConvolution) and index % 3 < 2:  # a zero point that is a code, as conversion has it
+        if isinstance(layer, IntegerConvolution) and index % 3 < 2:  # a zero point in range, as converted
             points = np.clip(layer.weight_zero_point, 0, top_code(layer.weight_bits)).astype(np.int32)
             builder.layers[index] = dataclasses.replace(layer, weight_zero_point=points, bias=layer.bias // 20)
     network, codes = builder.network(), builder.codes(3)
@@ -45,7 +45,7 @@ def test_every_layer_in_onnxruntime_is_within_one_code_of_the_interpreter(builde
 
 
 def filter_network(factors: list[float], **fields: Any) -> IntegerNetwork:
-    """Two output channels over two input channels; 2-bit weights, a 4-bit input, a 2-bit output."""
+    """Return a network with two output and two input channels, 2-bit weights, a 4-bit input and a 2-bit output."""
     tensors = {
         "image": IntegerTensor("image", Shape(2), 4, 0.5, 2),
         "classes": IntegerTensor("classes", Shape(2), 2, 0.25, 1),
@@ -133,7 +133,7 @@ def test_special_channels(network: IntegerNetwork) -> None:
     codes = np.stack(np.meshgrid(np.arange(16), np.arange(16)), axis=-1).reshape(-1, 1, 1, 2).astype(np.uint8)
     for runtime in RUNTIMES:
         found = codes_in(runtime, network, codes)["classes"]
-        # A float32 of 0.5 * a whole number is exact: only halves differ, which go to the even code.
+        # float32 is exact for multiples of 0.5, so only halves differ: the runtime rounds them to the even code.
         difference = np.abs(found.astype(int) - run(network, codes)["classes"])
         assert difference.max() <= 1
         (layer,) = network.layers
@@ -159,7 +159,7 @@ def mean_of_two(factor: float) -> IntegerNetwork:
 
 @pytest.mark.parametrize("factor", [1 / 2, 1 / 4, 3 / 2, 5 / 1024, -1 / 2, 1 / 3, 0.49999])
 def test_halves_go_up_as_on_the_chip(factor: float) -> None:
-    """Every pair of codes: two neighbours have a half between them, above real zero and below."""
+    """For every pair of codes: two neighbouring codes have a half between them, above and below real zero."""
     network = mean_of_two(factor)
     codes = np.stack(np.meshgrid(np.arange(256), np.arange(256)), axis=-1).reshape(-1, 1, 2, 1).astype(np.uint8)
     for runtime in RUNTIMES:
@@ -211,7 +211,7 @@ def test_what_has_no_onnx_form_is_refused() -> None:
 
 
 def test_what_the_manual_says_of_onnxruntime_still_holds() -> None:
-    """Its fusions make operators of types that it does not have. Once this fails, narrow types can be the rule."""
+    """Its fusions create operators of types that it does not support. If this fails, make narrow types the default."""
     network = filter_network([0.5])
     wide = {name: dataclasses.replace(tensor, bits=8) for name, tensor in network.tensors.items()}
     model = onnx.load_from_string(onnx_bytes(dataclasses.replace(network, tensors=wide), narrow_types=True))

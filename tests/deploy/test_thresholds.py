@@ -1,4 +1,4 @@
-"""Thresholds against the multiplier form in Python integers, and as a form of whole networks, files and byte counts."""
+"""Thresholds, compared with the multiplier form in Python integers, and in networks, files and byte counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def requantization(multiplier: int, shift: int) -> Requantization:
 
 
 def code(total: int, bias: int, multiplier: int, shift: int, zero_point: int, bits: int) -> int:
-    """The definition, in Python integers: floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
+    """Compute the code by its definition in Python integers: floor(p / 2^n + 1/2) = floor((2 p + 2^n) / 2^(n + 1))."""
     steps = (2 * (total + bias) * multiplier + 2**shift) // 2 ** (shift + 1)
     return int(min(max(zero_point + steps, 0), 2**bits - 1))
 
@@ -62,7 +62,7 @@ MULTIPLIERS = st.one_of(
 def test_every_code_begins_at_its_threshold(
     multiplier: int, shift: int, bias: int, bits: Bits, data: st.DataObject
 ) -> None:
-    """At each threshold, one before, one after, at both ends and in between: the code of the multiplier form."""
+    """The codes of both forms agree at each threshold, one below, one above, at both ends and in between."""
     zero_point = data.draw(st.integers(0, 2**bits - 1))
     found = thresholds_of(requantization(multiplier, shift), np.array([bias], np.int32), zero_point, bits)
     assert found.values.shape == (1, 2**bits - 1)
@@ -127,14 +127,14 @@ def test_flash_holds_thresholds_instead_of_bias_multiplier_and_shift(tmp_path: P
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("version",), 1, "version must be 2, is 1"),
+        (("version",), 1, "version must be the number 2, is the number 1"),
         (("layers", 0, "thresholds_of", "bias"), [0, 0], "needs a bias of 3 int32"),
         (("layers", 0, "thresholds_of", "bias"), [0, 0, 2**31], "whole numbers from -2147483648 to 2147483647"),
-        (("layers", 0, "thresholds_of", "shift"), [63], "one shift per multiplier|shifts lie between"),
-        (("layers", 0, "thresholds_of", "shift"), [1, 1], "one shift per multiplier"),
-        (("layers", 0, "thresholds_of"), {}, "has no field 'multiplier'"),
+        (("layers", 0, "thresholds_of", "shift"), [63], "one shift for each multiplier|shifts must be from"),
+        (("layers", 0, "thresholds_of", "shift"), [1, 1], "one shift for each multiplier"),
+        (("layers", 0, "thresholds_of"), {}, "lacks its multiplier"),
         (("layers", 0, "thresholds", "array"), "0.weights", "must be int32, is uint8"),
-        (("layers", 0, "bias"), [1, 2, 3], "has the unknown field 'bias'"),
+        (("layers", 0, "bias"), [1, 2, 3], "has the unknown key 'bias'"),
         (("layers", 1, "thresholds_of"), {"bias": [], "multiplier": [1, 1, 1], "shift": [1, 1, 1]}, "layers.1.|add1"),
     ],
 )  # fmt: skip
@@ -159,9 +159,7 @@ def test_other_thresholds_than_the_recorded_multipliers_give_are_refused(tmp_pat
     arrays = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
     arrays[name].flat[0] -= step
     replace_weights(tmp_path, safetensors.numpy.save(arrays))
-    with pytest.raises(
-        IntegerFileError, match="thresholds other than those that its bias, multipliers and shifts give"
-    ):
+    with pytest.raises(IntegerFileError, match="thresholds that do not follow from its bias, multipliers and shifts"):
         load(tmp_path)
 
 
@@ -180,12 +178,12 @@ def test_thresholds_of_another_shape_or_type(values: Any, direction: Any, messag
 
 def test_thresholds_cannot_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deploy.consistency.MAX_THRESHOLDS", 8)
-    with pytest.raises(ConversionError, match=r"has \d+ thresholds; at most 8"):
+    with pytest.raises(ConversionError, match=r"has \d+ thresholds; expected at most 8"):
         check_consistency(small())
 
 
 def one_sum(codes: list[int], weight_zero_point: int, input_zero_point: int, bias: int = 0) -> IntegerNetwork:
-    """One output channel over so many input codes, in the multiplier form."""
+    """Return a network in multiplier form with one output channel over the given number of input codes."""
     tensors = {
         "input": IntegerTensor("input", Shape(len(codes)), 8, 1.0, input_zero_point),
         "output": IntegerTensor("output", Shape(1), 8, 1.0, 0),
@@ -209,14 +207,12 @@ def test_the_bias_is_no_part_of_the_sum_that_is_compared() -> None:
 
 
 def test_the_largest_int32_is_left_to_thresholds_that_nothing_reaches() -> None:
-    """Input steps from -128 to 127 and weights of 2^24 - 1 in sum; one of -1 more makes 2^31 - 1 of them."""
+    """With input steps from -128 to 127 and weights whose sum is 2^24 - 1, a further weight of -1 gives 2^31 - 1."""
     weights = [255] * 66_052 + [8]
     assert sum(weights) - len(weights) == 2**24 - 1
     fits = in_form(one_sum(weights, 1, 128), RequantizationForm.THRESHOLDS)
     assert prove_accumulators(fits) == {"sum": 2**31 - 128}
     multiplied = one_sum([*weights, 0], 1, 128)
     assert prove_accumulators(multiplied) == {"sum": 2**31 - 1}
-    with pytest.raises(
-        ConversionError, match="reach a sum of 2147483647, and int32 beside thresholds holds 2147483646"
-    ):
+    with pytest.raises(ConversionError, match="reach a sum of 2147483647, but int32 with thresholds holds 2147483646"):
         prove_accumulators(in_form(multiplied, RequantizationForm.THRESHOLDS))

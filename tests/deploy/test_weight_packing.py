@@ -37,7 +37,7 @@ def convolution(
         (5, 1, 1, 2, 9 * 2),
         (5, 1, 2, 4, 9 * 5),  # two filters per channel: rows of 10 codes
         (2, 3, 2, 4, 4 * 14),  # two groups: 4 rows of 27 codes
-        (1, 1, 1, 2, 3),  # one channel is no depthwise convolution: a row of 9 codes
+        (1, 1, 1, 2, 3),  # one channel does not make a depthwise convolution: a row of 9 codes
     ],
 )
 def test_packed_bytes_by_hand(groups: int, per_group: int, outputs: int, bits: Bits, packed_bytes: int) -> None:
@@ -68,9 +68,9 @@ def test_unpacking_is_the_inverse(
 
 def test_leftover_bits_and_wrong_sizes_are_refused() -> None:
     packed = np.array([[0x21, 0x13]], np.uint8)
-    with pytest.raises(ValueError, match="left over"):
+    with pytest.raises(ValueError, match="unused bits"):
         unpack_weights(packed, (1, 1, 1, 3), 1, 4)
-    with pytest.raises(ValueError, match=r"take uint8 of shape \[1, 2\], not uint8 of shape \[2, 1\]"):
+    with pytest.raises(ValueError, match=r"need uint8 of shape \[1, 2\], not uint8 of shape \[2, 1\]"):
         unpack_weights(packed.reshape(2, 1), (1, 1, 1, 3), 1, 4)
-    with pytest.raises(ValueError, match=r"shape \[1, 4611686018427387904\]"):  # refused before memory is taken
+    with pytest.raises(ValueError, match=r"shape \[1, 4611686018427387904\]"):  # rejected before memory is allocated
         unpack_weights(packed, (1, 2**21, 2**21, 2**20), 1, 8)

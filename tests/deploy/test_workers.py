@@ -1,4 +1,4 @@
-"""All parts are done, errors come through, and BLAS gets its threads back."""
+"""All parts are computed, errors are raised, and the number of BLAS threads is restored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-import threadpoolctl  # type: ignore[import-untyped]  # it has no types of its own
+import threadpoolctl  # type: ignore[import-untyped]  # the package has no type annotations
 
 from deploy.blocks import blocks
 from deploy.workers import run_on_all_cores
@@ -42,7 +42,7 @@ def test_an_error_in_a_part_is_raised_and_blas_is_restored() -> None:
 
 
 def test_a_second_computation_waits_for_the_first() -> None:
-    """Begun within the first and ended after it, it would restore the single thread that it found."""
+    """A second computation that overlaps the first must not restore the number of threads that the first one set."""
     before = blas_threads()
     first_runs, first_may_end, second_runs = threading.Event(), threading.Event(), threading.Event()
 

@@ -12,8 +12,8 @@ from api.cli.model_options import model_of, model_options
 from api.cli.options import json_option, network_argument
 from api.cli.text.progress import progress_line
 from api.operations.sensitivity import SensitivityJob, measure
-from api.operations.train import write_beside
 from api.schemas.jobs import SensitivityRequest
+from api.storage.result_files import write_text
 from network.sensitivity.table import sensitivity_to_json
 
 
@@ -44,7 +44,7 @@ def command(network_file: str, data: str, out: Path | None, as_json: bool, **opt
     with progress_line(is_wanted=not as_json) as report:
         told, table = measure(job, report)
     if out is not None:
-        write_beside(out, sensitivity_to_json(table) + "\n")
+        write_text(out, sensitivity_to_json(table) + "\n")
     if as_json:
         click.echo(told.model_dump_json(indent=2))
     else:

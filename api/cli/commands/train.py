@@ -15,9 +15,10 @@ from api.cli.text.fit import fit_text, training_text
 from api.cli.text.progress import progress_line
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
-from api.operations.train import MainJob, check_output, run_main_job
+from api.operations.train import MainJob, run_main_job
 from api.schemas.jobs import DIGITS
 from api.schemas.reports import TrainAnswer
+from api.storage.result_files import check_output
 from qat.options.training import TrainingOptions
 from qat.training.process_rank import is_first_process
 

@@ -155,7 +155,7 @@ def test_refused_devices(change: dict[str, Any], said: str) -> None:
 
 
 FILES: list[tuple[str | bytes, str]] = [
-    ("", "cannot be read: the file is no JSON"),
+    ("", "cannot be read: the file is not valid JSON"),
     ('{"devices": [', "truncated"),
     ("[]", "a list of 0; expected an object"),
     ("{}", "the devices file lacks its devices"),
@@ -168,8 +168,8 @@ FILES: list[tuple[str | bytes, str]] = [
     ('{"devices": [{"name": "a", "name": "b"}]}', "the key 'name' twice"),
     ('{"devices": [{"name": "a", "clock_hz": NaN}]}', "NaN"),
     ('{"devices": ' + "[" * 100_000, "nested too deep; expected at most six levels"),
-    (b"\xff", "no UTF-8"),
-    ('{"devices": ["\ud800"]}', "no UTF-8"),
+    (b"\xff", "not UTF-8"),
+    ('{"devices": ["\ud800"]}', "not UTF-8"),
     ("x" * (MAX_FILE_BYTES + 1), "1048577 bytes; expected at most 1048576 (1 MiB)"),
 ]
 

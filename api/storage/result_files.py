@@ -1,0 +1,120 @@
+"""The files that a job or a command leaves: complete in their directory, or not there at all.
+
+    write into a staging directory next to the target  ->  move the files in, the report last
+
+The report stands for all files being complete: a directory without it holds no result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Final
+
+from api.schemas.reports import Artifact
+from deploy.atomic_write import write_atomically
+from network.errors import RequestError
+
+REPORT_FILE: Final = "report.json"
+SENSITIVITY_FILE: Final = "sensitivity.json"
+STAGING_PREFIX: Final = ".bitbudget-"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as a whole or not at all.
+
+    Raises:
+        RequestError: If the file cannot be written.
+    """
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise RequestError(f"cannot write '{path}': {error.strerror}; name another file") from error
+
+
+def check_output(directory: Path) -> None:
+    """Reject a directory that holds files of another origin.
+
+    Args:
+        directory: Directory for the results: new, empty, or with an earlier result, which will be replaced.
+
+    Raises:
+        RequestError: If it is a file, or a directory with something else than an earlier result.
+    """
+    if not directory.exists():
+        return
+    if not directory.is_dir():
+        raise RequestError(f"'{directory}' is a file; expected a directory for the results")
+    if any(directory.iterdir()) and not (directory / REPORT_FILE).is_file():
+        raise RequestError(
+            f"'{directory}' is not empty and holds no earlier result ({REPORT_FILE}); name an empty or a new directory"
+        )
+
+
+def check_writable(directory: Path) -> None:
+    """Reject a directory that cannot be written to, before hours are spent on the results.
+
+    Raises:
+        RequestError: If no file can be created there.
+    """
+    with staging(directory):
+        pass
+
+
+@contextmanager
+def staging(directory: Path) -> Iterator[Path]:
+    """Create a temporary directory on the file system of the results; it is deleted when the context ends.
+
+    Args:
+        directory: Directory for the results. The temporary directory is inside it if it exists, else next to it.
+
+    Raises:
+        RequestError: If it cannot be created.
+    """
+    place = directory if directory.is_dir() else directory.parent
+    try:
+        staged = Path(mkdtemp(prefix=STAGING_PREFIX, dir=place))
+    except OSError as error:
+        raise RequestError(f"cannot write into '{place}': {error.strerror}; name another directory") from error
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def publish(staged: Path, directory: Path) -> None:
+    """Move complete files from a staging directory to the directory of the results, the report last.
+
+    Args:
+        staged: Directory made by `staging`.
+        directory: Directory for the results; files of an earlier result are replaced.
+    """
+    if not directory.is_dir():
+        staged.chmod(0o777 & ~_umask())
+        staged.rename(directory)
+        return
+    (directory / REPORT_FILE).unlink(missing_ok=True)
+    for path in sorted(staged.iterdir(), key=lambda path: path.name == REPORT_FILE):
+        path.replace(directory / path.name)
+
+
+def artifacts_in(directory: Path) -> list[Artifact]:
+    """List the files of a directory by name, each with its size and SHA-256."""
+    return [_artifact(path) for path in sorted(directory.iterdir()) if path.is_file()]
+
+
+def _artifact(path: Path) -> Artifact:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Artifact(name=path.name, size_bytes=path.stat().st_size, sha256=digest)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
