@@ -72,34 +72,22 @@ def question_from_json(text: str) -> Question:
         RequestError: If the text is not valid JSON, if a key is missing or unknown, or if a value is invalid.
     """
     # Half of a surrogate pair cannot be encoded; with "surrogatepass", the decoding in `load_object` rejects it.
-    content = text.encode("utf-8", "surrogatepass")
-    try:
-        return _question(Fields(load_object(content), "the question", _KEYS))
-    except (NetworkError, OverflowError) as error:
-        raise RequestError(f"the text is not a valid question: {error}") from error
-
-
-def _question(fields: Fields) -> Question:
-    """Read a question from its fields.
-
-    Raises:
-        NetworkError: If a key is missing or unknown, or if the network is invalid.
-        RequestError: If another value is invalid.
-        OverflowError: If a whole number is too large for a floating-point number.
-    """
-    device_json = fields.raw("device")
-    device = None if device_json is None else device_of(device_json)
+    document = load_object(text.encode("utf-8", "surrogatepass"), "the question", RequestError)
+    fields = Fields(document, "the question", _KEYS, error=RequestError)
+    given_device = fields.raw("device")
+    device = None if given_device is None else device_of(given_device)
+    budget = fields.child("budget", ("flash_bytes", "ram_bytes"))
     question = Question(
         network=_network(fields.raw("network")),
-        budget=_budget(fields.raw("budget")),
+        budget=Budget(budget.raw("flash_bytes"), budget.raw("ram_bytes")),
         accounting=accounting_for(fields.text("accounting"), device),
         sensitivity=_table(fields.raw("sensitivity")),
-        options=_options(fields.raw("options")),
+        options=_options(fields),
         device=device,
-        speed=_speed(fields.raw("speed"), fields.raw("measured_speeds")),
+        speed=_speed(fields),
         max_cycles=fields.raw("max_cycles"),
     )
-    _ = question.latency  # rejects a ceiling that is invalid or has no speed
+    _ = question.latency  # rejects a ceiling that is out of range or has no speed
     return question
 
 
@@ -121,44 +109,54 @@ def _accounting_name(accounting: Accounting, device: Device | None) -> str:
 
 
 def _network(given: Any) -> Network:
-    """Read a network without weights from its description."""
-    return read_json(json.dumps(given).encode(), "network")
+    """Read a network without weights from its decoded description.
 
-
-def _budget(given: Any) -> Budget:
-    """Read a budget."""
-    fields = Fields(given, "the budget", ("flash_bytes", "ram_bytes"))
-    return Budget(fields.raw("flash_bytes"), fields.raw("ram_bytes"))
+    Raises:
+        RequestError: If the description is invalid.
+    """
+    try:
+        return read_json(json.dumps(given).encode(), "network")
+    except NetworkError as error:
+        raise RequestError(f"the question has an invalid network: {error}") from error
 
 
 def _table(given: Any) -> SensitivityTable | None:
-    """Read a sensitivity table, or None."""
-    return None if given is None else sensitivity_of(given)
+    """Read a sensitivity table from its decoded JSON value, or None.
 
-
-def _options(given: Any) -> SolveOptions:
-    """Read the options."""
-    keys = tuple(SolveOptions.model_fields)
-    fields = Fields(given, "the options", keys)
-    return SolveOptions(**{key: fields.raw(key) for key in keys})
-
-
-def _speed(given: Any, measured: Any) -> CoreSpeed | None:
-    """Read a table of core speeds, or None.
-
-    Args:
-        given: The decoded table.
-        measured: The decoded list of the rates that were measured, as kernel, activation bits and weight bits.
+    Raises:
+        RequestError: If the value is not a table.
     """
+    try:
+        return None if given is None else sensitivity_of(given)
+    except OverflowError as error:
+        raise RequestError("the question has a sensitivity that is too large for a floating-point number") from error
+
+
+def _options(fields: Fields) -> SolveOptions:
+    """Read the options of a question; none may be missing.
+
+    Raises:
+        RequestError: If an option is missing, unknown or invalid.
+    """
+    names = tuple(SolveOptions.model_fields)
+    options = fields.child("options", names)
+    return SolveOptions(**{name: options.raw(name) for name in names})
+
+
+def _speed(fields: Fields) -> CoreSpeed | None:
+    """Read the table of core speeds of a question, or None.
+
+    Raises:
+        RequestError: If the table is invalid, or if a measured rate is not in it.
+    """
+    given, measured = fields.raw("speed"), fields.raw("measured_speeds")
     if given is None:
         return None
     speed = core_speed_of(given)
-    by_text = {json.dumps(list(key)): key for key in speed.multiply_accumulates_per_cycle}
-    texts = [json.dumps(key) for key in measured] if isinstance(measured, list) else [""]
-    unknown = next((text for text in texts if text not in by_text), None)
-    if unknown is not None:
-        raise RequestError(
-            f"measured_speeds has the rate {unknown[:60]!r}; expected a list of rates of the table of speeds, e.g. "
-            '["pointwise_convolution", 8, 8]'
+    key_of = {json.dumps(list(key)): key for key in speed.multiply_accumulates_per_cycle}
+    written = [json.dumps(key) for key in measured] if isinstance(measured, list) else None
+    if written is None or not key_of.keys() >= set(written):
+        raise fields.refused(
+            "measured_speeds", 'a list of rates of the table of speeds, e.g. ["pointwise_convolution", 8, 8]'
         )
-    return replace(speed, measured=frozenset(by_text[text] for text in texts))
+    return replace(speed, measured=frozenset(key_of[key] for key in written))
