@@ -30,9 +30,9 @@ def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT
     Rows whose limits cannot be exceeded are left out. Each component of the rest is solved by the first method that
     suits it:
 
-        one row without pairwise terms                       multiple-choice knapsack, optimal
-        rows in sequence with a frontier of 9 groups or less dynamic programming, optimal
-        any other component                                  HiGHS, within the time limit
+        one row without pairwise terms       multiple-choice knapsack (`knapsack.py`); optimal up to 500,000 states
+        at most 9 groups open during a row   dynamic programming over the rows (`dynamic_programming.py`); optimal
+        any other component                  HiGHS (`milp.py`), within the time limit
 
     Args:
         program: The program.

@@ -1,11 +1,12 @@
 """The exact program of a problem, and the allocation that its solution stands for.
 
-groups      the activation tensors, the weight tensors, then the indicator variables
-rows        RAM of each step         the tensors that are alive; pairwise terms for outputs that overwrite an input
-arena cuts               bits that the arena cannot hold together (`arena_cuts.py`)
-implications             some bits of a tensor switch an indicator variable ON or OFF
-flash                    weights, parameters, code that is linked once, minus what folding saves
-latency                  pairwise terms: cycles by the bits of a layer's input and of its weights
+The groups are the activation tensors, the weight tensors, then the indicator variables. The rows are, in this order:
+
+    RAM of each step    the live tensors; a pairwise term for each output that may overwrite an input
+    arena cuts          bits that the arena cannot hold together (`arena_cuts.py`)
+    implications        bits of a tensor that force an indicator variable ON or OFF
+    flash               weights, parameters and code that is linked once, minus what folding saves
+    latency             a pairwise term for each layer: cycles by the bits of its input and of its weights
 """
 
 from __future__ import annotations

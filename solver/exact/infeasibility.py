@@ -1,9 +1,11 @@
 """Certificates of infeasibility: which budgets are too small, alone or together, their minimum, and the layer.
 
-RAM alone too small?        the certificate names RAM
-flash alone too small?      the certificate names flash
-ceiling alone too low?      the certificate names latency
-otherwise                   the smallest set of budgets that cannot be kept together
+The first of these that is proven is certified:
+
+    the RAM budget alone cannot be kept         the certificate names RAM
+    the flash budget alone cannot be kept       the certificate names flash
+    the latency ceiling alone cannot be kept    the certificate names latency
+    each alone can be kept                      the certificate names the smallest set that cannot be kept together
 """
 
 from __future__ import annotations
