@@ -31,7 +31,7 @@ from typing import Final
 import numpy as np
 
 from solver.exact.decomposition import has_wide_component_with_pairwise_terms, solve_by_decomposition
-from solver.exact.knapsack import MIN_GAIN
+from solver.exact.knapsack_core import MIN_GAIN
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import CHOICES, OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
 from solver.options import DEFAULT_TIME_LIMIT_SECONDS

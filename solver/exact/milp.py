@@ -148,15 +148,15 @@ def pulp_backend(solver_name: str = DEFAULT_PULP_SOLVER) -> Backend:
     def solve(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
         import pulp
 
-        problem = pulp.LpProblem("bits", pulp.LpMinimize)
+        model = pulp.LpProblem("bits", pulp.LpMinimize)
         scale = max(float(matrix.costs.max(initial=0.0)), 1.0)
         x = [
-            problem.add_variable(
+            model.add_variable(
                 f"x{index}", lowBound=0, upBound=int(top), cat=pulp.LpInteger if whole else pulp.LpContinuous
             )
             for index, (top, whole) in enumerate(zip(matrix.upper.tolist(), matrix.is_integer.tolist(), strict=True))
         ]
-        problem += pulp.LpAffineExpression(list(zip(x, (matrix.costs / scale).tolist(), strict=True)))
+        model += pulp.LpAffineExpression(list(zip(x, (matrix.costs / scale).tolist(), strict=True)))
 
         def left_side(rows: csr_array, row: int) -> Any:  # PuLP has no type annotations
             own = slice(rows.indptr[row], rows.indptr[row + 1])
@@ -165,20 +165,20 @@ def pulp_backend(solver_name: str = DEFAULT_PULP_SOLVER) -> Backend:
             )
 
         for row, right in enumerate(matrix.equal_to.tolist()):
-            problem += left_side(matrix.equations, row) == right
+            model += left_side(matrix.equations, row) == right
         for row, limit in enumerate(limits.tolist()):
-            problem += left_side(matrix.rows, row) <= limit
+            model += left_side(matrix.rows, row) <= limit
         with warnings.catch_warnings():
             # PuLP 3.3 warns that CBC will be a separate package in 4.0; the version of PuLP is locked.
             warnings.simplefilter("ignore", DeprecationWarning)
-            status = problem.solve(pulp.getSolver(solver_name, msg=False, timeLimit=seconds, gapRel=1e-9))
+            status = model.solve(pulp.getSolver(solver_name, msg=False, timeLimit=seconds, gapRel=1e-9))
         if pulp.LpStatus[status] == "Infeasible":
             return None, np.inf
         values = [variable.value() for variable in x]
         if pulp.LpStatus[status] != "Optimal" or any(value is None for value in values):
             return None, -np.inf
-        proven = problem.sol_status == pulp.LpSolutionOptimal
-        objective = float(pulp.value(problem.objective)) * scale
+        proven = model.sol_status == pulp.LpSolutionOptimal
+        objective = float(pulp.value(model.objective)) * scale
         return np.array(values, dtype=np.float64), objective if proven else -np.inf
 
     return solve

@@ -23,12 +23,12 @@ from solver.exact.order_search import search_orders
 from solver.options import Method
 from solver.problem_building import problem_of
 from tests.builders import network_of, question_of
+from tests.solver.enumeration import minimum_by_enumeration
 from tests.solver.instances import (
     BOOKS,
     budget_between,
     chains,
     graphs,
-    minimum_by_enumeration,
     pointwise,
     random_table,
 )
@@ -98,10 +98,10 @@ def test_all_backends_keep_a_cut(backend: str) -> None:
     def chosen(cut: ArenaCut) -> list[int] | None:
         program = formulate(problem, table, Choices(), [cut]).program
         if backend == "native":
-            answer = solve_exactly(program)
+            solution = solve_exactly(program)
         else:
-            answer = solve_integer_program(program, highs if backend == "highs" else pulp_backend(), 20.0)
-        return None if answer.choices is None else answer.choices[1:3].tolist()
+            solution = solve_integer_program(program, highs if backend == "highs" else pulp_backend(), 20.0)
+        return None if solution.choices is None else solution.choices[1:3].tolist()
 
     assert chosen(ArenaCut({"a": 4, "b": 8}, frozenset({"a"}), is_proven=True)) == [0, 0]
     assert chosen(ArenaCut({"a": 4, "b": 8}, frozenset(), is_proven=True)) != [0, 0]
@@ -133,7 +133,7 @@ def test_cuts_lead_to_the_optimum(seed: int, monkeypatch: pytest.MonkeyPatch) ->
     for share in (0.2, 0.5, 0.8):
         for accounting in PLANNING:
             budget = budget_between(whole, accounting, Choices().weights, share, 0.7)
-            answer = search_orders(question_of(whole, budget, Method.EXACT, accounting, table))
+            solution = search_orders(question_of(whole, budget, Method.EXACT, accounting, table))
             best = minimum_by_enumeration(whole, budget, accounting, table, Choices())
-            assert answer.objective == pytest.approx(best, rel=1e-9)
-            assert answer.bound == pytest.approx(best, rel=1e-9)
+            assert solution.objective == pytest.approx(best, rel=1e-9)
+            assert solution.bound == pytest.approx(best, rel=1e-9)

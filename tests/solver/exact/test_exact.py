@@ -21,6 +21,7 @@ from solver.fit import fit
 from solver.options import Method
 from solver.orders import all_orders
 from tests.builders import network_of, question_of
+from tests.solver.enumeration import minimum_by_enumeration
 from tests.solver.instances import (
     BOOK_NAMES,
     BOOKS,
@@ -28,7 +29,6 @@ from tests.solver.instances import (
     budget_between,
     chains,
     graphs,
-    minimum_by_enumeration,
     pointwise,
     random_choices,
     random_latency,
