@@ -93,7 +93,7 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     _check_exact(question, "the Pareto front")
     most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
     if not 2 <= points <= most:
-        raise RequestError(f"points is {points}; expected 2 to {most} for {axis}")
+        raise RequestError(f"the number of points is {points}; expected 2 to {most} for {axis}")
     budget = question.budget
     deadline = time.perf_counter() + question.options.time_limit_seconds
 
@@ -154,7 +154,8 @@ def _check_exact(question: Question, what: str) -> None:
     if question.method is not Method.EXACT or question.sensitivity is None:
         raise RequestError(
             f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "
-            f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table"
+            f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
+            "choose method 'exact'"
         )
 
 

@@ -114,7 +114,8 @@ def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, 
     split = ParameterSize(constant, by_input, by_output)
     if any(size(read, written) != split.total(read, written) for read in BITS for written in BITS):
         raise ValueError(
-            f"the parameters of layer '{layer.name}' do not split into terms of its input's and its output's bits"
+            f"the accounting counts parameters of layer '{layer.name}' that are not a sum of one term by the bits of "
+            "its input and one by the bits of its output; the exact program supports no others"
         )
     return split
 
@@ -187,11 +188,11 @@ def _occupant_sizes(occupant: Occupant, accounting: Accounting) -> Sizes:
 
 
 def _sizes(size_bytes: Callable[[Bits], float]) -> Sizes:
-    """Return the sizes in bits of something that has a number of bytes for each number of bits."""
+    """Return sizes in bits at 8, 4 and 2 bits, from a function that returns the number of bytes at some bits."""
     return _sizes_of(lambda bits: int(BITS_PER_BYTE * size_bytes(bits)))
 
 
 def _sizes_of(size: Callable[[Bits], int]) -> Sizes:
-    """Return the sizes in bits of something that has a size in bits for each number of bits."""
+    """Return sizes in bits at 8, 4 and 2 bits, from a function that returns the size at some bits."""
     widest, middle, narrowest = (size(bits) for bits in BITS)
     return widest, middle, narrowest

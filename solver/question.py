@@ -59,7 +59,7 @@ class Question:
 
     @property
     def latency(self) -> Latency | None:
-        """The ceiling on the cycles of one inference; None if there is none.
+        """The latency ceiling, with the speed of the core; None if no ceiling is set.
 
         Raises:
             RequestError: If a ceiling is set and the speed of the core is unknown.

@@ -98,7 +98,7 @@ def _overlaps(
 
 
 def _names(network: Network, allocation: Allocation) -> list[str]:
-    """List the parts of an allocation that do not name exactly the tensors of the network, in their order."""
+    """List the parts of an allocation with missing, unknown or wrongly ordered names of layers or tensors."""
     layers = [layer.name for layer in network.weight_layers]
     broken = []
     if list(allocation.activation_bits) != list(network.tensors):

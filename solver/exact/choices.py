@@ -102,7 +102,9 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
 def shared_activation_bits(
     choices: Choices, same_bits: Mapping[str, str], fixed: Collection[str]
 ) -> dict[str, tuple[Bits, ...]]:
-    """Return the allowed bits of each tensor that decides bits: those allowed for all tensors that share its bits.
+    """Return, for each set of activation tensors that share their bits, the bits that are allowed for all of them.
+
+    One tensor of each set decides the bits, and the set is named after it.
 
     Args:
         choices: The allowed bits of single tensors.

@@ -69,7 +69,9 @@ def row_size_bounds(program: Program) -> tuple[IntArray, IntArray]:
 
 
 def components(program: Program, binding: IntArray) -> Iterator[Component]:
-    """Yield the components that the binding rows join; a group without an entry in a binding row is in none of them.
+    """Yield the components of a program: groups that binding rows join, with these rows.
+
+    A group without an entry in a binding row is in no component.
 
     Args:
         program: The program.

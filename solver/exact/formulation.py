@@ -224,7 +224,10 @@ def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:
     """
     before, after = tensor.parameters[icn], tensor.parameters[folded]
     if before.by_input != after.by_input:
-        raise ValueError(f"what folding saves in layer '{tensor.layer}' depends on the bits of its input")
+        raise ValueError(
+            f"the bytes that folding saves in layer '{tensor.layer}' depend on the bits of its input; "
+            "the exact program supports only a constant"
+        )
     return before.constant - after.constant
 
 

@@ -147,7 +147,7 @@ class _IndicatorSearch:
         return solve_by_decomposition(relaxation, max(self._deadline - time.perf_counter(), 1.0))
 
     def _relaxation_of(self, node: _Node) -> Program:
-        """Return the tensor program of a node.
+        """Return the relaxation of a search node: a program without indicator variables.
 
         A fixed indicator variable is subtracted from the limits, and forbids the choices of tensors that its
         implications exclude (infinite cost). A relaxed one subtracts the smaller of its sizes and forbids nothing.

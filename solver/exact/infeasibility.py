@@ -130,7 +130,7 @@ class _Infeasibility:
         return False if math.isinf(found.bound) else None
 
     def _search(self, budget: Budget, *, has_ceiling: bool) -> OrderSearchResult | None:
-        """Search for any bits that keep a budget; None if no time is left.
+        """Search for bits that keep a budget, whatever their sensitivity; return None if no time is left.
 
         Args:
             budget: The budget.
@@ -197,7 +197,13 @@ class _Infeasibility:
         return replace(certificate, least_bytes=least_bytes, available_bytes=self._budget.flash_bytes), minimum.report
 
     def _certificate(self, budget: BudgetName, layer: str, conflicting: tuple[BudgetName, ...]) -> Certificate:
-        """Return a certificate with the minimum of each budget, and without the bytes of the named one."""
+        """Return a certificate of infeasibility without the minimum and the available bytes of the named budget.
+
+        Args:
+            budget: Name of the budget that is too small.
+            layer: Name of the layer that decides this.
+            conflicting: Names of the budgets that conflict.
+        """
         latency = self._latency
         return Certificate(
             budget=budget,

@@ -32,7 +32,7 @@ rest is a margin for rounding of the real price."""
 
 
 class CoreSearch:
-    """Search over the states of the core.
+    """Search for the optimum of a knapsack over the states of its core.
 
     A state is a complete assignment: groups that are not joined yet have their cheapest choice. It consists of the
     summed size, cost and penalty of all groups.

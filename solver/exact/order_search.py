@@ -80,7 +80,7 @@ class _OrderSearch:
 
     def __init__(self, question: Question) -> None:
         if question.sensitivity is None:
-            raise ValueError("the exact program needs a sensitivity table")
+            raise ValueError("the exact program needs a sensitivity table, but the question has none")
         self._question = question
         self._table = question.sensitivity
         self._choices = question.choices

@@ -9,7 +9,7 @@ A *cut* halves the bits of a tensor. Activations: all tensors start with 8 bits.
                         of several, the output of the step, else the one written last
             forward:   cut the candidate if it is the output of the step, else go to the next step
             backward:  cut the candidate if it is not the output of the step, else go to the next step
-    until a pass cuts nothing and no step exceeds the budget because of the direction of the pass
+    until a pass finds no candidate: no step exceeds the budget, or only steps without a tensor that may be cut
 
 In a chain, the live tensors of a step are the input and the output of its layer, and this is the rule of the paper. In
 a graph, tensors that wait for a later layer are alive too; the backward pass cuts them like inputs. The network's input
@@ -90,7 +90,7 @@ def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
 
 
 def _exceeds(step: RamStep, bits: dict[str, Bits], reserved: int) -> bool:
-    """Return whether a step exceeds its limit less the reserved size."""
+    """Return whether a step needs more RAM than its limit minus the reserved size, all in bits."""
     return step.size(bits) > step.limit - reserved
 
 

@@ -27,7 +27,7 @@ def solve_by_rule(question: Question) -> Solution:
 
 
 class _Rule:
-    """Application of a rule to one question."""
+    """One of the paper's rules, applied to one question."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
