@@ -1,22 +1,32 @@
-"""One row alone: the multiple-choice knapsack, by a Lagrangian bound, reduced costs and a core of states.
+"""Multiple-choice knapsack, a program with one row: Lagrangian bound, reduced costs, and states over a core of groups.
 
-With a price on every bit of the row, each group takes its cheapest choice of cost + price * size by itself; the sum
-less price * limit is a lower bound on every solution (Lagrangian duality). The best price is the slope at which the
-linear relaxation breaks: there those choices just stop keeping the limit.
+Lagrangian bound. Give each bit of size a price. Then each group independently has a cheapest choice, the one of minimum
+cost + price * size. The sum of these minima minus price * limit is a lower bound on the cost of each solution. The best
+bound is at the price at which the linear relaxation reaches the limit: below it, the cheapest choices together exceed
+the limit.
 
     cost
-      | 2                    A group's choices. At a price, the cheapest is where a line of slope -price
-      |  .                   touches from below; as the price falls, groups move along their hulls
-      |    4                 to the right, to more bits.
+      | 2                    The choices of one group. The cheapest choice at a price is where a line of
+      |  .                   slope -price touches the lower convex hull from below. If the price falls, the
+      |    4                 cheapest choice moves along the hull to the right, to more bits.
       |        '  -  8
       +---------------- size
 
-What a choice costs more than its group's cheapest at that price is its penalty. A solution's penalties add up to no
-more than the distance between its cost and the bound, so a choice whose penalty alone is as large as the distance of a
-known solution is in no better one. The few groups that keep a choice, the core, are joined one after the other into
-states (size, cost, penalty); a state goes when another is no larger and no dearer, or when its penalty reaches that
-distance. What remains is the optimum. (The core: Pisinger, "A minimal algorithm for the multiple-choice knapsack
-problem", 1995.)
+Reduced costs. The penalty of a choice is its cost + price * size minus that of its group's cheapest choice. The
+penalties of a solution add up to at most its distance, which is its cost minus the bound. So a choice whose penalty
+reaches the distance of a known solution is in no better solution.
+
+Core. Only a few groups keep more than one choice. They form the core, and are joined one after the other:
+
+    states = {all groups at their cheapest choice}
+    for each group of the core, by ascending penalty:
+        combine each state with each choice of the group
+        discard states that are dominated: another state has neither a larger size nor a larger cost
+        discard states whose penalty reaches the distance of the best solution so far
+        discard states that exceed the limit by more than the other groups can save
+    the best state that keeps the limit is optimal
+
+Source of the core: Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", 1995.
 """
 
 from __future__ import annotations
@@ -26,31 +36,40 @@ from typing import Final
 
 import numpy as np
 
-from solver.exact.program import FloatArray, IntArray
+from solver.exact.program import Float64Array, IntArray
 
 MAX_STATES: Final = 500_000
-"""States held at once. Beyond it those of the least penalty are kept, and the bound says what may have been missed."""
+"""Largest number of states. If there are more, those of the smallest penalties are kept, and the bound covers the
+solutions that the discarded ones may lead to."""
 
-LEAST_GAIN: Final = 0.99
-"""Costs are whole numbers: a better solution is better by 1, whatever rounding a real price brings."""
+MIN_GAIN: Final = 0.99
+"""Smallest difference by which a solution must be better. Costs are whole numbers, so a better one is better by 1; the
+rest is a margin for rounding of the real price."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KnapsackAnswer:
-    """Choices [n], their cost, and a cost that no solution is below."""
+class KnapsackSolution:
+    """The choices that were found for a knapsack, with a lower bound on the cost.
+
+    Attributes:
+        choices: Choice of each group, int64 [n].
+        cost: Summed cost of the choices.
+        bound: Lower bound on the summed cost of all choices that keep the limit.
+    """
 
     choices: IntArray
     cost: float
     bound: float
 
 
-def solve_knapsack(costs: FloatArray, sizes: IntArray, limit: int) -> KnapsackAnswer:
-    """The cheapest choices whose sizes keep the limit.
+def solve_knapsack(costs: Float64Array, sizes: IntArray, limit: int) -> KnapsackSolution:
+    """Return choices of minimum summed cost whose summed size keeps the limit.
 
     Args:
-        costs: whole numbers [n, 3], infinite where a choice is not allowed.
-        sizes: [n, 3].
-        limit: no less than the sum of the least allowed sizes.
+        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
+            allowed.
+        sizes: Size of each choice of each group, int64 [n, 3].
+        limit: Largest sum of sizes, at least the sum of the smallest allowed sizes.
     """
     price, known = _relaxation(costs, sizes, limit)
     priced = np.where(np.isfinite(costs), costs + price * sizes, np.inf)
@@ -59,22 +78,34 @@ def solve_knapsack(costs: FloatArray, sizes: IntArray, limit: int) -> KnapsackAn
     penalties = priced - priced[rows, cheapest][:, None]
     search = _CoreSearch(costs, sizes, limit, penalties, cheapest, price, known)
     search.run()
-    return KnapsackAnswer(search.best_choices, search.best_cost, min(search.best_cost, np.ceil(search.bound - 0.01)))
+    return KnapsackSolution(search.best_choices, search.best_cost, min(search.best_cost, np.ceil(search.bound - 0.01)))
 
 
-def _relaxation(costs: FloatArray, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
-    """The price at which the linear relaxation breaks, and choices that keep the limit, filled up greedily."""
+def _relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
+    """Return the price at which the linear relaxation reaches the limit, and a greedy solution.
+
+    All groups start at their smallest choice. Steps along the hulls are taken by descending gain per size until one
+    exceeds the limit; of the others, those that still fit are taken.
+
+    Args:
+        costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
+        sizes: Size of each choice, int64 [n, 3].
+        limit: Largest sum of sizes.
+
+    Returns:
+        Price per unit of size, 0 if all steps fit; and the choice of each group, int64 [n].
+    """
     smallest, groups, choices, gains, growths = _hull_steps(costs, sizes)
     order = np.argsort(-gains / growths, kind="stable")
     groups, choices, gains, growths = groups[order], choices[order], gains[order], growths[order]
     room = limit - int(sizes[np.arange(len(costs)), smallest].sum())
     fitting = int(np.searchsorted(np.cumsum(growths), room, side="right"))
     known = smallest.copy()
-    known[groups[:fitting]] = choices[:fitting]  # later steps of a group stand later, and win
+    known[groups[:fitting]] = choices[:fitting]  # of several steps of a group, the last one counts
     if fitting == len(groups):
         return 0.0, known
     room -= int(growths[:fitting].sum())
-    blocked: set[int] = set()  # a group whose step did not fit takes no later one
+    blocked: set[int] = set()  # groups with a step that did not fit: their later steps are not possible
     rest = (groups[fitting:].tolist(), choices[fitting:].tolist(), growths[fitting:].tolist())
     least_growth = int(growths[fitting:].min())
     for group, choice, growth in zip(*rest, strict=True):
@@ -88,12 +119,17 @@ def _relaxation(costs: FloatArray, sizes: IntArray, limit: int) -> tuple[float, 
     return float(gains[fitting] / growths[fitting]), known
 
 
-def _hull_steps(costs: FloatArray, sizes: IntArray) -> tuple[IntArray, IntArray, IntArray, FloatArray, IntArray]:
-    """The lower hull of each group's choices, walked from the smallest.
+def _hull_steps(costs: Float64Array, sizes: IntArray) -> tuple[IntArray, IntArray, IntArray, Float64Array, IntArray]:
+    """Return the steps along the lower convex hull of each group's choices, from the smallest choice on.
+
+    Args:
+        costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
+        sizes: Size of each choice, int64 [n, 3].
 
     Returns:
-        The smallest choice of each group [n]; then, for each step along a hull, a group's own steps in order: its
-        group, the choice it leads to, what it gains in cost, and by how much it grows in size.
+        The smallest choice of each group, [n]; then for each step, [steps], with the steps of a group in ascending
+        size: the group, the choice that the step leads to, by how much it lowers the cost, and by how much it raises
+        the size.
     """
     rows = np.arange(len(costs))
     allowed_sizes = np.where(np.isfinite(costs), sizes, np.iinfo(np.int64).max // 4)
@@ -101,13 +137,13 @@ def _hull_steps(costs: FloatArray, sizes: IntArray) -> tuple[IntArray, IntArray,
     first, second, third = by_size.T
     size = np.take_along_axis(allowed_sizes, by_size, axis=1)
     cost = np.take_along_axis(costs, by_size, axis=1)
-    # A choice stays if it costs less than every smaller one.
+    # A choice can be on the hull only if it costs less than each smaller one.
     keeps_second = np.isfinite(cost[:, 1]) & (cost[:, 1] < cost[:, 0])
     keeps_third = np.isfinite(cost[:, 2]) & (cost[:, 2] < np.minimum(cost[:, 0], cost[:, 1]))
     gain_second = np.where(keeps_second, cost[:, 0] - cost[:, 1], 0.0)
     gain_third = np.where(keeps_third, cost[:, 0] - cost[:, 2], 0.0)
     grow_second, grow_third = size[:, 1] - size[:, 0], size[:, 2] - size[:, 0]
-    # The middle one is above the line between its neighbours: no price makes it the cheapest.
+    # If the middle choice is above the line between the other two, no price makes it the cheapest.
     above = keeps_second & keeps_third & (gain_second * grow_third <= gain_third * grow_second)
     keeps_second &= ~above
     from_second = keeps_second & keeps_third
@@ -121,21 +157,37 @@ def _hull_steps(costs: FloatArray, sizes: IntArray) -> tuple[IntArray, IntArray,
 
 
 class _CoreSearch:
-    """The states of the core, joined group by group, and the best complete solution so far.
+    """Search over the states of the core.
 
-    Every state is a complete solution: groups that it does not decide are at their cheapest choice.
+    A state is a complete assignment: groups that are not joined yet have their cheapest choice. It consists of the
+    summed size, cost and penalty of all groups.
+
+    Attributes:
+        best_choices: Choices of the best solution so far, int64 [n]; final after `run`.
+        best_cost: Summed cost of the best solution so far.
     """
 
     def __init__(
         self,
-        costs: FloatArray,
+        costs: Float64Array,
         sizes: IntArray,
         limit: int,
-        penalties: FloatArray,
+        penalties: Float64Array,
         cheapest: IntArray,
         price: float,
         known: IntArray,
     ) -> None:
+        """Create the state in which all groups have their cheapest choice.
+
+        Args:
+            costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
+            sizes: Size of each choice, int64 [n, 3].
+            limit: Largest sum of sizes.
+            penalties: Penalty of each choice, float64 [n, 3].
+            cheapest: Cheapest choice of each group at the price, int64 [n].
+            price: Price per unit of size.
+            known: Choices of a solution, int64 [n].
+        """
         rows = np.arange(len(costs))
         self._costs, self._sizes, self._limit = costs, sizes, limit
         self._penalties, self._cheapest = penalties, cheapest
@@ -144,27 +196,29 @@ class _CoreSearch:
         self._size = np.array([base_size], dtype=np.int64)
         self._cost = np.array([base_cost])
         self._penalty = np.array([0.0])
-        self._joined: list[tuple[int, IntArray, IntArray]] = []  # group, parent state, choice
-        self._missed = np.inf  # the least penalty of a state that was let go for want of room
+        self._joined: list[tuple[int, IntArray, IntArray]] = []  # group, parent of each state, choice of each state
+        self._missed = np.inf  # smallest penalty of the states that MAX_STATES discarded
         self.best_choices = known
         self.best_cost = float(costs[rows, known].sum())
-        self._best_state: tuple[int, int] | None = None  # joined groups, index
+        self._best_state: tuple[int, int] | None = None  # number of joined groups, index of the state
         self._note_best()
 
     @property
     def bound(self) -> float:
+        """Lower bound on the summed cost of all solutions."""
         return self._relaxed + min(self._missed, self.best_cost - self._relaxed)
 
     @property
     def _distance(self) -> float:
-        """Penalties of a better solution stay below this."""
-        return self.best_cost - self._relaxed - LEAST_GAIN
+        """Limit on the penalty of a state that can lead to a better solution."""
+        return self.best_cost - self._relaxed - MIN_GAIN
 
     def run(self) -> None:
-        others = np.sort(self._penalties, axis=1)[:, 1]  # the least penalty beside the cheapest choice's
+        """Join the groups of the core one after the other."""
+        others = np.sort(self._penalties, axis=1)[:, 1]  # smallest penalty of a second choice
         core = np.flatnonzero(others < self._distance)
         core = core[np.argsort(others[core], kind="stable")]
-        # How far the groups not yet joined can still bring the size down.
+        # By how much the groups that are not joined yet can reduce the size.
         span = (self._sizes[core, self._cheapest[core]] - np.where(
             self._penalties[core] < self._distance, self._sizes[core], np.iinfo(np.int64).max
         ).min(axis=1)) if len(core) else np.zeros(0, dtype=np.int64)  # fmt: skip
@@ -179,8 +233,9 @@ class _CoreSearch:
             self._trace_back(*self._best_state)
 
     def _join(self, group: int) -> None:
+        """Combine each state with each choice of a group that a better solution can have."""
         penalties = self._penalties[group]
-        allowed = np.flatnonzero(penalties < max(self._distance, 0.0) + LEAST_GAIN)
+        allowed = np.flatnonzero(penalties < max(self._distance, 0.0) + MIN_GAIN)
         cheapest = self._cheapest[group]
         grow = self._sizes[group, allowed] - self._sizes[group, cheapest]
         dearer = self._costs[group, allowed] - self._costs[group, cheapest]
@@ -192,6 +247,11 @@ class _CoreSearch:
         self._joined.append((group, parents, np.repeat(allowed, states)))
 
     def _prune(self, reach: int) -> None:
+        """Discard states that cannot lead to a better solution.
+
+        Args:
+            reach: By how much the groups that are not joined yet can reduce the size.
+        """
         keep = np.flatnonzero((self._penalty < self._distance) & (self._size - reach <= self._limit))
         order = keep[np.lexsort((self._cost[keep], self._size[keep]))]
         cost = self._cost[order]
@@ -207,6 +267,7 @@ class _CoreSearch:
         self._joined[-1] = (group, parents[order], choices[order])
 
     def _note_best(self) -> None:
+        """Remember the cheapest state that keeps the limit if it is better than the best solution so far."""
         fitting = np.flatnonzero(self._size <= self._limit)
         if not len(fitting):
             return
@@ -216,6 +277,12 @@ class _CoreSearch:
             self._best_state = (len(self._joined), index)
 
     def _trace_back(self, joined: int, state: int) -> None:
+        """Set the best choices to those of a state.
+
+        Args:
+            joined: Number of groups that were joined when the state existed.
+            state: Index of the state.
+        """
         choices = self._cheapest.copy()
         for group, parents, chosen in reversed(self._joined[:joined]):
             choices[group] = chosen[state]

@@ -21,7 +21,7 @@ from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
 from solver.exact.order_search import search_orders
 from solver.options import Method
-from solver.problem import problem_of
+from solver.problem_building import problem_of
 from tests.builders import network_of, question_of
 from tests.solver.instances import (
     BOOKS,

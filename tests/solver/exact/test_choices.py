@@ -100,7 +100,7 @@ def test_all_tensors_restricted() -> None:
 
 
 def test_rules_know_no_pins() -> None:
-    with pytest.raises(RequestError, match="only exact keeps allowed bits of single tensors"):
+    with pytest.raises(RequestError, match="mixpl does not support allowed bits of single tensors"):
         fit(
             question_of(
                 NETWORK,

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from solver.exact.components import least_and_most
-from solver.exact.decomposition import solve_parts
-from solver.exact.dynamic_programming import frontier_width, solve_frontier, solve_path
+from solver.exact.components import row_size_bounds
+from solver.exact.decomposition import solve_by_decomposition
+from solver.exact.dynamic_programming import frontier_width, solve_by_dynamic_programming, solve_chain
 from solver.exact.knapsack import solve_knapsack
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
-from solver.exact.program import CHOICES, FloatArray, IntArray, Program, whole_costs
+from solver.exact.program import CHOICES, Float64Array, IntArray, Program, integer_costs
 
 Pairs = list[tuple[int, tuple[int, int], IntArray]]
 """Row, groups, sizes [3, 3]."""
 
 
-def program_of(costs: FloatArray, rows: list[tuple[list[int], IntArray, int]], pairs: Pairs | None = None) -> Program:
+def program_of(costs: Float64Array, rows: list[tuple[list[int], IntArray, int]], pairs: Pairs | None = None) -> Program:
     pairs = pairs or []
     return Program(
         groups=tuple(f"g{index}" for index in range(len(costs))),
@@ -30,9 +30,9 @@ def program_of(costs: FloatArray, rows: list[tuple[list[int], IntArray, int]], p
         row_starts=np.cumsum([0, *(len(groups) for groups, _, _ in rows)]),
         entry_groups=np.array([group for groups, _, _ in rows for group in groups], dtype=np.int64),
         entry_sizes=np.concatenate([sizes for _, sizes, _ in rows]),
-        pair_rows=np.array([row for row, _, _ in pairs], dtype=np.int64),
-        pair_groups=np.array([groups for _, groups, _ in pairs], dtype=np.int64).reshape(-1, 2),
-        pair_sizes=np.array([sizes for _, _, sizes in pairs], dtype=np.int64).reshape(-1, CHOICES, CHOICES),
+        pairwise_rows=np.array([row for row, _, _ in pairs], dtype=np.int64),
+        pairwise_groups=np.array([groups for _, groups, _ in pairs], dtype=np.int64).reshape(-1, 2),
+        pairwise_sizes=np.array([sizes for _, _, sizes in pairs], dtype=np.int64).reshape(-1, CHOICES, CHOICES),
     )
 
 
@@ -46,7 +46,7 @@ def least_by_trying(program: Program) -> float:
 
 
 @st.composite
-def costs_of(draw: st.DrawFn, groups: int) -> FloatArray:
+def costs_of(draw: st.DrawFn, groups: int) -> Float64Array:
     """Whole numbers, sometimes falling with bits as real ones do, sometimes not; some choices are not allowed."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     costs = rng.integers(0, 60, (groups, CHOICES)).astype(np.float64)
@@ -88,7 +88,7 @@ def test_parts_and_general_solvers(data: st.DataObject) -> None:
         rows.append((named, sizes, int(sizes[:, 0].sum() * rng.uniform(0.2, 1.1))))
     program = program_of(costs, rows)
     best = least_by_trying(program)
-    answer = solve_parts(program)
+    answer = solve_by_decomposition(program)
     assert answer.objective == best
     if answer.choices is None:
         return
@@ -125,11 +125,11 @@ def test_pairs(data: st.DataObject) -> None:
         rows.append((named, sizes, int(sizes[:, 0].sum() * rng.uniform(0.0, 1.1))))
     program = program_of(costs, rows, random_pairs(rng, [named for named, _, _ in rows]))
     best = least_by_trying(program)
-    answer = solve_parts(program)
+    answer = solve_by_decomposition(program)
     assert answer.objective == best
     if answer.choices is not None:
         assert (program.row_sizes(answer.choices) <= program.limits).all()
-        least, most = least_and_most(program)
+        least, most = row_size_bounds(program)
         assert (least <= program.row_sizes(answer.choices)).all()
         assert (program.row_sizes(answer.choices) <= most).all()
     if data.draw(st.integers(0, 4)) == 0:
@@ -146,7 +146,7 @@ def test_a_pair_is_counted_in_its_row() -> None:
     program = program_of(costs, [([0, 1], sizes, 15)], [(0, (1, 0), together.T)])
     assert program.row_sizes(np.array([0, 0])).tolist() == [15]
     assert program.row_sizes(np.array([0, 1])).tolist() == [20]
-    answer = solve_parts(program)
+    answer = solve_by_decomposition(program)
     assert answer.choices is not None
     assert answer.choices.tolist() == [0, 0]
     assert answer.bound == 0
@@ -162,9 +162,9 @@ def test_a_path_is_a_frontier(groups: int, data: st.DataObject) -> None:
     limits = rng.integers(2, 50, groups - 1).tolist()
     row_groups = [np.array([row, row + 1]) for row in range(groups - 1)]
     assert frontier_width(row_groups, groups) == 2
-    row_pairs = [[(row + 1, row, table.T)] for row, table in enumerate(pairs)]
-    by_frontier = solve_frontier(costs, row_groups, list(sizes), limits, row_pairs)
-    by_path = solve_path(costs, sizes[:, 0, :, None] + sizes[:, 1, None, :] + pairs, limits)
+    row_pairwise_terms = [[(row + 1, row, table.T)] for row, table in enumerate(pairs)]
+    by_frontier = solve_by_dynamic_programming(costs, row_groups, list(sizes), limits, row_pairwise_terms)
+    by_path = solve_chain(costs, sizes[:, 0, :, None] + sizes[:, 1, None, :] + pairs, limits)
     assert (by_path is None) == (by_frontier is None)
     if by_path is not None and by_frontier is not None:
         rows = np.arange(groups)
@@ -175,7 +175,7 @@ def test_a_large_knapsack_is_proven() -> None:
     rng = np.random.default_rng(0)
     elements = rng.integers(100, 100_000, 20_000)
     sizes = np.outer(elements, [8, 4, 2])
-    costs, _ = whole_costs(
+    costs, _ = integer_costs(
         np.sort(rng.exponential(1, (20_000, 1)) * rng.uniform(0.5, 1.5, (20_000, 3)) * [1e-3, 0.1, 2], axis=1)
     )
     found = solve_knapsack(costs, sizes, int(sizes[:, 0].sum() // 2))

@@ -23,7 +23,7 @@ from network.memory.measure import measure
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.exact.milp import Matrix, highs
-from solver.exact.program import Answer, FloatArray, IntArray, Program
+from solver.exact.program import Float64Array, IntArray, Program, ProgramSolution
 from solver.fit import fit
 from solver.options import Method
 from solver.orders import all_orders
@@ -153,11 +153,11 @@ def test_a_least_that_was_not_found_in_time_is_not_stated(monkeypatch: pytest.Mo
     known = certificate_of(network, tight)
     assert known.least_bytes is not None
 
-    def hurried(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+    def hurried(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
         x, _ = highs(matrix, limits, seconds)
         return x, -np.inf
 
-    def too_late(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+    def too_late(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
         del matrix, limits, seconds
         return None, -np.inf
 
@@ -173,10 +173,10 @@ def test_a_least_that_was_not_found_in_time_is_not_stated(monkeypatch: pytest.Mo
 def test_nothing_found_and_nothing_proven_is_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
     network = mobilenet_v1(0.25, 32, 10)
 
-    def too_late(program: Program, seconds: float) -> Answer:
+    def too_late(program: Program, seconds: float) -> ProgramSolution:
         del program, seconds
-        return Answer(None, np.inf, 0.0)
+        return ProgramSolution(None, np.inf, 0.0)
 
     monkeypatch.setattr(solver.exact.order_search, "solve_exactly", too_late)
-    with pytest.raises(RequestError, match="in 60 seconds no bits were found that fit, nor was it proven"):
+    with pytest.raises(RequestError, match="in 60 seconds the exact program neither found bits that fit nor proved"):
         certificate_of(network, Budget(10**6, 10**6))

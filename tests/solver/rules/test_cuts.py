@@ -187,8 +187,8 @@ def test_the_validator_names_every_broken_rule() -> None:
         return "; ".join(violations(question_of(network, budget, method, PaperAccounting()), broken))
 
     assert judged() == ""
-    assert "bytes of flash, 1000 may be taken" in judged(tight)
-    assert "bytes of RAM, the most at 'conv0', 1000 may be taken" in judged(tight)
+    assert "bytes of flash, but the budget is 1000" in judged(tight)
+    assert "bytes of RAM, with the peak at 'conv0', but the budget is 1000" in judged(tight)
     assert "has 5 bits" in judged(weight_bits={**good.weight_bits, "fc": 5})
     assert "'input' is an input or output" in judged(activation_bits={**good.activation_bits, "input": 4})
     pooled = good.activation_bits["conv13_pw_relu6"]
