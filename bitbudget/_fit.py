@@ -17,7 +17,7 @@ from bitbudget._reading import name_of
 from network.allocation import Allocation, Bits
 from network.network import Network
 from qat.progress import Report
-from solver import fit as solving
+from solver.fit import fit as solve
 from solver.question import Question
 from solver.solution import Solution
 
@@ -137,6 +137,6 @@ def fit(
     request = request_of(FitRequest, {"flash": flash, "ram": ram, "device": device, **options})
     terms = terms_of(request)  # contradicting options are rejected before anything is measured
     question = terms.question(network, table_for(request, network, data, progress))
-    solution = solving.fit(question)
+    solution = solve(question)
     answer = describe_fit(name, question, solution, prices_of(request, question, solution))
     return FitResult(answer, question, solution)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,46 @@ def test_types_are_installed(installation: Installation) -> None:
     assert installation.run("-c", code, folder=installation.packages.parent).stdout == "[]\n"
 
 
+SCRIPT = """
+import bitbudget
+
+network = bitbudget.read("network.onnx")
+reveal_type(network)
+fitted = bitbudget.fit(network, flash="18kB", ram=2800, method="exact", reserved_ram="1kB")
+reveal_type(fitted.allocation)
+reveal_type(bitbudget.devices())
+reveal_type(bitbudget.devices(network, among=["nrf52840"]))
+reveal_type(bitbudget.convert(bitbudget.prepare(fitted.network, fitted.allocation)))
+bitbudget.fit(network, flash="18kB", ram=2800, metod="exact")
+bitbudget.fit(network, flash="18kB", ram=2800, method="best")
+bitbudget.nothing
+"""
+
+
+def test_mypy_checks_a_script(tmp_path: Path) -> None:
+    """With the wheel, as a user has it: the internal packages, from which types come, need their `py.typed` too."""
+    (tmp_path / "installation").mkdir()
+    installed = install("wheel", tmp_path / "installation")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    options = ["--strict", "--python-executable", str(installed.python), "--cache-dir", str(tmp_path / "cache")]
+    checked = subprocess.run(
+        [sys.executable, "-P", "-m", "mypy", *options, "script.py"],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert re.findall(r'Revealed type is "([\w.]+)"', checked.stdout) == [
+        "network.network.Network",
+        "network.allocation.Allocation",
+        "bitbudget._devices.Catalogue",
+        "bitbudget._devices.DevicesResult",
+        "deploy.integer_network.IntegerNetwork",
+    ]
+    assert re.findall(r"error: .*\[([\w-]+)\]", checked.stdout) == ["call-arg", "arg-type", "attr-defined"]
+
+
 @pytest.mark.parametrize("name", INTERNAL_PACKAGES)
 def test_a_package_of_the_user_is_named(installation: Installation, tmp_path: Path, name: str) -> None:
     own = tmp_path / name
@@ -137,6 +178,15 @@ def test_pythonpath_is_named(installation: Installation, tmp_path: Path) -> None
     message = done.stderr.splitlines()[-1]
     assert f"'{own / 'solver'}' hides its package 'solver'" in message
     assert "because PYTHONPATH lists it: rename it, or remove the folder from PYTHONPATH" in message
+
+
+def test_the_page_shows_the_message(installation: Installation, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^ImportError: .*$", page, re.MULTILINE)
+    (tmp_path / "network").mkdir()
+    (tmp_path / "network" / "__init__.py").write_text("")
+    message = installation.run("-c", "import bitbudget", folder=tmp_path).stderr.splitlines()[-1]
+    assert re.sub(r"'/[^']+/network'", "'...'", message) == re.sub(r"'/[^']+/network'", "'...'", shown)
 
 
 def test_later_changes_of_the_path_do_not_matter(installation: Installation, tmp_path: Path) -> None:
