@@ -49,8 +49,9 @@ fmt: env  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: env  ## write the tables of options in docs/*.md from the options' own fields
+docs: env  ## write the tables of options, and the outputs of the Python examples, into docs/*.md
 	$(BIN)/python docs/option_tables.py
+	$(BIN)/python docs/example_outputs.py
 
 hooks: env  ## run the linters before every commit
 	$(BIN)/pre-commit install

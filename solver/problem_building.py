@@ -14,6 +14,7 @@ from network.memory.measure import bytes_saved_in_place
 from network.memory.report import Region
 from network.memory.steps import Occupant, Step
 from network.network import Network
+from solver.options import Method
 from solver.problem import (
     BITS_PER_BYTE,
     NOTHING,
@@ -29,13 +30,10 @@ from solver.problem import (
 )
 from solver.question import Question
 
-SCHEMES: Final = tuple(
-    Scheme(weights, folding)
-    for weights in WeightScheme
-    for folding in Folding
-    if folding is Folding.ICN or not weights.is_per_channel
-)
-"""Schemes that a layer can have. With weights quantized per channel, folding saves nothing, so ICN is used."""
+_SCHEME_OF_RULE: Final[Mapping[Method, WeightScheme]] = {
+    Method.MIXPL: WeightScheme.PER_LAYER_ASYM_PACT,
+    Method.MIXPC: WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
+}
 
 
 def problem_of(question: Question) -> Problem:
@@ -57,6 +55,7 @@ def problem_of(question: Question) -> Problem:
     shared_ram = sum(each.size_bytes for each in always if each.region is Region.RAM)
     shared_flash = sum(each.size_bytes for each in always if each.region is Region.FLASH)
     weighted = network.weight_layers
+    schemes = _schemes_of(question)
     constant, by_tensor = _parameters_without_weights(question, same_bits)
     return Problem(
         activations=tuple(tensor for tensor, source in same_bits.items() if tensor == source),
@@ -68,7 +67,7 @@ def problem_of(question: Question) -> Problem:
                 same_bits[layer.inputs[0]],
                 same_bits[layer.output],
                 _sizes(partial(accounting.weight_bytes, network, layer)),
-                {scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1]) for scheme in SCHEMES},
+                {scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1]) for scheme in schemes},
             )
             for layer in weighted
         ),
@@ -90,6 +89,16 @@ def problem_of(question: Question) -> Problem:
     )
 
 
+def _schemes_of(question: Question) -> tuple[Scheme, ...]:
+    """Return the schemes that a layer can have under the method of a question.
+
+    With weights quantized per channel, folding saves nothing, so ICN is used.
+    """
+    weights = _SCHEME_OF_RULE.get(question.method, question.options.scheme)
+    icn = Scheme(weights, Folding.ICN)
+    return (icn,) if weights.is_per_channel else (icn, Scheme(weights, Folding.WEIGHTS))
+
+
 def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:
     """Split the size of a layer's parameters into a constant, a term of the input's and a term of the output's bits.
 
@@ -108,11 +117,12 @@ def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, 
         size_bytes = question.accounting.parameter_bytes(question.network, layer, scheme, bits, is_last=is_last)
         return BITS_PER_BYTE * size_bytes
 
-    constant = size(WIDEST_BITS, WIDEST_BITS)
-    by_input = _sizes_of(lambda bits: size(bits, WIDEST_BITS) - constant)
-    by_output = _sizes_of(lambda bits: size(WIDEST_BITS, bits) - constant)
+    sizes = {(read, written): size(read, written) for read in BITS for written in BITS}
+    constant = sizes[WIDEST_BITS, WIDEST_BITS]
+    by_input = _sizes_of(lambda bits: sizes[bits, WIDEST_BITS] - constant)
+    by_output = _sizes_of(lambda bits: sizes[WIDEST_BITS, bits] - constant)
     split = ParameterSize(constant, by_input, by_output)
-    if any(size(read, written) != split.total(read, written) for read in BITS for written in BITS):
+    if any(each != split.total(read, written) for (read, written), each in sizes.items()):
         raise ValueError(
             f"the accounting counts parameters of layer '{layer.name}' that are not a sum of one term by the bits of "
             "its input and one by the bits of its output; the exact program supports no others"

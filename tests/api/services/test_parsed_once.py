@@ -1,4 +1,4 @@
-"""A question is parsed once, and what was computed for a kept network is not computed again, in a new process either."""
+"""A question is parsed once; what was computed for a kept network is not computed again, in a new process either."""
 
 from __future__ import annotations
 
