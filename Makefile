@@ -9,7 +9,7 @@ PYTHON := $(shell for name in python3.11 python3.12 python3.13 python3; do \
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env run test lint fmt docs hooks lock image-test clean
+.PHONY: help env run test check-long lint fmt docs hooks lock image-test clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -31,10 +31,13 @@ run: env  ## play a build pipeline against the service: network and budget in, i
 	$(BIN)/python -m examples.pipeline --out out
 
 # Two processes of one thread each: small tensors gain nothing by a second thread.
-test: export OMP_WAIT_POLICY ?= PASSIVE
-test: export OMP_NUM_THREADS ?= 1
-test: lint  ## everything that CI runs; pytest's last line has the suite's time
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+test check-long: export OMP_WAIT_POLICY ?= PASSIVE
+test check-long: export OMP_NUM_THREADS ?= 1
+test: lint  ## style, types, the import contract, and all tests that do not take minutes each
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not long"
+
+check-long: env  ## the tests that take minutes each: whole trainings on real data, the image (CI runs them after `test`)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m long
 
 lint: env  ## style, types and the import contract
 	$(BIN)/ruff check .
@@ -46,10 +49,11 @@ fmt: env  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: env  ## write the tables of options and of the catalogue, the outputs of commands, and the picture of README.md
+docs: env  ## write what is generated in docs/ and README.md: tables, outputs of commands and examples, the picture
 	$(BIN)/python docs/option_tables.py
 	$(BIN)/python docs/device_table.py
 	$(BIN)/python docs/command_outputs.py
+	$(BIN)/python docs/example_outputs.py
 	$(BIN)/python docs/fit_picture.py
 
 hooks: env  ## run the linters before every commit

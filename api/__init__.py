@@ -1,0 +1,1 @@
+"""Internal package: the HTTP service, its jobs and the command. The public API is `bitbudget`."""

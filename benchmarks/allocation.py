@@ -34,9 +34,8 @@ from network.memory.books import ACCOUNTINGS
 from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable
-from solver.exact.program import DEFAULT_TIME_LIMIT_SECONDS
 from solver.fit import fit
-from solver.options import Method, SolveOptions
+from solver.options import DEFAULT_TIME_LIMIT_SECONDS, Method, SolveOptions
 from solver.question import Question
 from solver.validator import violations
 

@@ -28,7 +28,7 @@ from benchmarks.own_output import own_output
 from benchmarks.solver_rows import FORMS, NATIVE, Row, conclusions, document, table
 from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
-from solver.exact.program import Answer, Program, whole_costs
+from solver.exact.program import Program, ProgramSolution, integer_costs
 
 SIZES: Final = (28, 100, 1000, 3000, 10_000, 30_000, 100_000)
 
@@ -40,7 +40,7 @@ def instance(form: str, layers: int, seed: int = 0) -> Program:
     activations = np.outer(rng.integers(100, 100_000, layers + 1), bits)
     weights = np.outer(rng.integers(100, 100_000, layers), bits)
     hurt = rng.exponential(1.0, (2 * layers + 1, 1)) * rng.uniform(0.5, 1.5, (2 * layers + 1, 3)) * [1e-3, 0.1, 2.0]
-    costs, _ = whole_costs(np.sort(hurt, axis=1))
+    costs, _ = integer_costs(np.sort(hurt, axis=1))
     limit = int((activations[:-1, 0] + activations[1:, 0]).max() * 0.55)
     groups, sizes, starts = [], [], [0]
     for step in range(layers):
@@ -66,7 +66,7 @@ def instance(form: str, layers: int, seed: int = 0) -> Program:
 
 def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]:
     """Measure all sizes up to `max_layers`, all forms, and all solvers that are fast enough."""
-    solvers: dict[str, Callable[[Program], Answer]] = {
+    solvers: dict[str, Callable[[Program], ProgramSolution]] = {
         NATIVE: solve_exactly,
         "HiGHS": partial(solve_integer_program, backend=highs, time_limit_seconds=peer_limit_seconds),
         "CBC": partial(solve_integer_program, backend=pulp_backend(), time_limit_seconds=peer_limit_seconds),
@@ -79,22 +79,26 @@ def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]
         for layers in (size for size in SIZES if size <= max_layers):
             program = instance(form, layers)
             for name in (each for each in solvers if each not in too_slow):
-                seconds, answer = _timed(partial(solvers[name], program), runs if name == NATIVE else 1)
-                if name != NATIVE and (seconds > peer_limit_seconds / 2 or answer.choices is None):
+                seconds, solution = _timed(partial(solvers[name], program), runs if name == NATIVE else 1)
+                if name != NATIVE and (seconds > peer_limit_seconds / 2 or solution.choices is None):
                     too_slow.add(name)
-                gap = (answer.objective - answer.bound) / answer.objective if answer.choices is not None else np.inf
-                rows.append(Row(form, layers, name, seconds, answer.objective, float(gap)))
+                gap = (
+                    (solution.objective - solution.bound) / solution.objective
+                    if solution.choices is not None
+                    else np.inf
+                )
+                rows.append(Row(form, layers, name, seconds, solution.objective, float(gap)))
     return rows
 
 
-def _timed(solve: Callable[[], Answer], runs: int) -> tuple[float, Answer]:
-    """Return the median wall time of the given number of runs in seconds, and the last answer."""
+def _timed(solve: Callable[[], ProgramSolution], runs: int) -> tuple[float, ProgramSolution]:
+    """Return the median wall time of the given number of runs in seconds, and the last solution."""
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()
-        answer = solve()
+        solution = solve()
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds), answer
+    return statistics.median(seconds), solution
 
 
 def main() -> None:

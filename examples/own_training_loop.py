@@ -15,17 +15,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the usual name in torch code
 from torch import Tensor, nn
 
-from deploy.files import save
+import bitbudget
 from examples.digits.train_digits import build_network
-from network.allocation import DEFAULT_WEIGHT_SCHEME
-from network.budget import Budget
-from network.sensitivity.from_weights import weight_sensitivity
-from qat.conversion import convert
-from qat.data.digits import digits
-from qat.prepare import prepare
-from qat.torch_reader import read_module
-from solver.fit import fit
-from solver.question import Question
 
 
 def train(module: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, epochs: int) -> None:
@@ -53,35 +44,31 @@ def main(given: list[str] | None = None) -> int:
     arguments = parser.parse_args(given)
     torch.manual_seed(0)
 
-    dataset = digits()
+    dataset = bitbudget.dataset("digits")
     float_module = build_network()
     example = torch.zeros(2, 1, 8, 8)
     images, test_images = (
-        torch.tensor(each, dtype=torch.float32).permute(0, 3, 1, 2) for each in (dataset.train_x, dataset.test_x)
+        torch.tensor(each[:], dtype=torch.float32).permute(0, 3, 1, 2) for each in (dataset.train_x, dataset.test_x)
     )
     labels, test_labels = torch.from_numpy(dataset.train_y), torch.from_numpy(dataset.test_y)
     optimizer: torch.optim.Optimizer = torch.optim.AdamW(float_module.parameters(), lr=3e-3)
     train(float_module, optimizer, images, labels, arguments.float_epochs)
 
-    network = read_module(float_module, example, "digits")
-    budget = Budget(flash_bytes=18_000, ram_bytes=2_800)
-    sensitivity = weight_sensitivity(network, DEFAULT_WEIGHT_SCHEME)
-    solution = fit(Question(network=network, budget=budget, sensitivity=sensitivity))
-    assert solution.allocation is not None  # noqa: S101  # this network fits the budget
+    network = bitbudget.read_module(float_module, example, "digits")
+    fitted = bitbudget.fit(network, flash="18kB", ram=2800)
 
-    module = prepare(solution.network, solution.allocation, dataset.train_x[:256])
+    module = bitbudget.prepare(fitted.network, fitted.allocation, dataset.train_x[:256])
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     before = accuracy_percent(module.eval(), test_images, test_labels)
     train(module, optimizer, images, labels, arguments.epochs)
-    integer_network = convert(module)
+    integer_network = bitbudget.convert(module)
 
-    print(f"bits of weights      {list(solution.allocation.weight_bits.values())}")
+    print(f"bits of weights      {list(fitted.weight_bits.values())}")
     print(f"float                {accuracy_percent(float_module, test_images, test_labels):6.2f} %")
     print(f"quantized, untrained {before:6.2f} %")
     print(f"quantized, trained   {accuracy_percent(module, test_images, test_labels):6.2f} %")
     if arguments.out is not None:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        print(f"wrote {', '.join(save(integer_network, arguments.out))}")
+        print(f"wrote {', '.join(bitbudget.save(integer_network, arguments.out))}")
     return 0
 
 

@@ -50,13 +50,13 @@ class Options(BaseModel, metaclass=_RefusedAsRequestError):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def replace(self, **changes: Any) -> Self:
-        """A copy with other values, checked like any other instance.
+        """Return a copy with other values, checked like any other instance.
 
         Args:
-            changes: field name -> new value.
+            changes: New values by field name.
 
         Raises:
-            RequestError: a new value is refused.
+            RequestError: If a new value is invalid.
         """
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
 

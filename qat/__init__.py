@@ -1,0 +1,1 @@
+"""Internal package: retraining with few bits, sensitivity and datasets. The public API is `bitbudget`."""

@@ -1,4 +1,4 @@
-"""Question in, solution out."""
+"""The entry point of the solver: a question in, a solution out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from solver.options import Method
 from solver.question import Question, check_question
-from solver.rules.answer import answer_by_rule
+from solver.rules.solve import solve_by_rule
 from solver.solution import Solution
 from solver.validator import violations
 
@@ -21,21 +21,23 @@ def fit(question: Question) -> Solution:
         InvalidNetwork: If the network has no layer with weights.
         RequestError: If parts of the question do not suit each other (see `check_question`), or if the exact program
             neither found bits nor proved that there are none within its time limit.
-        RuntimeError: If the solution breaks a rule that the validator checks. This is a bug, never an answer.
+        RuntimeError: If the validator finds that the solution breaks a rule, which is a bug of the solver.
     """
     check_question(question)
     if question.method is Method.EXACT:
-        # Importing scipy takes longer than applying a rule.
-        from solver.exact.answer import answer_exactly
+        # Imported only if needed: the exact program imports scipy, which takes longer than applying a rule.
+        from solver.exact.solve import solve_by_exact_program
 
-        solution = answer_exactly(question)
+        solution = solve_by_exact_program(question)
     else:
-        solution = answer_by_rule(question)
+        solution = solve_by_rule(question)
         allocation, table = solution.allocation, question.sensitivity
         if allocation is not None and table is not None:
             objective = table.objective(allocation.weight_bits, allocation.activation_bits)
             solution = replace(solution, objective=objective)
     broken = violations(question, solution)
     if broken:
-        raise RuntimeError(f"{question.method} broke its own rules on '{question.network.name}': {'; '.join(broken)}")
+        raise RuntimeError(
+            f"the solution of '{question.network.name}' by {question.method} is invalid: {'; '.join(broken)}"
+        )
     return solution

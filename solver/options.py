@@ -1,6 +1,6 @@
-"""How bits are chosen: the options of a solve, each defined once for the library, the service and the command.
+"""The options of a choice of bits, each defined once for the library, the service and the command.
 
-This module imports no solver, so that checking a request, or applying one of the paper's rules, stays fast.
+This module does not import scipy or PuLP, so that checking a request and applying one of the paper's rules is fast.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ from network.errors import RequestError
 from network.options import Options
 
 DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
+"""Time limit of the exact program in seconds if none is given."""
+
 MAX_TIME_LIMIT_SECONDS: Final = 600.0
+"""Largest time limit of the exact program in seconds."""
 
 ALL_OTHERS: Final = "*"
-"""Stands for every layer or tensor that is not named."""
+"""Key that stands for every layer or tensor that is not listed."""
 
 NATIVE_BACKEND: Final = "native"
 HIGHS_BACKEND: Final = "highs"
@@ -26,7 +29,7 @@ PULP_BACKEND: Final = "pulp"
 
 
 class Method(StrEnum):
-    """How bits are chosen: by the exact program, or by the paper's rules with weights per layer or per channel."""
+    """Methods that choose bits: the exact program, and the paper's rules with weights per layer or per channel."""
 
     EXACT = "exact"
     MIXPL = "mixpl"
@@ -34,7 +37,7 @@ class Method(StrEnum):
 
 
 class LayerOrder(StrEnum):
-    """Which orders of the layers the exact program may choose from."""
+    """Orders of the layers from which the exact program may choose."""
 
     BEST = "best"
     """Any valid order; the program chooses one together with the bits."""
@@ -44,10 +47,10 @@ class LayerOrder(StrEnum):
 
 
 def backend_named(name: str) -> str:
-    """Return the full name of a backend: "native", "highs", or "pulp:" and a solver that PuLP finds here.
+    """Return the full name of a backend: "native", "highs", or "pulp:" and the name of a solver that PuLP finds.
 
     Args:
-        name: The name as given; "pulp" alone stands for CBC.
+        name: Name of the backend; "pulp" alone stands for CBC.
 
     Raises:
         RequestError: If the backend is unknown or its solver is not installed.
@@ -56,7 +59,9 @@ def backend_named(name: str) -> str:
         return name
     kind, _, solver = name.partition(":")
     if kind != PULP_BACKEND:
-        raise RequestError(f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and a solver's name")
+        raise RequestError(
+            f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and the name of a solver"
+        )
     from solver.exact.milp import DEFAULT_PULP_SOLVER, available_solvers
 
     found = available_solvers()
@@ -67,11 +72,11 @@ def backend_named(name: str) -> str:
 
 
 AllowedBits = Annotated[list[Bits], Field(min_length=1)]
-"""The bits that a tensor may have: one or more of 8, 4 and 2."""
+"""Bits that a tensor may have: one or more of 8, 4 and 2."""
 
 
 class SolveOptions(Options):
-    """How bits are chosen. All fields but `method` concern the exact program alone."""
+    """Options of a choice of bits; all fields except `method` apply only to the exact program."""
 
     method: Method = Field(
         default=Method.EXACT,
@@ -80,7 +85,7 @@ class SolveOptions(Options):
     )
     scheme: WeightScheme = Field(
         default=DEFAULT_WEIGHT_SCHEME,
-        description="How the exact program quantizes weights. The rules have schemes of their own.",
+        description="How the exact program quantizes weights. The rules always use their own schemes.",
     )
     schedule: LayerOrder = Field(
         default=LayerOrder.BEST,
@@ -108,10 +113,10 @@ class SolveOptions(Options):
         gt=0,
         le=MAX_TIME_LIMIT_SECONDS,
         strict=True,
-        description="Seconds after which the exact program returns its best answer so far, with its lower bound.",
+        description="Seconds after which the exact program returns its best solution so far, with its lower bound.",
     )
 
     @property
     def restricts_bits(self) -> bool:
-        """Whether some tensor may not have all of 8, 4 and 2 bits."""
+        """Whether the allowed bits of some tensor are listed."""
         return bool(self.allowed_weight_bits or self.allowed_activation_bits)

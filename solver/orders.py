@@ -1,4 +1,4 @@
-"""The orders in which a network's layers can run, for choosing one together with the bits."""
+"""The orders in which the layers of a network can run, from which one is chosen together with the bits."""
 
 from __future__ import annotations
 
@@ -10,55 +10,61 @@ from network.allocation import Bits
 from network.layers import Layer, WeightLayer
 from network.network import Network
 from solver.problem import CHOICE_OF_BITS, Problem
-from solver.schedule import least_peak_schedule
+from solver.schedule import minimum_peak_schedule
 
 MAX_ORDERS: Final = 300
-"""A graph with no more orders than this is tried in all of them."""
+"""Largest number of orders that are all tried."""
 
-MOST_TRIED_PER_ORDER: Final = 20
-"""Orders that move the head are passed over; this bounds how many."""
+MAX_ENUMERATED_PER_ORDER: Final = 20
+"""Largest number of orders that are enumerated for each one that is kept. The others are discarded because their last
+layer with weights is not that of the given order."""
 
 
 def orders_to_try(
     network: Network, problem: Problem, activation_bits: Iterable[Mapping[str, Bits]]
 ) -> tuple[list[Network], bool]:
-    """The orders that are worth a try, the given one first, and whether they are all that there are.
+    """Return the orders to try, the given one first, and whether they are all orders that are possible.
 
     Args:
-        network: in the given order.
-        problem: the network's, for what its tensors and steps take.
-        activation_bits: in a graph with too many orders, those of least peak at each of these bits are tried.
+        network: The network, with its layers in the given order.
+        problem: The problem of the network, for the sizes of its tensors and scratch memory.
+        activation_bits: Allocations of bits, each as a mapping from the name of each activation tensor to its bits. If
+            the network has too many orders, the order of the smallest peak is tried for each of them.
     """
     orders = all_orders(network, MAX_ORDERS)
     if orders is not None:
         return orders, True
-    most = max(step.limit for step in problem.steps)
-    scratch = {step.layer: most - step.limit for step in problem.steps}
-    sizes = {tensor: of for step in problem.steps for tensor, of in step.tensors.items()}
-    least = [
-        least_peak_schedule(
+    largest_limit = max(step.limit for step in problem.steps)
+    scratch = {step.layer: largest_limit - step.limit for step in problem.steps}
+    all_sizes = {tensor: sizes for step in problem.steps for tensor, sizes in step.tensors.items()}
+    schedules = [
+        minimum_peak_schedule(
             network,
-            {name: of[CHOICE_OF_BITS[bits[name]]] for name, of in sizes.items()},
+            {name: sizes[CHOICE_OF_BITS[bits[name]]] for name, sizes in all_sizes.items()},
             scratch,
-            keeps_input=problem.keeps_input,
+            reuses_input=problem.reuses_input,
         )
         for bits in activation_bits
     ]
-    return [network, *(schedule.network for schedule in least)], False
+    return [network, *(schedule.network for schedule in schedules)], False
 
 
 def all_orders(network: Network, most: int) -> list[Network] | None:
-    """The network in each of its orders, the given one first; None if there are more than `most`.
+    """Return the network in each of its orders, the given one first; None if there are too many.
 
-    The last layer with weights stays the last: what it takes depends on that (the paper's book), and it should not be
-    an order that decides which one is the network's head.
+    In each of these orders, the last layer with weights is that of the given order: the `paper` accounting counts its
+    parameters differently, and the order must not decide which layer that is.
+
+    Args:
+        network: The network.
+        most: Largest number of orders.
     """
     if network.is_chain:
         return [network]
     orders = [network.layers]
     head = network.weight_layers[-1]
-    for tried, order in enumerate(_orders(network)):
-        if tried > MOST_TRIED_PER_ORDER * most:
+    for enumerated, order in enumerate(_enumerate_orders(network)):
+        if enumerated > MAX_ENUMERATED_PER_ORDER * most:
             return None
         if order != network.layers and _last_with_weights(order) is head:
             orders.append(order)
@@ -68,11 +74,12 @@ def all_orders(network: Network, most: int) -> list[Network] | None:
 
 
 def _last_with_weights(order: tuple[Layer, ...]) -> Layer:
+    """Return the last layer with weights."""
     return next(layer for layer in reversed(order) if isinstance(layer, WeightLayer))
 
 
-def _orders(network: Network) -> Iterator[tuple[Layer, ...]]:
-    """Depth first over the layers that can run next, in the file's order."""
+def _enumerate_orders(network: Network) -> Iterator[tuple[Layer, ...]]:
+    """Yield each valid order of the layers, by depth-first search over the layers that can run next."""
     chosen: list[Layer] = []
     written = {network.input}
 

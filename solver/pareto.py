@@ -1,4 +1,4 @@
-"""What else is asked of the exact program: the Pareto front, and what one more kB would buy."""
+"""Pareto front of budgets and summed sensitivity, and shadow prices: the effect of one more kB of each budget."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from solver.question import Question
 from solver.solution import Solution
 
 ONE_KB_BYTES: Final = 1000
+
 MAX_POINTS: Final = 1000
-LEAST_SECONDS: Final = 1.0
-"""What a solve gets at least, however late it is."""
+"""Largest number of budgets of a front that varies one budget."""
+
+MIN_SECONDS: Final = 1.0
+"""Smallest time limit of one solve in seconds, even if the time for all solves is used up."""
 
 MAX_POINTS_OF_BOTH: Final = 31
-"""Points of each of two budgets: fewer than a thousand pairs."""
+"""Largest number of each of two budgets: together fewer than 1,000 combinations."""
 
 
 class Axis(StrEnum):
@@ -35,11 +38,11 @@ class Axis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParetoPoint:
-    """One end of a trade: no bits within this budget have a summed sensitivity below `bound`.
+    """A budget and its solution: no other budget of the front has a solution that is better in all respects.
 
     Attributes:
-        budget: what might be taken.
-        solution: the best bits within it.
+        budget: The smallest of the budgets that were solved with this result.
+        solution: The best bits within the budget.
     """
 
     budget: Budget
@@ -48,11 +51,12 @@ class ParetoPoint:
 
 @dataclass(frozen=True, slots=True)
 class ParetoFront:
-    """What was found within the time.
+    """The budgets and solutions that no other one dominates.
 
     Attributes:
-        points: none of which another one beats in flash, RAM and objective alike; from the largest objective down.
-        is_complete: every budget was solved; else the time ended before.
+        points: The points, by descending objective. No point is dominated: no other point has neither more flash nor
+            more RAM nor a larger objective.
+        is_complete: Whether every budget was solved; false if the time limit stopped the computation.
     """
 
     points: tuple[ParetoPoint, ...]
@@ -61,19 +65,26 @@ class ParetoFront:
 
 @dataclass(frozen=True, slots=True)
 class ShadowPrices:
-    """How much the objective falls with one more kB (1000 bytes) of each budget alone."""
+    """Decrease of the objective with one more kB (1000 bytes) of one budget.
+
+    Attributes:
+        flash: Decrease of the objective with one more kB of flash, 0 or more.
+        ram: Decrease of the objective with one more kB of RAM, 0 or more.
+    """
 
     flash: float
     ram: float
 
 
 def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
-    """Compute the least summed sensitivity against flash, RAM or both, from the minimum budget to that of 8 bits.
+    """Compute the minimum summed sensitivity as a function of flash, RAM or both.
+
+    Budgets reach from the minimum budget to what the unrestricted optimum needs.
 
     Args:
         question: A question for the exact program. Its budget holds for the axis that is not varied; its time limit
             covers all solves together.
-        axis: The budget that is varied; `both` solves every pair of a flash and a RAM budget.
+        axis: The budget that is varied; `both` solves each combination of a flash and a RAM budget.
         points: Number of budgets along the axis, evenly spaced, 2 to 1,000; with `both`, number of each, 2 to 31.
 
     Raises:
@@ -82,12 +93,12 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     _check_exact(question, "the Pareto front")
     most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
     if not 2 <= points <= most:
-        raise RequestError(f"points is {points}; expected 2 to {most} for {axis}")
+        raise RequestError(f"the number of points is {points}; expected 2 to {most} for {axis}")
     budget = question.budget
     deadline = time.perf_counter() + question.options.time_limit_seconds
 
     def solved(flash_bytes: int, ram_bytes: int) -> Solution:
-        seconds = max(deadline - time.perf_counter(), LEAST_SECONDS)
+        seconds = max(deadline - time.perf_counter(), MIN_SECONDS)
         limited = question.options.replace(time_limit_seconds=min(seconds, MAX_TIME_LIMIT_SECONDS))
         return fit(replace(question, budget=Budget(flash_bytes, ram_bytes), options=limited))
 
@@ -103,18 +114,18 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
             break
         try:
             solution = solved(flash_bytes, ram_bytes)
-        except RequestError:  # the options are good, they have served for the ends: the time was too short
+        except RequestError:  # the options are valid, because the ends were solved: the time was too short
             is_complete = False
             continue
-        if solution.allocation is not None:  # of budgets that end at the same bits, the smallest is kept
+        if solution.allocation is not None:  # of budgets with equal solutions, the smallest is kept
             found.setdefault(_figures(solution), ParetoPoint(Budget(flash_bytes, ram_bytes), solution))
-    front = sorted(figures for figures in found if not any(_beats(other, figures) for other in found))
+    front = sorted(figures for figures in found if not any(_dominates(other, figures) for other in found))
     front.sort(key=lambda figures: -figures[2])
     return ParetoFront(tuple(found[figures] for figures in front), is_complete)
 
 
 def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
-    """Compute by how much the objective would fall with one more kB of each budget, by solving again.
+    """Compute by how much the objective decreases with one more kB of each budget, by solving again.
 
     Args:
         question: A question for the exact program.
@@ -126,51 +137,62 @@ def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
     _check_exact(question, "shadow prices")
     budget, objective = question.budget, solution.objective
     if objective is None:
-        raise RequestError("shadow prices need a solution that fits; give the network more memory")
+        raise RequestError("shadow prices need a solution that fits, but no bits fit; raise the budget")
 
-    def bought(more: Budget) -> float:
+    def decrease(more: Budget) -> float:
         better = fit(replace(question, budget=more)).objective
         return 0.0 if better is None else max(objective - better, 0.0)
 
     return ShadowPrices(
-        flash=bought(Budget(budget.flash_bytes + ONE_KB_BYTES, budget.ram_bytes)),
-        ram=bought(Budget(budget.flash_bytes, budget.ram_bytes + ONE_KB_BYTES)),
+        flash=decrease(Budget(budget.flash_bytes + ONE_KB_BYTES, budget.ram_bytes)),
+        ram=decrease(Budget(budget.flash_bytes, budget.ram_bytes + ONE_KB_BYTES)),
     )
 
 
 def _check_exact(question: Question, what: str) -> None:
+    """Reject a question that is not for the exact program, or has no table; `what` names the computation."""
     if question.method is not Method.EXACT or question.sensitivity is None:
-        raise RequestError(f"{what}: only the exact program proves them; choose method 'exact'")
+        raise RequestError(
+            f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "
+            f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
+            "choose method 'exact'"
+        )
 
 
 def _ends(solved: Callable[[int], Solution], region: str) -> tuple[int, int]:
-    """The least budget that does, and what the best bits take when there is plenty; equal if no budget does."""
-    plenty = solved(MAX_BUDGET_BYTES)
-    most = _taken_bytes(plenty, region)
-    shortage = solved(1)
-    certificate = shortage.certificate
-    if plenty.allocation is None or certificate is None or certificate.budget != region:
+    """Return the minimum budget and the size of the unrestricted optimum, in bytes; equal if no budget fits.
+
+    Args:
+        solved: Function that returns the solution under a budget in bytes.
+        region: Name of the budget: "flash" or "ram".
+    """
+    unrestricted = solved(MAX_BUDGET_BYTES)
+    most = _used_bytes(unrestricted, region)
+    certificate = solved(1).certificate
+    if unrestricted.allocation is None or certificate is None or certificate.budget != region:
         return most, most
-    # Not found in time: the front begins where it is sure to.
+    # If the minimum was not found in time, the front consists of the unrestricted optimum.
     return most if certificate.least_bytes is None else -int(-certificate.least_bytes // 1), most
 
 
-def _taken_bytes(solution: Solution, region: str) -> int:
-    taken = solution.memory.flash_bytes if region == "flash" else solution.memory.ram_bytes
-    return -int(-taken // 1)
+def _used_bytes(solution: Solution, region: str) -> int:
+    """Return the flash or RAM of a solution, rounded up to whole bytes."""
+    used = solution.memory.flash_bytes if region == "flash" else solution.memory.ram_bytes
+    return -int(-used // 1)
 
 
 def _spaced(ends: tuple[int, int], points: int) -> list[int]:
-    """Sizes from one end to the other, each once."""
+    """Return evenly spaced sizes from one end to the other, without duplicates."""
     least, most = ends
     return list(dict.fromkeys(least + (most - least) * index // (points - 1) for index in range(points)))
 
 
-def _beats(mine: tuple[float, float, float], its: tuple[float, float, float]) -> bool:
-    """No worse in flash, RAM and objective, and better in one of them."""
-    return mine != its and all(a <= b for a, b in zip(mine, its, strict=True))
+def _dominates(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    """Return whether one point is not worse than another in flash, RAM and objective, and better in one of them."""
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _figures(solution: Solution) -> tuple[float, float, float]:
+    """Return flash in bytes, RAM in bytes, and the objective of a solution."""
     objective = solution.objective if solution.objective is not None else float("inf")
     return solution.memory.flash_bytes, solution.memory.ram_bytes, objective

@@ -1,10 +1,12 @@
 """A question: a network, a budget and all options of a choice of bits, in one frozen value.
 
     request or command  ->  Question  ->  fit(question) -> Solution
-                                          violations(question, solution) -> what is wrong with it
-                                          pareto_front(question, ...), shadow_prices(question, solution)
+                                          violations(question, solution) -> list of broken rules
+                                          pareto_front(question, ...) -> ParetoFront
+                                          shadow_prices(question, solution) -> ShadowPrices
 
-It is made once, where a request or a command comes in; nothing after that parses a name, a size or a device again.
+A question is made once, where a request or a command comes in. No later code parses a name, a size or a device again.
+`question_json.py` converts a question to JSON text and back.
 """
 
 from __future__ import annotations
@@ -31,14 +33,14 @@ class Question:
 
     Attributes:
         network: The network, with its layers in the order of its file. The solver needs no weights.
-        budget: Bytes of flash and RAM that the network may take.
+        budget: Number of bytes of flash and RAM that the network may use.
         accounting: The rule book that counts bytes.
-        sensitivity: The table that the exact program minimizes, and that the rules' answers are compared by; None
-            compares nothing.
-        options: How bits are chosen.
-        device: The device that was named; None if only a budget was given.
-        speed: Speed of the core, for estimates of latency; None if it is unknown.
-        max_cycles: Largest number of cycles that one inference may take, as estimated; None sets no ceiling.
+        sensitivity: The sensitivity table whose sum the exact program minimizes, and by which solutions of the rules
+            are compared with it; None only for the rules.
+        options: The method that chooses bits, and its options.
+        device: The device that was chosen; None if only a budget was given.
+        speed: Speed of the kernels of the core, for estimates of latency; None if it is not known.
+        max_cycles: Largest estimated number of cycles of one inference, 1 to 2^53; None for no latency ceiling.
     """
 
     network: Network
@@ -52,12 +54,12 @@ class Question:
 
     @property
     def method(self) -> Method:
-        """How bits are chosen."""
+        """The method that chooses bits."""
         return self.options.method
 
     @property
     def latency(self) -> Latency | None:
-        """The ceiling on the cycles of one inference; None if there is none.
+        """The latency ceiling, with the speed of the core; None if no ceiling is set.
 
         Raises:
             RequestError: If a ceiling is set and the speed of the core is unknown.
@@ -66,13 +68,14 @@ class Question:
             return None
         if self.speed is None:
             raise RequestError(
-                "a latency ceiling needs the speed of the core; give a table of cycles by kernel and bits"
+                "a latency ceiling needs the speed of the core, which is not known; give a table of speeds by kernel "
+                "and bits"
             )
         return Latency(self.speed, self.max_cycles)
 
     @property
     def choices(self) -> Choices:
-        """What the exact program may choose from, with '*' replaced by the names that it stands for."""
+        """The scheme and the allowed bits of single tensors, with '*' replaced by the names that it stands for."""
         network, options = self.network, self.options
         fixed = {network.input, *network.outputs}
         return Choices(
@@ -83,7 +86,10 @@ class Question:
 
 
 def check_question(question: Question) -> None:
-    """Reject a question whose parts do not suit each other.
+    """Reject a question whose parts contradict each other.
+
+    Args:
+        question: The question.
 
     Raises:
         RequestError: If the sensitivity table or the allowed bits do not match the network; if the exact program has no
@@ -95,14 +101,21 @@ def check_question(question: Question) -> None:
     check_choices(question.choices, network, question.accounting.same_bits(network))
     if method is Method.EXACT:
         if question.sensitivity is None:
-            raise RequestError("the exact program needs a sensitivity table to minimize, e.g. sensitivity 'weights'")
+            raise RequestError(
+                "the exact program needs a sensitivity table, but there is none; choose one, e.g. 'weights'"
+            )
     elif question.latency is not None or question.options.restricts_bits:
         what = "a latency ceiling" if question.latency is not None else "allowed bits of single tensors"
-        raise RequestError(f"{method} looks at sizes alone; only exact keeps {what}: leave that out or use exact")
+        raise RequestError(f"{method} does not support {what}; use method 'exact', or leave {what} out")
 
 
 def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:
-    """Replace '*' by each of the names that is not given itself."""
+    """Replace the key '*' by all names that are not listed.
+
+    Args:
+        allowed: Name or '*' -> allowed bits.
+        names: The names that '*' may stand for.
+    """
     others = allowed.get(ALL_OTHERS)
     given = {name: bits for name, bits in allowed.items() if name != ALL_OTHERS}
     return given if others is None else {**dict.fromkeys(names, others), **given}

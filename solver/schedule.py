@@ -1,15 +1,16 @@
-"""The order in which layers run: the one whose largest step is the least.
+"""Search for the order of the layers whose largest step is smallest.
 
-A state is the set of layers that have run; what is alive follows from the set alone, so the best way to a state is the
-one with the least peak so far, and states are taken in the order of their peaks (Dijkstra's algorithm with the
-maximum in place of the sum). The first complete state has the least peak of all orders.
+A state is the set of layers that have run. The live tensors follow from the set alone, so only the best way to reach a
+state counts, the one with the smallest peak so far. States are visited in ascending order of their peaks: Dijkstra's
+algorithm, with the maximum instead of the sum along a path. The first state with all layers that is visited has the
+smallest peak of all orders.
 
     layers a -> b -> d, a -> c -> d:     {} - {a} - {a,b} - {a,b,c} - {a,b,c,d}
                                                \\ - {a,c} /
 
-A chain has as many states as layers. A graph with many branches at once has too many: beyond `max_states` the most
-promising states of each size are kept (a beam), and the answer says how far from the bound it may be. At equal peaks
-the file's own order wins.
+A chain has as many states as layers. A graph with many parallel branches has too many: after `max_states` states the
+search starts again as a beam search, which keeps the `BEAM_WIDTH` states of smallest peak for each number of layers,
+and the result has a lower bound below its peak. Of orders with equal peaks, the order of the file is preferred.
 """
 
 from __future__ import annotations
@@ -20,21 +21,25 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from network.layers import WeightLayer
+from network.live_ranges import live_ranges
 from network.network import Network
 
 MAX_STATES: Final = 20_000
+"""Largest number of states that the exact search visits."""
+
 BEAM_WIDTH: Final = 64
+"""Number of states that the beam search keeps for each number of layers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """An order of a network's layers.
+    """An order of a network's layers, with its peak.
 
     Attributes:
-        network: the network in that order.
-        peak: the largest step, in the unit of the sizes.
-        bound: no order has a smaller peak.
-        given_peak: the largest step in the order that was given.
+        network: The network, with its layers in that order.
+        peak: Size of the largest step, in the unit of the sizes.
+        bound: Lower bound on the peak of each order.
+        given_peak: Size of the largest step in the order that was given.
     """
 
     network: Network
@@ -43,99 +48,107 @@ class Schedule:
     given_peak: int
 
 
-def least_peak_schedule(
+def minimum_peak_schedule(
     network: Network,
     sizes: Mapping[str, int],
     scratch: Mapping[str, int],
     *,
-    keeps_input: bool = False,
+    reuses_input: bool = True,
     max_states: int = MAX_STATES,
 ) -> Schedule:
-    """The order of least peak, every tensor in a place of its own.
+    """Return the order of the smallest peak, if no output overwrites an input.
 
     Args:
-        network: in any valid order.
-        sizes: what each activation tensor takes.
-        scratch: what each layer takes beside while it runs; 0 where it is missing.
-        keeps_input: the network's input lives to the end.
-        max_states: how many states are visited before the search turns into a beam.
+        network: The network, with its layers in any valid order.
+        sizes: Name of each activation tensor -> its size, in any unit.
+        scratch: Name of a layer -> size of the scratch memory that it needs while it runs; 0 for a missing layer.
+        reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
+        max_states: Number of states after which the search becomes a beam search.
     """
-    graph = _Graph(network, sizes, scratch, keeps_input=keeps_input)
-    given_peak = graph.peak_of(range(len(network.layers)))
-    bound = graph.least_step
+    given_peak = _peak(network, sizes, scratch, reuses_input=reuses_input)
+    graph = _Graph(network, sizes, scratch, reuses_input=reuses_input)
+    bound = graph.largest_layer
     if given_peak == bound or network.is_chain:
         return Schedule(network, given_peak, given_peak if network.is_chain else bound, given_peak)
     order, is_exact = graph.search(max_states)
-    peak = graph.peak_of(order)
-    if peak >= given_peak:
-        order, peak = list(range(len(network.layers))), given_peak
     ordered = replace(network, layers=tuple(network.layers[index] for index in order))
+    peak = _peak(ordered, sizes, scratch, reuses_input=reuses_input)
+    if peak >= given_peak:
+        ordered, peak = network, given_peak
     return Schedule(ordered, peak, peak if is_exact else bound, given_peak)
 
 
+def _peak(network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int], *, reuses_input: bool) -> int:
+    """Return the size of the largest step, with the layers in the given order."""
+    changes = [0] * (len(network.layers) + 1)
+    for tensor, steps in live_ranges(network, reuses_input=reuses_input).items():
+        changes[steps.start] += sizes[tensor]
+        changes[steps.stop] -= sizes[tensor]
+    alive, peak = 0, 0
+    for layer, change in zip(network.layers, changes, strict=False):
+        alive += change
+        peak = max(peak, alive + scratch.get(layer.name, 0))
+    return peak
+
+
 class _Graph:
-    """What each layer waits for, and what it allocates and frees."""
+    """The layers as a graph for the search over orders: what each layer waits for, allocates and frees.
+
+    `network.live_ranges` gives the live ranges of one fixed order. The search does not have an order yet: whether a
+    tensor is alive is decided by the set of layers that have run. So each tensor has the set of its readers as a mask,
+    and is freed when all of them have run. In all masks, bit i stands for the layer i.
+
+    Attributes:
+        largest_layer: Largest sum of sizes of the inputs, output and scratch memory of one layer, a lower bound on the
+            peak of each order.
+    """
 
     def __init__(
-        self, network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int], *, keeps_input: bool
+        self, network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int], *, reuses_input: bool
     ) -> None:
         writer = {layer.output: index for index, layer in enumerate(network.layers)}
         readers = network.readers()
         index_of = {layer.name: index for index, layer in enumerate(network.layers)}
-        self.layers = len(network.layers)
-        self.output_size = [sizes[layer.output] for layer in network.layers]
-        self.scratch = [scratch.get(layer.name, 0) for layer in network.layers]
-        self.inputs = [tuple(dict.fromkeys(layer.inputs)) for layer in network.layers]
-        self.sizes = dict(sizes)
-        self.start_size = sizes[network.input]
-        self.needs = [sum(1 << writer[tensor] for tensor in inputs if tensor in writer) for inputs in self.inputs]
-        self.followers: list[list[int]] = [
+        self._layers = len(network.layers)
+        self._output_size = [sizes[layer.output] for layer in network.layers]
+        self._scratch = [scratch.get(layer.name, 0) for layer in network.layers]
+        self._inputs = [tuple(dict.fromkeys(layer.inputs)) for layer in network.layers]
+        self._sizes = dict(sizes)
+        self._start_size = sizes[network.input]
+        self._needs = [sum(1 << writer[tensor] for tensor in inputs if tensor in writer) for inputs in self._inputs]
+        self._followers: list[list[int]] = [
             [index_of[reader.name] for reader in readers[layer.output]] for layer in network.layers
         ]
-        # The network's head, its last layer with weights, stays the last of them: it waits for all others.
-        *others, head = (index for index, layer in enumerate(network.layers) if isinstance(layer, WeightLayer))
-        self.needs[head] |= sum(1 << other for other in others)
+        # The last layer with weights must remain the last one with weights: it waits for all others.
+        *others, last = (index for index, layer in enumerate(network.layers) if isinstance(layer, WeightLayer))
+        self._needs[last] |= sum(1 << other for other in others)
         for other in others:
-            self.followers[other].append(head)
-        kept = {*network.outputs, *((network.input,) if keeps_input else ())}
-        # A tensor is freed once all its readers have run; outputs never are.
-        self.readers_mask = {
+            self._followers[other].append(last)
+        # A tensor that is never freed has the empty mask.
+        kept = {*network.outputs, *(() if reuses_input else (network.input,))}
+        self._readers_mask = {
             tensor: 0 if tensor in kept else sum(1 << index_of[reader.name] for reader in layers)
             for tensor, layers in readers.items()
         }
-        self.starters = [index for index, needs in enumerate(self.needs) if needs == 0]
-        self.least_step = max(
+        self._starters = tuple(index for index, needs in enumerate(self._needs) if needs == 0)
+        self.largest_layer = max(
             sum(sizes[tensor] for tensor in inputs) + size + extra
-            for inputs, size, extra in zip(self.inputs, self.output_size, self.scratch, strict=True)
+            for inputs, size, extra in zip(self._inputs, self._output_size, self._scratch, strict=True)
         )
 
-    def run(self, done: int, alive: int, layer: int) -> tuple[int, int]:
-        """What is alive after a layer has run, and what was during it."""
-        during = alive + self.output_size[layer] + self.scratch[layer]
-        after_done = done | 1 << layer
-        after = alive + self.output_size[layer]
-        for tensor in self.inputs[layer]:
-            readers = self.readers_mask[tensor]
-            if readers and readers & ~after_done == 0:
-                after -= self.sizes[tensor]
-        return after, during
-
-    def peak_of(self, order: range | list[int]) -> int:
-        done, alive, peak = 0, self.start_size, 0
-        for layer in order:
-            alive, during = self.run(done, alive, layer)
-            done |= 1 << layer
-            peak = max(peak, during)
-        return peak
-
     def search(self, max_states: int) -> tuple[list[int], bool]:
-        """An order, and whether no other has a smaller peak."""
-        complete = (1 << self.layers) - 1
+        """Return an order of the layers, and whether it is proven that no order has a smaller peak.
+
+        Args:
+            max_states: Number of states after which the search becomes a beam search.
+        """
+        complete = (1 << self._layers) - 1
         parents: dict[int, tuple[int, int]] = {}
         best = {0: 0}
-        alive_in = {0: self.start_size}
-        ready_in = {0: tuple(self.starters)}
-        # Among equal peaks the state with more layers done, then the one that keeps closest to the file's order.
+        alive_in = {0: self._start_size}
+        ready_in = {0: self._starters}
+        # Entries are (peak, -number of layers, mask): of equal peaks, the state with more layers is visited first, then
+        # the one whose layers are earlier in the file.
         queue: list[tuple[int, int, int]] = [(0, 0, 0)]
         visited = 0
         while queue:
@@ -143,12 +156,12 @@ class _Graph:
             if peak > best[done]:
                 continue
             if done == complete:
-                return self._order(parents, done), True
+                return _traced_order(parents, done), True
             visited += 1
             if visited > max_states:
-                return self._beam(), False
+                return self._beam_search(), False
             for layer in ready_in[done]:
-                after, during = self.run(done, alive_in[done], layer)
+                after, during = self._run(done, alive_in[done], layer)
                 reached, new_peak = done | 1 << layer, max(peak, during)
                 if new_peak < best.get(reached, new_peak + 1):
                     best[reached] = new_peak
@@ -159,27 +172,23 @@ class _Graph:
                     heapq.heappush(queue, (new_peak, count - 1, reached))
         raise AssertionError("a valid network has an order")
 
-    def _beam(self) -> list[int]:
-        states = [(0, self.start_size, 0, tuple(self.starters), None)]
+    def _beam_search(self) -> list[int]:
+        """Return an order of the layers that a beam search finds."""
+        states = [(0, self._start_size, 0, self._starters)]  # peak, alive, mask, ready layers
         trail: list[dict[int, tuple[int, int]]] = []
-        for _ in range(self.layers):
-            found: dict[int, tuple[int, int, int, tuple[int, ...], tuple[int, int]]] = {}
-            for peak, alive, done, ready, _parent in states:
+        for _ in range(self._layers):
+            found: dict[int, tuple[int, int, int, tuple[int, ...]]] = {}
+            parents: dict[int, tuple[int, int]] = {}
+            for peak, alive, done, ready in states:
                 for layer in ready:
-                    after, during = self.run(done, alive, layer)
+                    after, during = self._run(done, alive, layer)
                     reached, new_peak = done | 1 << layer, max(peak, during)
                     known = found.get(reached)
                     if known is None or new_peak < known[0]:
-                        found[reached] = (
-                            new_peak,
-                            after,
-                            reached,
-                            self._ready_after(ready, layer, reached),
-                            (done, layer),
-                        )
-            kept = sorted(found.values(), key=lambda state: state[:3])[:BEAM_WIDTH]
-            trail.append({state[2]: state[4] for state in kept})
-            states = [(*state[:4], None) for state in kept]
+                        found[reached] = (new_peak, after, reached, self._ready_after(ready, layer, reached))
+                        parents[reached] = (done, layer)
+            states = sorted(found.values(), key=lambda state: state[:3])[:BEAM_WIDTH]
+            trail.append({state[2]: parents[state[2]] for state in states})
         order: list[int] = []
         done = states[0][2]
         for parents in reversed(trail):
@@ -187,14 +196,44 @@ class _Graph:
             order.append(layer)
         return order[::-1]
 
+    def _run(self, done: int, alive: int, layer: int) -> tuple[int, int]:
+        """Return the size of the live tensors after a layer has run, and the size of the step itself.
+
+        Args:
+            done: Mask of the layers that have run before.
+            alive: Size of the live tensors before.
+            layer: Index of the layer.
+        """
+        during = alive + self._output_size[layer] + self._scratch[layer]
+        after_done = done | 1 << layer
+        after = alive + self._output_size[layer]
+        for tensor in self._inputs[layer]:
+            readers = self._readers_mask[tensor]
+            if readers and readers & ~after_done == 0:
+                after -= self._sizes[tensor]
+        return after, during
+
     def _ready_after(self, ready: tuple[int, ...], layer: int, done: int) -> tuple[int, ...]:
-        released = {other for other in self.followers[layer] if self.needs[other] & ~done == 0}
+        """Return the layers that can run next, ascending.
+
+        Args:
+            ready: Layers that could run before.
+            layer: Index of the layer that has run.
+            done: Mask of the layers that have run, including this one.
+        """
+        released = {other for other in self._followers[layer] if self._needs[other] & ~done == 0}
         return tuple(sorted({*ready, *released} - {layer}))
 
-    @staticmethod
-    def _order(parents: Mapping[int, tuple[int, int]], done: int) -> list[int]:
-        order = []
-        while done:
-            done, layer = parents[done]
-            order.append(layer)
-        return order[::-1]
+
+def _traced_order(parents: Mapping[int, tuple[int, int]], done: int) -> list[int]:
+    """Return the order of the layers that leads to a state.
+
+    Args:
+        parents: Mask of each state -> mask of the state before it, and index of the layer between them.
+        done: Mask of the state.
+    """
+    order = []
+    while done:
+        done, layer = parents[done]
+        order.append(layer)
+    return order[::-1]

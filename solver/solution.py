@@ -1,4 +1,4 @@
-"""What a method answers: an allocation that fits, or a certificate that none does."""
+"""Solution of a question: an allocation of bits that fits, or a certificate that none does."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ BudgetName = Literal["flash", "ram", "latency"]
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Why nothing fits.
+    """Certificate of infeasibility: the budget that is too small, the layer that decides this, and minimum budgets.
 
     Attributes:
-        budget: the one that is short; where several are short alone, RAM before flash before latency. Where they are
-            short only together, one of those that conflict.
-        layer: where: the step with the highest peak, the layer that takes the most flash, or the most cycles.
-        least_bytes: what would do of it, the other budgets of the conflict being what they are (where flash is short
-            alone, RAM): with as few bits as are allowed and needed, the network's input and outputs at 8. None for
-            latency, and where the least was not found in time.
-        available_bytes: the budget; None for latency.
-        conflicting: the one budget, where it is short alone; several where each alone could be kept, not all together.
-        least_flash_bytes: what would do of flash if there were plenty of everything else; None where the method does
-            not look, or not long enough.
-        least_ram_bytes: the same of RAM.
-        least_cycles: the fewest cycles of any bits; None without a ceiling.
-        available_cycles: the ceiling.
-        is_proven: no bits in any order fit; false where not every order of a large graph could be tried.
+        budget: Name of the budget that is too small; of several that are too small alone, RAM before flash before
+            latency. If budgets only conflict together, one of those that conflict.
+        layer: Name of the layer at the RAM peak, with the most flash, or with the most cycles.
+        least_bytes: Minimum of that budget in bytes, if the other budgets of the conflict are kept (if flash is too
+            small alone: if the RAM budget is kept). None for latency, and if it was not found within the time limit.
+        available_bytes: The budget in bytes; None for latency.
+        conflicting: Names of the budgets that cannot be kept together: one if it is too small alone, otherwise several
+            of which each could be kept alone.
+        least_flash_bytes: Minimum flash in bytes if all other budgets are unlimited; None if the method does not
+            compute it, or if it was not found within the time limit.
+        least_ram_bytes: Minimum RAM in bytes if all other budgets are unlimited; None as for flash.
+        least_cycles: Minimum number of cycles over all bits; None without a latency ceiling.
+        available_cycles: Latency ceiling in cycles; None without one.
+        is_proven: Whether it is proven that no bits fit in any order; false if not all orders of a large graph were
+            tried.
     """
 
     budget: BudgetName
@@ -47,36 +48,42 @@ class Certificate:
 
     @property
     def missing_bytes(self) -> float | None:
+        """Number of bytes by which the budget is too small; None if it is not known."""
         if self.least_bytes is None or self.available_bytes is None:
             return None
         return self.least_bytes - self.available_bytes
 
     @property
     def missing_cycles(self) -> int | None:
+        """Number of cycles by which the latency ceiling is too low; None if the certificate names another budget."""
         if self.budget != "latency" or self.least_cycles is None or self.available_cycles is None:
             return None
         return self.least_cycles - self.available_cycles
 
 
 def largest_layer(report: MemoryReport) -> str:
-    """The first layer that takes the most flash."""
+    """Return the name of the layer with the most flash; of several, the first.
+
+    Args:
+        report: Memory report of an allocation.
+    """
     return max(report.layers, key=lambda layer: layer.flash_bytes).layer
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """A method's answer.
+    """Solution of a question by one of the methods.
 
     Attributes:
-        method: that answered.
-        allocation: the bits; None when nothing fits.
-        certificate: why nothing fits; None when something does.
-        memory: the report of the allocation, or of 2 bits everywhere when nothing fits.
-        network: in the order in which it runs, which the exact program may choose.
-        objective: the summed sensitivity of the allocation; None without a table or an allocation.
-        bound: no bits in any order have less; None where nothing is proven.
-        given_order_ram_bytes: what the same bits take of RAM in the file's own order.
-        cycles: of one inference, estimated; None without a latency ceiling.
+        method: The method that found the solution.
+        allocation: The bits of every tensor; None if no bits fit.
+        certificate: The certificate that no bits fit; None if some do.
+        memory: Memory report of the allocation; if no bits fit, of the bits that come closest.
+        network: The network, with its layers in the order in which they run; the exact program may choose the order.
+        objective: Summed sensitivity of the allocation; None without a table or an allocation.
+        bound: Lower bound on the summed sensitivity over all bits and orders; None if nothing is proven.
+        given_order_ram_bytes: RAM in bytes of the same bits in the order of the file; None without an allocation.
+        cycles: Estimated cycles of one inference; None without a latency ceiling.
     """
 
     method: Method
@@ -91,7 +98,7 @@ class Solution:
 
     @property
     def gap(self) -> float | None:
-        """How far the objective may be above the best, as a share of it; 0 is proven best."""
+        """Relative gap (objective - bound) / objective; 0 if the solution is proven optimal, None if not known."""
         if self.objective is None or self.bound is None:
             return None
         return 0.0 if self.objective <= self.bound else (self.objective - self.bound) / self.objective

@@ -1,4 +1,4 @@
-"""The judge of every answer. It knows the network, the budget and the accounting, and nothing of the search."""
+"""Independent check of a solution against its question, by the accounting alone and without any code of the search."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def violations(question: Question, solution: Solution) -> list[str]:
         solution: Its solution, with the network in the order in which the layers run.
 
     Returns:
-        An empty list if the solution is valid; a certificate of infeasibility is not checked.
+        The broken rules; empty if the solution is valid. A certificate of infeasibility is not checked.
     """
     if solution.allocation is None:
         return []
     network, allocation = solution.network, solution.allocation
     budget, method, accounting, latency = question.budget, question.method, question.accounting, question.latency
     broken = _names(network, allocation)
-    if broken:  # nothing can be measured
+    if broken:  # such an allocation cannot be measured
         return broken
     for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):
         broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
@@ -46,13 +46,14 @@ def violations(question: Question, solution: Solution) -> list[str]:
     broken += _not_allowed(question.choices, allocation) if method is Method.EXACT else []
     cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
     if latency is not None and cycles > latency.most_cycles:
-        broken.append(f"takes {cycles} cycles, {latency.most_cycles} may be taken")
+        broken.append(f"needs {cycles} cycles, but the latency ceiling is {latency.most_cycles}")
     report = measure(network, allocation, accounting)
     if report.flash_bytes > budget.flash_bytes:
-        broken.append(f"takes {report.flash_bytes} bytes of flash, {budget.flash_bytes} may be taken")
+        broken.append(f"needs {report.flash_bytes} bytes of flash, but the budget is {budget.flash_bytes}")
     if report.ram_bytes > budget.ram_bytes:
         broken.append(
-            f"takes {report.ram_bytes} bytes of RAM, the most at '{report.peak_layer}', {budget.ram_bytes} may be taken"
+            f"needs {report.ram_bytes} bytes of RAM, with the peak at '{report.peak_layer}', "
+            f"but the budget is {budget.ram_bytes}"
         )
     if report.arena is not None:
         broken += _overlaps(network, report.arena.offsets, allocation, accounting)
@@ -62,14 +63,23 @@ def violations(question: Question, solution: Solution) -> list[str]:
 def _overlaps(
     network: Network, offsets: Mapping[str, int], allocation: Allocation, accounting: Accounting
 ) -> list[str]:
-    """Tensors that share a byte of the arena during a step."""
+    """List the live tensors that overlap in the arena, and the outputs that miss the input that they overwrite.
+
+    Args:
+        network: The network, with its layers in schedule order.
+        offsets: Name of each tensor and scratch memory -> its offset in the arena, in bytes.
+        allocation: Bits of every tensor.
+        accounting: The accounting that counts bytes.
+    """
     broken = []
     bits = allocation.activation_bits
     for step in accounting.steps(network):
         overwritten = overwritten_input(step, accounting, bits)
         output = step.output.tensor
         if overwritten is not None and offsets[output] != offsets[overwritten]:
-            broken.append(f"'{output}' lies beside '{overwritten}', which it overwrites during step '{step.layer}'")
+            broken.append(
+                f"'{output}' and '{overwritten}', which it overwrites in step '{step.layer}', have different offsets"
+            )
         places = [
             (offsets[each.tensor], accounting.activation_bytes(each, bits[each.tensor]), each.tensor)
             for each in step.live
@@ -80,7 +90,7 @@ def _overlaps(
             places.append((offsets[scratch_name(step.layer)], scratch_bytes, scratch_name(step.layer)))
         places.sort()
         broken += [
-            f"'{low[2]}' and '{high[2]}' overlap in the arena during step '{step.layer}'"
+            f"'{low[2]}' and '{high[2]}' overlap in the arena in step '{step.layer}'"
             for low, high in pairwise(places)
             if low[0] + low[1] > high[0]
         ]
@@ -88,6 +98,7 @@ def _overlaps(
 
 
 def _names(network: Network, allocation: Allocation) -> list[str]:
+    """List the parts of an allocation with missing, unknown or wrongly ordered names of layers or tensors."""
     layers = [layer.name for layer in network.weight_layers]
     broken = []
     if list(allocation.activation_bits) != list(network.tensors):
@@ -99,6 +110,7 @@ def _names(network: Network, allocation: Allocation) -> list[str]:
 
 
 def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
+    """List the bits and schemes that the exact program may not choose."""
     broken = [
         f"{what} '{name}' has {bits} bits, which are not allowed"
         for what, given, allowed in (
@@ -109,7 +121,7 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
         if bits not in allowed.get(name, BITS)
     ]
     broken += [
-        f"layer '{layer}' has {scheme.weights}, not {choices.weights}"
+        f"layer '{layer}' has the scheme {scheme.weights}; expected {choices.weights}"
         for layer, scheme in allocation.schemes.items()
         if scheme.weights is not choices.weights
     ]
@@ -117,6 +129,7 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
 
 
 def _schemes(network: Network, method: Method, allocation: Allocation) -> list[str]:
+    """List the layers whose scheme is not that of the paper's rule."""
     broken = []
     for layer in network.weight_layers:
         scheme = allocation.schemes[layer.name]
@@ -127,5 +140,7 @@ def _schemes(network: Network, method: Method, allocation: Allocation) -> list[s
         elif allocation.weight_bits[layer.name] != 8 or allocation.activation_bits[layer.output] != 8:
             fold = Folding.ICN
         if (scheme.weights, scheme.folding) != (expected, fold):
-            broken.append(f"layer '{layer.name}' has {scheme.weights} and {scheme.folding}, not {expected} and {fold}")
+            broken.append(
+                f"layer '{layer.name}' has {scheme.weights} and {scheme.folding}; expected {expected} and {fold}"
+            )
     return broken

@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import bitbudget
 from api.cli.commands.train import command as train_command
 from benchmarks.networks import MOBILENET_V1_RESOLUTIONS, MOBILENET_V1_WIDTHS, mobilenet_v1
 from deploy.files import load
-from deploy.interpreter import quantize_input, run
 from examples import imagenet_mobilenets, own_training_loop
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
 from network.json_reading.description import write_json
 from network.layers import FullyConnected
 from network.memory.books import accounting_named
-from qat.data.digits import digits
+from qat.data.dataset import labelled
 from qat.options.training import TensorOverride, TrainingOptions
 from solver.fit import fit
 from solver.options import Method, SolveOptions
@@ -48,10 +48,10 @@ def test_a_training_loop_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = dict(re.findall(r"^(float|quantized, \w+) +([\d.]+) %$", capsys.readouterr().out, re.MULTILINE))
     assert float(shown["float"]) > 85
 
-    network, dataset = load(tmp_path / "out"), digits()
-    codes = quantize_input(network, dataset.test_x[:].transpose(0, 3, 1, 2).astype(np.float32))
+    network, dataset = bitbudget.load(tmp_path / "out"), bitbudget.dataset("digits")
+    codes = bitbudget.input_codes(network, dataset.test_x[:])
     (output,) = network.outputs
-    right = run(network, codes)[output].reshape(len(codes), -1).argmax(axis=1) == dataset.test_y
+    right = bitbudget.run(network, codes)[output].reshape(len(codes), -1).argmax(axis=1) == labelled(dataset.test_y)
     assert right.mean() * 100 == pytest.approx(float(shown["quantized, trained"]), abs=0.3)
     assert right.mean() > 0.8
 

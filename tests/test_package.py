@@ -1,4 +1,4 @@
-"""What `pip install .` takes along: every folder of the rooms, and the licence."""
+"""What `pip install .` takes along: every folder of the packages, and the licence."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("network", "solver", "deploy", "qat", "api")
+ROOMS = ("network", "solver", "deploy", "qat", "api", "bitbudget")
 
 
 def test_every_folder_with_python_in_it_is_packaged() -> None:

@@ -23,7 +23,7 @@ class Service:
 
     Attributes:
         settings: Settings of the service.
-        store: Database.
+        store: The database of the data directory.
         networks: Uploaded networks.
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.

@@ -1,10 +1,11 @@
-"""The cut that forbids bits which no arena holds, though every step alone would keep its limit.
+"""Cuts that forbid bits for which the arena has no memory plan, although each step alone keeps its limit.
 
-What an arena needs never shrinks when a tensor is added, or gets more bits: a plan with it is one without it. One thing
-breaks that rule: more bits can let an output lie on its input. So a cut speaks of *at least* these bits where no such
-pair is in it, and of *exactly* these bits where both tensors of a pair are:
+The arena never gets smaller if a tensor is added or gets more bits, because a plan without it follows from a plan with
+it. There is one exception: with more bits, an output may have the same bits as its input and overwrite it. So a cut
+forbids *at least* these bits of a tensor, or *exactly* these bits if the cut also contains a tensor that it may
+overwrite or that may overwrite it:
 
-    cut     a at 8 bits or more, b at 4 or more; c and d, which c's reader writes, at 4 each: not all of these at once
+    forbidden together:  a with 8 bits, b with 4 or 8 bits, c and d with exactly 4 bits (d may overwrite c)
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class ArenaCut:
-    """Tensors, with their bits, that the arena does not hold together, whatever bits the others have.
+    """Bits of some tensors that the arena cannot hold together, whatever bits the other tensors have.
 
     Attributes:
-        bits: tensor -> bits, or more.
-        exactly: those of them of which more bits are not forbidden.
-        is_proven: no plan of these bits is small enough; else the planner knows of none.
+        bits: Name of a tensor -> smallest number of bits that is forbidden.
+        exactly: Names of the tensors of `bits` for which more bits are not forbidden.
+        is_proven: Whether it is proven that no plan with these bits is small enough. If not, the planner only found
+            none.
     """
 
     bits: Mapping[str, Bits]
@@ -35,23 +37,34 @@ class ArenaCut:
 def arena_cut(
     order: Network, accounting: Accounting, activation_bits: Mapping[str, Bits], arena_bytes: int
 ) -> ArenaCut | None:
-    """The cut that forbids these bits in this order; None if an arena of this size holds them."""
+    """Return a cut that forbids these bits, with as few tensors and bits as a bisection finds.
+
+    Args:
+        order: The network, with its layers in schedule order.
+        accounting: The accounting that plans the arena.
+        activation_bits: Name of each activation tensor -> its bits.
+        arena_bytes: Largest size of the arena in bytes.
+
+    Returns:
+        The cut; None if the arena holds these bits, or if the accounting makes no plan.
+    """
     plan = accounting.arena(order, activation_bits, arena_bytes)
     if plan is None or plan.arena_bytes <= arena_bytes:
         return None
-    partners: dict[str, set[str]] = {}
+    partners: dict[str, set[str]] = {}  # tensors that may overwrite each other
     for step in accounting.steps(order):
         if step.overwrites is not None:
             partners.setdefault(step.overwrites, set()).add(step.output.tensor)
             partners.setdefault(step.output.tensor, set()).add(step.overwrites)
-    kept = {order.input, *order.outputs}
+    fixed = {order.input, *order.outputs}
     bits_now = dict(activation_bits)
     free = [
         tensor
         for tensor, bits in activation_bits.items()
-        if tensor not in kept and (tensor in partners or bits != NARROWEST_BITS)
+        if tensor not in fixed and (tensor in partners or bits != NARROWEST_BITS)
     ]
-    # What the rest does without: all of them at once, then halves, quarters, single ones.
+    # Remove tensors from the cut as long as the arena stays too large: all of them at once, then halves, quarters, ...
+    # A tensor without partners is removed by giving it 2 bits, one with partners by leaving it out of the plan.
     untried = [free]
     while untried:
         tensors = untried.pop()

@@ -1,4 +1,4 @@
-"""What the exact program may choose from: the scheme of the weights, and the bits that single tensors may have."""
+"""The scheme of the weights and the allowed bits of each tensor: what the exact program may choose from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the exact program may choose from.
+    """The scheme of the weights and the allowed bits of each tensor.
 
     Attributes:
-        weights: the scheme of every weight tensor; per layer, 8 bits on both sides are folded where that pays.
-        allowed_weight_bits: layer -> bits that its weights may have; every other layer may have all.
-        allowed_activation_bits: tensor -> bits that it may have; the network's input and outputs have 8 anyway.
+        weights: Scheme of all weight tensors. With a scheme per layer, batch norm is folded into weights of 8 bits with
+            an output of 8 bits, unless folding needs more bytes.
+        allowed_weight_bits: Name of a layer -> bits that its weights may have; a layer that is not listed may have 8, 4
+            and 2 bits.
+        allowed_activation_bits: Name of an activation tensor -> bits that it may have; a tensor that is not listed may
+            have 8, 4 and 2 bits. The network's input and outputs always have 8 bits.
     """
 
     weights: WeightScheme = DEFAULT_WEIGHT_SCHEME
@@ -27,6 +30,7 @@ class Choices:
 
     @property
     def restricts_bits(self) -> bool:
+        """Whether the allowed bits of some tensor are listed."""
         return bool(self.allowed_weight_bits or self.allowed_activation_bits)
 
 
@@ -37,9 +41,15 @@ def restricted_to(
     activation_bits: Collection[Bits] = BITS,
     weights: WeightScheme = DEFAULT_WEIGHT_SCHEME,
 ) -> Choices:
-    """Every tensor of a network restricted to these bits, e.g. to those that a core has kernels for.
+    """Restrict all tensors of a network to the same bits, e.g. to those for which a core has kernels.
 
-    The network's input and outputs keep 8 bits all the same.
+    The network's input and outputs are not restricted; they always have 8 bits.
+
+    Args:
+        network: The network.
+        weight_bits: Bits that each weight tensor may have.
+        activation_bits: Bits that each activation tensor except the network's input and outputs may have.
+        weights: Scheme of all weight tensors.
     """
     fixed = {network.input, *network.outputs}
     return Choices(
@@ -50,16 +60,17 @@ def restricted_to(
 
 
 def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, str]) -> None:
-    """Refuse choices that no network, or not this one, can have.
+    """Reject choices that are invalid, or that the network cannot have.
 
     Args:
-        choices: what is allowed.
-        network: whose tensors they speak of.
-        same_bits: every tensor -> the tensor whose bits it has, as the rule book has it.
+        choices: The choices.
+        network: The network whose tensors the choices restrict.
+        same_bits: Name of each activation tensor -> name of the tensor whose bits it must have, by the accounting.
 
     Raises:
-        RequestError: an unknown layer or tensor, a layer without weights, no bits at all or others than 8, 4 and 2, the
-            network's input or an output without 8, tensors that share their bits and have none in common.
+        RequestError: If a layer or tensor is unknown, if a layer has no weights, if the list of bits is empty or has
+            other bits than 8, 4 and 2, if 8 bits are not allowed for the network's input or an output, or if no bits
+            are allowed for all of the tensors that must have the same bits.
     """
     layers = {layer.name for layer in network.weight_layers}
     for what, known, allowed in (
@@ -70,29 +81,39 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
             if name not in known:
                 raise RequestError(f"bits are given for '{shown(str(name))}', but the network has no such {what}")
             if not bits or any(type(each) is not int or each not in BITS for each in bits):
-                raise RequestError(f"'{shown(name)}' may have the bits {list(bits)!r:.60}; expected some of 8, 4 and 2")
+                raise RequestError(
+                    f"the allowed bits of '{shown(name)}' are {list(bits)!r:.60}; expected one or more of 8, 4 and 2"
+                )
     for tensor in (network.input, *network.outputs):
         if WIDEST_BITS not in choices.allowed_activation_bits.get(tensor, BITS):
-            raise RequestError(f"'{shown(tensor)}' is an input or output of the network and keeps 8 bits; allow them")
+            raise RequestError(
+                f"'{shown(tensor)}' is an input or output of the network and keeps 8 bits; add 8 to its allowed bits"
+            )
     fixed = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
-    for own, bits in own_activation_bits(choices, same_bits, fixed).items():
+    for own, bits in shared_activation_bits(choices, same_bits, fixed).items():
         if not bits:
             sharing = [tensor for tensor, source in same_bits.items() if source == own]
             raise RequestError(
                 f"{' and '.join(repr(shown(tensor)) for tensor in sharing[:4])} have the same bits in this accounting, "
-                "but no bits are allowed for all of them"
+                "but no bits are allowed for all of them; allow bits that they have in common"
             )
 
 
-def own_activation_bits(
+def shared_activation_bits(
     choices: Choices, same_bits: Mapping[str, str], fixed: Collection[str]
 ) -> dict[str, tuple[Bits, ...]]:
-    """The bits that each tensor with bits of its own may have: those that all tensors with its bits may have.
+    """Return, for each set of activation tensors that share their bits, the bits that are allowed for all of them.
+
+    One tensor of each set decides the bits, and the set is named after it.
 
     Args:
-        choices: what is allowed.
-        same_bits: every tensor -> the tensor whose bits it has.
-        fixed: the tensors, of those with bits of their own, that keep 8.
+        choices: The allowed bits of single tensors.
+        same_bits: Name of each activation tensor -> name of the tensor whose bits it must have; a tensor that decides
+            bits is mapped to itself.
+        fixed: Names of the tensors that decide bits and have 8.
+
+    Returns:
+        Name of each tensor that decides bits -> allowed bits, in descending order; may be empty.
     """
     allowed: dict[str, tuple[Bits, ...]] = {}
     for tensor, own in same_bits.items():

@@ -1,4 +1,9 @@
-"""A program falls apart where no row that can bind joins two groups: each part is solved alone."""
+"""Decomposition of a program into components that no constraint joins, each of which can be solved alone.
+
+A row whose limit no choices can exceed restricts nothing and is left out. The other rows, and the groups that have
+entries in them, are the nodes of a bipartite graph; the components of the program are the connected components of this
+graph.
+"""
 
 from __future__ import annotations
 
@@ -14,54 +19,63 @@ from solver.exact.program import BoolArray, IntArray, Program, summed_by_row
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Component:
-    """Groups that share rows, and those rows, in the program's order.
+    """Groups that are joined by rows, and these rows, in the order of the program.
 
     Attributes:
-        groups: indices into the program's groups, ascending.
-        rows: indices into the program's rows, ascending.
+        groups: Indices of the groups in the program, int64, ascending.
+        rows: Indices of the rows in the program, int64, ascending.
     """
 
     groups: IntArray
     rows: IntArray
 
 
-def least_and_most(program: Program) -> tuple[IntArray, IntArray]:
-    """Bounds on what each row takes over the choices that are allowed; without pairs they are reached.
+def row_size_bounds(program: Program) -> tuple[IntArray, IntArray]:
+    """Return a lower and an upper bound on the sum of sizes of each row over all allowed choices.
 
-    A pair is bounded together with the entries of its two groups, each entry in the first pair that it stands in.
+    Without pairwise terms, both bounds are reached. A pairwise term is bounded together with the entries of its two
+    groups; an entry whose group has several pairwise terms in the row is bounded together with the first of them.
+
+    Args:
+        program: The program.
+
+    Returns:
+        Lower and upper bounds, int64 [m] each.
     """
     rows = program.entry_rows()
     count = len(program.limits)
     allowed = np.isfinite(program.costs)
-    alone = np.ones(len(rows), dtype=bool)
-    least, most = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
-    if len(program.pair_rows):
-        together = program.pair_sizes.copy()
+    is_alone = np.ones(len(rows), dtype=bool)
+    lower, upper = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
+    if len(program.pairwise_rows):
+        sums = program.pairwise_sizes.copy()
         keys = rows * len(program.groups) + program.entry_groups
         by_key = np.argsort(keys, kind="stable")
         for side in (0, 1):
-            groups = program.pair_groups[:, side]
-            entries = by_key[np.searchsorted(keys[by_key], program.pair_rows * len(program.groups) + groups)]
+            groups = program.pairwise_groups[:, side]
+            entries = by_key[np.searchsorted(keys[by_key], program.pairwise_rows * len(program.groups) + groups)]
             _, firsts = np.unique(entries, return_index=True)
-            firsts = firsts[alone[entries[firsts]]]
-            own = program.entry_sizes[entries[firsts]]
-            together[firsts] += own[:, :, None] if side == 0 else own[:, None, :]
-            alone[entries] = False
-        first, second = program.pair_groups.T
+            firsts = firsts[is_alone[entries[firsts]]]
+            entry_sizes = program.entry_sizes[entries[firsts]]
+            sums[firsts] += entry_sizes[:, :, None] if side == 0 else entry_sizes[:, None, :]
+            is_alone[entries] = False
+        first, second = program.pairwise_groups.T
         both = allowed[first][:, :, None] & allowed[second][:, None, :]
-        low, high = _extremes(together.reshape(len(both), -1), both.reshape(len(both), -1))
-        least += summed_by_row(program.pair_rows, low, count)
-        most += summed_by_row(program.pair_rows, high, count)
-    low, high = _extremes(program.entry_sizes[alone], allowed[program.entry_groups[alone]])
-    return least + summed_by_row(rows[alone], low, count), most + summed_by_row(rows[alone], high, count)
+        low, high = _extremes(sums.reshape(len(both), -1), both.reshape(len(both), -1))
+        lower += summed_by_row(program.pairwise_rows, low, count)
+        upper += summed_by_row(program.pairwise_rows, high, count)
+    low, high = _extremes(program.entry_sizes[is_alone], allowed[program.entry_groups[is_alone]])
+    return lower + summed_by_row(rows[is_alone], low, count), upper + summed_by_row(rows[is_alone], high, count)
 
 
 def components(program: Program, binding: IntArray) -> Iterator[Component]:
-    """The parts that the binding rows join; groups in no binding row are left out.
+    """Yield the components of a program: groups that binding rows join, with these rows.
+
+    A group without an entry in a binding row is in no component.
 
     Args:
-        program: the whole.
-        binding: the rows that can be exceeded, ascending.
+        program: The program.
+        binding: Indices of the rows whose limits can be exceeded, int64, ascending.
     """
     if not len(binding):
         return
@@ -79,11 +93,16 @@ def components(program: Program, binding: IntArray) -> Iterator[Component]:
     rows = binding[np.argsort(labels[binding + len(program.groups)], kind="stable")]
     group_cuts = np.flatnonzero(np.diff(labels[groups])) + 1
     row_cuts = np.flatnonzero(np.diff(labels[rows + len(program.groups)])) + 1
-    for part_groups, part_rows in zip(np.split(groups, group_cuts), np.split(rows, row_cuts), strict=True):
-        yield Component(part_groups, part_rows)
+    for own_groups, own_rows in zip(np.split(groups, group_cuts), np.split(rows, row_cuts), strict=True):
+        yield Component(own_groups, own_rows)
 
 
 def _extremes(sizes: IntArray, allowed: BoolArray) -> tuple[IntArray, IntArray]:
-    """The least and the largest of each line's sizes that are allowed."""
+    """Return the smallest and the largest allowed size of each line.
+
+    Args:
+        sizes: Sizes, int64 [lines, choices].
+        allowed: Whether each size counts, bool [lines, choices].
+    """
     limits = np.iinfo(np.int64)
     return np.where(allowed, sizes, limits.max).min(axis=1), np.where(allowed, sizes, limits.min).max(axis=1)

@@ -1,4 +1,8 @@
-"""A program without switches, solved part by part, each by the method that fits it."""
+"""Solution of a program by decomposition: each component by the method that suits it.
+
+Indicator variables are treated like other groups. They join many tensors into one component, so a program with many of
+them is solved by `indicator_search.py` instead.
+"""
 
 from __future__ import annotations
 
@@ -6,50 +10,67 @@ import time
 
 import numpy as np
 
-from solver.exact.components import Component, components, least_and_most
-from solver.exact.dynamic_programming import MAX_WIDTH, Pair, frontier_width, solve_frontier, solve_path
+from solver.exact.components import Component, components, row_size_bounds
+from solver.exact.dynamic_programming import (
+    MAX_WIDTH,
+    PairwiseTerm,
+    frontier_width,
+    solve_by_dynamic_programming,
+    solve_chain,
+)
 from solver.exact.knapsack import solve_knapsack
 from solver.exact.milp import highs, solve_integer_program
-from solver.exact.program import DEFAULT_TIME_LIMIT_SECONDS, Answer, FloatArray, IntArray, Program
+from solver.exact.program import Float64Array, IntArray, Program, ProgramSolution
+from solver.options import DEFAULT_TIME_LIMIT_SECONDS
 
 
-def solve_parts(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> Answer:
-    """The least-cost choices that keep every row, with a bound that says how much less any choices could cost.
+def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> ProgramSolution:
+    """Return choices of minimum summed cost that keep every limit, with a lower bound on the cost.
 
-    Rows that cannot be exceeded are left out; the parts that the others join are solved one by one:
+    Rows whose limits cannot be exceeded are left out. Each component of the rest is solved by the first method that
+    suits it:
 
-        one row, no pairs                   the multiple-choice knapsack
-        rows in sequence, narrow frontier   dynamic programming
-        anything else                       HiGHS, within the time limit
+        one row without pairwise terms       multiple-choice knapsack (`knapsack.py`); optimal up to 500,000 states
+        at most 9 groups open during a row   dynamic programming over the rows (`dynamic_programming.py`); optimal
+        any other component                  HiGHS (`milp.py`), within the time limit
+
+    Args:
+        program: The program.
+        time_limit_seconds: Number of seconds that all calls of HiGHS may need together.
     """
     deadline = time.perf_counter() + time_limit_seconds
-    least, most = least_and_most(program)
-    short = np.flatnonzero(least > program.limits)
-    if len(short):
-        worst = int(short[np.argmax((least - program.limits)[short])])
-        return Answer(None, np.inf, np.inf, broken_row=worst)
-    # Groups that nothing restrains take what costs least; among equals, more bits.
+    lower, upper = row_size_bounds(program)
+    infeasible = np.flatnonzero(lower > program.limits)
+    if len(infeasible):
+        worst = int(infeasible[np.argmax((lower - program.limits)[infeasible])])
+        return ProgramSolution(None, np.inf, np.inf, broken_row=worst)
+    # A group in no component gets its cheapest choice; of several, the one with the most bits.
     choices = program.costs.argmin(axis=1)
     free_cost = program.costs[np.arange(len(choices)), choices]
-    bound_of_parts = 0.0
-    restrained = np.zeros(len(choices), dtype=bool)
-    for component in components(program, np.flatnonzero(most > program.limits)):
-        answer = _solve_part(program, component, deadline)
-        if answer.choices is None:
-            return Answer(None, np.inf, answer.bound)
-        choices[component.groups] = answer.choices
-        restrained[component.groups] = True
-        bound_of_parts += answer.bound
-    return Answer(choices, program.objective(choices), float(free_cost[~restrained].sum()) + bound_of_parts)
+    components_bound = 0.0
+    is_constrained = np.zeros(len(choices), dtype=bool)
+    for component in components(program, np.flatnonzero(upper > program.limits)):
+        solution = _solve_component(program, component, deadline)
+        if solution.choices is None:
+            return ProgramSolution(None, np.inf, solution.bound)
+        choices[component.groups] = solution.choices
+        is_constrained[component.groups] = True
+        components_bound += solution.bound
+    bound = float(free_cost[~is_constrained].sum()) + components_bound
+    return ProgramSolution(choices, program.objective(choices), bound)
 
 
-def has_wide_part_with_pairs(program: Program) -> bool:
-    """Whether `solve_parts` leaves a part that has pairs to the general solver."""
-    least, most = least_and_most(program)
-    if (least > program.limits).any():
+def has_wide_component_with_pairwise_terms(program: Program) -> bool:
+    """Return whether `solve_by_decomposition` solves a component that has pairwise terms by the general solver.
+
+    Args:
+        program: The program.
+    """
+    lower, upper = row_size_bounds(program)
+    if (lower > program.limits).any():
         return False
-    for component in components(program, np.flatnonzero(most > program.limits)):
-        if np.isin(component.rows, program.pair_rows).any():
+    for component in components(program, np.flatnonzero(upper > program.limits)):
+        if np.isin(component.rows, program.pairwise_rows).any():
             entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
             row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
             if frontier_width(row_groups, len(component.groups)) > MAX_WIDTH:
@@ -57,75 +78,108 @@ def has_wide_part_with_pairs(program: Program) -> bool:
     return False
 
 
-def _solve_part(program: Program, component: Component, deadline: float) -> Answer:
+def _solve_component(program: Program, component: Component, deadline: float) -> ProgramSolution:
+    """Solve one component; the choices are those of the component's groups, in their order.
+
+    Args:
+        program: The program that contains the component.
+        component: The component.
+        deadline: Time of `time.perf_counter` at which the general solver has to stop.
+    """
     costs = program.costs[component.groups]
     entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
-    row_pairs = _pairs_of(program, component)
-    if len(component.rows) == 1 and row_pairs is None:
+    row_pairwise_terms = _pairwise_terms_by_row(program, component)
+    if len(component.rows) == 1 and row_pairwise_terms is None:
         (own,) = entries
         sizes = np.empty_like(program.entry_sizes, shape=(len(costs), program.entry_sizes.shape[1]))
         sizes[np.searchsorted(component.groups, program.entry_groups[own])] = program.entry_sizes[own]
         found = solve_knapsack(costs, sizes, int(program.limits[component.rows[0]]))
-        return Answer(found.choices, found.cost, found.bound)
+        return ProgramSolution(found.choices, found.cost, found.bound)
     row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
     row_sizes = [program.entry_sizes[own] for own in entries]
     limits = program.limits[component.rows].tolist()
     choices: IntArray | None
-    if _is_path(row_groups, len(costs)):
-        choices = solve_path(costs, _path_tables(row_groups, row_sizes, row_pairs), limits)
+    if _is_chain(row_groups, len(costs)):
+        choices = solve_chain(costs, _chain_tables(row_groups, row_sizes, row_pairwise_terms), limits)
     elif frontier_width(row_groups, len(costs)) <= MAX_WIDTH:
-        choices = solve_frontier(costs, row_groups, row_sizes, limits, row_pairs)
+        choices = solve_by_dynamic_programming(costs, row_groups, row_sizes, limits, row_pairwise_terms)
     else:
-        part = _part(program, component, costs, row_groups, row_sizes)
-        return solve_integer_program(part, highs, deadline - time.perf_counter())
+        own_program = _component_program(program, component, costs, row_groups, row_sizes)
+        return solve_integer_program(own_program, highs, deadline - time.perf_counter())
     if choices is None:
-        return Answer(None, np.inf, np.inf)
+        return ProgramSolution(None, np.inf, np.inf)
     cost = float(costs[np.arange(len(costs)), choices].sum())
-    return Answer(choices, cost, cost)
+    return ProgramSolution(choices, cost, cost)
 
 
-def _is_path(row_groups: list[IntArray], group_count: int) -> bool:
-    """Row r names the groups r and r + 1 and no other."""
+def _is_chain(row_groups: list[IntArray], group_count: int) -> bool:
+    """Return whether each row r has entries of exactly the groups r and r + 1.
+
+    Args:
+        row_groups: Groups of each row.
+        group_count: Number of groups.
+    """
     return len(row_groups) == group_count - 1 and all(
         len(groups) == 2 and groups.min() == row and groups.max() == row + 1 for row, groups in enumerate(row_groups)
     )
 
 
-def _pairs_of(program: Program, component: Component) -> list[list[Pair]] | None:
-    """The pairs of each row of the component, by the component's own numbers; None where no row has any."""
-    if not len(program.pair_rows):
+def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[PairwiseTerm]] | None:
+    """Return the pairwise terms of each row of a component; None if no row has one.
+
+    Groups are numbered by their position in the component.
+    """
+    if not len(program.pairwise_rows):
         return None
-    rows, groups, sizes = _own_pairs(program, component)
+    rows, groups, sizes = _pairwise_terms_of(program, component)
     if not len(rows):
         return None
-    row_pairs: list[list[Pair]] = [[] for _ in component.rows]
-    for row, (first, second), together in zip(rows.tolist(), groups.tolist(), sizes, strict=True):
-        row_pairs[row].append((first, second, together))
-    return row_pairs
+    row_terms: list[list[PairwiseTerm]] = [[] for _ in component.rows]
+    for row, (first, second), table in zip(rows.tolist(), groups.tolist(), sizes, strict=True):
+        row_terms[row].append((first, second, table))
+    return row_terms
 
 
-def _own_pairs(program: Program, component: Component) -> tuple[IntArray, IntArray, IntArray]:
-    """The rows, groups and sizes of the component's pairs, by the component's own numbers."""
-    starts = np.searchsorted(program.pair_rows, component.rows, side="left")
-    counts = np.searchsorted(program.pair_rows, component.rows, side="right") - starts
+def _pairwise_terms_of(program: Program, component: Component) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the rows [t], groups [t, 2] and sizes [t, 3, 3] of a component's pairwise terms.
+
+    Rows and groups are numbered by their position in the component.
+    """
+    starts = np.searchsorted(program.pairwise_rows, component.rows, side="left")
+    counts = np.searchsorted(program.pairwise_rows, component.rows, side="right") - starts
     rows = np.repeat(np.arange(len(component.rows)), counts)
-    own = np.arange(len(rows)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
-    return rows, np.searchsorted(component.groups, program.pair_groups[own]), program.pair_sizes[own]
+    terms = np.arange(len(rows)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
+    groups = np.searchsorted(component.groups, program.pairwise_groups[terms])
+    return rows, groups, program.pairwise_sizes[terms]
 
 
-def _path_tables(row_groups: list[IntArray], row_sizes: list[IntArray], row_pairs: list[list[Pair]] | None) -> IntArray:
+def _chain_tables(
+    row_groups: list[IntArray], row_sizes: list[IntArray], row_pairwise_terms: list[list[PairwiseTerm]] | None
+) -> IntArray:
+    """Return the sum of sizes of each row of a chain by the choices of its two groups, int64 [rows, 3, 3].
+
+    Args:
+        row_groups: Groups of each row.
+        row_sizes: Size of each entry of each row, int64 [2, 3] for each row.
+        row_pairwise_terms: Pairwise terms of each row; None if no row has one.
+    """
     sizes = np.stack([sizes[groups.argsort()] for groups, sizes in zip(row_groups, row_sizes, strict=True)])
     tables: IntArray = sizes[:, 0, :, None] + sizes[:, 1, None, :]
-    for row, pairs in enumerate(row_pairs or ()):
-        for first, second, together in pairs:
-            tables[row] += together if first < second else together.T
+    for row, terms in enumerate(row_pairwise_terms or ()):
+        for first, second, table in terms:
+            tables[row] += table if first < second else table.T
     return tables
 
 
-def _part(
-    program: Program, component: Component, costs: FloatArray, row_groups: list[IntArray], row_sizes: list[IntArray]
+def _component_program(
+    program: Program,
+    component: Component,
+    costs: Float64Array,
+    row_groups: list[IntArray],
+    row_sizes: list[IntArray],
 ) -> Program:
-    pair_rows, pair_groups, pair_sizes = _own_pairs(program, component)
+    """Return a component as a program of its own."""
+    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component)
     return Program(
         groups=tuple(program.groups[group] for group in component.groups.tolist()),
         costs=costs,
@@ -134,7 +188,7 @@ def _part(
         row_starts=np.cumsum([0, *(len(groups) for groups in row_groups)]),
         entry_groups=np.concatenate(row_groups),
         entry_sizes=np.concatenate(row_sizes),
-        pair_rows=pair_rows,
-        pair_groups=pair_groups,
-        pair_sizes=pair_sizes,
+        pairwise_rows=pairwise_rows,
+        pairwise_groups=pairwise_groups,
+        pairwise_sizes=pairwise_sizes,
     )

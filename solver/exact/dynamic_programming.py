@@ -1,12 +1,23 @@
-"""Rows in a sequence, as the steps of a schedule are: dynamic programming over the groups that cross from row to row.
+"""Dynamic programming over rows in a sequence, e.g. the steps of a schedule.
 
-    rows     |  a b  |  b c  |  b c d |          each row names the groups that count in it
-    frontier     b      b c      c d             after a row: the groups that a later row names again
+The *frontier* after a row is the set of groups with an entry in this row or an earlier one, and another in a later one:
 
-A state is a choice for every group on the frontier, and holds the least cost of all decided groups that leads to it. A
-row adds the groups that it names first, bars the states that exceed its limit, and lets go of the groups that it names
-last, each at the choice that costs least. The work is 3^width per row, width being the most groups in a row or
-crossing it; a chain has width 2.
+    rows       |  a b  |  b c  |  b c d |
+    frontier       b      b c      (empty)
+
+A state assigns a choice to each group of the frontier; its value is the minimum summed cost of all groups so far, under
+these choices. The groups of the current row that are not yet in the state are *opened*, groups without a later row are
+*closed*:
+
+    state = {(): 0}
+    for each row:
+        for each group whose first row this is:     extend the state by its choices, and add their costs
+        for each assignment of the state:           value = infinity if the row's sum of sizes exceeds its limit
+        for each group whose last row this is:      minimize over its choices, and remember the best one
+    trace the remembered choices back from the last row to the first
+
+Time and memory are proportional to 3^width for each row, where the width is the largest number of groups that are open
+during a row. A chain has width 2.
 """
 
 from __future__ import annotations
@@ -16,69 +27,76 @@ from typing import Final
 
 import numpy as np
 
-from solver.exact.program import CHOICES, FloatArray, IntArray
+from solver.exact.program import CHOICES, Float64Array, IntArray
 
 MAX_WIDTH: Final = 9
-"""3^9 states are 20 thousand: a row takes well under a millisecond."""
+"""Largest width that is solved here: 3^9 states are about 20 thousand, well under a millisecond for each row."""
 
 
-Pair = tuple[int, int, IntArray]
+PairwiseTerm = tuple[int, int, IntArray]
+"""First group, second group, size by the choice of the first and of the second: int64 [3, 3]."""
 
 
 def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
-    """The most groups that are live at a row: those that it names, and those that cross it.
+    """Return the largest number of groups that are open during a row.
+
+    A group is open from the first to the last row in which it has an entry.
 
     Args:
-        row_groups: the groups of each row, in sequence.
-        group_count: groups are numbered from 0.
+        row_groups: Groups of each row, in sequence.
+        group_count: Number of groups; they are numbered from 0.
     """
-    first, last = _extents(row_groups, group_count)
-    crossing = np.zeros(len(row_groups) + 1, dtype=np.int64)
-    np.add.at(crossing, first, 1)
-    np.add.at(crossing, last + 1, -1)
-    return int(np.cumsum(crossing).max())
+    first, last = _first_and_last_rows(row_groups, group_count)
+    change = np.zeros(len(row_groups) + 1, dtype=np.int64)
+    np.add.at(change, first, 1)
+    np.add.at(change, last + 1, -1)
+    return int(np.cumsum(change).max())
 
 
-def solve_frontier(
-    costs: FloatArray,
+def solve_by_dynamic_programming(
+    costs: Float64Array,
     row_groups: list[IntArray],
     row_sizes: list[IntArray],
     limits: list[int],
-    row_pairs: Sequence[Sequence[Pair]] | None = None,
+    row_pairwise_terms: Sequence[Sequence[PairwiseTerm]] | None = None,
 ) -> IntArray | None:
-    """The cheapest choices that keep every row; among equals, more bits for what is named last, then before it.
+    """Return choices of minimum summed cost that keep every limit.
+
+    Of several such choices, the result has the most bits for the group that is closed last, then for the one that is
+    closed before it, and so on.
 
     Args:
-        costs: whole numbers [n, 3]; every group stands in some row.
-        row_groups: the groups of each row.
-        row_sizes: [groups of the row, 3] for each row.
-        limits: of each row.
-        row_pairs: of each row: two of its groups, and what they take together [3, 3]; None where no row has pairs.
+        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
+            allowed. Each group must have an entry in at least one row.
+        row_groups: Groups of each row.
+        row_sizes: Size of each entry of each row, int64 [groups of the row, 3] for each row.
+        limits: Largest sum of sizes of each row.
+        row_pairwise_terms: Pairwise terms of each row; None if no row has one.
 
     Returns:
-        Choices [n], or None when no choices keep every row.
+        Choice of each group, int64 [n]; None if no choices keep every limit.
     """
-    first_rows, last_rows = _extents(row_groups, len(costs))
-    opened = _by_row(first_rows, len(row_groups))
-    closed = _by_row(last_rows, len(row_groups))
-    frontier: list[int] = []
+    first_rows, last_rows = _first_and_last_rows(row_groups, len(costs))
+    opened = _groups_by_row(first_rows, len(row_groups))
+    closed = _groups_by_row(last_rows, len(row_groups))
+    frontier: list[int] = []  # the group of each axis of the state
     state = np.zeros(())
-    decided: list[tuple[int, list[int], IntArray]] = []  # group, the frontier without it, its choice by their choices
+    decided: list[tuple[int, list[int], IntArray]] = []  # group, other groups of the frontier, choice by their choices
     for row, (groups, sizes, limit) in enumerate(zip(row_groups, row_sizes, limits, strict=True)):
         for group in opened[row]:
             state = np.add.outer(state, costs[group])
             frontier.append(group)
-        position = {group: axis for axis, group in enumerate(frontier)}
-        taken = np.zeros((1,) * len(frontier), dtype=np.int64)
+        axis_of = {group: axis for axis, group in enumerate(frontier)}
+        total = np.zeros((1,) * len(frontier), dtype=np.int64)
         for group, size in zip(groups.tolist(), sizes, strict=True):
-            extents = [1] * len(frontier)
-            extents[position[group]] = CHOICES
-            taken = taken + size.reshape(extents)
-        for first, second, together in () if row_pairs is None else row_pairs[row]:
-            extents = [1] * len(frontier)
-            extents[position[first]] = extents[position[second]] = CHOICES
-            taken = taken + (together if position[first] < position[second] else together.T).reshape(extents)
-        state = np.where(taken <= limit, state, np.inf)
+            shape = [1] * len(frontier)
+            shape[axis_of[group]] = CHOICES
+            total = total + size.reshape(shape)
+        for first, second, table in () if row_pairwise_terms is None else row_pairwise_terms[row]:
+            shape = [1] * len(frontier)
+            shape[axis_of[first]] = shape[axis_of[second]] = CHOICES
+            total = total + (table if axis_of[first] < axis_of[second] else table.T).reshape(shape)
+        state = np.where(total <= limit, state, np.inf)
         for group in closed[row]:
             axis = frontier.index(group)
             frontier.pop(axis)
@@ -92,40 +110,46 @@ def solve_frontier(
     return choices
 
 
-def solve_path(costs: FloatArray, tables: IntArray, limits: list[int]) -> IntArray | None:
-    """`solve_frontier` for a chain, where row r names the groups r and r + 1: the same answer, many times faster.
+def solve_chain(costs: Float64Array, tables: IntArray, limits: list[int]) -> IntArray | None:
+    """Return choices of minimum summed cost for a chain, where row r has entries of the groups r and r + 1.
+
+    The result is that of `solve_by_dynamic_programming`, many times faster.
 
     Args:
-        costs: whole numbers [n, 3].
-        tables: [n - 1, 3, 3]: what each row takes, by the choices of its first and of its second group.
-        limits: of each row, [n - 1].
+        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
+            allowed.
+        tables: Sum of sizes of each row by the choices of its first and of its second group, int64 [n - 1, 3, 3].
+        limits: Largest sum of sizes of each row, [n - 1].
+
+    Returns:
+        Choice of each group, int64 [n]; None if no choices keep every limit.
     """
     best: list[float] = costs[0].tolist()
     came_from: list[tuple[int, ...]] = []
     choices = range(CHOICES)
-    for cost, by_second, limit in zip(costs[1:].tolist(), tables.transpose(0, 2, 1).tolist(), limits, strict=True):
+    for own_costs, by_second, limit in zip(costs[1:].tolist(), tables.transpose(0, 2, 1).tolist(), limits, strict=True):
         reached, parents = [], []
-        for taken, own in zip(by_second, cost, strict=True):
-            least, parent = np.inf, 0
+        for by_first, own_cost in zip(by_second, own_costs, strict=True):
+            minimum, parent = np.inf, 0
             for choice in choices:
-                if taken[choice] <= limit and best[choice] < least:
-                    least, parent = best[choice], choice
-            reached.append(least + own)
+                if by_first[choice] <= limit and best[choice] < minimum:
+                    minimum, parent = best[choice], choice
+            reached.append(minimum + own_cost)
             parents.append(parent)
         best = reached
         came_from.append(tuple(parents))
     choice = min(choices, key=best.__getitem__)
     if best[choice] == np.inf:
         return None
-    answer = [choice]
+    chosen = [choice]
     for parents_of in reversed(came_from):
         choice = parents_of[choice]
-        answer.append(choice)
-    return np.array(answer[::-1], dtype=np.int64)
+        chosen.append(choice)
+    return np.array(chosen[::-1], dtype=np.int64)
 
 
-def _extents(row_groups: list[IntArray], group_count: int) -> tuple[IntArray, IntArray]:
-    """The first and the last row that names each group."""
+def _first_and_last_rows(row_groups: list[IntArray], group_count: int) -> tuple[IntArray, IntArray]:
+    """Return the first and the last row in which each group has an entry, int64 [groups] each."""
     rows = np.repeat(np.arange(len(row_groups)), [len(groups) for groups in row_groups])
     groups = np.concatenate(row_groups)
     first = np.full(group_count, len(row_groups), dtype=np.int64)
@@ -135,8 +159,13 @@ def _extents(row_groups: list[IntArray], group_count: int) -> tuple[IntArray, In
     return first, last
 
 
-def _by_row(rows: IntArray, count: int) -> list[list[int]]:
-    """The groups of each row, ascending, from the row of each group."""
+def _groups_by_row(rows: IntArray, count: int) -> list[list[int]]:
+    """Return the groups of each row, ascending.
+
+    Args:
+        rows: Row of each group.
+        count: Number of rows.
+    """
     groups: list[list[int]] = [[] for _ in range(count)]
     for group, row in enumerate(rows.tolist()):
         groups[row].append(group)

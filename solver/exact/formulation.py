@@ -1,4 +1,13 @@
-"""From a problem and a table of sensitivities to the exact program."""
+"""The exact program of a problem, and the allocation that its solution stands for.
+
+The groups are the activation tensors, the weight tensors, then the indicator variables. The rows are, in this order:
+
+    RAM of each step    the live tensors; a pairwise term for each output that may overwrite an input
+    arena cuts          bits that the arena cannot hold together (`arena_cuts.py`)
+    implications        bits of a tensor that force an indicator variable ON or OFF
+    flash               weights, parameters and code that is linked once, minus what folding saves
+    latency             a pairwise term for each layer: cycles by the bits of its input and of its weights
+"""
 
 from __future__ import annotations
 
@@ -10,11 +19,10 @@ import numpy as np
 from network.allocation import BITS, WIDEST_BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut
-from solver.exact.choices import Choices, own_activation_bits
-from solver.exact.program import CHOICES, IntArray, Program, whole_costs
+from solver.exact.choices import Choices, shared_activation_bits
+from solver.exact.program import IntArray, Program, integer_costs
+from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, at_least, exactly
 from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor, plus
-
-__all__ = ["Choices", "Formulation", "allocation_of", "formulate", "scheme_under"]
 
 FLASH_ROW = "flash"
 LATENCY_ROW = "latency"
@@ -22,119 +30,66 @@ LATENCY_ROW = "latency"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formulation:
-    """The program, and how its groups are read.
+    """The exact program of a problem.
 
     Attributes:
-        program: groups are the activation tensors, then the weight tensors, then the switches.
-        worth: what a whole cost stands for.
-        activations: how many groups are activation tensors.
-        weights: how many are weight tensors.
+        program: The program. Its groups are the activation tensors, the weight tensors, then the indicator variables.
+        cost_unit: Sensitivity that a cost of 1 stands for.
+        activation_count: Number of groups that are activation tensors.
+        weight_count: Number of groups that are weight tensors.
     """
 
     program: Program
-    worth: float
-    activations: int
-    weights: int
+    cost_unit: float
+    activation_count: int
+    weight_count: int
 
 
 def formulate(
     problem: Problem, table: SensitivityTable, choices: Choices, arena_cuts: Collection[ArenaCut] = ()
 ) -> Formulation:
-    """The exact program of a problem.
+    """Return the exact program of a problem.
 
     Args:
-        problem: tensors, steps, weights, features.
-        table: sensitivities of the tensors that have bits of their own, by name.
-        choices: what is allowed.
-        arena_cuts: tensors with bits that no arena holds together.
+        problem: The problem.
+        table: Sensitivities; those of an activation tensor include all tensors that share its bits.
+        choices: The scheme of the weights and the allowed bits.
+        arena_cuts: Bits that the arena cannot hold together.
     """
     group_of = {name: group for group, name in enumerate(problem.activations)}
-    weights_start = len(group_of)
-    allowed = own_activation_bits(choices, problem.same_bits, problem.fixed)
-    costs = [
-        _costs(
-            table.activations[name],
-            allowed[name],
-        )
-        for name in problem.activations
-    ] + [
-        _costs(table.weights[tensor.layer], choices.allowed_weight_bits.get(tensor.layer, BITS))
-        for tensor in problem.weights
+    layer_group = {tensor.layer: len(group_of) + index for index, tensor in enumerate(problem.weights)}
+    allowed = shared_activation_bits(choices, problem.same_bits, problem.fixed)
+    sensitivities = [_allowed_costs(table.activations[name], allowed[name]) for name in problem.activations] + [
+        _allowed_costs(table.weights[layer], choices.allowed_weight_bits.get(layer, BITS)) for layer in layer_group
     ]
-    whole, worth = whole_costs(np.array(costs))
-    rows = _Rows()
-    for step in problem.steps:
-        row = rows.add(
-            f"RAM at '{step.layer}'", step.limit, [(group_of[name], sizes) for name, sizes in step.tensors.items()]
-        )
-        for onto in step.overwrites:
-            rows.add_pair(row, group_of[onto], group_of[step.output], -np.diag(step.saved))
-    for number, cut in enumerate(arena_cuts):
-        entries = [
-            (group_of[name], _only(bits) if name in cut.exactly else _at_least(bits)) for name, bits in cut.bits.items()
-        ]
-        rows.add(f"arena cut {number}", len(entries) - 1, entries)
+    costs, cost_unit = integer_costs(np.array(sensitivities))
+    builder = ProgramBuilder((*group_of, *layer_group), costs)
+    _add_ram(builder, problem, group_of)
+    _add_arena_cuts(builder, arena_cuts, group_of)
     scheme = Scheme(choices.weights, Folding.ICN)
-    flash = _flash_entries(problem, scheme, group_of, weights_start)
-    switches = _Switches(first=weights_start + len(problem.weights))
-    layer_group = {tensor.layer: weights_start + index for index, tensor in enumerate(problem.weights)}
-    for feature in problem.features:
-        askers = [layer_group[layer] for layer in sorted(feature.layers)]
-        askers += [group_of[tensor] for tensor in sorted(feature.tensors)]
-        asks = _only(feature.bits)
-        switch = switches.add(feature.part)
-        flash.append((switch, (feature.size, 0, 0)))
-        for asker in askers:
-            rows.add_link(f"{feature.part} <- {asker}", switch, (0, 1, 0), asker, asks)
+    flash = _flash_entries(problem, scheme, group_of, layer_group)
+    flash += _add_features(builder, problem, group_of, layer_group)
     if not choices.weights.is_per_channel:
-        folded = Scheme(choices.weights, Folding.WEIGHTS)
-        for index, tensor in enumerate(problem.weights):
-            saved = _saved_by_folding(tensor, scheme, folded)
-            if saved <= 0:
-                continue
-            switch = switches.add(f"fold '{tensor.layer}'")
-            flash.append((switch, (-saved, 0, 0)))
-            for group in (weights_start + index, group_of[tensor.output]):
-                rows.add_link(f"fold '{tensor.layer}' <- {group}", switch, (1, 0, 0), group, (0, 1, 1))
-    rows.add(FLASH_ROW, problem.flash_limit, flash)
+        flash += _add_folding(builder, problem, scheme, group_of, layer_group)
+    builder.add_row(FLASH_ROW, problem.flash_limit, flash)
     if problem.cycles is not None:
-        _add_latency(rows, problem.cycles, group_of, layer_group)
-    names = (*problem.activations, *(tensor.layer for tensor in problem.weights), *switches.names)
-    switch_costs = np.tile([0.0, 0.0, np.inf], (len(switches.names), 1))
-    program = rows.program(names, np.concatenate((whole, switch_costs)), switches.groups)
-    return Formulation(program, worth, len(problem.activations), len(problem.weights))
-
-
-def _flash_entries(
-    problem: Problem, scheme: Scheme, group_of: Mapping[str, int], weights_start: int
-) -> list[tuple[int, Sizes]]:
-    """Return what each weight tensor and each activation tensor contributes to the flash of the network."""
-    by_tensor = dict(problem.parameters)
-    flash = []
-    for index, tensor in enumerate(problem.weights):
-        parameters = tensor.parameters[scheme]
-        flash.append((weights_start + index, plus(tensor.sizes, (parameters.constant,) * 3)))
-        for name, sizes in ((tensor.input, parameters.by_input), (tensor.output, parameters.by_output)):
-            if sizes != NOTHING:
-                by_tensor[name] = plus(by_tensor.get(name, NOTHING), sizes)
-    return flash + [(group_of[name], sizes) for name, sizes in by_tensor.items()]
-
-
-def _add_latency(rows: _Rows, cycles: Cycles, group_of: Mapping[str, int], layer_group: Mapping[str, int]) -> None:
-    """A row of pairs alone: what a layer reads, and its weights."""
-    read = dict.fromkeys(group_of[layer.tensor] for layer in cycles.layers)
-    groups = [*read, *(layer_group[layer.layer] for layer in cycles.layers)]
-    row = rows.add(LATENCY_ROW, cycles.limit, [(group, NOTHING) for group in groups])
-    for layer in cycles.layers:
-        rows.add_pair(row, group_of[layer.tensor], layer_group[layer.layer], np.array(layer.cycles, dtype=np.int64))
+        _add_latency(builder, problem.cycles, group_of, layer_group)
+    return Formulation(builder.program(), cost_unit, len(problem.activations), len(problem.weights))
 
 
 def allocation_of(problem: Problem, formulation: Formulation, weights: WeightScheme, choices: IntArray) -> Allocation:
-    """The choices of the formulation's groups as an allocation."""
-    chosen = [BITS[choice] for choice in choices.tolist()[: formulation.activations + formulation.weights]]
+    """Return the allocation that a solution of the program stands for.
+
+    Args:
+        problem: The problem.
+        formulation: The exact program of the problem.
+        weights: Scheme of the weights.
+        choices: Choice of each group, int64 [n].
+    """
+    chosen = [BITS[choice] for choice in choices.tolist()[: formulation.activation_count + formulation.weight_count]]
     own_bits = dict(zip(problem.activations, chosen, strict=False))
     weight_bits = {
-        tensor.layer: bits for tensor, bits in zip(problem.weights, chosen[formulation.activations :], strict=True)
+        tensor.layer: bits for tensor, bits in zip(problem.weights, chosen[formulation.activation_count :], strict=True)
     }
     return Allocation(
         weight_bits=weight_bits,
@@ -151,98 +106,131 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
     )
 
 
+def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:
+    """Return the scheme of a layer.
+
+    Batch norm is folded into weights that are quantized per layer if the weights and the output have 8 bits, as in
+    MixPL, and if the folded layer is not larger. Every other layer uses ICN.
+
+    Args:
+        weights: Scheme of the weights.
+        weight_bits: Bits of the weights.
+        output_bits: Bits of the layer's output tensor.
+        folding_pays: Whether the folded layer needs at most as many bytes.
+    """
+    folds = folding_pays and not weights.is_per_channel and min(weight_bits, output_bits) == WIDEST_BITS
+    return Scheme(weights, Folding.WEIGHTS if folds else Folding.ICN)
+
+
+def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int]) -> None:
+    """Add the RAM of each step."""
+    for step in problem.steps:
+        entries = [(group_of[name], sizes) for name, sizes in step.tensors.items()]
+        row = builder.add_row(f"RAM at '{step.layer}'", step.limit, entries)
+        for overwritten in step.overwrites:
+            builder.add_pairwise_term(row, group_of[overwritten], group_of[step.output], -np.diag(step.saved))
+
+
+def _add_arena_cuts(builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], group_of: Mapping[str, int]) -> None:
+    """Add a row for each cut: of the choices that it forbids together, at least one must not be made."""
+    for number, cut in enumerate(arena_cuts):
+        entries = [
+            (group_of[name], exactly(bits) if name in cut.exactly else at_least(bits))
+            for name, bits in cut.bits.items()
+        ]
+        builder.add_row(f"arena cut {number}", len(entries) - 1, entries)
+
+
+def _flash_entries(
+    problem: Problem, scheme: Scheme, group_of: Mapping[str, int], layer_group: Mapping[str, int]
+) -> list[tuple[int, Sizes]]:
+    """Return what each weight tensor and each activation tensor contributes to the flash of the network."""
+    by_tensor = dict(problem.parameters)
+    flash = []
+    for tensor in problem.weights:
+        parameters = tensor.parameters[scheme]
+        flash.append((layer_group[tensor.layer], plus(tensor.sizes, (parameters.constant,) * 3)))
+        for name, sizes in ((tensor.input, parameters.by_input), (tensor.output, parameters.by_output)):
+            if sizes != NOTHING:
+                by_tensor[name] = plus(by_tensor.get(name, NOTHING), sizes)
+    return flash + [(group_of[name], sizes) for name, sizes in by_tensor.items()]
+
+
+def _add_features(
+    builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int], layer_group: Mapping[str, int]
+) -> list[tuple[int, Sizes]]:
+    """Add an indicator variable for each feature, ON if a tensor needs it, and return their entries in flash."""
+    flash = []
+    for feature in problem.features:
+        indicator = builder.add_indicator(feature.name)
+        flash.append((indicator, (feature.size, 0, 0)))
+        groups = [layer_group[layer] for layer in sorted(feature.layers)]
+        groups += [group_of[tensor] for tensor in sorted(feature.tensors)]
+        for group in groups:
+            name = f"group {group} with {feature.bits} bits => {feature.name}"
+            builder.add_implication(name, indicator, FORCED_ON, group, exactly(feature.bits))
+    return flash
+
+
+def _add_folding(
+    builder: ProgramBuilder,
+    problem: Problem,
+    scheme: Scheme,
+    group_of: Mapping[str, int],
+    layer_group: Mapping[str, int],
+) -> list[tuple[int, Sizes]]:
+    """Add an indicator variable for each layer that folding makes smaller, and return their entries in flash.
+
+    It is OFF if the layer's weights or output have fewer than 8 bits.
+    """
+    folded = Scheme(scheme.weights, Folding.WEIGHTS)
+    flash: list[tuple[int, Sizes]] = []
+    for tensor in problem.weights:
+        saved = _saved_by_folding(tensor, scheme, folded)
+        if saved <= 0:
+            continue
+        indicator = builder.add_indicator(f"fold '{tensor.layer}'")
+        flash.append((indicator, (-saved, 0, 0)))
+        for group in (layer_group[tensor.layer], group_of[tensor.output]):
+            name = f"group {group} with fewer than 8 bits => '{tensor.layer}' is not folded"
+            builder.add_implication(name, indicator, FORCED_OFF, group, (0, 1, 1))
+    return flash
+
+
+def _add_latency(
+    builder: ProgramBuilder, cycles: Cycles, group_of: Mapping[str, int], layer_group: Mapping[str, int]
+) -> None:
+    """Add the cycles of all layers with weights, one pairwise term for each."""
+    inputs = dict.fromkeys(group_of[layer.tensor] for layer in cycles.layers)
+    groups = [*inputs, *(layer_group[layer.layer] for layer in cycles.layers)]
+    row = builder.add_row(LATENCY_ROW, cycles.limit, [(group, NOTHING) for group in groups])
+    for layer in cycles.layers:
+        table = np.array(layer.cycles, dtype=np.int64)
+        builder.add_pairwise_term(row, group_of[layer.tensor], layer_group[layer.layer], table)
+
+
 def _folding_pays(tensor: WeightTensor, weights: WeightScheme) -> bool:
+    """Return whether folding is possible and does not make a layer larger."""
     if weights.is_per_channel:
         return False
     return _saved_by_folding(tensor, Scheme(weights, Folding.ICN), Scheme(weights, Folding.WEIGHTS)) >= 0
 
 
 def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:
-    """Return by how much folding makes the parameters smaller, with 8 bits of weights and output.
+    """Return by how many bits folding makes the parameters of a layer smaller, with 8 bits of weights and output.
 
     Raises:
         ValueError: If that depends on the bits of the layer's input.
     """
     before, after = tensor.parameters[icn], tensor.parameters[folded]
     if before.by_input != after.by_input:
-        raise ValueError(f"what folding saves in layer '{tensor.layer}' depends on the bits of its input")
+        raise ValueError(
+            f"the bytes that folding saves in layer '{tensor.layer}' depend on the bits of its input; "
+            "the exact program supports only a constant"
+        )
     return before.constant - after.constant
 
 
-def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:
-    """Per layer, a layer with 8 bits on both sides is folded, as in MixPL, unless that takes more bytes; else ICN."""
-    folds = folding_pays and not weights.is_per_channel and min(weight_bits, output_bits) == WIDEST_BITS
-    return Scheme(weights, Folding.WEIGHTS if folds else Folding.ICN)
-
-
-class _Switches:
-    def __init__(self, first: int) -> None:
-        self._first = first
-        self.names: list[str] = []
-
-    def add(self, name: str) -> int:
-        self.names.append(name)
-        return self._first + len(self.names) - 1
-
-    @property
-    def groups(self) -> IntArray:
-        return np.arange(self._first, self._first + len(self.names))
-
-
-class _Rows:
-    """Rows as they are added, then as arrays."""
-
-    def __init__(self) -> None:
-        self._names: list[str] = []
-        self._limits: list[int] = []
-        self._starts = [0]
-        self._groups: list[int] = []
-        self._sizes: list[Sizes] = []
-        self._links: list[int] = []
-        self._pairs: list[tuple[int, tuple[int, int], IntArray]] = []
-
-    def add(self, name: str, limit: int, entries: list[tuple[int, Sizes]]) -> int:
-        self._names.append(name)
-        self._limits.append(limit)
-        for group, sizes in entries:
-            self._groups.append(group)
-            self._sizes.append(sizes)
-        self._starts.append(len(self._groups))
-        return len(self._names) - 1
-
-    def add_pair(self, row: int, first: int, second: int, sizes: IntArray) -> None:
-        self._pairs.append((row, (first, second), sizes))
-
-    def add_link(self, name: str, switch: int, of_switch: Sizes, group: int, of_group: Sizes) -> None:
-        self._links.append(len(self._names))
-        self.add(name, 1, [(switch, of_switch), (group, of_group)])
-
-    def program(self, groups: tuple[str, ...], costs: np.ndarray, switches: IntArray) -> Program:
-        return Program(
-            groups=groups,
-            costs=costs,
-            row_names=tuple(self._names),
-            limits=np.array(self._limits, dtype=np.int64),
-            row_starts=np.array(self._starts, dtype=np.int64),
-            entry_groups=np.array(self._groups, dtype=np.int64),
-            entry_sizes=np.array(self._sizes, dtype=np.int64).reshape(-1, CHOICES),
-            switches=switches,
-            links=np.array(self._links, dtype=np.int64),
-            pair_rows=np.array([row for row, _, _ in self._pairs], dtype=np.int64),
-            pair_groups=np.array([groups for _, groups, _ in self._pairs], dtype=np.int64).reshape(-1, 2),
-            pair_sizes=np.array([sizes for _, _, sizes in self._pairs], dtype=np.int64).reshape(-1, CHOICES, CHOICES),
-        )
-
-
-def _costs(row: Mapping[Bits, float], allowed: Collection[Bits]) -> list[float]:
+def _allowed_costs(row: Mapping[Bits, float], allowed: Collection[Bits]) -> list[float]:
+    """Return the sensitivity at 8, 4 and 2 bits; infinite for bits that are not allowed."""
     return [row[bits] if bits in allowed else np.inf for bits in BITS]
-
-
-def _only(bits: Bits) -> Sizes:
-    widest, middle, narrowest = (int(each == bits) for each in BITS)
-    return widest, middle, narrowest
-
-
-def _at_least(bits: Bits) -> Sizes:
-    widest, middle, narrowest = (int(each >= bits) for each in BITS)
-    return widest, middle, narrowest

@@ -1,14 +1,23 @@
-"""The exact program's solution: branch and bound over the switches, everything else part by part.
+"""Solution of the exact program: branch and bound over the indicator variables, decomposition of everything else.
 
-A switch joins tensors that nothing else joins: the code of a 4-bit kernel makes every layer's bits depend on every
-other's. So switches are decided first. In a node some are on, some are off, and the rest are taken at their better
-half: whatever they would cost is left out, whatever they would save is counted, and what they forbid is allowed. That
-program falls apart (`parts.py`), and no solution of the node is better. If its choices do with the switches as they
-were taken, the node is solved; if not, the switch that lied the most is decided both ways. Nodes are taken by their
-bounds, the lowest first.
+An indicator variable joins tensors that no other constraint joins: because of the code of a 4-bit kernel, the bits of
+each layer depend on those of all others. So the search branches on indicator variables. In a node, some of them are
+fixed to ON or OFF and the others are relaxed: each contributes the smaller of its two sizes, and its implications are
+ignored. The tensors are then solved by decomposition, and the result is a lower bound for the node.
 
-Where nothing falls apart the whole goes to HiGHS at once: under a latency ceiling, which joins all tensors for good,
-and with a switch for every layer (folding), too many to branch on.
+    best = none; queue = {node without fixed variables}
+    while the queue has a node whose bound is below the cost of best:
+        take the node with the lowest bound
+        solve its relaxation; discard the node if it has no solution
+        complete the solution: give each relaxed variable the value that the choices of the tensors imply
+        if each variable has the size that the relaxation counted:
+            the node is solved; keep the completed solution if it is the best
+        else:
+            try to find a solution near the completed one, and keep it if it is the best
+            branch on the variable whose relaxed size is most violated: one node with ON, one with OFF
+
+Two kinds of programs do not decompose and are solved by HiGHS as a whole: those with a latency ceiling, which joins all
+tensors, and those with an indicator variable for each layer (folding), which are too many to branch on.
 """
 
 from __future__ import annotations
@@ -21,182 +30,227 @@ from typing import Final
 
 import numpy as np
 
-from solver.exact.decomposition import has_wide_part_with_pairs, solve_parts
-from solver.exact.knapsack import LEAST_GAIN
+from solver.exact.decomposition import has_wide_component_with_pairwise_terms, solve_by_decomposition
+from solver.exact.knapsack_core import MIN_GAIN
 from solver.exact.milp import highs, solve_integer_program
-from solver.exact.program import CHOICES, DEFAULT_TIME_LIMIT_SECONDS, OFF, ON, Answer, FloatArray, IntArray, Program
+from solver.exact.program import CHOICES, OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
+from solver.options import DEFAULT_TIME_LIMIT_SECONDS
 
-MOST_SWITCHES: Final = 16
-"""As many are branched on; kernels have a dozen."""
+MAX_BRANCHING_INDICATORS: Final = 16
+"""Largest number of indicator variables that the search branches on; a network uses about a dozen kernels."""
+
+_RELAXED: Final = -1
+"""Value of an indicator variable that a node does not fix."""
 
 
-def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> Answer:
-    """The least-cost choices that keep every row, and a bound that no choices are below.
+def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> ProgramSolution:
+    """Return choices of minimum summed cost that keep every limit, with a lower bound on the cost.
 
     Args:
-        program: with or without switches.
-        time_limit_seconds: after which the best answer so far is given; an answer found in time does not depend on it.
+        program: A program, with or without indicator variables.
+        time_limit_seconds: Number of seconds after which the best solution so far is returned. A solution that is found
+            within the limit does not depend on it.
     """
-    if not len(program.switches):
-        return solve_parts(program, time_limit_seconds)
+    if not len(program.indicators):
+        return solve_by_decomposition(program, time_limit_seconds)
     deadline = time.perf_counter() + time_limit_seconds
-    if len(program.switches) > MOST_SWITCHES:
-        answer = solve_integer_program(program, highs, time_limit_seconds / 2)
-        if answer.choices is not None or answer.bound == np.inf:
-            return answer
-    return _SwitchSearch(program, deadline).run()
+    if len(program.indicators) > MAX_BRANCHING_INDICATORS:
+        solution = solve_integer_program(program, highs, time_limit_seconds / 2)
+        if solution.choices is not None or solution.bound == np.inf:
+            return solution
+    return _IndicatorSearch(program, deadline).run()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Node:
-    """Switches that are decided: ON, OFF, or -1 for the rest, [switches]."""
+    """Node of the search tree.
 
-    decided: IntArray
+    Attributes:
+        values: ON, OFF or _RELAXED for each indicator variable, int64 [indicators].
+    """
 
-    def with_switch(self, switch: int, choice: int) -> _Node:
-        decided = self.decided.copy()
-        decided[switch] = choice
-        return _Node(decided)
+    values: IntArray
+
+    def with_value(self, indicator: int, value: int) -> _Node:
+        """Return a node that also fixes one indicator variable."""
+        values = self.values.copy()
+        values[indicator] = value
+        return _Node(values)
 
 
-class _SwitchSearch:
+class _IndicatorSearch:
+    """Branch and bound over the indicator variables of one program.
+
+    Indicator variables are numbered by their position in `program.indicators`. The tensor program is the program
+    without indicator variables and implications.
+    """
+
     def __init__(self, program: Program, deadline: float) -> None:
         self._program = program
         self._deadline = deadline
-        switch_of = np.full(len(program.groups), -1, dtype=np.int64)
-        switch_of[program.switches] = np.arange(len(program.switches))
+        indicator_of = np.full(len(program.groups), -1, dtype=np.int64)
+        indicator_of[program.indicators] = np.arange(len(program.indicators))
         entry_rows = program.entry_rows()
-        is_link = np.zeros(len(program.limits), dtype=bool)
-        is_link[program.links] = True
-        first_entries = program.row_starts[program.links]
-        self._link_switch = switch_of[program.entry_groups[first_entries]]
-        self._link_group = program.entry_groups[first_entries + 1]
-        self._link_switch_sizes = program.entry_sizes[first_entries]
-        self._link_group_sizes = program.entry_sizes[first_entries + 1]
-        self._link_limits = program.limits[program.links]
-        # What switches take of the rows that are no links.
-        in_row = ~is_link[entry_rows] & (switch_of[program.entry_groups] >= 0)
-        self._taken_row = entry_rows[in_row]
-        self._taken_switch = switch_of[program.entry_groups[in_row]]
-        self._taken_sizes = program.entry_sizes[in_row][:, [ON, OFF]]
-        self._plain = _without(program, switch_of >= 0, is_link)
-        self._plain_rows = np.flatnonzero(~is_link)
-        self._position = np.cumsum(~is_link) - 1
-        self._tensors = np.flatnonzero(switch_of < 0)
-        self._best = Answer(None, np.inf, np.inf)
+        is_implication = np.zeros(len(program.limits), dtype=bool)
+        is_implication[program.implications] = True
+        first_entries = program.row_starts[program.implications]
+        self._implication_indicator = indicator_of[program.entry_groups[first_entries]]
+        self._implication_group = program.entry_groups[first_entries + 1]
+        self._implication_indicator_sizes = program.entry_sizes[first_entries]
+        self._implication_group_sizes = program.entry_sizes[first_entries + 1]
+        self._implication_limits = program.limits[program.implications]
+        # Entries of indicator variables in rows that are not implications.
+        is_own = ~is_implication[entry_rows] & (indicator_of[program.entry_groups] >= 0)
+        self._indicator_entry_row = entry_rows[is_own]
+        self._indicator_entry = indicator_of[program.entry_groups[is_own]]
+        self._indicator_entry_sizes = program.entry_sizes[is_own][:, [ON, OFF]]
+        self._tensor_program = _without_indicators(program, indicator_of >= 0, is_implication)
+        self._tensor_program_rows = np.flatnonzero(~is_implication)
+        self._row_in_tensor_program = np.cumsum(~is_implication) - 1
+        self._tensors = np.flatnonzero(indicator_of < 0)
+        self._best = ProgramSolution(None, np.inf, np.inf)
 
-    def run(self) -> Answer:
+    def run(self) -> ProgramSolution:
+        """Search until the bound proves the best solution optimal, or until the deadline."""
         counter = itertools.count()
-        root = _Node(np.full(len(self._program.switches), -1, dtype=np.int64))
-        if has_wide_part_with_pairs(self._plain_of(root)):
+        root = _Node(np.full(len(self._program.indicators), _RELAXED, dtype=np.int64))
+        if has_wide_component_with_pairwise_terms(self._relaxation_of(root)):
             return solve_integer_program(self._program, highs, self._deadline - time.perf_counter())
         queue: list[tuple[float, int, _Node]] = [(-np.inf, next(counter), root)]
         broken_row: int | None = None
         while queue:
             bound, _, node = heapq.heappop(queue)
-            if bound > self._best.objective - LEAST_GAIN:
+            if bound > self._best.objective - MIN_GAIN:
                 break
             if bound > -np.inf and time.perf_counter() > self._deadline:
                 return replace(self._best, bound=min(bound, self._best.objective))
-            answer = self._relaxed(node)
-            if answer.choices is None:
-                if bound == -np.inf and answer.broken_row is not None:
-                    broken_row = int(self._plain_rows[answer.broken_row])
+            relaxed = self._solve_relaxation(node)
+            if relaxed.choices is None:
+                if bound == -np.inf and relaxed.broken_row is not None:
+                    broken_row = int(self._tensor_program_rows[relaxed.broken_row])
                 continue
-            bound = max(bound, answer.bound)
-            branch_on, completed = self._complete(node, answer.choices)
-            if branch_on is None:
+            bound = max(bound, relaxed.bound)
+            most_violated, completed = self._complete(node, relaxed.choices)
+            if most_violated is None:
                 self._offer(completed)
                 continue
-            self._dive(completed)
-            for choice in (ON, OFF):
-                heapq.heappush(queue, (bound, next(counter), node.with_switch(branch_on, choice)))
+            self._search_near(completed)
+            for value in (ON, OFF):
+                heapq.heappush(queue, (bound, next(counter), node.with_value(most_violated, value)))
         return replace(self._best, bound=self._best.objective, broken_row=broken_row)
 
-    def _relaxed(self, node: _Node) -> Answer:
-        """The best choices of the tensors when undecided switches are taken at their better half."""
-        plain = self._plain_of(node)
-        if not np.isfinite(plain.costs).any(axis=1).all():
-            return Answer(None, np.inf, np.inf)
-        return solve_parts(plain, max(self._deadline - time.perf_counter(), 1.0))
+    def _solve_relaxation(self, node: _Node) -> ProgramSolution:
+        """Solve the relaxation of a node; the choices are those of the tensors."""
+        relaxation = self._relaxation_of(node)
+        if not np.isfinite(relaxation.costs).any(axis=1).all():
+            return ProgramSolution(None, np.inf, np.inf)
+        return solve_by_decomposition(relaxation, max(self._deadline - time.perf_counter(), 1.0))
 
-    def _plain_of(self, node: _Node) -> Program:
-        """The program of the tensors alone, with the switches of a node taken into its costs and limits."""
-        costs = self._plain.costs.copy()
-        decided = node.decided[self._link_switch]
-        known = decided >= 0
-        of_switch = self._link_switch_sizes[known, decided[known]]
-        barred = self._link_group_sizes[known] + of_switch[:, None] > self._link_limits[known][:, None]
-        groups = self._link_group[known]
+    def _relaxation_of(self, node: _Node) -> Program:
+        """Return the relaxation of a search node: a program without indicator variables.
+
+        A fixed indicator variable is subtracted from the limits, and forbids the choices of tensors that its
+        implications exclude (infinite cost). A relaxed one subtracts the smaller of its sizes and forbids nothing.
+        """
+        costs = self._tensor_program.costs.copy()
+        values = node.values[self._implication_indicator]
+        is_fixed = values >= 0
+        indicator_sizes = self._implication_indicator_sizes[is_fixed, values[is_fixed]]
+        sums = self._implication_group_sizes[is_fixed] + indicator_sizes[:, None]
+        is_excluded = sums > self._implication_limits[is_fixed][:, None]
+        groups = self._implication_group[is_fixed]
         for choice in range(CHOICES):
-            costs[groups[barred[:, choice]], choice] = np.inf
-        choice_of = node.decided[self._taken_switch]
-        rows = np.arange(len(choice_of))
-        taken = np.where(
-            choice_of >= 0, self._taken_sizes[rows, np.maximum(choice_of, 0)], self._taken_sizes.min(axis=1)
+            costs[groups[is_excluded[:, choice]], choice] = np.inf
+        entry_values = node.values[self._indicator_entry]
+        entries = np.arange(len(entry_values))
+        sizes = np.where(
+            entry_values >= 0,
+            self._indicator_entry_sizes[entries, np.maximum(entry_values, 0)],
+            self._indicator_entry_sizes.min(axis=1),
         )
-        limits = self._plain.limits.copy()
-        np.subtract.at(limits, self._position[self._taken_row], taken)
-        return replace(self._plain, costs=costs, limits=limits)
+        limits = self._tensor_program.limits.copy()
+        np.subtract.at(limits, self._row_in_tensor_program[self._indicator_entry_row], sizes)
+        return replace(self._tensor_program, costs=costs, limits=limits)
 
     def _complete(self, node: _Node, tensor_choices: IntArray) -> tuple[int | None, IntArray]:
-        """Switches as the tensors' choices need them: the one that was taken the most amiss, and all choices.
+        """Give each relaxed indicator variable the value that the choices of the tensors imply.
 
-        None where every switch is as it was taken.
+        Of two values that are both possible, the variable gets the one of smaller size.
+
+        Args:
+            node: The node whose relaxation was solved.
+            tensor_choices: Choice of each tensor, int64 [tensors].
+
+        Returns:
+            The indicator variable whose size most exceeds the size that the relaxation counted, None if there is none;
+            and the choice of each group, int64 [n].
         """
         choices = np.zeros(len(self._program.groups), dtype=np.int64)
         choices[self._tensors] = tensor_choices
-        of_group = self._link_group_sizes[np.arange(len(self._link_group)), choices[self._link_group]]
-        off_allowed = np.ones(len(node.decided), dtype=bool)
-        on_allowed = np.ones(len(node.decided), dtype=bool)
-        off_allowed[self._link_switch[of_group + self._link_switch_sizes[:, OFF] > self._link_limits]] = False
-        on_allowed[self._link_switch[of_group + self._link_switch_sizes[:, ON] > self._link_limits]] = False
-        sizes = np.zeros((len(node.decided), 2), dtype=np.int64)
-        np.add.at(sizes, self._taken_switch, self._taken_sizes)
+        group_choices = choices[self._implication_group]
+        group_sizes = self._implication_group_sizes[np.arange(len(group_choices)), group_choices]
+        sums = group_sizes[:, None] + self._implication_indicator_sizes
+        off_allowed = np.ones(len(node.values), dtype=bool)
+        on_allowed = np.ones(len(node.values), dtype=bool)
+        off_allowed[self._implication_indicator[sums[:, OFF] > self._implication_limits]] = False
+        on_allowed[self._implication_indicator[sums[:, ON] > self._implication_limits]] = False
+        sizes = np.zeros((len(node.values), 2), dtype=np.int64)
+        np.add.at(sizes, self._indicator_entry, self._indicator_entry_sizes)
         prefers_on = sizes[:, ON] < sizes[:, OFF]
-        switch = np.where(on_allowed & (prefers_on | ~off_allowed), ON, OFF)
-        switch = np.where(node.decided >= 0, node.decided, switch)
-        choices[self._program.switches] = switch
-        lie = np.where(node.decided >= 0, 0, sizes[np.arange(len(switch)), switch] - sizes.min(axis=1))
-        worst = int(lie.argmax()) if len(lie) else 0
-        return (worst if lie[worst] > 0 else None), choices
+        values = np.where(on_allowed & (prefers_on | ~off_allowed), ON, OFF)
+        values = np.where(node.values >= 0, node.values, values)
+        choices[self._program.indicators] = values
+        violation = np.where(node.values >= 0, 0, sizes[np.arange(len(values)), values] - sizes.min(axis=1))
+        worst = int(violation.argmax()) if len(violation) else 0
+        return (worst if violation[worst] > 0 else None), choices
 
-    def _dive(self, completed: IntArray) -> None:
-        """A solution near by: the switches as they were needed, the tensors chosen again."""
+    def _search_near(self, completed: IntArray) -> None:
+        """Keep a completed solution that is feasible, and the best choices of the tensors under its indicators.
+
+        Args:
+            completed: Choice of each group, int64 [n].
+        """
         if (self._program.row_sizes(completed) <= self._program.limits).all():
             self._offer(completed)
-        answer = self._relaxed(_Node(completed[self._program.switches]))
-        if answer.choices is not None:
+        solution = self._solve_relaxation(_Node(completed[self._program.indicators]))
+        if solution.choices is not None:
             choices = completed.copy()
-            choices[self._tensors] = answer.choices
+            choices[self._tensors] = solution.choices
             self._offer(choices)
 
     def _offer(self, choices: IntArray) -> None:
+        """Keep choices that keep every limit and cost less than the best ones so far."""
         if (self._program.row_sizes(choices) > self._program.limits).any():
             return
         objective = self._program.objective(choices)
         if objective < self._best.objective:
-            self._best = Answer(choices, objective, -np.inf)
+            self._best = ProgramSolution(choices, objective, -np.inf)
 
 
-def _without(program: Program, is_switch: np.ndarray, is_link: np.ndarray) -> Program:
-    """The program of the tensors alone: no switches and no links."""
+def _without_indicators(program: Program, is_indicator: BoolArray, is_implication: BoolArray) -> Program:
+    """Return a program without its indicator variables and implications.
+
+    Args:
+        program: The program.
+        is_indicator: Whether each group is an indicator variable, bool [n].
+        is_implication: Whether each row is an implication, bool [m].
+    """
     entry_rows = program.entry_rows()
-    kept = ~is_link[entry_rows] & ~is_switch[program.entry_groups]
-    renumbered = np.cumsum(~is_switch) - 1
-    rows = np.flatnonzero(~is_link)
-    new_row = np.cumsum(~is_link) - 1
+    kept = ~is_implication[entry_rows] & ~is_indicator[program.entry_groups]
+    new_group = np.cumsum(~is_indicator) - 1
+    rows = np.flatnonzero(~is_implication)
+    new_row = np.cumsum(~is_implication) - 1
     lengths = np.bincount(entry_rows[kept], minlength=len(program.limits))[rows]
-    costs: FloatArray = program.costs[~is_switch]
+    costs: Float64Array = program.costs[~is_indicator]
     return Program(
-        groups=tuple(name for name, switch in zip(program.groups, is_switch.tolist(), strict=True) if not switch),
+        groups=tuple(name for name, own in zip(program.groups, is_indicator.tolist(), strict=True) if not own),
         costs=costs,
         row_names=tuple(program.row_names[row] for row in rows.tolist()),
         limits=program.limits[rows],
         row_starts=np.concatenate(([0], np.cumsum(lengths))),
-        entry_groups=renumbered[program.entry_groups[kept]],
+        entry_groups=new_group[program.entry_groups[kept]],
         entry_sizes=program.entry_sizes[kept],
-        pair_rows=new_row[program.pair_rows],
-        pair_groups=renumbered[program.pair_groups],
-        pair_sizes=program.pair_sizes,
+        pairwise_rows=new_row[program.pairwise_rows],
+        pairwise_groups=new_group[program.pairwise_groups],
+        pairwise_sizes=program.pairwise_sizes,
     )

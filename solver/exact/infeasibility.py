@@ -1,4 +1,12 @@
-"""Why nothing fits: which budgets are short, alone or together, the least of each that would do, and what decides."""
+"""Certificates of infeasibility: which budgets are too small, alone or together, their minimum, and the layer.
+
+The first of these that is proven is certified:
+
+    the RAM budget alone cannot be kept         the certificate names RAM
+    the flash budget alone cannot be kept       the certificate names flash
+    the latency ceiling alone cannot be kept    the certificate names latency
+    each alone can be kept                      the certificate names the smallest set that cannot be kept together
+"""
 
 from __future__ import annotations
 
@@ -12,21 +20,21 @@ from network.budget import MAX_BUDGET_BYTES, Budget
 from network.memory.measure import measure
 from network.memory.report import MemoryReport
 from solver.exact.minimum_budgets import (
-    AMPLE,
-    LeastCycles,
-    LeastFlash,
-    LeastRam,
-    least_cycles,
-    least_flash,
-    least_ram,
+    UNLIMITED,
+    MinimumCycles,
+    MinimumFlash,
+    MinimumRam,
+    minimum_cycles,
+    minimum_flash,
+    minimum_ram,
     zero_table,
 )
-from solver.exact.order_search import ExactAnswer, search_orders
+from solver.exact.order_search import OrderSearchResult, search_orders
 from solver.question import Question
 from solver.solution import BudgetName, Certificate, largest_layer
 
 SECONDS: Final = 20.0
-"""For all questions of which budgets conflict; what is not told by then is not claimed."""
+"""Time limit in seconds for finding the budgets that conflict; what is not proven by then is not stated."""
 
 
 def certify_infeasibility(question: Question, *, is_proven: bool) -> tuple[Certificate, MemoryReport] | None:
@@ -46,20 +54,23 @@ def certify_infeasibility(question: Question, *, is_proven: bool) -> tuple[Certi
 
 
 class _Infeasibility:
+    """Search for the certificate of one question."""
+
     def __init__(self, question: Question, *, is_proven: bool) -> None:
         self._question, self._budget, self._latency = question, question.budget, question.latency
         self._is_proven = is_proven
-        self._zero = zero_table(question.network)
+        self._zero_table = zero_table(question.network)
         self._deadline = time.perf_counter() + SECONDS
-        self._ram: LeastRam = least_ram(question)
-        self._flash: LeastFlash = least_flash(replace(question, max_cycles=None))
-        self._cycles: LeastCycles | None = None if self._latency is None else least_cycles(question)
+        self._ram: MinimumRam = minimum_ram(question)
+        self._flash: MinimumFlash = minimum_flash(replace(question, max_cycles=None))
+        self._cycles: MinimumCycles | None = None if self._latency is None else minimum_cycles(question)
 
     def run(self) -> tuple[Certificate, MemoryReport] | None:
-        if self._is_ram_short():
-            return self._of_ram(self._ram.report.ram_bytes, ("ram",), self._ram.report)
-        if self._is_flash_short():
-            return self._of_flash(("flash",), self._least_flash(("flash",)))
+        """Return the certificate and a memory report, as `certify_infeasibility` does."""
+        if self._is_ram_too_small():
+            return self._certify_ram(self._ram.report.ram_bytes, ("ram",), self._ram.report)
+        if self._is_flash_too_small():
+            return self._certify_flash(("flash",), self._minimum_flash(("flash",)))
         latency = self._latency
         if latency is not None and self._cycles is not None and self._cycles.cycles > latency.most_cycles:
             return self._certificate("latency", self._cycles.layer, ("latency",)), self._ram.report
@@ -67,94 +78,132 @@ class _Infeasibility:
             return None
         conflicting = self._conflicting()
         if "flash" in conflicting:
-            return self._of_flash(conflicting, self._least_flash(conflicting))
-        return self._of_ram(self._least_ram_under_the_ceiling(), conflicting, self._ram.report)
+            return self._certify_flash(conflicting, self._minimum_flash(conflicting))
+        return self._certify_ram(self._minimum_ram_under_ceiling(), conflicting, self._ram.report)
 
-    def _is_ram_short(self) -> bool:
+    def _is_ram_too_small(self) -> bool:
+        """Return whether the RAM budget cannot be kept even if all other budgets are unlimited."""
         if self._ram.report.ram_bytes <= self._budget.ram_bytes:
             return False
-        if not self._ram.can_grow:
+        if not self._ram.may_be_smaller:
             return True
-        # More bits can take less: the least was looked for by its largest step, but the arena has the last word.
-        answer = self._answer(replace(AMPLE, ram_bytes=self._budget.ram_bytes), ceiling=False)
-        if answer is None or answer.allocation is None:
-            return answer is not None and math.isinf(answer.bound)
-        report = measure(answer.network, answer.allocation, self._question.accounting)
-        self._ram = LeastRam(answer.network, report, can_grow=True)
+        # The minimum RAM was found by the largest step. Other bits, with a larger step, may have a smaller arena.
+        found = self._search(replace(UNLIMITED, ram_bytes=self._budget.ram_bytes), has_ceiling=False)
+        if found is None or found.allocation is None:
+            return found is not None and math.isinf(found.bound)
+        report = measure(found.network, found.allocation, self._question.accounting)
+        self._ram = MinimumRam(found.network, report, may_be_smaller=True)
         return False
 
-    def _is_flash_short(self) -> bool:
+    def _is_flash_too_small(self) -> bool:
+        """Return whether it is proven that the flash budget cannot be kept if all other budgets are unlimited."""
         if self._flash.report.flash_bytes <= self._budget.flash_bytes:
             return False
-        return self._flash.is_proven or self._fits(replace(AMPLE, flash_bytes=self._budget.flash_bytes)) is False
+        return self._flash.is_proven or self._fits(replace(UNLIMITED, flash_bytes=self._budget.flash_bytes)) is False
 
     def _conflicting(self) -> tuple[BudgetName, ...]:
-        """The fewest budgets, each of which could be kept alone, that are proven to conflict."""
+        """Return the smallest set of budgets that are proven to conflict, if each alone can be kept."""
         if self._latency is None:
             return ("flash", "ram")
-        ample_ram = replace(self._budget, ram_bytes=MAX_BUDGET_BYTES)
-        ample_flash = replace(self._budget, flash_bytes=MAX_BUDGET_BYTES)
+        unlimited_ram = replace(self._budget, ram_bytes=MAX_BUDGET_BYTES)
+        unlimited_flash = replace(self._budget, flash_bytes=MAX_BUDGET_BYTES)
         if self._fits(self._budget) is False:
             return ("flash", "ram")
-        if self._fits(ample_ram, ceiling=True) is False:
+        if self._fits(unlimited_ram, has_ceiling=True) is False:
             return ("flash", "latency")
-        if self._fits(ample_flash, ceiling=True) is False:
+        if self._fits(unlimited_flash, has_ceiling=True) is False:
             return ("ram", "latency")
         return ("flash", "ram", "latency")
 
-    def _fits(self, budget: Budget, *, ceiling: bool = False) -> bool | None:
-        """Whether some bits do; None where the time does not suffice to tell."""
-        answer = self._answer(budget, ceiling=ceiling)
-        if answer is None:
-            return None
-        if answer.allocation is not None:
-            return True
-        return False if math.isinf(answer.bound) else None
+    def _fits(self, budget: Budget, *, has_ceiling: bool = False) -> bool | None:
+        """Return whether some bits keep a budget; None if the time limit prevents a proof.
 
-    def _answer(self, budget: Budget, *, ceiling: bool) -> ExactAnswer | None:
-        """Any bits that do, or the proof that there are none; None once the time is over."""
+        Args:
+            budget: The budget.
+            has_ceiling: Whether the bits must also keep the latency ceiling.
+        """
+        found = self._search(budget, has_ceiling=has_ceiling)
+        if found is None:
+            return None
+        if found.allocation is not None:
+            return True
+        return False if math.isinf(found.bound) else None
+
+    def _search(self, budget: Budget, *, has_ceiling: bool) -> OrderSearchResult | None:
+        """Search for bits that keep a budget, whatever their sensitivity; return None if no time is left.
+
+        Args:
+            budget: The budget.
+            has_ceiling: Whether the bits must also keep the latency ceiling.
+        """
         seconds = self._deadline - time.perf_counter()
         if seconds <= 0:
             return None
         question = replace(
             self._question,
             budget=budget,
-            sensitivity=self._zero,
-            max_cycles=self._question.max_cycles if ceiling else None,
+            sensitivity=self._zero_table,
+            max_cycles=self._question.max_cycles if has_ceiling else None,
             options=self._question.options.replace(time_limit_seconds=seconds),
         )
         return search_orders(question)
 
-    def _least_flash(self, conflicting: tuple[BudgetName, ...]) -> LeastFlash:
-        """Under the others of the conflict; where flash is short alone, under this RAM."""
+    def _minimum_flash(self, conflicting: tuple[BudgetName, ...]) -> MinimumFlash:
+        """Return the minimum flash under the other budgets of a conflict; under the RAM budget if flash is alone.
+
+        Args:
+            conflicting: Names of the budgets that conflict.
+        """
         question = replace(
             self._question,
-            network=self._ram.order,  # the order of least RAM keeps the RAM budget if any order does
+            network=self._ram.order,  # this order keeps the RAM budget if any order does
             max_cycles=self._question.max_cycles if "latency" in conflicting else None,
         )
         ram_bytes = MAX_BUDGET_BYTES if conflicting == ("flash", "latency") else self._budget.ram_bytes
-        return least_flash(question, ram_bytes)
+        return minimum_flash(question, ram_bytes)
 
-    def _least_ram_under_the_ceiling(self) -> float | None:
-        """In whole bytes, as budgets are."""
+    def _minimum_ram_under_ceiling(self) -> int | None:
+        """Return the minimum RAM in whole bytes under the latency ceiling; None if it cannot be found in time."""
 
         def fits(ram_bytes: int) -> bool | None:
-            return self._fits(Budget(MAX_BUDGET_BYTES, ram_bytes), ceiling=True)
+            return self._fits(Budget(MAX_BUDGET_BYTES, ram_bytes), has_ceiling=True)
 
-        return _least_that_fits(self._budget.ram_bytes + 1, fits)
+        return _smallest_that_fits(self._budget.ram_bytes + 1, fits)
 
-    def _of_ram(
+    def _certify_ram(
         self, least_bytes: float | None, conflicting: tuple[BudgetName, ...], report: MemoryReport
     ) -> tuple[Certificate, MemoryReport]:
+        """Return a certificate that names RAM, and the report.
+
+        Args:
+            least_bytes: Minimum RAM in bytes under the other budgets of the conflict; None if it is not known.
+            conflicting: Names of the budgets that conflict.
+            report: Memory report of the bits with the smallest RAM.
+        """
         certificate = self._certificate("ram", report.peak_layer, conflicting)
         return replace(certificate, least_bytes=least_bytes, available_bytes=self._budget.ram_bytes), report
 
-    def _of_flash(self, conflicting: tuple[BudgetName, ...], least: LeastFlash) -> tuple[Certificate, MemoryReport]:
-        certificate = self._certificate("flash", largest_layer(least.report), conflicting)
-        least_bytes = least.report.flash_bytes if least.is_proven else None
-        return replace(certificate, least_bytes=least_bytes, available_bytes=self._budget.flash_bytes), least.report
+    def _certify_flash(
+        self, conflicting: tuple[BudgetName, ...], minimum: MinimumFlash
+    ) -> tuple[Certificate, MemoryReport]:
+        """Return a certificate that names flash, and the report of the minimum.
+
+        Args:
+            conflicting: Names of the budgets that conflict.
+            minimum: Minimum flash under the other budgets of the conflict.
+        """
+        certificate = self._certificate("flash", largest_layer(minimum.report), conflicting)
+        least_bytes = minimum.report.flash_bytes if minimum.is_proven else None
+        return replace(certificate, least_bytes=least_bytes, available_bytes=self._budget.flash_bytes), minimum.report
 
     def _certificate(self, budget: BudgetName, layer: str, conflicting: tuple[BudgetName, ...]) -> Certificate:
+        """Return a certificate of infeasibility without the minimum and the available bytes of the named budget.
+
+        Args:
+            budget: Name of the budget that is too small.
+            layer: Name of the layer that decides this.
+            conflicting: Names of the budgets that conflict.
+        """
         latency = self._latency
         return Certificate(
             budget=budget,
@@ -168,8 +217,16 @@ class _Infeasibility:
         )
 
 
-def _least_that_fits(low: int, fits: Callable[[int], bool | None]) -> float | None:
-    """The least size from `low` that fits, by doubling and halving; None where that cannot be told."""
+def _smallest_that_fits(low: int, fits: Callable[[int], bool | None]) -> int | None:
+    """Return the smallest size that fits, by doubling and bisection.
+
+    Args:
+        low: Smallest size to try, in bytes.
+        fits: Function that returns whether a size fits; None if that is not known.
+
+    Returns:
+        The size in bytes; None if it cannot be determined, or if 1 TiB does not fit.
+    """
     high = low
     while not fits(high):
         if high >= MAX_BUDGET_BYTES:

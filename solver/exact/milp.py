@@ -1,14 +1,14 @@
-"""The program as a sparse integer program, for general solvers: HiGHS through scipy, or any that PuLP knows.
+"""The program as a mixed-integer linear program, for general solvers: HiGHS through scipy, or any that PuLP finds.
 
-    x[g, c] in {0, 1}             group g takes choice c
-    p[f, s, a, b] in [0, 1]       of the groups f and s of a pair, the first takes a and the second b
-    sum over c of x[g, c] = 1     for every group
-    sum over b of p[f, s, a, b] = x[f, a],  sum over a of p[f, s, a, b] = x[s, b]     for every pair
-    sum of sizes * x + sum of sizes * p <= limit     for every row
+    x[g, c] in {0, 1}             1 if group g has choice c
+    p[f, s, a, b] in [0, 1]       1 if the groups f and s of a pairwise term have the choices a and b
+    sum over c of x[g, c] = 1     for each group
+    sum over b of p[f, s, a, b] = x[f, a],  sum over a of p[f, s, a, b] = x[s, b]     for each two groups with a term
+    sum of sizes * x + sum of sizes * p <= limit     for each row
 
-With whole x, p is whole too: these are the marginals of the only product that has them. The backends see the same
-matrix. Solvers keep rows to a tolerance, so an answer is checked in whole numbers, and a row that is exceeded by a hair
-gets the hair off its limit and is solved again.
+If x is integer, the two equations leave one value for p: p[f, s, a, b] = x[f, a] * x[s, b]. All solvers receive the
+same matrix. They keep constraints only within a tolerance. So each solution is checked in whole numbers; if a row
+exceeds its limit, the limit is lowered by the excess and the program is solved again.
 """
 
 from __future__ import annotations
@@ -23,46 +23,54 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array, vstack
 
-from solver.exact.program import CHOICES, Answer, BoolArray, FloatArray, IntArray, Program
+from solver.exact.program import CHOICES, BoolArray, Float64Array, IntArray, Program, ProgramSolution
 
 MAX_REPAIRS: Final = 20
+"""Largest number of times that limits are lowered because a solution exceeds them."""
 
 PROVEN_GAP: Final = 1e-8
-"""Solvers are asked for 1e-9, in floating point; what is left below this is rounding."""
+"""Relative gap below which a solution counts as optimal. Solvers stop at 1e-9; a difference up to 1e-8 is rounding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """What a general solver is given: minimise costs * x under rows * x <= limits and equations * x = equal_to.
+    """A mixed-integer linear program: minimize costs * x under rows * x <= limits and equations * x = equal_to.
 
     Attributes:
-        costs: float64 [columns].
-        upper: float64 [columns], 0 or 1: x lies between 0 and it.
-        is_whole: bool [columns].
-        rows: [m, columns].
-        limits: int64 [m].
-        equations: [e, columns].
-        equal_to: float64 [e].
+        costs: Cost of each variable, float64 [columns].
+        upper: Upper bound of each variable, 0 or 1, float64 [columns]; the lower bound is 0.
+        is_integer: Whether each variable must be an integer, bool [columns].
+        rows: Coefficients of the constraints, sparse [m, columns].
+        limits: Right sides of the constraints, int64 [m].
+        equations: Coefficients of the equations, sparse [e, columns].
+        equal_to: Right sides of the equations, float64 [e].
     """
 
-    costs: FloatArray
-    upper: FloatArray
-    is_whole: BoolArray
+    costs: Float64Array
+    upper: Float64Array
+    is_integer: BoolArray
     rows: csr_array
     limits: IntArray
     equations: csr_array
-    equal_to: FloatArray
+    equal_to: Float64Array
 
 
-Backend = Callable[[Matrix, IntArray, float], tuple[FloatArray | None, float]]
-"""(matrix, limits in place of its own, seconds) -> (x or None when infeasible or out of time, lower bound)."""
+Backend = Callable[[Matrix, IntArray, float], tuple[Float64Array | None, float]]
+"""Function (matrix, limits that replace those of the matrix, seconds) -> (x, lower bound). x is None if the program is
+infeasible (the bound is then infinite), or if no solution was found in time."""
 
 
-def solve_integer_program(program: Program, backend: Backend, time_limit_seconds: float) -> Answer:
-    """The cheapest choices by a general solver.
+def solve_integer_program(program: Program, backend: Backend, time_limit_seconds: float) -> ProgramSolution:
+    """Return choices of minimum summed cost that keep every limit, by a general solver.
+
+    Args:
+        program: The program.
+        backend: The solver.
+        time_limit_seconds: Number of seconds after which the solver returns its best solution so far.
 
     Returns:
-        An answer; without choices if none keep every row (its bound is then infinite), or none was found in time.
+        The solution. It has no choices if none keep every limit (its bound is then infinite), or if none were found in
+        time.
     """
     deadline = time.perf_counter() + time_limit_seconds
     matrix = _matrix(program)
@@ -72,27 +80,36 @@ def solve_integer_program(program: Program, backend: Backend, time_limit_seconds
         seconds = max(deadline - time.perf_counter(), 0.1)
         x, new_bound = backend(matrix, limits, seconds)
         if not bound > -np.inf:
-            bound = new_bound  # later ones are of a tightened program
+            bound = new_bound  # a later bound holds only for the lowered limits
         if x is None:
-            return Answer(None, np.inf, bound)
+            return ProgramSolution(None, np.inf, bound)
         choices = x[: len(program.groups) * CHOICES].reshape(-1, CHOICES).argmax(axis=1)
         excess = program.row_sizes(choices) - program.limits
         if (excess <= 0).all():
             objective = program.objective(choices)
             is_proven = objective - bound <= PROVEN_GAP * objective
-            return Answer(choices, objective, objective if is_proven else bound)
+            return ProgramSolution(choices, objective, objective if is_proven else bound)
         limits -= np.maximum(excess, 0)
-    return Answer(None, np.inf, bound)
+    return ProgramSolution(None, np.inf, bound)
 
 
-def highs(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
-    """HiGHS through scipy's `milp`."""
+def highs(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
+    """Solve a program by HiGHS, through scipy's `milp`.
+
+    Args:
+        matrix: The program.
+        limits: Right sides of the constraints, int64 [m], in place of those of `matrix`.
+        seconds: Time limit in seconds.
+
+    Returns:
+        Value of each variable, float64 [columns], None if there is none (see `Backend`); and a lower bound on the cost.
+    """
     scale = max(float(matrix.costs.max(initial=0.0)), 1.0)
-    # Each row over its limit, so that a solver's tolerance means the same in all of them.
+    # Rows are divided by their limits, so that the tolerance of the solver is relative to the limit.
     row_scales = 1.0 / np.maximum(np.abs(limits), 1)
     result = milp(
         matrix.costs / scale,
-        integrality=matrix.is_whole.astype(np.int64),
+        integrality=matrix.is_integer.astype(np.int64),
         bounds=Bounds(0, matrix.upper),
         constraints=[
             LinearConstraint(matrix.equations, matrix.equal_to, matrix.equal_to),
@@ -108,85 +125,92 @@ def highs(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray 
 
 
 DEFAULT_PULP_SOLVER: Final = "PULP_CBC_CMD"
-"""CBC, which comes with PuLP."""
+"""Name of the solver that PuLP uses by default: CBC, which is part of the PuLP package."""
 
 
 def available_solvers() -> list[str]:
-    """The solvers that PuLP finds here."""
+    """Return the names of the solvers that PuLP finds on this machine."""
     import pulp
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # as below
+        warnings.simplefilter("ignore", DeprecationWarning)  # see `pulp_backend`
         found: list[str] = pulp.listSolvers(onlyAvailable=True)
     return found
 
 
 def pulp_backend(solver_name: str = DEFAULT_PULP_SOLVER) -> Backend:
-    """Any solver that PuLP knows and finds here, e.g. PULP_CBC_CMD, GUROBI, CPLEX_PY."""
+    """Return a backend that solves programs by a solver that PuLP finds on this machine.
 
-    def solve(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+    Args:
+        solver_name: Name that PuLP gives to the solver, e.g. PULP_CBC_CMD, GUROBI or CPLEX_PY.
+    """
+
+    def solve(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
         import pulp
 
-        problem = pulp.LpProblem("bits", pulp.LpMinimize)
+        model = pulp.LpProblem("bits", pulp.LpMinimize)
         scale = max(float(matrix.costs.max(initial=0.0)), 1.0)
         x = [
-            problem.add_variable(
+            model.add_variable(
                 f"x{index}", lowBound=0, upBound=int(top), cat=pulp.LpInteger if whole else pulp.LpContinuous
             )
-            for index, (top, whole) in enumerate(zip(matrix.upper.tolist(), matrix.is_whole.tolist(), strict=True))
+            for index, (top, whole) in enumerate(zip(matrix.upper.tolist(), matrix.is_integer.tolist(), strict=True))
         ]
-        problem += pulp.LpAffineExpression(list(zip(x, (matrix.costs / scale).tolist(), strict=True)))
+        model += pulp.LpAffineExpression(list(zip(x, (matrix.costs / scale).tolist(), strict=True)))
 
-        def terms(rows: csr_array, row: int) -> Any:  # PuLP ships no types
+        def left_side(rows: csr_array, row: int) -> Any:  # PuLP has no type annotations
             own = slice(rows.indptr[row], rows.indptr[row + 1])
             return pulp.LpAffineExpression(
                 [(x[column], int(size)) for column, size in zip(rows.indices[own], rows.data[own], strict=True)]
             )
 
         for row, right in enumerate(matrix.equal_to.tolist()):
-            problem += terms(matrix.equations, row) == right
+            model += left_side(matrix.equations, row) == right
         for row, limit in enumerate(limits.tolist()):
-            problem += terms(matrix.rows, row) <= limit
+            model += left_side(matrix.rows, row) <= limit
         with warnings.catch_warnings():
-            # PuLP 3.3 announces that CBC will be an extra package of 4.0; the lock says which PuLP this is.
+            # PuLP 3.3 warns that CBC will be a separate package in 4.0; the version of PuLP is locked.
             warnings.simplefilter("ignore", DeprecationWarning)
-            status = problem.solve(pulp.getSolver(solver_name, msg=False, timeLimit=seconds, gapRel=1e-9))
+            status = model.solve(pulp.getSolver(solver_name, msg=False, timeLimit=seconds, gapRel=1e-9))
         if pulp.LpStatus[status] == "Infeasible":
             return None, np.inf
         values = [variable.value() for variable in x]
         if pulp.LpStatus[status] != "Optimal" or any(value is None for value in values):
             return None, -np.inf
-        proven = problem.sol_status == pulp.LpSolutionOptimal
-        objective = float(pulp.value(problem.objective)) * scale
+        proven = model.sol_status == pulp.LpSolutionOptimal
+        objective = float(pulp.value(model.objective)) * scale
         return np.array(values, dtype=np.float64), objective if proven else -np.inf
 
     return solve
 
 
 def _matrix(program: Program) -> Matrix:
+    """Return a program as a mixed-integer linear program; variable 3 g + c is x[g, c], the others are p."""
     allowed = np.isfinite(program.costs)
     groups = len(program.groups)
-    # Pairs of the same two groups share their columns, in whatever rows they stand.
-    pairs, column_of = np.unique(program.pair_groups, axis=0, return_inverse=True)
-    both = allowed[pairs[:, 0]][:, :, None] & allowed[pairs[:, 1]][:, None, :]
-    columns = CHOICES * groups + CHOICES**2 * len(pairs)
+    # Pairwise terms of the same two groups share their variables, also if they are in different rows.
+    term_groups, column_of = np.unique(program.pairwise_groups, axis=0, return_inverse=True)
+    both = allowed[term_groups[:, 0]][:, :, None] & allowed[term_groups[:, 1]][:, None, :]
+    columns = CHOICES * groups + CHOICES**2 * len(term_groups)
     entry_columns = program.entry_groups[:, None] * CHOICES + np.arange(CHOICES)
-    pair_columns = CHOICES * groups + CHOICES**2 * column_of.reshape(-1, 1) + np.arange(CHOICES**2)
+    term_columns = CHOICES * groups + CHOICES**2 * column_of.reshape(-1, 1) + np.arange(CHOICES**2)
     rows = coo_array(
         (
-            np.concatenate((program.entry_sizes.ravel(), program.pair_sizes.ravel())).astype(np.float64),
+            np.concatenate((program.entry_sizes.ravel(), program.pairwise_sizes.ravel())).astype(np.float64),
             (
-                np.concatenate((np.repeat(program.entry_rows(), CHOICES), np.repeat(program.pair_rows, CHOICES**2))),
-                np.concatenate((entry_columns.ravel(), pair_columns.ravel())),
+                np.concatenate(
+                    (np.repeat(program.entry_rows(), CHOICES), np.repeat(program.pairwise_rows, CHOICES**2))
+                ),
+                np.concatenate((entry_columns.ravel(), term_columns.ravel())),
             ),
         ),
         shape=(len(program.limits), columns),
     )
-    marginals = _marginals(pairs, groups, columns)
+    marginals = _marginals(term_groups, groups, columns)
     return Matrix(
         costs=np.concatenate((np.where(allowed, program.costs, 0.0).ravel(), np.zeros(both.size))),
         upper=np.concatenate((allowed.ravel(), both.ravel())).astype(np.float64),
-        is_whole=np.arange(columns) < CHOICES * groups,
+        is_integer=np.arange(columns) < CHOICES * groups,
         rows=rows.tocsr(),
         limits=program.limits,
         equations=vstack((_one_each(groups, columns), marginals)).tocsr(),
@@ -195,18 +219,28 @@ def _matrix(program: Program) -> Matrix:
 
 
 def _one_each(groups: int, columns: int) -> csr_array:
+    """Return the equations "each group has one choice", sparse [groups, columns]."""
     own = np.arange(groups * CHOICES)
     return coo_array((np.ones(len(own)), (own // CHOICES, own)), shape=(groups, columns)).tocsr()
 
 
-def _marginals(pairs: IntArray, groups: int, columns: int) -> csr_array:
-    """For each pair: three lines of its first group's choices, then three of its second's."""
-    count = len(pairs)
+def _marginals(term_groups: IntArray, groups: int, columns: int) -> csr_array:
+    """Return the equations that link p to x, sparse [6 t, columns].
+
+    For each two groups with a pairwise term, three equations for the choices of the first group are followed by three
+    for those of the second.
+
+    Args:
+        term_groups: Each two groups that have a pairwise term, int64 [t, 2].
+        groups: Number of groups.
+        columns: Number of variables.
+    """
+    count = len(term_groups)
     lines = 2 * CHOICES * np.arange(count)[:, None, None]
     first, second = np.arange(CHOICES)[:, None], np.arange(CHOICES)[None, :]
     own = CHOICES * groups + CHOICES**2 * np.arange(count)[:, None, None] + CHOICES * first + second
     x_lines = np.arange(2 * CHOICES * count)
-    x_columns = (CHOICES * pairs[:, :, None] + np.arange(CHOICES)).ravel()
+    x_columns = (CHOICES * term_groups[:, :, None] + np.arange(CHOICES)).ravel()
     of_first, of_second = (
         np.broadcast_to(lines + first, own.shape),
         np.broadcast_to(lines + CHOICES + second, own.shape),

@@ -1,4 +1,4 @@
-"""The least of each budget that would do: of RAM, of flash, and of cycles."""
+"""Minimum budgets: the smallest RAM, flash and number of cycles for which some bits fit."""
 
 from __future__ import annotations
 
@@ -14,42 +14,46 @@ from network.memory.measure import measure
 from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
-from solver.exact.choices import Choices, own_activation_bits
-from solver.exact.components import least_and_most
-from solver.exact.decomposition import solve_parts
+from solver.exact.choices import Choices, shared_activation_bits
+from solver.exact.components import row_size_bounds
+from solver.exact.decomposition import solve_by_decomposition
 from solver.exact.formulation import FLASH_ROW, Formulation, allocation_of, formulate
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import IntArray
 from solver.orders import orders_to_try
-from solver.problem import BITS_PER_BYTE, CHOICE_OF_BITS, Problem, problem_of
+from solver.problem import BITS_PER_BYTE, CHOICE_OF_BITS, Problem
+from solver.problem_building import problem_of
 from solver.question import Question
 
-AMPLE: Final = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
+UNLIMITED: Final = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
+"""Budget that every network keeps: 1 TiB of flash and of RAM."""
+
 FLASH_SECONDS: Final = 20.0
+"""Time limit in seconds for the minimum flash."""
 
 
 @dataclass(frozen=True, slots=True)
-class LeastRam:
-    """The order and the bits of the least RAM that was found, and their report.
+class MinimumRam:
+    """The smallest RAM that was found over bits and orders of the layers.
 
     Attributes:
-        order: the network in that order.
-        report: of those bits.
-        can_grow: more bits may take less, because outputs lie on inputs of the same bits.
+        order: The network, with its layers in the order of the smallest RAM.
+        report: Memory report of the bits with the smallest RAM.
+        may_be_smaller: Whether other bits may need less RAM, because outputs may overwrite inputs of the same bits.
     """
 
     order: Network
     report: MemoryReport
-    can_grow: bool
+    may_be_smaller: bool
 
 
 @dataclass(frozen=True, slots=True)
-class LeastFlash:
-    """The report of the fewest bytes of flash that were found.
+class MinimumFlash:
+    """The smallest flash that was found over bits.
 
     Attributes:
-        report: of those bits.
-        is_proven: no bits take less; else the search ran out of time.
+        report: Memory report of the bits with the smallest flash.
+        is_proven: Whether it is proven that no bits need less flash; false if the time limit stopped the search.
     """
 
     report: MemoryReport
@@ -57,15 +61,20 @@ class LeastFlash:
 
 
 @dataclass(frozen=True, slots=True)
-class LeastCycles:
-    """The fewest cycles of any bits, and the layer that takes most of them."""
+class MinimumCycles:
+    """The smallest estimated number of cycles of one inference over bits.
+
+    Attributes:
+        cycles: Number of cycles.
+        layer: Name of the layer with the most cycles.
+    """
 
     cycles: int
     layer: str
 
 
 def zero_table(network: Network) -> SensitivityTable:
-    """A table to which all bits are alike."""
+    """Return a sensitivity table of zeros, under which all bits that fit are equally good."""
     zeros = dict.fromkeys(BITS, 0.0)
     return SensitivityTable(
         "none",
@@ -74,14 +83,17 @@ def zero_table(network: Network) -> SensitivityTable:
     )
 
 
-def least_ram(question: Question) -> LeastRam:
-    """Minimize RAM over bits and orders. Where no output is written onto an input, the fewest bits take the least.
+def minimum_ram(question: Question) -> MinimumRam:
+    """Minimize RAM over bits and orders of the layers.
+
+    If no output can overwrite an input, the fewest allowed bits need the least RAM. Otherwise the largest step is
+    minimized in each order, and the arena of these bits is planned.
 
     Args:
-        question: The question whose budget and latency ceiling are ignored.
+        question: The question; its budget and its latency ceiling are ignored.
     """
     network, accounting, choices = question.network, question.accounting, question.choices
-    free = replace(question, budget=AMPLE, max_cycles=None)
+    free = replace(question, budget=UNLIMITED, max_cycles=None)
     problem = problem_of(free)
     fewest = _fewest_bits(network, problem, choices)
     orders, _ = orders_to_try(network, problem, [fewest.activation_bits])
@@ -89,20 +101,20 @@ def least_ram(question: Question) -> LeastRam:
     best = min(range(len(orders)), key=lambda index: reports[index].ram_bytes)
     order, report = orders[best], reports[best]
     for other in orders if problem.has_candidates else ():
-        allocation = _least_peak(replace(free, network=other), math.ceil(report.ram_bytes) - 1)
+        allocation = _minimize_peak(replace(free, network=other), math.ceil(report.ram_bytes) - 1)
         if allocation is not None:
             smaller = measure(other, allocation, accounting)
             if smaller.ram_bytes < report.ram_bytes:
                 order, report = other, smaller
-    return LeastRam(order, report, problem.has_candidates)
+    return MinimumRam(order, report, problem.has_candidates)
 
 
-def least_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> LeastFlash:
-    """Minimize flash in the given order by an integer program, under a RAM budget and the question's latency ceiling.
+def minimum_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> MinimumFlash:
+    """Minimize flash in the given order of the layers, under a RAM budget and the latency ceiling of the question.
 
     Args:
-        question: The question whose own budget is ignored.
-        ram_bytes: Bytes of RAM that the network may take.
+        question: The question; its budget is ignored.
+        ram_bytes: Number of bytes of RAM that the network may use.
     """
     network, accounting, choices = question.network, question.accounting, question.choices
     problem = problem_of(replace(question, budget=Budget(MAX_BUDGET_BYTES, ram_bytes)))
@@ -112,46 +124,51 @@ def least_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> LeastF
     entries = slice(program.row_starts[flash], program.row_starts[flash + 1])
     sizes = np.zeros_like(program.costs)
     sizes[program.entry_groups[entries]] = program.entry_sizes[entries] / BITS_PER_BYTE
-    sizes -= sizes.min(axis=1, keepdims=True)  # what is saved counts as what is not spent
+    # Costs must be 0 or more: the size of each group is counted from its smallest one.
+    sizes -= sizes.min(axis=1, keepdims=True)
     by_size = replace(program, costs=np.where(np.isfinite(program.costs), sizes, np.inf))
-    answer = solve_integer_program(by_size, highs, FLASH_SECONDS)
-    if answer.choices is None:
-        return LeastFlash(measure(network, _fewest_bits(network, problem, choices), accounting), is_proven=False)
-    allocation = allocation_of(problem, formulation, choices.weights, answer.choices)
-    # Sizes are multiples of an eighth of a byte.
-    is_proven = answer.objective - answer.bound < 1 / BITS_PER_BYTE
-    return LeastFlash(measure(network, allocation, accounting), is_proven)
+    solution = solve_integer_program(by_size, highs, FLASH_SECONDS)
+    if solution.choices is None:
+        return MinimumFlash(measure(network, _fewest_bits(network, problem, choices), accounting), is_proven=False)
+    allocation = allocation_of(problem, formulation, choices.weights, solution.choices)
+    # Sizes are multiples of 1/8 byte, so that a smaller difference is none.
+    is_proven = solution.objective - solution.bound < 1 / BITS_PER_BYTE
+    return MinimumFlash(measure(network, allocation, accounting), is_proven)
 
 
-def least_cycles(question: Question) -> LeastCycles:
-    """Minimize the estimated cycles over all bits.
+def minimum_cycles(question: Question) -> MinimumCycles:
+    """Minimize the estimated cycles over bits.
 
-    Each weight tensor has one reader, so each tensor that layers read is decided independently.
+    Each weight tensor has one reader, so the bits of each activation tensor can be chosen independently, together with
+    those of the weights of its readers.
 
     Args:
         question: A question with a latency ceiling; its budget is ignored.
     """
     choices, latency = question.choices, question.latency
-    problem = problem_of(replace(question, budget=AMPLE))
+    problem = problem_of(replace(question, budget=UNLIMITED))
     assert problem.cycles is not None and latency is not None  # noqa: S101, PT018  # the question has a ceiling
-    allowed = own_activation_bits(choices, problem.same_bits, problem.fixed)
-    read: dict[str, dict[str, tuple[int, ...]]] = {}  # tensor -> layer -> its fewest cycles by the tensor's bits
+    allowed = shared_activation_bits(choices, problem.same_bits, problem.fixed)
+    # Name of a tensor -> name of each layer that reads it -> minimum cycles by the bits of the tensor.
+    read: dict[str, dict[str, tuple[int, ...]]] = {}
     for layer in problem.cycles.layers:
         columns = [CHOICE_OF_BITS[bits] for bits in choices.allowed_weight_bits.get(layer.layer, BITS)]
         read.setdefault(layer.tensor, {})[layer.layer] = tuple(
             min(row[column] for column in columns) for row in layer.cycles
         )
-    total = latency.most_cycles - problem.cycles.limit
-    of_layer: dict[str, int] = {}
+    without_weights = latency.most_cycles - problem.cycles.limit
+    layer_cycles: dict[str, int] = {}
     for tensor, rows in read.items():
         choice = min(
             (CHOICE_OF_BITS[bits] for bits in allowed[tensor]), key=lambda each: sum(row[each] for row in rows.values())
         )
-        of_layer |= {layer: row[choice] for layer, row in rows.items()}
-    return LeastCycles(total + sum(of_layer.values()), max(of_layer, key=of_layer.__getitem__))
+        layer_cycles |= {layer: row[choice] for layer, row in rows.items()}
+    slowest = max(layer_cycles, key=layer_cycles.__getitem__)
+    return MinimumCycles(without_weights + sum(layer_cycles.values()), slowest)
 
 
 def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Allocation:
+    """Return the allocation in which each tensor has the fewest bits that are allowed."""
     formulation = formulate(problem, zero_table(network), choices)
     fewest = np.array(
         [max(np.flatnonzero(np.isfinite(row)).tolist(), default=0) for row in formulation.program.costs], dtype=np.int64
@@ -159,20 +176,28 @@ def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Alloca
     return allocation_of(problem, formulation, choices.weights, fewest)
 
 
-def _least_peak(question: Question, most_bytes: int) -> Allocation | None:
-    """Return the bits whose largest step is smallest, if that takes at most `most_bytes`; found by bisection."""
+def _minimize_peak(question: Question, most_bytes: int) -> Allocation | None:
+    """Return the bits whose largest step needs the least RAM, by bisection over the RAM budget.
+
+    Args:
+        question: The question, with an unlimited budget.
+        most_bytes: Largest RAM in bytes that is of interest.
+
+    Returns:
+        The allocation; None if the largest step needs more than `most_bytes` under all bits.
+    """
     problem, choices = problem_of(question), question.choices
     formulation = formulate(replace(problem, features=()), zero_table(question.network), choices)
-    found: IntArray | None = _within(formulation, problem, most_bytes)
+    found: IntArray | None = _choices_within(formulation, problem, most_bytes)
     if found is None:
         return None
     program = formulation.program
     steps = slice(0, len(problem.steps))
-    room = int((program.limits[steps] - least_and_most(program)[0][steps]).min()) // BITS_PER_BYTE
-    low, high = MAX_BUDGET_BYTES - room, most_bytes
+    room_bytes = int((program.limits[steps] - row_size_bounds(program)[0][steps]).min()) // BITS_PER_BYTE
+    low, high = MAX_BUDGET_BYTES - room_bytes, most_bytes
     while low < high:
         middle = (low + high) // 2
-        smaller = _within(formulation, problem, middle)
+        smaller = _choices_within(formulation, problem, middle)
         if smaller is None:
             low = middle + 1
         else:
@@ -180,8 +205,14 @@ def _least_peak(question: Question, most_bytes: int) -> Allocation | None:
     return allocation_of(problem, formulation, choices.weights, found)
 
 
-def _within(formulation: Formulation, problem: Problem, ram_bytes: int) -> IntArray | None:
-    """Choices that keep every step within so much RAM."""
+def _choices_within(formulation: Formulation, problem: Problem, ram_bytes: int) -> IntArray | None:
+    """Return choices under which each step keeps a RAM budget; None if there are none.
+
+    Args:
+        formulation: The exact program under an unlimited budget, without features.
+        problem: The problem of the program.
+        ram_bytes: The RAM budget in bytes.
+    """
     limits = formulation.program.limits.copy()
     limits[: len(problem.steps)] -= BITS_PER_BYTE * (MAX_BUDGET_BYTES - ram_bytes)
-    return solve_parts(replace(formulation.program, limits=limits)).choices
+    return solve_by_decomposition(replace(formulation.program, limits=limits)).choices

@@ -1,7 +1,9 @@
-"""The problem that every order of the layers has at least: a step holds its own layer's input and output alone.
+"""Relaxation of a problem over all orders of the layers: a lower bound for each order.
 
-Nothing waits, but for the network's input where that lives to the end. An output may lie on any input that some order
-lets it: on each whose last reader the layer can be, up to the first whose last reader it always is.
+In each step, the relaxation counts only the tensors that the step's layer reads and writes, and the network's input if
+its memory cannot be reused. In any order, more tensors may be alive, but not fewer. An output may overwrite each input
+that it could overwrite in some order: the inputs whose last reader the layer can be, up to the first one whose last
+reader it is in every order.
 """
 
 from __future__ import annotations
@@ -15,53 +17,62 @@ from network.network import Network
 from solver.problem import Problem, RamStep
 
 MAX_LAYERS_COMPARED: Final = 3000
-"""Which layers come before which takes this many bits for each; in a larger graph every order is thought possible."""
+"""Largest number of layers whose precedence is computed, as one bit for each pair of layers. In a larger network, each
+layer is assumed to be able to run after each other one."""
 
 
-def with_least_steps(network: Network, problem: Problem) -> Problem:
-    """The problem without what depends on the order."""
+def relaxed_over_orders(network: Network, problem: Problem) -> Problem:
+    """Return a problem whose steps need no more RAM than those of any order of the layers.
+
+    Args:
+        network: The network.
+        problem: The problem of the network in one order.
+    """
     overwritten = _overwritten_in_some_order(network, problem) if problem.has_candidates else {}
-    always = problem.activations[:1] if problem.keeps_input else ()
+    always_alive = () if problem.reuses_input else problem.activations[:1]
     return replace(
-        problem, steps=tuple(_least_step(step, always, overwritten.get(step.layer, ())) for step in problem.steps)
+        problem,
+        steps=tuple(_relaxed_step(step, always_alive, overwritten.get(step.layer, ())) for step in problem.steps),
     )
 
 
-def _least_step(step: RamStep, always: tuple[str, ...], overwritten: tuple[str, ...]) -> RamStep:
-    tensors = {name: step.tensors[name] for name in dict.fromkeys((*step.own, *always))}
+def _relaxed_step(step: RamStep, always_alive: tuple[str, ...], overwritten: tuple[str, ...]) -> RamStep:
+    """Return a step with the tensors that are alive in every order."""
+    tensors = {name: step.tensors[name] for name in dict.fromkeys((*step.own, *always_alive))}
     return replace(step, tensors=tensors, overwrites=overwritten)
 
 
 def _overwritten_in_some_order(network: Network, problem: Problem) -> dict[str, tuple[str, ...]]:
-    number = {layer.name: index for index, layer in enumerate(network.layers)}
-    compares = len(network.layers) <= MAX_LAYERS_COMPARED
-    before = _layers_before(network) if compares else [0] * len(network.layers)
+    """Return, for each layer, the inputs that its output overwrites in at least one order."""
+    index_of = {layer.name: index for index, layer in enumerate(network.layers)}
+    is_compared = len(network.layers) <= MAX_LAYERS_COMPARED
+    before = _layers_before(network) if is_compared else [0] * len(network.layers)
     readers = network.readers()
     found = {}
     for step in problem.steps:
-        own = number[step.layer]
-        reached = []
+        own = index_of[step.layer]
+        overwritten = []
         for tensor in step.candidates:
-            others = [number[reader.name] for reader in readers[tensor] if reader.name != step.layer]
+            others = [index_of[reader.name] for reader in readers[tensor] if reader.name != step.layer]
             if any(before[other] >> own & 1 for other in others):
                 continue
-            reached.append(tensor)
+            overwritten.append(tensor)
             if all(before[own] >> other & 1 for other in others):
                 break
-        found[step.layer] = tuple(reached)
+        found[step.layer] = tuple(overwritten)
     return found
 
 
 def _layers_before(network: Network) -> list[int]:
-    """For each layer, those that run before it in every order, as a set of bits."""
+    """Return, for each layer, the set of layers that run before it in every order; bit i stands for the layer i."""
     written: Mapping[str, Layer] = {layer.output: layer for layer in network.layers}
-    number = {layer.name: index for index, layer in enumerate(network.layers)}
+    index_of = {layer.name: index for index, layer in enumerate(network.layers)}
     before: list[int] = []
     for layer in network.layers:
         own = 0
         for tensor in layer.inputs:
             if tensor in written:
-                writer = number[written[tensor].name]
+                writer = index_of[written[tensor].name]
                 own |= before[writer] | 1 << writer
         before.append(own)
     return before

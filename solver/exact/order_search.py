@@ -1,12 +1,16 @@
-"""`method: exact`: the least summed sensitivity over bits and schedules, with its bound.
+"""Minimum summed sensitivity over bits and orders of the layers, with a lower bound.
 
-1. Orders of the layers: all of them in a small graph; in a large one the file's own and those of least peak.
-2. For each, the exact program (`formulation.py`, `exact.py`) chooses bits.
-3. The arena is planned for these bits. Where it needs more than its largest step, a cut forbids what cannot lie
-   together (`arena_cuts.py`), and 2 is done again.
+    solve the relaxation over all orders (`order_relaxation.py`): a lower bound for each order
+    for each order: all of them in a small graph; in a large one that of the file and those of smallest peak
+        repeat:
+            solve the exact program of the order (`formulation.py`, `indicator_search.py`)
+            plan the arena for the bits found
+            if the plan is larger than the arena: add a cut that forbids these bits (`arena_cuts.py`)
+        until the plan fits, the order cannot be better than the best one, or the cuts or the time are used up
+        stop if the solution reaches the lower bound
 
-The first order that reaches the bound over all orders ends the search. That bound is the program in which a step holds
-its layer's own input and output and nothing else (`relaxation.py`): no order can do with less.
+If the cuts are used up, the RAM that the arena needs beyond its largest step is reserved, and the program is solved
+with the rest of the RAM: the solution fits, but it may not be optimal.
 """
 
 from __future__ import annotations
@@ -26,26 +30,31 @@ from solver.exact.arena_cuts import ArenaCut, arena_cut
 from solver.exact.formulation import Formulation, allocation_of, formulate
 from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
-from solver.exact.order_relaxation import with_least_steps
-from solver.exact.program import Answer
+from solver.exact.order_relaxation import relaxed_over_orders
+from solver.exact.program import ProgramSolution
 from solver.options import HIGHS_BACKEND, NATIVE_BACKEND, LayerOrder
 from solver.orders import orders_to_try
-from solver.problem import Problem, problem_of
+from solver.problem import Problem
+from solver.problem_building import problem_of
 from solver.question import Question
 
 MAX_ARENA_CUTS: Final = 50
-MAX_HELD_BACK: Final = 10
+"""Largest number of cuts for one order."""
+
+MAX_RESERVATIONS: Final = 10
+"""Largest number of times that more RAM is reserved for the gaps in the arena of one order."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExactAnswer:
-    """What was found.
+class OrderSearchResult:
+    """The best bits and order that the search found, with a lower bound over all bits and orders.
 
     Attributes:
-        network: in the order in which it runs.
-        allocation: the bits; None if nothing fits.
-        objective: the summed sensitivity.
-        bound: no bits in any order have less; infinite where it is proven that nothing fits.
+        network: The network, with its layers in the chosen order.
+        allocation: The bits of every tensor; None if none were found that fit.
+        objective: Summed sensitivity of the allocation; infinite without an allocation.
+        bound: Lower bound on the summed sensitivity of all bits that fit in any order; infinite if it is proven that
+            no bits fit.
     """
 
     network: Network
@@ -54,48 +63,55 @@ class ExactAnswer:
     bound: float
 
 
-def search_orders(question: Question) -> ExactAnswer:
-    """Find the best bits and layer order of a question, with a lower bound on the objective of any.
+def search_orders(question: Question) -> OrderSearchResult:
+    """Find the best bits and order of the layers, with a lower bound on the objective.
 
     Args:
-        question: The question, with a sensitivity table.
+        question: A question for the exact program.
+
+    Raises:
+        ValueError: If the question has no sensitivity table.
     """
     return _OrderSearch(question).run()
 
 
 class _OrderSearch:
+    """Search over the orders of one question."""
+
     def __init__(self, question: Question) -> None:
         if question.sensitivity is None:
-            raise ValueError("the exact program needs a sensitivity table")
+            raise ValueError("the exact program needs a sensitivity table, but the question has none")
         self._question = question
         self._table = question.sensitivity
         self._choices = question.choices
-        self._own_table = _summed_over_same_bits(self._table, question.accounting.same_bits(question.network))
+        self._shared_table = _summed_over_same_bits(self._table, question.accounting.same_bits(question.network))
         self._deadline = time.perf_counter() + question.options.time_limit_seconds
-        self._best = ExactAnswer(question.network, None, np.inf, np.inf)
+        self._best = OrderSearchResult(question.network, None, np.inf, np.inf)
 
-    def run(self) -> ExactAnswer:
+    def run(self) -> OrderSearchResult:
+        """Try the orders until one reaches the lower bound, or until the deadline."""
         orders, all_tried = self._orders()
         if len(orders) == 1:
             bound = self._try(orders[0])
             return replace(self._best, bound=min(bound, self._best.objective))
-        relaxed_problem = with_least_steps(self._question.network, problem_of(self._question))
-        formulation = formulate(relaxed_problem, self._own_table, self._choices)
+        relaxed_problem = relaxed_over_orders(self._question.network, problem_of(self._question))
+        formulation = formulate(relaxed_problem, self._shared_table, self._choices)
         relaxed = self._solve(formulation)
         if relaxed.choices is None and relaxed.bound == np.inf:
             return self._best
-        bound = relaxed.bound * formulation.worth
-        least_order_bound = np.inf
+        bound = relaxed.bound * formulation.cost_unit
+        lowest_order_bound = np.inf
         for order in orders:
-            least_order_bound = min(least_order_bound, self._try(order))
+            lowest_order_bound = min(lowest_order_bound, self._try(order))
             if self._best.objective <= bound * (1 + 1e-12) or time.perf_counter() > self._deadline:
                 break
         else:
             if all_tried:
-                bound = max(bound, least_order_bound)
+                bound = max(bound, lowest_order_bound)
         return replace(self._best, bound=min(bound, self._best.objective))
 
     def _orders(self) -> tuple[list[Network], bool]:
+        """Return the orders to try, and whether they are all orders that the question allows."""
         network = self._question.network
         if self._question.options.schedule is LayerOrder.GIVEN or network.is_chain:
             return [network], True
@@ -104,42 +120,52 @@ class _OrderSearch:
         return orders_to_try(network, problem, uniform)
 
     def _try(self, order: Network) -> float:
-        """Keep the best bits in this order if they are the best of all; the bound of this order."""
+        """Find the best bits in one order, keep them if they are the best so far, and return the bound of the order.
+
+        Args:
+            order: The network, with its layers in the order.
+        """
         problem = problem_of(replace(self._question, network=order))
         arena_bytes = self._arena_bytes(order)
         cuts: list[ArenaCut] = []
-        proven_bound: float | None = None  # once a cut rests on a plan that may not be the smallest
+        # After a cut that is not proven, the program may exclude bits that fit, and only the bound before it holds.
+        proven_bound: float | None = None
         while True:
-            formulation = formulate(problem, self._own_table, self._choices, cuts)
-            answer = self._solve(formulation)
-            bound = answer.bound * formulation.worth if proven_bound is None else proven_bound
-            if answer.choices is None or bound >= self._best.objective:
+            formulation = formulate(problem, self._shared_table, self._choices, cuts)
+            solution = self._solve(formulation)
+            bound = solution.bound * formulation.cost_unit if proven_bound is None else proven_bound
+            if solution.choices is None or bound >= self._best.objective:
                 return bound
-            allocation = self._allocation(problem, formulation, answer)
+            allocation = self._allocation(problem, formulation, solution)
             cut = arena_cut(order, self._question.accounting, allocation.activation_bits, arena_bytes)
             if cut is None:
                 if proven_bound is None:
                     objective = self._table.objective(allocation.weight_bits, allocation.activation_bits)
-                    bound = objective - max(answer.objective - answer.bound, 0.0) * formulation.worth
+                    bound = objective - max(solution.objective - solution.bound, 0.0) * formulation.cost_unit
                 self._offer(order, allocation, bound)
                 return bound
             if not cut.is_proven and proven_bound is None:
                 proven_bound = bound
             if len(cuts) == MAX_ARENA_CUTS or time.perf_counter() > self._deadline:
-                self._try_with_less(order, bound)
+                self._try_with_reserve(order, bound)
                 return bound
             cuts.append(cut)
 
-    def _try_with_less(self, order: Network, bound: float) -> None:
-        """Bits that fit, if not the best: with as much RAM held back as the arena needs beyond its largest step."""
+    def _try_with_reserve(self, order: Network, bound: float) -> None:
+        """Find bits that fit by reserving the RAM that the arena needs beyond its largest step.
+
+        Args:
+            order: The network, with its layers in the order.
+            bound: Lower bound of the order.
+        """
         budget = self._question.budget
-        for _ in range(MAX_HELD_BACK):
+        for _ in range(MAX_RESERVATIONS):
             problem = problem_of(replace(self._question, network=order, budget=budget))
-            formulation = formulate(problem, self._own_table, self._choices)
-            answer = self._solve(formulation)
-            if answer.choices is None:
+            formulation = formulate(problem, self._shared_table, self._choices)
+            solution = self._solve(formulation)
+            if solution.choices is None:
                 return
-            allocation = self._allocation(problem, formulation, answer)
+            allocation = self._allocation(problem, formulation, solution)
             plan = self._question.accounting.arena(order, allocation.activation_bits)
             excess_bytes = 0 if plan is None else plan.arena_bytes - self._arena_bytes(order)
             if excess_bytes <= 0:
@@ -148,11 +174,13 @@ class _OrderSearch:
             budget = replace(budget, ram_bytes=max(budget.ram_bytes - excess_bytes, 1))
 
     def _offer(self, order: Network, allocation: Allocation, bound: float) -> None:
+        """Keep bits that fit if their summed sensitivity is the smallest so far."""
         objective = self._table.objective(allocation.weight_bits, allocation.activation_bits)
         if objective < self._best.objective:
-            self._best = ExactAnswer(order, allocation, objective, bound)
+            self._best = OrderSearchResult(order, allocation, objective, bound)
 
-    def _solve(self, formulation: Formulation) -> Answer:
+    def _solve(self, formulation: Formulation) -> ProgramSolution:
+        """Solve a program by the backend of the question, within the rest of the time (at least one second)."""
         seconds = max(self._deadline - time.perf_counter(), 1.0)
         backend = self._question.options.backend
         if backend == NATIVE_BACKEND:
@@ -161,17 +189,23 @@ class _OrderSearch:
         return solve_integer_program(formulation.program, solver, seconds)
 
     def _arena_bytes(self, order: Network) -> int:
-        """What the arena may take."""
+        """Return the number of bytes of RAM that are left for the arena."""
         shared = self._question.accounting.always_shared(order)
         return self._question.budget.ram_bytes - sum(each.size_bytes for each in shared if each.region is Region.RAM)
 
-    def _allocation(self, problem: Problem, formulation: Formulation, answer: Answer) -> Allocation:
-        assert answer.choices is not None  # noqa: S101
-        return allocation_of(problem, formulation, self._choices.weights, answer.choices)
+    def _allocation(self, problem: Problem, formulation: Formulation, solution: ProgramSolution) -> Allocation:
+        """Return the allocation that a solution with choices stands for."""
+        assert solution.choices is not None  # noqa: S101  # the caller has checked it
+        return allocation_of(problem, formulation, self._choices.weights, solution.choices)
 
 
 def _summed_over_same_bits(table: SensitivityTable, same_bits: Mapping[str, str]) -> SensitivityTable:
-    """Tensors that share bits count as one."""
+    """Return a table in which each tensor that decides bits has the summed sensitivity of all that share its bits.
+
+    Args:
+        table: The table of all tensors.
+        same_bits: Name of each activation tensor -> name of the tensor whose bits it must have.
+    """
     summed: dict[str, dict[Bits, float]] = {}
     for tensor, own in same_bits.items():
         row = summed.setdefault(own, dict.fromkeys(BITS, 0.0))

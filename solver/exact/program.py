@@ -1,25 +1,29 @@
-"""The exact program as data: one choice per tensor, the least summed sensitivity, under rows of byte counts.
+"""The exact program as data: one choice for each tensor, minimum summed sensitivity, under limits on sums of sizes.
 
-    minimise    sum over groups g of  costs[g, choice of g]
-    subject to  for each row r:  sum over its entries e of  sizes[e, choice of group[e]]
-                               + sum over its pairs p of    sizes[p, choice of first[p], choice of second[p]]
+    minimize    sum over groups g of  costs[g, choice of g]
+    subject to  for each row r:  sum over its entries e of           sizes[e, choice of group[e]]
+                               + sum over its pairwise terms p of    sizes[p, choice of first[p], choice of second[p]]
                                <=  limits[r]
 
-A group is a tensor and its three choices are 8, 4 and 2 bits, in that order. A row is the flash of the whole network or
-the RAM of one step of the schedule; its entries are the tensors that count in it. Everything that a solver needs is
-here; no solver sees a layer, a byte rule or a unit. Sizes are whole numbers of bits, so that no rounding decides
-anything.
+A *group* is a tensor; its three choices are 8, 4 and 2 bits, in that order. A *row* is a constraint: the flash of the
+whole network, or the RAM of one step of the schedule. The *entries* of a row are the tensors that count in it. A solver
+needs nothing else: it sees no layer, no rule of an accounting and no unit. Sizes are whole numbers of bits, so that no
+rounding can decide whether a limit is kept.
 
-A *pair* is what two groups of a row take together beside what each takes: less than nothing where a layer's output
-overwrites its input when both have the same bits, or a layer's cycles, which depend on the bits of its input and of its
-weights.
+A *pairwise term* is a size that depends on the choices of two groups, in addition to the sizes of their entries. It is
+negative if the output of a layer overwrites the layer's input, which is possible if both have the same bits. The cycles
+of a layer are another pairwise term: they depend on the bits of the layer's input and of its weights.
 
-A *switch* is a group that is no tensor: something that flash holds once or not at all, whatever number of tensors ask
-for it (the code of a kernel), or that a layer saves (constants that folding does without). Its choices are on and off.
-A *link* is a row that ties one tensor to one switch: its sizes are 0 and 1, its limit 1, so that two choices exclude
-each other:
+An *indicator variable* is a group that is not a tensor. It stands for bytes that flash holds once or not at all,
+however many tensors need them (the code of a kernel), or for bytes that a layer saves (constants that folding removes).
+Its choices are ON and OFF.
 
-    link "4-bit kernel <- conv1"      switch off 1, on 0;   conv1 at 8 bits 0, at 4 bits 1, at 2 bits 0;   limit 1
+An *implication* is a row that links one tensor to one indicator variable. Its sizes are 0 or 1 and its limit is 1, so
+that two choices exclude each other:
+
+    "conv1 has 4-bit weights => 4-bit kernel ON"
+        indicator   ON 0, OFF 1
+        conv1       8 bits 0, 4 bits 1, 2 bits 0        sum <= 1
 """
 
 from __future__ import annotations
@@ -33,83 +37,101 @@ import numpy.typing as npt
 from network.allocation import BITS
 
 CHOICES: Final = len(BITS)
+"""Number of choices of a group."""
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
+Float64Array = npt.NDArray[np.float64]
 
 ON: Final = 0
+"""Index of the choice "on" of an indicator variable."""
+
 OFF: Final = 1
+"""Index of the choice "off" of an indicator variable."""
 
-DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
-
-LARGEST_SUM_BITS: Final = 40
-"""Costs are whole numbers with sums below 2^40. In float64 such sums are exact in any order, on any machine, and a sum
-with a real price per bit is off by far less than the 1 by which two costs differ at least."""
+COST_SUM_BITS: Final = 40
+"""Costs are whole numbers whose sums stay below 2^40. In float64 such sums are exact in any order and on any machine.
+The error of such a sum plus a real price per bit stays far below 1, the smallest difference between two costs."""
 
 
 def _none(*shape: int) -> IntArray:
+    """Return an int64 array with no rows, [0, *shape]."""
     return np.zeros((0, *shape), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """See the module's text.
+    """An integer program over groups with three choices each, in the form that this module describes.
 
     Attributes:
-        groups: what each group is called, [n].
-        costs: float64 [n, 3], whole numbers with sums below 2^40; infinite where a choice is not allowed.
-        row_names: what each row is called, [m].
-        limits: int64 [m].
-        row_starts: int64 [m + 1]; row r has the entries row_starts[r] to row_starts[r + 1].
-        entry_groups: int64 [entries]; a group stands at most once in a row.
-        entry_sizes: int64 [entries, 3].
-        switches: the groups that are switches, ascending; their choices are on, off, and one that is not allowed.
-        links: the rows that are links, ascending; of their two entries the first is the switch.
-        pair_rows: int64 [pairs], ascending: the row of each pair.
-        pair_groups: int64 [pairs, 2]: two groups, no switches, that both have an entry in that row.
-        pair_sizes: int64 [pairs, 3, 3], by the choices of the first and of the second; may be negative.
+        groups: Name of each group, [n].
+        costs: Cost of each choice of each group, float64 [n, 3]: whole numbers with sums below 2^40; infinite for a
+            choice that is not allowed.
+        row_names: Name of each row, [m].
+        limits: Largest sum of sizes of each row, int64 [m].
+        row_starts: Index of the first entry of each row, int64 [m + 1]; row r has the entries row_starts[r] to
+            row_starts[r + 1] - 1.
+        entry_groups: Group of each entry, int64 [entries]; a group has at most one entry in a row.
+        entry_sizes: Size of each entry by the choice of its group, int64 [entries, 3].
+        indicators: Groups that are indicator variables, int64, ascending; of their choices ON, OFF and a third one,
+            the third is not allowed.
+        implications: Rows that are implications, int64, ascending; the first of their two entries is the indicator
+            variable.
+        pairwise_rows: Row of each pairwise term, int64 [pairwise terms], ascending.
+        pairwise_groups: The two groups of each pairwise term, int64 [pairwise terms, 2]; both are tensors and have an
+            entry in the row of the term.
+        pairwise_sizes: Size of each pairwise term by the choices of the first and of the second group, int64
+            [pairwise terms, 3, 3]; may be negative.
     """
 
     groups: tuple[str, ...]
-    costs: FloatArray
+    costs: Float64Array
     row_names: tuple[str, ...]
     limits: IntArray
     row_starts: IntArray
     entry_groups: IntArray
     entry_sizes: IntArray
-    switches: IntArray = field(default_factory=_none)
-    links: IntArray = field(default_factory=_none)
-    pair_rows: IntArray = field(default_factory=_none)
-    pair_groups: IntArray = field(default_factory=lambda: _none(2))
-    pair_sizes: IntArray = field(default_factory=lambda: _none(CHOICES, CHOICES))
+    indicators: IntArray = field(default_factory=_none)
+    implications: IntArray = field(default_factory=_none)
+    pairwise_rows: IntArray = field(default_factory=_none)
+    pairwise_groups: IntArray = field(default_factory=lambda: _none(2))
+    pairwise_sizes: IntArray = field(default_factory=lambda: _none(CHOICES, CHOICES))
 
     def entry_rows(self) -> IntArray:
-        """The row of each entry."""
+        """Return the row of each entry, int64 [entries]."""
         return np.repeat(np.arange(len(self.limits)), np.diff(self.row_starts))
 
     def row_sizes(self, choices: IntArray) -> IntArray:
-        """What each row takes, [m], under a choice for each group, [n]."""
-        taken = self.entry_sizes[np.arange(len(self.entry_groups)), choices[self.entry_groups]]
-        first, second = choices[self.pair_groups].T
-        together = self.pair_sizes[np.arange(len(self.pair_rows)), first, second]
+        """Return the sum of sizes of each row, int64 [m].
+
+        Args:
+            choices: Choice of each group, int64 [n].
+        """
+        sizes = self.entry_sizes[np.arange(len(self.entry_groups)), choices[self.entry_groups]]
+        first, second = choices[self.pairwise_groups].T
+        pairwise_sizes = self.pairwise_sizes[np.arange(len(self.pairwise_rows)), first, second]
         count = len(self.limits)
-        return summed_by_row(self.entry_rows(), taken, count) + summed_by_row(self.pair_rows, together, count)
+        return summed_by_row(self.entry_rows(), sizes, count) + summed_by_row(self.pairwise_rows, pairwise_sizes, count)
 
     def objective(self, choices: IntArray) -> float:
-        """The summed cost of a choice for each group, [n]."""
+        """Return the summed cost.
+
+        Args:
+            choices: Choice of each group, int64 [n].
+        """
         return float(self.costs[np.arange(len(self.groups)), choices].sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """What a solver found for a program.
+class ProgramSolution:
+    """The choices that a solver found for a program, with a lower bound on the summed cost.
 
     Attributes:
-        choices: the choice of each group, [n]; None if nothing is allowed at all.
-        objective: its summed cost; infinite without choices.
-        bound: no solution costs less.
-        broken_row: without choices, a row that the least sizes already exceed, where there is one.
+        choices: Choice of each group, int64 [n]; None if none was found that keeps every limit.
+        objective: Summed cost of the choices; infinite without choices.
+        bound: Lower bound on the summed cost of all choices that keep every limit; infinite if it is proven that there
+            are none.
+        broken_row: Index of a row whose smallest possible sum of sizes exceeds its limit; None if there is no such row.
     """
 
     choices: IntArray | None
@@ -119,21 +141,32 @@ class Answer:
 
 
 def summed_by_row(rows: IntArray, sizes: IntArray, count: int) -> IntArray:
-    """The sum of the sizes in each of `count` rows."""
+    """Return the sum of the sizes in each row, int64 [count].
+
+    Args:
+        rows: Row of each size, int64 [sizes].
+        sizes: The sizes to add, int64 [sizes].
+        count: Number of rows.
+    """
     sums = np.zeros(count, dtype=np.int64)
     np.add.at(sums, rows, sizes)
     return sums
 
 
-def whole_costs(costs: FloatArray) -> tuple[FloatArray, float]:
-    """Costs as whole numbers, and what one of them is worth: cost = worth * whole, to 2^-40 of the largest sum.
+def integer_costs(costs: Float64Array) -> tuple[Float64Array, float]:
+    """Round costs to multiples of a common unit, so that all sums are exact and the same on every machine.
 
-    Integers make every sum exact, so that the same input gives the same bits on every machine.
+    Args:
+        costs: Cost of each choice of each group, float64 [n, 3], 0 or more; infinite for a choice that is not allowed.
+
+    Returns:
+        The costs as whole numbers of the unit, float64 [n, 3], and the unit: a power of two, at most 2^-39 of the
+        largest sum of costs. A cost is the whole number times the unit, up to rounding to the nearest.
     """
     finite = np.where(np.isfinite(costs), costs, 0.0)
     largest_sum = float(finite.max(axis=1, initial=0.0).sum())
     if largest_sum <= 0:
         return np.where(np.isfinite(costs), 0.0, np.inf), 1.0
     _, exponent = np.frexp(largest_sum)
-    worth = float(np.ldexp(1.0, int(exponent) - LARGEST_SUM_BITS))
-    return np.where(np.isfinite(costs), np.floor(finite / worth + 0.5), np.inf), worth
+    unit = float(np.ldexp(1.0, int(exponent) - COST_SUM_BITS))
+    return np.where(np.isfinite(costs), np.floor(finite / unit + 0.5), np.inf), unit

@@ -1,28 +1,30 @@
-"""MixPL and MixPC, the rules of arXiv 1905.13082 (section 5), and their widening from chains to graphs.
+"""The rules MixPL and MixPC of arXiv 1905.13082 (section 5), extended from chains to graphs.
 
-*Activations*, for the steps of the schedule, all tensors at 8 bits to begin with:
+A *cut* halves the bits of a tensor. Activations: all tensors start with 8 bits.
 
-    repeat: walk the steps forward, walk them backward
-      while the step's live tensors exceed the RAM budget:
-        the tensor to cut: among those that may be cut, the one with the most bits;
-          at equal bits the one with the most bytes; at equal bytes the step's output, else the one written last
-        forward: it is the step's output? halve its bits, else leave the step undone
-        backward: it is not? halve its bits, else leave the step undone
-    until a walk changes nothing and leaves nothing undone
+    repeat a forward pass over the steps of the schedule, then a backward pass:
+        for each step, while its live tensors exceed the RAM budget:
+            candidate = of the live tensors that may be cut, the one with the most bits;
+                        of several, the one with the most bytes;
+                        of several, the output of the step, else the one written last
+            forward:   cut the candidate if it is the output of the step, else go to the next step
+            backward:  cut the candidate if it is not the output of the step, else go to the next step
+    until a pass finds no candidate: no step exceeds the budget, or only steps without a tensor that may be cut
 
-In a chain a step's live tensors are the layer's input and output, and this is the paper's rule. In a graph they are all
-tensors alive during the step: a tensor that waits for a later layer is cut by the backward walk, like an input. The
-network's input and outputs are never cut. At a step that does not fit, one of the two walks can cut: every two walks
-cut something, or are the last. Where an output lies on an input of the same bits the step takes that much less, and may
-take more once one of the two is cut; the walks then go on.
+In a chain, the live tensors of a step are the input and the output of its layer, and this is the rule of the paper. In
+a graph, tensors that wait for a later layer are alive too; the backward pass cuts them like inputs. The network's input
+and outputs are never cut. For each step that exceeds the budget, one of the two passes can cut, so each two passes cut
+a tensor or are the last ones. A step in which the output overwrites an input of the same bits is smaller by one tensor;
+a cut of one of the two can make the step larger, and the passes continue.
 
-*Weights*, all tensors at 8 bits to begin with, while packed weights and parameters exceed the flash budget:
+Weights: all tensors start with 8 bits.
 
-    the candidates: the weight tensors above 2 bits
-    among those with bytes > max(bytes of the candidates) - 5 % of the bytes of all weight tensors,
-    halve the bits of the one closest to the input
+    while packed weights and parameters exceed the flash budget:
+        candidates = the weight tensors with more than 2 bits
+        of the candidates with bytes > max(bytes of the candidates) - 5 % of the bytes of all weight tensors,
+        cut the one closest to the input
 
-All counts are whole numbers of bits, so that no rounding decides anything.
+All sizes are whole numbers of bits, so that no rounding can decide.
 """
 
 from __future__ import annotations
@@ -34,7 +36,16 @@ from solver.rules.max_tree import MaxTree
 
 
 def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
-    """The scheme that a layer has under a method (design: MixPL is ICN once a side of the layer is below 8 bits)."""
+    """Return the scheme of a layer under one of the paper's rules.
+
+    MixPC quantizes weights per channel and uses ICN. MixPL quantizes weights per layer; it folds batch norm into the
+    weights if weights and output have 8 bits, and uses ICN otherwise.
+
+    Args:
+        method: MixPL or MixPC.
+        weight_bits: Bits of the layer's weights.
+        output_bits: Bits of the layer's output tensor.
+    """
     if method is Method.MIXPC:
         return Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
     narrow = min(weight_bits, output_bits) < WIDEST_BITS
@@ -42,22 +53,25 @@ def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
 
 
 def narrowest_activations(problem: Problem) -> dict[str, Bits]:
-    """Every tensor that may be cut at 2 bits."""
+    """Return the bits of each activation tensor if all tensors that may be cut have 2 bits."""
     return {name: WIDEST_BITS if name in problem.fixed else NARROWEST_BITS for name in problem.activations}
 
 
 def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
-    """Bits of every activation tensor by the walks above.
+    """Return the bits of each activation tensor by the rule for activations.
+
+    The tensors of a step that exceeds its limit with 2 bits everywhere get 2 bits.
 
     Args:
-        problem: a step that exceeds its limit with 2 bits everywhere is left at them.
-        reserved: bits of every limit that are held back.
+        problem: The problem.
+        reserved: Size in bits that is subtracted from the limit of each step.
     """
     bits: dict[str, Bits] = dict.fromkeys(problem.activations, WIDEST_BITS)
     written = {name: index for index, name in enumerate(problem.activations)}
-    # Cutting never adds, unless it parts an output from the input of the same bits that it lay on.
-    can_add = problem.has_steps_in_place
-    steps = tuple(step for step in problem.steps if can_add or _exceeds(step, bits, reserved))
+    # A cut makes a step larger only if an output then has other bits than the input that it overwrote. Without such
+    # steps, a step that keeps its limit at 8 bits always keeps it.
+    may_grow = problem.has_steps_in_place
+    steps = tuple(step for step in problem.steps if may_grow or _exceeds(step, bits, reserved))
     forward = True
     settled = False
     while not settled:
@@ -76,10 +90,19 @@ def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
 
 
 def _exceeds(step: RamStep, bits: dict[str, Bits], reserved: int) -> bool:
-    return step.taken(bits) > step.limit - reserved
+    """Return whether a step needs more RAM than its limit minus the reserved size, all in bits."""
+    return step.size(bits) > step.limit - reserved
 
 
 def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], written: dict[str, int]) -> str | None:
+    """Return the live tensor that the rule cuts next; None if no live tensor may be cut.
+
+    Args:
+        step: The step.
+        bits: Name of each activation tensor -> its bits.
+        fixed: Names of the tensors that are never cut.
+        written: Name of each activation tensor -> its position in the order in which tensors are written.
+    """
     return max(
         (tensor for tensor in step.tensors if tensor not in fixed and bits[tensor] > NARROWEST_BITS),
         default=None,
@@ -93,13 +116,19 @@ def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], 
 
 
 def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> tuple[list[Bits], bool]:
-    """Bits of every weight tensor by the rule above, and whether they fit (if not, all are at 2 bits)."""
+    """Return the bits of each weight tensor by the rule for weights, and whether they fit; if not, all are 2.
+
+    Args:
+        problem: The problem.
+        method: MixPL or MixPC.
+        activation_bits: Name of each activation tensor -> its bits.
+    """
     flash = _Flash(problem, method, activation_bits)
     candidates = MaxTree(flash.sizes)
     while flash.total > problem.flash_limit:
         if candidates.largest == MaxTree.EMPTY:
             return flash.bits, False
-        # w > w_max - total / 20 in whole numbers; every candidate has bits, what has none is no candidate
+        # size > largest - weights / 20, in whole numbers; a candidate has a size of at least 1.
         threshold = max((20 * candidates.largest - flash.weights) // 20 + 1, 1)
         index = candidates.leftmost_at_least(threshold)
         flash.halve(index)
@@ -108,7 +137,14 @@ def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bit
 
 
 class _Flash:
-    """What the weights take in all, kept up to date cut by cut."""
+    """The flash of a network while its weights are cut, updated after each cut.
+
+    Attributes:
+        bits: Bits of each weight tensor.
+        sizes: Size in bits of each weight tensor.
+        weights: Summed size in bits of all weight tensors.
+        total: Size in bits of the weights, parameters and features.
+    """
 
     def __init__(self, problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> None:
         self._problem, self._method, self._activation_bits = problem, method, activation_bits
@@ -116,35 +152,44 @@ class _Flash:
         self.sizes = [tensor.sizes[0] for tensor in problem.weights]
         self._parameters = [self._parameters_of(index) for index in range(len(self.bits))]
         self._features = {bits: tuple(f for f in problem.features if f.bits == bits) for bits in CHOICE_OF_BITS}
-        self._askers = {
-            feature.part: sum(tensor.layer in feature.layers for tensor in problem.weights)
+        self._users = {
+            feature.name: sum(tensor.layer in feature.layers for tensor in problem.weights)
             * (feature.bits == WIDEST_BITS)
             + sum(activation_bits[tensor] == feature.bits for tensor in feature.tensors)
             for feature in problem.features
         }
         self.weights = sum(self.sizes)
-        asked_for = sum(feature.size for feature in problem.features if self._askers[feature.part])
+        needed = sum(feature.size for feature in problem.features if self._users[feature.name])
         others = sum(sizes[CHOICE_OF_BITS[activation_bits[tensor]]] for tensor, sizes in problem.parameters.items())
-        self.total = self.weights + sum(self._parameters) + others + asked_for
+        self.total = self.weights + sum(self._parameters) + others + needed
 
     def halve(self, index: int) -> None:
+        """Halve the bits of a weight tensor."""
         tensor = self._problem.weights[index]
-        self._ask(self._features[self.bits[index]], tensor.layer, -1)
+        self._count_users(self._features[self.bits[index]], tensor.layer, -1)
         self.bits[index] = halved(self.bits[index])
-        self._ask(self._features[self.bits[index]], tensor.layer, 1)
+        self._count_users(self._features[self.bits[index]], tensor.layer, 1)
         size, parameters = tensor.sizes[CHOICE_OF_BITS[self.bits[index]]], self._parameters_of(index)
         self.weights += size - self.sizes[index]
         self.total += size - self.sizes[index] + parameters - self._parameters[index]
         self.sizes[index], self._parameters[index] = size, parameters
 
-    def _ask(self, features: tuple[CodeFeature, ...], layer: str, more: int) -> None:
+    def _count_users(self, features: tuple[CodeFeature, ...], layer: str, more: int) -> None:
+        """Change the number of tensors that need each feature, and the total if it becomes or is no longer 0.
+
+        Args:
+            features: The features of some bits.
+            layer: Name of the layer whose weights now have, or no longer have, these bits.
+            more: 1 if they have them now, -1 if they no longer have them.
+        """
         for feature in features:
             if layer in feature.layers:
-                before = self._askers[feature.part]
-                self._askers[feature.part] += more
+                before = self._users[feature.name]
+                self._users[feature.name] += more
                 self.total += feature.size * (bool(before + more) - bool(before))
 
     def _parameters_of(self, index: int) -> int:
+        """Return the size in bits of the parameters of the layer of a weight tensor."""
         tensor = self._problem.weights[index]
         read, written = self._activation_bits[tensor.input], self._activation_bits[tensor.output]
         return tensor.parameters[scheme_of(self._method, self.bits[index], written)].total(read, written)

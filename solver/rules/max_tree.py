@@ -1,4 +1,4 @@
-"""The leftmost large element, and the maximum, of an array that changes."""
+"""Tree of maxima over an array that changes: its maximum, and its leftmost element above a threshold."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from collections.abc import Sequence
 class MaxTree:
     """A binary tree of maxima over an array of integers.
 
-        [7]                 the root is the largest
-        [7]     [5]         a node is the larger of its two children
-        [3] [7] [5] [2]     the array; filled up with `EMPTY`
+        [7]                 the root is the largest element
+        [7]     [5]         each node is the larger of its two children
+        [3] [7] [5] [2]     the array, filled up with `EMPTY` to a power of two
 
-    Reading the maximum takes a step; changing an element, or finding the leftmost one that is large enough, as many
-    steps as the tree has levels. The paper's weight rule asks both once per cut, so a network of n layers takes
-    O(n log n).
+    Reading the maximum is one operation. Changing an element, and finding the leftmost element above a threshold, need
+    as many operations as the tree has levels. The weight rule of the paper does both once per cut, so that a network of
+    n layers needs O(n log n) operations.
     """
 
     EMPTY = -1
+    """Value of an element that is not in the array; smaller than all others."""
 
     def __init__(self, values: Sequence[int]) -> None:
+        """Create the tree.
+
+        Args:
+            values: The elements, 0 or more each.
+        """
         self._leaves = 1 << max(len(values) - 1, 0).bit_length()
         self._nodes = [self.EMPTY] * self._leaves + list(values) + [self.EMPTY] * (self._leaves - len(values))
         for node in range(self._leaves - 1, 0, -1):
@@ -27,9 +33,16 @@ class MaxTree:
 
     @property
     def largest(self) -> int:
+        """The largest element."""
         return self._nodes[1]
 
     def change(self, index: int, value: int) -> None:
+        """Replace an element.
+
+        Args:
+            index: Index of the element.
+            value: New value, 0 or more; `EMPTY` removes the element.
+        """
         node = self._leaves + index
         self._nodes[node] = value
         while node > 1:
@@ -37,7 +50,11 @@ class MaxTree:
             self._nodes[node] = max(self._nodes[2 * node], self._nodes[2 * node + 1])
 
     def leftmost_at_least(self, threshold: int) -> int:
-        """The index of the first element of at least `threshold`, which must not exceed `largest`."""
+        """Return the index of the first element that is at least `threshold`.
+
+        Args:
+            threshold: Smallest value of the element; at most `largest`.
+        """
         node = 1
         while node < self._leaves:
             node *= 2

@@ -46,6 +46,7 @@ def _all_threads() -> Iterator[None]:
 
 
 @needs_data
+@pytest.mark.long
 @pytest.mark.usefixtures("_all_threads")
 def test_half_the_flash_after_one_epoch() -> None:
     case = resnet8.CASES[1]

@@ -17,7 +17,10 @@ from tests.docker.buildah import Container
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(bool(buildah.why_not()), reason=f"the image is not built: {buildah.why_not()}")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(bool(buildah.why_not()), reason=f"the image is not built: {buildah.why_not()}"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,13 @@
-"""Random small networks with sensitivities and budgets, and the answer by trying everything."""
+"""Random small networks, sensitivities, budgets and latency ceilings."""
 
 from __future__ import annotations
-
-import itertools
-import math
 
 import numpy as np
 from hypothesis import strategies as st
 
 from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
-from network.devices.latency import CoreSpeed, Latency, layer_cycles, network_cycles
+from network.devices.latency import CoreSpeed, Latency, layer_cycles
 from network.kernels import IN_PLACE_KERNELS, KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS
 from network.layers import (
     RELU,
@@ -31,20 +28,22 @@ from network.memory.paper import PaperAccounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
-from solver.orders import all_orders
 from tests.builders import network_of
 
 
 class TableBook(DeployedAccounting):
-    """Constants that depend on bits: an activation function by table lookup, and thresholds for each output code."""
+    """Accounting whose parameters depend on activation bits.
+
+    It counts an activation function as a table lookup, and a layer with weights as thresholds for each output code.
+    """
 
     def parameter_bytes(
         self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
     ) -> int:
-        fixed = super().parameter_bytes(network, layer, scheme, bits, is_last=is_last)
+        constant = super().parameter_bytes(network, layer, scheme, bits, is_last=is_last)
         if isinstance(layer, Activation):
-            return fixed + 2**bits.input + bits.output
-        return fixed + 2**bits.output + (bits.input if isinstance(layer, Convolution) else 0)
+            return constant + 2**bits.input + bits.output
+        return constant + 2**bits.output + (bits.input if isinstance(layer, Convolution) else 0)
 
 
 BOOKS = (
@@ -68,6 +67,7 @@ BOOK_NAMES = (
 
 
 def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Convolution:
+    """Return a square convolution that keeps the image size; `source` is the name of its input tensor."""
     return Convolution(
         name=name,
         inputs=(source,),
@@ -80,6 +80,7 @@ def pointwise(name: str, source: str, channels: int, *, kernel: int = 1) -> Conv
 
 
 def depthwise(name: str, source: str, channels: int) -> Convolution:
+    """Return a 3x3 depthwise convolution that keeps the image size; `source` is the name of its input tensor."""
     return Convolution(
         name=name,
         inputs=(source,),
@@ -94,7 +95,7 @@ def depthwise(name: str, source: str, channels: int) -> Convolution:
 
 @st.composite
 def chains(draw: st.DrawFn, most: int = 8) -> Network:
-    """Convolutions one after the other, with or without a fully connected layer at the end."""
+    """Draw a chain of convolutions, with or without a pool and a fully connected layer at the end."""
     side = draw(st.integers(1, 9))
     layers: list[Layer] = []
     source, channels = "input", 0
@@ -119,35 +120,35 @@ def chains(draw: st.DrawFn, most: int = 8) -> Network:
 
 @st.composite
 def graphs(draw: st.DrawFn, most: int = 9) -> Network:
-    """Residual, branching and concatenating graphs of convolutions and activation functions on one image size."""
+    """Draw a graph of convolutions, activation functions, adds and concats, with one image size for all tensors."""
     side = draw(st.integers(1, 8))
     channels = draw(st.sampled_from((2, 4, 5, 8)))
     layers: list[Layer] = [pointwise("l0", "input", channels)]
-    alike = ["l0"]  # tensors that an add may join
+    same_shape = ["l0"]  # tensors that an add may read
     for index in range(1, draw(st.integers(2, most))):
         kinds = ("convolution", "add", "concat", "depthwise", "activation")
         name, kind = f"l{index}", draw(st.sampled_from(kinds))
-        joined = draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3, unique=True))
+        joined = draw(st.lists(st.sampled_from(same_shape), min_size=1, max_size=3, unique=True))
         if kind == "depthwise":
-            layers.append(depthwise(name, draw(st.sampled_from(alike)), channels))
+            layers.append(depthwise(name, draw(st.sampled_from(same_shape)), channels))
         elif kind == "activation":
-            source = draw(st.sampled_from(alike))
+            source = draw(st.sampled_from(same_shape))
             layers.append(Activation(name=name, inputs=(source,), output=name, activation=RELU))
         elif kind == "convolution" or len(joined) < 2:
-            layers.append(pointwise(name, draw(st.sampled_from(alike)), channels))
+            layers.append(pointwise(name, draw(st.sampled_from(same_shape)), channels))
         elif kind == "add":
             layers.append(Add(name=name, inputs=tuple(joined), output=name))
         else:
             layers.append(Concat(name=f"{name}_concat", inputs=tuple(joined), output=f"{name}_concat"))
             layers.append(pointwise(name, f"{name}_concat", channels))
-        alike.append(name)
+        same_shape.append(name)
     read = {tensor for layer in layers for tensor in layer.inputs}
     ends = tuple(layer.output for layer in layers if layer.output not in read)
     return network_of(layers, Shape(draw(st.sampled_from((1, channels))), side, side), outputs=ends)
 
 
 def branches(count: int) -> Network:
-    """The stem feeds `count` branches of a wide and a narrow layer, whose narrow ends are joined."""
+    """Return a network with `count` branches of a wide and a narrow layer between a stem and a concat."""
     wide = [pointwise(f"wide{branch}", "stem", 64) for branch in range(count)]
     narrow = [pointwise(f"narrow{branch}", f"wide{branch}", 2) for branch in range(count)]
     layers = [pointwise("stem", "input", 4), *wide, *narrow]
@@ -158,7 +159,7 @@ def branches(count: int) -> Network:
 
 
 def random_table(network: Network, seed: int) -> SensitivityTable:
-    """Fewer bits never hurt less."""
+    """Return a random table in which fewer bits never have a smaller sensitivity."""
     rng = np.random.default_rng(seed)
 
     def row() -> dict[Bits, float]:
@@ -172,7 +173,15 @@ def random_table(network: Network, seed: int) -> SensitivityTable:
 def budget_between(
     network: Network, accounting: Accounting, weights: WeightScheme, ram_share: float, flash_share: float
 ) -> Budget:
-    """A budget that far on the way from what 2 bits everywhere take to what 8 bits take."""
+    """Return a budget between the sizes of 2 bits and of 8 bits for all tensors.
+
+    Args:
+        network: The network.
+        accounting: The accounting that counts bytes.
+        weights: Scheme of the weights.
+        ram_share: Position of the RAM budget: 0 for the size of 2 bits, 1 for that of 8 bits; may be outside.
+        flash_share: Position of the flash budget.
+    """
 
     def at(bits: Bits) -> tuple[float, float]:
         kept = {network.input, *network.outputs}
@@ -196,7 +205,7 @@ def cheapest_schemes(
     weight_bits: dict[str, Bits],
     activation_bits: dict[str, Bits],
 ) -> dict[str, Scheme]:
-    """ICN, or folding where 8 bits on both sides of a layer with one range allow it and it takes no more bytes."""
+    """Return the scheme of each layer: folding if it is possible and needs no more bytes than ICN, else ICN."""
     schemes = {}
     for layer in network.weight_layers:
         icn = Scheme(weights, Folding.ICN)
@@ -205,13 +214,19 @@ def cheapest_schemes(
             possible.insert(0, Scheme(weights, Folding.WEIGHTS))
         is_last = layer is network.weight_layers[-1]
         bits = LayerBits(activation_bits[layer.inputs[0]], activation_bits[layer.output])
-        taken = [accounting.parameter_bytes(network, layer, scheme, bits, is_last=is_last) for scheme in possible]
-        schemes[layer.name] = possible[taken.index(min(taken))]
+        sizes = [accounting.parameter_bytes(network, layer, scheme, bits, is_last=is_last) for scheme in possible]
+        schemes[layer.name] = possible[sizes.index(min(sizes))]
     return schemes
 
 
 def random_latency(network: Network, share: float, seed: int) -> Latency:
-    """Rates that depend on both bits in no order, and a ceiling that far from the fewest to the most cycles."""
+    """Return random rates for all bits, and a ceiling between the fewest and the most cycles.
+
+    Args:
+        network: The network.
+        share: Position of the ceiling: 0 for the fewest cycles, 1 for the most.
+        seed: Seed of the random rates.
+    """
     rng = np.random.default_rng(seed)
     rates = {
         (kernel, activation, weight): float(rng.uniform(0.01, 1.0))
@@ -229,7 +244,7 @@ def random_latency(network: Network, share: float, seed: int) -> Latency:
 
 
 def random_choices(network: Network, weights: WeightScheme, seed: int) -> Choices:
-    """Some tensors may have some bits only."""
+    """Return choices that restrict the bits of about half of the tensors."""
     rng = np.random.default_rng(seed)
 
     def some() -> tuple[Bits, ...]:
@@ -241,44 +256,3 @@ def random_choices(network: Network, weights: WeightScheme, seed: int) -> Choice
         {layer.name: some() for layer in network.weight_layers if rng.random() < 0.5},
         {tensor: some() for tensor in network.tensors if tensor not in fixed and rng.random() < 0.5},
     )
-
-
-def best_by_trying(
-    network: Network,
-    budget: Budget,
-    accounting: Accounting,
-    table: SensitivityTable,
-    choices: Choices,
-    latency: Latency | None = None,
-) -> float:
-    """The least objective over all allowed bits in all orders; infinite when nothing fits."""
-    orders = all_orders(network, 10_000)
-    assert orders is not None
-    layers = [layer.name for layer in network.weight_layers]
-    best = math.inf
-    for order in orders:
-        same_bits = accounting.same_bits(order)
-        kept = {same_bits[tensor] for tensor in (order.input, *order.outputs)}
-        own = [tensor for tensor in dict.fromkeys(same_bits.values()) if tensor not in kept]
-        for chosen in itertools.product(BITS, repeat=len(own)):
-            own_bits: dict[str, Bits] = {**dict.fromkeys(kept, BITS[0]), **dict(zip(own, chosen, strict=True))}
-            activation_bits = {tensor: own_bits[same_bits[tensor]] for tensor in order.tensors}
-            if table.objective({}, activation_bits) >= best:
-                continue
-            if any(activation_bits[name] not in bits for name, bits in choices.allowed_activation_bits.items()):
-                continue
-            for weight_choice in itertools.product(*(choices.allowed_weight_bits.get(name, BITS) for name in layers)):
-                weight_bits = dict(zip(layers, weight_choice, strict=True))
-                objective = table.objective(weight_bits, activation_bits)
-                if objective >= best:
-                    continue
-                schemes = cheapest_schemes(order, accounting, choices.weights, weight_bits, activation_bits)
-                allocation = Allocation(weight_bits, activation_bits, schemes)
-                if latency is not None and network_cycles(order, allocation, latency.speed) > latency.most_cycles:
-                    continue
-                report = measure(order, allocation, accounting)
-                if report.ram_bytes > budget.ram_bytes:
-                    break  # no weights make it smaller
-                if report.flash_bytes <= budget.flash_bytes:
-                    best = objective
-    return best

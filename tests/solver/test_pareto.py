@@ -1,4 +1,4 @@
-"""The Pareto front and the shadow prices against solving every budget."""
+"""The Pareto front and the shadow prices, compared with solutions of single budgets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AMPLE = Budget(10**7, 10**7)
 
 @pytest.mark.parametrize("book", ["paper", "deployed"])
 @pytest.mark.parametrize("axis", list(Axis))
-def test_a_front_falls_from_the_least_that_does_to_everything(book: str, axis: Axis) -> None:
+def test_a_front_reaches_from_the_minimum_budget_to_the_unrestricted_optimum(book: str, axis: Axis) -> None:
     accounting = accounting_named(book)
     whole = pareto_front(
         question_of(NETWORK, AMPLE, Method.EXACT, accounting, TABLE, **OPTIONS),
@@ -45,7 +45,7 @@ def test_a_front_falls_from_the_least_that_does_to_everything(book: str, axis: A
     assert objectives[-1] == plenty.objective
 
 
-def test_a_kilobyte_buys_what_solving_again_says() -> None:
+def test_shadow_prices_are_differences_of_two_solutions() -> None:
     accounting = accounting_named("paper")
     budget = Budget(100_000, 20_000)
 
@@ -62,8 +62,8 @@ def test_a_kilobyte_buys_what_solving_again_says() -> None:
     assert prices.flash > 0
 
 
-def test_both_budgets_are_varied_one_against_the_other() -> None:
-    """No point beats another, and some point has less flash and more RAM than another."""
+def test_a_front_over_both_budgets_has_no_dominated_point() -> None:
+    """No point dominates another, and some point has less flash and more RAM than another."""
     front = pareto_front(
         question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **OPTIONS), axis=Axis.BOTH, points=4
     ).points
@@ -77,10 +77,12 @@ def test_both_budgets_are_varied_one_against_the_other() -> None:
     assert any(one[0] < other[0] and one[1] > other[1] for one, other in itertools.permutations(figures, 2))
 
 
-def test_a_front_that_runs_out_of_time_says_so() -> None:
-    hurried = OPTIONS | {"time_limit_seconds": 1e-6}
+def test_a_front_that_the_time_limit_stops_is_not_complete() -> None:
+    with_short_limit = OPTIONS | {"time_limit_seconds": 1e-6}
     front = pareto_front(
-        question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **hurried), axis=Axis.RAM, points=8
+        question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **with_short_limit),
+        axis=Axis.RAM,
+        points=8,
     )
     assert not front.is_complete
     assert front.points == ()

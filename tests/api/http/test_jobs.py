@@ -140,7 +140,12 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "unknown dataset": ({"dataset": "../../etc"}, 404, "not-found", "no dataset"),
     "a dataset of other shapes": ({"dataset": "digits"}, 422, "invalid-dataset", "train_x"),
     "negative budget": ({"ram": "-1"}, 422, "invalid-request", "ram is '-1'"),
-    "unknown method": ({"method": "best"}, 422, "invalid-request", "unknown method"),
+    "method: expected one of: 'exact', 'mixpl' or 'mixpc'": (
+        {"method": "best"},
+        422,
+        "invalid-request",
+        "unknown method",
+    ),
     "unknown field": ({"epochs": 3}, 422, "invalid-request", "body.epochs"),
     "unknown option": ({"training": {"epoch": 3}}, 422, "invalid-request", "body.training.epoch"),
     "negative epochs": (

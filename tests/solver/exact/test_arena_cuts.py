@@ -1,4 +1,4 @@
-"""A cut forbids nothing that the arena holds: against planning bits that it forbids."""
+"""Arena cuts: the arena has no plan for any bits that a cut forbids."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
 from solver.exact.order_search import search_orders
 from solver.options import Method
-from solver.problem import problem_of
+from solver.problem_building import problem_of
 from tests.builders import network_of, question_of
+from tests.solver.enumeration import minimum_by_enumeration
 from tests.solver.instances import (
     BOOKS,
-    best_by_trying,
     budget_between,
     chains,
     graphs,
@@ -33,13 +33,13 @@ from tests.solver.instances import (
     random_table,
 )
 
-PLACING = [book for book in BOOKS if book.name == "deployed"]
-IN_PLACE = PLACING[2]
+PLANNING = [book for book in BOOKS if book.name == "deployed"]
+IN_PLACE = PLANNING[2]
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(graphs(most=7), chains()), st.sampled_from(PLACING), st.floats(0.3, 1.0), st.integers(0, 2**32 - 1))
-def test_what_a_cut_forbids_does_not_fit(network: Network, accounting: Accounting, share: float, seed: int) -> None:
+@given(st.one_of(graphs(most=7), chains()), st.sampled_from(PLANNING), st.floats(0.3, 1.0), st.integers(0, 2**32 - 1))
+def test_forbidden_bits_do_not_fit(network: Network, accounting: Accounting, share: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     kept = {network.input, *network.outputs}
 
@@ -65,10 +65,10 @@ def test_what_a_cut_forbids_does_not_fit(network: Network, accounting: Accountin
         assert other_plan.arena_bytes > arena_bytes
 
 
-def test_a_pair_is_cut_at_exactly_its_bits() -> None:
-    """a and its ReLU r lie on each other at 8 bits each, 64 bytes; at 8 and 4 bits they take 96, beside x's 64.
+def test_tensors_that_may_overwrite_each_other_are_cut_at_exactly_their_bits() -> None:
+    """The ReLU r overwrites a at 8 bits each, 64 bytes; at 8 and 4 bits they need 96, in addition to the 64 of x.
 
-    The largest other step, of a pointwise convolution, takes 64 + 64 and 16 of scratch.
+    The largest other step, of a pointwise convolution, needs 64 + 64 bytes, and 16 of scratch memory.
     """
     network = network_of(
         [
@@ -90,7 +90,7 @@ def test_a_pair_is_cut_at_exactly_its_bits() -> None:
 
 
 @pytest.mark.parametrize("backend", ["native", "highs", "pulp:PULP_CBC_CMD"])
-def test_a_cut_is_kept(backend: str) -> None:
+def test_all_backends_keep_a_cut(backend: str) -> None:
     network = network_of([pointwise("a", "input", 2), pointwise("b", "a", 2), pointwise("z", "b", 2)], Shape(2, 2, 2))
     problem = problem_of(question_of(network, Budget(10**6, 10**6), Method.EXACT, IN_PLACE))
     table = random_table(network, 0)
@@ -98,10 +98,10 @@ def test_a_cut_is_kept(backend: str) -> None:
     def chosen(cut: ArenaCut) -> list[int] | None:
         program = formulate(problem, table, Choices(), [cut]).program
         if backend == "native":
-            answer = solve_exactly(program)
+            solution = solve_exactly(program)
         else:
-            answer = solve_integer_program(program, highs if backend == "highs" else pulp_backend(), 20.0)
-        return None if answer.choices is None else answer.choices[1:3].tolist()
+            solution = solve_integer_program(program, highs if backend == "highs" else pulp_backend(), 20.0)
+        return None if solution.choices is None else solution.choices[1:3].tolist()
 
     assert chosen(ArenaCut({"a": 4, "b": 8}, frozenset({"a"}), is_proven=True)) == [0, 0]
     assert chosen(ArenaCut({"a": 4, "b": 8}, frozenset(), is_proven=True)) != [0, 0]
@@ -109,8 +109,8 @@ def test_a_cut_is_kept(backend: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_answers_that_need_cuts(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a planner that stacks everything the arena decides, not the steps: cuts must lead to the same best bits."""
+def test_cuts_lead_to_the_optimum(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A planner that never reuses memory makes the arena larger than each step: the optimum then requires cuts."""
     whole = network_of(
         [
             pointwise("a", "input", 4),
@@ -121,19 +121,19 @@ def test_answers_that_need_cuts(seed: int, monkeypatch: pytest.MonkeyPatch) -> N
         Shape(1, 3, 3),
     )
 
-    def stacked(tensors: list[LiveTensor], enough_bytes: int) -> ArenaPlan:
+    def plan_without_reuse(tensors: list[LiveTensor], enough_bytes: int) -> ArenaPlan:
         del enough_bytes
         top, offsets = 0, {}
         for each in tensors:
             offsets[each.name], top = top, top + each.size_bytes
         return ArenaPlan(offsets, top, top)
 
-    monkeypatch.setattr(network.memory.deployed, "plan_arena", stacked)
+    monkeypatch.setattr(network.memory.deployed, "plan_arena", plan_without_reuse)
     table = random_table(whole, seed)
     for share in (0.2, 0.5, 0.8):
-        for accounting in PLACING:
+        for accounting in PLANNING:
             budget = budget_between(whole, accounting, Choices().weights, share, 0.7)
-            answer = search_orders(question_of(whole, budget, Method.EXACT, accounting, table))
-            best = best_by_trying(whole, budget, accounting, table, Choices())
-            assert answer.objective == pytest.approx(best, rel=1e-9)
-            assert answer.bound == pytest.approx(best, rel=1e-9)
+            solution = search_orders(question_of(whole, budget, Method.EXACT, accounting, table))
+            best = minimum_by_enumeration(whole, budget, accounting, table, Choices())
+            assert solution.objective == pytest.approx(best, rel=1e-9)
+            assert solution.bound == pytest.approx(best, rel=1e-9)

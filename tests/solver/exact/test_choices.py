@@ -1,4 +1,4 @@
-"""Which restrictions of bits are taken, and which are refused."""
+"""Restrictions of bits: valid ones and rejected ones."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ AMPLE = Budget(10**6, 10**6)
     ],
 )
 @pytest.mark.parametrize("book", ["paper", "deployed"])
-def test_what_is_refused(weights: Any, activations: Any, message: str, book: str) -> None:
+def test_invalid_choices_are_rejected(weights: Any, activations: Any, message: str, book: str) -> None:
     choices = Choices(allowed_weight_bits=weights, allowed_activation_bits=activations)
     with pytest.raises(RequestError, match=message):
         fit(
@@ -53,8 +53,8 @@ def test_what_is_refused(weights: Any, activations: Any, message: str, book: str
         )
 
 
-def test_tensors_that_share_their_bits_are_pinned_together() -> None:
-    """By the paper's book the ReLU's output has the bits of its input."""
+def test_tensors_that_share_bits_are_restricted_together() -> None:
+    """In the `paper` accounting, the output of the ReLU has the bits of its input."""
     table = random_table(NETWORK, 0)
 
     def bits(book: str, **allowed: tuple[Any, ...]) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def test_tensors_that_share_their_bits_are_pinned_together() -> None:
         bits("paper", a=(8,), r=(4,))
 
 
-def test_all_tensors_restricted() -> None:
+def test_all_tensors_can_be_restricted() -> None:
     choices = restricted_to(NETWORK, weight_bits=(8, 4), activation_bits=WIDE, weights=WeightScheme.PER_LAYER_ASYM_PACT)
     assert choices.allowed_weight_bits == {"a": (8, 4), "b": (8, 4), "fc": (8, 4)}
     assert choices.allowed_activation_bits == {"a": (8,), "r": (8,), "b": (8,)}
@@ -99,8 +99,8 @@ def test_all_tensors_restricted() -> None:
     assert {layer.weight_bytes for layer in tight.memory.layers if layer.layer != "fc"} == {16 / 2}
 
 
-def test_rules_know_no_pins() -> None:
-    with pytest.raises(RequestError, match="only exact keeps allowed bits of single tensors"):
+def test_the_rules_do_not_support_restricted_bits() -> None:
+    with pytest.raises(RequestError, match="mixpl does not support allowed bits of single tensors"):
         fit(
             question_of(
                 NETWORK,

@@ -1,4 +1,4 @@
-"""The exact program against brute force, against general solvers, and against the rules."""
+"""The exact program, compared with full enumeration and with general solvers."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from solver.fit import fit
 from solver.options import Method
 from solver.orders import all_orders
 from tests.builders import network_of, question_of
+from tests.solver.enumeration import minimum_by_enumeration
 from tests.solver.instances import (
     BOOK_NAMES,
     BOOKS,
-    best_by_trying,
     branches,
     budget_between,
     chains,
@@ -38,10 +38,10 @@ from tests.solver.instances import (
 ANY_BOOK = st.sampled_from(BOOKS)
 SCHEMES = st.sampled_from(list(WeightScheme))
 SHARES = st.floats(-0.1, 1.05)
-SMALL_ENOUGH_TO_TRY = 8
+MAX_ENUMERATED_TENSORS = 8
 
 
-# `assume` passes over networks that are too large to try: 2,000 are really tried.
+# `assume` discards networks that are too large to enumerate; 2,000 others are enumerated.
 @settings(max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(
     st.one_of(graphs(most=5), chains(most=3)),
@@ -53,30 +53,30 @@ SMALL_ENOUGH_TO_TRY = 8
     st.sampled_from((False, False, False, True)),
     st.one_of(st.none(), st.none(), st.none(), st.floats(0.0, 0.7)),
 )
-def test_agrees_with_brute_force(
+def test_the_optimum_is_that_of_full_enumeration(
     network: Network,
     accounting: Accounting,
     weights: WeightScheme,
     ram_share: float,
     flash_share: float,
     seed: int,
-    pins: bool,
+    restricts_bits: bool,
     latency_share: float | None,
 ) -> None:
     orders = all_orders(network, 20)
-    assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= SMALL_ENOUGH_TO_TRY)
+    assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= MAX_ENUMERATED_TENSORS)
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
-    choices = random_choices(network, weights, seed) if pins else Choices(weights)
+    choices = random_choices(network, weights, seed) if restricts_bits else Choices(weights)
     try:
         check_choices(choices, network, accounting.same_bits(network))
-    except RequestError:  # tensors that share their bits, and none that both may have
+    except RequestError:  # no bits are allowed for all of the tensors that share them
         assume(False)
     latency = None if latency_share is None else random_latency(network, latency_share, seed)
     solution = fit(
         question_of(network, budget, Method.EXACT, accounting, table, choices=choices, latency=latency)
-    )  # the validator judges it
-    best = best_by_trying(network, budget, accounting, table, choices, latency)
+    )  # `fit` validates the solution
+    best = minimum_by_enumeration(network, budget, accounting, table, choices, latency)
     if math.isinf(best):
         assert solution.certificate is not None
         return
@@ -89,12 +89,12 @@ def test_agrees_with_brute_force(
 
 @settings(max_examples=150, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(st.one_of(graphs(most=20), chains(most=25)), ANY_BOOK, SCHEMES, SHARES, SHARES, st.integers(0, 10**6))
-def test_agrees_with_general_solvers(
+def test_the_optimum_is_that_of_general_solvers(
     network: Network, accounting: Accounting, weights: WeightScheme, ram_share: float, flash_share: float, seed: int
 ) -> None:
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
-    answers = [
+    solutions = [
         search_orders(
             question_of(
                 network,
@@ -109,7 +109,7 @@ def test_agrees_with_general_solvers(
         )
         for backend in ("native", "pulp:PULP_CBC_CMD")
     ]
-    ours, theirs = answers
+    ours, theirs = solutions
     assert (ours.allocation is None) == (theirs.allocation is None)
     if ours.allocation is not None:
         assert ours.objective == pytest.approx(theirs.objective, rel=1e-6)
@@ -117,34 +117,34 @@ def test_agrees_with_general_solvers(
 
 @pytest.mark.parametrize("accounting", BOOKS, ids=BOOK_NAMES)
 @pytest.mark.parametrize("ram_share", [0.3, 0.6, 1.0])
-def test_a_graph_with_too_many_orders_to_try(accounting: Accounting, ram_share: float) -> None:
-    """9 branches have 9! orders and more: those of least peak are tried, and the bound holds for all."""
+def test_a_graph_with_too_many_orders(accounting: Accounting, ram_share: float) -> None:
+    """Nine branches have at least 9! orders: those of the smallest peak are tried, and the bound holds for all."""
     network = branches(9)
     table = random_table(network, 1)
     whole = fit(question_of(network, Budget(2**30, 2**30), Method.EXACT, accounting, table))
     budget = Budget(2**30, int(whole.memory.ram_bytes * ram_share))
-    solution = fit(question_of(network, budget, Method.EXACT, accounting, table))  # the validator judges it
+    solution = fit(question_of(network, budget, Method.EXACT, accounting, table))  # `fit` validates the solution
     assert solution.objective is not None
     assert solution.bound is not None
     assert solution.bound <= solution.objective
     assert solution.memory.ram_bytes <= budget.ram_bytes
-    least = fit(question_of(network, Budget(2**30, 1), Method.EXACT, accounting, table)).certificate
-    assert least is not None
-    assert least.budget == "ram"
-    assert 0 < (least.least_bytes or 0) <= budget.ram_bytes
+    certificate = fit(question_of(network, Budget(2**30, 1), Method.EXACT, accounting, table)).certificate
+    assert certificate is not None
+    assert certificate.budget == "ram"
+    assert 0 < (certificate.least_bytes or 0) <= budget.ram_bytes
 
 
 @pytest.mark.parametrize("book", sorted(ACCOUNTINGS))
-def test_a_fold_for_every_layer_is_no_matter_of_branching(book: str) -> None:
-    """Switches for 40 layers: branching on them ended at the time limit, with gaps of a sixth."""
+def test_a_network_that_can_fold_every_layer_is_solved_to_optimality(book: str) -> None:
+    """The program has 40 indicator variables. Branching on them stopped at the time limit, with gaps of one sixth."""
     layers = [pointwise(f"l{i}", f"l{i - 1}" if i else "input", 24 + i % 7) for i in range(40)]
     network = network_of(layers, Shape(4, 8, 8))
     accounting, weights = accounting_named(book), WeightScheme.PER_LAYER_ASYM_PACT
     table = random_table(network, 0)
     budget = budget_between(network, accounting, weights, 0.7, 0.9)
-    answers = [
+    solutions = [
         fit(question_of(network, budget, Method.EXACT, accounting, table, choices=Choices(weights), backend=backend))
         for backend in ("native", "pulp:PULP_CBC_CMD")
     ]
-    assert answers[0].gap == pytest.approx(0, abs=1e-9)
-    assert answers[0].objective == pytest.approx(answers[1].objective, rel=1e-6)
+    assert solutions[0].gap == pytest.approx(0, abs=1e-9)
+    assert solutions[0].objective == pytest.approx(solutions[1].objective, rel=1e-6)

@@ -1,4 +1,4 @@
-"""Certificates against all bits in all orders: which budgets conflict, and the least of each that would do."""
+"""Certificates of infeasibility, compared with full enumeration: the budgets that conflict, and minimum budgets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from network.memory.measure import measure
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.exact.milp import Matrix, highs
-from solver.exact.program import Answer, FloatArray, IntArray, Program
+from solver.exact.program import Float64Array, IntArray, Program, ProgramSolution
 from solver.fit import fit
 from solver.options import Method
 from solver.orders import all_orders
@@ -44,7 +44,7 @@ Figures = dict[str, float]
 
 
 def all_figures(network: Network, accounting: Accounting, weights: WeightScheme, latency: Latency) -> Iterator[Figures]:
-    """Flash, RAM and cycles of all bits in all orders."""
+    """Yield flash, RAM and cycles of all bits in all orders."""
     orders = all_orders(network, 10_000)
     assert orders is not None
     layers = [layer.name for layer in network.weight_layers]
@@ -74,7 +74,7 @@ def all_figures(network: Network, accounting: Accounting, weights: WeightScheme,
     st.one_of(st.none(), st.floats(0.0, 0.5)),
     st.integers(0, 10**6),
 )
-def test_against_all_bits(
+def test_certificates_agree_with_full_enumeration(
     network: Network,
     accounting: Accounting,
     weights: WeightScheme,
@@ -115,9 +115,9 @@ def test_against_all_bits(
     def fits(*names: str) -> bool:
         return any(all(each[name] <= limits[name] for name in names) for each in figures)
 
-    short = [name for name in ("ram", "flash", "latency") if name in limits and not fits(name)]
-    if short:
-        assert certificate.conflicting == (certificate.budget,) == (short[0],)
+    too_small = [name for name in ("ram", "flash", "latency") if name in limits and not fits(name)]
+    if too_small:
+        assert certificate.conflicting == (certificate.budget,) == (too_small[0],)
     else:
         assert len(certificate.conflicting) > 1
         assert certificate.budget in certificate.conflicting
@@ -131,37 +131,38 @@ def test_against_all_bits(
     assert certificate.missing_bytes is not None
     assert certificate.missing_bytes > 0
     others = [name for name in certificate.conflicting if name != certificate.budget]
-    # Flash that is short alone is told under this RAM.
+    # If flash alone is too small, its minimum is that under the RAM budget.
     others += ["ram"] if certificate.conflicting == ("flash",) else []
     within = [each for each in figures if all(each[name] <= limits[name] for name in others)]
     if within:
         expected = min(each[certificate.budget] for each in within)
-        # Under a ceiling of latency the least is found by trying budgets, which are whole bytes.
-        is_tried = certificate.conflicting == ("ram", "latency")
-        assert certificate.least_bytes == (math.ceil(expected) if is_tried else expected)
+        # Under a latency ceiling, the minimum is found by bisection over budgets, which are whole bytes.
+        is_rounded_up = certificate.conflicting == ("ram", "latency")
+        assert certificate.least_bytes == (math.ceil(expected) if is_rounded_up else expected)
 
 
 def certificate_of(network: Network, budget: Budget) -> Certificate:
+    """Return the certificate that no bits fit a budget."""
     solution = fit(question_of(network, budget, Method.EXACT, accounting_named("deployed"), random_table(network, 0)))
     assert solution.certificate is not None
     return solution.certificate
 
 
-def test_a_least_that_was_not_found_in_time_is_not_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minimum_that_is_not_proven_in_time_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     network = mobilenet_v1(0.25, 32, 10)
     tight = Budget(10_000, 10**6)
     known = certificate_of(network, tight)
     assert known.least_bytes is not None
 
-    def hurried(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+    def without_bound(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
         x, _ = highs(matrix, limits, seconds)
         return x, -np.inf
 
-    def too_late(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[FloatArray | None, float]:
+    def out_of_time(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
         del matrix, limits, seconds
         return None, -np.inf
 
-    for backend in (hurried, too_late):
+    for backend in (without_bound, out_of_time):
         monkeypatch.setattr(solver.exact.minimum_budgets, "highs", backend)
         certificate = certificate_of(network, tight)
         assert certificate.least_flash_bytes is None
@@ -170,13 +171,13 @@ def test_a_least_that_was_not_found_in_time_is_not_stated(monkeypatch: pytest.Mo
         assert certificate.conflicting == ("flash",)
 
 
-def test_nothing_found_and_nothing_proven_is_no_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_solution_or_a_proof_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     network = mobilenet_v1(0.25, 32, 10)
 
-    def too_late(program: Program, seconds: float) -> Answer:
+    def out_of_time(program: Program, seconds: float) -> ProgramSolution:
         del program, seconds
-        return Answer(None, np.inf, 0.0)
+        return ProgramSolution(None, np.inf, 0.0)
 
-    monkeypatch.setattr(solver.exact.order_search, "solve_exactly", too_late)
-    with pytest.raises(RequestError, match="in 60 seconds no bits were found that fit, nor was it proven"):
+    monkeypatch.setattr(solver.exact.order_search, "solve_exactly", out_of_time)
+    with pytest.raises(RequestError, match="in 60 seconds the exact program neither found bits that fit nor proved"):
         certificate_of(network, Budget(10**6, 10**6))

@@ -1,4 +1,4 @@
-"""A latency ceiling in networks of real size, and what is refused."""
+"""A latency ceiling in networks of realistic size, and where it is rejected."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from solver.exact.formulation import formulate
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
 from solver.fit import fit
 from solver.options import Method
-from solver.problem import problem_of
+from solver.problem_building import problem_of
 from solver.validator import violations
 from tests.builders import mobilenet_v1, network_of, question_of
 from tests.solver.instances import budget_between, depthwise, pointwise, random_latency, random_table
 
 
 def residual(count: int) -> Network:
-    """Every third layer adds what came before the two others."""
+    """Return a network of `count` layers in which every third layer adds the output of the one three layers before."""
     layers: list[Layer] = [pointwise("l0", "input", 16, kernel=3)]
     skipped = "l0"
     for index in range(1, count):
@@ -41,7 +41,7 @@ def residual(count: int) -> Network:
 
 @pytest.mark.parametrize("book", ["paper", "deployed"])
 @pytest.mark.parametrize("network", [residual(60), mobilenet_v1(0.25, 96, 10)], ids=["residual", "mobilenet"])
-def test_a_ceiling_on_60_layers_is_proven_in_seconds(network: Network, book: str) -> None:
+def test_a_ceiling_on_60_layers_is_solved_to_optimality_in_seconds(network: Network, book: str) -> None:
     accounting = accounting_named(book)
     table = random_table(network, 5)
     budget = budget_between(network, accounting, Choices().weights, 0.7, 0.6)
@@ -61,7 +61,7 @@ def test_a_ceiling_on_60_layers_is_proven_in_seconds(network: Network, book: str
     assert solution.objective > free.objective
 
 
-def test_a_ceiling_that_all_keep_changes_nothing() -> None:
+def test_a_ceiling_that_cannot_bind_changes_nothing() -> None:
     network = mobilenet_v1(0.25, 64, 10)
     accounting = accounting_named("deployed")
     table = random_table(network, 2)
@@ -76,9 +76,9 @@ def test_a_ceiling_that_all_keep_changes_nothing() -> None:
     assert free.cycles is None
 
 
-def test_rules_keep_no_ceiling() -> None:
+def test_the_rules_do_not_support_a_ceiling() -> None:
     network = mobilenet_v1(0.25, 64, 10)
-    with pytest.raises(RequestError, match="mixpc looks at sizes alone; only exact keeps a latency ceiling"):
+    with pytest.raises(RequestError, match="mixpc does not support a latency ceiling"):
         fit(
             question_of(
                 network,
@@ -90,7 +90,7 @@ def test_rules_keep_no_ceiling() -> None:
         )
 
 
-def test_the_validator_knows_the_ceiling_and_what_is_allowed() -> None:
+def test_the_validator_checks_the_ceiling_and_the_allowed_bits() -> None:
     network = network_of([pointwise("a", "input", 4), pointwise("b", "a", 4)], Shape(4, 2, 2))
     accounting = accounting_named("paper")
     solution = fit(question_of(network, Budget(10**6, 10**6), Method.EXACT, accounting, random_table(network, 0)))
@@ -105,13 +105,15 @@ def test_the_validator_knows_the_ceiling_and_what_is_allowed() -> None:
         return "; ".join(violations(question, solution))
 
     assert judged(Choices(), Latency(SPEEDS["cortex-m7"], cycles)) == ""
-    assert judged(None, Latency(SPEEDS["cortex-m7"], cycles - 1)) == f"takes {cycles} cycles, {cycles - 1} may be taken"
+    assert judged(None, Latency(SPEEDS["cortex-m7"], cycles - 1)) == (
+        f"needs {cycles} cycles, but the latency ceiling is {cycles - 1}"
+    )
     assert judged(Choices(allowed_weight_bits={"a": (4, 2)})) == "weights 'a' has 8 bits, which are not allowed"
     narrow: tuple[Bits, ...] = (2,)
     assert judged(Choices(allowed_activation_bits={"a": narrow})) == "tensor 'a' has 8 bits, which are not allowed"
 
 
-def test_general_solvers_see_the_same_ceiling() -> None:
+def test_general_solvers_find_the_same_optimum_under_a_ceiling() -> None:
     network = residual(12)
     accounting = accounting_named("deployed")
     budget = budget_between(network, accounting, Choices().weights, 0.8, 0.6)

@@ -1,4 +1,4 @@
-"""At equal sums the same bits come out, in any process, and by the stated rule."""
+"""Of solutions with equal sums, the documented one is chosen, in every process."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def residual() -> Network:
+    """Return a chain of layers with one residual add."""
     return network_of(
         [
             pointwise("a", "input", 4),
@@ -42,7 +43,7 @@ def residual() -> Network:
 
 
 def level_table(network: Network) -> SensitivityTable:
-    """All layers alike and all tensors alike: ties everywhere."""
+    """Return a table with equal sensitivities for all tensors, so that many solutions have equal sums."""
     row: Row = {8: 0.0, 4: 1.0, 2: 2.0}
     return SensitivityTable(
         "level",
@@ -51,8 +52,8 @@ def level_table(network: Network) -> SensitivityTable:
     )
 
 
-def answers() -> list[object]:
-    """Bits and orders of several networks, books and options."""
+def solutions() -> list[object]:
+    """Return bits, orders and memory plans of several networks, accountings and options."""
     found: list[object] = []
     books = (accounting_named("paper"), accounting_named("deployed"), DeployedAccounting(in_place=IN_PLACE_KERNELS))
     for network in (residual(), branches(3), mobilenet_v1(0.25, 32, 10)):
@@ -76,9 +77,9 @@ def answers() -> list[object]:
     return found
 
 
-def test_processes_agree() -> None:
-    """Hash seeds change the order of sets and of nothing that is answered."""
-    script = "import json; from tests.solver.exact.test_ties import answers; print(json.dumps(answers()))"
+def test_all_processes_choose_the_same_solution() -> None:
+    """The hash seed changes the order of sets, but not the solutions."""
+    script = "import json; from tests.solver.exact.test_ties import solutions; print(json.dumps(solutions()))"
     printed = [
         subprocess.run(
             [sys.executable, "-c", script],
@@ -91,19 +92,19 @@ def test_processes_agree() -> None:
         for seed in ("1", "2")
     ]
     assert printed[0] == printed[1]
-    assert json.loads(printed[0]) == json.loads(json.dumps(answers()))
+    assert json.loads(printed[0]) == json.loads(json.dumps(solutions()))
 
 
 @pytest.mark.parametrize(
     ("ram_bytes", "expected"),
     [
         (128, [8, 8, 8, 8, 8]),
-        # of each two neighbours one must have 4 bits: the later ones keep 8
+        # Of each two neighbours, one must have 4 bits: the later one keeps 8.
         (96, [8, 4, 8, 4, 8]),
     ],
 )
-def test_the_later_tensors_of_a_chain_keep_more_bits(ram_bytes: int, expected: list[int]) -> None:
-    """Five tensors of 64 bytes: input and output keep 8 bits."""
+def test_later_tensors_of_a_chain_keep_more_bits(ram_bytes: int, expected: list[int]) -> None:
+    """The chain has five tensors of 64 bytes; the input and the output keep 8 bits."""
     network = network_of(
         [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4) for index in range(4)], Shape(4, 4, 4)
     )
@@ -114,8 +115,8 @@ def test_the_later_tensors_of_a_chain_keep_more_bits(ram_bytes: int, expected: l
     assert list(solution.allocation.activation_bits.values()) == expected
 
 
-def test_the_later_of_two_equals_in_a_chain() -> None:
-    """Six tensors, so that of the four between the ends two pairs are alike: 4 8 4 would leave l3 beside the output."""
+def test_the_later_of_two_equal_tensors_of_a_chain_keeps_more_bits() -> None:
+    """The chain has six tensors: l0 and l3 are next to the 8-bit input and output, and l1 and l2 are equal."""
     network = network_of(
         [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4) for index in range(5)], Shape(4, 4, 4)
     )
@@ -123,5 +124,5 @@ def test_the_later_of_two_equals_in_a_chain() -> None:
         question_of(network, Budget(10**6, 96), Method.EXACT, accounting_named("paper"), level_table(network))
     )
     assert solution.allocation is not None
-    # l0 and l3 stand beside the ends and have 4 bits; of l1 and l2 one may keep 8: the later one
+    # l0 and l3 must have 4 bits. One of l1 and l2 can keep 8 bits: the later one.
     assert list(solution.allocation.activation_bits.values()) == [8, 4, 4, 8, 4, 8]

@@ -1,4 +1,4 @@
-"""The paper's rules for a chain, stated a second time as plainly as possible: fractions, recomputed from scratch."""
+"""The rules of the paper for a chain, implemented a second time: simple, with fractions, without incremental sums."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class ChainLayer:
+    """A layer of a chain.
+
+    Attributes:
+        inputs: Number of elements of the input tensor.
+        outputs: Number of elements of the output tensor.
+        weights: Number of elements of the weight tensor.
+        channels: Number of output channels.
+    """
+
     inputs: int
     outputs: int
     weights: int
@@ -15,19 +24,20 @@ class ChainLayer:
 
 
 def ram(layer: ChainLayer, input_bits: int, output_bits: int) -> Fraction:
+    """Return the RAM of the step of a layer in bytes."""
     return Fraction(layer.inputs * input_bits + layer.outputs * output_bits, 8)
 
 
-def activations(layers: list[ChainLayer], ram_bytes: int) -> list[int] | None:  # noqa: PLR0912  # plain, not short
-    """Bits of the input and of every layer's output, or None when infeasible."""
+def activations(layers: list[ChainLayer], ram_bytes: int) -> list[int] | None:  # noqa: PLR0912  # a literal transcription of the rule
+    """Return the bits of the input and of the output of each layer; None if the RAM budget cannot be kept."""
     bits = [8] * (len(layers) + 1)  # bits[i] is layer i's input, bits[i + 1] its output
     last = len(layers) - 1
     while True:
         before = list(bits)
         undone = False
-        for walk in ("forward", "backward"):
-            order = range(len(layers)) if walk == "forward" else range(last, -1, -1)
-            before_walk, undone = list(bits), False
+        for direction in ("forward", "backward"):
+            order = range(len(layers)) if direction == "forward" else range(last, -1, -1)
+            before_pass, undone = list(bits), False
             for i in order:
                 while ram(layers[i], bits[i], bits[i + 1]) > ram_bytes:
                     can_cut_input, can_cut_output = i > 0 and bits[i] > 2, i < last and bits[i + 1] > 2
@@ -40,19 +50,20 @@ def activations(layers: list[ChainLayer], ram_bytes: int) -> list[int] | None:  
                             cut = "input" if bits[i] > bits[i + 1] else "output"
                     else:
                         cut = "input" if can_cut_input else "output"
-                    if cut == "output" and walk == "forward":
+                    if cut == "output" and direction == "forward":
                         bits[i + 1] //= 2
-                    elif cut == "input" and walk == "backward":
+                    elif cut == "input" and direction == "backward":
                         bits[i] //= 2
                     else:
                         undone = True
                         break
-            if not undone and bits == before_walk:
+            if not undone and bits == before_pass:
                 return bits
-        assert undone or bits != before, "two walks that change nothing and leave something undone"
+        assert undone or bits != before, "a forward and a backward pass cut nothing although a step exceeds the budget"
 
 
 def parameters(layers: list[ChainLayer], i: int, method: str, weight_bits: int, output_bits: int) -> int:
+    """Return the number of bytes of the parameters of layer i."""
     c, is_last = layers[i].channels, i == len(layers) - 1
     if method == "mixpc":
         return 7 * c + 4 if is_last else 10 * c + 8
@@ -62,6 +73,7 @@ def parameters(layers: list[ChainLayer], i: int, method: str, weight_bits: int, 
 
 
 def weights(layers: list[ChainLayer], method: str, activation_bits: list[int], flash_bytes: int) -> list[int] | None:
+    """Return the bits of the weights of each layer; None if the flash budget cannot be kept."""
     bits = [8] * len(layers)
     while True:
         sizes = [Fraction(layer.weights * b, 8) for layer, b in zip(layers, bits, strict=True)]

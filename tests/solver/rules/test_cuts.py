@@ -1,4 +1,4 @@
-"""The rules against a second, naive statement of them, and what must hold of every answer on any graph."""
+"""The rules, compared with a second, naive implementation, and properties of their solutions on any graph."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ METHODS = st.sampled_from([Method.MIXPL, Method.MIXPC])
 
 @settings(max_examples=400, deadline=None)
 @given(chains(), METHODS, st.integers(1, 4000), st.integers(1, 60_000))
-def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: int, flash_bytes: int) -> None:
+def test_chains_have_the_bits_of_the_naive_rules(
+    network: Network, method: Method, ram_bytes: int, flash_bytes: int
+) -> None:
     layers = [
         ChainLayer(
             network.input_shapes(layer)[0].elements,
@@ -63,7 +65,10 @@ def test_chains_as_the_naive_rules(network: Network, method: Method, ram_bytes: 
         )
         return
     assert solution.allocation is not None
-    seen = [network.input, *(layer.output for layer in network.weight_layers)]  # a pool has its input's bits
+    seen = [
+        network.input,
+        *(layer.output for layer in network.weight_layers),
+    ]  # the output of a pool has the bits of its input
     assert [solution.allocation.activation_bits[tensor] for tensor in seen] == expected_activations
     assert list(solution.allocation.weight_bits.values()) == expected_weights
 
@@ -92,10 +97,11 @@ def test_graphs_get_a_solution_or_a_certificate(
     assert (solution.certificate.least_bytes or 0) > available
 
 
-def test_a_residual_branch_counts_while_it_waits() -> None:
-    """conv a -> conv b -> add(a, b): during b the tensors a (read) and b (written) live, during add all three.
+def test_a_tensor_that_waits_for_a_later_layer_counts() -> None:
+    """In conv a -> conv b -> conv c -> add(a, c), tensor a waits during c, and the add has three live tensors.
 
-    Each has 4x4x4 = 64 elements. The add's step takes 192 bytes at 8 bits; its output, the network's, keeps 8 bits.
+    Each tensor has 4x4x4 = 64 elements. The step of the add has 192 bytes at 8 bits; its output is that of the network
+    and keeps 8 bits.
     """
     layers = [
         pointwise("a", "input", 4),
@@ -107,40 +113,40 @@ def test_a_residual_branch_counts_while_it_waits() -> None:
     whole = fit(question_of(network, Budget(10_000, 192), Method.MIXPC, PaperAccounting()))
     assert [step.ram_bytes for step in whole.memory.steps] == [16 + 64, 64 + 64, 64 + 64 + 64, 192]
     assert [step.waiting_bytes for step in whole.memory.steps] == [0, 0, 64, 0]
-    # One byte less: in the forward walk, c (written by its step, equal bits and bytes) is the tensor to cut.
+    # One byte less: in the forward pass, c is cut in its own step (equal bits and bytes, and the output of the step).
     tight = fit(question_of(network, Budget(10_000, 191), Method.MIXPC, PaperAccounting()))
     assert tight.allocation is not None
     assert tight.allocation.activation_bits == {"input": 8, "a": 8, "b": 8, "c": 4, "sum": 8}
-    # 100 bytes: the add needs a and c at 2 bits (64 + 16 + 16 = 96), and b waits for nothing.
-    least = fit(question_of(network, Budget(10_000, 96), Method.MIXPC, PaperAccounting()))
-    assert least.allocation is not None
-    assert (least.allocation.activation_bits["a"], least.allocation.activation_bits["c"]) == (2, 2)
+    # The add with a and c at 2 bits has 64 + 16 + 16 = 96 bytes, the smallest budget that fits.
+    smallest = fit(question_of(network, Budget(10_000, 96), Method.MIXPC, PaperAccounting()))
+    assert smallest.allocation is not None
+    assert (smallest.allocation.activation_bits["a"], smallest.allocation.activation_bits["c"]) == (2, 2)
     none = fit(question_of(network, Budget(10_000, 95), Method.MIXPC, PaperAccounting()))
     assert none.certificate is not None
     assert (none.certificate.layer, none.certificate.least_bytes, none.certificate.missing_bytes) == ("sum", 96, 1)
 
 
-def test_more_bits_can_fit_where_the_fewest_do_not() -> None:
-    """a, 64 bytes, and its ReLU, the network's output, lie on each other at 8 bits; a at 2 bits has 16 of its own."""
+def test_more_bits_can_fit_although_the_fewest_do_not() -> None:
+    """The ReLU (the network's output, 8 bits) overwrites a (64 bytes) at 8 bits; a at 2 bits needs 16 bytes more."""
     network = network_of(
         [pointwise("a", "input", 4), Activation(name="r", inputs=("a",), output="r")],
         Shape(1, 2, 8),
     )
     accounting = DeployedAccounting(in_place=("activation",))
-    beside = CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
+    always = CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
     for method in Method.MIXPL, Method.MIXPC:
-        solution = fit(question_of(network, Budget(10**6, 16 + 64 + 4 + beside), method, accounting))
+        solution = fit(question_of(network, Budget(10**6, 16 + 64 + 4 + always), method, accounting))
         assert solution.allocation is not None
         assert solution.allocation.activation_bits == {"input": 8, "a": 8, "r": 8}
         assert [step.overwrites for step in solution.memory.steps] == [None, "a"]
-        tight = fit(question_of(network, Budget(10**6, 64 + beside), method, accounting))
+        tight = fit(question_of(network, Budget(10**6, 64 + always), method, accounting))
         assert tight.certificate is not None
-        assert (tight.certificate.layer, tight.certificate.least_bytes) == ("r", 64 + 16 + beside)
+        assert (tight.certificate.layer, tight.certificate.least_bytes) == ("r", 64 + 16 + always)
 
 
-def test_mixpl_folds_only_where_everything_has_8_bits() -> None:
+def test_mixpl_folds_only_layers_with_8_bits_of_weights_and_output() -> None:
     network = network_of([pointwise("a", "input", 8), pointwise("b", "a", 8), pointwise("c", "b", 8)], Shape(8, 4, 4))
-    # input 128 bytes + a at 4 bits 64 bytes: step a fits 200 bytes; a then is an input of 64 bytes beside b's 128.
+    # With a at 4 bits, step a has 128 + 64 bytes and fits 200; step b then has 64 + 128 bytes and fits too.
     solution = fit(question_of(network, Budget(10_000, 200), Method.MIXPL, PaperAccounting()))
     assert solution.allocation is not None
     assert solution.allocation.activation_bits == {"input": 8, "a": 4, "b": 4, "c": 8}
@@ -153,8 +159,8 @@ def test_mixpl_folds_only_where_everything_has_8_bits() -> None:
 
 
 @pytest.mark.parametrize("method", [Method.MIXPL, Method.MIXPC])
-def test_a_deep_chain_ends(method: Method) -> None:
-    """A rule that looks at every layer for every cut would look 800 million times here."""
+def test_a_deep_chain_is_solved_in_time(method: Method) -> None:
+    """A rule that visits every layer for every cut would make 800 million visits here."""
     layers = [pointwise(f"l{index}", f"l{index - 1}" if index else "input", 4 + index % 7) for index in range(20_000)]
     network = network_of(layers, Shape(4, 2, 2))
     solution = fit(question_of(network, Budget(800_000, 24), method, PaperAccounting()))
@@ -163,7 +169,7 @@ def test_a_deep_chain_ends(method: Method) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.data())
-def test_the_tree_finds_what_a_scan_finds(values: list[int], data: st.DataObject) -> None:
+def test_the_tree_agrees_with_a_linear_search(values: list[int], data: st.DataObject) -> None:
     tree = MaxTree(values)
     for _ in range(10):
         index = data.draw(st.integers(0, len(values) - 1))
@@ -174,7 +180,7 @@ def test_the_tree_finds_what_a_scan_finds(values: list[int], data: st.DataObject
         assert tree.leftmost_at_least(threshold) == next(i for i, value in enumerate(values) if value >= threshold)
 
 
-def test_the_validator_names_every_broken_rule() -> None:
+def test_the_validator_reports_every_broken_rule() -> None:
     network = mobilenet_v1(0.25, 96, 10)
     budget = Budget(150_000, 40_000)
     solution = fit(question_of(network, budget, Method.MIXPL, PaperAccounting()))
@@ -187,8 +193,8 @@ def test_the_validator_names_every_broken_rule() -> None:
         return "; ".join(violations(question_of(network, budget, method, PaperAccounting()), broken))
 
     assert judged() == ""
-    assert "bytes of flash, 1000 may be taken" in judged(tight)
-    assert "bytes of RAM, the most at 'conv0', 1000 may be taken" in judged(tight)
+    assert "bytes of flash, but the budget is 1000" in judged(tight)
+    assert "bytes of RAM, with the peak at 'conv0', but the budget is 1000" in judged(tight)
     assert "has 5 bits" in judged(weight_bits={**good.weight_bits, "fc": 5})
     assert "'input' is an input or output" in judged(activation_bits={**good.activation_bits, "input": 4})
     pooled = good.activation_bits["conv13_pw_relu6"]
@@ -200,13 +206,13 @@ def test_the_validator_names_every_broken_rule() -> None:
     assert "weight bits are not given" in judged(weight_bits=dict(reversed(list(good.weight_bits.items()))))
 
 
-def test_an_unknown_method_is_refused() -> None:
+def test_an_unknown_method_is_rejected() -> None:
     with pytest.raises(RequestError, match="method: expected one of: 'exact', 'mixpl' or 'mixpc'; it is 'greedy'"):
-        SolveOptions(method="greedy")  # type: ignore[arg-type]  # what a caller may write
+        SolveOptions(method="greedy")  # type: ignore[arg-type]  # a caller may pass any text
 
 
-def test_weights_need_not_be_there() -> None:
-    """Element counts are enough: with and without weights the same bits come out."""
+def test_the_bits_do_not_depend_on_the_values_of_weights() -> None:
+    """Element counts are enough: the bits are the same with and without weights."""
     budget = Budget(120_000, 40_000)
     bare = fit(question_of(mobilenet_v1(0.25, 96, 10), budget, Method.MIXPC, PaperAccounting()))
     full = fit(question_of(mobilenet_v1(0.25, 96, 10, seed=1), budget, Method.MIXPC, PaperAccounting()))

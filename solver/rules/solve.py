@@ -1,4 +1,4 @@
-"""MixPL and MixPC as answers: bits by the rules of `cuts.py`, with a memory report or a certificate."""
+"""Solution of a question by MixPL or MixPC: bits by the rules of `cuts.py`, with a memory report or a certificate."""
 
 from __future__ import annotations
 
@@ -7,28 +7,35 @@ import math
 from network.allocation import NARROWEST_BITS, Allocation, Bits
 from network.memory.measure import measure
 from network.memory.report import MemoryReport
-from solver.problem import BITS_PER_BYTE, Problem, problem_of
+from solver.problem import BITS_PER_BYTE, Problem
+from solver.problem_building import problem_of
 from solver.question import Question
 from solver.rules.cuts import cut_activations, cut_weights, narrowest_activations, scheme_of
 from solver.solution import Certificate, Solution, largest_layer
 
 
-def answer_by_rule(question: Question) -> Solution:
-    """Choose bits by one of the paper's rules, or certify that the rule finds none.
+def solve_by_rule(question: Question) -> Solution:
+    """Choose bits by one of the paper's rules, or certify that the rule finds none that fit.
+
+    Args:
+        question: A question for one of the rules.
 
     Raises:
         InvalidNetwork: If the network has no layer with weights.
     """
-    return _Rule(question).answer()
+    return _Rule(question).solve()
 
 
 class _Rule:
+    """One of the paper's rules, applied to one question."""
+
     def __init__(self, question: Question) -> None:
         self._question = question
         self._problem: Problem = problem_of(question)
         _, self._narrowest = self._measured(narrowest_activations(self._problem), None)
 
-    def answer(self) -> Solution:
+    def solve(self) -> Solution:
+        """Return the solution."""
         network, budget, method = self._question.network, self._question.budget, self._question.method
         activation_bits = self._activation_bits()
         if activation_bits is None:
@@ -45,26 +52,25 @@ class _Rule:
         allocation, report = self._measured(activation_bits, weight_bits)
         if fits:
             return Solution(method, allocation, None, report, network, given_order_ram_bytes=report.ram_bytes)
-        # Code that is linked only for some activation bits can make this last allocation larger than the narrowest.
-        end = self._narrowest if self._narrowest.flash_bytes == report.flash_bytes else report
+        # Code that is needed only for some activation bits can make this allocation larger than the narrowest one.
+        smallest = self._narrowest if self._narrowest.flash_bytes == report.flash_bytes else report
         certificate = Certificate(
             "flash",
-            largest_layer(end),
-            end.flash_bytes,
+            largest_layer(smallest),
+            smallest.flash_bytes,
             budget.flash_bytes,
             conflicting=("flash",),
-            least_flash_bytes=end.flash_bytes,
+            least_flash_bytes=smallest.flash_bytes,
             least_ram_bytes=self._narrowest.ram_bytes,
         )
-        return Solution(method, None, certificate, end, network)
+        return Solution(method, None, certificate, smallest, network)
 
     def _activation_bits(self) -> dict[str, Bits] | None:
-        """Apply the rule, holding back as much RAM as the arena needs beyond its largest step.
+        """Apply the rule for activations, and reserve as much RAM as the arena needs beyond its largest step.
 
         Returns:
-            The bits of each tensor; None if RAM does not suffice: a step that the rule cannot make fit has the fewest
-            bits, as in the narrowest allocation. Where outputs are written onto inputs of the same bits, more bits can
-            fit although the fewest do not.
+            The bits of each tensor; None if the rule finds none that fit. If outputs can overwrite inputs of the same
+            bits, more bits can fit although the fewest do not.
         """
         budget, problem = self._question.budget, self._problem
         if self._narrowest.ram_bytes > budget.ram_bytes and not problem.has_steps_in_place:
@@ -76,15 +82,20 @@ class _Rule:
             excess_bytes = report.ram_bytes - budget.ram_bytes
             if excess_bytes <= 0:
                 return bits
-            undone = reserved_bytes == 0 and any(step.taken(bits) > step.limit for step in problem.steps)
-            if undone or bits == narrowest_activations(problem):
+            is_step_too_large = reserved_bytes == 0 and any(step.size(bits) > step.limit for step in problem.steps)
+            if is_step_too_large or bits == narrowest_activations(problem):
                 return None
             reserved_bytes += math.ceil(excess_bytes)
 
     def _measured(
         self, activation_bits: dict[str, Bits], weight_bits: list[Bits] | None
     ) -> tuple[Allocation, MemoryReport]:
-        """Return the allocation of these bits, with weights at 2 bits if they are not chosen yet, and its report."""
+        """Return the allocation of these bits, and its memory report.
+
+        Args:
+            activation_bits: Name of each activation tensor that decides bits -> its bits.
+            weight_bits: Bits of each weight tensor; None if they are not chosen yet, and 2 bits are assumed.
+        """
         question, weights = self._question, self._problem.weights
         chosen = weight_bits or [NARROWEST_BITS] * len(weights)
         same_bits = question.accounting.same_bits(question.network)

@@ -1,0 +1,135 @@
+"""Reading of networks and datasets, and the names by which answers identify networks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
+
+from api.cli.files import read_dataset, read_network_file
+from api.schemas.answer import NetworkName
+from api.storage.result_files import write_text
+from network.errors import DatasetError, RequestError
+from network.json_reading.description import write_json
+from network.network import Network
+from network.reading import read_network
+from qat.data.dataset import Dataset
+
+if TYPE_CHECKING:
+    from bitbudget._budgets import DatasetLike
+
+_ids: Final[WeakKeyDictionary[Network, str]] = WeakKeyDictionary()
+"""SHA-256 of the content that each network was read from."""
+
+
+def read(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Network:
+    """Read a network from an ONNX file or a JSON description.
+
+    Args:
+        source: Path of the file, or its content as bytes.
+        name: Name of the network in reports. None uses the name in a JSON description, else the name of the file
+            without its suffix, or "network" for bytes.
+
+    Raises:
+        UnreadableFile: If the file does not exist, cannot be read, or is neither ONNX nor JSON.
+        UnsupportedOperator: If the network has an operator, or a form of an operator, that is not supported.
+        InvalidNetwork: If the network is inconsistent.
+    """
+    if isinstance(source, bytes):
+        network = read_network(source, name or "network")
+        _ids[network] = hashlib.sha256(source).hexdigest()
+        return network
+    path = Path(source)
+    # A file whose name is "-" must not be taken for the standard input.
+    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path))
+    if name is not None:
+        network = _renamed(network, name)
+    _ids[network] = found.id
+    return network
+
+
+def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool = True) -> None:
+    """Write a network as a JSON description, which `read`, the command and the service read back.
+
+    Args:
+        network: The network.
+        path: The file, which is replaced if it exists.
+        with_weights: Whether the weights are written. A description without them is enough to choose bits.
+
+    Raises:
+        RequestError: If the file cannot be written.
+    """
+    write_text(Path(path), write_json(network, with_weights=with_weights))
+
+
+def dataset(source: str | os.PathLike[str]) -> Dataset:
+    """Open a dataset.
+
+    Args:
+        source: Path of a file or a folder in one of the formats of docs/datasets.md, or "digits" for the built-in
+            dataset of handwritten digits.
+
+    Returns:
+        The training set and the test set. Samples in files are read when they are used.
+
+    Raises:
+        DatasetError: If there is no such file or folder, or its format is not supported.
+    """
+    return read_dataset(os.fspath(source))
+
+
+def dataset_of(data: DatasetLike) -> Dataset:
+    """Return a dataset as it is, and open one that is named by its path.
+
+    Raises:
+        DatasetError: If it cannot be opened, or is not a dataset.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, str | os.PathLike):
+        return dataset(data)
+    raise DatasetError(
+        f"data is a {type(data).__name__}; expected a path, 'digits', or bitbudget.Dataset(name, train_x, train_y, "
+        "test_x, test_y)"
+    )
+
+
+def name_of(network: Network) -> NetworkName:
+    """Return the name and the id by which an answer identifies a network.
+
+    The id is the SHA-256 of the file that the network was read from. For other networks, such as torch modules, the id
+    is the SHA-256 of the JSON description without weights, followed by the weights.
+
+    Raises:
+        RequestError: If the argument is not a network.
+    """
+    if not isinstance(network, Network):
+        raise RequestError(
+            f"network is a {type(network).__name__}; expected a Network, as bitbudget.read(path) and "
+            "bitbudget.read_module(module, example_input) return it"
+        )
+    if network not in _ids:
+        _ids[network] = _content_id(network)
+    return NetworkName(id=_ids[network], name=network.name)
+
+
+def _content_id(network: Network) -> str:
+    digest = hashlib.sha256(write_json(network, with_weights=False).encode())
+    for layer in network.weight_layers:
+        if layer.weight is not None:
+            digest.update(layer.weight.tobytes())
+    return digest.hexdigest()
+
+
+def _renamed(network: Network, name: str) -> Network:
+    return Network(
+        name,
+        network.input,
+        network.input_shape,
+        network.layers,
+        network.outputs,
+        network.input_format,
+        ends_in_softmax=network.ends_in_softmax,
+    )

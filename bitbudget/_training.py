@@ -1,0 +1,110 @@
+"""The whole job: bits under a budget, retraining, and the files of the integer-only network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Unpack
+
+from api.cli.text.fit import training_text
+from api.operations.question import terms_of
+from api.operations.train import MainJob, run_main_job
+from api.schemas.fit import FitRequest
+from api.schemas.reports import AccuracyAnswer, Artifact, TrainAnswer
+from api.storage.result_files import check_output
+from bitbudget._budgets import BudgetOptions, DatasetLike, DeviceLike, Size, request_of
+from bitbudget._reading import dataset_of, name_of
+from network.network import Network
+from qat.options.training import TrainingOptions
+from qat.progress import Report, silent
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TrainResult:
+    """Result of a training. `print` shows it as text.
+
+    Attributes:
+        report: The bits, the memory report, the accuracies and the epochs; `report.model_dump_json()` is its JSON.
+        folder: The folder with the files, from which `load` reads the integer-only network.
+    """
+
+    report: TrainAnswer
+    folder: Path
+
+    @property
+    def accuracy(self) -> AccuracyAnswer:
+        """Accuracies on the test set in percent: `float_`, `fake_quantized` and `integer_only`."""
+        return self.report.accuracy
+
+    @property
+    def files(self) -> Sequence[Artifact]:
+        """The files in the folder, each with name, size in bytes and SHA-256."""
+        return self.report.artifacts
+
+    def __str__(self) -> str:
+        return training_text(self.report, self.folder)
+
+    def __repr__(self) -> str:
+        accuracy = self.accuracy
+        return (
+            f"<TrainResult of {self.report.network.name}: integer-only {accuracy.integer_only:.2f} %, "
+            f"float {accuracy.float_:.2f} %, files in {str(self.folder)!r}>"
+        )
+
+
+def train(
+    network: Network,
+    data: DatasetLike,
+    *,
+    out: str | os.PathLike[str],
+    flash: Size | None = None,
+    ram: Size | None = None,
+    device: DeviceLike | None = None,
+    training: TrainingOptions | Mapping[str, Any] | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
+    progress: Report | None = None,
+    **options: Unpack[BudgetOptions],
+) -> TrainResult:
+    """Fit a network into a budget, retrain it with the chosen bits, and write the integer-only network. Loads torch.
+
+    Args:
+        network: The network with its weights, from `read` or `read_module`.
+        data: Samples to train and test on.
+        out: Folder for the files: new, empty, or with an earlier result, which is replaced.
+        flash: Flash that the network may take, in bytes or as a text such as "60kB". None uses that of the device.
+        ram: RAM that the network may take, in the same form. None uses that of the device.
+        device: The device: its name in the catalogue, a `Device`, or the description of a custom one.
+        training: How the network is trained: `TrainingOptions`, or a mapping with its fields, which docs/training.md
+            lists. None uses the defaults.
+        checkpoints: Folder for checkpoints, from which a later call with the same arguments continues. None keeps none.
+        progress: Callback that receives the progress.
+        options: Further options, as for `fit`.
+
+    Raises:
+        DoesNotFit: If the network does not fit the budget; nothing is written.
+        RequestError: If an option is invalid or contradicts another one, or the folder cannot be written to.
+        InvalidNetwork: If the network has no weights.
+        DatasetError: If the samples cannot be read or do not match the network.
+        ConversionError: If the trained network has no safe integer form.
+        TrainingError: If the training cannot continue.
+    """
+    folder = Path(out)
+    request = request_of(FitRequest, {"flash": flash, "ram": ram, "device": device, **options})
+    terms_of(request)  # contradicting options are rejected before data are read
+    job = MainJob(
+        network=network,
+        network_name=name_of(network),
+        request=request,
+        options=training if isinstance(training, TrainingOptions) else TrainingOptions(**(training or {})),
+        dataset=dataset_of(data),
+    )
+    check_output(folder)
+    report, files = run_main_job(
+        job,
+        folder,
+        report=progress or silent,
+        checkpoint_directory=None if checkpoints is None else Path(checkpoints),
+    )
+    return TrainResult(TrainAnswer(**report.model_dump(), artifacts=files), folder)

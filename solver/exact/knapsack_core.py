@@ -1,0 +1,165 @@
+"""Search over the core of a multiple-choice knapsack: the groups for which more than one choice can be optimal.
+
+`knapsack.py` defines the penalty of a choice and the distance of a solution. The groups of the core are joined one
+after the other:
+
+    states = {all groups at their cheapest choice}
+    for each group of the core, by ascending penalty:
+        combine each state with each choice of the group
+        discard states that are dominated: another state has neither a larger size nor a larger cost
+        discard states whose penalty reaches the distance of the best solution so far
+        discard states that exceed the limit by more than the other groups can save
+    the best state that keeps the limit is optimal
+
+Source: Pisinger, "A minimal algorithm for the multiple-choice knapsack problem", 1995.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from solver.exact.program import Float64Array, IntArray
+
+MAX_STATES: Final = 500_000
+"""Largest number of states. If there are more, those of the smallest penalties are kept, and the bound covers the
+solutions that the discarded ones may lead to."""
+
+MIN_GAIN: Final = 0.99
+"""Smallest difference by which a solution must be better. Costs are whole numbers, so a better one is better by 1; the
+rest is a margin for rounding of the real price."""
+
+
+class CoreSearch:
+    """Search for the optimum of a knapsack over the states of its core.
+
+    A state is a complete assignment: groups that are not joined yet have their cheapest choice. It consists of the
+    summed size, cost and penalty of all groups.
+
+    Attributes:
+        best_choices: Choices of the best solution so far, int64 [n]; final after `run`.
+        best_cost: Summed cost of the best solution so far.
+    """
+
+    def __init__(
+        self,
+        costs: Float64Array,
+        sizes: IntArray,
+        limit: int,
+        penalties: Float64Array,
+        cheapest: IntArray,
+        price: float,
+        known: IntArray,
+    ) -> None:
+        """Create the state in which all groups have their cheapest choice.
+
+        Args:
+            costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
+            sizes: Size of each choice, int64 [n, 3].
+            limit: Largest sum of sizes.
+            penalties: Penalty of each choice, float64 [n, 3].
+            cheapest: Cheapest choice of each group at the price, int64 [n].
+            price: Price per unit of size.
+            known: Choices of a solution, int64 [n].
+        """
+        rows = np.arange(len(costs))
+        self._costs, self._sizes, self._limit = costs, sizes, limit
+        self._penalties, self._cheapest = penalties, cheapest
+        base_cost, base_size = float(costs[rows, cheapest].sum()), int(sizes[rows, cheapest].sum())
+        self._relaxed = base_cost + price * (base_size - limit)
+        self._size = np.array([base_size], dtype=np.int64)
+        self._cost = np.array([base_cost])
+        self._penalty = np.array([0.0])
+        self._joined: list[tuple[int, IntArray, IntArray]] = []  # group, parent of each state, choice of each state
+        self._missed = np.inf  # smallest penalty of the states that MAX_STATES discarded
+        self.best_choices = known
+        self.best_cost = float(costs[rows, known].sum())
+        self._best_state: tuple[int, int] | None = None  # number of joined groups, index of the state
+        self._note_best()
+
+    @property
+    def bound(self) -> float:
+        """Lower bound on the summed cost of all solutions."""
+        return self._relaxed + min(self._missed, self.best_cost - self._relaxed)
+
+    @property
+    def _distance(self) -> float:
+        """Limit on the penalty of a state that can lead to a better solution."""
+        return self.best_cost - self._relaxed - MIN_GAIN
+
+    def run(self) -> None:
+        """Join the groups of the core one after the other."""
+        others = np.sort(self._penalties, axis=1)[:, 1]  # smallest penalty of a second choice
+        core = np.flatnonzero(others < self._distance)
+        core = core[np.argsort(others[core], kind="stable")]
+        # By how much the groups that are not joined yet can reduce the size.
+        span = (self._sizes[core, self._cheapest[core]] - np.where(
+            self._penalties[core] < self._distance, self._sizes[core], np.iinfo(np.int64).max
+        ).min(axis=1)) if len(core) else np.zeros(0, dtype=np.int64)  # fmt: skip
+        reach = np.concatenate((np.cumsum(span[::-1])[::-1], [0]))
+        for index, group in enumerate(core.tolist()):
+            if others[group] >= self._distance or not len(self._size):
+                break
+            self._join(group)
+            self._prune(int(reach[index + 1]))
+            self._note_best()
+        if self._best_state is not None:
+            self._trace_back(*self._best_state)
+
+    def _join(self, group: int) -> None:
+        """Combine each state with each choice of a group that a better solution can have."""
+        penalties = self._penalties[group]
+        allowed = np.flatnonzero(penalties < max(self._distance, 0.0) + MIN_GAIN)
+        cheapest = self._cheapest[group]
+        grow = self._sizes[group, allowed] - self._sizes[group, cheapest]
+        dearer = self._costs[group, allowed] - self._costs[group, cheapest]
+        states = len(self._size)
+        self._size = np.add.outer(grow, self._size).ravel()
+        self._cost = np.add.outer(dearer, self._cost).ravel()
+        self._penalty = np.add.outer(penalties[allowed], self._penalty).ravel()
+        parents = np.tile(np.arange(states), len(allowed))
+        self._joined.append((group, parents, np.repeat(allowed, states)))
+
+    def _prune(self, reach: int) -> None:
+        """Discard states that cannot lead to a better solution.
+
+        Args:
+            reach: By how much the groups that are not joined yet can reduce the size.
+        """
+        keep = np.flatnonzero((self._penalty < self._distance) & (self._size - reach <= self._limit))
+        order = keep[np.lexsort((self._cost[keep], self._size[keep]))]
+        cost = self._cost[order]
+        cheaper = np.ones(len(order), dtype=bool)
+        cheaper[1:] = cost[1:] < np.minimum.accumulate(cost)[:-1]
+        order = order[cheaper]
+        if len(order) > MAX_STATES:
+            by_penalty = np.argpartition(self._penalty[order], MAX_STATES)
+            self._missed = min(self._missed, float(self._penalty[order[by_penalty[MAX_STATES:]]].min()))
+            order = order[np.sort(by_penalty[:MAX_STATES])]
+        self._size, self._cost, self._penalty = self._size[order], self._cost[order], self._penalty[order]
+        group, parents, choices = self._joined[-1]
+        self._joined[-1] = (group, parents[order], choices[order])
+
+    def _note_best(self) -> None:
+        """Remember the cheapest state that keeps the limit if it is better than the best solution so far."""
+        fitting = np.flatnonzero(self._size <= self._limit)
+        if not len(fitting):
+            return
+        index = int(fitting[np.argmin(self._cost[fitting])])
+        if self._cost[index] < self.best_cost:
+            self.best_cost = float(self._cost[index])
+            self._best_state = (len(self._joined), index)
+
+    def _trace_back(self, joined: int, state: int) -> None:
+        """Set the best choices to those of a state.
+
+        Args:
+            joined: Number of groups that were joined when the state existed.
+            state: Index of the state.
+        """
+        choices = self._cheapest.copy()
+        for group, parents, chosen in reversed(self._joined[:joined]):
+            choices[group] = chosen[state]
+            state = int(parents[state])
+        self.best_choices = choices

@@ -1,0 +1,120 @@
+"""A program under construction: rows are added one by one, then all of them become arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from network.allocation import BITS, Bits
+from solver.exact.program import CHOICES, Float64Array, IntArray, Program
+from solver.problem import Sizes
+
+FORCED_ON: Sizes = (0, 1, 0)
+"""Sizes of an indicator variable in an implication "a choice of a tensor => ON": the choice excludes OFF."""
+
+FORCED_OFF: Sizes = (1, 0, 0)
+"""Sizes of an indicator variable in an implication "a choice of a tensor => OFF": the choice excludes ON."""
+
+
+class ProgramBuilder:
+    """Rows, pairwise terms, indicator variables and implications of a program whose tensors are known."""
+
+    def __init__(self, tensors: Sequence[str], costs: Float64Array) -> None:
+        """Create a program without rows.
+
+        Args:
+            tensors: Name of each group that is a tensor, [t]; these are the first groups of the program.
+            costs: Cost of each choice of each tensor: whole numbers, float64 [t, 3]; infinite for a choice that is not
+                allowed.
+        """
+        self._tensors = tuple(tensors)
+        self._costs = costs
+        self._indicators: list[str] = []
+        self._names: list[str] = []
+        self._limits: list[int] = []
+        self._starts = [0]
+        self._groups: list[int] = []
+        self._sizes: list[Sizes] = []
+        self._implications: list[int] = []
+        self._pairwise_terms: list[tuple[int, tuple[int, int], IntArray]] = []
+
+    def add_row(self, name: str, limit: int, entries: list[tuple[int, Sizes]]) -> int:
+        """Add a row and return its index.
+
+        Args:
+            name: Name of the row.
+            limit: Largest sum of sizes.
+            entries: Group and sizes of each entry.
+        """
+        self._names.append(name)
+        self._limits.append(limit)
+        for group, sizes in entries:
+            self._groups.append(group)
+            self._sizes.append(sizes)
+        self._starts.append(len(self._groups))
+        return len(self._names) - 1
+
+    def add_pairwise_term(self, row: int, first: int, second: int, sizes: IntArray) -> None:
+        """Add a size that depends on the choices of two groups.
+
+        Args:
+            row: Row of the term, no earlier than that of the term added before; both groups have an entry in it.
+            first: The first group.
+            second: The second group.
+            sizes: Size by the choices of the first and of the second group, int64 [3, 3].
+        """
+        self._pairwise_terms.append((row, (first, second), sizes))
+
+    def add_indicator(self, name: str) -> int:
+        """Add an indicator variable and return its group."""
+        self._indicators.append(name)
+        return len(self._tensors) + len(self._indicators) - 1
+
+    def add_implication(
+        self, name: str, indicator: int, indicator_sizes: Sizes, group: int, group_sizes: Sizes
+    ) -> None:
+        """Add an implication: choices of size 1 of the indicator variable and of the tensor exclude each other.
+
+        Args:
+            name: Name of the row.
+            indicator: Group of the indicator variable.
+            indicator_sizes: 1 for each choice of the indicator variable that is excluded, else 0.
+            group: Group of the tensor.
+            group_sizes: 1 for each choice of the tensor that excludes those of the indicator variable, else 0.
+        """
+        self._implications.append(len(self._names))
+        self.add_row(name, 1, [(indicator, indicator_sizes), (group, group_sizes)])
+
+    def program(self) -> Program:
+        """Return the program."""
+        first_indicator = len(self._tensors)
+        indicator_costs = np.tile([0.0, 0.0, np.inf], (len(self._indicators), 1))
+        return Program(
+            groups=(*self._tensors, *self._indicators),
+            costs=np.concatenate((self._costs, indicator_costs)),
+            row_names=tuple(self._names),
+            limits=np.array(self._limits, dtype=np.int64),
+            row_starts=np.array(self._starts, dtype=np.int64),
+            entry_groups=np.array(self._groups, dtype=np.int64),
+            entry_sizes=np.array(self._sizes, dtype=np.int64).reshape(-1, CHOICES),
+            indicators=np.arange(first_indicator, first_indicator + len(self._indicators)),
+            implications=np.array(self._implications, dtype=np.int64),
+            pairwise_rows=np.array([row for row, _, _ in self._pairwise_terms], dtype=np.int64),
+            pairwise_groups=np.array([groups for _, groups, _ in self._pairwise_terms], dtype=np.int64).reshape(-1, 2),
+            pairwise_sizes=np.array([sizes for _, _, sizes in self._pairwise_terms], dtype=np.int64).reshape(
+                -1, CHOICES, CHOICES
+            ),
+        )
+
+
+def exactly(bits: Bits) -> Sizes:
+    """Return size 1 for the choice of these bits and 0 for the others."""
+    widest, middle, narrowest = (int(each == bits) for each in BITS)
+    return widest, middle, narrowest
+
+
+def at_least(bits: Bits) -> Sizes:
+    """Return size 1 for each choice of these bits or more and 0 for the others."""
+    widest, middle, narrowest = (int(each >= bits) for each in BITS)
+    return widest, middle, narrowest

@@ -1,0 +1,208 @@
+"""Building the problem of a question: the sizes of every tensor, counted once by the rules of the accounting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from network.allocation import BITS, WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
+from network.devices.latency import Latency, layer_cycles
+from network.layers import Layer, WeightLayer
+from network.memory.accounting import Accounting, LayerBits
+from network.memory.measure import bytes_saved_in_place
+from network.memory.report import Region
+from network.memory.steps import Occupant, Step
+from network.network import Network
+from solver.options import Method
+from solver.problem import (
+    BITS_PER_BYTE,
+    NOTHING,
+    CodeFeature,
+    Cycles,
+    LayerCycles,
+    ParameterSize,
+    Problem,
+    RamStep,
+    Sizes,
+    WeightTensor,
+    plus,
+)
+from solver.question import Question
+
+_SCHEME_OF_RULE: Final[Mapping[Method, WeightScheme]] = {
+    Method.MIXPL: WeightScheme.PER_LAYER_ASYM_PACT,
+    Method.MIXPC: WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,
+}
+
+
+def problem_of(question: Question) -> Problem:
+    """Build the problem of a question, with the layers of the network in the given order.
+
+    Args:
+        question: The question.
+
+    Raises:
+        InvalidNetwork: If the network has no layer with weights.
+        RequestError: If the speeds of the core lack a kernel of the network.
+        ValueError: If the accounting counts parameters of a layer that are not a sum of one term by the bits of its
+            input and one by the bits of its output.
+    """
+    network, budget, accounting = question.network, question.budget, question.accounting
+    latency = question.latency
+    same_bits = accounting.same_bits(network)
+    always = accounting.always_shared(network)
+    shared_ram = sum(each.size_bytes for each in always if each.region is Region.RAM)
+    shared_flash = sum(each.size_bytes for each in always if each.region is Region.FLASH)
+    weighted = network.weight_layers
+    schemes = _schemes_of(question)
+    constant, by_tensor = _parameters_without_weights(question, same_bits)
+    return Problem(
+        activations=tuple(tensor for tensor, source in same_bits.items() if tensor == source),
+        fixed=frozenset(same_bits[tensor] for tensor in (network.input, *network.outputs)),
+        steps=tuple(_ram_step(step, accounting, budget.ram_bytes - shared_ram) for step in accounting.steps(network)),
+        weights=tuple(
+            WeightTensor(
+                layer.name,
+                same_bits[layer.inputs[0]],
+                same_bits[layer.output],
+                _sizes(partial(accounting.weight_bytes, network, layer)),
+                {scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1]) for scheme in schemes},
+            )
+            for layer in weighted
+        ),
+        flash_limit=BITS_PER_BYTE * (budget.flash_bytes - shared_flash) - constant,
+        parameters=by_tensor,
+        features=tuple(
+            CodeFeature(
+                feature.shared.part,
+                BITS_PER_BYTE * feature.shared.size_bytes,
+                feature.bits,
+                frozenset(feature.layers),
+                frozenset(same_bits[tensor] for tensor in feature.tensors),
+            )
+            for feature in accounting.features(network)
+        ),
+        same_bits=same_bits,
+        reuses_input=accounting.reuses_input,
+        cycles=None if latency is None else _cycles(network, latency, same_bits),
+    )
+
+
+def _schemes_of(question: Question) -> tuple[Scheme, ...]:
+    """Return the schemes that a layer can have under the method of a question.
+
+    With weights quantized per channel, folding saves nothing, so ICN is used.
+    """
+    weights = _SCHEME_OF_RULE.get(question.method, question.options.scheme)
+    icn = Scheme(weights, Folding.ICN)
+    return (icn,) if weights.is_per_channel else (icn, Scheme(weights, Folding.WEIGHTS))
+
+
+def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:
+    """Split the size of a layer's parameters into a constant, a term of the input's and a term of the output's bits.
+
+    Args:
+        question: The question.
+        layer: The layer.
+        scheme: Scheme of the layer's weights; None for a layer without weights.
+        is_last: Whether the layer is the last one with weights.
+
+    Raises:
+        ValueError: If the size is not a sum of such terms, because the exact program cannot express any other.
+    """
+
+    def size(input_bits: Bits, output_bits: Bits) -> int:
+        bits = LayerBits(input_bits, output_bits)
+        size_bytes = question.accounting.parameter_bytes(question.network, layer, scheme, bits, is_last=is_last)
+        return BITS_PER_BYTE * size_bytes
+
+    sizes = {(read, written): size(read, written) for read in BITS for written in BITS}
+    constant = sizes[WIDEST_BITS, WIDEST_BITS]
+    by_input = _sizes_of(lambda bits: sizes[bits, WIDEST_BITS] - constant)
+    by_output = _sizes_of(lambda bits: sizes[WIDEST_BITS, bits] - constant)
+    split = ParameterSize(constant, by_input, by_output)
+    if any(each != split.total(read, written) for (read, written), each in sizes.items()):
+        raise ValueError(
+            f"the accounting counts parameters of layer '{layer.name}' that are not a sum of one term by the bits of "
+            "its input and one by the bits of its output; the exact program supports no others"
+        )
+    return split
+
+
+def _parameters_without_weights(question: Question, same_bits: Mapping[str, str]) -> tuple[int, dict[str, Sizes]]:
+    """Return the size of the parameters of layers without weights: the constant part, and the rest by tensor."""
+    constant, by_tensor = 0, dict[str, Sizes]()
+    for layer in question.network.layers:
+        if isinstance(layer, WeightLayer):
+            continue
+        split = _parameter_size(question, layer, None, is_last=False)
+        constant += split.constant
+        for tensor, sizes in ((layer.inputs[0], split.by_input), (layer.output, split.by_output)):
+            if sizes != NOTHING:
+                own = same_bits[tensor]
+                by_tensor[own] = plus(by_tensor.get(own, NOTHING), sizes)
+    return constant, by_tensor
+
+
+def _cycles(network: Network, latency: Latency, same_bits: Mapping[str, str]) -> Cycles:
+    """Return the cycles of the layers with weights, and what the ceiling leaves for them.
+
+    Args:
+        network: The network.
+        latency: The latency ceiling.
+        same_bits: Name of each activation tensor -> name of the tensor whose bits it has.
+    """
+
+    def table(layer: WeightLayer) -> tuple[Sizes, Sizes, Sizes]:
+        def of(input_bits: Bits) -> Sizes:
+            wide, middle, narrow = (layer_cycles(network, layer, input_bits, bits, latency.speed) for bits in BITS)
+            return wide, middle, narrow
+
+        return of(8), of(4), of(2)
+
+    others = sum(
+        layer_cycles(network, layer, WIDEST_BITS, None, latency.speed)
+        for layer in network.layers
+        if not isinstance(layer, WeightLayer)
+    )
+    return Cycles(
+        latency.most_cycles - others,
+        tuple(LayerCycles(layer.name, same_bits[layer.inputs[0]], table(layer)) for layer in network.weight_layers),
+    )
+
+
+def _ram_step(step: Step, accounting: Accounting, ram_bytes: int) -> RamStep:
+    """Return a step with the sizes of its tensors.
+
+    Args:
+        step: The step.
+        accounting: The accounting that counts bytes.
+        ram_bytes: The RAM budget in bytes, without the memory that the network always needs.
+    """
+    return RamStep(
+        layer=step.layer,
+        output=step.output.tensor,
+        tensors={each.tensor: _occupant_sizes(each, accounting) for each in step.live},
+        limit=BITS_PER_BYTE * (ram_bytes - step.scratch_bytes),
+        own=tuple(dict.fromkeys(each.tensor for each in (*step.inputs, step.output))),
+        overwrites=() if step.overwrites is None else (step.overwrites,),
+        saved=_sizes(partial(bytes_saved_in_place, step, accounting)),
+        candidates=() if step.in_place is None else step.in_place.candidates,
+    )
+
+
+def _occupant_sizes(occupant: Occupant, accounting: Accounting) -> Sizes:
+    """Return the sizes of an activation tensor."""
+    return _sizes(partial(accounting.activation_bytes, occupant))
+
+
+def _sizes(size_bytes: Callable[[Bits], float]) -> Sizes:
+    """Return sizes in bits at 8, 4 and 2 bits, from a function that returns the number of bytes at some bits."""
+    return _sizes_of(lambda bits: int(BITS_PER_BYTE * size_bytes(bits)))
+
+
+def _sizes_of(size: Callable[[Bits], int]) -> Sizes:
+    """Return sizes in bits at 8, 4 and 2 bits, from a function that returns the size at some bits."""
+    widest, middle, narrowest = (size(bits) for bits in BITS)
+    return widest, middle, narrowest

@@ -1,0 +1,162 @@
+"""A question as JSON text, and back, so that another process can solve it.
+
+    {"network": {...},            description without weights (docs/json-description.md): element counts are enough
+     "budget": {"flash_bytes": 60000, "ram_bytes": 40000},
+     "accounting": "deployed",    name of the accounting; its kernels follow from the device
+     "device": {...},             the whole device (docs/devices.md), or null
+     "sensitivity": {...},        the table (docs/sensitivity.md), or null
+     "options": {...},            every option of `SolveOptions`
+     "speed": {...},              the table of core speeds (docs/exact.md), or null
+     "measured_speeds": [["pointwise_convolution", 8, 8], ...],    rates of that table that were measured
+     "max_cycles": null}
+
+Keys are sorted, so that equal questions have the same text.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, Final
+
+from network.budget import Budget
+from network.devices.catalogue import device_of, device_to_json
+from network.devices.device import Device
+from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
+from network.errors import NetworkError, RequestError
+from network.json_reading.description import read_json, write_json
+from network.json_reading.fields import Fields, load_object
+from network.memory.accounting import Accounting
+from network.memory.books import ACCOUNTINGS, accounting_for
+from network.network import Network
+from network.sensitivity.table import SensitivityTable, sensitivity_of, sensitivity_to_document
+from solver.options import SolveOptions
+from solver.question import Question
+
+_KEYS: Final = (
+    "network", "budget", "accounting", "device", "sensitivity", "options", "speed", "measured_speeds", "max_cycles",
+)  # fmt: skip
+
+
+def question_to_json(question: Question) -> str:
+    """Return a question as JSON text; `question_from_json` reads it back, without the weights of the network.
+
+    Args:
+        question: The question.
+
+    Raises:
+        ValueError: If the accounting is not the one that its name and the device stand for, e.g. a subclass.
+    """
+    speed = question.speed
+    document = {
+        "network": json.loads(write_json(question.network, with_weights=False)),
+        "budget": {"flash_bytes": question.budget.flash_bytes, "ram_bytes": question.budget.ram_bytes},
+        "accounting": _accounting_name(question.accounting, question.device),
+        "device": None if question.device is None else device_to_json(question.device),
+        "sensitivity": None if question.sensitivity is None else sensitivity_to_document(question.sensitivity),
+        "options": question.options.model_dump(mode="json"),
+        "speed": None if speed is None else core_speed_to_json(speed),
+        "measured_speeds": [] if speed is None else sorted(list(key) for key in speed.measured),
+        "max_cycles": question.max_cycles,
+    }
+    return json.dumps(document, sort_keys=True)
+
+
+def question_from_json(text: str) -> Question:
+    """Read a question from JSON text.
+
+    Args:
+        text: Text that `question_to_json` wrote.
+
+    Raises:
+        RequestError: If the text is not valid JSON, if a key is missing or unknown, or if a value is invalid.
+    """
+    # Half of a surrogate pair cannot be encoded; with "surrogatepass", the decoding in `load_object` rejects it.
+    document = load_object(text.encode("utf-8", "surrogatepass"), "the question", RequestError)
+    fields = Fields(document, "the question", _KEYS, error=RequestError)
+    given_device = fields.raw("device")
+    device = None if given_device is None else device_of(given_device)
+    budget = fields.child("budget", ("flash_bytes", "ram_bytes"))
+    question = Question(
+        network=_network(fields.raw("network")),
+        budget=Budget(budget.raw("flash_bytes"), budget.raw("ram_bytes")),
+        accounting=accounting_for(fields.text("accounting"), device),
+        sensitivity=_table(fields.raw("sensitivity")),
+        options=_options(fields),
+        device=device,
+        speed=_speed(fields),
+        max_cycles=fields.raw("max_cycles"),
+    )
+    _ = question.latency  # rejects a ceiling that is out of range or has no speed
+    return question
+
+
+def _accounting_name(accounting: Accounting, device: Device | None) -> str:
+    """Return the name of an accounting.
+
+    Raises:
+        ValueError: If the name and the device stand for another accounting.
+    """
+    if accounting.name in ACCOUNTINGS:
+        named = accounting_for(accounting.name, device)
+        if type(named) is type(accounting) and vars(named) == vars(accounting):
+            return accounting.name
+    where = "no device" if device is None else f"device '{device.name}'"
+    raise ValueError(
+        f"the accounting {type(accounting).__name__} is not that of the name '{accounting.name}' and {where}; "
+        "only accountings that follow from a name and a device can be written as JSON"
+    )
+
+
+def _network(given: Any) -> Network:
+    """Read a network without weights from its decoded description.
+
+    Raises:
+        RequestError: If the description is invalid.
+    """
+    try:
+        return read_json(json.dumps(given).encode(), "network")
+    except NetworkError as error:
+        raise RequestError(f"the question has an invalid network: {error}") from error
+
+
+def _table(given: Any) -> SensitivityTable | None:
+    """Read a sensitivity table from its decoded JSON value, or None.
+
+    Raises:
+        RequestError: If the value is not a table.
+    """
+    try:
+        return None if given is None else sensitivity_of(given)
+    except OverflowError as error:
+        raise RequestError("the question has a sensitivity that is too large for a floating-point number") from error
+
+
+def _options(fields: Fields) -> SolveOptions:
+    """Read the options of a question; none may be missing.
+
+    Raises:
+        RequestError: If an option is missing, unknown or invalid.
+    """
+    names = tuple(SolveOptions.model_fields)
+    options = fields.child("options", names)
+    return SolveOptions(**{name: options.raw(name) for name in names})
+
+
+def _speed(fields: Fields) -> CoreSpeed | None:
+    """Read the table of core speeds of a question, or None.
+
+    Raises:
+        RequestError: If the table is invalid, or if a measured rate is not in it.
+    """
+    given, measured = fields.raw("speed"), fields.raw("measured_speeds")
+    if given is None:
+        return None
+    speed = core_speed_of(given)
+    key_of = {json.dumps(list(key)): key for key in speed.multiply_accumulates_per_cycle}
+    written = [json.dumps(key) for key in measured] if isinstance(measured, list) else None
+    if written is None or not key_of.keys() >= set(written):
+        raise fields.refused(
+            "measured_speeds", 'a list of rates of the table of speeds, e.g. ["pointwise_convolution", 8, 8]'
+        )
+    return replace(speed, measured=frozenset(key_of[key] for key in written))
