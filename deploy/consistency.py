@@ -22,7 +22,9 @@ from deploy.integer_network import (
     IntegerConvolution,
     IntegerFullyConnected,
     IntegerLayer,
+    IntegerMaxPool,
     IntegerNetwork,
+    IntegerPad,
     IntegerTensor,
 )
 from deploy.thresholds import thresholds_of
@@ -119,7 +121,13 @@ def _check_layer(layer: IntegerLayer, inputs: Inputs, output: IntegerTensor) -> 
 
 @singledispatch
 def _check_parameters(layer: IntegerLayer, _inputs: Inputs, _output: IntegerTensor) -> None:
-    """Reject wrong arrays and numbers of a layer, except its windows; by default, a layer has one factor."""
+    """Reject wrong arrays and numbers of a layer, except its windows."""
+    raise fault(layer, "has a kind whose parameters cannot be checked")
+
+
+@_check_parameters.register(IntegerMaxPool)
+@_check_parameters.register(IntegerPad)
+def _(layer: IntegerMaxPool | IntegerPad, _inputs: Inputs, _output: IntegerTensor) -> None:
     _check_factors(layer, {1})
 
 

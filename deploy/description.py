@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.integer_network import (
+    IntegerAdd,
     IntegerAveragePool,
+    IntegerConcat,
     IntegerConvolution,
     IntegerLayer,
     IntegerMaxPool,
@@ -114,8 +116,14 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
 
 
 @singledispatch
-def _parameters(_layer: IntegerLayer) -> dict[str, Any]:
+def _parameters(layer: IntegerLayer) -> dict[str, Any]:
     """Return the parameters of a layer that are not arrays; an entry with an array's key is added to its reference."""
+    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be described")
+
+
+@_parameters.register(IntegerAdd)
+@_parameters.register(IntegerConcat)
+def _(_layer: IntegerAdd | IntegerConcat) -> dict[str, Any]:
     return {}
 
 

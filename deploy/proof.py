@@ -27,9 +27,12 @@ from deploy.arithmetic import INT32_MAX, top_code
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
+    IntegerConcat,
     IntegerConvolution,
     IntegerLayer,
+    IntegerMaxPool,
     IntegerNetwork,
+    IntegerPad,
     IntegerTensor,
 )
 from network.errors import ConversionError
@@ -86,9 +89,16 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
 
 
 @singledispatch
-def _proof(_layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> tuple[int, int] | None:
+def _proof(layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> tuple[int, int] | None:
     """Return the largest magnitude and the limit of a layer's sums; None if the layer does not sum."""
-    return None
+    raise ConversionError(f"layer '{layer.name}' ({layer.kind}) has no proof that its sums cannot overflow")
+
+
+@_proof.register(IntegerMaxPool)
+@_proof.register(IntegerConcat)
+@_proof.register(IntegerPad)
+def _(_layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> None:
+    """Return None: these layers move codes, and sum nothing."""
 
 
 @_proof.register

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 
 from network.allocation import Allocation, Bits
 from network.errors import InvalidNetwork, RequestError
-from network.layers import LINEAR, ActivationFunction, Add, Concat, Layer, MaxPool, Pad, WeightLayer
+from network.layers import (
+    LINEAR,
+    Activation,
+    ActivationFunction,
+    Add,
+    AveragePool,
+    Concat,
+    Layer,
+    MaxPool,
+    Pad,
+    WeightLayer,
+)
 from network.network import Network
 
 
@@ -73,8 +84,12 @@ def _interval(layer: Layer, inputs: tuple[ActivationFunction, ...]) -> Activatio
             low, high = sum(each.low for each in inputs), sum(each.high for each in inputs)
         case Concat():
             low, high = min(each.low for each in inputs), max(each.high for each in inputs)
-        case _:
+        case MaxPool() | AveragePool() | Pad() | Activation():
             low, high = inputs[0].low, inputs[0].high
+        case _:
+            raise InvalidNetwork(
+                f"layer '{layer.name}' is of kind '{layer.kind}', whose interval of values is not known"
+            )
     try:
         return ActivationFunction(max(low, own.low), min(high, own.high))
     except InvalidNetwork:
