@@ -29,7 +29,7 @@ def kinds(layer: type[IntegerLayer] = IntegerLayer) -> Iterator[type[IntegerLaye
             yield from kinds(each)
 
 
-@pytest.mark.parametrize("kind", kinds())
+@pytest.mark.parametrize("kind", list(kinds()))
 @pytest.mark.parametrize("decision", DECISIONS)
 def test_every_kind_is_registered(decision: str, kind: type[IntegerLayer]) -> None:
     dispatcher = DECISIONS[decision]
