@@ -166,7 +166,7 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
             for layer in network.layers
         ],
         tensors=[
-            TensorAnswer(name=name, shape=(shape.channels, shape.height, shape.width))
+            TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
             for name, shape in network.shapes.items()
         ],
     )
