@@ -7,7 +7,6 @@ from api.operations.measures import MeasureChoice
 from api.schemas.solve import SolveRequest
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
-from qat.data.checks import check_dataset
 
 
 def table_for(request: SolveRequest, network: Network, data: str | None, *, is_quiet: bool) -> SensitivityTable | None:
@@ -26,8 +25,10 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     choice = MeasureChoice.of(request)
     if data is None:
         return choice.table_without_samples(network)
+    # Without samples, a fit does not need the readers of images that these modules import.
     from api.cli.text.progress import progress_line
     from api.operations.train import require_weights, wait_without_spinning
+    from qat.data.checks import check_dataset
 
     dataset = read_dataset(data)
     check_dataset(dataset, network)

@@ -29,13 +29,13 @@ class FitRequest(SolveRequest):
     )
     flash: Size | None = Field(
         default=None,
-        description="flash that the network may use: bytes, or a number with kB, KiB, MB or MiB; null: the flash of "
-        "the device",
+        description="flash that the network may use: bytes, or a number with kB, KiB, MB or MiB; without it, the "
+        "flash of the device",
     )
     ram: Size | None = Field(
         default=None,
-        description="RAM that the network may use: bytes, or a number with kB, KiB, MB or MiB; null: the RAM of the "
-        "device",
+        description="RAM that the network may use: bytes, or a number with kB, KiB, MB or MiB; without it, the RAM "
+        "of the device",
     )
     max_cycles: StrictInt | None = Field(
         default=None,
@@ -56,7 +56,7 @@ class FitRequest(SolveRequest):
     )
     shadow_prices: StrictBool = Field(
         default=False,
-        description="whether to compute how much the objective falls with one more kB of flash, and of RAM",
+        description="compute how much the objective falls with one more kB of flash, and of RAM",
     )
 
 
@@ -79,7 +79,7 @@ class ShadowPricesAnswer(Answer):
 
 
 class CertificateAnswer(Answer):
-    """Reason why nothing fits: the minimum requirement, with the fewest bits (the network's input and outputs keep 8)."""
+    """Reason why nothing fits: the minimum requirement. The network's input and outputs always have 8 bits."""
 
     budget: Literal["flash", "ram", "latency"] = Field(description="budget that is exceeded")
     layer: str = Field(

@@ -133,7 +133,7 @@ class SensitivityReport(Answer):
         description="name of each layer -> bits (8, 4, 2) -> sensitivity of its weights, in layer order"
     )
     activations: dict[str, dict[str, Amount]] = Field(
-        description="name of each tensor -> bits (8, 4, 2) -> sensitivity, in the order in which the tensors are written"
+        description="name of each tensor -> bits (8, 4, 2) -> sensitivity, in the order in which tensors are written"
     )
 
 

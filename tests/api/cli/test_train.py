@@ -145,7 +145,7 @@ def test_an_interrupted_training_leaves_nothing(place: Path) -> None:
     assert process.returncode == 130
     assert output == ""
     assert "Traceback" not in errors
-    assert errors.splitlines()[-1] == "bitbudget: interrupted; nothing half-made is left"
+    assert errors.splitlines()[-1] == "bitbudget: interrupted; no incomplete file was left behind"
     assert sorted(place.rglob("*")) == before
 
 

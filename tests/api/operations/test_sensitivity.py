@@ -109,7 +109,7 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
     assert_problem(fit(network_id, {"job_id": "nothing"}), 404, "not-found")
     other = service.upload_network(tiny_json(with_weights=False))
     assert "another network" in assert_problem(fit(other, {"job_id": measured["id"]}), 422, "invalid-request")
-    assert "alone" in assert_problem(fit(network_id, {"job_id": 5}), 422, "invalid-request")
+    assert "only key" in assert_problem(fit(network_id, {"job_id": 5}), 422, "invalid-request")
     assert "measured on samples" in assert_problem(fit(network_id, "measured"), 422, "invalid-request")
     training = service.start_job(network_id=network_id, dataset=dataset, training={"epochs": 0}, **BUDGET)
     service.finished(training)
@@ -128,7 +128,7 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
             "measure: expected one of: 'fisher', 'hessian' or 'measured'",
         ),
         ({"scheme": "mine"}, 422, "invalid-request", "body.scheme: expected one of: "),
-        ({"samples": 0}, 422, "invalid-request", "body.samples: expected 1 or more; it is 0"),
+        ({"samples": 0}, 422, "invalid-request", "body.samples: expected a whole number from 1 to 100,000; it is 0"),
         ({"dataset": "digits"}, 422, "invalid-dataset", "train_x"),
         ({"dataset": "nothing"}, 404, "not-found", "no dataset"),
         ({"epochs": 3}, 422, "invalid-request", "body.epochs"),

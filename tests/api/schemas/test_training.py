@@ -133,10 +133,10 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "holds no JSON object; expected training options"),
+        ("[]", "does not contain a JSON object; expected training options"),
         ('{"epoch": 3}', "epoch: there is no such field"),
         ('{"epochs": "three"}', "epochs: expected a whole number; it is 'three'"),
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
     ],
 )
 def test_a_bad_file_is_told(tmp_path: Path, content: str, message: str) -> None:
