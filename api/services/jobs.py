@@ -218,7 +218,7 @@ class Jobs:
     def _job(self, job_id: str) -> Job:
         job = self._store.job(job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id[:64]!r}")
+            raise NotFound(f"there is no job {job_id[:64]!r}; GET /v1/jobs lists all jobs")
         return job
 
     @staticmethod

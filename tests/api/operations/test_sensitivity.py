@@ -113,7 +113,7 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
     assert "measured on samples" in assert_problem(fit(network_id, "measured"), 422, "invalid-request")
     training = service.start_job(network_id=network_id, dataset=dataset, training={"epochs": 0}, **BUDGET)
     service.finished(training)
-    assert "measures no" in assert_problem(fit(network_id, {"job_id": training}), 422, "invalid-request")
+    assert "is not a sensitivity job" in assert_problem(fit(network_id, {"job_id": training}), 422, "invalid-request")
     no_weights = service.http.post(f"/v1/networks/{other}/sensitivity", json={"dataset": dataset})
     assert_problem(no_weights, 422, "invalid-network")
 
