@@ -7,9 +7,7 @@ as wide as its content.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -30,12 +28,35 @@ def show(*parts: RenderableType) -> None:
         console.print(Group(*parts))
     text = captured.get()
     if not console.is_terminal:  # rich pads the last column with spaces
-        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+        text = "\n".join(line.rstrip() for line in text.split("\n"))
     click.echo(text, nl=False, color=True)
 
 
+class _Layout(NamedTuple):
+    """Layout of a table.
+
+    Attributes:
+        breaks_names: Whether each word of a column's name has a line of its own.
+        gap: Number of spaces between two columns.
+        has_bars: Whether bars are shown.
+    """
+
+    breaks_names: bool
+    gap: int
+    has_bars: bool
+
+
+_LAYOUTS: Final = (
+    _Layout(breaks_names=False, gap=2, has_bars=True),
+    _Layout(breaks_names=True, gap=2, has_bars=True),
+    _Layout(breaks_names=True, gap=1, has_bars=True),
+    _Layout(breaks_names=True, gap=1, has_bars=False),
+)
+"""Layouts of a table, from the widest to the narrowest."""
+
+
 class Rows:
-    """A table without lines. On a terminal that is too narrow for it, it has broken headers and no bars.
+    """A table without lines, in the widest layout that the terminal has room for.
 
     Args:
         columns: The columns, from left to right.
@@ -57,31 +78,31 @@ class Rows:
         self._rows.append((cells, style))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = self._table(range(len(self._columns)), " ", gap=2)
         unlimited = options.update(width=_WIDEST_LINE)
-        if not console.is_terminal or console.measure(wide, options=unlimited).maximum <= options.max_width:
-            yield wide
-        else:
-            yield self._table([i for i, column in enumerate(self._columns) if not column.no_wrap], "\n", gap=1)
+        for layout in _LAYOUTS:
+            drawn = self._table(layout)
+            if not console.is_terminal or console.measure(drawn, options=unlimited).maximum <= options.max_width:
+                break
+        yield drawn  # cells of the narrowest layout continue on the next line
 
-    def _table(self, chosen: Sequence[int], between_words: str, *, gap: int) -> Table:
-        """Return a rich table of the chosen columns.
-
-        Args:
-            chosen: Indices of the columns.
-            between_words: Text between two words of a column's name.
-            gap: Number of spaces between two columns.
-        """
-        columns = [self._columns[i] for i in chosen]
-        names = [between_words.join(str(column.header).split()) for column in columns]
+    def _table(self, layout: _Layout) -> Table:
+        """Return the rich table in a layout."""
+        chosen = [i for i, column in enumerate(self._columns) if layout.has_bars or not column.no_wrap]
         table = Table(
-            *(replace(column, header=name, _cells=[]) for column, name in zip(columns, names, strict=True)),
             show_header=self._has_header,
             header_style="bold",
             box=None,
-            padding=(0, gap, 0, 0),
+            padding=(0, layout.gap, 0, 0),
             pad_edge=False,
         )
+        for column in (self._columns[i] for i in chosen):
+            name = str(column.header)
+            table.add_column(
+                name.replace(" ", "\n") if layout.breaks_names else name,
+                justify=column.justify,
+                overflow=column.overflow,
+                no_wrap=column.no_wrap,
+            )
         for cells, style in self._rows:
             table.add_row(*(cells[i] for i in chosen), style=style)
         return table
