@@ -32,6 +32,17 @@ def _all(decorators: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Comm
     return decorate
 
 
+def _help(field: str, more: str) -> str:
+    """Return the help of an option that is not made from a field alone.
+
+    Args:
+        field: Name of a field of `FitRequest`; of a mapping, the description of its values is used.
+        more: Further sentences.
+    """
+    description = str(FitRequest.model_fields[field].description).rpartition(" -> ")[2]
+    return f"{description[:1].upper()}{description[1:]}. {more}"
+
+
 network_argument = click.argument("network_file", metavar="NETWORK")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as the service sends it.")
 data_option = click.option(
@@ -70,16 +81,14 @@ method_options = _all(
             "allowed_weight_bits",
             multiple=True,
             metavar="LAYER=BITS",
-            help="Bits that the weights of a layer may have under exact, such as fc=8,4; '*' stands for all other "
-            "layers. May be repeated.",
+            help=_help("allowed_weight_bits", "May be repeated. Example: fc=8,4."),
         ),
         click.option(
             "--activation-bits",
             "allowed_activation_bits",
             multiple=True,
             metavar="TENSOR=BITS",
-            help="Bits that an activation tensor may have under exact; '*' stands for all other tensors. May be "
-            "repeated.",
+            help=_help("allowed_activation_bits", "May be repeated."),
         ),
         model_options(FitRequest, only=("backend", "time_limit_seconds"), flags={"time_limit_seconds": "--time-limit"}),
     )
@@ -92,7 +101,7 @@ latency_options = _all(
             "--core-speed",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help="JSON file with the rates of each kernel on the device's core (docs/exact.md).",
+            help=_help("core_speed", "A JSON file (docs/exact.md)."),
         ),
     )
 )

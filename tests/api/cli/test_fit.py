@@ -394,6 +394,21 @@ def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err == "bitbudget: No such command 'fly'.\n"
 
 
+def test_the_help_of_fit_shows_what_an_option_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for shown in (
+        "--flash SIZE Flash that the network may use: bytes, or a number with kB, KiB, MB or MiB;",
+        "--reserved-ram SIZE RAM that the rest of the program needs; it is subtracted from the budget. [default: 0]",
+        "--method [exact|mixpl|mixpc] How bits are chosen.",
+        "--time-limit FLOAT RANGE",
+        "[default: 60.0; 0<x<=600.0]",
+        "--weight-bits LAYER=BITS Bits that its weights may have under exact;",
+    ):
+        assert shown in text
+    assert ".." not in text
+
+
 def test_a_fault_of_ours_is_not_taken_for_an_answer(
     network_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
