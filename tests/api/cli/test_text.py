@@ -42,7 +42,7 @@ def piped(network_file: Path, **environment: str) -> str:
 
 
 def on_terminal(columns: int, arguments: list[str]) -> tuple[str, int]:
-    """The output of a command on a terminal with so many columns, and its exit code."""
+    """Return the output of a command on a terminal with a number of columns, and the exit code."""
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR", "CI"}}
@@ -60,7 +60,7 @@ def on_terminal(columns: int, arguments: list[str]) -> tuple[str, int]:
 def _read(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 65536)
-    except OSError:  # Linux says so when the other end is closed
+    except OSError:  # Linux reports this if the other end is closed
         return b""
 
 

@@ -1,4 +1,4 @@
-"""`bitbudget train` beyond its defaults: overrides are counted, labels may lack, checkpoints are gone on from."""
+"""`bitbudget train` with options: overrides are counted, labels may be missing, checkpoints are resumed."""
 
 from __future__ import annotations
 

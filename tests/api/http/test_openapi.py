@@ -1,4 +1,4 @@
-"""The OpenAPI document is one that client generators understand, and says what the service does."""
+"""The OpenAPI document: rules that client generators need, and the errors that the service answers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ REFERENCE = "#/components/schemas/"
 
 
 def schemas_of(document: dict[str, Any], *parts: str) -> dict[str, dict[str, Any]]:
-    """The schemas in some parts of all operations and of the components that they use, by their place."""
+    """Return the schemas in some parts of all operations, and in the components that these use, by their place."""
     components = document["components"]["schemas"]
     found: dict[str, dict[str, Any]] = {}
 
@@ -132,7 +132,7 @@ def all_schemas(of_requests: dict[str, Any], of_answers: dict[str, Any]) -> dict
 
 
 def is_schema(schema: dict[str, Any], kind: str) -> bool:
-    """Whether it is a schema of a type; a map of properties may have one that is called 'type'."""
+    """Return whether a node is a schema of a type; in a map of properties, 'type' may be the name of a property."""
     return bool(schema.get("type") == kind)
 
 
@@ -173,7 +173,7 @@ def test_every_schema_has_one_type_and_no_union_is_nested(all_schemas: dict[str,
 def test_every_union_of_objects_can_be_told_apart(
     document: dict[str, Any], all_schemas: dict[str, dict[str, Any]]
 ) -> None:
-    """Either by a required discriminator, or because each object rejects the required properties of the others."""
+    """A union has a required discriminator, or each of its objects rejects the required properties of the others."""
     components = document["components"]["schemas"]
     discriminated = 0
     for place, schema in all_schemas.items():
@@ -220,7 +220,7 @@ def test_every_property_and_parameter_has_a_description(all_schemas: dict[str, d
 
 
 def test_descriptions_of_properties_are_phrases(all_schemas: dict[str, dict[str, Any]]) -> None:
-    """One form for all, so that the command's help and the tables in the documents read alike."""
+    """All descriptions have one form, because the help of the command and the tables in the documents show them."""
     for place, schema in all_schemas.items():
         for name, each in schema.get("properties", {}).items() if is_schema(schema, "object") else ():
             first, *_ = each["description"].split()
@@ -238,7 +238,7 @@ def test_every_property_of_an_answer_is_required(of_answers: dict[str, dict[str,
 
 
 def test_every_number_has_bounds(of_requests: dict[str, Any], of_answers: dict[str, Any]) -> None:
-    """A number that a request has is bounded on both sides; what is counted in an answer is not negative."""
+    """A number in a request has a lower and an upper bound; a whole number in an answer has a lower bound."""
     for place, schema in of_requests.items():
         if (is_schema(schema, "integer") or is_schema(schema, "number")) and "enum" not in schema:
             assert "minimum" in schema or "exclusiveMinimum" in schema, place
@@ -275,7 +275,7 @@ def test_every_name_of_an_enum_is_listed(document: dict[str, Any]) -> None:
 
 
 def test_a_job_request_without_a_kind_is_a_training(document: dict[str, Any]) -> None:
-    """The schema requires the discriminator; pipelines that were written before there was one do not send it."""
+    """The schema requires the discriminator; older pipelines, which do not send it, still work."""
     from api.schemas.jobs import JobRequest
 
     schema = document["components"]["schemas"]["JobRequest"]
@@ -295,7 +295,7 @@ def test_options_have_their_bounds_and_names(document: dict[str, Any]) -> None:
 
 
 def test_the_two_kinds_of_jobs_are_told_apart_by_a_field(document: dict[str, Any]) -> None:
-    """Without a discriminator a generated client takes the first form that seems to match."""
+    """Without a discriminator, a generated client chooses the first schema that seems to match."""
     schemas = document["components"]["schemas"]
     request = schemas["JobAnswer"]["properties"]["request"]
     assert request["discriminator"]["propertyName"] == "kind"

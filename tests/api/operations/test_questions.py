@@ -1,4 +1,4 @@
-"""Devices, Pareto fronts, shadow prices and ceilings of latency: by command and service alike, and what is refused."""
+"""Devices, Pareto fronts, shadow prices and latency ceilings: equal answers of command and service, and errors."""
 
 from __future__ import annotations
 

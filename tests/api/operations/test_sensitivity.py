@@ -1,4 +1,4 @@
-"""Sensitivities over HTTP and by command: measured in a job, watched, cancelled, and taken by a fit."""
+"""Sensitivities over HTTP and by the command: measured in a job, cancelled, and used by a fit."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_fit_takes_the_jobs_table(service: LiveService, measured: Answer, netw
 
 
 def test_a_training_job_measures_by_itself(service: LiveService, network_id: str, dataset: str) -> None:
-    """By default on its own training set; the same figures as a job for them alone, with as many samples."""
+    """A training job measures on its training set, with the same result as a sensitivity job."""
     job = service.finished(
         service.start_job(network_id=network_id, dataset=dataset, training={"epochs": 0}, flash=5600, ram=2000)
     )
