@@ -13,11 +13,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from pydantic_core import PydanticCustomError
 
 from network.allocation import BITS
-from network.budget import MAX_BUDGET_BYTES, parse_size_bytes
+from network.budget import parse_size_bytes
 from network.devices.catalogue import catalogue, device_named, device_of, device_to_json
 from network.devices.device import Device
 from network.devices.latency import SLOWEST, CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import RequestError
+from network.json_reading.fields import MAX_NUMBER
 from network.memory.books import BookName
 from network.option_fields import SIZE_FORMAT
 from network.options import NAMED_FAULT
@@ -27,9 +28,6 @@ from solver.options import SolveOptions
 
 WEIGHTS_MEASURE: Final = "weights"
 """Name of the sensitivity measure that needs no samples."""
-
-MAX_CLOCK_HZ: Final = MAX_BUDGET_BYTES
-"""Largest clock frequency in hertz that `network.devices.device` accepts: the same number as for sizes."""
 
 MEASURES: Final = (WEIGHTS_MEASURE, *Measure)
 
@@ -88,7 +86,7 @@ class DeviceDescription(BaseModel):
     ram: Size = Field(description="largest contiguous region of RAM that one program can use")
     title: str = Field(default="", description="name that the manufacturer uses; empty: the name")
     clock_hz: int | None = Field(
-        default=None, ge=1, le=MAX_CLOCK_HZ, description="highest clock frequency of the core, in hertz"
+        default=None, ge=1, le=MAX_NUMBER, description="highest clock frequency of the core, in hertz"
     )
     chip_flash: Size | None = Field(default=None, description="flash of the chip; null: the same as `flash`")
     chip_ram: Size | None = Field(default=None, description="RAM of the chip, all regions together; null: as `ram`")
@@ -101,10 +99,19 @@ class DeviceDescription(BaseModel):
     sources: list[SourceDescription] = Field(default=[], description="documents from which the figures were taken")
 
 
+_NULLABLE: Final = frozenset(
+    name for name, field in DeviceDescription.model_fields.items() if not field.is_required() and field.default is None
+)
+
+
 def _device(given: object) -> Device:
     if isinstance(given, Device):
         return given
-    return _collected(lambda: device_named(given) if isinstance(given, str) else device_of(given))
+    if isinstance(given, str):
+        return _collected(lambda: device_named(given))
+    if isinstance(given, dict):  # a file of devices leaves out what JSON of a request may have as null
+        given = {key: value for key, value in given.items() if value is not None or key not in _NULLABLE}
+    return _collected(lambda: device_of(given))
 
 
 def _device_document(device: Device) -> str | DeviceDescription:
