@@ -107,11 +107,9 @@ _NULLABLE: Final = frozenset(
 def _device(given: object) -> Device:
     if isinstance(given, Device):
         return given
-    if isinstance(given, str):
-        return _collected(lambda: device_named(given))
-    if isinstance(given, dict):  # a file of devices leaves out what JSON of a request may have as null
+    if isinstance(given, dict):  # in a request, these keys may be null; a file of devices leaves them out
         given = {key: value for key, value in given.items() if value is not None or key not in _NULLABLE}
-    return _collected(lambda: device_of(given))
+    return _collected(lambda: device_named(given) if isinstance(given, str) else device_of(given))
 
 
 def _device_document(device: Device) -> str | DeviceDescription:
