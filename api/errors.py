@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +20,10 @@ from api.schemas.fit import CertificateAnswer, FitAnswer
 from network import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+
+HttpStatus = Annotated[int, Field(ge=100, le=599)]
+"""HTTP status of a response."""
 
 
 class Fault(BaseModel):
@@ -34,7 +38,7 @@ class Problem(BaseModel):
 
     type: str = Field(description="kind of problem, as a URI reference", examples=["/problems/invalid-request"])
     title: str = Field(description="short name of the kind of problem; the same for all problems of one type")
-    status: int = Field(description="HTTP status of the response")
+    status: HttpStatus = Field(description="HTTP status of the response")
     detail: str = Field(description="what was expected, what was received, and what to do")
     errors: list[Fault] | None = Field(
         default=None, description="invalid fields of the request; only in problems of the type invalid-request"
