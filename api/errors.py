@@ -177,6 +177,10 @@ class DoesNotFit(ServiceError):
         self.answer = answer
         super().__init__("" if answer.certificate is None else answer.certificate.sentence)
 
+    def __reduce__(self) -> tuple[type[DoesNotFit], tuple[FitAnswer]]:
+        """Let the error cross a process boundary with its answer; by default, only its text would."""
+        return type(self), (self.answer,)
+
 
 _KIND_OF_ERROR: Final[dict[type[Exception], ProblemKind]] = {
     errors.UnreadableFile: UNREADABLE_FILE,

@@ -108,19 +108,8 @@ def run_main_job(
         ConversionError: If the retrained network cannot be converted to integers.
         TrainingError: If the training fails.
     """
-    terms, choice = terms_of(job.request), MeasureChoice.of(job.request)
-    question = terms.question(job.network, choice.without_samples().table_without_samples(job.network))
-    solution = None
-    if not (choice.measures_samples and job.is_known_to_fit):
-        # Whether bits fit does not depend on the measure: check it before the measurement, which may take long.
-        solution = _require_fit(job, question)
-    require_weights(job.network.name, has_weights=job.network.has_weights)
-    check_dataset(job.dataset, job.network)
-    check_writable(directory)
-    wait_without_spinning()
-    if choice.measures_samples or solution is None:
-        question = replace(question, sensitivity=_measured_table(job, choice, report, checkpoint_directory))
-        solution = _require_fit(job, question)
+    terms = terms_of(job.request)
+    question, solution = _choose_bits(job, terms, directory, report, checkpoint_directory)
     prices = prices_of(job.request, question, solution)
     if changes_bytes(job.options):
         solution = _count_again(job, terms, solution)
@@ -171,6 +160,29 @@ def run_main_job(
 def changes_bytes(options: TrainingOptions) -> bool:
     """Return whether training options change byte counts, which the solver does not know."""
     return bool(options.overrides) or options.requantization is RequantizationForm.THRESHOLDS
+
+
+def _choose_bits(
+    job: MainJob, terms: Terms, directory: Path, report: Report, checkpoint_directory: Path | None
+) -> tuple[Question, Solution]:
+    """Choose bits by the table that the request names, and check everything else before it is measured.
+
+    Whether bits fit does not depend on the measure: unless that is known, it is found out before the measurement, which
+    may take long.
+    """
+    choice = MeasureChoice.of(job.request)
+    chosen = None
+    if not (choice.measures_samples and job.is_known_to_fit):
+        question = terms.question(job.network, choice.without_samples().table_without_samples(job.network))
+        chosen = question, _require_fit(job, question)
+    require_weights(job.network.name, has_weights=job.network.has_weights)
+    check_dataset(job.dataset, job.network)
+    check_writable(directory)
+    wait_without_spinning()
+    if chosen is not None and not choice.measures_samples:
+        return chosen
+    question = terms.question(job.network, _measured_table(job, choice, report, checkpoint_directory))
+    return question, _require_fit(job, question)
 
 
 def _require_fit(job: MainJob, question: Question) -> Solution:

@@ -108,22 +108,26 @@ class Networks:
     def fit(self, network_id: str, request: FitRequest) -> FitAnswer:
         """Choose bits under a budget, or return the certificate that nothing fits."""
         request = self._measured.resolved(request, network_id)
-        return answer_fit(*self._network(network_id), request, self._table(network_id, MeasureChoice.of(request)))
+        network, name = self._network(network_id)
+        return answer_fit(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def could_fit(self, network_id: str, request: FitRequest) -> FitAnswer:
         """Return the answer for the measure weights, which is enough to know whether any bits fit."""
         choice = MeasureChoice.of(request).without_samples()
-        return answer_fit(*self._network(network_id), request, self._table(network_id, choice))
+        network, name = self._network(network_id)
+        return answer_fit(network, name, request, self._table(network_id, network, choice))
 
     def devices(self, network_id: str, request: DevicesRequest) -> DevicesAnswer:
         """Fit a network into each of several devices."""
         request = self._measured.resolved(request, network_id)
-        return answer_devices(*self._network(network_id), request, self._table(network_id, MeasureChoice.of(request)))
+        network, name = self._network(network_id)
+        return answer_devices(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def pareto(self, network_id: str, request: ParetoRequest) -> ParetoAnswer:
         """Compute the Pareto front of a network."""
         request = self._measured.resolved(request, network_id)
-        return answer_pareto(*self._network(network_id), request, self._table(network_id, MeasureChoice.of(request)))
+        network, name = self._network(network_id)
+        return answer_pareto(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def structure(self, network_id: str) -> Network:
         """Return the network without its weights, which is enough to choose bits.
@@ -147,10 +151,10 @@ class Networks:
         network = self.structure(network_id)
         return network, NetworkName(id=network_id, name=network.name)
 
-    def _table(self, network_id: str, choice: MeasureChoice) -> SensitivityTable | None:
+    def _table(self, network_id: str, network: Network, choice: MeasureChoice) -> SensitivityTable | None:
         if choice.reads_weights:
             return self._structures.weights_table(network_id, choice.scheme)
-        return choice.table_without_samples(self.structure(network_id))
+        return choice.table_without_samples(network)
 
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None
