@@ -1,4 +1,4 @@
-"""The check that an integer-only network is consistent: its shapes, types and ranges, and the order of its layers.
+"""Consistency check of an integer-only network: shapes, types and ranges of its arrays, and the order of its layers.
 
 This is the only place that decides whether a network is safe to run, both after conversion and after reading a file.
 `deploy.proof` proves in addition that no accumulator overflows.
@@ -45,7 +45,7 @@ Inputs = tuple[IntegerTensor, ...]
 
 
 def check_consistency(network: IntegerNetwork) -> None:
-    """Reject an inconsistent network.
+    """Reject an integer-only network whose shapes, types, ranges or order of layers are inconsistent.
 
     Raises:
         ConversionError: if a name, shape, type or range is wrong, or if a layer reads a tensor before it is written.
@@ -121,7 +121,7 @@ def _check_layer(layer: IntegerLayer, inputs: Inputs, output: IntegerTensor) -> 
 
 @singledispatch
 def _check_parameters(layer: IntegerLayer, _inputs: Inputs, _output: IntegerTensor) -> None:
-    """Reject wrong arrays and numbers of a layer, except its windows."""
+    """Reject a layer of an integer-only network whose weights, requantization or other arrays are invalid."""
     raise fault(layer, "has a kind whose parameters cannot be checked")
 
 

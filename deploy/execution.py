@@ -1,4 +1,4 @@
-"""Execution of each kind of layer: from input codes to output codes, in exact integers at every step."""
+"""Execution of each kind of integer layer: from input codes to output codes, in exact integers at every step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ Executor = Callable[..., CodeArray]
 
 @singledispatch
 def executor(layer: IntegerLayer, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
-    """Return the function that executes a layer; everything that is independent of the codes is computed here, once.
+    """Return the function that executes an integer layer; work that does not depend on the input codes is done only
+    once, here.
 
     Args:
         layer: The layer to execute.
@@ -118,6 +119,6 @@ def _requantized(codes: CodeArray, source: IntegerTensor, factor: Requantization
 
 
 def _one(requantization: Requantization, index: int) -> Requantization:
-    """Return the requantization with only the multiplier and the shift at an index."""
+    """Return the requantization that has only the multiplier and the shift at one index of the given requantization."""
     one = slice(index, index + 1)
     return Requantization(requantization.multiplier[one], requantization.shift[one])

@@ -1,4 +1,4 @@
-"""The files that an integer-only network is saved to; `docs/integer-network.md` specifies them.
+"""Saving and loading of the files of an integer-only network; `docs/integer-network.md` specifies the files.
 
     network.json           the layers, the tensors, and the name of each array
     weights.safetensors    packed weights, zero points, biases, multipliers, shifts: the content of a chip's flash
@@ -41,7 +41,7 @@ _LINE_WIDTH: Final = 120
 
 
 def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] | None = None) -> list[str]:
-    """Write the files of an integer-only network, and replace those of an earlier call.
+    """Write the files of an integer-only network to a directory, and replace the files of an earlier `save` there.
 
     Args:
         network: The network to save. It is checked before anything is written.
@@ -76,7 +76,7 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
 
 
 def load(directory: Path) -> IntegerNetwork:
-    """Read and check an integer-only network that `save` wrote.
+    """Read the integer-only network that `save` wrote to a directory, and check that it is consistent.
 
     The files may come from an untrusted source: sizes are checked before a file is read, and every field that follows
     from other fields is computed again and compared.
@@ -144,7 +144,7 @@ def _json_text(value: Mapping[str, Any]) -> bytes:
 
 
 def _formatted(value: object, indent: str) -> str:
-    """Return JSON text in which a value that fits on one line, and every list of numbers, is on one line."""
+    """Return a JSON value as text; each value that fits on one line, and each list of numbers, is on one line."""
     line = json.dumps(value, allow_nan=False)
     if len(indent) + len(line) <= _LINE_WIDTH:
         return line

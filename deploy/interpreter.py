@@ -1,4 +1,4 @@
-"""The reference interpreter of the integer-only network: its results define the results of every implementation.
+"""Reference interpreter of integer-only networks: its results define the correct results of every other implementation.
 
 Images are computed in batches, one batch on each core, so that memory use does not grow with the number of images. In
 addition to the returned arrays, a batch needs the tensors that are alive and a few arrays of about `BATCH_BYTES`.
@@ -28,7 +28,7 @@ BATCH_BYTES: Final = 8 * 2**20
 
 
 def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """Compute the codes of the network's output tensors.
+    """Run an integer-only network on input codes and return the codes of its output tensors.
 
     Args:
         network: The network to run. It is checked first.
@@ -46,12 +46,14 @@ def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]
 
 
 def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """Compute the codes of all tensors, the input included, like `run`. All codes are kept in memory at once."""
+    """Run an integer-only network like `run`, and return the codes of all its tensors, including the input, in memory
+    at once.
+    """
     return _interpret(network, input_codes, tuple(network.tensors))
 
 
 def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
-    """Quantize real input values.
+    """Quantize real samples to the integer codes of an integer-only network's input tensor.
 
     Args:
         network: The network whose input tensor gives scale, zero point and bits.
@@ -79,7 +81,7 @@ def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
 
 
 def real_values(network: IntegerNetwork, tensor: str, codes: CodeArray) -> npt.NDArray[np.float64]:
-    """Return the real values that codes stand for.
+    """Return the real values that the integer codes of an activation tensor stand for: scale * (code - zero_point).
 
     Args:
         network: The network that has the tensor.

@@ -1,4 +1,4 @@
-"""Comparison of two decoded JSON values, with the first difference in words."""
+"""Comparison of two parsed JSON values, which describes their first difference in a sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from network.names import described, shown
 
 
 def first_difference(expected: object, found: object, where: str) -> str | None:
-    """Describe the first difference between two decoded JSON values.
+    """Return a sentence that describes the first difference between two parsed JSON values; None if they are equal.
 
     Args:
         expected: The value that should have come.

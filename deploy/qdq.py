@@ -1,4 +1,5 @@
-"""The integer-only network as an ONNX file with QuantizeLinear and DequantizeLinear; `docs/qdq.md` describes the file.
+"""Export of an integer-only network to ONNX with QuantizeLinear and DequantizeLinear nodes (QDQ); `docs/qdq.md`
+describes the file.
 
 The file stores integers as integers, together with the scales that give their real values:
 
@@ -64,7 +65,8 @@ Inputs = Sequence[IntegerTensor]
 
 
 def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
-    """Return the content of the ONNX file of a network.
+    """Return the content of an ONNX file that holds an integer-only network with QuantizeLinear and DequantizeLinear
+    nodes (QDQ).
 
     The inputs and outputs of the ONNX model are real values, [n, channels, height, width].
 
@@ -88,7 +90,9 @@ def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
 
 @singledispatch
 def _computed(layer: IntegerLayer, _graph: QdqGraph, _inputs: Inputs, _output: IntegerTensor) -> str:
-    """Add the nodes that compute a layer in real numbers, before rounding; return the name of the resulting value."""
+    """Add the ONNX nodes that compute a layer in real numbers, before rounding; return the name of the ONNX value of
+    the result.
+    """
     raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be written as ONNX")
 
 
@@ -165,7 +169,9 @@ def _(layer: IntegerPad, graph: QdqGraph, inputs: Inputs, output: IntegerTensor)
 
 
 def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: IntegerTensor) -> str:
-    """Add a small part of a step to a layer's values if halves are common, which they are not after trained weights."""
+    """Add `HALF_UP` quantization steps to a layer's values if exact halves are common, so that a runtime rounds halves
+    up; they are rare if the layer has trained weights.
+    """
     if isinstance(layer, IntegerConvolution):
         return value
     factors: list[float] = getattr(layer, "requantization").factors.tolist()  # noqa: B009  every kind has it
@@ -176,14 +182,18 @@ def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: Integer
 
 
 def _has_halves(factor: float) -> bool:
-    """Return whether a factor is a fraction with a small denominator, so that its products are often exact halves."""
+    """Return whether a requantization factor is a fraction with a small denominator, so that its products are often
+    exact halves.
+    """
     return 2 <= Fraction(factor).denominator <= LARGEST_DENOMINATOR
 
 
 def _rescaled_inputs(
     layer: IntegerLayer, graph: QdqGraph, factors: Requantization, inputs: Inputs, output: IntegerTensor
 ) -> list[str]:
-    """Return the real values of each input, multiplied by its factor relative to the ratio of the scales."""
+    """Return the names of ONNX values: each input of a layer times its requantization factor over the ratio of input
+    scale to output scale.
+    """
     return [
         _rescaled(layer, graph, graph.real[source.name], _ratios(factors, source, output)[number])
         for number, source in enumerate(inputs)
@@ -191,7 +201,9 @@ def _rescaled_inputs(
 
 
 def _ratios(factors: Requantization, source: IntegerTensor, output: IntegerTensor) -> npt.NDArray[np.float64]:
-    """Return the factors relative to the ratio of the scales: 1 if a factor only converts one scale to the other."""
+    """Return requantization factors divided by the ratio of input scale to output scale; 1 if a factor only converts
+    the scale.
+    """
     return factors.factors * float32_scale(output) / float32_scale(source)
 
 
@@ -203,7 +215,8 @@ def _rescaled(layer: IntegerLayer, graph: QdqGraph, value: str, ratio: npt.Array
 
 
 def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: Float32Array) -> str:
-    """Add the weights of a layer to the graph, with mirrored codes where `sign` is -1.
+    """Add the weights of a convolution to the ONNX graph; the codes of an output channel are mirrored where `sign` is
+    -1.
 
     Args:
         layer: The convolution that has the weights.
@@ -228,7 +241,7 @@ def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: 
 
 
 def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: str) -> Float32Array:
-    """Return a layer's scales in float32, the type in which the file stores them.
+    """Convert the quantization scales of a layer to float32, the type in which an ONNX file stores scales.
 
     Raises:
         ConversionError: if a scale is outside the range of float32.

@@ -1,4 +1,4 @@
-"""The packed form of weights in flash, in the order in which the kernels read them.
+"""Packing of weight codes into bytes of flash, in the order in which the kernels of a microcontroller read them.
 
     convolution      one row per output channel: kernel row, kernel column, input channel
     depthwise        one row per kernel row and kernel column: output channel
@@ -30,24 +30,24 @@ CodesShape = tuple[int, int, int, int]
 
 
 def packed_shape(shape: CodesShape, groups: int, bits: Bits) -> tuple[int, int]:
-    """Return the number of rows and the number of bytes of each row."""
+    """Return the number of rows of a layer's packed weights and the number of bytes of each row."""
     rows, elements = _rows(shape, groups)
     return rows, packed_row_bytes(elements, bits)
 
 
 def packed_weight_bytes(layer: IntegerConvolution) -> int:
-    """Return the number of bytes of a layer's packed weights, with the padding of the rows."""
+    """Return the number of bytes of a convolution's packed weights, including the padding of rows to whole bytes."""
     return math.prod(packed_shape(_shape(layer), layer.groups, layer.weight_bits))
 
 
 def pack_weights(layer: IntegerConvolution) -> npt.NDArray[np.uint8]:
-    """Pack the weights of a layer for flash, uint8 [rows, bytes per row]."""
+    """Pack the weight codes of a convolution into the bytes that flash holds, uint8 [rows, bytes per row]."""
     codes = layer.codes.transpose(1, 2, 0, 3) if layer.is_depthwise else layer.codes
     return pack_rows(codes.reshape(_rows(_shape(layer), layer.groups)), layer.weight_bits)
 
 
 def unpack_weights(packed: npt.NDArray[np.uint8], shape: CodesShape, groups: int, bits: Bits) -> CodeArray:
-    """Unpack the weights of a layer, the inverse of `pack_weights`.
+    """Unpack the weight codes of a convolution from the bytes that flash holds, the inverse of `pack_weights`.
 
     Args:
         packed: The packed weights, uint8 [rows, bytes per row].
@@ -83,5 +83,5 @@ def _shape(layer: IntegerConvolution) -> CodesShape:
 
 
 def _rows(shape: CodesShape, groups: int) -> tuple[int, int]:
-    """Return the number of rows and the number of codes of each row."""
+    """Return the number of rows of a layer's packed weights and the number of weight codes of each row."""
     return weight_rows(shape, is_depthwise=is_depthwise(groups, shape[3] * groups))
