@@ -169,7 +169,7 @@ class IntegerMaxPool(IntegerLayer):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerAveragePool(IntegerLayer):
     """Average pooling layer in integer arithmetic: the sum of (q - z) over each window, requantized by a factor that
-    includes the division by the number of elements.
+    includes the division.
 
     Attributes:
         kernel: Rows and columns of the window.

@@ -169,8 +169,8 @@ def _(layer: IntegerPad, graph: QdqGraph, inputs: Inputs, output: IntegerTensor)
 
 
 def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: IntegerTensor) -> str:
-    """Add `HALF_UP` quantization steps to a layer's values if exact halves are common, so that a runtime rounds halves
-    up; they are rare if the layer has trained weights.
+    """Add `HALF_UP` quantization steps to a layer's values if exact halves are common, so that an ONNX runtime rounds
+    halves up; halves are rare after trained weights.
     """
     if isinstance(layer, IntegerConvolution):
         return value

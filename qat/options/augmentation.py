@@ -1,4 +1,4 @@
-"""Options of augmentation: how training samples are changed at random. Imports no torch."""
+"""Options of data augmentation: how training samples are changed at random. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from network.options import Options
 
 
 class AugmentationOptions(Options):
-    """How training samples are changed at random; by default they are not changed."""
+    """Options of data augmentation: how training samples are changed at random; by default they are not changed."""
 
     shift: StrictFloat = Field(
         default=0.0,
@@ -50,17 +50,19 @@ class AugmentationOptions(Options):
 
     @property
     def changes_samples(self) -> bool:
-        """Whether a sample differs from epoch to epoch, so that the float network's output for it cannot be cached."""
+        """Whether augmentation changes a sample from epoch to epoch, so that the float network's output for it cannot
+        be cached.
+        """
         return bool(self.needs_bytes or self.flip or self.shift or self.mixup)
 
     @property
     def needs_bytes(self) -> bool:
-        """Whether the options require samples that are uint8 images."""
+        """Whether the augmentation options require samples that are uint8 images."""
         return self.least_crop < 1 or self.rand_augment_operations > 0
 
 
 class AugmentationPreset(StrEnum):
-    """Names of ready-made augmentations; `PRESETS` has their options."""
+    """Names of the ready-made sets of augmentation options; `PRESETS` maps each name to its options."""
 
     NONE = "none"
     SHIFT = "shift"
@@ -94,7 +96,7 @@ PRESETS: Final[Mapping[str, AugmentationOptions]] = MappingProxyType(
 
 
 def preset(name: str) -> AugmentationOptions:
-    """Return the augmentation options of a preset.
+    """Return the augmentation options that belong to the name of a preset.
 
     Args:
         name: Name of the preset, a key of `PRESETS`.
@@ -108,7 +110,9 @@ def preset(name: str) -> AugmentationOptions:
 
 
 def _from_name(given: object) -> object:
-    """Return the options of the preset that is named; anything but a name is returned for pydantic to check."""
+    """Replace the name of an augmentation preset by its options; return any other value unchanged for pydantic to
+    check.
+    """
     if not isinstance(given, str):
         return given
     if given not in PRESETS:
@@ -117,7 +121,9 @@ def _from_name(given: object) -> object:
 
 
 def _to_name(options: AugmentationOptions) -> AugmentationPreset | AugmentationOptions:
-    """Return the name of the preset with these options, or the options themselves if no preset has them."""
+    """Return the name of the augmentation preset with these options, or the options themselves if
+    no preset has them.
+    """
     return next((AugmentationPreset(name) for name, each in PRESETS.items() if each == options), options)
 
 

@@ -1,4 +1,6 @@
-"""Names that options of a training run choose from, and the options that differ for one layer. Imports no torch."""
+"""Names that the options of a training run choose from, and the options that differ for one layer. This module does not
+import torch.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from network.options import Options
 
 
 class ActivationRange(StrEnum):
-    """How the range of an activation tensor is determined during training."""
+    """How the quantization range of an activation tensor is determined during training."""
 
     LEARNED = "learned"
     """The clipping bounds are parameters (PACT, arXiv 1805.06085), initialised by calibration."""
@@ -24,7 +26,7 @@ class ActivationRange(StrEnum):
 
 
 class RangeSetting(StrEnum):
-    """How calibration chooses the initial range of an activation tensor."""
+    """How calibration chooses the initial quantization range of an activation tensor."""
 
     MIN_MAX = "min_max"
     """From the smallest to the largest value of the calibration samples."""
@@ -37,7 +39,7 @@ class RangeSetting(StrEnum):
 
 
 class OptimizerKind(StrEnum):
-    """The optimizer that updates the parameters."""
+    """The torch optimizer that updates the parameters in training."""
 
     SGD = "sgd"
     ADAM = "adam"
@@ -76,14 +78,16 @@ class Processor(StrEnum):
 
 
 class Precision(StrEnum):
-    """The number format that convolutions compute in during training; ranges, statistics, optimizer: float32."""
+    """The number format in which convolutions are computed during training; ranges, statistics and the optimizer use
+    float32.
+    """
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
 class TensorOverride(Options):
-    """Options that differ for one layer; None keeps what the rest of the network has.
+    """Training options that differ for one layer of a network; None keeps the option of the run or the allocation.
 
     The layer's numbers of bits are not among them: the allocation contains those.
     """

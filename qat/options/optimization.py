@@ -1,4 +1,4 @@
-"""Options of the optimizer and its learning rate. Imports no torch."""
+"""Options of the optimizer and its learning rate. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qat.options.names import OptimizerKind, Regime
 
 
 class LearningRateStep(Options):
-    """A learning rate and the epoch from which it applies; a pair `[epoch, learning_rate]` is accepted, too."""
+    """A learning rate and the epoch from which it applies; a pair `[epoch, learning_rate]` is also accepted."""
 
     epoch: StrictInt = Field(ge=1, le=10_000, description="first epoch with this learning rate, counted from 1")
     learning_rate: StrictFloat = Field(
@@ -31,7 +31,7 @@ class LearningRateStep(Options):
 
 
 class OptimizationOptions(Options):
-    """For how long, by which optimizer and at which learning rate a network is trained."""
+    """Options of the optimizer: number of epochs, batch size, the optimizer itself and its learning rate."""
 
     epochs: StrictInt = Field(
         default=3,

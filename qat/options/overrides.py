@@ -1,4 +1,6 @@
-"""Schemes that options override for single layers, written into the allocation. Imports no torch."""
+"""Quantization schemes that training options set for single layers, written into the bit allocation. This module does
+not import torch.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from qat.options.names import TensorOverride
 
 
 def overridden(network: Network, allocation: Allocation, overrides: Mapping[str, TensorOverride]) -> Allocation:
-    """Return the allocation with the overridden schemes of single layers; the numbers of bits stay the same.
+    """Return a bit allocation with the quantization schemes that overrides set for single layers; the bits stay the
+    same.
 
     Applying the same overrides twice gives the same allocation as applying them once.
 

@@ -1,4 +1,4 @@
-"""Options of the post-training path. Imports no torch, so that checking a request is cheap."""
+"""Options of post-training quantization. This module does not import torch, so that a request is checked quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from network.options import Options
 
 
 class Rounding(StrEnum):
-    """Which of its two neighbours on the quantization grid a weight is rounded to."""
+    """Rule by which a weight is rounded to one of its two neighbours on the quantization grid."""
 
     NEAREST = "nearest"
     """The nearer neighbour."""
@@ -20,7 +20,7 @@ class Rounding(StrEnum):
 
 
 class PostTrainingOptions(Options):
-    """How a network is improved without training and without labels, between calibration and conversion."""
+    """Options of post-training quantization: how a network is improved without training and without labels."""
 
     equalization: StrictBool = Field(
         default=True,
@@ -58,5 +58,5 @@ class PostTrainingOptions(Options):
 
     @property
     def improves(self) -> bool:
-        """Whether anything is done after calibration (equalization comes before it)."""
+        """Whether these options enable a step after calibration: learned rounding or bias correction."""
         return self.bias_correction or self.rounding is Rounding.LEARNED

@@ -1,4 +1,4 @@
-"""Options of a sensitivity measurement. Imports no torch, so that checking a request is cheap."""
+"""Options of a sensitivity measurement. This module does not import torch, so that a request is checked quickly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from network.options import Options
 
 
 class Measure(StrEnum):
-    """How sensitivities are measured on samples."""
+    """Methods that estimate on samples how sensitive a network's loss is to the quantization of each tensor."""
 
     FISHER = "fisher"
     """One backward pass: the Fisher information along the quantization error."""
@@ -24,7 +24,7 @@ class Measure(StrEnum):
 
 
 class SensitivityOptions(Options):
-    """How sensitivities are measured."""
+    """Options of a sensitivity measurement: the method, the samples and the seed."""
 
     measure: Measure = Field(
         default=Measure.FISHER,

@@ -1,4 +1,4 @@
-"""Options of a training run. Imports no torch, so that checking a request is cheap.
+"""Options of a training run. This module does not import torch, so that a request is checked quickly.
 
 The tables in docs/training.md are generated from the fields.
 """
@@ -44,7 +44,7 @@ NEVER: Final = 1.0
 
 
 class TrainingOptions(OptimizationOptions):
-    """How a network is retrained."""
+    """Options of a training run, which retrains a network with few bits."""
 
     seed: StrictInt = Field(
         default=0,
@@ -218,7 +218,7 @@ class TrainingOptions(OptimizationOptions):
     @model_validator(mode="before")
     @classmethod
     def _accept_former_name(cls, given: Any) -> Any:  # Any: whatever a caller's JSON has here
-        """Accept `augment: true` and `augment: false`, the former names of two presets of `augmentation`."""
+        """Accept `augment: true` and `augment: false`, the former names of two presets of the option `augmentation`."""
         if isinstance(given, dict) and isinstance(given.get("augment"), bool) and "augmentation" not in given:
             others = {name: value for name, value in given.items() if name != "augment"}
             named = AugmentationPreset.FLIP_SHIFT if given["augment"] else AugmentationPreset.NONE
@@ -235,5 +235,7 @@ class TrainingOptions(OptimizationOptions):
         return self
 
     def what_counts(self) -> TrainingOptions:
-        """Return the options that the result depends on: those that only change the speed have fixed values."""
+        """Return the training options with fixed values for all options that only change the speed
+        and not the result.
+        """
         return self.replace(threads=None, workers=None, checkpoint_minutes=0.0)

@@ -1,4 +1,4 @@
-"""Advice for unsupported ATen operators, looked up in the ONNX reader's table of advice."""
+"""Advice to users for unsupported ATen operators of torch, looked up in the ONNX reader's table of advice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SUPPORTED: Final = (
 
 
 def advice_for(aten: str) -> str:
-    """Return what a user can do about an operator that is not supported.
+    """Return advice on what a user can do about an unsupported ATen operator of torch.
 
     Args:
         aten: Name of the ATen operator without its overload, e.g. "aten.silu".

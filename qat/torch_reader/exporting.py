@@ -25,7 +25,7 @@ _NOT_DECOMPOSED: Final = frozenset({
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """The exported program of a module.
+    """The program of core ATen operators to which `torch.export` exports a torch module.
 
     Attributes:
         nodes: All nodes, in the order in which they run.
@@ -43,7 +43,7 @@ class Exported:
 
 
 def exported_in_evaluation(module: nn.Module, example_input: Tensor) -> Exported:
-    """Export the program that a module runs in evaluation mode. The module is not changed.
+    """Export the program that a torch module runs in evaluation mode. The module is not changed.
 
     Args:
         module: The module; its forward has one tensor as its only argument.
@@ -72,7 +72,7 @@ def exported_in_evaluation(module: nn.Module, example_input: Tensor) -> Exported
 
 @contextmanager
 def _in_evaluation(module: nn.Module) -> Iterator[None]:
-    """Put the module into evaluation mode and restore the mode of each submodule at the end of the context."""
+    """Put a torch module into evaluation mode, and restore the mode of each submodule when the `with` block ends."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""Conversion of torch.export's program to the graph that the ONNX reader reads.
+"""Conversion of the program that torch.export returns to the graph of ONNX operators that the ONNX reader reads.
 
 Nodes that depend on constants only (a normalised weight, a transposed matrix) are computed by torch during the
 conversion.
@@ -35,7 +35,7 @@ _TORCH_NAMES: Final = {"aten.addmm": "linear", "aten.constant_pad_nd": "pad", "a
 
 
 def graph_of(exported: Exported) -> Graph:
-    """Convert an exported program to a graph of ONNX operators.
+    """Convert a program that torch.export returned to a graph of ONNX operators.
 
     Args:
         exported: The program.
@@ -62,7 +62,7 @@ def graph_of(exported: Exported) -> Graph:
 
 
 class _GraphBuilder:
-    """Converter of a program's nodes, which are visited once in the order in which they run.
+    """Converter of an exported torch program's nodes to ONNX nodes, one after the other in the order in which they run.
 
     Attributes:
         input: Name of the network's input tensor.
@@ -79,7 +79,7 @@ class _GraphBuilder:
         self._name_counts: dict[str, int] = {}
 
     def nodes(self) -> Iterator[Node]:
-        """Convert all nodes of the program.
+        """Convert all nodes of the exported torch program to ONNX nodes.
 
         Yields:
             The ONNX nodes, in the order in which they run.
@@ -94,7 +94,7 @@ class _GraphBuilder:
                 yield from self._converted(node)
 
     def output(self, node: fx.Node) -> str:
-        """Return the name of an output tensor.
+        """Return the name of the ONNX value that a node of the torch program, which is an output of the module, became.
 
         Args:
             node: The node whose result the module returns.
@@ -134,7 +134,7 @@ class _GraphBuilder:
         self._tensors[node] = name
 
     def _computed(self, node: fx.Node, unnamed: AtenNode) -> Any:
-        """Compute the result of an operator whose inputs are constants.
+        """Compute the result of an ATen operator whose inputs are all constants.
 
         Raises:
             UnsupportedOperator: if the operator draws random numbers, or its result has more elements than a network's
@@ -156,7 +156,7 @@ class _GraphBuilder:
             return target(*fx.map_arg(node.args, lookup), **fx.map_arg(kwargs, lookup))
 
     def _name_of(self, consumer: AtenNode) -> Any:
-        """Return the function that names the ONNX values of the consumer's arguments."""
+        """Return a function from an argument of an ATen operator to the name of its ONNX value."""
 
         def name_of(argument: Any) -> str:
             if argument is None:
@@ -178,7 +178,7 @@ class _GraphBuilder:
         return name
 
     def _unused_name(self, node: fx.Node, path: str) -> str:
-        """Return an unused name for a node's layer and tensor.
+        """Return a name for the layer and tensor of a node that no earlier node has.
 
         The name is the path of the module if the module is one of torch's own, else the path and the operator's name.
         """
@@ -200,7 +200,7 @@ class _GraphBuilder:
 
 
 def _module(node: fx.Node) -> tuple[str, str]:
-    """Return the path and the class of the innermost module whose forward calls the node's operator."""
+    """Return the path and the class of the innermost torch module whose forward calls a node's operator."""
     stack = node.meta.get("nn_module_stack") or {}
     path, kind = next(reversed(stack.values()), ("", ""))
     return str(path).partition("@")[0], str(kind)
@@ -227,7 +227,8 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 
 def _array(value: Any) -> ConstantArray:
-    """Convert a constant to an array for the ONNX reader: float16 and bfloat16 become float32, integers stay integers.
+    """Convert a constant of a torch program to a numpy array: float16 and bfloat16 become float32, integers stay
+    integers.
 
     Raises:
         UnsupportedOperator: if the constant is complex or quantized.

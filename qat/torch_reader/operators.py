@@ -1,4 +1,4 @@
-"""Table of the supported ATen operators: the equivalent ONNX operator and the supported arguments of each.
+"""Table of the supported ATen operators of torch: the equivalent ONNX operator and the supported arguments of each.
 
 An argument that is not listed in an operator's row must have its default value; otherwise the operator is rejected, so
 that no argument is silently ignored. The ONNX reader checks which reshapes and transpositions are supported.
@@ -18,7 +18,7 @@ from qat.torch_reader.call import AtenCall, AtenNode, aten_name, extents, named_
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Conversion of one ATen operator.
+    """How one ATen operator is converted to an ONNX node, and which of its arguments are supported.
 
     Attributes:
         read: Function that converts a call of the operator to an ONNX node.
@@ -138,7 +138,7 @@ def _pad(call: AtenCall) -> AtenNode:
 
 
 def _reshape(call: AtenCall) -> AtenNode:
-    """Convert any operator that only changes the shape; torch.export has computed the new shape.
+    """Convert an ATen operator that only changes the shape to an ONNX Reshape; torch.export has computed the new shape.
 
     The batch dimension of the new shape is -1, as the ONNX reader requires.
     """
@@ -163,7 +163,7 @@ def _copy(call: AtenCall) -> AtenNode:
 
 
 def _slice(call: AtenCall) -> AtenNode:
-    """Convert a slice of every n-th row or column to a max pool over single pixels with that stride.
+    """Convert a slice of every n-th row or column of an image to a max pooling layer with 1x1 windows and that stride.
 
     The shortcuts of CIFAR's ResNets contain such slices. A slice of a slice becomes one pool; the layer of the inner
     slice is then not read by any other layer.
@@ -180,7 +180,7 @@ def _slice(call: AtenCall) -> AtenNode:
 
 
 def _slice_strides(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the strides of a slice along rows and columns; None if it is not a strided slice of a whole image."""
+    """Return the strides of a slice along the rows and columns of an image; None if the slice also cuts the image."""
     dims, step = extents(arguments["self"]), arguments["step"]
     axis = arguments["dim"] % len(dims)
     if arguments["start"] not in (None, 0) or (arguments["end"] is not None and arguments["end"] < dims[axis]):

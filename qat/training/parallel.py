@@ -30,7 +30,7 @@ MIN_SAMPLES_PER_PROCESS = 2
 
 
 class Processes:
-    """The group of processes that train together.
+    """The group of processes that train a network together.
 
     Args:
         processor: The torch device of this process.
@@ -53,7 +53,7 @@ class Processes:
         return self.rank == 0
 
     def parts_of(self, batches: Sequence[Indices]) -> list[Indices]:
-        """Return the part of each batch that this process computes.
+        """Return the samples of each batch that this process computes.
 
         Args:
             batches: Indices of the samples of each batch.
@@ -70,7 +70,7 @@ class Processes:
         return [np.array_split(batch, self.count)[self.rank] for batch in batches]
 
     def sharing_gradients(self, module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """Wrap a forward pass so that its backward pass averages the gradients over all processes.
+        """Return a forward pass whose backward pass averages the gradients over all processes.
 
         Args:
             module: The module whose parameters receive gradients.
@@ -95,7 +95,7 @@ class Processes:
             del shared.reducer, shared.logger
 
     def total(self, value: float) -> float:
-        """Return the sum of a value over all processes."""
+        """Return the sum of a number over all processes."""
         if self.count == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self._processor)
@@ -127,7 +127,7 @@ class Processes:
         return shared.cpu().numpy().tobytes().decode()
 
     def check_equal(self, what: str, text: str) -> None:
-        """Check that a text is the same in all processes.
+        """Check that a text is the same in all processes that train together.
 
         Args:
             what: Name of what the text describes, for the message.
@@ -146,7 +146,9 @@ class Processes:
 
 @contextmanager
 def joined(processor: torch.device) -> Iterator[Processes]:
-    """Join the group of processes that `torchrun` started; without `torchrun`, the group is this process alone."""
+    """Join the group of processes that `torchrun` started; without `torchrun`, the group consists of this process
+    alone.
+    """
     if process_count() == 1:
         yield Processes(processor)
         return
@@ -163,7 +165,7 @@ def joined(processor: torch.device) -> Iterator[Processes]:
 
 
 class _Forward(nn.Module):
-    """Module for DistributedDataParallel, with the parameters of one module and a separate forward pass.
+    """Module for torch's DistributedDataParallel, with the parameters of one module and a separate forward pass.
 
     The forward pass may be a compiled one.
     """
