@@ -71,9 +71,14 @@ class Requantization:
 
     def __post_init__(self) -> None:
         if self.multiplier.shape != self.shift.shape or self.multiplier.ndim != 1:
-            raise ValueError("a requantization has one shift for each multiplier; their shapes differ")
+            raise ValueError(
+                f"the multipliers have the shape {list(self.multiplier.shape)} and the shifts the shape "
+                f"{list(self.shift.shape)}; expected one dimension with one shift for each multiplier"
+            )
         if (self.shift < 0).any() or (self.shift > MAX_SHIFT).any():
-            raise ValueError(f"the shifts must be from 0 to {MAX_SHIFT}")
+            raise ValueError(
+                f"the requantization has a shift outside 0 to {MAX_SHIFT}; expected whole numbers from 0 to {MAX_SHIFT}"
+            )
 
     @property
     def factors(self) -> npt.NDArray[np.float64]:
@@ -96,8 +101,9 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
     for factor in np.atleast_1d(np.asarray(factors, dtype=np.float64)).tolist():
         if not math.isfinite(factor) or abs(factor) >= 2.0**31:
             raise ConversionError(
-                f"layer '{layer}' needs a requantization factor of {factor}; expected a finite one below 2^31: "
-                "the scales of its input, weights and output are too different"
+                f"layer '{layer}' needs a requantization factor of {factor}; expected a finite number with a "
+                "magnitude below 2^31: the scales of its input, weights and output are too different, so "
+                "calibrate or train the network again"
             )
         shift = MAX_SHIFT if factor == 0 else min(31 - math.frexp(factor)[1], MAX_SHIFT)
         multiplier = round(Fraction(factor) * 2**shift)
@@ -106,7 +112,8 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
             multiplier = round(Fraction(factor) * 2**shift)
         if shift < 0:
             raise ConversionError(
-                f"layer '{layer}' needs a requantization factor of {factor}; expected one that fits int32"
+                f"layer '{layer}' needs a requantization factor of {factor}; expected a magnitude below 2^31 - "
+                "1/2, the largest that an int32 multiplier encodes: calibrate or train the network again"
             )
         multipliers.append(multiplier)
         shifts.append(shift)

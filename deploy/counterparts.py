@@ -28,13 +28,17 @@ def counterpart(layer: IntegerLayer) -> Layer:
     Raises:
         ConversionError: if the kind of the layer is unknown, or if its weights do not have four dimensions.
     """
-    raise fault(layer, "has a kind that the interpreter cannot run")
+    raise fault(layer, "is of a kind that the reference interpreter cannot run")
 
 
 @counterpart.register
 def _(layer: IntegerConvolution) -> Layer:
     if layer.codes.ndim != 4:
-        raise fault(layer, f"needs weights of four dimensions, has the shape {list(layer.codes.shape)}")
+        raise fault(
+            layer,
+            f"has weight codes of shape {list(layer.codes.shape)}; expected four dimensions: output channels, kernel "
+            "height, kernel width, input channels / groups",
+        )
     return Convolution(
         name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes),
         kernel=layer.kernel, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups,

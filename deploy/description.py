@@ -121,7 +121,7 @@ def _parameters(layer: IntegerLayer) -> dict[str, Any]:
     """Return the JSON fields of an integer layer that are not arrays; a field with an array's name extends that array's
     entry.
     """
-    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be described")
+    raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which cannot be written to network.json")
 
 
 @_parameters.register(IntegerAdd)

@@ -131,7 +131,7 @@ def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, di
         try:
             codes = unpack_weights(packed, (outputs, height, width, inputs), groups, bits)
         except ValueError as error:
-            raise IntegerFileError(f"{weights.owner}: {error}") from error
+            raise IntegerFileError(f"{weights.owner} are invalid: {error}") from error
         thresholds = _thresholds(fields, arrays)
         return kind(
             **common,
@@ -229,9 +229,15 @@ def _array(fields: Fields, key: str, arrays: Arrays, kind: type[np.generic]) -> 
     reference = fields.child(key)
     name = reference.string("array")
     if name not in arrays:
-        raise IntegerFileError(f"{reference.owner} names the array '{shown(name)}', which the weights file lacks")
+        raise IntegerFileError(
+            f"{reference.owner} names the array '{shown(name)}', which the weights file lacks; expected the two "
+            "files of one saved network"
+        )
     if arrays[name].dtype != kind:
-        raise IntegerFileError(f"array '{shown(name)}' must be {np.dtype(kind)}, is {arrays[name].dtype}")
+        raise IntegerFileError(
+            f"the array '{shown(name)}' of the weights file has the type {arrays[name].dtype}; expected "
+            f"{np.dtype(kind)}"
+        )
     return arrays[name]
 
 

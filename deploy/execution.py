@@ -39,7 +39,7 @@ def executor(layer: IntegerLayer, inputs: tuple[IntegerTensor, ...], output: Int
     Raises:
         TypeError: if the kind of the layer has no executor.
     """
-    raise TypeError(f"layer '{layer.name}' has the kind {layer.kind}, which has no executor")
+    raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which the reference interpreter cannot run")
 
 
 @executor.register

@@ -61,8 +61,8 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
     weights = safetensors.numpy.save(arrays)
     if len(weights) > MAX_WEIGHT_FILE_BYTES:
         raise ConversionError(
-            f"network '{network.name}' needs a weights file of {len(weights)} bytes; "
-            f"expected at most {MAX_WEIGHT_FILE_BYTES}"
+            f"network '{network.name}' needs a weights file of {len(weights)} bytes; expected at most "
+            f"{MAX_WEIGHT_FILE_BYTES} bytes"
         )
     description["weights_file"] = _weights_file(weights)
     files = {WEIGHTS_FILE: weights, DESCRIPTION_FILE: _json_text(description)}
@@ -95,7 +95,10 @@ def load(directory: Path) -> IntegerNetwork:
     weights = _read(directory / WEIGHTS_FILE, MAX_WEIGHT_FILE_BYTES)
     difference = first_difference(_weights_file(weights), fields.raw("weights_file"), f"{where}: weights_file")
     if difference is not None:
-        raise IntegerFileError(f"{WEIGHTS_FILE} is not the file with which {where} was saved: {difference}")
+        raise IntegerFileError(
+            f"{WEIGHTS_FILE} is not the file with which {where} was saved ({difference}); expected the two files of "
+            "one saved network"
+        )
     arrays = _arrays(weights)
     network = read_description(fields, arrays)
     try:
@@ -121,22 +124,28 @@ def _arrays(weights: bytes) -> Arrays:
     try:
         return safetensors.numpy.load(weights)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise IntegerFileError(f"{WEIGHTS_FILE} is not a valid safetensors file of integers: {error}") from error
+        raise IntegerFileError(
+            f"{WEIGHTS_FILE} is not a valid safetensors file of integers ({error}); save the network again"
+        ) from error
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
     try:
         if not path.is_file():
-            raise IntegerFileError(f"there is no file {path.name}; expected {DESCRIPTION_FILE} and {WEIGHTS_FILE}")
+            raise IntegerFileError(
+                f"the directory of the integer-only network has no file {path.name}; expected {DESCRIPTION_FILE} and "
+                f"{WEIGHTS_FILE}"
+            )
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes > max_bytes:
                 raise IntegerFileError(
-                    f"{path.name} has {size_bytes} bytes; expected at most {max_bytes} for a microcontroller's network"
+                    f"the file {path.name} has {size_bytes} bytes; expected at most {max_bytes} bytes for a "
+                    "microcontroller's network"
                 )
             return file.read(size_bytes)
     except OSError as error:
-        raise IntegerFileError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise IntegerFileError(f"the file {path.name} cannot be read: {error.strerror}") from error
 
 
 def _json_text(value: Mapping[str, Any]) -> bytes:

@@ -68,14 +68,17 @@ def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
     tensor = network.tensors[network.input]
     if samples.ndim != 4 or samples.shape[1:] != tuple(tensor.shape):
         raise DatasetError(
-            f"network '{network.name}' needs samples of shape [n, {', '.join(map(str, tensor.shape))}], "
-            f"not {list(samples.shape)}"
+            f"network '{network.name}' needs samples of shape [n, {', '.join(map(str, tensor.shape))}], but the "
+            f"samples have the shape {list(samples.shape)}"
         )
     codes = np.empty((len(samples), *_image_extents(tensor)), dtype=np.uint8)
     for batch in _batches(len(samples), tensor.shape.elements):
         values = samples[batch]
         if not np.isfinite(values).all():
-            raise DatasetError(f"the samples for network '{network.name}' contain NaN or infinite values; remove them")
+            raise DatasetError(
+                f"the samples for network '{network.name}' contain NaN or infinite values; expected finite values: "
+                "remove these samples"
+            )
         codes[batch] = quantize(values, tensor.scale, tensor.zero_point, tensor.bits).transpose(0, 2, 3, 1)
     return codes
 
@@ -138,8 +141,8 @@ def _check_codes(codes: CodeArray, tensor: IntegerTensor) -> None:
         )
     if codes.size and int(codes.max()) > top_code(tensor.bits):
         raise ValueError(
-            f"tensor '{tensor.name}' has {tensor.bits} bits, so codes up to {top_code(tensor.bits)}; "
-            f"the largest code is {int(codes.max())}"
+            f"tensor '{tensor.name}' has {tensor.bits} bits, but its largest code is {int(codes.max())}; "
+            f"expected at most {top_code(tensor.bits)}"
         )
 
 

@@ -86,8 +86,9 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
         if bound > limit:
             holder = "int32 with thresholds" if limit == LARGEST_COMPARED else f"int{limit.bit_length() + 1}"
             raise ConversionError(
-                f"layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, but {holder} holds {limit}; give its "
-                "weights or its input fewer bits, or train it so that its batch norm has smaller factors"
+                f"the accumulator of layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, but "
+                f"{holder} holds at most {limit}; give its weights or its input fewer bits, or train the network "
+                "so that the layer's batch norm has smaller factors"
             )
         bounds[layer.name] = bound
     return bounds
@@ -98,7 +99,9 @@ def _proof(layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> tuple[int
     """Return the largest magnitude that a layer's accumulator can reach, and the allowed maximum; None if the layer
     does not sum.
     """
-    raise ConversionError(f"layer '{layer.name}' ({layer.kind}) has no proof that its sums cannot overflow")
+    raise ConversionError(
+        f"layer '{layer.name}' is of kind {layer.kind}, for which no proof exists that its sums cannot overflow"
+    )
 
 
 @_proof.register(IntegerMaxPool)

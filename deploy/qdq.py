@@ -93,7 +93,7 @@ def _computed(layer: IntegerLayer, _graph: QdqGraph, _inputs: Inputs, _output: I
     """Add the ONNX nodes that compute a layer in real numbers, before rounding; return the name of the ONNX value of
     the result.
     """
-    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be written as ONNX")
+    raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which cannot be written as ONNX")
 
 
 @_computed.register
@@ -248,7 +248,8 @@ def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: s
     """
     if not ((scales >= np.finfo(np.float32).tiny) & (scales <= np.finfo(np.float32).max)).all():
         raise ConversionError(
-            f"layer '{layer.name}' needs {what} scales from {scales.min():.4g} to {scales.max():.4g} in an ONNX file, "
-            "beyond float32: the scales of its tensors are too different"
+            f"layer '{layer.name}' needs {what} scales from {scales.min():.4g} to {scales.max():.4g} in an ONNX "
+            "file; expected scales that float32 can hold: the scales of the layer's tensors are too different, "
+            "so calibrate or train the network again"
         )
     return scales.astype(np.float32)

@@ -177,8 +177,8 @@ def float32_scale(tensor: IntegerTensor) -> float:
     """
     if not np.finfo(np.float32).tiny <= tensor.scale <= np.finfo(np.float32).max:
         raise ConversionError(
-            f"tensor '{tensor.name}' has the scale {tensor.scale}; an ONNX file holds float32 scales between "
-            f"{np.finfo(np.float32).tiny:.3g} and {np.finfo(np.float32).max:.3g}"
+            f"tensor '{tensor.name}' has the scale {tensor.scale}, which an ONNX file cannot hold; expected a "
+            f"float32 number from {np.finfo(np.float32).tiny:.3g} to {np.finfo(np.float32).max:.3g}"
         )
     return float(np.float32(tensor.scale))
 

@@ -64,13 +64,13 @@ def unpack_weights(packed: npt.NDArray[np.uint8], shape: CodesShape, groups: int
     expected = packed_shape(shape, groups, bits)
     if packed.dtype != np.uint8 or packed.shape != expected:
         raise ValueError(
-            f"weights of shape {list(shape)} at {bits} bits need uint8 of shape {list(expected)}, "
-            f"not {packed.dtype} of shape {list(packed.shape)}"
+            f"weights of shape {list(shape)} at {bits} bits need packed bytes of type uint8 and shape "
+            f"{list(expected)}, not {packed.dtype} of shape {list(packed.shape)}"
         )
     _, elements = _rows(shape, groups)
     rows = unpack_rows(packed, elements, bits)
     if not np.array_equal(pack_rows(rows, bits), packed):
-        raise ValueError("the unused bits in the last byte of a row must be 0")
+        raise ValueError("the packed weights have a 1 among the unused bits in the last byte of a row; expected 0")
     if not is_depthwise(groups, shape[3] * groups):
         return rows.reshape(shape)
     output_channels, height, width, _ = shape

@@ -73,8 +73,8 @@ def check_allocation(network: Network, allocation: Allocation) -> None:
         missing = [name for name in names if name not in decided]
         if missing:
             raise RequestError(
-                f"the allocation's {what} lacks {', '.join(missing)[:200]}; expected {len(names)} entries: add the "
-                "missing ones"
+                f"the bit allocation lacks the {what} of {', '.join(missing)[:200]}; expected {len(names)} "
+                f"entries in {what}: add the missing ones"
             )
 
 
@@ -91,7 +91,8 @@ def _interval(layer: Layer, inputs: tuple[ActivationFunction, ...]) -> Activatio
             low, high = inputs[0].low, inputs[0].high
         case _:
             raise InvalidNetwork(
-                f"layer '{layer.name}' is of kind '{layer.kind}', whose interval of values is not known"
+                f"layer '{layer.name}' is of kind '{layer.kind}', which training does not support; remove the "
+                "layer or replace it by a supported kind (docs/operators.md)"
             )
     try:
         return ActivationFunction(max(low, own.low), min(high, own.high))

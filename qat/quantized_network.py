@@ -132,7 +132,9 @@ class QuantizedNetwork(nn.Module):
         check_allocation(self.network, allocation)
         bits = allocation.activation_bits
         if any(bits[tensor] != bits[owner] for tensor, owner in self.range_owner.items()):
-            raise ValueError("tensors that share a range have different bits in the allocation; expected equal bits")
+            raise ValueError(
+                "the allocation has different bits for tensors that share a quantization range; expected equal bits"
+            )
         self.allocation = replace(allocation, schemes=self.allocation.schemes)
         for tensor, owner in self.range_owner.items():
             own = self.range_of(tensor)

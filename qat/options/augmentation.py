@@ -23,7 +23,7 @@ class AugmentationOptions(Options):
         description="largest shift of an image, as a share of its height and width; the uncovered border is filled "
         "with the value that the network reads as zero; 0 does not shift",
     )
-    flip: StrictBool = Field(default=False, description="mirror half of the images, left to right")
+    flip: StrictBool = Field(default=False, description="mirror half of the training images, left to right")
     least_crop: StrictFloat = Field(
         default=1.0,
         ge=0.01,
@@ -66,15 +66,15 @@ class AugmentationPreset(StrEnum):
 
     NONE = "none"
     SHIFT = "shift"
-    """For images that must not be mirrored, such as digits."""
+    """Preset for images that must not be mirrored, such as digits: random shifts."""
 
     FLIP_SHIFT = "flip_shift"
-    """For small photographs."""
+    """Preset for small photographs: random shifts and mirroring."""
 
     FLIP_SHIFT_MIXUP = "flip_shift_mixup"
     FLIP_SHIFT_RAND = "flip_shift_rand"
     IMAGENET = "imagenet"
-    """The usual augmentation for ImageNet (arXiv 1409.4842, section 6)."""
+    """Preset with the usual augmentation for ImageNet: random crops and mirroring (arXiv 1409.4842, section 6)."""
 
     IMAGENET_RAND = "imagenet_rand"
 
@@ -92,7 +92,7 @@ PRESETS: Final[Mapping[str, AugmentationOptions]] = MappingProxyType(
         ),
     }
 )
-"""Name of a preset -> its options."""
+"""Augmentation options of each preset, by the name of the preset."""
 
 
 def preset(name: str) -> AugmentationOptions:
@@ -105,7 +105,9 @@ def preset(name: str) -> AugmentationOptions:
         RequestError: if there is no preset of that name.
     """
     if name not in PRESETS:
-        raise RequestError(f"unknown augmentation {name[:60]!r}; expected one of: {', '.join(PRESETS)}")
+        raise RequestError(
+            f"{name[:60]!r} is not the name of an augmentation preset; expected one of: {', '.join(PRESETS)}"
+        )
     return PRESETS[name]
 
 
@@ -132,4 +134,4 @@ AugmentationChoice = Annotated[
     BeforeValidator(_from_name, json_schema_input_type=AugmentationPreset | AugmentationOptions),
     PlainSerializer(_to_name, return_type=AugmentationPreset | AugmentationOptions),
 ]
-"""Augmentation options; JSON has the name of a preset in their place, where a preset has the same options."""
+"""Augmentation options; JSON contains the name of a preset instead, if a preset has the same options."""

@@ -32,13 +32,16 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
     layers = {layer.name for layer in network.layers}
     for name, override in overrides.items():
         if name not in layers:
-            raise RequestError(f"overrides name the layer '{shown(name)}', which the network does not have")
+            raise RequestError(
+                f"the option overrides names the layer '{shown(name)}', which the network does not have; expected "
+                "the names of its layers"
+            )
         if override.weights is None and override.folding is None:
             continue
         if name not in schemes:
             raise RequestError(
-                f"layer '{shown(name)}' has no weights, but its override has `weights` or `folding`; override its "
-                "activation_range or range_setting"
+                f"layer '{shown(name)}' has no weights, but its override has `weights` or `folding`; expected "
+                "only activation_range or range_setting: remove the other entries"
             )
         schemes[name] = replace(
             schemes[name],

@@ -58,7 +58,9 @@ def measure_sensitivity(
         TrainingError: If an activation is not finite on the samples.
     """
     if not len(samples):
-        raise DatasetError("the training set has no samples to measure sensitivities on; expected at least one sample")
+        raise DatasetError(
+            "the training set has no samples on which sensitivities can be measured; expected at least one sample"
+        )
     chosen = np.random.default_rng([options.seed, 3]).permutation(len(samples))[: options.samples]
     taken, taken_labels = samples[chosen], labels[chosen]
     batches = list(_batches(network, len(taken)))

@@ -14,9 +14,9 @@ _ONNX_NAMES: Final[Mapping[str, str]] = {
 """Names of ATen operators whose ONNX counterpart in the table of advice has another name."""
 
 _SUPPORTED: Final = (
-    "supported are convolutions, linear layers, batch norms, ReLU, ReLU6 and other clamps around zero, sums, "
-    "concatenations, constant factors and summands, pools, means and maxima over rows and columns, padding with zeros, "
-    "and operators that only change the shape"
+    "supported are convolutions, linear layers, batch norms, ReLU, ReLU6 and other clamps to intervals that "
+    "contain zero, sums, concatenations, constant factors and summands, pooling layers, means and maxima over "
+    "rows and columns, padding with zeros, and operators that only change the shape"
 )
 
 
@@ -28,7 +28,7 @@ def advice_for(aten: str) -> str:
     """
     bare = aten.partition(".")[2].strip("_").removeprefix("native_")
     if bare.startswith("batch_norm"):
-        return "its statistics are computed for every batch: use running statistics (track_running_stats=True)"
+        return "a batch norm computes its statistics from each batch; use running statistics (track_running_stats=True)"
     onnx_name = _ONNX_NAMES.get(bare, "Upsample" if bare.startswith("upsample") else bare)
     key = onnx_name.replace("_", "").casefold().removesuffix("alization")
     for operator, advice in ADVICE.items():

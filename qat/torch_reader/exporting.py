@@ -56,7 +56,7 @@ def exported_in_evaluation(module: nn.Module, example_input: Tensor) -> Exported
     """
     if not isinstance(module, nn.Module) or not isinstance(example_input, Tensor):
         raise InvalidNetwork(
-            f"a {type(module).__name__} and a {type(example_input).__name__} were given; "
+            f"the torch reader was given a {type(module).__name__} and a {type(example_input).__name__}; "
             "expected a torch.nn.Module and a tensor that is a valid input of its forward"
         )
     dims = tuple(example_input.shape)
@@ -115,29 +115,32 @@ def _extracted(program: ExportedProgram, dims: tuple[int, ...]) -> Exported:
             tensor: Any = program.state_dict.get(spec.target, program.constants.get(spec.target))
             if tensor.is_meta:
                 raise InvalidNetwork(
-                    f"the module's '{spec.target}' has no data (device 'meta'); load its weights first"
+                    f"the parameter or buffer '{spec.target}' of the module has no data (device 'meta'); load "
+                    "its weights first"
                 )
             constants[spec.arg.name] = tensor.detach().cpu()
         else:
             raise UnsupportedOperator(
-                f"the module holds '{spec.target}', a {spec.kind.name}; expected only tensors: replace it by a buffer"
+                f"the module holds '{spec.target}' of kind {spec.kind.name}; expected only tensors: replace it "
+                "by a buffer"
             )
     if len(inputs) != 1:
         raise InvalidNetwork(
-            f"the module reads {len(inputs)} inputs; expected one tensor: give a module with a single input"
+            f"the forward of the module reads {len(inputs)} inputs; expected one tensor: use a module with a "
+            "single input"
         )
     (output,) = program.graph.find_nodes(op="output")
     outputs = []
     for result, value in zip(program.graph_signature.output_specs, output.args[0], strict=True):
         if result.kind is not OutputKind.USER_OUTPUT:
             raise UnsupportedOperator(
-                f"the module changes '{result.target}' while it runs; networks with a state are not supported: remove "
-                "the change from its forward"
+                f"the module changes its tensor '{result.target}' while it runs; networks with a state are not "
+                "supported: remove the change from its forward"
             )
         if not isinstance(value, fx.Node):
             raise InvalidNetwork(
-                f"the module returns {str(value)[:60]!r}, which is not a tensor; expected only tensors: remove it from "
-                "the result"
+                f"the forward of the module returns {str(value)[:60]!r}, which is not a tensor; expected only "
+                "tensors: remove it from the result"
             )
         outputs.append(value)
     return Exported(tuple(program.graph.nodes), inputs[0], dims, constants, tuple(outputs))

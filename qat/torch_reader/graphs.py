@@ -25,7 +25,7 @@ from qat.torch_reader.exporting import Exported
 from qat.torch_reader.operators import OPERATORS
 
 _OPSET: Final = 18
-"""Version of the ONNX operators that `operators` converts to."""
+"""Version of the ONNX operator set to which ATen operators are converted."""
 
 _CHECKS: Final = frozenset({"aten._assert_async", "aten._assert_scalar", "aten._assert_tensor_metadata"})
 """Operators that torch.export adds to check its assumptions; they compute nothing and are skipped."""
@@ -104,7 +104,8 @@ class _GraphBuilder:
         """
         if node not in self._tensors:
             raise InvalidNetwork(
-                "an output of the module is a constant: it does not depend on the input; return only computed tensors"
+                "an output of the module is a constant, because it does not depend on the input; expected "
+                "outputs that depend on the input: remove it from the result"
             )
         return self._tensors[node]
 
@@ -125,8 +126,8 @@ class _GraphBuilder:
         arguments = named_arguments(node)
         for argument in sorted(changed_arguments(node) - known.arguments):
             raise unnamed.unsupported(
-                f"has {argument}={str(arguments[argument])[:60]}, which is not supported; leave the argument at its "
-                "default value"
+                f"is called with {argument}={str(arguments[argument])[:60]}, which is not supported; leave the "
+                "argument at its default value"
             )
         name = self._unused_name(node, path)
         named = AtenNode(name, "", (), (name,), {}, aten, path)
@@ -143,12 +144,14 @@ class _GraphBuilder:
         target: Any = node.target
         if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
             raise unnamed.unsupported(
-                "draws random numbers; expected a module that always computes the same: remove it from the forward"
+                "draws random numbers; expected a module that always computes the same result: remove the operator "
+                "from its forward"
             )
         elements = sum(each.numel() for each in _tensors(node.meta.get("val")))
         if elements > MAX_TENSOR_ELEMENTS:
             raise unnamed.unsupported(
-                f"makes a constant of {elements} elements; at most {MAX_TENSOR_ELEMENTS} are allowed: use a smaller one"
+                f"computes a constant of {elements} elements; expected at most {MAX_TENSOR_ELEMENTS} elements: "
+                "use a smaller constant"
             )
         lookup = self._constants.__getitem__
         kwargs = {name: value for name, value in node.kwargs.items() if name != "device"}  # constants are on the CPU
@@ -188,8 +191,8 @@ class _GraphBuilder:
         base = path if path and _is_torchs_own(node) else with_operator
         if not is_name(base):
             raise InvalidNetwork(
-                f"a module has the path {base[:60]!r}; expected printable text of at most {MAX_NAME_LENGTH} "
-                "characters: rename the module"
+                f"a submodule has the path {base[:60]!r}; expected printable text of at most {MAX_NAME_LENGTH} "
+                "characters: rename the submodule"
             )
         name = base
         while name in self._used_names:
@@ -237,8 +240,8 @@ def _array(value: Any) -> ConstantArray:
         return np.asarray(value)
     if value.is_complex() or value.is_quantized:
         raise UnsupportedOperator(
-            f"the module holds a constant of type {value.dtype}; expected real floats or integers: give the float "
-            "module"
+            f"the module holds a constant of type {value.dtype}; expected real floats or integers: use the float "
+            "module, before its quantization"
         )
     if value.is_floating_point() and value.dtype != torch.float64:
         value = value.float()

@@ -31,7 +31,7 @@ class Operator:
 
 def _convolution(call: AtenCall) -> AtenNode:
     if call.arguments["transposed"]:
-        raise call.unsupported(f"is transposed; {ADVICE['ConvTranspose']}")
+        raise call.unsupported(f"is a transposed convolution; {ADVICE['ConvTranspose']}")
     space = len(call.dims("input")) - 2
     return call.onnx(
         "Conv",
@@ -70,7 +70,10 @@ def _clamp(low: str, high: str) -> Callable[[AtenCall], AtenNode]:
 
 def _sum(call: AtenCall) -> AtenNode:
     if call.arguments.get("alpha", 1) != 1:
-        raise call.unsupported(f"has alpha={call.arguments['alpha']}; expected 1: multiply the tensor before adding it")
+        raise call.unsupported(
+            f"multiplies its second input by alpha={call.arguments['alpha']}; expected alpha=1: multiply the tensor "
+            "before the sum"
+        )
     return _binary("Sub" if call.node.aten.endswith("sub") else "Add")(call)
 
 
@@ -110,7 +113,7 @@ def _adaptive_pool(operator: str) -> Callable[[AtenCall], AtenNode]:
         image, output = call.dims()[-2:], call.integers("output_size", 2)
         if any(extent % target for extent, target in zip(image, output, strict=True)):
             raise call.unsupported(
-                f"pools {list(image)} to {list(output)} over windows of different sizes; "
+                f"pools an image of {list(image)} pixels to {list(output)} with windows of different sizes; "
                 "expected an output size that divides the height and the width of the image"
             )
         kernel = tuple(extent // target for extent, target in zip(image, output, strict=True))
@@ -130,7 +133,7 @@ def _reduction(operator: str) -> Callable[[AtenCall], AtenNode]:
 
 def _pad(call: AtenCall) -> AtenNode:
     if call.arguments["value"] != 0:
-        raise call.unsupported(f"pads with {call.arguments['value']}; only padding with zeros is supported")
+        raise call.unsupported(f"pads a tensor with the value {call.arguments['value']}; expected padding with zeros")
     # torch lists (before, after) pairs from the last dimension to the first; ONNX lists all befores, then all afters.
     pairs = list(call.arguments["pad"])
     pairs += [0] * (2 * len(call.dims()) - len(pairs))

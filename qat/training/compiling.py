@@ -71,9 +71,9 @@ def is_compiled(network: Network, options: TrainingOptions, images: int, process
     if options.compile is Compile.ON:
         if not found:
             raise TrainingError(
-                f"compile is on, but no C++ compiler or no Python headers are found; expected one of "
-                f"{', '.join(COMPILERS)} on the path, and Python.h: install them (apt-get install g++ python3-dev), or "
-                "set compile to auto or off"
+                "the option compile is on, but no C++ compiler or no Python headers are found; expected one of "
+                f"{', '.join(COMPILERS)} on the path, and Python.h: install them (apt-get install g++ "
+                "python3-dev), or set compile to auto or off"
             )
         return True
     return found and images * multiply_accumulates(network) >= MIN_MULTIPLY_ACCUMULATES[processor.type]

@@ -64,8 +64,9 @@ class Processes:
         smallest = min(len(batch) for batch in batches)
         if self.count > 1 and smallest // self.count < MIN_SAMPLES_PER_PROCESS:
             raise TrainingError(
-                f"a batch has {smallest} samples for {self.count} processes; expected at least "
-                f"{MIN_SAMPLES_PER_PROCESS} for each process: use a larger batch_size, or fewer processes"
+                f"a batch has {smallest} samples for {self.count} training processes; expected at least "
+                f"{MIN_SAMPLES_PER_PROCESS} samples for each process: set a larger batch_size, or start fewer "
+                "processes"
             )
         return [np.array_split(batch, self.count)[self.rank] for batch in batches]
 
@@ -139,8 +140,8 @@ class Processes:
         differs = self.total(float(text != self.from_first(lambda: text)))
         if differs:
             raise TrainingError(
-                f"{differs:.0f} of {self.count} processes differ from the first process in {what}; expected equal "
-                "inputs: start all processes with the same arguments and files"
+                f"{differs:.0f} of {self.count} training processes have another {what} than the first process; "
+                "expected equal inputs: start all processes with the same arguments and files"
             )
 
 

@@ -267,11 +267,12 @@ class TrainingRun:
         position = self.state.position
         if position.has_gone_back:
             raise TrainingError(
-                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; "
-                "expected a finite value. The run was already restored once and continued with half the learning rate: "
-                f"lower learning_rate, now {self._options.learning_rate}, or choose another regime"
+                f"the {error.what} of training is {error.value} at step {position.step + 1} of epoch {epoch}, "
+                f"{error.where}; expected a finite value. The run was already restored once and continued with "
+                f"half the learning rate: lower learning_rate, now {self._options.learning_rate}, or choose "
+                "another regime"
             ) from None
-        self._reporter.begin("restoring the last epoch, half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
+        self._reporter.begin("restoring the last epoch with half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
         self._reporter.expect(position.step * self._options.batch_size * TRAINING_COST)
         self._module.use_bits(self._milestones.allocation_of(epoch - 1))
         self.state.restore(self._checkpoint.now)
