@@ -29,8 +29,8 @@ def in_form(network: IntegerNetwork, form: RequantizationForm) -> IntegerNetwork
     Layers without weights do not change: they always use multipliers.
 
     Args:
-        network: The network in any form.
-        form: The form of the returned network.
+        network: The network, with multipliers or thresholds.
+        form: How the returned network requantizes: by multipliers or by thresholds.
     """
 
     def changed(layer: IntegerLayer) -> IntegerLayer:

@@ -30,7 +30,7 @@ def run_on_all_cores(work: Callable[[slice], None], parts: Iterable[slice]) -> N
     Args:
         work: The function, mostly numpy code that releases the interpreter's lock. Two parts must not write to the same
             elements. An error that it raises is raised again here.
-        parts: The parts, each given to one call.
+        parts: Slices of the work, one for each call of the function.
     """
     with (
         _ONE_AT_A_TIME,

@@ -81,13 +81,13 @@ class WeightStep(nn.Module):
 
     Args:
         layer: The float layer, with weights.
-        scheme: How the weight tensor is quantized, and where batch norm goes.
+        scheme: How the weight tensor is quantized, and whether batch norm is folded into it.
         bits: Number of bits of each weight code: 8, 4 or 2.
         batch_norm_momentum: Weight of a batch's statistics in the update of the running statistics, 0 to 1.
 
     Attributes:
         layer: The float layer.
-        scheme: How the weight tensor is quantized, and where batch norm goes.
+        scheme: How the weight tensor is quantized, and whether batch norm is folded into it.
         bits: Number of bits of each weight code.
         learned: Trainable weights, and either the bias or the batch norm.
         quantizer: Quantizer of the weight tensor.
@@ -217,7 +217,8 @@ class WeightStep(nn.Module):
 
 
 def deployed_steps(codes: Tensor, weights: DeployedWeights, layer: WeightLayer) -> Tensor:
-    """Compute the output of a layer with weights as on the device, in floating point and not yet rounded.
+    """Compute the output of a layer with weights as on the device, in multiples of the output's quantization step, not
+    yet rounded.
 
     Args:
         codes: Input codes minus zero point, [n, channels, height, width].

@@ -23,7 +23,7 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
     Args:
         network: The network that the allocation belongs to.
         allocation: The allocation before the overrides.
-        overrides: Name of a layer -> its options.
+        overrides: Options that differ for single layers, by layer name.
 
     Raises:
         RequestError: if the network has no layer of that name, or a layer without weights has a scheme for weights.

@@ -34,7 +34,7 @@ def effective_weight(step: WeightStep) -> Tensor:
 
 @torch.no_grad()
 def set_effective_weight(step: WeightStep, weight: Tensor) -> None:
-    """Change a layer's weights so that the weights that are quantized (with batch norm if folded) become `weight`.
+    """Change a layer's weights so that its effective weights, those that are quantized, get the given values.
 
     A channel whose folded batch norm has a gain of zero keeps its weights: its effective weights are always 0.
 

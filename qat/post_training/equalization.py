@@ -130,8 +130,8 @@ def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
 
 
 def _scales_by_channel(layer: Layer, first: WeightLayer) -> bool:
-    """Return whether scaling one input channel of a layer (or its weights, for `first`) only scales the same output
-    channel.
+    """Return whether scaling an input channel of a layer (for `first`: the weights of an output channel) scales only
+    the same output channel.
     """
     is_homogeneous = _is_homogeneous(layer.activation)
     match layer:

@@ -71,7 +71,8 @@ def improve(
 
 
 def improvement_cost(network: Network, allocation: Allocation, samples: int, options: PostTrainingOptions) -> float:
-    """Return the total cost of `improve`, measured in forward passes of one image through the float network.
+    """Return the total cost of post-training quantization by `improve`, in forward passes of one image through the
+    float network.
 
     Args:
         network: The network that is improved.

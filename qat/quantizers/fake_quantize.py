@@ -47,12 +47,12 @@ class Grid:
 
     @property
     def lowest_step(self) -> int:
-        """Smallest integer code minus the zero point."""
+        """Smallest integer code of the quantization grid minus the zero point."""
         return -self.zero_point
 
     @property
     def highest_step(self) -> int:
-        """Largest integer code minus the zero point."""
+        """Largest integer code of the quantization grid minus the zero point."""
         return top_code(self.bits) - self.zero_point
 
 
@@ -117,14 +117,14 @@ class _InPlace(torch.autograd.Function):
 
 
 def inside(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
-    """Return the gradient where low <= value <= high, and zero elsewhere, in one pass over memory."""
+    """Return a gradient where the quantized value is in [low, high], and zero elsewhere, in one pass over memory."""
     ends = torch.tensor([low, high], dtype=torch.float32)
     below, above = torch.nextafter(ends, torch.tensor([-math.inf, math.inf])).tolist()
     return _between(gradient, values, below, above)
 
 
 def _between(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
-    """Return the gradient where low < value < high, and zero elsewhere."""
+    """Return a gradient where the quantized value is above low and below high, and zero elsewhere."""
     masked: Tensor = torch.ops.aten.hardtanh_backward(gradient, values, low, high)
     return masked
 

@@ -45,7 +45,7 @@ class FisherInformation:
         self._sums = Sums()
 
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Measure the sensitivities on a batch of samples and add them to the sums.
+        """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.

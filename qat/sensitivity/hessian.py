@@ -48,7 +48,8 @@ class HessianTraces:
         self._samples = 0
 
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Compute the Hessian traces and squared quantization errors of a batch of samples and add them to the sums.
+        """Compute the Hessian trace and the squared quantization error of each tensor on a batch, and add them to the
+        sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.

@@ -45,7 +45,7 @@ class AtenCall:
     name_of: Callable[[Any], str]
 
     def onnx(self, operator: str, *inputs: str, **attributes: Any) -> AtenNode:
-        """Return the ONNX node to which the call is converted.
+        """Return the ONNX node to which the call of the ATen operator is converted.
 
         Args:
             operator: Name of the ONNX operator, e.g. "Conv".
@@ -55,8 +55,8 @@ class AtenCall:
         return replace(self.node, operator=operator, inputs=inputs, attributes=attributes)
 
     def value(self, argument: str) -> str:
-        """Return the name of the ONNX value of an argument of the call; "" if it is None or not an argument of this
-        overload.
+        """Return the name of the ONNX value of an argument of the ATen operator; "" if the argument is None or the
+        overload lacks it.
 
         Args:
             argument: Name of an argument that is a tensor or a number.
@@ -64,7 +64,7 @@ class AtenCall:
         return self.name_of(self.arguments.get(argument))
 
     def dims(self, argument: str = "self") -> tuple[int, ...]:
-        """Return the shape of a tensor argument of the call, with the batch dimension.
+        """Return the shape of a tensor that is an argument of the ATen operator, with the batch dimension.
 
         Args:
             argument: Name of the argument.
@@ -72,7 +72,7 @@ class AtenCall:
         return extents(self.arguments[argument])
 
     def integers(self, argument: str, count: int) -> tuple[int, ...]:
-        """Return an argument of the call as one whole number for each dimension; a single number is repeated.
+        """Return an argument of the ATen operator as one whole number for each dimension; a single number is repeated.
 
         Args:
             argument: Name of the argument, a whole number or a list of them.
@@ -87,7 +87,7 @@ class AtenCall:
         problem.
 
         Args:
-            problem: Rest of the sentence that begins with the operator, e.g. "is transposed; ...".
+            problem: Rest of the sentence that begins with the operator, e.g. "is a transposed convolution; ...".
         """
         return self.node.unsupported(problem)
 

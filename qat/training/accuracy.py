@@ -65,7 +65,7 @@ def validate(
         held_out: Indices of the held-out samples in the training set, int64 [n].
         labels: Labels of the whole training set, int64.
         epoch: Number of the epoch, for the progress.
-        reporter: Receives the progress.
+        reporter: Receiver of the progress.
 
     Returns:
         Accuracy in percent, and mean cross-entropy in nats.
@@ -96,7 +96,7 @@ def accuracy_on_test_set(
         integer_network: The integer-only network that was converted from it.
         dataset: The dataset. Without test labels, the predictions of the float network are the labels.
         processor: The torch device of the float network and the fake-quantized network.
-        reporter: Receives the progress.
+        reporter: Receiver of the progress.
     """
     network: Network = module.network
     every = np.arange(len(dataset.test_x))

@@ -144,7 +144,7 @@ class CheckpointDirectory:
 
         Args:
             name: Name of the checkpoint file, for the message.
-            use: The function.
+            use: The function to call.
 
         Raises:
             TrainingError: If the function fails because the content is invalid.

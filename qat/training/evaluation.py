@@ -85,7 +85,7 @@ def logits_by_batch(
         network: The network, which gives the batch size.
         source: The samples.
         chosen: Indices of the chosen samples, int64 [n].
-        reporter: Receives one step of progress per batch.
+        reporter: Receiver of one step of progress per batch.
 
     Yields:
         The slice of a batch among the chosen samples, and its logits, float32 [batch, classes].

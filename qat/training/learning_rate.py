@@ -52,6 +52,6 @@ def falling(first: float, last: float, done: float) -> float:
     Args:
         first: Value at the start.
         last: Value at the end.
-        done: Finished share of the way, 0 to 1.
+        done: Position between the two values, from 0 (first) to 1 (last).
     """
     return last + (first - last) * (1 + math.cos(math.pi * done)) / 2

@@ -52,6 +52,6 @@ def two_bit_share(options: TrainingOptions) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of the next training step; each group of parameters gets its multiple of this rate."""
+    """Set the learning rate of the next training step; each group of parameters has a fixed multiple of this rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

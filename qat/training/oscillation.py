@@ -130,7 +130,7 @@ class Oscillations:
         return frozen / max(sum(history.frozen.numel() for history in self._histories.values()), 1)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all oscillation statistics as tensors by name, which `restore` accepts."""
+        """Return all oscillation statistics of the weights as tensors by name, so that `restore` can restore them."""
         return {
             f"{number}/{each.name}": getattr(history, each.name)
             for number, history in self._histories.items()
@@ -148,7 +148,9 @@ class Oscillations:
             weight = self._steps[number].learned.weight
             found = {each.name: tensors[f"{number}/{each.name}"].to(weight.device) for each in fields(_WeightHistory)}
             if any(tensor.shape != weight.shape for tensor in found.values()):
-                raise ValueError(f"the oscillation statistics of weight tensor {number} differ from it in shape")
+                raise ValueError(
+                    f"the oscillation statistics of weight tensor {number} have another shape than the weight tensor"
+                )
             self._histories[number] = _WeightHistory(**{name: tensor.clone() for name, tensor in found.items()})
 
 
