@@ -145,7 +145,9 @@ def _read(path: Path, max_bytes: int) -> bytes:
                 )
             return file.read(size_bytes)
     except OSError as error:
-        raise IntegerFileError(f"the file {path.name} cannot be read: {error.strerror}") from error
+        raise IntegerFileError(
+            f"the file {path.name} cannot be read: {error.strerror}; expected a readable file"
+        ) from error
 
 
 def _json_text(value: Mapping[str, Any]) -> bytes:

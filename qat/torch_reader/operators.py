@@ -173,7 +173,7 @@ def _slice(call: AtenCall) -> AtenNode:
     """
     rows, columns = _slice_strides(call.arguments) or (0, 0)
     if not rows:
-        raise call.unsupported(f"is not supported; {ADVICE['Split']}")
+        raise call.unsupported(f"cuts a part out of a tensor, which is not supported; {ADVICE['Split']}")
     source: fx.Node = call.arguments["self"]
     while aten_name(source) == call.node.aten and (strides := _slice_strides(arguments := named_arguments(source))):
         rows, columns, source = rows * strides[0], columns * strides[1], arguments["self"]

@@ -116,7 +116,7 @@ class CheckpointDirectory:
         def read() -> Checkpoint:
             epochs = tuple(EpochResult(**result) for result in rest["epochs"])
             if [result.epoch for result in epochs] != list(range(len(epochs))) or not epochs:
-                raise ValueError("its epochs are missing or not in ascending order from 0")
+                raise ValueError("the epochs of the checkpoint are missing or not in ascending order from 0")
             return Checkpoint(epochs, _snapshot(rest, tensors), below(_BEST, tensors))
 
         return self.or_damaged(FILE_NAME, read)
