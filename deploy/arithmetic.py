@@ -36,7 +36,7 @@ CodeArray = npt.NDArray[np.uint8]
 
 INT32_MAX: Final = 2**31 - 1
 MAX_SHIFT: Final = 62
-"""Maximum shift n: |accumulator * m| is below 2^62, so the sum with half a step (2^61) still fits into 64 bits."""
+"""Largest shift n of a requantization: |accumulator * m| is below 2^62, and 2^61 can be added in 64 bits."""
 
 
 def top_code(bits: Bits) -> int:

@@ -36,10 +36,10 @@ from network.layers import (
 from network.windows import window_divisors
 
 MAX_ELEMENTS: Final = 2**24
-"""Maximum number of elements of a tensor with padding: beyond any microcontroller's RAM; 128 MiB of 64-bit sums."""
+"""Largest number of elements of a tensor with padding: beyond any microcontroller's RAM; 128 MiB of 64-bit sums."""
 
 MAX_THRESHOLDS: Final = 2**22
-"""Maximum number of thresholds of a layer: 16 MiB of flash."""
+"""Largest number of requantization thresholds of a layer: 16 MiB of flash."""
 
 Inputs = tuple[IntegerTensor, ...]
 

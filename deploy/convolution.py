@@ -23,7 +23,7 @@ FLOAT32_EXACT: Final = 2**24
 """Largest magnitude up to which a float32 represents every integer exactly."""
 
 BLOCK_BYTES: Final = 2 * 2**20
-"""Size of one block of im2col columns: small enough to stay in the cache of a core until they are multiplied."""
+"""Size in bytes of one block of im2col columns, which stays in the cache of a core until it is multiplied."""
 
 FloatMatrix = npt.NDArray[Any]
 

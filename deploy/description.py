@@ -29,7 +29,7 @@ from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weigh
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2)
-"""The versions of the format; version 2 adds thresholds. A network is written in the lowest version that covers it."""
+"""Versions of network.json; version 2 adds thresholds. A network is written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",

@@ -32,7 +32,7 @@ from network.names import shown
 from network.network import MAX_LAYERS, InputFormat
 
 LARGEST_EXTENT: Final = 2**24
-"""Maximum of every extent, stride, dilation, padding and group count; `deploy.consistency` bounds their products."""
+"""Largest extent, stride, dilation, padding and group count to read; `deploy.consistency` bounds their products."""
 
 Choice = TypeVar("Choice", Bits, WeightScheme, Folding)
 

@@ -23,7 +23,7 @@ from deploy.windows import padded, window_maxima, window_sums
 from network.windows import window_counts
 
 Executor = Callable[..., CodeArray]
-"""Function from the codes of each input, uint8 [n, height, width, channels], to the codes of the output, likewise."""
+"""Function from the codes of a layer's inputs to the codes of its output, each uint8 [n, height, width, channels]."""
 
 
 @singledispatch

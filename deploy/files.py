@@ -35,7 +35,7 @@ MEMORY_FILE: Final = "memory.json"
 
 MAX_DESCRIPTION_BYTES: Final = 64 * 2**20
 MAX_WEIGHT_FILE_BYTES: Final = 256 * 2**20
-"""Maximum size of the weights file: more than the flash of any microcontroller. A larger file is not read."""
+"""Largest size in bytes of a weights file that is read: more than the flash of any microcontroller."""
 
 _LINE_WIDTH: Final = 120
 

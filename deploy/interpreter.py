@@ -24,7 +24,7 @@ from network.layers import Float32Array
 from network.live_ranges import live_ranges_of
 
 BATCH_BYTES: Final = 8 * 2**20
-"""Size of the 64-bit sums of the largest tensor in one batch."""
+"""Size in bytes of the 64-bit sums of a network's largest tensor in one batch of images."""
 
 
 def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
@@ -46,8 +46,8 @@ def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]
 
 
 def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """Run an integer-only network like `run`, and return the codes of all its tensors, including the input, in memory
-    at once.
+    """Run an integer-only network on input codes, and return the codes of all its tensors, including the input, in
+    memory at once.
     """
     return _interpret(network, input_codes, tuple(network.tensors))
 

@@ -50,16 +50,16 @@ from network.windows import window_counts
 ONNX_FILE: Final = "network.onnx"
 
 SAME_SCALE: Final = 1e-6
-"""Largest relative difference at which a factor counts as the ratio of two scales; float32 cannot resolve less."""
+"""Largest relative difference at which a requantization factor counts as the ratio of two scales (limit of float32)."""
 
 LEAST_FACTOR: Final = 2.0**-20 / INT32_MAX
-"""Factor below which every int32 accumulator gives less than 2^-20 of a step, and so counts as zero."""
+"""Limit below which a requantization factor counts as zero: int32 accumulators give less than 2^-20 of a step."""
 
 LARGEST_DENOMINATOR: Final = 1024
 """Largest denominator of a factor for which halves are rounded up: values are then multiples of 1 / 1024 or coarser."""
 
 HALF_UP: Final = 2.0**-12
-"""Part of a step that is added to round halves up: less than 1 / 1024, so that it changes no other value."""
+"""Part of a quantization step that is added to round halves up: less than 1 / 1024, so that no other value changes."""
 
 Inputs = Sequence[IntegerTensor]
 

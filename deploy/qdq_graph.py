@@ -16,10 +16,10 @@ from network.allocation import Bits
 from network.errors import ConversionError
 
 FOUR_BIT_VERSIONS: Final = (21, 10)
-"""The first opset and IR version with 4-bit types."""
+"""First versions of ONNX with 4-bit types: opset and IR version."""
 
 TWO_BIT_VERSIONS: Final = (25, 13)
-"""The first opset and IR version with 2-bit types."""
+"""First versions of ONNX with 2-bit types: opset and IR version."""
 
 _TYPES: Final[dict[Bits, int]] = {8: TensorProto.UINT8, 4: TensorProto.UINT4, 2: TensorProto.UINT2}
 

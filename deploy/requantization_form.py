@@ -17,9 +17,9 @@ class RequantizationForm(StrEnum):
     """
 
     MULTIPLIER = "multiplier"
-    """Multiply by an int32 multiplier in 64 bits, then shift; one multiplier for each output channel or layer."""
+    """Multiply the accumulator by an int32 multiplier of the output channel or layer, in 64 bits, then shift."""
     THRESHOLDS = "thresholds"
-    """Compare with 2^b - 1 int32 thresholds of each output channel."""
+    """Compare the sum of products with 2^b - 1 int32 thresholds of its output channel."""
 
 
 def in_form(network: IntegerNetwork, form: RequantizationForm) -> IntegerNetwork:

@@ -23,10 +23,10 @@ from network.memory.packing import packed_row_bytes, weight_rows
 
 CONVOLUTION_ORDER: Final = "output_channel | kernel_row, kernel_column, input_channel"
 DEPTHWISE_ORDER: Final = "kernel_row, kernel_column | output_channel"
-"""Index of a row | indices inside a row; the last index varies fastest."""
+"""Order of packed weights: index of a row | indices inside a row; the last index varies fastest."""
 
 CodesShape = tuple[int, int, int, int]
-"""[output channels, kernel height, kernel width, input channels / groups]"""
+"""Shape of weight codes: [output channels, kernel height, kernel width, input channels / groups]."""
 
 
 def packed_shape(shape: CodesShape, groups: int, bits: Bits) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from qat.quantizers.histogram import BINS, Histogram, histogram_of, least_error_
 from qat.quantizers.ranges import ActivationTensorRange, InputRange, grid_of
 
 CLIPPED_AT = 6.0
-"""Upper end of the range of a ReLU's output with the activation range `clipped`."""
+"""Upper end of a ReLU output's quantization range if the option `activation_range` is `clipped`."""
 
 _SAMPLES_AT_ONCE = 32
 

@@ -14,8 +14,8 @@ T = TypeVar("T")
 def run_layers(
     network: Network, given: T, compute: Callable[[int, Sequence[T]], T], *, keep_all: bool = False
 ) -> dict[str, T]:
-    """Execute all layers of a network and return its output tensors by name; each other tensor is freed after its last
-    use.
+    """Execute all layers of a network and return its output tensors by name; all other tensors are freed after their
+    last use.
 
     Args:
         network: The network.
@@ -37,7 +37,7 @@ def run_between(
     wanted: Iterable[str],
     compute: Callable[[int, Sequence[T]], T],
 ) -> dict[str, T]:
-    """Execute a range of a network's layers and return the wanted tensors by name; each other tensor is freed after its
+    """Execute a range of a network's layers and return the wanted tensors by name; all others are freed after their
     last use.
 
     Args:

@@ -26,7 +26,7 @@ from qat.windows import convolved
 BATCH_SAMPLES: Final = 32
 """Number of samples that are run through the networks at a time."""
 MAX_TENSOR_BYTES: Final = 2**29
-"""Largest size of a block's tensors, in bytes. If all samples need more memory, the block uses fewer samples."""
+"""Largest size in bytes of the tensors of a block of layers; if all samples need more, the block uses fewer samples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from network.layers import WeightLayer
 from network.network import Network
 
 MAX_WEIGHT_LAYERS: Final = 8
-"""Largest number of layers with weights in a block; a larger block is split into single layers."""
+"""Largest number of layers with weights in a block of layers; a larger block is split into single layers."""
 
 
 @dataclass(frozen=True, slots=True)

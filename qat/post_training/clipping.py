@@ -17,7 +17,7 @@ from qat.post_training.effective_weights import effective_weight, set_effective_
 from qat.weight_step import WeightStep
 
 SHARES: Final = tuple(0.1 + 0.05 * index for index in range(19))
-"""Candidates for the ends of the range, as shares of the smallest and the largest weight: 0.1 to 1 in steps of 0.05."""
+"""Candidate ends of a weight range, as shares of the smallest and the largest weight: 0.1 to 1 in steps of 0.05."""
 
 
 def grid_depends_on_weights(step: WeightStep, weight: Tensor) -> bool:

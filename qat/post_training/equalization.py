@@ -46,9 +46,9 @@ from network.network import Network
 DoubleArray = npt.NDArray[np.float64]
 
 MAX_ROUNDS: Final = 100
-"""Largest number of passes over all pairs."""
+"""Largest number of passes of cross-layer equalization over all pairs of layers."""
 CONVERGED_BELOW: Final = 1e-3
-"""Absolute logarithm of the largest factor of a pass below which equalization ends."""
+"""Cross-layer equalization ends when the absolute logarithm of a pass's largest factor is below this value."""
 
 
 @dataclass(slots=True, eq=False)

@@ -41,17 +41,17 @@ from qat.training.reporting import Reporter
 from qat.weight_step import WeightStep
 
 BATCH: Final = 32
-"""Largest number of samples of an optimizer step."""
+"""Largest number of samples in an optimizer step of learned rounding."""
 LEARNING_RATE: Final = 3e-2
 REGULARISER: Final = 0.1
-"""Weight of the regulariser in the loss."""
+"""Weight of AdaRound's regulariser in the loss."""
 WARM_UP: Final = 0.2
-"""Share of the steps that run without the regulariser, at the start."""
+"""Share of the optimizer steps, at the start, without AdaRound's regulariser."""
 
 FIRST_BETA: Final = 20.0
-"""The regulariser's exponent when it starts."""
+"""Exponent beta of AdaRound's regulariser when it starts."""
 LAST_BETA: Final = 2.0
-"""The regulariser's exponent at the last step."""
+"""Exponent beta of AdaRound's regulariser at the last optimizer step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +142,7 @@ class Neighbours:
 
     @property
     def _rounds_up(self) -> Tensor:
-        """1 for each weight whose nearest value on the quantization grid is above it, else 0."""
+        """For each weight, 1 if the nearest value on the quantization grid is above the weight, else 0."""
         levels = self.weight / self.scale
         return torch.floor(levels + 0.5) - torch.floor(levels)
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from network.layers import ActivationFunction
 
 MIN_WIDTH: Final = 2.0**-60
-"""Smallest width of a range, used for a tensor that is zero everywhere."""
+"""Smallest width of a quantization range, which a tensor gets that is zero everywhere."""
 
 MIN_WIDTH_SHARE: Final = 1e-3
-"""Smallest width of a learned range, as a share of its initial width."""
+"""Smallest width of a learned quantization range, as a share of its initial width."""
 
 
 def clipped_to(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:

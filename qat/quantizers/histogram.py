@@ -14,10 +14,10 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits
 
 BINS: Final = 4096
-"""Number of bins of each histogram."""
+"""Number of bins of each histogram of a tensor's values."""
 
 _SHARES: Final = np.concatenate([np.linspace(0.02, 0.2, 10), np.linspace(0.22, 1.0, 40)])
-"""Candidate bounds of a range, as shares of the observed minimum and maximum."""
+"""Candidate bounds of a quantization range, as shares of the observed minimum and maximum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float
 
 
 def least_error_range(histogram: Histogram, bits: Bits) -> tuple[float, float]:
-    """Choose the range [low, high] with the least squared quantization error by a grid search; it contains zero.
+    """Choose, by a grid search, the range [low, high] that contains zero and has the least squared quantization error.
 
     The candidates are shares of the observed minimum and maximum. The error includes the rounding of the zero point.
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 MIN_STEP_SHARE: Final = 1e-3
-"""Smallest value of a learned step size, as a share of its initial value."""
+"""Smallest value of a learned quantization step size, as a share of its initial value."""
 
 _MIN_SQUARED_UNIT: Final = 2.0**-60
 """Smallest squared initial step size in the gradient scale, so that the gradient of a nearly zero channel is finite."""

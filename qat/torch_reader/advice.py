@@ -11,7 +11,7 @@ _ONNX_NAMES: Final[Mapping[str, str]] = {
     "gather": "Split", "index": "Split", "index_select": "Split", "select": "Split", "split_with_sizes": "Split",
     "unbind": "Split", "pixel_shuffle": "DepthToSpace", "repeat": "Tile", "sort": "TopK", "silu": "Swish",
 }  # fmt: skip
-"""Names of ATen operators whose ONNX counterpart in the table of advice has another name."""
+"""Names in the table of advice for ATen operators whose ONNX counterpart has another name."""
 
 _SUPPORTED: Final = (
     "supported are convolutions, linear layers, batch norms, ReLU, ReLU6 and other clamps to intervals that "

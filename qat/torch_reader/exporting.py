@@ -20,7 +20,7 @@ _NOT_DECOMPOSED: Final = frozenset({
     "silu", "softplus", "softshrink", "layer_norm", "group_norm", "instance_norm", "rms_norm", "upsample_nearest1d",
     "upsample_nearest2d", "upsample_bilinear2d", "lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention",
 })  # fmt: skip
-"""Operators that are not decomposed: none is supported, and the error must name the operator that the module uses."""
+"""ATen operators that are not decomposed: none is supported, and the error must name the module's own operator."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,10 +28,10 @@ _OPSET: Final = 18
 """Version of the ONNX operator set to which ATen operators are converted."""
 
 _CHECKS: Final = frozenset({"aten._assert_async", "aten._assert_scalar", "aten._assert_tensor_metadata"})
-"""Operators that torch.export adds to check its assumptions; they compute nothing and are skipped."""
+"""ATen operators that torch.export adds to check its assumptions; they compute nothing and are skipped."""
 
 _TORCH_NAMES: Final = {"aten.addmm": "linear", "aten.constant_pad_nd": "pad", "aten.mm": "linear"}
-"""Names of torch functions for ATen operators that have another name."""
+"""Names of the torch functions that correspond to ATen operators of another name."""
 
 
 def graph_of(exported: Exported) -> Graph:
@@ -159,7 +159,7 @@ class _GraphBuilder:
             return target(*fx.map_arg(node.args, lookup), **fx.map_arg(kwargs, lookup))
 
     def _name_of(self, consumer: AtenNode) -> Any:
-        """Return a function from an argument of an ATen operator to the name of its ONNX value."""
+        """Return a function that maps an argument of an ATen operator to the name of the argument's ONNX value."""
 
         def name_of(argument: Any) -> str:
             if argument is None:

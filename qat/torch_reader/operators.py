@@ -241,4 +241,4 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "aten.unsqueeze": _row(_reshape, "self dim"),
     "aten.view": _row(_reshape, "self size"),
 }
-"""The supported operators, by the name of the ATen operator without its overload."""
+"""The supported ATen operators, by name without the overload."""

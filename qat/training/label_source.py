@@ -11,7 +11,7 @@ class LabelSource(StrEnum):
     """Source of the labels that a network's predictions are compared with: the dataset or the float network."""
 
     LABELS = "labels"
-    """The labels of the dataset."""
+    """The labels that the dataset contains."""
 
     FLOAT_NETWORK = "float_network"
-    """The classes that the float network predicts, for samples without labels; accuracy is then agreement with it."""
+    """The classes that the float network predicts for samples without labels; accuracy is then agreement with it."""

@@ -23,7 +23,7 @@ from qat.data.dataset import Indices
 from qat.training.process_rank import process_count
 
 PROCESS_GROUP_TIMEOUT = timedelta(days=7)
-"""Timeout of the other processes while the first process validates."""
+"""Time after which a training process that waits for the others fails, e.g. while the first process validates."""
 
 MIN_SAMPLES_PER_PROCESS = 2
 """Smallest number of samples of each batch for one process, which batch-norm statistics need."""
