@@ -18,7 +18,7 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ActivationFunction:
-    """Clamp of each element to [low, high]: ReLU is [0, inf], ReLU6 is [0, 6], the identity is [-inf, inf].
+    """Activation function that clamps each element to [low, high]: ReLU is [0, inf], ReLU6 [0, 6], linear [-inf, inf].
 
     Attributes:
         low: Lower bound, 0 or less: padding and zero points need the real value 0 inside the interval.
@@ -39,7 +39,7 @@ class ActivationFunction:
 
     @property
     def is_linear(self) -> bool:
-        """Whether the function is the identity."""
+        """Whether an activation function is the identity."""
         return math.isinf(self.low) and math.isinf(self.high)
 
 
@@ -69,7 +69,7 @@ class BatchNorm:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer(ABC):
-    """Base class of all layers.
+    """Base class of all layers of a network.
 
     Attributes:
         kind: Name of the layer kind, unique among all kinds.
@@ -87,7 +87,7 @@ class Layer(ABC):
 
     @abstractmethod
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        """Return the shape of the layer's output.
+        """Return the shape (channels, height, width) of the tensor that a layer writes.
 
         Args:
             inputs: Shapes of the tensors that the layer reads, in the order of `self.inputs`.
@@ -123,10 +123,10 @@ class WeightLayer(Layer):
 
     @abstractmethod
     def weight_shape(self, inputs: tuple[Shape, ...]) -> tuple[int, ...]:
-        """Return the shape of the weight tensor, given the shapes of the layer's inputs."""
+        """Return the shape of a layer's weight tensor, given the shapes of the layer's inputs."""
 
     def multiply_accumulates(self, inputs: tuple[Shape, ...]) -> int:
-        """Return the number of multiply-accumulates of one inference; padding elements are counted too."""
+        """Return a layer's number of multiply-accumulates per inference; those with padding elements are included."""
         output = self.output_shape(inputs)
         return math.prod(self.weight_shape(inputs)) * output.height * output.width
 

@@ -1,4 +1,4 @@
-"""Reading of sizes in bytes, and the flash and RAM that a network may use."""
+"""Flash and RAM that a network may use, and the parsing of sizes such as '512 KiB'."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parse_size_bytes(text: str | int, what: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Flash and RAM that a network may use.
+    """Number of bytes of flash and of RAM that a network may use.
 
     Attributes:
         flash_bytes: Number of bytes of flash, from 1 to 2^40.

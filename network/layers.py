@@ -1,4 +1,4 @@
-"""The layers of a network as frozen data, and the shape of the tensor that each layer writes.
+"""Immutable descriptions of the layers of a network, and the shape of the tensor that each layer writes.
 
 A layer is one step that the device executes, with its batch norm and activation function folded in. Shapes are
 (channels, height, width) without the batch; a vector is (channels, 1, 1). Weights are float32:
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def is_depthwise(groups: int, input_channels: int) -> bool:
-    """Return whether a convolution is depthwise: each filter reads one input channel, of several.
+    """Return whether a convolution is depthwise: it has several input channels, and each filter reads one of them.
 
     Args:
         groups: Number of groups of the convolution.
@@ -49,7 +49,7 @@ def is_depthwise(groups: int, input_channels: int) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Convolution(WeightLayer):
-    """Convolution with any number of groups; depthwise if each input channel is one group.
+    """Convolution layer with any number of groups; depthwise if each input channel is one group.
 
     Attributes:
         kernel: Height and width of the kernel.
@@ -81,13 +81,13 @@ class Convolution(WeightLayer):
         return Shape(self.output_channels, height, width)
 
     def is_depthwise(self, input_shape: Shape) -> bool:
-        """Return whether each filter reads one channel of an input of that shape."""
+        """Return whether each filter of a convolution reads one of several channels of an input of the given shape."""
         return is_depthwise(self.groups, input_shape.channels)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FullyConnected(WeightLayer):
-    """Matrix product over all elements of the input, flattened in the order channel, height, width."""
+    """Fully connected layer: matrix product over all elements of the input, flattened as channel, height, width."""
 
     kind: ClassVar[str] = "fully_connected"
 
@@ -101,7 +101,7 @@ class FullyConnected(WeightLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Add(Layer):
-    """Elementwise sum of two or more tensors of the same shape."""
+    """Layer that adds two or more tensors of the same shape elementwise."""
 
     kind: ClassVar[str] = "add"
 
@@ -115,7 +115,7 @@ class Add(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Concat(Layer):
-    """Concatenation along the channels of tensors that have the same height and width."""
+    """Layer that concatenates tensors of the same height and width along the channels."""
 
     kind: ClassVar[str] = "concat"
 
@@ -129,7 +129,7 @@ class Concat(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool(Layer):
-    """Base class of pools: a window moves over each channel separately.
+    """Base class of the pooling layers (max, average), which move a window over each channel separately.
 
     Attributes:
         kernel: Height and width of the window.
@@ -143,7 +143,7 @@ class Pool(Layer):
 
     @property
     def window_elements(self) -> int:
-        """Number of elements of one window, padding included."""
+        """Number of elements of one window of a pooling layer, padding included."""
         return math.prod(self.kernel)
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
@@ -156,14 +156,14 @@ class Pool(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool(Pool):
-    """Largest element of each window; padding elements are ignored."""
+    """Max-pooling layer: the largest element of each window; padding elements are ignored."""
 
     kind: ClassVar[str] = "max_pool"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool(Pool):
-    """Mean of each window.
+    """Average-pooling layer: the mean of each window.
 
     Attributes:
         count_includes_padding: Whether padding elements count in the divisor of the mean.
@@ -173,7 +173,7 @@ class AveragePool(Pool):
     count_includes_padding: bool = False
 
     def divisors(self, shape: Shape) -> tuple[int, ...]:
-        """Return the distinct numbers that the pool divides by on an input of that shape, ascending."""
+        """Return the distinct numbers by which an average-pooling layer divides its window sums, ascending."""
         return window_divisors(
             shape, self.kernel, self.stride, self.padding, includes_padding=self.count_includes_padding
         )
@@ -181,7 +181,7 @@ class AveragePool(Pool):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pad(Layer):
-    """Zeros around the image, or before and after the channels, where no convolution or pool can do the padding.
+    """Layer that adds zeros around an image or to its channels, where no convolution or pooling layer can do this.
 
     Attributes:
         padding: Rows and columns of zeros around the image.
@@ -207,7 +207,7 @@ class Pad(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activation(Layer):
-    """Activation function as a separate layer, where other layers also read its input without the function."""
+    """Layer that applies an activation function alone, because other layers read its input without the function."""
 
     kind: ClassVar[str] = "activation"
 

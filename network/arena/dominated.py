@@ -1,4 +1,4 @@
-"""Dominated rectangles: rectangles that always find a gap, so that the search need not place them.
+"""Tensors that fit into a gap of every memory plan of the others, so that the plan search can leave them out.
 
 A rectangle of size s with k neighbours (rectangles with overlapping live ranges) of total size t: the neighbours leave
 h - t units of an arena of height h free, in at most k + 1 gaps. If no gap held the rectangle, each gap would be at most
@@ -20,7 +20,7 @@ from network.arena.first_fit import Rectangle, lowest_gap
 def remove_dominated(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], height: int
 ) -> tuple[list[int], list[int]]:
-    """Divide the rectangles into those that the search must place and those that are dominated.
+    """Split tensors into those that a memory plan search must place, and those that always fit into a gap afterwards.
 
     Args:
         rectangles: The rectangles of the instance.
@@ -54,7 +54,7 @@ def remove_dominated(
 def place_dominated(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], dominated: Sequence[int], offsets: list[int]
 ) -> None:
-    """Place the dominated rectangles in the lowest gaps, in the reverse order of their removal.
+    """Place tensors that a memory plan search left out into the lowest gaps, in reverse order of their removal.
 
     Args:
         rectangles: The rectangles of the instance.

@@ -19,7 +19,7 @@ MAX_DEVICE_NAME_LENGTH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Document from which figures of a device were taken.
+    """Document from which properties of a microcontroller were taken.
 
     Attributes:
         figures: Names of the attributes of the device whose values were taken from the document, of `FIGURES`.
@@ -91,7 +91,7 @@ class Device:
 
     @property
     def budget(self) -> Budget:
-        """Flash and RAM that one program can use; memory that the user reserves is not subtracted."""
+        """Flash and RAM of a microcontroller that a program can use; memory that a user reserves is not subtracted."""
         return Budget(self.flash_bytes, self.ram_bytes)
 
     def _check_texts(self) -> None:
@@ -129,5 +129,5 @@ class Device:
 
 
 def _is_whole(value: object, most: int) -> bool:
-    """Return whether a value is a whole number from 1 to `most`."""
+    """Return whether a value is a whole number from 1 to an upper limit."""
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

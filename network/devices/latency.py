@@ -32,7 +32,7 @@ SLOWEST: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class CoreSpeed:
-    """Speed of the kernels of a core.
+    """Speed of a microcontroller core: multiply-accumulates and elements per clock cycle, for each kernel.
 
     Attributes:
         core: Name of the core.
@@ -49,13 +49,13 @@ class CoreSpeed:
     measured: frozenset[Key] = field(default=frozenset())
 
     def is_estimate(self, kernel: str, activation_bits: Bits, weight_bits: Bits) -> bool:
-        """Return whether the rate of a kernel with weights was derived, not measured."""
+        """Return whether a kernel's multiply-accumulates per cycle were derived from other rates, not measured."""
         return (kernel, activation_bits, weight_bits) not in self.measured
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Upper limit on the cycles of one inference.
+    """Upper limit on the clock cycles of one inference, on a core of known speed.
 
     Attributes:
         speed: Speed of the kernels of the core.
@@ -76,7 +76,7 @@ class Latency:
 
 
 def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: Bits | None, speed: CoreSpeed) -> int:
-    """Return the estimated number of cycles of one layer.
+    """Return the estimated number of clock cycles that one layer of a network needs.
 
     Args:
         network: The network that contains the layer.
@@ -110,7 +110,7 @@ def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: 
 
 
 def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -> int:
-    """Return the estimated number of cycles of one inference.
+    """Return the estimated number of clock cycles of one inference of a network.
 
     Args:
         network: The network.
@@ -129,7 +129,7 @@ def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -
 
 
 def core_speed_of(given: Any) -> CoreSpeed:
-    """Read a user's table of speeds from a decoded JSON value.
+    """Read a user's table of kernel speeds (rates per clock cycle) from a decoded JSON value.
 
         {"core": "my-core", "source": "measured on the board",
          "multiply_accumulates_per_cycle": {"pointwise_convolution": {"8/8": 0.5, "8/4": 0.4}},
@@ -166,7 +166,7 @@ def core_speed_of(given: Any) -> CoreSpeed:
 
 
 def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
-    """Return a table of speeds as a JSON object, which `core_speed_of` reads back."""
+    """Return a table of kernel speeds as a JSON object; `core_speed_of` reads it back."""
     rates: dict[str, dict[str, float]] = {}
     for (kernel, activation, weight), rate in speed.multiply_accumulates_per_cycle.items():
         rates.setdefault(kernel, {})[f"{activation}/{weight}"] = rate
@@ -201,12 +201,12 @@ def _rate(given: Any, what: str) -> float:
 
 
 def _each_input_once(network: Network, layer: Layer) -> int:
-    """Return the number of elements of all inputs."""
+    """Return the total number of elements of all input tensors of a layer."""
     return sum(shape.elements for shape in network.input_shapes(layer))
 
 
 def _each_window(network: Network, layer: Pool) -> int:
-    """Return the number of elements of all windows of a pool; an element counts in each window that contains it."""
+    """Return the number of elements of all windows of a pooling layer; overlaps are counted in each window."""
     return network.shapes[layer.output].elements * layer.window_elements
 
 

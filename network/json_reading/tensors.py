@@ -1,4 +1,4 @@
-"""Tensors of float32 as JSON: nested lists of numbers, or a shape with the elements in base64."""
+"""Conversion of float32 tensors from and to JSON: nested lists of numbers, or a shape with the elements in base64."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_RANK: Final = 4
 
 
 def read_tensor(fields: Fields, key: str) -> Float32Array | None:
-    """Read a tensor of float32 of 1 to 4 dimensions.
+    """Read a float32 tensor of 1 to 4 dimensions from a field of a JSON object.
 
     Args:
         fields: The object that has the tensor as a field.
@@ -50,7 +50,7 @@ def read_tensor(fields: Fields, key: str) -> Float32Array | None:
 
 
 def write_tensor(array: Float32Array) -> dict[str, Any]:
-    """Return the exact JSON form of a tensor, which `read_tensor` reads back bit by bit."""
+    """Return a float32 tensor as a JSON object of shape and base64 text; `read_tensor` reads it back bit by bit."""
     content = np.ascontiguousarray(array, dtype="<f4").tobytes()
     return {"shape": list(array.shape), "float32_base64": base64.b64encode(content).decode()}
 

@@ -1,4 +1,4 @@
-"""The `deployed` accounting of a network whose weight layers compare with thresholds instead of multiplying.
+"""The `deployed` byte accounting of a network that requantizes by comparing with thresholds instead of multiplying.
 
     thresholds            4 c (2^b - 1)    int32; they contain bias, batch norm and scales
     direction             c                int8
@@ -30,7 +30,7 @@ THRESHOLD_BYTES: Final = 4
 
 
 def measure_thresholds(network: Network, allocation: Allocation, book: Accounting, budget: Budget) -> MemoryReport:
-    """Return the memory report of a network that is to be converted to thresholds.
+    """Return the memory report of a network that is to be requantized by thresholds instead of multipliers.
 
     Args:
         network: The network.
@@ -61,10 +61,10 @@ def measure_thresholds(network: Network, allocation: Allocation, book: Accountin
 
 
 class ThresholdAccounting(DeployedAccounting):
-    """The `deployed` accounting, with thresholds as the constants of each layer with weights."""
+    """The `deployed` byte accounting, with thresholds as the requantization constants of layers with weights."""
 
     def __init__(self, book: DeployedAccounting) -> None:
-        """Create the accounting.
+        """Create the byte accounting of a network that requantizes by thresholds.
 
         Args:
             book: The accounting that counts everything except the constants of layers with weights.

@@ -1,4 +1,4 @@
-"""The table of sensitivities: the estimated increase of the loss if one tensor gets fewer bits."""
+"""The sensitivity table of a network: the estimated increase of the loss if one tensor gets fewer bits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Row = Mapping[Bits, float]
 
 @dataclass(frozen=True, slots=True)
 class SensitivityTable:
-    """Sensitivity of each tensor at each number of bits; only the ratios of the sensitivities matter.
+    """Sensitivity of each tensor of a network at 8, 4 and 2 bits; only the ratios of the sensitivities matter.
 
     Attributes:
         method: Name of the method by which the sensitivities were found.
@@ -31,7 +31,7 @@ class SensitivityTable:
     activations: Mapping[str, Row]
 
     def objective(self, weight_bits: Mapping[str, Bits], activation_bits: Mapping[str, Bits]) -> float:
-        """Return the sum of the sensitivities of all tensors.
+        """Return the sum of the sensitivities of all tensors of a network at the given bits.
 
         Args:
             weight_bits: Name of each layer with weights -> bits of its weight tensor.
@@ -44,7 +44,7 @@ class SensitivityTable:
 
 
 def check_sensitivity(table: SensitivityTable, network: Network) -> None:
-    """Reject a table that does not have a valid sensitivity for exactly the tensors of a network.
+    """Reject a sensitivity table that lacks a tensor of a network, has an unknown one, or has an invalid sensitivity.
 
     Args:
         table: The table.
@@ -75,7 +75,7 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
 
 
 def sensitivity_from_json(text: str) -> SensitivityTable:
-    """Read a table from JSON: `{"weights": {layer: {"8": x, "4": y, "2": z}}, "activations": {tensor: {...}}}`.
+    """Read a sensitivity table from JSON text: `{"weights": {layer: {"8": x, "4": y, "2": z}}, "activations": {...}}`.
 
     Args:
         text: JSON text.
@@ -91,7 +91,7 @@ def sensitivity_from_json(text: str) -> SensitivityTable:
 
 
 def sensitivity_of(given: Any) -> SensitivityTable:
-    """Read a table from a decoded JSON value.
+    """Read a sensitivity table from a decoded JSON value.
 
     Args:
         given: Decoded JSON value, in the form that `sensitivity_from_json` describes.
@@ -116,18 +116,18 @@ def sensitivity_of(given: Any) -> SensitivityTable:
 
 
 def sensitivity_to_json(table: SensitivityTable) -> str:
-    """Return a table as JSON text; `sensitivity_from_json` reads it back unchanged."""
+    """Return a sensitivity table as JSON text; `sensitivity_from_json` reads it back unchanged."""
     return json.dumps(sensitivity_to_document(table), indent=1)
 
 
 def sensitivity_to_document(table: SensitivityTable) -> dict[str, Any]:
-    """Return a table as a JSON object; `sensitivity_of` reads it back unchanged."""
+    """Return a sensitivity table as a JSON object; `sensitivity_of` reads it back unchanged."""
     rows = {"weights": rows_as_json(table.weights), "activations": rows_as_json(table.activations)}
     return {"method": table.method, **rows}
 
 
 def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:
-    """Return rows with the bits as text, as JSON requires: "8", "4" and "2"."""
+    """Return the sensitivities of tensors by name, with the bits as text keys ("8", "4" and "2") as JSON requires."""
     return {name: {str(bits): row[bits] for bits in BITS} for name, row in rows.items()}
 
 
