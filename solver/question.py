@@ -1,4 +1,4 @@
-"""A question: a network, a budget and all options of a choice of bits, in one frozen value.
+"""The question that the solver answers: a network, a budget and all options for choosing bits.
 
     request or command  ->  Question  ->  fit(question) -> Solution
                                           violations(question, solution) -> list of broken rules
@@ -29,7 +29,7 @@ from solver.options import ALL_OTHERS, Method, SolveOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A network, a budget and all options of a choice of bits.
+    """Question for the solver: a network, a budget and all options for choosing the bits of its tensors.
 
     Attributes:
         network: The network, with its layers in the order of its file. The solver needs no weights.
@@ -54,12 +54,12 @@ class Question:
 
     @property
     def method(self) -> Method:
-        """The method that chooses bits."""
+        """The method that chooses bits: the exact program or one of the paper's rules."""
         return self.options.method
 
     @property
     def latency(self) -> Latency | None:
-        """The latency ceiling, with the speed of the core; None if no ceiling is set.
+        """The latency ceiling of an inference, with the speed of the core; None if no ceiling is set.
 
         Raises:
             RequestError: If a ceiling is set and the speed of the core is unknown.
@@ -75,7 +75,7 @@ class Question:
 
     @property
     def choices(self) -> Choices:
-        """The scheme and the allowed bits of single tensors, with '*' replaced by the names that it stands for."""
+        """Quantization scheme of the weights and allowed bits of each tensor, with '*' replaced by tensor names."""
         network, options = self.network, self.options
         fixed = {network.input, *network.outputs}
         return Choices(
@@ -86,7 +86,7 @@ class Question:
 
 
 def check_question(question: Question) -> None:
-    """Reject a question whose parts contradict each other.
+    """Reject a question to the solver whose network, options and sensitivity table contradict each other.
 
     Args:
         question: The question.
@@ -110,7 +110,7 @@ def check_question(question: Question) -> None:
 
 
 def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:
-    """Replace the key '*' by all names that are not listed.
+    """Replace the key '*' in a table of allowed bits by all tensor names that the table does not list.
 
     Args:
         allowed: Name or '*' -> allowed bits.

@@ -1,4 +1,4 @@
-"""Independent check of a solution against its question, by the accounting alone and without any code of the search."""
+"""Independent check of a chosen allocation of bits, by byte accounting alone and without any code of the search."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from solver.solution import Solution
 
 
 def violations(question: Question, solution: Solution) -> list[str]:
-    """List every rule that a solution breaks, one sentence each.
+    """List every rule that an allocation of bits breaks (budgets, allowed bits, memory plan), one sentence each.
 
     Args:
         question: The question that was asked.
@@ -63,7 +63,7 @@ def violations(question: Question, solution: Solution) -> list[str]:
 def _overlaps(
     network: Network, offsets: Mapping[str, int], allocation: Allocation, accounting: Accounting
 ) -> list[str]:
-    """List the live tensors that overlap in the arena, and the outputs that miss the input that they overwrite.
+    """List the tensors that overlap in the arena while both are alive, and outputs that miss the input they overwrite.
 
     Args:
         network: The network, with its layers in schedule order.
@@ -98,7 +98,7 @@ def _overlaps(
 
 
 def _names(network: Network, allocation: Allocation) -> list[str]:
-    """List the parts of an allocation with missing, unknown or wrongly ordered names of layers or tensors."""
+    """List the parts of an allocation whose names of layers or tensors are missing, unknown or in the wrong order."""
     layers = [layer.name for layer in network.weight_layers]
     broken = []
     if list(allocation.activation_bits) != list(network.tensors):
@@ -110,7 +110,7 @@ def _names(network: Network, allocation: Allocation) -> list[str]:
 
 
 def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
-    """List the bits and schemes that the exact program may not choose."""
+    """List the tensors whose bits or quantization schemes are not among those that the user allows."""
     broken = [
         f"{what} '{name}' has {bits} bits, which are not allowed"
         for what, given, allowed in (
@@ -129,7 +129,7 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
 
 
 def _schemes(network: Network, method: Method, allocation: Allocation) -> list[str]:
-    """List the layers whose scheme is not that of the paper's rule."""
+    """List the layers whose quantization scheme is not that of the paper's rule."""
     broken = []
     for layer in network.weight_layers:
         scheme = allocation.schemes[layer.name]

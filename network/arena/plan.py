@@ -231,7 +231,7 @@ class _ComponentPlanner:
         return self._is_done
 
     def _search(self, height: int, nodes: int) -> bool:
-        """Search for a memory plan of at most a given size with limited search nodes; return whether planning is done."""
+        """Search for a memory plan of at most a given size with limited nodes; return whether planning is done."""
         search = Search(self._rectangles, self._neighbours, height, nodes)
         found = search.run()
         self.nodes_left -= nodes - search.nodes_left

@@ -1,4 +1,4 @@
-"""The scheme of the weights and the allowed bits of each tensor: what the exact program may choose from."""
+"""The quantization scheme of the weights and the allowed bits of each tensor, as limits of the exact program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The scheme of the weights and the allowed bits of each tensor.
+    """The quantization scheme of all weight tensors, and the bits that each tensor of a network may have.
 
     Attributes:
         weights: Scheme of all weight tensors. With a scheme per layer, batch norm is folded into weights of 8 bits with
@@ -30,7 +30,7 @@ class Choices:
 
     @property
     def restricts_bits(self) -> bool:
-        """Whether the allowed bits of some tensor are listed."""
+        """Whether a user has listed the allowed bits of at least one tensor."""
         return bool(self.allowed_weight_bits or self.allowed_activation_bits)
 
 
@@ -41,7 +41,7 @@ def restricted_to(
     activation_bits: Collection[Bits] = BITS,
     weights: WeightScheme = DEFAULT_WEIGHT_SCHEME,
 ) -> Choices:
-    """Restrict all tensors of a network to the same bits, e.g. to those for which a core has kernels.
+    """Allow the same bits for all tensors of a network, e.g. only those for which a core has kernels.
 
     The network's input and outputs are not restricted; they always have 8 bits.
 
@@ -60,7 +60,7 @@ def restricted_to(
 
 
 def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, str]) -> None:
-    """Reject choices that are invalid, or that the network cannot have.
+    """Reject allowed bits that are invalid, or that contradict the network.
 
     Args:
         choices: The choices.
@@ -102,7 +102,7 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
 def shared_activation_bits(
     choices: Choices, same_bits: Mapping[str, str], fixed: Collection[str]
 ) -> dict[str, tuple[Bits, ...]]:
-    """Return, for each set of activation tensors that share their bits, the bits that are allowed for all of them.
+    """Return the bits that are allowed for all activation tensors that must have the same bits, for each such set.
 
     One tensor of each set decides the bits, and the set is named after it.
 

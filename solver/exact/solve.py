@@ -16,7 +16,7 @@ from solver.solution import Solution
 
 
 def solve_by_exact_program(question: Question) -> Solution:
-    """Return the best bits and order of the layers, or a certificate that no bits fit.
+    """Return the bits and layer order of minimum summed sensitivity, or a certificate that no bits fit the budget.
 
     Args:
         question: A question for the exact program, with a sensitivity table.
