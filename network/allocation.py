@@ -26,7 +26,7 @@ def halved(bits: Bits) -> Bits:
         ValueError: if the bits are 2.
     """
     if bits == NARROWEST_BITS:
-        raise ValueError("2 bits cannot be halved")
+        raise ValueError("2 bits cannot be halved: a tensor cannot have fewer than 2 bits")
     return 4 if bits == WIDEST_BITS else 2
 
 
@@ -42,7 +42,7 @@ def as_bits(value: object) -> Bits:
     for bits in BITS:
         if value == bits and type(value) is int:
             return bits
-    raise RequestError(f"the bits are {value!r}; expected 8, 4 or 2")
+    raise RequestError(f"the number of bits of a tensor is {value!r}; expected 8, 4 or 2")
 
 
 class WeightScheme(StrEnum):

@@ -34,7 +34,7 @@ class ActivationFunction:
     def __post_init__(self) -> None:
         if not self.low <= 0.0 <= self.high or self.low == self.high:
             raise InvalidNetwork(
-                f"an activation function clamps to [{self.low}, {self.high}]; expected an interval around zero"
+                f"an activation function clamps to [{self.low}, {self.high}]; expected an interval that contains zero"
             )
 
     @property
@@ -132,7 +132,9 @@ class WeightLayer(Layer):
 
     def _check_parameters(self, weight_shape: tuple[int, ...]) -> None:
         if self.weight is not None and self.weight.shape != weight_shape:
-            raise self._mismatch(f"needs weights of shape {list(weight_shape)}, has {list(self.weight.shape)}")
+            raise self._mismatch(
+                f"has weights of shape {list(self.weight.shape)}; expected weights of shape {list(weight_shape)}"
+            )
         per_channel = {"bias": self.bias}
         if self.batch_norm is not None:
             norm = self.batch_norm
@@ -140,10 +142,11 @@ class WeightLayer(Layer):
         for what, values in per_channel.items():
             if values is not None and values.shape != (self.output_channels,):
                 raise self._mismatch(
-                    f"has {self.output_channels} output channels, but its {what} has shape {list(values.shape)}"
+                    f"has {what} of shape {list(values.shape)}; expected [{self.output_channels}], one number for each "
+                    "output channel"
                 )
         for what, values in {"weights": self.weight, **per_channel}.items():
             if values is not None and not np.isfinite(values).all():
-                raise self._mismatch(f"has NaN or infinite values in its {what}; expected finite values")
+                raise self._mismatch(f"has NaN or infinite values in its {what}; expected finite numbers")
         if self.batch_norm is not None and (self.batch_norm.variance < 0).any():
             raise self._mismatch("has a negative variance in its batch norm; expected 0 or more")

@@ -37,7 +37,7 @@ def parse_size_bytes(text: str | int, what: str) -> int:
         raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")
     whole, _, fraction = match["number"].partition(".")
     if len(whole) > 20 or len(fraction) > 20:
-        raise RequestError(f"{what} has more digits than the 20 that are read; {expected}")
+        raise RequestError(f"{what} has more digits than the 20 that are allowed; {expected}")
     numerator = int(whole + fraction) * unit_bytes
     if numerator % 10 ** len(fraction):
         raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a whole number of bytes; {expected}")

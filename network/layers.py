@@ -74,7 +74,7 @@ class Convolution(WeightLayer):
         if shape.channels % self.groups or self.output_channels % self.groups:
             raise self._mismatch(
                 f"has {self.groups} groups, which do not divide its {shape.channels} input "
-                f"and {self.output_channels} output channels"
+                f"and {self.output_channels} output channels; expected a number that divides both"
             )
         self._check_parameters(self.weight_shape(inputs))
         height, width = _window(self, shape, self.dilation)
@@ -109,7 +109,7 @@ class Add(Layer):
         if len(inputs) < 2:
             raise self._mismatch(f"reads {len(inputs)} inputs; expected two inputs or more")
         if len(set(inputs)) > 1:
-            raise self._mismatch(f"needs inputs of one shape, has {' and '.join(map(str, inputs))}")
+            raise self._mismatch(f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same shape")
         return inputs[0]
 
 
@@ -121,9 +121,11 @@ class Concat(Layer):
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         if not inputs:
-            raise self._mismatch("has no input")
+            raise self._mismatch("has no input; expected one input or more")
         if len({(shape.height, shape.width) for shape in inputs}) > 1:
-            raise self._mismatch(f"needs inputs of one height and width, has {' and '.join(map(str, inputs))}")
+            raise self._mismatch(
+                f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same height and width"
+            )
         return Shape(sum(shape.channels for shape in inputs), inputs[0].height, inputs[0].width)
 
 
@@ -150,7 +152,10 @@ class Pool(Layer):
         shape = self._only(inputs)
         top, left, bottom, right = self.padding
         if max(top, bottom) >= self.kernel[0] or max(left, right) >= self.kernel[1]:
-            raise self._mismatch(f"has padding {tuple(self.padding)}, which leaves windows of padding alone; use less")
+            raise self._mismatch(
+                f"has padding {tuple(self.padding)}, so that some windows contain only padding; use less padding or a "
+                "larger kernel"
+            )
         return Shape(shape.channels, *_window(self, shape, (1, 1)))
 
 
@@ -219,13 +224,13 @@ def _window(layer: Convolution | Pool, shape: Shape, dilation: tuple[int, int]) 
     top, left, bottom, right = layer.padding
     if min(*layer.kernel, *layer.stride, *dilation) < 1 or min(layer.padding) < 0:
         raise layer._mismatch(
-            "has a kernel, stride or dilation below 1, or padding below 0; expected 1 or more, 0 or more"
+            "has a kernel, stride or dilation below 1 or padding below 0; expected 1 or more, and padding of 0 or more"
         )
     height = window_positions(shape.height, layer.kernel[0], layer.stride[0], top, bottom, dilation[0])
     width = window_positions(shape.width, layer.kernel[1], layer.stride[1], left, right, dilation[1])
     if height < 1 or width < 1:
         raise layer._mismatch(
             f"has a {layer.kernel[0]}x{layer.kernel[1]} kernel that does not fit into its input of "
-            f"{shape} with padding {tuple(layer.padding)}"
+            f"{shape} with padding {tuple(layer.padding)}; use a smaller kernel or more padding"
         )
     return height, width

@@ -164,7 +164,9 @@ def in_schedule_order(layers: Iterable[Layer], given: Iterable[str]) -> tuple[La
             if tensor in writers:
                 sorter.add(index, writers[tensor])
             elif tensor not in known:
-                raise InvalidNetwork(f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes")
+                raise InvalidNetwork(
+                    f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes; correct the name"
+                )
     try:
         sorter.prepare()
     except CycleError as error:
@@ -188,7 +190,7 @@ def _writers(layers: tuple[Layer, ...]) -> dict[str, int]:
         if earlier != index:
             raise InvalidNetwork(
                 f"tensor '{layer.output}' is written twice, by layer '{layers[earlier].name}' "
-                f"and by layer '{layer.name}'; every tensor is written once"
+                f"and by layer '{layer.name}'; rename one of the two outputs"
             )
     return writers
 
@@ -202,14 +204,12 @@ def _cycle(layers: list[Layer]) -> InvalidNetwork:
     shown = [f"'{layer.name}'" for layer in layers[:-1][:_SHOWN_OF_CYCLE]]
     left_out = ["..."] if len(layers) - 1 > _SHOWN_OF_CYCLE else []
     path = " -> ".join([*shown, *left_out, shown[0]])
-    return InvalidNetwork(
-        f"layer {shown[0]} is on a cycle: {path}; expected that no layer needs its own output. Remove the loop"
-    )
+    return InvalidNetwork(f"layer {shown[0]} is on a cycle: {path}; expected that no layer depends on its own output")
 
 
 def _infer_shapes(network: Network) -> dict[str, Shape]:
     if not network.layers:
-        raise InvalidNetwork("the network has no layer; expected one or more")
+        raise InvalidNetwork("the network has no layers; expected one or more")
     if len(network.layers) > MAX_LAYERS:
         raise InvalidNetwork(f"the network has {len(network.layers)} layers; expected at most {MAX_LAYERS}")
     shapes: dict[str, Shape] = {}
@@ -218,26 +218,34 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
     read: set[str] = set(network.outputs)
     for layer in network.layers:
         if layer.name in names:
-            raise InvalidNetwork(f"two layers are named '{layer.name}'; expected unique names")
+            raise InvalidNetwork(f"two layers are named '{layer.name}'; rename one of them")
         names.add(layer.name)
         for tensor in layer.inputs:
             if tensor not in shapes:
-                raise InvalidNetwork(f"layer '{layer.name}' reads tensor '{tensor}', which is not written before it")
+                raise InvalidNetwork(
+                    f"layer '{layer.name}' reads tensor '{tensor}', which is not written before it; sort the layers"
+                )
         read.update(layer.inputs)
         if layer.output in shapes:
-            raise InvalidNetwork(f"layer '{layer.name}' writes tensor '{layer.output}', which is written already")
+            raise InvalidNetwork(
+                f"layer '{layer.name}' writes tensor '{layer.output}', which the input or an earlier layer has written "
+                "already; rename the output"
+            )
         shape = layer.output_shape(tuple(shapes[tensor] for tensor in layer.inputs))
-        _add_shape(shapes, layer.output, shape, f"layer '{layer.name}'")
+        _add_shape(shapes, layer.output, shape, f"the output of layer '{layer.name}'")
     if not network.outputs:
-        raise InvalidNetwork("the network has no output; expected one or more")
+        raise InvalidNetwork("the network has no outputs; expected one or more")
     for output in network.outputs:
         if output not in shapes:
-            raise InvalidNetwork(f"no layer writes the network's output '{output}'; expected a tensor of a layer")
+            raise InvalidNetwork(
+                f"no layer writes the network's output '{output}'; expected a tensor that a layer writes"
+            )
     for layer in network.layers:
         if layer.output not in read:
             raise InvalidNetwork(
                 f"tensor '{layer.output}' of layer '{layer.name}' is dangling: "
-                "it is not an output, and no layer reads it"
+                "it is not an output of the network, and no layer reads it; remove the layer, or list the tensor as an "
+                "output"
             )
     return shapes
 

@@ -67,7 +67,9 @@ def backend_named(name: str) -> str:
     found = available_solvers()
     solver = solver or DEFAULT_PULP_SOLVER
     if solver not in found:
-        raise RequestError(f"PuLP finds no solver {solver[:60]!r} here; it finds: {', '.join(found) or 'none'}")
+        raise RequestError(
+            f"PuLP finds no solver {solver[:60]!r} on this machine; it finds: {', '.join(found) or 'none'}"
+        )
     return f"{PULP_BACKEND}:{solver}"
 
 

@@ -93,7 +93,9 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     _check_exact(question, "the Pareto front")
     most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
     if not 2 <= points <= most:
-        raise RequestError(f"the number of points is {points}; expected 2 to {most} for {axis}")
+        raise RequestError(
+            f"the number of points of the Pareto front is {points}; expected 2 to {most} for axis '{axis}'"
+        )
     budget = question.budget
     deadline = time.perf_counter() + question.options.time_limit_seconds
 
@@ -155,7 +157,7 @@ def _check_exact(question: Question, what: str) -> None:
         raise RequestError(
             f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "
             f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
-            "choose method 'exact'"
+            "choose method 'exact' and a sensitivity table"
         )
 
 

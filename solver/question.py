@@ -102,11 +102,11 @@ def check_question(question: Question) -> None:
     if method is Method.EXACT:
         if question.sensitivity is None:
             raise RequestError(
-                "the exact program needs a sensitivity table, but there is none; choose one, e.g. 'weights'"
+                "the exact program needs a sensitivity table, but none is given; choose one, e.g. 'weights'"
             )
     elif question.latency is not None or question.options.restricts_bits:
         what = "a latency ceiling" if question.latency is not None else "allowed bits of single tensors"
-        raise RequestError(f"{method} does not support {what}; use method 'exact', or leave {what} out")
+        raise RequestError(f"method {method} does not support {what}; use method 'exact', or remove {what}")
 
 
 def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:

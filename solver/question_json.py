@@ -103,8 +103,8 @@ def _accounting_name(accounting: Accounting, device: Device | None) -> str:
             return accounting.name
     where = "no device" if device is None else f"device '{device.name}'"
     raise ValueError(
-        f"the accounting {type(accounting).__name__} is not that of the name '{accounting.name}' and {where}; "
-        "only accountings that follow from a name and a device can be written as JSON"
+        f"the byte accounting '{accounting.name}' ({type(accounting).__name__}) was changed and differs from the "
+        f"built-in one of that name for {where}; only built-in ones can be written as JSON"
     )
 
 
@@ -157,6 +157,6 @@ def _speed(fields: Fields) -> CoreSpeed | None:
     written = [json.dumps(key) for key in measured] if isinstance(measured, list) else None
     if written is None or not key_of.keys() >= set(written):
         raise fields.refused(
-            "measured_speeds", 'a list of rates of the table of speeds, e.g. ["pointwise_convolution", 8, 8]'
+            "measured_speeds", 'a list of keys of rates in the table of speeds, e.g. ["pointwise_convolution", 8, 8]'
         )
     return replace(speed, measured=frozenset(key_of[key] for key in written))

@@ -38,21 +38,21 @@ def violations(question: Question, solution: Solution) -> list[str]:
         broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
     for tensor in (network.input, *network.outputs):
         if allocation.activation_bits[tensor] != WIDEST_BITS:
-            broken.append(f"'{tensor}' is an input or output of the network and must keep 8 bits")
+            broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
     for tensor, source in accounting.same_bits(network).items():
         if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
-            broken.append(f"'{tensor}' must have the bits of '{source}'")
+            broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
     broken += _not_allowed(question.choices, allocation) if method is Method.EXACT else []
     cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
     if latency is not None and cycles > latency.most_cycles:
-        broken.append(f"needs {cycles} cycles, but the latency ceiling is {latency.most_cycles}")
+        broken.append(f"the network needs {cycles} cycles, but the latency ceiling is {latency.most_cycles}")
     report = measure(network, allocation, accounting)
     if report.flash_bytes > budget.flash_bytes:
-        broken.append(f"needs {report.flash_bytes} bytes of flash, but the budget is {budget.flash_bytes}")
+        broken.append(f"the network needs {report.flash_bytes} bytes of flash, but the budget is {budget.flash_bytes}")
     if report.ram_bytes > budget.ram_bytes:
         broken.append(
-            f"needs {report.ram_bytes} bytes of RAM, with the peak at '{report.peak_layer}', "
+            f"the network needs {report.ram_bytes} bytes of RAM, with the peak at '{report.peak_layer}', "
             f"but the budget is {budget.ram_bytes}"
         )
     if report.arena is not None:

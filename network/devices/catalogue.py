@@ -61,8 +61,8 @@ def device_named(name: str, devices: Mapping[str, Device] | None = None) -> Devi
     if wanted in known:
         return known[wanted]
     near = difflib.get_close_matches(wanted[:MAX_DEVICE_NAME_LENGTH], known, n=5, cutoff=0.5)
-    hint = f"with similar names: {', '.join(near)}" if near else "none has a similar name"
-    raise RequestError(f"unknown device '{shown(name)}'; of {len(known)} known devices, {hint}")
+    hint = f"similar names are: {', '.join(near)}" if near else "none has a similar name"
+    raise RequestError(f"unknown device '{shown(name)}'; expected one of {len(known)} known devices; {hint}")
 
 
 def devices_from_json(text: str | bytes) -> tuple[Device, ...]:
@@ -83,13 +83,13 @@ def devices_from_json(text: str | bytes) -> tuple[Device, ...]:
         entries = Fields(load_object(content), "the devices file", ("devices",)).raw("devices")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_DEVICES:
         raise RequestError(
-            f"the devices file has {described(entries)} as its devices; expected a list of 1 to {MAX_DEVICES}"
+            f"the devices file has {described(entries)} as its devices; expected a list of 1 to {MAX_DEVICES} devices"
         )
     devices: dict[str, Device] = {}
     for number, entry in enumerate(entries, start=1):
         device = _device(entry, f"device number {number}")
         if device.name in devices:
-            raise RequestError(f"two devices are named '{shown(device.name)}'; expected unique names")
+            raise RequestError(f"two devices in the devices file are named '{shown(device.name)}'; rename one of them")
         devices[device.name] = device
     return tuple(devices.values())
 
@@ -185,7 +185,7 @@ def _texts(fields: Fields, key: str) -> tuple[str, ...]:
 def _sources(fields: Fields) -> tuple[Source, ...]:
     entries = fields.raw("sources", [])
     if not isinstance(entries, list):
-        raise fields.refused("sources", "a list of sources")
+        raise fields.refused("sources", "a list of objects with the keys figures and where")
     sources = []
     for number, entry in enumerate(entries, start=1):
         source = Fields(entry, f"source number {number} of {fields.owner}", ("figures", "where"))

@@ -115,7 +115,7 @@ def speed_of_core(core: str) -> CoreSpeed:
     """
     if core not in SPEEDS:
         raise RequestError(
-            f"the speeds of core '{shown(core)}' are unknown; expected one of {', '.join(SPEEDS)}, "
+            f"the kernel speeds of core '{shown(core)}' are not known; choose one of the cores {', '.join(SPEEDS)}, "
             "or your own table of speeds"
         )
     return SPEEDS[core]

@@ -35,10 +35,12 @@ class Source:
     def __post_init__(self) -> None:
         unknown = next((figure for figure in self.figures if figure not in FIGURES), None)
         if unknown is not None or not self.figures:
-            given = "none" if unknown is None else f"'{shown(unknown)}'"
-            raise RequestError(f"a source has the figure {given}; expected one or more of {', '.join(FIGURES)}")
+            given = "no figures" if unknown is None else f"the unknown figure '{shown(unknown)}'"
+            raise RequestError(f"a source of a device has {given}; expected one or more of {', '.join(FIGURES)}")
         if not is_name(self.where):
-            raise RequestError(f"a source has {described(self.where)} as its place; expected printable text")
+            raise RequestError(
+                f"a source of a device has {described(self.where)} as its 'where'; expected printable text"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

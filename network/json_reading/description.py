@@ -45,7 +45,7 @@ def read_json(content: bytes, name: str) -> Network:
     shape = _input_shape(given)
     entries = whole.raw("layers")
     if not isinstance(entries, list) or not entries:
-        raise whole.refused("layers", "a list of at least one layer")
+        raise whole.refused("layers", "a list of one or more layers")
     drafts = _drafts(entries, tensor)
     return Network(
         name=whole.text("name", name),
@@ -149,7 +149,7 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
         fields = Fields(entry, owner, (*_COMMON_KEYS, *kind.keys))
         name = fields.text("name")
         if name in drafts:
-            raise InvalidNetwork(f"two layers are named '{shown(name)}'; names must be unique")
+            raise InvalidNetwork(f"two layers are named '{shown(name)}' in the JSON description; rename one of them")
         inputs = fields.texts("inputs", (previous,))
         if not inputs:
             raise fields.refused("inputs", "a name or a list of names")

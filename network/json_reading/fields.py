@@ -37,7 +37,7 @@ def load_object(content: bytes, what: str = "the file", error: type[BitbudgetErr
         if len(found) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise error(f"{what} gives the key '{shown(twice)}' twice in one object")
+            raise error(f"{what} gives the key '{shown(twice)}' twice in one object; remove one of them")
         return found
 
     def refuse_constant(name: str) -> NoReturn:
@@ -50,7 +50,9 @@ def load_object(content: bytes, what: str = "the file", error: type[BitbudgetErr
     except RecursionError as caught:
         raise error(f"{what} is nested too deeply; expected only a few levels of lists and objects") from caught
     except UnicodeDecodeError as caught:
-        raise error(f"{what} is not UTF-8 text, so it is not valid JSON: byte {caught.start} is wrong") from caught
+        raise error(
+            f"{what} is not UTF-8 text, so it is not valid JSON: the byte at offset {caught.start} is invalid"
+        ) from caught
     except json.JSONDecodeError as caught:
         raise error(f"{what} is not valid JSON, or it is truncated: {caught}") from caught
     except ValueError as caught:  # an integer of more digits than Python converts
@@ -92,7 +94,7 @@ class Fields:
         allowed = tuple(known)
         unknown = next((key for key in value if key not in allowed), None)
         if unknown is not None:
-            raise error(f"{owner} has the unknown key '{shown(unknown)}'; known are {', '.join(allowed)}")
+            raise error(f"{owner} has the unknown key '{shown(unknown)}'; known keys are {', '.join(allowed)}")
 
     def __contains__(self, key: str) -> bool:
         return key in self._fields

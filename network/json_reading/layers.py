@@ -83,7 +83,7 @@ def read_activation(fields: Fields) -> ActivationFunction:
         bounds = fields.child("activation", ("low", "high"))
         low, high = bounds.number("low", -math.inf), bounds.number("high", math.inf)
         if not low <= 0 <= high or low == high:
-            raise InvalidNetwork(f"{bounds.owner} has the interval [{low}, {high}]; expected low < high, zero included")
+            raise InvalidNetwork(f"{bounds.owner} has the interval [{low}, {high}]; expected low < high, with 0 inside")
         return ActivationFunction(low, high)
     if not isinstance(value, str) or value not in _ACTIVATIONS:
         raise fields.refused("activation", f"one of {', '.join(_ACTIVATIONS)}, or an object with low and high")
@@ -128,10 +128,10 @@ def _batch_norm(fields: Fields) -> BatchNorm:
     norm = fields.child("batch_norm", (*_NORM, "epsilon"))
     gamma, beta, mean, variance = (read_tensor(norm, what) for what in _NORM)
     if gamma is None or beta is None or mean is None or variance is None:
-        raise InvalidNetwork(f"{norm.owner} lacks one of {', '.join(_NORM)}")
+        raise InvalidNetwork(f"{norm.owner} lacks one of the keys {', '.join(_NORM)}; give all of them")
     epsilon = norm.number("epsilon")
     if epsilon < 0 or (epsilon == 0 and (variance == 0).any()):
-        raise norm.refused("epsilon", "a number from 0 on, with every variance + epsilon above zero")
+        raise norm.refused("epsilon", "a number of 0 or more for which every variance + epsilon is above 0")
     return BatchNorm(gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=epsilon)
 
 
@@ -213,7 +213,7 @@ def _read_padding(
     if isinstance(value, list):
         return Padding(*fields.integers("padding", (4,), least=0))
     if isinstance(value, str):
-        raise fields.refused("padding", "'same', 'valid', a number or [top, left, bottom, right]")
+        raise fields.refused("padding", "'same', 'valid', a whole number or [top, left, bottom, right]")
     return Padding(*[fields.integer("padding", 0, least=0)] * 4)
 
 

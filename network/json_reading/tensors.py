@@ -40,7 +40,9 @@ def read_tensor(fields: Fields, key: str) -> Float32Array | None:
     while all(isinstance(row, list) for row in flat) and len(shape) < _MAX_RANK:
         lengths = {len(row) for row in flat}
         if len(lengths) != 1 or lengths == {0}:
-            raise fields.refused(key, "numbers in lists of one length, none of them empty")
+            raise fields.refused(
+                key, "nested lists of numbers, in which all lists of one level have the same length, 1 or more"
+            )
         shape += lengths
         flat = [element for row in flat for element in row]
     if not shape or not all(map(is_number, flat)):

@@ -39,7 +39,9 @@ def accounting_named(name: str) -> Accounting:
     try:
         return ACCOUNTINGS[name]
     except KeyError:
-        raise RequestError(f"unknown accounting {name[:60]!r}; expected one of: {', '.join(ACCOUNTINGS)}") from None
+        raise RequestError(
+            f"unknown byte accounting {name[:60]!r}; expected one of: {', '.join(ACCOUNTINGS)}"
+        ) from None
 
 
 def accounting_for(name: str, device: Device | None) -> Accounting:

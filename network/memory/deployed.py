@@ -65,7 +65,8 @@ class DeployedAccounting:
         unknown = sorted(set(in_place) - set(IN_PLACE_KERNELS))
         if unknown:
             raise RequestError(
-                f"kernel {unknown[0][:60]!r} cannot overwrite an input; expected some of: {', '.join(IN_PLACE_KERNELS)}"
+                f"the kernel {unknown[0][:60]!r} cannot overwrite an input; kernels that can are: "
+                f"{', '.join(IN_PLACE_KERNELS)}"
             )
         self.kernels = kernels
         self.in_place = frozenset(in_place)
@@ -78,7 +79,9 @@ class DeployedAccounting:
             InvalidNetwork: if the network has no layer with weights, or a layer of an unknown kind.
         """
         if not network.weight_layers:
-            raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
+            raise InvalidNetwork(
+                "the network has no weights to choose bits for; expected a convolution or a fully connected layer"
+            )
         return live_steps(network, _scratch(network), self._in_place(network), reuses_input=self.reuses_input)
 
     def same_bits(self, network: Network) -> Mapping[str, str]:

@@ -43,7 +43,9 @@ class PaperAccounting:
             InvalidNetwork: if the network has no layer with weights.
         """
         if not network.weight_layers:
-            raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
+            raise InvalidNetwork(
+                "the network has no weights to choose bits for; expected a convolution or a fully connected layer"
+            )
         return _chain_steps(network) if network.is_chain else live_steps(network, {})
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
@@ -82,7 +84,8 @@ class PaperAccounting:
         if scheme.weights.is_per_channel:
             if scheme.folding is not Folding.ICN:
                 raise RequestError(
-                    "the paper's accounting counts per-channel weights with ICN only; expected ICN, got folded weights"
+                    "the 'paper' accounting cannot count batch norm that is folded into per-channel weights; "
+                    "expected integer channel normalization (ICN)"
                 )
             return 7 * channels + 4 if is_last else 10 * channels + 8
         if scheme.folding is Folding.WEIGHTS or is_last:

@@ -61,7 +61,7 @@ def scheme_of(layer: WeightLayer, scheme: Scheme | None) -> Scheme:
         ValueError: if there is none.
     """
     if scheme is None:
-        raise ValueError(f"layer '{layer.name}' has weights and no scheme")
+        raise ValueError(f"layer '{layer.name}' has weights, but no quantization scheme is given for them")
     return scheme
 
 

@@ -44,14 +44,14 @@ def measure_thresholds(network: Network, allocation: Allocation, book: Accountin
     """
     if not isinstance(book, DeployedAccounting):
         raise RequestError(
-            f"requantization by thresholds is counted by the '{DeployedAccounting.name}' accounting, not by "
-            f"'{book.name}'; choose '{DeployedAccounting.name}', or requantization by multipliers"
+            f"the '{book.name}' accounting cannot count requantization by thresholds; choose the "
+            f"'{DeployedAccounting.name}' accounting, or requantization by multipliers"
         )
     report = measure(network, allocation, ThresholdAccounting(book))
     if report.flash_bytes > budget.flash_bytes:
         largest = max(report.layers, key=lambda layer: layer.parameter_bytes)
         raise RequestError(
-            f"with thresholds the network needs {report.flash_bytes:.0f} bytes of flash, "
+            f"with requantization by thresholds the network needs {report.flash_bytes:.0f} bytes of flash, "
             f"{report.flash_bytes - budget.flash_bytes:.0f} more than the budget of {budget.flash_bytes}; layer "
             f"'{largest.layer}' alone has {largest.parameter_bytes} bytes of constants, with "
             f"{allocation.activation_bits[_output(network, largest.layer)]} bits for its output; choose requantization "

@@ -10,6 +10,7 @@ from typing import Any
 
 from network.allocation import BITS, Bits
 from network.errors import RequestError
+from network.names import described, shown
 from network.network import Network
 
 Row = Mapping[Bits, float]
@@ -63,7 +64,8 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
         if missing or unknown:
             what = f"lacks '{missing[0]}'" if missing else f"has '{unknown[0]}', which the network does not have"
             raise RequestError(
-                f"'{part}' of the sensitivity table {what}; expected exactly the network's {len(names)} names"
+                f"'{part}' of the sensitivity table {what}; expected exactly the {len(names)} "
+                f"{'layers with weights' if part == 'weights' else 'activation tensors'} of the network"
             )
         for name, row in rows.items():
             for bits in BITS:
@@ -99,15 +101,15 @@ def sensitivity_of(given: Any) -> SensitivityTable:
     Raises:
         RequestError: if the value has another form.
     """
-    if not isinstance(given, dict) or not {"weights", "activations"} <= given.keys() <= {
-        "method",
-        "weights",
-        "activations",
-    }:
-        raise RequestError(
-            "the sensitivity table has another form; expected an object with 'weights' and 'activations', "
-            "and optionally 'method'"
-        )
+    expected = "expected an object with 'weights' and 'activations', and optionally 'method', as keys"
+    if not isinstance(given, dict):
+        raise RequestError(f"the sensitivity table is {described(given)}; {expected}")
+    for key in ("weights", "activations"):
+        if key not in given:
+            raise RequestError(f"the sensitivity table lacks the key '{key}'; {expected}")
+    for key in given:
+        if key not in {"method", "weights", "activations"}:
+            raise RequestError(f"the sensitivity table has the unknown key '{shown(str(key))}'; {expected}")
     return SensitivityTable(
         str(given.get("method", "table"))[:60],
         _rows("weights", given["weights"]),
@@ -134,14 +136,15 @@ def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:
 def _rows(part: str, given: Any) -> dict[str, Row]:
     if not isinstance(given, dict):
         raise RequestError(
-            f"'{part}' of the sensitivity table is not an object; expected an object: name -> bits -> sensitivity"
+            f"'{part}' of the sensitivity table is {described(given)}; expected an object that maps the name of each "
+            f"{'layer' if part == 'weights' else 'tensor'} to an object that maps bits to a sensitivity"
         )
     rows: dict[str, Row] = {}
     for name, row in given.items():
         if not isinstance(row, dict) or row.keys() != {str(bits) for bits in BITS}:
             raise RequestError(
-                f"the sensitivity of '{name[:60]}' has another form; "
-                'expected an object with the keys "8", "4" and "2"'
+                f"the sensitivity table has an invalid entry for '{name[:60]}'; "
+                'expected an object with exactly the keys "8", "4" and "2"'
             )
         for bits, figure in row.items():
             if isinstance(figure, bool) or not isinstance(figure, int | float):

@@ -75,11 +75,13 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     layers = {layer.name for layer in network.weight_layers}
     for what, known, allowed in (
         ("layer with weights", layers, choices.allowed_weight_bits),
-        ("tensor", set(network.tensors), choices.allowed_activation_bits),
+        ("activation tensor", set(network.tensors), choices.allowed_activation_bits),
     ):
         for name, bits in allowed.items():
             if name not in known:
-                raise RequestError(f"bits are given for '{shown(str(name))}', but the network has no such {what}")
+                raise RequestError(
+                    f"allowed bits are given for '{shown(str(name))}', but the network has no {what} of this name"
+                )
             if not bits or any(type(each) is not int or each not in BITS for each in bits):
                 raise RequestError(
                     f"the allowed bits of '{shown(name)}' are {list(bits)!r:.60}; expected one or more of 8, 4 and 2"
@@ -87,15 +89,16 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     for tensor in (network.input, *network.outputs):
         if WIDEST_BITS not in choices.allowed_activation_bits.get(tensor, BITS):
             raise RequestError(
-                f"'{shown(tensor)}' is an input or output of the network and keeps 8 bits; add 8 to its allowed bits"
+                f"tensor '{shown(tensor)}' is an input or output of the network and keeps 8 bits; "
+                "add 8 to its allowed bits"
             )
     fixed = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
     for own, bits in shared_activation_bits(choices, same_bits, fixed).items():
         if not bits:
             sharing = [tensor for tensor, source in same_bits.items() if source == own]
             raise RequestError(
-                f"{' and '.join(repr(shown(tensor)) for tensor in sharing[:4])} have the same bits in this accounting, "
-                "but no bits are allowed for all of them; allow bits that they have in common"
+                f"the tensors {' and '.join(repr(shown(tensor)) for tensor in sharing[:4])} must have the same bits, "
+                "but no bits are allowed for all of them; allow the same bits for each of them"
             )
 
 

@@ -31,7 +31,7 @@ def solve_by_exact_program(question: Question) -> Solution:
         if certified is None:
             raise RequestError(
                 f"in {question.options.time_limit_seconds:g} seconds the exact program neither found bits that fit nor "
-                "proved that there are none; raise the time limit or the budget"
+                "proved that no bits fit; raise the time limit or the budget"
             )
         certificate, report = certified
         return Solution(Method.EXACT, None, certificate, report, network)
