@@ -31,7 +31,7 @@ def parse_size_bytes(text: str | int, what: str) -> int:
     expected = "expected bytes or a number with kB, KiB, MB or MiB, e.g. 512000, 60kB, 1.5MiB"
     match = _SIZE.fullmatch(str(text)) if not isinstance(text, bool) else None
     if match is None:
-        raise RequestError(f"{what} is {str(text)[:60]!r}; {expected}")
+        raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a size in bytes; {expected}")
     unit_bytes = _UNIT_BYTES.get(match["unit"].lower())
     if unit_bytes is None:
         raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")

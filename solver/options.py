@@ -29,7 +29,7 @@ PULP_BACKEND: Final = "pulp"
 
 
 class Method(StrEnum):
-    """Methods that choose bits: the exact program, and the paper's rules with weights per layer or per channel."""
+    """Methods that choose bits: exact (an integer program), and MixPL and MixPC, the rules of arXiv 1905.13082."""
 
     EXACT = "exact"
     MIXPL = "mixpl"
@@ -37,7 +37,7 @@ class Method(StrEnum):
 
 
 class LayerOrder(StrEnum):
-    """Layer orders from which the exact program may choose: only the given one, or any valid one."""
+    """Layer orders from which the method `exact` may choose: only the given one, or any valid one."""
 
     BEST = "best"
     """Any valid order; the program chooses one together with the bits."""
@@ -60,7 +60,7 @@ def backend_named(name: str) -> str:
     kind, _, solver = name.partition(":")
     if kind != PULP_BACKEND:
         raise RequestError(
-            f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and the name of a solver"
+            f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and the name of a solver in PuLP"
         )
     from solver.exact.milp import DEFAULT_PULP_SOLVER, available_solvers
 
@@ -78,7 +78,7 @@ AllowedBits = Annotated[list[Bits], Field(min_length=1)]
 
 
 class SolveOptions(Options):
-    """Options for choosing the bits of a network; all except `method` apply only to the exact program."""
+    """Options for choosing the bits of a network; all except `method` apply only to the method `exact`."""
 
     method: Method = Field(
         default=Method.EXACT,

@@ -152,7 +152,7 @@ def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
 
 
 def _check_exact(question: Question, what: str) -> None:
-    """Reject a question that is not for the exact program, or that has no sensitivity table."""
+    """Reject a question whose method is not `exact`, or that has no sensitivity table."""
     if question.method is not Method.EXACT or question.sensitivity is None:
         raise RequestError(
             f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "

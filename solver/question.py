@@ -54,7 +54,7 @@ class Question:
 
     @property
     def method(self) -> Method:
-        """The method that chooses bits: the exact program or one of the paper's rules."""
+        """The method that chooses bits: `exact` (an integer program), or a rule of arXiv 1905.13082."""
         return self.options.method
 
     @property

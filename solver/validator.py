@@ -129,7 +129,7 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
 
 
 def _schemes(network: Network, method: Method, allocation: Allocation) -> list[str]:
-    """List the layers whose quantization scheme is not that of the paper's rule."""
+    """List the layers whose quantization scheme is not that of the chosen rule (MixPL or MixPC)."""
     broken = []
     for layer in network.weight_layers:
         scheme = allocation.schemes[layer.name]

@@ -46,7 +46,7 @@ def compress_time(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
 
 
 def components_in_time(rectangles: Sequence[Rectangle]) -> list[dict[int, Rectangle]]:
-    """Split tensors into independent groups, at the points of time at which no tensor of the network is alive.
+    """Split the tensors of a memory plan into independent groups, at points of time that no live range crosses.
 
     Returns:
         The components, each as rectangles by their index with time counted from 0. The component with the largest

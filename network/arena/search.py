@@ -147,7 +147,7 @@ class Search:
         raise AssertionError
 
     def _components(self, unplaced: Sequence[int]) -> list[list[int]]:
-        """Split unplaced tensors into independent groups, at the points of time at which none of them is alive.
+        """Split the unplaced tensors of a memory plan into groups, at points of time that no live range crosses.
 
         Args:
             unplaced: Indices of the rectangles, ordered by their start columns.
@@ -166,7 +166,7 @@ class Search:
         return sorted(components, key=len)
 
     def _place(self, unplaced: list[int], floors: list[int]) -> bool:
-        """Place all tensors of an independent group above the used memory of each time column; return whether they fit.
+        """Place a group of tensors of a memory plan in the arena, and return whether they fit.
 
         Args:
             unplaced: Indices of the rectangles of one component, ordered by their start columns.
@@ -241,7 +241,7 @@ class Search:
         return ranked
 
     def _choose_section(self, ranked: list[tuple[int, int]], floors: list[int], first: int, last: int) -> _Branching:
-        """Choose the time column with the fewest tensors to try at its lowest free offset.
+        """Choose the time column of the memory plan search at which the fewest tensors can be placed next.
 
         Only sections with a level floor are considered: no unplaced rectangle that would stand on the floor of the
         section also covers a section with a lower floor.

@@ -92,7 +92,7 @@ class Accounting(Protocol):
     def parameter_bytes(
         self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
     ) -> int:
-        """Return the number of bytes of flash that a layer needs in addition to its weights.
+        """Return the number of bytes of flash that a layer needs in addition to its weights, such as biases.
 
         Args:
             network: The network that contains the layer.
@@ -116,7 +116,7 @@ class Accounting(Protocol):
         ...
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
-        """Plan the offset in the arena of each activation tensor of a network.
+        """Plan the offset of each activation tensor of a network in the arena, the RAM buffer that they share.
 
         Args:
             network: The network, with its layers in schedule order.

@@ -85,7 +85,7 @@ class DeployedAccounting:
         return live_steps(network, _scratch(network), self._in_place(network), reuses_input=self.reuses_input)
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
-        """Return, for each activation tensor, its own name: no tensor must have the bits of another one."""
+        """Return, for each activation tensor, its own name: the bits of all tensors are independent."""
         return {tensor: tensor for tensor in network.tensors}
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
@@ -157,7 +157,7 @@ class DeployedAccounting:
         return (*weight_kernels, *packers)
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
-        """Plan the offset in the arena of each activation tensor and each scratch buffer of a network.
+        """Plan the offset of each activation tensor and scratch buffer of a network in the arena, their RAM buffer.
 
         Args:
             network: The network, with its layers in schedule order.

@@ -37,7 +37,7 @@ class PaperAccounting:
     reuses_input = True
 
     def steps(self, network: Network) -> tuple[Step, ...]:
-        """Return the steps whose RAM the paper counts: in a chain of layers, only those of layers with weights.
+        """Return the steps whose RAM counts in arXiv 1905.13082: in a chain of layers, only those with weights.
 
         Raises:
             InvalidNetwork: if the network has no layer with weights.
@@ -49,7 +49,7 @@ class PaperAccounting:
         return _chain_steps(network) if network.is_chain else live_steps(network, {})
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
-        """Return, for each activation tensor, the name of the tensor whose bits it must have, by the paper's rules."""
+        """Return, for each activation tensor, the tensor whose bits it must have by the rules of arXiv 1905.13082."""
         if not network.is_chain:
             return {tensor: tensor for tensor in network.tensors}
         same = {network.input: network.input}
@@ -58,18 +58,18 @@ class PaperAccounting:
         return same
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
-        """Return the number of bytes of an activation tensor by the paper's rule: elements * bits / 8."""
+        """Return the number of bytes of an activation tensor by arXiv 1905.13082: elements * bits / 8."""
         return occupant.shape.elements * bits / 8
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        """Return the number of bytes of a layer's weight tensor by the paper's rule: elements * bits / 8."""
+        """Return the number of bytes of a layer's weight tensor by arXiv 1905.13082: elements * bits / 8."""
         check_registered(layer)
         return network.weight_elements(layer) * bits / 8
 
     def parameter_bytes(
         self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
     ) -> int:
-        """Return the number of bytes of a layer's parameters, by its quantization scheme and number of output channels.
+        """Return the number of bytes of a layer's parameters (biases, multipliers, ...) by arXiv 1905.13082.
 
         Raises:
             InvalidNetwork: if the class of the layer is not in `LAYER_KINDS`.
@@ -93,17 +93,17 @@ class PaperAccounting:
         return 9 * channels + 12
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return an empty tuple: the paper counts no memory that several layers share."""
+        """Return an empty tuple: arXiv 1905.13082 counts no memory that several layers share."""
         del network
         return ()
 
     def features(self, network: Network) -> tuple[Feature, ...]:
-        """Return an empty tuple: the paper counts no kernel code."""
+        """Return an empty tuple: arXiv 1905.13082 counts no memory for the code of kernels."""
         del network
         return ()
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
-        """Return None: the paper counts the RAM of the largest step and makes no memory plan."""
+        """Return None: arXiv 1905.13082 counts the RAM of the largest step and makes no memory plan."""
         del network, activation_bits, enough_bytes
         return None
 

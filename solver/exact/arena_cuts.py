@@ -37,7 +37,7 @@ class ArenaCut:
 def arena_cut(
     order: Network, accounting: Accounting, activation_bits: Mapping[str, Bits], arena_bytes: int
 ) -> ArenaCut | None:
-    """Return a constraint that forbids bits for which the arena is too large, with few tensors and few bits.
+    """Return a constraint on a few tensors that forbids bits for which the arena is too large; None if it is not.
 
     Args:
         order: The network, with its layers in schedule order.

@@ -1,4 +1,4 @@
-"""The quantization scheme of the weights and the allowed bits of each tensor, as limits of the exact program."""
+"""The quantization scheme of the weights and the allowed bits of each tensor, from which the solver may choose."""
 
 from __future__ import annotations
 

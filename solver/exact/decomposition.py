@@ -1,4 +1,4 @@
-"""Solution of an integer program by decomposition: each independent component by the method that suits it.
+"""Decomposition solver for integer programs: it solves each independent component by the method that suits it.
 
 Indicator variables are treated like other groups. They join many tensors into one component, so a program with many of
 them is solved by `indicator_search.py` instead.

@@ -225,7 +225,7 @@ def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:
     before, after = tensor.parameters[icn], tensor.parameters[folded]
     if before.by_input != after.by_input:
         raise ValueError(
-            f"the bytes that folding saves in layer '{tensor.layer}' depend on the bits of its input; "
+            f"the bytes that folding batch norm saves in layer '{tensor.layer}' depend on the bits of its input; "
             "the exact program supports only a constant"
         )
     return before.constant - after.constant

@@ -111,7 +111,7 @@ class _IndicatorSearch:
         self._best = ProgramSolution(None, np.inf, np.inf)
 
     def run(self) -> ProgramSolution:
-        """Search until the lower bound proves the best solution optimal, or until the time limit."""
+        """Search for the optimum of the program until the lower bound proves it, or until the time limit."""
         counter = itertools.count()
         root = _Node(np.full(len(self._program.indicators), _RELAXED, dtype=np.int64))
         if has_wide_component_with_pairwise_terms(self._relaxation_of(root)):

@@ -66,7 +66,7 @@ class _Infeasibility:
         self._cycles: MinimumCycles | None = None if self._latency is None else minimum_cycles(question)
 
     def run(self) -> tuple[Certificate, MemoryReport] | None:
-        """Return the certificate of infeasibility and a memory report; None if nothing is proven within the time."""
+        """Return a certificate of infeasibility and a memory report; None if nothing is proven in the time limit."""
         if self._is_ram_too_small():
             return self._certify_ram(self._ram.report.ram_bytes, ("ram",), self._ram.report)
         if self._is_flash_too_small():
@@ -130,7 +130,7 @@ class _Infeasibility:
         return False if math.isinf(found.bound) else None
 
     def _search(self, budget: Budget, *, has_ceiling: bool) -> OrderSearchResult | None:
-        """Search for bits that keep the budgets, whatever their sensitivity; return None if no time is left.
+        """Search for bits that keep the flash and RAM budget, whatever their sensitivity; None if no time is left.
 
         Args:
             budget: The budget.

@@ -1,4 +1,4 @@
-"""The exact program as a mixed-integer linear program for general solvers: HiGHS in scipy, or those of PuLP.
+"""Conversion of the integer program to a mixed-integer linear program for general solvers: HiGHS, or PuLP's.
 
     x[g, c] in {0, 1}             1 if group g has choice c
     p[f, s, a, b] in [0, 1]       1 if the groups f and s of a pairwise term have the choices a and b

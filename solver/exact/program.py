@@ -1,4 +1,4 @@
-"""The exact program as data: an integer program with one choice for each tensor and limits on sums of sizes.
+"""The integer program that chooses bits: one choice for each tensor, minimum cost, and limits on sums of sizes.
 
     minimize    sum over groups g of  costs[g, choice of g]
     subject to  for each row r:  sum over its entries e of           sizes[e, choice of group[e]]

@@ -1,4 +1,4 @@
-"""Solution of a question by the exact program: bits with their memory report, or a certificate of infeasibility."""
+"""Solution of a question by an integer program: bits with their memory report, or a certificate of infeasibility."""
 
 from __future__ import annotations
 

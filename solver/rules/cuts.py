@@ -36,7 +36,7 @@ from solver.rules.max_tree import MaxTree
 
 
 def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
-    """Return the quantization scheme of a layer's weights under one of the paper's rules (MixPL or MixPC).
+    """Return the quantization scheme of a layer's weights under MixPL or MixPC, the rules of arXiv 1905.13082.
 
     MixPC quantizes weights per channel and uses ICN. MixPL quantizes weights per layer; it folds batch norm into the
     weights if weights and output have 8 bits, and uses ICN otherwise.
@@ -58,7 +58,7 @@ def narrowest_activations(problem: Problem) -> dict[str, Bits]:
 
 
 def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
-    """Return the bits of each activation tensor by the paper's rule: halve bits until each step keeps the RAM limit.
+    """Return the bits of activation tensors by MixPL or MixPC: halve bits until each step keeps its RAM limit.
 
     The tensors of a step that exceeds its limit with 2 bits everywhere get 2 bits.
 
@@ -95,7 +95,7 @@ def _exceeds(step: RamStep, bits: dict[str, Bits], reserved: int) -> bool:
 
 
 def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], written: dict[str, int]) -> str | None:
-    """Return the live tensor whose bits the paper's rule halves next; None if no live tensor may be halved.
+    """Return the live tensor whose bits MixPL or MixPC halves next; None if no live tensor may be halved.
 
     Args:
         step: The step.
@@ -116,7 +116,7 @@ def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], 
 
 
 def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> tuple[list[Bits], bool]:
-    """Return the bits of each weight tensor by the paper's rule for weights, and whether they fit the flash budget.
+    """Return the bits of each weight tensor by MixPL or MixPC, and whether they fit the flash budget.
 
     If they do not fit, all bits are 2.
 
@@ -139,7 +139,7 @@ def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bit
 
 
 class _Flash:
-    """Size of a network's flash while the paper's rule halves the bits of weight tensors.
+    """Size of a network's flash while MixPL or MixPC halves the bits of weight tensors, updated after each cut.
 
     Attributes:
         bits: Bits of each weight tensor.
