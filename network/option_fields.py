@@ -26,13 +26,13 @@ class ValueKind:
         type: Type of the value in JSON: boolean, integer, number, string, array or object.
         format: Format of a string, as the schema names it; empty without one.
         choices: The names that a string may be; empty if any string is accepted.
-        examples: Examples of a string.
+        examples: Examples of strings that are accepted; may be empty.
         minimum: Smallest number; None without one.
         maximum: Largest number; None without one.
         excludes_minimum: Whether a number must be greater than `minimum`, not equal to it.
         excludes_maximum: Whether a number must be less than `maximum`, not equal to it.
         model: Name of the model that an object is an instance of; empty for anything else.
-        fields: Fields of that model.
+        fields: Options of the model; empty for anything else.
         values: Kind of an array's elements, or of a mapping's values; None for anything else, and for a union.
     """
 

@@ -117,7 +117,7 @@ class CodeFeature:
 
     Attributes:
         name: Name of the feature in the memory report.
-        size: Size in bits.
+        size: Size in bits of the flash that is needed.
         bits: Bits of a tensor that need the feature: 8, 4 or 2.
         layers: Names of the layers whose weight bits count.
         tensors: Names of the activation tensors whose bits count.

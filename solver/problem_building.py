@@ -40,7 +40,7 @@ def problem_of(question: Question) -> Problem:
     """Return the allocation problem of a question (network, budget, options), in the given order of the layers.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
 
     Raises:
         InvalidNetwork: If the network has no layer with weights.
@@ -103,7 +103,7 @@ def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, 
     """Split the size of a layer's parameters into a constant, a term by its input's and one by its output's bits.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
         layer: The layer.
         scheme: Scheme of the layer's weights; None for a layer without weights.
         is_last: Whether the layer is the last one with weights.
@@ -176,7 +176,7 @@ def _ram_step(step: Step, accounting: Accounting, ram_bytes: int) -> RamStep:
     """Return a step of the schedule with the sizes of its tensors and its RAM limit.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         accounting: The accounting that counts bytes.
         ram_bytes: The RAM budget in bytes, without the memory that the network always needs.
     """

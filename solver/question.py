@@ -89,7 +89,7 @@ def check_question(question: Question) -> None:
     """Reject a question to the solver whose network, options and sensitivity table contradict each other.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
 
     Raises:
         RequestError: If the sensitivity table or the allowed bits do not match the network; if the exact program has no

@@ -42,7 +42,7 @@ def question_to_json(question: Question) -> str:
     """Return a question (network, budget, options) as JSON text without weights; `question_from_json` reads it back.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
 
     Raises:
         ValueError: If the accounting is not the one that its name and the device stand for, e.g. a subclass.

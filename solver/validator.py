@@ -21,7 +21,7 @@ def violations(question: Question, solution: Solution) -> list[str]:
     """List every rule that an allocation of bits breaks (budgets, allowed bits, memory plan), one sentence each.
 
     Args:
-        question: The question that was asked.
+        question: The network, the budget and the options that were given.
         solution: Its solution, with the network in the order in which the layers run.
 
     Returns:

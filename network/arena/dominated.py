@@ -1,4 +1,4 @@
-"""Tensors that fit into a gap of every memory plan of the others, so that the plan search can leave them out.
+"""Tensors that find a gap in every memory plan of the remaining tensors, so that the search can leave them out.
 
 A rectangle of size s with k neighbours (rectangles with overlapping live ranges) of total size t: the neighbours leave
 h - t units of an arena of height h free, in at most k + 1 gaps. If no gap held the rectangle, each gap would be at most
@@ -23,7 +23,7 @@ def remove_dominated(
     """Split tensors into those that a memory plan search must place, and those that always fit into a gap afterwards.
 
     Args:
-        rectangles: The rectangles of the instance.
+        rectangles: Live range and size of each tensor of the memory plan.
         neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
         height: Height of the arena, in the unit of the sizes.
 
@@ -57,7 +57,7 @@ def place_dominated(
     """Place tensors that a memory plan search left out into the lowest gaps, in reverse order of their removal.
 
     Args:
-        rectangles: The rectangles of the instance.
+        rectangles: Live range and size of each tensor of the memory plan.
         neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
         dominated: Indices of the dominated rectangles, in the order of their removal.
         offsets: Offset of each rectangle. Those of the dominated rectangles are written, all others are read.

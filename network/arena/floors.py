@@ -16,7 +16,7 @@ def raised_floor(
     in this section.
 
     Args:
-        rectangles: All rectangles of the instance.
+        rectangles: Live range and size of each tensor of the memory plan.
         ranked: Pairs of lowest offset and index of the unplaced rectangles, in ascending order.
         section: Index of the section.
         floor: Floor of the section.

@@ -141,7 +141,8 @@ def core_speed_of(given: Any) -> CoreSpeed:
         given: Decoded JSON value: an object with exactly the four keys above.
 
     Raises:
-        RequestError: if the value has another form, an unknown kernel, an unknown pair of bits, or a rate out of range.
+        RequestError: if the value is not such an object, or has an unknown kernel, an unknown pair of bits, or a rate
+            out of range.
     """
     table = _object(given, "the table of speeds")
     keys = {"core", "source", "multiply_accumulates_per_cycle", "elements_per_cycle"}

@@ -76,7 +76,7 @@ def read_activation(fields: Fields) -> ActivationFunction:
             `low` and `high`; a missing bound is infinite.
 
     Raises:
-        InvalidNetwork: if the value has another form, or if zero is outside the interval from low to high.
+        InvalidNetwork: if the value is none of these, or if zero is outside the interval from low to high.
     """
     value = fields.raw("activation", "linear")
     if isinstance(value, dict):

@@ -28,7 +28,7 @@ def read_tensor(fields: Fields, key: str) -> Float32Array | None:
         the layer that receives the tensor refuses it.
 
     Raises:
-        InvalidNetwork: if the value has another form, another number of elements, or numbers that are not finite.
+        InvalidNetwork: if the value is none of these, has another number of elements, or numbers that are not finite.
     """
     if key not in fields:
         return None

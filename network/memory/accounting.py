@@ -38,7 +38,7 @@ class Feature:
     It is needed if one of `layers` has weights of `bits`, or one of `tensors` has `bits`.
 
     Attributes:
-        shared: The memory.
+        shared: The memory that is needed if the bits are in use.
         bits: The bits that need it: 8, 4 or 2.
         layers: Names of the layers whose weight bits count.
         tensors: Names of the activation tensors whose bits count.

@@ -82,7 +82,7 @@ def bytes_saved_in_place(step: Step, accounting: Accounting, bits: Bits) -> floa
     """Return the number of bytes of RAM that a layer saves if its output overwrites one of its inputs.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         accounting: Rules by which bytes are counted.
         bits: Bits of the output and of the overwritten input: they must be the same.
 
@@ -98,7 +98,7 @@ def overwritten_input(step: Step, accounting: Accounting, activation_bits: Mappi
     """Return the name of the input that a layer's output overwrites; None if the output has its own memory.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         accounting: Rules by which bytes are counted.
         activation_bits: Name of each tensor -> its bits. A tensor that is missing is neither overwritten nor overwrites
             another.
@@ -115,7 +115,7 @@ def step_scratch_bytes(step: Step, overwritten: str | None) -> int:
     """Return the number of bytes of scratch memory in use while one layer runs.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         overwritten: Name of the input that the output overwrites; None if the output has its own memory.
     """
     in_place = 0 if overwritten is None or step.in_place is None else step.in_place.scratch_bytes

@@ -28,7 +28,7 @@ class Shared:
     Attributes:
         region: Kind of memory: flash or RAM.
         part: Description of the contents, e.g. "kernel code: convolution, 4-bit weights" or "stack".
-        size_bytes: Number of bytes.
+        size_bytes: Number of bytes of the memory.
         is_estimate: Whether the exact number of bytes is known only after linking.
     """
 

@@ -58,7 +58,7 @@ def scheme_of(layer: WeightLayer, scheme: Scheme | None) -> Scheme:
     """Return the quantization scheme of a layer's weights; raise an error if the scheme is missing.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the scheme is None.
     """
     if scheme is None:
         raise ValueError(f"layer '{layer.name}' has weights, but no quantization scheme is given for them")

@@ -48,7 +48,7 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
     """Reject a sensitivity table that lacks a tensor of a network, has an unknown one, or has an invalid sensitivity.
 
     Args:
-        table: The table.
+        table: The sensitivity table to check.
         network: The network whose tensors the table must have.
 
     Raises:
@@ -83,7 +83,7 @@ def sensitivity_from_json(text: str) -> SensitivityTable:
         text: JSON text.
 
     Raises:
-        RequestError: if the text is not valid JSON, or has another form.
+        RequestError: if the text is not valid JSON, or is not a valid sensitivity table.
     """
     try:
         given = json.loads(text)
@@ -99,7 +99,7 @@ def sensitivity_of(given: Any) -> SensitivityTable:
         given: Decoded JSON value, in the form that `sensitivity_from_json` describes.
 
     Raises:
-        RequestError: if the value has another form.
+        RequestError: if the value is not a valid sensitivity table.
     """
     expected = "expected an object with 'weights' and 'activations', and optionally 'method', as keys"
     if not isinstance(given, dict):

@@ -63,7 +63,7 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     """Reject allowed bits that are invalid, or that contradict the network.
 
     Args:
-        choices: The choices.
+        choices: The scheme of the weights and the allowed bits to check.
         network: The network whose tensors the choices restrict.
         same_bits: Name of each activation tensor -> name of the tensor whose bits it must have, by the accounting.
 

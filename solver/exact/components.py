@@ -37,7 +37,7 @@ def row_size_bounds(program: Program) -> tuple[IntArray, IntArray]:
     groups; an entry whose group has several pairwise terms in the row is bounded together with the first of them.
 
     Args:
-        program: The program.
+        program: The integer program.
 
     Returns:
         Lower and upper bounds, int64 [m] each.
@@ -74,7 +74,7 @@ def components(program: Program, binding: IntArray) -> Iterator[Component]:
     A group without an entry in a binding row is in no component.
 
     Args:
-        program: The program.
+        program: The integer program.
         binding: Indices of the rows whose limits can be exceeded, int64, ascending.
     """
     if not len(binding):

@@ -35,7 +35,7 @@ def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT
         any other component                  HiGHS (`milp.py`), within the time limit
 
     Args:
-        program: The program.
+        program: The integer program.
         time_limit_seconds: Number of seconds that all calls of HiGHS may need together.
     """
     deadline = time.perf_counter() + time_limit_seconds
@@ -64,7 +64,7 @@ def has_wide_component_with_pairwise_terms(program: Program) -> bool:
     """Return whether decomposition of an integer program leaves a component with pairwise terms to a general solver.
 
     Args:
-        program: The program.
+        program: The integer program.
     """
     lower, upper = row_size_bounds(program)
     if (lower > program.limits).any():
@@ -83,7 +83,7 @@ def _solve_component(program: Program, component: Component, deadline: float) ->
 
     Args:
         program: The program that contains the component.
-        component: The component.
+        component: The independent component to solve.
         deadline: Time of `time.perf_counter` at which the general solver has to stop.
     """
     costs = program.costs[component.groups]

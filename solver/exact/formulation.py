@@ -51,7 +51,7 @@ def formulate(
     """Formulate an allocation problem (bits under flash, RAM and latency limits) as an integer program.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         table: Sensitivities; those of an activation tensor include all tensors that share its bits.
         choices: The scheme of the weights and the allowed bits.
         arena_cuts: Bits that the arena cannot hold together.
@@ -81,7 +81,7 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
     """Return the bits and quantization schemes of all tensors that a solution of the integer program stands for.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         formulation: The exact program of the problem.
         weights: Scheme of the weights.
         choices: Choice of each group, int64 [n].

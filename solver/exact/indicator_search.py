@@ -231,7 +231,7 @@ def _without_indicators(program: Program, is_indicator: BoolArray, is_implicatio
     """Return an integer program without its indicator variables and implications.
 
     Args:
-        program: The program.
+        program: The integer program.
         is_indicator: Whether each group is an indicator variable, bool [n].
         is_implication: Whether each row is an implication, bool [m].
     """

@@ -119,7 +119,7 @@ class _Infeasibility:
         """Return whether some bits keep the flash and RAM budget; None if the time limit prevents a proof.
 
         Args:
-            budget: The budget.
+            budget: The flash and RAM that the network may use.
             has_ceiling: Whether the bits must also keep the latency ceiling.
         """
         found = self._search(budget, has_ceiling=has_ceiling)
@@ -133,7 +133,7 @@ class _Infeasibility:
         """Search for bits that keep the flash and RAM budget, whatever their sensitivity; None if no time is left.
 
         Args:
-            budget: The budget.
+            budget: The flash and RAM that the network may use.
             has_ceiling: Whether the bits must also keep the latency ceiling.
         """
         seconds = self._deadline - time.perf_counter()

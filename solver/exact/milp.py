@@ -64,8 +64,8 @@ def solve_integer_program(program: Program, backend: Backend, time_limit_seconds
     """Solve an integer program by a general solver: choices of minimum summed cost within all limits, with a bound.
 
     Args:
-        program: The program.
-        backend: The solver.
+        program: The integer program.
+        backend: Function that calls the general solver.
         time_limit_seconds: Number of seconds after which the solver returns its best solution so far.
 
     Returns:
@@ -97,7 +97,7 @@ def highs(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Arra
     """Solve a mixed-integer linear program by HiGHS, through scipy's `milp`.
 
     Args:
-        matrix: The program.
+        matrix: The mixed-integer linear program.
         limits: Right sides of the constraints, int64 [m], in place of those of `matrix`.
         seconds: Time limit in seconds.
 

@@ -65,7 +65,7 @@ class MinimumCycles:
     """The smallest estimated number of cycles of one inference over all bits of a network's tensors.
 
     Attributes:
-        cycles: Number of cycles.
+        cycles: Estimated number of cycles of one inference.
         layer: Name of the layer with the most cycles.
     """
 

@@ -63,7 +63,7 @@ def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
     The tensors of a step that exceeds its limit with 2 bits everywhere get 2 bits.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         reserved: Size in bits that is subtracted from the limit of each step.
     """
     bits: dict[str, Bits] = dict.fromkeys(problem.activations, WIDEST_BITS)
@@ -98,7 +98,7 @@ def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], 
     """Return the live tensor whose bits MixPL or MixPC halves next; None if no live tensor may be halved.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         bits: Name of each activation tensor -> its bits.
         fixed: Names of the tensors that are never cut.
         written: Name of each activation tensor -> its position in the order in which tensors are written.
@@ -121,7 +121,7 @@ def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bit
     If they do not fit, all bits are 2.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         method: MixPL or MixPC.
         activation_bits: Name of each activation tensor -> its bits.
     """
