@@ -182,7 +182,7 @@ def test_a_ceiling_of_latency(network_file: Path, devices_file: Path, capsys: py
 
 
 BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "unknown device": (["fit", "--device=nrf5284"], "with similar names: nrf52840"),
+    "unknown device": (["fit", "--device=nrf5284"], "similar names are: nrf52840"),
     "no such devices file": (["fit", "--device=a", "--devices-file=no.json"], "cannot read 'no.json'"),
     "a file of devices and no name": (["fit", "--devices-file=DEVICES"], "choose one with --device"),
     "no budget": (["fit", "--flash=5kB"], "there is no budget of ram"),
