@@ -157,11 +157,11 @@ def main() -> None:
         if any(fnmatchcase(name, pattern) for pattern in patterns)
     }
     if not builders:
-        parser.error(f"no network is named {' or '.join(patterns)}; there are: {', '.join(networks.catalogue())}")
+        parser.error(f"no network is named {' or '.join(patterns)}; expected one of: {', '.join(networks.catalogue())}")
     skipped = {}
     if "resnet8_cifar10" in builders and not networks.RESNET8_FILE.is_file():
         del builders["resnet8_cifar10"]
-        skipped["resnet8_cifar10"] = f"{networks.RESNET8_FILE.name} does not lie in ../shared/models"
+        skipped["resnet8_cifar10"] = f"{networks.RESNET8_FILE.name} is missing in ../shared/models"
     pairs: list[Pair] = []
     for name, build in builders.items():
         sys.stderr.write(f"{name}\n")

@@ -194,7 +194,7 @@ def test_errors_survive_another_process(network: bitbudget.Network) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"flash": "60kB"}, "there is no budget of ram"),
+        ({"flash": "60kB"}, "the budget of ram is missing"),
         ({"flash": "18 kilos", "ram": 1}, "unknown unit 'kilos'"),
         ({"device": "nrf5284"}, "unknown device 'nrf5284'"),
         ({"flash": "60kB", "ram": "40kB", "metod": "exact"}, "metod: there is no such field"),
