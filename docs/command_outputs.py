@@ -102,7 +102,7 @@ def selected(printed: Sequence[str], selectors: Sequence[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the outputs of commands into all pages that show them."""
+    """Write the outputs of `bitbudget` commands into all documentation pages that show them."""
     for page in PAGES:
         before = page.read_text(encoding="utf-8")
         after = with_outputs(before, runs_samples="--samples" in sys.argv[1:])

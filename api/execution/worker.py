@@ -51,7 +51,7 @@ class ProgressWriter:
         self._known_phases: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
-        """Write the progress of a job, unless progress of the same phase was written a moment ago."""
+        """Write the progress of a job to the database, unless progress of the same phase was written a moment ago."""
         now = time.monotonic()
         if progress.phase in self._known_phases and now - self._written < PROGRESS_SECONDS:
             return

@@ -58,7 +58,9 @@ class Service:
                 f"cannot use '{settings.data_directory}' as the data directory: {error.strerror}"
             ) from error
         if lock is None:
-            raise RequestError(f"another service uses the data directory '{settings.data_directory}'; choose another")
+            raise RequestError(
+                f"another service uses the data directory '{settings.data_directory}'; choose another directory"
+            )
         ProcessLock.sign(lock, os.getpid())
         shutil.rmtree(settings.incoming_directory, ignore_errors=True)
         for directory in (settings.incoming_directory, settings.jobs_directory):

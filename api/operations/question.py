@@ -156,6 +156,7 @@ def _max_cycles(request: FitRequest, speed: CoreSpeed | None) -> int | None:
     cycles = int(request.max_milliseconds * clock_hz / 1000)
     if not 1 <= cycles <= MAX_CYCLES:
         raise RequestError(
-            f"max_milliseconds allows {cycles} cycles at the device's clock; expected 1 to {MAX_CYCLES} cycles"
+            f"max_milliseconds allows {cycles} cycles at the device's clock; expected a time of 1 to {MAX_CYCLES} "
+            "cycles"
         )
     return cycles

@@ -83,7 +83,7 @@ def require_weights(name: str, *, has_weights: bool) -> None:
     """
     if not has_weights:
         raise InvalidNetwork(
-            f"the network '{name}' has no weights, only their counts: bits can be chosen for it, but it cannot be "
+            f"the network '{name}' has no weights, only their number: bits can be chosen for it, but it cannot be "
             "measured or retrained; give an ONNX file, or a JSON description with weights"
         )
 
@@ -231,7 +231,7 @@ def wait_without_spinning() -> None:
 def _measured_table(
     job: MainJob, choice: MeasureChoice, report: Report, checkpoint_directory: Path | None
 ) -> SensitivityTable | None:
-    """Return the sensitivity table that an interrupted run has stored, or measure it.
+    """Return the sensitivity table that an interrupted run of a training job has stored; otherwise measure it.
 
     A table that an interrupted run has written is used again, so that training continues with the same bits.
     """

@@ -191,7 +191,8 @@ class Datasets:
         file = self._store.file(KIND, dataset_id) if is_digest(dataset_id) else None
         if file is None:
             raise NotFound(
-                f"the dataset {dataset_id[:64]!r} does not exist; upload it with POST /v1/datasets, or use '{DIGITS}'"
+                f"the dataset {dataset_id[:64]!r} does not exist; upload it with POST /v1/datasets, or use the "
+                f"built-in '{DIGITS}'"
             )
         return file
 
@@ -209,10 +210,10 @@ def _check_samples(dataset: Dataset) -> None:
                 "expected [n, ...] and [n]: one label for each sample"
             )
         if not len(samples):
-            raise DatasetError(f"{part}_x has no samples; expected at least one")
+            raise DatasetError(f"the array {part}_x has no samples; expected at least one")
         samples[:1]  # raises DatasetError if the first sample cannot be read
         if labels is not None and labels.min() < 0:
-            raise DatasetError(f"{part}_y has the label {labels.min()}; expected labels of at least 0")
+            raise DatasetError(f"the array {part}_y has the label {labels.min()}; expected class labels of at least 0")
 
 
 def _describe_unread(name: str) -> DatasetAnswer:

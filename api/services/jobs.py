@@ -176,7 +176,7 @@ class Jobs:
         if job.state in UNFINISHED:
             raise JobNotFinished(f"job {job_id} is {job.state} and has no artifacts yet; wait until it has succeeded")
         if job.state is not JobState.SUCCEEDED:
-            raise NotFound(f"job {job_id} has no artifacts, because its state is {job.state}")
+            raise NotFound(f"job {job_id} has no artifacts, because its state is {job.state}; create a new job")
         return [Artifact.model_validate(each) for each in job.artifacts]
 
     def artifact(self, job_id: str, name: str) -> tuple[Artifact, Path]:

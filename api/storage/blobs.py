@@ -34,7 +34,9 @@ class Blobs:
             ValueError: If `digest` is not a SHA-256 in lower-case hexadecimal.
         """
         if not is_digest(digest):
-            raise ValueError(f"{digest[:80]!r} is not a SHA-256; expected 64 digits of lower-case hexadecimal")
+            raise ValueError(
+                f"the digest {digest[:80]!r} is not a SHA-256; expected 64 digits of lower-case hexadecimal"
+            )
         return self._directory / f"{digest}{self._suffix}"
 
     def keep(self, digest: str, file: Path) -> None:

@@ -52,5 +52,7 @@ class DerivedFiles:
 
     def _of(self, digest: str) -> Path:
         if not is_digest(digest):
-            raise ValueError(f"{digest[:80]!r} is not a SHA-256; expected 64 digits of lower-case hexadecimal")
+            raise ValueError(
+                f"the digest {digest[:80]!r} is not a SHA-256; expected 64 digits of lower-case hexadecimal"
+            )
         return self._directory / digest

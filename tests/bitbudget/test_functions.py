@@ -214,7 +214,7 @@ def test_other_objects_are_rejected(network: bitbudget.Network) -> None:
         bitbudget.fit("digits.onnx", flash="60kB", ram="40kB")  # type: ignore[arg-type]  # this is the test
     with pytest.raises(bitbudget.DatasetError, match=r"data is a list; expected a path"):
         bitbudget.sensitivity(network, [1, 2])  # type: ignore[arg-type]  # this is the test
-    with pytest.raises(bitbudget.UnreadableFile, match="there is no file"):
+    with pytest.raises(bitbudget.UnreadableFile, match=r"the network file 'nothing\.onnx' does not exist"):
         bitbudget.read("nothing.onnx")
     with pytest.raises(bitbudget.IntegerFileError):
         bitbudget.load("nothing")

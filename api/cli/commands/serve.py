@@ -69,14 +69,18 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise RequestError(f"cannot listen on {host}: {error.strerror or error}") from error
+        raise RequestError(
+            f"cannot listen on the address {host}: {error.strerror or error}; choose another with --host"
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()
     except OSError as error:
         listener.close()
-        raise RequestError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        raise RequestError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another port"
+        ) from error
     return listener
 
 

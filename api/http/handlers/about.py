@@ -61,7 +61,7 @@ def index() -> Index:
 def health(service: ServiceOf) -> Health:
     """Check that the service's database answers and that its job scheduler runs."""
     if not service.scheduler.is_alive:
-        raise Unavailable("the scheduler of jobs has stopped; restart the service")
+        raise Unavailable("the job scheduler of the service has stopped; restart the service")
     return Health(status="ok", version=version(), jobs=service.store.count_jobs())
 
 

@@ -269,7 +269,7 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     ),
     "unknown measure": (
         {"flash": 5, "ram": 5, "sensitivity": "mine"},
-        "sensitivity: expected a sensitivity table, or one of the measures weights, fisher, hessian, measured; it is 'mine'",
+        "sensitivity: expected a sensitivity table, or one of the measures weights, fisher, hessian, measured; it is",
     ),
     "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
