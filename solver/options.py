@@ -87,35 +87,37 @@ class SolveOptions(Options):
     )
     scheme: WeightScheme = Field(
         default=DEFAULT_WEIGHT_SCHEME,
-        description="quantization scheme of the weights under exact; each of the rules has its own scheme",
+        description="quantization scheme of the weights for the method exact; each of the paper's rules has its "
+        "own scheme",
     )
     schedule: LayerOrder = Field(
         default=LayerOrder.BEST,
-        description="order of the layers under exact. best: chosen together with the bits; given: the order of the "
-        "file",
+        description="order in which the layers run, for the method exact. best: chosen together with the bits; given: "
+        "the order of the file",
     )
     allowed_weight_bits: dict[str, AllowedBits] = Field(
         default={},
-        description="name of a layer -> bits that its weights may have under exact; '*' stands for all layers that are "
-        "not named; without '*', these may have 8, 4 and 2 bits",
+        description="name of a layer -> bits that the layer's weights may have, for the method exact; '*' stands for "
+        "all layers that are not named; without '*', these may have 8, 4 and 2 bits",
         examples=[{"first": [8]}],
     )
     allowed_activation_bits: dict[str, AllowedBits] = Field(
         default={},
-        description="name of a tensor -> bits that the tensor may have under exact; '*' stands for all tensors that "
-        "are not named; the network's input and outputs always have 8 bits",
+        description="name of a tensor -> bits that the tensor may have, for the method exact; '*' stands for "
+        "all tensors that are not named; the network's input and outputs always have 8 bits",
     )
     backend: Annotated[str, AfterValidator(backend_named)] = Field(
         default=NATIVE_BACKEND,
-        description="solver of the exact program: native, highs, pulp, or pulp: and the name of a solver that PuLP "
-        "finds, such as pulp:PULP_CBC_CMD",
+        description="solver of the integer program of the method exact: native, highs, pulp, or pulp: and the name "
+        "of a solver that PuLP finds, such as pulp:PULP_CBC_CMD",
     )
     time_limit_seconds: float = Field(
         default=DEFAULT_TIME_LIMIT_SECONDS,
         gt=0,
         le=MAX_TIME_LIMIT_SECONDS,
         strict=True,
-        description="seconds after which exact returns the best bits found so far, with a lower bound",
+        description="time in seconds after which the method exact returns the best bits found so far, with a lower "
+        "bound",
     )
 
     @property
