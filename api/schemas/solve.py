@@ -50,11 +50,11 @@ def _reserve_bytes(given: object, info: ValidationInfo) -> int:
 
 _SizeText = Annotated[
     str,
-    Field(pattern=r"^\s*\d+(\.\d+)?\s*([kKmM]?[bB]|[kKmM][iI][bB])?\s*$", examples=["60000", "60kB", "512 KiB"]),
+    Field(pattern=r"^\s*\d+(\.\d+)?\s*(B|[kKM]i?B)?\s*$", examples=["60000", "60kB", "512 KiB"]),
 ]
 
 Size = Annotated[int, BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
-"""A number of bytes, sent as a text: plain bytes, or a number with kB (1000), KiB (1024), MB or MiB."""
+"""A number of bytes, sent as a text: plain bytes, or a number with kB (1000), KiB (1024), MB or MiB. Mb is refused."""
 
 ReservedSize = Annotated[int, BeforeValidator(_reserve_bytes, json_schema_input_type=_SizeText)]
 """A size that may be 0."""
