@@ -26,6 +26,7 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     choice = MeasureChoice.of(request)
     if data is None:
         return choice.table_without_samples(network)
+    from api.cli.text.dataset import shown_first
     from api.cli.text.progress import progress_line
     from api.operations.train import require_weights, wait_without_spinning
 
@@ -34,4 +35,4 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     require_weights(network.name, has_weights=network.has_weights)
     wait_without_spinning()
     with progress_line(is_wanted=not is_quiet) as report:
-        return choice.table_with_samples(network, dataset, report)
+        return choice.table_with_samples(network, dataset, shown_first(dataset, report))

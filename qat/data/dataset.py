@@ -57,6 +57,7 @@ class Dataset:
         test_x: Test samples, with the type and layout of `train_x`. They only measure accuracy and never influence
             training.
         test_y: Class of each test sample, int64 [m], from 0; None if the samples have no labels.
+        class_names: Name of each class, in the order of the class numbers; None if the dataset has no names.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Dataset:
     train_y: Labels | None
     test_x: SampleSource
     test_y: Labels | None
+    class_names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,6 +65,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments(place, "--flash=569", "--ram=144", *RULE, "--epochs=0")) == 0
     output = capsys.readouterr()
     assert "calibrating" in output.err
+    assert "dataset data: 96 training samples, 30 test samples, 3 classes\n  0 " in output.err
     for words in ("float", "fake-quantized", "integer-only", "FITS", "weights.safetensors"):
         assert words in output.out
     assert json.loads((out / "report.json").read_text())["weight_bits"] == {"first": 8, "last": 8}
