@@ -52,12 +52,31 @@ def test_every_format_returns_the_samples_that_were_written(tmp_path: Path, form
         np.testing.assert_array_equal(_sent(source)[2:4], x[2:4])
 
 
-@pytest.mark.parametrize("form", ["idx", "packed idx"])
+@pytest.mark.parametrize("form", ["idx", "idx as torchvision leaves it", "packed idx"])
 def test_grey_images_have_a_channel(tmp_path: Path, form: str) -> None:
     samples = images(channels=1)
     dataset = open_dataset(FORMS[form](tmp_path / "mnist", samples))
     check_dataset(dataset, network_for(channels=1))
     np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
+
+
+def test_the_unpacked_one_of_two_idx_files_is_used(tmp_path: Path) -> None:
+    samples = images(channels=1)
+    root = making.idx(making.idx(tmp_path / "mnist", samples, packed=True), samples)
+    for path in root.glob("*.gz"):
+        path.write_bytes(b"damaged")
+    (root / "train-images-idx3-ubyte").rename(root / "train-images.idx3-ubyte")  # some programs unpack to this name
+    np.testing.assert_array_equal(open_dataset(root).train_x[:], samples.train_x)
+    (root / "other-train-images-idx3-ubyte").write_bytes(b"")
+    with pytest.raises(DatasetError, match="both contain train images; remove one of them"):
+        open_dataset(root)
+
+
+def test_two_datasets_in_one_directory_are_refused(tmp_path: Path) -> None:
+    making.torchvision_idx(tmp_path / "data", images(channels=1))
+    making.cifar(tmp_path / "data" / "cifar-10-batches-bin", images(32))
+    with pytest.raises(DatasetError, match="'data' holds more than one dataset, in 'MNIST/raw' and 'cifar-10-batches"):
+        open_dataset(tmp_path / "data")
 
 
 def test_a_dataset_without_labels(tmp_path: Path) -> None:
