@@ -13,7 +13,7 @@ from qat.data.files import entries, opened
 from qat.data.folder_layout import MAX_WRAPPERS
 from qat.data.folders import holds_folders, open_folders
 from qat.data.idx import idx_files, open_idx
-from qat.data.names import printable
+from qat.data.names import printable, reason_of
 from qat.data.npy import holds_arrays, open_arrays
 from qat.data.npz import DEFAULT_MAX_BYTES, read_npz
 from qat.data.parts import part_of_name
@@ -48,7 +48,7 @@ def open_dataset(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
             f"there is no file '{printable(str(path))}' and no directory of that name; expected {SUPPORTED_FORMATS}"
         ) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise DatasetError(f"cannot read '{printable(str(path))}': {str(error)[:200]}") from None
+        raise DatasetError(f"cannot read '{printable(str(path))}': {reason_of(error)}") from None
     return _of_directory(real, max_bytes) if real.is_dir() else _of_file(real, max_bytes)
 
 
@@ -89,9 +89,7 @@ def _of_directory(root: Path, max_bytes: int) -> Dataset:
     found = _folders_of_arrays(root, MAX_WRAPPERS)
     if len(found) > 1:
         folders = " and ".join(f"'{printable(each.relative_to(root).as_posix())}'" for each in found[:2])
-        raise DatasetError(
-            f"'{printable(name)}' holds more than one dataset, in {folders}; give the path of one of them"
-        )
+        raise DatasetError(f"'{printable(name)}' holds several datasets, in {folders}; give the path of one of them")
     if not found:
         return _of_images(root, name)
     if holds_arrays(found[0]):
@@ -109,7 +107,9 @@ def _folders_of_arrays(root: Path, depth: int) -> list[Path]:
     listed = entries(root)
     if holds_arrays(root) or idx_files(root) or is_cifar([each.name for each in listed]):
         return [root]
-    folders = [Path(each.path) for each in listed if each.is_dir(follow_symlinks=False)]
+    folders = [
+        Path(each.path) for each in listed if each.is_dir(follow_symlinks=False) and part_of_name(each.name) is None
+    ]
     if not depth or len(folders) > _MAX_WRAPPED:
         return []
     return [found for folder in folders for found in _folders_of_arrays(folder, depth - 1)]

@@ -224,7 +224,7 @@ FORMS: dict[str, Callable[[Path, Images], Path]] = {
     "parquet": parquet,
     "parquet of bytes": lambda root, samples: parquet(root, samples, as_bytes=True),
     "idx": idx,
-    "idx as torchvision leaves it": lambda root, samples: torchvision_idx(root, samples),
+    "idx as torchvision leaves it": torchvision_idx,
     "packed idx": lambda root, samples: idx(root, samples, packed=True),
     "cifar 10": cifar,
     "cifar 100": lambda root, samples: cifar(root, samples, 100),
