@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +20,10 @@ from api.schemas.fit import CertificateAnswer, FitAnswer
 from network import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
+
+
+HttpStatus = Annotated[int, Field(ge=100, le=599)]
+"""HTTP status of a response."""
 
 
 class Fault(BaseModel):
@@ -34,7 +38,7 @@ class Problem(BaseModel):
 
     type: str = Field(description="kind of problem, as a URI reference", examples=["/problems/invalid-request"])
     title: str = Field(description="short name of the kind of problem; the same for all problems of one type")
-    status: int = Field(description="HTTP status of the response")
+    status: HttpStatus = Field(description="HTTP status of the response")
     detail: str = Field(description="what was expected, what was received, and what to do")
     errors: list[Fault] | None = Field(
         default=None, description="invalid fields of the request; only in problems of the type invalid-request"
@@ -172,6 +176,10 @@ class DoesNotFit(ServiceError):
     def __init__(self, answer: FitAnswer) -> None:
         self.answer = answer
         super().__init__("" if answer.certificate is None else answer.certificate.sentence)
+
+    def __reduce__(self) -> tuple[type[DoesNotFit], tuple[FitAnswer]]:
+        """Let the error cross a process boundary with its answer; by default, only its text would."""
+        return type(self), (self.answer,)
 
 
 _KIND_OF_ERROR: Final[dict[type[Exception], ProblemKind]] = {

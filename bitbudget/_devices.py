@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Unpack, overload
 
+from api.cli.text.columns import plain
 from api.cli.text.devices import catalogue_text, devices_text
 from api.operations.devices import answer_devices
 from api.schemas.devices import DeviceFit, DevicesAnswer, DevicesRequest
@@ -31,7 +32,7 @@ class Catalogue(Mapping[str, Device]):
         return len(catalogue())
 
     def __str__(self) -> str:
-        return catalogue_text(self.values())
+        return plain(catalogue_text(self.values()))
 
     def __repr__(self) -> str:
         return f"<Catalogue of {len(self)} devices>"
@@ -58,7 +59,7 @@ class DevicesResult:
         return [each.device.name for each in self.devices if each.fits]
 
     def __str__(self) -> str:
-        return devices_text(self.answer)
+        return plain(devices_text(self.answer))
 
     def __repr__(self) -> str:
         name = self.answer.network.name

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Unpack
 
+from api.cli.text.columns import plain
 from api.cli.text.fit import fit_text
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit, prices_of
@@ -93,7 +94,7 @@ class FitResult:
         return self.answer.certificate
 
     def __str__(self) -> str:
-        return fit_text(self.answer)
+        return plain(fit_text(self.answer))
 
     def __repr__(self) -> str:
         budget = self.answer.budget

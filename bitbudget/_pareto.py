@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
+from api.cli.text.columns import plain
 from api.cli.text.pareto import pareto_text
 from api.operations.pareto import answer_pareto
 from api.operations.question import terms_of
@@ -37,7 +38,7 @@ class ParetoResult:
         return self.answer.is_complete
 
     def __str__(self) -> str:
-        return pareto_text(self.answer)
+        return plain(pareto_text(self.answer))
 
     def __repr__(self) -> str:
         return f"<ParetoResult of {self.answer.network.name}: {len(self.points)} points along {self.answer.axis}>"

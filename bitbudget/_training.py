@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from api.cli.text.fit import training_text
+from api.cli.text.columns import plain
+from api.cli.text.training import training_text
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitRequest
@@ -44,7 +45,7 @@ class TrainResult:
         return self.report.artifacts
 
     def __str__(self) -> str:
-        return training_text(self.report, self.folder)
+        return plain(training_text(self.report, self.folder))
 
     def __repr__(self) -> str:
         accuracy = self.accuracy

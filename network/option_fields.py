@@ -14,6 +14,9 @@ from pydantic import BaseModel
 _REFERENCE: Final = "#/$defs/"
 _NULL: Final = "null"
 
+SIZE_FORMAT: Final = "size"
+"""JSON schema's `format` of a text that is a number of bytes with or without a unit, such as 60kB."""
+
 
 @dataclass(frozen=True, slots=True)
 class ValueKind:
@@ -21,6 +24,7 @@ class ValueKind:
 
     Attributes:
         type: Type of the value in JSON: boolean, integer, number, string, array or object.
+        format: Format of a string, as the schema names it; empty without one.
         choices: The names that a string may be; empty if any string is accepted.
         examples: Examples of a string.
         minimum: Smallest number; None without one.
@@ -33,6 +37,7 @@ class ValueKind:
     """
 
     type: str
+    format: str = ""
     choices: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     minimum: float | None = None
@@ -125,6 +130,7 @@ def _kind(schema: Mapping[str, Any], models: Mapping[str, Any]) -> ValueKind:
     lowest, highest = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     return ValueKind(
         type=schema["type"],
+        format=schema.get("format", ""),
         choices=tuple(schema.get("enum", ())),
         examples=tuple(schema.get("examples", ())) if schema["type"] == "string" else (),
         minimum=schema.get("minimum", lowest),

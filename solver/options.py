@@ -80,40 +80,40 @@ class SolveOptions(Options):
 
     method: Method = Field(
         default=Method.EXACT,
-        description="How bits are chosen: exact minimizes the summed sensitivity, with a proof; mixpl and mixpc are "
-        "the rules of the paper, with weights quantized per layer or per channel.",
+        description="how bits are chosen. exact: minimizes the summed sensitivity, with a proof; mixpl, mixpc: the "
+        "rules of the paper (arXiv 1905.13082), with weights quantized per layer or per channel",
     )
     scheme: WeightScheme = Field(
         default=DEFAULT_WEIGHT_SCHEME,
-        description="How the exact program quantizes weights. The rules always use their own schemes.",
+        description="quantization scheme of the weights under exact; each of the rules has its own scheme",
     )
     schedule: LayerOrder = Field(
         default=LayerOrder.BEST,
-        description="Order of the layers under the exact program: chosen together with the bits (best), or that of the "
-        "file (given).",
+        description="order of the layers under exact. best: chosen together with the bits; given: the order of the "
+        "file",
     )
     allowed_weight_bits: dict[str, AllowedBits] = Field(
         default={},
-        description="Layer name -> bits that its weights may have under the exact program. '*' stands for all layers "
-        "that are not named; without it these may have 8, 4 and 2 bits.",
+        description="name of a layer -> bits that its weights may have under exact; '*' stands for all layers that are "
+        "not named; without '*', these may have 8, 4 and 2 bits",
         examples=[{"first": [8]}],
     )
     allowed_activation_bits: dict[str, AllowedBits] = Field(
         default={},
-        description="Tensor name -> bits that the tensor may have under the exact program. '*' stands for all tensors "
-        "that are not named. The network's input and outputs always keep 8 bits.",
+        description="name of a tensor -> bits that the tensor may have under exact; '*' stands for all tensors that "
+        "are not named; the network's input and outputs always have 8 bits",
     )
     backend: Annotated[str, AfterValidator(backend_named)] = Field(
         default=NATIVE_BACKEND,
-        description="Solver of the exact program: native, highs, or pulp: and the name of a solver that PuLP finds, "
-        "e.g. pulp:PULP_CBC_CMD.",
+        description="solver of the exact program: native, highs, pulp, or pulp: and the name of a solver that PuLP "
+        "finds, such as pulp:PULP_CBC_CMD",
     )
     time_limit_seconds: float = Field(
         default=DEFAULT_TIME_LIMIT_SECONDS,
         gt=0,
         le=MAX_TIME_LIMIT_SECONDS,
         strict=True,
-        description="Seconds after which the exact program returns its best solution so far, with its lower bound.",
+        description="seconds after which exact returns the best bits found so far, with a lower bound",
     )
 
     @property

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.cli.files import read_json
 from network.errors import RequestError
-from network.option_fields import OptionField, ValueKind, option_fields
+from network.option_fields import SIZE_FORMAT, OptionField, ValueKind, option_fields
 from network.options import refusal
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -67,7 +67,7 @@ def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None
     Raises:
         RequestError: if the file cannot be read, or a field is unknown or has an invalid value.
     """
-    values = {} if file is None else read_json(file, "training options, as the service takes them")
+    values = {} if file is None else read_json(file, "training options, as in a request to the service")
     fields = {field.name: field for field in option_fields(model)}
     context = click.get_current_context()
     for parameter, value in given.items():
@@ -123,6 +123,7 @@ def _option(option: str, parameter: str, field: OptionField) -> Callable[[Any], 
         option,
         parameter,
         type=_type(kind),
+        metavar="SIZE" if kind is not None and kind.format == SIZE_FORMAT else None,
         default=field.default,
         show_default=field.default is not None,
         help=_sentence(field.description),
@@ -130,7 +131,7 @@ def _option(option: str, parameter: str, field: OptionField) -> Callable[[Any], 
 
 
 def _nested(field: OptionField) -> tuple[OptionField, ...]:
-    """Return the fields of the model that a field is; empty if the field is not a model, or may be given as a name."""
+    """Return the fields of a nested model; empty if the field is not a model, or if a name can replace the model."""
     (first, *others) = field.kinds
     return () if others else first.fields
 
@@ -142,7 +143,7 @@ def _row(field: OptionField) -> tuple[OptionField, ...]:
 
 
 def _simple(field: OptionField) -> ValueKind | None:
-    """Return the kind of value that fits into one argument; None if the field has none."""
+    """Return the kind of value that one argument can hold; None if the field has no such kind."""
     return next((kind for kind in field.kinds if kind.type not in {"array", "object"}), None)
 
 
@@ -168,5 +169,6 @@ def _flag_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+def _sentence(description: str) -> str:
+    """Return the description of a field, which is a phrase, as a sentence of the help."""
+    return f"{description[:1].upper()}{description[1:]}."

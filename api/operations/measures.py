@@ -1,8 +1,8 @@
-"""The sensitivity table that a request is judged by.
+"""Choice of the sensitivity table that the objective of a request is computed from.
 
-weights                      from the weights alone, for every network
-fisher, hessian, measured    from samples of a dataset: in a job, or in a command that names a dataset
-a table                      as it is given
+weights                      computed from the weights alone, for every network
+fisher, hessian, measured    measured on samples of a dataset: in a job, or in a command with a dataset
+a table                      used as it is given
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from qat.progress import Report
 from solver.options import Method
 
 BEST_MEASURE: Final = Measure.FISHER
-"""Default where there are samples: the best one according to `python -m benchmarks.sensitivity`."""
+"""Default measure if there are samples: the best one according to `python -m benchmarks.sensitivity`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureChoice:
-    """What a request says about its sensitivity table.
+    """Choice of a sensitivity table by a request.
 
     Attributes:
         given: Name of a measure, a table, or None for the default.
         scheme: How weights are quantized when the table is made.
-        minimizes: Whether the method needs a table. If not, a table only compares answers, if one is asked for.
+        minimizes: Whether the method minimizes a table; otherwise a table that is given only compares answers.
     """
 
     given: str | SensitivityTable | None
@@ -43,14 +43,16 @@ class MeasureChoice:
 
     @classmethod
     def of(cls, request: SolveRequest) -> MeasureChoice:
-        """Read the choice from a request.
+        """Return the choice of a request.
 
         Raises:
-            RequestError: If the request names a job, and the table of that job has not been put in its place.
+            RequestError: If the request names a job whose table has not replaced the name.
         """
         given = request.sensitivity
         if isinstance(given, JobTable):
-            raise RequestError("only the service has jobs; give the table that the job has measured")
+            raise RequestError(
+                "the command does not know jobs of a service; give the file with the table that the job has measured"
+            )
         return cls(given, request.scheme, minimizes=request.method is Method.EXACT)
 
     @property
@@ -64,7 +66,7 @@ class MeasureChoice:
         return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimizes
 
     def without_samples(self) -> MeasureChoice:
-        """Return the choice with the weights in place of samples: it serves to find out whether anything fits."""
+        """Return the choice with weights in place of samples, which is enough to check whether anything fits."""
         if not self.measures_samples:
             return self
         return MeasureChoice(WEIGHTS_MEASURE, self.scheme, minimizes=self.minimizes)
@@ -77,8 +79,8 @@ class MeasureChoice:
         """
         if isinstance(self.given, str) and self.given != WEIGHTS_MEASURE:
             raise RequestError(
-                f"the sensitivity '{self.given}' is measured on samples, and there are none here: name a dataset, or "
-                f"measure it first and give the table; or choose '{WEIGHTS_MEASURE}'"
+                f"the sensitivity '{self.given}' is measured on samples, and there are none here: give a dataset, or "
+                f"measure it first and give the table, or choose '{WEIGHTS_MEASURE}'"
             )
         if self.reads_weights:
             return weight_sensitivity(network, self.scheme)

@@ -1,4 +1,4 @@
-"""The Pareto front of a network: the least summed sensitivity against bytes."""
+"""Pareto front of a network: the smallest summed sensitivity against bytes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def answer_pareto(
 
     Args:
         network: The network, with its layers in the order of its file.
-        network_name: Its name in the answer.
+        network_name: Identifier and name of the network in the answer.
         request: The budget that is not varied, the axis, the number of points, and how bits are chosen.
-        table: The sensitivity table that is minimized.
+        table: Sensitivity table that is minimized.
 
     Raises:
         RequestError: If the request names one of the paper's rules, or its parts do not suit each other.
@@ -32,9 +32,9 @@ def answer_pareto(
         raise RequestError("the Pareto front needs a sensitivity table")
     return ParetoAnswer(
         network=network_name,
-        accounting=str(request.accounting),
+        accounting=request.accounting,
         sensitivity=table.method,
-        axis=request.axis.value,
+        axis=request.axis,
         is_complete=front.is_complete,
         points=[_point_answer(point) for point in front.points],
     )

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from threading import Lock
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
 from api.errors import InUse, NotFound
-from api.schemas.answer import Answer
+from api.schemas.answer import Answer, Count
 from api.schemas.jobs import DIGITS
 from api.services.operator_datasets import OperatorDatasets
 from api.settings import MAX_DATASET_EXPANSION, Settings
@@ -49,30 +49,32 @@ class DatasetAnswer(Answer):
         default=DatasetOrigin.UPLOADED,
         description="uploaded; built-in; or operator: an entry of the directory of datasets of the operator",
     )
-    size_bytes: int | None = Field(
+    size_bytes: Count | None = Field(
         description="size of the uploaded file, in bytes; 0 for the built-in dataset, null for an operator's dataset"
     )
     created_at: AwareDatetime | None = Field(
         description="time of the first upload; null if the dataset was not uploaded"
     )
-    sample_shape: list[int] | None = Field(
+    sample_shape: list[Annotated[int, Field(ge=1)]] | None = Field(
         description="shape of one sample; for images: height, width, channels. Encoded images are resized to the "
         "input of the network; this is the shape of the first one. In a list, the fields from here on are null for an "
         "operator's dataset, because only a request for this dataset reads it"
     )
     sample_type: str | None = Field(description="data type of a sample: uint8 or float32")
-    train_samples: int | None = Field(description="number of training samples")
-    test_samples: int | None = Field(description="number of test samples")
-    classes: int | None = Field(description="number of classes: the largest label plus 1; null if there are no labels")
+    train_samples: Count | None = Field(description="number of training samples")
+    test_samples: Count | None = Field(description="number of test samples")
+    classes: Count | None = Field(
+        description="number of classes: the largest label plus 1; null if there are no labels"
+    )
     class_names: list[str] | None = Field(
         default=None,
         description="name of each class, or its number as text; null, like the counts, if there are no labels or more "
         "than 10,000 classes",
     )
-    train_class_counts: list[int] | None = Field(
+    train_class_counts: list[Count] | None = Field(
         default=None, description="number of training samples of each class; null if they have no labels"
     )
-    test_class_counts: list[int] | None = Field(
+    test_class_counts: list[Count] | None = Field(
         default=None, description="number of test samples of each class; null if they have no labels"
     )
 

@@ -13,8 +13,8 @@ from pydantic import AwareDatetime, Discriminator, Field
 
 from api.errors import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
 from api.operations.train import require_weights
-from api.schemas.answer import Answer
-from api.schemas.jobs import AnyJobRequest, JobRequest, request_of
+from api.schemas.answer import Answer, Count
+from api.schemas.jobs import AnyJobRequest, AnyJobRequestEcho, JobRequest, echo_of, request_of
 from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
 from api.services.datasets import Datasets
 from api.services.measured_tables import MeasuredTables
@@ -32,16 +32,16 @@ MAX_KEY_LENGTH: Final = 255
 class JobSummary(Answer):
     """Summary of a job."""
 
-    id: str
+    id: str = Field(description="identifier of the job")
     state: JobState = Field(description="queued, running or cancelling; after the end: succeeded, failed or cancelled")
-    revision: int = Field(
+    revision: Count = Field(
         description="number that grows with every change of the job; ?after= waits for the next change"
     )
-    created_at: AwareDatetime
+    created_at: AwareDatetime = Field(description="time of the request")
     started_at: AwareDatetime | None = Field(description="time of the first start; null before it")
-    finished_at: AwareDatetime | None
+    finished_at: AwareDatetime | None = Field(description="time of the end; null before it")
     kind: Literal["training", "sensitivity"] = Field(description="purpose of the job")
-    request: AnyJobRequest = Field(description="request that created the job, with all default values")
+    request: AnyJobRequestEcho = Field(description="request that created the job, with all default values")
     progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
 
 
@@ -218,7 +218,7 @@ class Jobs:
     def _job(self, job_id: str) -> Job:
         job = self._store.job(job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id[:64]!r}")
+            raise NotFound(f"there is no job {job_id[:64]!r}; GET /v1/jobs lists all jobs")
         return job
 
     @staticmethod
@@ -234,7 +234,7 @@ class Jobs:
             "started_at": moment(job.started_at),
             "finished_at": moment(job.finished_at),
             "kind": job.request.get("kind", "training"),
-            "request": request_of(job.request),
+            "request": echo_of(job.request),
             "progress": job.progress,
             "error": job.error,
             "result": job.result,

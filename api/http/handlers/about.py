@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import Field
 
-from api.errors import KINDS, NotFound, ProblemKind, Unavailable
+from api.errors import KINDS, HttpStatus, NotFound, ProblemKind, Unavailable
 from api.http.handlers.dependencies import ServiceOf, problems
-from api.schemas.answer import Answer
+from api.schemas.answer import Answer, Count
 from api.storage.records import JobState
 from api.version import version
 
@@ -19,25 +19,25 @@ router = APIRouter(tags=["service"])
 class Index(Answer):
     """Index of the service."""
 
-    name: str
-    version: str
+    name: str = Field(description="name of the service")
+    version: str = Field(description="version of bitbudget")
     links: dict[str, str] = Field(description="path of each resource, by name")
 
 
 class Health(Answer):
     """State of a service that works."""
 
-    status: Literal["ok"]
-    version: str
-    jobs: dict[JobState, int] = Field(description="number of jobs in each state")
+    status: Literal["ok"] = Field(description="state of the service")
+    version: str = Field(description="version of bitbudget")
+    jobs: dict[JobState, Count] = Field(description="number of jobs in each state")
 
 
 class ProblemMeaning(Answer):
     """Kind of problem that the service can answer."""
 
-    type: str
-    status: int
-    title: str
+    type: str = Field(description="kind of problem, as a URI reference")
+    status: HttpStatus = Field(description="HTTP status of a response with such a problem")
+    title: str = Field(description="short name of the kind of problem")
 
 
 @router.get("/", operation_id="index", responses=problems())

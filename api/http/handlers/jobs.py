@@ -67,7 +67,9 @@ async def get_job(
     ] = 0.0,
     after: Annotated[
         int | None,
-        Query(description="wait until the revision exceeds this number; without it, wait until the job has finished"),
+        Query(
+            ge=0, description="wait until the revision exceeds this number; without it, wait until the job has finished"
+        ),
     ] = None,
 ) -> JobAnswer:
     """Return the state and the progress of a job, and its result or error after it has finished."""

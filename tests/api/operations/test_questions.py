@@ -1,4 +1,4 @@
-"""Devices, Pareto fronts, shadow prices and ceilings of latency: by command and service alike, and what is refused."""
+"""Devices, Pareto fronts, shadow prices and latency ceilings: equal answers of command and service, and errors."""
 
 from __future__ import annotations
 
@@ -184,20 +184,23 @@ def test_a_ceiling_of_latency(network_file: Path, devices_file: Path, capsys: py
 BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
     "unknown device": (["fit", "--device=nrf5284"], "with similar names: nrf52840"),
     "no such devices file": (["fit", "--device=a", "--devices-file=no.json"], "cannot read 'no.json'"),
-    "a file of devices and no name": (["fit", "--devices-file=DEVICES"], "name one with --device"),
+    "a file of devices and no name": (["fit", "--devices-file=DEVICES"], "choose one with --device"),
     "no budget": (["fit", "--flash=5kB"], "there is no budget of ram"),
-    "nothing is left": (["fit", "--flash=5kB", "--ram=1kB", "--reserved-ram=1kB"], "nothing is left"),
+    "nothing is left": (
+        ["fit", "--flash=5kB", "--ram=1kB", "--reserved-ram=1kB"],
+        "reserved_ram uses up all of the 1000 bytes",
+    ),
     "bits that are none": (["fit", "--flash=9kB", "--ram=1kB", "--weight-bits=first=3"], "--weight-bits is 'first=3'"),
     "bits of no layer": (["fit", "--flash=9kB", "--ram=1kB", "--weight-bits=third=2"], "third"),
     "latency by a rule": (
         ["fit", "--device=nrf52840", "--method=mixpc", "--max-cycles=9"],
         "exact",
     ),
-    "latency without a core": (["fit", "--flash=9kB", "--ram=1kB", "--max-cycles=9"], "needs the core's speed"),
+    "latency without a core": (["fit", "--flash=9kB", "--ram=1kB", "--max-cycles=9"], "needs the speed of the core"),
     "two ceilings": (["fit", "--device=nrf52840", "--max-cycles=9", "--max-milliseconds=1"], "both given"),
     "a device without a clock": (
         ["fit", "--device=small", "--devices-file=DEVICES", "--max-milliseconds=1"],
-        "needs a clock",
+        "needs the clock frequency",
     ),
     "prices of a rule": (["fit", "--flash=9kB", "--ram=1kB", "--method=mixpc", "--prices"], "choose method 'exact'"),
     "a front by rule": (["pareto", "--ram=1kB", "--method=mixpc"], "choose method 'exact'"),
@@ -242,8 +245,16 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no devices": ("devices", {"devices": []}, "devices: expected 1 or more entries"),
     "one device twice": ("devices", {"devices": ["nrf52840", "nrf52840"]}, "two devices have the same name"),
     "a budget for many devices": ("devices", {"flash": 5}, "body.flash"),
-    "too many points": ("pareto", {"ram": 900, "points": 10_000}, "points: expected 1000 or less; it is 10000"),
-    "no ceiling": ("fit", {"device": "nrf52840", "max_cycles": 0}, "max_cycles: expected 1 or more; it is 0"),
+    "too many points": (
+        "pareto",
+        {"ram": 900, "points": 10_000},
+        "points: expected a whole number from 2 to 1,000; it is 10000",
+    ),
+    "no ceiling": (
+        "fit",
+        {"device": "nrf52840", "max_cycles": 0},
+        "max_cycles: expected a whole number from 1 to 9,007,199,254,740,992; it is 0",
+    ),
     "a table of speeds that is none": ("fit", {"flash": 9000, "ram": 900, "core_speed": {}}, "table of speeds"),
 }
 
