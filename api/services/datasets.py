@@ -212,6 +212,8 @@ def _check_samples(dataset: Dataset) -> None:
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
     ):
+        if part == "test" and not dataset.has_test_set:
+            continue
         if len(samples.shape) < 2 or (labels is not None and (labels.ndim != 1 or len(samples) != len(labels))):
             of_labels = "none" if labels is None else list(labels.shape)
             raise DatasetError(

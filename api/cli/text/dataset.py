@@ -18,7 +18,7 @@ def dataset_text(dataset: Dataset) -> str:
     Args:
         dataset: The dataset.
     """
-    test = f"{len(dataset.test_x):,} test samples"
+    test = f"{len(dataset.test_x):,} test samples" if dataset.has_test_set else "no test set"
     found = f"dataset {dataset.name}: {len(dataset.train_x):,} training samples, {test}"
     counts = count_classes(dataset)
     if counts is None:

@@ -74,6 +74,25 @@ def test_the_unpacked_one_of_two_idx_files_is_used(tmp_path: Path) -> None:
         open_dataset(root)
 
 
+@pytest.mark.parametrize("form", ["npz", "npy"])
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_training_set_alone(tmp_path: Path, form: str, labels: bool) -> None:
+    samples = images()
+    root = making.arrays(tmp_path / "alone", samples)
+    for each in ("test_x", "test_y") if labels else ("test_x", "test_y", "train_y"):
+        (root / f"{each}.npy").unlink()
+    place = root
+    if form == "npz":
+        place = tmp_path / "alone.npz"
+        np.savez(place, **{each.stem: np.load(each) for each in root.glob("*.npy")})
+    dataset = open_dataset(place)
+    check_dataset(dataset, network_for())
+    assert not dataset.has_test_set
+    assert (len(dataset.test_x), dataset.test_x.shape, dataset.test_x[:].shape) == (0, (0, 8, 8, 3), (0, 8, 8, 3))
+    assert (dataset.test_y, dataset.train_y is not None) == (None, labels)
+    np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
+
+
 def test_two_datasets_in_one_directory_are_refused(tmp_path: Path) -> None:
     making.torchvision_idx(tmp_path / "data", images(channels=1))
     making.cifar(tmp_path / "data" / "cifar-10-batches-bin", images(32))
