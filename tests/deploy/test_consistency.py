@@ -85,7 +85,7 @@ def factors(multipliers: list[int], shifts: list[int]) -> Requantization:
         (layer_with(0, requantization=factors([1] * 5, [1] * 5)), "'convolution0' .* multiplier of .* int32 of 1 or 6"),
         (layer_with(1, requantization=factors([1], [1])), "layer 'add1' .* multiplier of type .* int32 of 2 elements"),
         (layer_with(1, requantization=factors([1, 1], [1, 2])), "layer 'add1' .* the same shift for all inputs"),
-        (layer_with(1, inputs=("convolution0", "input")), "layer 'add1' .* has inputs of the shapes .*; expected the same shape"),
+        (layer_with(1, inputs=("convolution0", "input")), "layer 'add1' .* has inputs of the shapes .* the same shape"),
         (layer_with(1, inputs=()), "layer 'add1' .* reads no tensor; expected at least one input"),
         (layer_with(1, name="convolution0"), "has two layers of the same name"),
         (layer_with(1, output="input"), "the output of each layer once"),
