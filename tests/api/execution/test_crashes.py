@@ -91,7 +91,7 @@ def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(starte
     assert job["state"] == "failed"
     assert job["error"]["type"] == "/problems/worker-lost"
     assert "signal 9" in job["error"]["detail"]
-    assert "can be retried" in job["error"]["detail"]
+    assert "Create the job again" in job["error"]["detail"]
     assert job["artifacts"] == []
     assert not any("artifacts" in file or ".bitbudget-" in file for file in service.files())
 

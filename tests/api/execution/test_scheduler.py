@@ -129,7 +129,7 @@ def test_a_crash_is_tried_again_at_the_head_of_the_queue_and_the_second_is_the_e
     assert factory.states("a", "b") == ["failed", "running"]
     error = factory.job("a").error
     assert error is not None
-    for expected in ("2 times", "exception out of memory", "can be retried", "the memory of the worker of a"):
+    for expected in ("2 times", "exception out of memory", "Create the job again", "the memory of the worker of a"):
         assert expected in error["detail"]
 
 
