@@ -145,6 +145,30 @@ def test_intervals_and_the_relu_in_a_quantization() -> None:
     assert [pool.activation.is_linear, last.activation.is_linear] == [True, True]
 
 
+def test_an_explicit_relu_before_a_quantization_is_clamped_like_one_that_was_left_out() -> None:
+    nodes = [
+        node("Conv", "x w", "c"), node("Relu", "c", "r"), node("QuantizeLinear", "r s z", "q"),
+        node("DequantizeLinear", "q s z", "d"), node("AveragePool", "d", "a", kernel_shape=[2, 2]),
+        node("QuantizeLinear", "a s2 z", "p"), node("DequantizeLinear", "p s2 z", "y"),
+    ]  # fmt: skip
+    constants = {"w": random(2, 3, 3, 3), "s": np.float32(0.01), "s2": np.float32(0.005), "z": np.uint8(0)}
+    first, pool = read(model(nodes, constants=constants)).layers
+    assert first.activation == ActivationFunction(0, float(np.float32(0.01) * 255))
+    assert pool.activation.is_linear
+
+
+def test_axis_of_a_bias_does_not_count() -> None:
+    """The converter tf2onnx writes the axis of the convolution's output."""
+    nodes = [node("DequantizeLinear", "b s", "v", axis=3), node("Conv", "x w v", "y")]
+    constants = {
+        "w": random(2, 3, 3, 3), "b": np.array([10, 20], np.int32), "s": np.array([0.5, 0.25], np.float32),
+    }  # fmt: skip
+    (layer,) = read(model(nodes, constants=constants)).layers
+    assert isinstance(layer, Convolution)
+    assert layer.bias is not None
+    assert layer.bias.tolist() == [5, 5]
+
+
 def test_a_graph_that_is_not_quantized_stays_the_same_object() -> None:
     graph = parse(float_model().SerializeToString())
     assert without_quantization(graph).graph is graph
@@ -307,11 +331,17 @@ DAMAGE: dict[str, Any] = {
     "negative": np.float32(-1), "infinite": np.float32(np.inf), "three": np.ones(3, np.float32),
     "blocks": np.ones((3, 4), np.float32), "whole": np.int32(1), "float": np.float32(0), "z2": np.zeros(2, np.int8),
     "none": np.zeros(0, np.float32), "k9": np.float32(9), "k": np.float32(2.5), "real": random(12, 4),
-    "s2": np.float32(2),
+    "s2": np.float32(2), "huge": np.float64(1e300), "big": np.float32(1e20),
 }  # fmt: skip
 BAD: dict[str, tuple[onnx.NodeProto, str]] = {
     "scale of zero": (node("DequantizeLinear", "w zero z", "v"), "finite number above zero"),
     "scale of NaN": (node("DequantizeLinear", "w nan z", "v"), "finite number above zero"),
+    "scale beyond float32": (node("DequantizeLinear", "w huge z", "v"), "finite number above zero"),
+    "scale of NaN in Quant": (node("Quant", "real nan float s2", "v"), "finite number above zero"),
+    "huge zero point in Quant": (node("Quant", "real s big s2", "v"), "zero point"),
+    "scales of another shape in Quant": (node("Quant", "real three float s2", "v"), "broadcast"),
+    "float zero point of a product": (node("MatMulInteger", "x w z float", "v"), "expected integers"),
+    "several zero points of a product": (node("MatMulInteger", "x w z2", "v"), "expected one of each"),
     "negative scale": (node("DequantizeLinear", "w negative z", "v"), "finite number above zero"),
     "infinite scale": (node("DequantizeLinear", "w infinite z", "v"), "finite number above zero"),
     "whole scale": (node("DequantizeLinear", "w whole z", "v"), "finite number above zero"),
