@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from network.onnx_reading.proto import Node
 from network.onnx_reading.quantized.parameters import Quantization, dequantized
@@ -42,21 +43,32 @@ def integer_product(state: Rewriting, node: Node) -> None:
     is_convolution = node.operator == "ConvInteger"
     name = name_of(node, 0)
     written = state.quantizations.get(name)
-    zeros = state.parameter(node, 2, "zero point") if name_of(node, 2) else np.zeros(1, np.uint8)
+    zeros = _zero_points(state, node, 2)
     if written is None:
-        written = Quantization(np.ones(1), zeros.reshape(-1).astype(np.int64), 0, 255)
-    used = Quantization(written.scale, zeros.reshape(-1).astype(np.int64), written.lowest, written.highest)
+        written = Quantization(np.ones(1), zeros, 0, 255)
+    used = Quantization(written.scale, zeros, written.lowest, written.highest)
     if used.zero_point.shape != used.scale.shape or used.scale.size != 1:
         raise node.unsupported("has several scales or zero points for its first input; expected one of each")
     data = state.real(node, 0, used)
     codes = state.parameter(node, 1, "weight")
-    weight_zeros = state.parameter(node, 3, "zero point") if name_of(node, 3) else np.zeros(1, codes.dtype)
+    weight_zeros = _zero_points(state, node, 3)
     scales = np.full(weight_zeros.size, 1 / float(written.scale[0]))
-    weight = Quantization(scales, weight_zeros.reshape(-1).astype(np.int64), 0, 255)
+    weight = Quantization(scales, weight_zeros, 0, 255)
     state.take_room(codes.size, node)
     real = state.add_constant(f"{node.inputs[1]}_real", dequantized(node, codes, weight, 0 if is_convolution else -1))
     state.write("Conv" if is_convolution else "MatMul", (data, real), node.outputs, node.attributes, node.name)
     state.unscaled.add(node.outputs[0])
+
+
+def _zero_points(state: Rewriting, node: Node, index: int) -> npt.NDArray[np.int64]:
+    """Return the zero points in an input of a node as a list; [0] if the node does not have the input."""
+    if not name_of(node, index):
+        return np.zeros(1, np.int64)
+    zeros = state.parameter(node, index, "zero point")
+    state.take_room(zeros.size, node)
+    if zeros.dtype.kind not in "iu" or not zeros.size:
+        raise node.invalid(f"has {zeros.size} zero points of type {zeros.dtype}; expected integers")
+    return zeros.reshape(-1).astype(np.int64)
 
 
 def dynamic_matrix_product(state: Rewriting, node: Node) -> None:

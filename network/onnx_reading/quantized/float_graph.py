@@ -1,7 +1,7 @@
 """Pass over the graph of a quantized file: from codes to real numbers, before the graph is translated into layers.
 
 Weights become the real numbers behind their codes. Activation tensors are not quantized any more; the real interval of
-each is recorded. A clamp at zero that exporters leave to the quantization, as that of a ReLU, becomes a node again.
+each is recorded. Quantization that clamps at zero, as a ReLU does, leaves a clamp to that interval.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def without_quantization(graph: Graph) -> FloatGraph:
 
 
 def _keep(state: Rewriting, node: Node) -> None:
-    """Keep a node that is not quantized, and note what it does to constants, codes and signs."""
+    """Keep a node that is not quantized, and note what it does to constants, codes and clamps."""
     if node.operator == "Constant" and node.outputs:
         value = node.attributes.get("value", node.attributes.get("value_float"))
         if isinstance(value, TensorProto | float):
@@ -107,8 +107,8 @@ def _keep(state: Rewriting, node: Node) -> None:
         node = _on_codes(state, node)
     elif node.operator in _MOVES and name_of(node, 0) in state.unscaled:
         state.unscaled.update(node.outputs)
-    if state.is_never_negative(node.operator, node.inputs):
-        state.at_least_zero.update(node.outputs)
+    if state.needs_no_clamp(node.operator, node.inputs):
+        state.clamped.update(node.outputs)
     state.nodes.append(node)
 
 

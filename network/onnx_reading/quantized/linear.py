@@ -40,8 +40,8 @@ def dequantize_linear(state: Rewriting, node: Node) -> None:
     if codes is None:
         real = state.real(node, 0, used)
         state.write("Identity", (real,), node.outputs, name=node.name)
-        if real in state.at_least_zero:
-            state.at_least_zero.add(node.outputs[0])
+        if real in state.clamped:
+            state.clamped.add(node.outputs[0])
         return
     state.take_room(codes.size, node)
     state.constants[node.outputs[0]] = dequantized(node, codes, used, _axis(node))

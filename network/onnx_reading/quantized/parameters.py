@@ -77,7 +77,9 @@ def quantization(
             f"has scales of shape {list(scale.shape)[:8]}; expected one scale, or one per index along an axis: "
             "blocked quantization is not supported"
         )
-    if scale.dtype.kind != "f" or not np.isfinite(scale).all() or not (scale > 0).all():
+    with np.errstate(over="ignore", under="ignore"):
+        single = scale.astype(np.float32)
+    if scale.dtype.kind != "f" or not np.isfinite(single).all() or not (single > 0).all():
         raise node.invalid(
             f"has a scale that is not a finite number above zero (type {scale.dtype}); the file is damaged: quantize "
             "the network again"
@@ -91,7 +93,7 @@ def quantization(
         )
     limits = np.iinfo(zero_point.dtype)
     zeros = np.broadcast_to(zero_point.reshape(-1).astype(np.int64), (scale.size,))
-    return Quantization(scale.reshape(-1).astype(np.float64), zeros, int(limits.min), int(limits.max))
+    return Quantization(single.reshape(-1).astype(np.float64), zeros, int(limits.min), int(limits.max))
 
 
 def dequantized(node: Node, codes: ConstantArray, used: Quantization, axis: int) -> npt.NDArray[np.float32]:
@@ -141,6 +143,8 @@ def _along(
     """Return scales and zero points in a shape that broadcasts along an axis of the values."""
     if used.scale.size == 1:
         return used.scale.reshape(()), used.zero_point.reshape(())
+    if values.ndim == 1:
+        axis = 0  # tf2onnx writes the axis of the convolution's output for its bias, too
     if not -values.ndim <= axis < values.ndim or values.shape[axis] != used.scale.size:
         raise node.invalid(
             f"has {used.scale.size} scales along the axis {axis} of a constant of shape {list(values.shape)[:8]}; "

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from network.onnx_reading.proto import Node
 from network.onnx_reading.quantized.parameters import Quantization
@@ -21,6 +22,7 @@ MAX_BITS: Final = 8
 """Largest number of bits of a weight or an activation tensor."""
 
 _MAX_BIAS_BITS: Final = 32
+_MAX_ZERO_POINT: Final = 2**31
 
 _NEAREST: Final = "ROUND"
 _ROUNDINGS: Final[Mapping[str, Callable[[Any], Any]]] = {
@@ -43,8 +45,7 @@ def quant(state: Rewriting, node: Node) -> None:
         InvalidNetwork: If a scale is not above zero, or if shapes do not match.
     """
     scale, zero_point, bits = (
-        state.parameter(node, index, what).astype(np.float64)
-        for index, what in enumerate(("scale", "zero point", "number of bits"), 1)
+        _numbers(state, node, index, what) for index, what in enumerate(("scale", "zero point", "number of bits"), 1)
     )
     real = state.constant(name_of(node, 0))
     is_bias = real is not None and real.ndim <= 1
@@ -56,8 +57,8 @@ def quant(state: Rewriting, node: Node) -> None:
         )
     if not np.isfinite(scale).all() or not (scale > 0).all() or not scale.size:
         raise node.invalid("has a scale that is not a finite number above zero; quantize the network again")
-    if not np.isfinite(zero_point).all() or not zero_point.size:
-        raise node.invalid("has a zero point that is not a finite number; quantize the network again")
+    if not (np.abs(zero_point) <= _MAX_ZERO_POINT).all() or not zero_point.size:
+        raise node.invalid(f"has a zero point that is not a number of at most {_MAX_ZERO_POINT}; quantize it again")
     lowest, highest = _code_limits(node, int(bits.reshape(-1)[0]))
     if real is None:
         _activations(state, node, scale, zero_point, lowest, highest)
@@ -67,8 +68,18 @@ def quant(state: Rewriting, node: Node) -> None:
         raise node.unsupported(f"has rounding_mode={_rounding(node)}; expected one of {', '.join(_ROUNDINGS)}")
     state.take_room(real.size, node)
     _check_shapes(node, real, scale, zero_point)
-    codes = np.clip(rounded(real / scale + zero_point), lowest, highest)
-    state.constants[node.outputs[0]] = ((codes - zero_point) * scale).astype(np.float32)
+    # Overflow gives infinity, which is rejected where it becomes a weight.
+    with np.errstate(over="ignore", invalid="ignore"):
+        codes = np.clip(rounded(real / scale + zero_point), lowest, highest)
+        state.constants[node.outputs[0]] = ((codes - zero_point) * scale).astype(np.float32)
+
+
+def _numbers(state: Rewriting, node: Node, index: int, what: str) -> npt.NDArray[np.float64]:
+    """Return a constant input of a node in float64, after rounding to float32."""
+    given = state.parameter(node, index, what)
+    state.take_room(given.size, node)
+    with np.errstate(over="ignore", under="ignore"):
+        return given.astype(np.float32).astype(np.float64)
 
 
 def refuse(_: Rewriting, node: Node) -> None:

@@ -29,17 +29,16 @@ _MAX_BASE_LENGTH: Final = 900
 """Largest number of characters that a new name takes over, so that it stays a valid name."""
 
 
-_NEVER_NEGATIVE: Final = frozenset({"HardSigmoid", "Relu", "Sigmoid", "Softmax"})
-"""Operators whose result is never negative."""
+_WITHIN_ZERO_AND_ONE: Final = frozenset({"HardSigmoid", "Sigmoid", "Softmax"})
 
-_SIGN_KEEPING: Final = frozenset(
+_KEEPS_INTERVAL: Final = frozenset(
     {
-        "Add", "AveragePool", "Cast", "Concat", "DepthToSpace", "Div", "Dropout", "Flatten", "Gather",
-        "GlobalAveragePool", "GlobalMaxPool", "Identity", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Reshape",
-        "Slice", "Squeeze", "Sum", "Transpose", "Unsqueeze",
+        "AveragePool", "Cast", "Concat", "DepthToSpace", "Div", "Dropout", "Flatten", "Gather", "GlobalAveragePool",
+        "GlobalMaxPool", "Identity", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Squeeze",
+        "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
-"""Operators whose result is never negative if no input is."""
+"""Operators that move, pool or scale: their result needs no clamp if what they read does not."""
 
 
 @dataclass(eq=False)
@@ -52,8 +51,8 @@ class Rewriting:
         constants: The constants by name; decoded where a node has read them.
         quantizations: Quantization of every value that holds codes in the file, by the name of the value.
         intervals: Real interval of every value that the file quantizes with constant scales, by the name of the value.
-        at_least_zero: Names of the values that are never negative without a clamp. The input and its scaled forms are
-            among them if their codes say so: a clamp there would only repeat what the caller guarantees.
+        clamped: Names of the values that need no clamp to the interval of their codes: the input and its scaled forms,
+            for which the caller vouches, values that were clamped, and what is moved or pooled from these.
         unscaled: Names of the values that a first scale may be applied to: the input, its rearranged forms, and the
             accumulators of integer products.
         elements_taken: Number of elements of dequantized constants so far.
@@ -64,13 +63,13 @@ class Rewriting:
     constants: dict[str, TensorProto | ConstantArray] = field(default_factory=dict)
     quantizations: dict[str, Quantization] = field(default_factory=dict)
     intervals: dict[str, Interval] = field(default_factory=dict)
-    at_least_zero: set[str] = field(default_factory=set)
+    clamped: set[str] = field(default_factory=set)
     unscaled: set[str] = field(default_factory=set)
     elements_taken: int = 0
 
     def __post_init__(self) -> None:
         self.constants.update(self.graph.initializers)
-        self.at_least_zero.add(self.graph.input)
+        self.clamped.add(self.graph.input)
         self.unscaled.add(self.graph.input)
         self._taken_names = {self.graph.input, *self.graph.initializers}
         self._taken_names |= {name for node in self.graph.nodes for name in (node.name, *node.inputs, *node.outputs)}
@@ -192,8 +191,8 @@ class Rewriting:
         self.write("Cast", (name,), (numbers,), {"to": TensorProto.FLOAT})
         self.write("Sub", (numbers, zero_point), (shifted,))
         self.write("Mul", (shifted, scale), (real,))
-        if name in self.at_least_zero and used.interval[0] >= 0:
-            self.at_least_zero.add(real)
+        if name in self.clamped and used.interval[0] >= 0:
+            self.clamped.add(real)
         self.intervals[real] = used.interval
         self._scaled[name] = real, used
         return real
@@ -204,17 +203,17 @@ class Rewriting:
         self.constants[name] = values
         return name
 
-    def is_never_negative(self, operator: str, inputs: Iterable[str]) -> bool:
-        """Return whether an operator's result has no negative number, whatever the network's input is."""
-        return operator in _NEVER_NEGATIVE or (
-            operator in _SIGN_KEEPING and all(self._is_at_least_zero(name) for name in inputs if name)
+    def needs_no_clamp(self, operator: str, inputs: Iterable[str]) -> bool:
+        """Return whether an operator's result is within the interval of its codes as far as what it reads is."""
+        return operator in _WITHIN_ZERO_AND_ONE or (
+            operator in _KEEPS_INTERVAL and all(self._is_clamped(name) for name in inputs if name)
         )
 
-    def _is_at_least_zero(self, name: str) -> bool:
-        """Return whether a value has no negative number; integers (shapes, axes, indices) do not count."""
+    def _is_clamped(self, name: str) -> bool:
+        """Return whether a value was clamped, or is a constant without negative floats."""
         numbers = self.constant(name)
         if numbers is None:
-            return name in self.at_least_zero
+            return name in self.clamped
         return numbers.dtype.kind != "f" or bool((numbers >= 0).all())
 
     def write(
@@ -238,7 +237,7 @@ class Rewriting:
     ) -> None:
         """Append the float form of a node whose result the file quantizes.
 
-        Quantization whose lowest code is zero clamps like a ReLU, and exporters then leave the ReLU out. Such a
+        Quantization whose lowest code is zero clamps like a ReLU, and most exporters then leave the ReLU out. Such a
         quantization becomes a Clip to its interval. No other saturation is kept; its interval is recorded.
 
         Args:
@@ -250,7 +249,7 @@ class Rewriting:
         """
         output = node.outputs[0]
         low, high = used.interval
-        if low == 0 and not self.is_never_negative(operator, inputs):
+        if low == 0 and not self.needs_no_clamp(operator, inputs):
             unclamped = self.fresh(f"{output}_unclamped")
             bounds = (self.add_constant(f"{output}_{at:g}", np.array(at, np.float32)) for at in (low, high))
             self.write(operator, inputs, (unclamped,), attributes, node.name)
@@ -258,7 +257,7 @@ class Rewriting:
         else:
             self.write(operator, inputs, (output,), attributes, node.name)
         if low >= 0:
-            self.at_least_zero.add(output)
+            self.clamped.add(output)
         self.quantizations[output] = used
         self.intervals[output] = used.interval
 
