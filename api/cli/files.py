@@ -16,6 +16,7 @@ from network.reading import read_network
 from qat.data.dataset import Dataset
 
 MAX_NETWORK_BYTES: Final = 2**30
+NETWORK_FORMATS: Final = "an ONNX file, a TFLite file or a JSON description"
 MAX_TABLE_BYTES: Final = 64 * 2**20
 STDIN: Final = "-"
 
@@ -35,11 +36,9 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
             with path.open("rb") as file:
                 content = file.read(MAX_NETWORK_BYTES + 1)
     except FileNotFoundError:
-        raise UnreadableFile(
-            f"there is no file '{network_file}'; expected an ONNX file or a JSON description"
-        ) from None
+        raise UnreadableFile(f"there is no file '{network_file}'; expected {NETWORK_FORMATS}") from None
     except IsADirectoryError:
-        raise UnreadableFile(f"'{network_file}' is a directory; expected an ONNX file or a JSON description") from None
+        raise UnreadableFile(f"'{network_file}' is a directory; expected {NETWORK_FORMATS}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UnreadableFile(f"cannot read '{network_file}': {reason}") from None

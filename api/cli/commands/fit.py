@@ -22,7 +22,7 @@ from api.schemas.fit import FitRequest
 @model_options(FitRequest, only=("shadow_prices",), flags={"shadow_prices": "--prices"})
 @json_option
 def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
-    """Choose the bits of every tensor of NETWORK, an ONNX file or a JSON description.
+    """Choose the bits of every tensor of NETWORK, an ONNX file, a TFLite file or a JSON description.
 
     Exit code 0: it fits. 1: it does not; the answer says what is missing, and where. 2: bad input.
 

@@ -30,7 +30,10 @@ Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="
     responses={200: {"model": NetworkAnswer, "description": "It is kept already"}, **problems(400, 413, 422, 507)},
 )
 async def upload_network(request: Request, response: Response, service: ServiceOf, name: Name = None) -> NetworkAnswer:
-    """Keep a network: an ONNX file, or a JSON description. The same content is kept once, under its hash."""
+    """Keep a network: an ONNX file, a TFLite file or a JSON description.
+
+    The same content is kept once, under its hash.
+    """
     settings = service.settings
     async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
         network, is_new = await run_in_threadpool(service.networks.keep, upload)

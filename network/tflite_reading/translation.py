@@ -1,0 +1,258 @@
+"""State of the translation of a graph: the value behind every tensor of the file, and the layers emitted so far.
+
+A value is a constant (an array), or a view of an activation tensor of the network. TFLite stores images as height,
+width, channels (NHWC), and its reshapes never move an element. All views of a tensor therefore have their elements in
+the order height, width, channels of that tensor, and a view needs nothing but its dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+from network.errors import InvalidNetwork, UnsupportedOperator
+from network.layers import Activation, Layer, Pad, Shape, WeightLayer
+from network.names import MAX_NAME_LENGTH, is_name, shown
+from network.passes.temporary_layers import PerChannelAffine
+from network.tflite_reading.constants import ConstantArray, real_range, to_array
+from network.tflite_reading.graph import Graph, Tensor
+from network.tflite_reading.refusals import Refusal
+
+_MAX_GROWTH: Final = 4
+"""Largest number of constant elements per byte of the file: each int8 weight may be shared by 4 layers."""
+
+_ALWAYS_ALLOWED: Final = 2**20
+"""Number of constant elements that are allowed whatever the size of the file."""
+
+_LONGEST_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A tensor of the file as a view of an activation tensor of the network.
+
+    Attributes:
+        tensor: Name of the activation tensor.
+        dims: Extents in the file, with the batch of 1; their product is the number of elements of the tensor.
+        after_softmax: Whether the file applies softmax to the tensor.
+        is_assumed: Whether the view stands for the output of an operator that is refused.
+    """
+
+    tensor: str
+    dims: tuple[int, ...]
+    after_softmax: bool = False
+    is_assumed: bool = False
+
+    @property
+    def last_extent(self) -> int:
+        """Last extent, which is that of the channels in a tensor that is not reshaped; 1 if there is none."""
+        return self.dims[-1] if self.dims else 1
+
+
+Value = View | ConstantArray
+
+
+def image_shape(dims: tuple[int, ...]) -> Shape | None:
+    """Return the shape of a tensor with these extents in the file, batch first and channels last.
+
+    Args:
+        dims: Extents of a vector (1 or 2), a sequence (3) or an image (4), with the batch.
+
+    Returns:
+        The shape; None if there are more extents, none, or if the batch is not 1.
+    """
+    if len(dims) == 1:
+        return Shape(dims[0])
+    if not 2 <= len(dims) <= 4 or dims[0] != 1:
+        return None
+    *space, channels = dims[1:]
+    height, width = (1,) * (2 - len(space)) + tuple(space)
+    return Shape(channels, height, width)
+
+
+class InputShapeRequired(Exception):
+    """Raised to restart the translation with the shape of the input that an operator requires.
+
+    Args:
+        shape: The required shape.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        self.shape = shape
+
+
+@dataclass(eq=False)
+class Translation:
+    """State of one pass over the operators of a graph.
+
+    Attributes:
+        graph: The graph that is translated.
+        input_shape: Assumed shape of the input tensor.
+        input_is_settled: Whether an operator has required this shape, so that it is not changed again.
+        layers: Layers emitted so far, in the order of the operators.
+        shapes: Name of each tensor so far -> its shape.
+        values: Index of each tensor of the file so far -> the value behind it.
+        ranges: Name of each quantized tensor so far -> the lowest and the highest real number of its codes.
+        names: Index of each named tensor of the file -> its unique name in the network.
+        same_order_as_input: Names of the tensors whose elements have the order of the input.
+        ends_in_softmax: Whether a softmax was found.
+        refusals: Operators that cannot be translated.
+        elements_taken: Number of elements of weights and other constants so far.
+    """
+
+    graph: Graph
+    input_shape: Shape
+    input_is_settled: bool
+    layers: list[Layer] = field(default_factory=list)
+    shapes: dict[str, Shape] = field(default_factory=dict)
+    values: dict[int, Value] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    same_order_as_input: set[str] = field(default_factory=set)
+    ends_in_softmax: bool = False
+    refusals: list[Refusal] = field(default_factory=list)
+    elements_taken: int = 0
+    _taken_names: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        index = self.graph.inputs[0]
+        self.input = self.name_of(index)
+        self.shapes[self.input] = self.input_shape
+        self.values[index] = View(self.input, self.graph.tensors[index].dims)
+        self.same_order_as_input.add(self.input)
+        self.record_range(self.input, index)
+
+    def value(self, index: int, reader: str) -> Value:
+        """Return the value behind a tensor of the file, and decode it if it is a constant.
+
+        Args:
+            index: Index of the tensor.
+            reader: The operator or output that reads the tensor, for error messages.
+
+        Raises:
+            UnsupportedOperator: If the constant has a type or form that is not supported.
+            InvalidNetwork: If no operator writes the tensor before it is read.
+        """
+        if index not in self.values:
+            tensor = self.graph.tensors[index]
+            if tensor.data is None:
+                raise InvalidNetwork(
+                    f"{reader} reads tensor '{shown(tensor.name)}', which is neither a constant nor written before; "
+                    "expected operators in the order of execution"
+                )
+            self.take_room(tensor.data.size, reader)
+            self.values[index] = to_array(tensor)
+        return self.values[index]
+
+    def write(self, index: int, value: Value) -> None:
+        """Store the value of a tensor that an operator writes.
+
+        Raises:
+            InvalidNetwork: If the tensor has a value already, or if the file gives it other extents.
+        """
+        tensor = self.graph.tensors[index]
+        if index in self.values or tensor.data is not None:
+            raise InvalidNetwork(f"tensor '{shown(tensor.name)}' is written twice; every tensor is written once")
+        dims = value.dims if isinstance(value, View) else value.shape
+        if math.prod(dims) != math.prod(tensor.dims):
+            raise InvalidNetwork(
+                f"tensor '{shown(tensor.name)}' has the extents {list(tensor.dims)} in the file; the operator that "
+                f"writes it computes {list(dims)}"
+            )
+        self.values[index] = value
+        if isinstance(value, View) and not value.after_softmax and value.tensor not in self.ranges:
+            self.record_range(value.tensor, index)
+
+    def assume(self, index: int) -> None:
+        """Store a view of a tensor that no layer writes, as the output of an operator that is refused."""
+        tensor = self.graph.tensors[index]
+        name = self.name_of(index)
+        self.shapes[name] = image_shape(tensor.dims) or Shape(max(1, math.prod(tensor.dims)))
+        self.values[index] = View(name, tensor.dims, is_assumed=True)
+
+    def record_range(self, name: str, index: int) -> None:
+        """Record the interval that the codes of a quantized tensor of the file cover.
+
+        Args:
+            name: Name of the tensor in the network.
+            index: Index of the tensor in the file.
+        """
+        interval = real_range(self.graph.tensors[index])
+        if interval is not None:
+            self.ranges[name] = interval
+
+    def tensor(self, index: int) -> Tensor:
+        """Return a tensor of the file."""
+        return self.graph.tensors[index]
+
+    def name_of(self, index: int) -> str:
+        """Return the unique name in the network of a tensor of the file.
+
+        A converter joins the names of all fused operators by ";". The first of them is kept. A name that is empty, not
+        printable or not unique gets the index of the tensor.
+        """
+        if index not in self.names:
+            name = self.graph.tensors[index].name.split(";")[0][:_LONGEST_NAME]
+            if not is_name(name):
+                name = f"tensor_{index}"
+            self.names[index] = self.free_name(name, index)
+        return self.names[index]
+
+    def free_name(self, wish: str, index: int) -> str:
+        """Return a name that no tensor has yet: the wish, or the wish with the index of a tensor behind it."""
+        name = wish
+        while name in self._taken_names:
+            name = f"{name}_{index}"[-MAX_NAME_LENGTH:]
+        self._taken_names.add(name)
+        return name
+
+    def take_room(self, elements: int, taker: str) -> None:
+        """Count elements of constants or weights before they are decoded or copied.
+
+        Args:
+            elements: Number of the elements, or of their bytes.
+            taker: The operator that needs them, for the error message.
+
+        Raises:
+            UnsupportedOperator: If all elements together exceed 4 per byte of the file and 2^20 more.
+        """
+        self.elements_taken += elements
+        limit = _MAX_GROWTH * self.graph.size_bytes + _ALWAYS_ALLOWED
+        if self.elements_taken > limit:
+            raise UnsupportedOperator(
+                f"{taker} increases the constants to {self.elements_taken} elements; expected at most {limit} for a "
+                f"file of {self.graph.size_bytes} bytes: convert the network so that operators do not share constants"
+            )
+
+    def emit(self, layer: Layer) -> Shape:
+        """Append a layer, and return the shape of its output.
+
+        Raises:
+            InvalidNetwork: If the shapes of the inputs do not match the layer.
+            UnsupportedOperator: If the weights are too large for the size of the file.
+        """
+        if isinstance(layer, WeightLayer) and layer.weight is not None:
+            self.take_room(layer.weight.size, f"layer '{shown(layer.name)}'")
+        shape = layer.output_shape(tuple(self.shapes[tensor] for tensor in layer.inputs))
+        self.layers.append(layer)
+        self.shapes[layer.output] = shape
+        if isinstance(layer, PerChannelAffine | Activation | Pad) and layer.inputs[0] in self.same_order_as_input:
+            self.same_order_as_input.add(layer.output)
+        return shape
+
+    def restart_with_image(self, view: View) -> None:
+        """Restart the translation with the input as an image that an operator requires, if that is possible.
+
+        Args:
+            view: The view that the operator requires to be an image.
+
+        Raises:
+            InputShapeRequired: If the tensor has the order of the input, whose shape is not settled yet.
+        """
+        shape = image_shape(view.dims)
+        if shape is None or self.input_is_settled or view.tensor not in self.same_order_as_input:
+            return
+        if shape.elements == self.input_shape.elements:
+            raise InputShapeRequired(shape)
