@@ -121,7 +121,7 @@ class TrainingOptions(OptimizationOptions):
         default=RangeSetting.MEAN_SQUARED_ERROR,
         description="how calibration chooses the initial ranges of activation tensors. min_max: the smallest and the "
         "largest value; percentile: as range_percentile says; mean_squared_error: the range with the smallest squared "
-        "error of quantization",
+        "error of quantization. At 8 bits, a network from a quantized file starts with the ranges of the file",
     )
     range_percentile: StrictFloat = Field(
         default=99.99,
