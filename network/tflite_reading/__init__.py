@@ -5,7 +5,7 @@
 1. `schema` parses the file into a graph (`graph`). It rejects files whose offsets, lengths or indices are damaged.
 2. `operators` is a table that maps each TFLite operator to a function in `windows`, `products`, `pointwise` or
    `movements`. The function receives a `Call` and returns the value of the operator's output: a constant (`constants`),
-   or a view of one of the network's tensors (`translation`). It may emit a layer.
+   or a view (`views`) of one of the network's tensors. It may emit a layer.
 3. `refusals` lists all operators that stand in the way in one error.
 4. The passes fold scalings, activation functions and padding into the layers, as for ONNX files.
 
@@ -27,7 +27,8 @@ from network.tflite_reading.graph import Graph
 from network.tflite_reading.operators import translate
 from network.tflite_reading.refusals import refusal_of
 from network.tflite_reading.schema import parse
-from network.tflite_reading.translation import InputShapeRequired, Translation, View, image_shape
+from network.tflite_reading.translation import Translation
+from network.tflite_reading.views import InputLayout, InputLayoutRequired, View, image_shape
 
 
 def read_tflite(content: bytes, name: str) -> Network:
@@ -47,21 +48,22 @@ def read_tflite(content: bytes, name: str) -> Network:
     """
     graph = parse(content)
     graph = replace(graph, nodes=graph.needed_nodes())
-    translation = _translate_with_input_shape(graph)
+    translation = _translate_with_layout(graph)
     if translation.refusals:
         raise refusal_of(translation.refusals, len(graph.nodes))
     outputs = _outputs(translation)
     layers = remove_dead_layers(tuple(translation.layers), outputs)
     dims = graph.tensors[graph.inputs[0]].dims
-    shape = translation.input_shape
-    input_format = InputFormat(dims[1:] or dims, channels_last=shape.height * shape.width > 1)
+    layout = translation.layout
+    is_image = layout.shape.height * layout.shape.width > 1
+    input_format = InputFormat(dims[1:] or dims, channels_last=is_image and not layout.is_channels_first)
     layers, input_format = fold_into_input_format(layers, outputs, translation.input, input_format)
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_padding(fuse_activations(layers, outputs), outputs)
     return Network(
         name=name,
         input=translation.input,
-        input_shape=shape,
+        input_shape=layout.shape,
         layers=layers,
         outputs=outputs,
         input_format=input_format,
@@ -70,7 +72,7 @@ def read_tflite(content: bytes, name: str) -> Network:
     )
 
 
-def _translate_with_input_shape(graph: Graph) -> Translation:
+def _translate_with_layout(graph: Graph) -> Translation:
     """Translate the operators with the input as the file gives it, or as the image that an operator requires."""
     if len(graph.inputs) != 1:
         raise UnsupportedOperator(
@@ -90,10 +92,10 @@ def _translate_with_input_shape(graph: Graph) -> Translation:
     if min(shape) < 1:
         raise InvalidNetwork(f"the input has the extents {list(tensor.dims)}; expected extents of 1 or more")
     try:
-        translation = Translation(graph, shape, input_is_settled=False)
+        translation = Translation(graph, InputLayout(shape), input_is_settled=False)
         translate(translation)
-    except InputShapeRequired as required:
-        translation = Translation(graph, required.shape, input_is_settled=True)
+    except InputLayoutRequired as required:
+        translation = Translation(graph, required.layout, input_is_settled=True)
         translate(translation)
     return translation
 

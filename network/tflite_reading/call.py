@@ -15,7 +15,8 @@ from network.layers import LINEAR, RELU, RELU6, ActivationFunction, Float32Array
 from network.names import shown
 from network.tflite_reading.constants import ConstantArray, real_range
 from network.tflite_reading.graph import Node
-from network.tflite_reading.translation import Translation, Value, View, image_shape
+from network.tflite_reading.translation import Translation, Value
+from network.tflite_reading.views import View, image_shape
 
 FUSED: Final[dict[int, ActivationFunction]] = {0: LINEAR, 1: RELU, 2: ActivationFunction(-1.0, 1.0), 3: RELU6}
 """Number of a fused activation function in the schema -> the function. TANH (4) and SIGN_BIT (5) are not supported."""
@@ -79,17 +80,25 @@ class Call:
         """Return the values of all inputs, in the operator's order."""
         return (self.value(index) for index in range(len(self.node.inputs)))
 
-    def view(self, index: int = 0) -> View:
+    def view(self, index: int = 0, *, may_be_channels_first: bool = False) -> View:
         """Return an input that is an activation tensor, as the operand of a computation.
 
+        Args:
+            index: Index of the input, from 0.
+            may_be_channels_first: Whether elements in the order channels, height, width are allowed.
+
         Raises:
-            UnsupportedForm: If the input is a constant, or computed by a softmax.
+            UnsupportedForm: If the input is a constant, computed by a softmax, or in an order that is not allowed.
+            InputLayoutRequired: If another layout of the network's input gives the order.
         """
         value = self.value(index)
         if not isinstance(value, View):
             raise self.unsupported("computes from constants only; expected an activation tensor as input")
         if value.after_softmax:
             raise self.unsupported("reads the result of a softmax; expected a softmax at the end of the network only")
+        if value.is_channels_first and not may_be_channels_first:
+            self.translation.restart_with_transposed_sequence(value)
+            raise self.unsupported("reads a tensor that is transposed to channels first; expected channels last")
         return value
 
     def shape(self, view: View) -> Shape:
@@ -101,7 +110,7 @@ class Call:
 
         Raises:
             UnsupportedForm: If the input is not an image.
-            InputShapeRequired: If it becomes one with another shape of the network's input.
+            InputLayoutRequired: If it becomes one with another layout of the network's input.
         """
         view = self.view(index)
         required = image_shape(view.dims)

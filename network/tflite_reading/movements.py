@@ -1,4 +1,4 @@
-"""Operators that change the dimensions of a tensor and move none of its elements."""
+"""Operators that change the dimensions of a tensor, and transposes of its channels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from network.tflite_reading.call import Call
-from network.tflite_reading.translation import Value, View
+from network.tflite_reading.translation import Value
+from network.tflite_reading.views import View, image_shape
 
 
 def reshape(call: Call) -> Value:
@@ -56,17 +57,27 @@ def _moved(call: Call, value: Value, dims: tuple[int, ...]) -> Value:
 
 
 def transpose(call: Call) -> Value:
-    """Translate TRANSPOSE of a constant, or one that moves only dimensions of extent 1."""
+    """Translate TRANSPOSE of a constant, of dimensions of extent 1, or between channels last and channels first."""
     value = call.value(0)
-    rank = len(value.dims) if isinstance(value, View) else value.ndim
-    order = call.integers(1, "permutation").reshape(-1).tolist()
+    rank = len(_dims(value))
+    order = tuple(call.integers(1, "permutation").reshape(-1).tolist())
     if sorted(order) != list(range(rank)):
-        raise call.invalid(f"has the permutation {order[:8]} of {rank} dimensions; expected each of them once")
+        raise call.invalid(f"has the permutation {list(order[:8])} of {rank} dimensions; expected each of them once")
     if not isinstance(value, View):
         return value.transpose(order)
+    dims = tuple(value.dims[axis] for axis in order)
     longer = [axis for axis in order if value.dims[axis] != 1]
-    if longer != sorted(longer):
-        raise call.unsupported(
-            f"transposes {list(value.dims)} by {order}; expected a transpose that moves dimensions of extent 1 only"
-        )
-    return replace(value, dims=tuple(value.dims[axis] for axis in order))
+    if longer == sorted(longer):
+        return replace(value, dims=dims)
+    shape = call.shape(value)
+    to_last, to_first = (0, *range(2, rank), 1), (0, rank - 1, *range(1, rank - 1))
+    if order == to_first and not value.is_channels_first and image_shape(value.dims) == shape:
+        return replace(value, dims=dims, is_channels_first=True)
+    if order == to_last and (image := image_shape(dims)) is not None:
+        if value.is_channels_first and image == shape:
+            return replace(value, dims=dims, is_channels_first=False)
+        call.translation.restart_with_channels_first(value, image)
+    raise call.unsupported(
+        f"transposes {list(value.dims)} by {list(order)}; expected a transpose that moves dimensions of extent 1 "
+        "only, or the channels of an image"
+    )

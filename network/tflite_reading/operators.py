@@ -76,7 +76,12 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "SQUEEZE": Operator(movements.squeeze, (1, 1), _MOVED),
     "STRIDED_SLICE": Operator(shapes.strided_slice, (4, 4), _COMPUTED),
     "SUB": Operator(pointwise.subtract, (2, 2), _PER_CHANNEL),
-    "TRANSPOSE": Operator(movements.transpose, (2, 2), "of dimensions of extent 1, and of constants"),
+    "TRANSPOSE": Operator(
+        movements.transpose,
+        (2, 2),
+        "of constants; of dimensions of extent 1; from channels first to last or back, behind the input or before "
+        "FULLY_CONNECTED",
+    ),
 }
 """Support of each operator, by its name in the TFLite schema."""
 
@@ -93,7 +98,7 @@ def translate(translation: Translation) -> None:
     Raises:
         UnreadableFile: If the data of a constant has another size than its shape says.
         InvalidNetwork: If no operator is refused, and the inputs and options of an operator contradict each other.
-        InputShapeRequired: If an operator requires another shape of the network's input than was assumed.
+        InputLayoutRequired: If an operator requires another layout of the network's input than was assumed.
     """
     for node in translation.graph.nodes:
         if not node.outputs or min(node.outputs) < 0:

@@ -12,7 +12,8 @@ from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Con
 from network.passes.temporary_layers import Affine, Numbers
 from network.tflite_reading.call import Call
 from network.tflite_reading.constants import ConstantArray
-from network.tflite_reading.translation import Value, View
+from network.tflite_reading.translation import Value
+from network.tflite_reading.views import View
 
 _BETA_TOLERANCE = 1e-6
 

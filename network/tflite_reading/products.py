@@ -8,15 +8,15 @@ import numpy as np
 
 from network.layers import Convolution, Float32Array, FullyConnected
 from network.tflite_reading.call import Call
-from network.tflite_reading.translation import View
+from network.tflite_reading.views import View
 
 
 def fully_connected(call: Call) -> View:
     """Translate FULLY_CONNECTED over a flattened tensor, or over the channels of every position of an image.
 
-    The columns of the weights are in the order height, width, channels; those of the layer are channels first.
+    The columns of the weights have the order of the input's elements; those of the layer are channels first.
     """
-    view = call.view()
+    view = call.view(may_be_channels_first=True)
     shape = call.shape(view)
     weight = call.parameter(1, "weights")
     if weight.ndim != 2 or not weight.size:
@@ -25,13 +25,15 @@ def fully_connected(call: Call) -> View:
         raise call.unsupported("has shuffled weights; expected weights in the default format")
     outputs, columns = weight.shape
     if math.prod(view.dims) != columns:
-        if columns != shape.channels or view.last_extent != columns:
+        if columns != shape.channels or view.last_extent != columns or view.is_channels_first:
             raise call.unsupported(
                 f"multiplies parts of a tensor of the extents {list(view.dims)} with weights {list(weight.shape)}; "
                 "expected the whole tensor, or the channels of every position"
             )
         return _convolution_at_positions(call, view, weight)
-    channels_first = weight.reshape(outputs, shape.height, shape.width, shape.channels).transpose(0, 3, 1, 2)
+    channels_first = weight
+    if not view.is_channels_first:
+        channels_first = weight.reshape(outputs, shape.height, shape.width, shape.channels).transpose(0, 3, 1, 2)
     layer = FullyConnected(
         name=call.name,
         inputs=(view.tensor,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from network.tflite_reading.call import Call
-from network.tflite_reading.translation import View
+from network.tflite_reading.views import View
 from network.windows import IntArray
 
 

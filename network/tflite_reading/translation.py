@@ -1,8 +1,6 @@
 """State of the translation of a graph: the value behind every tensor of the file, and the layers emitted so far.
 
-A value is a constant (an array), or a view of an activation tensor of the network. TFLite stores images as height,
-width, channels (NHWC), and its reshapes never move an element. All views of a tensor therefore have their elements in
-the order height, width, channels of that tensor, and a view needs nothing but its dimensions.
+A value is a constant (an array), or a view (`views`) of an activation tensor of the network.
 """
 
 from __future__ import annotations
@@ -18,6 +16,7 @@ from network.passes.temporary_layers import PerChannelAffine
 from network.tflite_reading.constants import ConstantArray, real_range, to_array
 from network.tflite_reading.graph import Graph, Tensor
 from network.tflite_reading.refusals import Refusal
+from network.tflite_reading.views import InputLayout, InputLayoutRequired, View, image_shape
 
 _MAX_GROWTH: Final = 4
 """Largest number of constant elements per byte of the file: each int8 weight may be shared by 4 layers."""
@@ -28,59 +27,7 @@ _ALWAYS_ALLOWED: Final = 2**20
 _LONGEST_NAME: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A tensor of the file as a view of an activation tensor of the network.
-
-    Attributes:
-        tensor: Name of the activation tensor.
-        dims: Extents in the file, with the batch of 1; their product is the number of elements of the tensor.
-        after_softmax: Whether the file applies softmax to the tensor.
-        is_assumed: Whether the view stands for the output of an operator that is refused.
-    """
-
-    tensor: str
-    dims: tuple[int, ...]
-    after_softmax: bool = False
-    is_assumed: bool = False
-
-    @property
-    def last_extent(self) -> int:
-        """Last extent, which is that of the channels in a tensor that is not reshaped; 1 if there is none."""
-        return self.dims[-1] if self.dims else 1
-
-
 Value = View | ConstantArray
-
-
-def image_shape(dims: tuple[int, ...]) -> Shape | None:
-    """Return the shape of a tensor with these extents in the file, batch first and channels last.
-
-    Args:
-        dims: Extents of a vector (1 or 2), a sequence (3) or an image (4), with the batch.
-
-    Returns:
-        The shape; None if there are more extents, none, or if the batch is not 1.
-    """
-    if len(dims) == 1:
-        return Shape(dims[0])
-    if not 2 <= len(dims) <= 4 or dims[0] != 1:
-        return None
-    *space, channels = dims[1:]
-    height, width = (1,) * (2 - len(space)) + tuple(space)
-    return Shape(channels, height, width)
-
-
-class InputShapeRequired(Exception):
-    """Raised to restart the translation with the shape of the input that an operator requires.
-
-    Args:
-        shape: The required shape.
-    """
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__(shape)
-        self.shape = shape
 
 
 @dataclass(eq=False)
@@ -89,8 +36,8 @@ class Translation:
 
     Attributes:
         graph: The graph that is translated.
-        input_shape: Assumed shape of the input tensor.
-        input_is_settled: Whether an operator has required this shape, so that it is not changed again.
+        layout: Assumed layout of the input tensor.
+        input_is_settled: Whether an operator has required this layout, so that it is not changed again.
         layers: Layers emitted so far, in the order of the operators.
         shapes: Name of each tensor so far -> its shape.
         values: Index of each tensor of the file so far -> the value behind it.
@@ -103,7 +50,7 @@ class Translation:
     """
 
     graph: Graph
-    input_shape: Shape
+    layout: InputLayout
     input_is_settled: bool
     layers: list[Layer] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
@@ -119,8 +66,9 @@ class Translation:
     def __post_init__(self) -> None:
         index = self.graph.inputs[0]
         self.input = self.name_of(index)
-        self.shapes[self.input] = self.input_shape
-        self.values[index] = View(self.input, self.graph.tensors[index].dims)
+        self.shapes[self.input] = self.layout.shape
+        dims = self.graph.tensors[index].dims
+        self.values[index] = View(self.input, dims, is_channels_first=self.layout.is_channels_first)
         self.same_order_as_input.add(self.input)
         self.record_range(self.input, index)
 
@@ -249,10 +197,38 @@ class Translation:
             view: The view that the operator requires to be an image.
 
         Raises:
-            InputShapeRequired: If the tensor has the order of the input, whose shape is not settled yet.
+            InputLayoutRequired: If the tensor has the order of the input, whose shape is not settled yet.
         """
         shape = image_shape(view.dims)
         if shape is None or self.input_is_settled or view.tensor not in self.same_order_as_input:
             return
-        if shape.elements == self.input_shape.elements:
-            raise InputShapeRequired(shape)
+        if shape.elements == self.layout.shape.elements:
+            raise InputLayoutRequired(InputLayout(shape))
+
+    def restart_with_transposed_sequence(self, view: View) -> None:
+        """Restart the translation with a channels-first sequence as input, if a view of the input is its transpose.
+
+        The transpose of a sequence is the same in both directions, and was taken for one to channels first.
+
+        Args:
+            view: A channels-first view whose operator requires channels last.
+
+        Raises:
+            InputLayoutRequired: If the view shows the input, whose layout is not settled yet.
+        """
+        shape = image_shape(view.dims)
+        if view.tensor == self.input and shape is not None and shape.height == 1 and not self.input_is_settled:
+            raise InputLayoutRequired(InputLayout(shape, is_channels_first=True))
+
+    def restart_with_channels_first(self, view: View, shape: Shape) -> None:
+        """Restart the translation with a channels-first input, which the file transposes, if that is possible.
+
+        Args:
+            view: The view that is transposed.
+            shape: Shape of the image behind the transpose.
+
+        Raises:
+            InputLayoutRequired: If the view is the input as the caller writes it, whose layout is not settled yet.
+        """
+        if not self.input_is_settled and view == self.values[self.graph.inputs[0]]:
+            raise InputLayoutRequired(InputLayout(shape, is_channels_first=True))

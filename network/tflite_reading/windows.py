@@ -9,7 +9,7 @@ import numpy as np
 from network.layers import AveragePool, Convolution, Float32Array, MaxPool, Pad, Padding, Shape
 from network.padding import same_padding
 from network.tflite_reading.call import Call
-from network.tflite_reading.translation import View
+from network.tflite_reading.views import View
 
 _SAME: Final = 0
 _VALID: Final = 1

@@ -297,6 +297,63 @@ def test_transpose_of_dimensions_of_extent_1() -> None:
     assert agreeing(content).input_shape == Shape(2, 1, 6)
 
 
+def test_channels_first_input_that_the_file_transposes() -> None:
+    content = chain(
+        (1, 3, 4, 5),
+        ("TRANSPOSE", (1, 4, 5, 3), [constant([0, 2, 3, 1], "int32")], {}),
+        conv(3, 2, (1, 4, 5, 2)),
+    )
+    read = agreeing(content)
+    assert read.input_shape == Shape(3, 4, 5)
+    assert read.input_format.dims == (3, 4, 5)
+    assert not read.input_format.channels_last
+
+
+def test_channels_first_sequence_that_the_file_transposes() -> None:
+    content = chain(
+        (1, 3, 7),
+        ("TRANSPOSE", (1, 7, 3), [constant([0, 2, 1], "int32")], {}),
+        ("EXPAND_DIMS", (1, 1, 7, 3), [constant(1, "int32")], {}),
+        conv(3, 2, (1, 1, 7, 2)),
+    )
+    read = agreeing(content)
+    assert read.input_shape == Shape(3, 1, 7)
+    assert read.input_format.dims == (3, 7)
+
+
+def test_sequence_that_is_flattened_behind_a_transpose() -> None:
+    content = chain(
+        (1, 7, 3),
+        ("TRANSPOSE", (1, 3, 7), [constant([0, 2, 1], "int32")], {}),
+        ("RESHAPE", (1, 21), [constant([1, 21], "int32")], {}),
+        ("FULLY_CONNECTED", (1, 3), [constant(numbers(3, 21))], {}),
+    )
+    assert agreeing(content).input_shape == Shape(3, 1, 7)
+
+
+def test_fully_connected_layer_behind_a_transpose_to_channels_first() -> None:
+    content = chain(
+        (1, 4, 5, 3),
+        conv(3, 2, (1, 4, 5, 2)),
+        ("TRANSPOSE", (1, 2, 4, 5), [constant([0, 3, 1, 2], "int32")], {}),
+        ("RESHAPE", (1, 40), [constant([1, -1], "int32")], {}),
+        ("FULLY_CONNECTED", (1, 3), [constant(numbers(3, 40))], {}),
+    )
+    assert [type(layer) for layer in agreeing(content).layers] == [Convolution, FullyConnected]
+
+
+def test_transpose_there_and_back() -> None:
+    content = chain(
+        (1, 7, 3),
+        ("EXPAND_DIMS", (1, 1, 7, 3), [constant(1, "int32")], {}),
+        conv(3, 4, (1, 1, 7, 4)),
+        ("TRANSPOSE", (1, 4, 1, 7), [constant([0, 3, 1, 2], "int32")], {}),
+        ("TRANSPOSE", (1, 1, 7, 4), [constant([0, 2, 3, 1], "int32")], {}),
+        conv(4, 2, (1, 1, 7, 2)),
+    )
+    assert len(agreeing(content).layers) == 2
+
+
 def test_half_precision_weights() -> None:
     half = constant(numbers(3, 4), "float16")
     tensors = [T((1, 4)), half, T((3, 4)), T((1, 3))]
