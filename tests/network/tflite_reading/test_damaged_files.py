@@ -16,6 +16,7 @@ from tests.network.tflite_reading.tflite_models import SHARED, Op, T, build, con
 
 MUTANTS: Final = 100
 SECONDS: Final = 2.0
+"""Largest processor time of one file."""
 FILES: Final = ("micro_speech_int8", "hello_world_float", "kws_int8")
 
 WEIGHT = constant(np.eye(4))
@@ -66,12 +67,12 @@ def test_mutants_are_read_or_refused(name: str) -> None:
     refused = 0
     for number in range(MUTANTS):
         damaged = mutant(content, rng)
-        began = time.perf_counter()
+        began = time.process_time()
         try:
             read_network(damaged, "mutant")
         except BitbudgetError:
             refused += 1
-        assert time.perf_counter() - began < SECONDS, number
+        assert time.process_time() - began < SECONDS, number
     assert refused > MUTANTS // 5
 
 

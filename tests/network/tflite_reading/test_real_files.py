@@ -58,9 +58,9 @@ def test_every_file_has_an_expectation() -> None:
 
 @pytest.mark.parametrize("name", READ)
 def test_structure(name: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     read = network(name)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert (read.input_shape, len(read.layers), read.ends_in_softmax, len(read.ranges)) == READ[name]
     assert read.has_weights
 
