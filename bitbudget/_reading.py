@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -25,7 +26,7 @@ _ids: Final[WeakKeyDictionary[Network, str]] = WeakKeyDictionary()
 
 
 def read(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Network:
-    """Read a network from an ONNX file or a JSON description.
+    """Read a network from an ONNX file, a TFLite file or a JSON description.
 
     Args:
         source: Path of the file, or its content as bytes.
@@ -33,7 +34,7 @@ def read(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Net
             without its suffix, or "network" for bytes.
 
     Raises:
-        UnreadableFile: If the file does not exist, cannot be read, or is neither ONNX nor JSON.
+        UnreadableFile: If the file does not exist, cannot be read, or is neither ONNX, TFLite nor JSON.
         UnsupportedOperator: If the network has an operator, or a form of an operator, that is not supported.
         InvalidNetwork: If the network is inconsistent.
     """
@@ -124,12 +125,4 @@ def _content_id(network: Network) -> str:
 
 
 def _renamed(network: Network, name: str) -> Network:
-    return Network(
-        name,
-        network.input,
-        network.input_shape,
-        network.layers,
-        network.outputs,
-        network.input_format,
-        ends_in_softmax=network.ends_in_softmax,
-    )
+    return replace(network, name=name)

@@ -2,7 +2,7 @@
 
     BitbudgetError
     ├── NetworkError          a network that cannot be used
-    │   ├── UnreadableFile        a file that is neither ONNX nor JSON, is truncated, or refers to other files
+    │   ├── UnreadableFile        a file that is neither ONNX, TFLite nor JSON, is truncated, or refers to other files
     │   ├── UnsupportedOperator   an operator, or a form of an operator, that is not supported
     │   └── InvalidNetwork        an inconsistent network: a cycle, a dangling tensor, mismatched shapes, NaN
     ├── RequestError          a budget, method, option or size that is invalid

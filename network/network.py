@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -83,10 +84,13 @@ class Network:
         input_format: Conversion of the caller's samples to the input tensor.
         ends_in_softmax: Whether the file applied softmax to the output. Softmax does not change the ranking of the
             classes, so it is not deployed.
+        ranges: Name of a tensor -> the lowest and the highest real number that its codes cover in the quantized file
+            from which the network was read. Empty for a float file; not every tensor needs a range.
         shapes: Name of each tensor -> its shape; the input first, then in the order in which they are written.
 
     Raises:
-        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer.
+        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer. Also if a
+            range belongs to no tensor, or is not a finite interval around zero; names the tensor.
     """
 
     name: str
@@ -96,10 +100,13 @@ class Network:
     outputs: tuple[str, ...]
     input_format: InputFormat
     ends_in_softmax: bool = False
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     shapes: Mapping[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", MappingProxyType(_infer_shapes(self)))
+        _check_ranges(self)
+        object.__setattr__(self, "ranges", MappingProxyType(dict(self.ranges)))
 
     @property
     def tensors(self) -> tuple[str, ...]:
@@ -248,6 +255,16 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
                 "output"
             )
     return shapes
+
+
+def _check_ranges(network: Network) -> None:
+    for tensor, (low, high) in network.ranges.items():
+        if tensor not in network.shapes:
+            raise InvalidNetwork(f"the range of tensor '{tensor}' belongs to no tensor; expected a tensor of a layer")
+        if not (math.isfinite(low) and math.isfinite(high) and low <= 0 <= high and low < high):
+            raise InvalidNetwork(
+                f"tensor '{tensor}' has the range [{low}, {high}]; expected a finite interval around zero"
+            )
 
 
 def _add_shape(shapes: dict[str, Shape], tensor: str, shape: Shape, writer: str) -> None:

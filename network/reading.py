@@ -1,4 +1,4 @@
-"""Reading of a network from the content of a file: an ONNX model or a JSON description."""
+"""Reading of a network from the content of a file: an ONNX model, a TFLite model or a JSON description."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from network.foreign_files import foreign_file
 from network.json_reading.description import read_json
 from network.network import Network
 
-_EXPECTED = "an ONNX model or a JSON description"
+_EXPECTED = "an ONNX model, a TFLite model or a JSON description"
 _JSON_SPACE = b" \t\r\n"
 _UTF8_MARK = b"\xef\xbb\xbf"
+_TFLITE_IDENTIFIER = b"TFL3"
+"""Bytes 4 to 7 of a TFLite file."""
 
 
 def read_network(content: bytes, name: str) -> Network:
-    """Read a network from the content of a file: JSON if its first character is '{', else ONNX.
+    """Read a network from the content of a file, in the format that the content shows.
+
+    JSON has '{' as its first character, TFLite has "TFL3" in bytes 4 to 7; everything else is taken for ONNX.
 
     Args:
         content: Content of the whole file. Other files are never opened, even if the content refers to them.
         name: Name of the network in reports; a JSON description may replace it.
 
     Raises:
-        UnreadableFile: if the content is neither ONNX nor JSON, is truncated, or refers to other files; says what a
-            file of another known format is, and how to convert it.
+        UnreadableFile: if the content is neither ONNX, TFLite nor JSON, is truncated, or refers to other files; says
+            what a file of another known format is, and how to convert it.
         UnsupportedOperator: if the network has an operator, or a form of an operator, that is not supported.
         InvalidNetwork: if the network has a cycle, a dangling tensor, mismatched shapes or NaN weights.
     """
@@ -30,6 +34,11 @@ def read_network(content: bytes, name: str) -> Network:
         raise UnreadableFile(f"the file is empty; expected {_EXPECTED}: copy or download it again")
     if head[:1] == b"{" or (not head and content.lstrip(_JSON_SPACE)[:1] == b"{"):
         return read_json(content, name)
+    if content[4:8] == _TFLITE_IDENTIFIER:
+        # Loading the schema package takes 0.1 s, and other formats do not need it.
+        from network.tflite_reading import read_tflite
+
+        return read_tflite(content, name)
     if (foreign := foreign_file(content)) is not None:
         raise UnreadableFile(f"the file is {foreign.what}; expected {_EXPECTED}: {foreign.message}")
     # Loading the onnx library takes 0.1 s, and a JSON description does not need it.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deploy.arithmetic import top_code
-from network.allocation import Bits
+from network.allocation import WIDEST_BITS, Bits
 from network.errors import TrainingError
 from network.layers import LINEAR
 from network.network import Network
@@ -35,6 +35,9 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
     """Set the initial quantization range of each activation tensor of a fake-quantized network from measurements on
     samples.
 
+    A tensor of 8 bits to which a quantized file gives a range (`Network.ranges`) starts with this range, unless an
+    override of its layer says how its range is chosen.
+
     Args:
         module: The fake-quantized network whose ranges are set.
         samples: A few hundred training samples [n, ...], in the form in which the dataset stores them.
@@ -55,8 +58,18 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
             continue
         if module.activation_range(tensor) is ActivationRange.CLIPPED and functions[tensor].low == 0.0:
             own.start(0.0, CLIPPED_AT)
+        elif has_range_of_file(network, tensor, own.bits) and module.override(tensor).range_setting is None:
+            own.start(*network.ranges[tensor])
         else:
             own.start(*_starting_range(histogram, own.bits, module, tensor))
+
+
+def has_range_of_file(network: Network, tensor: str, bits: Bits) -> bool:
+    """Return whether a tensor starts with the range that a quantized file gives it.
+
+    With fewer than 8 bits, such a wide range would have few codes for the usual values, and samples decide.
+    """
+    return bits == WIDEST_BITS and tensor in network.ranges
 
 
 def _starting_range(histogram: Histogram, bits: Bits, module: QuantizedNetwork, tensor: str) -> tuple[float, float]:
@@ -74,7 +87,8 @@ def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
 
     If the samples are whole numbers between 0 and 2^bits - 1 (such as the bytes of an image) and the input format is
     (sample - z) * s with a whole number z, each sample is used as its own code. Otherwise the codes cover the range
-    from the smallest to the largest input value in the samples.
+    that a quantized file gives the input, at 8 bits, or the range from the smallest to the largest input value in the
+    samples.
 
     Args:
         network: The network.
@@ -87,6 +101,8 @@ def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
         top = top_code(bits)
         if scale > 0 and zero_point == int(zero_point) and 0 <= zero_point <= top and _are_codes(samples, top):
             return Grid(bits, scale, int(zero_point))
+    if has_range_of_file(network, network.input, bits):
+        return grid_of(*network.ranges[network.input], bits, LINEAR)
     inputs = to_input_tensor(samples, network)
     return grid_of(min(float(inputs.min()), 0.0), max(float(inputs.max()), 0.0), bits, LINEAR)
 

@@ -14,6 +14,9 @@ from network.network import Network
 from network.reading import read_network
 from qat.data.dataset import Dataset
 
+NETWORK_FORMATS: Final = "an ONNX file, a TFLite file or a JSON description"
+"""Formats of a network file, for error messages."""
+
 MAX_NETWORK_BYTES: Final = 2**30
 """Largest size of a network file, in bytes."""
 
@@ -42,13 +45,9 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
             with path.open("rb") as file:
                 content = file.read(MAX_NETWORK_BYTES + 1)
     except FileNotFoundError:
-        raise UnreadableFile(
-            f"the network file '{network_file}' does not exist; expected an ONNX file or a JSON description"
-        ) from None
+        raise UnreadableFile(f"the network file '{network_file}' does not exist; expected {NETWORK_FORMATS}") from None
     except IsADirectoryError:
-        raise UnreadableFile(
-            f"the network file '{network_file}' is a directory; expected an ONNX file or a JSON description"
-        ) from None
+        raise UnreadableFile(f"the network file '{network_file}' is a directory; expected {NETWORK_FORMATS}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UnreadableFile(f"cannot read the network file '{network_file}': {reason}") from None

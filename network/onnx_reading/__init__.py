@@ -7,7 +7,7 @@
 2. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
    `pointwise`, `movements` or `constants`. The function receives a `Call` and returns the value of the node's output:
    a constant, or a view (`views`) of one of the network's tensors. It may emit a layer (`translation`).
-3. `folding` and `fusing` contain the passes that fold batch norms, scalings, activation functions and padding into the
+3. `network.passes` has the passes that fold batch norms, scalings, activation functions and padding into the
    layers.
 """
 
@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.network import InputFormat, Network
-from network.onnx_reading.folding import fold_into_input_format, fold_into_weights
-from network.onnx_reading.fusing import fuse_activations, fuse_padding, remove_dead_layers
 from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import Graph, parse
 from network.onnx_reading.quantized.float_graph import without_quantization
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import View, image_shape
+from network.passes.folding import fold_into_input_format, fold_into_weights
+from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
 
 
 def read_onnx(content: bytes, name: str) -> Network:

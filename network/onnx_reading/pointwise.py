@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from network.layers import RELU, Activation, ActivationFunction, Add, BatchNorm, Concat, Layer
 from network.onnx_reading.call import Call
-from network.onnx_reading.temporary_layers import Affine, Normalization
 from network.onnx_reading.tensors import FLOATING, ConstantArray, element_type_name
 from network.onnx_reading.views import Loop, View, merge_loops
+from network.passes.temporary_layers import Affine, Normalization
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 _ONE, _ZERO = np.ones(1), np.zeros(1)

@@ -17,9 +17,9 @@ from onnx import TensorProto
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Activation, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.proto import Graph
-from network.onnx_reading.temporary_layers import PerChannelAffine
 from network.onnx_reading.tensors import ConstantArray, to_array
 from network.onnx_reading.views import Loop, View, channels_last_walk, contiguous_walk, image_shape, merge_loops
+from network.passes.temporary_layers import PerChannelAffine
 
 Value = View | ConstantArray
 

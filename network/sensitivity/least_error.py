@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from network.allocation import NARROWEST_BITS, Bits
+from network.allocation import NARROWEST_BITS, WIDEST_BITS, Bits
 
 _SHARES: Final[dict[Bits, tuple[float, ...]]] = {
     8: (0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
@@ -30,6 +30,15 @@ _FINE_SHARES: Final = tuple(np.linspace(0.1, 1.3, 121).tolist())
 _REFINEMENTS: Final = 6
 """Largest number of refinements of a step size."""
 
+_TRIED: Final = 16
+"""Number of weights of a channel on which an exact step size is tried first."""
+
+_TOLERANCE: Final = 1e-4
+"""Largest distance of a weight from a whole multiple of an exact step size, in steps; float32 has 1e-5 at 128 steps."""
+
+_ABOVE: Final = 1 + 1e-5
+"""Factor by which float32 may round the largest weight up."""
+
 Rows = npt.NDArray[np.float32]
 """Weights, one row for each output channel."""
 
@@ -46,6 +55,9 @@ def least_error_steps(rows: Rows, bits: Bits) -> Rows:
     The search starts with the best of several shares of the widest step size. It then alternates: compute the codes q
     for the step size, and the best step size <w, q> / <q, q> for these codes. Neither increases the error (Lloyd,
     "Least squares quantization in PCM", 1982, for a grid with one degree of freedom).
+
+    At 8 bits, a channel whose weights are whole multiples of one step size gets this step size, and has no error. Such
+    weights come from an 8-bit quantized file.
 
     Args:
         rows: Weights, [output channels, elements].
@@ -77,8 +89,44 @@ def least_error_steps(rows: Rows, bits: Bits) -> Rows:
         if not (new_error < error).any():
             break
         best, error = better, new_error
-    steps: Rows = np.where(is_zero, np.float32(1.0), best)
+    exact = _exact_steps(rows, bits) if bits == WIDEST_BITS else np.zeros_like(best)
+    steps: Rows = np.where(is_zero, np.float32(1.0), np.where(exact > 0, exact, best))
     return steps
+
+
+def _exact_steps(rows: Rows, bits: Bits) -> Rows:
+    """Return the step size of each output channel whose weights are whole multiples of it, or 0 if there is none.
+
+    The weights of a quantized file that are taken back to real numbers are such multiples.
+
+    Args:
+        rows: Weights, [output channels, elements].
+        bits: Number of bits of each code.
+
+    Returns:
+        Step sizes with which every weight has an exact code, float32 [output channels].
+    """
+    lowest, highest = symmetric_steps(bits)
+    least, greatest = rows.min(axis=1), rows.max(axis=1)
+    largest = np.maximum(greatest, -least)
+    found = np.zeros(len(rows), dtype=np.float32)
+    # A few weights rule out nearly every candidate; all weights of a channel are compared with those that remain.
+    few = rows[:, :_TRIED]
+    for code in range(-lowest, 0, -1):
+        steps = np.where(largest > 0, largest / np.float32(code), np.float32(1.0))
+        is_in_reach = greatest <= highest * steps * _ABOVE
+        remaining = np.flatnonzero((found == 0) & is_in_reach & _are_multiples(few, steps))
+        if remaining.size:
+            fitting = remaining[_are_multiples(rows[remaining], steps[remaining])]
+            found[fitting] = steps[fitting]
+    return found
+
+
+def _are_multiples(rows: Rows, steps: Rows) -> npt.NDArray[np.bool_]:
+    """Return, for each row, whether all its elements are whole multiples of its step size."""
+    codes = rows / steps[:, None]
+    are_whole: npt.NDArray[np.bool_] = np.abs(codes - np.rint(codes)).max(axis=1) < _TOLERANCE
+    return are_whole
 
 
 def on_symmetric_grid(rows: Rows, steps: Rows, bits: Bits) -> Rows:

@@ -94,7 +94,8 @@ def equalized(network: Network) -> Network:
         _scaled_layer(layer, parameters[layer.name], original[layer.name]) if isinstance(layer, WeightLayer) else layer
         for layer in network.layers
     )
-    return replace(network, layers=layers)
+    # The ranges of a quantized file are those of the tensors before their channels were scaled.
+    return replace(network, layers=layers, ranges={})
 
 
 def _parameters_of(layer: WeightLayer) -> _Parameters:

@@ -108,7 +108,7 @@ def test_each_kind_is_named_with_the_way_out(kind: str) -> None:
         read_network(content, kind)
     assert said in str(caught.value)
     assert str(caught.value).isprintable()
-    assert "expected an ONNX model or a JSON description" in str(caught.value)
+    assert "expected an ONNX model, a TFLite model or a JSON description" in str(caught.value)
 
 
 def test_every_row_of_the_table_has_an_example() -> None:

@@ -50,7 +50,7 @@ from network.memory.books import ACCOUNTINGS
 from network.memory.kernel_table import CORTEX_M4
 from network.memory.measure import measure
 from network.network import Network
-from network.onnx_reading.temporary_layers import PerChannelAffine
+from network.passes.temporary_layers import PerChannelAffine
 from tests.builders import network_of
 
 SCHEME = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)

@@ -162,3 +162,25 @@ def test_the_error_names_the_layers_of_a_cycle() -> None:
     ring = [step(f"r{place}", f"r{(place - 1) % 9}") for place in range(9)]
     with pytest.raises(InvalidNetwork, match=r"on a cycle: ('r\d' -> ){5}\.\.\. -> 'r\d'; expected"):
         in_schedule_order(ring, ["x"])
+
+
+def test_ranges_of_tensors_are_kept() -> None:
+    layers = (step("a", "x", output="z"),)
+    assert Network("n", "x", IMAGE, layers, ("z",), InputFormat((3, 4, 4))).ranges == {}
+    read = Network("n", "x", IMAGE, layers, ("z",), InputFormat((3, 4, 4)), ranges={"z": (-1.0, 2.0)})
+    assert read.ranges == {"z": (-1.0, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("ranges", "said"),
+    [
+        ({"nowhere": (-1.0, 1.0)}, "belongs to no tensor"),
+        ({"z": (1.0, 2.0)}, "finite interval around zero"),
+        ({"z": (0.0, 0.0)}, "finite interval around zero"),
+        ({"z": (0.0, float("inf"))}, "finite interval around zero"),
+        ({"z": (float("nan"), 1.0)}, "finite interval around zero"),
+    ],
+)
+def test_ranges_are_checked(ranges: dict[str, tuple[float, float]], said: str) -> None:
+    with pytest.raises(InvalidNetwork, match=said):
+        Network("n", "x", IMAGE, (step("a", "x", output="z"),), ("z",), InputFormat((3, 4, 4)), ranges=ranges)

@@ -24,8 +24,9 @@ from api.schemas.fit import FitRequest
 def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
     """Choose the number of bits (8, 4 or 2) of every tensor of a network, so that it fits a budget of flash and RAM.
 
-    NETWORK is an ONNX file or a JSON description (docs/json-description.md); - is the standard input. The budget comes
-    from --flash and --ram, or from --device. Only the method exact has a proof, and uses the options that name exact.
+    NETWORK is an ONNX file, a TFLite file or a JSON description (docs/json-description.md); - is the standard input.
+    The budget comes from --flash and --ram, or from --device. Only the method exact has a proof, and uses the options
+    that name exact.
 
     \b
     Exit codes:

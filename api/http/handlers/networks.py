@@ -36,7 +36,10 @@ Name = Annotated[
     },
 )
 async def upload_network(request: Request, response: Response, service: ServiceOf, name: Name = None) -> NetworkAnswer:
-    """Upload a network: an ONNX file or a JSON description. Equal files are kept once, under their SHA-256."""
+    """Upload a network: an ONNX file, a TFLite file or a JSON description.
+
+    Equal files are kept once, under their SHA-256.
+    """
     settings = service.settings
     async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
         network, is_new = await run_in_threadpool(service.networks.keep, upload)

@@ -48,3 +48,21 @@ def test_zeros_and_single_weights(bits: Bits) -> None:
     assert steps[0] == 1.0
     assert np.isfinite(steps).all()
     np.testing.assert_allclose(on_symmetric_grid(rows, steps, bits), rows, rtol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [127, 90, 31])
+@pytest.mark.parametrize("elements", [9, 400])
+def test_weights_of_a_quantized_file_have_no_error_at_8_bits(largest: int, elements: int) -> None:
+    rng = np.random.default_rng(largest)
+    codes = rng.integers(-largest, largest + 1, (20, elements)).astype(np.float32)
+    rows = (codes * rng.uniform(1e-3, 2.0, (20, 1)).astype(np.float32)).astype(np.float32)
+    quantized = on_symmetric_grid(rows, least_error_steps(rows, 8), 8)
+    np.testing.assert_allclose(quantized, rows, rtol=1e-5, atol=1e-6)
+
+
+def test_the_widest_negative_code_needs_a_negative_weight() -> None:
+    rows = np.array([[-128.0, 127.0, 3.0], [128.0, 5.0, 3.0], [0.0, 0.0, 0.0]], dtype=np.float32)
+    steps = least_error_steps(rows, 8)
+    assert steps[0] == 1.0
+    assert steps[2] == 1.0
+    np.testing.assert_allclose(on_symmetric_grid(rows, steps, 8), rows, atol=0.6)

@@ -1,6 +1,6 @@
 """Layers that exist only while a file is read: per-channel affine functions that the fusion passes replace.
 
-An ONNX file has batch norms, multiplications and additions of constants as separate nodes. The passes in `fusing` fold
+A file has batch norms, multiplications and additions of constants as separate nodes. The passes in `folding` fold
 each of these layers into the layer before it or into the input format, or replace it by a depthwise convolution.
 """
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from network.errors import UnsupportedOperator
 from network.layers import Convolution, Float32Array, Layer, Shape, WeightLayer
 from network.network import InputFormat
-from network.onnx_reading.fusing import Layers, fuse_neighbours, reader_counts
-from network.onnx_reading.temporary_layers import Normalization, Numbers, PerChannelAffine
+from network.passes.fusing import Layers, fuse_neighbours, reader_counts
+from network.passes.temporary_layers import Normalization, Numbers, PerChannelAffine
 
 _MAX_DEPTHWISE_CHANNELS: Final = 2**20
 """Largest number of channels of a scaling that becomes a depthwise convolution, with one weight per channel.

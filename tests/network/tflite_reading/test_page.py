@@ -1,0 +1,16 @@
+"""The page about TFLite lists the operators that the code reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from network.tflite_reading.operators import OPERATORS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "tflite.md").read_text()
+
+
+def test_the_table_of_operators_is_that_of_the_code() -> None:
+    table = PAGE[PAGE.index("| operator |") : PAGE.index("A fused clamp")]
+    rows = re.findall(r"^\| ([A-Z0-9_]+) \| (.*) \|$", table, re.MULTILINE)
+    assert rows == [(name, operator.forms) for name, operator in OPERATORS.items()]
