@@ -33,7 +33,7 @@ class Call:
 
     @property
     def opset(self) -> int:
-        """Version of the standard operators that the file uses, 11 to 22."""
+        """Version of the standard operators that the graph uses, from 11."""
         return self.translation.graph.opset
 
     @property

@@ -19,15 +19,8 @@ from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
+from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
-
-OLDEST_OPSET: Final = 11
-"""Oldest supported version of the standard ONNX operators."""
-
-NEWEST_OPSET: Final = 22
-"""Newest supported version of the standard ONNX operators."""
-
-_STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
 
 _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
@@ -75,7 +68,7 @@ class Graph:
     """The computation graph of a file.
 
     Attributes:
-        opset: Version of the standard operators, 11 to 22.
+        opset: Version of the standard operators, from 11, to which older files are converted.
         input: Name of the graph input.
         input_dims: Extents of one input sample, without the batch.
         batch: Extent of the batch, 1 or more, if the file fixes it; otherwise None.
@@ -129,12 +122,9 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     )
     for tensor in graph.initializer:
         refuse_external_data(tensor, f"initializer '{tensor.name[:80]}'")
+    model = with_known_structure(model)
+    graph = model.graph
     initializers: dict[str, TensorProto | ConstantArray] = {tensor.name: tensor for tensor in graph.initializer}
-    if model.functions:
-        raise UnsupportedOperator(
-            f"the file defines the function '{model.functions[0].name[:80]}'; expected standard operators only: "
-            "export the network with functions inlined"
-        )
     inputs = [value for value in graph.input if value.name not in initializers]
     if len(inputs) != 1:
         raise InvalidNetwork(
@@ -145,7 +135,7 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     batch, dims = _input_dims(inputs[0])
     nodes = _nodes(graph.node)
     return Graph(
-        opset=_opset(model),
+        opset=standard_opset(model),
         input=inputs[0].name,
         input_dims=dims,
         batch=batch,
@@ -164,21 +154,6 @@ def _check_names(names: Iterable[object]) -> None:
                 f"the file contains the name {str(name)[:40]!r}; "
                 f"expected printable text of 1 to {MAX_NAME_LENGTH} characters: rename it or export the network again"
             )
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS]
-    if not versions:
-        raise UnreadableFile(
-            "the file does not state its opset: it is not a valid ONNX model, or is truncated; expected the whole file "
-            "as the exporter wrote it"
-        )
-    if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
-        raise UnsupportedOperator(
-            f"the file uses opset {versions[0]}; expected opset {OLDEST_OPSET} to {NEWEST_OPSET}: "
-            "export the network again with opset 18"
-        )
-    return int(versions[0])
 
 
 def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]]:
@@ -219,7 +194,7 @@ def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
             name = f"{base}_{duplicates[base] + 1}"
         taken.add(name)
         node = Node(name, proto.op_type, tuple(proto.input), outputs, {})
-        if proto.domain not in _STANDARD_DOMAINS:
+        if proto.domain not in STANDARD_DOMAINS:
             raise node.unsupported(
                 f"is of the operator domain '{proto.domain[:80]}'; expected standard ONNX operators: export without "
                 "optimizations for a runtime"
