@@ -132,4 +132,5 @@ def _renamed(network: Network, name: str) -> Network:
         network.outputs,
         network.input_format,
         ends_in_softmax=network.ends_in_softmax,
+        host_steps=network.host_steps,
     )

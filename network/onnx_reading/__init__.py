@@ -3,23 +3,28 @@
     bytes --proto--> graph of nodes --operators--> layers over tensors --fusing--> steps of a device
 
 1. `proto` parses the file into a graph of nodes. It rejects cycles, missing values and files that are not ONNX.
-2. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
+2. `structure` has the onnx library inline functions and convert opsets before 11.
+3. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
    `pointwise`, `movements` or `constants`. The function receives a `Call` and returns the value of the node's output:
-   a constant, or a view (`views`) of one of the network's tensors. It may emit a layer (`translation`).
-3. `folding` and `fusing` contain the passes that fold batch norms, scalings, activation functions and padding into the
+   a constant, or a view (`views`) of one of the network's tensors. It may emit a layer (`translation`). A node that
+   cannot be read becomes an obstacle, and `judgement` judges the nodes behind it.
+4. `ending` decides whether obstacles stand in the way, which `refusal` then lists by cause, or are left to the host.
+5. `folding` and `fusing` contain the passes that fold batch norms, scalings, activation functions and padding into the
    layers.
 """
 
 from __future__ import annotations
 
-from network.errors import InvalidNetwork, UnsupportedOperator
+from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
 from network.network import InputFormat, Network
+from network.onnx_reading.ending import ending_of
 from network.onnx_reading.folding import fold_into_input_format, fold_into_weights
 from network.onnx_reading.fusing import fuse_activations, fuse_padding, remove_dead_layers
 from network.onnx_reading.operators import translate
-from network.onnx_reading.proto import Graph, parse
+from network.onnx_reading.graph import Graph
+from network.onnx_reading.proto import parse
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
-from network.onnx_reading.views import View, image_shape
+from network.onnx_reading.views import image_shape
 
 
 def read_onnx(content: bytes, name: str) -> Network:
@@ -53,8 +58,23 @@ def network_of(graph: Graph, name: str) -> Network:
         UnsupportedOperator: If an operator or a form of an operator is not supported; names the node.
         InvalidNetwork: If shapes do not match, or if weights are NaN or infinite; names the node or layer.
     """
+    try:
+        return _network_of(graph, name)
+    except (UnsupportedOperator, InvalidNetwork):
+        without_batch = graph.without_batch()
+        if without_batch is None:
+            raise
+        try:
+            return _network_of(without_batch, name)
+        except NetworkError:
+            pass  # the first reason is the true one
+        raise
+
+
+def _network_of(graph: Graph, name: str) -> Network:
     translation = _translate_with_layout(graph)
-    outputs = _outputs(translation)
+    ending = ending_of(translation)
+    outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
     input_format = InputFormat(graph.input_dims, channels_last=translation.layout.channels_last)
     layers, input_format = fold_into_input_format(layers, outputs, graph.input, input_format)
@@ -68,7 +88,8 @@ def network_of(graph: Graph, name: str) -> Network:
         layers=layers,
         outputs=outputs,
         input_format=input_format,
-        ends_in_softmax=translation.ends_in_softmax,
+        ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,
+        host_steps=ending.host_steps,
     )
 
 
@@ -87,17 +108,3 @@ def _translate_with_layout(graph: Graph) -> Translation:
         translation = Translation(graph, required.layout, layout_is_settled=True)
         translate(translation)
     return translation
-
-
-def _outputs(translation: Translation) -> tuple[str, ...]:
-    """Return the names of the tensors behind the graph's outputs, without duplicates."""
-    tensors = []
-    for name in translation.graph.outputs:
-        value = translation.value(name, "the network's output")
-        if not isinstance(value, View):
-            raise InvalidNetwork(
-                f"the network's output '{name[:80]}' is a constant, which does not depend on the input; "
-                "expected an output that is computed from the input: remove the constant from the graph's outputs"
-            )
-        tensors.append(value.tensor)
-    return tuple(dict.fromkeys(tensors))

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from network.layers import Float32Array, Shape
-from network.onnx_reading.proto import Node
+from network.onnx_reading.causes import Cause, Unknown
+from network.onnx_reading.graph import Node
 from network.onnx_reading.tensors import ConstantArray
 from network.onnx_reading.translation import Translation, Value
 from network.onnx_reading.views import Loop, View
 
 _MAX_NUMBERS = 64
 """Largest length of a list of axes, pads or extents."""
+
+
+_MULTIPLIES: Final = frozenset(("Conv", "Gemm", "MatMul"))
+"""Operators that multiply their first input by constant weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,24 @@ class Call:
     def values(self) -> Iterable[Value]:
         """Return the values of all inputs, in the node's order."""
         return (self.value(index) for index in range(len(self.node.inputs)))
+
+    def known_values(self) -> Iterable[Value | Unknown]:
+        """Return the values of the inputs that have one, without decoding initializers."""
+        found = (self.translation.values.get(name) for name in self.node.reads)
+        return (value for value in found if value is not None)
+
+    def reads_unknown(self) -> bool:
+        """Return whether an input depends on a node that cannot be read, so that nothing is known of its elements."""
+        return any(isinstance(value, Unknown) for value in self.known_values())
+
+    def reads_unknown_activation(self) -> bool:
+        """Return whether an input of which nothing is known depends on the elements of the network's input."""
+        return Unknown(is_constant=False) in [value for value in self.known_values() if isinstance(value, Unknown)]
+
+    def is_activation(self, index: int) -> bool:
+        """Return whether an input depends on the elements of the network's input."""
+        value = self.translation.values.get(self.node.inputs[index])
+        return isinstance(value, View) or (isinstance(value, Unknown) and not value.is_constant)
 
     def view(self, index: int = 0) -> View:
         """Return an input that is an activation tensor, as the operand of a computation.
@@ -107,7 +130,8 @@ class Call:
         if isinstance(value, View):
             raise self.node.unsupported(
                 f"has the input '{self.node.inputs[index][:80]}', which depends on the network's input; "
-                "expected a constant"
+                "expected a constant",
+                Cause.PRODUCT if self.node.operator in _MULTIPLIES else Cause.FORM,
             )
         return value
 
@@ -250,7 +274,8 @@ class Call:
             self.translation.restart_with_layout_of(view)
             raise self.node.unsupported(
                 f"reads the tensor '{view.tensor[:80]}' ({shape}) reshaped or transposed to {list(view.dims)}; "
-                "expected batch, channels, height, width as the tensor was written: remove the reshape or transpose"
+                "expected batch, channels, height, width as the tensor was written: remove the reshape or transpose",
+                Cause.LAYOUT,
             )
         return view, shape
 

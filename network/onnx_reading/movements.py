@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from network.onnx_reading.call import Call
+from network.onnx_reading.causes import Cause
 from network.onnx_reading.tensors import ConstantArray
 from network.onnx_reading.translation import BATCH, shown_extents
 from network.onnx_reading.views import View
@@ -37,7 +38,9 @@ def flatten(call: Call) -> View:
         raise call.node.invalid(f"has axis={axis} for {rank} dimensions; expected {-rank} to {rank}")
     axis = axis + rank if axis < 0 else axis
     if axis == 0 or math.prod(view.dims[: axis - 1]) != 1:
-        raise call.node.unsupported(f"has axis={axis}, which puts features into the batch; expected axis=1")
+        raise call.node.unsupported(
+            f"has axis={axis}, which puts features into the batch; expected axis=1", Cause.LAYOUT
+        )
     return view.reshaped((view.elements,))
 
 
@@ -56,7 +59,8 @@ def reshape(call: Call) -> View:
     if batch not in (BATCH, -1, call.translation.graph.batch) or not 1 <= len(dims) <= _MAX_RANK:
         raise call.node.unsupported(
             f"reshapes batch and {list(view.dims)} to {shown_extents(wanted)}; expected the batch as the first "
-            f"dimension, and 1 to {_MAX_RANK} dimensions behind it"
+            f"dimension, and 1 to {_MAX_RANK} dimensions behind it",
+            Cause.LAYOUT,
         )
     if dims.count(-1) == 1 and batch != -1:
         known = -math.prod(dims)
@@ -65,7 +69,8 @@ def reshape(call: Call) -> View:
     if batch == -1 and 0 < features < view.elements and view.elements % features == 0:
         raise call.node.unsupported(
             f"reshapes {list(view.dims)} to {shown_extents(wanted)}, which merges positions into the batch; expected "
-            "the batch alone: for a product at every position (a Dense layer over an image) use a 1x1 convolution"
+            "the batch alone: for a product at every position (a Dense layer over an image) use a 1x1 convolution",
+            Cause.LAYOUT,
         )
     if min(dims) < 1 or features != view.elements:
         raise call.node.invalid(
@@ -115,13 +120,14 @@ def transpose(call: Call) -> View:
         )
     if order[0] != 0:
         raise call.node.unsupported(
-            f"has perm={list(order)}, which moves the batch; expected the batch as the first dimension"
+            f"has perm={list(order)}, which moves the batch; expected the batch as the first dimension", Cause.LAYOUT
         )
     moved = view.transposed(tuple(axis - 1 for axis in order[1:]))
     if moved is None:
         raise call.node.unsupported(
             f"transposes {list(view.dims)}, where one dimension mixes a part of the channels with pixels; expected "
-            "dimensions that are whole channels, rows or columns, or factors of them"
+            "dimensions that are whole channels, rows or columns, or factors of them",
+            Cause.LAYOUT,
         )
     return moved
 

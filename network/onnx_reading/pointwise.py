@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from network.layers import RELU, Activation, ActivationFunction, Add, BatchNorm, Concat, Layer
 from network.onnx_reading.call import Call
+from network.onnx_reading.causes import Cause
 from network.onnx_reading.temporary_layers import Affine, Normalization
 from network.onnx_reading.tensors import FLOATING, ConstantArray, element_type_name
 from network.onnx_reading.views import Loop, View, merge_loops
@@ -59,7 +60,9 @@ def _tensor_and_number(call: Call) -> tuple[View, float]:
     numbers = [value for value in values if not isinstance(value, View) and value.size == 1]
     views = [index for index, value in enumerate(values) if isinstance(value, View)]
     if len(values) != 2 or len(numbers) != 1 or len(views) != 1:
-        raise call.node.unsupported("compares tensors; expected one activation tensor and one number, as in ReLU6")
+        raise call.node.unsupported(
+            "compares tensors; expected one activation tensor and one number, as in ReLU6", Cause.PRODUCT
+        )
     return call.view(views[0]), float(numbers[0].reshape(-1)[0])
 
 
@@ -105,7 +108,8 @@ def batch_normalization(call: Call) -> View:
         call.translation.restart_with_layout_of(view)
         raise call.node.unsupported(
             f"normalizes along the first of the dimensions {list(view.dims)}, which is not the channels of the "
-            f"tensor '{view.tensor[:80]}'; expected the channels as the dimension after the batch"
+            f"tensor '{view.tensor[:80]}'; expected the channels as the dimension after the batch",
+            Cause.LAYOUT,
         )
     epsilon = call.number("epsilon", 1e-5)
     for what, values in {"scale": gamma, "bias": beta, "mean": mean, "variance": variance}.items():
@@ -147,7 +151,8 @@ def add(call: Call) -> View:
         if (view.dims, view.walk) != (first.dims, first.walk) or call.shape(view) != call.shape(first):
             raise call.node.unsupported(
                 f"adds tensors of {list(first.dims)} and {list(view.dims)}, which differ in shape or in the order of "
-                "their elements; expected tensors of the same shape and order"
+                "their elements; expected tensors of the same shape and order",
+                Cause.LAYOUT,
             )
     inputs = tuple(view.tensor for view in views)
     return _same_order(call, first, Add(name=call.node.name, inputs=inputs, output=call.output))
@@ -188,7 +193,7 @@ def _with_constant(call: Call, constant_second: _OfConstant, constant_first: _Of
     if isinstance(first, View) and isinstance(second, View):
         gate = ", as swish and squeeze-and-excitation do" if call.node.operator == "Mul" else ""
         raise call.node.unsupported(
-            f"combines two activation tensors{gate}; expected one activation tensor and one constant"
+            f"combines two activation tensors{gate}; expected one activation tensor and one constant", Cause.PRODUCT
         )
     raise call.node.unsupported(
         "has a constant as its first input and an activation tensor as its second; expected the constant second"
@@ -235,7 +240,8 @@ def concat(call: Call) -> View:
         others.append((*axes[:axis], *axes[axis + 1 :], *view.dims[:axis], *view.dims[axis + 1 :]))
     if any(each != others[0] for each in others):
         raise call.node.unsupported(
-            "concatenates tensors whose elements are in different orders; expected the same height, width and order"
+            "concatenates tensors whose elements are in different orders; expected the same height, width and order",
+            Cause.LAYOUT,
         )
     joined = call.translation.emit(
         Concat(name=call.node.name, inputs=tuple(view.tensor for view in views), output=call.output)

@@ -17,6 +17,7 @@ from tests.network.onnx_reading.onnx_models import model, node, positive, random
 WEIGHTS: dict[str, Any] = {
     "w": random(4, 3, 3, 3),
     "m": random(192, 5),
+    "four": random(4, 5),
     "k": positive(3, 1, 1),
     "low": np.float32(0.5),
     "high": np.float32(6),
@@ -37,7 +38,7 @@ WEIGHTS: dict[str, Any] = {
 
 UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     # nodes, and text that the message contains in addition to the node and the operator
-    "operator": ([node("Hardmax", "x", "y")], "not supported; the supported operators are Add"),
+    "operator": ([node("Hardmax", "x", "y")], "not supported; docs/operators.md lists"),
     "leaky relu": ([node("LeakyRelu", "x", "y", alpha=0.1)], "ReLU6"),
     "hard swish": ([node("HardSwish", "x", "y")], "ReLU6"),
     "hard swish, taken apart": (
@@ -92,7 +93,8 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "reshape to another image": ([node("Relu", "x", "r"), node("Reshape", "r s", "q"), node("Conv", "q w", "y")],
                                  "Conv"),
     "transposed image": ([node("Conv", "x w", "c"), node("Transpose", "c", "t", perm=[0, 1, 3, 2]),
-                          node("GlobalAveragePool", "t", "y")], "transposed"),
+                          node("GlobalAveragePool", "t", "g"), node("Flatten", "g", "f"),
+                          node("Gemm", "f four", "y")], "transposed"),
     "moved batch": ([node("Transpose", "x", "y")], "batch"),
     "mean over everything": ([node("ReduceMean", "x", "y")], "axes"),
     "mean over channels": ([node("ReduceMean", "x", "y", axes=[1])], "rows and columns"),
@@ -260,7 +262,7 @@ def test_number_of_dimensions(dims: tuple[Any, ...]) -> None:
 def test_several_inputs() -> None:
     built = model([node("Add", "x z", "y")])
     built.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 3, 8, 8]))
-    with pytest.raises(InvalidNetwork, match=r"2 inputs \(x, z\).*--saved-model"):
+    with pytest.raises(UnsupportedOperator, match=r"2 inputs \(x, z\).*--saved-model"):
         read(built)
 
 
