@@ -83,13 +83,22 @@ class Call:
         value = self.translation.values.get(self.node.inputs[index])
         return isinstance(value, View) or (isinstance(value, Unknown) and not value.is_constant)
 
-    def view(self, index: int = 0) -> View:
+    @property
+    def batch_is_one(self) -> bool:
+        """Whether the file fixes the batch to 1, or has none, so that the batch can be moved like any dimension."""
+        return self.translation.graph.batch == 1
+
+    def view(self, index: int = 0, *, may_lack_batch: bool = False) -> View:
         """Return an input that is an activation tensor, as the operand of a computation.
+
+        Args:
+            index: Index of the input, from 0.
+            may_lack_batch: Whether an input without a batch dimension is allowed.
 
         Raises:
             UnsupportedOperator: If the input is a constant, is computed by a softmax, or has lost its batch dimension.
         """
-        view = self.any_view(index)
+        view = self.any_view(index, may_lack_batch=may_lack_batch)
         if view.after_softmax:
             raise self.node.unsupported(
                 "reads the result of a softmax; expected a softmax at the end of the network only: remove it"
@@ -237,22 +246,26 @@ class Call:
         if refused:
             raise self.node.unsupported(f"has {name}={given}: {meaning}")
 
-    def axis(self, axis: int, rank: int) -> int:
-        """Return the index of an axis among the dimensions behind the batch, from 0.
+    def axis(self, axis: int, view: View, added: int = 0) -> int:
+        """Return the index of an axis among the dimensions of a view, from 0.
 
         Args:
-            axis: Axis as the file gives it: counted with the batch as 0, or negative from the end.
-            rank: Number of dimensions, with the batch.
+            axis: Axis as the file gives it: counted with the batch as 0 if there is one, or negative from the end.
+            view: The view.
+            added: Number of dimensions that the node inserts.
 
         Raises:
             InvalidNetwork: If the tensor does not have the axis.
             UnsupportedOperator: If the axis is the batch.
         """
+        rank = view.rank + added
         if not -rank <= axis < rank:
             raise self.node.invalid(
                 f"has the axis {axis} for a tensor of {rank} dimensions; expected {-rank} to {rank - 1}"
             )
         axis %= rank
+        if view.without_batch:
+            return axis
         if axis == 0:
             raise self.node.unsupported("works along the batch (axis 0); expected an axis behind the batch")
         return axis - 1
@@ -272,6 +285,13 @@ class Call:
         shape = self.shape(view)
         if not view.shows(shape):
             self.translation.restart_with_layout_of(view)
+            if self.translation.is_scaled_by_feature(view.tensor):
+                raise self.node.unsupported(
+                    f"reads the network's input as an image of {list(view.dims)}, after a normalization of each feature "
+                    f"by its own numbers, {shape.channels} along the last dimension; expected one number, or one number "
+                    "per channel of the image: normalize the features in your application, before the network",
+                    Cause.LAYOUT,
+                )
             raise self.node.unsupported(
                 f"reads the tensor '{view.tensor[:80]}' ({shape}) reshaped or transposed to {list(view.dims)}; "
                 "expected batch, channels, height, width as the tensor was written: remove the reshape or transpose",
@@ -302,15 +322,21 @@ class Call:
             InputLayoutRequired: If the constant is one number per channel of a channels-last input.
         """
         flat = np.asarray(values, dtype=np.float64).reshape(-1)
-        rank = len(view.dims) + 1
+        rank = view.rank
         if values.ndim <= rank:
             if flat.size == 1:
                 return flat
             dims = (1,) * (rank - values.ndim) + values.shape
             varying = [axis for axis, extent in enumerate(dims) if extent != 1]
             channel_axis = self.channel_axis(view)
-            if channel_axis is not None and varying == [channel_axis + 1] and flat.size == view.dims[channel_axis]:
+            if (
+                channel_axis is not None
+                and varying == [channel_axis + rank - len(view.dims)]
+                and flat.size == view.dims[channel_axis]
+            ):
                 return flat
+            if varying == [1] and not view.without_batch:
+                self.translation.restart_with_layout_of(view)
             if varying == [rank - 1]:
                 self.translation.restart_with_channels_last(view)
         raise self.node.unsupported(

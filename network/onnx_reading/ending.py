@@ -139,7 +139,8 @@ def _host_steps(translation: Translation, writers: Mapping[str, int], output: st
             f"the network's output '{output[:80]}' is a constant, which does not depend on the input; "
             "expected an output that is computed from the input: remove the constant from the graph's outputs"
         )
-    nodes, tensors = set(), {}
+    nodes: set[int] = set()
+    tensors: dict[str, None] = {}
     seen, pending = {output}, [output]
     while pending:
         name = pending.pop()

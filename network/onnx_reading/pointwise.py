@@ -22,12 +22,12 @@ _ONE, _ZERO = np.ones(1), np.zeros(1)
 
 def relu(call: Call) -> View:
     """Translate Relu, a clamp to [0, inf]."""
-    return _clamped(call, call.view(), RELU)
+    return _clamped(call, call.view(may_lack_batch=True), RELU)
 
 
 def clip(call: Call) -> View:
     """Translate Clip, a clamp whose bounds are inputs or, as before opset 11, attributes."""
-    view = call.view()
+    view = call.view(may_lack_batch=True)
     low, high = _bound(call, "min", 1, -math.inf), _bound(call, "max", 2, math.inf)
     return _clamped(call, view, _clamp(call, low, high))
 
@@ -63,7 +63,7 @@ def _tensor_and_number(call: Call) -> tuple[View, float]:
         raise call.node.unsupported(
             "compares tensors; expected one activation tensor and one number, as in ReLU6", Cause.PRODUCT
         )
-    return call.view(views[0]), float(numbers[0].reshape(-1)[0])
+    return call.view(views[0], may_lack_batch=True), float(numbers[0].reshape(-1)[0])
 
 
 def _clamp(call: Call, low: float, high: float) -> ActivationFunction:
@@ -134,7 +134,7 @@ def batch_normalization(call: Call) -> View:
 def add(call: Call) -> View:
     """Translate Add or Sum of activation tensors of one shape, or of one activation tensor and constants."""
     values = list(call.values())
-    views = [call.view(index) for index, value in enumerate(values) if isinstance(value, View)]
+    views = [call.view(index, may_lack_batch=True) for index, value in enumerate(values) if isinstance(value, View)]
     constants = [value for value in values if not isinstance(value, View)]
     if len(views) == 1 and len(values) == 1:
         return views[0]
@@ -148,7 +148,9 @@ def add(call: Call) -> View:
         )
     first = views[0]
     for view in views[1:]:
-        if (view.dims, view.walk) != (first.dims, first.walk) or call.shape(view) != call.shape(first):
+        if (view.dims, view.walk, view.rank) != (first.dims, first.walk, first.rank) or call.shape(view) != call.shape(
+            first
+        ):
             raise call.node.unsupported(
                 f"adds tensors of {list(first.dims)} and {list(view.dims)}, which differ in shape or in the order of "
                 "their elements; expected tensors of the same shape and order",
@@ -187,9 +189,11 @@ def _with_constant(call: Call, constant_second: _OfConstant, constant_first: _Of
     """
     first, second = call.value(0), call.value(1)
     if isinstance(first, View) and not isinstance(second, View):
-        return _affine(call, call.view(0), *constant_second(_divisor_or_constant(call, second, call.view(0))))
+        view = call.view(0, may_lack_batch=True)
+        return _affine(call, view, *constant_second(_divisor_or_constant(call, second, view)))
     if isinstance(second, View) and not isinstance(first, View) and constant_first is not None:
-        return _affine(call, call.view(1), *constant_first(call.per_channel(first, call.view(1), "a constant")))
+        view = call.view(1, may_lack_batch=True)
+        return _affine(call, view, *constant_first(call.per_channel(first, view, "a constant")))
     if isinstance(first, View) and isinstance(second, View):
         gate = ", as swish and squeeze-and-excitation do" if call.node.operator == "Mul" else ""
         raise call.node.unsupported(
@@ -221,7 +225,7 @@ def concat(call: Call) -> View:
         raise call.node.unsupported("concatenates constants and activation tensors; expected activation tensors only")
     views = [call.view(index) for index in range(len(call.node.inputs))]
     first = views[0]
-    axis = call.axis(call.integer("axis", 1), len(first.dims) + 1)
+    axis = call.axis(call.integer("axis", 1), first)
     shapes = [call.shape(view) for view in views]
     loops = [view.axes() for view in views]
     others = []
@@ -259,7 +263,7 @@ def cast(call: Call) -> View:
         raise call.node.unsupported(
             f"casts an activation tensor to {element_type_name(kind)}; expected a floating-point type"
         )
-    return call.any_view()
+    return call.any_view(may_lack_batch=True)
 
 
 def softmax(call: Call) -> View:
@@ -267,9 +271,9 @@ def softmax(call: Call) -> View:
 
     The ranking of the outputs is the same without it.
     """
-    view = call.view()
+    view = call.view(may_lack_batch=True)
     shape = call.shape(view)
-    axis = call.axis(call.integer("axis", -1 if call.opset >= 13 else 1), len(view.dims) + 1)
+    axis = call.axis(call.integer("axis", -1 if call.opset >= 13 else 1), view)
     # Before opset 13 all dimensions from the axis on share one sum.
     summed = view.dims[axis:] if call.opset < 13 else view.dims[axis : axis + 1]
     if math.prod(summed) != shape.channels or (shape.channels > 1 and call.channel_axis(view) is None):

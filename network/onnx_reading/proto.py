@@ -80,7 +80,9 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     # With one input, the network's input is that one even if no output depends on it, which is rejected later.
     inputs = [value for value in inputs if value.name in read or len(inputs) == 1]
     if not inputs:
-        raise InvalidNetwork("the graph has no input on which an output depends; expected one: export the network again")
+        raise InvalidNetwork(
+            "the graph has no input on which an output depends; expected one: export the network again"
+        )
     batch, dims, has_batch = _input_dims(inputs[0])
     return Graph(
         opset=standard_opset(model),

@@ -234,6 +234,18 @@ class Translation:
         elif view.walk == channels_first:
             raise InputLayoutRequired(InputLayout(shape, channels_last=True))
 
+    def is_scaled_by_feature(self, tensor: str) -> bool:
+        """Return whether a tensor is the input, scaled or shifted by one number for each element of the last dimension."""
+        return (
+            tensor in self.same_order_as_input
+            and self.layout.channels_last
+            and any(
+                max(values.size for values in layer.scale_and_shift()) > 1
+                for layer in self.layers
+                if isinstance(layer, PerChannelAffine) and layer.output in self.same_order_as_input
+            )
+        )
+
     def _shape_of_channels_last(self) -> Shape | None:
         """Return the shape of the input tensor if the last dimension is its channels; None for a vector."""
         *space, channels = self.graph.input_dims

@@ -18,7 +18,9 @@ from tests.network.float_reference import evaluate
 SHARED = Path(__file__).parents[4] / "shared"
 NETWORKS = SHARED / "networks"
 
-pytestmark = pytest.mark.skipif(not NETWORKS.is_dir(), reason="the published networks lie beside the project, not in it")
+pytestmark = pytest.mark.skipif(
+    not NETWORKS.is_dir(), reason="the published networks lie beside the project, not in it"
+)
 
 READ: dict[str, tuple[int, list[str]]] = {
     # number of layers, and what the host computes for the outputs of the file
@@ -37,12 +39,14 @@ READ: dict[str, tuple[int, list[str]]] = {
         ],
     ),
     "networks/minimal/dead_relu_layer": (2, []),
+    "networks/minimal/flatten_axis_0_of_batch_1": (2, []),
     "networks/minimal/final_sigmoid": (2, ["Sigmoid of 'z'"]),
     "networks/minimal/final_tanh": (2, ["Tanh of 'z'"]),
     "networks/minimal/heads_joined_at_the_end": (2, ["Transpose (2 times), Reshape (2 times), Concat of 'c' and 'c2'"]),
     "networks/minimal/if_at_the_end": (1, ["ReduceMax, Greater, If of 'z'"]),
     "networks/minimal/input_minus_output_at_the_end": (2, ["Sub of 'x' and 'e'"]),
     "networks/minimal/integers_by_cast": (1, ["Cast (2 times), Div of 'm'"]),
+    "networks/minimal/no_batch": (2, []),
     "networks/minimal/opset9": (3, []),
     "networks/minimal/opset9_converted_by_onnx": (3, []),
     "networks/minimal/outputs_taken_apart_at_the_end": (1, ["Gather of 'h'", "Gather of 'h'"]),
@@ -50,6 +54,7 @@ READ: dict[str, tuple[int, list[str]]] = {
     "networks/minimal/two_outputs": (3, []),
     "troubles/dead_head": (3, []),
     "troubles/mean_then_nhwc": (3, []),
+    "troubles/nhwc_then_mean": (3, []),
 }
 
 REFUSED: dict[str, list[str]] = {
@@ -71,16 +76,27 @@ REFUSED: dict[str, list[str]] = {
     "networks/minimal/embedding": ["'e' (Gather) looks up rows of a table"],
     "networks/minimal/int8_weights_in_gemm": ["matrix of type int8"],
     "networks/minimal/layer_norm_in_pieces": ["'mu' (ReduceMean) to node 'u' (Div) are a normalization in 7 pieces"],
-    "networks/minimal/lstm_batch_first": ["recurrent cells", "LSTM", "reshapes and transposes"],
-    "networks/minimal/lstm_with_activations": ["recurrent cells", "LSTM", "reshapes and transposes"],
+    "networks/minimal/lstm_batch_first": ["'ys' (LSTM)", "recurrent layers are not supported"],
+    "networks/minimal/lstm_with_activations": ["'ys' (LSTM)", "recurrent layers are not supported"],
     "networks/minimal/lstm_with_expand": ["recurrent cells", "LSTM", "'h0' (Expand)"],
     "networks/minimal/open_time": ["without a fixed extent"],
+    "networks/minimal/pool_over_a_flattened_image": ["'p' (MaxPool) reads the tensor 'c' (4x4x4) reshaped"],
     "networks/minimal/selu": ["'r' (Selu)"],
     "networks/minimal/squeeze_and_excitation": ["products", "'m' (Mul)", "activation functions", "'q3' (Sigmoid)"],
+    "troubles/mel_norm": ["'a' (Conv) reads the network's input as an image", "normalization of each feature"],
     # Refused until networks with several inputs and states are read.
     "networks/minimal/state_in_and_out": ["2 inputs (x, s)"],
     "networks/minimal/two_real_inputs": ["2 inputs (x, z)"],
 }  # fmt: skip
+
+
+def test_the_same_function_in_two_orders_has_the_same_input_format() -> None:
+    first, second = (
+        read_network(content(f"troubles/{name}"), name).input_format for name in ("mean_then_nhwc", "nhwc_then_mean")
+    )
+    assert (first.dims, first.channels_last) == (second.dims, second.channels_last)
+    np.testing.assert_allclose(first.subtract, second.subtract, rtol=1e-6)
+    np.testing.assert_allclose(first.multiply, second.multiply, rtol=1e-6)
 
 
 def content(name: str) -> bytes:

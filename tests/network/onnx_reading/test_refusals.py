@@ -136,8 +136,8 @@ def test_training_batch_norm_before_it_had_an_attribute() -> None:
 
 
 def test_computing_without_a_batch() -> None:
-    with pytest.raises(UnsupportedOperator, match=r"'Y' \(Relu\).*squeezed away"):
-        read(model([node("Squeeze", "x", "s"), node("Relu", "s", "y")], (1, 3, 8, 8)))
+    with pytest.raises(UnsupportedOperator, match=r"'Y' \(Conv\).*squeezed away"):
+        read(model([node("Squeeze", "x", "q"), node("Conv", "q w", "y")], (1, 3, 8, 8), WEIGHTS))
 
 
 INVALID: dict[str, tuple[list[onnx.NodeProto], str]] = {
