@@ -18,16 +18,17 @@ from __future__ import annotations
 from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
 from network.network import InputFormat, Network
 from network.onnx_reading.ending import ending_of
+from network.onnx_reading.external_weights import WeightFile
 from network.onnx_reading.folding import fold_into_input_format, fold_into_weights
 from network.onnx_reading.fusing import fuse_activations, fuse_padding, remove_dead_layers
-from network.onnx_reading.operators import translate
 from network.onnx_reading.graph import Graph
+from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import parse
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 
 
-def read_onnx(content: bytes, name: str) -> Network:
+def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) -> Network:
     """Read the network from the bytes of an ONNX file.
 
     Each layer has the name of its ONNX node. Each tensor has the name of the last ONNX value that the nodes fused into
@@ -35,16 +36,18 @@ def read_onnx(content: bytes, name: str) -> Network:
     first.
 
     Args:
-        content: Bytes of the whole file; no other file is opened.
+        content: Bytes of the whole file; the reader opens no other file.
         name: Name of the network in reports.
+        weight_file: Function that returns the content of a file of weights by its name; None if there are no such files.
 
     Raises:
-        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files.
+        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files that are not
+            given.
         UnsupportedOperator: If an operator, a form of an operator or the opset is not supported; names the node.
         InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
             are NaN or infinite; names the node or layer.
     """
-    return network_of(parse(content), name)
+    return network_of(parse(content, weight_file), name)
 
 
 def network_of(graph: Graph, name: str) -> Network:

@@ -23,10 +23,11 @@ from network.onnx_reading.views import View
 _RECURRENT: Final = frozenset(("GRU", "LSTM", "RNN", "Loop", "Scan"))
 """Operators that are layers with weights whatever their inputs are."""
 
-_WITH_WEIGHTS: Final = frozenset(
-    "Attention BatchNormalization Conv ConvInteger ConvTranspose Einsum Gather Gemm GroupNormalization "
-    "InstanceNormalization LayerNormalization MatMul MatMulInteger QLinearConv QLinearMatMul RMSNormalization".split()
-)
+_WITH_WEIGHTS: Final = frozenset((
+    "Attention", "BatchNormalization", "Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gather", "Gemm",
+    "GroupNormalization", "InstanceNormalization", "LayerNormalization", "MatMul", "MatMulInteger", "QLinearConv",
+    "QLinearMatMul", "RMSNormalization",
+))  # fmt: skip
 """Operators that are layers with weights if one of their parameters is a constant; a Gather, if its table is."""
 
 _MAX_OUTPUTS: Final = 100
@@ -145,10 +146,14 @@ def _host_steps(translation: Translation, writers: Mapping[str, int], output: st
     while pending:
         name = pending.pop()
         value = translation.values.get(name)
-        if isinstance(value, View) and value.is_contiguous and not value.after_softmax:
-            if value.tensor not in translation.obstructed_tensors:
-                tensors[value.tensor] = None
-                continue
+        if (
+            isinstance(value, View)
+            and value.tensor not in translation.obstructed_tensors
+            and value.is_contiguous
+            and not value.after_softmax
+        ):
+            tensors[value.tensor] = None
+            continue
         if name == translation.graph.input:
             tensors[name] = None
             continue

@@ -11,11 +11,12 @@ from network.onnx_reading.causes import Cause, Obstacle, Unknown, UnsupportedNod
 from network.onnx_reading.temporary_layers import Obstructed
 from network.onnx_reading.views import View
 
-_KEEPS_SHAPE: Final = frozenset(
-    "Celu Elu Erf Exp Gelu HardSigmoid HardSwish LeakyRelu Log Mish Pow PRelu Selu Sigmoid Softplus Softsign Swish Tanh "
-    "GroupNormalization InstanceNormalization LayerNormalization LpNormalization RMSNormalization Softmax "
-    "Mul Sub Div Max Min Sqrt Neg Abs Clip".split()
-)
+_KEEPS_SHAPE: Final = frozenset((
+    "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish", "Pow", "PRelu",
+    "Selu", "Sigmoid", "Softplus", "Softsign", "Swish", "Tanh", "GroupNormalization", "InstanceNormalization",
+    "LayerNormalization", "LpNormalization", "RMSNormalization", "Softmax", "Mul", "Sub", "Div", "Max", "Min",
+    "Sqrt", "Neg", "Abs", "Clip",
+))  # fmt: skip
 """Operators whose output has the shape of their largest input, so that the nodes behind them can be judged."""
 
 _COMBINES: Final = frozenset(("Mul", "Sub", "Div", "Max", "Min"))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from network.onnx_reading import constants, movements, pointwise, products, reductions, windows
 from network.errors import UnsupportedOperator
+from network.onnx_reading import constants, movements, pointwise, products, reductions, windows
 from network.onnx_reading.advice import ADVICE, CAUSES
 from network.onnx_reading.call import Call
 from network.onnx_reading.causes import Cause, TooManyElements, Unknown

@@ -11,9 +11,9 @@ from network.onnx_reading.graph import Graph, Node
 
 _MEANS: Final = frozenset(("GlobalAveragePool", "ReduceMean"))
 _SQUARES: Final = frozenset(("Mul", "Pow"))
-_SCALES_AND_MOVES: Final = frozenset(
-    "Add Cast Div Dropout Identity Mul Reshape Squeeze Transpose Unsqueeze Where".split()
-)
+_SCALES_AND_MOVES: Final = frozenset((
+    "Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Where",
+))  # fmt: skip
 _PRODUCTS: Final = frozenset(("Einsum", "MatMul"))
 _MAX_STEPS: Final = 6
 """Largest number of nodes between the product and the softmax of an attention."""

@@ -19,6 +19,7 @@ from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
+from network.onnx_reading.external_weights import WeightFile, load_external_weights
 from network.onnx_reading.graph import UNREADABLE, Graph, Node
 from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
@@ -34,14 +35,15 @@ _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
 }
 
 
-def parse(content: bytes) -> Graph:
+def parse(content: bytes, weight_file: WeightFile | None = None) -> Graph:
     """Parse the bytes of an ONNX file into a graph.
 
     Args:
         content: Bytes of the whole file.
+        weight_file: Function that returns the content of a file of weights by its name; None if there are no such files.
 
     Raises:
-        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files.
+        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files that are not given.
         UnsupportedOperator: If the file uses an unsupported opset, functions that cannot be inlined or sparse weights,
             or if its input has an open extent.
         InvalidNetwork: If the graph has no input or a cycle, or if a value is written twice or never.
@@ -49,14 +51,14 @@ def parse(content: bytes) -> Graph:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-        return _graph(model, len(content))
+        return _graph(model, len(content), weight_file)
     except (DecodeError, UnicodeDecodeError) as error:
         raise UnreadableFile(
             "the file is not a valid ONNX model, or is truncated; expected the whole file as the exporter wrote it"
         ) from error
 
 
-def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
+def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | None) -> Graph:
     graph = model.graph
     if not graph.node:
         raise UnreadableFile("the file does not contain an ONNX graph with nodes; expected an exported network")
@@ -67,8 +69,7 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     _check_names(
         each.name for values in (graph.initializer, graph.input, graph.output, model.functions) for each in values
     )
-    for tensor in graph.initializer:
-        refuse_external_data(tensor, f"initializer '{tensor.name[:80]}'")
+    size_bytes += load_external_weights(graph.initializer, weight_file)
     model = with_known_structure(model)
     graph = model.graph
     initializers: dict[str, TensorProto | ConstantArray] = {tensor.name: tensor for tensor in graph.initializer}

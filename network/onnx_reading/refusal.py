@@ -1,4 +1,4 @@
-"""The message that refuses a graph: every node that stands in the way, grouped by cause, and what was read before it."""
+"""The message that refuses a graph: every node that stands in the way, grouped by cause, and what can be read."""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ class View:
         dims: Dimensions of the ONNX value, without the batch.
         walk: Order of the elements, as nested loops over the tensor.
         after_softmax: Whether the ONNX value is behind a softmax, so that it can be moved but not computed with.
-        without_batch: Whether `dims` are all dimensions of the ONNX value, because it has no batch, or a fixed batch of 1
-            that was squeezed away or moved.
+        without_batch: Whether `dims` are all dimensions of the ONNX value, because it has no batch, or a fixed batch of
+            1 that was squeezed away or moved.
     """
 
     tensor: str

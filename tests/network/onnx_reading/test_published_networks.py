@@ -60,7 +60,7 @@ READ: dict[str, tuple[int, list[str]]] = {
 REFUSED: dict[str, list[str]] = {
     # parts of the message, in this order
     "networks/autoencoder_1d": ["transposed convolution, 3 nodes", "10 layers can be read"],
-    "networks/compact_transformer": ["attention, 1 node", "normalization", "3 nodes", "outside the ONNX standard", "Gelu"],
+    "networks/compact_transformer": ["attention, 1 node", "normalization", "3 nodes", "outside the ONNX standard"],
     "networks/dtln_1": ["recurrent cells, 2 nodes", "lstm_4", "lstm_5", "parts of tensors", "2 inputs"],
     "networks/fastestdet": ["resizing, 1 node", "channel shuffles"],
     "networks/gtcrn": [
