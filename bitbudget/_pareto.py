@@ -1,4 +1,4 @@
-"""The trade of sensitivity against flash and RAM."""
+"""The function `pareto`, which computes the trade-off between a network's sensitivity and its memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Unpack
 
+from api.cli.text.columns import plain
 from api.cli.text.pareto import pareto_text
 from api.operations.pareto import answer_pareto
 from api.operations.question import terms_of
@@ -18,7 +19,7 @@ from qat.progress import Report
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParetoResult:
-    """The Pareto front of a network. `print` shows it as text.
+    """Pareto front of a network; `print` shows it as text.
 
     Attributes:
         answer: The answer, as the service sends it; `answer.model_dump_json()` is its JSON.
@@ -28,16 +29,16 @@ class ParetoResult:
 
     @property
     def points(self) -> Sequence[ParetoPointAnswer]:
-        """The points from little memory to much, each with its budget, bytes, bits and objective; empty if none fit."""
+        """Points of the Pareto front, from the smallest memory to the largest; empty if nothing fits."""
         return self.answer.points
 
     @property
     def is_complete(self) -> bool:
-        """Whether all budgets were solved within the time limit."""
+        """Whether the Pareto front was computed for all budgets within the time limit."""
         return self.answer.is_complete
 
     def __str__(self) -> str:
-        return pareto_text(self.answer)
+        return plain(pareto_text(self.answer))
 
     def __repr__(self) -> str:
         return f"<ParetoResult of {self.answer.network.name}: {len(self.points)} points along {self.answer.axis}>"
@@ -55,7 +56,7 @@ def pareto(
     progress: Report | None = None,
     **options: Unpack[BudgetOptions],
 ) -> ParetoResult:
-    """Compute the least summed sensitivity at budgets from the minimum budget to that of 8 bits everywhere.
+    """Compute the smallest summed sensitivity of a network at memory budgets from the minimum up to 8 bits everywhere.
 
     Args:
         network: The network, from `read` or `read_module`.

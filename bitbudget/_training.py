@@ -1,4 +1,4 @@
-"""The whole job: bits under a budget, retraining, and the files of the integer-only network."""
+"""The function `train`: choose bits under a budget, retrain, and write an integer-only network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from api.cli.text.fit import training_text
+from api.cli.text.columns import plain
+from api.cli.text.training import training_text
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitRequest
@@ -23,7 +24,7 @@ from qat.progress import Report, silent
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainResult:
-    """Result of a training. `print` shows it as text.
+    """Result of a training: report and files of the integer-only network; `print` shows it as text.
 
     Attributes:
         report: The bits, the memory report, the accuracies and the epochs; `report.model_dump_json()` is its JSON.
@@ -40,11 +41,11 @@ class TrainResult:
 
     @property
     def files(self) -> Sequence[Artifact]:
-        """The files in the folder, each with name, size in bytes and SHA-256."""
+        """Name, size in bytes and SHA-256 of each file that the training has written."""
         return self.report.artifacts
 
     def __str__(self) -> str:
-        return training_text(self.report, self.folder)
+        return plain(training_text(self.report, self.folder))
 
     def __repr__(self) -> str:
         accuracy = self.accuracy
@@ -67,7 +68,7 @@ def train(
     progress: Report | None = None,
     **options: Unpack[BudgetOptions],
 ) -> TrainResult:
-    """Fit a network into a budget, retrain it with the chosen bits, and write the integer-only network. Loads torch.
+    """Fit a network into a memory budget, retrain it with the chosen bits, and write the integer-only network.
 
     Args:
         network: The network with its weights, from `read` or `read_module`.

@@ -1,10 +1,10 @@
-"""The base class of everything that a caller may choose: each option is defined once, as a field with its bounds.
+"""Base class of all option classes, in which each option has a type, a default value, bounds and a description.
 
     class CalibrationOptions(Options):
         samples: StrictInt = Field(default=512, ge=1, le=1_000_000, description="number of samples to calibrate on")
 
-The same class serves the library, a request's JSON, the command's `--help` and the tables in `docs/`. Where a value is
-refused, the library raises `RequestError`; the HTTP service lists the faults of all fields.
+The same class serves the library, the JSON of a request, the `--help` of the command and the tables in `docs/`. If a
+value is invalid, the library raises `RequestError`; the HTTP service lists the faults of all fields.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from network.errors import RequestError
+from network.option_fields import option_fields
 
 if TYPE_CHECKING:  # pydantic does not export its metaclass; type checkers need it to know the constructor's arguments
     from pydantic._internal._model_construction import ModelMetaclass
@@ -25,10 +27,10 @@ else:
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
 class _RefusedAsRequestError(ModelMetaclass):
-    """Turns pydantic's error into ours where an instance is made by a call.
+    """Metaclass that raises `RequestError` instead of pydantic's error if an option has an invalid value.
 
-    A class and not an `__init__`, which pydantic would also call inside the validation of a whole request: there its
-    own error has to survive, because it names every field that is wrong.
+    An `__init__` would not do: pydantic would also call it within the validation of a whole request, where pydantic's
+    own error is needed, because it lists every invalid field.
     """
 
     if not TYPE_CHECKING:  # type checkers would lose the constructor's own arguments
@@ -41,33 +43,74 @@ class _RefusedAsRequestError(ModelMetaclass):
 
 
 class Options(BaseModel, metaclass=_RefusedAsRequestError):
-    """Frozen options, each with a type, a default, bounds and a description.
+    """Base class of immutable sets of options; each option has a type, a default value, bounds and a description.
 
     Raises:
-        RequestError: a field is unknown, missing, of another type or outside its bounds; names the field.
+        RequestError: if a field is unknown, is missing, has another type or is out of range; names the field.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _state_both_bounds(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Name both bounds in the error of an option that is out of range; pydantic names only the violated bound."""
+        try:
+            return validate(given)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(
+                error.title, [_with_both_bounds(cls, fault) for fault in error.errors(include_url=False)]
+            ) from None
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with other values, checked like any other instance.
+        """Return a copy of a set of options with some values replaced; the new values are checked.
 
         Args:
-            changes: New values by field name.
+            changes: Name of each field to change -> its new value.
 
         Raises:
-            RequestError: If a new value is invalid.
+            RequestError: if a new value is invalid.
         """
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
 
 
 def refusal(error: ValidationError) -> str:
-    """One sentence for the first fault of a validation: the field, what was expected, and what came."""
+    """Return one sentence about the first invalid option of a pydantic error: option, expected and given value."""
     first = error.errors()[0]
     if first["type"] == NAMED_FAULT:
         return fault_text(first)
     where = ".".join(str(part) for part in first["loc"]) or "the options"
     return f"{where}: {fault_text(first)}"
+
+
+_BOUND_FAULTS: Final = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
+
+_OUT_OF_RANGE: Final = "out_of_range"
+"""Type of a fault of a number whose field has two bounds; the context has the text of what was expected."""
+
+
+def _with_both_bounds(model: type[BaseModel], fault: Mapping[str, Any]) -> InitErrorDetails:
+    """Return one entry of a pydantic error's list in the format that pydantic needs to raise the error again.
+
+    Args:
+        model: Model whose validation found the fault.
+        fault: The entry. If its field has a lower and an upper bound, the returned fault names both.
+    """
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind in _BOUND_FAULTS and len(fault["loc"]) == 1:
+        for field in option_fields(model):
+            number = field.kinds[0] if field.kinds else None
+            if field.name == fault["loc"][0] and number and number.minimum is not None and number.maximum is not None:
+                what = "a whole number" if number.type == "integer" else "a number"
+                joined = ", " if number.excludes_minimum or number.excludes_maximum else " from "
+                kind, context = _OUT_OF_RANGE, {"expected": f"{what}{joined}{number.range_text}"}
+    is_custom = kind in {_OUT_OF_RANGE, NAMED_FAULT}
+    return InitErrorDetails(
+        type=PydanticCustomError(kind, "{text}", context) if is_custom else kind,
+        loc=fault["loc"],
+        input=fault["input"],
+        ctx=context,
+    )
 
 
 _EXPECTED: Final[Mapping[str, str]] = {
@@ -78,7 +121,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "float_type": "expected a number",
     "finite_number": "expected a finite number",
     "bool_type": "expected true or false",
-    "string_type": "expected a text",
+    "string_type": "expected text",
     "list_type": "expected a list",
     "tuple_type": "expected a list",
     "dict_type": "expected an object",
@@ -90,20 +133,25 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "greater_than_equal": "expected {ge} or more",
     "less_than": "expected less than {lt}",
     "less_than_equal": "expected {le} or less",
+    _OUT_OF_RANGE: "expected {expected}",
     "enum": "expected one of: {expected}",
     "literal_error": "expected one of: {expected}",
 }
-"""Type of a fault, as pydantic names it -> what was expected, with the fault's own values filled in."""
+"""Type of a fault, as pydantic names it -> what was expected, with placeholders for the values of the fault."""
 
 NAMED_FAULT: Final = "named_fault"
-"""Type of a fault whose text names the field and what came."""
+"""Type of a fault whose text names the field and the given value."""
 
 _COMPLETE: Final = frozenset({"missing", "extra_forbidden", NAMED_FAULT})
-"""Faults whose text names the input already, or that have none."""
+"""Types of faults whose text already names the given value, or that have no given value."""
 
 
 def fault_text(fault: Mapping[str, Any]) -> str:
-    """What was expected and what came, from one entry of `ValidationError.errors()`, for a person to read."""
+    """Return a readable text of one entry of a pydantic error: the expected and the given value of an option.
+
+    Args:
+        fault: One entry of `ValidationError.errors()`.
+    """
     known = _EXPECTED.get(fault["type"])
     expected = (
         str(fault["msg"]).removeprefix("Value error, ") if known is None else known.format(**fault.get("ctx", {}))

@@ -10,7 +10,7 @@ from qat.quantizers.fake_quantize import Grid
 
 
 def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> Requantization:
-    """Compute the requantization of a layer without weights.
+    """Compute the requantization factors of a layer without weights: the encoded ratios of input scale to output scale.
 
     Args:
         layer: The layer.

@@ -1,4 +1,4 @@
-"""Reading what a command names: the network, JSON tables, samples."""
+"""Read the files that a command line names: neural networks, JSON tables and datasets."""
 
 from __future__ import annotations
 
@@ -8,24 +8,32 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from api.cli.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
-from api.schemas.jobs import DIGITS
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network
 from qat.data.dataset import Dataset
 
 MAX_NETWORK_BYTES: Final = 2**30
+"""Largest size of a network file, in bytes."""
+
 MAX_TABLE_BYTES: Final = 64 * 2**20
+"""Largest size of a table or of another text file, in bytes."""
+
 STDIN: Final = "-"
+"""Name that stands for the standard input."""
 
 
 def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
-    """The network in a file (`-` is the standard input), and how answers call it.
+    """Read a neural network from a file or from the standard input, and return it with its name in reports.
+
+    Args:
+        network_file: Path of an ONNX file or of a JSON description; `-` is the standard input.
 
     Raises:
-        UnreadableFile: no such file, or one that cannot be read or is too large.
-        NetworkError: no network.
+        UnreadableFile: If the file does not exist, cannot be read or is too large.
+        NetworkError: If the file does not contain a valid network.
     """
     path = Path(network_file)
     try:
@@ -36,24 +44,39 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
                 content = file.read(MAX_NETWORK_BYTES + 1)
     except FileNotFoundError:
         raise UnreadableFile(
-            f"there is no file '{network_file}'; expected an ONNX file or a JSON description"
+            f"the network file '{network_file}' does not exist; expected an ONNX file or a JSON description"
         ) from None
     except IsADirectoryError:
-        raise UnreadableFile(f"'{network_file}' is a directory; expected an ONNX file or a JSON description") from None
+        raise UnreadableFile(
+            f"the network file '{network_file}' is a directory; expected an ONNX file or a JSON description"
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableFile(f"cannot read '{network_file}': {reason}") from None
+        raise UnreadableFile(f"cannot read the network file '{network_file}': {reason}") from None
     if len(content) > MAX_NETWORK_BYTES:
-        raise UnreadableFile(f"'{network_file}' has more than {MAX_NETWORK_BYTES} bytes; no microcontroller takes it")
-    network = read_network(content, "stdin" if network_file == STDIN else path.stem)
-    return network, NetworkName(id=hashlib.sha256(content).hexdigest(), name=network.name)
+        raise UnreadableFile(
+            f"the network file '{network_file}' has more than {MAX_NETWORK_BYTES} bytes; expected a smaller network"
+        )
+    weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
+    if network_file == STDIN:
+        network = read_network(content, "stdin")
+    else:
+        network = read_network(content, path.stem, weight_files)
+    digest = hashlib.sha256(content)
+    for weights in weight_files.contents.values():
+        digest.update(weights)
+    return network, NetworkName(id=digest.hexdigest(), name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:
-    """A text file of bounded size.
+    """Read a UTF-8 text file of at most `MAX_TABLE_BYTES` bytes.
+
+    Args:
+        path: Path of the file.
+        what: Name of the expected content, for error messages.
 
     Raises:
-        RequestError: it cannot be read, or is too large, or no text.
+        RequestError: If the file cannot be read, is too large or is not UTF-8 text.
     """
     try:
         with path.open("rb") as file:
@@ -64,32 +87,40 @@ def read_text(path: Path, what: str) -> str:
     except ValueError as error:
         raise RequestError(f"cannot read '{path}' as {what}: {str(error)[:100]}") from None
     if len(content) > MAX_TABLE_BYTES:
-        raise RequestError(f"'{path}' has more than {MAX_TABLE_BYTES} bytes; expected {what}")
+        raise RequestError(f"the file '{path}' has more than {MAX_TABLE_BYTES} bytes; expected {what}")
     return text
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """A JSON file that holds an object.
+    """Read a JSON file whose top-level value is an object.
+
+    Args:
+        path: Path of the file.
+        what: Name of the expected content, for error messages.
 
     Raises:
-        RequestError: it cannot be read, is no JSON, or holds something else.
+        RequestError: If the file cannot be read, is not valid JSON or does not contain an object.
     """
     try:
         value = json.loads(read_text(path, what))
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"'{path}' is no JSON: {str(error)[:100]}") from None
+        raise RequestError(f"the file '{path}' is not valid JSON: {str(error)[:100]}") from None
     if not isinstance(value, dict):
-        raise RequestError(f"'{path}' holds no JSON object; expected {what}")
+        raise RequestError(f"the file '{path}' does not contain a JSON object; expected {what}")
     return value
 
 
 def read_dataset(data: str) -> Dataset:
-    """The samples at a place, in any form that is taken, or the built-in ones.
+    """Open the dataset of samples at a path, or the built-in dataset by its name.
+
+    Args:
+        data: Path of a dataset in any supported form, or the name of the built-in dataset.
 
     Raises:
-        DatasetError: there are none.
+        DatasetError: If there is no valid dataset.
     """
-    # Those who bring no data need not wait for the readers of images.
+    # A command without a dataset does not wait for these imports.
+    from api.schemas.jobs import DIGITS
     from qat.data.digits import digits
     from qat.data.opening import open_dataset
 

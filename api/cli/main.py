@@ -1,11 +1,11 @@
-"""The command `bitbudget`.
+"""The command `bitbudget`: its exit codes and its subcommands.
 
-    exit code   0    it fits; done
-                1    it does not fit (the certificate is on stdout)
-                2    bad input: one line on stderr
-               70    a fault of ours, with its traceback
-              130    interrupted
-              141    whoever read the output has gone
+    exit code   0    the network fits, or the command is done
+                1    the network does not fit (the certificate is on standard output)
+                2    the input is invalid (one line on standard error says why)
+               70    an internal error, with its traceback on standard error
+              130    the command was interrupted
+              141    the reader of the output has closed it
 
 Each subcommand is imported when it is called, so that `fit` starts without FastAPI, SQLAlchemy and torch.
 """
@@ -24,7 +24,7 @@ from network.errors import BitbudgetError
 
 DOES_NOT_FIT: Final = 1
 BAD_INPUT: Final = 2
-OUR_FAULT: Final = 70
+INTERNAL_ERROR: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
@@ -32,7 +32,7 @@ _SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "serv
 
 
 class _Subcommands(click.Group):
-    """Subcommands that are imported when they are needed."""
+    """Group of click subcommands, each imported only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_SUBCOMMANDS)
@@ -57,15 +57,19 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
 )
 def bitbudget() -> None:
-    """Fits neural networks into microcontrollers.
+    """Fit neural networks into microcontrollers.
 
-    Chooses 8, 4 or 2 bits for every tensor of a network so that it fits into a device's flash and RAM, retrains it with
-    those bits, and makes it integer-only.
+    bitbudget chooses 8, 4 or 2 bits for every tensor of a network, so that the network fits the flash and RAM of a
+    device. It then retrains the network with these bits and converts it to integer arithmetic.
     """
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command; its exit code."""
+    """Run the `bitbudget` command line with the given arguments, and return its exit code.
+
+    Args:
+        arguments: Arguments of the command; None for those of the process.
+    """
     try:
         return _invoke(sys.argv[1:] if arguments is None else arguments)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -76,14 +80,14 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo(f"bitbudget: {' '.join(message.split())}", err=True)
         return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("bitbudget: interrupted; nothing half-made is left", err=True)
+        click.echo("bitbudget: interrupted; incomplete files were removed", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except Exception:  # exit code 1 says "does not fit": nothing else may end with it
+    except Exception:  # exit code 1 means "does not fit", and nothing else may use it
         traceback.print_exc()
-        return OUR_FAULT
+        return INTERNAL_ERROR
 
 
 def _invoke(arguments: list[str]) -> int:
@@ -93,19 +97,19 @@ def _invoke(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         exit_code = ended.exit_code
     if sys.stdout is not None:  # None: closed by the caller
-        sys.stdout.flush()  # a reader that has gone is noticed here, not at exit
+        sys.stdout.flush()  # reports a closed pipe here, not at exit
     return exit_code if isinstance(exit_code, int) else 0
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script `bitbudget`, and exit the process with its exit code."""
     _keep_standard_output_for_answers()
     sys.exit(run())
 
 
 def _keep_standard_output_for_answers() -> None:
-    """What libraries print from C (HiGHS does) must not stand in an answer: only `sys.stdout` leads there now."""
-    if sys.stdout is None:  # closed by the caller, who wants none
+    """Discard what C libraries such as HiGHS print to standard output, but keep what Python's `sys.stdout` prints."""
+    if sys.stdout is None:  # closed by the caller
         return
     sys.stdout.flush()
     answers = os.dup(sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of a pydantic model, with its bounds, names, defaults and texts."""
+"""Make command-line options from the fields of a pydantic model: names, types, bounds, defaults and help texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.cli.files import read_json
 from network.errors import RequestError
-from network.option_fields import OptionField, ValueKind, option_fields
+from network.option_fields import SIZE_FORMAT, OptionField, ValueKind, option_fields
 from network.options import refusal
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -30,7 +30,7 @@ def model_options(
     only: Sequence[str] | None = None,
     flags: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Command], Command]:
-    """Return a decorator that gives a command one option for each field of a model.
+    """Return a decorator that gives a click command one option for each field of a pydantic model.
 
     A simple field becomes one option (`--batch-size`), and a flag if it is a boolean (`--nesterov`). A nested model
     becomes a flag (`--post-training`) and one option for each of its fields (`--post-training-samples`). A list of
@@ -56,7 +56,7 @@ def model_options(
 
 
 def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None) -> Model:
-    """Return the model that the options of `model_options` and a file describe.
+    """Build a pydantic model from command-line options and a JSON file; options override the file.
 
     Args:
         model: The model whose fields became options.
@@ -67,7 +67,7 @@ def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None
     Raises:
         RequestError: if the file cannot be read, or a field is unknown or has an invalid value.
     """
-    values = {} if file is None else read_json(file, "training options, as the service takes them")
+    values = {} if file is None else read_json(file, "training options, as in a request to the service")
     fields = {field.name: field for field in option_fields(model)}
     context = click.get_current_context()
     for parameter, value in given.items():
@@ -88,7 +88,7 @@ def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None
 
 
 def _options(field: OptionField, flag: str | None = None) -> Iterator[Callable[[Any], Any]]:
-    """Yield the options of a field."""
+    """Yield the click options for one field of a pydantic model."""
     option = flag or _flag_name(field.name)
     if nested := _nested(field):
         yield click.option(option, field.name, is_flag=True, help=_sentence(field.description))
@@ -123,6 +123,7 @@ def _option(option: str, parameter: str, field: OptionField) -> Callable[[Any], 
         option,
         parameter,
         type=_type(kind),
+        metavar="SIZE" if kind is not None and kind.format == SIZE_FORMAT else None,
         default=field.default,
         show_default=field.default is not None,
         help=_sentence(field.description),
@@ -130,24 +131,24 @@ def _option(option: str, parameter: str, field: OptionField) -> Callable[[Any], 
 
 
 def _nested(field: OptionField) -> tuple[OptionField, ...]:
-    """Return the fields of the model that a field is; empty if the field is not a model, or may be given as a name."""
+    """Return the fields of the pydantic model that a field contains; empty if its value can be another type, too."""
     (first, *others) = field.kinds
     return () if others else first.fields
 
 
 def _row(field: OptionField) -> tuple[OptionField, ...]:
-    """Return the fields of the models that a field is a list of; empty if the field is not a list of models."""
+    """Return the fields of the pydantic models in a list field; empty if the field is not a list of models."""
     (first, *_) = field.kinds
     return first.values.fields if first.type == "array" and first.values is not None else ()
 
 
 def _simple(field: OptionField) -> ValueKind | None:
-    """Return the kind of value that fits into one argument; None if the field has none."""
+    """Return the type of a field's values that fits one command-line argument; None for lists and objects."""
     return next((kind for kind in field.kinds if kind.type not in {"array", "object"}), None)
 
 
 def _type(kind: ValueKind | None) -> click.ParamType[Any]:
-    """Return click's type for a kind of value, whose names and bounds `--help` shows."""
+    """Return the click parameter type, with names and bounds for `--help`, of a value type of a pydantic field."""
     match kind:
         case ValueKind(type="integer", minimum=low, maximum=high):
             return click.IntRange(
@@ -168,5 +169,6 @@ def _flag_name(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+def _sentence(description: str) -> str:
+    """Return the description of a pydantic field, which is a phrase, as a sentence for `--help`."""
+    return f"{description[:1].upper()}{description[1:]}."

@@ -1,4 +1,4 @@
-"""Options that subcommands share, made from the fields of the requests; and the request that they make."""
+"""Command-line options that several subcommands share, and the pydantic requests that are built from their values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Request = TypeVar("Request", bound=SolveRequest)
 
 
 def _all(decorators: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Command]:
-    """Combine decorators; the options of the first stand first in the help."""
+    """Combine decorators of a click command into one; the options of the first decorator come first in `--help`."""
 
     def decorate(command: Command) -> Command:
         for decorator in reversed(list(decorators)):
@@ -32,28 +32,41 @@ def _all(decorators: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Comm
     return decorate
 
 
-def _help(field: str, more: str = "") -> str:
-    """The description of a field of a request, with what the command adds."""
-    return f"{FitRequest.model_fields[field].description} {more}".strip()
+def _help(field: str, more: str) -> str:
+    """Return the `--help` text of an option: the description of a field of `FitRequest`, followed by more sentences.
+
+    Args:
+        field: Name of a field of `FitRequest`; of a mapping, the description of its values is used.
+        more: Further sentences.
+    """
+    description = str(FitRequest.model_fields[field].description).rpartition(" -> ")[2]
+    return f"{description[:1].upper()}{description[1:]}. {more}"
 
 
 network_argument = click.argument("network_file", metavar="NETWORK")
 json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object, the same as the service answers."
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, in the format of the HTTP service."
 )
 data_option = click.option(
     "--data",
     metavar="PATH",
-    help="Samples to measure sensitivities on: a dataset (as for train), or 'digits'.",
+    help="Dataset on which sensitivities are measured (docs/datasets.md), or 'digits'.",
 )
 devices_file_option = click.option(
-    "--devices-file", metavar="FILE", type=click.Path(path_type=Path), help="Custom devices (docs/devices.md)."
+    "--devices-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="JSON file with custom microcontrollers (docs/devices.md).",
 )
 
 budget_options = _all(
     (
         model_options(FitRequest, only=("flash", "ram")),
-        click.option("--device", metavar="NAME", help="The device (bitbudget devices lists them)."),
+        click.option(
+            "--device",
+            metavar="NAME",
+            help="Microcontroller whose memory is the budget; 'bitbudget devices' lists all.",
+        ),
         devices_file_option,
     )
 )
@@ -66,7 +79,8 @@ method_options = _all(
         click.option(
             "--sensitivity",
             metavar=f"{'|'.join(MEASURES)}|FILE",
-            help="What exact minimizes; a FILE is a JSON table.  [default: fisher with --data, else weights]",
+            help="Sensitivity measure that the method exact minimizes, or FILE: a JSON table.  "
+            "[default: fisher with --data, else weights]",
         ),
         model_options(FitRequest, only=("scheme", "schedule")),
         click.option(
@@ -74,7 +88,7 @@ method_options = _all(
             "allowed_weight_bits",
             multiple=True,
             metavar="LAYER=BITS",
-            help=_help("allowed_weight_bits", "E.g. fc=8,4; may be repeated."),
+            help=_help("allowed_weight_bits", "May be repeated. Example: fc=8,4."),
         ),
         click.option(
             "--activation-bits",
@@ -94,22 +108,23 @@ latency_options = _all(
             "--core-speed",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help=_help("core_speed", "JSON (docs/exact.md)."),
+            help=_help("core_speed", "Path of a JSON file (docs/exact.md)."),
         ),
     )
 )
 
 fit_options = _all((network_argument, budget_options, reserve_options, method_options, latency_options))
-"""NETWORK and all that a fit request takes."""
+"""The argument NETWORK and all options of a fit request."""
 
 REQUEST_FIELDS: Final = frozenset(FitRequest.model_fields) | {"devices_file"}
+"""Names of the parameters of a command that belong to the fit request."""
 
 
 def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) -> Any:
-    """Return the request that the options of a command make; files that they name are read.
+    """Build a validated request from a command's options, and read the device, speed and table files that they name.
 
     Args:
-        options: The values of `fit_options`, and of more fields of the request; other values are ignored.
+        options: Values of `fit_options` and of further fields of the request; other values are ignored.
         kind: Class of the request.
 
     Raises:
@@ -121,14 +136,18 @@ def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) ->
     if name is not None:
         given["device"] = device_named(name, {**catalogue(), **devices})
     elif devices:
-        raise RequestError(f"--devices-file brings {len(devices)} devices; name one with --device")
+        raise RequestError(f"--devices-file has {len(devices)} devices, and none is named; choose one with --device")
     if given["core_speed"] is not None:
-        given["core_speed"] = read_json(given["core_speed"], "the table of speeds")
+        given["core_speed"] = read_json(given["core_speed"], "a table of the core's speeds")
     return solve_request(kind, given)
 
 
 def solve_request(kind: type[Request], options: dict[str, Any]) -> Request:
-    """Return the request of a kind that a command's options make.
+    """Build a validated request for bits from a command's options, and read the sensitivity file that they name.
+
+    Args:
+        kind: Class of the request.
+        options: Values of `method_options` and of further fields of the request; other values are ignored.
 
     Raises:
         RequestError: If a file cannot be read, or an option is invalid.
@@ -138,26 +157,30 @@ def solve_request(kind: type[Request], options: dict[str, Any]) -> Request:
         given[name] = dict(_allowed(name, each) for each in given[name])
     sensitivity = given["sensitivity"]
     if sensitivity is not None and sensitivity not in MEASURES:
-        what = f"the sensitivity table (or one of {', '.join(MEASURES)})"
+        what = f"a sensitivity table, or one of the measures {', '.join(MEASURES)}"
         given["sensitivity"] = read_json(Path(sensitivity), what)
     return model_of(kind, given)
 
 
 def custom_devices(path: Path | None) -> dict[str, Device]:
-    """Return the devices of a file, by name; none without a file.
+    """Read the custom devices (microcontrollers) of a JSON file, by name; an empty mapping without a file.
+
+    Args:
+        path: Path of the file; None if there is no file.
 
     Raises:
         RequestError: If the file cannot be read, or a device in it is invalid.
     """
     if path is None:
         return {}
-    return {device.name: device for device in devices_from_json(read_text(path, "the devices file"))}
+    return {device.name: device for device in devices_from_json(read_text(path, "a table of devices"))}
 
 
 def _allowed(option: str, text: str) -> tuple[str, list[int]]:
+    """Parse a command-line value such as 'fc=8,4' into a name and its allowed bits: 'fc' and [8, 4]."""
     name, separator, bits = text.rpartition("=")
     parts = bits.split(",")
     if not separator or not name or not all(part.strip() in map(str, BITS) for part in parts):
         what = option.removeprefix("allowed_").replace("_", "-")
-        raise RequestError(f"--{what} is {text[:60]!r}; expected a name and its bits, e.g. first=8 or first=8,4")
+        raise RequestError(f"--{what} is {text[:60]!r}; expected NAME=BITS, such as first=8 or first=8,4")
     return name, [int(part) for part in parts]

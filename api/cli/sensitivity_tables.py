@@ -1,4 +1,4 @@
-"""The table of sensitivities that a command's answer is judged by."""
+"""The sensitivity table of a command line: read from a file, computed from the weights, or measured on samples."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from api.operations.measures import MeasureChoice
 from api.schemas.solve import SolveRequest
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
-from qat.data.checks import check_dataset
 
 
 def table_for(request: SolveRequest, network: Network, data: str | None, *, is_quiet: bool) -> SensitivityTable | None:
-    """Return the table that a command's answer is judged by: given, from the weights, or measured on samples.
+    """Return the sensitivity table for the objective of a command-line request; None if the request needs none.
 
     Args:
-        request: Names the measure or holds the table.
+        request: Request with the name of a measure, or with a table.
         network: The network, with its weights if the table comes from them.
         data: Path of a dataset, or the name of the built-in one; None if there are no samples.
         is_quiet: Whether progress is hidden.
@@ -26,8 +25,10 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     choice = MeasureChoice.of(request)
     if data is None:
         return choice.table_without_samples(network)
+    # Without samples, a fit does not need the readers of images that these modules import.
     from api.cli.text.progress import progress_line
     from api.operations.train import require_weights, wait_without_spinning
+    from qat.data.checks import check_dataset
 
     dataset = read_dataset(data)
     check_dataset(dataset, network)

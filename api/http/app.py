@@ -1,4 +1,4 @@
-"""The FastAPI application: all handlers, and an OpenAPI document that client generators understand."""
+"""The FastAPI application: all request handlers, and an OpenAPI document that client generators understand."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, Final
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api.errors import Problem
 from api.http.body_limit import BodyLimit
 from api.http.handlers import about, datasets, devices, jobs, networks
-from api.http.handlers.dependencies import PROBLEM_REFERENCE
+from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
 from api.http.service import Service
 from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
@@ -36,7 +35,7 @@ _TAGS: Final = [
 
 
 def create_app(service: Service) -> FastAPI:
-    """Return the application for an opened service. The application starts and closes the service."""
+    """Return the FastAPI application for an opened service; its startup starts the service, its shutdown closes it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +59,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
-    _add_problem_schema(app)
+    _complete_document(app)
     return app
 
 
@@ -72,18 +71,15 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
     return lambda path: uploads.get(path, MAX_JSON_BODY_BYTES)
 
 
-def _add_problem_schema(app: FastAPI) -> None:
-    """Add the schema `Problem` to the OpenAPI document; FastAPI itself cannot describe application/problem+json."""
+def _complete_document(app: FastAPI) -> None:
+    """Replace the application's OpenAPI document by one that is completed for client generators."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         is_new = app.openapi_schema is None
         document = describe()
         if is_new:
-            problem = Problem.model_json_schema(ref_template=PROBLEM_REFERENCE.replace("Problem", "{model}"))
-            schemas = document["components"]["schemas"]
-            schemas |= problem.pop("$defs", {})
-            schemas["Problem"] = problem
+            complete(document)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this way to extend the OpenAPI document

@@ -1,4 +1,4 @@
-"""Which devices a network fits, and how well."""
+"""Fit a network into the memory of each of several microcontrollers."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from solver.question import Question
 from solver.solution import Solution
 
 LEAST_SECONDS: Final = 0.2
-"""Time limit of each solve in seconds, even when the time of the whole call is over."""
+"""Smallest time limit of one solve in seconds, even after the time limit of the whole call."""
 
 
 def device_answer(device: Device) -> DeviceAnswer:
-    """Describe a device."""
+    """Return the description of a microcontroller, as the service and the command line answer it."""
     return DeviceAnswer.model_validate(device)
 
 
 def answer_devices(
     network: Network, network_name: NetworkName, request: DevicesRequest, table: SensitivityTable | None
 ) -> DevicesAnswer:
-    """Fit a network into each device.
+    """Fit a network into the memory of each of several microcontrollers, and return the results.
 
     Args:
         network: The network, with its layers in the order of its file.
-        network_name: Its name in the answer.
+        network_name: Identifier and name of the network in the answer.
         request: The devices, and how bits are chosen.
-        table: The sensitivity table that bits are judged by; None compares nothing.
+        table: Sensitivity table that the objective is computed from; None without one.
 
     Raises:
         RequestError: If the table or the allowed bits do not match the network.
@@ -53,15 +53,15 @@ def answer_devices(
         fits.append(_fit_answer(device, left, question, solver.solution(question)))
     return DevicesAnswer(
         network=network_name,
-        method=str(request.method),
-        accounting=str(request.accounting),
+        method=request.method,
+        accounting=request.accounting,
         sensitivity=table.method if table else None,
         devices=fits,
     )
 
 
 class _Solver:
-    """Solves each distinct budget and rule book once, within the time of the whole call."""
+    """Solver that computes bits once for each distinct memory budget and byte accounting, within one time limit."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline

@@ -1,4 +1,4 @@
-"""From a request to its answer: the same for the command, the service and its jobs."""
+"""Fit a network into a memory budget, for the command line, the service and its jobs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest, LatencyAns
 from api.schemas.memory import ArenaAnswer, BudgetAnswer, LayerMemory, Memory, RegionAnswer, SharedMemory, StepMemory
 from network.allocation import NARROWEST_BITS
 from network.devices.latency import network_cycles
+from network.memory.books import BookName
 from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
@@ -22,16 +23,16 @@ from solver.solution import Solution
 def answer_fit(
     network: Network, network_name: NetworkName, request: FitRequest, table: SensitivityTable | None
 ) -> FitAnswer:
-    """Fit a network into a budget and describe the outcome.
+    """Choose the bits of a network under a memory budget, and return the answer with memory report or certificate.
 
     Args:
         network: The network, with its layers in the order of its file.
-        network_name: Its name in the answer.
+        network_name: Identifier and name of the network in the answer.
         request: The budget, and how bits are chosen under it.
-        table: The sensitivity table that bits are judged by; None compares nothing.
+        table: Sensitivity table that the objective is computed from; None without one.
 
     Raises:
-        RequestError: If parts of the request contradict each other or do not suit the network.
+        RequestError: If parts of the request contradict each other, or do not suit the network.
         InvalidNetwork: If the network has no layer with weights.
     """
     question = terms_of(request).question(network, table)
@@ -40,7 +41,7 @@ def answer_fit(
 
 
 def prices_of(request: FitRequest, question: Question, solution: Solution) -> ShadowPricesAnswer | None:
-    """Return the shadow prices if the request asks for them and something fits."""
+    """Return the shadow prices of flash and RAM; None if the request does not require them, or if nothing fits."""
     if not request.shadow_prices or solution.allocation is None:
         return None
     return ShadowPricesAnswer.model_validate(shadow_prices(question, solution))
@@ -49,28 +50,28 @@ def prices_of(request: FitRequest, question: Question, solution: Solution) -> Sh
 def describe_fit(
     network_name: NetworkName, question: Question, solution: Solution, prices: ShadowPricesAnswer | None = None
 ) -> FitAnswer:
-    """Describe a solution.
+    """Return the answer to a fit request: bits, memory report, and the certificate if nothing fits.
 
     Args:
         network_name: Name of the network in the answer.
-        question: The question that was asked.
-        solution: Its solution.
-        prices: Shadow prices, if they were asked for.
+        question: The question.
+        solution: Solution of the question.
+        prices: Shadow prices of the budgets; None if they were not requested.
     """
     budget, allocation, device = question.budget, solution.allocation, question.device
     table = question.sensitivity
     return FitAnswer(
         fits=allocation is not None,
         method=solution.method,
-        accounting=question.accounting.name,
+        accounting=BookName(question.accounting.name),
         network=network_name,
         device=None if device is None else device.name,
         budget=BudgetAnswer.model_validate(budget),
         regions=regions_of(solution.memory, budget.flash_bytes, budget.ram_bytes),
         weight_bits=dict(allocation.weight_bits) if allocation else {},
         activation_bits=dict(allocation.activation_bits) if allocation else {},
-        schemes={layer: str(each.weights) for layer, each in allocation.schemes.items()} if allocation else {},
-        foldings={layer: str(each.folding) for layer, each in allocation.schemes.items()} if allocation else {},
+        schemes={layer: each.weights for layer, each in allocation.schemes.items()} if allocation else {},
+        foldings={layer: each.folding for layer, each in allocation.schemes.items()} if allocation else {},
         memory=_memory(solution),
         schedule=[layer.name for layer in solution.network.layers] if allocation else [],
         given_order_ram_bytes=solution.given_order_ram_bytes,
@@ -85,7 +86,13 @@ def describe_fit(
 
 
 def regions_of(report: MemoryReport, flash_bytes: int, ram_bytes: int) -> list[RegionAnswer]:
-    """Return required, available and excess bytes of flash and of RAM."""
+    """Return the required, available and excess bytes of flash and of RAM.
+
+    Args:
+        report: Memory report of the network.
+        flash_bytes: Number of available bytes of flash.
+        ram_bytes: Number of available bytes of RAM.
+    """
     largest = max(report.layers, key=lambda layer: layer.flash_bytes).layer
     return [
         _region("flash", report.flash_bytes, flash_bytes, largest),
@@ -104,7 +111,7 @@ def _region(region: Literal["flash", "ram"], required: float, available: int, la
 
 
 def latency_of(question: Question, solution: Solution) -> LatencyAnswer | None:
-    """Estimate the latency of a solution; None if the core's speed is unknown or nothing fits."""
+    """Estimate the latency of one inference with the chosen bits; None if no bits fit or the core speed is unknown."""
     speed, device = question.speed, question.device
     if speed is None or solution.allocation is None:
         return None

@@ -1,8 +1,8 @@
-"""The sensitivity table that a request is judged by.
+"""Choice of the sensitivity table for a request: computed from weights, measured on samples, or given.
 
-weights                      from the weights alone, for every network
-fisher, hessian, measured    from samples of a dataset: in a job, or in a command that names a dataset
-a table                      as it is given
+weights                      computed from the weights alone, for every network
+fisher, hessian, measured    measured on samples of a dataset: in a job, or in a command with a dataset
+a table                      used as it is given
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from qat.progress import Report
 from solver.options import Method
 
 BEST_MEASURE: Final = Measure.FISHER
-"""Default where there are samples: the best one according to `python -m benchmarks.sensitivity`."""
+"""Default measure if there are samples: the best one according to `python -m benchmarks.sensitivity`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasureChoice:
-    """What a request says about its sensitivity table.
+    """Sensitivity table that a request chooses: computed from weights, measured on samples, or given.
 
     Attributes:
         given: Name of a measure, a table, or None for the default.
         scheme: How weights are quantized when the table is made.
-        minimizes: Whether the method needs a table. If not, a table only compares answers, if one is asked for.
+        minimizes: Whether the method minimizes a table; otherwise a table that is given only compares answers.
     """
 
     given: str | SensitivityTable | None
@@ -43,49 +43,51 @@ class MeasureChoice:
 
     @classmethod
     def of(cls, request: SolveRequest) -> MeasureChoice:
-        """Read the choice from a request.
+        """Return which sensitivity table a request chooses.
 
         Raises:
-            RequestError: If the request names a job, and the table of that job has not been put in its place.
+            RequestError: If the request names a job whose table has not replaced the name.
         """
         given = request.sensitivity
         if isinstance(given, JobTable):
-            raise RequestError("only the service has jobs; give the table that the job has measured")
+            raise RequestError(
+                "the sensitivity names a job of the service, which only the service can read; give the table of the job"
+            )
         return cls(given, request.scheme, minimizes=request.method is Method.EXACT)
 
     @property
     def reads_weights(self) -> bool:
-        """Whether the table comes from the network's weights if there are no samples."""
+        """Whether the sensitivity table is computed from the network's weights if there are no samples."""
         return self.given == WEIGHTS_MEASURE or (self.given is None and self.minimizes)
 
     @property
     def measures_samples(self) -> bool:
-        """Whether the table is measured on samples if there are any."""
+        """Whether the sensitivity table is measured on samples if there are any."""
         return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimizes
 
     def without_samples(self) -> MeasureChoice:
-        """Return the choice with the weights in place of samples: it serves to find out whether anything fits."""
+        """Return this choice, with the measure `weights` in place of a measure that needs samples."""
         if not self.measures_samples:
             return self
         return MeasureChoice(WEIGHTS_MEASURE, self.scheme, minimizes=self.minimizes)
 
     def table_without_samples(self, network: Network) -> SensitivityTable | None:
-        """Return the table if there are no samples; the default is the table from the weights.
+        """Return the sensitivity table if there are no samples; by default, it is computed from the weights.
 
         Raises:
             RequestError: If the measure needs samples.
         """
         if isinstance(self.given, str) and self.given != WEIGHTS_MEASURE:
             raise RequestError(
-                f"the sensitivity '{self.given}' is measured on samples, and there are none here: name a dataset, or "
-                f"measure it first and give the table; or choose '{WEIGHTS_MEASURE}'"
+                f"the sensitivity '{self.given}' is measured on samples, and there are none here: give a dataset, or "
+                f"measure it first and give the table, or choose '{WEIGHTS_MEASURE}'"
             )
         if self.reads_weights:
             return weight_sensitivity(network, self.scheme)
         return self.given if isinstance(self.given, SensitivityTable) else None
 
     def table_with_samples(self, network: Network, dataset: Dataset, report: Report) -> SensitivityTable | None:
-        """Return the table if there are samples; the default is the best measure, on the training set.
+        """Return the sensitivity table if there are samples; by default, the best measure computes it.
 
         Args:
             network: The network with its weights.
@@ -102,7 +104,7 @@ class MeasureChoice:
 
 
 def measured_table(network: Network, dataset: Dataset, options: SensitivityOptions, report: Report) -> SensitivityTable:
-    """Measure the sensitivities on a dataset's training set. This loads torch.
+    """Measure a network's sensitivity table on the training set of a dataset; this loads torch.
 
     Args:
         network: The network with its weights.

@@ -1,4 +1,4 @@
-"""The Pareto front of a network: the least summed sensitivity against bytes."""
+"""Pareto front of a network: the smallest summed sensitivity at each memory budget."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from solver.pareto import ParetoPoint, pareto_front
 def answer_pareto(
     network: Network, network_name: NetworkName, request: ParetoRequest, table: SensitivityTable | None
 ) -> ParetoAnswer:
-    """Compute the Pareto front of a network.
+    """Compute the Pareto front of a network: the smallest summed sensitivity at each memory budget.
 
     Args:
         network: The network, with its layers in the order of its file.
-        network_name: Its name in the answer.
+        network_name: Identifier and name of the network in the answer.
         request: The budget that is not varied, the axis, the number of points, and how bits are chosen.
-        table: The sensitivity table that is minimized.
+        table: Sensitivity table that is minimized.
 
     Raises:
         RequestError: If the request names one of the paper's rules, or its parts do not suit each other.
@@ -29,12 +29,12 @@ def answer_pareto(
     """
     front = pareto_front(terms_of(request).question(network, table), axis=request.axis, points=request.points)
     if table is None:
-        raise RequestError("the Pareto front needs a sensitivity table")
+        raise RequestError("a Pareto front needs a sensitivity table; give a sensitivity measure or a table")
     return ParetoAnswer(
         network=network_name,
-        accounting=str(request.accounting),
+        accounting=request.accounting,
         sensitivity=table.method,
-        axis=request.axis.value,
+        axis=request.axis,
         is_complete=front.is_complete,
         points=[_point_answer(point) for point in front.points],
     )

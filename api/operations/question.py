@@ -1,4 +1,4 @@
-"""From a request to a question: everything that a request says is put together once, before the network is read."""
+"""Conversion of a request (text sizes, device names) to a solver's question (bytes, accounting, options)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from solver.question import Question
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """A question without its network and its table: what a request alone decides.
+    """The part of a solver's question that a request determines, without network and sensitivity table.
 
     Attributes:
         budget: Bytes that the network may take.
-        accounting: The rule book that counts bytes.
+        accounting: Rule book that counts bytes.
         options: How bits are chosen.
-        device: The device that was named, if any.
-        speed: Speed of the core, if it is known.
-        max_cycles: Largest number of cycles of one inference; None sets no ceiling.
+        device: Device of the request; None without one.
+        speed: Speed of the device's core; None if it is unknown.
+        max_cycles: Largest number of cycles of one inference; None: not limited.
     """
 
     budget: Budget
@@ -43,7 +43,12 @@ class Terms:
     max_cycles: int | None = None
 
     def question(self, network: Network, table: SensitivityTable | None) -> Question:
-        """Put the network, and the table that its bits are judged by, to the terms."""
+        """Return the solver's question for a network and its sensitivity table.
+
+        Args:
+            network: The network, with its layers in the order of its file.
+            table: Sensitivity table that the objective is computed from; None without one.
+        """
         return Question(
             network=network,
             budget=self.budget,
@@ -57,11 +62,11 @@ class Terms:
 
 
 def terms_of(request: FitRequest) -> Terms:
-    """Return the terms of a request.
+    """Convert a request to the budget, byte accounting and options of a solver's question.
 
     Raises:
-        RequestError: If a budget is missing, if the reserves leave nothing of it, or if a latency ceiling is given
-            twice or cannot be converted to cycles.
+        RequestError: If a budget is missing, if the reserves leave nothing of a budget, or if a latency ceiling is
+            given twice or cannot be converted to cycles.
     """
     device = request.device
     speed = request.core_speed or (None if device is None else SPEEDS.get(device.core))
@@ -76,9 +81,9 @@ def terms_of(request: FitRequest) -> Terms:
 
 
 def terms_on(request: DevicesRequest, device: Device) -> Terms:
-    """Return the terms of a request on one of its devices.
+    """Convert a request and one of its devices to the budget, accounting and options of a solver's question.
 
-    If the reserves take all of a memory, 1 byte of it is left, which no network fits.
+    If the reserves use up a memory, a budget of 1 byte is left, which no network fits.
     """
     flash_bytes, ram_bytes = left_of(request, device.flash_bytes, device.ram_bytes)
     return Terms(
@@ -91,12 +96,18 @@ def terms_on(request: DevicesRequest, device: Device) -> Terms:
 
 
 def left_of(request: SolveRequest, flash_bytes: int, ram_bytes: int) -> tuple[int, int]:
-    """Return the bytes of flash and RAM that the reserves leave; 0 if they take all of them."""
+    """Return the bytes of flash and of RAM, each 0 or more, that are left after a request's reserves are subtracted.
+
+    Args:
+        request: The request with the reserves.
+        flash_bytes: Number of bytes of flash before the reserves are subtracted.
+        ram_bytes: Number of bytes of RAM before the reserves are subtracted.
+    """
     return max(flash_bytes - request.reserved_flash, 0), max(ram_bytes - request.reserved_ram, 0)
 
 
 def _budget(request: FitRequest) -> Budget:
-    """What is given, else what one program can use of the device, less the reserves."""
+    """Return the budgets of flash and RAM in bytes: those of the request, else of the device, minus the reserves."""
     sizes: dict[str, int] = {}
     device = request.device
     varied = _varied(request)
@@ -108,18 +119,18 @@ def _budget(request: FitRequest) -> Budget:
         elif what in varied:
             sizes[what] = MAX_BUDGET_BYTES
         else:
-            raise RequestError(
-                f'there is no budget of {what}; give {what} (e.g. "60kB"), or a device whose memory may be used'
-            )
+            raise RequestError(f'the budget of {what} is missing; give {what} (such as "60kB"), or a device')
     left = left_of(request, sizes["flash"], sizes["ram"])
     for (what, size_bytes), remaining in zip(sizes.items(), left, strict=True):
         if remaining == 0:
-            raise RequestError(f"reserved_{what} takes all of the {size_bytes} bytes: nothing is left for the network")
+            raise RequestError(
+                f"reserved_{what} uses up all {size_bytes} bytes of {what}; reserve less, or give a larger budget"
+            )
     return Budget(*left)
 
 
 def _varied(request: FitRequest) -> tuple[str, ...]:
-    """The budgets that need not be given, because a Pareto front varies them."""
+    """Return which budgets (flash, RAM) a Pareto front varies, so that the request need not give them."""
     if not isinstance(request, ParetoRequest):
         return ()
     return ("flash", "ram") if request.axis is Axis.BOTH else (request.axis,)
@@ -129,18 +140,23 @@ def _max_cycles(request: FitRequest, speed: CoreSpeed | None) -> int | None:
     if request.max_cycles is None and request.max_milliseconds is None:
         return None
     if request.max_cycles is not None and request.max_milliseconds is not None:
-        raise RequestError("max_cycles and max_milliseconds are both given; expected one of them")
+        raise RequestError("max_cycles and max_milliseconds both limit the latency; expected only one of them")
     if speed is None:
         raise RequestError(
-            "a ceiling of latency needs the core's speed; name a device whose core is one of "
+            "a latency ceiling needs the speed of the core; choose a device whose core is one of "
             f"{', '.join(SPEEDS)}, or give core_speed"
         )
     if request.max_milliseconds is None:
         return request.max_cycles
     clock_hz = None if request.device is None else request.device.clock_hz
     if clock_hz is None:
-        raise RequestError("max_milliseconds needs a clock; name a device that has one, or give max_cycles")
+        raise RequestError(
+            "max_milliseconds needs the clock frequency of the device; choose a device that has one, or give max_cycles"
+        )
     cycles = int(request.max_milliseconds * clock_hz / 1000)
     if not 1 <= cycles <= MAX_CYCLES:
-        raise RequestError(f"max_milliseconds allows {cycles} cycles; expected 1 to {MAX_CYCLES}")
+        raise RequestError(
+            f"max_milliseconds allows {cycles} cycles at the device's clock; expected a time of 1 to {MAX_CYCLES} "
+            "cycles"
+        )
     return cycles

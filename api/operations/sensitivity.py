@@ -1,4 +1,4 @@
-"""Measuring sensitivities as a whole: the same for the command and for a worker of the service.
+"""Measurement of a network's sensitivities on samples, for the command line and for jobs of the service.
 
 network, samples -> table -> files
 """
@@ -24,13 +24,13 @@ from qat.progress import Report
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityJob:
-    """What is to be measured.
+    """Input of one measurement of sensitivities: network, samples and options.
 
     Attributes:
-        network: with its weights.
-        network_name: how the report calls it.
-        dataset: whose training set is measured on.
-        options: how.
+        network: The network, with its weights.
+        network_name: Identifier and name of the network in the report.
+        dataset: The samples; the training set is used.
+        options: How the sensitivities are measured.
     """
 
     network: Network
@@ -40,11 +40,19 @@ class SensitivityJob:
 
 
 def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, SensitivityTable]:
-    """The table, and what is told about it.
+    """Measure the quantization sensitivity of every tensor of a network on samples.
+
+    Args:
+        job: The network, the samples and the options.
+        report: Callback that receives the progress.
+
+    Returns:
+        The report and the sensitivity table.
 
     Raises:
-        InvalidNetwork: the network has no weights.
-        DatasetError, TrainingError: it cannot be measured on these samples.
+        InvalidNetwork: If the network has no weights.
+        DatasetError: If the samples do not suit the network, or cannot be read.
+        TrainingError: If the measurement fails.
     """
     require_weights(job.network.name, has_weights=job.network.has_weights)
     check_dataset(job.dataset, job.network)
@@ -55,7 +63,7 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
         SensitivityReport(
             network=job.network_name,
             sensitivity=table.method,
-            scheme=str(job.options.scheme),
+            scheme=job.options.scheme,
             samples=min(job.options.samples, len(job.dataset.train_x)),
             seconds=time.monotonic() - started,
             weights=rows_as_json(table.weights),
@@ -66,15 +74,20 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
 
 
 def run_sensitivity_job(job: SensitivityJob, directory: Path, report: Report) -> None:
-    """Measure, and leave the table and the report in `directory`.
+    """Measure a network's sensitivities on samples, and write the table and the report to a directory.
+
+    Args:
+        job: The network, the samples and the options.
+        directory: Directory for the files.
+        report: Callback that receives the progress.
 
     Raises:
-        InvalidNetwork, DatasetError, TrainingError: as `measure`.
-        RequestError: the directory cannot be written to.
+        InvalidNetwork, DatasetError, TrainingError: If `measure` raises it.
+        RequestError: If the directory is not writable.
     """
     check_writable(directory)
-    told, table = measure(job, report)
+    sensitivity_report, table = measure(job, report)
     with staging(directory) as staged:
         (staged / SENSITIVITY_FILE).write_text(sensitivity_to_json(table) + "\n", encoding="utf-8")
-        (staged / REPORT_FILE).write_text(told.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        (staged / REPORT_FILE).write_text(sensitivity_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         publish(staged, directory)

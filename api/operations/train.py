@@ -1,8 +1,8 @@
-"""The whole main job, the same for the command and for a worker of the service.
+"""A whole training job, from network and budget to the files of an integer-only network.
 
     network, budget -> bits -> retraining -> integer-only network -> files
 
-Files appear at once: they are written beside, and moved in when all of them are whole.
+All files are written to a temporary directory first, and moved to their place when they are complete.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from solver.solution import Solution
 
 @dataclass(frozen=True, kw_only=True)
 class MainJob:
-    """What is to be done.
+    """Input of one training job: network, memory budget, dataset and options.
 
     Attributes:
-        network: with its weights.
-        network_name: how the report calls it.
-        request: the budget, and how its bits are chosen.
+        network: The network, with its weights.
+        network_name: Identifier and name of the network in the report.
+        request: The budget, and how bits are chosen under it.
         dataset: The samples to train and test on.
         options: How the network is trained.
         is_known_to_fit: Whether the network was fitted into this budget before, so that no solve is needed to find out.
@@ -72,47 +72,44 @@ class MainJob:
 
 
 def require_weights(name: str, *, has_weights: bool) -> None:
-    """Refuse to retrain a network that has none.
+    """Reject a network without weights, because it cannot be measured on samples or retrained.
+
+    Args:
+        name: Name of the network, for the error message.
+        has_weights: Whether the network has weights.
 
     Raises:
-        InvalidNetwork: it has none.
+        InvalidNetwork: If the network has no weights.
     """
     if not has_weights:
         raise InvalidNetwork(
-            f"the network '{name}' has no weights, only their counts: bits can be chosen for it, but there is nothing "
-            "to measure or to retrain; give the ONNX file, or a JSON description with weights"
+            f"the network '{name}' has no weights, only their number: bits can be chosen for it, but it cannot be "
+            "measured or retrained; give an ONNX file, or a JSON description with weights"
         )
 
 
 def run_main_job(
     job: MainJob, directory: Path, *, report: Report, checkpoint_directory: Path | None = None
 ) -> tuple[TrainingReport, list[Artifact]]:
-    """Do it, and leave the files in `directory`.
+    """Choose bits, retrain the network, convert it to integers, and write the files to a directory.
 
     Args:
-        job: what is to be done.
-        directory: does not exist, is empty, or holds an earlier result, which is replaced.
-        report: is told how far the training is.
-        checkpoint_directory: where the training leaves its checkpoints, and goes on from.
+        job: The network, the budget, the samples and the options.
+        directory: Directory for the files: it does not exist, is empty, or has an earlier result, which is replaced.
+        report: Callback that receives the progress.
+        checkpoint_directory: Directory for the checkpoints, from which an interrupted job continues; None writes none.
+
+    Returns:
+        The report, and the files; no files if this is not the first process of a distributed training.
 
     Raises:
-        DoesNotFit: the network does not fit the budget.
-        InvalidNetwork, DatasetError, RequestError: something that makes no sense.
-        ConversionError, TrainingError: the training cannot go on.
+        DoesNotFit: If the network does not fit the budget.
+        InvalidNetwork, DatasetError, RequestError: If a part of the input is invalid, or does not suit the others.
+        ConversionError: If the retrained network cannot be converted to integers.
+        TrainingError: If the training fails.
     """
-    terms, choice = terms_of(job.request), MeasureChoice.of(job.request)
-    question = terms.question(job.network, choice.without_samples().table_without_samples(job.network))
-    solution = None
-    if not (choice.measures_samples and job.is_known_to_fit):
-        # Which bits fit does not depend on the measure: it is found out before hours are spent.
-        solution = _require_fit(job, question)
-    require_weights(job.network.name, has_weights=job.network.has_weights)
-    check_dataset(job.dataset, job.network)
-    check_writable(directory)
-    wait_without_spinning()
-    if choice.measures_samples or solution is None:
-        question = replace(question, sensitivity=_measured_table(job, choice, report, checkpoint_directory))
-        solution = _require_fit(job, question)
+    terms = terms_of(job.request)
+    question, solution = _choose_bits(job, terms, directory, report, checkpoint_directory)
     prices = prices_of(job.request, question, solution)
     if changes_bytes(job.options):
         solution = _count_again(job, terms, solution)
@@ -161,12 +158,35 @@ def run_main_job(
 
 
 def changes_bytes(options: TrainingOptions) -> bool:
-    """Whether a training asks for what the solver has not counted."""
+    """Return whether training options change the byte counts with which the solver chose the bits."""
     return bool(options.overrides) or options.requantization is RequantizationForm.THRESHOLDS
 
 
+def _choose_bits(
+    job: MainJob, terms: Terms, directory: Path, report: Report, checkpoint_directory: Path | None
+) -> tuple[Question, Solution]:
+    """Choose the bits of a training job's network; check all other input before the sensitivities are measured.
+
+    Whether bits fit does not depend on the measure: unless that is known, it is found out before the measurement, which
+    may take long.
+    """
+    choice = MeasureChoice.of(job.request)
+    chosen = None
+    if not (choice.measures_samples and job.is_known_to_fit):
+        question = terms.question(job.network, choice.without_samples().table_without_samples(job.network))
+        chosen = question, _require_fit(job, question)
+    require_weights(job.network.name, has_weights=job.network.has_weights)
+    check_dataset(job.dataset, job.network)
+    check_writable(directory)
+    wait_without_spinning()
+    if chosen is not None and not choice.measures_samples:
+        return chosen
+    question = terms.question(job.network, _measured_table(job, choice, report, checkpoint_directory))
+    return question, _require_fit(job, question)
+
+
 def _require_fit(job: MainJob, question: Question) -> Solution:
-    """Return the solution of a question.
+    """Solve a question for bits under a memory budget, and raise an error if nothing fits.
 
     Raises:
         DoesNotFit: If nothing fits.
@@ -178,7 +198,7 @@ def _require_fit(job: MainJob, question: Question) -> Solution:
 
 
 def _count_again(job: MainJob, terms: Terms, solution: Solution) -> Solution:
-    """Return the solution with the overrides of single layers and the form of requantization counted.
+    """Recount the memory of a solution for training options that change byte counts, and check that it still fits.
 
     Raises:
         RequestError: If an override names an unknown layer, or the network no longer fits.
@@ -192,17 +212,17 @@ def _count_again(job: MainJob, terms: Terms, solution: Solution) -> Solution:
     memory = measure(solution.network, allocation, terms.accounting)
     if memory.flash_bytes > budget.flash_bytes:
         raise RequestError(
-            f"with the schemes of overrides the network takes {memory.flash_bytes:g} bytes of flash, and "
-            f"{budget.flash_bytes} are there; give fewer overrides, or reserve "
+            f"with the weight schemes in overrides, the network needs {memory.flash_bytes:g} bytes of flash, and "
+            f"{budget.flash_bytes} bytes are available; give fewer overrides, or reserve "
             f"{memory.flash_bytes - budget.flash_bytes:g} bytes for them (reserved_flash)"
         )
     return replace(solution, allocation=allocation, memory=memory)
 
 
 def wait_without_spinning() -> None:
-    """Before torch is loaded, which reads this then.
+    """Set environment variables so that waiting OpenMP threads sleep; must be called before torch is imported.
 
-    Threads that spin while they wait take the cores from the ones they wait for: on a busy machine a training step took
+    Threads that spin while they wait keep the cores from the threads that work: on a busy machine, a training step took
     four times as long.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -211,9 +231,9 @@ def wait_without_spinning() -> None:
 def _measured_table(
     job: MainJob, choice: MeasureChoice, report: Report, checkpoint_directory: Path | None
 ) -> SensitivityTable | None:
-    """Measure the sensitivity table.
+    """Return the sensitivity table that an interrupted run of a training job has stored; otherwise measure it.
 
-    A table that an interrupted run has left is used again, so that training continues with the same bits.
+    A table that an interrupted run has written is used again, so that training continues with the same bits.
     """
     kept = None if checkpoint_directory is None else checkpoint_directory / SENSITIVITY_FILE
     if kept is not None and kept.is_file():

@@ -1,26 +1,28 @@
-"""Devices as they are answered, and the request which of them a network fits."""
+"""JSON schemas of microcontrollers, and of the request and the answer that fit a network into several of them."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from api.schemas.answer import Answer, NetworkName
+from api.schemas.answer import Amount, Answer, Count, NetworkName
 from api.schemas.fit import LatencyAnswer
 from api.schemas.memory import BudgetAnswer, RegionAnswer
 from api.schemas.solve import DeviceField, SolveRequest
 from network.devices.catalogue import MAX_DEVICES
+from network.memory.books import BookName
+from solver.options import Method
 
 
 class DevicesRequest(SolveRequest):
-    """Which devices a network fits. The time limit is that of the whole call."""
+    """Request to fit a network into several microcontrollers, with one time limit for all of them."""
 
     devices: list[DeviceField] | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_DEVICES,
-        description="Names of the catalogue, or custom devices. If it is left out, the whole catalogue.",
+        description="names in the catalogue, or descriptions of custom devices; null: the whole catalogue",
     )
 
     @model_validator(mode="after")
@@ -32,49 +34,57 @@ class DevicesRequest(SolveRequest):
 
 
 class SourceAnswer(Answer):
-    """Where figures of a device were read."""
+    """Document from which figures of a microcontroller were taken."""
 
-    figures: list[str] = Field(description="which figures")
-    where: str = Field(description="a document and its section, or a repository and path")
+    figures: list[str] = Field(description="names of the fields whose values were taken from the document")
+    where: str = Field(description="title and section of the document, or repository and path")
 
 
 class DeviceAnswer(Answer):
-    """A microcontroller: what memory it has, and what of that one program can use."""
+    """Microcontroller: the memory of the chip, and the part of it that one program can use."""
 
-    name: str = Field(description="the key by which it is asked for")
-    title: str = Field(description="its maker's name for it")
-    core: str = Field(description="e.g. cortex-m7")
-    clock_hz: int | None = Field(description="the core's highest clock; null where it is not known")
-    flash_bytes: int = Field(description="flash that one program can use, in bytes")
-    ram_bytes: int = Field(description="RAM that one program can use in one piece, in bytes")
-    chip_flash_bytes: int = Field(description="flash that there is, in bytes")
-    chip_ram_bytes: int = Field(description="RAM that there is, in bytes")
-    flash_is_external: bool = Field(description="flash is a chip of its own, on the board that is named")
-    note: str = Field(description="why less can be used than there is")
-    sources: list[SourceAnswer] = Field(description="where each figure was read")
+    name: str = Field(description="name by which requests choose the device")
+    title: str = Field(description="name that the manufacturer uses")
+    core: str = Field(description="core that runs the network, such as cortex-m7")
+    clock_hz: Annotated[int, Field(ge=1)] | None = Field(
+        description="highest clock frequency of the core, in hertz; null if it is not known"
+    )
+    flash_bytes: Count = Field(description="flash that one program can use, in bytes")
+    ram_bytes: Count = Field(description="largest contiguous region of RAM that one program can use, in bytes")
+    chip_flash_bytes: Count = Field(description="flash of the chip, in bytes")
+    chip_ram_bytes: Count = Field(description="RAM of the chip, all regions together, in bytes")
+    flash_is_external: bool = Field(description="whether flash is a separate chip on the board")
+    note: str = Field(description="reason why a program can use less memory than the chip has; empty if there is none")
+    sources: list[SourceAnswer] = Field(description="documents from which the figures were taken")
 
 
 class DeviceFit(Answer):
-    """How a network fits one device."""
+    """Result of fitting a network into one microcontroller."""
 
-    device: DeviceAnswer
-    fits: bool = Field(description="whether the network fits")
-    budget: BudgetAnswer
-    regions: list[RegionAnswer] = Field(description="flash and RAM: required, available and excess bytes")
-    objective: float | None = Field(description="the summed sensitivity; null without a measure, or when nothing fits")
-    gap: float | None = Field(description="how far that may be above the least there is, as a share; null for rules")
-    mean_weight_bits: float | None = Field(description="bits of a weight, on average; null when nothing fits")
-    mean_activation_bits: float | None = Field(
-        description="bits of an activation tensor's element, on average; null when nothing fits"
+    device: DeviceAnswer = Field(description="the device")
+    fits: bool = Field(description="whether the network fits the device")
+    budget: BudgetAnswer = Field(description="memory of the device that the reserves leave")
+    regions: list[RegionAnswer] = Field(description="required, available and excess bytes of flash and of RAM")
+    objective: Amount | None = Field(
+        description="summed sensitivity; null if nothing fits or no sensitivity measure was chosen"
     )
-    latency: LatencyAnswer | None = Field(description="null where the core's speed is not known, or nothing fits")
+    gap: Amount | None = Field(
+        description="largest possible excess over the optimum, as a share of the objective; 0: optimal; null for rules"
+    )
+    mean_weight_bits: Amount | None = Field(description="mean bits of a weight; null if nothing fits")
+    mean_activation_bits: Amount | None = Field(
+        description="mean bits of an element of an activation tensor; null if nothing fits"
+    )
+    latency: LatencyAnswer | None = Field(
+        description="estimated latency; null if the core's speed is unknown or nothing fits"
+    )
 
 
 class DevicesAnswer(Answer):
-    """Which devices a network fits, and how well."""
+    """Results of fitting a network into each of several microcontrollers."""
 
-    network: NetworkName
-    method: str = Field(description="the method that chose the bits")
-    accounting: str = Field(description="the rule book that counted the bytes")
-    sensitivity: str | None = Field(description="the measure of the objective; null where none was asked for")
-    devices: list[DeviceFit] = Field(description="in the order in which they were named, or the catalogue's")
+    network: NetworkName = Field(description="network of the request")
+    method: Method = Field(description="method that chose the bits")
+    accounting: BookName = Field(description="accounting: rule set that counted the bytes")
+    sensitivity: str | None = Field(description="name of the sensitivity measure of the objective; null without one")
+    devices: list[DeviceFit] = Field(description="devices, in the order of the request or of the catalogue")

@@ -1,6 +1,6 @@
-"""The request for bits under a budget, and its answer: bits for every tensor, or the certificate that none fit.
+"""JSON schemas of the request for bits under a memory budget, and of the answer: the bits, or a certificate.
 
-`bitbudget fit --json` and `POST /v1/networks/{id}/fit` answer with the same object.
+`bitbudget fit --json` and `POST /v1/networks/{id}/fit` return the same object.
 """
 
 from __future__ import annotations
@@ -9,100 +9,116 @@ from typing import Final, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
-from api.schemas.answer import Answer, Bytes, NetworkName, format_bytes
+from api.schemas.answer import Amount, Answer, Bytes, Count, NetworkName, format_bytes
 from api.schemas.memory import BudgetAnswer, Memory, RegionAnswer
 from api.schemas.solve import CoreSpeedField, DeviceField, Size, SolveRequest
-from network.allocation import Bits
+from network.allocation import Bits, Folding, WeightScheme
 from network.devices.latency import MAX_CYCLES
+from network.memory.books import BookName
+from solver.options import Method
 
 MAX_MILLISECONDS: Final = 86_400_000
 
 
 class FitRequest(SolveRequest):
-    """A budget, and how bits are chosen under it."""
+    """Request for the bits of a network under a memory budget."""
 
     device: DeviceField | None = Field(
-        default=None, description="The device: a name of the catalogue (GET /v1/devices), or a custom one."
+        default=None,
+        description="device: a name in the catalogue (GET /v1/devices), or the description of a custom one",
     )
     flash: Size | None = Field(
         default=None,
-        description="Flash that the network may take: bytes, or a number with kB, KiB, MB or MiB. If it is left out, "
-        "the flash of the device that one program can use.",
+        description="flash that the network may use: bytes, or a number with kB, KiB, MB or MiB; without it, the "
+        "flash of the device",
     )
-    ram: Size | None = Field(default=None, description="RAM that the network may take, in the same form.")
+    ram: Size | None = Field(
+        default=None,
+        description="RAM that the network may use: bytes, or a number with kB, KiB, MB or MiB; without it, the RAM "
+        "of the device",
+    )
     max_cycles: StrictInt | None = Field(
         default=None,
         ge=1,
         le=MAX_CYCLES,
-        description="Largest number of cycles that one inference may take, as estimated; for exact alone.",
+        description="largest estimated number of cycles of one inference; for the method exact",
     )
     max_milliseconds: float | None = Field(
         default=None,
         gt=0,
         le=MAX_MILLISECONDS,
         strict=True,
-        description="The same ceiling as a time in milliseconds at the device's clock; for exact alone.",
+        description="largest estimated time of one inference in milliseconds, at the device's clock; for the method "
+        "exact",
     )
     core_speed: CoreSpeedField | None = Field(
-        default=None, description="Cycles by kernel and bits, in place of the known table of the device's core."
+        default=None, description="speed of each kernel; it replaces the built-in speeds of the device's core"
     )
     shadow_prices: StrictBool = Field(
         default=False,
-        description="Whether to compute by how much the objective would fall with one more kB of each budget.",
+        description="whether to compute how much the objective falls with one more kB of flash, and of RAM",
     )
 
 
 class LatencyAnswer(Answer):
-    """How long one inference takes: an estimate, from cycles by kernel and bits."""
+    """Estimated latency of one inference of a network."""
 
-    core: str = Field(description="whose cycles they are")
-    cycles: int = Field(description="of one inference")
-    milliseconds: float | None = Field(description="at the device's clock; null where none is known")
-    is_estimate: bool = Field(description="nothing was measured on the device")
+    core: str = Field(description="processor core for which the latency is estimated")
+    cycles: Count = Field(description="estimated number of cycles of one inference")
+    milliseconds: Amount | None = Field(
+        description="estimated time of one inference in milliseconds, at the device's clock; null if it is not known"
+    )
+    is_estimate: bool = Field(description="whether the latency is estimated; true: nothing was measured on a device")
 
 
 class ShadowPricesAnswer(Answer):
-    """What one more kB (1000 bytes) of each budget alone would buy: by how much the objective would fall."""
+    """Decrease of the summed sensitivity if the budget of flash, or of RAM, is 1 kB (1000 bytes) larger."""
 
-    flash: float = Field(description="with 1000 bytes of flash more")
-    ram: float = Field(description="with 1000 bytes of RAM more")
+    flash: Amount = Field(description="decrease of the objective with 1000 more bytes of flash")
+    ram: Amount = Field(description="decrease of the objective with 1000 more bytes of RAM")
 
 
 class CertificateAnswer(Answer):
-    """Why nothing fits: what is short even with the fewest bits (the network's input and outputs keep 8)."""
+    """Certificate that no bits fit the budget: the minimum requirement. Input and outputs always have 8 bits."""
 
-    budget: Literal["flash", "ram", "latency"] = Field(description="the budget that is exceeded")
+    budget: Literal["flash", "ram", "latency"] = Field(description="budget that is exceeded")
     layer: str = Field(
-        description="ram: the layer at the peak; flash, latency: the layer that takes the most bytes, or cycles"
+        description="ram: the layer at the peak; flash: the layer with the most bytes; latency: the slowest layer"
     )
     least_bytes: Bytes | None = Field(
-        description="the least that would do, in bytes; null for latency, and where it was not found in time"
+        description="minimum requirement, in bytes; null for latency, and if it was not found within the time limit"
     )
-    available_bytes: int | None = Field(description="the budget, in bytes; null for latency")
-    missing_bytes: Bytes | None = Field(description="the difference, in bytes")
+    available_bytes: Count | None = Field(description="budget, in bytes; null for latency")
+    missing_bytes: Bytes | None = Field(
+        description="minimum requirement minus budget, in bytes; null if the minimum is null"
+    )
     conflicting: list[Literal["flash", "ram", "latency"]] = Field(
-        description="the budget alone, where it is short by itself; several where each alone could be kept, but not all"
+        description="the exceeded budget alone; or several budgets that can be met one by one, but not together"
     )
     least_flash_bytes: Bytes | None = Field(
-        description="the least flash that would do if all else were plenty, in bytes; null where it was not sought"
+        description="minimum flash without limits on RAM and latency, in bytes; null if it was not computed"
     )
     least_ram_bytes: Bytes | None = Field(
-        description="the least RAM that would do if all else were plenty, in bytes; null where it was not sought"
+        description="minimum RAM without limits on flash and latency, in bytes; null if it was not computed"
     )
-    least_cycles: int | None = Field(description="the fewest cycles of any bits, estimated; null without a ceiling")
-    available_cycles: int | None = Field(description="the ceiling, in cycles; null without one")
-    is_proven: bool = Field(description="false: a large graph was not tried in every order of its layers")
+    least_cycles: Count | None = Field(
+        description="minimum estimated number of cycles of any bits; null without a latency ceiling"
+    )
+    available_cycles: Count | None = Field(description="latency ceiling, in cycles; null without one")
+    is_proven: bool = Field(
+        description="whether the certificate is proven; false: not all orders of the layers of a large graph were tried"
+    )
 
     @property
     def sentence(self) -> str:
-        """The certificate in words."""
+        """Sentence that explains why no bits of a network fit the budget."""
         parts = [self._shortage]
         if len(self.conflicting) > 1:
             names = {"flash": "flash", "ram": "RAM", "latency": "the latency ceiling"}
             *others, last = (names[each] for each in self.conflicting)
-            parts.append(f"each of {', '.join(others)} and {last} could be kept alone, not together")
+            parts.append(f"each of {', '.join(others)} and {last} can be met alone, but not together")
         if not self.is_proven:
-            parts.append("not every order of the layers was tried")
+            parts.append("not all orders of the layers were tried")
         return "; ".join(parts)
 
     @property
@@ -111,14 +127,14 @@ class CertificateAnswer(Answer):
             missing = self.least_cycles - self.available_cycles
             return (
                 f"with the fastest bits the layers (the slowest: '{self.layer}') need {self.least_cycles:,} cycles, "
-                f"{self.available_cycles:,} are allowed: {missing:,} too many"
+                f"{self.available_cycles:,} cycles are allowed: {missing:,} cycles too many"
             )
         memory, where = {
             "ram": ("RAM", f"layer '{self.layer}' needs"),
             "flash": ("flash", f"the layers (the largest: '{self.layer}') need"),
         }[self.budget]
         if self.least_bytes is None or self.missing_bytes is None:
-            return f"{memory} is short, the least that would do was not found in time"
+            return f"the budget of {memory} is too small; the minimum was not found within the time limit"
         return (
             f"with the fewest bits {where} {format_bytes(self.least_bytes)} bytes of {memory}, "
             f"{format_bytes(self.available_bytes or 0)} are available: {format_bytes(self.missing_bytes)} are missing"
@@ -126,37 +142,51 @@ class CertificateAnswer(Answer):
 
 
 class FitAnswer(Answer):
-    """Bits for every tensor, or the certificate that none fit."""
+    """Bits of every tensor of a network under a memory budget, or the certificate that nothing fits."""
 
     fits: bool = Field(description="whether the network fits the budget")
-    method: str = Field(description="the method that chose the bits")
-    accounting: str = Field(description="the rule book that counted the bytes")
-    network: NetworkName
-    device: str | None = Field(description="the device that was named; null where none was")
-    budget: BudgetAnswer
-    regions: list[RegionAnswer] = Field(description="flash and RAM: required, available and excess bytes")
+    method: Method = Field(description="method that chose the bits")
+    accounting: BookName = Field(description="accounting: rule set that counted the bytes")
+    network: NetworkName = Field(description="network of the request")
+    device: str | None = Field(description="name of the device; null if the request has none")
+    budget: BudgetAnswer = Field(description="flash and RAM that the network may use")
+    regions: list[RegionAnswer] = Field(description="required, available and excess bytes of flash and of RAM")
     weight_bits: dict[str, Bits] = Field(
-        description="layer name -> bits of its weights, in layer order; empty when nothing fits"
+        description="name of each layer -> bits of its weights, in layer order; empty if nothing fits"
     )
     activation_bits: dict[str, Bits] = Field(
-        description="tensor name -> bits, in the order in which they are written, the network's input first; "
-        "empty when nothing fits"
+        description="name of each tensor -> its bits, in the order in which the tensors are written; empty if nothing "
+        "fits"
     )
-    schemes: dict[str, str] = Field(description="layer name -> how its weights are quantized; empty when nothing fits")
-    foldings: dict[str, str] = Field(
-        description="layer name -> where its batch norm goes: folding_weights or ICN; empty when nothing fits"
+    schemes: dict[str, WeightScheme] = Field(
+        description="name of each layer -> quantization scheme of its weights; empty if nothing fits"
     )
-    memory: Memory = Field(description="the memory report; when nothing fits, that of the fewest bits")
-    schedule: list[str] = Field(description="the layers in the order in which they run; empty when nothing fits")
+    foldings: dict[str, Folding] = Field(
+        description="name of each layer -> folding of its batch norm: into the weights, or into requantization (ICN); "
+        "empty if nothing fits"
+    )
+    memory: Memory = Field(description="memory report; if nothing fits, the report of the fewest bits")
+    schedule: list[str] = Field(
+        description="names of the layers, in the order in which they run; empty if nothing fits"
+    )
     given_order_ram_bytes: Bytes | None = Field(
-        description="RAM of the same bits in the file's own order, in bytes; null when nothing fits"
+        description="RAM of the same bits in the order of the file, in bytes; null if nothing fits"
     )
-    sensitivity: str | None = Field(description="the measure of the objective; null where none was asked for")
-    objective: float | None = Field(description="the summed sensitivity of the bits; null without one or without bits")
-    bound: float | None = Field(description="no bits in any order have a smaller sum; null where nothing is proven")
-    gap: float | None = Field(
-        description="how far the objective may be above the least there is, as a share of it; 0 is proven best"
+    sensitivity: str | None = Field(description="name of the sensitivity measure of the objective; null without one")
+    objective: Amount | None = Field(
+        description="summed sensitivity of the bits; null without a measure, or if nothing fits"
     )
-    latency: LatencyAnswer | None = Field(description="null where the core's speed is not known, or nothing fits")
-    shadow_prices: ShadowPricesAnswer | None = Field(description="null where they were not asked for, or nothing fits")
-    certificate: CertificateAnswer | None = Field(description="null when the network fits")
+    bound: Amount | None = Field(
+        description="lower bound of the objective over all bits and orders; null if nothing is proven"
+    )
+    gap: Amount | None = Field(
+        description="largest possible excess over the optimum, as a share of the objective; 0: optimal; null if "
+        "nothing is proven"
+    )
+    latency: LatencyAnswer | None = Field(
+        description="estimated latency; null if the core's speed is unknown or nothing fits"
+    )
+    shadow_prices: ShadowPricesAnswer | None = Field(
+        description="shadow prices of the budgets; null if they were not requested, or if nothing fits"
+    )
+    certificate: CertificateAnswer | None = Field(description="reason why nothing fits; null if the network fits")

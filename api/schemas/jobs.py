@@ -1,57 +1,85 @@
-"""Requests for jobs: to retrain a network, or to measure sensitivities."""
+"""JSON schemas of the requests that create jobs, and of the copies of these requests in answers about jobs."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, StrictStr
+from pydantic import ConfigDict, Discriminator, Field, StrictStr
 
 from api.schemas.fit import FitRequest
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import TrainingOptions
 
 DIGITS: Final = "digits"
-"""The built-in dataset."""
+"""Name of the built-in dataset."""
 
-NetworkOfJob = Annotated[StrictStr, Field(description="an uploaded network")]
+NetworkOfJob = Annotated[StrictStr, Field(description="identifier of an uploaded network")]
 DatasetOfJob = Annotated[
     StrictStr,
-    Field(description="an uploaded dataset's id, an operator's dataset by its name, or 'digits'", examples=[DIGITS]),
+    Field(
+        description="identifier of an uploaded dataset, name of an operator's dataset, or 'digits'", examples=[DIGITS]
+    ),
 ]
 
 
-class JobRequest(FitRequest):
-    """A network that is fitted into a budget and retrained."""
+def _require_kind(schema: dict[str, Any]) -> None:
+    """Mark the property `kind` as required in a JSON schema; a request without it is still accepted."""
+    required = schema.setdefault("required", [])
+    if "kind" not in required:
+        required.insert(0, "kind")
+    schema["properties"]["kind"].pop("default", None)
 
-    kind: Literal["training"] = Field(default="training", description="what the job does")
+
+class JobRequest(FitRequest):
+    """Request for a job that fits a network into a budget, retrains it and converts it to integers."""
+
+    model_config = ConfigDict(json_schema_extra=_require_kind)
+
+    kind: Literal["training"] = Field(default="training", description="purpose of the job")
     network_id: NetworkOfJob
     dataset: DatasetOfJob
     training: TrainingOptions = Field(default_factory=TrainingOptions, description="how the network is retrained")
 
 
 class SensitivityRequest(SensitivityOptions):
-    """How sensitivities are measured, and on which dataset."""
+    """Request to measure a network's sensitivities on a dataset."""
 
     dataset: DatasetOfJob
 
     def options(self) -> SensitivityOptions:
-        """Return the options of the measurement alone, without the dataset."""
+        """Return the options of a sensitivity measurement, without the dataset."""
         return SensitivityOptions(**{name: getattr(self, name) for name in SensitivityOptions.model_fields})
 
 
 class SensitivityJobRequest(SensitivityRequest):
-    """A network whose sensitivities are measured."""
+    """Request for a job that measures the sensitivities of a network."""
 
-    kind: Literal["sensitivity"] = Field(default="sensitivity", description="what the job does")
+    kind: Literal["sensitivity"] = Field(default="sensitivity", description="purpose of the job")
     network_id: NetworkOfJob
 
 
-AnyJobRequest = Annotated[JobRequest | SensitivityJobRequest, Discriminator("kind")]
-"""A request for a job; `kind` says which of the two it is."""
+class JobRequestEcho(JobRequest):
+    """Request that created a training job, with all defaults; sizes are in bytes."""
 
 
-def request_of(document: dict[str, Any]) -> JobRequest | SensitivityJobRequest:
-    """Return the request of a stored document; a document without a kind, as earlier versions wrote, is a training."""
-    if document.get("kind") == "sensitivity":
-        return SensitivityJobRequest.model_validate(document)
-    return JobRequest.model_validate(document)
+class SensitivityJobRequestEcho(SensitivityJobRequest):
+    """Request that created a sensitivity job, with all defaults."""
+
+
+AnyJobRequest = JobRequest | SensitivityJobRequest
+"""Request for a job."""
+
+AnyJobRequestEcho = Annotated[JobRequestEcho | SensitivityJobRequestEcho, Discriminator("kind")]
+"""Request that created a job, as an answer repeats it; `kind` tells the two apart."""
+
+
+def request_of(document: dict[str, Any]) -> AnyJobRequest:
+    """Parse a job's request from its stored JSON object; without `kind`, as in earlier versions, it is a training."""
+    kind = SensitivityJobRequest if document.get("kind") == "sensitivity" else JobRequest
+    return kind.model_validate(document)
+
+
+def echo_of(document: dict[str, Any]) -> AnyJobRequestEcho:
+    """Parse a job's stored JSON object into the copy of the request that an answer contains."""
+    kind = SensitivityJobRequestEcho if document.get("kind") == "sensitivity" else JobRequestEcho
+    return kind.model_validate(document)

@@ -1,4 +1,4 @@
-"""The memory report as it is answered: flash by layer, RAM by step, and what all layers share."""
+"""JSON schemas of a memory report: flash of each layer, RAM while each layer runs, and memory that all layers share."""
 
 from __future__ import annotations
 
@@ -6,77 +6,83 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.answer import Answer, Bytes
+from api.schemas.answer import Answer, Bytes, Count
 from network.allocation import Bits
 
 
 class BudgetAnswer(Answer):
-    """What of the device's memory the network may take."""
+    """Flash and RAM in bytes that a network may use."""
 
-    flash_bytes: int = Field(description="flash for weights and parameters, in bytes")
-    ram_bytes: int = Field(description="RAM for activation tensors, in bytes")
+    flash_bytes: Count = Field(description="flash for weights, parameters and code, in bytes")
+    ram_bytes: Count = Field(description="RAM for activation tensors, stack and state, in bytes")
 
 
 class SharedMemory(Answer):
-    """Something that the network takes once, whatever its layers are."""
+    """Memory that all layers of a network share, such as the code of a kernel or the stack."""
 
-    region: Literal["flash", "ram"] = Field(description="which memory")
-    part: str = Field(description="what it is")
-    size_bytes: int = Field(description="what it takes, in bytes")
-    is_estimate: bool = Field(description="it cannot be known before linking")
+    region: Literal["flash", "ram"] = Field(description="kind of memory that the part occupies")
+    part: str = Field(description="name of the part")
+    size_bytes: Count = Field(description="size of the part, in bytes")
+    is_estimate: bool = Field(description="whether the size is estimated, because only the linker knows it")
 
 
 class ArenaAnswer(Answer):
-    """Where every activation tensor and scratch buffer lies in the arena."""
+    """Memory plan of the RAM arena: the offset in bytes of every activation tensor and scratch buffer."""
 
-    arena_bytes: int = Field(description="how large the arena is, in bytes")
-    lower_bound_bytes: int = Field(description="no plan is smaller, in bytes")
-    offsets: dict[str, int] = Field(description="tensor name, or scratch of a layer -> bytes from the arena's start")
+    arena_bytes: Count = Field(description="size of the arena, in bytes")
+    lower_bound_bytes: Count = Field(description="lower bound of the size of any memory plan, in bytes")
+    offsets: dict[str, Count] = Field(
+        description="name of each tensor or scratch buffer -> offset from the start of the arena, in bytes"
+    )
 
 
 class RegionAnswer(Answer):
-    """One of the two memories: what is required of it, what is available, and where it is decided."""
+    """Required and available bytes of flash or RAM, and the layer that determines the requirement."""
 
-    region: Literal["flash", "ram"] = Field(description="which memory")
+    region: Literal["flash", "ram"] = Field(description="kind of memory")
     required_bytes: Bytes = Field(
-        description="what the network takes, in bytes; when nothing fits, with the fewest bits"
+        description="bytes that the network requires; if nothing fits, the requirement with the fewest bits"
     )
-    available_bytes: int = Field(description="the budget, in bytes")
-    excess_bytes: Bytes = Field(description="required less available, in bytes; 0 where it fits")
-    layer: str = Field(description="flash: the layer that takes the most; ram: the one at the peak")
+    available_bytes: Count = Field(description="budget of this memory, in bytes")
+    excess_bytes: Bytes = Field(description="required bytes minus available bytes; 0 if the network fits")
+    layer: str = Field(description="flash: the layer with the most bytes; ram: the layer at the peak")
 
 
 class LayerMemory(Answer):
-    """What one layer takes of flash."""
+    """Flash in bytes of the weights and parameters of one layer."""
 
-    layer: str = Field(description="the layer's name")
-    kind: str = Field(description="the layer's kind, e.g. convolution")
+    layer: str = Field(description="name of the layer")
+    kind: str = Field(description="kind of the layer, such as convolution")
     weight_bits: Bits | None = Field(description="bits of each weight; null for a layer without weights")
-    weight_bytes: Bytes = Field(description="packed weights, in bytes")
-    parameter_bytes: Bytes = Field(description="biases and requantization constants, in bytes")
-    flash_bytes: Bytes = Field(description="the sum of both, in bytes")
+    weight_bytes: Bytes = Field(description="size of the packed weights, in bytes")
+    parameter_bytes: Bytes = Field(description="size of the biases and requantization constants, in bytes")
+    flash_bytes: Bytes = Field(description="sum of weights and parameters, in bytes")
 
 
 class StepMemory(Answer):
-    """What one step of the schedule takes of RAM."""
+    """RAM in bytes that is in use while one layer runs."""
 
-    layer: str = Field(description="the layer that runs")
-    output: str = Field(description="the tensor that it writes")
-    input_bytes: Bytes = Field(description="the tensors that it reads, in bytes")
-    output_bytes: Bytes = Field(description="the tensor that it writes, in bytes; 0 where it lies on an input")
-    waiting_bytes: Bytes = Field(description="tensors that a later step reads, in bytes")
-    scratch_bytes: Bytes = Field(description="what the kernel takes beside, in bytes")
-    ram_bytes: Bytes = Field(description="the sum of all, in bytes")
-    overwrites: str | None = Field(description="the input that the output lies on; null where it has its own place")
+    layer: str = Field(description="name of the layer that runs")
+    output: str = Field(description="name of the tensor that the layer writes")
+    input_bytes: Bytes = Field(description="size of the tensors that the layer reads, in bytes")
+    output_bytes: Bytes = Field(
+        description="size of the tensor that the layer writes, in bytes; 0 if it overwrites an input"
+    )
+    waiting_bytes: Bytes = Field(description="size of the other tensors that a later step reads, in bytes")
+    scratch_bytes: Bytes = Field(description="size of the scratch buffer of the kernel, in bytes")
+    ram_bytes: Bytes = Field(description="sum of the RAM that is in use during this step, in bytes")
+    overwrites: str | None = Field(
+        description="name of the input that the output overwrites; null if the output has its own memory"
+    )
 
 
 class Memory(Answer):
-    """The memory report."""
+    """Memory report of a network: flash of each layer, RAM while each layer runs, and the totals, in bytes."""
 
-    flash_bytes: Bytes = Field(description="of all layers and what they share, in bytes")
-    ram_bytes: Bytes = Field(description="of the largest step, or of the arena, and what is shared, in bytes")
-    peak_layer: str = Field(description="the first layer whose step takes the most RAM")
-    layers: list[LayerMemory] = Field(description="flash by layer, in layer order")
-    shared: list[SharedMemory] = Field(description="what is taken once, e.g. the kernels' code and the stack")
-    arena: ArenaAnswer | None = Field(description="null where the rule book places no tensors")
-    steps: list[StepMemory] = Field(description="RAM by step, in schedule order")
+    flash_bytes: Bytes = Field(description="flash of all layers and of the parts that they share, in bytes")
+    ram_bytes: Bytes = Field(description="RAM of the largest step, or of the arena, and of the shared parts, in bytes")
+    peak_layer: str = Field(description="first layer whose step requires the most RAM")
+    layers: list[LayerMemory] = Field(description="flash of each layer, in the order of the layers")
+    shared: list[SharedMemory] = Field(description="memory that all layers share, such as kernel code and the stack")
+    arena: ArenaAnswer | None = Field(description="memory plan; null if the accounting does not place tensors")
+    steps: list[StepMemory] = Field(description="RAM of each step, in the order of the schedule")

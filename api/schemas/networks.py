@@ -1,48 +1,54 @@
-"""Kept networks as they are answered."""
+"""JSON schemas of uploaded networks in answers of the service."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import AwareDatetime, Field
 
-from api.schemas.answer import Answer
+from api.schemas.answer import Answer, Count
+
+_Extent = Annotated[int, Field(ge=1)]
 
 
 class NetworkSummary(Answer):
-    """A kept network, in short."""
+    """Short description of an uploaded network."""
 
-    id: str = Field(description="SHA-256 of the file, in hexadecimal: the same content has the same id")
-    name: str = Field(description="what reports call it; the name that came with the first upload of this content")
-    size_bytes: int = Field(description="of the file, in bytes")
-    created_at: AwareDatetime = Field(description="when it was first uploaded")
-    parameters: int = Field(description="weights, biases, and gamma and beta of each batch norm")
-    has_weights: bool = Field(description="false: only counts; bits can be chosen, but nothing can be retrained")
+    id: str = Field(description="SHA-256 of the file, in hexadecimal; equal files have the same identifier")
+    name: str = Field(description="name of the network in reports, given with the first upload of this file")
+    size_bytes: Count = Field(description="size of the file, in bytes")
+    created_at: AwareDatetime = Field(description="time of the first upload")
+    parameters: Count = Field(description="number of weights, biases, and gammas and betas of batch norms")
+    has_weights: bool = Field(
+        description="whether the file contains weights; without them, bits can be chosen, but nothing can be retrained"
+    )
 
 
 class TensorAnswer(Answer):
-    """An activation tensor."""
+    """Activation tensor of a network: its name and its shape."""
 
-    name: str
-    shape: tuple[int, int, int] = Field(description="channels, height, width")
+    name: str = Field(description="name of the tensor")
+    shape: list[_Extent] = Field(min_length=3, max_length=3, description="number of channels, height, width")
 
 
 class LayerAnswer(Answer):
-    """A layer, with its batch norm and activation function folded in."""
+    """Layer of an uploaded network, with batch norm and activation function folded into it."""
 
-    name: str
+    name: str = Field(description="name of the layer")
     kind: str = Field(description="convolution, fully_connected, add, concat, max_pool, average_pool, pad, activation")
-    inputs: list[str] = Field(description="the tensors that it reads")
-    output: str = Field(description="the tensor that it writes")
-    weight_shape: list[int] | None = Field(
-        description="output channels, input channels / groups, kernel height, kernel width; fully connected: output "
-        "and input elements; null for a layer without weights"
+    inputs: list[str] = Field(description="names of the tensors that the layer reads")
+    output: str = Field(description="name of the tensor that the layer writes")
+    weight_shape: list[_Extent] | None = Field(
+        description="number of output channels, of input channels in a group, kernel height, kernel width; for "
+        "fully_connected: number of output and of input elements; null for a layer without weights"
     )
 
 
 class NetworkAnswer(NetworkSummary):
-    """A kept network."""
+    """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
-    sample_shape: list[int] = Field(description="extents of one sample as a caller gives it, without the batch")
-    input: str = Field(description="the tensor that the caller writes")
-    outputs: list[str] = Field(description="the tensors that the caller reads")
-    layers: list[LayerAnswer] = Field(description="in schedule order")
-    tensors: list[TensorAnswer] = Field(description="in the order in which they are written, the input first")
+    sample_shape: list[_Extent] = Field(description="shape of one input sample in the file, without the batch")
+    input: str = Field(description="name of the network's input tensor")
+    outputs: list[str] = Field(description="names of the network's output tensors")
+    layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")
+    tensors: list[TensorAnswer] = Field(description="activation tensors, in the order in which they are written")

@@ -1,48 +1,49 @@
-"""The request for a Pareto front of sensitivity against bytes, and its answer."""
+"""JSON schemas of the request for a Pareto front of sensitivity against memory, and of its answer."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field, StrictInt
 
-from api.schemas.answer import Answer, Bytes, NetworkName
+from api.schemas.answer import Amount, Answer, Bytes, NetworkName
 from api.schemas.fit import FitRequest
 from api.schemas.memory import BudgetAnswer
 from network.allocation import Bits
+from network.memory.books import BookName
 from solver.pareto import MAX_POINTS, Axis
 
 
 class ParetoRequest(FitRequest):
-    """The least summed sensitivity against flash, RAM or both. The time limit is that of the whole call."""
+    """Request for a network's smallest summed sensitivity at each budget of flash, RAM or both, in one time limit."""
 
-    axis: Axis = Field(default=Axis.FLASH, description="The budget that is varied; both: a grid of points x points.")
+    axis: Axis = Field(default=Axis.FLASH, description="budget that is varied; both: a grid of points x points")
     points: StrictInt = Field(
-        default=20, ge=2, le=MAX_POINTS, description="Number of budgets along the axis, evenly spaced."
+        default=20, ge=2, le=MAX_POINTS, description="number of budgets along the axis, evenly spaced"
     )
 
 
 class ParetoPointAnswer(Answer):
-    """One end of a trade: no bits within this budget have a smaller sum than `bound`."""
+    """One point of a Pareto front: the best bits under one memory budget."""
 
-    budget: BudgetAnswer
-    flash_bytes: Bytes = Field(description="what the bits take of flash, in bytes")
-    ram_bytes: Bytes = Field(description="what they take of RAM, in bytes")
-    objective: float = Field(description="their summed sensitivity")
-    bound: float = Field(description="no bits within the budget have a smaller sum")
-    gap: float = Field(
-        description="how far the objective may be above the least there is, as a share; 0 is proven best"
+    budget: BudgetAnswer = Field(description="budget of this point")
+    flash_bytes: Bytes = Field(description="flash that the network requires with these bits, in bytes")
+    ram_bytes: Bytes = Field(description="RAM that the network requires with these bits, in bytes")
+    objective: Amount = Field(description="summed sensitivity of the bits")
+    bound: Amount = Field(description="lower bound of the objective under this budget")
+    gap: Amount = Field(description="largest possible excess over the optimum, as a share of the objective; 0: optimal")
+    weight_bits: dict[str, Bits] = Field(description="name of each layer -> bits of its weights, in layer order")
+    activation_bits: dict[str, Bits] = Field(
+        description="name of each tensor -> its bits, in the order in which the tensors are written"
     )
-    weight_bits: dict[str, Bits] = Field(description="layer name -> bits of its weights, in layer order")
-    activation_bits: dict[str, Bits] = Field(description="tensor name -> bits, the network's input first")
 
 
 class ParetoAnswer(Answer):
-    """The Pareto front: no point is worse than another in flash, RAM and objective alike."""
+    """Pareto front of a network: no point is dominated by another in flash, RAM and summed sensitivity."""
 
-    network: NetworkName
-    accounting: str = Field(description="the rule book that counted the bytes")
-    sensitivity: str = Field(description="the measure of the objective")
-    axis: Literal["flash", "ram", "both"] = Field(description="the budget that was varied")
-    is_complete: bool = Field(description="false: the time ended before all budgets were solved")
-    points: list[ParetoPointAnswer] = Field(description="from little memory to much; empty when nothing fits")
+    network: NetworkName = Field(description="network of the request")
+    accounting: BookName = Field(description="accounting: rule set that counted the bytes")
+    sensitivity: str = Field(description="name of the sensitivity measure of the objective")
+    axis: Axis = Field(description="budget that was varied")
+    is_complete: bool = Field(description="whether all budgets were solved within the time limit")
+    points: list[ParetoPointAnswer] = Field(
+        description="points, from the smallest to the largest memory; empty if nothing fits"
+    )

@@ -1,4 +1,4 @@
-"""What a job tells while it runs and when it has finished; `bitbudget train --json` prints the same."""
+"""JSON schemas of the progress and the results of jobs, which the command line prints, too."""
 
 from __future__ import annotations
 
@@ -6,125 +6,146 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.answer import Answer, NetworkName
+from api.schemas.answer import Amount, Answer, Count, NetworkName, Percent, Share
 from api.schemas.fit import FitAnswer
 from deploy.requantization_form import RequantizationForm
+from network.allocation import WeightScheme
 from qat.training.label_source import LabelSource
 
 
 class ProgressAnswer(Answer):
-    """Where a training run stands; what does not apply to its phase is null."""
+    """Progress of a job; fields that do not apply to its phase are null."""
 
-    phase: str = Field(description="e.g. measuring sensitivity, calibrating, training, validating, converting, testing")
-    epoch: int | None = Field(description="the current epoch, from 1; 0 while only calibrated")
-    epochs: int | None = Field(description="how many there will be")
-    step: int | None = Field(description="batches done in this phase")
-    steps: int | None = Field(description="batches in this phase")
-    images_per_second: float | None = Field(description="samples per second in this phase")
-    seconds_left: float | None = Field(description="an estimate for the whole run, in seconds")
-    loss: float | None = Field(description="training loss, averaged over the last batches")
-    validation_accuracy: float | None = Field(description="percent of the held-out split, of the last judged epoch")
+    phase: str = Field(
+        description="current phase, such as measuring sensitivity, calibrating, training, validating, converting or "
+        "testing"
+    )
+    epoch: Count | None = Field(description="current epoch, counted from 1; 0 during calibration")
+    epochs: Count | None = Field(description="number of epochs of the run")
+    step: Count | None = Field(description="number of finished batches of this phase")
+    steps: Count | None = Field(description="number of batches of this phase")
+    images_per_second: Amount | None = Field(description="samples per second in this phase")
+    seconds_left: Amount | None = Field(description="estimated time to the end of the run, in seconds")
+    loss: float | None = Field(description="mean training loss of the last batches")
+    validation_accuracy: Percent | None = Field(
+        description="accuracy on the held-out set after the last validated epoch, in percent"
+    )
 
 
 class AccuracyAnswer(Answer):
-    """Accuracy on the test set, which decided nothing, in percent."""
+    """Accuracy in percent on the test set, which is not used for any choice."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    float_: float = Field(alias="float", description="of the float network, in percent")
-    fake_quantized: float = Field(description="of the retrained network with simulated bits, in percent")
-    integer_only: float = Field(description="of the integer-only network, the one that is deployed, in percent")
-    top1_agreement: float = Field(
-        description="test samples on which the integer-only network decides like the fake-quantized one, in percent"
+    float_: Percent = Field(alias="float", description="accuracy of the float network, in percent")
+    fake_quantized: Percent = Field(description="accuracy of the retrained network with simulated bits, in percent")
+    integer_only: Percent = Field(description="accuracy of the integer-only network, which is deployed, in percent")
+    top1_agreement: Percent = Field(
+        description="test samples for which the integer-only and the fake-quantized network choose the same class, in "
+        "percent"
     )
 
 
 class EpochAnswer(Answer):
-    """How one epoch went."""
+    """Result of one epoch of training."""
 
-    epoch: int = Field(description="from 1; 0 is the calibrated network before any training")
-    training_loss: float | None = Field(description="averaged over the epoch; null for epoch 0")
-    validation_percent: float = Field(
-        description="accuracy of the integer-only network on samples held out of training, in percent"
+    epoch: Count = Field(description="number of the epoch, from 1; 0: the calibrated network before any training")
+    training_loss: float | None = Field(description="mean training loss of the epoch; null for epoch 0")
+    validation_percent: Percent = Field(
+        description="accuracy of the integer-only network on the held-out set, in percent"
     )
-    validation_loss: float = Field(description="cross-entropy there")
-    seconds: float = Field(description="by the wall clock, validation included")
+    validation_loss: float = Field(description="cross-entropy on the held-out set")
+    seconds: Amount = Field(description="elapsed time of the epoch with its validation, in seconds")
     at_doubled_bits: bool = Field(
-        default=False, description="trained and judged at twice the allocation's bits, and so never the best"
+        default=False,
+        description="whether the epoch was trained and validated with twice the bits; such an epoch is never the best",
     )
 
 
 class LayerConversionAnswer(Answer):
-    """What conversion to integers did to one layer."""
+    """Effect of the conversion to integers on the outputs of one layer."""
 
-    layer: str = Field(description="its name")
-    kind: str = Field(description="of layer, as in the integer-only network")
-    accumulator_bound: int | None = Field(description="the most that its int32 accumulator can hold; null without one")
-    int32_share: float | None = Field(description="of what an int32 holds, 0 to 1")
-    largest_difference: int = Field(description="between its codes in training and as integers, in codes")
-    mean_difference: float = Field(description="over all elements, in codes")
-    equal_share: float = Field(description="of elements with the same code, 0 to 1")
+    layer: str = Field(description="name of the layer")
+    kind: str = Field(description="kind of the layer in the integer-only network")
+    accumulator_bound: Count | None = Field(
+        description="upper bound of the magnitude of the int32 accumulator; null for a layer without one"
+    )
+    int32_share: Amount | None = Field(description="accumulator bound as a share of the int32 range, 0 to 1")
+    largest_difference: Count = Field(
+        description="largest difference between the fake-quantized and the integer-only output, in codes"
+    )
+    mean_difference: Amount = Field(description="mean difference of all elements, in codes")
+    equal_share: Share = Field(description="share of elements with the same code, 0 to 1")
 
 
 class ConversionAnswer(Answer):
-    """What conversion to integers did, each layer on the codes that the integer-only network gives it."""
+    """Effect of the conversion of a fake-quantized network to integers, measured layer by layer."""
 
-    requantization: RequantizationForm = Field(description="how accumulators are rounded")
-    samples: int = Field(description="held-out samples that differences were measured on")
-    layers: list[LayerConversionAnswer] = Field(description="in schedule order")
+    requantization: RequantizationForm = Field(description="how accumulators are converted to codes")
+    samples: Count = Field(description="number of held-out samples on which the differences were measured")
+    layers: list[LayerConversionAnswer] = Field(description="layers, in the order of the schedule")
 
 
 class TrainingReport(FitAnswer):
-    """The bits, the memory report, and how well the network does with them."""
+    """Bits, memory report and accuracy of a retrained network."""
 
-    kind: Literal["training"] = Field(default="training", description="of which job this is the result")
-    accuracy: AccuracyAnswer
-    conversion: ConversionAnswer | None = Field(default=None, description="null in reports from before there was one")
-    epochs: list[EpochAnswer] = Field(description="in order")
-    best_epoch: int = Field(description="the one that was kept: the best on the samples held out of training")
+    kind: Literal["training"] = Field(default="training", description="purpose of the job")
+    accuracy: AccuracyAnswer = Field(description="accuracy on the test set")
+    conversion: ConversionAnswer | None = Field(
+        default=None, description="effect of the conversion to integers; null in reports of earlier versions"
+    )
+    epochs: list[EpochAnswer] = Field(description="result of each epoch, in order")
+    best_epoch: Count = Field(description="epoch whose network is the result: the best one on the held-out set")
     learned_from: LabelSource = Field(
         default=LabelSource.LABELS,
-        description="float_network: the training set has no labels, and the epochs tell agreement",
+        description="labels of the training set; float_network: the classes that the float network predicts, so that "
+        "the accuracies of the epochs are agreement with it",
     )
     measured_against: LabelSource = Field(
-        default=LabelSource.LABELS, description="float_network: the test set has no labels, and accuracy is agreement"
+        default=LabelSource.LABELS,
+        description="labels of the test set; float_network: the classes that the float network predicts, so that the "
+        "accuracy is agreement with it",
     )
     went_back: bool = Field(
-        default=False, description="a loss or gradient was not finite once; from then on the learning rate was halved"
+        default=False,
+        description="whether a loss or gradient was not finite, so that training was repeated from an earlier state "
+        "with half the learning rate",
     )
-    frozen_weights_percent: float = Field(
-        default=0.0, description="of all weights, those frozen because they oscillated"
+    frozen_weights_percent: Percent = Field(
+        default=0.0, description="weights that were frozen because they oscillated, in percent of all weights"
     )
-    compile_seconds: float = Field(
+    compile_seconds: Amount = Field(
         default=0.0,
-        description="what compiling the training step took, since the job was last resumed; 0: not compiled",
+        description="time for compiling the training step since the job was last resumed, in seconds; 0: not compiled",
     )
 
 
 class SensitivityReport(Answer):
-    """Measured sensitivities: the estimated rise of the loss when one tensor alone gets fewer bits."""
+    """Measured sensitivities: the estimated increase of the loss if one tensor alone gets fewer bits."""
 
-    kind: Literal["sensitivity"] = Field(default="sensitivity", description="of which job this is the result")
-    network: NetworkName
-    sensitivity: str = Field(description="the measure")
-    scheme: str = Field(description="how weights were quantized")
-    samples: int = Field(description="samples of the training set that it was measured on")
-    seconds: float = Field(description="by the wall clock")
-    weights: dict[str, dict[str, float]] = Field(description="layer name -> 8, 4 and 2 -> figure, in layer order")
-    activations: dict[str, dict[str, float]] = Field(
-        description="tensor name -> 8, 4 and 2 -> figure, the network's input first"
+    kind: Literal["sensitivity"] = Field(default="sensitivity", description="purpose of the job")
+    network: NetworkName = Field(description="network whose sensitivities were measured")
+    sensitivity: str = Field(description="name of the sensitivity measure")
+    scheme: WeightScheme = Field(description="quantization scheme of the weights during the measurement")
+    samples: Count = Field(description="number of training samples that were used")
+    seconds: Amount = Field(description="elapsed time of the measurement, in seconds")
+    weights: dict[str, dict[str, Amount]] = Field(
+        description="name of each layer -> bits (8, 4, 2) -> sensitivity of its weights, in layer order"
+    )
+    activations: dict[str, dict[str, Amount]] = Field(
+        description="name of each tensor -> bits (8, 4, 2) -> sensitivity, in the order in which tensors are written"
     )
 
 
 class Artifact(Answer):
-    """A file that a job leaves."""
+    """File that a job produced, with its size and SHA-256."""
 
-    name: str = Field(description="the file's name")
-    size_bytes: int = Field(description="its size, in bytes")
-    sha256: str = Field(description="of its content, in hexadecimal; also its ETag")
+    name: str = Field(description="name of the file")
+    size_bytes: Count = Field(description="size of the file, in bytes")
+    sha256: str = Field(description="SHA-256 of the content, in hexadecimal; also the ETag")
 
 
 class TrainAnswer(TrainingReport):
-    """What `bitbudget train --json` prints."""
+    """Answer of `bitbudget train --json`: the training report and the written files."""
 
-    artifacts: list[Artifact] = Field(description="the files in the output directory")
+    artifacts: list[Artifact] = Field(description="files in the output directory")

@@ -1,7 +1,7 @@
-"""What every request for bits has in common, and the types of its fields.
+"""Fields that all requests for the bits of a network have in common, and the pydantic types of these fields.
 
-A field is parsed once, when the request is validated: afterwards a size is a number of bytes, a device a `Device`, a
-table a `SensitivityTable`. The OpenAPI document shows what a client sends: a text, a name, or a typed object.
+A field is parsed once, when the request is validated: afterwards a size is a number of bytes, a device is a `Device`,
+and a table is a `SensitivityTable`. The OpenAPI document shows what a client sends: a text, a name, or a typed object.
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from network.allocation import BITS
 from network.budget import parse_size_bytes
 from network.devices.catalogue import catalogue, device_named, device_of, device_to_json
 from network.devices.device import Device
-from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
+from network.devices.latency import SLOWEST, CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import RequestError
+from network.json_reading.fields import MAX_NUMBER
 from network.memory.books import BookName
+from network.option_fields import SIZE_FORMAT
 from network.options import NAMED_FAULT
 from network.sensitivity.table import SensitivityTable, sensitivity_of, sensitivity_to_document
 from qat.options.sensitivity import Measure
 from solver.options import SolveOptions
 
 WEIGHTS_MEASURE: Final = "weights"
-"""The measure of sensitivity that needs no samples."""
+"""Name of the sensitivity measure that needs no samples."""
 
 MEASURES: Final = (WEIGHTS_MEASURE, *Measure)
 
@@ -33,7 +35,7 @@ _Parsed = TypeVar("_Parsed")
 
 
 def _collected(parse: Callable[[], _Parsed]) -> _Parsed:
-    """Let pydantic collect an error that a parser of the rooms below raises."""
+    """Call a parser of a request's field; convert its `RequestError` to the type of error that pydantic collects."""
     try:
         return parse()
     except RequestError as error:
@@ -50,53 +52,68 @@ def _reserve_bytes(given: object, info: ValidationInfo) -> int:
 
 _SizeText = Annotated[
     str,
-    Field(pattern=r"^\s*\d+(\.\d+)?\s*([kKmM]?[bB]|[kKmM][iI][bB])?\s*$", examples=["60000", "60kB", "512 KiB"]),
+    Field(
+        pattern=r"^\s*\d+(\.\d+)?\s*([kKmM]?[bB]|[kKmM][iI][bB])?\s*$",
+        examples=["60000", "60kB", "512 KiB"],
+        json_schema_extra={"format": SIZE_FORMAT},
+    ),
 ]
 
-Size = Annotated[int, BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
-"""A number of bytes, sent as a text: plain bytes, or a number with kB (1000), KiB (1024), MB or MiB."""
+Size = Annotated[int, Field(ge=1), BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
+"""Number of bytes, which a client sends as text: bytes alone, or a number with kB (1000), KiB (1024), MB or MiB."""
 
-ReservedSize = Annotated[int, BeforeValidator(_reserve_bytes, json_schema_input_type=_SizeText)]
-"""A size that may be 0."""
+ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_schema_input_type=_SizeText)]
+"""Size that may be 0."""
 
 
 class SourceDescription(BaseModel):
-    """Where figures of a device were read."""
+    """Document from which figures of a microcontroller were taken."""
 
     model_config = ConfigDict(extra="forbid")
 
-    figures: list[str] = Field(description="names of the figures, e.g. flash, ram, clock_hz")
-    where: str = Field(description="title and section of a document, or repository and path")
+    figures: list[str] = Field(min_length=1, description="names of the figures, such as flash, ram or clock_hz")
+    where: str = Field(description="title and section of the document, or repository and path")
 
 
 class DeviceDescription(BaseModel):
-    """A custom device, as docs/devices.md describes it."""
+    """Description of a custom microcontroller; docs/devices.md describes each key."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
-    name: str = Field(description="key of the device, in lower case")
-    core: str = Field(description="core that runs the network, e.g. cortex-m4")
-    flash: int | str = Field(description="flash that one program can use: bytes, or a text with a unit")
-    ram: int | str = Field(description="RAM that one program can use in one piece: bytes, or a text with a unit")
-    title: str = Field(default="", description="the manufacturer's name; the key if it is left out")
-    clock_hz: int | None = Field(default=None, ge=1, description="highest clock of the core, in hertz")
-    chip_flash: int | str | None = Field(default=None, description="flash on the chip; that of `flash` if left out")
-    chip_ram: int | str | None = Field(default=None, description="RAM on the chip; that of `ram` if left out")
+    name: str = Field(description="name of the device, in lower case")
+    core: str = Field(description="core that runs the network, such as cortex-m4")
+    flash: Size = Field(description="flash that one program can use")
+    ram: Size = Field(description="largest contiguous region of RAM that one program can use")
+    title: str = Field(default="", description="name that the manufacturer uses; empty: the name")
+    clock_hz: int | None = Field(
+        default=None, ge=1, le=MAX_NUMBER, description="highest clock frequency of the core, in hertz"
+    )
+    chip_flash: Size | None = Field(default=None, description="flash of the chip; null: the same as `flash`")
+    chip_ram: Size | None = Field(default=None, description="RAM of the chip, all regions together; null: as `ram`")
     flash_is_external: bool = Field(default=False, description="whether flash is a separate chip")
-    in_place: list[str] = Field(default=[], description="kinds of layers that may overwrite their input")
-    reuses_input: bool = Field(default=True, description="whether the arena may reuse the input buffer once it is read")
-    note: str = Field(default="", description="why less memory can be used than there is")
-    sources: list[SourceDescription] = Field(default=[], description="where each figure was read")
+    in_place: list[str] = Field(default=[], description="kinds of layers whose kernels overwrite their input")
+    reuses_input: bool = Field(
+        default=True, description="whether other tensors may use the memory of the network's input after its last use"
+    )
+    note: str = Field(default="", description="reason why a program can use less memory than the chip has")
+    sources: list[SourceDescription] = Field(default=[], description="documents from which the figures were taken")
+
+
+_NULLABLE: Final = frozenset(
+    name for name, field in DeviceDescription.model_fields.items() if not field.is_required() and field.default is None
+)
 
 
 def _device(given: object) -> Device:
     if isinstance(given, Device):
         return given
+    if isinstance(given, dict):  # in a request, these keys may be null; a file of devices leaves them out
+        given = {key: value for key, value in given.items() if value is not None or key not in _NULLABLE}
     return _collected(lambda: device_named(given) if isinstance(given, str) else device_of(given))
 
 
 def _device_document(device: Device) -> str | DeviceDescription:
-    """Write a device by its name if the catalogue has it, else in full."""
+    """Return a microcontroller as JSON: its name if it is in the catalogue, otherwise its description."""
     if catalogue().get(device.name) == device:
         return device.name
     return DeviceDescription.model_validate(device_to_json(device))
@@ -108,18 +125,25 @@ DeviceField = Annotated[
     PlainSerializer(_device_document, return_type=str | DeviceDescription),
     Field(examples=["stm32f746ng", {"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}]),
 ]
-"""A device: its name in the catalogue, or a description of a custom one."""
+"""Device, which a client sends as a name in the catalogue, or as the description of a custom device."""
+
+
+_Rate = Annotated[float, Field(ge=SLOWEST, le=1 / SLOWEST)]
 
 
 class CoreSpeedDescription(BaseModel):
-    """How fast a core runs each kernel, as docs/exact.md describes it."""
+    """Speed of each kernel on a processor core; docs/exact.md describes each key."""
+
+    model_config = ConfigDict(extra="forbid")
 
     core: str = Field(description="name of the core")
-    source: str = Field(description="where the rates come from")
-    multiply_accumulates_per_cycle: dict[str, dict[str, float]] = Field(
-        description="kernel -> 'activation bits/weight bits' -> multiply-accumulates in a cycle"
+    source: str = Field(description="origin of the rates, such as a measurement or a document")
+    multiply_accumulates_per_cycle: dict[str, dict[str, _Rate]] = Field(
+        description="kernel -> activation bits and weight bits, such as 8/4 -> multiply-accumulates per cycle"
     )
-    elements_per_cycle: dict[str, float] = Field(description="kind of layer -> elements read in a cycle")
+    elements_per_cycle: dict[str, _Rate] = Field(
+        description="kind of layer without weights -> elements that are read per cycle"
+    )
 
 
 def _core_speed(given: object) -> CoreSpeed:
@@ -136,31 +160,31 @@ CoreSpeedField = Annotated[
 
 
 class BitsRow(BaseModel):
-    """A figure for each number of bits."""
+    """Sensitivity (estimated increase of the loss) of one tensor at 8, 4 and 2 bits."""
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
-    bits_8: float = Field(alias="8", ge=0, description="with 8 bits")
-    bits_4: float = Field(alias="4", ge=0, description="with 4 bits")
-    bits_2: float = Field(alias="2", ge=0, description="with 2 bits")
+    bits_8: float = Field(alias="8", ge=0, description="sensitivity at 8 bits")
+    bits_4: float = Field(alias="4", ge=0, description="sensitivity at 4 bits")
+    bits_2: float = Field(alias="2", ge=0, description="sensitivity at 2 bits")
 
 
 class TableDescription(BaseModel):
-    """A sensitivity table: the estimated rise of the loss when one tensor alone gets fewer bits."""
+    """Sensitivity table: the estimated increase of the loss if one tensor alone gets fewer bits."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
-    method: str = Field(default="table", description="how the figures were found")
-    weights: dict[str, BitsRow] = Field(description="layer name -> figures of its weights")
-    activations: dict[str, BitsRow] = Field(description="tensor name -> its figures")
+    method: str = Field(default="table", description="name of the method by which the sensitivities were found")
+    weights: dict[str, BitsRow] = Field(description="name of each layer -> sensitivities of its weights")
+    activations: dict[str, BitsRow] = Field(description="name of each tensor -> its sensitivities")
 
 
 class JobTable(BaseModel):
-    """The table that a finished sensitivity job has measured."""
+    """Reference to the sensitivity table that a finished job has measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    job_id: str = Field(description="id of the job")
+    job_id: str = Field(description="identifier of the sensitivity job")
 
 
 def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
@@ -168,11 +192,13 @@ def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
         return given
     if isinstance(given, str):
         if given not in MEASURES:
-            raise ValueError(f"expected a table, or one of: {', '.join(MEASURES)}")
+            raise ValueError(f"expected a sensitivity table, or one of the measures {', '.join(MEASURES)}")
         return given
     if isinstance(given, dict) and "job_id" in given:
         if given.keys() != {"job_id"} or not isinstance(given["job_id"], str):
-            raise ValueError("'job_id' stands beside other keys, or is not a text; expected the id of a job alone")
+            raise ValueError(
+                "expected an object with the single key 'job_id', whose value is the text of a job's identifier"
+            )
         return JobTable(job_id=given["job_id"])
     return _collected(lambda: sensitivity_of(given))
 
@@ -191,29 +217,33 @@ SensitivityField = Annotated[
     PlainSerializer(_sensitivity_document, return_type=_MeasureName | TableDescription | JobTable),
     Field(examples=["weights", "fisher", {"job_id": "64c30fc6784c4ee7b09e25090bba1b9c"}]),
 ]
-"""What is minimized: a measure by its name, a table, or the job that has measured one."""
+"""Objective: the name of a sensitivity measure, a sensitivity table, or the job that has measured one."""
 
 assert {f"{bits}" for bits in BITS} == {"8", "4", "2"}  # noqa: S101  # `BitsRow` spells them out
 
 
 class SolveRequest(SolveOptions):
-    """How bits are chosen, whatever the budget."""
+    """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
-    accounting: BookName = Field(default=BookName.DEPLOYED, description="The rule book that counts bytes.")
+    accounting: BookName = Field(default=BookName.DEPLOYED, description="rule set that counts bytes")
     sensitivity: SensitivityField | None = Field(
         default=None,
-        description="What the exact program minimizes, and what the rules are compared by: weights (from the weights "
-        "alone); with samples fisher, hessian or measured; a table; or a finished sensitivity job. If it is left out, "
-        "exact takes fisher if there are samples, else weights.",
+        description="sensitivities whose sum the method exact minimizes; for other methods, the sum is only "
+        "reported. weights: from the weights alone; fisher, hessian, measured: from samples; a table; or a finished "
+        "sensitivity job; null: exact uses fisher if there are samples, otherwise weights",
     )
     reserved_flash: ReservedSize = Field(
-        default=0, description="Flash that the rest of the program needs; it is subtracted from the budget."
+        default="0",
+        validate_default=True,
+        description="flash that the rest of the program needs; it is subtracted from the budget",
     )
     reserved_ram: ReservedSize = Field(
-        default=0, description="RAM that the rest of the program needs; it is subtracted from the budget."
+        default="0",
+        validate_default=True,
+        description="RAM that the rest of the program needs; it is subtracted from the budget",
     )
 
     @property
     def options(self) -> SolveOptions:
-        """The options of the solve alone."""
+        """Options of the solver that a request contains."""
         return SolveOptions.model_construct(**{name: getattr(self, name) for name in SolveOptions.model_fields})

@@ -1,4 +1,4 @@
-"""Datasets of the service: the uploaded ones, those of the operator, and the built-in one."""
+"""Datasets of the service: the uploaded ones, those in the operator's directory, and the built-in one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from threading import Lock
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import AwareDatetime, Field
 
 from api.errors import InUse, NotFound
-from api.schemas.answer import Answer
+from api.schemas.answer import Answer, Count
 from api.schemas.jobs import DIGITS
 from api.services.operator_datasets import OperatorDatasets
 from api.settings import MAX_DATASET_EXPANSION, Settings
@@ -30,7 +30,7 @@ FILE_SUFFIX: Final = ".npz"
 
 
 class DatasetOrigin(StrEnum):
-    """Origin of a dataset."""
+    """Origin of a dataset of the service: uploaded, built-in, or provided by the operator."""
 
     BUILT_IN = "built-in"
     UPLOADED = "uploaded"
@@ -48,25 +48,27 @@ class DatasetAnswer(Answer):
         default=DatasetOrigin.UPLOADED,
         description="uploaded; built-in; or operator: an entry of the directory of datasets of the operator",
     )
-    size_bytes: int | None = Field(
+    size_bytes: Count | None = Field(
         description="size of the uploaded file, in bytes; 0 for the built-in dataset, null for an operator's dataset"
     )
     created_at: AwareDatetime | None = Field(
         description="time of the first upload; null if the dataset was not uploaded"
     )
-    sample_shape: list[int] | None = Field(
+    sample_shape: list[Annotated[int, Field(ge=1)]] | None = Field(
         description="shape of one sample; for images: height, width, channels. Encoded images are resized to the "
         "input of the network; this is the shape of the first one. In a list, the fields from here on are null for an "
         "operator's dataset, because only a request for this dataset reads it"
     )
     sample_type: str | None = Field(description="data type of a sample: uint8 or float32")
-    train_samples: int | None = Field(description="number of training samples")
-    test_samples: int | None = Field(description="number of test samples")
-    classes: int | None = Field(description="number of classes: the largest label plus 1; null if there are no labels")
+    train_samples: Count | None = Field(description="number of training samples")
+    test_samples: Count | None = Field(description="number of test samples")
+    classes: Count | None = Field(
+        description="number of classes: the largest label plus 1; null if there are no labels"
+    )
 
 
 class Datasets:
-    """Store of datasets: the uploaded ones, those of the operator, and the built-in one.
+    """Store of the service's datasets: uploaded ones, those in the operator's directory, and the built-in one.
 
     One dataset at a time is in memory: it may occupy `max_dataset_bytes` times `MAX_DATASET_EXPANSION`.
 
@@ -135,12 +137,12 @@ class Datasets:
         return DatasetAnswer.model_validate(self._file(dataset_id).summary)
 
     def summaries(self) -> list[DatasetAnswer]:
-        """Return the built-in dataset, the operator's datasets by name, and the uploaded datasets, newest first."""
+        """Describe all datasets: the built-in one, the operator's by name, then the uploaded ones, newest first."""
         kept = [DatasetAnswer.model_validate(file.summary) for file in self._store.files(KIND)]
         return [self.describe(DIGITS), *map(_describe_unread, self._of_operator.names()), *kept]
 
     def delete(self, dataset_id: str) -> None:
-        """Delete an uploaded dataset.
+        """Delete an uploaded dataset; raise an error if an unfinished job uses the dataset.
 
         Args:
             dataset_id: SHA-256 of the file, in hexadecimal.
@@ -153,16 +155,18 @@ class Datasets:
             raise InUse(f"the dataset '{DIGITS}' is built in and cannot be deleted")
         if dataset_id in self._of_operator.names():
             raise InUse(
-                f"the dataset '{dataset_id}' belongs to the operator, who can remove it from the directory of datasets"
+                f"the dataset '{dataset_id}' belongs to the operator of the service: only the operator can delete it"
             )
         self._file(dataset_id)
         with self.in_memory:
             if not self._store.delete_file(KIND, dataset_id):
-                raise InUse("an unfinished job uses this dataset; cancel the job, or wait until it has finished")
+                raise InUse(
+                    f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
+                )
             self._blobs.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
-        """Return a dataset with its samples. The caller holds the lock `in_memory` as long as it uses them.
+        """Load a dataset with its samples; the caller must hold the lock `in_memory` while it uses them.
 
         Args:
             dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
@@ -187,13 +191,14 @@ class Datasets:
         file = self._store.file(KIND, dataset_id) if is_digest(dataset_id) else None
         if file is None:
             raise NotFound(
-                f"there is no dataset {dataset_id[:64]!r}; upload it with POST /v1/datasets, or use '{DIGITS}'"
+                f"the dataset {dataset_id[:64]!r} does not exist; upload it with POST /v1/datasets, or use the "
+                f"built-in '{DIGITS}'"
             )
         return file
 
 
 def _check_samples(dataset: Dataset) -> None:
-    """Reject a dataset that no network can use; a new job checks whether its network can use the dataset."""
+    """Reject a dataset without samples, with negative labels, or without exactly one label for each sample."""
     for part, samples, labels in (
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
@@ -205,14 +210,14 @@ def _check_samples(dataset: Dataset) -> None:
                 "expected [n, ...] and [n]: one label for each sample"
             )
         if not len(samples):
-            raise DatasetError(f"{part}_x has no samples; expected at least one")
+            raise DatasetError(f"the array {part}_x has no samples; expected at least one")
         samples[:1]  # raises DatasetError if the first sample cannot be read
         if labels is not None and labels.min() < 0:
-            raise DatasetError(f"{part}_y has the label {labels.min()}; expected labels of at least 0")
+            raise DatasetError(f"the array {part}_y has the label {labels.min()}; expected class labels of at least 0")
 
 
 def _describe_unread(name: str) -> DatasetAnswer:
-    """Return the description of an operator's dataset that has not been read."""
+    """Describe a dataset of the operator by its name only, without reading its file."""
     return DatasetAnswer(
         id=name,
         name=name,

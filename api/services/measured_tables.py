@@ -1,4 +1,4 @@
-"""Tables that a sensitivity job has measured, for the requests that name the job."""
+"""Sensitivity tables that earlier jobs have measured, for requests that refer to such a job."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ _Request = TypeVar("_Request", bound=SolveRequest)
 
 
 class MeasuredTables:
-    """The results of a data directory's sensitivity jobs."""
+    """Sensitivity tables that jobs of the service have measured.
+
+    Args:
+        store: Database of the jobs.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def resolved(self, request: _Request, network_id: str) -> _Request:
-        """The request with the table itself in place of the job that measured it.
+        """Return a request with the sensitivity table that a job has measured in place of a reference to the job.
+
+        Args:
+            request: The request; a request that names no job is returned unchanged.
+            network_id: SHA-256 of the network file that the request is about.
 
         Raises:
-            NotFound: no such job, or one that left nothing.
-            JobNotFinished: it is still measuring.
-            RequestError: it measures nothing, or another network.
+            NotFound: If the job does not exist, has failed or was cancelled.
+            JobNotFinished: If the job has not finished.
+            RequestError: If the job is not a sensitivity job, or has measured another network.
         """
         named = request.sensitivity
         if not isinstance(named, JobTable):
@@ -34,19 +42,23 @@ class MeasuredTables:
         job_id = named.job_id
         job = self._store.job(job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id[:64]!r} to take sensitivities from")
+            raise NotFound(f"the job {job_id[:64]!r} does not exist; expected the identifier of a sensitivity job")
         if job.request.get("kind") != "sensitivity":
             raise RequestError(
-                f"job {job_id} measures no sensitivities; start one with POST /v1/networks/ID/sensitivity"
+                f"job {job_id} does not measure sensitivities; create one that does with POST "
+                "/v1/networks/ID/sensitivity"
             )
         if job.request["network_id"] != network_id:
             raise RequestError(
-                f"job {job_id} measures the sensitivities of another network, {job.request['network_id']}"
+                f"job {job_id} measures the sensitivities of another network, {job.request['network_id']}; "
+                "create a job for this network with POST /v1/networks/ID/sensitivity"
             )
         if job.state in UNFINISHED:
-            raise JobNotFinished(f"job {job_id} is {job.state}; wait for its end")
+            raise JobNotFinished(
+                f"job {job_id} is {job.state} and has no sensitivities yet; wait until it has succeeded"
+            )
         if job.state is not JobState.SUCCEEDED or job.result is None:
-            raise NotFound(f"job {job_id} has {job.state}: it leaves no sensitivities")
+            raise NotFound(f"job {job_id} has no sensitivities, because its state is {job.state}; create a new job")
         table = sensitivity_of(
             {
                 "method": job.result["sensitivity"],

@@ -1,10 +1,10 @@
-"""What the solver needs of a kept network: its structure and its table of sensitivities, each computed once.
+"""Layers and sensitivity tables of uploaded networks, which the solver needs; they are computed once and stored.
 
-    network file  ──parse──►  structure-1.json           layers and shapes, without weights
-                  ──weigh──►  weights-1-SCHEME.json      sensitivities from the weights, one table a scheme
+    network file  ──parse────►  structure-1.json           layers and shapes, without weights
+                  ──measure──►  weights-1-SCHEME.json      sensitivities from the weights, one table for each scheme
 
-Both are kept on disk by the hash of the network file, so that a second fit reads neither the file nor its weights, in
-this process or another.
+Both are stored on disk under the SHA-256 of the network file, so that a second fit reads neither the file nor its
+weights, even in another process.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from network.sensitivity.table import SensitivityTable, check_sensitivity, sensi
 
 _STRUCTURE_FILE: Final = "structure-1.json"
 _WEIGHTS_FILE: Final = "weights-1-{scheme}.json"
-"""Names with the version of what is in them: raise it when the reader, or the measure, computes something else."""
+"""File names with a version number, which must grow when the reader or the measure computes something else."""
 
 _IN_MEMORY: Final = 16
-"""Number of networks whose structure stays in memory, a few thousand layers each at most."""
+"""Number of networks whose structure stays in memory."""
 
 
 class NetworkStructures:
-    """Structures and tables of kept networks.
+    """Layers and sensitivity tables of uploaded networks, computed once and stored on disk.
 
     Args:
-        files: Where they are kept on disk.
-        read_network: Reads the whole network with that id, with its weights.
+        files: Files on disk that are computed from networks.
+        read_network: Function that reads the network with an identifier, with its weights.
     """
 
     def __init__(self, files: DerivedFiles, read_network: Callable[[str], Network]) -> None:
@@ -47,11 +47,16 @@ class NetworkStructures:
         self.weights_table = lru_cache(maxsize=_IN_MEMORY * len(WeightScheme))(self._weights_table)
 
     def keep(self, network_id: str, network: Network) -> None:
-        """Keep the structure of a network that was parsed just now."""
+        """Store the layers of a network that was just parsed, without its weights.
+
+        Args:
+            network_id: SHA-256 of the network file.
+            network: The network.
+        """
         self._write(network_id, _STRUCTURE_FILE, write_json(network, with_weights=False))
 
     def forget(self, network_id: str) -> None:
-        """Delete what was computed from a network."""
+        """Delete the stored layers and sensitivity tables of a network."""
         self._files.delete(network_id)
         self.structure.cache_clear()
         self.weights_table.cache_clear()
@@ -83,6 +88,6 @@ class NetworkStructures:
         return table
 
     def _write(self, network_id: str, name: str, text: str) -> None:
-        # On a full disk, answers are computed again each time.
+        # If the disk is full, the file is computed again for each request.
         with self._writing, contextlib.suppress(OSError):
             self._files.write(network_id, name, text.encode())

@@ -1,4 +1,4 @@
-"""Networks that are kept: read and checked before, found by the hash of their content after."""
+"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ KIND: Final = "network"
 
 
 class Networks:
-    """The networks of a data directory."""
+    """Store of the networks that were uploaded to the service.
+
+    Args:
+        store: Database with the records of the files and of the jobs.
+        settings: Settings of the service, with the directories.
+    """
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
@@ -43,10 +48,16 @@ class Networks:
         self._structures = NetworkStructures(DerivedFiles(settings.derived_directory), self.with_weights)
 
     def keep(self, upload: Upload) -> tuple[NetworkAnswer, bool]:
-        """Keep a network, once; and whether it is new.
+        """Store an uploaded network, unless the same file is stored already.
+
+        Args:
+            upload: The uploaded file.
+
+        Returns:
+            The description of the network, and whether the network is new.
 
         Raises:
-            NetworkError: it cannot be used; nothing is kept.
+            NetworkError: If the file is not a valid network; it is not stored.
         """
         known = self._store.file(KIND, upload.digest)
         if known is not None:
@@ -69,59 +80,71 @@ class Networks:
         return (answer, True) if is_new else (self.describe(upload.digest), False)
 
     def describe(self, network_id: str) -> NetworkAnswer:
+        """Return the description of an uploaded network.
+
+        Raises:
+            NotFound: If the network does not exist.
+        """
         return NetworkAnswer.model_validate(self._file(network_id).summary)
 
     def summaries(self) -> list[NetworkSummary]:
-        """Newest first."""
+        """Return short descriptions of all uploaded networks, newest first."""
         return [NetworkSummary.model_validate(file.summary) for file in self._store.files(KIND)]
 
     def delete(self, network_id: str) -> None:
-        """Forget a network.
+        """Delete an uploaded network; raise an error if an unfinished job uses the network.
 
         Raises:
-            InUse: an unfinished job needs it.
+            NotFound: If the network does not exist.
+            InUse: If an unfinished job uses the network.
         """
         self._file(network_id)
         with self._keeping:
             if not self._store.delete_file(KIND, network_id):
-                raise InUse("an unfinished job needs this network; cancel the job, or wait for it")
+                raise InUse(
+                    f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
+                )
             self._blobs.delete(network_id)
         self._structures.forget(network_id)
 
     def fit(self, network_id: str, request: FitRequest) -> FitAnswer:
-        """Choose bits under a budget, or certify that none fit."""
+        """Choose the bits of an uploaded network under a memory budget, or return a certificate that nothing fits."""
         request = self._measured.resolved(request, network_id)
-        return answer_fit(*self._network(network_id), request, self._table(network_id, MeasureChoice.of(request)))
+        network, name = self._network(network_id)
+        return answer_fit(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def could_fit(self, network_id: str, request: FitRequest) -> FitAnswer:
-        """Find out whether any bits fit, which does not depend on the measure of sensitivity."""
+        """Choose bits by sensitivities from the weights, without samples, to check if a network can fit a budget."""
         choice = MeasureChoice.of(request).without_samples()
-        return answer_fit(*self._network(network_id), request, self._table(network_id, choice))
+        network, name = self._network(network_id)
+        return answer_fit(network, name, request, self._table(network_id, network, choice))
 
     def devices(self, network_id: str, request: DevicesRequest) -> DevicesAnswer:
-        """Find out which devices the network fits, and how well."""
+        """Fit an uploaded network into the memory of each of several microcontrollers."""
         request = self._measured.resolved(request, network_id)
-        return answer_devices(*self._network(network_id), request, self._table(network_id, MeasureChoice.of(request)))
+        network, name = self._network(network_id)
+        return answer_devices(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def pareto(self, network_id: str, request: ParetoRequest) -> ParetoAnswer:
-        """Compute the Pareto front of a network."""
+        """Compute the Pareto front of an uploaded network: the smallest summed sensitivity at each memory budget."""
         request = self._measured.resolved(request, network_id)
-        return answer_pareto(*self._network(network_id), request, self._table(network_id, MeasureChoice.of(request)))
+        network, name = self._network(network_id)
+        return answer_pareto(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def structure(self, network_id: str) -> Network:
-        """Return the network without its weights, which is enough to choose bits.
+        """Return an uploaded network without its weights, which is enough to choose bits.
 
         Raises:
-            NotFound: If no such network is kept.
+            NotFound: If the network does not exist.
         """
         self._file(network_id)
         return self._structures.structure(network_id)
 
     def with_weights(self, network_id: str) -> Network:
-        """Read the whole network from its file.
+        """Read an uploaded network with its weights from its file.
 
         Raises:
-            NotFound: If no such network is kept.
+            NotFound: If the network does not exist.
         """
         file = self._file(network_id)
         return read_network(self._blobs.path(network_id).read_bytes(), file.name)
@@ -130,15 +153,15 @@ class Networks:
         network = self.structure(network_id)
         return network, NetworkName(id=network_id, name=network.name)
 
-    def _table(self, network_id: str, choice: MeasureChoice) -> SensitivityTable | None:
+    def _table(self, network_id: str, network: Network, choice: MeasureChoice) -> SensitivityTable | None:
         if choice.reads_weights:
             return self._structures.weights_table(network_id, choice.scheme)
-        return choice.table_without_samples(self.structure(network_id))
+        return choice.table_without_samples(network)
 
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None
         if file is None:
-            raise NotFound(f"there is no network {network_id[:64]!r}; upload it with POST /v1/networks")
+            raise NotFound(f"the network {network_id[:64]!r} does not exist; upload it with POST /v1/networks")
         return file
 
 
@@ -166,7 +189,7 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
             for layer in network.layers
         ],
         tensors=[
-            TensorAnswer(name=name, shape=(shape.channels, shape.height, shape.width))
+            TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
             for name, shape in network.shapes.items()
         ],
     )

@@ -1,6 +1,7 @@
 """Reader of ONNX files: from the bytes of a file to a `Network`.
 
     bytes --proto--> graph of nodes --operators--> layers over tensors --fusing--> steps of a device
+    (between the first two, `quantized` takes a quantized graph back to float)
 
 1. `proto` parses the file into a graph of nodes. It rejects cycles, missing values and files that are not ONNX.
 2. `structure` has the onnx library inline functions and convert opsets before 11.
@@ -15,15 +16,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
 from network.network import InputFormat, Network
 from network.onnx_reading.ending import ending_of
 from network.onnx_reading.external_weights import WeightFile
 from network.onnx_reading.folding import fold_into_input_format, fold_into_weights
 from network.onnx_reading.fusing import fuse_activations, fuse_padding, remove_dead_layers
-from network.onnx_reading.graph import Graph
+from network.onnx_reading.graph import Graph, needed_nodes
 from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import parse
+from network.onnx_reading.quantized.float_graph import without_quantization
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 
@@ -38,7 +42,8 @@ def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) 
     Args:
         content: Bytes of the whole file; the reader opens no other file.
         name: Name of the network in reports.
-        weight_file: Function that returns the content of a file of weights by its name; None if there are no such files.
+        weight_file: Function that returns the content of a file of weights by its name; None if there are no such
+            files.
 
     Raises:
         UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files that are not
@@ -47,7 +52,7 @@ def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) 
         InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
             are NaN or infinite; names the node or layer.
     """
-    return network_of(parse(content, weight_file), name)
+    return network_of(without_quantization(parse(content, weight_file)).graph, name)
 
 
 def network_of(graph: Graph, name: str) -> Network:
@@ -61,6 +66,7 @@ def network_of(graph: Graph, name: str) -> Network:
         UnsupportedOperator: If an operator or a form of an operator is not supported; names the node.
         InvalidNetwork: If shapes do not match, or if weights are NaN or infinite; names the node or layer.
     """
+    graph = replace(graph, nodes=needed_nodes(graph.nodes, graph.outputs))
     try:
         return _network_of(graph, name)
     except (UnsupportedOperator, InvalidNetwork):

@@ -33,7 +33,7 @@ def load_external_weights(tensors: Iterable[TensorProto], weight_file: WeightFil
         Number of loaded bytes.
 
     Raises:
-        UnreadableFile: If a tensor refers to another file and there is none, or if the location is not a plain file name.
+        UnreadableFile: If a tensor refers to another file and there is none, or if its location is not a plain name.
         InvalidNetwork: If offset and length do not lie within the file, or if tensors share bytes.
     """
     contents: dict[str, bytes] = {}

@@ -93,3 +93,19 @@ class Graph:
         if not self.has_batch or self.batch in (None, 1):
             return None
         return replace(self, input_dims=(self.batch, *self.input_dims), batch=1, has_batch=False)
+
+
+def needed_nodes(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:
+    """Return the nodes on which an output of the graph depends, in the same order.
+
+    Args:
+        nodes: The nodes, each after the nodes that it reads.
+        outputs: Names of the graph outputs.
+    """
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.reads)
+            kept.append(node)
+    return tuple(reversed(kept))

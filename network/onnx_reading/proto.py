@@ -20,7 +20,8 @@ from onnx import AttributeProto, TensorProto
 from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.onnx_reading.external_weights import WeightFile, load_external_weights
-from network.onnx_reading.graph import UNREADABLE, Graph, Node
+from network.onnx_reading.graph import UNREADABLE, Graph, Node, needed_nodes
+from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
 from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
 
@@ -40,7 +41,8 @@ def parse(content: bytes, weight_file: WeightFile | None = None) -> Graph:
 
     Args:
         content: Bytes of the whole file.
-        weight_file: Function that returns the content of a file of weights by its name; None if there are no such files.
+        weight_file: Function that returns the content of a file of weights by its name; None if there are no such
+            files.
 
     Raises:
         UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files that are not given.
@@ -76,7 +78,7 @@ def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | No
     inputs = [value for value in graph.input if value.name not in initializers]
     outputs = tuple(value.name for value in graph.output)
     nodes = _topologically_sorted(_nodes(graph.node), {*initializers, *(value.name for value in inputs)})
-    nodes = _needed(nodes, outputs)
+    nodes = needed_nodes(nodes, outputs)
     read = {*outputs, *(name for node in nodes for name in node.reads)}
     # With one input, the network's input is that one even if no output depends on it, which is rejected later.
     inputs = [value for value in inputs if value.name in read or len(inputs) == 1]
@@ -97,22 +99,6 @@ def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | No
         has_batch=has_batch,
         other_inputs=tuple(value.name for value in inputs[1:]),
     )
-
-
-def _needed(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:
-    """Return the nodes on which an output of the graph depends, in the same order.
-
-    Args:
-        nodes: The nodes, each after the nodes that it reads.
-        outputs: Names of the graph outputs.
-    """
-    needed = set(outputs)
-    kept = []
-    for node in reversed(nodes):
-        if needed.intersection(node.outputs):
-            needed.update(node.reads)
-            kept.append(node)
-    return tuple(reversed(kept))
 
 
 def _check_names(names: Iterable[object]) -> None:
@@ -167,7 +153,9 @@ def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
             duplicates[base] += 1
             name = f"{base}_{duplicates[base] + 1}"
         taken.add(name)
-        domain = "" if proto.domain in STANDARD_DOMAINS else proto.domain
+        # Runtimes and tools write operators of quantization into several domains.
+        is_known = proto.domain in STANDARD_DOMAINS or proto.op_type in FOREIGN_OPERATORS
+        domain = "" if is_known else proto.domain
         node = Node(name, proto.op_type, tuple(proto.input), outputs, {}, domain=domain)
         captured = tuple(sorted(_captured(proto.attribute), key=str))
         _check_names(captured)

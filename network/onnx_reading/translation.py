@@ -85,8 +85,8 @@ class Translation:
         layout_is_settled: Whether an operator has required this layout, so that it is not changed again.
         layers: Layers emitted so far, in the order of the nodes.
         shapes: Shape of every tensor so far, by name.
-        values: Value behind every ONNX name so far; `Unknown` behind a node that cannot be read; None for an output that
-            is not supported (the mask of a Dropout).
+        values: Value behind every ONNX name so far; `Unknown` behind a node that cannot be read; None for a second
+            output of a node (the mask of a Dropout).
         same_order_as_input: Names of the tensors whose elements have the order of the input: the input, and what is
             scaled, clamped or padded from it.
         ends_in_softmax: Whether a softmax was found.

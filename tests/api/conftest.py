@@ -1,4 +1,4 @@
-"""One running service for all tests that leave it as they find it."""
+"""One running service, which all tests share that do not change its configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real service in a process of its own, and what tests ask of it."""
+"""A real service in a separate process, with the requests that tests send."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LiveService:
         self.end(signal.SIGTERM)
 
     def end(self, number: signal.Signals) -> int:
-        """End the service's process, and it alone."""
+        """Send a signal to the process of the service, but not to its workers, and return the exit code."""
         self.http.close()
         self.process.send_signal(number)
         code = self.process.wait(TIMEOUT_SECONDS)
@@ -87,7 +87,7 @@ class LiveService:
         return self.wait_for(job_id, lambda job: job["state"] in {"succeeded", "failed", "cancelled"})
 
     def worker(self, job_id: str) -> int:
-        """The process id of a job's worker."""
+        """Return the process id of the worker of a job."""
         lock = self.data / "jobs" / job_id / "lock"
         give_up_at = time.monotonic() + TIMEOUT_SECONDS
         while not (process_id := lock.read_text().partition("\n")[0]) and time.monotonic() < give_up_at:
@@ -95,7 +95,7 @@ class LiveService:
         return int(process_id)
 
     def files(self) -> set[str]:
-        """What lies in the data directory, apart from the database and the locks."""
+        """Return the files in the data directory, without the database and the locks."""
         return {
             str(path.relative_to(self.data))
             for path in self.data.rglob("*")
@@ -104,7 +104,7 @@ class LiveService:
 
 
 def is_training(epoch: int) -> Callable[[Answer], bool]:
-    """Whether a job is past an epoch, so that a checkpoint of it exists."""
+    """Return whether a job has finished an epoch, so that it has a checkpoint."""
     return lambda job: bool(job["progress"]) and (job["progress"]["epoch"] or 0) > epoch
 
 
@@ -117,7 +117,7 @@ def is_alive(process_id: int) -> bool:
 
 
 def kill(process_id: int) -> None:
-    """SIGKILL, and wait until it is gone."""
+    """Kill the service with SIGKILL, and wait until its process has ended."""
     os.kill(process_id, signal.SIGKILL)
     while is_alive(process_id):
         time.sleep(0.01)

@@ -24,7 +24,10 @@ DIGITS_ONNX = Path(__file__).parents[2] / "examples" / "digits" / "digits.onnx"
 
 
 def tiny_network(seed: int = 0) -> Network:
-    """4x4 images of one channel, 3 classes; by MixPC 569 bytes of flash at 8 bits, 227 at 2 bits; RAM 144 and 48."""
+    """Return a network for 4x4 images with 1 channel and 3 classes.
+
+    By MixPC, it needs 569 bytes of flash and 144 of RAM at 8 bits, 227 and 48 at 2 bits.
+    """
     rng = np.random.default_rng(seed)
 
     def weights(*shape: int) -> npt.NDArray[np.float32]:
@@ -67,7 +70,12 @@ def npz(**arrays: Any) -> bytes:
 
 
 def tiny_dataset(samples: int = 96, **changes: Any) -> bytes:
-    """Samples that the tiny network takes; `changes` replaces arrays."""
+    """Return a dataset file for the tiny network.
+
+    Args:
+        samples: Number of training samples.
+        changes: Name of an array -> its replacement.
+    """
     rng = np.random.default_rng(1)
     arrays: dict[str, Any] = {
         "train_x": rng.standard_normal((samples, 1, SIDE, SIDE)).astype(np.float32),

@@ -1,4 +1,4 @@
-"""Settings: one definition for programs, environment variables, options and the manual."""
+"""Settings: one definition for programs, environment variables, options and the documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`bitbudget devices`: the catalogue, and which of its devices a network fits."""
+"""The command `bitbudget devices`: list microcontrollers, or fit a network into the memory of each one."""
 
 from __future__ import annotations
 
@@ -26,9 +26,15 @@ from network.devices.catalogue import catalogue, device_named
 from network.devices.device import Device
 
 
-@click.command("devices", short_help="List devices; which of them does a network fit?")
+@click.command("devices", short_help="List microcontrollers, or fit a network into each of them.")
 @click.argument("network_file", metavar="[NETWORK]", required=False)
-@click.option("--device", "names", multiple=True, metavar="NAME", help="Only this one; may be repeated.  [all]")
+@click.option(
+    "--device",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Use only this microcontroller. May be repeated.  [default: all]",
+)
 @devices_file_option
 @reserve_options
 @method_options
@@ -42,15 +48,20 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Which devices NETWORK fits, and how well. Without NETWORK: the devices, and what memory they have.
+    """Fit NETWORK into the memory of each microcontroller; without NETWORK, list the microcontrollers.
 
-    With --devices-file alone, the devices are those of the file; --device chooses from the file and the catalogue.
-
-    Exit code 0: it fits one or more. 1: it fits none. 2: bad input.
+    The devices are those of the catalogue, or those of --devices-file; --device chooses from both.
 
     \b
-    bitbudget devices
-    bitbudget devices network.onnx --reserved-ram 20KiB --reserved-flash 64KiB
+    Exit codes:
+      0  the network fits at least one device
+      1  the network fits none of the devices
+      2  the input is invalid
+
+    \b
+    Examples:
+      bitbudget devices
+      bitbudget devices network.onnx --reserved-ram 20KiB --reserved-flash 64KiB
     """
     devices = _chosen(names, custom_devices(devices_file))
     if network_file is None:
@@ -62,24 +73,26 @@ def command(
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
+        from api.cli.text.columns import show
         from api.cli.text.devices import devices_text
 
-        click.echo(devices_text(answer))
+        show(devices_text(answer))
     return 0 if any(each.fits for each in answer.devices) else DOES_NOT_FIT
 
 
-def _chosen(names: tuple[str, ...], own: dict[str, Device]) -> list[Device]:
+def _chosen(names: tuple[str, ...], custom: dict[str, Device]) -> list[Device]:
     if names:
-        known = {**catalogue(), **own}
+        known = {**catalogue(), **custom}
         return list({name: device_named(name, known) for name in names}.values())
-    return list((own or catalogue()).values())
+    return list((custom or catalogue()).values())
 
 
 def _list(devices: list[Device], *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([device_answer(device).model_dump(mode="json") for device in devices], indent=2))
     else:
+        from api.cli.text.columns import show
         from api.cli.text.devices import catalogue_text
 
-        click.echo(catalogue_text(devices))
+        show(catalogue_text(devices))
     return 0

@@ -1,4 +1,4 @@
-"""`bitbudget fit`: which bits fit a network into a budget."""
+"""The command `bitbudget fit`: choose the bits of every tensor of a network under a budget of flash and RAM."""
 
 from __future__ import annotations
 
@@ -16,29 +16,38 @@ from api.operations.question import terms_of
 from api.schemas.fit import FitRequest
 
 
-@click.command("fit", short_help="Choose bits that fit a budget.")
+@click.command("fit", short_help="Choose bits so that a network fits a memory budget.")
 @fit_options
 @data_option
 @model_options(FitRequest, only=("shadow_prices",), flags={"shadow_prices": "--prices"})
 @json_option
 def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
-    """Choose the bits of every tensor of NETWORK, an ONNX file or a JSON description.
+    """Choose the number of bits (8, 4 or 2) of every tensor of a network, so that it fits a budget of flash and RAM.
 
-    Exit code 0: it fits. 1: it does not; the answer says what is missing, and where. 2: bad input.
+    NETWORK is an ONNX file or a JSON description (docs/json-description.md); - is the standard input. The budget comes
+    from --flash and --ram, or from --device. Only the method exact has a proof, and uses the options that name exact.
 
     \b
-    bitbudget fit network.onnx --flash 60kB --ram 40kB
-    bitbudget fit network.onnx --device stm32f411re --reserved-ram 20KiB --data train.npz
+    Exit codes:
+      0  the network fits
+      1  the network does not fit; the answer says how much memory is missing
+      2  the input is invalid
+
+    \b
+    Examples:
+      bitbudget fit network.onnx --flash 60kB --ram 40kB
+      bitbudget fit network.onnx --device stm32f411re --reserved-ram 20KiB --data train.npz
     """
     request = fit_request(options)
-    terms_of(request)  # what the options contradict is refused before the file is read
+    terms_of(request)  # rejects contradictory options before the file is read
     network, name = read_network_file(network_file)
     table = table_for(request, network, data, is_quiet=as_json)
     answer = answer_fit(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
+        from api.cli.text.columns import show
         from api.cli.text.fit import fit_text
 
-        click.echo(fit_text(answer))
+        show(fit_text(answer))
     return 0 if answer.fits else DOES_NOT_FIT

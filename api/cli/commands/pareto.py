@@ -1,4 +1,4 @@
-"""`bitbudget pareto`: what bytes buy."""
+"""The command `bitbudget pareto`: compute the trade-off between a network's quantization sensitivity and its memory."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from api.operations.question import terms_of
 from api.schemas.pareto import ParetoRequest
 
 
-@click.command("pareto", short_help="The trade of sensitivity against flash, RAM or both.")
+@click.command("pareto", short_help="Compute the trade-off between sensitivity and memory.")
 @fit_options
 @model_options(ParetoRequest, only=("axis", "points"))
 @data_option
 @json_option
 def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
-    """The least summed sensitivity of NETWORK at budgets from the least that would do to what 8 bits take.
+    """Compute the Pareto front of a network: the smallest summed quantization sensitivity for each memory budget.
 
-    The budget that is not varied is given by --flash, --ram or --device; the one that is varied is searched whole.
-
-    Exit code 0: there is a front. 1: nothing fits. 2: bad input.
+    The budgets range from the minimum to the memory that 8 bits require. --axis chooses the budget that is varied; the
+    other budget comes from --flash, --ram or --device.
 
     \b
-    bitbudget pareto network.onnx --ram 40kB --flash 1MB --axis flash
+    Exit codes:
+      0  the front has points
+      1  nothing fits
+      2  the input is invalid
+
+    \b
+    Example:
+      bitbudget pareto network.onnx --ram 40kB --flash 1MB --axis flash
     """
     request = fit_request(options, ParetoRequest)
     terms_of(request)
@@ -39,7 +45,8 @@ def command(network_file: str, data: str | None, as_json: bool, **options: Any) 
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
+        from api.cli.text.columns import show
         from api.cli.text.pareto import pareto_text
 
-        click.echo(pareto_text(answer))
+        show(pareto_text(answer))
     return 0 if answer.points else DOES_NOT_FIT

@@ -1,4 +1,4 @@
-"""`bitbudget sensitivity`: how much each tensor's bits matter, measured on samples."""
+"""The command `bitbudget sensitivity`: measure on samples how sensitive each tensor of a network is to fewer bits."""
 
 from __future__ import annotations
 
@@ -17,38 +17,43 @@ from api.storage.result_files import write_text
 from network.sensitivity.table import sensitivity_to_json
 
 
-@click.command("sensitivity", short_help="Measure how much each tensor's bits matter.")
+@click.command("sensitivity", short_help="Measure the sensitivity of every tensor to fewer bits.")
 @network_argument
 @click.option(
     "--data",
     required=True,
     metavar="PATH",
-    help="A dataset (as for train), whose training set is measured on; or 'digits'.",
+    help="Dataset whose training set is used (docs/datasets.md), or 'digits'.",
 )
 @model_options(SensitivityRequest, without=("dataset",))
 @click.option(
-    "--out", metavar="FILE", type=click.Path(path_type=Path), help="Write the table here, for fit --sensitivity FILE."
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="File to which the sensitivity table is written; 'fit --sensitivity FILE' reads it.",
 )
 @json_option
 def command(network_file: str, data: str, out: Path | None, as_json: bool, **options: Any) -> int:
-    """Estimate the rise of the loss when one tensor alone of NETWORK gets 8, 4 or 2 bits, for every tensor.
+    """Estimate, for every tensor of a network, how much the loss increases if it alone gets 8, 4 or 2 bits.
 
     \b
-    bitbudget sensitivity network.onnx --data train.npz --out table.json
-    bitbudget fit network.onnx --flash 60kB --ram 40kB --sensitivity table.json
+    Examples:
+      bitbudget sensitivity network.onnx --data train.npz --out table.json
+      bitbudget fit network.onnx --flash 60kB --ram 40kB --sensitivity table.json
     """
     request = model_of(SensitivityRequest, {**options, "dataset": data})
     chosen = request.options()
     network, name = read_network_file(network_file)
     job = SensitivityJob(network=network, network_name=name, dataset=read_dataset(data), options=chosen)
     with progress_line(is_wanted=not as_json) as report:
-        told, table = measure(job, report)
+        answer, table = measure(job, report)
     if out is not None:
         write_text(out, sensitivity_to_json(table) + "\n")
     if as_json:
-        click.echo(told.model_dump_json(indent=2))
+        click.echo(answer.model_dump_json(indent=2))
     else:
+        from api.cli.text.columns import show
         from api.cli.text.sensitivity import sensitivity_text
 
-        click.echo(sensitivity_text(told, out))
+        show(sensitivity_text(answer, out))
     return 0

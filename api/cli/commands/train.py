@@ -1,4 +1,4 @@
-"""`bitbudget train`: the whole main job, without the service."""
+"""The command `bitbudget train`: choose bits, retrain a network and convert it to integers, without the service."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from api.cli.files import read_dataset, read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_of, model_options
 from api.cli.options import REQUEST_FIELDS, fit_options, fit_request, json_option
-from api.cli.text.fit import fit_text, training_text
 from api.cli.text.progress import progress_line
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
+from api.schemas.fit import FitAnswer
 from api.schemas.jobs import DIGITS
 from api.schemas.reports import TrainAnswer
 from api.storage.result_files import check_output
@@ -23,7 +23,7 @@ from qat.options.training import TrainingOptions
 from qat.training.process_rank import is_first_process
 
 
-@click.command("train", short_help="Choose bits, retrain, write the integer-only network.")
+@click.command("train", short_help="Choose bits, retrain a network, and convert it to integers.")
 @fit_options
 @click.option(
     "--data",
@@ -36,19 +36,19 @@ from qat.training.process_rank import is_first_process
     required=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Directory for the results: new, empty, or with an earlier result, which is replaced.",
+    help="Directory for the results; earlier results in the directory are replaced.",
 )
 @click.option(
     "--checkpoints",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Directory for checkpoints; a later call with the same arguments goes on from there.",
+    help="Directory for training checkpoints, from which a later call with the same arguments continues.",
 )
 @click.option(
     "--training-file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Training options as JSON, as a job's 'training' has them; options beside it go before it.",
+    help="JSON file with training options, as in 'training' of a job request; other options override it.",
 )
 @model_options(TrainingOptions)
 @json_option
@@ -61,16 +61,21 @@ def command(
     training_file: Path | None,
     **options: Any,
 ) -> int:
-    """Fit NETWORK into a budget, retrain it with those bits, and write the integer-only network into a directory.
-
-    Exit code 0: done. 1: it does not fit; nothing is written. 2: bad input.
+    """Fit a network into a memory budget, retrain it with the chosen bits, and write the integer-only network.
 
     \b
-    bitbudget train network.onnx --data digits --flash 60kB --ram 40kB --epochs 3 --out result
-    torchrun --nproc-per-node 4 -m api.cli.main train ...     (on the four GPUs of a machine)
+    Exit codes:
+      0  the files are written
+      1  the network does not fit; nothing is written
+      2  the input is invalid
+
+    \b
+    Examples:
+      bitbudget train network.onnx --data digits --flash 60kB --ram 40kB --epochs 3 --out result
+      torchrun --nproc-per-node 4 -m api.cli.main train ...     (uses the four GPUs of a machine)
     """
     request = fit_request(options)
-    terms_of(request)  # what the options contradict is refused before files are read
+    terms_of(request)  # rejects contradictory options before files are read
     training = model_of(
         TrainingOptions, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
     )
@@ -87,10 +92,22 @@ def command(
         with progress_line(is_wanted=not as_json and is_first_process()) as report:
             training_report, artifacts = run_main_job(job, out, report=report, checkpoint_directory=checkpoints)
     except DoesNotFit as error:
-        click.echo(error.answer.model_dump_json(indent=2) if as_json else fit_text(error.answer))
+        _answer(error.answer, out, as_json=as_json)
         return DOES_NOT_FIT
     if not is_first_process():
         return 0
     answer = TrainAnswer(**training_report.model_dump(), artifacts=artifacts)
-    click.echo(answer.model_dump_json(indent=2) if as_json else training_text(answer, out))
+    _answer(answer, out, as_json=as_json)
     return 0
+
+
+def _answer(answer: FitAnswer, directory: Path, *, as_json: bool) -> None:
+    """Print the result of `bitbudget train`: the chosen bits, and after a training the accuracies and the files."""
+    if as_json:
+        click.echo(answer.model_dump_json(indent=2))
+        return
+    from api.cli.text.columns import show
+    from api.cli.text.fit import fit_text
+    from api.cli.text.training import training_text
+
+    show(training_text(answer, directory) if isinstance(answer, TrainAnswer) else fit_text(answer))

@@ -1,60 +1,76 @@
-"""Devices, and how a network fits them, as text for a terminal."""
+"""Text tables of microcontrollers, and of how a network fits each of them, for the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
-from api.cli.text.columns import aligned
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from api.cli.text.columns import Rows, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.devices import DeviceFit, DevicesAnswer
 from api.schemas.memory import RegionAnswer
 from network.devices.device import Device
 
+_NAMES: Final = {"flash": "flash", "ram": "RAM"}
 
-def catalogue_text(devices: Iterable[Device]) -> str:
-    """The devices: what one program can use, and what there is."""
-    rows = [["device", "core", "MHz", "flash", "on the chip", "RAM", "on the chip", "note"]]
+
+def catalogue_text(devices: Iterable[Device]) -> RenderableType:
+    """Return a text table of microcontrollers: the memory that one program can use, and the memory of the chip."""
+    rows = Rows(
+        words("device"), words("core"), figures("MHz"), figures("flash"), figures("on the chip"), figures("RAM"),
+        figures("on the chip"), words("note"),
+    )  # fmt: skip
     for device in devices:
-        external = " external" if device.flash_is_external else ""
-        rows.append(
-            [
-                device.name,
-                device.core,
-                "" if device.clock_hz is None else f"{device.clock_hz / 1e6:g}",
-                _kib(device.flash_bytes),
-                _kib(device.chip_flash_bytes) + external,
-                _kib(device.ram_bytes),
-                _kib(device.chip_ram_bytes),
-                device.note,
-            ]
+        external = "external " if device.flash_is_external else ""
+        rows.add(
+            device.name,
+            device.core,
+            "" if device.clock_hz is None else f"{device.clock_hz / 1e6:g}",
+            _kib(device.flash_bytes),
+            external + _kib(device.chip_flash_bytes),
+            _kib(device.ram_bytes),
+            _kib(device.chip_ram_bytes),
+            device.note,
         )
-    return "\n".join(aligned(rows))
+    return rows
 
 
-def devices_text(answer: DevicesAnswer) -> str:
-    """A row for each device, and how many the network fits."""
-    lines = [f"{answer.network.name}: {answer.method}, {answer.accounting} accounting", ""]
-    rows = [
-        ["device", "core", "flash bytes", "used", "RAM bytes", "used", "weights", "activations", "objective", "ms", ""]
-    ]
-    rows += [_device_row(each) for each in answer.devices]
+def devices_text(answer: DevicesAnswer) -> RenderableType:
+    """Return a text table with one row for each device that a network was fitted into, and the number of fits."""
+    rows = Rows(
+        words("device"), words("core"), figures("flash bytes"), figures("used"), figures("RAM bytes"), figures("used"),
+        words("weights"), words("activations"), figures("objective"), figures("ms"), words(),
+    )  # fmt: skip
+    for each in answer.devices:
+        rows.add(*_device_row(each))
     fitting = sum(each.fits for each in answer.devices)
-    lines += aligned(rows)
-    lines += ["", f"fits {fitting} of {len(answer.devices)} devices"]
-    lines.append("used: of what one program can use of the device, less what is reserved; more than that is not there")
+    lines = [
+        "used: required bytes in percent of the usable memory minus the reserves; more than 100 % does not fit",
+    ]
     if any(each.latency is not None for each in answer.devices):
-        lines.append("ms: estimated from instructions by kernel and bits, at the highest clock")
+        lines.append(
+            "ms: latency of one inference at the highest clock, estimated from instructions by kernel and bits"
+        )
     if answer.sensitivity is not None:
-        lines.append(f"objective: the summed sensitivity ({answer.sensitivity}); the smaller the better")
-    return "\n".join(lines)
+        lines.append(f"objective: the summed sensitivity ({answer.sensitivity}); smaller is better")
+    return Group(
+        Text(f"{answer.network.name}: {answer.method}, {answer.accounting} accounting\n"),
+        rows,
+        verdict(f"\nfits {fitting} of {len(answer.devices)} devices", is_good=fitting > 0),
+        *map(Text, lines),
+    )
 
 
-def _device_row(fit: DeviceFit) -> list[str]:
+def _device_row(fit: DeviceFit) -> list[str | Text]:
     flash, ram = fit.regions
-    short = [
+    missing = [
         f"{format_bytes(each.excess_bytes)} bytes of {_NAMES[each.region]}" for each in fit.regions if each.excess_bytes
     ]
     milliseconds = None if fit.latency is None else fit.latency.milliseconds
+    outcome = "FITS" if fit.fits else f"lacks {' and '.join(missing)}" if missing else "DOES NOT FIT"
     return [
         fit.device.name,
         fit.device.core,
@@ -66,15 +82,12 @@ def _device_row(fit: DeviceFit) -> list[str]:
         "" if fit.mean_activation_bits is None else f"{fit.mean_activation_bits:.1f} bits",
         "" if fit.objective is None else f"{fit.objective:.4g}",
         "" if milliseconds is None else f"~{milliseconds:,.1f}",
-        "FITS" if fit.fits else f"lacks {' and '.join(short)}" if short else "DOES NOT FIT",
+        verdict(outcome, is_good=fit.fits),
     ]
 
 
 def _share(region: RegionAnswer) -> str:
     return f"{region.required_bytes / region.available_bytes:.0%}" if region.available_bytes else "of 0"
-
-
-_NAMES = {"flash": "flash", "ram": "RAM"}
 
 
 def _kib(size_bytes: int) -> str:

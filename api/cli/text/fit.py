@@ -1,101 +1,116 @@
-"""Answers as text for a terminal. Plain string formatting: a table library would cost more time than the fit."""
+"""The chosen bits and the memory of a network as text, for the command line."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
-from api.cli.text.columns import aligned, bar
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.fit import FitAnswer
-from api.schemas.reports import TrainAnswer
-from qat.training.label_source import LabelSource
 
 
-def fit_text(answer: FitAnswer) -> str:
-    """The verdict, and above it what leads there: bits and bytes by layer, and both totals."""
-    on = "" if answer.device is None else f" on {answer.device}"
-    lines = [f"{answer.network.name}{on}: {answer.method}, {answer.accounting} accounting", ""]
+def fit_text(answer: FitAnswer) -> RenderableType:
+    """Return the result of a fit as text: bits and bytes of each layer, total memory, and whether the network fits."""
+    return Group(*_parts(answer))
+
+
+def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
+    on_device = "" if answer.device is None else f" on {answer.device}"
+    yield Text(f"{answer.network.name}{on_device}: {answer.method}, {answer.accounting} accounting\n")
     if answer.fits:
-        lines += [*_layer_table(answer), ""]
+        yield _layer_table(answer)
+        yield Text()
     if answer.memory.shared:
-        lines += [*_shared_table(answer), ""]
-    lines += [*_totals(answer), *_order(answer), *_latency(answer), *_objective(answer)]
+        yield _shared_table(answer)
+        yield Text()
+    yield _totals(answer)
+    yield from map(Text, (*_order(answer), *_latency(answer), *_objective(answer)))
     if answer.certificate is None:
-        lines.append("FITS")
+        yield verdict("FITS", is_good=True)
     else:
-        lines.append(f"DOES NOT FIT: {answer.certificate.sentence}")
-    return "\n".join(lines)
+        yield verdict(f"DOES NOT FIT: {answer.certificate.sentence}", is_good=False)
 
 
-def training_text(answer: TrainAnswer, directory: Path) -> str:
-    """The same, with the three accuracies side by side and the files."""
-    accuracy = answer.accuracy
-    return "\n".join(
-        (
-            fit_text(answer),
-            "",
-            "accuracy on the test set"
-            if answer.measured_against is LabelSource.LABELS
-            else "agreement with the float network on the test set, which has no labels",
-            f"  float           {accuracy.float_:.2f} %",
-            f"  fake-quantized  {accuracy.fake_quantized:.2f} %",
-            f"  integer-only    {accuracy.integer_only:.2f} %",
-            "",
-            f"files in {directory}",
-            *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
-        )
-    )
-
-
-def _layer_table(answer: FitAnswer) -> list[str]:
-    """A row for each step; layers without weights take no flash."""
+def _layer_table(answer: FitAnswer) -> Rows:
+    """Return a text table with one row for each layer: bits, quantization scheme, flash and RAM in bytes."""
     flash = {layer.layer: layer for layer in answer.memory.layers}
-    header = ["layer", "kind", "weight bits", "output bits", "scheme", "flash bytes", "RAM bytes", ""]
-    rows = [header]
+    rows = Rows(
+        words("layer"), words("kind"), figures("weight bits"), figures("output bits"), words("scheme"),
+        figures("flash bytes"), figures("RAM bytes"), bars(),
+    )  # fmt: skip
     for step in answer.memory.steps:
         layer = flash.get(step.layer)
-        row = [step.layer, "", "", str(answer.activation_bits[step.output]), "", "", format_bytes(step.ram_bytes)]
-        if layer is not None:
-            row[1] = layer.kind
-            row[5] = format_bytes(layer.flash_bytes)
-            if layer.weight_bits is not None:
-                row[2] = str(layer.weight_bits)
-                row[4] = f"{answer.schemes[step.layer]} {answer.foldings[step.layer]}"
+        has_weights = layer is not None and layer.weight_bits is not None
         peak = " peak" if step.layer == answer.memory.peak_layer else ""
-        rows.append([*row, bar(step.ram_bytes, answer.budget.ram_bytes) + peak])
-    return aligned(rows)
+        rows.add(
+            step.layer,
+            layer.kind if layer else "",
+            str(layer.weight_bits) if layer and has_weights else "",
+            str(answer.activation_bits[step.output]),
+            f"{answer.schemes[step.layer]} {answer.foldings[step.layer]}" if has_weights else "",
+            format_bytes(layer.flash_bytes) if layer else "",
+            format_bytes(step.ram_bytes),
+            bar(step.ram_bytes, answer.budget.ram_bytes, peak),
+            style="bold" if peak else "",
+        )
+    return rows
 
 
-def _shared_table(answer: FitAnswer) -> list[str]:
-    """What is taken once; `~` marks what cannot be known before linking."""
-    rows = [["shared", "", "bytes"]]
+def _shared_table(answer: FitAnswer) -> Rows:
+    """Return a text table of the memory that all layers share, in bytes; `~` marks an estimated size."""
+    rows = Rows(words("shared"), words(), figures("bytes"))
     for each in answer.memory.shared:
         about = "~" if each.is_estimate else ""
-        rows.append([each.part, each.region, f"{about}{each.size_bytes:,}"])
-    return aligned(rows)
+        rows.add(each.part, each.region, f"{about}{each.size_bytes:,}")
+    return rows
+
+
+def _totals(answer: FitAnswer) -> Rows:
+    """Return a text table of the flash and RAM that a network requires, and of the available bytes."""
+    totals = (
+        ("flash", answer.memory.flash_bytes, answer.budget.flash_bytes, ""),
+        ("RAM", answer.memory.ram_bytes, answer.budget.ram_bytes, f"peak at {answer.memory.peak_layer}"),
+    )
+    at = "" if answer.fits else " at 2 bits"
+    rows = Rows(words(), figures(), words(), words(), bars(), words(), has_header=False)
+    for what, required, budget, where in totals:
+        rows.add(
+            f"{what}{at}",
+            format_bytes(required),
+            f"of {budget:,} bytes",
+            f"({required / budget:.1%})",
+            bar(required, budget),
+            where,
+        )
+    return rows
 
 
 def _objective(answer: FitAnswer) -> list[str]:
-    """How good the bits are, by the measure that was asked for."""
+    """Return lines of text with the summed quantization sensitivity and the shadow prices of flash and RAM."""
     if answer.objective is None:
         return []
     proof = ""
     if answer.gap is not None:
-        proof = ", proven the least" if answer.gap == 0 else f", at most {answer.gap:.2%} above the least"
+        proof = ", proven minimal" if answer.gap == 0 else f", at most {answer.gap:.2%} above the minimum"
     lines = [f"summed sensitivity ({answer.sensitivity}) {answer.objective:.6g}{proof}"]
     if answer.shadow_prices is not None:
         prices = answer.shadow_prices
-        lines.append(f"one more kB of flash would take off {prices.flash:.4g}, one more kB of RAM {prices.ram:.4g}")
+        lines.append(
+            f"one more kB of flash reduces this sum by {prices.flash:.4g}, one more kB of RAM by {prices.ram:.4g}"
+        )
     return lines
 
 
 def _order(answer: FitAnswer) -> list[str]:
-    """What another order of the layers saves, if it does."""
+    """Return a line of text on the RAM that a reordering of the layers saves; an empty list if it saves none."""
     given = answer.given_order_ram_bytes
     if given is None or given <= answer.memory.ram_bytes:
         return []
-    taken = format_bytes(given)
-    return [f"the layers run in another order than the file's, in which these bits would take {taken} bytes of RAM"]
+    required = format_bytes(given)
+    return [f"the layers are reordered; in the order of the file, these bits need {required} bytes of RAM"]
 
 
 def _latency(answer: FitAnswer) -> list[str]:
@@ -104,23 +119,3 @@ def _latency(answer: FitAnswer) -> list[str]:
         return []
     time = "" if latency.milliseconds is None else f", {latency.milliseconds:,.1f} ms at the device's clock"
     return [f"latency  ~{latency.cycles:,} cycles of {latency.core}{time}"]
-
-
-def _totals(answer: FitAnswer) -> list[str]:
-    totals = (
-        ("flash", answer.memory.flash_bytes, answer.budget.flash_bytes, ""),
-        ("RAM", answer.memory.ram_bytes, answer.budget.ram_bytes, f"  peak at {answer.memory.peak_layer}"),
-    )
-    at = "" if answer.fits else " at 2 bits"
-    return aligned(
-        [
-            [
-                f"{what}{at}",
-                format_bytes(taken),
-                f"of {budget:,} bytes",
-                f"({taken / budget:.1%})",
-                bar(taken, budget) + where,
-            ]
-            for what, taken, budget, where in totals
-        ]
-    )

@@ -1,42 +1,46 @@
-"""A Pareto front as text for a terminal."""
+"""The Pareto front of sensitivity against memory as a text table, for the command line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from api.cli.text.columns import aligned, bar
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.pareto import ParetoAnswer
 from network.allocation import BITS
 
 
-def pareto_text(answer: ParetoAnswer) -> str:
-    """A row for each point of the front, with the objective as a bar."""
-    lines = [f"{answer.network.name}: {answer.accounting} accounting, {answer.sensitivity}", ""]
+def pareto_text(answer: ParetoAnswer) -> RenderableType:
+    """Return a Pareto front as a text table with one row for each point; a bar shows the summed sensitivity."""
+    heading = Text(f"{answer.network.name}: {answer.accounting} accounting, {answer.sensitivity}\n")
     if not answer.points:
-        return "\n".join([*lines, "NOTHING FITS: the budget that is not varied is too small; fit says what is missing"])
+        nothing = "NOTHING FITS: the budget that is not varied is too small; bitbudget fit shows the missing bytes"
+        return Group(heading, verdict(nothing, is_good=False))
     most = max(point.objective for point in answer.points) or 1.0
-    rows = [["flash bytes", "RAM bytes", "objective", "", "proven", "weights", "activations"]]
+    rows = Rows(
+        figures("flash bytes"), figures("RAM bytes"), figures("objective"), bars(), words("proven"), words("weights"),
+        words("activations"),
+    )  # fmt: skip
     for point in answer.points:
-        proof = "yes" if point.gap == 0 else f"within {point.gap:.2%}"
-        rows.append(
-            [
-                format_bytes(point.flash_bytes),
-                format_bytes(point.ram_bytes),
-                f"{point.objective:.4g}",
-                bar(point.objective, most),
-                proof,
-                _histogram(point.weight_bits.values()),
-                _histogram(point.activation_bits.values()),
-            ]
+        rows.add(
+            format_bytes(point.flash_bytes),
+            format_bytes(point.ram_bytes),
+            f"{point.objective:.4g}",
+            bar(point.objective, most),
+            "yes" if point.gap == 0 else f"within {point.gap:.2%}",
+            _histogram(point.weight_bits.values()),
+            _histogram(point.activation_bits.values()),
         )
-    lines += aligned(rows)
-    if not answer.is_complete:
-        lines += ["", "the time ended before all budgets were solved: more points, or smaller ones, may be missing"]
-    return "\n".join(lines)
+    if answer.is_complete:
+        return Group(heading, rows)
+    incomplete = "\nthe time limit ended the search: points may be missing, and their sensitivities may not be minimal"
+    return Group(heading, rows, verdict(incomplete, is_good=False))
 
 
 def _histogram(bits: Iterable[int]) -> str:
-    """How many tensors have 8, 4 and 2 bits: '12x8 3x4 1x2'."""
+    """Return how many tensors have 8, 4 and 2 bits as text, such as '12x8 3x4 1x2' for 12 tensors with 8 bits."""
     given = list(bits)
     return " ".join(f"{given.count(each)}x{each}" for each in BITS if each in given)

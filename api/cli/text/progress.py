@@ -1,4 +1,4 @@
-"""Progress on the standard error: one line that is rewritten on a terminal, a line for each stage elsewhere."""
+"""Progress of a command on standard error: a progress bar on a terminal, otherwise one line for each phase or epoch."""
 
 from __future__ import annotations
 
@@ -6,32 +6,34 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from api.cli.text.columns import bar
 from qat.progress import Progress, Report, silent
 
-REWRITE_SECONDS = 0.1
-_CLEAR_LINE = "\r\x1b[K"
+REDRAW_SECONDS: Final = 0.1
+"""Smallest time in seconds between two drawings of the bar."""
+
+_BAR_CELLS: Final = 20
 
 
 @contextmanager
 def progress_line(*, is_wanted: bool) -> Iterator[Report]:
-    """A `Report` that shows progress while the context lasts; silent where it is not wanted."""
+    """Yield a callback that shows progress on standard error, or one that ignores it if progress is not wanted.
+
+    Args:
+        is_wanted: Whether to show progress.
+    """
     if not is_wanted:
         yield silent
     elif sys.stderr.isatty():
-        rewritten = _RewrittenLine()
-        try:
-            yield rewritten
-        finally:
-            sys.stderr.write(_CLEAR_LINE)
-            sys.stderr.flush()
+        with _progress_bar() as report:
+            yield report
     else:
         yield _LineByStage()
 
 
 def progress_text(progress: Progress) -> str:
-    """'training  epoch 2 of 3  step 40 of 90  1,234 images/s  validation 97.1 %  12 s left'."""
+    """Return progress as text, such as 'training  epoch 2 of 3  step 40 of 90  validation 97.1 %  12 s left'."""
     parts = [progress.phase]
     if progress.epoch is not None and progress.epochs:
         parts.append(f"epoch {progress.epoch} of {progress.epochs}")
@@ -48,25 +50,34 @@ def progress_text(progress: Progress) -> str:
     return "  ".join(parts)
 
 
-def _progress_bar(progress: Progress) -> str:
-    if progress.step is None or not progress.steps:
-        return ""
-    return f"{bar(progress.step, progress.steps)}  "
+@contextmanager
+def _progress_bar() -> Iterator[Report]:
+    """Yield a callback that draws a progress bar on standard error; the bar is erased at the end."""
+    # Only a terminal needs these modules, whose import takes as long as a small fit.
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
 
+    columns = BarColumn(bar_width=_BAR_CELLS), TextColumn("{task.description}", markup=False)
+    # Without a thread that redraws the bar: processes that read samples are forked meanwhile.
+    with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False, auto_refresh=False) as bar:
+        task = bar.add_task("", total=1)
+        drawn_at = 0.0
 
-class _RewrittenLine:
-    def __init__(self) -> None:
-        self._written = 0.0
+        def report(progress: Progress) -> None:
+            nonlocal drawn_at
+            now = time.monotonic()
+            if now - drawn_at >= REDRAW_SECONDS:
+                drawn_at = now
+                done, total = (progress.step, progress.steps) if progress.steps else (0, 1)
+                bar.update(task, completed=done or 0, total=total, description=progress_text(progress), refresh=True)
 
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._written >= REWRITE_SECONDS:
-            self._written = now
-            sys.stderr.write(f"{_CLEAR_LINE}{_progress_bar(progress)}{progress_text(progress)}")
-            sys.stderr.flush()
+        yield report
 
 
 class _LineByStage:
+    """Callback that prints one line of progress when the phase or the epoch changes."""
+
     def __init__(self) -> None:
         self._stage: tuple[str, int | None] | None = None
 

@@ -1,28 +1,34 @@
-"""A sensitivity table as text for a terminal."""
+"""A table of quantization sensitivities as text, for the command line."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from api.cli.text.columns import aligned, bar
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from api.cli.text.columns import Rows, bar, bars, figures, words
 from api.schemas.reports import SensitivityReport
 from network.allocation import BITS
 
 
-def sensitivity_text(answer: SensitivityReport, out: Path | None) -> str:
-    """A row for each tensor; the bar is its figure at 4 bits."""
-    lines = [
-        f"{answer.network.name}: {answer.sensitivity} on {answer.samples:,} samples in {answer.seconds:.1f} s",
-        "the estimated rise of the loss when this tensor alone gets so few bits",
-        "",
+def sensitivity_text(answer: SensitivityReport, out: Path | None) -> RenderableType:
+    """Return the sensitivities of weights and of activations as two text tables, with one row for each tensor.
+
+    Args:
+        answer: The sensitivities.
+        out: File to which they were written; None without one.
+    """
+    parts: list[RenderableType] = [
+        Text(f"{answer.network.name}: {answer.sensitivity} on {answer.samples:,} samples in {answer.seconds:.1f} s"),
+        Text("estimated increase of the loss if this tensor alone gets these bits\n"),
     ]
-    for what, table in (("weights of", answer.weights), ("activations", answer.activations)):
-        most = max((row["4"] for row in table.values()), default=0.0) or 1.0
-        rows = [[what, *(f"{bits} bits" for bits in BITS), ""]]
-        rows += [
-            [name, *(f"{row[str(bits)]:.3g}" for bits in BITS), bar(row["4"], most)] for name, row in table.items()
-        ]
-        lines += [*aligned(rows), ""]
+    for index, (what, tensors) in enumerate((("weights of", answer.weights), ("activations", answer.activations))):
+        most = max((row["4"] for row in tensors.values()), default=0.0) or 1.0
+        rows = Rows(words(what), *(figures(f"{bits} bits") for bits in BITS), bars())
+        for name, row in tensors.items():
+            rows.add(name, *(f"{row[str(bits)]:.3g}" for bits in BITS), bar(row["4"], most))
+        parts += [Text(), rows] if index else [rows]
     if out is not None:
-        lines.append(f"table written to {out}")
-    return "\n".join(lines).rstrip()
+        parts.append(Text(f"\ntable written to {out}"))
+    return Group(*parts)

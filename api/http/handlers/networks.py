@@ -1,4 +1,4 @@
-"""The resources under /v1/networks."""
+"""Handlers of the HTTP resources under /v1/networks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from api.services.jobs import JobAnswer
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 
 NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hexadecimal")]
-Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="instead of the file's own name")]
+Name = Annotated[
+    str | None,
+    Query(max_length=4 * MAX_NAME_LENGTH, description="name for reports; without it, the name of the uploaded file"),
+]
 
 
 @router.post(
@@ -27,10 +30,13 @@ Name = Annotated[str | None, Query(max_length=4 * MAX_NAME_LENGTH, description="
     operation_id="uploadNetwork",
     status_code=201,
     openapi_extra={"requestBody": REQUEST_BODY},
-    responses={200: {"model": NetworkAnswer, "description": "It is kept already"}, **problems(400, 413, 422, 507)},
+    responses={
+        200: {"model": NetworkAnswer, "description": "The service has this content already"},
+        **problems(400, 413, 422, 507),
+    },
 )
 async def upload_network(request: Request, response: Response, service: ServiceOf, name: Name = None) -> NetworkAnswer:
-    """Keep a network: an ONNX file, or a JSON description. The same content is kept once, under its hash."""
+    """Upload a network: an ONNX file or a JSON description. Equal files are kept once, under their SHA-256."""
     settings = service.settings
     async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
         network, is_new = await run_in_threadpool(service.networks.keep, upload)
@@ -41,37 +47,37 @@ async def upload_network(request: Request, response: Response, service: ServiceO
 
 @router.get("", operation_id="listNetworks", responses=problems())
 def list_networks(service: ServiceOf) -> list[NetworkSummary]:
-    """All networks, newest first."""
+    """List all uploaded networks, newest first."""
     return service.networks.summaries()
 
 
 @router.get("/{network_id}", operation_id="getNetwork", responses=problems(404))
 def get_network(network_id: NetworkId, service: ServiceOf) -> NetworkAnswer:
-    """A network: its layers in schedule order, and its activation tensors."""
+    """Return an uploaded network: its layers in the order in which they run, and its activation tensors."""
     return service.networks.describe(network_id)
 
 
 @router.delete("/{network_id}", operation_id="deleteNetwork", status_code=204, responses=problems(404, 409))
 def delete_network(network_id: NetworkId, service: ServiceOf) -> None:
-    """Forget a network that no unfinished job needs."""
+    """Delete an uploaded network; refuse it if an unfinished job uses the network."""
     service.networks.delete(network_id)
 
 
 @router.post("/{network_id}/fit", operation_id="fit", responses=problems(400, 404, 409, 413, 422))
 def fit(network_id: NetworkId, request: FitRequest, service: ServiceOf) -> FitAnswer:
-    """Choose the bits of every tensor under a budget. What does not fit is an answer too: see `certificate`."""
+    """Choose the bits of every tensor of a network under a memory budget, or return a certificate that nothing fits."""
     return service.networks.fit(network_id, request)
 
 
 @router.post("/{network_id}/devices", operation_id="fitDevices", responses=problems(400, 404, 409, 413, 422))
 def fit_devices(network_id: NetworkId, request: DevicesRequest, service: ServiceOf) -> DevicesAnswer:
-    """Which devices the network fits, and how well: those that are named, or the whole catalogue."""
+    """Fit an uploaded network into each of the given microcontrollers, or into each one of the catalogue."""
     return service.networks.devices(network_id, request)
 
 
 @router.post("/{network_id}/pareto", operation_id="pareto", responses=problems(400, 404, 409, 413, 422))
 def pareto(network_id: NetworkId, request: ParetoRequest, service: ServiceOf) -> ParetoAnswer:
-    """The best summed sensitivity against flash, RAM or both; every point has its proof."""
+    """Compute a network's smallest summed sensitivity at each budget of flash, RAM or both, with lower bounds."""
     return service.networks.pareto(network_id, request)
 
 
@@ -88,7 +94,7 @@ def measure_sensitivity(
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
-    """A job that measures how much each tensor's bits matter; a fit takes its result as {"job_id": ...}."""
+    """Create a job that measures each tensor's sensitivity; name the job in a fit as {"job_id": ...}."""
     job = service.jobs.create(SensitivityJobRequest(network_id=network_id, **request.model_dump()), idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job

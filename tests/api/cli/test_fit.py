@@ -107,7 +107,7 @@ def test_the_exact_program_counts_deployed_bytes_alike_in_both(
 def test_a_sensitivity_table_decides(
     service: LiveService, network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With 'first' dear and 'last' cheap, 'last' gives its bits; the other way round, 'first' does where it can."""
+    """The layer 'last' gets fewer bits if 'first' is 100 times as sensitive."""
     even = {"8": 0, "4": 1, "2": 2}
     dear = {"8": 0, "4": 100, "2": 200}
     table = {
@@ -184,7 +184,7 @@ def test_the_table_shows_layers_totals_and_the_verdict(network_file: Path, capsy
 
 
 BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "no such file": (["nothing.onnx"], "there is no file 'nothing.onnx'"),
+    "no such file": (["nothing.onnx"], "the network file 'nothing.onnx' does not exist"),
     "a directory": (["."], "is a directory"),
     "a NUL in the name": (["a\0b"], "cannot read"),
     "negative budget": (["NETWORK", "--flash=-5"], "flash is '-5'"),
@@ -215,7 +215,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
         ["NETWORK", "--method=exact", "--time-limit=0"],
         "Invalid value for '--time-limit': 0.0 is not in the range 0<x<=600.0",
     ),
-    "no such table": (["NETWORK", "--sensitivity=no.json"], "cannot read 'no.json' as the sensitivity table"),
+    "no such table": (["NETWORK", "--sensitivity=no.json"], "cannot read 'no.json' as a sensitivity table"),
     "unknown option": (["NETWORK", "--fast"], "No such option"),
 }
 
@@ -254,7 +254,7 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "absurd budget": ({"flash": 10**30, "ram": 1}, "more digits"),
     "a truth as budget": ({"flash": True, "ram": 1}, "flash is 'True'"),
     "a list as budget": ({"flash": [5], "ram": 1}, "flash is '[5]'"),
-    "no budget": ({"flash": 5}, "there is no budget of ram"),
+    "no budget": ({"flash": 5}, "the budget of ram is missing"),
     "unknown method": (
         {"flash": 5, "ram": 5, "method": "best"},
         "method: expected one of: 'exact', 'mixpl' or 'mixpc'",
@@ -269,7 +269,7 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     ),
     "unknown measure": (
         {"flash": 5, "ram": 5, "sensitivity": "mine"},
-        "sensitivity: expected a table, or one of: weights, fisher, hessian, measured; it is 'mine'",
+        "sensitivity: expected a sensitivity table, or one of the measures weights, fisher, hessian, measured; it is",
     ),
     "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
@@ -320,7 +320,7 @@ def test_the_rules_take_50_milliseconds_in_the_service(service: LiveService, mob
 
 
 def test_fit_is_a_short_process_without_torch(mobilenet: Path, tmp_path: Path) -> None:
-    """The whole process on MobileNetV1 1.0/224, 17 MB; and what it must not load."""
+    """Processor time of a whole process on MobileNetV1 1.0/224 (17 MB), and modules that it must not load."""
     command = [
         sys.executable,
         "-m",
@@ -338,7 +338,7 @@ def test_fit_is_a_short_process_without_torch(mobilenet: Path, tmp_path: Path) -
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert len(json.loads(done.stdout)["weight_bits"]) == 28
-    # processor time: the wall clock of a process that waits for nothing, on a machine that does nothing else
+    # processor time equals the elapsed time of a process that never waits, on an idle machine
     assert (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime) < 1.5
     program = (
         "import sys; from api.cli.main import run; code = run(sys.argv[1:]); "
@@ -392,6 +392,21 @@ def test_help_names_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out.startswith("bitbudget ")
     assert run(["fly"]) == 2
     assert capsys.readouterr().err == "bitbudget: No such command 'fly'.\n"
+
+
+def test_the_help_of_fit_shows_what_an_option_may_be(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for shown in (
+        "--flash SIZE Flash that the network may use: bytes, or a number with kB, KiB, MB or MiB;",
+        "--reserved-ram SIZE RAM that the rest of the program needs; it is subtracted from the budget. [default: 0]",
+        "--method [exact|mixpl|mixpc] How bits are chosen.",
+        "--time-limit FLOAT RANGE",
+        "[default: 60.0; 0<x<=600.0]",
+        "--weight-bits LAYER=BITS Bits that the layer's weights may have, for the method exact;",
+    ):
+        assert shown in text
+    assert ".." not in text
 
 
 def test_a_fault_of_ours_is_not_taken_for_an_answer(

@@ -1,4 +1,4 @@
-"""Options of a command made from a model: the help shows names, range and default, and values arrive as they are."""
+"""Options of a command made from a model: the help shows names, range and default, and values are passed unchanged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Chosen(Options):
 
 
 def invoked(*arguments: str) -> Any:
-    """The model that the command makes of its arguments, or its output."""
+    """Return the model that the command makes from its arguments, or the output of the command."""
     found: list[Chosen] = []
 
     @click.command()

@@ -1,4 +1,4 @@
-"""`bitbudget train`: the main job as one process, and what it leaves when it fails."""
+"""`bitbudget train`: a whole training job in one process, and the files that remain if it fails."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bits = {layer.name: getattr(layer, "weight_bits", None) for layer in load(out).layers}
     assert {name: bits[name] for name in answer["weight_bits"]} == answer["weight_bits"]
 
-    # once more, into what is there: replaced, and progress and accuracies are shown
+    # a second run replaces the files, and shows progress and accuracies
     assert run(arguments(place, "--flash=569", "--ram=144", *RULE, "--epochs=0")) == 0
     output = capsys.readouterr()
     assert "calibrating" in output.err
@@ -81,7 +81,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ([*BUDGET], "tiny.json", "labels.npz", 2, "99"),
         ([*BUDGET], "tiny.json", "tiny.json", 2, "is not a dataset of a known format"),
         ([*BUDGET], "tiny.json", "nothing.npz", 2, "there is no file"),
-        ([*BUDGET], "nothing.onnx", "data.npz", 2, "there is no file"),
+        ([*BUDGET], "nothing.onnx", "data.npz", 2, "does not exist"),
         ([*BUDGET, "--epochs=-1"], "tiny.json", "data.npz", 2, "'--epochs': -1 is not in the range 0<=x<=10000"),
         ([*BUDGET, "--regime=wild"], "tiny.json", "data.npz", 2, "'--regime': 'wild' is not one of 'constant', 'step'"),
         (
@@ -117,7 +117,7 @@ def test_files_of_others_are_never_touched(place: Path, capsys: pytest.CaptureFi
     out.mkdir()
     (out / "thesis.tex").write_text("years of work")
     assert run(arguments(place, *BUDGET)) == 2
-    assert "is not empty" in capsys.readouterr().err
+    assert "has files other than an earlier result" in capsys.readouterr().err
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
     (place / "file").write_text("")
     assert run([*arguments(place, *BUDGET), f"--out={place / 'file'}"]) == 2
@@ -145,12 +145,12 @@ def test_an_interrupted_training_leaves_nothing(place: Path) -> None:
     assert process.returncode == 130
     assert output == ""
     assert "Traceback" not in errors
-    assert errors.splitlines()[-1] == "bitbudget: interrupted; nothing half-made is left"
+    assert errors.splitlines()[-1] == "bitbudget: interrupted; incomplete files were removed"
     assert sorted(place.rglob("*")) == before
 
 
 def test_an_interrupted_job_goes_on_with_the_sensitivities_that_it_measured(place: Path) -> None:
-    """Measured anew they might differ in a last digit, and with them the bits and the checkpoint's meaning."""
+    """New measurements might differ in the last digit, so that other bits are chosen and the checkpoint is invalid."""
     network, name = read_network_file(str(place / "tiny.json"))
     job = MainJob(
         network=network,

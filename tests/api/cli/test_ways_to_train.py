@@ -1,4 +1,4 @@
-"""`bitbudget train` beyond its defaults: overrides are counted, labels may lack, checkpoints are gone on from."""
+"""`bitbudget train` with options: overrides are counted, labels may be missing, checkpoints are resumed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_overrides_that_take_too_much_are_refused(place: Path, capsys: pytest.Ca
         place, capsys, with_overrides(place, first={"weights": "PerChannelsAsymMinMax", "folding": "ICN"}),
         budget=tight,
     )  # fmt: skip
-    assert "with the schemes of overrides the network takes" in error
+    assert "with the weight schemes in overrides, the network needs" in error
     assert "(reserved_flash)" in error
 
 

@@ -1,4 +1,4 @@
-"""Either side may die at any moment: no finished work is lost, and no unfinished work is forgotten."""
+"""The service or a worker may be killed at any moment: finished work is kept, unfinished work is continued."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started(data: Path) -> Iterator[list[LiveService]]:
-    """Services over one directory, one after the other; whatever still runs at the end is ended."""
+    """Start services on one data directory, one after the other; end those that still run at the end."""
     services = [LiveService(data)]
     yield services
     if services[-1].process.poll() is None:
@@ -60,7 +60,7 @@ def test_a_worker_outlives_its_services(data: Path, started: list[LiveService]) 
     assert is_alive(worker)
     started.append(LiveService(data))
     assert started[-1].job(job_id)["state"] in {"running", "succeeded"}
-    assert started[-1].worker(job_id) == worker, "nobody started it again"
+    assert started[-1].worker(job_id) == worker, "it was not started again"
     started[-1].end(signal.SIGKILL)
     while is_alive(worker):
         time.sleep(0.05)
@@ -112,7 +112,7 @@ def test_when_both_die_the_job_is_taken_up_again(data: Path, started: list[LiveS
 def test_a_service_that_is_asked_to_end_takes_its_workers_along(data: Path, started: list[LiveService]) -> None:
     service = started[-1]
     job_id = service.start_job(**job_request(service))
-    for _ in range(2):  # more often than a worker may crash: this is no crash
+    for _ in range(2):  # more often than a worker may crash, because this does not count as a crash
         started[-1].wait_for(job_id, lambda job: job["state"] == "running" and bool(job["progress"]))
         worker = started[-1].worker(job_id)
         assert started[-1].end(signal.SIGTERM) == 0
@@ -126,7 +126,7 @@ def test_a_stubborn_worker_is_ended_when_the_grace_is_over(started: list[LiveSer
     job_id = service.start_job(**job_request(service, epochs=ENDLESS["epochs"]))
     service.wait_for(job_id, is_training(epoch=1))
     worker = service.worker(job_id)
-    os.kill(worker, signal.SIGSTOP)  # a stopped process takes no SIGTERM
+    os.kill(worker, signal.SIGSTOP)  # a stopped process does not react to SIGTERM
     assert service.http.post(f"/v1/jobs/{job_id}/cancel").status_code == 202
     assert service.finished(job_id)["state"] == "cancelled"
     assert not is_alive(worker)

@@ -1,4 +1,4 @@
-"""What every executor guarantees to the scheduler. A new executor gets a row in `HOUSES`."""
+"""Guarantees that every executor gives to the scheduler. A new executor gets a row in `HOUSES`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 20.0
 
 @dataclass
 class House:
-    """One place where workers run, and a way to open executors over it, as services one after the other do."""
+    """A place where workers run, and a function that opens an executor on it, as each new service does."""
 
     open_executor: Callable[[], Executor]
     output: Callable[[Attempt], str] | None = None
@@ -58,7 +58,7 @@ HOUSES = {"subprocess": subprocess_house, "thread": thread_house}
 
 @dataclass
 class Opened:
-    """A house, with one executor open; others that a test opens are closed at its end."""
+    """A house with one open executor; further executors that a test opens are closed at the end of the test."""
 
     house: House
     stack: ExitStack
@@ -180,7 +180,7 @@ def test_attempts_of_one_job_and_jobs_are_apart(executor: Executor) -> None:
     assert not executor.is_alive(first)
     assert executor.is_alive(second)
     assert executor.is_alive(other)
-    executor.ask_to_end(first)  # in vain: its worker has ended, and this must not reach the next attempt
+    executor.ask_to_end(first)  # has no effect: the worker has ended, and the request must not reach the next attempt
     executor.kill(first)
     time.sleep(0.1)
     assert executor.is_alive(second)

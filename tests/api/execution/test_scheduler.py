@@ -1,4 +1,4 @@
-"""The policy of the scheduler, without processes: workers are threads that do what a test tells them."""
+"""Policy of the scheduler, without processes: workers are threads that a test controls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GRACE_SECONDS = {False: PATIENCE_SECONDS, True: 0.05}
 
 
 class Factory:
-    """A database, a cluster, and schedulers over them, one after the other, as services are."""
+    """A database and a cluster, with schedulers on them, one after the other, as in successive services."""
 
     def __init__(self, folder: Path, grace_seconds: float = PATIENCE_SECONDS, **options: Any) -> None:
         self.settings = Settings(data_directory=folder, grace_seconds=grace_seconds, turn_seconds=0.01, **options)
@@ -34,7 +34,7 @@ class Factory:
         self.scheduler = self.new_scheduler()
 
     def new_scheduler(self) -> Scheduler:
-        """The scheduler of the next service; the one before is forgotten, as if it had been killed."""
+        """Return the scheduler of the next service; the previous one is not closed, as if it had been killed."""
         self.scheduler = Scheduler(self.store, self.settings, ThreadExecutor(self.cluster))
         return self.scheduler
 
@@ -100,7 +100,7 @@ def factory(tmp_path: Path) -> Iterator[Factory]:
 
 @pytest.fixture
 def wide(tmp_path: Path) -> Iterator[Factory]:
-    """As `factory`, with three jobs at a time."""
+    """Return a factory whose schedulers run up to three jobs at a time."""
     made = Factory(tmp_path, max_concurrent_jobs=3)
     yield made
     made.close()

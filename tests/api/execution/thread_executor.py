@@ -1,4 +1,4 @@
-"""The tests' own executor: each worker is a thread of a cluster that outlives the executor, as a real cluster does."""
+"""Executor for tests: each worker is a thread of a cluster that outlives the executor, as a real cluster does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass
 class Worker:
-    """A thread that runs one attempt, and the events that it obeys."""
+    """Thread that runs one attempt, with the events that control it."""
 
     attempt: Attempt
     task: Callable[[Worker], str]
@@ -33,7 +33,7 @@ class Worker:
 
 
 class Cluster:
-    """All workers that were ever started, by handle; reachable or not, with room for a number of living workers."""
+    """All workers by handle, with those that have ended. The cluster has a limited capacity, and can be unreachable."""
 
     def __init__(self, task: Callable[[Worker], str], room: int = 1000) -> None:
         self.task = task

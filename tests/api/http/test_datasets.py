@@ -1,4 +1,4 @@
-"""Datasets of the operator, and uploads in every form that is taken."""
+"""Datasets of the operator, and uploads in every supported form."""
 
 from __future__ import annotations
 

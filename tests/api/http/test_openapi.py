@@ -1,4 +1,4 @@
-"""The OpenAPI document is one that client generators understand, and says what the service does."""
+"""The OpenAPI document: rules that client generators need, and the errors that the service answers."""
 
 from __future__ import annotations
 
@@ -89,17 +89,199 @@ def test_uploads_and_artifacts_are_bytes(document: dict[str, Any]) -> None:
     assert artifact["content"] == {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
-def test_every_field_of_an_answer_says_what_it_is(document: dict[str, Any]) -> None:
-    for name in (
-        "FitAnswer", "LayerMemory", "StepMemory", "CertificateAnswer", "TrainingOptions", "AccuracyAnswer",
-        "RegionAnswer", "LatencyAnswer", "DeviceFit", "DeviceAnswer", "ParetoAnswer", "ParetoPointAnswer",
-        "SensitivityReport", "FitRequest", "DevicesRequest", "ParetoRequest", "SensitivityRequest", "LearningRateStep",
-        "PostTrainingOptions", "AugmentationOptions", "TensorOverride",
-    ):  # fmt: skip
-        for field, schema in document["components"]["schemas"][name]["properties"].items():
-            assert schema.get("description") or "$ref" in schema, f"{name}.{field}"
-            if field.endswith("_bytes"):
-                assert "bytes" in schema["description"], f"{name}.{field}"
+REFERENCE = "#/components/schemas/"
+
+
+def schemas_of(document: dict[str, Any], *parts: str) -> dict[str, dict[str, Any]]:
+    """Return the schemas in some parts of all operations, and in the components that these use, by their place."""
+    components = document["components"]["schemas"]
+    found: dict[str, dict[str, Any]] = {}
+
+    def visit(node: object, place: str) -> None:
+        if isinstance(node, list):
+            for index, value in enumerate(node):
+                visit(value, f"{place}.{index}")
+        elif isinstance(node, dict):
+            found[place] = node
+            name = str(node.get("$ref", "")).removeprefix(REFERENCE)
+            if name in components and name not in found:
+                visit(components[name], name)
+            for key, value in node.items():
+                if key not in {"examples", "default", "mapping"}:
+                    visit(value, f"{place}.{key}")
+
+    for what, operation in operations(document):
+        for part in parts:
+            visit(operation.get(part), f"{what} {part}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def of_requests(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return schemas_of(document, "requestBody", "parameters")
+
+
+@pytest.fixture(scope="module")
+def of_answers(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return schemas_of(document, "responses")
+
+
+@pytest.fixture(scope="module")
+def all_schemas(of_requests: dict[str, Any], of_answers: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return of_requests | of_answers
+
+
+def is_schema(schema: dict[str, Any], kind: str) -> bool:
+    """Return whether a node is a schema of a type; in a map of properties, 'type' may be the name of a property."""
+    return bool(schema.get("type") == kind)
+
+
+def test_requests_and_answers_share_only_enums(
+    document: dict[str, Any], of_requests: dict[str, Any], of_answers: dict[str, Any]
+) -> None:
+    components = document["components"]["schemas"]
+    shared = of_requests.keys() & of_answers.keys() & components.keys()
+    assert {"Method", "WeightScheme"} <= shared
+    assert [name for name in shared if "enum" not in components[name]] == []
+    assert {"JobRequest", "TrainingOptions"} <= of_requests.keys()
+    assert {"JobRequestEcho", "TrainingOptionsEcho", "SensitivityJobRequestEcho"} <= of_answers.keys()
+    assert [name for name in components if "-" in name] == []
+    assert [name for name, schema in components.items() if schema["title"] != name] == []
+
+
+def test_every_object_has_typed_properties(all_schemas: dict[str, dict[str, Any]]) -> None:
+    for place, schema in all_schemas.items():
+        if is_schema(schema, "object"):
+            values = schema.get("additionalProperties", False)
+            assert values is not True, place
+            assert schema.get("properties") or (isinstance(values, dict) and values), place
+
+
+def test_every_array_has_one_type_of_items(all_schemas: dict[str, dict[str, Any]]) -> None:
+    for place, schema in all_schemas.items():
+        assert "prefixItems" not in schema, place
+        if is_schema(schema, "array"):
+            assert schema.get("items"), place
+
+
+def test_every_schema_has_one_type_and_no_union_is_nested(all_schemas: dict[str, dict[str, Any]]) -> None:
+    for place, schema in all_schemas.items():
+        assert not isinstance(schema.get("type"), list), place
+        assert not any("anyOf" in each for each in schema.get("anyOf", ())), place
+
+
+def test_every_union_of_objects_can_be_told_apart(
+    document: dict[str, Any], all_schemas: dict[str, dict[str, Any]]
+) -> None:
+    """A union has a required discriminator, or each of its objects rejects the required properties of the others."""
+    components = document["components"]["schemas"]
+    discriminated = 0
+    for place, schema in all_schemas.items():
+        names = [each.get("$ref", "").removeprefix(REFERENCE) for each in schema.get("oneOf", schema.get("anyOf", ()))]
+        objects = [components[name] for name in names if name and "properties" in components[name]]
+        if "discriminator" in schema:
+            discriminated += 1
+            key = schema["discriminator"]["propertyName"]
+            assert {f"{REFERENCE}{name}" for name in names} == set(schema["discriminator"]["mapping"].values()), place
+            assert all(key in each["required"] and "const" in each["properties"][key] for each in objects), place
+        elif len(objects) > 1:
+            for each in objects:
+                others = {name for other in objects if other is not each for name in other["required"]}
+                assert each["additionalProperties"] is False, place
+                assert not others & each["properties"].keys(), place
+    assert discriminated >= 2
+
+
+def test_a_size_is_text_in_a_request_and_bytes_in_an_answer(document: dict[str, Any]) -> None:
+    components = document["components"]["schemas"]
+    sizes = {
+        "FitRequest": ("flash", "ram", "reserved_flash", "reserved_ram"),
+        "JobRequest": ("flash", "ram", "reserved_flash", "reserved_ram"),
+        "DeviceDescription": ("flash", "ram", "chip_flash", "chip_ram"),
+    }
+    for model, names in sizes.items():
+        for name in names:
+            for kind, component in (("string", model), ("integer", f"{model}Echo")):
+                if component in components:
+                    schema = components[component]["properties"][name]
+                    kinds = {each["type"] for each in schema.get("anyOf", [schema])} - {"null"}
+                    assert kinds == {kind}, (component, name)
+                    assert isinstance(schema.get("default", ""), str | None), (component, name)
+
+
+def test_every_property_and_parameter_has_a_description(all_schemas: dict[str, dict[str, Any]]) -> None:
+    for place, schema in all_schemas.items():
+        for name, each in schema.get("properties", {}).items() if is_schema(schema, "object") else ():
+            assert each.get("description"), f"{place}.{name}"
+            if name.endswith("_bytes"):
+                assert "bytes" in each["description"], f"{place}.{name}"
+        if "in" in schema and "schema" in schema:
+            assert schema.get("description"), place
+
+
+def test_descriptions_of_properties_are_phrases(all_schemas: dict[str, dict[str, Any]]) -> None:
+    """All descriptions have one form, because the help of the command and the tables in the documents show them."""
+    for place, schema in all_schemas.items():
+        for name, each in schema.get("properties", {}).items() if is_schema(schema, "object") else ():
+            first, *_ = each["description"].split()
+            assert not each["description"].endswith("."), f"{place}.{name}"
+            assert first[0].islower() or first.isupper(), f"{place}.{name}"  # RAM, SHA-256, ...
+
+
+def test_every_property_of_an_answer_is_required(of_answers: dict[str, dict[str, Any]]) -> None:
+    for place, schema in of_answers.items():
+        if is_schema(schema, "object") and "properties" in schema:
+            # RFC 9457 lets a problem leave out the members that do not apply to its type.
+            optional = {"errors", "certificate"} if place == "Problem" else set()
+            assert set(schema.get("required", ())) == schema["properties"].keys() - optional, place
+            assert [name for name, each in schema["properties"].items() if "default" in each] == [], place
+
+
+def test_every_number_has_bounds(of_requests: dict[str, Any], of_answers: dict[str, Any]) -> None:
+    """A number in a request has a lower and an upper bound; a whole number in an answer has a lower bound."""
+    for place, schema in of_requests.items():
+        if (is_schema(schema, "integer") or is_schema(schema, "number")) and "enum" not in schema:
+            assert "minimum" in schema or "exclusiveMinimum" in schema, place
+            assert "maximum" in schema or "exclusiveMaximum" in schema or place in UNBOUNDED, place
+    for place, schema in of_answers.items():
+        if is_schema(schema, "integer") and "enum" not in schema:
+            assert "minimum" in schema, place
+
+
+UNBOUNDED = {
+    *(f"BitsRow.properties.{bits}" for bits in "842"),  # a sensitivity has no unit: only ratios count
+    "GET /v1/jobs/{job_id} parameters.2.schema.anyOf.0",  # a revision
+}
+
+
+def test_every_name_of_an_enum_is_listed(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    def names(component: str, field: str) -> set[str]:
+        schema = schemas[component]["properties"][field]
+        schema = schema.get("additionalProperties", schema)
+        reference = schema.get("$ref", "").removeprefix(REFERENCE)
+        return set(schemas[reference]["enum"] if reference else schema["enum"])
+
+    for component in ("FitRequest", "JobRequest", "JobRequestEcho", "FitAnswer", "TrainingReport", "DevicesAnswer"):
+        assert names(component, "method") == {"exact", "mixpl", "mixpc"}
+        assert names(component, "accounting") == {"deployed", "paper"}
+    for component in ("FitRequest", "JobRequestEcho", "SensitivityRequest", "SensitivityReport"):
+        assert len(names(component, "scheme")) == 4
+    assert names("FitAnswer", "schemes") == names("FitRequest", "scheme")
+    assert names("FitAnswer", "foldings") == {"folding_weights", "ICN"}
+    assert names("ParetoRequest", "axis") == names("ParetoAnswer", "axis") == {"flash", "ram", "both"}
+    assert "running" in names("JobAnswer", "state")
+
+
+def test_a_job_request_without_a_kind_is_a_training(document: dict[str, Any]) -> None:
+    """The schema requires the discriminator; older pipelines, which do not send it, still work."""
+    from api.schemas.jobs import JobRequest
+
+    schema = document["components"]["schemas"]["JobRequest"]
+    assert set(schema["required"]) == {"kind", "network_id", "dataset"}
+    assert schema["properties"]["kind"]["const"] == "training"
+    assert JobRequest.model_validate({"network_id": "n", "dataset": "digits"}).kind == "training"
 
 
 def test_options_have_their_bounds_and_names(document: dict[str, Any]) -> None:
@@ -113,7 +295,7 @@ def test_options_have_their_bounds_and_names(document: dict[str, Any]) -> None:
 
 
 def test_the_two_kinds_of_jobs_are_told_apart_by_a_field(document: dict[str, Any]) -> None:
-    """Without a discriminator a generated client takes the first form that seems to match."""
+    """Without a discriminator, a generated client chooses the first schema that seems to match."""
     schemas = document["components"]["schemas"]
     request = schemas["JobAnswer"]["properties"]["request"]
     assert request["discriminator"]["propertyName"] == "kind"
@@ -130,7 +312,7 @@ def test_the_service_serves_the_document(service: LiveService, document: dict[st
 def test_whatever_goes_wrong_is_a_problem(service: LiveService) -> None:
     assert_problem(service.http.get("/nothing"), 404, "not-found")
     wrong_method = service.http.put("/v1/jobs")
-    assert "PUT /v1/jobs" in assert_problem(wrong_method, 405, "method-not-allowed")
+    assert "/v1/jobs does not support PUT; expected one of" in assert_problem(wrong_method, 405, "method-not-allowed")
     assert set(wrong_method.headers["allow"].split(", ")) >= {"GET", "POST"}
     assert_problem(service.http.get("/v1/jobs?limit=many"), 422, "invalid-request")
     assert_problem(service.http.post("/v1/jobs", content=bytes(2**21)), 413, "too-large")

@@ -1,4 +1,4 @@
-"""Uploads: kept once under their hash, refused whole, and never more of them on disk than the limit."""
+"""Uploads: stored once under their hash, rejected as a whole, and never larger on disk than the limit."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_file_just_above_the_limit_is_refused(service: LiveService) -> None:
 
 
 def test_whoever_waits_for_the_go_ahead_is_refused_without_it(service: LiveService) -> None:
-    """`curl` asks with Expect: 100-continue before it sends a large file."""
+    """`curl` sends Expect: 100-continue and waits for an answer before it sends a large file."""
     with connection(service) as client:
         client.sendall(
             b"POST /v1/networks HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\nExpect: 100-continue\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Devices, Pareto fronts, shadow prices and ceilings of latency: by command and service alike, and what is refused."""
+"""Devices, Pareto fronts, shadow prices and latency ceilings: equal answers of command and service, and errors."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_what_one_more_kb_buys(network_file: Path, capsys: pytest.CaptureFixture
     more = printed(capsys, "fit", network_file, "--flash=1300", *options)
     assert tight["objective"] - more["objective"] == pytest.approx(tight["shadow_prices"]["flash"])
     assert run(["fit", str(network_file), "--flash=300", *options, "--prices"]) == 0
-    assert "one more kB of flash would take off" in capsys.readouterr().out
+    assert "one more kB of flash reduces this sum by" in capsys.readouterr().out
 
 
 def test_bits_can_be_pinned(
@@ -182,22 +182,25 @@ def test_a_ceiling_of_latency(network_file: Path, devices_file: Path, capsys: py
 
 
 BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "unknown device": (["fit", "--device=nrf5284"], "with similar names: nrf52840"),
+    "unknown device": (["fit", "--device=nrf5284"], "similar names are: nrf52840"),
     "no such devices file": (["fit", "--device=a", "--devices-file=no.json"], "cannot read 'no.json'"),
-    "a file of devices and no name": (["fit", "--devices-file=DEVICES"], "name one with --device"),
-    "no budget": (["fit", "--flash=5kB"], "there is no budget of ram"),
-    "nothing is left": (["fit", "--flash=5kB", "--ram=1kB", "--reserved-ram=1kB"], "nothing is left"),
+    "a file of devices and no name": (["fit", "--devices-file=DEVICES"], "choose one with --device"),
+    "no budget": (["fit", "--flash=5kB"], "the budget of ram is missing"),
+    "nothing is left": (
+        ["fit", "--flash=5kB", "--ram=1kB", "--reserved-ram=1kB"],
+        "reserved_ram uses up all 1000 bytes of ram",
+    ),
     "bits that are none": (["fit", "--flash=9kB", "--ram=1kB", "--weight-bits=first=3"], "--weight-bits is 'first=3'"),
     "bits of no layer": (["fit", "--flash=9kB", "--ram=1kB", "--weight-bits=third=2"], "third"),
     "latency by a rule": (
         ["fit", "--device=nrf52840", "--method=mixpc", "--max-cycles=9"],
         "exact",
     ),
-    "latency without a core": (["fit", "--flash=9kB", "--ram=1kB", "--max-cycles=9"], "needs the core's speed"),
-    "two ceilings": (["fit", "--device=nrf52840", "--max-cycles=9", "--max-milliseconds=1"], "both given"),
+    "latency without a core": (["fit", "--flash=9kB", "--ram=1kB", "--max-cycles=9"], "needs the speed of the core"),
+    "two ceilings": (["fit", "--device=nrf52840", "--max-cycles=9", "--max-milliseconds=1"], "both limit the latency"),
     "a device without a clock": (
         ["fit", "--device=small", "--devices-file=DEVICES", "--max-milliseconds=1"],
-        "needs a clock",
+        "needs the clock frequency",
     ),
     "prices of a rule": (["fit", "--flash=9kB", "--ram=1kB", "--method=mixpc", "--prices"], "choose method 'exact'"),
     "a front by rule": (["pareto", "--ram=1kB", "--method=mixpc"], "choose method 'exact'"),
@@ -242,8 +245,16 @@ BAD_REQUESTS: dict[str, tuple[str, dict[str, Any], str]] = {
     "no devices": ("devices", {"devices": []}, "devices: expected 1 or more entries"),
     "one device twice": ("devices", {"devices": ["nrf52840", "nrf52840"]}, "two devices have the same name"),
     "a budget for many devices": ("devices", {"flash": 5}, "body.flash"),
-    "too many points": ("pareto", {"ram": 900, "points": 10_000}, "points: expected 1000 or less; it is 10000"),
-    "no ceiling": ("fit", {"device": "nrf52840", "max_cycles": 0}, "max_cycles: expected 1 or more; it is 0"),
+    "too many points": (
+        "pareto",
+        {"ram": 900, "points": 10_000},
+        "points: expected a whole number from 2 to 1,000; it is 10000",
+    ),
+    "no ceiling": (
+        "fit",
+        {"device": "nrf52840", "max_cycles": 0},
+        "max_cycles: expected a whole number from 1 to 9,007,199,254,740,992; it is 0",
+    ),
     "a table of speeds that is none": ("fit", {"flash": 9000, "ram": 900, "core_speed": {}}, "table of speeds"),
 }
 

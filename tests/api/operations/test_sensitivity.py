@@ -1,4 +1,4 @@
-"""Sensitivities over HTTP and by command: measured in a job, watched, cancelled, and taken by a fit."""
+"""Sensitivities over HTTP and by the command: measured in a job, cancelled, and used by a fit."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_fit_takes_the_jobs_table(service: LiveService, measured: Answer, netw
 
 
 def test_a_training_job_measures_by_itself(service: LiveService, network_id: str, dataset: str) -> None:
-    """By default on its own training set; the same figures as a job for them alone, with as many samples."""
+    """A training job measures on its training set, with the same result as a sensitivity job."""
     job = service.finished(
         service.start_job(network_id=network_id, dataset=dataset, training={"epochs": 0}, flash=5600, ram=2000)
     )
@@ -109,11 +109,13 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
     assert_problem(fit(network_id, {"job_id": "nothing"}), 404, "not-found")
     other = service.upload_network(tiny_json(with_weights=False))
     assert "another network" in assert_problem(fit(other, {"job_id": measured["id"]}), 422, "invalid-request")
-    assert "alone" in assert_problem(fit(network_id, {"job_id": 5}), 422, "invalid-request")
+    assert "single key" in assert_problem(fit(network_id, {"job_id": 5}), 422, "invalid-request")
     assert "measured on samples" in assert_problem(fit(network_id, "measured"), 422, "invalid-request")
     training = service.start_job(network_id=network_id, dataset=dataset, training={"epochs": 0}, **BUDGET)
     service.finished(training)
-    assert "measures no" in assert_problem(fit(network_id, {"job_id": training}), 422, "invalid-request")
+    assert "does not measure sensitivities" in assert_problem(
+        fit(network_id, {"job_id": training}), 422, "invalid-request"
+    )
     no_weights = service.http.post(f"/v1/networks/{other}/sensitivity", json={"dataset": dataset})
     assert_problem(no_weights, 422, "invalid-network")
 
@@ -128,9 +130,9 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
             "measure: expected one of: 'fisher', 'hessian' or 'measured'",
         ),
         ({"scheme": "mine"}, 422, "invalid-request", "body.scheme: expected one of: "),
-        ({"samples": 0}, 422, "invalid-request", "body.samples: expected 1 or more; it is 0"),
+        ({"samples": 0}, 422, "invalid-request", "body.samples: expected a whole number from 1 to 100,000; it is 0"),
         ({"dataset": "digits"}, 422, "invalid-dataset", "train_x"),
-        ({"dataset": "nothing"}, 404, "not-found", "no dataset"),
+        ({"dataset": "nothing"}, 404, "not-found", "the dataset 'nothing' does not exist"),
         ({"epochs": 3}, 422, "invalid-request", "body.epochs"),
     ],
 )

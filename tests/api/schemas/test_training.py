@@ -1,4 +1,4 @@
-"""What can be asked of a training, by JSON, by a file, by flags: each says the same, and the rest is default."""
+"""Training options by JSON, by a file and by flags: equal results, with defaults for all other options."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_other_forms_are_refused(asked: dict[str, Any]) -> None:
 
 
 def options_of(*arguments: str, file: Path | None = None) -> TrainingOptions:
-    """What a command makes of its arguments."""
+    """Return the options that a command makes from its arguments."""
     found: list[TrainingOptions] = []
 
     @click.command()
@@ -133,10 +133,10 @@ def test_flags_go_before_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "holds no JSON object; expected training options"),
+        ("[]", "does not contain a JSON object; expected training options"),
         ('{"epoch": 3}', "epoch: there is no such field"),
         ('{"epochs": "three"}', "epochs: expected a whole number; it is 'three'"),
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
     ],
 )
 def test_a_bad_file_is_told(tmp_path: Path, content: str, message: str) -> None:
@@ -147,7 +147,7 @@ def test_a_bad_file_is_told(tmp_path: Path, content: str, message: str) -> None:
 
 
 def test_options_survive_json() -> None:
-    """A job keeps its request as JSON, and a worker reads it again."""
+    """The database stores the request of a job as JSON, and the worker reads it."""
     options = TrainingOptions(
         regime=Regime.STEP,
         learning_rate_steps=(LearningRateStep(epoch=2, learning_rate=0.1),),

@@ -293,9 +293,9 @@ def test_an_error_in_the_report_stops_the_run() -> None:
     ("wrong", "message"),
     [
         ({"rounding": "up"}, "rounding: expected one of: 'nearest' or 'learned'; it is 'up'"),
-        ({"rounding_steps": 0}, "rounding_steps: expected 1 or more; it is 0"),
+        ({"rounding_steps": 0}, "rounding_steps: expected a whole number from 1 to 1,000,000; it is 0"),
         ({"samples": True}, "samples: expected a whole number; it is true"),
-        ({"seed": -1}, "seed: expected 0 or more; it is -1"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 2^63 - 1; it is -1"),
         ({"equalization": "yes"}, "equalization: expected true or false; it is 'yes'"),
         ({"bias_correction": 1}, "bias_correction: expected true or false; it is 1"),
     ],
