@@ -30,6 +30,9 @@ _WITH_WEIGHTS: Final = frozenset((
 ))  # fmt: skip
 """Operators that are layers with weights if one of their parameters is a constant; a Gather, if its table is."""
 
+_WITHOUT_EFFECT: Final = frozenset(("Dropout", "Identity"))
+"""Operators that the host need not compute."""
+
 _MAX_OUTPUTS: Final = 100
 """Largest number of outputs of a graph; the time to find what the host computes grows with it."""
 
@@ -161,5 +164,6 @@ def _host_steps(translation: Translation, writers: Mapping[str, int], output: st
         read = [each for each in translation.graph.nodes[writers[name]].reads if not _is_constant(translation, each)]
         pending.extend(each for each in reversed(read) if each not in seen)
         seen.update(read)
-    operators = tuple(translation.graph.nodes[index].operator for index in sorted(nodes))
+    names = (translation.graph.nodes[index].operator for index in sorted(nodes))
+    operators = tuple(name for name in names if name not in _WITHOUT_EFFECT)
     return HostSteps(output, tuple(tensors), operators)

@@ -41,7 +41,7 @@ def saved(folder: Path, location: str = "model.onnx.data") -> Path:
     return path
 
 
-def weights(network: Network) -> list[np.ndarray]:  # type: ignore[type-arg]  # of any type
+def weights(network: Network) -> list[np.ndarray]:
     return [layer.weight for layer in network.layers if isinstance(layer, WeightLayer) and layer.weight is not None]
 
 
