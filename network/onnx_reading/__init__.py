@@ -11,7 +11,7 @@
    cannot be read becomes an obstacle, and `judgement` judges the nodes behind it.
 4. `ending` decides whether obstacles stand in the way, which `refusal` then lists by cause, or are left to the host.
 5. `folding` and `fusing` contain the passes that fold batch norms, scalings, activation functions and padding into the
-   layers.
+   layers; `swapping` exchanges rows and columns if the file transposes its input.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from network.onnx_reading.graph import Graph, needed_nodes
 from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import parse
 from network.onnx_reading.quantized.float_graph import without_quantization
+from network.onnx_reading.swapping import swapped_shape, with_rows_and_columns_swapped
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 
@@ -90,10 +91,14 @@ def _network_of(graph: Graph, name: str) -> Network:
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_activations(layers, outputs)
     layers = fuse_padding(layers, outputs)
+    input_shape = translation.layout.shape
+    if translation.layout.swaps_rows_and_columns:
+        layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes)
+        input_shape = swapped_shape(input_shape)
     return Network(
         name=name,
         input=graph.input,
-        input_shape=translation.layout.shape,
+        input_shape=input_shape,
         layers=layers,
         outputs=outputs,
         input_format=input_format,

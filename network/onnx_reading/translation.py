@@ -20,7 +20,15 @@ from network.onnx_reading.causes import Cause, Obstacle, TooManyElements, Unknow
 from network.onnx_reading.graph import Graph
 from network.onnx_reading.temporary_layers import Obstructed, PerChannelAffine
 from network.onnx_reading.tensors import ConstantArray, to_array
-from network.onnx_reading.views import Loop, View, channels_last_walk, contiguous_walk, image_shape, merge_loops
+from network.onnx_reading.views import (
+    Loop,
+    View,
+    channels_last_walk,
+    contiguous_walk,
+    image_shape,
+    merge_loops,
+    swapped_walk,
+)
 
 Value = View | ConstantArray
 
@@ -46,10 +54,12 @@ class InputLayout:
     Attributes:
         shape: Shape of the input tensor, channels first.
         channels_last: Whether a sample of the caller has its channels last.
+        swaps_rows_and_columns: Whether a row of the input tensor is a column of the sample.
     """
 
     shape: Shape
     channels_last: bool = False
+    swaps_rows_and_columns: bool = False
 
     def view(self, tensor: str, dims: tuple[int, ...], *, has_batch: bool) -> View:
         """Return the graph input as a view of the input tensor.
@@ -60,6 +70,8 @@ class InputLayout:
             has_batch: Whether the graph input has a batch.
         """
         walk = channels_last_walk(self.shape) if self.channels_last else contiguous_walk(self.shape.elements)
+        if self.swaps_rows_and_columns:
+            walk = swapped_walk(self.shape, channels_last=self.channels_last)
         return View(tensor, dims, walk, without_batch=not has_batch)
 
 
@@ -234,6 +246,16 @@ class Translation:
             raise InputLayoutRequired(InputLayout(shape, channels_last=shape == self._shape_of_channels_last()))
         elif view.walk == channels_first:
             raise InputLayoutRequired(InputLayout(shape, channels_last=True))
+        channels, height, width = shape
+        columns_first = {
+            merge_loops([Loop(channels, height * width), Loop(height, 1), Loop(width, height)]): False,
+            merge_loops([Loop(channels, 1), Loop(height, channels), Loop(width, height * channels)]): True,
+        }
+        if view.walk in columns_first and view.elements == self.layout.shape.elements and len(view.dims) == 3:
+            # With one channel, both walks are equal: the dimensions of the input decide.
+            channels_last = columns_first[view.walk] and (channels > 1 or self.graph.input_dims[0] != 1)
+            layout = InputLayout(shape, channels_last, swaps_rows_and_columns=True)
+            raise InputLayoutRequired(layout)
 
     def is_scaled_by_feature(self, tensor: str) -> bool:
         """Return whether a tensor is the input, scaled by a number for each element of the last dimension."""

@@ -193,6 +193,13 @@ def channels_last_walk(shape: Shape) -> Walk:
     return merge_loops([Loop(pixels, 1), Loop(shape.channels, pixels)])
 
 
+def swapped_walk(shape: Shape, *, channels_last: bool) -> Walk:
+    """Return the walk over a tensor column by column, channel after channel or with the channels in the inner loop."""
+    channels = Loop(shape.channels, shape.height * shape.width)
+    pixels = (Loop(shape.width, 1), Loop(shape.height, shape.width))
+    return merge_loops((*pixels, channels) if channels_last else (channels, *pixels))
+
+
 def channels_last_view(tensor: str, shape: Shape, rank: int) -> View:
     """Return a tensor as a channels-last view: (H, W, C), (L, C) or (C,) for the rank 3, 2 or 1 without the batch."""
     channels, *space = image_view(tensor, shape, rank).dims

@@ -51,6 +51,7 @@ READ: dict[str, tuple[int, list[str]]] = {
     "networks/minimal/opset9_converted_by_onnx": (3, []),
     "networks/minimal/outputs_taken_apart_at_the_end": (1, ["Gather of 'h'", "Gather of 'h'"]),
     "networks/minimal/regression_one_output": (2, []),
+    "networks/minimal/rows_and_columns_swapped": (3, []),
     "networks/minimal/two_outputs": (3, []),
     "troubles/dead_head": (3, []),
     "troubles/mean_then_nhwc": (3, []),
