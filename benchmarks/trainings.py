@@ -85,6 +85,7 @@ class Training:
             return trained_by_brevitas(self.network, self.allocation, self.task.dataset, self.options, report)
         started = time.monotonic()
         result = train(self.network, self.allocation, self.task.dataset, self.options, report=report)
+        assert result.accuracy is not None  # noqa: S101  # every task has a test set
         best = next(epoch for epoch in result.epochs if epoch.epoch == result.best_epoch)
         return Outcome(
             percent=result.accuracy.integer_only_percent,

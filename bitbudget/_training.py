@@ -35,8 +35,8 @@ class TrainResult:
     folder: Path
 
     @property
-    def accuracy(self) -> AccuracyAnswer:
-        """Accuracies on the test set in percent: `float_`, `fake_quantized` and `integer_only`."""
+    def accuracy(self) -> AccuracyAnswer | None:
+        """Accuracies on the test set in percent: `float_`, `fake_quantized`, `integer_only`; None if there is none."""
         return self.report.accuracy
 
     @property
@@ -49,10 +49,12 @@ class TrainResult:
 
     def __repr__(self) -> str:
         accuracy = self.accuracy
-        return (
-            f"<TrainResult of {self.report.network.name}: integer-only {accuracy.integer_only:.2f} %, "
-            f"float {accuracy.float_:.2f} %, files in {str(self.folder)!r}>"
+        figures = (
+            "accuracy not measured"
+            if accuracy is None
+            else f"integer-only {accuracy.integer_only:.2f} %, float {accuracy.float_:.2f} %"
         )
+        return f"<TrainResult of {self.report.network.name}: {figures}, files in {str(self.folder)!r}>"
 
 
 def train(

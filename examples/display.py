@@ -65,7 +65,12 @@ def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
 
 
 def accuracy_table(result: dict[str, Any]) -> str:
-    """Return a text table of the accuracies of the float, the fake-quantized and the integer-only network."""
+    """Return a text table of the accuracies of the float, the fake-quantized and the integer-only network.
+
+    A dataset without a test set has none.
+    """
+    if result["accuracy"] is None:
+        return "accuracy was not measured: the dataset has no test set"
     names = ("float", "fake-quantized", "integer-only")
     percents = [result["accuracy"][name.replace("-", "_")] for name in names]
     heads = "".join(f"{name:>16}" for name in names)

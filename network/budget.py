@@ -9,8 +9,11 @@ from typing import Final
 from network.errors import RequestError
 
 _UNIT_BYTES: Final = {
-    "": 1, "b": 1, "kb": 1000, "mb": 1000**2, "kib": 1024, "mib": 1024**2,
+    "": 1, "B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "kiB": 1024, "KiB": 1024, "MiB": 1024**2,
 }  # fmt: skip
+
+_UNIT_OF_BITS = re.compile(r"(?P<prefix>[kKmM]?i?)(b|[bB]its?)")
+"""Units in which a lower-case b means bits: b, kb, Mb, Mib, Mbit and others, as in data sheets of flash chips."""
 
 MAX_BUDGET_BYTES: Final = 2**40
 """Largest size in bytes, 1 TiB: no microcontroller has as much, so a larger number is a typing error."""
@@ -22,7 +25,8 @@ def parse_size_bytes(text: str | int, what: str) -> int:
     """Return the number of bytes of a size such as '60kB', '512 KiB', '2MB', '1.5 MiB' or '512000'.
 
     Args:
-        text: Size with or without a unit, in upper or lower case; 1 kB is 1000 bytes, 1 KiB is 1024 bytes.
+        text: Size with or without a unit: B, kB or KB (1000 bytes), KiB or kiB (1024 bytes), MB or MiB. Units with a
+            lower-case b, such as Mb, are rejected: they mean bits, and a network would get 8 times its flash.
         what: Name of the size in error messages, e.g. "flash".
 
     Raises:
@@ -32,8 +36,14 @@ def parse_size_bytes(text: str | int, what: str) -> int:
     match = _SIZE.fullmatch(str(text)) if not isinstance(text, bool) else None
     if match is None:
         raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a size in bytes; {expected}")
-    unit_bytes = _UNIT_BYTES.get(match["unit"].lower())
+    unit_bytes = _UNIT_BYTES.get(match["unit"])
     if unit_bytes is None:
+        bits = _UNIT_OF_BITS.fullmatch(match["unit"])
+        if bits is not None:
+            raise RequestError(
+                f"{what} is {str(text)[:60]!r}, and {match['unit']!r} means bits (8 bits are 1 byte); expected bytes: "
+                f"write {bits['prefix'].replace('m', 'M')}B if bytes are meant, else divide the number by 8"
+            )
         raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")
     whole, _, fraction = match["number"].partition(".")
     if len(whole) > 20 or len(fraction) > 20:

@@ -1,17 +1,17 @@
 """Conversion of the fake-quantized network to the integer-only network: scales and batch norms become int32 constants.
 
 The weight codes are those of the quantizer that training used. The bias of an output channel may not be representable
-in int32 (if gamma or all weights are zero, or if the variance of the batch norm is close to zero). If such a channel
-provably writes the same code for every input, its weights become zero and its bias becomes the constant that gives this
-code. Otherwise conversion fails with an error. The factor is negative if either the weight scale or gamma is negative,
-and positive if both are.
+in int32 (if gamma or all weights are zero or tiny, or if the variance of the batch norm is close to zero). If the codes
+that such a channel writes provably differ by at most `MAX_CONSTANT_SPREAD`, its weights become zero and its bias
+becomes the constant in their middle. Otherwise conversion fails with an error. The factor is negative if either the
+weight scale or gamma is negative, and positive if both are.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +48,12 @@ from network.layers import (
 from network.network import Network
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
-from qat.requantization_factors import requantization_of
+from qat.requantization_factors import limited, requantization_of
 from qat.weight_step import DeployedWeights, WeightStep
+
+MAX_CONSTANT_SPREAD: Final = 2
+"""Largest difference between the codes of an output channel that a constant replaces; the constant is at most one code
+from each of them."""
 
 
 def convert(
@@ -165,32 +169,57 @@ def _with_constant_channels(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return a layer's weight codes, zero points, biases and factors, after replacing channels without an int32 bias.
 
-    A channel whose bias is not representable in int32 gets weights of real zero and a bias that gives its constant
-    output code.
+    A channel whose bias is not representable in int32 gets weights of real zero and a bias that gives the code in the
+    middle of those that it can write.
 
     Raises:
-        ConversionError: If the output code of such a channel depends on the input.
+        ConversionError: If the output codes of such a channel differ by more than `MAX_CONSTANT_SPREAD`.
     """
-    codes, factor = weights.codes.copy(), weights.factor.copy()
+    codes, factor = weights.codes.copy(), limited(weights.factor)
     bias = weights.bias.astype(np.int64)
     zero_points = np.broadcast_to(weights.zero_point, bias.shape)
-    for channel in np.flatnonzero(~weights.on_grid).tolist():
-        own = weights.factor[channel if len(weights.factor) > 1 else 0]
-        ends = own * np.array([weights.lowest[channel], weights.highest[channel]], dtype=np.float64)
-        low, high = _steps(weights.offset[channel] + ends, target).tolist()
-        if low != high:
+    constants = _Constants(weights, target)
+    chosen = np.flatnonzero(~weights.on_grid)
+    for channel in chosen.tolist():
+        if constants.spread[channel] > MAX_CONSTANT_SPREAD:
+            own = constants.factor[channel]
             largest = max(weights.highest[channel], -weights.lowest[channel])
             raise ConversionError(
                 f"output channel {channel} of layer '{name}' needs a bias of "
                 f"{weights.offset[channel] / own if own else np.inf:.4g} in addition to sums of up to {largest}; "
                 f"expected a total of at most {INT32_MAX} (int32): give the layer's weights or its input fewer bits"
             )
-        codes[channel] = zero_points[channel]
-        if len(factor) > 1:
-            factor[channel], bias[channel] = 1.0, int(low)
-        else:
-            bias[channel] = _bias_for(int(low), float(own), name, channel, target)
+    if len(factor) > 1:
+        factor[chosen], bias[chosen] = 1.0, constants.steps[chosen]
+    elif chosen.size and (constants.spread <= MAX_CONSTANT_SPREAD).all():
+        chosen = np.arange(len(bias))  # all channels are constants: the shared factor is free
+        factor, bias = np.ones(1), constants.steps.copy()
+    else:
+        for channel in chosen.tolist():
+            bias[channel] = _bias_for(int(constants.steps[channel]), float(factor[0]), name, channel, target)
+    codes[chosen] = zero_points[chosen].reshape((-1,) + (1,) * (codes.ndim - 1))
     return codes, weights.zero_point, bias, factor
+
+
+class _Constants:
+    """The constant that is nearest to the outputs of each channel.
+
+    Args:
+        weights: Constants of the deployed layer.
+        target: Quantization grid of the layer's output.
+
+    Attributes:
+        factor: Factor of each channel, float64 [c].
+        steps: Middle of the outputs that the channel can have, as a number of output steps, int64 [c].
+        spread: Difference between the largest and the smallest output, in codes, int64 [c].
+    """
+
+    def __init__(self, weights: DeployedWeights, target: Grid) -> None:
+        self.factor = np.broadcast_to(weights.factor, weights.offset.shape)
+        ends = weights.offset + self.factor * np.stack([weights.lowest, weights.highest])
+        self.steps = _steps(ends.mean(axis=0), target)
+        rounded = _steps(ends, target)
+        self.spread = np.abs(rounded[1] - rounded[0])
 
 
 def _bias_for(steps: int, factor: float, name: str, channel: int, target: Grid) -> int:

@@ -37,7 +37,7 @@ class TrainingResult:
     Attributes:
         integer_network: The integer-only network of the best epoch.
         conversion: Accumulator bounds and code differences from training for each layer of the integer-only network.
-        accuracy: Accuracy on the test set.
+        accuracy: Accuracy on the test set; None if there is no test set.
         epochs: Results of epoch 0 (the calibrated network before training) and of each epoch of training.
         best_epoch: Number of the epoch whose network was kept.
         label_source: Source of the labels for training and for the evaluation of the epochs.
@@ -49,7 +49,7 @@ class TrainingResult:
 
     integer_network: IntegerNetwork
     conversion: ConversionReport
-    accuracy: Accuracy
+    accuracy: Accuracy | None
     epochs: tuple[EpochResult, ...]
     best_epoch: int
     label_source: LabelSource = LabelSource.LABELS
@@ -71,7 +71,7 @@ def train(
 
     After each epoch, the integer-only network is evaluated in the interpreter on the held-out split of the training
     set. The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is
-    evaluated once, at the end, and does not influence any choice.
+    evaluated once, at the end, and does not influence any choice. Without a test set, no accuracy is measured.
 
     If `torchrun` started several processes, each of them calls this function. They train together, and all return the
     same result.

@@ -26,6 +26,7 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     if data is None:
         return choice.table_without_samples(network)
     # Without samples, a fit does not need the readers of images that these modules import.
+    from api.cli.text.dataset import shown_first
     from api.cli.text.progress import progress_line
     from api.operations.train import require_weights, wait_without_spinning
     from qat.data.checks import check_dataset
@@ -35,4 +36,4 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     require_weights(network.name, has_weights=network.has_weights)
     wait_without_spinning()
     with progress_line(is_wanted=not is_quiet) as report:
-        return choice.table_with_samples(network, dataset, report)
+        return choice.table_with_samples(network, dataset, shown_first(dataset, report))

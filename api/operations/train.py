@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit, prices_of
@@ -48,6 +49,9 @@ from qat.training.process_rank import is_first_process
 from solver.fit import fit
 from solver.question import Question
 from solver.solution import Solution
+
+if TYPE_CHECKING:
+    from qat.training.accuracy import Accuracy  # imports torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,19 +133,12 @@ def run_main_job(
     )
     training_report = TrainingReport(
         **answer.model_dump(),
-        accuracy=AccuracyAnswer.model_validate(
-            {
-                "float": result.accuracy.float_percent,
-                "fake_quantized": result.accuracy.fake_quantized_percent,
-                "integer_only": result.accuracy.integer_only_percent,
-                "top1_agreement": result.accuracy.top1_agreement_percent,
-            }
-        ),
+        accuracy=None if result.accuracy is None else _accuracy_answer(result.accuracy),
         conversion=ConversionAnswer.model_validate(result.conversion),
         epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
         best_epoch=result.best_epoch,
         learned_from=result.label_source,
-        measured_against=result.accuracy.label_source,
+        measured_against=None if result.accuracy is None else result.accuracy.label_source,
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
@@ -155,6 +152,17 @@ def run_main_job(
         artifacts = artifacts_in(staged)
         publish(staged, directory)
     return training_report, artifacts
+
+
+def _accuracy_answer(accuracy: Accuracy) -> AccuracyAnswer:
+    return AccuracyAnswer.model_validate(
+        {
+            "float": accuracy.float_percent,
+            "fake_quantized": accuracy.fake_quantized_percent,
+            "integer_only": accuracy.integer_only_percent,
+            "top1_agreement": accuracy.top1_agreement_percent,
+        }
+    )
 
 
 def changes_bytes(options: TrainingOptions) -> bool:

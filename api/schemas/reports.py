@@ -90,7 +90,9 @@ class TrainingReport(FitAnswer):
     """Bits, memory report and accuracy of a retrained network."""
 
     kind: Literal["training"] = Field(default="training", description="purpose of the job")
-    accuracy: AccuracyAnswer = Field(description="accuracy on the test set")
+    accuracy: AccuracyAnswer | None = Field(
+        description="accuracy on the test set; null if the dataset has no test set, so that nothing was measured"
+    )
     conversion: ConversionAnswer | None = Field(
         default=None, description="effect of the conversion to integers; null in reports of earlier versions"
     )
@@ -101,10 +103,10 @@ class TrainingReport(FitAnswer):
         description="labels of the training set; float_network: the classes that the float network predicts, so that "
         "the accuracies of the epochs are agreement with it",
     )
-    measured_against: LabelSource = Field(
+    measured_against: LabelSource | None = Field(
         default=LabelSource.LABELS,
         description="labels of the test set; float_network: the classes that the float network predicts, so that the "
-        "accuracy is agreement with it",
+        "accuracy is agreement with it; null without a test set",
     )
     went_back: bool = Field(
         default=False,

@@ -53,7 +53,7 @@ def _reserve_bytes(given: object, info: ValidationInfo) -> int:
 _SizeText = Annotated[
     str,
     Field(
-        pattern=r"^\s*\d+(\.\d+)?\s*([kKmM]?[bB]|[kKmM][iI][bB])?\s*$",
+        pattern=r"^\s*\d+(\.\d+)?\s*(B|[kKM]i?B)?\s*$",
         examples=["60000", "60kB", "512 KiB"],
         json_schema_extra={"format": SIZE_FORMAT},
     ),

@@ -21,6 +21,7 @@ from api.storage.database import Store
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.errors import DatasetError
+from qat.data.class_counts import count_classes
 from qat.data.dataset import Dataset
 from qat.data.digits import digits
 from qat.data.opening import open_file
@@ -64,6 +65,17 @@ class DatasetAnswer(Answer):
     test_samples: Count | None = Field(description="number of test samples")
     classes: Count | None = Field(
         description="number of classes: the largest label plus 1; null if there are no labels"
+    )
+    class_names: list[str] | None = Field(
+        default=None,
+        description="name of each class, or its number as text; null, like the counts, if there are no labels or more "
+        "than 10,000 classes",
+    )
+    train_class_counts: list[Count] | None = Field(
+        default=None, description="number of training samples of each class; null if they have no labels"
+    )
+    test_class_counts: list[Count] | None = Field(
+        default=None, description="number of test samples of each class; null if they have no labels"
     )
 
 
@@ -203,6 +215,8 @@ def _check_samples(dataset: Dataset) -> None:
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
     ):
+        if part == "test" and not dataset.has_test_set:
+            continue
         if len(samples.shape) < 2 or (labels is not None and (labels.ndim != 1 or len(samples) != len(labels))):
             of_labels = "none" if labels is None else list(labels.shape)
             raise DatasetError(
@@ -234,6 +248,8 @@ def _describe_unread(name: str) -> DatasetAnswer:
 
 def _describe(dataset: Dataset, dataset_id: str, origin: DatasetOrigin, upload: Upload | None = None) -> DatasetAnswer:
     labels = [int(each.max()) for each in (dataset.train_y, dataset.test_y) if each is not None and each.size]
+    counts = count_classes(dataset)
+    train, test = (None, None) if counts is None else (counts.train, counts.test)
     sizes_bytes = {DatasetOrigin.BUILT_IN: 0, DatasetOrigin.OPERATOR: None}
     return DatasetAnswer(
         id=dataset_id,
@@ -246,4 +262,7 @@ def _describe(dataset: Dataset, dataset_id: str, origin: DatasetOrigin, upload: 
         train_samples=len(dataset.train_x),
         test_samples=len(dataset.test_x),
         classes=max(labels) + 1 if labels else None,
+        class_names=None if counts is None else list(counts.names),
+        train_class_counts=None if train is None else train.tolist(),
+        test_class_counts=None if test is None else test.tolist(),
     )

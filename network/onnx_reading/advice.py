@@ -10,9 +10,6 @@ from network.onnx_reading.causes import Cause
 _SMOOTH = "the only supported activation functions are clamps: train the network with ReLU or ReLU6 instead"
 _LAST = "; at the end of the network, remove it and apply it to the output in your application"
 _NORM = "it computes its statistics from each sample: use batch norm instead, which is folded into the weights"
-_QUANTIZED = (
-    "of QONNX's operators only Quant is supported: export the float network instead, bitbudget chooses the bits itself"
-)
 _ENLARGED = "operators that enlarge an image are not supported: remove it from the network"
 _CUT = "no layer reads a part of a tensor: use two convolutions that each write one part"
 _CHOSEN = "remove it from the end of the network, and make the choice in the application that reads the output"
@@ -27,7 +24,6 @@ _ROWS: Final = (
     ("Sigmoid Tanh", Cause.ACTIVATION, _SMOOTH + _LAST),
     ("GroupNormalization InstanceNormalization LayerNormalization LpNormalization RMSNormalization",
      Cause.NORMALIZATION, _NORM),
-    ("BipolarQuant FloatQuant MultiThreshold Trunc", Cause.QUANTIZED, _QUANTIZED),
     ("DepthToSpace Resize Tile Upsample", Cause.ENLARGEMENT, _ENLARGED),
     ("ConvTranspose", Cause.TRANSPOSED_CONVOLUTION, _ENLARGED),
     ("Split", Cause.PART, _CUT),

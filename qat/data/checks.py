@@ -41,6 +41,8 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
     classes = network.shapes[network.outputs[0]].elements
     parts = {"train": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
     for part, (samples, labels) in parts.items():
+        if part == "test" and not dataset.has_test_set:
+            continue
         _check_samples(part, samples, network.input_format)
         if labels is not None:
             _check_labels(part, samples, labels, classes)

@@ -28,7 +28,6 @@ _MAX_RECORDS: Final = 50_000
 _MAX_BATCH_BYTES: Final = _MAX_RECORDS * (_IMAGE_BYTES + 2)
 _CIFAR_10: Final = (re.compile(r"data_batch_\d\.bin"), re.compile(r"test_batch\.bin"), 1)
 _CIFAR_100: Final = (re.compile(r"train\.bin"), re.compile(r"test\.bin"), 2)
-FOLDERS: Final = ("cifar-10-batches-bin", "cifar-100-binary")
 _MAX_MEMBERS: Final = 100
 _MAX_ARCHIVE_BYTES: Final = 2**28
 

@@ -46,6 +46,31 @@ class GroupedSource(Protocol):
         """Index of the first sample of each group, int64 [groups], ascending from 0."""
 
 
+@dataclass(frozen=True)
+class NoSamples:
+    """The test set of a dataset that has none, such as samples that only calibrate a network.
+
+    Attributes:
+        dtype: Type of the training samples.
+        dims: Shape of one training sample.
+    """
+
+    dtype: np.dtype[Any]
+    dims: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all samples together, [0, *dims]."""
+        return (0, *self.dims)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, selected: slice | Indices, /) -> Samples:
+        none: Samples = np.zeros(self.shape, dtype=self.dtype)[selected]
+        return none
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A training set and a test set, with or without labels.
@@ -55,8 +80,9 @@ class Dataset:
         train_x: Training samples, uint8 [n, height, width, channels] or float32 [n, *dims] in the network's layout.
         train_y: Class of each training sample, int64 [n], from 0; None if the samples have no labels.
         test_x: Test samples, with the type and layout of `train_x`. They only measure accuracy and never influence
-            training.
+            training. `NoSamples` if there is no test set: nothing is known about accuracy then.
         test_y: Class of each test sample, int64 [m], from 0; None if the samples have no labels.
+        class_names: Name of each class, in the order of the class numbers; None if the dataset has no names.
     """
 
     name: str
@@ -64,6 +90,12 @@ class Dataset:
     train_y: Labels | None
     test_x: SampleSource
     test_y: Labels | None
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def has_test_set(self) -> bool:
+        """Whether there are test samples to measure accuracy on."""
+        return not isinstance(self.test_x, NoSamples)
 
 
 @dataclass(frozen=True, eq=False)

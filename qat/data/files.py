@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from network.errors import DatasetError
-from qat.data.names import printable
+from qat.data.names import printable, reason_of
 
 MAX_DEPTH: Final = 6
 """Largest number of nested folders inside a class folder."""
@@ -163,4 +163,4 @@ def _unreadable(path: Path, error: Exception) -> DatasetError:
 
 
 def _reason(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)[:200] or type(error).__name__
+    return (error.strerror if isinstance(error, OSError) else None) or reason_of(error)

@@ -1,8 +1,8 @@
 """Reader of image folders in ImageNet's layout: `train/CLASS/*.jpg` and `val/CLASS/*.jpg`. Imports no torch.
 
-Classes are numbered in the order of their names. Without a `train` folder, the class folders are in the root directory
-and some images are held out as the test set (`holding_out`). Images directly in `train` or `val`, without class
-folders, have no label.
+Classes are numbered in the order of their names. `folder_layout` finds the split folders by their names. If there are
+none, the class folders are in the root directory and some images are held out as the test set (`holding_out`). Images
+directly in `train` or `val`, without class folders, have no label.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ import numpy as np
 
 from network.errors import DatasetError
 from qat.data.dataset import Dataset, Indices, Labels
-from qat.data.decoding import IMAGE_SUFFIXES, MAX_ENCODED_BYTES
+from qat.data.decoding import MAX_ENCODED_BYTES
 from qat.data.files import entries, files_below, read_whole
+from qat.data.folder_layout import find_splits, images_in, is_image, subfolders, unwrapped
 from qat.data.holding_out import hold_out
 from qat.data.images import EncodedImages, StorePart
 from qat.data.names import Names, names_of, printable
-from qat.data.parts import TEST, TRAIN
+from qat.data.parts import TEST
 
 MAX_IMAGES: Final = 50_000_000
+_IMAGES_FOLDER: Final = "images"
+"""Folder that may hold all images of a class, as in Tiny ImageNet: `train/CLASS/images/*.JPEG`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +84,7 @@ def holds_folders(root: Path) -> bool:
     Args:
         root: The directory.
     """
-    return any(each.is_dir(follow_symlinks=False) or _is_image(each.name) for each in entries(root))
+    return any(each.is_dir(follow_symlinks=False) or is_image(each.name) for each in entries(root))
 
 
 def open_folders(root: Path, name: str) -> Dataset:
@@ -92,14 +95,21 @@ def open_folders(root: Path, name: str) -> Dataset:
         name: Name of the dataset in reports.
 
     Raises:
-        DatasetError: if there are no images, a class folder contains no images, the test set has a class that the
-            training set does not have, images are mixed with class folders, or the tree contains a symbolic link.
+        DatasetError: if there are no images or only a test set, a class folder contains no images or only folders, the
+            test set has a class that the training set does not have, images are mixed with class folders, or the tree
+            contains a symbolic link.
     """
-    folders = {each.name.lower(): each.name for each in entries(root) if each.is_dir(follow_symlinks=False)}
-    train = next((folders[each] for each in sorted(TRAIN) if each in folders), None)
+    splits = find_splits(root)
+    train = splits.folders.get("train")
+    trees = [_tree_of(root, splits.folders[each]) for each in TEST if each in splits.folders]
     if train is None:
-        return _with_held_out_test_set(root, name, _tree_of(root, ""))
-    trees = [_tree_of(root, folders[each]) for each in TEST if each in folders]
+        if trees:
+            folder = printable(next(splits.folders[each] for each in TEST if each in splits.folders))
+            raise DatasetError(
+                f"'{name}' holds only a test set ('{folder}'); expected a training set too, in a folder 'train'. To "
+                f"have a part of these images held out as the test set, give '{folder}' itself"
+            )
+        return _with_held_out_test_set(root, name, _tree_of(root, splits.base))
     if not trees:
         return _with_held_out_test_set(root, name, _tree_of(root, train))
     tested = next((tree for tree in trees if tree.labels), trees[0])
@@ -113,6 +123,7 @@ def open_folders(root: Path, name: str) -> Dataset:
         _labels(trained),
         EncodedImages(FolderStore(root, names_of(tested.files))),
         test_labels,
+        tuple(map(printable, trained.classes or tested.classes)) or None,
     )
 
 
@@ -125,13 +136,13 @@ def _with_held_out_test_set(root: Path, name: str, tree: _Tree) -> Dataset:
         None if labels is None else labels[train],
         EncodedImages(StorePart(store, test)),
         None if labels is None else labels[test],
+        tuple(map(printable, tree.classes)) or None,
     )
 
 
 def _tree_of(root: Path, folder: str) -> _Tree:
-    listed = entries(root / folder)
-    classes = [each.name for each in listed if each.is_dir(follow_symlinks=False)]
-    loose = [each.name for each in listed if each.is_file(follow_symlinks=False) and _is_image(each.name)]
+    folder = unwrapped(root, folder)
+    classes, loose = subfolders(root / folder), images_in(root / folder)
     at = printable(folder or root.name)
     if classes and loose:
         raise DatasetError(
@@ -149,8 +160,9 @@ def _tree_of(root: Path, folder: str) -> _Tree:
     labels: list[int] = []
     for label, each in enumerate(classes):
         before = len(files)
+        _check_class_folder(root / folder / each, f"{at}/{printable(each)}")
         below = files_below(root / folder / each)
-        files += (path.relative_to(root).as_posix() for path in below if _is_image(path.name))
+        files += (path.relative_to(root).as_posix() for path in below if is_image(path.name))
         if len(files) == before:
             raise DatasetError(
                 f"the class folder '{at}/{printable(each)}' holds no images; add images to it or remove it"
@@ -161,6 +173,16 @@ def _tree_of(root: Path, folder: str) -> _Tree:
             )
         labels += [label] * (len(files) - before)
     return _Tree(files, labels, classes)
+
+
+def _check_class_folder(directory: Path, name: str) -> None:
+    """Reject a class folder without images of its own, which is probably a set of class folders."""
+    inner = [] if images_in(directory) else subfolders(directory)
+    if inner and inner != [_IMAGES_FOLDER]:
+        raise DatasetError(
+            f"'{name}' holds folders ('{printable(inner[0])}') and no images, so it cannot be the folder of one class; "
+            "expected train/CLASS/*.jpg and test/CLASS/*.jpg, or CLASS/*.jpg"
+        )
 
 
 def _labels(tree: _Tree) -> Labels | None:
@@ -178,7 +200,3 @@ def _renumbered(labels: Labels, test_classes: list[str], train_classes: list[str
         )
     table: Indices = np.array([numbers[each] for each in test_classes], dtype=np.int64)
     return table[labels]
-
-
-def _is_image(file_name: str) -> bool:
-    return Path(file_name).suffix.lower() in IMAGE_SUFFIXES

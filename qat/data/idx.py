@@ -30,7 +30,7 @@ _CHUNK_BYTES: Final = 2**20
 
 
 def idx_files(root: Path) -> dict[str, Path]:
-    """Find the idx files of a directory.
+    """Find the idx files of a directory. Of a packed file and the unpacked one next to it, the unpacked one is used.
 
     Args:
         root: The directory.
@@ -39,7 +39,7 @@ def idx_files(root: Path) -> dict[str, Path]:
         The path of each file that exists, by 'train images', 'train labels', 'test images' and 'test labels'.
 
     Raises:
-        DatasetError: if two files have the same role.
+        DatasetError: if two files have the same role and are not the packed and the unpacked form of one file.
     """
     found: dict[str, Path] = {}
     for entry in entries(root):
@@ -51,12 +51,22 @@ def idx_files(root: Path) -> dict[str, Path]:
         key = f"{part} {match[2].lower()}"
         if part is None:
             continue
-        if key in found:
+        if key in found and _is_packed_twin(entry.name, found[key].name):
+            continue
+        if key in found and not _is_packed_twin(found[key].name, entry.name):
             raise DatasetError(
                 f"'{printable(found[key].name)}' and '{printable(entry.name)}' both contain {key}; remove one of them"
             )
         found[key] = Path(entry.path)
     return found
+
+
+def _is_packed_twin(name: str, other: str) -> bool:
+    """Whether a file is the packed form of another one; unpacking can change the name, from '-idx3' to '.idx3'."""
+    packed, plain = _NAME.fullmatch(name), _NAME.fullmatch(other)
+    if packed is None or plain is None or packed[4] is None or plain[4] is not None:
+        return False
+    return [each.lower() for each in packed.groups()[:3]] == [each.lower() for each in plain.groups()[:3]]
 
 
 def open_idx(root: Path, name: str, max_bytes: int) -> Dataset:

@@ -5,6 +5,7 @@ Two arrays hold millions of names. A list of Python strings would need several t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -45,13 +46,19 @@ def names_of(names: Iterable[str]) -> Names:
     return Names(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
 
 
+_OBJECT_WITH_ADDRESS = re.compile(r"\s*['\"]?<[^<>]*\bat 0x[0-9a-fA-F]+>['\"]?")
+"""Python's text of an object without a name, such as `<_io.BytesIO object at 0x7f...>`, which tells users nothing."""
+
+
 def reason_of(error: BaseException) -> str:
     """Return the first line of an error's message in printable characters, or its class name if there is no message.
+
+    Texts of objects with an address in memory are removed.
 
     Args:
         error: The error that a library raised.
     """
-    lines = str(error).splitlines()
+    lines = _OBJECT_WITH_ADDRESS.sub("", str(error)).strip().splitlines()
     return printable(lines[0][:200]) if lines and lines[0] else type(error).__name__
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tokenize
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -15,7 +16,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from network.errors import DatasetError
-from qat.data.dataset import Dataset, Labels
+from qat.data.dataset import Dataset, Labels, NoSamples
 from qat.data.files import entries, opened, stamp_of
 from qat.data.names import reason_of
 from qat.data.rows import RowsInFile
@@ -115,14 +116,35 @@ def open_arrays(root: Path, name: str, max_bytes: int) -> Dataset:
         max_bytes: Largest size of each file of labels, in bytes.
 
     Raises:
-        DatasetError: if `train_x.npy` or `test_x.npy` is missing, or a file is damaged or has the wrong type.
+        DatasetError: if `train_x.npy` is missing, `test_y.npy` has no `test_x.npy`, or a file is damaged or has the
+            wrong type.
     """
     present = {each.name for each in entries(root)}
-    missing = [each for each in SAMPLES if f"{each}.npy" not in present]
-    if missing:
-        raise DatasetError(f"'{name}' lacks {missing[0]}.npy; expected {', '.join(f'{each}.npy' for each in SAMPLES)}")
-    labels = [_labels(root, each, max_bytes) if f"{each}.npy" in present else None for each in LABELS]
-    return Dataset(name, _rows(root, SAMPLES[0]), labels[0], _rows(root, SAMPLES[1]), labels[1])
+    arrays = {each for each in (*SAMPLES, *LABELS) if f"{each}.npy" in present}
+    check_arrays(arrays, name, ".npy")
+    labels = [_labels(root, each, max_bytes) if each in arrays else None for each in LABELS]
+    train_x = _rows(root, "train_x")
+    test_x = _rows(root, "test_x") if "test_x" in arrays else NoSamples(train_x.dtype, train_x.dims)
+    return Dataset(name, train_x, labels[0], test_x, labels[1])
+
+
+def check_arrays(arrays: Collection[str], name: str, suffix: str = "") -> None:
+    """Reject a dataset without training samples or with test labels that have no samples. A test set is optional.
+
+    Args:
+        arrays: Those of the names `train_x`, `train_y`, `test_x` and `test_y` that the dataset contains.
+        name: Name of the dataset in errors.
+        suffix: Suffix of the names of the arrays in errors.
+
+    Raises:
+        DatasetError: if `train_x` is missing, or `test_y` has no `test_x`.
+    """
+    if "train_x" not in arrays or ("test_y" in arrays and "test_x" not in arrays):
+        missing = "test_x" if "train_x" in arrays else "train_x"
+        raise DatasetError(
+            f"'{name}' lacks {missing}{suffix}; expected train_x, and test_x if accuracy is to be measured, each with "
+            f"its labels train_y and test_y if there are any; found {', '.join(sorted(arrays)) or 'none of them'}"
+        )
 
 
 def _rows(root: Path, name: str) -> RowsInFile:

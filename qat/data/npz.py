@@ -1,6 +1,7 @@
 """Reader of datasets in an `.npz` file. Imports no torch.
 
-The file contains these arrays; `train_y` and `test_y` are missing if the samples have no labels:
+The file contains these arrays. `train_y` and `test_y` are missing if the samples have no labels, `test_x` if there is
+no test set:
 
     train_x, test_x   uint8 images [n, height, width, channels], or float32 in the network's layout [n, ...]
     train_y, test_y   whole numbers [n]: the class of each sample, from 0
@@ -21,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import DatasetError
-from qat.data.dataset import Dataset, SampleSource
+from qat.data.dataset import Dataset, NoSamples, SampleSource
 from qat.data.files import Stamp, opened, read_part, stamp_of
-from qat.data.names import printable, reason_of
-from qat.data.npy import LABELS, SAMPLES, check_rows, read_header
+from qat.data.names import reason_of
+from qat.data.npy import LABELS, SAMPLES, check_arrays, check_rows, read_header
 from qat.data.rows import RowsInFile
 
 MEMBERS: Final = (*SAMPLES, *LABELS)
@@ -53,8 +54,8 @@ def read_npz(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
         max_bytes: Largest size of all arrays that are read into memory, in bytes.
 
     Raises:
-        DatasetError: if the file is not a readable `.npz`, `train_x` or `test_x` is missing, an array has the wrong
-            type, or the arrays are larger than `max_bytes`.
+        DatasetError: if the file is not a readable `.npz`, `train_x` is missing, `test_y` has no `test_x`, an array has
+            the wrong type, or the arrays are larger than `max_bytes`.
     """
     try:
         stamp = stamp_of(path)
@@ -66,8 +67,9 @@ def read_npz(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
         raise _unreadable(path, error.__cause__) from error
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    train_y, test_y = (arrays.get(name) for name in LABELS)
-    return Dataset(path.stem, arrays["train_x"], train_y, arrays["test_x"], test_y)
+    train_x = arrays["train_x"]
+    test_x = arrays.get("test_x", NoSamples(train_x.dtype, tuple(train_x.shape[1:])))
+    return Dataset(path.stem, train_x, arrays.get("train_y"), test_x, arrays.get("test_y"))
 
 
 def _unreadable(path: Path, error: BaseException) -> DatasetError:
@@ -80,13 +82,8 @@ def _unreadable(path: Path, error: BaseException) -> DatasetError:
 def _read_members(archive: zipfile.ZipFile, path: Path, stamp: Stamp, max_bytes: int) -> dict[str, Any]:
     file_name = path.name
     members = {info.filename: info for info in archive.infolist()}
-    missing = [name for name in SAMPLES if f"{name}.npy" not in members]
-    if missing:
-        raise DatasetError(
-            f"'{file_name}' lacks {', '.join(missing)}; expected the arrays {', '.join(MEMBERS)}, "
-            f"found {', '.join(map(printable, sorted(members)))[:200] or 'none'}"
-        )
     infos = {name: members[f"{name}.npy"] for name in MEMBERS if f"{name}.npy" in members}
+    check_arrays(infos.keys(), file_name)
     in_file = {name for name, info in infos.items() if name in SAMPLES and _is_left_in_file(info)}
     total_bytes = sum(info.file_size for name, info in infos.items() if name not in in_file)
     if total_bytes > max_bytes:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from network.errors import DatasetError
-from qat.data.cifar import FOLDERS, is_cifar, open_cifar, open_cifar_archive
+from qat.data.cifar import is_cifar, open_cifar, open_cifar_archive
 from qat.data.dataset import Dataset
 from qat.data.files import entries, opened
+from qat.data.folder_layout import MAX_WRAPPERS
 from qat.data.folders import holds_folders, open_folders
 from qat.data.idx import idx_files, open_idx
-from qat.data.names import printable
+from qat.data.names import printable, reason_of
 from qat.data.npy import holds_arrays, open_arrays
 from qat.data.npz import DEFAULT_MAX_BYTES, read_npz
 from qat.data.parts import part_of_name
@@ -26,6 +27,8 @@ SUPPORTED_FORMATS: Final = (
 _ZIP, _GZIP, _PARQUET = b"PK", b"\x1f\x8b", b"PAR1"
 _TAR_MAGIC: Final = slice(257, 262)
 _TAR_BLOCK_BYTES: Final = 512
+_MAX_WRAPPED: Final = 8
+"""Largest number of folders next to one another that are searched for array files; more are classes of images."""
 
 
 def open_dataset(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
@@ -45,7 +48,7 @@ def open_dataset(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
             f"there is no file '{printable(str(path))}' and no directory of that name; expected {SUPPORTED_FORMATS}"
         ) from None
     except (OSError, RuntimeError, ValueError) as error:
-        raise DatasetError(f"cannot read '{printable(str(path))}': {str(error)[:200]}") from None
+        raise DatasetError(f"cannot read '{printable(str(path))}': {reason_of(error)}") from None
     return _of_directory(real, max_bytes) if real.is_dir() else _of_file(real, max_bytes)
 
 
@@ -83,15 +86,33 @@ def _of_file(path: Path, max_bytes: int) -> Dataset:
 
 def _of_directory(root: Path, max_bytes: int) -> Dataset:
     name = root.name or "dataset"
-    names = [each.name for each in entries(root)]
-    if holds_arrays(root):
-        return open_arrays(root, name, max_bytes)
-    if idx_files(root):
-        return open_idx(root, name, max_bytes)
-    cifar = root if is_cifar(names) else next((root / each for each in FOLDERS if each in names), None)
-    if cifar is not None:
-        return open_cifar(cifar, name)
-    return _of_images(root, name)
+    found = _folders_of_arrays(root, MAX_WRAPPERS)
+    if len(found) > 1:
+        folders = " and ".join(f"'{printable(each.relative_to(root).as_posix())}'" for each in found[:2])
+        raise DatasetError(f"'{printable(name)}' holds several datasets, in {folders}; give the path of one of them")
+    if not found:
+        return _of_images(root, name)
+    if holds_arrays(found[0]):
+        return open_arrays(found[0], name, max_bytes)
+    if idx_files(found[0]):
+        return open_idx(found[0], name, max_bytes)
+    return open_cifar(found[0], name)
+
+
+def _folders_of_arrays(root: Path, depth: int) -> list[Path]:
+    """Find the folders that contain .npy, idx or CIFAR files: the root, or folders that wrap them.
+
+    torchvision leaves MNIST in `MNIST/raw`; CIFAR's archive contains the folder `cifar-10-batches-bin`.
+    """
+    listed = entries(root)
+    if holds_arrays(root) or idx_files(root) or is_cifar([each.name for each in listed]):
+        return [root]
+    folders = [
+        Path(each.path) for each in listed if each.is_dir(follow_symlinks=False) and part_of_name(each.name) is None
+    ]
+    if not depth or len(folders) > _MAX_WRAPPED:
+        return []
+    return [found for folder in folders for found in _folders_of_arrays(folder, depth - 1)]
 
 
 def _of_images(root: Path, name: str) -> Dataset:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from network.errors import DatasetError
-from qat.data.dataset import Dataset, Indices, Labels
+from qat.data.dataset import Dataset, Indices
 from qat.data.decoding import MAX_ENCODED_BYTES
 from qat.data.dividing import split_train_test
 from qat.data.files import Stamp, opened, stamp_of
 from qat.data.names import printable, reason_of
+from qat.data.parquet_labels import GroupLabels, is_text, label_column, labels_of_group, named_labels
 from qat.data.parts import part_of_name
 
 MAX_GROUP_BYTES: Final = 2**30
@@ -37,7 +38,6 @@ KEPT_BYTES: Final = 2**28
 MAX_FOOTER_BYTES: Final = 2**26
 MAX_ROWS: Final = 100_000_000
 _IMAGE_NAMES: Final = ("image", "img", "picture", "jpg", "png")
-_LABEL_NAMES: Final = ("label", "labels", "fine_label", "class", "cls", "target", "y")
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ class _Found:
     group_file: list[int] = field(default_factory=list)
     group_number: list[int] = field(default_factory=list)
     group_rows: list[int] = field(default_factory=list)
-    labels: list[Labels] = field(default_factory=list)
+    labels: list[GroupLabels] = field(default_factory=list)
 
 
 def open_parquet(files: Sequence[Path], root: Path | None, name: str) -> Dataset:
@@ -191,14 +191,22 @@ def open_parquet(files: Sequence[Path], root: Path | None, name: str) -> Dataset
     )
     parts = [None if root is None else part_of_name(each.relative_to(root).as_posix()) for each in files]
     part_of_row = [parts[file] for file in np.repeat(group_file, rows).tolist()]
-    return split_train_test(store, np.concatenate(found.labels) if found.labels else None, part_of_row, name)
+    if not found.labels:
+        return split_train_test(store, None, part_of_row, name)
+    named = named_labels(found.labels, np.array([each in {None, "train"} for each in part_of_row]), name)
+    return replace(split_train_test(store, named.labels, part_of_row, name), class_names=named.names or None)
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
+def _parquet(path: Path, encoded: str | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a file; the column `encoded` of text is read as indices in a dictionary, which needs less memory."""
     with opened(path) as file:
         try:
-            yield pq.ParquetFile(file, thrift_string_size_limit=MAX_FOOTER_BYTES)
+            yield pq.ParquetFile(
+                file,
+                thrift_string_size_limit=MAX_FOOTER_BYTES,
+                read_dictionary=None if encoded is None else [encoded],
+            )
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DatasetError(
                 f"'{printable(path.name)}' cannot be read as Parquet: {reason_of(error)}; expected a complete Parquet "
@@ -230,7 +238,7 @@ def _scan(path: Path, number: int, stamp: Stamp, found: _Found) -> None:
             found.group_number.append(group)
             found.group_rows.append(group_rows)
             if columns.label is not None:
-                found.labels.append(_labels(file, group, group_rows, columns.label, path))
+                found.labels.append(_labels(path, group, group_rows, file.schema_arrow.field(columns.label)))
 
 
 def _check_size(group: Any, column: str, name: str) -> None:
@@ -252,8 +260,7 @@ def _columns(schema: pa.Schema, path: Path) -> _Columns:
             f"{', '.join(map(printable, schema.names))[:200]}; "
             "expected a column 'image' of {bytes, path} or of bytes"
         )
-    labels = [each for each in _LABEL_NAMES if each in schema.names and pa.types.is_integer(schema.field(each).type)]
-    return _Columns(named[0], labels[0] if labels else None)
+    return _Columns(named[0], label_column(schema, named[0], printable(path.name)))
 
 
 def _bytes_of(column: pa.Field) -> str | None:
@@ -266,11 +273,12 @@ def _bytes_of(column: pa.Field) -> str | None:
     return None
 
 
-def _labels(file: pq.ParquetFile, group: int, rows: int, column: str, path: Path) -> Labels:
-    labels = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-    if len(labels) != rows or labels.null_count:
-        raise DatasetError(
-            f"'{printable(path.name)}' holds {labels.null_count} rows without a class in row group {group}; "
-            f"expected a class for each of its {rows} rows"
-        )
-    return np.asarray(labels.to_numpy()).astype(np.int64)
+def _labels(path: Path, group: int, rows: int, column: pa.Field) -> GroupLabels:
+    with _parquet(path, column.name if is_text(column.type) else None) as file:
+        labels = file.read_row_group(group, columns=[column.name], use_threads=False).column(0)
+        if len(labels) != rows or labels.null_count:
+            raise DatasetError(
+                f"'{printable(path.name)}' holds {labels.null_count} rows without a class in row group {group}; "
+                f"expected a class for each of its {rows} rows"
+            )
+        return labels_of_group(labels, f"{printable(path.name)}: row group {group}")

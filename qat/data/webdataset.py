@@ -1,9 +1,10 @@
 """Reader of WebDataset shards: plain `.tar` files in which a sample is a set of files with one name. Imports no torch.
 
 `000017.jpg` and `000017.cls` are the image and the class of sample 000017; `000017.json` can contain the class as
-"label" instead. The headers are scanned once, then images are read at their position; nothing is unpacked. The names of
-the shards, or else the folders inside them, state which samples are the test set (`parts`); otherwise some samples are
-held out (`holding_out`). Source: https://github.com/webdataset/webdataset.
+"label" instead. Without such files, the folders inside the archive can be the classes (`class_names`). The headers are
+scanned once, then images are read at their position; nothing is unpacked. The names of the shards, or else the folders
+inside them, state which samples are the test set (`parts`); otherwise some samples are held out (`holding_out`).
+Source: https://github.com/webdataset/webdataset.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import DatasetError
+from qat.data.class_names import classes_of_folders, number_classes
 from qat.data.dataset import Dataset, Indices, Labels
 from qat.data.decoding import IMAGE_SUFFIXES, MAX_ENCODED_BYTES
 from qat.data.dividing import split_train_test
@@ -171,8 +173,15 @@ def open_shards(shards: Sequence[Path], root: Path | None, name: str) -> Dataset
         np.array(found.sizes_bytes, dtype=np.int64),
         names_of(found.members),
     )
-    labels: Labels | None = np.array(found.labels, dtype=np.int64) if found.labels else None
     parts = [None if root is None else part_of_name(each.relative_to(root).as_posix()) for each in shards]
+    in_folders = None if found.labels else classes_of_folders(found.members)
+    if in_folders is not None:
+        part_of_sample = [parts[shard] or part for shard, part in zip(found.shard, in_folders.parts, strict=True)]
+        names, codes = np.unique(np.array(in_folders.names, dtype=object), return_inverse=True)
+        is_train = np.array([each in {None, "train"} for each in part_of_sample])
+        named = number_classes(names.tolist(), codes.astype(np.int64), is_train, name)
+        return replace(split_train_test(store, named.labels, part_of_sample, name), class_names=named.names)
+    labels: Labels | None = np.array(found.labels, dtype=np.int64) if found.labels else None
     part_of_sample = [
         parts[shard] or part_of_name(member.rpartition("/")[0])
         for shard, member in zip(found.shard, found.members, strict=True)

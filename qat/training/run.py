@@ -134,14 +134,15 @@ class TrainingRun:
         """Seconds that compiling the training step took in this process; 0 if it is not compiled."""
         return self._reporter.one_time_seconds
 
-    def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy]:
+    def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy | None]:
         """Convert the network of the best epoch to an integer-only network, and evaluate it on the test set.
 
         Args:
             checkpoint: The checkpoint after the last epoch.
 
         Returns:
-            The integer-only network, its comparison with training, and the accuracies on the test set.
+            The integer-only network, its comparison with training, and the accuracies on the test set; None for the
+            accuracies if there is no test set.
         """
         best = checkpoint.best_epoch.epoch
         self._module.load_state_dict(checkpoint.best)
@@ -149,6 +150,8 @@ class TrainingRun:
         integer_network = convert(self._module, self._options.requantization)
         some = self._dataset.train_x[self._split.validation[:COMPARED_SAMPLES]]
         conversion = conversion_report(self._module, integer_network, to_input_tensor(some, self._network))
+        if not self._dataset.has_test_set:
+            return integer_network, conversion, None
         accuracies = self._processes.from_first(
             lambda: json.dumps(
                 asdict(

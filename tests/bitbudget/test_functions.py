@@ -167,6 +167,7 @@ def test_train_writes_what_load_reads(network: bitbudget.Network, tmp_path: Path
     integers = bitbudget.load(tmp_path / "out")
     codes = bitbudget.input_codes(integers, small.test_x[:])
     predicted = bitbudget.run(integers, codes)["classes"].reshape(len(codes), -1).argmax(axis=1)
+    assert trained.accuracy is not None
     assert 100 * (predicted == small.test_y).mean() == pytest.approx(trained.accuracy.integer_only)
     assert json.loads((tmp_path / "out" / "report.json").read_text())["network"]["id"] == trained.report.network.id
     assert "integer-only" in str(trained)

@@ -19,6 +19,7 @@ def test_the_examples_run_and_print_what_is_shown() -> None:
     assert with_outputs(TEXT, variables) == TEXT, "run: make docs"
     trained, integers = variables["trained"], variables["integers"]
     assert isinstance(trained, bitbudget.TrainResult)
+    assert trained.accuracy is not None
     assert trained.accuracy.integer_only > 90
     assert variables["reached"] == trained.accuracy.integer_only
     assert isinstance(integers, bitbudget.IntegerNetwork)

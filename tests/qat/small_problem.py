@@ -13,7 +13,7 @@ from network.layers import RELU, AveragePool, BatchNorm, Convolution, FullyConne
 from network.network import Network
 from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
-from qat.train import TrainingResult, train
+from qat.train import Accuracy, TrainingResult, train
 from tests.builders import network_of
 from tests.qat.zoo import allocation_of, floats
 
@@ -31,6 +31,12 @@ def stripes(count: int, seed: int) -> tuple[np.ndarray[Any, np.dtype[np.uint8]],
         row, column = divmod(int(label), 2)
         image[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] += 60
     return images.astype(np.uint8), labels.astype(np.int64)
+
+
+def accuracy_of(result: TrainingResult) -> Accuracy:
+    """Return the accuracies of a training whose dataset has a test set."""
+    assert result.accuracy is not None
+    return result.accuracy
 
 
 def problem(samples: int = 256) -> Dataset:

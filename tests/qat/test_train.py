@@ -21,6 +21,7 @@ from tests.qat.small_problem import (
     PACT_FOLDED,
     PER_CHANNEL_ICN,
     QUICK,
+    accuracy_of,
     allocated,
     assert_same,
     epochs_of,
@@ -38,9 +39,9 @@ def test_training_improves_the_integer_network(scheme: Scheme, activation_range:
     result = trained(options, scheme)
     assert [epoch.epoch for epoch in result.epochs] == list(range(7))
     assert result.epochs[0].validation_percent < 60
-    assert result.accuracy.float_percent < 60
-    assert result.accuracy.integer_only_percent >= 65
-    assert result.accuracy.top1_agreement_percent >= 98
+    assert accuracy_of(result).float_percent < 60
+    assert accuracy_of(result).integer_only_percent >= 65
+    assert accuracy_of(result).top1_agreement_percent >= 98
     assert result.best_epoch == max(result.epochs, key=lambda epoch: epoch.merit).epoch
 
 

@@ -12,6 +12,7 @@ import torch
 from network.allocation import Allocation, Folding, Scheme, WeightScheme
 from network.errors import RequestError
 from network.layers import MaxPool, Shape
+from qat.data.dataset import NoSamples
 from qat.options.overrides import overridden
 from qat.options.training import (
     Compile,
@@ -23,6 +24,7 @@ from qat.options.training import (
     TrainingOptions,
 )
 from qat.prepare import float_module
+from qat.progress import Progress
 from qat.quantized_network import QuantizedNetwork
 from qat.train import LabelSource, train
 from qat.training.epoch_result import EpochResult, best_of
@@ -33,6 +35,7 @@ from tests.qat.small_problem import (
     PACT_FOLDED,
     PER_CHANNEL_ICN,
     QUICK,
+    accuracy_of,
     allocated,
     assert_same_integers,
     problem,
@@ -138,8 +141,8 @@ def test_when_statistics_freeze(monkeypatch: pytest.MonkeyPatch, chosen: dict[st
 @pytest.mark.parametrize("scheme", [PACT_FOLDED, PER_CHANNEL_ICN], ids=["folded", "icn"])
 def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: Scheme) -> None:
     result = trained(QUICK.replace(epochs=6, **chosen), scheme)
-    assert result.accuracy.integer_only_percent >= 50  # chance is 25
-    assert result.accuracy.top1_agreement_percent >= 97
+    assert accuracy_of(result).integer_only_percent >= 50  # chance is 25
+    assert accuracy_of(result).top1_agreement_percent >= 97
 
 
 def test_without_labels_the_float_network_is_the_truth() -> None:
@@ -149,8 +152,8 @@ def test_without_labels_the_float_network_is_the_truth() -> None:
     labelled = problem()
     unlabelled = replace(labelled, train_y=None, test_y=None)
     result = train(small_network(), allocated(bits=2), unlabelled, QUICK.replace(epochs=4, distillation=0.5))
-    assert result.label_source is result.accuracy.label_source is LabelSource.FLOAT_NETWORK
-    assert result.accuracy.float_percent == 100.0
+    assert result.label_source is accuracy_of(result).label_source is LabelSource.FLOAT_NETWORK
+    assert accuracy_of(result).float_percent == 100.0
     network = small_network()
     images = torch.tensor(labelled.train_x[:].transpose(0, 3, 1, 2).astype(np.float32))
     classes = float_module(network)(images).argmax(dim=1).numpy().astype(np.int64)
@@ -167,12 +170,32 @@ def test_before_training_the_post_training_path_may_help() -> None:
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None),
         QUICK.replace(epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
     )  # fmt: skip
-    assert improved.accuracy.label_source is LabelSource.FLOAT_NETWORK
+    assert accuracy_of(improved).label_source is LabelSource.FLOAT_NETWORK
     unlabelled = train(
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), QUICK.replace(epochs=0)
     )
-    assert improved.accuracy.integer_only_percent > unlabelled.accuracy.integer_only_percent
-    assert plain.accuracy.label_source is LabelSource.LABELS
+    assert accuracy_of(improved).integer_only_percent > accuracy_of(unlabelled).integer_only_percent
+    assert accuracy_of(plain).label_source is LabelSource.LABELS
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [{"epochs": 0}, {"epochs": 0, "post_training": PostTrainingOptions(rounding_steps=5)}, {"epochs": 1}],
+    ids=["calibrated", "post-training", "trained"],
+)
+def test_without_a_test_set_no_accuracy_is_measured(chosen: dict[str, Any]) -> None:
+    whole, options = replace(problem(), train_y=None), QUICK.replace(**chosen)
+    alone = replace(whole, test_x=NoSamples(whole.train_x.dtype, whole.train_x.shape[1:]), test_y=None)
+    phases: list[str] = []
+
+    def report(progress: Progress) -> None:
+        phases.append(progress.phase)
+
+    result = train(small_network(), allocated(bits=2), alone, options, report=report)
+    assert result.accuracy is None
+    assert not any("testing" in each for each in phases)
+    same = train(small_network(), allocated(bits=2), whole, options)
+    assert_same_integers(result.integer_network, same.integer_network)
 
 
 def test_overrides_change_one_layer_and_its_tensor() -> None:

@@ -13,26 +13,31 @@ from qat.training.label_source import LabelSource
 
 
 def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
-    """Return the result of a training as text: bits, memory, three accuracies in percent, and the written files.
+    """Return the result of a training as text: bits, memory, the accuracies if there is a test set, and the files.
 
     Args:
         answer: The report of the training, with the files.
         directory: Directory of the files.
     """
-    accuracy = answer.accuracy
-    what = (
-        "accuracy on the test set"
-        if answer.measured_against is LabelSource.LABELS
-        else "agreement with the float network on the test set, which has no labels"
-    )
     lines = (
         "",
-        what,
-        f"  float           {accuracy.float_:.2f} %",
-        f"  fake-quantized  {accuracy.fake_quantized:.2f} %",
-        f"  integer-only    {accuracy.integer_only:.2f} %",
+        *_accuracy_lines(answer),
         "",
         f"files in {directory}",
         *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
     )
     return Group(fit_text(answer), *map(Text, lines))
+
+
+def _accuracy_lines(answer: TrainAnswer) -> list[str]:
+    accuracy = answer.accuracy
+    if accuracy is None:
+        return ["accuracy was not measured: the dataset has no test set"]
+    return [
+        "accuracy on the test set"
+        if answer.measured_against is LabelSource.LABELS
+        else "agreement with the float network on the test set, which has no labels",
+        f"  float           {accuracy.float_:.2f} %",
+        f"  fake-quantized  {accuracy.fake_quantized:.2f} %",
+        f"  integer-only    {accuracy.integer_only:.2f} %",
+    ]

@@ -16,18 +16,20 @@ from onnx import TensorProto
 from network.onnx_reading.graph import Graph, Node
 from network.onnx_reading.quantized import dynamic, linear, qoperators
 from network.onnx_reading.quantized.parameters import Interval, dequantized
-from network.onnx_reading.quantized.qonnx import quant
+from network.onnx_reading.quantized.qonnx import quant, refuse
 from network.onnx_reading.quantized.rewriting import Rewriting, name_of
 
-_REWRITES: Final[Mapping[str, tuple[Callable[[Rewriting, Node], None], int]]] = {
-    # operator: function, smallest number of inputs
+REWRITES: Final[Mapping[str, tuple[Callable[[Rewriting, Node], None], int]]] = {
+    "BipolarQuant": (refuse, 0),
     "ConvInteger": (dynamic.integer_product, 2),
     "DequantizeLinear": (linear.dequantize_linear, 2),
     "DynamicQuantizeLinear": (dynamic.dynamic_quantize_linear, 1),
     "DynamicQuantizeMatMul": (dynamic.dynamic_matrix_product, 3),
+    "FloatQuant": (refuse, 0),
     "IntQuant": (quant, 4),
     "MatMulInteger": (dynamic.integer_product, 2),
     "MatMulIntegerToFloat": (dynamic.product_to_float, 4),
+    "MultiThreshold": (refuse, 0),
     "QGemm": (qoperators.gemm, 6),
     "QLinearAdd": (qoperators.binary("Add"), 7),
     "QLinearAveragePool": (qoperators.unary("AveragePool"), 4),
@@ -41,7 +43,9 @@ _REWRITES: Final[Mapping[str, tuple[Callable[[Rewriting, Node], None], int]]] = 
     "QLinearSoftmax": (qoperators.unary("Softmax"), 4),
     "Quant": (quant, 4),
     "QuantizeLinear": (linear.quantize_linear, 2),
+    "Trunc": (refuse, 0),
 }
+"""Function that rewrites a node, and its smallest number of inputs, by the name of the operator."""
 
 _MOVES: Final = frozenset(
     {
@@ -79,11 +83,11 @@ def without_quantization(graph: Graph) -> FloatGraph:
         UnsupportedOperator: If a form of quantization is not supported; names the node.
         InvalidNetwork: If scales, zero points and codes contradict each other; names the node.
     """
-    if not any(node.operator in _REWRITES for node in graph.nodes):
+    if not any(node.operator in REWRITES for node in graph.nodes):
         return FloatGraph(graph, {})
     state = Rewriting(graph)
     for node in graph.nodes:
-        rewrite, inputs = _REWRITES.get(node.operator, (_keep, 0))
+        rewrite, inputs = REWRITES.get(node.operator, (_keep, 0))
         if len(node.inputs) < inputs or (inputs and not (node.outputs and node.outputs[0])):
             raise node.invalid(
                 f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs; expected at least {inputs} inputs, "

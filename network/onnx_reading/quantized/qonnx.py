@@ -71,6 +71,13 @@ def quant(state: Rewriting, node: Node) -> None:
     state.constants[node.outputs[0]] = ((codes - zero_point) * scale).astype(np.float32)
 
 
+def refuse(_: Rewriting, node: Node) -> None:
+    """Reject an operator of QONNX whose codes have no affine quantization, or whose form is not supported."""
+    raise node.unsupported(
+        "is not supported; of QONNX's operators only Quant is: export the float network, bitbudget chooses the bits"
+    )
+
+
 def _activations(
     state: Rewriting, node: Node, scale: ConstantArray, zero_point: ConstantArray, lowest: int, highest: int
 ) -> None:

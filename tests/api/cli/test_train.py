@@ -65,12 +65,34 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments(place, "--flash=569", "--ram=144", *RULE, "--epochs=0")) == 0
     output = capsys.readouterr()
     assert "calibrating" in output.err
+    assert "dataset data: 96 training samples, 30 test samples, 3 classes\n  0 " in output.err
     for words in ("float", "fake-quantized", "integer-only", "FITS", "weights.safetensors"):
         assert words in output.out
     assert json.loads((out / "report.json").read_text())["weight_bits"] == {"first": 8, "last": 8}
     assert sorted(path.name for path in place.iterdir()) == [
         "counts.json", "data.npz", "labels.npz", "out", "tiny.json",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "options", [["--epochs=0"], ["--epochs=0", "--post-training", "--post-training-rounding-steps=5"]]
+)
+def test_calibration_samples_alone_are_enough(
+    place: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    samples = np.load(place / "data.npz")["train_x"]
+    np.savez(place / "samples.npz", train_x=samples)
+    given = arguments(place, *BUDGET, *options, "--threads=1", data="samples.npz")
+    assert run(given) == 0
+    output = capsys.readouterr()
+    assert "dataset samples: 96 training samples, no test set, no labels" in output.err
+    assert "accuracy was not measured: the dataset has no test set" in output.out
+    assert " %\n" not in output.out
+    report = json.loads((place / "out" / "report.json").read_text())
+    assert (report["accuracy"], report["measured_against"]) == (None, None)
+    assert report["learned_from"] == "float_network"
+    assert run([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] is None
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def test_an_operators_dataset_says_what_is_in_it(operated: LiveService, name: st
     fields = ("sample_shape", "sample_type", "train_samples", "test_samples", "classes")
     assert tuple(answer[field] for field in fields) == expected
     assert (answer["id"], answer["name"], answer["origin"], answer["size_bytes"]) == (name, name, "operator", None)
+    assert answer["class_names"] == (list(making.NAMES) if name == "pets" else ["0", "1", "2"])
+    assert (sum(answer["train_class_counts"]), sum(answer["test_class_counts"])) == expected[2:4]
 
 
 def test_a_broken_one_a_foreign_one_and_none_at_all(operated: LiveService) -> None:

@@ -105,7 +105,7 @@ REFUSED: list[tuple[Any, str]] = [
     (SMALL | {"flash": 512.0}, "device 'small' has the number 512.0 as its flash; expected whole bytes or text"),
     (SMALL | {"flash": True}, "device 'small' has true as its flash"),
     (SMALL | {"flash": None}, "device 'small' has null as its flash"),
-    (SMALL | {"ram": "96 KiBit"}, "unknown unit 'KiBit'"),
+    (SMALL | {"ram": "96 KiBit"}, "'KiBit' means bits"),
     (SMALL | {"ram": [1]}, "a list of 1 as its ram"),
     (SMALL | {"chip_flash": "479 KiB"}, "491520 usable bytes of flash, but its chip has 490496"),
     (SMALL | {"chip_ram": 98303}, "98304 usable bytes of RAM, but its chip has 98303"),

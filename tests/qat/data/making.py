@@ -157,6 +157,15 @@ def idx(root: Path, samples: Images, *, packed: bool = False) -> Path:
     return root
 
 
+def torchvision_idx(root: Path, samples: Images) -> Path:
+    """Write the files as torchvision leaves them: packed and unpacked ones side by side, in `MNIST/raw`."""
+    idx(root / "MNIST" / "raw", samples, packed=True)
+    idx(root / "MNIST" / "raw", samples)
+    (root / "MNIST" / "processed").mkdir()
+    (root / "MNIST" / "processed" / "training.pt").write_bytes(b"a pickle that is not read")
+    return root
+
+
 def cifar_records(x: Bytes, y: npt.NDArray[np.int64], label_bytes: int) -> bytes:
     """Return CIFAR's records; with two label bytes, the first is the coarse label, which the reader ignores."""
     planes = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
@@ -215,6 +224,7 @@ FORMS: dict[str, Callable[[Path, Images], Path]] = {
     "parquet": parquet,
     "parquet of bytes": lambda root, samples: parquet(root, samples, as_bytes=True),
     "idx": idx,
+    "idx as torchvision leaves it": torchvision_idx,
     "packed idx": lambda root, samples: idx(root, samples, packed=True),
     "cifar 10": cifar,
     "cifar 100": lambda root, samples: cifar(root, samples, 100),

@@ -58,7 +58,8 @@ def _with(name: str, array: npt.NDArray[np.generic]) -> Arrays:
 
 
 UNREADABLE = {
-    "lacks test_x": {name: array for name, array in good_arrays().items() if name != "test_x"},
+    "lacks train_x": {name: array for name, array in good_arrays().items() if name != "train_x"},
+    "lacks test_x": {name: array for name, array in good_arrays().items() if name != "test_x"},  # but it has test_y
     "'train_x' holds float64": _with("train_x", np.zeros((12, 2, 7, 6))),
     "'train_x' holds object": _with("train_x", np.array([None, 1], dtype=object)),
     "'train_y' holds float32": _with("train_y", np.zeros(12, dtype=np.float32)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from network.errors import DatasetError
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset, SampleSource
 from qat.data.images import fitted
+from qat.data.names import reason_of
 from qat.data.opening import open_dataset
 from tests.qat.data import making
 from tests.qat.data.making import FORMS, images, network_for
@@ -52,12 +54,50 @@ def test_every_format_returns_the_samples_that_were_written(tmp_path: Path, form
         np.testing.assert_array_equal(_sent(source)[2:4], x[2:4])
 
 
-@pytest.mark.parametrize("form", ["idx", "packed idx"])
+@pytest.mark.parametrize("form", ["idx", "idx as torchvision leaves it", "packed idx"])
 def test_grey_images_have_a_channel(tmp_path: Path, form: str) -> None:
     samples = images(channels=1)
     dataset = open_dataset(FORMS[form](tmp_path / "mnist", samples))
     check_dataset(dataset, network_for(channels=1))
     np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
+
+
+def test_the_unpacked_one_of_two_idx_files_is_used(tmp_path: Path) -> None:
+    samples = images(channels=1)
+    root = making.idx(making.idx(tmp_path / "mnist", samples, packed=True), samples)
+    for path in root.glob("*.gz"):
+        path.write_bytes(b"damaged")
+    (root / "train-images-idx3-ubyte").rename(root / "train-images.idx3-ubyte")  # some programs unpack to this name
+    np.testing.assert_array_equal(open_dataset(root).train_x[:], samples.train_x)
+    (root / "other-train-images-idx3-ubyte").write_bytes(b"")
+    with pytest.raises(DatasetError, match="both contain train images; remove one of them"):
+        open_dataset(root)
+
+
+@pytest.mark.parametrize("form", ["npz", "npy"])
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_training_set_alone(tmp_path: Path, form: str, labels: bool) -> None:
+    samples = images()
+    root = making.arrays(tmp_path / "alone", samples)
+    for each in ("test_x", "test_y") if labels else ("test_x", "test_y", "train_y"):
+        (root / f"{each}.npy").unlink()
+    place = root
+    if form == "npz":
+        place = tmp_path / "alone.npz"
+        np.savez(place, **{each.stem: np.load(each) for each in root.glob("*.npy")})
+    dataset = open_dataset(place)
+    check_dataset(dataset, network_for())
+    assert not dataset.has_test_set
+    assert (len(dataset.test_x), dataset.test_x.shape, dataset.test_x[:].shape) == (0, (0, 8, 8, 3), (0, 8, 8, 3))
+    assert (dataset.test_y, dataset.train_y is not None) == (None, labels)
+    np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)
+
+
+def test_two_datasets_in_one_directory_are_refused(tmp_path: Path) -> None:
+    making.torchvision_idx(tmp_path / "data", images(channels=1))
+    making.cifar(tmp_path / "data" / "cifar-10-batches-bin", images(32))
+    with pytest.raises(DatasetError, match="'data' holds several datasets, in 'MNIST/raw' and 'cifar-10-batches"):
+        open_dataset(tmp_path / "data")
 
 
 def test_a_dataset_without_labels(tmp_path: Path) -> None:
@@ -205,6 +245,48 @@ def test_one_invalid_image_is_named(tmp_path: Path) -> None:
             opened_and_read(root)
 
 
+FOREIGN = {
+    "text": b"not an image",
+    "empty": b"",
+    "html": b"<html>404</html>",
+    "head of a JPEG": b"\xff\xd8\xff\xe0\0\x10JFIF",
+    "GIF": b"GIF89a" + bytes(40),
+    "PDF": b"%PDF-1.4",
+    "zeros": bytes(1000),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN)
+@pytest.mark.parametrize("form", ["folders", "shards", "one shard", "parquet", "parquet of bytes"])
+def test_a_file_that_is_no_image_is_named_without_the_address_of_an_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, content: str
+) -> None:
+    encoded, count = making.encoded, 0
+
+    def one_foreign(pixels: making.Bytes) -> bytes:
+        nonlocal count
+        count += 1
+        return FOREIGN[content] if count == 12 else encoded(pixels)
+
+    monkeypatch.setattr(making, "encoded", one_foreign)
+    place = FORMS[form](tmp_path / "pets", images())
+    with pytest.raises(DatasetError, match=r"11|00003\.png") as caught:
+        opened_and_read(place)
+    assert "<" not in str(caught.value)
+    assert "0x" not in str(caught.value)
+
+
+def test_a_reason_has_no_address() -> None:
+    texts = {
+        f"cannot identify image file {io.BytesIO()!r}": "cannot identify image file",
+        f"{object()!r} is not a file": "is not a file",
+        f"no '{io.BytesIO()!r}', no {open!r}": "no, no <built-in function open>",
+        repr(object()): "ValueError",
+        "a < 3 at 0x10": "a < 3 at 0x10",
+    }
+    assert [reason_of(ValueError(text)) for text in texts] == list(texts.values())
+
+
 @pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy mistakes some damaged headers for headers of Python 2
 @pytest.mark.parametrize("form", FORMS)
 def test_a_damaged_file_gives_samples_or_an_error_of_one_line(tmp_path: Path, form: str) -> None:
@@ -230,7 +312,7 @@ def test_a_damaged_file_gives_samples_or_an_error_of_one_line(tmp_path: Path, fo
         except DatasetError as error:
             messages.append(str(error))
         path.write_bytes(whole)
-    assert all(each.isprintable() for each in messages)
+    assert all(each.isprintable() and " at 0x" not in each for each in messages)
     assert len(set(messages)) > 2 or "cifar" in form  # CIFAR's files consist almost entirely of pixels
 
 

@@ -16,7 +16,7 @@ from qat.options.training import TrainingOptions
 from qat.prepare import prepare
 from qat.quantized_network import QuantizedNetwork
 from qat.training.oscillation import Oscillations, threshold_at
-from tests.qat.small_problem import PER_CHANNEL_ICN, QUICK, allocated, problem, small_network, trained
+from tests.qat.small_problem import PER_CHANNEL_ICN, QUICK, accuracy_of, allocated, problem, small_network, trained
 
 OPTIONS = TrainingOptions(oscillation_momentum=0.25, freeze_oscillating_at=0.5)
 FIXED_GRID = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
@@ -115,5 +115,5 @@ def test_in_a_run_weights_freeze_and_it_still_learns() -> None:
     )
     result = trained(options, PER_CHANNEL_ICN)
     assert result.frozen_weights_percent > 0.5
-    assert result.accuracy.integer_only_percent >= 65
+    assert accuracy_of(result).integer_only_percent >= 65
     assert trained(options.replace(freeze_oscillating_at=1.0)).frozen_weights_percent == 0

@@ -1,0 +1,52 @@
+"""Number of samples of each class of a dataset, which show a wrong split or wrong labels. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from qat.data.dataset import Dataset, Indices, Labels
+
+MAX_CLASSES: Final = 10_000
+"""Largest number of classes that are counted. The labels of an uploaded file can be any numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassCounts:
+    """Number of samples of each class in both sets.
+
+    Attributes:
+        names: Name of each class; the class number as text if the dataset has no names.
+        train: Number of training samples of each class, int64 [classes]; None if they have no labels.
+        test: Number of test samples of each class, int64 [classes]; None if they have no labels.
+    """
+
+    names: tuple[str, ...]
+    train: Indices | None
+    test: Indices | None
+
+
+def count_classes(dataset: Dataset) -> ClassCounts | None:
+    """Count the samples of each class.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        The counts; None if there are no labels, a label is negative, or there are more than `MAX_CLASSES` classes.
+    """
+    labels = [each for each in (dataset.train_y, dataset.test_y) if each is not None and each.size]
+    if not labels or min(each.min() for each in labels) < 0 or max(each.max() for each in labels) >= MAX_CLASSES:
+        return None
+    classes = max(int(each.max()) + 1 for each in labels)
+    if dataset.class_names is not None:
+        classes = max(classes, len(dataset.class_names))
+    named = dict(enumerate(dataset.class_names or ()))
+    names = tuple(named.get(number, str(number)) for number in range(classes))
+    return ClassCounts(names, _counts(dataset.train_y, classes), _counts(dataset.test_y, classes))
+
+
+def _counts(labels: Labels | None, classes: int) -> Indices | None:
+    return None if labels is None else np.bincount(labels, minlength=classes)
