@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -71,6 +72,26 @@ class InputFormat:
         return np.ascontiguousarray(values, dtype=np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class HostSteps:
+    """What the caller's program computes from tensors of the network to get one output of the file.
+
+    Attributes:
+        output: Name of the output in the file.
+        tensors: Names of the tensors that are read: outputs of the network, and its input where it is read again.
+        operators: Names of the operators, in an order in which they can run, e.g. ("Transpose", "Reshape", "Concat").
+    """
+
+    output: str
+    tensors: tuple[str, ...]
+    operators: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = Counter(self.operators)
+        operators = ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
+        return f"{operators} of {' and '.join(repr(tensor) for tensor in self.tensors)}"
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """A float neural network; the constructor infers the shape of every tensor and rejects an inconsistent network.
@@ -86,6 +107,8 @@ class Network:
             classes, so it is not deployed.
         ranges: Name of a tensor -> the lowest and the highest real number that its codes cover in the quantized file
             from which the network was read. Empty for a float file; not every tensor needs a range.
+        host_steps: What the caller's program computes behind the network, for each output of the file that is not a
+            tensor of the network: a final sigmoid, softmax, box decoding, joined heads.
         shapes: Name of each tensor -> its shape; the input first, then in the order in which they are written.
 
     Raises:
@@ -101,6 +124,7 @@ class Network:
     input_format: InputFormat
     ends_in_softmax: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    host_steps: tuple[HostSteps, ...] = ()
     shapes: Mapping[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:

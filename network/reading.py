@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from network.errors import UnreadableFile
 from network.foreign_files import foreign_file
 from network.json_reading.description import read_json
@@ -14,18 +16,20 @@ _TFLITE_IDENTIFIER = b"TFL3"
 """Bytes 4 to 7 of a TFLite file."""
 
 
-def read_network(content: bytes, name: str) -> Network:
+def read_network(content: bytes, name: str, weight_file: Callable[[str], bytes] | None = None) -> Network:
     """Read a network from the content of a file, in the format that the content shows.
 
     JSON has '{' as its first character, TFLite has "TFL3" in bytes 4 to 7; everything else is taken for ONNX.
 
     Args:
-        content: Content of the whole file. Other files are never opened, even if the content refers to them.
+        content: Content of the whole file. The reader opens no other file, even if the content refers to one.
         name: Name of the network in reports; a JSON description may replace it.
+        weight_file: Function that returns the content of a file of weights, by the plain name that an ONNX file gives;
+            None if weights in other files are refused.
 
     Raises:
-        UnreadableFile: if the content is neither ONNX, TFLite nor JSON, is truncated, or refers to other files; says
-            what a file of another known format is, and how to convert it.
+        UnreadableFile: if the content is neither ONNX, TFLite nor JSON, is truncated, or refers to other files that are
+            not given; says what a file of another known format is, and how to convert it.
         UnsupportedOperator: if the network has an operator, or a form of an operator, that is not supported.
         InvalidNetwork: if the network has a cycle, a dangling tensor, mismatched shapes or NaN weights.
     """
@@ -44,4 +48,4 @@ def read_network(content: bytes, name: str) -> Network:
     # Loading the onnx library takes 0.1 s, and a JSON description does not need it.
     from network.onnx_reading import read_onnx
 
-    return read_onnx(content, name)
+    return read_onnx(content, name, weight_file)

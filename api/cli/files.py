@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from api.cli.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
@@ -55,8 +56,15 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
         raise UnreadableFile(
             f"the network file '{network_file}' has more than {MAX_NETWORK_BYTES} bytes; expected a smaller network"
         )
-    network = read_network(content, "stdin" if network_file == STDIN else path.stem)
-    return network, NetworkName(id=hashlib.sha256(content).hexdigest(), name=network.name)
+    weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
+    if network_file == STDIN:
+        network = read_network(content, "stdin")
+    else:
+        network = read_network(content, path.stem, weight_files)
+    digest = hashlib.sha256(content)
+    for weights in weight_files.contents.values():
+        digest.update(weights)
+    return network, NetworkName(id=digest.hexdigest(), name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:

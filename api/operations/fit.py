@@ -6,7 +6,7 @@ from typing import Literal
 
 from api.operations.question import terms_of
 from api.schemas.answer import NetworkName
-from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest, LatencyAnswer, ShadowPricesAnswer
+from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest, HostStepsAnswer, LatencyAnswer, ShadowPricesAnswer
 from api.schemas.memory import ArenaAnswer, BudgetAnswer, LayerMemory, Memory, RegionAnswer, SharedMemory, StepMemory
 from network.allocation import NARROWEST_BITS
 from network.devices.latency import network_cycles
@@ -74,6 +74,7 @@ def describe_fit(
         foldings={layer: each.folding for layer, each in allocation.schemes.items()} if allocation else {},
         memory=_memory(solution),
         schedule=[layer.name for layer in solution.network.layers] if allocation else [],
+        host_steps=[HostStepsAnswer.model_validate(steps) for steps in solution.network.host_steps],
         given_order_ram_bytes=solution.given_order_ram_bytes,
         sensitivity=table.method if table else None,
         objective=solution.objective,

@@ -71,6 +71,14 @@ class LatencyAnswer(Answer):
     is_estimate: bool = Field(description="whether the latency is estimated; true: nothing was measured on a device")
 
 
+class HostStepsAnswer(Answer):
+    """Computation behind the network that the caller's program does for one output of the file."""
+
+    output: str = Field(description="name of the output in the file")
+    tensors: list[str] = Field(description="names of the tensors that the program reads")
+    operators: list[str] = Field(description="names of the operators, in an order in which they can run")
+
+
 class ShadowPricesAnswer(Answer):
     """Decrease of the summed sensitivity if the budget of flash, or of RAM, is 1 kB (1000 bytes) larger."""
 
@@ -168,6 +176,10 @@ class FitAnswer(Answer):
     memory: Memory = Field(description="memory report; if nothing fits, the report of the fewest bits")
     schedule: list[str] = Field(
         description="names of the layers, in the order in which they run; empty if nothing fits"
+    )
+    host_steps: list[HostStepsAnswer] = Field(
+        description="what the caller's program computes behind the network, for each output of the file that is not a "
+        "tensor of the network"
     )
     given_order_ram_bytes: Bytes | None = Field(
         description="RAM of the same bits in the order of the file, in bytes; null if nothing fits"

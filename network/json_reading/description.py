@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
@@ -22,7 +23,7 @@ from network.json_reading.fields import Fields, load_object
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
-from network.network import InputFormat, Network, in_schedule_order
+from network.network import HostSteps, InputFormat, Network, in_schedule_order
 
 _COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
 
@@ -39,7 +40,8 @@ def read_json(content: bytes, name: str) -> Network:
         InvalidNetwork: if a field is missing, unknown or of a wrong type or range, or if the layers contradict each
             other. The message names the layer.
     """
-    whole = Fields(load_object(content), "the network", ("name", "input", "layers", "outputs", "ends_in_softmax"))
+    known = ("name", "input", "layers", "outputs", "ends_in_softmax", "host_steps")
+    whole = Fields(load_object(content), "the network", known)
     given = whole.child("input", ("name", "shape", "format"))
     tensor = given.text("name", "input")
     shape = _input_shape(given)
@@ -55,11 +57,21 @@ def read_json(content: bytes, name: str) -> Network:
         outputs=whole.texts("outputs", (next(reversed(drafts.values()))[0].output,)),
         input_format=_input_format(given, shape),
         ends_in_softmax=whole.flag("ends_in_softmax", default=False),
+        host_steps=tuple(_host_steps(whole)),
     )
 
 
+def _host_steps(whole: Fields) -> Iterator[HostSteps]:
+    entries = whole.raw("host_steps", [])
+    if not isinstance(entries, list):
+        raise whole.refused("host_steps", "a list of objects")
+    for index, entry in enumerate(entries):
+        given = Fields(entry, f"host_steps[{index}] of the network", ("output", "tensors", "operators"))
+        yield HostSteps(given.text("output"), given.texts("tensors", ()), given.texts("operators", ()))
+
+
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """Return the JSON description of a network, with a value for every key.
+    """Return the JSON description of a network, with a value for every key but `host_steps`, if there are none.
 
     Args:
         network: The network to describe.
@@ -69,7 +81,7 @@ def write_json(network: Network, *, with_weights: bool) -> str:
         The text of the description. `read_json` turns it back into the same network; with weights, bit by bit.
     """
     form = network.input_format
-    head = {
+    head: dict[str, Any] = {
         "name": network.name,
         "input": {
             "name": network.input,
@@ -84,6 +96,8 @@ def write_json(network: Network, *, with_weights: bool) -> str:
         "outputs": list(network.outputs),
         "ends_in_softmax": network.ends_in_softmax,
     }
+    if network.host_steps:
+        head["host_steps"] = [asdict(steps) for steps in network.host_steps]
     layers = ",\n  ".join(json.dumps(_written(layer, with_weights=with_weights)) for layer in network.layers)
     # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'

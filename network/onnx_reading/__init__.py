@@ -4,27 +4,36 @@
     (between the first two, `quantized` takes a quantized graph back to float)
 
 1. `proto` parses the file into a graph of nodes. It rejects cycles, missing values and files that are not ONNX.
-2. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
+2. `structure` has the onnx library inline functions and convert opsets before 11.
+3. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
    `pointwise`, `movements` or `constants`. The function receives a `Call` and returns the value of the node's output:
-   a constant, or a view (`views`) of one of the network's tensors. It may emit a layer (`translation`).
-3. `network.passes` has the passes that fold batch norms, scalings, activation functions and padding into the
-   layers.
+   a constant, or a view (`views`) of one of the network's tensors. It may emit a layer (`translation`). A node that
+   cannot be read becomes an obstacle, and `judgement` judges the nodes behind it.
+4. `ending` decides whether obstacles stand in the way, which `refusal` then lists by cause, or are left to the host.
+5. `network.passes` has the passes that fold batch norms, scalings, activation functions and padding into the
+   layers; `swapping` exchanges rows and columns if the file transposes its input.
 """
 
 from __future__ import annotations
 
-from network.errors import InvalidNetwork, UnsupportedOperator
+from dataclasses import replace
+
+from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
 from network.network import InputFormat, Network
+from network.onnx_reading.ending import ending_of
+from network.onnx_reading.external_weights import WeightFile
+from network.onnx_reading.graph import Graph, needed_nodes
 from network.onnx_reading.operators import translate
-from network.onnx_reading.proto import Graph, parse
+from network.onnx_reading.proto import parse
 from network.onnx_reading.quantized.float_graph import without_quantization
+from network.onnx_reading.swapping import swapped_shape, with_rows_and_columns_swapped
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
-from network.onnx_reading.views import View, image_shape
+from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
 
 
-def read_onnx(content: bytes, name: str) -> Network:
+def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) -> Network:
     """Read the network from the bytes of an ONNX file.
 
     Each layer has the name of its ONNX node. Each tensor has the name of the last ONNX value that the nodes fused into
@@ -32,16 +41,19 @@ def read_onnx(content: bytes, name: str) -> Network:
     first.
 
     Args:
-        content: Bytes of the whole file; no other file is opened.
+        content: Bytes of the whole file; the reader opens no other file.
         name: Name of the network in reports.
+        weight_file: Function that returns the content of a file of weights by its name; None if there are no such
+            files.
 
     Raises:
-        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files.
+        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files that are not
+            given.
         UnsupportedOperator: If an operator, a form of an operator or the opset is not supported; names the node.
         InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
             are NaN or infinite; names the node or layer.
     """
-    return network_of(without_quantization(parse(content)).graph, name)
+    return network_of(without_quantization(parse(content, weight_file)).graph, name)
 
 
 def network_of(graph: Graph, name: str) -> Network:
@@ -55,22 +67,43 @@ def network_of(graph: Graph, name: str) -> Network:
         UnsupportedOperator: If an operator or a form of an operator is not supported; names the node.
         InvalidNetwork: If shapes do not match, or if weights are NaN or infinite; names the node or layer.
     """
+    graph = replace(graph, nodes=needed_nodes(graph.nodes, graph.outputs))
+    try:
+        return _network_of(graph, name)
+    except (UnsupportedOperator, InvalidNetwork):
+        without_batch = graph.without_batch()
+        if without_batch is None:
+            raise
+        try:
+            return _network_of(without_batch, name)
+        except NetworkError:
+            pass  # the first reason is the true one
+        raise
+
+
+def _network_of(graph: Graph, name: str) -> Network:
     translation = _translate_with_layout(graph)
-    outputs = _outputs(translation)
+    ending = ending_of(translation)
+    outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
     input_format = InputFormat(graph.input_dims, channels_last=translation.layout.channels_last)
     layers, input_format = fold_into_input_format(layers, outputs, graph.input, input_format)
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_activations(layers, outputs)
     layers = fuse_padding(layers, outputs)
+    input_shape = translation.layout.shape
+    if translation.layout.swaps_rows_and_columns:
+        layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes)
+        input_shape = swapped_shape(input_shape)
     return Network(
         name=name,
         input=graph.input,
-        input_shape=translation.layout.shape,
+        input_shape=input_shape,
         layers=layers,
         outputs=outputs,
         input_format=input_format,
-        ends_in_softmax=translation.ends_in_softmax,
+        ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,
+        host_steps=ending.host_steps,
     )
 
 
@@ -89,17 +122,3 @@ def _translate_with_layout(graph: Graph) -> Translation:
         translation = Translation(graph, required.layout, layout_is_settled=True)
         translate(translation)
     return translation
-
-
-def _outputs(translation: Translation) -> tuple[str, ...]:
-    """Return the names of the tensors behind the graph's outputs, without duplicates."""
-    tensors = []
-    for name in translation.graph.outputs:
-        value = translation.value(name, "the network's output")
-        if not isinstance(value, View):
-            raise InvalidNetwork(
-                f"the network's output '{name[:80]}' is a constant, which does not depend on the input; "
-                "expected an output that is computed from the input: remove the constant from the graph's outputs"
-            )
-        tensors.append(value.tensor)
-    return tuple(dict.fromkeys(tensors))

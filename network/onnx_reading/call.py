@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import Float32Array, Shape
-from network.onnx_reading.proto import Node
+from network.layers import Shape
+from network.onnx_reading.call_inputs import CallInputs
+from network.onnx_reading.causes import Cause
 from network.onnx_reading.tensors import ConstantArray
-from network.onnx_reading.translation import Translation, Value
 from network.onnx_reading.views import Loop, View
-
-_MAX_NUMBERS = 64
-"""Largest length of a list of axes, pads or extents."""
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
-    """A node of the graph together with the state of the translation.
-
-    Attributes:
-        node: The node that is translated.
-        translation: The values and layers of the nodes before it.
-    """
-
-    node: Node
-    translation: Translation
+class Call(CallInputs):
+    """A node of the graph together with the state of the translation."""
 
     @property
     def opset(self) -> int:
-        """Version of the standard operators that the file uses, 11 to 22."""
+        """Version of the standard operators that the graph uses, from 11."""
         return self.translation.graph.opset
 
     @property
@@ -41,32 +29,22 @@ class Call:
         """Name of the node's first output."""
         return self.node.outputs[0]
 
-    def has(self, index: int) -> bool:
-        """Return whether the node has the optional input with this index, counted from 0."""
-        return index < len(self.node.inputs) and bool(self.node.inputs[index])
+    @property
+    def batch_is_one(self) -> bool:
+        """Whether the file fixes the batch to 1, or has none, so that the batch can be moved like any dimension."""
+        return self.translation.graph.batch == 1
 
-    def value(self, index: int) -> Value:
-        """Return the value of an input: a constant, or a view of an activation tensor.
-
-        Raises:
-            InvalidNetwork: If the node does not have the input, or if no node writes its value.
-            UnsupportedOperator: If the value is a second output of another node.
-        """
-        if not self.has(index):
-            raise self.node.invalid(f"does not have the input number {index + 1}, which the operator requires")
-        return self.translation.value(self.node.inputs[index], str(self.node))
-
-    def values(self) -> Iterable[Value]:
-        """Return the values of all inputs, in the node's order."""
-        return (self.value(index) for index in range(len(self.node.inputs)))
-
-    def view(self, index: int = 0) -> View:
+    def view(self, index: int = 0, *, may_lack_batch: bool = False) -> View:
         """Return an input that is an activation tensor, as the operand of a computation.
+
+        Args:
+            index: Index of the input, from 0.
+            may_lack_batch: Whether an input without a batch dimension is allowed.
 
         Raises:
             UnsupportedOperator: If the input is a constant, is computed by a softmax, or has lost its batch dimension.
         """
-        view = self.any_view(index)
+        view = self.any_view(index, may_lack_batch=may_lack_batch)
         if view.after_softmax:
             raise self.node.unsupported(
                 "reads the result of a softmax; expected a softmax at the end of the network only: remove it"
@@ -94,73 +72,6 @@ class Call:
                 "dimension: give Squeeze the axes that it removes"
             )
         return value
-
-    def constant(self, index: int) -> ConstantArray | None:
-        """Return an input that must be a constant, or None if the node does not have the optional input.
-
-        Raises:
-            UnsupportedOperator: If the input is computed from the network's input.
-        """
-        if not self.has(index):
-            return None
-        value = self.value(index)
-        if isinstance(value, View):
-            raise self.node.unsupported(
-                f"has the input '{self.node.inputs[index][:80]}', which depends on the network's input; "
-                "expected a constant"
-            )
-        return value
-
-    def parameter(self, index: int, what: str) -> Float32Array:
-        """Return a required constant input of floating-point numbers as float32; too large numbers become infinite.
-
-        Args:
-            index: Index of the input, from 0.
-            what: Name of the input in error messages, e.g. "weights".
-
-        Raises:
-            InvalidNetwork: If the node does not have the input.
-            UnsupportedOperator: If the input is not a constant, or not of a floating-point type.
-        """
-        constant = self.constant(index)
-        if constant is None:
-            raise self.node.invalid(f"does not have the input number {index + 1}; expected a constant, its {what}")
-        if constant.dtype.kind != "f":
-            raise self.node.unsupported(
-                f"has {what} of type {constant.dtype} without a scale: neither float nor a known form of quantization; "
-                "expected floats: export the float network"
-            )
-        with np.errstate(over="ignore"):
-            return constant.astype(np.float32, copy=False)
-
-    def integers(self, name: str, index: int | None = None) -> tuple[int, ...] | None:
-        """Return whole numbers from an attribute or, in newer opsets, from an input.
-
-        Args:
-            name: Name of the attribute.
-            index: Index of the input, from 0, that holds the numbers in newer opsets; None if there is no such input.
-
-        Returns:
-            The numbers; None if the node has neither the attribute nor the input.
-
-        Raises:
-            InvalidNetwork: If the attribute or input is not a list of whole numbers.
-        """
-        given: Any = self.node.attributes.get(name)
-        if given is None and index is not None and (constant := self.constant(index)) is not None:
-            if constant.dtype.kind != "i" or constant.ndim > 1 or constant.size > _MAX_NUMBERS:
-                raise self.node.invalid(
-                    f"has a constant of type {constant.dtype} and shape {list(constant.shape)[:8]} as its {name}; "
-                    f"expected a list of at most {_MAX_NUMBERS} whole numbers"
-                )
-            given = tuple(constant.reshape(-1).tolist())
-        if given is None:
-            return None
-        if isinstance(given, int):
-            return (given,)
-        if not isinstance(given, tuple) or any(not isinstance(each, int) for each in given):
-            raise self.node.invalid(f"has the attribute '{name}' of another type; expected a list of whole numbers")
-        return given
 
     def integer(self, name: str, default: int) -> int:
         """Return the value of a whole-number attribute, or the default if the node does not have it.
@@ -214,22 +125,26 @@ class Call:
         if refused:
             raise self.node.unsupported(f"has {name}={given}: {meaning}")
 
-    def axis(self, axis: int, rank: int) -> int:
-        """Return the index of an axis among the dimensions behind the batch, from 0.
+    def axis(self, axis: int, view: View, added: int = 0) -> int:
+        """Return the index of an axis among the dimensions of a view, from 0.
 
         Args:
-            axis: Axis as the file gives it: counted with the batch as 0, or negative from the end.
-            rank: Number of dimensions, with the batch.
+            axis: Axis as the file gives it: counted with the batch as 0 if there is one, or negative from the end.
+            view: The view.
+            added: Number of dimensions that the node inserts.
 
         Raises:
             InvalidNetwork: If the tensor does not have the axis.
             UnsupportedOperator: If the axis is the batch.
         """
+        rank = view.rank + added
         if not -rank <= axis < rank:
             raise self.node.invalid(
                 f"has the axis {axis} for a tensor of {rank} dimensions; expected {-rank} to {rank - 1}"
             )
         axis %= rank
+        if view.without_batch:
+            return axis
         if axis == 0:
             raise self.node.unsupported("works along the batch (axis 0); expected an axis behind the batch")
         return axis - 1
@@ -249,9 +164,17 @@ class Call:
         shape = self.shape(view)
         if not view.shows(shape):
             self.translation.restart_with_layout_of(view)
+            if self.translation.is_scaled_by_feature(view.tensor):
+                raise self.node.unsupported(
+                    f"reads the network's input as an image of {list(view.dims)}, after a normalization of each "
+                    f"feature by its own numbers, {shape.channels} along the last dimension; expected one number, or "
+                    "one per channel of the image: normalize the features in your application, before the network",
+                    Cause.LAYOUT,
+                )
             raise self.node.unsupported(
                 f"reads the tensor '{view.tensor[:80]}' ({shape}) reshaped or transposed to {list(view.dims)}; "
-                "expected batch, channels, height, width as the tensor was written: remove the reshape or transpose"
+                "expected batch, channels, height, width as the tensor was written: remove the reshape or transpose",
+                Cause.LAYOUT,
             )
         return view, shape
 
@@ -278,15 +201,21 @@ class Call:
             InputLayoutRequired: If the constant is one number per channel of a channels-last input.
         """
         flat = np.asarray(values, dtype=np.float64).reshape(-1)
-        rank = len(view.dims) + 1
+        rank = view.rank
         if values.ndim <= rank:
             if flat.size == 1:
                 return flat
             dims = (1,) * (rank - values.ndim) + values.shape
             varying = [axis for axis, extent in enumerate(dims) if extent != 1]
             channel_axis = self.channel_axis(view)
-            if channel_axis is not None and varying == [channel_axis + 1] and flat.size == view.dims[channel_axis]:
+            if (
+                channel_axis is not None
+                and varying == [channel_axis + rank - len(view.dims)]
+                and flat.size == view.dims[channel_axis]
+            ):
                 return flat
+            if varying == [1] and not view.without_batch:
+                self.translation.restart_with_layout_of(view)
             if varying == [rank - 1]:
                 self.translation.restart_with_channels_last(view)
         raise self.node.unsupported(

@@ -10,9 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from network.errors import UnsupportedOperator
 from network.onnx_reading import constants, movements, pointwise, products, reductions, windows
-from network.onnx_reading.advice import ADVICE
+from network.onnx_reading.advice import ADVICE, CAUSES
 from network.onnx_reading.call import Call
+from network.onnx_reading.causes import Cause, TooManyElements, Unknown
+from network.onnx_reading.graph import UNREADABLE, Node
+from network.onnx_reading.judgement import computes_from_activations, judged_without_value, obstructed
 from network.onnx_reading.translation import Translation, Value
 from network.onnx_reading.views import View
 
@@ -38,6 +42,7 @@ def _row(read: Callable[[Call], Value], attributes: str, min_inputs: int, max_in
 
 _WINDOW = "auto_pad kernel_shape pads strides dilations"
 _MANY = 10_000
+_QUANTIZED_PREFIXES = ("Q", "DequantizeLinear", "DynamicQuantize")
 
 OPERATORS: Final[Mapping[str, Operator]] = {
     "Add": _row(pointwise.add, "", 2, 2),
@@ -86,37 +91,75 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 
 
 def translate(translation: Translation) -> None:
-    """Translate every node of the graph in order, and store the values and layers in the translation.
+    """Translate every node of the graph in order, and store the values, layers and obstacles in the translation.
+
+    A node that cannot be read becomes an obstacle; the nodes behind it are judged as far as that is possible without
+    its value.
 
     Args:
         translation: State of the translation, at its start.
 
     Raises:
-        UnsupportedOperator: If an operator or a form of an operator is not supported; names the node and the operator.
         InvalidNetwork: If the inputs and attributes of a node contradict each other, or if shapes do not match.
         InputLayoutRequired: If an operator requires another layout of the network's input than was assumed.
+        TooManyElements: If the constants of the graph grow too much.
     """
     for node in translation.graph.nodes:
         call = Call(node, translation)
-        operator = OPERATORS.get(node.operator)
-        if operator is None:
-            advice = ADVICE.get(node.operator, f"the supported operators are {', '.join(OPERATORS)}")
-            raise node.unsupported(f"has an operator that is not supported; {advice}")
-        unknown = sorted(node.attributes.keys() - operator.attributes)
-        if unknown:
-            known = ", ".join(sorted(operator.attributes)) or "none"
-            raise node.unsupported(
-                f"has the attribute '{unknown[0][:80]}', which is not supported; the supported attributes of the "
-                f"operator are: {known}"
-            )
-        min_inputs, max_inputs = operator.inputs
-        if not min_inputs <= len(node.inputs) <= max_inputs or not node.outputs or not node.outputs[0]:
-            raise node.invalid(
-                f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs; expected {min_inputs} to {max_inputs} "
-                "inputs, and a first output"
-            )
-        translation.values.update(dict.fromkeys(filter(None, node.outputs)))
-        translation.values[node.outputs[0]] = _read(call, operator)
+        outputs = tuple(filter(None, node.outputs))
+        translation.values.update(dict.fromkeys(outputs))
+        try:
+            value = _value(call)
+        except TooManyElements:
+            raise
+        except UnsupportedOperator as error:
+            translation.values.update(dict.fromkeys(outputs, obstructed(call, error)))
+        else:
+            translation.values[node.outputs[0]] = value
+
+
+def _value(call: Call) -> Value | Unknown:
+    """Return the value of the node's first output."""
+    node = call.node
+    operator = _supported(node)
+    if UNREADABLE in node.attributes.values():
+        name = next(name for name, value in node.attributes.items() if value is UNREADABLE)
+        raise node.unsupported(
+            f"has the attribute '{name[:80]}', which is a subgraph, a reference, a sparse tensor or a list of strings; "
+            "expected numbers, a string or a dense tensor"
+        )
+    unknown = sorted(node.attributes.keys() - operator.attributes)
+    if unknown:
+        known = ", ".join(sorted(operator.attributes)) or "none"
+        raise node.unsupported(
+            f"has the attribute '{unknown[0][:80]}', which is not supported; the supported attributes of the "
+            f"operator are: {known}"
+        )
+    min_inputs, max_inputs = operator.inputs
+    if not min_inputs <= len(node.inputs) <= max_inputs or not node.outputs or not node.outputs[0]:
+        raise node.invalid(
+            f"has {len(node.inputs)} inputs and {len(node.outputs)} outputs; expected {min_inputs} to {max_inputs} "
+            "inputs, and a first output"
+        )
+    if call.reads_unknown():
+        return judged_without_value(call, only_constants=operator.read is constants.FOLDS.get(node.operator))
+    return _read(call, operator)
+
+
+def _supported(node: Node) -> Operator:
+    """Return the row of the node's operator in the table."""
+    if node.domain:
+        raise node.unsupported(
+            f"is of the operator domain '{node.domain[:80]}'; expected standard ONNX operators: export without "
+            "optimizations for a runtime",
+            Cause.QUANTIZED if node.operator.startswith(_QUANTIZED_PREFIXES) else Cause.CUSTOM,
+        )
+    operator = OPERATORS.get(node.operator)
+    if operator is None:
+        advice = ADVICE.get(node.operator, "docs/operators.md lists the supported operators")
+        cause = CAUSES.get(node.operator, Cause.OPERATOR)
+        raise node.unsupported(f"has an operator that is not supported; {advice}", cause)
+    return operator
 
 
 def _read(call: Call, operator: Operator) -> Value:
@@ -126,7 +169,5 @@ def _read(call: Call, operator: Operator) -> Value:
     if fold is not None and not any(isinstance(call.value(i), View) for i in range(len(node.inputs)) if call.has(i)):
         return fold(call)
     if operator.read is fold:
-        raise node.unsupported(
-            "computes from an activation tensor; expected constants as all inputs of this operator: remove it"
-        )
+        raise computes_from_activations(call)
     return operator.read(call)

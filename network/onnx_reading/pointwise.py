@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from network.layers import RELU, Activation, ActivationFunction, Add, BatchNorm, Concat, Layer
 from network.onnx_reading.call import Call
+from network.onnx_reading.causes import Cause
 from network.onnx_reading.tensors import FLOATING, ConstantArray, element_type_name
 from network.onnx_reading.views import Loop, View, merge_loops
 from network.passes.temporary_layers import Affine, Normalization
@@ -21,12 +22,12 @@ _ONE, _ZERO = np.ones(1), np.zeros(1)
 
 def relu(call: Call) -> View:
     """Translate Relu, a clamp to [0, inf]."""
-    return _clamped(call, call.view(), RELU)
+    return _clamped(call, call.view(may_lack_batch=True), RELU)
 
 
 def clip(call: Call) -> View:
     """Translate Clip, a clamp whose bounds are inputs or, as before opset 11, attributes."""
-    view = call.view()
+    view = call.view(may_lack_batch=True)
     low, high = _bound(call, "min", 1, -math.inf), _bound(call, "max", 2, math.inf)
     return _clamped(call, view, _clamp(call, low, high))
 
@@ -59,8 +60,10 @@ def _tensor_and_number(call: Call) -> tuple[View, float]:
     numbers = [value for value in values if not isinstance(value, View) and value.size == 1]
     views = [index for index, value in enumerate(values) if isinstance(value, View)]
     if len(values) != 2 or len(numbers) != 1 or len(views) != 1:
-        raise call.node.unsupported("compares tensors; expected one activation tensor and one number, as in ReLU6")
-    return call.view(views[0]), float(numbers[0].reshape(-1)[0])
+        raise call.node.unsupported(
+            "compares tensors; expected one activation tensor and one number, as in ReLU6", Cause.PRODUCT
+        )
+    return call.view(views[0], may_lack_batch=True), float(numbers[0].reshape(-1)[0])
 
 
 def _clamp(call: Call, low: float, high: float) -> ActivationFunction:
@@ -105,7 +108,8 @@ def batch_normalization(call: Call) -> View:
         call.translation.restart_with_layout_of(view)
         raise call.node.unsupported(
             f"normalizes along the first of the dimensions {list(view.dims)}, which is not the channels of the "
-            f"tensor '{view.tensor[:80]}'; expected the channels as the dimension after the batch"
+            f"tensor '{view.tensor[:80]}'; expected the channels as the dimension after the batch",
+            Cause.LAYOUT,
         )
     epsilon = call.number("epsilon", 1e-5)
     for what, values in {"scale": gamma, "bias": beta, "mean": mean, "variance": variance}.items():
@@ -130,7 +134,7 @@ def batch_normalization(call: Call) -> View:
 def add(call: Call) -> View:
     """Translate Add or Sum of activation tensors of one shape, or of one activation tensor and constants."""
     values = list(call.values())
-    views = [call.view(index) for index, value in enumerate(values) if isinstance(value, View)]
+    views = [call.view(index, may_lack_batch=True) for index, value in enumerate(values) if isinstance(value, View)]
     constants = [value for value in values if not isinstance(value, View)]
     if len(views) == 1 and len(values) == 1:
         return views[0]
@@ -144,10 +148,13 @@ def add(call: Call) -> View:
         )
     first = views[0]
     for view in views[1:]:
-        if (view.dims, view.walk) != (first.dims, first.walk) or call.shape(view) != call.shape(first):
+        if (view.dims, view.walk, view.rank) != (first.dims, first.walk, first.rank) or call.shape(view) != call.shape(
+            first
+        ):
             raise call.node.unsupported(
                 f"adds tensors of {list(first.dims)} and {list(view.dims)}, which differ in shape or in the order of "
-                "their elements; expected tensors of the same shape and order"
+                "their elements; expected tensors of the same shape and order",
+                Cause.LAYOUT,
             )
     inputs = tuple(view.tensor for view in views)
     return _same_order(call, first, Add(name=call.node.name, inputs=inputs, output=call.output))
@@ -182,13 +189,15 @@ def _with_constant(call: Call, constant_second: _OfConstant, constant_first: _Of
     """
     first, second = call.value(0), call.value(1)
     if isinstance(first, View) and not isinstance(second, View):
-        return _affine(call, call.view(0), *constant_second(_divisor_or_constant(call, second, call.view(0))))
+        view = call.view(0, may_lack_batch=True)
+        return _affine(call, view, *constant_second(_divisor_or_constant(call, second, view)))
     if isinstance(second, View) and not isinstance(first, View) and constant_first is not None:
-        return _affine(call, call.view(1), *constant_first(call.per_channel(first, call.view(1), "a constant")))
+        view = call.view(1, may_lack_batch=True)
+        return _affine(call, view, *constant_first(call.per_channel(first, view, "a constant")))
     if isinstance(first, View) and isinstance(second, View):
         gate = ", as swish and squeeze-and-excitation do" if call.node.operator == "Mul" else ""
         raise call.node.unsupported(
-            f"combines two activation tensors{gate}; expected one activation tensor and one constant"
+            f"combines two activation tensors{gate}; expected one activation tensor and one constant", Cause.PRODUCT
         )
     raise call.node.unsupported(
         "has a constant as its first input and an activation tensor as its second; expected the constant second"
@@ -216,7 +225,7 @@ def concat(call: Call) -> View:
         raise call.node.unsupported("concatenates constants and activation tensors; expected activation tensors only")
     views = [call.view(index) for index in range(len(call.node.inputs))]
     first = views[0]
-    axis = call.axis(call.integer("axis", 1), len(first.dims) + 1)
+    axis = call.axis(call.integer("axis", 1), first)
     shapes = [call.shape(view) for view in views]
     loops = [view.axes() for view in views]
     others = []
@@ -235,7 +244,8 @@ def concat(call: Call) -> View:
         others.append((*axes[:axis], *axes[axis + 1 :], *view.dims[:axis], *view.dims[axis + 1 :]))
     if any(each != others[0] for each in others):
         raise call.node.unsupported(
-            "concatenates tensors whose elements are in different orders; expected the same height, width and order"
+            "concatenates tensors whose elements are in different orders; expected the same height, width and order",
+            Cause.LAYOUT,
         )
     joined = call.translation.emit(
         Concat(name=call.node.name, inputs=tuple(view.tensor for view in views), output=call.output)
@@ -253,7 +263,7 @@ def cast(call: Call) -> View:
         raise call.node.unsupported(
             f"casts an activation tensor to {element_type_name(kind)}; expected a floating-point type"
         )
-    return call.any_view()
+    return call.any_view(may_lack_batch=True)
 
 
 def softmax(call: Call) -> View:
@@ -261,9 +271,9 @@ def softmax(call: Call) -> View:
 
     The ranking of the outputs is the same without it.
     """
-    view = call.view()
+    view = call.view(may_lack_batch=True)
     shape = call.shape(view)
-    axis = call.axis(call.integer("axis", -1 if call.opset >= 13 else 1), len(view.dims) + 1)
+    axis = call.axis(call.integer("axis", -1 if call.opset >= 13 else 1), view)
     # Before opset 13 all dimensions from the axis on share one sum.
     summed = view.dims[axis:] if call.opset < 13 else view.dims[axis : axis + 1]
     if math.prod(summed) != shape.channels or (shape.channels > 1 and call.channel_axis(view) is None):

@@ -35,7 +35,7 @@ def gemm(call: Call) -> View:
 
 def matmul(call: Call) -> View:
     """Translate MatMul of one vector per sample and a constant matrix."""
-    view = call.view()
+    view = call.view(may_lack_batch=True)
     *positions, _ = view.dims
     if set(positions) - {1}:
         raise call.node.unsupported(
@@ -83,4 +83,4 @@ def _fully_connected(
         bias=None if bias is None else np.ascontiguousarray(bias),
     )
     shape: Shape = call.translation.emit(layer)
-    return View(call.output, (*lead, outputs), contiguous_walk(shape.elements))
+    return View(call.output, (*lead, outputs), contiguous_walk(shape.elements), without_batch=view.without_batch)

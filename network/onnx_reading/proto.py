@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
@@ -19,16 +19,11 @@ from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
+from network.onnx_reading.external_weights import WeightFile, load_external_weights
+from network.onnx_reading.graph import UNREADABLE, Graph, Node, needed_nodes
 from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
+from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
-
-OLDEST_OPSET: Final = 11
-"""Oldest supported version of the standard ONNX operators."""
-
-NEWEST_OPSET: Final = 22
-"""Newest supported version of the standard ONNX operators."""
-
-_STANDARD_DOMAINS: Final = frozenset({"", "ai.onnx"})
 
 _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
@@ -41,83 +36,31 @@ _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Node:
-    """One node of the graph.
-
-    Attributes:
-        name: Unique name of the node; the name of its first output if the file does not name it.
-        operator: ONNX name of the operator, e.g. "Conv".
-        inputs: Names of the values that the node reads; "" for an optional input that is left out.
-        outputs: Names of the values that the node writes.
-        attributes: Attribute values by name; each is an int, float, str, TensorProto, or a tuple of int or float.
-    """
-
-    name: str
-    operator: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: Mapping[str, Any]
-
-    def __str__(self) -> str:
-        return f"node '{self.name[:80]}' ({self.operator[:40]})"
-
-    def unsupported(self, what: str) -> UnsupportedOperator:
-        """Return the error for a node that is valid ONNX but not supported; `what` follows the node in the message."""
-        return UnsupportedOperator(f"{self} {what}")
-
-    def invalid(self, what: str) -> InvalidNetwork:
-        """Return the error for a node that contradicts itself or its inputs; `what` follows the node in the message."""
-        return InvalidNetwork(f"{self} {what}")
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """The computation graph of a file.
-
-    Attributes:
-        opset: Version of the standard operators, 11 to 22.
-        input: Name of the graph input.
-        input_dims: Extents of one input sample, without the batch.
-        batch: Extent of the batch, 1 or more, if the file fixes it; otherwise None.
-        nodes: The nodes, each after the nodes whose values it reads.
-        outputs: Names of the graph outputs.
-        initializers: Constants by name: tensors of the file that are not decoded yet, or arrays.
-        size_bytes: Size of the file in bytes, or of all constants if the graph does not come from a file.
-    """
-
-    opset: int
-    input: str
-    input_dims: tuple[int, ...]
-    batch: int | None
-    nodes: tuple[Node, ...]
-    outputs: tuple[str, ...]
-    initializers: Mapping[str, TensorProto | ConstantArray]
-    size_bytes: int
-
-
-def parse(content: bytes) -> Graph:
+def parse(content: bytes, weight_file: WeightFile | None = None) -> Graph:
     """Parse the bytes of an ONNX file into a graph.
 
     Args:
         content: Bytes of the whole file.
+        weight_file: Function that returns the content of a file of weights by its name; None if there are no such
+            files.
 
     Raises:
-        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files.
-        UnsupportedOperator: If the file uses an unsupported opset or operator domain, a function or a subgraph.
-        InvalidNetwork: If the graph has several inputs or a cycle, or if a value is written twice or never.
+        UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files that are not given.
+        UnsupportedOperator: If the file uses an unsupported opset, functions that cannot be inlined or sparse weights,
+            or if its input has an open extent.
+        InvalidNetwork: If the graph has no input or a cycle, or if a value is written twice or never.
     """
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-        return _graph(model, len(content))
+        return _graph(model, len(content), weight_file)
     except (DecodeError, UnicodeDecodeError) as error:
         raise UnreadableFile(
             "the file is not a valid ONNX model, or is truncated; expected the whole file as the exporter wrote it"
         ) from error
 
 
-def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
+def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | None) -> Graph:
     graph = model.graph
     if not graph.node:
         raise UnreadableFile("the file does not contain an ONNX graph with nodes; expected an exported network")
@@ -128,32 +71,33 @@ def _graph(model: onnx.ModelProto, size_bytes: int) -> Graph:
     _check_names(
         each.name for values in (graph.initializer, graph.input, graph.output, model.functions) for each in values
     )
-    for tensor in graph.initializer:
-        refuse_external_data(tensor, f"initializer '{tensor.name[:80]}'")
+    size_bytes += load_external_weights(graph.initializer, weight_file)
+    model = with_known_structure(model)
+    graph = model.graph
     initializers: dict[str, TensorProto | ConstantArray] = {tensor.name: tensor for tensor in graph.initializer}
-    if model.functions:
-        raise UnsupportedOperator(
-            f"the file defines the function '{model.functions[0].name[:80]}'; expected standard operators only: "
-            "export the network with functions inlined"
-        )
     inputs = [value for value in graph.input if value.name not in initializers]
-    if len(inputs) != 1:
+    outputs = tuple(value.name for value in graph.output)
+    nodes = _topologically_sorted(_nodes(graph.node), {*initializers, *(value.name for value in inputs)})
+    nodes = needed_nodes(nodes, outputs)
+    read = {*outputs, *(name for node in nodes for name in node.reads)}
+    # With one input, the network's input is that one even if no output depends on it, which is rejected later.
+    inputs = [value for value in inputs if value.name in read or len(inputs) == 1]
+    if not inputs:
         raise InvalidNetwork(
-            f"the network has {len(inputs)} inputs ({', '.join(value.name[:80] for value in inputs[:5])}); expected "
-            "one. If the others are constants without values (as the exporter writes Keras's Normalization layer), "
-            "convert the SavedModel instead: python -m tf2onnx.convert --saved-model"
+            "the graph has no input on which an output depends; expected one: export the network again"
         )
-    batch, dims = _input_dims(inputs[0])
-    nodes = _nodes(graph.node)
+    batch, dims, has_batch = _input_dims(inputs[0])
     return Graph(
-        opset=_opset(model),
+        opset=standard_opset(model),
         input=inputs[0].name,
         input_dims=dims,
         batch=batch,
-        nodes=_topologically_sorted(nodes, {inputs[0].name, *initializers}),
-        outputs=tuple(value.name for value in graph.output),
+        nodes=nodes,
+        outputs=outputs,
         initializers=initializers,
         size_bytes=size_bytes,
+        has_batch=has_batch,
+        other_inputs=tuple(value.name for value in inputs[1:]),
     )
 
 
@@ -167,34 +111,24 @@ def _check_names(names: Iterable[object]) -> None:
             )
 
 
-def _opset(model: onnx.ModelProto) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in _STANDARD_DOMAINS]
-    if not versions:
-        raise UnreadableFile(
-            "the file does not state its opset: it is not a valid ONNX model, or is truncated; expected the whole file "
-            "as the exporter wrote it"
-        )
-    if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
-        raise UnsupportedOperator(
-            f"the file uses opset {versions[0]}; expected opset {OLDEST_OPSET} to {NEWEST_OPSET}: "
-            "export the network again with opset 18"
-        )
-    return int(versions[0])
+def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...], bool]:
+    """Return the extent of the batch, None if it is open, the extents of one sample, and whether there is a batch.
 
-
-def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]]:
-    """Return the extent of the batch, None if the file does not fix it, and the extents of one sample."""
+    An input of one dimension is a vector without a batch, whose batch counts as 1.
+    """
     owner = f"input '{value.name[:80]}'"
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         raise UnsupportedOperator(f"{owner} is not a tensor of known shape; export the network with a fixed image size")
     extents = [
         dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
     ]  # fmt: skip
-    if not 2 <= len(extents) <= 4:
+    if not 1 <= len(extents) <= 4 or extents == [None]:
         raise UnsupportedOperator(
-            f"{owner} has {len(extents)} dimensions; expected 2 to 4: a batch of vectors, sequences or images"
+            f"{owner} has {len(extents)} dimensions; expected 2 to 4, a batch of vectors, sequences or images, or one "
+            "dimension of fixed extent, a vector"
         )
-    batch, *sample = extents
+    has_batch = len(extents) > 1
+    batch, *sample = extents if has_batch else (1, *extents)
     dims = tuple(extent for extent in sample if extent is not None)
     if len(dims) < len(sample):
         raise UnsupportedOperator(
@@ -203,7 +137,7 @@ def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]
         )
     if min(dims) < 1:
         raise InvalidNetwork(f"{owner} has the dimensions {list(dims)}; expected extents of 1 or more")
-    return (batch if batch is not None and batch > 0 else None), dims
+    return (batch if batch is not None and batch > 0 else None), dims, has_batch
 
 
 def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
@@ -219,26 +153,40 @@ def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
             duplicates[base] += 1
             name = f"{base}_{duplicates[base] + 1}"
         taken.add(name)
-        node = Node(name, proto.op_type, tuple(proto.input), outputs, {})
-        if proto.domain not in _STANDARD_DOMAINS and proto.op_type not in FOREIGN_OPERATORS:
-            raise node.unsupported(
-                f"is of the operator domain '{proto.domain[:80]}'; expected standard ONNX operators: export without "
-                "optimizations for a runtime"
-            )
-        nodes.append(Node(name, node.operator, node.inputs, outputs, _attributes(node, proto.attribute)))
+        # Runtimes and tools write operators of quantization into several domains.
+        is_known = proto.domain in STANDARD_DOMAINS or proto.op_type in FOREIGN_OPERATORS
+        domain = "" if is_known else proto.domain
+        node = Node(name, proto.op_type, tuple(proto.input), outputs, {}, domain=domain)
+        captured = tuple(sorted(_captured(proto.attribute), key=str))
+        _check_names(captured)
+        nodes.append(replace(node, attributes=_attributes(node, proto.attribute), captured=captured))
     return tuple(nodes)
 
 
+def _captured(attributes: Iterable[AttributeProto]) -> set[str]:
+    """Return the names of the outer values that the subgraphs of a node read, and perhaps of some that they write."""
+    graphs = [graph for attribute in attributes for graph in (attribute.g, *attribute.graphs)]
+    read: set[str] = set()
+    written: set[str] = set()
+    while graphs:
+        graph = graphs.pop()
+        written.update(value.name for values in (graph.input, graph.initializer) for value in values)
+        read.update(value.name for value in graph.output)
+        for node in graph.node:
+            read.update(filter(None, node.input))
+            written.update(node.output)
+            graphs.extend(graph for attribute in node.attribute for graph in (attribute.g, *attribute.graphs))
+    return read - written
+
+
 def _attributes(node: Node, attributes: Iterable[AttributeProto]) -> Mapping[str, Any]:
-    values = {}
+    values: dict[str, Any] = {}
     for attribute in attributes:
         _check_names([attribute.name])
         value = _ATTRIBUTE_VALUES.get(attribute.type)
         if value is None or attribute.ref_attr_name:
-            raise node.unsupported(
-                f"has the attribute '{attribute.name[:80]}', which is a subgraph, a reference, a sparse tensor or a "
-                "list of strings; expected numbers, a string or a dense tensor"
-            )
+            values[attribute.name] = UNREADABLE
+            continue
         values[attribute.name] = value(attribute)
         if attribute.type == AttributeProto.TENSOR:
             refuse_external_data(attribute.t, f"{node}, attribute '{attribute.name[:80]}',")
@@ -258,7 +206,7 @@ def _topologically_sorted(nodes: tuple[Node, ...], given: set[str]) -> tuple[Nod
     writers: dict[str, int] = {}
     in_order = True
     for index, node in enumerate(nodes):
-        in_order &= all(value in writers or value in given or not value for value in node.inputs)
+        in_order &= all(value in writers or value in given for value in node.reads)
         for value in filter(None, node.outputs):
             if value in writers or value in given:
                 raise node.invalid(
@@ -268,13 +216,13 @@ def _topologically_sorted(nodes: tuple[Node, ...], given: set[str]) -> tuple[Nod
     if in_order:
         return nodes
     for node in nodes:
-        for value in node.inputs:
-            if value and value not in writers and value not in given:
+        for value in node.reads:
+            if value not in writers and value not in given:
                 raise node.invalid(
                     f"reads '{value[:80]}', which no node writes; expected an input, an initializer or a node's output"
                 )
     reads = {
-        index: [writers[value] for value in node.inputs if value in writers] for index, node in enumerate(nodes)
+        index: [writers[value] for value in node.reads if value in writers] for index, node in enumerate(nodes)
     }  # fmt: skip
     try:
         return tuple(nodes[index] for index in TopologicalSorter(reads).static_order())

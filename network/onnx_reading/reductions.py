@@ -36,7 +36,7 @@ def _reduced(call: Call, what: str) -> View:
         raise call.node.unsupported(
             "does not have axes, and so reduces all dimensions with the batch; expected the axes of the image"
         )
-    reduced = {call.axis(axis, len(view.dims) + 1) for axis in axes}
+    reduced = {call.axis(axis, view) for axis in axes}
     keeps = call.integer("keepdims", 1)
     dims = tuple(
         1 if axis in reduced else extent for axis, extent in enumerate(view.dims) if keeps or axis not in reduced

@@ -16,10 +16,19 @@ from onnx import TensorProto
 
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Activation, Layer, Pad, Shape, WeightLayer
-from network.onnx_reading.proto import Graph
+from network.onnx_reading.causes import Cause, Obstacle, TooManyElements, Unknown
+from network.onnx_reading.graph import Graph
 from network.onnx_reading.tensors import ConstantArray, to_array
-from network.onnx_reading.views import Loop, View, channels_last_walk, contiguous_walk, image_shape, merge_loops
-from network.passes.temporary_layers import PerChannelAffine
+from network.onnx_reading.views import (
+    Loop,
+    View,
+    channels_last_walk,
+    contiguous_walk,
+    image_shape,
+    merge_loops,
+    swapped_walk,
+)
+from network.passes.temporary_layers import Obstructed, PerChannelAffine
 
 Value = View | ConstantArray
 
@@ -45,20 +54,25 @@ class InputLayout:
     Attributes:
         shape: Shape of the input tensor, channels first.
         channels_last: Whether a sample of the caller has its channels last.
+        swaps_rows_and_columns: Whether a row of the input tensor is a column of the sample.
     """
 
     shape: Shape
     channels_last: bool = False
+    swaps_rows_and_columns: bool = False
 
-    def view(self, tensor: str, dims: tuple[int, ...]) -> View:
+    def view(self, tensor: str, dims: tuple[int, ...], *, has_batch: bool) -> View:
         """Return the graph input as a view of the input tensor.
 
         Args:
             tensor: Name of the input tensor.
             dims: Dimensions of the graph input, without the batch.
+            has_batch: Whether the graph input has a batch.
         """
         walk = channels_last_walk(self.shape) if self.channels_last else contiguous_walk(self.shape.elements)
-        return View(tensor, dims, walk)
+        if self.swaps_rows_and_columns:
+            walk = swapped_walk(self.shape, channels_last=self.channels_last)
+        return View(tensor, dims, walk, without_batch=not has_batch)
 
 
 class InputLayoutRequired(Exception):
@@ -83,11 +97,14 @@ class Translation:
         layout_is_settled: Whether an operator has required this layout, so that it is not changed again.
         layers: Layers emitted so far, in the order of the nodes.
         shapes: Shape of every tensor so far, by name.
-        values: Value behind every ONNX name so far; None for an output that is not supported (the mask of a Dropout).
+        values: Value behind every ONNX name so far; `Unknown` behind a node that cannot be read; None for a second
+            output of a node (the mask of a Dropout).
         same_order_as_input: Names of the tensors whose elements have the order of the input: the input, and what is
             scaled, clamped or padded from it.
         ends_in_softmax: Whether a softmax was found.
         elements_taken: Number of elements of weights and computed constants so far.
+        obstacles: Nodes that cannot be read so far, by name; "" is the key of further inputs of the graph.
+        obstructed_tensors: Names of the tensors that depend on a node that cannot be read.
     """
 
     graph: Graph
@@ -95,15 +112,36 @@ class Translation:
     layout_is_settled: bool
     layers: list[Layer] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
-    values: dict[str, Value | None] = field(default_factory=dict)
+    values: dict[str, Value | Unknown | None] = field(default_factory=dict)
     same_order_as_input: set[str] = field(default_factory=set)
     ends_in_softmax: bool = False
     elements_taken: int = 0
+    obstacles: dict[str, Obstacle] = field(default_factory=dict)
+    obstructed_tensors: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.shapes[self.graph.input] = self.layout.shape
-        self.values[self.graph.input] = self.layout.view(self.graph.input, self.graph.input_dims)
+        graph = self.graph
+        self.values[graph.input] = self.layout.view(graph.input, graph.input_dims, has_batch=graph.has_batch)
+        if graph.other_inputs:
+            self.values.update(dict.fromkeys(graph.other_inputs, Unknown(is_constant=False)))
+            self._add_obstacle_of_inputs()
         self.same_order_as_input.add(self.graph.input)
+
+    def _add_obstacle_of_inputs(self) -> None:
+        names = (self.graph.input, *self.graph.other_inputs)
+        owner = f"the graph's inputs {', '.join(repr(name[:80]) for name in names[:5])}"
+        self.obstacles[""] = Obstacle(
+            owner,
+            Cause.INPUTS,
+            f"the network has {len(names)} inputs ({', '.join(name[:80] for name in names[:5])}); expected one. If the "
+            "others are constants without values (as the exporter writes Keras's Normalization layer), convert the "
+            "SavedModel instead: python -m tf2onnx.convert --saved-model",
+        )
+
+    def depends_on_obstacle(self, value: Value | Unknown | None) -> bool:
+        """Return whether a value is not known, or is a view of a tensor that depends on a node that cannot be read."""
+        return isinstance(value, Unknown) or (isinstance(value, View) and value.tensor in self.obstructed_tensors)
 
     def value(self, name: str, reader: str) -> Value:
         """Return the value behind an ONNX name, and decode it if it is an initializer.
@@ -132,6 +170,8 @@ class Translation:
                     f"{reader} reads '{name[:80]}', which no node writes; expected an input, an initializer or a "
                     "node's output"
                 )
+        if isinstance(found, Unknown):
+            raise UnsupportedOperator(f"{reader} reads '{name[:80]}', which depends on a node that cannot be read")
         return found
 
     def take_room(self, elements: int, taker: str) -> None:
@@ -142,11 +182,11 @@ class Translation:
             taker: The node or layer that needs them, for the error message.
 
         Raises:
-            UnsupportedOperator: If all elements together exceed 4 per byte of the file and 2^20 more.
+            TooManyElements: If all elements together exceed 4 per byte of the file and 2^20 more.
         """
         self.elements_taken += elements
         if self.elements_taken > _MAX_GROWTH * self.graph.size_bytes + _ALWAYS_ALLOWED:
-            raise UnsupportedOperator(
+            raise TooManyElements(
                 f"{taker} increases the constants to {self.elements_taken} elements; expected at most "
                 f"{_MAX_GROWTH * self.graph.size_bytes + _ALWAYS_ALLOWED} for a file of {self.graph.size_bytes} bytes: "
                 "export the network with constant folding"
@@ -157,13 +197,15 @@ class Translation:
 
         Raises:
             InvalidNetwork: If the shapes of the inputs do not match the layer.
-            UnsupportedOperator: If the weights are too large for the size of the file.
+            TooManyElements: If the weights are too large for the size of the file.
         """
         if isinstance(layer, WeightLayer) and layer.weight is not None:
             self.take_room(layer.weight.size, f"layer '{layer.name[:80]}'")
         shape = layer.output_shape(tuple(self.shapes[tensor] for tensor in layer.inputs))
         self.layers.append(layer)
         self.shapes[layer.output] = shape
+        if isinstance(layer, Obstructed) or not self.obstructed_tensors.isdisjoint(layer.inputs):
+            self.obstructed_tensors.add(layer.output)
         if isinstance(layer, PerChannelAffine | Activation | Pad) and layer.inputs[0] in self.same_order_as_input:
             self.same_order_as_input.add(layer.output)
         return shape
@@ -204,6 +246,28 @@ class Translation:
             raise InputLayoutRequired(InputLayout(shape, channels_last=shape == self._shape_of_channels_last()))
         elif view.walk == channels_first:
             raise InputLayoutRequired(InputLayout(shape, channels_last=True))
+        channels, height, width = shape
+        columns_first = {
+            merge_loops([Loop(channels, height * width), Loop(height, 1), Loop(width, height)]): False,
+            merge_loops([Loop(channels, 1), Loop(height, channels), Loop(width, height * channels)]): True,
+        }
+        if view.walk in columns_first and view.elements == self.layout.shape.elements and len(view.dims) == 3:
+            # With one channel, both walks are equal: the dimensions of the input decide.
+            channels_last = columns_first[view.walk] and (channels > 1 or self.graph.input_dims[0] != 1)
+            layout = InputLayout(shape, channels_last, swaps_rows_and_columns=True)
+            raise InputLayoutRequired(layout)
+
+    def is_scaled_by_feature(self, tensor: str) -> bool:
+        """Return whether a tensor is the input, scaled by a number for each element of the last dimension."""
+        return (
+            tensor in self.same_order_as_input
+            and self.layout.channels_last
+            and any(
+                max(values.size for values in layer.scale_and_shift()) > 1
+                for layer in self.layers
+                if isinstance(layer, PerChannelAffine) and layer.output in self.same_order_as_input
+            )
+        )
 
     def _shape_of_channels_last(self) -> Shape | None:
         """Return the shape of the input tensor if the last dimension is its channels; None for a vector."""

@@ -87,7 +87,8 @@ class View:
         dims: Dimensions of the ONNX value, without the batch.
         walk: Order of the elements, as nested loops over the tensor.
         after_softmax: Whether the ONNX value is behind a softmax, so that it can be moved but not computed with.
-        without_batch: Whether the ONNX value has lost its batch dimension of extent 1; only a reshape restores it.
+        without_batch: Whether `dims` are all dimensions of the ONNX value, because it has no batch, or a fixed batch of
+            1 that was squeezed away or moved.
     """
 
     tensor: str
@@ -100,6 +101,21 @@ class View:
     def elements(self) -> int:
         """Number of elements, without the batch."""
         return math.prod(self.dims)
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions of the ONNX value, with the batch if it has one."""
+        return len(self.dims) + (0 if self.without_batch else 1)
+
+    def with_all_dims(self) -> View:
+        """Return the same value, whose batch is fixed to 1, with the batch among its dimensions."""
+        return self if self.without_batch else replace(self, dims=(1, *self.dims), without_batch=True)
+
+    def with_leading_batch(self) -> View:
+        """Return the same value with its first dimension of extent 1 as the batch, if it has such a dimension."""
+        if self.without_batch and len(self.dims) > 1 and self.dims[0] == 1:
+            return replace(self, dims=self.dims[1:], without_batch=False)
+        return self
 
     @property
     def is_contiguous(self) -> bool:
@@ -175,6 +191,13 @@ def channels_last_walk(shape: Shape) -> Walk:
     """Return the walk over a tensor pixel by pixel, with the channels of each pixel in the inner loop."""
     pixels = shape.height * shape.width
     return merge_loops([Loop(pixels, 1), Loop(shape.channels, pixels)])
+
+
+def swapped_walk(shape: Shape, *, channels_last: bool) -> Walk:
+    """Return the walk over a tensor column by column, channel after channel or with the channels in the inner loop."""
+    channels = Loop(shape.channels, shape.height * shape.width)
+    pixels = (Loop(shape.width, 1), Loop(shape.height, shape.width))
+    return merge_loops((*pixels, channels) if channels_last else (channels, *pixels))
 
 
 def channels_last_view(tensor: str, shape: Shape, rank: int) -> View:

@@ -13,7 +13,8 @@ import numpy as np
 
 from network.layers import AveragePool, Convolution, MaxPool, Pad, Padding, Shape
 from network.onnx_reading.call import Call
-from network.onnx_reading.proto import Node
+from network.onnx_reading.causes import Cause
+from network.onnx_reading.graph import Node
 from network.onnx_reading.views import View, channels_last_view, image_view
 from network.padding import same_padding
 
@@ -127,7 +128,8 @@ def pad(call: Call) -> View:
     if not channels_last and not view.shows(shape):
         call.translation.restart_with_layout_of(view)
         raise call.node.unsupported(
-            f"pads a tensor that is reshaped or transposed to {list(view.dims)}; expected channels, height, width"
+            f"pads a tensor that is reshaped or transposed to {list(view.dims)}; expected channels, height, width",
+            Cause.LAYOUT,
         )
     call.refuse_unless("mode", "constant", "expected constant padding")
     value = call.constant(2)

@@ -31,6 +31,16 @@ class PerChannelAffine(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Obstructed(Layer):
+    """Placeholder for a node that cannot be read and keeps the shape of its input; no network contains it."""
+
+    kind: ClassVar[str] = "obstructed"
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        return self._only(inputs)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Affine(PerChannelAffine):
     """Multiplication by a constant and addition of a constant.
 

@@ -10,7 +10,7 @@ import torch
 from torch import fx
 
 from network.errors import UnsupportedOperator
-from network.onnx_reading.proto import Node
+from network.onnx_reading.graph import Node
 
 
 @dataclass(frozen=True, eq=False)

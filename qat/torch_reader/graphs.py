@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.network import MAX_TENSOR_ELEMENTS
-from network.onnx_reading.proto import Graph, Node
+from network.onnx_reading.graph import Graph, Node
 from network.onnx_reading.tensors import ConstantArray
 from qat.torch_reader.advice import advice_for
 from qat.torch_reader.call import AtenCall, AtenNode, aten_name, changed_arguments, extents, named_arguments

@@ -106,9 +106,9 @@ def _close_a_cycle(model: onnx.ModelProto) -> None:
 
 
 def _use_unknown_operator(model: onnx.ModelProto) -> None:
-    old = model.graph.node[-1].output[0]
-    model.graph.node[-1].output[0] = "before"
-    model.graph.node.append(helper.make_node("Erf", ["before"], [old], name="the_erf"))
+    read = model.graph.node[-1].input[0]
+    model.graph.node[-1].input[0] = "behind"
+    model.graph.node.append(helper.make_node("Erf", [read], ["behind"], name="the_erf"))
 
 
 def _spoil_weights(model: onnx.ModelProto) -> None:

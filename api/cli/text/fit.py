@@ -10,6 +10,7 @@ from rich.text import Text
 from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.fit import FitAnswer
+from network.network import HostSteps
 
 
 def fit_text(answer: FitAnswer) -> RenderableType:
@@ -27,7 +28,7 @@ def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
         yield _shared_table(answer)
         yield Text()
     yield _totals(answer)
-    yield from map(Text, (*_order(answer), *_latency(answer), *_objective(answer)))
+    yield from map(Text, (*_host(answer), *_order(answer), *_latency(answer), *_objective(answer)))
     if answer.certificate is None:
         yield verdict("FITS", is_good=True)
     else:
@@ -102,6 +103,14 @@ def _objective(answer: FitAnswer) -> list[str]:
             f"one more kB of flash reduces this sum by {prices.flash:.4g}, one more kB of RAM by {prices.ram:.4g}"
         )
     return lines
+
+
+def _host(answer: FitAnswer) -> list[str]:
+    """Return a line of text for each output of the file that the caller's program computes from tensors."""
+    return [
+        f"the host computes '{steps.output}': {HostSteps(steps.output, tuple(steps.tensors), tuple(steps.operators))}"
+        for steps in answer.host_steps
+    ]
 
 
 def _order(answer: FitAnswer) -> list[str]:

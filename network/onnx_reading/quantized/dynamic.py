@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from network.onnx_reading.proto import Node
+from network.onnx_reading.graph import Node
 from network.onnx_reading.quantized.parameters import Quantization, dequantized
 from network.onnx_reading.quantized.rewriting import Rewriting, name_of
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from onnx import TensorProto
 
-from network.onnx_reading.proto import Graph, Node
+from network.onnx_reading.graph import Graph, Node
 from network.onnx_reading.quantized import dynamic, linear, qoperators
 from network.onnx_reading.quantized.parameters import Interval, dequantized
 from network.onnx_reading.quantized.qonnx import quant, refuse

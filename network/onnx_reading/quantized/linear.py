@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from onnx import TensorProto
 
-from network.onnx_reading.proto import Node
+from network.onnx_reading.graph import Node
 from network.onnx_reading.quantized.parameters import dequantized, quantized
 from network.onnx_reading.quantized.rewriting import Rewriting, name_of
 

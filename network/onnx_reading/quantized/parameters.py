@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from network.onnx_reading.proto import Node
+from network.onnx_reading.graph import Node
 from network.onnx_reading.tensors import ConstantArray
 
 Interval = tuple[float, float]

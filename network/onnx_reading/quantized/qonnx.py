@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from network.onnx_reading.proto import Node
+from network.onnx_reading.graph import Node
 from network.onnx_reading.quantized.parameters import Quantization
 from network.onnx_reading.quantized.rewriting import Rewriting, name_of
 from network.onnx_reading.tensors import ConstantArray

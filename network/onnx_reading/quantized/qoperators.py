@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from network.onnx_reading.proto import Node
+from network.onnx_reading.graph import Node
 from network.onnx_reading.quantized.parameters import Quantization, dequantized
 from network.onnx_reading.quantized.rewriting import Rewriting, name_of
 

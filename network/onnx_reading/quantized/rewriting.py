@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from network.onnx_reading.proto import Graph, Node
+from network.onnx_reading.graph import Graph, Node
 from network.onnx_reading.quantized.parameters import Interval, Quantization, dequantized, quantization
 from network.onnx_reading.tensors import ConstantArray, to_array
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from api.cli.main import run
@@ -423,3 +424,19 @@ def test_a_fault_of_ours_is_not_taken_for_an_answer(
 def test_the_tiny_network_takes_what_these_tests_say() -> None:
     network = tiny_network()
     assert [network.weight_elements(layer) for layer in network.weight_layers] == [72, 384]
+
+
+def test_what_the_host_computes_is_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.load_from_string(to_onnx(tiny_network()))
+    scores = model.graph.output[0].name
+    model.graph.node.append(onnx.helper.make_node("Sigmoid", [scores], ["probabilities"]))
+    model.graph.output[0].name = "probabilities"
+    path = tmp_path / "tiny.onnx"
+    path.write_bytes(model.SerializeToString())
+    arguments = ["fit", str(path), f"--flash={LARGEST_FLASH}", f"--ram={LARGEST_RAM}", *RULE]
+    assert run([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["host_steps"] == [
+        {"output": "probabilities", "tensors": [scores], "operators": ["Sigmoid"]}
+    ]
+    assert run(arguments) == 0
+    assert f"the host computes 'probabilities': Sigmoid of '{scores}'" in capsys.readouterr().out

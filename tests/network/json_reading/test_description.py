@@ -35,7 +35,7 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.network import InputFormat, Network
+from network.network import HostSteps, InputFormat, Network
 from network.reading import read_network
 from tests.network.onnx_reading.test_damaged_files import soon_and_small
 
@@ -372,6 +372,7 @@ def networks(draw: st.DrawFn) -> Network:
             tuple(draw(st.lists(st.floats(-1e9, 1e9), min_size=channels, max_size=channels))),
         ),
         ends_in_softmax=draw(st.booleans()),
+        host_steps=draw(st.sampled_from([(), (HostSteps("y", ("x", "out"), ("Sub", "Sigmoid")),)])),
     )
 
 

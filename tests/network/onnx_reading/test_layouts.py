@@ -9,9 +9,17 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from network.errors import InvalidNetwork
+from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Shape
-from tests.network.onnx_reading.onnx_models import agreeing, model, node, positive, random, read
+from tests.network.onnx_reading.onnx_models import (
+    agreeing,
+    model,
+    node,
+    positive,
+    random,
+    read,
+    runtime_outputs,
+)
 
 HEAD = {"w": random(4, 3, 3, 3), "v": random(4 * 6 * 6, 5), "axes": np.array([2, 3])}
 
@@ -458,3 +466,50 @@ def test_nodes_in_any_order() -> None:
     built = model(nodes, constants={"w": random(4, 3, 3, 3)})
     ordered = model(nodes[::-1], constants={"w": random(4, 3, 3, 3)})
     assert [layer.name for layer in read(built).layers] == [layer.name for layer in agreeing(ordered).layers]
+
+
+SWAPPED_INPUTS: dict[str, tuple[tuple[int, ...], list[int]]] = {
+    # dimensions of the input, and the transpose to channels, columns, rows
+    "one channel": ((1, 11, 8), [0, 1, 3, 2]),
+    "channels first": ((3, 11, 8), [0, 1, 3, 2]),
+    "channels last": ((11, 8, 3), [0, 3, 2, 1]),
+    "one channel, channels last": ((11, 8, 1), [0, 3, 2, 1]),
+    "as many rows as columns, channels last": ((8, 8, 3), [0, 3, 2, 1]),
+    "as many columns as channels, channels last": ((11, 3, 3), [0, 3, 2, 1]),
+}
+
+
+@pytest.mark.parametrize("form", SWAPPED_INPUTS)
+def test_rows_and_columns_of_the_input_are_swapped(form: str) -> None:
+    dims, order = SWAPPED_INPUTS[form]
+    channels = dims[order[1] - 1]
+    nodes = [
+        node("Transpose", "x", "t", perm=order),
+        node("Sub", "t means", "z"),
+        node("Pad", "z pads", "p"),
+        node("Conv", "p w", "c", pads=[1, 0, 0, 2], strides=[2, 1], dilations=[1, 2]),
+        node("Relu", "c", "r"),
+        node("MaxPool", "r", "q", kernel_shape=[2, 3], strides=[1, 2], pads=[0, 1, 1, 0]),
+        node("Conv", "q v", "d"),
+        node("Add", "d q2", "s"),
+        node("AveragePool", "s", "a", kernel_shape=[1, 2]),
+        node("Flatten", "a", "f"),
+        node("Gemm", "f m", "y"),
+    ]
+    nodes[7:7] = [node("Conv", "q v", "q2")]
+    constants = {
+        "means": random(1, channels, 1, 1), "pads": np.array([0, 0, 1, 0, 0, 0, 2, 1]), "w": random(4, channels, 3, 2),
+        "v": random(5, 4, 1, 1),
+    }  # fmt: skip
+    flat = runtime_outputs(model(nodes[:-1], ("N", *dims), constants, outputs="f"),
+                           random(1, *dims))[0].shape[1]  # fmt: skip
+    network = agreeing(model(nodes, ("N", *dims), constants | {"m": random(flat, 6)}))
+    assert network.input_format.dims == dims
+    assert network.input_format.channels_last == form.endswith("channels last")
+    assert network.input_shape == Shape(channels, *(dims[1:] if order[1] == 1 else dims[:2]))
+
+
+def test_an_image_out_of_a_swapped_input_is_refused() -> None:
+    nodes = [node("Transpose", "x", "t", perm=[0, 1, 3, 2]), node("Conv", "t w", "y")]
+    with pytest.raises(UnsupportedOperator, match="transposes rows and columns of its input"):
+        read(model(nodes, ("N", 1, 11, 8), {"w": random(4, 1, 3, 2)}))

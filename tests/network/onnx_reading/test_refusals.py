@@ -17,6 +17,7 @@ from tests.network.onnx_reading.onnx_models import model, node, positive, random
 WEIGHTS: dict[str, Any] = {
     "w": random(4, 3, 3, 3),
     "m": random(192, 5),
+    "four": random(4, 5),
     "k": positive(3, 1, 1),
     "low": np.float32(0.5),
     "high": np.float32(6),
@@ -37,7 +38,7 @@ WEIGHTS: dict[str, Any] = {
 
 UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     # nodes, and text that the message contains in addition to the node and the operator
-    "operator": ([node("Hardmax", "x", "y")], "not supported; the supported operators are Add"),
+    "operator": ([node("Hardmax", "x", "y")], "not supported; docs/operators.md lists"),
     "leaky relu": ([node("LeakyRelu", "x", "y", alpha=0.1)], "ReLU6"),
     "hard swish": ([node("HardSwish", "x", "y")], "ReLU6"),
     "hard swish, taken apart": (
@@ -95,7 +96,8 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     "reshape to another image": ([node("Relu", "x", "r"), node("Reshape", "r s", "q"), node("Conv", "q w", "y")],
                                  "Conv"),
     "transposed image": ([node("Conv", "x w", "c"), node("Transpose", "c", "t", perm=[0, 1, 3, 2]),
-                          node("GlobalAveragePool", "t", "y")], "transposed"),
+                          node("GlobalAveragePool", "t", "g"), node("Flatten", "g", "f"),
+                          node("Gemm", "f four", "y")], "transposed"),
     "moved batch": ([node("Transpose", "x", "y")], "batch"),
     "mean over everything": ([node("ReduceMean", "x", "y")], "axes"),
     "mean over channels": ([node("ReduceMean", "x", "y", axes=[1])], "rows and columns"),
@@ -137,8 +139,8 @@ def test_training_batch_norm_before_it_had_an_attribute() -> None:
 
 
 def test_computing_without_a_batch() -> None:
-    with pytest.raises(UnsupportedOperator, match=r"'Y' \(Relu\).*squeezed away"):
-        read(model([node("Squeeze", "x", "s"), node("Relu", "s", "y")], (1, 3, 8, 8)))
+    with pytest.raises(UnsupportedOperator, match=r"'Y' \(Conv\).*squeezed away"):
+        read(model([node("Squeeze", "x", "q"), node("Conv", "q w", "y")], (1, 3, 8, 8), WEIGHTS))
 
 
 INVALID: dict[str, tuple[list[onnx.NodeProto], str]] = {
@@ -235,7 +237,7 @@ def test_foreign_domain(domain: str) -> None:
         read(built)
 
 
-@pytest.mark.parametrize("opset", [1, 10, 23, 1000])
+@pytest.mark.parametrize("opset", [1, 5, 1000])
 def test_opset(opset: int) -> None:
     with pytest.raises(UnsupportedOperator, match=f"opset {opset}"):
         read(model([node("Relu", "x", "y")], opset=opset))
@@ -246,15 +248,6 @@ def test_subgraph() -> None:
     branch = helper.make_node("If", ["k"], ["y"], name="choice", then_branch=body, else_branch=body)
     with pytest.raises(UnsupportedOperator, match=r"'choice' \(If\).*subgraph"):
         read(model([branch], constants=WEIGHTS))
-
-
-def test_functions() -> None:
-    built = model([node("Relu", "x", "y")])
-    built.functions.append(
-        helper.make_function("own", "Twice", ["a"], ["b"], [node("Add", "a a", "b")], [helper.make_opsetid("", 17)])
-    )
-    with pytest.raises(UnsupportedOperator, match="Twice"):
-        read(built)
 
 
 @pytest.mark.parametrize("dims", [("N", 3, "height", 8), ("N", None, 8, 8)])
@@ -272,7 +265,7 @@ def test_number_of_dimensions(dims: tuple[Any, ...]) -> None:
 def test_several_inputs() -> None:
     built = model([node("Add", "x z", "y")])
     built.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ["N", 3, 8, 8]))
-    with pytest.raises(InvalidNetwork, match=r"2 inputs \(x, z\).*--saved-model"):
+    with pytest.raises(UnsupportedOperator, match=r"2 inputs \(x, z\).*--saved-model"):
         read(built)
 
 

@@ -362,7 +362,10 @@ REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
         "aten.convolution .* a transposed convolution; .*enlarge an image",
     ),
     "a part of the rows": (Applied(lambda x: x[:, :, 1::2]), "aten.slice of module 'block.1' .*two convolutions"),
-    "a gate": (Applied(lambda x: x * x.mean((2, 3), keepdim=True)), "aten.mul of module 'block.1' combines"),
+    "a gate": (
+        nn.Sequential(Applied(lambda x: x * x.mean((2, 3), keepdim=True)), nn.Conv2d(4, 4, 1)),
+        "aten.mul of module 'block.1.0' combines",
+    ),
     "no table row": (Applied(torch.sin), "aten.sin of module 'block.1' is not supported; supported are convolutions"),
     "uneven windows": (nn.AdaptiveAvgPool2d(3), r"'block.1' pools an image of \[4, 4\] pixels to \[3, 3\]"),
     "another divisor": (nn.AvgPool2d(2, divisor_override=3), "'block.1' is called with divisor_override=3"),

@@ -1,0 +1,86 @@
+"""Weights that an ONNX file keeps in other files beside it, as torch's exporter writes them by default.
+
+The reader opens no file: the caller gives a function that returns the content of a file by its name, and decides which
+names exist. A location in the file must be a plain file name, so that it cannot lead out of the caller's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from onnx import TensorProto
+
+from network.errors import InvalidNetwork, UnreadableFile
+from network.names import is_name
+from network.onnx_reading.tensors import refuse_external_data
+
+WeightFile = Callable[[str], bytes]
+"""Function from the plain name of a file beside the network to its content; it raises `UnreadableFile`."""
+
+_LONGEST_NUMBER: Final = 18
+"""Largest number of digits of an offset or a length."""
+
+
+def load_external_weights(tensors: Iterable[TensorProto], weight_file: WeightFile | None) -> int:
+    """Put the data that tensors keep in other files into the tensors.
+
+    Args:
+        tensors: The tensors, which are changed.
+        weight_file: Function that returns the content of a file by its name; None if there are no other files.
+
+    Returns:
+        Number of loaded bytes.
+
+    Raises:
+        UnreadableFile: If a tensor refers to another file and there is none, or if its location is not a plain name.
+        InvalidNetwork: If offset and length do not lie within the file, or if tensors share bytes.
+    """
+    contents: dict[str, bytes] = {}
+    loaded = 0
+    for tensor in tensors:
+        if tensor.data_location != TensorProto.EXTERNAL and not tensor.external_data:
+            continue
+        owner = f"initializer '{tensor.name[:80]}'"
+        if weight_file is None:
+            refuse_external_data(tensor, owner)
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = _plain_name(entries.get("location", ""), owner)
+        if location not in contents:
+            contents[location] = weight_file(location)
+        content = contents[location]
+        offset = _number(entries.get("offset", "0"), owner)
+        length = _number(entries["length"], owner) if "length" in entries else max(len(content) - offset, 0)
+        loaded += length
+        if offset + length > len(content) or loaded > sum(map(len, contents.values())):
+            raise InvalidNetwork(
+                f"{owner} has its data at the bytes {offset} to {offset + length} of '{location[:80]}', a file of "
+                f"{len(content)} bytes; expected bytes of this file that no other tensor uses: export the network again"
+            )
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+        tensor.raw_data = content[offset : offset + length]
+    return loaded
+
+
+def _plain_name(location: object, owner: str) -> str:
+    """Return the location if it is the name of a file in the folder of the network.
+
+    Raises:
+        UnreadableFile: If it is empty, has a path separator, or is not printable text.
+    """
+    if not is_name(location) or not isinstance(location, str) or location in {".", ".."} or set(location) & set("/\\:"):
+        raise UnreadableFile(
+            f"{owner} keeps its data at {str(location)[:80]!r}; expected the plain name of a file in the folder of the "
+            "network, without a path: save the network again, with its weights beside it or inside it"
+        )
+    return location
+
+
+def _number(text: str, owner: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
+        raise InvalidNetwork(
+            f"{owner} has {str(text)[:40]!r} as the offset or length of its data; expected a whole number of bytes"
+        )
+    return int(text)
