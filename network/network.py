@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import InvalidNetwork
+from network.host_steps import HostSteps
 from network.layers import Float32Array, Layer, Shape, WeightLayer
 
 MAX_TENSOR_ELEMENTS: Final = 2**31 - 1
@@ -70,26 +70,6 @@ class InputFormat:
             multiply = np.asarray(self.multiply, dtype=np.float32).reshape(per_channel)
             values = (values - subtract) * multiply
         return np.ascontiguousarray(values, dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class HostSteps:
-    """What the caller's program computes from tensors of the network to get one output of the file.
-
-    Attributes:
-        output: Name of the output in the file.
-        tensors: Names of the tensors that are read: outputs of the network, and its input where it is read again.
-        operators: Names of the operators, in an order in which they can run, e.g. ("Transpose", "Reshape", "Concat").
-    """
-
-    output: str
-    tensors: tuple[str, ...]
-    operators: tuple[str, ...]
-
-    def __str__(self) -> str:
-        counts = Counter(self.operators)
-        operators = ", ".join(name if count == 1 else f"{name} ({count} times)" for name, count in counts.items())
-        return f"{operators} of {' and '.join(repr(tensor) for tensor in self.tensors)}"
 
 
 @dataclass(frozen=True, eq=False)

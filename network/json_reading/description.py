@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
+from network.host_steps import HostSteps
 from network.json_reading.fields import Fields, load_object
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
-from network.network import HostSteps, InputFormat, Network, in_schedule_order
+from network.network import InputFormat, Network, in_schedule_order
 
 _COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
 

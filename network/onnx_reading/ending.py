@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from network.errors import InvalidNetwork, UnsupportedOperator
+from network.host_steps import HostSteps
 from network.layers import WeightLayer
-from network.network import HostSteps
 from network.onnx_reading.causes import Obstacle, Unknown
 from network.onnx_reading.graph import Node
 from network.onnx_reading.refusal import refusal

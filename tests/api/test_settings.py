@@ -47,7 +47,11 @@ def test_settings_cannot_be_changed() -> None:
     [
         ("BITBUDGET_PORT", "65536", "BITBUDGET_PORT: Input should be less than or equal to 65535; it is '65536'"),
         ("BITBUDGET_MAX_JOBS", "0", "BITBUDGET_MAX_JOBS: Input should be greater than or equal to 1; it is '0'"),
-        ("BITBUDGET_MAX_DATASET_SIZE", "big", "BITBUDGET_MAX_DATASET_SIZE: the size is 'big'; expected bytes"),
+        (
+            "BITBUDGET_MAX_DATASET_SIZE",
+            "big",
+            "BITBUDGET_MAX_DATASET_SIZE: the size is 'big', which is not a size in bytes",
+        ),
         ("BITBUDGET_EXECUTOR", "cloud", "BITBUDGET_EXECUTOR: Input should be 'subprocess'; it is 'cloud'"),
     ],
 )

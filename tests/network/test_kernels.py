@@ -50,7 +50,7 @@ from network.memory.books import ACCOUNTINGS
 from network.memory.kernel_table import CORTEX_M4
 from network.memory.measure import measure
 from network.network import Network
-from network.passes.temporary_layers import PerChannelAffine
+from network.passes.temporary_layers import Obstructed, PerChannelAffine
 from tests.builders import network_of
 
 SCHEME = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
@@ -96,8 +96,8 @@ def test_every_concrete_layer_class_is_registered() -> None:
         for each in subclasses(Layer)
         if hasattr(each, "kind") and not inspect.isabstract(each) and not each.__module__.startswith("tests")
     }
-    while_reading = {each for each in concrete if issubclass(each, PerChannelAffine | _Unread)}
-    assert len(while_reading) == 3
+    while_reading = {each for each in concrete if issubclass(each, PerChannelAffine | Obstructed | _Unread)}
+    assert len(while_reading) == 4
     assert concrete - while_reading == set(LAYER_KINDS.values())
     assert all(kind == each.kind for kind, each in LAYER_KINDS.items())
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.fit import FitAnswer
-from network.network import HostSteps
+from network.host_steps import HostSteps
 
 
 def fit_text(answer: FitAnswer) -> RenderableType:

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network.errors import InvalidNetwork, NetworkError, UnreadableFile
+from network.host_steps import HostSteps
 from network.json_reading.description import read_json, write_json
 from network.layers import (
     LINEAR,
@@ -35,7 +36,7 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.network import HostSteps, InputFormat, Network
+from network.network import InputFormat, Network
 from network.reading import read_network
 from tests.network.onnx_reading.test_damaged_files import soon_and_small
 
