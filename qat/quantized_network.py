@@ -79,8 +79,8 @@ class QuantizedNetwork(nn.Module):
         )
 
     def override(self, tensor: str) -> TensorOverride:
-        """Return the overrides of the training options for the layer that writes an activation tensor."""
-        return self.options.overrides.get(self._writer.get(tensor, ""), NO_OVERRIDE)
+        """Return the overrides of the training options for the layer that writes an activation tensor, or the input."""
+        return self.options.overrides.get(self._writer.get(tensor, tensor), NO_OVERRIDE)
 
     def activation_range(self, tensor: str) -> ActivationRange:
         """Return how the range of an activation tensor is determined: learned, learned_step or clipped."""

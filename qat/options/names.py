@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, StrictFloat
 
 from network.allocation import Folding, WeightScheme
 from network.options import Options
@@ -103,4 +103,11 @@ class TensorOverride(Options):
     range_setting: RangeSetting | None = Field(
         default=None,
         description="how calibration chooses the initial range of the layer's output tensor; none: that of the run",
+    )
+    range_percentile: StrictFloat | None = Field(
+        default=None,
+        ge=50.0,
+        le=100.0,
+        description="percentage of the values that lie inside the range of the percentile setting; none: that of the "
+        "run",
     )

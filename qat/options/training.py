@@ -119,9 +119,9 @@ class TrainingOptions(OptimizationOptions):
     )
     range_setting: RangeSetting = Field(
         default=RangeSetting.MEAN_SQUARED_ERROR,
-        description="how calibration chooses the initial ranges of activation tensors. min_max: the smallest and the "
-        "largest value; percentile: as range_percentile says; mean_squared_error: the range with the smallest squared "
-        "error of quantization",
+        description="how calibration chooses the initial ranges of activation tensors, the network's input "
+        "included. min_max: the smallest and the largest value; percentile: as range_percentile says; "
+        "mean_squared_error: the range with the smallest squared error of quantization",
     )
     range_percentile: StrictFloat = Field(
         default=99.99,
@@ -169,8 +169,8 @@ class TrainingOptions(OptimizationOptions):
     )
     overrides: dict[StrictStr, TensorOverride] = Field(
         default={},
-        description="name of a layer -> options that differ for this layer; their bytes are counted, and the run is "
-        "refused if the network no longer fits the budget",
+        description="name of a layer, or of the network's input -> options that differ for this layer or tensor; their "
+        "bytes are counted, and the run is refused if the network no longer fits the budget",
         examples=[{"conv1": {"weights": "PerLayerAsymMinMax"}}],
     )
     post_training: PostTrainingOptions | None = Field(

@@ -176,7 +176,8 @@ def _equalize_pair(
 
 def _is_alive(largest: DoubleArray) -> npt.NDArray[np.bool_]:
     """Whether each channel has weights that matter, given the largest absolute weight of each channel, [channels]."""
-    return largest > DEAD_SHARE * largest.max(initial=0.0)
+    alive: npt.NDArray[np.bool_] = largest > DEAD_SHARE * largest.max(initial=0.0)
+    return alive
 
 
 def _by_input_channel(weight: DoubleArray, layer: WeightLayer, channels: int) -> DoubleArray:
