@@ -1,1 +1,1 @@
-"""Internal package: the HTTP service, its jobs and the command. The public API is `bitbudget`."""
+"""Internal package: the HTTP service, its jobs and the command line. The public API is the package `bitbudget`."""

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457) for every error that the service can answer, in one table.
+"""HTTP problem types (RFC 9457) for every error that the service can answer, in one table.
 
     type                               status
     /problems/unreadable-file          422     the file is not a complete network
@@ -27,19 +27,21 @@ HttpStatus = Annotated[int, Field(ge=100, le=599)]
 
 
 class Fault(BaseModel):
-    """One invalid field of a request."""
+    """One invalid field of an HTTP request."""
 
-    where: str = Field(description="path of the invalid field, with dots", examples=["body.flash"])
-    message: str = Field(description="what is wrong with the field, and what was expected")
+    where: str = Field(
+        description="path of the invalid field in the request, with dots between its parts", examples=["body.flash"]
+    )
+    message: str = Field(description="value that was expected, and value that the request has")
 
 
 class Problem(BaseModel):
-    """Problem details for HTTP APIs (RFC 9457)."""
+    """Problem document of an HTTP response (RFC 9457)."""
 
-    type: str = Field(description="kind of problem, as a URI reference", examples=["/problems/invalid-request"])
-    title: str = Field(description="short name of the kind of problem; the same for all problems of one type")
+    type: str = Field(description="problem type (RFC 9457), as a URI reference", examples=["/problems/invalid-request"])
+    title: str = Field(description="short name of the problem type, the same for all problems of this type")
     status: HttpStatus = Field(description="HTTP status of the response")
-    detail: str = Field(description="what was expected, what was received, and what to do")
+    detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
     errors: list[Fault] | None = Field(
         default=None, description="invalid fields of the request; only in problems of the type invalid-request"
     )
@@ -48,13 +50,13 @@ class Problem(BaseModel):
     )
 
     def document(self) -> dict[str, Any]:
-        """Return the problem as the JSON object of a response, without the members that have no value."""
+        """Return an HTTP problem document as a JSON object, without the members that have no value."""
         return self.model_dump(mode="json", exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """Kind of problem.
+    """HTTP problem type (RFC 9457): the kind of error that a response reports.
 
     Attributes:
         slug: Last part of the URI reference of the kind, such as "not-found".
@@ -68,11 +70,11 @@ class ProblemKind:
 
     @property
     def type(self) -> str:
-        """URI reference of the kind, such as "/problems/not-found"."""
+        """URI reference of an HTTP problem type, such as "/problems/not-found"."""
         return f"/problems/{self.slug}"
 
     def problem(self, detail: str) -> Problem:
-        """Return a problem of this kind.
+        """Return an HTTP problem document of this problem type (RFC 9457).
 
         Args:
             detail: Text for the caller: what was expected, what was received, and what to do.
@@ -84,7 +86,7 @@ UNREADABLE_FILE: Final = ProblemKind("unreadable-file", 422, "The file is not a 
 UNSUPPORTED_OPERATOR: Final = ProblemKind(
     "unsupported-operator", 422, "The network uses an operator that is not supported"
 )
-INVALID_NETWORK: Final = ProblemKind("invalid-network", 422, "The network contradicts itself")
+INVALID_NETWORK: Final = ProblemKind("invalid-network", 422, "The network is inconsistent")
 INVALID_REQUEST: Final = ProblemKind("invalid-request", 422, "The request is invalid")
 INVALID_DATASET: Final = ProblemKind("invalid-dataset", 422, "The dataset cannot be read or does not fit the network")
 DOES_NOT_FIT: Final = ProblemKind("does-not-fit", 422, "The network does not fit the budget")
@@ -113,7 +115,7 @@ KINDS: Final = (
 
 
 class ServiceError(errors.BitbudgetError):
-    """Error that only the service raises.
+    """Base class of the errors that only the HTTP service raises.
 
     Attributes:
         kind: Kind of problem that a response reports for this class of errors.
@@ -123,49 +125,49 @@ class ServiceError(errors.BitbudgetError):
 
 
 class NotFound(ServiceError):
-    """The network, dataset, job or artifact does not exist."""
+    """Error: the network, dataset, job or artifact does not exist."""
 
     kind = NOT_FOUND
 
 
 class JobFinished(ServiceError):
-    """The job has finished, so that it cannot be cancelled."""
+    """Error: the job has finished, so that it cannot be cancelled."""
 
     kind = JOB_FINISHED
 
 
 class JobNotFinished(ServiceError):
-    """The job has not finished, so that it has no artifacts and cannot be deleted."""
+    """Error: the job has not finished, so that it has no artifacts and cannot be deleted."""
 
     kind = JOB_NOT_FINISHED
 
 
 class KeyReused(ServiceError):
-    """The same idempotency key was sent with two different requests."""
+    """Error: the same idempotency key was sent with two different HTTP requests."""
 
     kind = KEY_REUSED
 
 
 class InUse(ServiceError):
-    """The network or dataset cannot be deleted because it is in use."""
+    """Error: the network or dataset cannot be deleted because it is in use."""
 
     kind = IN_USE
 
 
 class TooLarge(ServiceError):
-    """The uploaded file is larger than the limit."""
+    """Error: the uploaded file is larger than the limit."""
 
     kind = TOO_LARGE
 
 
 class Unavailable(ServiceError):
-    """The service cannot answer at the moment."""
+    """Error: the service cannot answer at the moment."""
 
     kind = UNAVAILABLE
 
 
 class DoesNotFit(ServiceError):
-    """The network of a new job does not fit the budget, whatever bits are chosen.
+    """Error: the network of a new job does not fit the memory budget, whatever bits are chosen.
 
     Args:
         answer: The answer of the fit, with the certificate.
@@ -178,7 +180,7 @@ class DoesNotFit(ServiceError):
         super().__init__("" if answer.certificate is None else answer.certificate.sentence)
 
     def __reduce__(self) -> tuple[type[DoesNotFit], tuple[FitAnswer]]:
-        """Let the error cross a process boundary with its answer; by default, only its text would."""
+        """Let this error keep its certificate when it is pickled; by default, only its text would be kept."""
         return type(self), (self.answer,)
 
 
@@ -197,7 +199,7 @@ _KIND_OF_STATUS: Final = {kind.status: kind for kind in (MALFORMED_REQUEST, NOT_
 
 
 def problem_of(error: errors.BitbudgetError) -> Problem:
-    """Return the problem that reports an error in the input of a caller."""
+    """Return the HTTP problem document (RFC 9457) for an error in a caller's input."""
     if isinstance(error, DoesNotFit):
         return error.kind.problem(str(error)).model_copy(update={"certificate": error.answer.certificate})
     if isinstance(error, ServiceError):
@@ -207,7 +209,7 @@ def problem_of(error: errors.BitbudgetError) -> Problem:
 
 
 def problem_of_status(status: int, detail: str) -> Problem:
-    """Return the problem for an HTTP status that the web framework chose.
+    """Return the HTTP problem document (RFC 9457) for an HTTP status that the web framework chose.
 
     Args:
         status: HTTP status.
@@ -218,7 +220,7 @@ def problem_of_status(status: int, detail: str) -> Problem:
 
 
 def problem_of_system(error: OSError) -> Problem:
-    """Return the problem for an error of the disk or of another part of the operating system."""
+    """Return the HTTP problem document (RFC 9457) for an operating-system error, such as a full disk."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return STORAGE_FULL.problem("the disk of the service is full; nothing was stored")
     return INTERNAL_ERROR.problem("the service could not use its disk; the log of the service has the details")

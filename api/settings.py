@@ -1,4 +1,4 @@
-"""Settings of the service: defined once here, set by environment variables or by the options of `bitbudget serve`.
+"""Settings of the service: defined once here, set by environment variables or by options of `bitbudget serve`.
 
 A value comes from the first of these that has one: a keyword argument (the command passes its options so), the
 environment variable of the field (its `validation_alias`), the default of the field.
@@ -42,7 +42,7 @@ AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
 class Settings(BaseSettings):
-    """Settings of the service."""
+    """Settings of the HTTP service."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -119,30 +119,30 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> Path:
-        """Path of the SQLite database."""
+        """Path of the service's SQLite database."""
         return self.data_directory / "bitbudget.sqlite"
 
     @property
     def networks_directory(self) -> Path:
-        """Directory of the uploaded networks."""
+        """Path of the directory of uploaded networks."""
         return self.data_directory / "networks"
 
     @property
     def derived_directory(self) -> Path:
-        """What was computed from kept networks; it may be deleted at any time."""
+        """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
         return self.data_directory / "derived"
 
     @property
     def datasets_directory(self) -> Path:
-        """Directory of the uploaded datasets."""
+        """Path of the directory of uploaded datasets."""
         return self.data_directory / "datasets"
 
     @property
     def incoming_directory(self) -> Path:
-        """Directory of uploads that are still being received. It is emptied when a service starts."""
+        """Path of the directory of uploads that are being received; it is emptied when the service starts."""
         return self.data_directory / "incoming"
 
     @property
     def jobs_directory(self) -> Path:
-        """Directory that has one subdirectory for each job."""
+        """Path of the directory that has one subdirectory for each job."""
         return self.data_directory / "jobs"

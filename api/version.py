@@ -1,10 +1,10 @@
-"""Which bitbudget this is."""
+"""Version of the installed bitbudget."""
 
 from __future__ import annotations
 
 
 def version() -> str:
-    """The installed version, or "unknown" when it runs from a source tree that was never installed."""
+    """Return the installed version of bitbudget; "unknown" if it runs from a source tree that was never installed."""
     from importlib.metadata import PackageNotFoundError
     from importlib.metadata import version as installed_version
 

@@ -1,4 +1,4 @@
-"""Ablation of training: the effect of each ingredient alone, with the bits of the exact program at two budgets.
+"""Ablation of the training: the effect on accuracy of each training option alone, at two memory budgets.
 
     python -m benchmarks.ablation [--network resnet8|dscnn] [--epochs N] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.ablation --table FILE        # show the output of --json as a table, without training
@@ -37,7 +37,7 @@ DEFAULTS: Final = "defaults"
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """A variant of training that differs from the defaults in one ingredient."""
+    """Variant of the training that differs from the default options in one ingredient."""
 
     name: str
     allocation: Allocation
@@ -45,7 +45,7 @@ class Variant:
 
 
 def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Variant]:
-    """Yield the variants, the defaults first; a change without effect is omitted."""
+    """Yield training variants, the default options first; a variant without any change is omitted."""
     yield Variant(DEFAULTS, allocation, options)
     for scheme in WeightScheme:
         if with_scheme(allocation, scheme) != allocation:
@@ -79,7 +79,7 @@ def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
 
 
 def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int) -> list[Training]:
-    """Return one training for each seed."""
+    """Return one training of a variant for each random seed."""
     return [
         Training(
             f"{variant.name} at {contender.share}, seed {seed}",
@@ -93,7 +93,7 @@ def trainings_of(variant: Variant, contender: Contender, task: Task, seeds: int)
 
 
 def table_of(result: Mapping[str, Any]) -> str:
-    """Return a Markdown table with the held-out and the test accuracy of each variant at each budget."""
+    """Return a Markdown table with the held-out and the test accuracy of each training variant at each budget."""
     shares = list(dict.fromkeys(row["flash_share"] for row in result["rows"]))
     found = {(row["name"], row["flash_share"]): row for row in result["rows"]}
     columns = ["changed"]
@@ -123,7 +123,7 @@ def table_of(result: Mapping[str, Any]) -> str:
 @json_option
 @table_option(table_of)
 def main(*, run: RunOptions, seeds: int, only: str | None, as_json: bool) -> None:
-    """Measure the effect of each ingredient of training."""
+    """Measure the effect of each training option on the accuracy."""
     task, kept = run.task(), run.kept()
     images = len(task.dataset.train_x)
     fraction = min(HELD_OUT, images // 10) / images

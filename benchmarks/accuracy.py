@@ -1,4 +1,4 @@
-"""Integer-only accuracy under budgets of flash and RAM, before and after training, for each way to choose bits.
+"""Benchmark of integer-only accuracy under budgets of flash and RAM, for each method that chooses bits.
 
     python -m benchmarks.accuracy [--network resnet8|dscnn] [--epochs N] [--seeds N] [--peers] [--keep FILE] [--json]
     python -m benchmarks.accuracy --table FILE        # show the output of --json as tables, without training
@@ -37,7 +37,7 @@ Each = TypeVar("Each")
 
 
 def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]:
-    """Return the trainings of an answer: first without training, then with each seed; none if nothing fits."""
+    """Return the trainings for the bits of one method: none first, then one for each seed; empty if nothing fits."""
     if contender.allocation is None:
         return []
     label = f"{contender.name} at {contender.share}"
@@ -51,7 +51,7 @@ def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]
 
 
 def row_of(contender: Contender, outcomes: Sequence[Outcome | None]) -> dict[str, Any]:
-    """Return a row of the benchmark's result.
+    """Return the JSON row of one method under one memory budget: its bits, bytes and accuracies.
 
     Args:
         contender: The answer of a contender under a budget.
@@ -102,7 +102,7 @@ def main(
     accounting: str,
     as_json: bool,
 ) -> None:
-    """Measure integer-only accuracy under budgets of flash and RAM."""
+    """Measure integer-only accuracy under budgets of flash and RAM, for each method that chooses bits."""
     shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
     names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
     names += [peer for peer in PEERS if peers and peer not in names]

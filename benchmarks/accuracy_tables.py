@@ -1,4 +1,4 @@
-"""Tables of docs/benchmarks/accuracy.md, made from the result of the accuracy benchmark."""
+"""Tables of docs/benchmarks/accuracy.md, made from the JSON result of the accuracy benchmark."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 
 
 def tables(result: Mapping[str, Any]) -> str:
-    """Return all tables with their titles."""
+    """Return all Markdown tables of the accuracy benchmark, with their titles."""
     rows = result["rows"]
     float_percent = result["float_percent"]
     of_float = "" if float_percent is None else f", float {float_percent:.2f} %"
@@ -35,7 +35,7 @@ def tables(result: Mapping[str, Any]) -> str:
 
 
 def spread(percents: Sequence[float]) -> str:
-    """Return the mean, and the minimum and maximum if there are several values."""
+    """Return the mean of accuracies as text, followed by minimum and maximum if there are several values."""
     if not percents:
         return ""
     mean = f"{fmean(percents):.2f}"
@@ -43,7 +43,7 @@ def spread(percents: Sequence[float]) -> str:
 
 
 def _by_budget(rows: Sequence[Row], cell: Callable[[Row], str]) -> str:
-    """Return a table with one line for each budget and one column for each name."""
+    """Return a Markdown table with one line for each memory budget and one column for each method."""
     names = list(dict.fromkeys(row["name"] for row in rows))
     budgets = list(dict.fromkeys((_share(row), row["flash_budget_bytes"], row["ram_budget_bytes"]) for row in rows))
     cells = {(_share(row), row["name"]): "nothing fits" if row["shortage"] else cell(row) for row in rows}

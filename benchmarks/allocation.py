@@ -1,4 +1,4 @@
-"""Comparison of the paper's rules with the exact program on real networks and budgets, with an automatic verdict.
+"""Benchmark that compares the paper's rules with the exact integer program on real networks and budgets.
 
     python -m benchmarks.allocation [--json | --compare] [--only PATTERN]... [--time-limit SECONDS]
 
@@ -69,7 +69,7 @@ def answered(
     sensitivity: SensitivityTable,
     time_limit_seconds: float,
 ) -> Row:
-    """Return one answer with its time and its violations."""
+    """Solve one question by one method; return the answer with its time and the constraints that it violates."""
     question = Question(
         network=network,
         budget=budget,
@@ -104,7 +104,7 @@ def answered(
 
 
 def pairs_of(network: Network, budgets: Iterable[Budget], time_limit_seconds: float) -> Iterator[Pair]:
-    """Return the answers to all questions about a network."""
+    """Return the answers of the paper's rules and of the exact program to all questions about a network."""
     for rule, scheme in SCHEMES.items():
         sensitivity = weight_sensitivity(network, scheme)
         for accounting in ACCOUNTINGS.values():
@@ -117,7 +117,7 @@ def pairs_of(network: Network, budgets: Iterable[Budget], time_limit_seconds: fl
 
 
 def summary(pairs: list[Pair], faults: list[str]) -> str:
-    """Summarise the results of the exact program in one line."""
+    """Return one line of text that compares the exact program's results with those of the paper's rules."""
     better = sum(is_less(pair.exact.objective, pair.rule.objective) for pair in pairs)
     alone = sum(pair.exact.fits and not pair.rule.fits for pair in pairs)
     neither = sum(not (pair.exact.fits or pair.rule.fits) for pair in pairs)
@@ -157,11 +157,11 @@ def main() -> None:
         if any(fnmatchcase(name, pattern) for pattern in patterns)
     }
     if not builders:
-        parser.error(f"no network is named {' or '.join(patterns)}; there are: {', '.join(networks.catalogue())}")
+        parser.error(f"no network is named {' or '.join(patterns)}; expected one of: {', '.join(networks.catalogue())}")
     skipped = {}
     if "resnet8_cifar10" in builders and not networks.RESNET8_FILE.is_file():
         del builders["resnet8_cifar10"]
-        skipped["resnet8_cifar10"] = f"{networks.RESNET8_FILE.name} does not lie in ../shared/models"
+        skipped["resnet8_cifar10"] = f"{networks.RESNET8_FILE.name} is missing in ../shared/models"
     pairs: list[Pair] = []
     for name, build in builders.items():
         sys.stderr.write(f"{name}\n")

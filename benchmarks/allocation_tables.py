@@ -1,4 +1,4 @@
-"""Tables of the answers of the allocation benchmark."""
+"""Markdown tables of the answers of the allocation benchmark."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ COLUMNS: Final = (
 
 
 def answers(pairs: Iterable[Pair]) -> str:
-    """Return a Markdown table with one line for each answer."""
+    """Return a Markdown table with one line for each answer of the allocation benchmark."""
     return markdown(COLUMNS, [_answer(row) for pair in pairs for row in (pair.rule, pair.exact)])
 
 
 def comparison(pairs: Iterable[Pair]) -> str:
-    """Return a Markdown table of the summed sensitivities or minimum bytes by network, budget and rule book."""
+    """Return a Markdown table of the summed sensitivities or minimum bytes by network, budget and accounting."""
     lines: dict[tuple[str, ...], list[str]] = {}
     for pair in pairs:
         cells = lines.setdefault(_question(pair.rule), [])
@@ -36,7 +36,7 @@ def _question(row: Row) -> tuple[str, ...]:
 
 
 def _outcome(row: Row, than: Row | None = None) -> str:
-    """Return the summed sensitivity, compared with that of `than`, or the minimum bytes if nothing fits."""
+    """Return an answer's summed sensitivity as text, compared with another answer's; minimum bytes if nothing fits."""
     if row.objective is None:
         return _shortage(row)
     parts = [f"{row.objective:.4g}"]

@@ -1,4 +1,4 @@
-"""Answers of the allocation benchmark, and the contradictions between a rule's answer and the exact program's."""
+"""Answers of the allocation benchmark, and contradictions between a rule's answer and the exact program's answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAME_SUM: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One answer of a rule or of the exact program.
+    """One answer of a rule or of the exact program in the allocation benchmark.
 
     Attributes:
         network: The name of the network.
@@ -80,13 +80,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The answers of a rule and of the exact program to the same question."""
+    """Answers of a rule and of the exact program to the same question for bits under a memory budget."""
 
     rule: Row
     exact: Row
 
     def faults(self) -> list[str]:
-        """Describe the contradictions between both answers; the list is empty if there are none."""
+        """Describe the contradictions between a rule's and the exact program's answers; empty if there are none."""
         rule, exact = self.rule, self.exact
         found = [f"{row.title}: {violation}" for row in (rule, exact) for violation in row.violations]
         if rule.fits and not exact.fits:
@@ -106,5 +106,5 @@ class Pair:
 
 
 def is_less(one: float | None, other: float | None) -> bool:
-    """Return whether one sum is smaller than another by more than rounding; False if an answer is missing."""
+    """Return whether one summed sensitivity is smaller than another by more than rounding; False if one is missing."""
     return one is not None and other is not None and one < other * (1 - SAME_SUM)

@@ -1,4 +1,4 @@
-"""Benchmark of the arena planner on hard instances and on real networks, compared with simpler planners.
+"""Benchmark of the memory planner for the RAM arena on hard instances and real networks, against simpler planners.
 
     python -m benchmarks.arena [--json] [--highs SECONDS]
     python -m benchmarks.arena --write
@@ -57,7 +57,7 @@ NETWORKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The results for one instance.
+    """Results of all memory planners for one instance.
 
     Attributes:
         group: The group of the instance.
@@ -85,7 +85,7 @@ class Row:
 
 
 def random_tensors(count: int, longest: float, seed: int) -> list[LiveTensor]:
-    """Return random tensors, each alive for up to the given share of all steps."""
+    """Generate random tensors for a memory planner, each alive for up to the given share of all steps."""
     rng = np.random.default_rng(seed)
     tensors = []
     for index in range(count):
@@ -96,7 +96,7 @@ def random_tensors(count: int, longest: float, seed: int) -> list[LiveTensor]:
 
 
 def cut_tensors(count: int, seed: int, height: int = 1000) -> list[LiveTensor]:
-    """Return the pieces of a rectangle of `count` steps; a larger piece is cut sooner."""
+    """Cut a rectangle (steps x bytes) into tensors that a memory plan can pack without gaps."""
     rng = np.random.default_rng(seed)
     pieces = [(0, count, height)]
     while len(pieces) < count:
@@ -113,7 +113,7 @@ def cut_tensors(count: int, seed: int, height: int = 1000) -> list[LiveTensor]:
 
 
 def generated() -> Iterator[tuple[str, list[LiveTensor]]]:
-    """Generate all instances that are stored as files, by name."""
+    """Generate all instances for memory planners that are stored as files, by name."""
     for count in COUNTS:
         for longest in LENGTHS:
             for seed in SEEDS:
@@ -123,7 +123,7 @@ def generated() -> Iterator[tuple[str, list[LiveTensor]]]:
 
 
 def write(folder: Path = INSTANCES) -> None:
-    """Write the files of all instances."""
+    """Generate the instance files of the memory-planner benchmark and write them."""
     folder.mkdir(exist_ok=True)
     for name, tensors in generated():
         lines = [f"{each.name},{each.start},{each.end},{each.size_bytes}" for each in tensors]
@@ -131,7 +131,7 @@ def write(folder: Path = INSTANCES) -> None:
 
 
 def read(file: Path) -> list[LiveTensor]:
-    """Read the tensors of one file."""
+    """Read the tensors of an instance file of the memory-planner benchmark."""
     with file.open(newline="") as lines:
         return [
             LiveTensor(line["id"], int(line["lower"]), int(line["upper"]), int(line["size"]))
@@ -157,7 +157,7 @@ def tensors_of(network: Network) -> list[LiveTensor]:
 
 
 def by_size(tensors: list[LiveTensor]) -> int:
-    """Return the arena size in bytes of TensorFlow Lite Micro's greedy planner."""
+    """Return the arena size in bytes that the greedy memory planner of TensorFlow Lite Micro reaches."""
     placed: list[tuple[int, int, LiveTensor]] = []
     for each in sorted(tensors, key=lambda each: (-each.size_bytes, each.start)):
         offset = 0
@@ -170,7 +170,7 @@ def by_size(tensors: list[LiveTensor]) -> int:
 
 
 def by_integer_program(tensors: list[LiveTensor], limit_seconds: float) -> tuple[int | None, int]:
-    """Return the arena size of HiGHS in bytes, None if it found no plan, and its lower bound."""
+    """Plan memory by the integer-program solver HiGHS; return the arena size or None, and a lower bound, in bytes."""
     pairs = [pair for pair in combinations(range(len(tensors)), 2) if tensors[pair[0]].overlaps(tensors[pair[1]])]
     most = by_size(tensors)
     count = len(tensors)
@@ -198,7 +198,7 @@ def by_integer_program(tensors: list[LiveTensor], limit_seconds: float) -> tuple
 
 
 def measured(peer_limit_seconds: float | None) -> list[Row]:
-    """Return the results of every instance, then of every network."""
+    """Run the memory planners on every instance, then on every network, and yield the results."""
     instances = [(file.stem.rpartition("-")[0], file.stem, read(file)) for file in sorted(INSTANCES.glob("*.csv"))]
     instances.sort(key=lambda each: (not each[0].startswith("random"), len(each[2]), each[1]))
     instances += [(name, name, tensors_of(catalogue()[name]())) for name in NETWORKS]
@@ -224,7 +224,7 @@ def _milliseconds(run: Callable[[], object]) -> float:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a Markdown table with one line for each group of instances."""
+    """Return a Markdown table of the memory planners' results with one line for each group of instances."""
     lines = [
         ["instances", "tensors", "proven", "largest gap", "ms, median", "ms, most", "by size: at the bound",
          "by size: largest gap", "HiGHS: proven", "HiGHS: ms, median"],

@@ -1,4 +1,4 @@
-"""A network and its allocation as a Brevitas module, in the form in which a user would write it by hand.
+"""A network with given bits as a Brevitas module, in the form in which a user would write it by hand.
 
     weights        per output channel, signed, with a learned step size that starts at the least squared error
                    (`Int8WeightPerChannelFloatMSE`) and 2^b - 1 codes, the default of Brevitas. With 2^b codes,
@@ -36,12 +36,12 @@ _SAMPLES_AT_ONCE = 128
 
 
 def has_brevitas() -> bool:
-    """Return whether Brevitas is installed."""
+    """Return whether the library Brevitas is installed."""
     return importlib.util.find_spec("brevitas") is not None
 
 
 class BrevitasNetwork(nn.Module):
-    """A network with the bits of an allocation, fake-quantized by Brevitas.
+    """Network with the bits of an allocation, fake-quantized by the library Brevitas.
 
     forward: from normalised input tensors [n, c, h, w] to the first output, flattened, [n, elements].
 
@@ -78,13 +78,13 @@ class BrevitasNetwork(nn.Module):
         return run_layers(self.network, given, step)[self.network.outputs[0]].flatten(1)
 
     def two_bit_weights(self) -> list[nn.Parameter]:
-        """Return the weight parameters of the layers with 2-bit weights."""
+        """Return the weight parameters of the layers whose weights have 2 bits."""
         layers = [own for own in self._layers if isinstance(own, _WeightLayer)]
         return [own.weight for own in layers if own.bits == 2]
 
     @torch.no_grad()
     def calibrate(self, samples: Samples) -> None:
-        """Initialise the ranges of all activation tensors by the calibration of Brevitas."""
+        """Initialise the quantization ranges of all activation tensors by the calibration of Brevitas."""
         calibration = importlib.import_module("brevitas.graph.calibrate").calibration_mode
         self.eval()
         with calibration(self):
@@ -93,7 +93,7 @@ class BrevitasNetwork(nn.Module):
 
 
 class _WeightLayer(nn.Module):
-    """A convolution or fully connected layer of Brevitas, followed by PyTorch's batch norm."""
+    """Convolution or fully connected layer of Brevitas, followed by PyTorch's batch norm."""
 
     def __init__(self, layer: WeightLayer, bits: Bits) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _WeightLayer(nn.Module):
 
     @property
     def weight(self) -> nn.Parameter:
-        """The weights of the convolution or fully connected layer."""
+        """Weights of the Brevitas convolution or fully connected layer."""
         weight: nn.Parameter = self._sums.weight
         return weight
 

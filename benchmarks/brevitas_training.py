@@ -1,4 +1,4 @@
-"""Training of a Brevitas network in the same way as `qat.train` trains.
+"""Training of a network that is fake-quantized by Brevitas, in the same way as `qat.train` trains.
 
 The split, batches, augmentation, optimizer, learning rates and distillation are the same, and the best epoch is chosen
 on the same held-out samples.
@@ -37,7 +37,7 @@ from qat.training.teacher import Teacher
 
 
 class BrevitasTraining:
-    """One training of one network by Brevitas.
+    """One training of one network that is fake-quantized by the library Brevitas.
 
     Args:
         network: The network with its float weights.
@@ -70,7 +70,7 @@ class BrevitasTraining:
         )
 
     def outcome(self) -> Outcome:
-        """Train all epochs, keep the best one, and evaluate it on the test set once."""
+        """Train all epochs, keep the best epoch by held-out accuracy, and evaluate it on the test set once."""
         started = time.monotonic()
         dataset = self._dataset
         assert dataset.train_y is not None  # noqa: S101  # the tasks of the benchmark have labels

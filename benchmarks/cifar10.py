@@ -1,4 +1,4 @@
-"""CIFAR-10 from JPEG files, decoded without further processing; see `../shared/README.md`."""
+"""CIFAR-10 dataset from JPEG files, decoded without further processing; see `../shared/README.md`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE = SHARED / "data" / "cifar10_jpeg.npz"
 
 
 def load() -> Dataset:
-    """Read 50,000 training and 10,000 test images, uint8 [n, 32, 32, 3]; decoding needs about 10 s.
+    """Read the CIFAR-10 dataset: 50,000 training and 10,000 test images, uint8 [n, 32, 32, 3], in about 10 s.
 
     Raises:
         FileNotFoundError: if the data is missing.

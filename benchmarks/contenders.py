@@ -1,4 +1,4 @@
-"""The contenders of the accuracy benchmark: how each one chooses the bits under a budget, and how it trains.
+"""The methods that the accuracy benchmark compares: how each one chooses bits under a budget, and how it trains.
 
     exact              the exact program on the fisher sensitivity of 256 training images, weights per channel
     uniform            the widest uniform bits that fit (`shares.UNIFORM_BITS`), with the scheme and training of exact
@@ -39,7 +39,7 @@ SENSITIVITY: Final = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=25
 
 
 class Name(StrEnum):
-    """The name of a contender."""
+    """Name of a method that the accuracy benchmark compares."""
 
     EXACT = "exact"
     UNIFORM = "uniform"
@@ -58,7 +58,7 @@ METHODS: Final = tuple(name for name in Name if name not in PEERS)
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """The answer of one contender under one budget.
+    """Bits that one method of the accuracy benchmark chooses under one memory budget, with its training options.
 
     Attributes:
         name: The name of the contender.
@@ -86,7 +86,7 @@ class Contender:
 
 
 def sensitivity_of(task: Task) -> SensitivityTable:
-    """Measure the sensitivities that the exact program minimises, on training images."""
+    """Measure on training images the sensitivities that the exact program minimizes."""
     labels = task.dataset.train_y
     assert labels is not None  # noqa: S101  # both tasks have labels
     return measure_sensitivity(task.network, task.dataset.train_x, labels, SENSITIVITY)
@@ -95,7 +95,7 @@ def sensitivity_of(task: Task) -> SensitivityTable:
 def contenders(
     task: Task, table: SensitivityTable, shares: Sequence[Share], names: Sequence[Name], accounting: Accounting
 ) -> Iterator[Contender]:
-    """Return the answer of each contender under each budget."""
+    """Choose bits by each method of the accuracy benchmark under each memory budget."""
     network = task.network
     paper = task.options.replace(activation_range=ActivationRange.LEARNED)
     for share in shares:
@@ -142,7 +142,7 @@ def _chooser(name: Name) -> Method:
 
 
 def _with_schemes(name: Name, chosen: Allocation, network: Network) -> Allocation:
-    """Return the answer for an allocation, with the schemes with which it is trained."""
+    """Return the bits of a method with the weight quantization schemes with which the network is trained."""
     match name:
         case Name.EXACT | Name.MIXPL | Name.MIXPC:
             return chosen
@@ -171,7 +171,7 @@ def _shortage(solution: Solution) -> str | None:
 
 
 def shortage_of(certificate: Certificate) -> str:
-    """Return a certificate of infeasibility as one line of text."""
+    """Return a certificate that no bits fit the budget as one line of text."""
     if certificate.least_bytes is None or certificate.available_bytes is None:
         return f"the budget {certificate.budget} is too small"
     memory = "RAM" if certificate.budget == "ram" else certificate.budget

@@ -1,4 +1,4 @@
-"""Time that a fit takes: warm in one process, as a whole cold process, and over HTTP.
+"""Benchmark of the time that `bitbudget fit` takes: warm in one process, as a cold process, and over HTTP.
 
     python -m benchmarks.fit [--runs N] [--against DIRECTORY] [--json]
 
@@ -42,7 +42,7 @@ COMMANDS: Final = ("api.cli.main", "api.command")
 
 
 def median_seconds(run: Callable[[], object], runs: int) -> float:
-    """Return the median wall time of a function after one call that is not counted.
+    """Measure the median wall time of a function in seconds, after one call that is not counted.
 
     Args:
         run: The function.
@@ -58,13 +58,13 @@ def median_seconds(run: Callable[[], object], runs: int) -> float:
 
 
 def process(*arguments: str) -> Callable[[], object]:
-    """Return a function that runs a Python process to its end."""
+    """Return a function that runs Python with the given arguments as a process and waits for its end."""
     return lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager
 def service(checkout: Path, data: Path) -> Iterator[httpx.Client]:
-    """Run the service of a checkout; yields a client of it.
+    """Run the service of a checkout of bitbudget, and yield an HTTP client for it.
 
     Args:
         checkout: Root of the checkout.
@@ -92,7 +92,7 @@ def service(checkout: Path, data: Path) -> Iterator[httpx.Client]:
 
 
 def fit_over_http(client: httpx.Client, network_id: str, method: str) -> dict[str, Any]:
-    """Fit the network into the budget by one request."""
+    """Choose the bits of an uploaded network under a memory budget by one HTTP request."""
     request = {"flash": str(BUDGET.flash_bytes), "ram": str(BUDGET.ram_bytes), "method": method}
     response = client.post(f"/v1/networks/{network_id}/fit", json=request).raise_for_status()
     answer: dict[str, Any] = response.json()
@@ -100,7 +100,7 @@ def fit_over_http(client: httpx.Client, network_id: str, method: str) -> dict[st
 
 
 def http_seconds(clients: dict[str, httpx.Client], content: bytes, method: str, runs: int) -> dict[str, float]:
-    """Return the median time of a warm fit over HTTP by each service, taking turns.
+    """Measure the median time in seconds of a fit over HTTP by each of several services, which take turns.
 
     Raises:
         RuntimeError: If the services do not choose the same bits.
@@ -122,7 +122,7 @@ def http_seconds(clients: dict[str, httpx.Client], content: bytes, method: str, 
 
 
 def measured(runs: int, against: Path | None) -> dict[str, float]:
-    """Measure everything, in seconds but for names with another unit.
+    """Measure the times of fits in one process, as a cold process and over HTTP, in seconds unless named otherwise.
 
     Args:
         runs: Number of counted runs of each process and request.
@@ -162,7 +162,7 @@ def _by_rule(network: Network) -> Question:
 
 
 def main() -> None:
-    """Print the figures as a table or as JSON."""
+    """Print the measured times of fits as a table or as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each process and request (default: 5)")
     parser.add_argument("--against", type=Path, metavar="DIRECTORY", help="checkout of another version to compare with")

@@ -1,4 +1,4 @@
-"""Fake quantization by PyTorch's fused operators with learned scale and zero point.
+"""Network that is fake-quantized by PyTorch's fused operators with learned scale and zero point.
 
 Weights use `torch._fake_quantize_learnable_per_channel_affine`, and activations the same operator per tensor. These are
 the operators with which `torch.ao.quantization` learns step sizes, here without its observers. The bits and the
@@ -22,7 +22,7 @@ from qat.prepare import float_module
 
 
 class FusedNetwork(TrainedFloatNetwork):
-    """A network with the bits of an allocation and PyTorch's fake quantization; its forward is that of `FloatNetwork`.
+    """Network with the bits of an allocation, fake-quantized by PyTorch's fused operators.
 
     Args:
         network: The network with its float weights.
@@ -68,7 +68,7 @@ class FusedNetwork(TrainedFloatNetwork):
 
 
 class _Quantizer(nn.Module):
-    """Fake quantization with a learned scale and zero point, for a tensor or for each output channel."""
+    """Fake quantization with a learned scale and zero point, for a whole tensor or for each output channel."""
 
     def __init__(self, greatest: Tensor, bits: Bits, *, is_signed: bool) -> None:
         super().__init__()

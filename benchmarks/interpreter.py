@@ -1,4 +1,4 @@
-"""Speed of the reference interpreter, compared with the time of its multiplications alone.
+"""Benchmark of the reference interpreter's speed, compared with the time of its matrix products alone.
 
     python -m benchmarks.interpreter [--images N] [--json]
 
@@ -42,7 +42,7 @@ ROUNDS = 3
 
 
 class Resnet8:
-    """Builder of an integer-only ResNet8 with random codes."""
+    """Builder of an integer-only ResNet8 with random 8-bit codes."""
 
     def __init__(self, seed: int = 0) -> None:
         self._generator = np.random.default_rng(seed)
@@ -114,7 +114,7 @@ class Resnet8:
 
 
 def products(network: IntegerNetwork) -> list[tuple[int, int, int]]:
-    """Return the output positions of an image, the terms of a sum and the output channels of each weight layer."""
+    """Return the matrix product size of each weight layer: output positions, terms of a sum, output channels."""
     return [
         (math.prod(network.tensors[layer.output].shape[1:]), layer.codes[0].size, len(layer.codes))
         for layer in network.layers
@@ -132,7 +132,7 @@ def fastest_seconds(work: Callable[[], object]) -> float:
 
 
 def bound_seconds(network: IntegerNetwork, images: int) -> float:
-    """Compute the float32 matrix products of the given number of images, in blocks that fit the cache."""
+    """Compute the float32 matrix products of a network for some images, and return the time in seconds."""
     shapes = products(network)
 
     def multiply(part: slice) -> None:

@@ -1,4 +1,4 @@
-"""Record of the measured outcomes of a long benchmark, so that an interrupted benchmark can be continued."""
+"""File of measured outcomes of a long benchmark, so that an interrupted benchmark can be continued."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.outcome import Outcome
 
 
 class Kept:
-    """Outcomes by the fingerprint of their inputs, with one line of JSON for each.
+    """File of measured outcomes by the fingerprint of their inputs, with one line of JSON for each outcome.
 
     Each outcome is written as soon as it is known. If an interruption has cut off the last line, that line is ignored.
 
@@ -41,11 +41,11 @@ class Kept:
         return self._known[key]
 
     def get(self, key: str) -> Outcome | None:
-        """Return the outcome of a fingerprint, or None if it is unknown."""
+        """Return the recorded outcome of a fingerprint of inputs; None if there is none."""
         return self._known.get(key)
 
     def remember(self, key: str, outcome: Outcome, what: Mapping[str, Any]) -> None:
-        """Record an outcome.
+        """Record a measured outcome in memory and at the end of the file.
 
         Args:
             key: The fingerprint of the inputs.

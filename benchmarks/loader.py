@@ -1,4 +1,4 @@
-"""Speed of loading samples, compared with the speed of training steps.
+"""Benchmark of the speed of loading training samples, compared with the speed of training steps.
 
     python -m benchmarks.loader [--batches N] [--threads N] [--json]
 
@@ -53,7 +53,7 @@ LEARNING_RATE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case of the benchmark: samples, and their augmentation."""
+    """Case of the loading benchmark: training samples and their augmentation."""
 
     name: str
     augmentation: str
@@ -63,7 +63,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The result of a case, in processor seconds for each batch."""
+    """Loading time of one benchmark case, in processor seconds for each batch."""
 
     samples: str
     augmentation: str
@@ -72,12 +72,12 @@ class Row:
 
     @property
     def cost_percent(self) -> float:
-        """The time of loading in percent of the time of a training step."""
+        """Loading time of a batch in percent of the time of a training step."""
         return 100 * self.loader_seconds / self.step_seconds
 
 
 class Trainer:
-    """Trainer of a fake-quantized ResNet8, which performs single training steps."""
+    """Trainer of a fake-quantized ResNet8 that performs single training steps."""
 
     def __init__(self, resnet8: Network, samples: npt.NDArray[np.uint8]) -> None:
         self._module = prepare(resnet8, allocation_for(resnet8, 1.0), samples)
@@ -93,7 +93,7 @@ class Trainer:
 
 
 def cases(dataset: Dataset, directory: Path, images: int, resnet8: Network) -> list[Case]:
-    """Return all cases, with the given number of images each."""
+    """Return all cases of the loading benchmark, each with the given number of images."""
     pixels, labels = dataset.train_x[:images], labelled(dataset.train_y)[:images]
     found = [
         Case("in memory", name, pixels, labels)
@@ -117,7 +117,7 @@ def encoded(pixels: npt.NDArray[np.uint8], kind: str) -> bytes:
 
 
 def shards(root: Path, members: list[bytes], labels: Labels) -> Path:
-    """Write the samples into archives of 1000 samples each."""
+    """Write encoded images and their labels into .tar archives (shards) of 1000 samples each."""
     root.mkdir()
     for number, start in enumerate(range(0, len(members), 1000)):
         with tarfile.open(root / f"train-{number:06d}.tar", "w") as archive:
@@ -137,7 +137,7 @@ def parquet(root: Path, members: list[bytes], labels: Labels) -> Path:
 
 
 def photographs(root: Path, labels: Labels) -> Path:
-    """Write shards of fifty repeated pictures of noise on several scales, as JPEG of about 80 kB each."""
+    """Write .tar archives (shards) of fifty repeated noise images, as JPEG of about 80 kB each."""
     generator = np.random.default_rng(0)
     height, width = PHOTOGRAPH
     made = []
@@ -166,7 +166,7 @@ def step_seconds(trainer: Trainer, resident: Batch, count: int) -> list[float]:
 
 
 def loader_seconds(loader: Iterator[Batch], count: int) -> list[float]:
-    """Measure the processor seconds of each batch; the first batch, which loads libraries, is not counted."""
+    """Measure the processor seconds to load each batch; the first batch, which loads libraries, is not counted."""
     next(loader)
     seconds = []
     for _ in range(count):
@@ -177,7 +177,7 @@ def loader_seconds(loader: Iterator[Batch], count: int) -> list[float]:
 
 
 def measured(count: int) -> list[Row]:
-    """Measure all cases, with the given number of batches in each round."""
+    """Measure all cases of the loading benchmark, with the given number of batches in each round."""
     resnet8, dataset = networks.resnet8(), cifar10.load()
     trainer = Trainer(resnet8, np.asarray(dataset.train_x[:256], dtype=np.uint8))
     with TemporaryDirectory() as directory:

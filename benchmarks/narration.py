@@ -1,4 +1,4 @@
-"""Progress output of a long benchmark on stderr: the current training, its progress, and the remaining time."""
+"""Progress output of a long benchmark on standard error: current training, progress and remaining time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVERY_SECONDS: Final = 15.0
 
 
 class Narration:
-    """Progress output for a list of trainings.
+    """Progress output on standard error for a list of trainings.
 
     Args:
         costs: The cost of each training in any unit, in the order in which they run. The remaining time is estimated
@@ -27,16 +27,16 @@ class Narration:
         self._label = ""
 
     def begin(self, label: str) -> None:
-        """Report that the next training begins."""
+        """Print that the next training of the list begins."""
         self._label = label
 
     def end(self, result: str) -> None:
-        """Report that the current training is done."""
+        """Print that the current training has ended."""
         self._done += 1
         self._say(result)
 
     def __call__(self, progress: Progress) -> None:
-        """Show the progress of the current training; this is a callback of the type `qat.progress.Report`."""
+        """Print the progress of the current training; this is a callback of the type `qat.progress.Report`."""
         now = time.monotonic()
         if now - self._reported_at < EVERY_SECONDS:
             return

@@ -1,8 +1,8 @@
-"""The networks of the allocation benchmark: two for photographs, one with long live ranges, one from a file.
+"""The networks of the allocation benchmark: MobileNetV1, MobileNetV2, a U-Net and ResNet8.
 
     MobileNetV1   arXiv 1704.04861   a chain: a convolution, 13 times depthwise and pointwise, a mean, classes
-    MobileNetV2   arXiv 1801.04381   inverted residual blocks: wide inside, narrow and linear at the ends, which are
-    added U-Net         arXiv 1505.04597   an encoder whose tensors stay alive until the decoder concatenates them
+    MobileNetV2   arXiv 1801.04381   inverted residual blocks: wide inside, with narrow linear ends that are added
+    U-Net         arXiv 1505.04597   an encoder whose tensors stay alive until the decoder concatenates them
     ResNet8       MLPerf Tiny        residual blocks, trained, read from an ONNX file
 
 The first three are built without weights, because the numbers of elements are enough to choose bits, or with random
@@ -97,7 +97,7 @@ def _inverted_residual(
 
 
 def _in_eights(channels: float) -> int:
-    """Round to the nearest multiple of 8, at least 8 and at least 9/10 of the value, as the MobileNet code does."""
+    """Round a number of channels to a multiple of 8, at least 8 and at least 9/10 of it, as the MobileNet code does."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded
 
@@ -105,7 +105,7 @@ def _in_eights(channels: float) -> int:
 def unet(
     channels: int = 16, depth: int = 3, resolution: int = 96, classes: int = 2, *, seed: int | None = None
 ) -> Network:
-    """Build a network with the tensors of a U-Net (see the module docstring) and with "same" padding.
+    """Build a network whose tensors have the sizes and live ranges of a U-Net with "same" padding.
 
     Args:
         channels: Number of channels of the first level; each level below has twice as many.
@@ -139,7 +139,7 @@ def _two_convolutions(grown: _Growth, name: str, source: str, channels: int) -> 
 
 
 def resnet8() -> Network:
-    """Read MLPerf Tiny's ResNet8 with its trained weights.
+    """Read MLPerf Tiny's ResNet8 with its trained weights from its ONNX file.
 
     Raises:
         FileNotFoundError: if its file is missing.
@@ -148,7 +148,7 @@ def resnet8() -> Network:
 
 
 def catalogue() -> Mapping[str, Callable[[], Network]]:
-    """Return the functions that build the networks of the allocation benchmark, by name."""
+    """Return the functions that build the networks of the allocation benchmark, by the name of the network."""
     found: dict[str, Callable[[], Network]] = {
         f"mobilenet_v1_{width}_{resolution}": partial(mobilenet_v1, width, resolution)
         for width in MOBILENET_V1_WIDTHS
@@ -163,7 +163,7 @@ def catalogue() -> Mapping[str, Callable[[], Network]]:
 
 
 class _Growth:
-    """Builder of a network, layer by layer; every tensor except the input has the name of its layer."""
+    """Builder of a network, layer by layer; every tensor except the input has the name of the layer that writes it."""
 
     def __init__(self, name: str, input_shape: Shape, activation: ActivationFunction, seed: int | None) -> None:
         self._name = name
@@ -196,7 +196,7 @@ class _Growth:
         return self.convolution(name, source, channels, 3, stride=stride, groups=channels)
 
     def classified(self, trunk: str, classes: int) -> Network:
-        """Add a mean over the image and a fully connected layer, and return the network."""
+        """Add a mean over the image and a fully connected layer for the classes, and return the network."""
         channels, height, width = self.shapes[trunk]
         mean = self.add(AveragePool(name="mean", inputs=(trunk,), output="mean", kernel=(height, width)))
         bias = None if self._generator is None else np.zeros(classes, dtype=np.float32)
@@ -209,7 +209,7 @@ class _Growth:
         return self.network()
 
     def network(self) -> Network:
-        """Return the network with the layers added so far; its output is that of the last layer."""
+        """Return the network with the layers added so far; its output is the output of the last layer."""
         shape = self.shapes["input"]
         layers = tuple(self._layers)
         return Network(self._name, "input", shape, layers, (layers[-1].output,), InputFormat(tuple(shape)))

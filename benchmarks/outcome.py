@@ -1,4 +1,4 @@
-"""The outcome of a training under an allocation."""
+"""Accuracies of a network after calibration or training with given bits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Accuracies after calibration or after training, in percent.
+    """Accuracies of a network after calibration or after training, in percent.
 
     Attributes:
         percent: Accuracy on the test set of the integer-only network, or of the fake-quantized network if

@@ -1,4 +1,4 @@
-"""Reservation of the standard output for the lines of a benchmark."""
+"""Keep standard output free of text from C libraries, so that it contains only the lines of a benchmark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def own_output() -> Iterator[None]:
-    """Redirect to stderr what solvers such as HiGHS write to the standard output from C code."""
+    """Redirect to standard error what solvers such as HiGHS write to standard output from C code."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""The plot of `benchmarks/solver.py`: seconds over layers, with one panel for each form and one line for each solver.
+"""Plot of the solver benchmark: seconds over number of layers, with one line for each solver.
 
     python -m benchmarks.solver --json > rows.json
     python -m benchmarks.plot_solver rows.json solver.svg        # draw recorded results
@@ -42,7 +42,7 @@ SETTINGS: Final[dict[RcKeyType, Any]] = {
 
 
 def draw(rows: list[Row], peer_limit_seconds: float, path: Path) -> None:
-    """Write the plot in the format that the suffix of the file names.
+    """Draw the plot of the solver benchmark into a file, in the format that the file name's suffix names.
 
     Args:
         rows: The measured rows.
@@ -115,7 +115,7 @@ def _legend(solvers: set[str]) -> list[Line2D]:
 
 
 def _reference(axes: Axes, rows: list[Row], exponent: float | None) -> None:
-    """Draw a line of linear growth below the line of native, and label the latter with its exponent of growth."""
+    """Draw a line of linear growth below the line of the solver `native`, and label the latter with its exponent."""
     native = [row for row in rows if row.solver == NATIVE and row.layers >= GROWTH_FROM_LAYERS]
     if exponent is None:
         return

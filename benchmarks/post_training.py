@@ -1,4 +1,4 @@
-"""Effect of the post-training path: integer-only accuracy of ResNet8 on CIFAR-10 without labels and without training.
+"""Benchmark of post-training quantization: integer-only accuracy of ResNet8 on CIFAR-10 without any training.
 
     python -m benchmarks.post_training [--json] [--scheme NAME] [--folding NAME] [--only CASE] [--test-images N]
 
@@ -42,7 +42,7 @@ CALIBRATION_SAMPLES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Bits of ResNet8; the input and the logits always have 8 bits.
+    """Bits of all tensors of ResNet8 in one benchmark case; the input and the logits always have 8 bits.
 
     Attributes:
         name: The name of the case.
@@ -57,7 +57,7 @@ class Case:
     overrides: Mapping[str, Bits] = field(default_factory=dict)
 
     def allocation(self, resnet8: Network, scheme: Scheme) -> Allocation:
-        """Return the bits of every tensor in this case."""
+        """Return the bits of every tensor of ResNet8 in this benchmark case."""
         ends = {resnet8.input, *resnet8.outputs}
         names = [layer.name for layer in resnet8.weight_layers]
         return Allocation(
@@ -88,7 +88,7 @@ STAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The result of one stage of a case; its time is that of the post-training path with calibration.
+    """Accuracy and time of one stage of post-training quantization in one benchmark case.
 
     Attributes:
         case: The name of the case.
@@ -106,7 +106,7 @@ class Row:
 
 
 def measure(case: Case, stage: str, scheme: Scheme, dataset: Dataset, test_images: int) -> Row:
-    """Apply the post-training path, convert the network, and evaluate it with the interpreter."""
+    """Quantize a network after training, convert it to integers, and evaluate it with the interpreter."""
     options = STAGES[stage]
     given = networks.resnet8()
     started, processor_started = time.monotonic(), time.process_time()
@@ -154,7 +154,7 @@ def main(
     test_images: int,
     threads: int,
 ) -> None:
-    """Measure the accuracy and time of every stage of every case."""
+    """Measure the accuracy and the time of every stage of post-training quantization in every case."""
     torch.set_num_threads(threads)
     if test_images % AT_ONCE:
         raise click.ClickException(f"--test-images is {test_images}; expected a multiple of {AT_ONCE}")

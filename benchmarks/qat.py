@@ -1,4 +1,4 @@
-"""Time of a training step of the fake-quantized network, compared with the float network and with other libraries.
+"""Benchmark of the time of a training step of fake-quantized networks, against float and other libraries.
 
     python -m benchmarks.qat [--network resnet8|mobilenet_v1] [--rounds N] [--no-compile] [--no-brevitas] [--json]
     python -m benchmarks.qat --table FILE             # show the output of --json as a table, without measuring
@@ -52,7 +52,7 @@ LOADED_BATCHES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The time of one kind of training step.
+    """Time of one kind of training step for one network on one processor.
 
     Attributes:
         network: The name of the network.
@@ -77,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """The speed of loading batches.
+    """Speed of loading batches of training images for one network.
 
     Attributes:
         network: The name of the network that receives the images.
@@ -93,7 +93,7 @@ class Loading:
 def rows_of(
     network_name: str, processor_name: str, given: Sequence[tuple[str, Step, bool]], rounds: int
 ) -> list[Row]:  # fmt: skip
-    """Measure all steps: each runs once for its compilation and once for warm-up, then in each round."""
+    """Measure the time of all training steps of a network, in rounds after a compilation and a warm-up run."""
     first = {}
     for name, step, _ in given:
         sys.stderr.write(f"{network_name} on {processor_name}: the first step of {name}\n")
@@ -121,7 +121,7 @@ def rows_of(
 
 
 def loaded_images_per_second(network: Network, batch: int) -> float:
-    """Measure the number of shifted and flipped images per second that the loader gives without training."""
+    """Measure how many shifted and flipped images per second the loader gives without training."""
     generator = np.random.default_rng(0)
     channels, height, width = network.input_shape
     count = LOADED_BATCHES * batch
@@ -145,7 +145,7 @@ def measured(
     compiles: bool,
     with_brevitas: bool,
 ) -> tuple[list[Row], list[Loading]]:
-    """Measure every network on every processor; compiled steps are omitted on a processor without a compiler."""
+    """Measure the training steps of every network on every processor; compiled steps need a compiler."""
     rows, loading = [], []
     for name in names:
         make, images = BATCHES[name]
@@ -163,7 +163,7 @@ def measured(
 
 
 def table_of(result: Mapping[str, Any]) -> str:
-    """Return a Markdown table with one line for each step, and a line on the loader."""
+    """Return a Markdown table with one line for each training step, and one line on the speed of the loader."""
     columns = (
         "network",
         "processor",

@@ -1,4 +1,4 @@
-"""Integer-only accuracy of ResNet8 on CIFAR-10, at 8 bits and with half of its 8-bit flash, compared with float.
+"""Benchmark of integer-only accuracy of ResNet8 on CIFAR-10, at 8 bits and with half of its flash.
 
     python -m benchmarks.resnet8 [--json] [--only 8-bit|half-flash]
 
@@ -39,7 +39,7 @@ PHOTOGRAPHS = TrainingOptions(threads=2)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A case of the benchmark, which is one row of the table.
+    """Case of the ResNet8 benchmark: a flash budget and a number of epochs.
 
     Attributes:
         name: The name of the case.
@@ -62,7 +62,7 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The result of a case."""
+    """Accuracies, flash and time of one case of the ResNet8 benchmark."""
 
     case: Case
     flash_bytes: float
@@ -76,7 +76,7 @@ class Row:
 
 
 def allocation_for(resnet8: Network, flash_share: float) -> Allocation:
-    """Return the allocation of MixPC under a share of the flash of 8 bits everywhere, by the paper's accounting."""
+    """Choose bits by the rule MixPC under a share of the flash of 8 bits everywhere, by the paper's accounting."""
     accounting = PaperAccounting()
     unbounded = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
     question = Question(
@@ -92,7 +92,7 @@ def allocation_for(resnet8: Network, flash_share: float) -> Allocation:
 
 
 def run(case: Case, dataset: Dataset, resnet8: Network) -> Row:
-    """Train and measure one case."""
+    """Train ResNet8 with the bits of one benchmark case, and measure its accuracies."""
     started = time.monotonic()
     allocation = allocation_for(resnet8, case.flash_share)
     result = train(resnet8, allocation, dataset, PHOTOGRAPHS.replace(epochs=case.epochs), report=_Line())
@@ -107,7 +107,7 @@ def run(case: Case, dataset: Dataset, resnet8: Network) -> Row:
 
 
 class _Line:
-    """Print the progress on stderr, with one line for every phase and every ten seconds."""
+    """Callback that prints training progress on standard error: one line for every phase and every ten seconds."""
 
     def __init__(self) -> None:
         self._last = ("", float("-inf"))
@@ -125,7 +125,7 @@ class _Line:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @click.option("--only", type=click.Choice([case.name for case in CASES]), help="Run one case.")
 def main(*, as_json: bool, only: str | None) -> None:
-    """Measure the accuracy of ResNet8 in each case."""
+    """Measure the accuracy of ResNet8 in each benchmark case."""
     for needed in (networks.RESNET8_FILE, cifar10.FILE):
         if not Path(needed).exists():
             raise click.ClickException(f"needs {needed.name} in ../shared")

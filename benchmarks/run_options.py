@@ -17,7 +17,7 @@ from benchmarks.tasks import NAMES, Task, task_named
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options that the benchmarks `accuracy` and `ablation` have in common.
+    """Command-line options that the benchmarks `accuracy` and `ablation` have in common.
 
     Attributes:
         name: The name of the task.
@@ -38,7 +38,7 @@ class RunOptions:
     kept_only: bool
 
     def task(self) -> Task:
-        """Return the task with these options.
+        """Return the benchmark task (network and data) that the command-line options choose.
 
         Raises:
             ClickException: if one of its files is missing.
@@ -48,12 +48,12 @@ class RunOptions:
         return replace(task, options=options if self.epochs is None else options.replace(epochs=self.epochs))
 
     def kept(self) -> Kept:
-        """Return the recorded outcomes."""
+        """Return the outcomes of trainings that are recorded in the file of the option --keep."""
         return Kept(self.keep)
 
 
 def task_there(name: str) -> Task:
-    """Return the task of the given name.
+    """Return the benchmark task (network and data) of a name, and report missing files as a command-line error.
 
     Raises:
         ClickException: if one of its files is missing.
@@ -85,7 +85,7 @@ _OPTIONS = (
 
 
 def run_options(*, least_epochs: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that adds these options to a command and passes them as its argument `run`."""
+    """Return a decorator that adds the options of trainings to a command and passes them as the argument `run`."""
     epochs = click.option(
         "--epochs", type=click.IntRange(least_epochs), help="Number of epochs (default: that of the task)."
     )

@@ -1,4 +1,4 @@
-"""Comparison of the measures of sensitivity: integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
+"""Benchmark of sensitivity measures by the integer-only accuracy of ResNet8 on CIFAR-10 at five budgets.
 
     python -m benchmarks.sensitivity [--epochs N] [--train-images N] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.sensitivity --table FILE # show the output of --json as tables, without training
@@ -71,7 +71,7 @@ RULE: Final = "(mixpc)"
 
 
 def solutions_of(task: Task, by_measure: Mapping[str, SensitivityTable]) -> Iterator[tuple[Share, str, Solution]]:
-    """Return the answers of the exact program for each budget and table, and the answers of the rule."""
+    """Choose bits by the exact program for each budget and sensitivity table, and by the rule MixPC."""
     accounting = accounting_named("deployed")
     ample = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
     question = Question(network=task.network, budget=ample, accounting=accounting, sensitivity=by_measure["weights"])
@@ -85,7 +85,7 @@ def solutions_of(task: Task, by_measure: Mapping[str, SensitivityTable]) -> Iter
 
 
 def trainings_of(share: Share, name: str, solution: Solution, task: Task, seeds: int) -> list[Training]:
-    """Return the trainings of an answer: first without training, then with each seed."""
+    """Return the trainings for one choice of bits: calibration only first, then one training for each seed."""
     allocation = solution.allocation
     assert allocation is not None  # noqa: S101  # every budget is feasible
     runs = [(f"{name} at {share}, untrained", task.options.replace(epochs=0))]
@@ -94,7 +94,7 @@ def trainings_of(share: Share, name: str, solution: Solution, task: Task, seeds:
 
 
 def row_of(share: Share, name: str, solution: Solution, outcomes: Sequence[Outcome | None]) -> dict[str, Any]:
-    """Return a row of the result, from outcomes in the order of `trainings_of`; None for an unknown outcome."""
+    """Return the JSON row of one sensitivity measure at one budget; an accuracy that is not known is None."""
     allocation = solution.allocation
     assert allocation is not None  # noqa: S101  # every budget is feasible
     untrained, *trained = outcomes
@@ -111,7 +111,7 @@ def row_of(share: Share, name: str, solution: Solution, outcomes: Sequence[Outco
 
 
 def tables_of(result: Mapping[str, Any]) -> str:
-    """Return tables of the accuracy with and without training (mean over the seeds) and of the time of each measure."""
+    """Return Markdown tables of accuracy (with and without training) and time for each sensitivity measure."""
     rows = result["rows"]
     names = list(dict.fromkeys(row["measure"] for row in rows))
 
@@ -138,7 +138,7 @@ def tables_of(result: Mapping[str, Any]) -> str:
 
 
 def _mean(percents: Sequence[float | None]) -> float | None:
-    """Return the mean, or None if a value is unknown or there are no values."""
+    """Return the mean of numbers; None if a number is unknown or there are no numbers."""
     known = [each for each in percents if each is not None]
     return fmean(known) if known and len(known) == len(percents) else None
 
@@ -148,7 +148,7 @@ def _percent_text(percent: float | None) -> str:
 
 
 def speed() -> dict[str, float]:
-    """Measure the time of `fisher` on MobileNetV1 1.0/224 with random weights and images, in seconds."""
+    """Measure the time in seconds of the sensitivity measure `fisher` on MobileNetV1 1.0/224 with random weights."""
     network = networks.mobilenet_v1(1.0, 224, 1000, seed=0)
     images = np.random.default_rng(0).standard_normal((SAMPLES, 3, 224, 224)).astype(np.float32)
     started = time.perf_counter()
@@ -189,7 +189,7 @@ def main(
     kept_only: bool,
     as_json: bool,
 ) -> None:
-    """Compare the measures of sensitivity by the accuracy of the chosen bits."""
+    """Compare the sensitivity measures by the accuracy with the bits that they choose."""
     if only_speed:
         taken = speed()
         click.echo(json.dumps(taken) if as_json else f"{taken['images']} images in {taken['seconds']:.1f} s")

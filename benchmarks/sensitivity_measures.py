@@ -1,4 +1,4 @@
-"""Tables of ResNet8 by each measure of sensitivity, and their deviation from the divergence on other images."""
+"""Sensitivity tables of ResNet8 by each measure, and their deviation from the divergence on other images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BATCH: Final = 16
 
 
 def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTable], dict[str, float]]:
-    """Return the table of each measure, and the time to measure it in seconds."""
+    """Return the sensitivity table of each measure, and the time in seconds to measure it."""
     found: dict[str, SensitivityTable] = {}
     seconds: dict[str, float] = {}
     labels = labelled(dataset.train_y)
@@ -53,7 +53,7 @@ def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTab
 
 
 def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
-    """Return 1/2 sum of g^2 e^2 over the elements of each tensor, with gradients g for labels drawn from the output."""
+    """Return 1/2 sum of g^2 e^2 over each tensor's elements: gradients g (labels drawn from the output), errors e."""
     randomness = np.random.default_rng(0)
     chosen = randomness.permutation(len(images))[:SAMPLES]
     errors = tensor_errors(float_module(resnet8), images[chosen], SCHEME)
@@ -78,7 +78,7 @@ def _half_square(values: Tensor) -> float:
 
 
 def spreads(resnet8: Network, dataset: Dataset) -> dict[str, dict[str, float]]:
-    """Compare each measure with the divergence of the output on 2,000 images that the measure did not use.
+    """Compare each sensitivity measure with the divergence of the output on 2,000 images that it did not use.
 
     Returns:
         For each measure, and for "weights" and "activations": the standard deviation of the natural logarithm of the

@@ -1,4 +1,4 @@
-"""Budgets as shares of the bytes of 8 bits everywhere, and the uniform bits that fit into a budget."""
+"""Memory budgets as shares of the bytes of 8 bits everywhere, and the widest uniform bits that fit a budget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ bits, then by the bits of the weights."""
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A budget as shares of the bytes of 8 bits everywhere.
+    """Memory budget as shares of the flash and RAM that 8 bits everywhere need.
 
     Attributes:
         flash: The flash budget as a share of the flash of 8 bits everywhere.
@@ -51,7 +51,7 @@ def with_scheme(bits: Allocation, weights: WeightScheme) -> Allocation:
 def uniform(
     network: Network, weight_bits: Bits, activation_bits: Bits, accounting: Accounting, weights: WeightScheme
 ) -> Allocation:
-    """Return the same bits for all weight tensors, and for all activation tensors except inputs and outputs."""
+    """Return an allocation with equal bits for all weights, and for all activations except inputs and outputs."""
     same_bits = accounting.same_bits(network)
     uncut = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
     layers = [layer.name for layer in network.weight_layers]
@@ -65,7 +65,7 @@ def uniform(
 
 
 def budget_of(share: Share, network: Network, accounting: Accounting, weights: WeightScheme) -> Budget:
-    """Return the budget in bytes, rounded down."""
+    """Convert a budget in shares of the bytes of 8 bits everywhere to bytes, rounded down."""
     report = measure(network, uniform(network, WIDEST_BITS, WIDEST_BITS, accounting, weights), accounting)
     return Budget(math.floor(share.flash * report.flash_bytes), math.floor(share.ram * report.ram_bytes))
 
@@ -73,7 +73,7 @@ def budget_of(share: Share, network: Network, accounting: Accounting, weights: W
 def widest_uniform(
     network: Network, budget: Budget, accounting: Accounting, weights: WeightScheme
 ) -> Allocation | None:  # fmt: skip
-    """Return the allocation of the first pair of `UNIFORM_BITS` that fits, or None if no pair fits."""
+    """Return the allocation with the widest uniform bits (of `UNIFORM_BITS`) that fits a budget; None if none fits."""
     for weight_bits, activation_bits in UNIFORM_BITS:
         allocation = uniform(network, weight_bits, activation_bits, accounting, weights)
         report = measure(network, allocation, accounting)

@@ -1,4 +1,4 @@
-"""Comparison of the exact program with general solvers on the plain formulation, in one run.
+"""Benchmark of the exact program's own solver against general integer-program solvers on the same instances.
 
     python -m benchmarks.solver [--json] [--plot FILE.svg] [--max-layers N] [--peer-limit SECONDS] [--runs N]
 
@@ -34,7 +34,7 @@ SIZES: Final = (28, 100, 1000, 3000, 10_000, 30_000, 100_000)
 
 
 def instance(form: str, layers: int, seed: int = 0) -> Program:
-    """Return a random instance: activation tensors 0 to `layers`, then one weight tensor for each layer."""
+    """Return a random problem of choosing bits: activation tensors 0 to `layers`, then one weight tensor per layer."""
     rng = np.random.default_rng(seed)
     bits = np.array([8, 4, 2])
     activations = np.outer(rng.integers(100, 100_000, layers + 1), bits)
@@ -65,7 +65,7 @@ def instance(form: str, layers: int, seed: int = 0) -> Program:
 
 
 def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]:
-    """Measure all sizes up to `max_layers`, all forms, and all solvers that are fast enough."""
+    """Measure the time of each solver on all sizes up to `max_layers`; a solver that is too slow is left out."""
     solvers: dict[str, Callable[[Program], ProgramSolution]] = {
         NATIVE: solve_exactly,
         "HiGHS": partial(solve_integer_program, backend=highs, time_limit_seconds=peer_limit_seconds),
@@ -92,7 +92,7 @@ def measured(max_layers: int, peer_limit_seconds: float, runs: int) -> list[Row]
 
 
 def _timed(solve: Callable[[], ProgramSolution], runs: int) -> tuple[float, ProgramSolution]:
-    """Return the median wall time of the given number of runs in seconds, and the last solution."""
+    """Measure the median wall time in seconds of a solver over several runs; return also the last solution."""
     seconds = []
     for _ in range(runs):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The rows that `benchmarks/solver.py` measures, their JSON form, and the results that follow from them."""
+"""Result rows of the solver benchmark, their JSON form, and the conclusions from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROVEN_GAP: Final = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The result of one solver on one instance.
+    """Result of one solver on one instance of the solver benchmark.
 
     Attributes:
         form: The form of the graph, "chain" or "residual".
@@ -38,7 +38,7 @@ class Row:
 
 
 def growth(rows: list[Row], form: str) -> float | None:
-    """Return the exponent p in seconds ~ layers^p of native from 1,000 layers on, or None for fewer than two sizes.
+    """Fit the exponent p in seconds ~ layers^p of the solver `native` from 1,000 layers on; None for one size or none.
 
     The exponent is the slope of the line through the logarithms.
     """
@@ -51,7 +51,7 @@ def growth(rows: list[Row], form: str) -> float | None:
 
 
 def conclusions(rows: list[Row]) -> Iterator[str]:
-    """Yield the targets of native with the measured values."""
+    """Yield lines of text with the targets of the solver `native` and the measured values."""
     seconds = {(row.form, row.solver, row.layers): row.seconds for row in rows}
     for form in FORMS:
         cbc = seconds.get((form, "CBC", 3000))
@@ -69,7 +69,7 @@ def conclusions(rows: list[Row]) -> Iterator[str]:
 
 
 def table(rows: list[Row]) -> str:
-    """Return a Markdown table of the seconds by size, form and solver."""
+    """Return a Markdown table of the solvers' times in seconds, by size and form of the graph."""
     columns = list(dict.fromkeys((row.form, row.solver) for row in rows))
     found = {(row.form, row.solver, row.layers): row for row in rows}
     lines = [["layers", *(f"{form}: {solver}" for form, solver in columns)], ["---"] * (1 + len(columns))]
@@ -88,7 +88,7 @@ def _cell(row: Row) -> str:
 
 
 def document(rows: list[Row], peer_limit_seconds: float) -> dict[str, Any]:
-    """Return the rows, the growth of native and the time limit of the peers as JSON, with null for infinite numbers."""
+    """Return the solver benchmark's results as JSON, with null for infinite numbers."""
     return {
         "rows": [{what: None if value == math.inf else value for what, value in asdict(row).items()} for row in rows],
         "growth_exponents": {form: growth(rows, form) for form in FORMS},
@@ -97,7 +97,7 @@ def document(rows: list[Row], peer_limit_seconds: float) -> dict[str, Any]:
 
 
 def rows_of(given: dict[str, Any]) -> list[Row]:
-    """Return the rows of a decoded JSON document, the inverse of the form that `document` writes."""
+    """Parse the result rows of the solver benchmark from the JSON object that `document` returns."""
     infinite = {"objective": math.inf, "gap": math.inf}
     return [
         Row(**infinite | {what: value for what, value in row.items() if value is not None}) for row in given["rows"]

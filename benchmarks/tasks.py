@@ -32,7 +32,7 @@ OURS: Final = TrainingOptions()
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A network, its data, and the options of its training.
+    """Task of an accuracy benchmark: a network, its data, and the options of its training.
 
     Attributes:
         name: The name of the task.
@@ -50,11 +50,11 @@ class Task:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The fingerprint of the network and its data."""
+        """Fingerprint (hash) of a task's network and its data."""
         return fingerprint_of(self.network, self.dataset)
 
     def shortened(self, train_images: int | None, test_images: int | None) -> Task:
-        """Return the task with only the first samples of each set; None keeps all samples."""
+        """Return a task with only the first samples of its training and test sets; None keeps all samples."""
         data = self.dataset
         return replace(
             self,
@@ -69,14 +69,14 @@ class Task:
 
 
 def resnet8() -> Task:
-    """Return the task of ResNet8 on CIFAR-10."""
+    """Return the benchmark task of ResNet8 on CIFAR-10."""
     has_gpu = torch.cuda.is_available()
     options = OURS.replace(epochs=30 if has_gpu else 2, augmentation=preset("flip_shift"))
     return Task("resnet8", networks.resnet8(), cifar10.load(), options, is_quick=has_gpu)
 
 
 def dscnn() -> Task:
-    """Return the task of DS-CNN on spoken digits, with small batches because there are only 2,700 recordings."""
+    """Return the benchmark task of DS-CNN on spoken digits, with small batches for only 2,700 recordings."""
     network = read_network(DSCNN_FILE.read_bytes(), "dscnn_fsdd")
     with np.load(DIGITS_FILE) as arrays:
         parts = [arrays[f"{part}_{what}"] for part in ("train", "test") for what in ("mfcc", "labels")]
@@ -93,7 +93,7 @@ NAMES: Final = tuple(_TASKS)
 
 
 def task_named(name: str) -> Task:
-    """Return the task of the given name.
+    """Return the benchmark task (network and data) of the given name.
 
     Raises:
         FileNotFoundError: if one of its files is missing. The message names the file.

@@ -1,4 +1,4 @@
-"""The float network in training mode, the reference for the time of a fake-quantized training step."""
+"""Float network in training mode, the reference for the time of a fake-quantized training step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOMENTUM: Final = 0.1
 
 
 class TrainedFloatNetwork(FloatNetwork):
-    """A float network whose batch norm uses the statistics of the batch in training mode."""
+    """Float network whose batch norm uses the statistics of the batch, as in training."""
 
     def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
         layer = self.network.layers[index]

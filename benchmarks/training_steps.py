@@ -1,4 +1,4 @@
-"""The training steps that the benchmark compares, each on one batch that stays in memory."""
+"""The training steps that the benchmark of training time compares, each on one batch that stays in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OPTIONS: Final = TrainingOptions(distillation=0.0)
 
 
 class Step:
-    """A training step that can be repeated on one batch.
+    """Training step of a network that can be repeated on one batch.
 
     Args:
         forward: The forward pass of a network, which may be compiled.
@@ -51,7 +51,7 @@ class Step:
         self._images, self._labels = images, labels
 
     def __call__(self) -> float:
-        """Perform one step, and return its time in seconds."""
+        """Perform one training step, and return its time in seconds."""
         started = time.perf_counter()
         self._optimizer.zero_grad(set_to_none=True)
         loss = training_loss(self._forward(self._images), self._labels, None, OPTIONS)
@@ -68,7 +68,7 @@ class Step:
 def steps(
     network: Network, batch: int, processor: torch.device, *, compiles: bool, with_brevitas: bool
 ) -> Iterator[tuple[str, Step, bool]]:
-    """Yield the name of each step, the step, and whether its first call compiles; the float step comes first."""
+    """Yield name, training step and whether its first call compiles, for each library; the float step comes first."""
     generator = np.random.default_rng(0)
     _, height, width = network.input_shape
     samples = generator.integers(0, 256, (batch, height, width, network.input_shape.channels), dtype=np.uint8)

@@ -25,7 +25,7 @@ _JUDGING_COST: Final = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """One training of one network.
+    """One training of one network in a benchmark.
 
     Attributes:
         label: The name of the training in progress messages.
@@ -45,7 +45,8 @@ class Training:
 
     @property
     def key(self) -> str:
-        """The fingerprint of everything on which the outcome depends; for Brevitas, without the schemes."""
+        """Fingerprint (hash) of all inputs of a training on which its outcome depends."""
+        # Brevitas ignores the schemes.
         given = self.allocation
         return fingerprint_of(
             self.task.fingerprint,
@@ -58,7 +59,7 @@ class Training:
 
     @property
     def cost(self) -> float:
-        """The relative cost of this training, compared with the other trainings."""
+        """Relative duration of a training, compared with the other trainings of the benchmark."""
         images = len(self.task.dataset.train_x)
         held_out = images * self.options.validation_fraction
         judged = (self.options.epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
@@ -66,7 +67,7 @@ class Training:
 
     @property
     def what(self) -> dict[str, Any]:
-        """A description of the training for a human reader."""
+        """Description of a training for a person who reads the file of recorded outcomes."""
         return {
             "task": self.task.name,
             "label": self.label,

@@ -165,7 +165,7 @@ if TYPE_CHECKING:
 else:  # with this function in view, a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Load a public name from its module at the first use."""
+        """Import a public name of the package from its module at the first use."""
         if name == "__version__":
             return import_module("api.version").version()
         if name not in _MODULE_OF_NAME:
@@ -175,5 +175,5 @@ else:  # with this function in view, a type checker would accept any name
         return value
 
     def __dir__() -> list[str]:
-        """Return the public names, loaded or not."""
+        """Return the public names of the package, including those that are not imported yet."""
         return [*__all__, "__version__"]

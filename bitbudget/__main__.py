@@ -1,4 +1,4 @@
-"""The command `bitbudget`, started as `python -m bitbudget`."""
+"""Entry point for `python -m bitbudget`, which runs the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keyword arguments of the public functions, and the requests and sensitivity tables that they become."""
+"""Conversion of keyword arguments of public functions to requests and sensitivity tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Request = TypeVar("Request", bound=SolveRequest)
 
 
 class SolveOptionFields(TypedDict, total=False):
-    """Keyword arguments that say how bits are chosen: the fields of `SolveRequest`, which docs/python-api.md lists."""
+    """Keyword arguments that choose how the bits of a network are found: the fields of `SolveRequest`."""
 
     method: Method | Literal["exact", "mixpl", "mixpc"]
     scheme: (
@@ -52,7 +52,7 @@ class SolveOptionFields(TypedDict, total=False):
 
 
 class BudgetOptions(SolveOptionFields, total=False):
-    """Keyword arguments of functions that choose bits under one budget: further fields of `FitRequest`."""
+    """Keyword arguments of functions that choose bits under one memory budget: the fields of `FitRequest`."""
 
     max_cycles: int | None
     max_milliseconds: float | None
@@ -61,7 +61,7 @@ class BudgetOptions(SolveOptionFields, total=False):
 
 
 def request_of(kind: type[Request], fields: Mapping[str, Any]) -> Request:
-    """Return the request that keyword arguments make.
+    """Build a validated request from keyword arguments of a public function.
 
     Args:
         kind: Class of the request.
@@ -76,7 +76,7 @@ def request_of(kind: type[Request], fields: Mapping[str, Any]) -> Request:
 def table_for(
     request: SolveRequest, network: Network, data: DatasetLike | None, progress: Report | None
 ) -> SensitivityTable | None:
-    """Return the sensitivity table that a request minimises: given, from the weights, or measured on samples.
+    """Return the sensitivity table that a request minimizes: given, from the weights, or measured on samples.
 
     Args:
         request: The request, which names the measure or holds the table.
@@ -100,7 +100,7 @@ def table_for(
 
 
 def _plain(value: Any) -> Any:
-    """Return mappings and sequences as dicts and lists, which pydantic's strict fields require."""
+    """Convert mappings and sequences to dicts and lists recursively, because pydantic's strict fields require these."""
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, tuple | range):

@@ -1,4 +1,4 @@
-"""The catalogue of devices, and which of them a network fits."""
+"""The function `devices`: the catalogue of microcontrollers, and which of them a network fits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qat.progress import Report
 
 
 class Catalogue(Mapping[str, Device]):
-    """The built-in devices by name, sorted by RAM that one program can use. `print` shows them as text."""
+    """Built-in microcontrollers by name, sorted by the RAM that one program can use."""
 
     def __getitem__(self, name: str) -> Device:
         return catalogue()[name]
@@ -40,7 +40,7 @@ class Catalogue(Mapping[str, Device]):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DevicesResult:
-    """How a network fits devices. `print` shows it as text.
+    """Result of fitting a network into several microcontrollers; `print` shows it as text.
 
     Attributes:
         answer: The answer, as the service sends it; `answer.model_dump_json()` is its JSON.
@@ -50,12 +50,12 @@ class DevicesResult:
 
     @property
     def devices(self) -> Sequence[DeviceFit]:
-        """How the network fits each device, in the given order, else in that of the catalogue."""
+        """Result for each microcontroller, in the order of the request, else of the catalogue."""
         return self.answer.devices
 
     @property
     def fitting(self) -> Sequence[str]:
-        """Names of the devices that the network fits."""
+        """Names of the microcontrollers that the network fits."""
         return [each.device.name for each in self.devices if each.fits]
 
     def __str__(self) -> str:
@@ -85,7 +85,7 @@ def devices(
     progress: Report | None = None,
     **options: Unpack[SolveOptionFields],
 ) -> Catalogue | DevicesResult:
-    """Return the catalogue of devices, or, for a network, which devices the network fits.
+    """Fit a network into several microcontrollers; without a network, return the catalogue of microcontrollers.
 
     Args:
         network: The network, from `read` or `read_module`. None returns the catalogue.
@@ -102,7 +102,7 @@ def devices(
     """
     if network is None:
         if among is not None or data is not None or options:
-            raise RequestError("devices has options and no network; expected a network as the first argument")
+            raise RequestError("devices() has options, but no network; expected a network as the first argument")
         return Catalogue()
     name = name_of(network)
     request = request_of(DevicesRequest, {"devices": None if among is None else [*among], **options})

@@ -1,4 +1,4 @@
-"""Choosing of bits under a budget."""
+"""The function `fit`, which chooses the bits of a network under a memory budget, and its result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from solver.solution import Solution
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FitResult:
-    """Bits for every tensor of a network, or the certificate that none fit. `print` shows it as text.
+    """Bits of every tensor of a network, or the certificate that nothing fits; `print` shows them as text.
 
     Attributes:
         answer: The answer with the memory report, as the service sends it; `answer.model_dump_json()` is its JSON.
@@ -39,7 +39,7 @@ class FitResult:
 
     @property
     def fits(self) -> bool:
-        """Whether the network fits the budget."""
+        """Whether the network fits the memory budget."""
         return self.answer.fits
 
     @property
@@ -49,7 +49,7 @@ class FitResult:
 
     @property
     def allocation(self) -> Allocation:
-        """Bits of every tensor and scheme of every weight tensor.
+        """Bits of every tensor of the network, and quantization scheme of every weight tensor.
 
         Raises:
             DoesNotFit: If the network does not fit the budget.
@@ -60,37 +60,37 @@ class FitResult:
 
     @property
     def weight_bits(self) -> Mapping[str, Bits]:
-        """Name of each layer with weights -> bits of its weights; empty if nothing fits."""
+        """Mapping of each layer with weights to the bits of its weights; empty if nothing fits."""
         return self.answer.weight_bits
 
     @property
     def activation_bits(self) -> Mapping[str, Bits]:
-        """Name of each activation tensor -> its bits, the network's input first; empty if nothing fits."""
+        """Mapping of each activation tensor to its bits, the network's input first; empty if nothing fits."""
         return self.answer.activation_bits
 
     @property
     def flash_bytes(self) -> float:
-        """Number of bytes of flash that the network takes; with the fewest bits if nothing fits."""
+        """Flash in bytes that the network requires with the chosen bits; with the fewest bits if nothing fits."""
         return self.answer.memory.flash_bytes
 
     @property
     def ram_bytes(self) -> float:
-        """Number of bytes of RAM that the network takes; with the fewest bits if nothing fits."""
+        """RAM in bytes that the network requires with the chosen bits; with the fewest bits if nothing fits."""
         return self.answer.memory.ram_bytes
 
     @property
     def objective(self) -> float | None:
-        """The summed sensitivity of the bits; None without a sensitivity, or if nothing fits."""
+        """Summed sensitivity of the chosen bits; None without a sensitivity measure, or if nothing fits."""
         return self.answer.objective
 
     @property
     def gap(self) -> float | None:
-        """The share by which the objective may exceed the minimum; 0 if the bits are proven optimal, None for rules."""
+        """Largest possible excess of the objective over the minimum, as a share; 0: proven optimal; None for rules."""
         return self.answer.gap
 
     @property
     def certificate(self) -> CertificateAnswer | None:
-        """The exceeded budget, the layer and the missing bytes if nothing fits; None if the network fits."""
+        """Certificate that nothing fits: the exceeded budget, a layer and the missing bytes; None if the bits fit."""
         return self.answer.certificate
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ def fit(
     progress: Report | None = None,
     **options: Unpack[BudgetOptions],
 ) -> FitResult:
-    """Choose the bits of every tensor so that a network fits a budget.
+    """Choose the bits of every tensor of a network so that it fits a memory budget.
 
     Args:
         network: The network, from `read` or `read_module`.

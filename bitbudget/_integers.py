@@ -1,4 +1,4 @@
-"""The integer-only network: its files, and its execution by the reference interpreter."""
+"""The functions that read and write an integer-only network, and that convert samples to its input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["input_codes", "input_values", "load", "real_values", "run", "save"]
 
 
 def load(folder: str | os.PathLike[str]) -> IntegerNetwork:
-    """Load the integer-only network that `train` or `save` wrote into a folder.
+    """Load the integer-only network that `train` or `save` has written into a folder.
 
     Raises:
         IntegerFileError: If a file is missing, damaged, inconsistent or of an unknown version.
@@ -28,7 +28,7 @@ def load(folder: str | os.PathLike[str]) -> IntegerNetwork:
 
 
 def save(network: IntegerNetwork, folder: str | os.PathLike[str]) -> Sequence[str]:
-    """Write an integer-only network into a folder, which is created if it does not exist, over an earlier one.
+    """Write an integer-only network into a folder; create the folder, or replace an earlier network in it.
 
     Args:
         network: The network, from `convert`.
@@ -45,7 +45,7 @@ def save(network: IntegerNetwork, folder: str | os.PathLike[str]) -> Sequence[st
 
 
 def input_values(network: Network, samples: Samples) -> Float32Array:
-    """Convert samples to the normalised input of a float or fake-quantized network.
+    """Convert samples of a dataset to the normalised input of a float or fake-quantized network.
 
     Args:
         network: The float network.
@@ -62,7 +62,7 @@ def input_values(network: Network, samples: Samples) -> Float32Array:
 
 
 def input_codes(network: IntegerNetwork, samples: Samples) -> CodeArray:
-    """Convert samples to the codes that a device writes into its input buffer.
+    """Convert samples of a dataset to the integer codes that a device writes into the network's input buffer.
 
     Args:
         network: The integer-only network, from `load` or `convert`.

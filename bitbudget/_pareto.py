@@ -1,4 +1,4 @@
-"""The trade of sensitivity against flash and RAM."""
+"""The function `pareto`, which computes the trade-off between a network's sensitivity and its memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from qat.progress import Report
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ParetoResult:
-    """The Pareto front of a network. `print` shows it as text.
+    """Pareto front of a network; `print` shows it as text.
 
     Attributes:
         answer: The answer, as the service sends it; `answer.model_dump_json()` is its JSON.
@@ -29,12 +29,12 @@ class ParetoResult:
 
     @property
     def points(self) -> Sequence[ParetoPointAnswer]:
-        """The points from little memory to much, each with its budget, bytes, bits and objective; empty if none fit."""
+        """Points of the Pareto front, from the smallest memory to the largest; empty if nothing fits."""
         return self.answer.points
 
     @property
     def is_complete(self) -> bool:
-        """Whether all budgets were solved within the time limit."""
+        """Whether the Pareto front was computed for all budgets within the time limit."""
         return self.answer.is_complete
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ def pareto(
     progress: Report | None = None,
     **options: Unpack[BudgetOptions],
 ) -> ParetoResult:
-    """Compute the least summed sensitivity at budgets from the minimum budget to that of 8 bits everywhere.
+    """Compute the smallest summed sensitivity of a network at memory budgets from the minimum up to 8 bits everywhere.
 
     Args:
         network: The network, from `read` or `read_module`.

@@ -1,4 +1,4 @@
-"""Reading of networks and datasets, and the names by which answers identify networks."""
+"""The functions that read networks and datasets, and the names that identify networks in results."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Net
 
 
 def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool = True) -> None:
-    """Write a network as a JSON description, which `read`, the command and the service read back.
+    """Write a network to a file as a JSON description, which `read`, the command line and the service can read.
 
     Args:
         network: The network.
@@ -65,7 +65,7 @@ def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool 
 
 
 def dataset(source: str | os.PathLike[str]) -> Dataset:
-    """Open a dataset.
+    """Open a dataset from a file or a folder, or the built-in dataset.
 
     Args:
         source: Path of a file or a folder in one of the formats of docs/datasets.md, or "digits" for the built-in
@@ -81,7 +81,7 @@ def dataset(source: str | os.PathLike[str]) -> Dataset:
 
 
 def dataset_of(data: DatasetLike) -> Dataset:
-    """Return a dataset as it is, and open one that is named by its path.
+    """Return a dataset unchanged, or open the dataset at a path.
 
     Raises:
         DatasetError: If it cannot be opened, or is not a dataset.
@@ -91,13 +91,13 @@ def dataset_of(data: DatasetLike) -> Dataset:
     if isinstance(data, str | os.PathLike):
         return dataset(data)
     raise DatasetError(
-        f"data is a {type(data).__name__}; expected a path, 'digits', or bitbudget.Dataset(name, train_x, train_y, "
-        "test_x, test_y)"
+        f"the argument data is a {type(data).__name__}; expected a path, 'digits', or bitbudget.Dataset(name, "
+        "train_x, train_y, test_x, test_y)"
     )
 
 
 def name_of(network: Network) -> NetworkName:
-    """Return the name and the id by which an answer identifies a network.
+    """Return the name and the SHA-256 identifier of a network for results.
 
     The id is the SHA-256 of the file that the network was read from. For other networks, such as torch modules, the id
     is the SHA-256 of the JSON description without weights, followed by the weights.
@@ -107,7 +107,7 @@ def name_of(network: Network) -> NetworkName:
     """
     if not isinstance(network, Network):
         raise RequestError(
-            f"network is a {type(network).__name__}; expected a Network, as bitbudget.read(path) and "
+            f"the argument network is a {type(network).__name__}; expected a Network, as bitbudget.read(path) and "
             "bitbudget.read_module(module, example_input) return it"
         )
     if network not in _ids:

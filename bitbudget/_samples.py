@@ -1,4 +1,4 @@
-"""Measuring of sensitivities on samples."""
+"""The function `sensitivity`, which measures a network's quantization sensitivities on samples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qat.progress import Report, silent
 
 
 class SensitivityFields(TypedDict, total=False):
-    """Keyword arguments that say how sensitivities are measured: the fields of `SensitivityOptions`."""
+    """Keyword arguments that choose how sensitivities are measured: the fields of `SensitivityOptions`."""
 
     measure: Measure | Literal["fisher", "hessian", "measured"]
     scheme: (
@@ -37,7 +37,7 @@ def sensitivity(
     progress: Report | None = None,
     **options: Unpack[SensitivityFields],
 ) -> SensitivityTable:
-    """Estimate the rise of the loss if one tensor alone gets 8, 4 or 2 bits, for every tensor. This loads torch.
+    """Estimate, for every tensor of a network, how much the loss increases if it alone gets 8, 4 or 2 bits.
 
     Args:
         network: The network with its weights, from `read` or `read_module`.

@@ -1,4 +1,4 @@
-"""Detection of folders and modules that hide the internal packages of bitbudget from Python's import.
+"""Detection of other packages that hide bitbudget's internal packages from Python's import.
 
 The internal packages have common names (`network`, `api`). If a folder that Python searches first has a module of such
 a name, Python imports that one instead. Only the standard library is used here.
@@ -22,7 +22,7 @@ _INSTALLATION: Final = Path(__file__).parent.parent
 
 
 def import_internal_packages() -> None:
-    """Import the internal packages, which are empty, so that later changes of `sys.path` cannot hide them.
+    """Import the empty internal packages of bitbudget, so that later changes of `sys.path` cannot hide them.
 
     Raises:
         ImportError: If Python finds another package or module of one of the names first, or finds none.
@@ -42,7 +42,7 @@ def import_internal_packages() -> None:
 
 
 def _location_of(name: str) -> Path | None:
-    """Return the folder of the package, or the file of the module, that Python imports by a name; None if none.
+    """Return the folder of the package or the file of the module that Python would import by a name; None if none.
 
     Nothing is executed: another program's module is only located.
     """
@@ -58,12 +58,12 @@ def _location_of(name: str) -> Path | None:
 
 
 def _is_ours(name: str, path: Path) -> bool:
-    """Return whether a location is that of the internal package; symbolic links are followed."""
+    """Return whether a path is that of an internal package of bitbudget; symbolic links are followed."""
     return os.path.realpath(path) == os.path.realpath(_INSTALLATION / name)
 
 
 def _clash_text(hiding: dict[str, Path]) -> str:
-    """Return the message for packages that are hidden.
+    """Return the error message for packages of bitbudget that another package hides.
 
     Args:
         hiding: Name of each hidden package -> the folder or file that hides it.
@@ -76,7 +76,7 @@ def _clash_text(hiding: dict[str, Path]) -> str:
 
 
 def _advice(hiding: dict[str, Path], things: str) -> str:
-    """Return where Python found what hides a package, and what the user can do about it."""
+    """Return text on why Python finds a hiding package first, and on how the user can change this."""
     folder = os.path.realpath(next(iter(hiding.values())).absolute().parent)
     if folder in {os.path.realpath(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")}:
         return (

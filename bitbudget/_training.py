@@ -1,4 +1,4 @@
-"""The whole job: bits under a budget, retraining, and the files of the integer-only network."""
+"""The function `train`: choose bits under a budget, retrain, and write an integer-only network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qat.progress import Report, silent
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainResult:
-    """Result of a training. `print` shows it as text.
+    """Result of a training: report and files of the integer-only network; `print` shows it as text.
 
     Attributes:
         report: The bits, the memory report, the accuracies and the epochs; `report.model_dump_json()` is its JSON.
@@ -41,7 +41,7 @@ class TrainResult:
 
     @property
     def files(self) -> Sequence[Artifact]:
-        """The files in the folder, each with name, size in bytes and SHA-256."""
+        """Name, size in bytes and SHA-256 of each file that the training has written."""
         return self.report.artifacts
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ def train(
     progress: Report | None = None,
     **options: Unpack[BudgetOptions],
 ) -> TrainResult:
-    """Fit a network into a budget, retrain it with the chosen bits, and write the integer-only network. Loads torch.
+    """Fit a network into a memory budget, retrain it with the chosen bits, and write the integer-only network.
 
     Args:
         network: The network with its weights, from `read` or `read_module`.

@@ -1,1 +1,1 @@
-"""Internal package: the integer-only network, its files and its interpreter. The public API is `bitbudget`."""
+"""Internal package that executes, saves and loads integer-only networks. The public API is the package `bitbudget`."""

@@ -1,4 +1,5 @@
-"""The one definition of the integer arithmetic: rounding, requantization, multipliers and packing.
+"""Integer arithmetic of quantized networks: rounding, requantization, encoding of factors, and packing of codes into
+bytes.
 
 Example: the accumulator 1000 and the factor 0.0043 give 4.3 quantization steps of an output with zero point 3.
 
@@ -35,23 +36,26 @@ CodeArray = npt.NDArray[np.uint8]
 
 INT32_MAX: Final = 2**31 - 1
 MAX_SHIFT: Final = 62
-"""Maximum shift n: |accumulator * m| is below 2^62, so the sum with half a step (2^61) still fits into 64 bits."""
+"""Largest shift n of a requantization: |accumulator * m| is below 2^62, and 2^61 can be added in 64 bits."""
 
 
 def top_code(bits: Bits) -> int:
-    """Return the largest code of the given number of bits, 2^bits - 1."""
+    """Return the largest integer code of the given number of bits, 2^bits - 1."""
     return (1 << bits) - 1
 
 
 def round_half_up(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return floor(x + 1/2), the rounding of every quantization: a half is rounded up, e.g. -2.5 to -2."""
+    """Return floor(x + 1/2), the nearest whole number with ties rounded up, e.g. -2.5 to -2; every quantization rounds
+    this way.
+    """
     rounded: npt.NDArray[np.floating] = np.floor(values + 0.5)
     return rounded
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Requantization:
-    """The factors m / 2^n that turn an accumulator into quantization steps of the output tensor.
+    """Requantization factors m / 2^n, which convert an integer accumulator to quantization steps of a layer's output
+    tensor.
 
     Attributes:
         multiplier: The multipliers m, int32, of shape [1] for the whole layer or [channels]. A multiplier is negative
@@ -67,18 +71,24 @@ class Requantization:
 
     def __post_init__(self) -> None:
         if self.multiplier.shape != self.shift.shape or self.multiplier.ndim != 1:
-            raise ValueError("a requantization has one shift for each multiplier; their shapes differ")
+            raise ValueError(
+                f"the multipliers have the shape {list(self.multiplier.shape)} and the shifts the shape "
+                f"{list(self.shift.shape)}; expected one dimension with one shift for each multiplier"
+            )
         if (self.shift < 0).any() or (self.shift > MAX_SHIFT).any():
-            raise ValueError(f"the shifts must be from 0 to {MAX_SHIFT}")
+            raise ValueError(
+                f"the requantization has a shift outside 0 to {MAX_SHIFT}; expected whole numbers from 0 to {MAX_SHIFT}"
+            )
 
     @property
     def factors(self) -> npt.NDArray[np.float64]:
-        """The real factors m / 2^n, in the shape of `multiplier`."""
+        """Real requantization factors m / 2^n, in the shape of the multipliers m."""
         return np.ldexp(self.multiplier.astype(np.float64), -self.shift.astype(np.int64))
 
 
 def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
-    """Encode each real factor as the nearest m / 2^n, with |m| in [2^30, 2^31) if n is not limited by `MAX_SHIFT`.
+    """Encode each real requantization factor as the nearest m / 2^n, with |m| in [2^30, 2^31) unless the shift n is at
+    its maximum `MAX_SHIFT`.
 
     Args:
         factors: The real factors of any sign, [k].
@@ -91,8 +101,9 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
     for factor in np.atleast_1d(np.asarray(factors, dtype=np.float64)).tolist():
         if not math.isfinite(factor) or abs(factor) >= 2.0**31:
             raise ConversionError(
-                f"layer '{layer}' needs a requantization factor of {factor}; expected a finite one below 2^31: "
-                "the scales of its input, weights and output are too different"
+                f"layer '{layer}' needs a requantization factor of {factor}; expected a finite number with a "
+                "magnitude below 2^31: the scales of its input, weights and output are too different, so "
+                "calibrate or train the network again"
             )
         shift = MAX_SHIFT if factor == 0 else min(31 - math.frexp(factor)[1], MAX_SHIFT)
         multiplier = round(Fraction(factor) * 2**shift)
@@ -101,7 +112,8 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
             multiplier = round(Fraction(factor) * 2**shift)
         if shift < 0:
             raise ConversionError(
-                f"layer '{layer}' needs a requantization factor of {factor}; expected one that fits int32"
+                f"layer '{layer}' needs a requantization factor of {factor}; expected a magnitude below 2^31 - "
+                "1/2, the largest that an int32 multiplier encodes: calibrate or train the network again"
             )
         multipliers.append(multiplier)
         shifts.append(shift)
@@ -109,7 +121,8 @@ def encode_factors(factors: npt.ArrayLike, layer: str) -> Requantization:
 
 
 def encode_factors_of_sum(factors: npt.ArrayLike, layer: str) -> Requantization:
-    """Encode each real factor as the nearest m / 2^n, with one shift n for all factors.
+    """Encode the real requantization factor of each term of a sum as the nearest m / 2^n, with one shift n for all
+    terms.
 
     The largest |m| is in [2^30, 2^31) if n is not limited by `MAX_SHIFT`. With one shift, a sum of terms is rounded
     only once, after the addition. A smaller factor has fewer significant bits than the largest, but the same maximum
@@ -129,7 +142,7 @@ def encode_factors_of_sum(factors: npt.ArrayLike, layer: str) -> Requantization:
 
 
 def requantize(accumulator: IntArray, requantization: Requantization, zero_point: int, bits: Bits) -> CodeArray:
-    """Compute the output codes clamp(z + round_half_up(accumulator * m / 2^n), 0, 2^b - 1).
+    """Convert accumulators to output codes of b bits: clamp(z + round_half_up(accumulator * m / 2^n), 0, 2^b - 1).
 
     Args:
         accumulator: The accumulators: values of int32 in an int64 array, [..., channels].
@@ -145,7 +158,8 @@ def requantize(accumulator: IntArray, requantization: Requantization, zero_point
 
 
 def round_to_codes(products: IntArray, shift: npt.NDArray[np.int8], zero_point: int, bits: Bits) -> CodeArray:
-    """Compute the output codes clamp(z + round_half_up(p / 2^n), 0, 2^b - 1), the last part of every requantization.
+    """Convert products p of accumulators and multipliers to output codes of b bits: clamp(z + round_half_up(p / 2^n),
+    0, 2^b - 1).
 
     Args:
         products: The products p of accumulators and multipliers, int64 [..., channels], with a magnitude below
@@ -168,14 +182,14 @@ def round_to_codes(products: IntArray, shift: npt.NDArray[np.int8], zero_point: 
 def quantize(
     values: npt.NDArray[np.floating], scale: float | npt.NDArray[np.floating], zero_point: int | IntArray, bits: Bits
 ) -> CodeArray:
-    """Quantize real values x to the codes clamp(round_half_up(x / scale) + zero_point, 0, 2^bits - 1)."""
+    """Quantize real values x to integer codes: clamp(round_half_up(x / scale) + zero_point, 0, 2^bits - 1)."""
     steps = round_half_up(np.asarray(values, dtype=np.float64) / scale) + zero_point
     codes: CodeArray = np.clip(steps, 0, top_code(bits)).astype(np.uint8)
     return codes
 
 
 def pack_rows(codes: CodeArray, bits: Bits) -> npt.NDArray[np.uint8]:
-    """Pack codes into bytes, with the first code of a byte in its least significant bits.
+    """Pack integer codes of 8, 4 or 2 bits into bytes; the first code of a byte is in its least significant bits.
 
     Args:
         codes: The codes, uint8 [rows, elements].
@@ -200,7 +214,7 @@ def pack_rows(codes: CodeArray, bits: Bits) -> npt.NDArray[np.uint8]:
 
 
 def unpack_rows(packed: npt.NDArray[np.uint8], elements: int, bits: Bits) -> CodeArray:
-    """Unpack bytes into codes, the inverse of `pack_rows`.
+    """Unpack bytes into integer codes of 8, 4 or 2 bits; the first code of a byte is in its least significant bits.
 
     Args:
         packed: The bytes, uint8 [rows, packed_row_bytes(elements, bits)].

@@ -1,4 +1,4 @@
-"""The one way in which a file is replaced: a reader finds the old content or the new content, never a part of it.
+"""Atomic replacement of files: a reader finds the complete old content or the complete new content, never a mixture.
 
     write a temporary file beside the target -> fsync it -> rename it over the target -> fsync the directory
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Create or replace a file, as a whole or not at all.
+    """Write a file atomically: a reader finds the complete old content or the complete new content.
 
     Args:
         path: The file to write, in an existing directory.
@@ -31,7 +31,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @contextmanager
 def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[Path]:
-    """Replace a file by a temporary file that the body of the context writes.
+    """Yield the path of a temporary file, which replaces the target file atomically when the `with` block ends without
+    an error.
 
     Args:
         path: The file to create or replace, in an existing directory.
@@ -59,7 +60,7 @@ def replacing(path: Path, *, is_only_writer: bool = False) -> Iterator[Path]:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Write the names of a directory's files to the disk, where the file system and the permissions allow that."""
+    """Flush a directory to the disk, so that new file names survive a crash, unless the system does not allow that."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except PermissionError:  # a directory may be writable but not readable

@@ -1,4 +1,4 @@
-"""Division of work into blocks, so that memory use does not grow with the number of images."""
+"""Division of the indices of images into blocks, so that memory use does not grow with the number of images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 
 def blocks(total: int, size: int) -> Iterator[slice]:
-    """Yield consecutive slices of `size` elements that cover [0, total); the last one may be shorter.
+    """Yield consecutive slices of `size` indices that cover the indices 0 to total - 1; the last slice may be shorter.
 
     A `size` below 1 counts as 1.
     """

@@ -1,4 +1,4 @@
-"""The check that an integer-only network is consistent: its shapes, types and ranges, and the order of its layers.
+"""Consistency check of an integer-only network: shapes, types and ranges of its arrays, and the order of its layers.
 
 This is the only place that decides whether a network is safe to run, both after conversion and after reading a file.
 `deploy.proof` proves in addition that no accumulator overflows.
@@ -36,16 +36,16 @@ from network.layers import (
 from network.windows import window_divisors
 
 MAX_ELEMENTS: Final = 2**24
-"""Maximum number of elements of a tensor with padding: beyond any microcontroller's RAM; 128 MiB of 64-bit sums."""
+"""Largest number of elements of a tensor with padding: beyond any microcontroller's RAM; 128 MiB of 64-bit sums."""
 
 MAX_THRESHOLDS: Final = 2**22
-"""Maximum number of thresholds of a layer: 16 MiB of flash."""
+"""Largest number of requantization thresholds of a layer: 16 MiB of flash."""
 
 Inputs = tuple[IntegerTensor, ...]
 
 
 def check_consistency(network: IntegerNetwork) -> None:
-    """Reject an inconsistent network.
+    """Reject an integer-only network whose shapes, types, ranges or order of layers are inconsistent.
 
     Raises:
         ConversionError: if a name, shape, type or range is wrong, or if a layer reads a tensor before it is written.
@@ -54,8 +54,8 @@ def check_consistency(network: IntegerNetwork) -> None:
     written = [network.input, *(layer.output for layer in network.layers)]
     if list(network.tensors) != written:  # this also rejects a tensor that is written twice
         raise ConversionError(
-            f"network '{network.name}' must list its input and then each layer's output once, in the order in which "
-            "they are written"
+            f"network '{network.name}' lists its tensors in the wrong order; expected its input and then the "
+            "output of each layer once, in the order in which they are written"
         )
     for name, tensor in network.tensors.items():
         _check_tensor(name, tensor)
@@ -63,33 +63,45 @@ def check_consistency(network: IntegerNetwork) -> None:
     for layer in network.layers:
         for name in layer.inputs:
             if name not in known:
-                raise ConversionError(f"layer '{layer.name}' reads tensor '{name}', which is not written before it")
+                raise ConversionError(
+                    f"layer '{layer.name}' reads tensor '{name}', which is not written before it; expected the "
+                    "network's input or the output of an earlier layer"
+                )
         known.add(layer.output)
         _check_layer(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output])
     if len({layer.name for layer in network.layers}) < len(network.layers):
-        raise ConversionError(f"network '{network.name}' has two layers of one name; names must be unique")
+        raise ConversionError(
+            f"network '{network.name}' has two layers of the same name; expected a unique name for each layer"
+        )
     if not network.outputs or not known.issuperset(network.outputs):
-        raise ConversionError(f"network '{network.name}' needs outputs that its layers write, has {network.outputs}")
+        raise ConversionError(
+            f"network '{network.name}' has the outputs {list(network.outputs)}; expected at least one tensor, each "
+            "of which a layer writes"
+        )
     _check_input_format(network)
 
 
 def _check_input_format(network: IntegerNetwork) -> None:
     given, shape = network.input_format, network.tensors[network.input].shape
     if math.prod(given.dims) != shape.elements or min(given.dims, default=1) < 1:
-        raise ConversionError(f"samples of extents {list(given.dims)} do not fill the input tensor of {shape}")
+        raise ConversionError(
+            f"network '{network.name}' reads samples of shape {list(given.dims)}, which do not fill its input tensor "
+            f"of shape {shape}; expected the same number of elements"
+        )
     for what, values in (("subtract", given.subtract), ("multiply", given.multiply)):
         if len(values) not in {1, shape.channels} or not all(math.isfinite(value) for value in values):
             raise ConversionError(
-                f"the input format's {what} needs 1 or {shape.channels} finite numbers, has {list(values)}"
+                f"the input format of network '{network.name}' has {list(values)} as its {what}; expected 1 or "
+                f"{shape.channels} finite numbers"
             )
 
 
 def _check_tensor(name: str, tensor: IntegerTensor) -> None:
     if tensor.name != name:
-        raise ConversionError(f"tensor '{name}' is described with the name '{tensor.name}'; names must agree")
+        raise ConversionError(f"tensor '{name}' is described with the name '{tensor.name}'; expected equal names")
     if min(tensor.shape) < 1 or tensor.shape.elements > MAX_ELEMENTS:
         raise ConversionError(
-            f"tensor '{name}' has the shape {tensor.shape}; expected extents from 1 on, "
+            f"tensor '{name}' has the shape {tensor.shape}; expected channels, height and width of at least 1, "
             f"with a product of at most {MAX_ELEMENTS}"
         )
     if tensor.bits not in BITS:
@@ -105,24 +117,28 @@ def _check_tensor(name: str, tensor: IntegerTensor) -> None:
 
 def _check_layer(layer: IntegerLayer, inputs: Inputs, output: IntegerTensor) -> None:
     if not inputs:
-        raise fault(layer, "has no input")
+        raise fault(layer, "reads no tensor; expected at least one input")
     try:
         shape = counterpart(layer).output_shape(tuple(tensor.shape for tensor in inputs))
     except InvalidNetwork as error:
         raise ConversionError(str(error)) from error
     if shape != output.shape:
-        raise fault(layer, f"writes a tensor of {shape}, but tensor '{output.name}' is described as {output.shape}")
+        raise fault(
+            layer,
+            f"computes an output of shape {shape}, but its output tensor '{output.name}' has the shape "
+            f"{output.shape}; expected equal shapes",
+        )
     image, (top, left, bottom, right) = inputs[0].shape, getattr(layer, "padding", Padding())
     around = image.channels * (image.height + top + bottom) * (image.width + left + right)
     if around > MAX_ELEMENTS:
-        raise fault(layer, f"pads its input to {around} elements; expected at most {MAX_ELEMENTS}")
+        raise fault(layer, f"pads its input to {around} elements; expected at most {MAX_ELEMENTS} elements")
     _check_parameters(layer, inputs, output)
 
 
 @singledispatch
 def _check_parameters(layer: IntegerLayer, _inputs: Inputs, _output: IntegerTensor) -> None:
-    """Reject wrong arrays and numbers of a layer, except its windows."""
-    raise fault(layer, "has a kind whose parameters cannot be checked")
+    """Reject a layer of an integer-only network whose weights, requantization or other arrays are invalid."""
+    raise fault(layer, "is of a kind that the consistency check does not support")
 
 
 @_check_parameters.register(IntegerMaxPool)
@@ -138,9 +154,15 @@ def _(layer: IntegerConvolution, inputs: Inputs, output: IntegerTensor) -> None:
     if isinstance(layer, IntegerFullyConnected):
         expected = (channels, shape.height, shape.width, shape.channels)
         if (layer.stride, layer.padding, layer.dilation, layer.groups) != ((1, 1), Padding(), (1, 1), 1):
-            raise fault(layer, "has strides, padding, dilation or groups, which its single window cannot have")
+            raise fault(
+                layer,
+                "has strides, padding, dilation or groups; expected none, because a fully connected layer has a "
+                "single window",
+            )
     if layer.codes.shape != expected or layer.codes.dtype != np.uint8:
-        raise fault(layer, f"needs uint8 weights of shape {list(expected)}, has {_described(layer.codes)}")
+        raise fault(
+            layer, f"has weight codes of type {_described(layer.codes)}; expected uint8 of shape {list(expected)}"
+        )
     if layer.weight_bits not in BITS:
         raise fault(layer, f"has weights of {layer.weight_bits} bits; expected 8, 4 or 2")
     if int(layer.codes.max()) > top_code(layer.weight_bits):
@@ -154,7 +176,7 @@ def _(layer: IntegerConvolution, inputs: Inputs, output: IntegerTensor) -> None:
     _check_array(layer, "bias", layer.bias, np.int32, {channels})
     _check_array(layer, "weight scale", layer.weight_scale, np.float64, per_layer_or_channel)
     if not (np.isfinite(layer.weight_scale).all() and (layer.weight_scale != 0).all()):
-        raise fault(layer, "has a weight scale that is 0 or not finite")
+        raise fault(layer, "has a weight scale that is 0 or not finite; expected finite numbers other than 0")
     _check_factors(layer, per_layer_or_channel)
     _check_thresholds(layer, output)
 
@@ -166,19 +188,25 @@ def _check_thresholds(layer: IntegerConvolution, output: IntegerTensor) -> None:
     _check_array(layer, "direction", found.direction, np.int8, {output.shape.channels})
     shape = (output.shape.channels, top_code(output.bits))
     if found.values.dtype != np.int32 or found.values.shape != shape:
-        raise fault(layer, f"needs int32 thresholds of shape {list(shape)}, has {_described(found.values)}")
+        raise fault(layer, f"has thresholds of type {_described(found.values)}; expected int32 of shape {list(shape)}")
     if found.values.size > MAX_THRESHOLDS:
         raise fault(layer, f"has {found.values.size} thresholds; expected at most {MAX_THRESHOLDS}")
     expected = thresholds_of(layer.requantization, layer.bias, output.zero_point, output.bits)
     if (found.values != expected.values).any() or (found.direction != expected.direction).any():
-        raise fault(layer, "has thresholds that do not follow from its bias, multipliers and shifts")
+        raise fault(
+            layer, "has thresholds that do not follow from its bias, multipliers and shifts; convert the network again"
+        )
 
 
 @_check_parameters.register
 def _(layer: IntegerAdd, inputs: Inputs, _output: IntegerTensor) -> None:
     _check_factors(layer, {len(inputs)})
     if len(set(layer.requantization.shift.tolist())) > 1:
-        raise fault(layer, "needs the same shift for all its inputs, because the sum is rounded once")
+        raise fault(
+            layer,
+            "has different shifts for its inputs; expected the same shift for all inputs, because the sum is "
+            "rounded once",
+        )
 
 
 @_check_parameters.register
@@ -192,7 +220,11 @@ def _(layer: IntegerAveragePool, inputs: Inputs, _output: IntegerTensor) -> None
         inputs[0].shape, layer.kernel, layer.stride, layer.padding, includes_padding=layer.count_includes_padding
     )
     if layer.divisors != divisors:
-        raise fault(layer, f"has windows of {divisors} elements, but the divisors {layer.divisors}")
+        raise fault(
+            layer,
+            f"has the divisors {list(layer.divisors)}; expected the numbers of elements of its windows, "
+            f"{list(divisors)}",
+        )
     _check_factors(layer, {len(divisors)})
 
 
@@ -207,7 +239,9 @@ def _check_array(
 ) -> None:
     if values.dtype != kind or values.ndim != 1 or len(values) not in lengths:
         expected = " or ".join(map(str, sorted(lengths)))
-        raise fault(layer, f"needs a {what} of {expected} {np.dtype(kind)}, has {_described(values)}")
+        raise fault(
+            layer, f"has a {what} of type {_described(values)}; expected {np.dtype(kind)} of {expected} elements"
+        )
 
 
 def _described(values: npt.NDArray[np.generic]) -> str:

@@ -1,4 +1,4 @@
-"""Execution of convolutions: exact integer sums, computed by floating-point matrix products.
+"""Execution of integer convolutions: exact integer sums, computed by floating-point matrix products.
 
 A float32 represents every integer up to 2^24 exactly, and a float64 up to 2^53. If `proof.product_bound` shows that no
 partial sum exceeds this limit in any order of addition, then no addition rounds, and the result is the exact integer.
@@ -23,13 +23,13 @@ FLOAT32_EXACT: Final = 2**24
 """Largest magnitude up to which a float32 represents every integer exactly."""
 
 BLOCK_BYTES: Final = 2 * 2**20
-"""Size of one block of im2col columns: small enough to stay in the cache of a core until they are multiplied."""
+"""Size in bytes of one block of im2col columns, which stays in the cache of a core until it is multiplied."""
 
 FloatMatrix = npt.NDArray[Any]
 
 
 class ConvolutionExecutor:
-    """Executor of one convolution, which converts the weights to floating point once.
+    """Executor of one integer convolution; it converts the weights to floating point once, when it is created.
 
     Args:
         layer: The convolution or fully connected layer.
@@ -52,7 +52,7 @@ class ConvolutionExecutor:
         self._bias = layer.bias.astype(np.int64)
 
     def __call__(self, codes: CodeArray) -> CodeArray:
-        """Execute the convolution.
+        """Compute the output codes of the convolution from its input codes.
 
         Args:
             codes: The input codes, uint8 [n, height, width, channels].
@@ -73,14 +73,16 @@ class ConvolutionExecutor:
         return result
 
     def _codes(self, sums: IntArray) -> CodeArray:
-        """Turn sums of products [n, rows, columns, output channels], which are overwritten, into codes."""
+        """Convert a convolution's sums of products [n, rows, columns, output channels] to output codes; the sums are
+        overwritten.
+        """
         if self._layer.thresholds is not None:
             return reached_codes(sums, self._layer.thresholds)
         sums += self._bias
         return requantize(sums, self._layer.requantization, self._output.zero_point, self._output.bits)
 
     def _block_extents(self) -> tuple[int, int]:
-        """Return the numbers of images and of output rows whose im2col columns need about `BLOCK_BYTES`."""
+        """Return how many images and how many output rows have im2col columns of about `BLOCK_BYTES` bytes together."""
         layer, shape = self._layer, self._output.shape
         taps = 2 * layer.groups if layer.is_depthwise else layer.codes[0].size
         row_bytes = shape.width * (taps + shape.channels) * np.dtype(self.sum_type).itemsize
@@ -88,7 +90,7 @@ class ConvolutionExecutor:
         return BLOCK_BYTES // image_bytes, BLOCK_BYTES // row_bytes
 
     def _sums(self, windows: FloatMatrix) -> FloatMatrix:
-        """Sum the products of weights and windows.
+        """Compute the sums of products of a convolution's weights and the elements of its windows.
 
         Args:
             windows: The steps q_x - z_x, [n, rows, columns, kernel row, kernel column, input channels].

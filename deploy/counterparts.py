@@ -1,4 +1,6 @@
-"""Conversion of an integer layer to the float layer of the same form, which computes the output shape."""
+"""Conversion of a layer of an integer-only network to the float layer of the same kind, which computes the output
+shape.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,23 @@ from network.layers import Activation, Add, AveragePool, Concat, Convolution, Fu
 
 @singledispatch
 def counterpart(layer: IntegerLayer) -> Layer:
-    """Return the float layer with the same inputs, windows and channels as an integer layer.
+    """Return the float layer that has the same kind, inputs, windows and channels as a layer of an integer-only
+    network.
 
     Raises:
         ConversionError: if the kind of the layer is unknown, or if its weights do not have four dimensions.
     """
-    raise fault(layer, "has a kind that the interpreter cannot run")
+    raise fault(layer, "is of a kind that the reference interpreter cannot run")
 
 
 @counterpart.register
 def _(layer: IntegerConvolution) -> Layer:
     if layer.codes.ndim != 4:
-        raise fault(layer, f"needs weights of four dimensions, has the shape {list(layer.codes.shape)}")
+        raise fault(
+            layer,
+            f"has weight codes of shape {list(layer.codes.shape)}; expected four dimensions: output channels, kernel "
+            "height, kernel width, input channels / groups",
+        )
     return Convolution(
         name=layer.name, inputs=layer.inputs, output=layer.output, output_channels=len(layer.codes),
         kernel=layer.kernel, stride=layer.stride, padding=layer.padding, dilation=layer.dilation, groups=layer.groups,
@@ -81,5 +88,5 @@ def _(layer: IntegerPad) -> Layer:
 
 
 def fault(layer: IntegerLayer, what: str) -> ConversionError:
-    """Return an error whose message is the name and kind of a layer, followed by the given text."""
+    """Return a `ConversionError` whose message consists of a layer's name, the layer's kind and the given text."""
     return ConversionError(f"layer '{layer.name}' ({layer.kind}) {what}")

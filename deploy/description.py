@@ -1,4 +1,5 @@
-"""The description of an integer-only network in `network.json`, and the arrays that it refers to.
+"""Writing of an integer-only network as a JSON description (`network.json`) and the arrays that the description refers
+to.
 
 This module lists the parameters of each kind of layer once; `deploy.description_reading` is the inverse. Fields that
 follow from other fields (byte counts, bounds, the schedule) are written to help implementers. A reader computes them
@@ -28,7 +29,7 @@ from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weigh
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2)
-"""The versions of the format; version 2 adds thresholds. A network is written in the lowest version that covers it."""
+"""Versions of network.json; version 2 adds thresholds. A network is written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -58,7 +59,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
-    """Describe an integer-only network.
+    """Return the content of `network.json` that describes an integer-only network, and the network's arrays by name.
 
     Returns:
         The content of `network.json` without the entry of the weights file, and the arrays by the names that the
@@ -117,8 +118,10 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
 
 @singledispatch
 def _parameters(layer: IntegerLayer) -> dict[str, Any]:
-    """Return the parameters of a layer that are not arrays; an entry with an array's key is added to its reference."""
-    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be described")
+    """Return the JSON fields of an integer layer that are not arrays; a field with an array's name extends that array's
+    entry.
+    """
+    raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which cannot be written to network.json")
 
 
 @_parameters.register(IntegerAdd)
@@ -146,7 +149,9 @@ def _(layer: IntegerConvolution) -> dict[str, Any]:
 
 
 def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
-    """Return the bias, multipliers and shifts that a layer's thresholds replace; empty without thresholds."""
+    """Return the bias, multipliers and shifts that a layer's requantization thresholds replace, as JSON; empty without
+    thresholds.
+    """
     if layer.thresholds is None:
         return {}
     factors = layer.requantization

@@ -1,4 +1,4 @@
-"""Reading of an integer-only network from its description and its arrays: the inverse of `deploy.description`."""
+"""Reading of an integer-only network from `network.json` and its arrays: the inverse of `deploy.description`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from network.names import shown
 from network.network import MAX_LAYERS, InputFormat
 
 LARGEST_EXTENT: Final = 2**24
-"""Maximum of every extent, stride, dilation, padding and group count; `deploy.consistency` bounds their products."""
+"""Largest extent, stride, dilation, padding and group count to read; `deploy.consistency` bounds their products."""
 
 Choice = TypeVar("Choice", Bits, WeightScheme, Folding)
 
 
 def check_version(description: Fields) -> None:
-    """Reject a description of a format or version that this program does not read.
+    """Reject a `network.json` of a format or version that this program cannot read.
 
     Raises:
         IntegerFileError: if the format or the version is another one.
@@ -50,7 +50,7 @@ def check_version(description: Fields) -> None:
 
 
 def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
-    """Read an integer-only network from its description.
+    """Return the integer-only network that the content of `network.json` and the arrays of the weights file describe.
 
     Args:
         description: The content of `network.json`.
@@ -131,7 +131,7 @@ def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, di
         try:
             codes = unpack_weights(packed, (outputs, height, width, inputs), groups, bits)
         except ValueError as error:
-            raise IntegerFileError(f"{weights.owner}: {error}") from error
+            raise IntegerFileError(f"{weights.owner} are invalid: {error}") from error
         thresholds = _thresholds(fields, arrays)
         return kind(
             **common,
@@ -223,18 +223,26 @@ def _pair(fields: Fields, key: str) -> tuple[int, int]:
 
 
 def _array(fields: Fields, key: str, arrays: Arrays, kind: type[np.generic]) -> npt.NDArray[Any]:
-    """Return the array that a field refers to, with its element type checked."""
+    """Return the array that a field of `network.json` refers to; reject an array whose element type is not the expected
+    one.
+    """
     reference = fields.child(key)
     name = reference.string("array")
     if name not in arrays:
-        raise IntegerFileError(f"{reference.owner} names the array '{shown(name)}', which the weights file lacks")
+        raise IntegerFileError(
+            f"{reference.owner} names the array '{shown(name)}', which the weights file lacks; expected the two "
+            "files of one saved network"
+        )
     if arrays[name].dtype != kind:
-        raise IntegerFileError(f"array '{shown(name)}' must be {np.dtype(kind)}, is {arrays[name].dtype}")
+        raise IntegerFileError(
+            f"the array '{shown(name)}' of the weights file has the type {arrays[name].dtype}; expected "
+            f"{np.dtype(kind)}"
+        )
     return arrays[name]
 
 
 def _numbers(fields: Fields, key: str, kind: type[np.signedinteger[Any]]) -> npt.NDArray[Any]:
-    """Return an array whose integers are written in the description itself."""
+    """Return an array of integers that `network.json` holds as a JSON list, outside of the weights file."""
     limits = np.iinfo(kind)
     return np.array(fields.integers(key, least=int(limits.min), most=int(limits.max)), dtype=kind)
 

@@ -1,4 +1,4 @@
-"""Execution of each kind of layer: from input codes to output codes, in exact integers at every step."""
+"""Execution of each kind of integer layer: from input codes to output codes, in exact integers at every step."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from deploy.windows import padded, window_maxima, window_sums
 from network.windows import window_counts
 
 Executor = Callable[..., CodeArray]
-"""Function from the codes of each input, uint8 [n, height, width, channels], to the codes of the output, likewise."""
+"""Function from the codes of a layer's inputs to the codes of its output, each uint8 [n, height, width, channels]."""
 
 
 @singledispatch
 def executor(layer: IntegerLayer, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
-    """Return the function that executes a layer; everything that is independent of the codes is computed here, once.
+    """Return the function that executes an integer layer; work that does not depend on the input codes is done only
+    once, here.
 
     Args:
         layer: The layer to execute.
@@ -38,7 +39,7 @@ def executor(layer: IntegerLayer, inputs: tuple[IntegerTensor, ...], output: Int
     Raises:
         TypeError: if the kind of the layer has no executor.
     """
-    raise TypeError(f"layer '{layer.name}' has the kind {layer.kind}, which has no executor")
+    raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which the reference interpreter cannot run")
 
 
 @executor.register
@@ -118,6 +119,6 @@ def _requantized(codes: CodeArray, source: IntegerTensor, factor: Requantization
 
 
 def _one(requantization: Requantization, index: int) -> Requantization:
-    """Return the requantization with only the multiplier and the shift at an index."""
+    """Return the requantization that has only the multiplier and the shift at one index of the given requantization."""
     one = slice(index, index + 1)
     return Requantization(requantization.multiplier[one], requantization.shift[one])

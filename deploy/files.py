@@ -1,4 +1,4 @@
-"""The files that an integer-only network is saved to; `docs/integer-network.md` specifies them.
+"""Saving and loading of the files of an integer-only network; `docs/integer-network.md` specifies the files.
 
     network.json           the layers, the tensors, and the name of each array
     weights.safetensors    packed weights, zero points, biases, multipliers, shifts: the content of a chip's flash
@@ -35,13 +35,13 @@ MEMORY_FILE: Final = "memory.json"
 
 MAX_DESCRIPTION_BYTES: Final = 64 * 2**20
 MAX_WEIGHT_FILE_BYTES: Final = 256 * 2**20
-"""Maximum size of the weights file: more than the flash of any microcontroller. A larger file is not read."""
+"""Largest size in bytes of a weights file that is read: more than the flash of any microcontroller."""
 
 _LINE_WIDTH: Final = 120
 
 
 def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] | None = None) -> list[str]:
-    """Write the files of an integer-only network, and replace those of an earlier call.
+    """Write the files of an integer-only network to a directory, and replace the files of an earlier `save` there.
 
     Args:
         network: The network to save. It is checked before anything is written.
@@ -61,8 +61,8 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
     weights = safetensors.numpy.save(arrays)
     if len(weights) > MAX_WEIGHT_FILE_BYTES:
         raise ConversionError(
-            f"network '{network.name}' needs a weights file of {len(weights)} bytes; "
-            f"expected at most {MAX_WEIGHT_FILE_BYTES}"
+            f"network '{network.name}' needs a weights file of {len(weights)} bytes; expected at most "
+            f"{MAX_WEIGHT_FILE_BYTES} bytes"
         )
     description["weights_file"] = _weights_file(weights)
     files = {WEIGHTS_FILE: weights, DESCRIPTION_FILE: _json_text(description)}
@@ -76,7 +76,7 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
 
 
 def load(directory: Path) -> IntegerNetwork:
-    """Read and check an integer-only network that `save` wrote.
+    """Read the integer-only network that `save` wrote to a directory, and check that it is consistent.
 
     The files may come from an untrusted source: sizes are checked before a file is read, and every field that follows
     from other fields is computed again and compared.
@@ -95,7 +95,10 @@ def load(directory: Path) -> IntegerNetwork:
     weights = _read(directory / WEIGHTS_FILE, MAX_WEIGHT_FILE_BYTES)
     difference = first_difference(_weights_file(weights), fields.raw("weights_file"), f"{where}: weights_file")
     if difference is not None:
-        raise IntegerFileError(f"{WEIGHTS_FILE} is not the file with which {where} was saved: {difference}")
+        raise IntegerFileError(
+            f"{WEIGHTS_FILE} is not the file with which {where} was saved ({difference}); expected the two files of "
+            "one saved network"
+        )
     arrays = _arrays(weights)
     network = read_description(fields, arrays)
     try:
@@ -121,22 +124,30 @@ def _arrays(weights: bytes) -> Arrays:
     try:
         return safetensors.numpy.load(weights)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise IntegerFileError(f"{WEIGHTS_FILE} is not a valid safetensors file of integers: {error}") from error
+        raise IntegerFileError(
+            f"{WEIGHTS_FILE} is not a valid safetensors file of integers ({error}); save the network again"
+        ) from error
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
     try:
         if not path.is_file():
-            raise IntegerFileError(f"there is no file {path.name}; expected {DESCRIPTION_FILE} and {WEIGHTS_FILE}")
+            raise IntegerFileError(
+                f"the directory of the integer-only network has no file {path.name}; expected {DESCRIPTION_FILE} and "
+                f"{WEIGHTS_FILE}"
+            )
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             if size_bytes > max_bytes:
                 raise IntegerFileError(
-                    f"{path.name} has {size_bytes} bytes; expected at most {max_bytes} for a microcontroller's network"
+                    f"the file {path.name} has {size_bytes} bytes; expected at most {max_bytes} bytes for a "
+                    "microcontroller's network"
                 )
             return file.read(size_bytes)
     except OSError as error:
-        raise IntegerFileError(f"{path.name} cannot be read: {error.strerror}") from error
+        raise IntegerFileError(
+            f"the file {path.name} cannot be read: {error.strerror}; expected a readable file"
+        ) from error
 
 
 def _json_text(value: Mapping[str, Any]) -> bytes:
@@ -144,7 +155,7 @@ def _json_text(value: Mapping[str, Any]) -> bytes:
 
 
 def _formatted(value: object, indent: str) -> str:
-    """Return JSON text in which a value that fits on one line, and every list of numbers, is on one line."""
+    """Return a JSON value as text; each value that fits on one line, and each list of numbers, is on one line."""
     line = json.dumps(value, allow_nan=False)
     if len(indent) + len(line) <= _LINE_WIDTH:
         return line

@@ -1,4 +1,4 @@
-"""The integer-only network as data: codes, zero points and requantizations.
+"""Data types of an integer-only network: its layers, weight codes, zero points and requantization factors.
 
 Memory layout: activations are height, width, channel; weights are output channel, kernel row, kernel column, input
 channel. A code q stands for the real value s * (q - z), with the scale s and the zero point z.
@@ -22,7 +22,8 @@ from network.network import InputFormat
 
 @dataclass(frozen=True, slots=True)
 class IntegerTensor:
-    """An activation tensor of codes, each of which stands for the real value scale * (code - zero_point).
+    """Activation tensor of an integer-only network; an integer code stands for the real value scale * (code -
+    zero_point).
 
     Attributes:
         name: The name of the tensor, unique in its network.
@@ -41,7 +42,7 @@ class IntegerTensor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerLayer:
-    """One layer of the integer-only network.
+    """Base class of the layers of an integer-only network.
 
     Attributes:
         kind: The name of the layer's kind, e.g. "convolution".
@@ -58,7 +59,7 @@ class IntegerLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerConvolution(IntegerLayer):
-    """A convolution.
+    """Convolution in integer arithmetic, with weight codes of 8, 4 or 2 bits, int32 biases and requantization.
 
     Each element of the output is
 
@@ -100,25 +101,28 @@ class IntegerConvolution(IntegerLayer):
 
     @property
     def kernel(self) -> tuple[int, int]:
-        """Rows and columns of the kernel."""
+        """Number of rows and number of columns of the convolution kernel."""
         return self.codes.shape[1], self.codes.shape[2]
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether each output channel reads only one input channel."""
+        """Whether the convolution is depthwise: each output channel reads only one input channel."""
         return is_depthwise(self.groups, self.codes.shape[3] * self.groups)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerFullyConnected(IntegerConvolution):
-    """A fully connected layer: a convolution whose kernel is its whole input, with one output position."""
+    """Fully connected layer in integer arithmetic: a convolution whose kernel is its whole input, with one output
+    position.
+    """
 
     kind: ClassVar[str] = "fully_connected"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerAdd(IntegerLayer):
-    """A sum of tensors, y = clamp(z_y + round_half_up(sum_i (q_i - z_i) * m_i / 2^n), 0, 2^b - 1), rounded only once.
+    """Sum of tensors in integer arithmetic, y = clamp(z_y + round_half_up(sum_i (q_i - z_i) * m_i / 2^n), 0, 2^b - 1),
+    which is rounded only once.
 
     With one input, the layer is a separate activation function.
 
@@ -132,7 +136,8 @@ class IntegerAdd(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerConcat(IntegerLayer):
-    """A concatenation along the channels, with each input requantized to the scale and bits of the output.
+    """Concatenation along the channels in integer arithmetic; each input is requantized to the scale and bits of the
+    output.
 
     Attributes:
         requantization: One multiplier and one shift for each input.
@@ -144,7 +149,8 @@ class IntegerConcat(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerMaxPool(IntegerLayer):
-    """A max pool: the largest code of each window, requantized. Padding never is the largest element.
+    """Max pooling layer in integer arithmetic: the largest code of each window, requantized; padding is never the
+    largest.
 
     Attributes:
         kernel: Rows and columns of the window.
@@ -162,7 +168,8 @@ class IntegerMaxPool(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerAveragePool(IntegerLayer):
-    """An average pool: the sum of (q - z) over each window, requantized by a factor that includes the division.
+    """Average pooling layer in integer arithmetic: the sum of (q - z) over each window, requantized by a factor that
+    includes the division.
 
     Attributes:
         kernel: Rows and columns of the window.
@@ -185,7 +192,8 @@ class IntegerAveragePool(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerPad(IntegerLayer):
-    """A padding layer: the requantized input, surrounded by the code of real zero.
+    """Padding layer in integer arithmetic: the requantized input, surrounded by the code that stands for the real value
+    zero.
 
     Attributes:
         padding: Rows and columns that are added around the image.
@@ -203,7 +211,8 @@ class IntegerPad(IntegerLayer):
 
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """An integer-only network: everything that an inference needs, and the real values that its codes stand for.
+    """Integer-only network: its layers and tensors, and the scales and zero points by which codes stand for real
+    values.
 
     Attributes:
         name: The name of the network.

@@ -1,4 +1,4 @@
-"""The reference interpreter of the integer-only network: its results define the results of every implementation.
+"""Reference interpreter of integer-only networks: its results define the correct results of every other implementation.
 
 Images are computed in batches, one batch on each core, so that memory use does not grow with the number of images. In
 addition to the returned arrays, a batch needs the tensors that are alive and a few arrays of about `BATCH_BYTES`.
@@ -24,11 +24,11 @@ from network.layers import Float32Array
 from network.live_ranges import live_ranges_of
 
 BATCH_BYTES: Final = 8 * 2**20
-"""Size of the 64-bit sums of the largest tensor in one batch."""
+"""Size in bytes of the 64-bit sums of a network's largest tensor in one batch of images."""
 
 
 def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """Compute the codes of the network's output tensors.
+    """Run an integer-only network on input codes and return the codes of its output tensors.
 
     Args:
         network: The network to run. It is checked first.
@@ -46,12 +46,14 @@ def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]
 
 
 def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """Compute the codes of all tensors, the input included, like `run`. All codes are kept in memory at once."""
+    """Run an integer-only network on input codes, and return the codes of all its tensors, including the input, in
+    memory at once.
+    """
     return _interpret(network, input_codes, tuple(network.tensors))
 
 
 def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
-    """Quantize real input values.
+    """Quantize real samples to the integer codes of an integer-only network's input tensor.
 
     Args:
         network: The network whose input tensor gives scale, zero point and bits.
@@ -66,20 +68,23 @@ def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
     tensor = network.tensors[network.input]
     if samples.ndim != 4 or samples.shape[1:] != tuple(tensor.shape):
         raise DatasetError(
-            f"network '{network.name}' needs samples of shape [n, {', '.join(map(str, tensor.shape))}], "
-            f"not {list(samples.shape)}"
+            f"network '{network.name}' needs samples of shape [n, {', '.join(map(str, tensor.shape))}], but the "
+            f"samples have the shape {list(samples.shape)}"
         )
     codes = np.empty((len(samples), *_image_extents(tensor)), dtype=np.uint8)
     for batch in _batches(len(samples), tensor.shape.elements):
         values = samples[batch]
         if not np.isfinite(values).all():
-            raise DatasetError(f"the samples for network '{network.name}' contain NaN or infinite values; remove them")
+            raise DatasetError(
+                f"the samples for network '{network.name}' contain NaN or infinite values; expected finite values: "
+                "remove these samples"
+            )
         codes[batch] = quantize(values, tensor.scale, tensor.zero_point, tensor.bits).transpose(0, 2, 3, 1)
     return codes
 
 
 def real_values(network: IntegerNetwork, tensor: str, codes: CodeArray) -> npt.NDArray[np.float64]:
-    """Return the real values that codes stand for.
+    """Return the real values that the integer codes of an activation tensor stand for: scale * (code - zero_point).
 
     Args:
         network: The network that has the tensor.
@@ -136,8 +141,8 @@ def _check_codes(codes: CodeArray, tensor: IntegerTensor) -> None:
         )
     if codes.size and int(codes.max()) > top_code(tensor.bits):
         raise ValueError(
-            f"tensor '{tensor.name}' has {tensor.bits} bits, so codes up to {top_code(tensor.bits)}; "
-            f"the largest code is {int(codes.max())}"
+            f"tensor '{tensor.name}' has {tensor.bits} bits, but its largest code is {int(codes.max())}; "
+            f"expected at most {top_code(tensor.bits)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Comparison of two decoded JSON values, with the first difference in words."""
+"""Comparison of two parsed JSON values, which describes their first difference in a sentence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from network.names import described, shown
 
 
 def first_difference(expected: object, found: object, where: str) -> str | None:
-    """Describe the first difference between two decoded JSON values.
+    """Return a sentence that describes the first difference between two parsed JSON values; None if they are equal.
 
     Args:
-        expected: The value that should have come.
-        found: The value that came.
-        where: The name of both values in the answer; the path to the difference is added to it.
+        expected: The expected value.
+        found: The value that was found.
+        where: The name of both values in the sentence; the path to the difference is added to it.
 
     Returns:
         One sentence, e.g. "network.json.layers[0].groups must be the number 1, is the number 2"; None if the values are

@@ -1,4 +1,4 @@
-"""Proof that no accumulator overflows, from the actual weights and for all input codes.
+"""Proof that no accumulator of an integer-only network overflows, from the actual weights and for all input codes.
 
 An input code q_x is in [0, top], so q_x - z_x is in [-z_x, top - z_x], an interval that contains zero. Let
 w = q_w - z_w, let P be the sum of the positive w of one output channel, and N the sum of |w| over its negative w:
@@ -43,17 +43,21 @@ LARGEST_COMPARED: Final = INT32_MAX - 1
 
 
 def largest_step(tensor: IntegerTensor) -> int:
-    """Return the largest magnitude of q - z over all codes q of a tensor with zero point z."""
+    """Return the largest magnitude of q - z over all integer codes q of an activation tensor with zero point z."""
     return max(tensor.zero_point, top_code(tensor.bits) - tensor.zero_point)
 
 
 def product_bound(layer: IntegerConvolution, layer_input: IntegerTensor) -> int:
-    """Return the largest magnitude of any partial sum of (q_x - z_x) * (q_w - z_w) of a layer, without the bias."""
+    """Return the largest magnitude that a partial sum of a convolution's products (q_x - z_x) * (q_w - z_w) can reach,
+    without the bias.
+    """
     return max(max(largest, -smallest) for largest, smallest in _extremes(layer, layer_input))
 
 
 def accumulator_bound(layer: IntegerConvolution, layer_input: IntegerTensor) -> int:
-    """Return the largest magnitude of any partial sum of the products (q_x - z_x) * (q_w - z_w) and the bias."""
+    """Return the largest magnitude that a partial sum of a convolution's products (q_x - z_x) * (q_w - z_w) and the
+    bias can reach.
+    """
     biases: list[int] = layer.bias.tolist()
     return max(
         max(largest + max(bias, 0), -(smallest + min(bias, 0)))
@@ -62,7 +66,8 @@ def accumulator_bound(layer: IntegerConvolution, layer_input: IntegerTensor) -> 
 
 
 def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
-    """Compute the largest accumulator magnitude of every layer that sums, and check that it fits.
+    """Compute the largest magnitude that the accumulator of each layer can reach; reject a network in which one could
+    overflow.
 
     Accumulators are int32 in convolutions and average pools, and int64 in adds.
 
@@ -81,8 +86,9 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
         if bound > limit:
             holder = "int32 with thresholds" if limit == LARGEST_COMPARED else f"int{limit.bit_length() + 1}"
             raise ConversionError(
-                f"layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, but {holder} holds {limit}; give its "
-                "weights or its input fewer bits, or train it so that its batch norm has smaller factors"
+                f"the accumulator of layer '{layer.name}' ({layer.kind}) can reach a sum of {bound}, but "
+                f"{holder} holds at most {limit}; give its weights or its input fewer bits, or train the network "
+                "so that the layer's batch norm has smaller factors"
             )
         bounds[layer.name] = bound
     return bounds
@@ -90,15 +96,19 @@ def prove_accumulators(network: IntegerNetwork) -> dict[str, int]:
 
 @singledispatch
 def _proof(layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> tuple[int, int] | None:
-    """Return the largest magnitude and the limit of a layer's sums; None if the layer does not sum."""
-    raise ConversionError(f"layer '{layer.name}' ({layer.kind}) has no proof that its sums cannot overflow")
+    """Return the largest magnitude that a layer's accumulator can reach, and the allowed maximum; None if the layer
+    does not sum.
+    """
+    raise ConversionError(
+        f"layer '{layer.name}' is of kind {layer.kind}, for which no proof exists that its sums cannot overflow"
+    )
 
 
 @_proof.register(IntegerMaxPool)
 @_proof.register(IntegerConcat)
 @_proof.register(IntegerPad)
 def _(_layer: IntegerLayer, _inputs: tuple[IntegerTensor, ...]) -> None:
-    """Return None: these layers move codes, and sum nothing."""
+    """Return None: max pooling, concatenation and padding move codes, and have no accumulator."""
 
 
 @_proof.register
@@ -122,7 +132,9 @@ def _(layer: IntegerAdd, inputs: tuple[IntegerTensor, ...]) -> tuple[int, int]:
 
 
 def _extremes(layer: IntegerConvolution, layer_input: IntegerTensor) -> list[tuple[int, int]]:
-    """Return the largest and the smallest sum of each output channel as Python integers, which may exceed 64 bits."""
+    """Return the largest and the smallest sum of products of each output channel of a convolution, as Python integers,
+    which may exceed 64 bits.
+    """
     steps = layer.codes.reshape(len(layer.codes), -1).astype(np.int64)
     steps -= layer.weight_zero_point.astype(np.int64)[:, None]
     positive = np.maximum(steps, 0).sum(axis=1).tolist()

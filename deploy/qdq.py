@@ -1,4 +1,5 @@
-"""The integer-only network as an ONNX file with QuantizeLinear and DequantizeLinear; `docs/qdq.md` describes the file.
+"""Export of an integer-only network to ONNX with QuantizeLinear and DequantizeLinear nodes (QDQ); `docs/qdq.md`
+describes the file.
 
 The file stores integers as integers, together with the scales that give their real values:
 
@@ -49,22 +50,23 @@ from network.windows import window_counts
 ONNX_FILE: Final = "network.onnx"
 
 SAME_SCALE: Final = 1e-6
-"""Largest relative difference at which a factor counts as the ratio of two scales; float32 cannot resolve less."""
+"""Largest relative difference at which a requantization factor counts as the ratio of two scales (limit of float32)."""
 
 LEAST_FACTOR: Final = 2.0**-20 / INT32_MAX
-"""Factor below which every int32 accumulator gives less than 2^-20 of a step, and so counts as zero."""
+"""Limit below which a requantization factor counts as zero: int32 accumulators give less than 2^-20 of a step."""
 
 LARGEST_DENOMINATOR: Final = 1024
 """Largest denominator of a factor for which halves are rounded up: values are then multiples of 1 / 1024 or coarser."""
 
 HALF_UP: Final = 2.0**-12
-"""Part of a step that is added to round halves up: less than 1 / 1024, so that it changes no other value."""
+"""Part of a quantization step that is added to round halves up: less than 1 / 1024, so that no other value changes."""
 
 Inputs = Sequence[IntegerTensor]
 
 
 def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
-    """Return the content of the ONNX file of a network.
+    """Return the content of an ONNX file that holds an integer-only network with QuantizeLinear and DequantizeLinear
+    nodes (QDQ).
 
     The inputs and outputs of the ONNX model are real values, [n, channels, height, width].
 
@@ -88,8 +90,10 @@ def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
 
 @singledispatch
 def _computed(layer: IntegerLayer, _graph: QdqGraph, _inputs: Inputs, _output: IntegerTensor) -> str:
-    """Add the nodes that compute a layer in real numbers, before rounding; return the name of the resulting value."""
-    raise TypeError(f"layer '{layer.name}' of kind {layer.kind} cannot be written as ONNX")
+    """Add the ONNX nodes that compute a layer in real numbers, before rounding; return the name of the ONNX value of
+    the result.
+    """
+    raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which cannot be written as ONNX")
 
 
 @_computed.register
@@ -165,7 +169,9 @@ def _(layer: IntegerPad, graph: QdqGraph, inputs: Inputs, output: IntegerTensor)
 
 
 def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: IntegerTensor) -> str:
-    """Add a small part of a step to a layer's values if halves are common, which they are not after trained weights."""
+    """Add `HALF_UP` quantization steps to a layer's values if exact halves are common, so that an ONNX runtime rounds
+    halves up; halves are rare after trained weights.
+    """
     if isinstance(layer, IntegerConvolution):
         return value
     factors: list[float] = getattr(layer, "requantization").factors.tolist()  # noqa: B009  every kind has it
@@ -176,14 +182,18 @@ def _halves_up(layer: IntegerLayer, graph: QdqGraph, value: str, output: Integer
 
 
 def _has_halves(factor: float) -> bool:
-    """Return whether a factor is a fraction with a small denominator, so that its products are often exact halves."""
+    """Return whether a requantization factor is a fraction with a small denominator, so that its products are often
+    exact halves.
+    """
     return 2 <= Fraction(factor).denominator <= LARGEST_DENOMINATOR
 
 
 def _rescaled_inputs(
     layer: IntegerLayer, graph: QdqGraph, factors: Requantization, inputs: Inputs, output: IntegerTensor
 ) -> list[str]:
-    """Return the real values of each input, multiplied by its factor relative to the ratio of the scales."""
+    """Return the names of ONNX values: each input of a layer times its requantization factor over the ratio of input
+    scale to output scale.
+    """
     return [
         _rescaled(layer, graph, graph.real[source.name], _ratios(factors, source, output)[number])
         for number, source in enumerate(inputs)
@@ -191,7 +201,9 @@ def _rescaled_inputs(
 
 
 def _ratios(factors: Requantization, source: IntegerTensor, output: IntegerTensor) -> npt.NDArray[np.float64]:
-    """Return the factors relative to the ratio of the scales: 1 if a factor only converts one scale to the other."""
+    """Return requantization factors divided by the ratio of input scale to output scale; 1 if a factor only converts
+    the scale.
+    """
     return factors.factors * float32_scale(output) / float32_scale(source)
 
 
@@ -203,7 +215,8 @@ def _rescaled(layer: IntegerLayer, graph: QdqGraph, value: str, ratio: npt.Array
 
 
 def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: Float32Array) -> str:
-    """Add the weights of a layer to the graph, with mirrored codes where `sign` is -1.
+    """Add the weights of a convolution to the ONNX graph; the codes of an output channel are mirrored where `sign` is
+    -1.
 
     Args:
         layer: The convolution that has the weights.
@@ -228,14 +241,15 @@ def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: 
 
 
 def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: str) -> Float32Array:
-    """Return a layer's scales in float32, the type in which the file stores them.
+    """Convert the quantization scales of a layer to float32, the type in which an ONNX file stores scales.
 
     Raises:
         ConversionError: if a scale is outside the range of float32.
     """
     if not ((scales >= np.finfo(np.float32).tiny) & (scales <= np.finfo(np.float32).max)).all():
         raise ConversionError(
-            f"layer '{layer.name}' needs {what} scales from {scales.min():.4g} to {scales.max():.4g} in an ONNX file, "
-            "beyond float32: the scales of its tensors are too different"
+            f"layer '{layer.name}' needs {what} scales from {scales.min():.4g} to {scales.max():.4g} in an ONNX "
+            "file; expected scales that float32 can hold: the scales of the layer's tensors are too different, "
+            "so calibrate or train the network again"
         )
     return scales.astype(np.float32)

@@ -1,4 +1,4 @@
-"""The ONNX graph that `deploy.qdq` builds: its nodes, its constants with their types, and unique names."""
+"""Builder of the ONNX graph of an integer-only network: its nodes, its constants with their types, and unique names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from network.allocation import Bits
 from network.errors import ConversionError
 
 FOUR_BIT_VERSIONS: Final = (21, 10)
-"""The first opset and IR version with 4-bit types."""
+"""First versions of ONNX with 4-bit types: opset and IR version."""
 
 TWO_BIT_VERSIONS: Final = (25, 13)
-"""The first opset and IR version with 2-bit types."""
+"""First versions of ONNX with 2-bit types: opset and IR version."""
 
 _TYPES: Final[dict[Bits, int]] = {8: TensorProto.UINT8, 4: TensorProto.UINT4, 2: TensorProto.UINT2}
 
@@ -27,7 +27,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class QdqGraph:
-    """An ONNX graph under construction, which starts with the quantized input of a network.
+    """ONNX graph under construction for an integer-only network; it starts with the network's quantized input.
 
     Args:
         network: The network whose tensors the graph computes.
@@ -47,7 +47,7 @@ class QdqGraph:
         self.quantize(network.input, network.input, self._fresh(f"{network.input} dequantized"))
 
     def quantize(self, value: str, tensor: str, real: str) -> None:
-        """Add the nodes that quantize real values to the codes of a tensor and dequantize these codes.
+        """Add ONNX nodes that quantize real values to the codes of an activation tensor and dequantize these codes.
 
         Args:
             value: The name of the real values.
@@ -75,7 +75,8 @@ class QdqGraph:
         self.real[tensor] = real
 
     def weights(self, name: str, codes: CodeArray, zero_points: CodeArray, scales: Float32Array, bits: Bits) -> str:
-        """Add dequantized weights with one zero point and one scale for each output channel.
+        """Add weight codes to the ONNX graph, and their dequantization with one zero point and one scale for each
+        output channel.
 
         Args:
             name: The name of the dequantized weights.
@@ -92,23 +93,27 @@ class QdqGraph:
         return self._dequantized(name, self._codes(f"{name} codes", codes, stored), scales, zero_point)
 
     def bias(self, name: str, codes: npt.NDArray[np.int32], scales: Float32Array) -> str:
-        """Add dequantized biases: int32 numbers [output channels] with one scale for each; return their unique name."""
+        """Add int32 biases [output channels] to the ONNX graph, and their dequantization with one scale each; return
+        the name of the dequantized biases.
+        """
         return self._dequantized(name, self.constant(f"{name} codes", codes), scales)
 
     def constant(self, name: str, values: npt.NDArray[Any]) -> str:
-        """Add a constant; return its unique name."""
+        """Add a constant to the ONNX graph; return the unique name of the constant."""
         proto = onnx.numpy_helper.from_array(values, self._fresh(name))
         self._constants.append(proto)
         return proto.name
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node with one output; return the unique name of the node and its output."""
+        """Add a node with one output to the ONNX graph; return the unique name that the node and its output have."""
         output = self._fresh(name)
         self._nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 
     def content(self) -> bytes:
-        """Return the content of the ONNX file, in which the outputs of the graph are the outputs of the network."""
+        """Return the content of the ONNX file; the outputs of the ONNX graph are the outputs of the integer-only
+        network.
+        """
         network = self._network
         graph = helper.make_graph(
             self._nodes,
@@ -134,12 +139,16 @@ class QdqGraph:
         return content
 
     def _dequantized(self, name: str, codes: str, scales: Float32Array, zero_points: str | None = None) -> str:
-        """Add a DequantizeLinear along the output channels; return its unique name."""
+        """Add a DequantizeLinear node with one scale for each output channel to the ONNX graph;
+        return the node's name.
+        """
         grid = [self.constant(f"{name} scale", scales), *([] if zero_points is None else [zero_points])]
         return self.node("DequantizeLinear", [codes, *grid], name, axis=0)
 
     def _codes(self, name: str, codes: CodeArray, bits: Bits) -> str:
-        """Add a constant in the ONNX type of the bits; ONNX packs codes in the same order as `pack_rows`."""
+        """Add integer codes to the ONNX graph as a constant of the ONNX type with that number of bits, packed in the
+        order of `pack_rows`.
+        """
         proto = TensorProto(
             name=self._fresh(name),
             data_type=_TYPES[bits],
@@ -150,7 +159,9 @@ class QdqGraph:
         return proto.name
 
     def _fresh(self, name: str) -> str:
-        """Return a unique name: the given one, with as many primes as it needs."""
+        """Return a unique name for a node or value of the ONNX graph: the given name, with as many primes (') as
+        needed.
+        """
         while name in self._names:
             name += "'"
         self._names.add(name)
@@ -158,15 +169,16 @@ class QdqGraph:
 
 
 def float32_scale(tensor: IntegerTensor) -> float:
-    """Return a tensor's scale, rounded to float32, the type in which the file stores it.
+    """Return the quantization scale of an activation tensor rounded to float32, the type in which an ONNX file stores
+    it.
 
     Raises:
         ConversionError: if the scale is outside the range of float32.
     """
     if not np.finfo(np.float32).tiny <= tensor.scale <= np.finfo(np.float32).max:
         raise ConversionError(
-            f"tensor '{tensor.name}' has the scale {tensor.scale}; an ONNX file holds float32 scales between "
-            f"{np.finfo(np.float32).tiny:.3g} and {np.finfo(np.float32).max:.3g}"
+            f"tensor '{tensor.name}' has the scale {tensor.scale}, which an ONNX file cannot hold; expected a "
+            f"float32 number from {np.finfo(np.float32).tiny:.3g} to {np.finfo(np.float32).max:.3g}"
         )
     return float(np.float32(tensor.scale))
 

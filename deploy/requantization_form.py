@@ -1,4 +1,6 @@
-"""The two forms in which layers with weights requantize their accumulators; both give the same codes."""
+"""The two ways in which layers with weights requantize accumulators, multipliers and thresholds; both give the same
+codes.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,25 @@ from deploy.thresholds import thresholds_of
 
 
 class RequantizationForm(StrEnum):
-    """How a layer turns an accumulator into a code (arXiv 1905.13082, section 4)."""
+    """How a layer converts an accumulator to an output code: by a multiplier or by thresholds (arXiv 1905.13082,
+    section 4).
+    """
 
     MULTIPLIER = "multiplier"
-    """Multiply by an int32 multiplier in 64 bits, then shift; one multiplier for each output channel or layer."""
+    """Multiply the accumulator by an int32 multiplier of the output channel or layer, in 64 bits, then shift."""
     THRESHOLDS = "thresholds"
-    """Compare with 2^b - 1 int32 thresholds of each output channel."""
+    """Compare the sum of products with 2^b - 1 int32 thresholds of its output channel."""
 
 
 def in_form(network: IntegerNetwork, form: RequantizationForm) -> IntegerNetwork:
-    """Return the network in a form of requantization; its codes are the same for every input.
+    """Return an integer-only network that requantizes in the given way, by multipliers or by thresholds; its codes stay
+    the same.
 
     Layers without weights do not change: they always use multipliers.
 
     Args:
-        network: The network in any form.
-        form: The form of the returned network.
+        network: The network, with multipliers or thresholds.
+        form: How the returned network requantizes: by multipliers or by thresholds.
     """
 
     def changed(layer: IntegerLayer) -> IntegerLayer:
@@ -41,7 +46,9 @@ def in_form(network: IntegerNetwork, form: RequantizationForm) -> IntegerNetwork
 
 
 def form_of(network: IntegerNetwork) -> RequantizationForm:
-    """Return `THRESHOLDS` if a network has layers with weights and all of them have thresholds, else `MULTIPLIER`."""
+    """Return how an integer-only network requantizes: `THRESHOLDS` if it has layers with weights and all of them have
+    thresholds, else `MULTIPLIER`.
+    """
     convolutions = [layer for layer in network.layers if isinstance(layer, IntegerConvolution)]
     compares = bool(convolutions) and all(layer.thresholds is not None for layer in convolutions)
     return RequantizationForm.THRESHOLDS if compares else RequantizationForm.MULTIPLIER

@@ -1,4 +1,4 @@
-"""Requantization by comparison: the output code is the number of thresholds that the sum reaches.
+"""Requantization by thresholds: a layer's output code is the number of thresholds that its sum of products reaches.
 
 This is the second method of arXiv 1905.13082, section 4: each output channel has 2^b - 1 thresholds, which include the
 bias, the batch norm, the scales and the zero point. The multiplier form (`deploy.arithmetic.requantize`) is the
@@ -37,7 +37,7 @@ BEYOND = np.int64(2**34)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thresholds:
-    """The thresholds of a layer, with which it compares its sums of products.
+    """Requantization thresholds of a layer, with which the layer compares its sums of products.
 
     Attributes:
         values: The thresholds t_k, int32 [output_channels, 2^b - 1], ascending in each row.
@@ -52,7 +52,8 @@ class Thresholds:
 def thresholds_of(
     requantization: Requantization, bias: npt.NDArray[np.int32], zero_point: int, bits: Bits
 ) -> Thresholds:
-    """Compute the thresholds that give the same codes as multiplication, for every sum within -(2^31 - 2) and 2^31 - 2.
+    """Compute the requantization thresholds that give the same codes as multiplication, for every sum from -(2^31 - 2)
+    to 2^31 - 2.
 
     Args:
         requantization: The multipliers m and shifts n, [1] or [output_channels].
@@ -76,7 +77,7 @@ def thresholds_of(
 
 
 def reached_codes(sums: IntArray, thresholds: Thresholds) -> CodeArray:
-    """Return the code of each sum of products: the number of thresholds that the sum reaches.
+    """Return the output code of each sum of products: the number of requantization thresholds that the sum reaches.
 
     Args:
         sums: The sums without the bias, int64 from -(2^31 - 2) to 2^31 - 2, [..., output_channels].

@@ -1,4 +1,4 @@
-"""The packed form of weights in flash, in the order in which the kernels read them.
+"""Packing of weight codes into bytes of flash, in the order in which the kernels of a microcontroller read them.
 
     convolution      one row per output channel: kernel row, kernel column, input channel
     depthwise        one row per kernel row and kernel column: output channel
@@ -23,31 +23,31 @@ from network.memory.packing import packed_row_bytes, weight_rows
 
 CONVOLUTION_ORDER: Final = "output_channel | kernel_row, kernel_column, input_channel"
 DEPTHWISE_ORDER: Final = "kernel_row, kernel_column | output_channel"
-"""Index of a row | indices inside a row; the last index varies fastest."""
+"""Order of packed weights: index of a row | indices inside a row; the last index varies fastest."""
 
 CodesShape = tuple[int, int, int, int]
-"""[output channels, kernel height, kernel width, input channels / groups]"""
+"""Shape of weight codes: [output channels, kernel height, kernel width, input channels / groups]."""
 
 
 def packed_shape(shape: CodesShape, groups: int, bits: Bits) -> tuple[int, int]:
-    """Return the number of rows and the number of bytes of each row."""
+    """Return the number of rows of a layer's packed weights and the number of bytes of each row."""
     rows, elements = _rows(shape, groups)
     return rows, packed_row_bytes(elements, bits)
 
 
 def packed_weight_bytes(layer: IntegerConvolution) -> int:
-    """Return the number of bytes of a layer's packed weights, with the padding of the rows."""
+    """Return the number of bytes of a convolution's packed weights, including the padding of rows to whole bytes."""
     return math.prod(packed_shape(_shape(layer), layer.groups, layer.weight_bits))
 
 
 def pack_weights(layer: IntegerConvolution) -> npt.NDArray[np.uint8]:
-    """Pack the weights of a layer for flash, uint8 [rows, bytes per row]."""
+    """Pack the weight codes of a convolution into the bytes that flash holds, uint8 [rows, bytes per row]."""
     codes = layer.codes.transpose(1, 2, 0, 3) if layer.is_depthwise else layer.codes
     return pack_rows(codes.reshape(_rows(_shape(layer), layer.groups)), layer.weight_bits)
 
 
 def unpack_weights(packed: npt.NDArray[np.uint8], shape: CodesShape, groups: int, bits: Bits) -> CodeArray:
-    """Unpack the weights of a layer, the inverse of `pack_weights`.
+    """Unpack the weight codes of a convolution from the bytes that flash holds, the inverse of `pack_weights`.
 
     Args:
         packed: The packed weights, uint8 [rows, bytes per row].
@@ -64,13 +64,13 @@ def unpack_weights(packed: npt.NDArray[np.uint8], shape: CodesShape, groups: int
     expected = packed_shape(shape, groups, bits)
     if packed.dtype != np.uint8 or packed.shape != expected:
         raise ValueError(
-            f"weights of shape {list(shape)} at {bits} bits need uint8 of shape {list(expected)}, "
-            f"not {packed.dtype} of shape {list(packed.shape)}"
+            f"weights of shape {list(shape)} at {bits} bits need packed bytes of type uint8 and shape "
+            f"{list(expected)}, not {packed.dtype} of shape {list(packed.shape)}"
         )
     _, elements = _rows(shape, groups)
     rows = unpack_rows(packed, elements, bits)
     if not np.array_equal(pack_rows(rows, bits), packed):
-        raise ValueError("the unused bits in the last byte of a row must be 0")
+        raise ValueError("the packed weights have a 1 among the unused bits in the last byte of a row; expected 0")
     if not is_depthwise(groups, shape[3] * groups):
         return rows.reshape(shape)
     output_channels, height, width, _ = shape
@@ -83,5 +83,5 @@ def _shape(layer: IntegerConvolution) -> CodesShape:
 
 
 def _rows(shape: CodesShape, groups: int) -> tuple[int, int]:
-    """Return the number of rows and the number of codes of each row."""
+    """Return the number of rows of a layer's packed weights and the number of weight codes of each row."""
     return weight_rows(shape, is_depthwise=is_depthwise(groups, shape[3] * groups))

@@ -1,4 +1,4 @@
-"""Windows over images [n, height, width, channels], for convolutions and pools.
+"""Padding and windows of images [n, height, width, channels], for convolutions and pooling layers.
 
 The window of the output position (i, j) covers the rows i * stride + k * dilation of the padded image, for k in
 [0, kernel), and the columns likewise. No function here rounds: each one only moves or adds integers.
@@ -18,7 +18,7 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def padded(images: npt.NDArray[Number], padding: Padding, fill: int) -> npt.NDArray[Number]:
-    """Return the images with rows and columns of `fill` around them; without padding, the same array."""
+    """Return images with added rows and columns of the value `fill` around them; without padding, the same array."""
     if not any(padding):
         return images
     n, height, width, channels = images.shape
@@ -31,7 +31,7 @@ def padded(images: npt.NDArray[Number], padding: Padding, fill: int) -> npt.NDAr
 def window_view(
     images: npt.NDArray[Number], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> npt.NDArray[Number]:
-    """Return a view of all windows of padded images, without a copy.
+    """Return a view of all windows of padded images, without copying the images.
 
     The shape is [n, output height, output width, kernel row, kernel column, channels].
     """
@@ -42,7 +42,8 @@ def window_view(
 
 
 def window_sums(values: IntArray, kernel: tuple[int, int], stride: tuple[int, int]) -> IntArray:
-    """Sum each window of padded images, by differences of cumulative sums, so that large windows are not slower.
+    """Compute the sum of each window of padded images from cumulative sums, so that the time does not grow with the
+    window.
 
     Returns:
         The sums, [n, output height, output width, channels].
@@ -55,7 +56,7 @@ def window_sums(values: IntArray, kernel: tuple[int, int], stride: tuple[int, in
 
 
 def window_maxima(images: CodeArray, kernel: tuple[int, int], stride: tuple[int, int]) -> CodeArray:
-    """Return the largest code of each window of padded images, [n, output height, output width, channels]."""
+    """Return the largest integer code of each window of padded images, [n, output height, output width, channels]."""
     for axis, size, step in zip((1, 2), kernel, stride, strict=True):
         lines = np.moveaxis(images, axis, 0)
         positions = (len(lines) - size) // step + 1

@@ -1,4 +1,4 @@
-"""Execution of the parts of a computation on all cores, with one BLAS thread for each part.
+"""Parallel execution of a computation on all CPU cores, with one BLAS thread for each core.
 
 BLAS by itself splits each matrix product over the cores, and waits for the slowest core after every product. If other
 processes use the same cores, this wait has taken ten times as long as the computation. Here each thread computes whole
@@ -20,17 +20,17 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def core_count() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_on_all_cores(work: Callable[[slice], None], parts: Iterable[slice]) -> None:
-    """Call a function for each part of a computation, on all cores at the same time.
+    """Call a function for each part of a computation in parallel, on all CPU cores.
 
     Args:
         work: The function, mostly numpy code that releases the interpreter's lock. Two parts must not write to the same
             elements. An error that it raises is raised again here.
-        parts: The parts, each given to one call.
+        parts: Slices of the work, one for each call of the function.
     """
     with (
         _ONE_AT_A_TIME,

@@ -1,4 +1,4 @@
-"""Write the outputs of commands that pages show: `python docs/command_outputs.py`, in an environment with `bitbudget`.
+"""Write the outputs of `bitbudget` commands into the documentation pages: `python docs/command_outputs.py`.
 
 A shown output is a block of text below a comment that names the lines to show, as slices or by their first characters.
 Lines of `...` stand for those between; `| tail -n 4` behind the command works as in a shell:
@@ -9,7 +9,7 @@ Lines of `...` stand for those between; `| tail -n 4` behind the command works a
     ```
 
 Commands with `--data` measure on samples or train: their figures depend on the machine, and they take seconds. They are
-run only with the option `--samples`.
+run only with the option `--samples`. The script needs an environment in which `bitbudget` is installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BLOCK: Final = re.compile(
 
 
 def with_outputs(text: str, *, runs_samples: bool = False) -> str:
-    """Return the text of a page with each shown output replaced by what the command prints today.
+    """Return the text of a page, with each shown output replaced by what the shown command prints today.
 
     Args:
         text: The page, in Markdown.
@@ -59,7 +59,7 @@ def with_outputs(text: str, *, runs_samples: bool = False) -> str:
 
 
 def printed_by(arguments: Sequence[str]) -> list[str]:
-    """Return the lines that `bitbudget` prints on standard output, run in the root of the project.
+    """Run `bitbudget` in the root of the project, and return the lines that it prints on standard output.
 
     Args:
         arguments: Arguments of the command.
@@ -73,7 +73,7 @@ def printed_by(arguments: Sequence[str]) -> list[str]:
 
 
 def selected(printed: Sequence[str], selectors: Sequence[str]) -> Iterator[str]:
-    """Yield the selected lines in their order, and `...` for each run of lines between them.
+    """Yield the selected lines of a command's output in their order, and `...` for each run of omitted lines.
 
     Args:
         printed: All lines.
@@ -90,7 +90,9 @@ def selected(printed: Sequence[str], selectors: Sequence[str]) -> Iterator[str]:
         else:
             found = {index for index, line in enumerate(printed) if line.startswith(selector)}
         if not found:
-            raise ValueError(f"{selector!r} selects none of the {len(printed)} lines that the command prints")
+            raise ValueError(
+                f"the selector {selector!r} selects none of the {len(printed)} lines that the command prints"
+            )
         chosen |= found
     for index, line in enumerate(printed):
         if index in chosen:
@@ -100,7 +102,7 @@ def selected(printed: Sequence[str], selectors: Sequence[str]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Write the outputs."""
+    """Write the outputs of `bitbudget` commands into all documentation pages that show them."""
     for page in PAGES:
         before = page.read_text(encoding="utf-8")
         after = with_outputs(before, runs_samples="--samples" in sys.argv[1:])

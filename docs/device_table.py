@@ -1,4 +1,4 @@
-"""Write the table of the catalogue in `docs/devices.md`: `python docs/device_table.py`.
+"""Write the table of microcontrollers in `docs/devices.md`: `python docs/device_table.py`.
 
 The table stands between two comments, and is replaced as a whole.
 """
@@ -21,7 +21,7 @@ _HEAD: Final = (
 
 
 def with_table(text: str) -> str:
-    """Return the text of the page with its table replaced by the devices of the catalogue, in the catalogue's order.
+    """Return the text of a page with its table replaced by the catalogue's microcontrollers, in the same order.
 
     Args:
         text: The page, in Markdown.
@@ -50,7 +50,7 @@ def _size(size_bytes: int) -> str:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the table of microcontrollers into its page."""
     before = PAGE.read_text(encoding="utf-8")
     after = with_table(before)
     if after != before:

@@ -22,7 +22,7 @@ _EXAMPLE: Final = re.compile(
 
 
 def with_outputs(text: str, namespace: dict[str, Any]) -> str:
-    """Return the text of a page with each shown output replaced by what the example before it prints.
+    """Return the text of a page with each shown output replaced by what the Python example before it prints.
 
     Args:
         text: The page, in Markdown.
@@ -45,7 +45,7 @@ def with_outputs(text: str, namespace: dict[str, Any]) -> str:
 
 
 def _output(code: str, namespace: dict[str, Any]) -> str:
-    """Run an example and return what it prints."""
+    """Run a Python example of a page and return what it prints."""
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with redirect_stdout(printed):
         exec(compile(code, str(PAGE), "exec"), namespace)  # noqa: S102  # the code of this project's own page
@@ -54,7 +54,7 @@ def _output(code: str, namespace: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the outputs of the page."""
+    """Write the outputs of the Python examples into their page."""
     before = PAGE.read_text(encoding="utf-8")
     after = with_outputs(before, {"__name__": "page"})
     if after != before:

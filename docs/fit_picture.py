@@ -45,7 +45,7 @@ SETTINGS: Final[dict[RcKeyType, Any]] = {
 
 
 def solutions() -> tuple[Solution, Solution]:
-    """Return the solution with 8 bits everywhere, without a budget, and the exact solution under `BUDGET`."""
+    """Return two solutions for MobileNetV1: 8 bits everywhere without a budget, and the optimal bits under `BUDGET`."""
     network = read_network(NETWORK_FILE.read_bytes(), NETWORK_FILE.stem)
     table = weight_sensitivity(network, DEFAULT_WEIGHT_SCHEME)
     no_budget = Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
@@ -57,7 +57,7 @@ def solutions() -> tuple[Solution, Solution]:
 
 
 def draw(before: Solution, after: Solution, path: Path) -> None:
-    """Write the picture of two solutions of one network.
+    """Draw the RAM and flash of two solutions of one network as bar charts, and write an SVG file.
 
     Args:
         before: The solution with 8 bits everywhere; grey bars.
@@ -100,7 +100,7 @@ def draw(before: Solution, after: Solution, path: Path) -> None:
 
 
 def _bars(axes: Axes, title: str, before: Sequence[float], after: Sequence[float], bits: Sequence[Bits]) -> None:
-    """Draw one bar of bytes for each layer, in front of its grey bar with 8 bits."""
+    """Draw one bar of bytes for each layer, in front of a grey bar with the bytes at 8 bits."""
     places = range(len(before))
     axes.bar(places, before, width=0.9, color=GREY)
     axes.bar(places, after, width=0.6, color=[COLOURS[each] for each in bits])
@@ -113,7 +113,7 @@ def _bars(axes: Axes, title: str, before: Sequence[float], after: Sequence[float
 
 
 def main() -> None:
-    """Write the picture."""
+    """Write the picture of README.md."""
     draw(*solutions(), PICTURE)
 
 

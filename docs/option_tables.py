@@ -1,4 +1,4 @@
-"""Write the tables of options in `docs/*.md` from the options' own fields: `python docs/option_tables.py`.
+"""Write the tables of options in `docs/*.md` from the fields of pydantic models: `python docs/option_tables.py`.
 
 A table stands between two comments, and is replaced as a whole. The first comment names the model, and after a colon
 the fields of this table; without a colon the table has all fields:
@@ -41,7 +41,7 @@ def with_tables(text: str) -> str:
 
 
 def listed_fields(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the model, as its dotted path, and the name of each field that a table of the document lists.
+    """Yield, for each field that a document's tables list, the dotted path of its model and its name.
 
     Args:
         text: The document, in Markdown.
@@ -54,7 +54,7 @@ def listed_fields(text: str) -> Iterator[tuple[str, str]]:
 
 
 def model_at(path: str) -> type[Options]:
-    """Return the model of options with a dotted path, such as `qat.options.training.TrainingOptions`.
+    """Return the pydantic model of options at a dotted path, such as `qat.options.training.TrainingOptions`.
 
     Raises:
         ValueError: if there is no such model.
@@ -63,14 +63,14 @@ def model_at(path: str) -> type[Options]:
     try:
         model = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError):
-        raise ValueError(f"there is no {path!r}; expected the path of a class, as module.Class") from None
+        raise ValueError(f"the class {path!r} does not exist; expected a path such as module.Class") from None
     if not isinstance(model, type) or not issubclass(model, Options):
         raise ValueError(f"{path!r} is not a class of options; expected a subclass of network.options.Options")
     return model
 
 
 def _chosen(block: re.Match[str]) -> tuple[list[OptionField], frozenset[str]]:
-    """Return the fields of a block's table, and the names of all fields of its model."""
+    """Return the pydantic fields that a table of options lists, and the names of all fields of their model."""
     fields = {field.name: field for field in option_fields(model_at(block["model"]))}
     names = [name.strip() for name in block["names"].split(",")] if block["names"] else list(fields)
     if unknown := [name for name in names if name not in fields]:
@@ -133,7 +133,7 @@ def _description(text: str, names: frozenset[str]) -> str:
 
 
 def main() -> None:
-    """Write the tables of all documents."""
+    """Write the tables of options into all documents that have one."""
     for path in sorted(DOCUMENTS.glob("*.md")):
         before = path.read_text(encoding="utf-8")
         after = with_tables(before)

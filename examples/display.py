@@ -1,4 +1,4 @@
-"""Output of the example pipeline: the progress of a job, and its result as tables."""
+"""Text output of the example pipeline: the progress of a job, and its result as tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ REGIONS = ("flash", "ram")
 
 
 class ProgressLine:
-    """Progress output: one line that is overwritten on a terminal; in a log, one line for each epoch and each phase."""
+    """Progress output of a job: one line that is overwritten on a terminal; in a log, one line per epoch and phase."""
 
     def __init__(self) -> None:
         self._on_terminal = sys.stdout.isatty()
@@ -31,7 +31,7 @@ class ProgressLine:
 
 
 def describe(progress: dict[str, Any]) -> str:
-    """Return e.g. 'training, epoch 3 of 10, loss 0.112, validated 98.6 %, 4 s left', without the unknown values."""
+    """Return progress as text, such as 'training, epoch 3 of 10, loss 0.112, validated 98.6 %, 4 s left'."""
     parts = [progress["phase"]]
     if progress["epoch"]:
         parts.append(f"epoch {progress['epoch']} of {progress['epochs']}")
@@ -45,7 +45,7 @@ def describe(progress: dict[str, Any]) -> str:
 
 
 def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
-    """Return a table of the bits and bytes of every layer that needs flash, and of the shared bytes."""
+    """Return a text table of bits, flash and RAM of each layer that needs flash, and of shared memory."""
     outputs = {layer["name"]: layer["output"] for layer in network["layers"]}
     steps = {step["layer"]: step for step in result["memory"]["steps"]}
     activation_bits = result["activation_bits"]
@@ -65,7 +65,7 @@ def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
 
 
 def accuracy_table(result: dict[str, Any]) -> str:
-    """Return a table of the accuracies of the float, the fake-quantized and the integer-only network.
+    """Return a text table of the accuracies of the float, the fake-quantized and the integer-only network.
 
     A dataset without a test set has none.
     """

@@ -1,4 +1,4 @@
-"""Reproduce one of the paper's ImageNet results.
+"""Reproduce an ImageNet result of the paper arXiv 1905.13082 with a trained MobileNetV1.
 
     python -m examples.imagenet_mobilenets NETWORK --data IMAGENET --method mixpc --out DIR
 
@@ -42,7 +42,7 @@ PAPERS_TRAINING = {
 
 
 def as_the_paper_trained_it(network: Network) -> Network:
-    """Return the network with 1,000 classes and with the normalisation of its input.
+    """Return a MobileNetV1 with 1,000 classes, and with the input normalisation that the paper used.
 
     Raises:
         InvalidNetwork: if it has another number of classes, or does not end in a layer with weights.

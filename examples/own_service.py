@@ -1,4 +1,4 @@
-"""Start `bitbudget serve` for the duration of a pipeline, and stop it afterwards."""
+"""Start the HTTP service `bitbudget serve` for the duration of a pipeline, and stop it afterwards."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ STOP_SECONDS = 15
 
 
 class PipelineError(Exception):
-    """An error that ends the pipeline; its message is written for the reader of the build log."""
+    """Error that ends the example pipeline; its message is written for the reader of the build log."""
 
 
 @contextmanager
 def running_service() -> Iterator[str]:
-    """Start a service on a free loopback port, with its data in a temporary directory, and yield its URL.
+    """Start the service on a free loopback port, with its data in a temporary directory, and yield its URL.
 
     The service is stopped and the directory is removed at the end, even after an error.
 
@@ -46,7 +46,7 @@ def running_service() -> Iterator[str]:
 
 
 def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Wait for the URL that the service prints as soon as it listens."""
+    """Wait until a started service prints its URL, and return the URL."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         if found := re.search(r"^http://\S+$", log.read_text(errors="replace"), re.MULTILINE):
@@ -58,7 +58,7 @@ def wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop the service with SIGTERM; if it does not stop, kill it and all processes that it started."""
+    """Stop a service process with SIGTERM; if it does not stop, kill it and all processes that it started."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)

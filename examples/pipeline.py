@@ -1,4 +1,4 @@
-"""An example of a build pipeline that uses bitbudget: from a network and a device's budget to an integer-only network.
+"""Example of a build pipeline that uses bitbudget, from a network and a memory budget to an integer-only network.
 
     python -m examples.pipeline                                start a service, use it and stop it
     python -m examples.pipeline --url http://127.0.0.1:8000    use a service that is running
@@ -31,7 +31,7 @@ CANCEL_SECONDS = 15
 
 
 class Service:
-    """Client for the part of the service's HTTP interface that this pipeline needs."""
+    """HTTP client for the part of the bitbudget service that the example pipeline needs."""
 
     def __init__(self, url: str) -> None:
         if urlsplit(url).scheme not in {"http", "https"}:
@@ -67,7 +67,7 @@ class Service:
 
 
 def _detail(error: HTTPError) -> str:
-    """Return the message of a problem document (RFC 9457), or the standard phrase of the HTTP status."""
+    """Return the error message of an HTTP problem document (RFC 9457), or the standard phrase of the HTTP status."""
     try:
         return str(json.load(error)["detail"])
     except (ValueError, KeyError, TypeError):
@@ -75,7 +75,7 @@ def _detail(error: HTTPError) -> str:
 
 
 def play(service: Service, network_file: Path, budget: dict[str, str], epochs: int, out: Path) -> None:
-    """Run the whole pipeline."""
+    """Run the whole example pipeline: upload a network, choose its bits, run a job and download the results."""
     network = service.upload("/v1/networks", network_file)
     print(f"uploaded    {network_file.name}: {network['parameters']:,} parameters, network {network['id'][:12]}")
 
@@ -85,7 +85,7 @@ def play(service: Service, network_file: Path, budget: dict[str, str], epochs: i
         missing = " and ".join(f"{each['excess_bytes']:,} bytes of {each['region']}" for each in short)
         if not short:
             together = " and ".join(answer["certificate"]["conflicting"])
-            raise PipelineError(f"does not fit: the budgets of {together} cannot be kept together")
+            raise PipelineError(f"does not fit: the budgets of {together} cannot be met together")
         raise PipelineError(f"does not fit: {missing} are missing even with the fewest bits")
     memory, given = answer["memory"], answer["budget"]
     print(
@@ -131,22 +131,24 @@ def cancel(service: Service, path: str) -> None:
             time.sleep(0.2)
             job = service.get(path)
     except PipelineError as error:
-        print(f"could not cancel it: {error}", file=sys.stderr)
+        print(f"could not cancel the job: {error}", file=sys.stderr)
 
 
 def fetch_artifacts(service: Service, job: dict[str, Any], out: Path) -> None:
-    """Download every artifact, compare its SHA-256 with the one that the job states, and write it into `out`."""
+    """Download every file that a job produced into a directory, and check its SHA-256."""
     out.mkdir(parents=True, exist_ok=True)
     for artifact in job["artifacts"]:
         content = service.fetch(f"/v1/jobs/{job['id']}/artifacts/{quote(artifact['name'])}")
         if hashlib.sha256(content).hexdigest() != artifact["sha256"]:
-            raise PipelineError(f"{artifact['name']} arrived with another SHA-256 than the job states")
+            raise PipelineError(
+                f"the SHA-256 of the downloaded file {artifact['name']} differs from the one that the job states"
+            )
         (out / Path(artifact["name"]).name).write_bytes(content)
         print(f"fetched     {out / artifact['name']}, {artifact['size_bytes']:,} bytes, SHA-256 verified")
 
 
 def end_on_signal(signum: int, frame: object) -> None:
-    """Make SIGTERM end the pipeline in the same way as Ctrl-C."""
+    """Make SIGTERM end the example pipeline in the same way as Ctrl-C."""
     raise KeyboardInterrupt
 
 

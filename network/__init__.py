@@ -1,1 +1,1 @@
-"""Internal package: networks as data, their readers, devices and byte accounting. The public API is `bitbudget`."""
+"""Internal package that reads and describes neural networks and counts their bytes; the public API is `bitbudget`."""

@@ -1,4 +1,4 @@
-"""The choices that are made for a network: the bits of every tensor, and the scheme of every weight tensor."""
+"""Bits of every tensor of a neural network (8, 4 or 2), and the quantization scheme of every weight tensor."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ NARROWEST_BITS: Final[Bits] = 2
 
 
 def halved(bits: Bits) -> Bits:
-    """Return half of the bits: 4 for 8, 2 for 4.
+    """Return half of a number of bits per element: 4 for 8, and 2 for 4.
 
     Raises:
         ValueError: if the bits are 2.
     """
     if bits == NARROWEST_BITS:
-        raise ValueError("2 bits cannot be halved")
+        raise ValueError("2 bits cannot be halved: a tensor cannot have fewer than 2 bits")
     return 4 if bits == WIDEST_BITS else 2
 
 
 def as_bits(value: object) -> Bits:
-    """Return a value as bits.
+    """Check that a value is 8, 4 or 2, and return it as a number of bits per tensor element.
 
     Args:
         value: Value of any type.
@@ -42,11 +42,11 @@ def as_bits(value: object) -> Bits:
     for bits in BITS:
         if value == bits and type(value) is int:
             return bits
-    raise RequestError(f"the bits are {value!r}; expected 8, 4 or 2")
+    raise RequestError(f"the number of bits of a tensor is {value!r}; expected 8, 4 or 2")
 
 
 class WeightScheme(StrEnum):
-    """Scheme by which a weight tensor is quantized.
+    """Quantization scheme of a weight tensor: per layer or per output channel, and how its range is found.
 
     The first three have the names of the published code of arXiv 1905.13082; `PerChannelSymLSQ` is new here.
     """
@@ -58,12 +58,12 @@ class WeightScheme(StrEnum):
 
     @property
     def is_per_channel(self) -> bool:
-        """Whether each output channel has its own scale."""
+        """Whether a weight quantization scheme has one scale for each output channel."""
         return self in {WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, WeightScheme.PER_CHANNEL_SYM_LSQ}
 
     @property
     def has_zero_point_per_channel(self) -> bool:
-        """Whether each output channel has its own zero point; else the layer has one."""
+        """Whether a weight quantization scheme has one zero point per output channel; otherwise one per layer."""
         return self is WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
 
 
@@ -80,7 +80,7 @@ class Folding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """Scheme of one weight tensor.
+    """Quantization scheme of one weight tensor, and the place into which the layer's batch norm is folded.
 
     Attributes:
         weights: Scheme by which the weights are quantized.
@@ -93,7 +93,7 @@ class Scheme:
 
 @dataclass(frozen=True, eq=True)
 class Allocation:
-    """Bits of every tensor, and scheme of every weight tensor.
+    """Number of bits of every tensor of a network, and quantization scheme of every weight tensor.
 
     Attributes:
         weight_bits: Name of each layer with weights -> bits of its weight tensor, in schedule order.

@@ -18,7 +18,7 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ActivationFunction:
-    """Clamp of each element to [low, high]: ReLU is [0, inf], ReLU6 is [0, 6], the identity is [-inf, inf].
+    """Activation function that clamps each element to [low, high]: ReLU is [0, inf], ReLU6 [0, 6], linear [-inf, inf].
 
     Attributes:
         low: Lower bound, 0 or less: padding and zero points need the real value 0 inside the interval.
@@ -34,12 +34,12 @@ class ActivationFunction:
     def __post_init__(self) -> None:
         if not self.low <= 0.0 <= self.high or self.low == self.high:
             raise InvalidNetwork(
-                f"an activation function clamps to [{self.low}, {self.high}]; expected an interval around zero"
+                f"an activation function clamps to [{self.low}, {self.high}]; expected an interval that contains zero"
             )
 
     @property
     def is_linear(self) -> bool:
-        """Whether the function is the identity."""
+        """Whether an activation function is the identity."""
         return math.isinf(self.low) and math.isinf(self.high)
 
 
@@ -69,7 +69,7 @@ class BatchNorm:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer(ABC):
-    """Base class of all layers.
+    """Base class of all layers of a network.
 
     Attributes:
         kind: Name of the layer kind, unique among all kinds.
@@ -87,7 +87,7 @@ class Layer(ABC):
 
     @abstractmethod
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
-        """Return the shape of the layer's output.
+        """Return the shape (channels, height, width) of the tensor that a layer writes.
 
         Args:
             inputs: Shapes of the tensors that the layer reads, in the order of `self.inputs`.
@@ -123,16 +123,18 @@ class WeightLayer(Layer):
 
     @abstractmethod
     def weight_shape(self, inputs: tuple[Shape, ...]) -> tuple[int, ...]:
-        """Return the shape of the weight tensor, given the shapes of the layer's inputs."""
+        """Return the shape of a layer's weight tensor, given the shapes of the layer's inputs."""
 
     def multiply_accumulates(self, inputs: tuple[Shape, ...]) -> int:
-        """Return the number of multiply-accumulates of one inference; padding elements are counted too."""
+        """Return a layer's number of multiply-accumulates per inference; those with padding elements are included."""
         output = self.output_shape(inputs)
         return math.prod(self.weight_shape(inputs)) * output.height * output.width
 
     def _check_parameters(self, weight_shape: tuple[int, ...]) -> None:
         if self.weight is not None and self.weight.shape != weight_shape:
-            raise self._mismatch(f"needs weights of shape {list(weight_shape)}, has {list(self.weight.shape)}")
+            raise self._mismatch(
+                f"has weights of shape {list(self.weight.shape)}; expected weights of shape {list(weight_shape)}"
+            )
         per_channel = {"bias": self.bias}
         if self.batch_norm is not None:
             norm = self.batch_norm
@@ -140,10 +142,11 @@ class WeightLayer(Layer):
         for what, values in per_channel.items():
             if values is not None and values.shape != (self.output_channels,):
                 raise self._mismatch(
-                    f"has {self.output_channels} output channels, but its {what} has shape {list(values.shape)}"
+                    f"has {what} of shape {list(values.shape)}; expected [{self.output_channels}], one number for each "
+                    "output channel"
                 )
         for what, values in {"weights": self.weight, **per_channel}.items():
             if values is not None and not np.isfinite(values).all():
-                raise self._mismatch(f"has NaN or infinite values in its {what}; expected finite values")
+                raise self._mismatch(f"has NaN or infinite values in its {what}; expected finite numbers")
         if self.batch_norm is not None and (self.batch_norm.variance < 0).any():
             raise self._mismatch("has a negative variance in its batch norm; expected 0 or more")

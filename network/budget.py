@@ -1,4 +1,4 @@
-"""Reading of sizes in bytes, and the flash and RAM that a network may use."""
+"""Flash and RAM that a network may use, and the parsing of sizes such as '512 KiB'."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def parse_size_bytes(text: str | int, what: str) -> int:
     expected = "expected bytes or a number with kB, KiB, MB or MiB, e.g. 512000, 60kB, 1.5MiB"
     match = _SIZE.fullmatch(str(text)) if not isinstance(text, bool) else None
     if match is None:
-        raise RequestError(f"{what} is {str(text)[:60]!r}; {expected}")
+        raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a size in bytes; {expected}")
     unit_bytes = _UNIT_BYTES.get(match["unit"])
     if unit_bytes is None:
         bits = _UNIT_OF_BITS.fullmatch(match["unit"])
@@ -47,7 +47,7 @@ def parse_size_bytes(text: str | int, what: str) -> int:
         raise RequestError(f"{what} is {str(text)[:60]!r}, with the unknown unit {match['unit']!r}; {expected}")
     whole, _, fraction = match["number"].partition(".")
     if len(whole) > 20 or len(fraction) > 20:
-        raise RequestError(f"{what} has more digits than the 20 that are read; {expected}")
+        raise RequestError(f"{what} has more digits than the 20 that are allowed; {expected}")
     numerator = int(whole + fraction) * unit_bytes
     if numerator % 10 ** len(fraction):
         raise RequestError(f"{what} is {str(text)[:60]!r}, which is not a whole number of bytes; {expected}")
@@ -61,7 +61,7 @@ def parse_size_bytes(text: str | int, what: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Flash and RAM that a network may use.
+    """Number of bytes of flash and of RAM that a network may use.
 
     Attributes:
         flash_bytes: Number of bytes of flash, from 1 to 2^40.

@@ -1,4 +1,4 @@
-"""The tree of all errors that a caller's input can cause.
+"""Class hierarchy of all errors that a caller's input can cause.
 
     BitbudgetError
     ├── NetworkError          a network that cannot be used
@@ -27,31 +27,31 @@ class NetworkError(BitbudgetError):
 
 
 class UnreadableFile(NetworkError):
-    """Error of a file that is not a complete, self-contained network."""
+    """Error of a network file that is incomplete, damaged, or not self-contained."""
 
 
 class UnsupportedOperator(NetworkError):
-    """Error of an operator, or a form of an operator, that is not supported; the message names node and operator."""
+    """Error of an ONNX operator, or of attributes of an operator, that are not supported; names node and operator."""
 
 
 class InvalidNetwork(NetworkError):
-    """Error of an inconsistent network; the message names the layer or tensor."""
+    """Error of a network whose layers contradict each other; the message names the layer or tensor."""
 
 
 class RequestError(BitbudgetError):
-    """Error of a budget, method, option or size that is invalid."""
+    """Error of an invalid budget, method, option or size in a request."""
 
 
 class DatasetError(BitbudgetError):
-    """Error of data that cannot be read, or that does not match the network."""
+    """Error of a dataset that cannot be read, or that does not match the network."""
 
 
 class ConversionError(BitbudgetError):
-    """Error of a network without a safe integer form; the message names the layer and the exceeded bound."""
+    """Error of a network that cannot be converted safely to integers; names the layer and the exceeded bound."""
 
 
 class IntegerFileError(BitbudgetError):
-    """Error of files of an integer-only network that are damaged, inconsistent, or of another format."""
+    """Error of files of an integer-only network that are damaged, inconsistent, or of an unsupported format."""
 
 
 class TrainingError(BitbudgetError):

@@ -1,4 +1,4 @@
-"""The layer kinds that a device runs, and the kernel that runs each layer.
+"""The layer kinds that a device can run, and the kernel (function of the device's library) that runs each layer.
 
 A layer kind is a class of `layers.py`; a kernel is a function of the device's library. Each kind has one kernel of the
 same name, except that the form of a convolution chooses one of three:
@@ -33,7 +33,7 @@ DEPTHWISE: Final = "depthwise_convolution"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """Properties of a kernel that byte accounting, devices and latency share.
+    """Properties of a kernel that byte accounting, devices and latency estimates share.
 
     Attributes:
         has_weights: Whether the kernel reads a weight tensor.
@@ -77,7 +77,7 @@ IN_PLACE_KERNELS: Final = tuple(sorted(name for name, kernel in KERNELS.items() 
 
 
 def require_rows(table: Iterable[object], expected: Iterable[object], what: str) -> None:
-    """Reject a table that does not have exactly one row for each expected key.
+    """Reject a table that does not have exactly one row for each expected key, such as each kernel.
 
     Args:
         table: Keys of the table.
@@ -95,7 +95,7 @@ def require_rows(table: Iterable[object], expected: Iterable[object], what: str)
 
 
 def check_registered(layer: Layer) -> None:
-    """Reject a layer whose class is not in `LAYER_KINDS`: its bytes and cycles are unknown.
+    """Reject a layer whose class is not in the list of supported layer kinds: its bytes and cycles are unknown.
 
     Raises:
         InvalidNetwork: if the class is not registered; the message names the layer, its kind and its class.
@@ -110,7 +110,7 @@ def check_registered(layer: Layer) -> None:
 
 
 def kernel_of(layer: Layer, input_shape: Shape) -> str:
-    """Return the name of the kernel that runs a layer.
+    """Return the name of the device's kernel that runs a layer.
 
     Args:
         layer: The layer.

@@ -1,4 +1,4 @@
-"""The layers of a network as frozen data, and the shape of the tensor that each layer writes.
+"""Immutable descriptions of the layers of a network, and the shape of the tensor that each layer writes.
 
 A layer is one step that the device executes, with its batch norm and activation function folded in. Shapes are
 (channels, height, width) without the batch; a vector is (channels, 1, 1). Weights are float32:
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def is_depthwise(groups: int, input_channels: int) -> bool:
-    """Return whether a convolution is depthwise: each filter reads one input channel, of several.
+    """Return whether a convolution is depthwise: it has several input channels, and each filter reads one of them.
 
     Args:
         groups: Number of groups of the convolution.
@@ -49,7 +49,7 @@ def is_depthwise(groups: int, input_channels: int) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Convolution(WeightLayer):
-    """Convolution with any number of groups; depthwise if each input channel is one group.
+    """Convolution layer with any number of groups; depthwise if each input channel is one group.
 
     Attributes:
         kernel: Height and width of the kernel.
@@ -74,20 +74,20 @@ class Convolution(WeightLayer):
         if shape.channels % self.groups or self.output_channels % self.groups:
             raise self._mismatch(
                 f"has {self.groups} groups, which do not divide its {shape.channels} input "
-                f"and {self.output_channels} output channels"
+                f"and {self.output_channels} output channels; expected a number that divides both"
             )
         self._check_parameters(self.weight_shape(inputs))
         height, width = _window(self, shape, self.dilation)
         return Shape(self.output_channels, height, width)
 
     def is_depthwise(self, input_shape: Shape) -> bool:
-        """Return whether each filter reads one channel of an input of that shape."""
+        """Return whether each filter of a convolution reads one of several channels of an input of the given shape."""
         return is_depthwise(self.groups, input_shape.channels)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FullyConnected(WeightLayer):
-    """Matrix product over all elements of the input, flattened in the order channel, height, width."""
+    """Fully connected layer: matrix product over all elements of the input, flattened as channel, height, width."""
 
     kind: ClassVar[str] = "fully_connected"
 
@@ -101,7 +101,7 @@ class FullyConnected(WeightLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Add(Layer):
-    """Elementwise sum of two or more tensors of the same shape."""
+    """Layer that adds two or more tensors of the same shape elementwise."""
 
     kind: ClassVar[str] = "add"
 
@@ -109,27 +109,29 @@ class Add(Layer):
         if len(inputs) < 2:
             raise self._mismatch(f"reads {len(inputs)} inputs; expected two inputs or more")
         if len(set(inputs)) > 1:
-            raise self._mismatch(f"needs inputs of one shape, has {' and '.join(map(str, inputs))}")
+            raise self._mismatch(f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same shape")
         return inputs[0]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Concat(Layer):
-    """Concatenation along the channels of tensors that have the same height and width."""
+    """Layer that concatenates tensors of the same height and width along the channels."""
 
     kind: ClassVar[str] = "concat"
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         if not inputs:
-            raise self._mismatch("has no input")
+            raise self._mismatch("has no input; expected one input or more")
         if len({(shape.height, shape.width) for shape in inputs}) > 1:
-            raise self._mismatch(f"needs inputs of one height and width, has {' and '.join(map(str, inputs))}")
+            raise self._mismatch(
+                f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same height and width"
+            )
         return Shape(sum(shape.channels for shape in inputs), inputs[0].height, inputs[0].width)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool(Layer):
-    """Base class of pools: a window moves over each channel separately.
+    """Base class of the pooling layers (max, average), which move a window over each channel separately.
 
     Attributes:
         kernel: Height and width of the window.
@@ -143,27 +145,30 @@ class Pool(Layer):
 
     @property
     def window_elements(self) -> int:
-        """Number of elements of one window, padding included."""
+        """Number of elements of one window of a pooling layer, padding included."""
         return math.prod(self.kernel)
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         shape = self._only(inputs)
         top, left, bottom, right = self.padding
         if max(top, bottom) >= self.kernel[0] or max(left, right) >= self.kernel[1]:
-            raise self._mismatch(f"has padding {tuple(self.padding)}, which leaves windows of padding alone; use less")
+            raise self._mismatch(
+                f"has padding {tuple(self.padding)}, so that some windows contain only padding; use less padding or a "
+                "larger kernel"
+            )
         return Shape(shape.channels, *_window(self, shape, (1, 1)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MaxPool(Pool):
-    """Largest element of each window; padding elements are ignored."""
+    """Max-pooling layer: the largest element of each window; padding elements are ignored."""
 
     kind: ClassVar[str] = "max_pool"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AveragePool(Pool):
-    """Mean of each window.
+    """Average-pooling layer: the mean of each window.
 
     Attributes:
         count_includes_padding: Whether padding elements count in the divisor of the mean.
@@ -173,7 +178,7 @@ class AveragePool(Pool):
     count_includes_padding: bool = False
 
     def divisors(self, shape: Shape) -> tuple[int, ...]:
-        """Return the distinct numbers that the pool divides by on an input of that shape, ascending."""
+        """Return the distinct numbers by which an average-pooling layer divides its window sums, ascending."""
         return window_divisors(
             shape, self.kernel, self.stride, self.padding, includes_padding=self.count_includes_padding
         )
@@ -181,7 +186,7 @@ class AveragePool(Pool):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pad(Layer):
-    """Zeros around the image, or before and after the channels, where no convolution or pool can do the padding.
+    """Layer that adds zeros around an image or to its channels, where no convolution or pooling layer can do this.
 
     Attributes:
         padding: Rows and columns of zeros around the image.
@@ -207,7 +212,7 @@ class Pad(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activation(Layer):
-    """Activation function as a separate layer, where other layers also read its input without the function."""
+    """Layer that applies an activation function alone, because other layers read its input without the function."""
 
     kind: ClassVar[str] = "activation"
 
@@ -219,13 +224,13 @@ def _window(layer: Convolution | Pool, shape: Shape, dilation: tuple[int, int]) 
     top, left, bottom, right = layer.padding
     if min(*layer.kernel, *layer.stride, *dilation) < 1 or min(layer.padding) < 0:
         raise layer._mismatch(
-            "has a kernel, stride or dilation below 1, or padding below 0; expected 1 or more, 0 or more"
+            "has a kernel, stride or dilation below 1 or padding below 0; expected 1 or more, and padding of 0 or more"
         )
     height = window_positions(shape.height, layer.kernel[0], layer.stride[0], top, bottom, dilation[0])
     width = window_positions(shape.width, layer.kernel[1], layer.stride[1], left, right, dilation[1])
     if height < 1 or width < 1:
         raise layer._mismatch(
             f"has a {layer.kernel[0]}x{layer.kernel[1]} kernel that does not fit into its input of "
-            f"{shape} with padding {tuple(layer.padding)}"
+            f"{shape} with padding {tuple(layer.padding)}; use a smaller kernel or more padding"
         )
     return height, width

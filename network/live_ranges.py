@@ -24,23 +24,23 @@ from network.network import Network
 
 
 class ScheduledLayer(Protocol):
-    """Layer of any kind of network that reads and writes named tensors."""
+    """Interface of a layer, of a float or integer-only network, that reads and writes tensors by name."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the tensors that the layer reads."""
+        """Names of the tensors that a layer reads."""
         ...
 
     @property
     def output(self) -> str:
-        """Name of the tensor that the layer writes."""
+        """Name of the tensor that a layer writes."""
         ...
 
 
 def live_ranges_of(
     layers: Sequence[ScheduledLayer], given: Iterable[str], kept: Collection[str] = ()
 ) -> dict[str, range]:
-    """Return the live range of every tensor that layers read or write.
+    """Return the live range, in steps of the schedule, of every tensor that the given layers read or write.
 
     Args:
         layers: The layers in schedule order; the layer at index i runs in step i.
@@ -61,7 +61,7 @@ def live_ranges_of(
 
 
 def live_ranges(network: Network, *, reuses_input: bool = True) -> Mapping[str, range]:
-    """Return the live range of every activation tensor of a network.
+    """Return the live range, in steps of the schedule, of every activation tensor of a network.
 
     Args:
         network: The network, with its layers in schedule order.

@@ -1,4 +1,4 @@
-"""Texts from outside: which of them are valid names, and how error messages show them."""
+"""Checks of names that come from users' files, and short printable texts of such names for error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network: layers in the order in which they run, over activation tensors that are written once each."""
+"""A float neural network: its layers in the order in which they run, and its activation tensors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHOWN_OF_CYCLE: Final = 5
 
 @dataclass(frozen=True, eq=False)
 class InputFormat:
-    """Conversion of the caller's samples to the input tensor: x = (sample - subtract) * multiply, then transposed.
+    """Conversion of the caller's samples to a network's input tensor: x = (sample - subtract) * multiply, transposed.
 
     Attributes:
         dims: Extents of one sample as the caller stores it, without the batch, e.g. (32, 32, 3) or (640,).
@@ -43,11 +43,11 @@ class InputFormat:
 
     @property
     def is_normalised_already(self) -> bool:
-        """Whether samples need neither subtraction nor multiplication."""
+        """Whether a network's input samples need neither subtraction nor multiplication."""
         return set(self.subtract) == {0.0} and set(self.multiply) == {1.0}
 
     def to_input_tensor(self, samples: npt.NDArray[np.generic], shape: Shape) -> Float32Array:
-        """Convert samples to values of the input tensor.
+        """Convert the caller's samples to values of a network's input tensor, float32 [n, channels, height, width].
 
         Args:
             samples: Samples as the caller stores them, [n, *dims].
@@ -72,7 +72,7 @@ class InputFormat:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A float network. Creating one infers the shape of every tensor, and rejects an inconsistent network.
+    """A float neural network; the constructor infers the shape of every tensor and rejects an inconsistent network.
 
     Attributes:
         name: Name of the network in reports.
@@ -103,21 +103,21 @@ class Network:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """Names of the activation tensors in the order in which they are written, the input first."""
+        """Names of a network's activation tensors in the order in which they are written, the input first."""
         return tuple(self.shapes)
 
     @property
     def weight_layers(self) -> tuple[WeightLayer, ...]:
-        """Layers that have a weight tensor, in schedule order."""
+        """Layers of a network that have a weight tensor, in schedule order."""
         return tuple(layer for layer in self.layers if isinstance(layer, WeightLayer))
 
     @property
     def has_weights(self) -> bool:
-        """Whether the values of every weight tensor are known, not only their number."""
+        """Whether the values of every weight tensor of a network are known, not only the number of elements."""
         return all(layer.weight is not None for layer in self.weight_layers)
 
     def input_shapes(self, layer: Layer) -> tuple[Shape, ...]:
-        """Return the shapes of the tensors that a layer reads, in the order of `layer.inputs`."""
+        """Return the shapes of the tensors that a layer reads, in the order of the layer's inputs."""
         return tuple(self.shapes[tensor] for tensor in layer.inputs)
 
     def weight_elements(self, layer: WeightLayer) -> int:
@@ -125,7 +125,7 @@ class Network:
         return int(np.prod(layer.weight_shape(self.input_shapes(layer)), dtype=object))
 
     def readers(self) -> Mapping[str, tuple[Layer, ...]]:
-        """Return, for each tensor, the layers that read it, in schedule order."""
+        """Return, for each activation tensor of a network, the layers that read it, in schedule order."""
         readers: dict[str, list[Layer]] = {tensor: [] for tensor in self.shapes}
         for layer in self.layers:
             for tensor in dict.fromkeys(layer.inputs):
@@ -134,7 +134,7 @@ class Network:
 
     @property
     def is_chain(self) -> bool:
-        """Whether each layer reads only the output of the layer before it, and the last writes the only output."""
+        """Whether each layer of a network reads only the output of the layer before it, and only the last is output."""
         written = [self.input, *(layer.output for layer in self.layers)]
         return self.outputs == (written[-1],) and all(
             layer.inputs == (tensor,) for layer, tensor in zip(self.layers, written, strict=False)
@@ -142,7 +142,7 @@ class Network:
 
 
 def in_schedule_order(layers: Iterable[Layer], given: Iterable[str]) -> tuple[Layer, ...]:
-    """Sort layers so that each reads only tensors that are written before it.
+    """Sort the layers of a network so that each reads only tensors that are written before it.
 
     Of the layers whose inputs are all written, the one that is first in the given order comes next. A given order that
     is valid is therefore kept.
@@ -164,7 +164,9 @@ def in_schedule_order(layers: Iterable[Layer], given: Iterable[str]) -> tuple[La
             if tensor in writers:
                 sorter.add(index, writers[tensor])
             elif tensor not in known:
-                raise InvalidNetwork(f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes")
+                raise InvalidNetwork(
+                    f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes; correct the name"
+                )
     try:
         sorter.prepare()
     except CycleError as error:
@@ -188,13 +190,13 @@ def _writers(layers: tuple[Layer, ...]) -> dict[str, int]:
         if earlier != index:
             raise InvalidNetwork(
                 f"tensor '{layer.output}' is written twice, by layer '{layers[earlier].name}' "
-                f"and by layer '{layer.name}'; every tensor is written once"
+                f"and by layer '{layer.name}'; rename one of the two outputs"
             )
     return writers
 
 
 def _cycle(layers: list[Layer]) -> InvalidNetwork:
-    """Return the error for a cycle.
+    """Return the error for layers that form a cycle.
 
     Args:
         layers: The layers of the cycle; each writes a tensor that the next one reads, and the last is the first.
@@ -202,14 +204,12 @@ def _cycle(layers: list[Layer]) -> InvalidNetwork:
     shown = [f"'{layer.name}'" for layer in layers[:-1][:_SHOWN_OF_CYCLE]]
     left_out = ["..."] if len(layers) - 1 > _SHOWN_OF_CYCLE else []
     path = " -> ".join([*shown, *left_out, shown[0]])
-    return InvalidNetwork(
-        f"layer {shown[0]} is on a cycle: {path}; expected that no layer needs its own output. Remove the loop"
-    )
+    return InvalidNetwork(f"layer {shown[0]} is on a cycle: {path}; expected that no layer depends on its own output")
 
 
 def _infer_shapes(network: Network) -> dict[str, Shape]:
     if not network.layers:
-        raise InvalidNetwork("the network has no layer; expected one or more")
+        raise InvalidNetwork("the network has no layers; expected one or more")
     if len(network.layers) > MAX_LAYERS:
         raise InvalidNetwork(f"the network has {len(network.layers)} layers; expected at most {MAX_LAYERS}")
     shapes: dict[str, Shape] = {}
@@ -218,26 +218,34 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
     read: set[str] = set(network.outputs)
     for layer in network.layers:
         if layer.name in names:
-            raise InvalidNetwork(f"two layers are named '{layer.name}'; expected unique names")
+            raise InvalidNetwork(f"two layers are named '{layer.name}'; rename one of them")
         names.add(layer.name)
         for tensor in layer.inputs:
             if tensor not in shapes:
-                raise InvalidNetwork(f"layer '{layer.name}' reads tensor '{tensor}', which is not written before it")
+                raise InvalidNetwork(
+                    f"layer '{layer.name}' reads tensor '{tensor}', which is not written before it; sort the layers"
+                )
         read.update(layer.inputs)
         if layer.output in shapes:
-            raise InvalidNetwork(f"layer '{layer.name}' writes tensor '{layer.output}', which is written already")
+            raise InvalidNetwork(
+                f"layer '{layer.name}' writes tensor '{layer.output}', which the input or an earlier layer has written "
+                "already; rename the output"
+            )
         shape = layer.output_shape(tuple(shapes[tensor] for tensor in layer.inputs))
-        _add_shape(shapes, layer.output, shape, f"layer '{layer.name}'")
+        _add_shape(shapes, layer.output, shape, f"the output of layer '{layer.name}'")
     if not network.outputs:
-        raise InvalidNetwork("the network has no output; expected one or more")
+        raise InvalidNetwork("the network has no outputs; expected one or more")
     for output in network.outputs:
         if output not in shapes:
-            raise InvalidNetwork(f"no layer writes the network's output '{output}'; expected a tensor of a layer")
+            raise InvalidNetwork(
+                f"no layer writes the network's output '{output}'; expected a tensor that a layer writes"
+            )
     for layer in network.layers:
         if layer.output not in read:
             raise InvalidNetwork(
                 f"tensor '{layer.output}' of layer '{layer.name}' is dangling: "
-                "it is not an output, and no layer reads it"
+                "it is not an output of the network, and no layer reads it; remove the layer, or list the tensor as an "
+                "output"
             )
     return shapes
 

@@ -1,4 +1,4 @@
-"""Description of the values that each field of a model of options accepts, read from the model's JSON schema.
+"""Description of the values that each option of an option class accepts, read from its JSON schema.
 
 The command's `--help` and the tables in `docs/` are made from it.
 """
@@ -20,19 +20,19 @@ SIZE_FORMAT: Final = "size"
 
 @dataclass(frozen=True, slots=True)
 class ValueKind:
-    """One kind of value that a field accepts.
+    """One type of value that an option accepts, with its bounds or its allowed values.
 
     Attributes:
         type: Type of the value in JSON: boolean, integer, number, string, array or object.
         format: Format of a string, as the schema names it; empty without one.
         choices: The names that a string may be; empty if any string is accepted.
-        examples: Examples of a string.
+        examples: Examples of strings that are accepted; may be empty.
         minimum: Smallest number; None without one.
         maximum: Largest number; None without one.
         excludes_minimum: Whether a number must be greater than `minimum`, not equal to it.
         excludes_maximum: Whether a number must be less than `maximum`, not equal to it.
         model: Name of the model that an object is an instance of; empty for anything else.
-        fields: Fields of that model.
+        fields: Options of the model; empty for anything else.
         values: Kind of an array's elements, or of a mapping's values; None for anything else, and for a union.
     """
 
@@ -50,7 +50,7 @@ class ValueKind:
 
     @property
     def range_text(self) -> str:
-        """Text of the bounds of a number, such as "1 to 1024"; empty without bounds."""
+        """Text of the bounds of a number that an option accepts, such as "1 to 1024"; empty without bounds."""
         low = None if self.minimum is None else number_text(self.minimum)
         high = None if self.maximum is None else number_text(self.maximum)
         if low is not None and high is not None and not (self.excludes_minimum or self.excludes_maximum):
@@ -62,7 +62,7 @@ class ValueKind:
 
 @dataclass(frozen=True, slots=True)
 class OptionField:
-    """One field of a model of options.
+    """One option of an option class: its name, its default value and the values that it accepts.
 
     Attributes:
         name: Name of the field.
@@ -91,7 +91,7 @@ def number_text(number: float) -> str:
 
 
 def option_fields(model: type[BaseModel]) -> tuple[OptionField, ...]:
-    """Return the fields of a model, in its order, as its JSON schema describes them."""
+    """Return the options of an option class in the order of their definition, as its JSON schema describes them."""
     schema = model.model_json_schema()
     return _fields(schema, schema.get("$defs", {}))
 
@@ -114,7 +114,7 @@ def _field(name: str, is_required: bool, schema: Mapping[str, Any], models: Mapp
 
 
 def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the schemas that a value may match, those of nested unions included."""
+    """Yield the JSON schemas of which a value must match one; alternatives of nested unions are included."""
     if "anyOf" not in schema:
         yield schema
     for each in schema.get("anyOf", ()):

@@ -1,4 +1,4 @@
-"""Base class of all options: each option is defined once, as a field with its type, default value and bounds.
+"""Base class of all option classes, in which each option has a type, a default value, bounds and a description.
 
     class CalibrationOptions(Options):
         samples: StrictInt = Field(default=512, ge=1, le=1_000_000, description="number of samples to calibrate on")
@@ -27,7 +27,7 @@ else:
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
 class _RefusedAsRequestError(ModelMetaclass):
-    """Metaclass that turns pydantic's error into `RequestError` if an instance is created by a call.
+    """Metaclass that raises `RequestError` instead of pydantic's error if an option has an invalid value.
 
     An `__init__` would not do: pydantic would also call it within the validation of a whole request, where pydantic's
     own error is needed, because it lists every invalid field.
@@ -43,7 +43,7 @@ class _RefusedAsRequestError(ModelMetaclass):
 
 
 class Options(BaseModel, metaclass=_RefusedAsRequestError):
-    """Frozen options, each with a type, a default value, bounds and a description.
+    """Base class of immutable sets of options; each option has a type, a default value, bounds and a description.
 
     Raises:
         RequestError: if a field is unknown, is missing, has another type or is out of range; names the field.
@@ -54,7 +54,7 @@ class Options(BaseModel, metaclass=_RefusedAsRequestError):
     @model_validator(mode="wrap")
     @classmethod
     def _state_both_bounds(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        """Report a number that is out of range with both bounds; pydantic reports only the bound that is violated."""
+        """Name both bounds in the error of an option that is out of range; pydantic names only the violated bound."""
         try:
             return validate(given)
         except ValidationError as error:
@@ -63,7 +63,7 @@ class Options(BaseModel, metaclass=_RefusedAsRequestError):
             ) from None
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with other values, which are checked like those of any other instance.
+        """Return a copy of a set of options with some values replaced; the new values are checked.
 
         Args:
             changes: Name of each field to change -> its new value.
@@ -75,7 +75,7 @@ class Options(BaseModel, metaclass=_RefusedAsRequestError):
 
 
 def refusal(error: ValidationError) -> str:
-    """Return one sentence about the first fault of a validation: the field, what was expected, and what was given."""
+    """Return one sentence about the first invalid option of a pydantic error: option, expected and given value."""
     first = error.errors()[0]
     if first["type"] == NAMED_FAULT:
         return fault_text(first)
@@ -90,7 +90,7 @@ _OUT_OF_RANGE: Final = "out_of_range"
 
 
 def _with_both_bounds(model: type[BaseModel], fault: Mapping[str, Any]) -> InitErrorDetails:
-    """Return one entry of `ValidationError.errors()` as pydantic needs it to raise the error again.
+    """Return one entry of a pydantic error's list in the format that pydantic needs to raise the error again.
 
     Args:
         model: Model whose validation found the fault.
@@ -147,7 +147,7 @@ _COMPLETE: Final = frozenset({"missing", "extra_forbidden", NAMED_FAULT})
 
 
 def fault_text(fault: Mapping[str, Any]) -> str:
-    """Return what was expected and what was given, for a person to read.
+    """Return a readable text of one entry of a pydantic error: the expected and the given value of an option.
 
     Args:
         fault: One entry of `ValidationError.errors()`.

@@ -13,7 +13,7 @@ def same_padding(
     *,
     odd_one_before: bool = False,
 ) -> Padding:
-    """Return the smallest padding with which a window has ceil(size / stride) positions on each axis.
+    """Return the smallest padding with which a window has ceil(size / stride) positions on each axis of an image.
 
     Args:
         shape: Shape of the input image.

@@ -14,7 +14,7 @@ class Shape(NamedTuple):
 
     @property
     def elements(self) -> int:
-        """Number of elements of the tensor, for one sample."""
+        """Number of elements of an activation tensor, for one sample."""
         return self.channels * self.height * self.width
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Windows that a convolution or pool moves over an image: their positions, and the elements in each of them."""
+"""Windows that a convolution or pooling layer moves over an image: their positions and their elements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IntArray = npt.NDArray[np.int64]
 
 
 def window_positions(size: int, kernel: int, stride: int, before: int, after: int, dilation: int = 1) -> int:
-    """Return the number of positions of a window along one axis; 0 or less if the window is larger than the image.
+    """Return the number of positions of a window along one axis of an image; 0 or less if the window does not fit.
 
     Args:
         size: Number of rows (or columns) of the image.
@@ -29,7 +29,7 @@ def window_positions(size: int, kernel: int, stride: int, before: int, after: in
 def window_counts(
     shape: Shape, padding: Padding, kernel: tuple[int, int], stride: tuple[int, int]
 ) -> tuple[IntArray, IntArray]:
-    """Count the rows and the columns of each window that are not padding.
+    """Return, for each window position, the numbers of rows and of columns of the image in the window, without padding.
 
     Args:
         shape: Shape of the input image.
@@ -54,7 +54,7 @@ def window_counts(
 def window_divisors(
     shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding, *, includes_padding: bool
 ) -> tuple[int, ...]:
-    """Return the distinct numbers that an average pool divides its sums by, ascending.
+    """Return the distinct numbers by which an average-pooling layer divides its window sums, ascending.
 
     Args:
         shape: Shape of the input image.

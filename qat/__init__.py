@@ -1,1 +1,3 @@
-"""Internal package: retraining with few bits, sensitivity and datasets. The public API is `bitbudget`."""
+"""Internal package for retraining networks with few bits, measuring sensitivity, and reading datasets. The public API
+is the package `bitbudget`.
+"""

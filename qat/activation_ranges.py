@@ -1,4 +1,6 @@
-"""The interval of every activation tensor's values, and the tensors that share one quantization range."""
+"""Intervals that contain the values of activation tensors, and the choice of tensors that share one
+quantization range.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from network.network import Network
 
 
 def intervals(network: Network) -> dict[str, ActivationFunction]:
-    """Return the interval that contains the values of each activation tensor, by tensor name.
+    """Return, for each activation tensor of a network, an interval that contains all of its values, by tensor name.
 
     The interval follows from the activation function of the layer that writes the tensor and from the intervals of the
     layer's inputs. For example, the output of a pool after a ReLU has no negative values, so no codes are spent on
@@ -35,7 +37,8 @@ def intervals(network: Network) -> dict[str, ActivationFunction]:
 
 
 def shared_ranges(network: Network, bits: Mapping[str, Bits]) -> dict[str, str]:
-    """Map each activation tensor to the tensor whose quantization range it uses: itself, or the input of its layer.
+    """Map each activation tensor to the tensor whose quantization range it uses: itself, or the input of the layer that
+    writes it.
 
     A max pool and a pad copy codes from their input. If input and output have the same bits and the same interval, the
     output uses the input's range, so that no value is rounded a second time.
@@ -56,7 +59,7 @@ def shared_ranges(network: Network, bits: Mapping[str, Bits]) -> dict[str, str]:
 
 
 def check_allocation(network: Network, allocation: Allocation) -> None:
-    """Reject an allocation that lacks the bits or the scheme of any tensor of the network.
+    """Reject a bit allocation that lacks the bits or the quantization scheme of any tensor of the network.
 
     Raises:
         RequestError: If an entry is missing. The message names the missing tensors or layers.
@@ -70,8 +73,8 @@ def check_allocation(network: Network, allocation: Allocation) -> None:
         missing = [name for name in names if name not in decided]
         if missing:
             raise RequestError(
-                f"the allocation's {what} lacks {', '.join(missing)[:200]}; expected {len(names)} entries: add the "
-                "missing ones"
+                f"the bit allocation lacks the {what} of {', '.join(missing)[:200]}; expected {len(names)} "
+                f"entries in {what}: add the missing ones"
             )
 
 
@@ -88,7 +91,8 @@ def _interval(layer: Layer, inputs: tuple[ActivationFunction, ...]) -> Activatio
             low, high = inputs[0].low, inputs[0].high
         case _:
             raise InvalidNetwork(
-                f"layer '{layer.name}' is of kind '{layer.kind}', whose interval of values is not known"
+                f"layer '{layer.name}' is of kind '{layer.kind}', which training does not support; remove the "
+                "layer or replace it by a supported kind (docs/operators.md)"
             )
     try:
         return ActivationFunction(max(low, own.low), min(high, own.high))

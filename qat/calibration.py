@@ -1,4 +1,6 @@
-"""Calibration: the initial range of each activation tensor, measured on training samples in the float network."""
+"""Calibration: measures the initial quantization range of each activation tensor on training samples in the float
+network.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,14 @@ from qat.quantizers.histogram import BINS, Histogram, histogram_of, least_error_
 from qat.quantizers.ranges import ActivationTensorRange, InputRange, grid_of
 
 CLIPPED_AT = 6.0
-"""Upper end of the range of a ReLU's output with the activation range `clipped`."""
+"""Upper end of a ReLU output's quantization range if the option `activation_range` is `clipped`."""
 
 _SAMPLES_AT_ONCE = 32
 
 
 def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNetwork | None = None) -> None:
-    """Set the initial quantization range of each activation tensor, by the module's options.
+    """Set the initial quantization range of each activation tensor of a fake-quantized network from measurements on
+    samples.
 
     Args:
         module: The fake-quantized network whose ranges are set.
@@ -88,7 +91,7 @@ def input_grid(
     setting: RangeSetting = RangeSetting.MIN_MAX,
     percent: float = 100.0,
 ) -> Grid:
-    """Choose the quantization grid of the network's input.
+    """Choose the quantization grid (scale and zero point) of the network's input tensor.
 
     If the samples are whole numbers between 0 and 2^bits - 1 (such as the bytes of an image) and the input format is
     (sample - z) * s with a whole number z, each sample is used as its own code. Otherwise the codes cover the range
@@ -125,7 +128,7 @@ def _input_range(inputs: Float32Array, bits: Bits, setting: RangeSetting, percen
 
 
 def histograms(float_network: FloatNetwork, samples: Samples, clipped_to: Grid | None = None) -> dict[str, Histogram]:
-    """Compute the histogram of each activation tensor over the samples, by tensor name.
+    """Compute the histogram of the values of each activation tensor over the samples, by tensor name.
 
     The samples are processed in small batches, twice: for the minimum and maximum, then for the counts.
 

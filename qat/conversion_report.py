@@ -31,7 +31,8 @@ from qat.weight_step import WeightStep
 
 @dataclass(frozen=True, slots=True)
 class LayerConversion:
-    """Accumulator bound of one layer of the integer-only network, and its code differences from training.
+    """Comparison of one layer of the integer-only network with the same layer in training, and the layer's accumulator
+    bound.
 
     Attributes:
         layer: Name of the layer.
@@ -97,7 +98,7 @@ def conversion_report(
 
 
 class _CodeDifferences:
-    """Statistics of the differences between two arrays of codes, accumulated over batches."""
+    """Statistics of the differences between two arrays of integer codes, accumulated over batches."""
 
     def __init__(self) -> None:
         self._largest = self._total = self._unequal = self._elements = 0
@@ -110,12 +111,14 @@ class _CodeDifferences:
         self._elements += difference.size
 
     def figures(self) -> tuple[int, float, float]:
-        """Return the largest and the mean absolute difference, and the share of equal codes (0 to 1)."""
+        """Return the largest and the mean absolute difference of the two arrays of codes, and the share of equal codes
+        (0 to 1).
+        """
         return self._largest, self._total / self._elements, 1.0 - self._unequal / self._elements
 
 
 class _TrainingForward:
-    """The forward pass of training, with fixed running statistics, on copies of a fake-quantized network's layers."""
+    """Training's forward pass through single layers, with fixed batch norm statistics, on copies of the layers."""
 
     def __init__(self, module: QuantizedNetwork) -> None:
         self._module = module
@@ -128,7 +131,7 @@ class _TrainingForward:
 
     @torch.no_grad()
     def codes(self, layer: Layer, inputs: Sequence[Tensor]) -> CodeArray:
-        """Compute a layer's output codes as in training.
+        """Compute the output codes of a layer of the network as training computes them, with fake quantization.
 
         Args:
             layer: The layer.
@@ -154,7 +157,7 @@ def _with_fixed_statistics(step: WeightStep) -> WeightStep:
 
 
 def _dequantized(codes: CodeArray, integer_network: IntegerNetwork, tensor: str) -> Tensor:
-    """Convert codes [n, height, width, channels] to real values, float32 [n, channels, height, width]."""
+    """Convert integer codes [n, height, width, channels] to real values, float32 [n, channels, height, width]."""
     quantization = integer_network.tensors[tensor]
     steps = codes.transpose(0, 3, 1, 2).astype(np.float32) - np.float32(quantization.zero_point)
     return torch.from_numpy(np.ascontiguousarray(steps)) * quantization.scale

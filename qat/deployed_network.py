@@ -1,4 +1,4 @@
-"""The deployed network simulated in floating point, with the same rounding as the integer-only network.
+"""Floating-point simulation of the network on the device, with the same rounding as the integer-only network.
 
 A tensor holds code - zero_point for each element: whole numbers, which float32 represents exactly. The constants are
 fixed: the trainable module builds a new simulation for each evaluation.
@@ -22,7 +22,7 @@ from qat.windows import window_sizes, window_sums
 
 
 class DeployedNetwork:
-    """Simulation of the deployed network in floating point, with fixed weights, biases and factors.
+    """Floating-point simulation of the network on the device, with fixed weights, biases and requantization factors.
 
     Attributes:
         network: The float network, which gives layers and shapes.
@@ -44,7 +44,7 @@ class DeployedNetwork:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Compute the network's first output for a batch.
+        """Compute the simulated network's first output for a batch of images, as real values.
 
         Args:
             images: Normalised input images, [n, channels, height, width].
@@ -58,7 +58,8 @@ class DeployedNetwork:
 
     @torch.no_grad()
     def codes(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute the codes of each activation tensor, uint8 [n, channels, height, width], by tensor name.
+        """Compute the integer codes of each activation tensor of the simulated network, uint8 [n, channels, height,
+        width], by tensor name.
 
         Args:
             images: Normalised input images, [n, channels, height, width].
@@ -81,7 +82,8 @@ class DeployedNetwork:
         return run_layers(self.network, given, compute, keep_all=keep_all)
 
     def _combined(self, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
-        """Compute a layer without weights, in multiples of its output's step size, float64, not yet rounded.
+        """Compute the output of a layer without weights in multiples of the output's quantization step, float64, not
+        yet rounded.
 
         The factors are those of the integer-only network. float64 represents their products with input steps exactly,
         so that halves are rounded in the same direction as on the device.
@@ -99,5 +101,7 @@ class DeployedNetwork:
 
 
 def _rounded(steps: Tensor, grid: Grid) -> Tensor:
-    """Round float64 steps (overwritten in place) to the nearest steps that have a code, float32."""
+    """Round float64 multiples of the quantization step (overwritten in place) to the nearest ones that have a code,
+    float32.
+    """
     return steps.add_(0.5).floor_().clamp_(grid.lowest_step, grid.highest_step).float()

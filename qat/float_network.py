@@ -1,4 +1,4 @@
-"""The float network as a torch module, which computes the layers in float32 as the network's file defines them."""
+"""The float network as a torch module, which computes each layer in float32 as the network's file defines it."""
 
 from __future__ import annotations
 
@@ -67,11 +67,13 @@ class WeightParameters(nn.Module):
 
     @property
     def gain(self) -> Tensor:
-        """Factor of the batch norm for each output channel, gamma / sigma on the running statistics, float32 [c]."""
+        """Factor of batch norm for each output channel of a layer, gamma / sigma with the running statistics, float32
+        [c].
+        """
         return self.gamma / torch.sqrt(self.variance + self.epsilon)
 
     def normalised(self, sums: Tensor, *, momentum: float | None = None) -> Tensor:
-        """Apply batch norm to a convolution's sums.
+        """Apply the layer's batch norm to the sums of its convolution.
 
         Args:
             sums: Sums before batch norm, [n, channels, height, width].
@@ -92,7 +94,7 @@ class WeightParameters(nn.Module):
 
 
 class FloatNetwork(nn.Module):
-    """The network in float32; batch norm uses the running statistics.
+    """The network as a torch module in float32; batch norm uses the running statistics.
 
     `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
     """
@@ -108,7 +110,8 @@ class FloatNetwork(nn.Module):
         return self._run(images, keep_all=False)[self.network.outputs[0]].flatten(1)
 
     def tensors(self, images: Tensor) -> dict[str, Tensor]:
-        """Compute each activation tensor, [n, channels, height, width], by tensor name.
+        """Compute each activation tensor of the float network for a batch of images, [n, channels, height, width], by
+        tensor name.
 
         Args:
             images: Normalised input images, [n, channels, height, width].
@@ -116,17 +119,19 @@ class FloatNetwork(nn.Module):
         return self._run(images, keep_all=True)
 
     def weight_parameters(self, index: int) -> WeightParameters:
-        """Return the parameters of the layer at an index in schedule order; the layer must have weights."""
+        """Return the trainable parameters of a layer with weights, given the layer's index in schedule order."""
         parameters = self.parameters_of[index]
         assert isinstance(parameters, WeightParameters)  # noqa: S101  # by construction
         return parameters
 
     def step(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
-        """Compute one layer with its activation function; the arguments are those of `before_function`."""
+        """Compute the output of one layer of the float network, including its activation function; the arguments are
+        those of `before_function`.
+        """
         return clamped(self.before_function(index, inputs, weight), self.network.layers[index].activation)
 
     def before_function(self, index: int, inputs: Sequence[Tensor], weight: Tensor | None = None) -> Tensor:
-        """Compute one layer without its activation function.
+        """Compute the output of one layer of the float network before its activation function.
 
         Args:
             index: Index of the layer in schedule order.
@@ -148,7 +153,7 @@ class FloatNetwork(nn.Module):
 
 
 def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
-    """Compute a layer without weights in real numbers, without its activation function.
+    """Compute the output of a layer without weights in real numbers, before its activation function.
 
     Args:
         layer: An add, concat, pool, pad or activation layer.
@@ -183,7 +188,7 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
 
 
 def clamped(values: Tensor, function: ActivationFunction) -> Tensor:
-    """Apply an activation function, which clamps values to the interval [function.low, function.high]."""
+    """Apply an activation function, which clamps the values to its interval [low, high]."""
     if function.is_linear:
         return values
     if function.low == 0.0 and math.isinf(function.high):
@@ -192,5 +197,5 @@ def clamped(values: Tensor, function: ActivationFunction) -> Tensor:
 
 
 def _copied(array: Float32Array) -> Tensor:
-    """Copy an array to a tensor: a network's arrays are shared and may be read-only."""
+    """Copy a numpy array to a torch tensor; the arrays of a network are shared and may be read-only."""
     return torch.from_numpy(np.array(array, dtype=np.float32))

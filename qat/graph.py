@@ -1,4 +1,4 @@
-"""Execution of a network's layers in schedule order, which frees each tensor after its last use."""
+"""Execution of a network's layers in schedule order; each tensor is freed after its last use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ T = TypeVar("T")
 def run_layers(
     network: Network, given: T, compute: Callable[[int, Sequence[T]], T], *, keep_all: bool = False
 ) -> dict[str, T]:
-    """Execute all layers of a network; each tensor is freed after its last use.
+    """Execute all layers of a network and return its output tensors by name; all other tensors are freed after their
+    last use.
 
     Args:
         network: The network.
@@ -36,7 +37,8 @@ def run_between(
     wanted: Iterable[str],
     compute: Callable[[int, Sequence[T]], T],
 ) -> dict[str, T]:
-    """Compute tensors by executing a range of layers; each tensor is freed after its last use.
+    """Execute a range of a network's layers and return the wanted tensors by name; all others are freed after their
+    last use.
 
     Args:
         network: The network.

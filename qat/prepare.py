@@ -1,4 +1,4 @@
-"""Building of a network's torch modules: the float network and the fake-quantized network."""
+"""Construction of a network's torch modules: the float network and the fake-quantized network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qat.quantized_network import QuantizedNetwork
 
 
 def float_module(network: Network) -> FloatNetwork:
-    """Build the float32 torch module of a network.
+    """Build the float32 torch module that computes a network.
 
     Returns:
         A module in evaluation mode. It maps normalised input images [n, channels, height, width]
@@ -30,7 +30,8 @@ def prepare(
     samples: Samples | None = None,
     options: TrainingOptions | None = None,
 ) -> QuantizedNetwork:
-    """Build the fake-quantized torch module of a network, for any training loop, optimizer and `torch.compile`.
+    """Build the fake-quantized torch module of a network, which works with any training loop, optimizer and
+    `torch.compile`.
 
     In training mode the module computes real values rounded to each tensor's quantization grid. In evaluation mode it
     simulates the integer-only network.

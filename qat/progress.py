@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """State of a training run at one moment; a value that does not apply to the current phase is None.
+    """Progress of a training run at one moment; an attribute that does not apply to the current phase is None.
 
     Attributes:
         phase: Name of the current phase, for example "calibrating", "training", "validating" or "converting".
@@ -38,4 +38,4 @@ Report = Callable[[Progress], None]
 
 
 def silent(progress: Progress) -> None:
-    """Ignore a progress report; this is the default callback."""
+    """Ignore a progress report; this is the default callback for progress reports."""

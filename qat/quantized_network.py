@@ -1,4 +1,4 @@
-"""The fake-quantized network: a network with an allocation as one trainable torch module.
+"""The fake-quantized network: one trainable torch module built from a network and a bit allocation.
 
 In training mode, each tensor holds real values rounded to its quantization grid, batch norm uses batch statistics, and
 the straight-through estimator passes gradients through the rounding. In evaluation mode, the module simulates the
@@ -31,7 +31,7 @@ NO_OVERRIDE: Final = TensorOverride()
 
 
 class QuantizedNetwork(nn.Module):
-    """A network with fake-quantized weights and activations, at the bits of an allocation.
+    """A network as a torch module with fake-quantized weights and activations, with the bits of a bit allocation.
 
     `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
 
@@ -79,15 +79,17 @@ class QuantizedNetwork(nn.Module):
         )
 
     def override(self, tensor: str) -> TensorOverride:
-        """Return the overrides of the training options for the layer that writes an activation tensor, or the input."""
+        """Return the training options that differ for the layer that writes the given tensor, or for the input."""
         return self.options.overrides.get(self._writer.get(tensor, tensor), NO_OVERRIDE)
 
     def activation_range(self, tensor: str) -> ActivationRange:
-        """Return how the range of an activation tensor is determined: learned, learned_step or clipped."""
+        """Return how the quantization range of an activation tensor is determined: learned, learned_step or clipped."""
         return self.override(tensor).activation_range or self.options.activation_range
 
     def range_of(self, tensor: str) -> InputRange | ActivationTensorRange:
-        """Return the quantization range of an activation tensor, which it may share with its layer's input."""
+        """Return the quantization range of an activation tensor, which may be shared with the input of the layer that
+        writes it.
+        """
         found = self._ranges[self._number[self.range_owner[tensor]]]
         assert isinstance(found, InputRange | ActivationTensorRange)  # noqa: S101  # by construction
         return found
@@ -97,27 +99,29 @@ class QuantizedNetwork(nn.Module):
         return self.range_of(tensor).grid
 
     def weight_steps(self) -> list[WeightStep]:
-        """Return the fake-quantized layers with weights, in schedule order."""
+        """Return the fake-quantized layers with weights of the network, in schedule order."""
         return [step for step in self._steps if isinstance(step, WeightStep)]
 
     @property
     def form(self) -> tuple[object, ...]:
-        """Bits and flags that compiled code treats as constants; a change of any of them causes recompilation."""
+        """Bits and flags of the network that compiled code treats as constants; a change of any of them causes
+        recompilation.
+        """
         flags = tuple((step.bits, bool(step.is_folded), bool(step.is_frozen)) for step in self.weight_steps())
         return tuple(self.allocation.activation_bits.values()), flags
 
     def fold(self) -> None:
-        """Fold batch norm into the weights of each layer whose scheme requires it."""
+        """Fold batch norm into the weights of each layer whose quantization scheme requires it."""
         for step in self.weight_steps():
             step.fold()
 
     def freeze_batch_norm(self) -> None:
-        """Freeze the running statistics of all batch norms; training normalises by them from then on."""
+        """Freeze the running statistics of all batch norms; later training steps normalise by these statistics."""
         for step in self.weight_steps():
             step.freeze_batch_norm()
 
     def use_bits(self, allocation: Allocation) -> None:
-        """Change the bits of all tensors to those of another allocation; schemes are unchanged.
+        """Change the bits of all tensors to those of another bit allocation; the quantization schemes are unchanged.
 
         The weight quantizer of each layer whose bits change is initialised again.
 
@@ -128,7 +132,9 @@ class QuantizedNetwork(nn.Module):
         check_allocation(self.network, allocation)
         bits = allocation.activation_bits
         if any(bits[tensor] != bits[owner] for tensor, owner in self.range_owner.items()):
-            raise ValueError("tensors that share a range have different bits in the allocation; expected equal bits")
+            raise ValueError(
+                "the allocation has different bits for tensors that share a quantization range; expected equal bits"
+            )
         self.allocation = replace(allocation, schemes=self.allocation.schemes)
         for tensor, owner in self.range_owner.items():
             own = self.range_of(tensor)
@@ -138,7 +144,8 @@ class QuantizedNetwork(nn.Module):
             step.use_bits(allocation.weight_bits[step.layer.name])
 
     def keep_valid(self) -> None:
-        """Correct all learned ranges after an optimizer step, so that each contains zero and has a positive width.
+        """Correct all learned quantization ranges after an optimizer step, so that each contains zero and has a
+        positive width.
 
         Each forward pass and each conversion calls this first.
         """
@@ -149,12 +156,12 @@ class QuantizedNetwork(nn.Module):
             step.quantizer.keep_valid()
 
     def range_parameters(self) -> list[nn.Parameter]:
-        """Return the trainable clipping bounds and step sizes of all activation and weight ranges."""
+        """Return the trainable clipping bounds and step sizes of all quantization ranges of activations and weights."""
         owners = [*self._ranges, *(step.quantizer for step in self.weight_steps())]
         return [parameter for owner in owners for parameter in owner.parameters() if parameter.requires_grad]
 
     def deployed(self) -> DeployedNetwork:
-        """Build the simulation of the deployed network from the module's current parameters."""
+        """Build the floating-point simulation of the network on the device from the current parameters."""
         self.keep_valid()
         grids = {tensor: self.grid(tensor) for tensor in self.network.tensors}
         weights = {

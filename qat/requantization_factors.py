@@ -45,7 +45,7 @@ def limited_of_sum(factors: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> Requantization:
-    """Compute the requantization of a layer without weights.
+    """Compute the requantization factors of a layer without weights: the encoded ratios of input scale to output scale.
 
     Args:
         layer: The layer.

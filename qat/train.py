@@ -1,4 +1,4 @@
-"""Quantization-aware training: from a network, an allocation and a dataset to the integer-only network."""
+"""Quantization-aware training: from a network, a bit allocation and a dataset to the integer-only network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["Accuracy", "EpochResult", "LabelSource", "TrainingResult", "train"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingResult:
-    """Result of a training run.
+    """Result of a training run: the integer-only network, its accuracy, and the results of all epochs.
 
     Attributes:
         integer_network: The integer-only network of the best epoch.
@@ -67,7 +67,7 @@ def train(
     report: Report = silent,
     checkpoint_directory: Path | None = None,
 ) -> TrainingResult:
-    """Retrain a network with the bits of an allocation and convert it to the integer-only network.
+    """Retrain a network with the bits of a bit allocation, and convert it to the integer-only network.
 
     After each epoch, the integer-only network is evaluated in the interpreter on the held-out split of the training
     set. The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is

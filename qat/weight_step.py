@@ -1,4 +1,4 @@
-"""A layer with weights in training, with fake-quantized weights, and the constants of its deployed form.
+"""A layer with fake-quantized weights in training, and the integer constants of the same layer on the device.
 
 The folding of the scheme decides how batch norm is computed:
 
@@ -43,7 +43,7 @@ EXACT_IN_FLOAT32 = 2**24
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeployedWeights:
-    """Constants of a deployed layer with weights and c output channels.
+    """Constants of a layer with weights and c output channels on the device: weight codes, factors and biases.
 
     Attributes:
         codes: Weight codes q_w, uint8, in the shape of the weight tensor.
@@ -77,17 +77,17 @@ class DeployedWeights:
 
 
 class WeightStep(nn.Module):
-    """A convolution or fully connected layer with fake-quantized weights; its output is not quantized here.
+    """A convolution or fully connected layer with fake-quantized weights, whose output is not yet quantized.
 
     Args:
         layer: The float layer, with weights.
-        scheme: How the weight tensor is quantized, and where batch norm goes.
+        scheme: How the weight tensor is quantized, and whether batch norm is folded into it.
         bits: Number of bits of each weight code: 8, 4 or 2.
         batch_norm_momentum: Weight of a batch's statistics in the update of the running statistics, 0 to 1.
 
     Attributes:
         layer: The float layer.
-        scheme: How the weight tensor is quantized, and where batch norm goes.
+        scheme: How the weight tensor is quantized, and whether batch norm is folded into it.
         bits: Number of bits of each weight code.
         learned: Trainable weights, and either the bias or the batch norm.
         quantizer: Quantizer of the weight tensor.
@@ -109,32 +109,38 @@ class WeightStep(nn.Module):
 
     @property
     def folds(self) -> bool:
-        """Whether the layer has a batch norm that its scheme folds into the weights, already or later."""
+        """Whether the layer has a batch norm that its quantization scheme folds into the weights, already or later."""
         return self.learned.has_batch_norm and self.scheme.folding is Folding.WEIGHTS
 
     def fold(self) -> None:
-        """Fold batch norm into the weights if the scheme requires it, and freeze its running statistics."""
+        """Fold the layer's batch norm into its weights if the quantization scheme requires it, and freeze its running
+        statistics.
+        """
         if self.folds and not self.is_folded:
             self.is_folded.set()
             self.quantizer.start(self._folded()[0])
 
     def freeze_batch_norm(self) -> None:
-        """Freeze the running statistics; training normalises by them from then on."""
+        """Freeze the running statistics of the layer's batch norm; later training steps normalise
+        by these statistics.
+        """
         self.is_frozen.set()
 
     def use_bits(self, bits: Bits) -> None:
-        """Change the number of bits of the weight codes; if it differs, the quantizer is initialised again."""
+        """Change the number of bits of the weight codes; if it differs, the weight quantizer is initialised again."""
         if bits != self.bits:
             self.bits = self.quantizer.bits = bits
             self.quantizer.start(self.quantized_input()[0])
 
     def quantized_input(self) -> tuple[Tensor, WeightGrid]:
-        """Return the real weights that the quantizer rounds (including batch norm if folded), and their grid."""
+        """Return the real weights that the weight quantizer rounds (with batch norm if folded), and their quantization
+        grid.
+        """
         weight = self._folded()[0] if self.is_folded else self.learned.weight
         return weight, self.quantizer.grid(weight)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute the layer in training mode, before the activation function.
+        """Compute the layer's output in training mode, before the activation function.
 
         Args:
             inputs: Real values, [n, channels, height, width].
@@ -153,7 +159,7 @@ class WeightStep(nn.Module):
 
     @torch.no_grad()
     def deployed(self, source: Grid, target: Grid) -> DeployedWeights:
-        """Compute the constants of the deployed layer.
+        """Compute the constants of the layer on the device: weight codes, requantization factors and biases.
 
         Args:
             source: Quantization grid of the layer's input.
@@ -184,13 +190,15 @@ class WeightStep(nn.Module):
         )
 
     def _folded(self) -> tuple[Tensor, Tensor]:
-        """Return weights and bias after folding batch norm with its running statistics."""
+        """Return the layer's weights and bias after folding batch norm with its running statistics."""
         learned = self.learned
         gain = learned.gain
         return learned.weight * across(gain, learned.weight), learned.beta - learned.mean * gain
 
     def _deployed_parameters(self) -> tuple[Tensor, WeightGrid, DoubleArray, DoubleArray]:
-        """Return the weights to quantize, their grid, and the factor [1] or [c] and the offset [c] of the real sums."""
+        """Return the weights to quantize, their quantization grid, and the factor [1] or [c] and offset [c] that follow
+        the real sums.
+        """
         learned = self.learned
         if self.folds:
             weight, bias = self._folded()
@@ -209,7 +217,8 @@ class WeightStep(nn.Module):
 
 
 def deployed_steps(codes: Tensor, weights: DeployedWeights, layer: WeightLayer) -> Tensor:
-    """Compute a deployed layer with weights in floating point, not yet rounded.
+    """Compute the output of a layer with weights as on the device, in multiples of the output's quantization step, not
+    yet rounded.
 
     Args:
         codes: Input codes minus zero point, [n, channels, height, width].

@@ -1,4 +1,4 @@
-"""Padding, convolution, pooling and window sizes in torch, with a separate padding for each side of an image."""
+"""Padding, convolution, pooling and window sizes in torch; each side of an image can have a different padding."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def convolved(images: Tensor, weight: Tensor, bias: Tensor | None, layer: Weight
 
 
 def max_pooled(images: Tensor, layer: MaxPool) -> Tensor:
-    """Compute the maximum of each window, ignoring padding, [n, channels, height, width]."""
+    """Compute the maximum of each window of images, ignoring padding, [n, channels, height, width]."""
     top, left, bottom, right = layer.padding
     if (top, left) == (bottom, right) and 2 * top <= layer.kernel[0] and 2 * left <= layer.kernel[1]:
         return F.max_pool2d(images, layer.kernel, layer.stride, (top, left))
@@ -48,12 +48,12 @@ def max_pooled(images: Tensor, layer: MaxPool) -> Tensor:
 
 
 def window_sums(images: Tensor, layer: Pool) -> Tensor:
-    """Compute the sum of each window, with zero padding, [n, channels, height, width]."""
+    """Compute the sum of each window of images, with zero padding, [n, channels, height, width]."""
     return F.avg_pool2d(padded(images, layer.padding), layer.kernel, layer.stride, divisor_override=1)
 
 
 def window_sizes(layer: AveragePool, height: int, width: int) -> Tensor:
-    """Compute the number of elements by which an average pool divides the sum of each window.
+    """Compute the number of elements by which an average pooling layer divides the sum of each window.
 
     Args:
         layer: The average pool.

@@ -1,1 +1,1 @@
-"""Internal package: the methods that choose bits under a budget. The public API is `bitbudget`."""
+"""Internal package that chooses the bits of a network's tensors under a budget; the public API is `bitbudget`."""

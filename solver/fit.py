@@ -1,4 +1,4 @@
-"""The entry point of the solver: a question in, a solution out."""
+"""The entry point of the solver: a question (network, budget, options) in, an allocation of bits out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from solver.validator import violations
 
 
 def fit(question: Question) -> Solution:
-    """Choose the bits of every tensor, or certify that no bits fit.
+    """Choose the bits of every tensor of a network under a budget, or certify that no bits fit.
 
     Args:
         question: The network, the budget and all options.

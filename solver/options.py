@@ -1,4 +1,4 @@
-"""The options of a choice of bits, each defined once for the library, the service and the command.
+"""The options for choosing bits, each defined once for the library, the service and the command line.
 
 This module does not import scipy or PuLP, so that checking a request and applying one of the paper's rules is fast.
 """
@@ -29,7 +29,7 @@ PULP_BACKEND: Final = "pulp"
 
 
 class Method(StrEnum):
-    """Methods that choose bits: the exact program, and the paper's rules with weights per layer or per channel."""
+    """Methods that choose bits: exact (an integer program), and MixPL and MixPC, the rules of arXiv 1905.13082."""
 
     EXACT = "exact"
     MIXPL = "mixpl"
@@ -37,7 +37,7 @@ class Method(StrEnum):
 
 
 class LayerOrder(StrEnum):
-    """Orders of the layers from which the exact program may choose."""
+    """Layer orders from which the method `exact` may choose: only the given one, or any valid one."""
 
     BEST = "best"
     """Any valid order; the program chooses one together with the bits."""
@@ -47,7 +47,7 @@ class LayerOrder(StrEnum):
 
 
 def backend_named(name: str) -> str:
-    """Return the full name of a backend: "native", "highs", or "pulp:" and the name of a solver that PuLP finds.
+    """Return the full name of a solver backend: "native", "highs", or "pulp:" and the name of a solver in PuLP.
 
     Args:
         name: Name of the backend; "pulp" alone stands for CBC.
@@ -60,14 +60,16 @@ def backend_named(name: str) -> str:
     kind, _, solver = name.partition(":")
     if kind != PULP_BACKEND:
         raise RequestError(
-            f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and the name of a solver"
+            f"unknown backend {name[:60]!r}; expected native, highs, pulp, or pulp: and the name of a solver in PuLP"
         )
     from solver.exact.milp import DEFAULT_PULP_SOLVER, available_solvers
 
     found = available_solvers()
     solver = solver or DEFAULT_PULP_SOLVER
     if solver not in found:
-        raise RequestError(f"PuLP finds no solver {solver[:60]!r} here; it finds: {', '.join(found) or 'none'}")
+        raise RequestError(
+            f"PuLP finds no solver {solver[:60]!r} on this machine; it finds: {', '.join(found) or 'none'}"
+        )
     return f"{PULP_BACKEND}:{solver}"
 
 
@@ -76,7 +78,7 @@ AllowedBits = Annotated[list[Bits], Field(min_length=1)]
 
 
 class SolveOptions(Options):
-    """Options of a choice of bits; all fields except `method` apply only to the exact program."""
+    """Options for choosing the bits of a network; all except `method` apply only to the method `exact`."""
 
     method: Method = Field(
         default=Method.EXACT,
@@ -85,38 +87,40 @@ class SolveOptions(Options):
     )
     scheme: WeightScheme = Field(
         default=DEFAULT_WEIGHT_SCHEME,
-        description="quantization scheme of the weights under exact; each of the rules has its own scheme",
+        description="quantization scheme of the weights for the method exact; each of the paper's rules has its "
+        "own scheme",
     )
     schedule: LayerOrder = Field(
         default=LayerOrder.BEST,
-        description="order of the layers under exact. best: chosen together with the bits; given: the order of the "
-        "file",
+        description="order in which the layers run, for the method exact. best: chosen together with the bits; given: "
+        "the order of the file",
     )
     allowed_weight_bits: dict[str, AllowedBits] = Field(
         default={},
-        description="name of a layer -> bits that its weights may have under exact; '*' stands for all layers that are "
-        "not named; without '*', these may have 8, 4 and 2 bits",
+        description="name of a layer -> bits that the layer's weights may have, for the method exact; '*' stands for "
+        "all layers that are not named; without '*', these may have 8, 4 and 2 bits",
         examples=[{"first": [8]}],
     )
     allowed_activation_bits: dict[str, AllowedBits] = Field(
         default={},
-        description="name of a tensor -> bits that the tensor may have under exact; '*' stands for all tensors that "
-        "are not named; the network's input and outputs always have 8 bits",
+        description="name of a tensor -> bits that the tensor may have, for the method exact; '*' stands for "
+        "all tensors that are not named; the network's input and outputs always have 8 bits",
     )
     backend: Annotated[str, AfterValidator(backend_named)] = Field(
         default=NATIVE_BACKEND,
-        description="solver of the exact program: native, highs, pulp, or pulp: and the name of a solver that PuLP "
-        "finds, such as pulp:PULP_CBC_CMD",
+        description="solver of the integer program of the method exact: native, highs, pulp, or pulp: and the name "
+        "of a solver that PuLP finds, such as pulp:PULP_CBC_CMD",
     )
     time_limit_seconds: float = Field(
         default=DEFAULT_TIME_LIMIT_SECONDS,
         gt=0,
         le=MAX_TIME_LIMIT_SECONDS,
         strict=True,
-        description="seconds after which exact returns the best bits found so far, with a lower bound",
+        description="time in seconds after which the method exact returns the best bits found so far, with a lower "
+        "bound",
     )
 
     @property
     def restricts_bits(self) -> bool:
-        """Whether the allowed bits of some tensor are listed."""
+        """Whether a user has listed the allowed bits of at least one tensor."""
         return bool(self.allowed_weight_bits or self.allowed_activation_bits)

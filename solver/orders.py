@@ -23,7 +23,7 @@ layer with weights is not that of the given order."""
 def orders_to_try(
     network: Network, problem: Problem, activation_bits: Iterable[Mapping[str, Bits]]
 ) -> tuple[list[Network], bool]:
-    """Return the orders to try, the given one first, and whether they are all orders that are possible.
+    """Return the layer orders to try, the given one first, and whether these are all possible orders.
 
     Args:
         network: The network, with its layers in the given order.
@@ -50,7 +50,7 @@ def orders_to_try(
 
 
 def all_orders(network: Network, most: int) -> list[Network] | None:
-    """Return the network in each of its orders, the given one first; None if there are too many.
+    """Return a network in each valid order of its layers, the given order first; None if there are too many.
 
     In each of these orders, the last layer with weights is that of the given order: the `paper` accounting counts its
     parameters differently, and the order must not decide which layer that is.
@@ -74,12 +74,12 @@ def all_orders(network: Network, most: int) -> list[Network] | None:
 
 
 def _last_with_weights(order: tuple[Layer, ...]) -> Layer:
-    """Return the last layer with weights."""
+    """Return the last layer of a network that has weights."""
     return next(layer for layer in reversed(order) if isinstance(layer, WeightLayer))
 
 
 def _enumerate_orders(network: Network) -> Iterator[tuple[Layer, ...]]:
-    """Yield each valid order of the layers, by depth-first search over the layers that can run next."""
+    """Yield each valid order of a network's layers, by depth-first search over the layers that can run next."""
     chosen: list[Layer] = []
     written = {network.input}
 

@@ -29,7 +29,7 @@ MAX_POINTS_OF_BOTH: Final = 31
 
 
 class Axis(StrEnum):
-    """The budget that a Pareto front varies."""
+    """The budget that a Pareto front varies: flash, RAM or both."""
 
     FLASH = "flash"
     RAM = "ram"
@@ -38,7 +38,7 @@ class Axis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ParetoPoint:
-    """A budget and its solution: no other budget of the front has a solution that is better in all respects.
+    """A budget on a Pareto front with its solution, which no other point beats in flash, RAM and sensitivity.
 
     Attributes:
         budget: The smallest of the budgets that were solved with this result.
@@ -51,7 +51,7 @@ class ParetoPoint:
 
 @dataclass(frozen=True, slots=True)
 class ParetoFront:
-    """The budgets and solutions that no other one dominates.
+    """Pareto front: budgets with solutions that no other solution beats in flash, RAM and sensitivity.
 
     Attributes:
         points: The points, by descending objective. No point is dominated: no other point has neither more flash nor
@@ -65,7 +65,7 @@ class ParetoFront:
 
 @dataclass(frozen=True, slots=True)
 class ShadowPrices:
-    """Decrease of the objective with one more kB (1000 bytes) of one budget.
+    """Decrease of the summed sensitivity with one more kB (1000 bytes) of flash or of RAM.
 
     Attributes:
         flash: Decrease of the objective with one more kB of flash, 0 or more.
@@ -77,7 +77,7 @@ class ShadowPrices:
 
 
 def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
-    """Compute the minimum summed sensitivity as a function of flash, RAM or both.
+    """Compute the Pareto front of minimum summed sensitivity against the flash budget, the RAM budget or both.
 
     Budgets reach from the minimum budget to what the unrestricted optimum needs.
 
@@ -93,7 +93,9 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     _check_exact(question, "the Pareto front")
     most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
     if not 2 <= points <= most:
-        raise RequestError(f"the number of points is {points}; expected 2 to {most} for {axis}")
+        raise RequestError(
+            f"the number of points of the Pareto front is {points}; expected 2 to {most} for axis '{axis}'"
+        )
     budget = question.budget
     deadline = time.perf_counter() + question.options.time_limit_seconds
 
@@ -125,7 +127,7 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
 
 
 def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
-    """Compute by how much the objective decreases with one more kB of each budget, by solving again.
+    """Compute by how much the summed sensitivity decreases with one more kB of each budget, by solving again.
 
     Args:
         question: A question for the exact program.
@@ -150,17 +152,19 @@ def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
 
 
 def _check_exact(question: Question, what: str) -> None:
-    """Reject a question that is not for the exact program, or has no table; `what` names the computation."""
+    """Reject a question whose method is not `exact`, or that has no sensitivity table."""
     if question.method is not Method.EXACT or question.sensitivity is None:
         raise RequestError(
             f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "
             f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
-            "choose method 'exact'"
+            "choose method 'exact' and a sensitivity table"
         )
 
 
 def _ends(solved: Callable[[int], Solution], region: str) -> tuple[int, int]:
-    """Return the minimum budget and the size of the unrestricted optimum, in bytes; equal if no budget fits.
+    """Return the minimum flash or RAM budget and the size of the unrestricted optimum, in bytes.
+
+    Both are equal if no budget fits.
 
     Args:
         solved: Function that returns the solution under a budget in bytes.
@@ -182,17 +186,17 @@ def _used_bytes(solution: Solution, region: str) -> int:
 
 
 def _spaced(ends: tuple[int, int], points: int) -> list[int]:
-    """Return evenly spaced sizes from one end to the other, without duplicates."""
+    """Return evenly spaced whole sizes from one end to the other, without duplicates."""
     least, most = ends
     return list(dict.fromkeys(least + (most - least) * index // (points - 1) for index in range(points)))
 
 
 def _dominates(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
-    """Return whether one point is not worse than another in flash, RAM and objective, and better in one of them."""
+    """Return whether a point is better than another in flash, RAM or summed sensitivity, and worse in none."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _figures(solution: Solution) -> tuple[float, float, float]:
-    """Return flash in bytes, RAM in bytes, and the objective of a solution."""
+    """Return flash in bytes, RAM in bytes, and the summed sensitivity of a solution."""
     objective = solution.objective if solution.objective is not None else float("inf")
     return solution.memory.flash_bytes, solution.memory.ram_bytes, objective

@@ -1,4 +1,4 @@
-"""The problem that every method solves: tensors whose bits are to be chosen, and their sizes in each constraint.
+"""The allocation problem that every method solves: tensors whose bits are to be chosen, their sizes, and limits.
 
 `problem_building.py` builds it from a question. A method needs nothing else: it sees no layer, no shape and no rule of
 an accounting. Sizes are whole numbers of bits for 8, 4 and 2 bits, in that order; bits and not bytes, because the
@@ -24,13 +24,13 @@ NOTHING: Final[Sizes] = (0, 0, 0)
 
 
 def plus(sizes: Sizes, more: Sizes) -> Sizes:
-    """Add sizes at 8, 4 and 2 bits."""
+    """Return the sums of two tensors' sizes at 8, 4 and 2 bits."""
     return sizes[0] + more[0], sizes[1] + more[1], sizes[2] + more[2]
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterSize:
-    """Size of a layer's parameters in bits, as a sum of terms that depend on the bits of at most one activation tensor.
+    """Size of a layer's parameters in bits: a constant, a term by its input's bits and one by its output's bits.
 
     Attributes:
         constant: The term that does not depend on bits.
@@ -43,7 +43,7 @@ class ParameterSize:
     by_output: Sizes = NOTHING
 
     def total(self, input_bits: Bits, output_bits: Bits) -> int:
-        """Return the size in bits.
+        """Return the size of a layer's parameters in bits, given the bits of its input and output.
 
         Args:
             input_bits: Bits of the layer's first input tensor.
@@ -54,7 +54,7 @@ class ParameterSize:
 
 @dataclass(frozen=True, slots=True)
 class WeightTensor:
-    """A weight tensor whose bits are to be chosen.
+    """Weight tensor whose bits are to be chosen, with its size at 8, 4 and 2 bits.
 
     Attributes:
         layer: Name of the layer that the weights belong to.
@@ -73,7 +73,7 @@ class WeightTensor:
 
 @dataclass(frozen=True, slots=True)
 class RamStep:
-    """One step of the schedule, and the tensors that are alive during it.
+    """One step of the schedule, with the sizes of the tensors in memory and the largest RAM that they may need.
 
     Attributes:
         layer: Name of the layer that runs in the step.
@@ -100,7 +100,7 @@ class RamStep:
     candidates: tuple[str, ...] = ()
 
     def size(self, activation_bits: Mapping[str, Bits]) -> int:
-        """Return the summed size of the tensors in bits.
+        """Return the summed size in bits of the tensors that are in memory during a step of the schedule.
 
         Args:
             activation_bits: Name of each activation tensor that is alive -> its bits.
@@ -117,7 +117,7 @@ class CodeFeature:
 
     Attributes:
         name: Name of the feature in the memory report.
-        size: Size in bits.
+        size: Size in bits of the flash that is needed.
         bits: Bits of a tensor that need the feature: 8, 4 or 2.
         layers: Names of the layers whose weight bits count.
         tensors: Names of the activation tensors whose bits count.
@@ -132,7 +132,7 @@ class CodeFeature:
 
 @dataclass(frozen=True, slots=True)
 class LayerCycles:
-    """Estimated cycles of a layer with weights.
+    """Estimated cycles of a layer with weights, by the bits of its input and of its weights.
 
     Attributes:
         layer: Name of the layer.
@@ -147,7 +147,7 @@ class LayerCycles:
 
 @dataclass(frozen=True, slots=True)
 class Cycles:
-    """A latency ceiling for the layers with weights.
+    """Latency ceiling for the layers with weights, with the cycles of each of them.
 
     Attributes:
         limit: Largest number of cycles of these layers: the ceiling without the cycles of the other layers.
@@ -160,7 +160,7 @@ class Cycles:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Tensors whose bits are to be chosen under a budget.
+    """Allocation problem: tensors whose bits are to be chosen, with their sizes and the limits on flash and RAM.
 
     Attributes:
         activations: Names of the activation tensors that decide bits, in the order in which they are written, the
@@ -192,10 +192,10 @@ class Problem:
 
     @property
     def has_steps_in_place(self) -> bool:
-        """Whether some output overwrites an input if both have the same bits, so that more bits can need less RAM."""
+        """Whether an output can overwrite an input of the same bits, so that more bits can need less RAM."""
         return any(step.overwrites for step in self.steps)
 
     @property
     def has_candidates(self) -> bool:
-        """Whether some output overwrites an input in some order of the layers."""
+        """Whether, in some order of the layers, an output can overwrite an input of the same bits."""
         return any(step.candidates for step in self.steps)

@@ -1,4 +1,4 @@
-"""Building the problem of a question: the sizes of every tensor, counted once by the rules of the accounting."""
+"""Conversion of a question (network, budget, options) to an allocation problem with the sizes of every tensor."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _SCHEME_OF_RULE: Final[Mapping[Method, WeightScheme]] = {
 
 
 def problem_of(question: Question) -> Problem:
-    """Build the problem of a question, with the layers of the network in the given order.
+    """Return the allocation problem of a question (network, budget, options), in the given order of the layers.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
 
     Raises:
         InvalidNetwork: If the network has no layer with weights.
@@ -90,7 +90,7 @@ def problem_of(question: Question) -> Problem:
 
 
 def _schemes_of(question: Question) -> tuple[Scheme, ...]:
-    """Return the schemes that a layer can have under the method of a question.
+    """Return the quantization schemes that a layer's weights can have under the method that chooses bits.
 
     With weights quantized per channel, folding saves nothing, so ICN is used.
     """
@@ -100,10 +100,10 @@ def _schemes_of(question: Question) -> tuple[Scheme, ...]:
 
 
 def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:
-    """Split the size of a layer's parameters into a constant, a term of the input's and a term of the output's bits.
+    """Split the size of a layer's parameters into a constant, a term by its input's and one by its output's bits.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
         layer: The layer.
         scheme: Scheme of the layer's weights; None for a layer without weights.
         is_last: Whether the layer is the last one with weights.
@@ -131,7 +131,7 @@ def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, 
 
 
 def _parameters_without_weights(question: Question, same_bits: Mapping[str, str]) -> tuple[int, dict[str, Sizes]]:
-    """Return the size of the parameters of layers without weights: the constant part, and the rest by tensor."""
+    """Return the parameter size of all layers without weights: the constant part, and the rest by tensor."""
     constant, by_tensor = 0, dict[str, Sizes]()
     for layer in question.network.layers:
         if isinstance(layer, WeightLayer):
@@ -146,7 +146,7 @@ def _parameters_without_weights(question: Question, same_bits: Mapping[str, str]
 
 
 def _cycles(network: Network, latency: Latency, same_bits: Mapping[str, str]) -> Cycles:
-    """Return the cycles of the layers with weights, and what the ceiling leaves for them.
+    """Return the cycles of each layer with weights, and the cycles that a latency ceiling leaves for them.
 
     Args:
         network: The network.
@@ -173,10 +173,10 @@ def _cycles(network: Network, latency: Latency, same_bits: Mapping[str, str]) ->
 
 
 def _ram_step(step: Step, accounting: Accounting, ram_bytes: int) -> RamStep:
-    """Return a step with the sizes of its tensors.
+    """Return a step of the schedule with the sizes of its tensors and its RAM limit.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         accounting: The accounting that counts bytes.
         ram_bytes: The RAM budget in bytes, without the memory that the network always needs.
     """
@@ -193,16 +193,16 @@ def _ram_step(step: Step, accounting: Accounting, ram_bytes: int) -> RamStep:
 
 
 def _occupant_sizes(occupant: Occupant, accounting: Accounting) -> Sizes:
-    """Return the sizes of an activation tensor."""
+    """Return the sizes in bits of an activation tensor at 8, 4 and 2 bits."""
     return _sizes(partial(accounting.activation_bytes, occupant))
 
 
 def _sizes(size_bytes: Callable[[Bits], float]) -> Sizes:
-    """Return sizes in bits at 8, 4 and 2 bits, from a function that returns the number of bytes at some bits."""
+    """Return the sizes in bits of a tensor at 8, 4 and 2 bits per element, from a function that returns bytes."""
     return _sizes_of(lambda bits: int(BITS_PER_BYTE * size_bytes(bits)))
 
 
 def _sizes_of(size: Callable[[Bits], int]) -> Sizes:
-    """Return sizes in bits at 8, 4 and 2 bits, from a function that returns the size at some bits."""
+    """Return the sizes in bits of a tensor at 8, 4 and 2 bits per element, from a function that returns bits."""
     widest, middle, narrowest = (size(bits) for bits in BITS)
     return widest, middle, narrowest

@@ -1,4 +1,4 @@
-"""A question: a network, a budget and all options of a choice of bits, in one frozen value.
+"""The question that the solver answers: a network, a budget and all options for choosing bits.
 
     request or command  ->  Question  ->  fit(question) -> Solution
                                           violations(question, solution) -> list of broken rules
@@ -29,7 +29,7 @@ from solver.options import ALL_OTHERS, Method, SolveOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A network, a budget and all options of a choice of bits.
+    """Question for the solver: a network, a budget and all options for choosing the bits of its tensors.
 
     Attributes:
         network: The network, with its layers in the order of its file. The solver needs no weights.
@@ -54,12 +54,12 @@ class Question:
 
     @property
     def method(self) -> Method:
-        """The method that chooses bits."""
+        """The method that chooses bits: `exact` (an integer program), or a rule of arXiv 1905.13082."""
         return self.options.method
 
     @property
     def latency(self) -> Latency | None:
-        """The latency ceiling, with the speed of the core; None if no ceiling is set.
+        """The latency ceiling of an inference, with the speed of the core; None if no ceiling is set.
 
         Raises:
             RequestError: If a ceiling is set and the speed of the core is unknown.
@@ -75,7 +75,7 @@ class Question:
 
     @property
     def choices(self) -> Choices:
-        """The scheme and the allowed bits of single tensors, with '*' replaced by the names that it stands for."""
+        """Quantization scheme of the weights and allowed bits of each tensor, with '*' replaced by tensor names."""
         network, options = self.network, self.options
         fixed = {network.input, *network.outputs}
         return Choices(
@@ -86,10 +86,10 @@ class Question:
 
 
 def check_question(question: Question) -> None:
-    """Reject a question whose parts contradict each other.
+    """Reject a question to the solver whose network, options and sensitivity table contradict each other.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
 
     Raises:
         RequestError: If the sensitivity table or the allowed bits do not match the network; if the exact program has no
@@ -102,15 +102,15 @@ def check_question(question: Question) -> None:
     if method is Method.EXACT:
         if question.sensitivity is None:
             raise RequestError(
-                "the exact program needs a sensitivity table, but there is none; choose one, e.g. 'weights'"
+                "the exact program needs a sensitivity table, but none is given; choose one, e.g. 'weights'"
             )
     elif question.latency is not None or question.options.restricts_bits:
         what = "a latency ceiling" if question.latency is not None else "allowed bits of single tensors"
-        raise RequestError(f"{method} does not support {what}; use method 'exact', or leave {what} out")
+        raise RequestError(f"method {method} does not support {what}; use method 'exact', or remove {what}")
 
 
 def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:
-    """Replace the key '*' by all names that are not listed.
+    """Replace the key '*' in a table of allowed bits by all tensor names that the table does not list.
 
     Args:
         allowed: Name or '*' -> allowed bits.

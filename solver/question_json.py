@@ -1,4 +1,4 @@
-"""A question as JSON text, and back, so that another process can solve it.
+"""Conversion of a question (network, budget, options) to JSON text and back, so that another process can solve it.
 
     {"network": {...},            description without weights (docs/json-description.md): element counts are enough
      "budget": {"flash_bytes": 60000, "ram_bytes": 40000},
@@ -39,10 +39,10 @@ _KEYS: Final = (
 
 
 def question_to_json(question: Question) -> str:
-    """Return a question as JSON text; `question_from_json` reads it back, without the weights of the network.
+    """Return a question (network, budget, options) as JSON text without weights; `question_from_json` reads it back.
 
     Args:
-        question: The question.
+        question: The network, the budget and the options.
 
     Raises:
         ValueError: If the accounting is not the one that its name and the device stand for, e.g. a subclass.
@@ -63,7 +63,7 @@ def question_to_json(question: Question) -> str:
 
 
 def question_from_json(text: str) -> Question:
-    """Read a question from JSON text.
+    """Read a question (network, budget, options) from JSON text.
 
     Args:
         text: Text that `question_to_json` wrote.
@@ -92,7 +92,7 @@ def question_from_json(text: str) -> Question:
 
 
 def _accounting_name(accounting: Accounting, device: Device | None) -> str:
-    """Return the name of an accounting.
+    """Return the name of built-in byte accounting rules; reject rules that differ from the built-in ones.
 
     Raises:
         ValueError: If the name and the device stand for another accounting.
@@ -103,13 +103,13 @@ def _accounting_name(accounting: Accounting, device: Device | None) -> str:
             return accounting.name
     where = "no device" if device is None else f"device '{device.name}'"
     raise ValueError(
-        f"the accounting {type(accounting).__name__} is not that of the name '{accounting.name}' and {where}; "
-        "only accountings that follow from a name and a device can be written as JSON"
+        f"the byte accounting '{accounting.name}' ({type(accounting).__name__}) was changed and differs from the "
+        f"built-in one of that name for {where}; only built-in ones can be written as JSON"
     )
 
 
 def _network(given: Any) -> Network:
-    """Read a network without weights from its decoded description.
+    """Read a network without weights from its decoded JSON description.
 
     Raises:
         RequestError: If the description is invalid.
@@ -121,7 +121,7 @@ def _network(given: Any) -> Network:
 
 
 def _table(given: Any) -> SensitivityTable | None:
-    """Read a sensitivity table from its decoded JSON value, or None.
+    """Read a sensitivity table from a decoded JSON value, which may be null for no table.
 
     Raises:
         RequestError: If the value is not a table.
@@ -133,7 +133,7 @@ def _table(given: Any) -> SensitivityTable | None:
 
 
 def _options(fields: Fields) -> SolveOptions:
-    """Read the options of a question; none may be missing.
+    """Read the options for choosing bits from a decoded JSON value; none may be missing.
 
     Raises:
         RequestError: If an option is missing, unknown or invalid.
@@ -144,7 +144,7 @@ def _options(fields: Fields) -> SolveOptions:
 
 
 def _speed(fields: Fields) -> CoreSpeed | None:
-    """Read the table of core speeds of a question, or None.
+    """Read a table of core speeds from a decoded JSON value, which may be null for no table.
 
     Raises:
         RequestError: If the table is invalid, or if a measured rate is not in it.
@@ -157,6 +157,6 @@ def _speed(fields: Fields) -> CoreSpeed | None:
     written = [json.dumps(key) for key in measured] if isinstance(measured, list) else None
     if written is None or not key_of.keys() >= set(written):
         raise fields.refused(
-            "measured_speeds", 'a list of rates of the table of speeds, e.g. ["pointwise_convolution", 8, 8]'
+            "measured_speeds", 'a list of keys of rates in the table of speeds, e.g. ["pointwise_convolution", 8, 8]'
         )
     return replace(speed, measured=frozenset(key_of[key] for key in written))

@@ -1,4 +1,4 @@
-"""Search for the order of the layers whose largest step is smallest.
+"""Search for an order of a network's layers in which the largest RAM of any step is smallest.
 
 A state is the set of layers that have run. The live tensors follow from the set alone, so only the best way to reach a
 state counts, the one with the smallest peak so far. States are visited in ascending order of their peaks: Dijkstra's
@@ -33,7 +33,7 @@ BEAM_WIDTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """An order of a network's layers, with its peak.
+    """An order of a network's layers, with the largest RAM that any of its steps needs.
 
     Attributes:
         network: The network, with its layers in that order.
@@ -56,7 +56,7 @@ def minimum_peak_schedule(
     reuses_input: bool = True,
     max_states: int = MAX_STATES,
 ) -> Schedule:
-    """Return the order of the smallest peak, if no output overwrites an input.
+    """Return the order of a network's layers with the smallest peak of RAM, if no output overwrites an input.
 
     Args:
         network: The network, with its layers in any valid order.
@@ -79,7 +79,7 @@ def minimum_peak_schedule(
 
 
 def _peak(network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int], *, reuses_input: bool) -> int:
-    """Return the size of the largest step, with the layers in the given order."""
+    """Return the RAM of the step that needs the most, with the layers in the given order."""
     changes = [0] * (len(network.layers) + 1)
     for tensor, steps in live_ranges(network, reuses_input=reuses_input).items():
         changes[steps.start] += sizes[tensor]
@@ -92,7 +92,7 @@ def _peak(network: Network, sizes: Mapping[str, int], scratch: Mapping[str, int]
 
 
 class _Graph:
-    """The layers as a graph for the search over orders: what each layer waits for, allocates and frees.
+    """The layers of a network as a graph: what each layer waits for, allocates and frees.
 
     `network.live_ranges` gives the live ranges of one fixed order. The search does not have an order yet: whether a
     tensor is alive is decided by the set of layers that have run. So each tensor has the set of its readers as a mask,
@@ -137,7 +137,7 @@ class _Graph:
         )
 
     def search(self, max_states: int) -> tuple[list[int], bool]:
-        """Return an order of the layers, and whether it is proven that no order has a smaller peak.
+        """Return an order of a network's layers, and whether it is proven that no order has a smaller peak of RAM.
 
         Args:
             max_states: Number of states after which the search becomes a beam search.
@@ -173,7 +173,7 @@ class _Graph:
         raise AssertionError("a valid network has an order")
 
     def _beam_search(self) -> list[int]:
-        """Return an order of the layers that a beam search finds."""
+        """Return an order of a network's layers with a small peak of RAM, found by beam search."""
         states = [(0, self._start_size, 0, self._starters)]  # peak, alive, mask, ready layers
         trail: list[dict[int, tuple[int, int]]] = []
         for _ in range(self._layers):
@@ -197,7 +197,7 @@ class _Graph:
         return order[::-1]
 
     def _run(self, done: int, alive: int, layer: int) -> tuple[int, int]:
-        """Return the size of the live tensors after a layer has run, and the size of the step itself.
+        """Return the RAM of live tensors after a layer has run, and the RAM while it runs.
 
         Args:
             done: Mask of the layers that have run before.
@@ -214,7 +214,7 @@ class _Graph:
         return after, during
 
     def _ready_after(self, ready: tuple[int, ...], layer: int, done: int) -> tuple[int, ...]:
-        """Return the layers that can run next, ascending.
+        """Return the layers that can run next, in ascending order of their indices.
 
         Args:
             ready: Layers that could run before.
@@ -226,7 +226,7 @@ class _Graph:
 
 
 def _traced_order(parents: Mapping[int, tuple[int, int]], done: int) -> list[int]:
-    """Return the order of the layers that leads to a state.
+    """Return the order of the layers that led to a state of the schedule search.
 
     Args:
         parents: Mask of each state -> mask of the state before it, and index of the layer between them.

@@ -1,4 +1,4 @@
-"""Solution of a question: an allocation of bits that fits, or a certificate that none does."""
+"""Solution of a question to the solver: an allocation of bits that fits, or a certificate that none fits."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ class Certificate:
 
     @property
     def missing_bytes(self) -> float | None:
-        """Number of bytes by which the budget is too small; None if it is not known."""
+        """Number of bytes by which a flash or RAM budget is too small for any bits; None if it is not known."""
         if self.least_bytes is None or self.available_bytes is None:
             return None
         return self.least_bytes - self.available_bytes
 
     @property
     def missing_cycles(self) -> int | None:
-        """Number of cycles by which the latency ceiling is too low; None if the certificate names another budget."""
+        """Number of cycles by which the latency ceiling is too low; None if another budget is named."""
         if self.budget != "latency" or self.least_cycles is None or self.available_cycles is None:
             return None
         return self.least_cycles - self.available_cycles
 
 
 def largest_layer(report: MemoryReport) -> str:
-    """Return the name of the layer with the most flash; of several, the first.
+    """Return the name of the layer that needs the most flash; if several do, the first.
 
     Args:
         report: Memory report of an allocation.
@@ -72,7 +72,7 @@ def largest_layer(report: MemoryReport) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Solution of a question by one of the methods.
+    """Allocation of bits that a method found, with its memory report; or a certificate that no bits fit.
 
     Attributes:
         method: The method that found the solution.
@@ -98,7 +98,7 @@ class Solution:
 
     @property
     def gap(self) -> float | None:
-        """Relative gap (objective - bound) / objective; 0 if the solution is proven optimal, None if not known."""
+        """Relative gap (objective - bound) / objective of a solution; 0 if it is proven optimal, None if not known."""
         if self.objective is None or self.bound is None:
             return None
         return 0.0 if self.objective <= self.bound else (self.objective - self.bound) / self.objective

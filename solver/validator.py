@@ -1,4 +1,4 @@
-"""Independent check of a solution against its question, by the accounting alone and without any code of the search."""
+"""Independent check of a chosen allocation of bits, by byte accounting alone and without any code of the search."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from solver.solution import Solution
 
 
 def violations(question: Question, solution: Solution) -> list[str]:
-    """List every rule that a solution breaks, one sentence each.
+    """List every rule that an allocation of bits breaks (budgets, allowed bits, memory plan), one sentence each.
 
     Args:
-        question: The question that was asked.
+        question: The network, the budget and the options that were given.
         solution: Its solution, with the network in the order in which the layers run.
 
     Returns:
@@ -38,21 +38,21 @@ def violations(question: Question, solution: Solution) -> list[str]:
         broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
     for tensor in (network.input, *network.outputs):
         if allocation.activation_bits[tensor] != WIDEST_BITS:
-            broken.append(f"'{tensor}' is an input or output of the network and must keep 8 bits")
+            broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
     for tensor, source in accounting.same_bits(network).items():
         if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
-            broken.append(f"'{tensor}' must have the bits of '{source}'")
+            broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
     broken += _not_allowed(question.choices, allocation) if method is Method.EXACT else []
     cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
     if latency is not None and cycles > latency.most_cycles:
-        broken.append(f"needs {cycles} cycles, but the latency ceiling is {latency.most_cycles}")
+        broken.append(f"the network needs {cycles} cycles, but the latency ceiling is {latency.most_cycles}")
     report = measure(network, allocation, accounting)
     if report.flash_bytes > budget.flash_bytes:
-        broken.append(f"needs {report.flash_bytes} bytes of flash, but the budget is {budget.flash_bytes}")
+        broken.append(f"the network needs {report.flash_bytes} bytes of flash, but the budget is {budget.flash_bytes}")
     if report.ram_bytes > budget.ram_bytes:
         broken.append(
-            f"needs {report.ram_bytes} bytes of RAM, with the peak at '{report.peak_layer}', "
+            f"the network needs {report.ram_bytes} bytes of RAM, with the peak at '{report.peak_layer}', "
             f"but the budget is {budget.ram_bytes}"
         )
     if report.arena is not None:
@@ -63,7 +63,7 @@ def violations(question: Question, solution: Solution) -> list[str]:
 def _overlaps(
     network: Network, offsets: Mapping[str, int], allocation: Allocation, accounting: Accounting
 ) -> list[str]:
-    """List the live tensors that overlap in the arena, and the outputs that miss the input that they overwrite.
+    """List the tensors that overlap in the arena while both are alive, and outputs that miss the input they overwrite.
 
     Args:
         network: The network, with its layers in schedule order.
@@ -98,7 +98,7 @@ def _overlaps(
 
 
 def _names(network: Network, allocation: Allocation) -> list[str]:
-    """List the parts of an allocation with missing, unknown or wrongly ordered names of layers or tensors."""
+    """List the parts of an allocation whose names of layers or tensors are missing, unknown or in the wrong order."""
     layers = [layer.name for layer in network.weight_layers]
     broken = []
     if list(allocation.activation_bits) != list(network.tensors):
@@ -110,7 +110,7 @@ def _names(network: Network, allocation: Allocation) -> list[str]:
 
 
 def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
-    """List the bits and schemes that the exact program may not choose."""
+    """List the tensors whose bits or quantization schemes are not among those that the user allows."""
     broken = [
         f"{what} '{name}' has {bits} bits, which are not allowed"
         for what, given, allowed in (
@@ -129,7 +129,7 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
 
 
 def _schemes(network: Network, method: Method, allocation: Allocation) -> list[str]:
-    """List the layers whose scheme is not that of the paper's rule."""
+    """List the layers whose quantization scheme is not that of the chosen rule (MixPL or MixPC)."""
     broken = []
     for layer in network.weight_layers:
         scheme = allocation.schemes[layer.name]

@@ -84,8 +84,8 @@ def test_a_table_has_default_values_and_description() -> None:
 @pytest.mark.parametrize(
     ("comment", "message"),
     [
-        ("qat.options.training.Nothing", "there is no 'qat.options.training.Nothing'"),
-        ("qat.options.nothing.Nothing", "there is no 'qat.options.nothing.Nothing'"),
+        ("qat.options.training.Nothing", "the class 'qat.options.training.Nothing'"),
+        ("qat.options.nothing.Nothing", "the class 'qat.options.nothing.Nothing'"),
         ("qat.options.names.Regime", "is not a class of options"),
         ("qat.options.training.TrainingOptions: epoch", "has no field epoch; it has epochs"),
     ],

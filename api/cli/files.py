@@ -1,4 +1,4 @@
-"""Reading the files that a command names: the network, JSON tables, datasets."""
+"""Read the files that a command line names: neural networks, JSON tables and datasets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STDIN: Final = "-"
 
 
 def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
-    """Read a network, and return it with its name in answers.
+    """Read a neural network from a file or from the standard input, and return it with its name in reports.
 
     Args:
         network_file: Path of an ONNX file or of a JSON description; `-` is the standard input.
@@ -43,23 +43,25 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
                 content = file.read(MAX_NETWORK_BYTES + 1)
     except FileNotFoundError:
         raise UnreadableFile(
-            f"there is no file '{network_file}'; expected an ONNX file or a JSON description"
+            f"the network file '{network_file}' does not exist; expected an ONNX file or a JSON description"
         ) from None
     except IsADirectoryError:
-        raise UnreadableFile(f"'{network_file}' is a directory; expected an ONNX file or a JSON description") from None
+        raise UnreadableFile(
+            f"the network file '{network_file}' is a directory; expected an ONNX file or a JSON description"
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UnreadableFile(f"cannot read '{network_file}': {reason}") from None
+        raise UnreadableFile(f"cannot read the network file '{network_file}': {reason}") from None
     if len(content) > MAX_NETWORK_BYTES:
         raise UnreadableFile(
-            f"'{network_file}' has more than {MAX_NETWORK_BYTES} bytes; expected a network for a microcontroller"
+            f"the network file '{network_file}' has more than {MAX_NETWORK_BYTES} bytes; expected a smaller network"
         )
     network = read_network(content, "stdin" if network_file == STDIN else path.stem)
     return network, NetworkName(id=hashlib.sha256(content).hexdigest(), name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:
-    """Read a text file of at most `MAX_TABLE_BYTES` bytes.
+    """Read a UTF-8 text file of at most `MAX_TABLE_BYTES` bytes.
 
     Args:
         path: Path of the file.
@@ -77,12 +79,12 @@ def read_text(path: Path, what: str) -> str:
     except ValueError as error:
         raise RequestError(f"cannot read '{path}' as {what}: {str(error)[:100]}") from None
     if len(content) > MAX_TABLE_BYTES:
-        raise RequestError(f"'{path}' has more than {MAX_TABLE_BYTES} bytes; expected {what}")
+        raise RequestError(f"the file '{path}' has more than {MAX_TABLE_BYTES} bytes; expected {what}")
     return text
 
 
 def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON file that contains an object.
+    """Read a JSON file whose top-level value is an object.
 
     Args:
         path: Path of the file.
@@ -94,14 +96,14 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     try:
         value = json.loads(read_text(path, what))
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"'{path}' is not valid JSON: {str(error)[:100]}") from None
+        raise RequestError(f"the file '{path}' is not valid JSON: {str(error)[:100]}") from None
     if not isinstance(value, dict):
-        raise RequestError(f"'{path}' does not contain a JSON object; expected {what}")
+        raise RequestError(f"the file '{path}' does not contain a JSON object; expected {what}")
     return value
 
 
 def read_dataset(data: str) -> Dataset:
-    """Open a dataset.
+    """Open the dataset of samples at a path, or the built-in dataset by its name.
 
     Args:
         data: Path of a dataset in any supported form, or the name of the built-in dataset.

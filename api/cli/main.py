@@ -1,4 +1,4 @@
-"""The command `bitbudget`.
+"""The command `bitbudget`: its exit codes and its subcommands.
 
     exit code   0    the network fits, or the command is done
                 1    the network does not fit (the certificate is on standard output)
@@ -32,7 +32,7 @@ _SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "serv
 
 
 class _Subcommands(click.Group):
-    """Group of subcommands that are imported when they are called."""
+    """Group of click subcommands, each imported only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_SUBCOMMANDS)
@@ -65,7 +65,7 @@ def bitbudget() -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code.
+    """Run the `bitbudget` command line with the given arguments, and return its exit code.
 
     Args:
         arguments: Arguments of the command; None for those of the process.
@@ -80,7 +80,7 @@ def run(arguments: list[str] | None = None) -> int:
         click.echo(f"bitbudget: {' '.join(message.split())}", err=True)
         return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
-        click.echo("bitbudget: interrupted; no incomplete file was left behind", err=True)
+        click.echo("bitbudget: interrupted; incomplete files were removed", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,13 +102,13 @@ def _invoke(arguments: list[str]) -> int:
 
 
 def main() -> None:
-    """Run the console script."""
+    """Run the console script `bitbudget`, and exit the process with its exit code."""
     _keep_standard_output_for_answers()
     sys.exit(run())
 
 
 def _keep_standard_output_for_answers() -> None:
-    """Discard what libraries print from C, as HiGHS does; then only `sys.stdout` writes to the standard output."""
+    """Discard what C libraries such as HiGHS print to standard output, but keep what Python's `sys.stdout` prints."""
     if sys.stdout is None:  # closed by the caller
         return
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of a pydantic model, with its bounds, names, defaults and texts."""
+"""Make command-line options from the fields of a pydantic model: names, types, bounds, defaults and help texts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def model_options(
     only: Sequence[str] | None = None,
     flags: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Command], Command]:
-    """Return a decorator that gives a command one option for each field of a model.
+    """Return a decorator that gives a click command one option for each field of a pydantic model.
 
     A simple field becomes one option (`--batch-size`), and a flag if it is a boolean (`--nesterov`). A nested model
     becomes a flag (`--post-training`) and one option for each of its fields (`--post-training-samples`). A list of
@@ -56,7 +56,7 @@ def model_options(
 
 
 def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None) -> Model:
-    """Return the model that the options of `model_options` and a file describe.
+    """Build a pydantic model from command-line options and a JSON file; options override the file.
 
     Args:
         model: The model whose fields became options.
@@ -88,7 +88,7 @@ def model_of(model: type[Model], given: dict[str, Any], file: Path | None = None
 
 
 def _options(field: OptionField, flag: str | None = None) -> Iterator[Callable[[Any], Any]]:
-    """Yield the options of a field."""
+    """Yield the click options for one field of a pydantic model."""
     option = flag or _flag_name(field.name)
     if nested := _nested(field):
         yield click.option(option, field.name, is_flag=True, help=_sentence(field.description))
@@ -131,24 +131,24 @@ def _option(option: str, parameter: str, field: OptionField) -> Callable[[Any], 
 
 
 def _nested(field: OptionField) -> tuple[OptionField, ...]:
-    """Return the fields of a nested model; empty if the field is not a model, or if a name can replace the model."""
+    """Return the fields of the pydantic model that a field contains; empty if its value can be another type, too."""
     (first, *others) = field.kinds
     return () if others else first.fields
 
 
 def _row(field: OptionField) -> tuple[OptionField, ...]:
-    """Return the fields of the models that a field is a list of; empty if the field is not a list of models."""
+    """Return the fields of the pydantic models in a list field; empty if the field is not a list of models."""
     (first, *_) = field.kinds
     return first.values.fields if first.type == "array" and first.values is not None else ()
 
 
 def _simple(field: OptionField) -> ValueKind | None:
-    """Return the kind of value that one argument can hold; None if the field has no such kind."""
+    """Return the type of a field's values that fits one command-line argument; None for lists and objects."""
     return next((kind for kind in field.kinds if kind.type not in {"array", "object"}), None)
 
 
 def _type(kind: ValueKind | None) -> click.ParamType[Any]:
-    """Return click's type for a kind of value, whose names and bounds `--help` shows."""
+    """Return the click parameter type, with names and bounds for `--help`, of a value type of a pydantic field."""
     match kind:
         case ValueKind(type="integer", minimum=low, maximum=high):
             return click.IntRange(
@@ -170,5 +170,5 @@ def _flag_name(name: str) -> str:
 
 
 def _sentence(description: str) -> str:
-    """Return the description of a field, which is a phrase, as a sentence of the help."""
+    """Return the description of a pydantic field, which is a phrase, as a sentence for `--help`."""
     return f"{description[:1].upper()}{description[1:]}."

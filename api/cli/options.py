@@ -1,4 +1,4 @@
-"""Options that several subcommands share, made from the fields of the requests, and the request that they make."""
+"""Command-line options that several subcommands share, and the pydantic requests that are built from their values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Request = TypeVar("Request", bound=SolveRequest)
 
 
 def _all(decorators: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Command]:
-    """Combine decorators; the options of the first decorator come first in the help."""
+    """Combine decorators of a click command into one; the options of the first decorator come first in `--help`."""
 
     def decorate(command: Command) -> Command:
         for decorator in reversed(list(decorators)):
@@ -33,7 +33,7 @@ def _all(decorators: Iterable[Callable[[Any], Any]]) -> Callable[[Command], Comm
 
 
 def _help(field: str, more: str) -> str:
-    """Return the help of an option that is not made from a field alone.
+    """Return the `--help` text of an option: the description of a field of `FitRequest`, followed by more sentences.
 
     Args:
         field: Name of a field of `FitRequest`; of a mapping, the description of its values is used.
@@ -44,7 +44,9 @@ def _help(field: str, more: str) -> str:
 
 
 network_argument = click.argument("network_file", metavar="NETWORK")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, as the service sends it.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, in the format of the HTTP service."
+)
 data_option = click.option(
     "--data",
     metavar="PATH",
@@ -54,13 +56,17 @@ devices_file_option = click.option(
     "--devices-file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="JSON file with custom devices (docs/devices.md).",
+    help="JSON file with custom microcontrollers (docs/devices.md).",
 )
 
 budget_options = _all(
     (
         model_options(FitRequest, only=("flash", "ram")),
-        click.option("--device", metavar="NAME", help="Device that gives the budget; 'bitbudget devices' lists all."),
+        click.option(
+            "--device",
+            metavar="NAME",
+            help="Microcontroller whose memory is the budget; 'bitbudget devices' lists all.",
+        ),
         devices_file_option,
     )
 )
@@ -73,7 +79,8 @@ method_options = _all(
         click.option(
             "--sensitivity",
             metavar=f"{'|'.join(MEASURES)}|FILE",
-            help="Sensitivities that exact minimizes; FILE: a JSON table.  [default: fisher with --data, else weights]",
+            help="Sensitivity measure that the method exact minimizes, or FILE: a JSON table.  "
+            "[default: fisher with --data, else weights]",
         ),
         model_options(FitRequest, only=("scheme", "schedule")),
         click.option(
@@ -101,7 +108,7 @@ latency_options = _all(
             "--core-speed",
             metavar="FILE",
             type=click.Path(path_type=Path),
-            help=_help("core_speed", "A JSON file (docs/exact.md)."),
+            help=_help("core_speed", "Path of a JSON file (docs/exact.md)."),
         ),
     )
 )
@@ -114,7 +121,7 @@ REQUEST_FIELDS: Final = frozenset(FitRequest.model_fields) | {"devices_file"}
 
 
 def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) -> Any:
-    """Return the request that the options of a command make; files that they name are read.
+    """Build a validated request from a command's options, and read the device, speed and table files that they name.
 
     Args:
         options: Values of `fit_options` and of further fields of the request; other values are ignored.
@@ -129,14 +136,14 @@ def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) ->
     if name is not None:
         given["device"] = device_named(name, {**catalogue(), **devices})
     elif devices:
-        raise RequestError(f"--devices-file has {len(devices)} devices, and none is chosen; choose one with --device")
+        raise RequestError(f"--devices-file has {len(devices)} devices, and none is named; choose one with --device")
     if given["core_speed"] is not None:
-        given["core_speed"] = read_json(given["core_speed"], "the table of speeds")
+        given["core_speed"] = read_json(given["core_speed"], "a table of the core's speeds")
     return solve_request(kind, given)
 
 
 def solve_request(kind: type[Request], options: dict[str, Any]) -> Request:
-    """Return the request that the options of a command make.
+    """Build a validated request for bits from a command's options, and read the sensitivity file that they name.
 
     Args:
         kind: Class of the request.
@@ -150,13 +157,13 @@ def solve_request(kind: type[Request], options: dict[str, Any]) -> Request:
         given[name] = dict(_allowed(name, each) for each in given[name])
     sensitivity = given["sensitivity"]
     if sensitivity is not None and sensitivity not in MEASURES:
-        what = f"the sensitivity table (or one of {', '.join(MEASURES)})"
+        what = f"a sensitivity table, or one of the measures {', '.join(MEASURES)}"
         given["sensitivity"] = read_json(Path(sensitivity), what)
     return model_of(kind, given)
 
 
 def custom_devices(path: Path | None) -> dict[str, Device]:
-    """Return the devices of a file by name; none if there is no file.
+    """Read the custom devices (microcontrollers) of a JSON file, by name; an empty mapping without a file.
 
     Args:
         path: Path of the file; None if there is no file.
@@ -166,14 +173,14 @@ def custom_devices(path: Path | None) -> dict[str, Device]:
     """
     if path is None:
         return {}
-    return {device.name: device for device in devices_from_json(read_text(path, "the devices file"))}
+    return {device.name: device for device in devices_from_json(read_text(path, "a table of devices"))}
 
 
 def _allowed(option: str, text: str) -> tuple[str, list[int]]:
-    """Return the name and the allowed bits in a text such as 'fc=8,4'."""
+    """Parse a command-line value such as 'fc=8,4' into a name and its allowed bits: 'fc' and [8, 4]."""
     name, separator, bits = text.rpartition("=")
     parts = bits.split(",")
     if not separator or not name or not all(part.strip() in map(str, BITS) for part in parts):
         what = option.removeprefix("allowed_").replace("_", "-")
-        raise RequestError(f"--{what} is {text[:60]!r}; expected a name and its bits, such as first=8 or first=8,4")
+        raise RequestError(f"--{what} is {text[:60]!r}; expected NAME=BITS, such as first=8 or first=8,4")
     return name, [int(part) for part in parts]

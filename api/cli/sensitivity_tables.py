@@ -1,4 +1,4 @@
-"""Sensitivity table of a command: given, computed from the weights, or measured on samples."""
+"""The sensitivity table of a command line: read from a file, computed from the weights, or measured on samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from network.sensitivity.table import SensitivityTable
 
 
 def table_for(request: SolveRequest, network: Network, data: str | None, *, is_quiet: bool) -> SensitivityTable | None:
-    """Return the sensitivity table that the objective of a command is computed from; None without one.
+    """Return the sensitivity table for the objective of a command-line request; None if the request needs none.
 
     Args:
         request: Request with the name of a measure, or with a table.

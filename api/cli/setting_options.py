@@ -20,7 +20,7 @@ _PREFIX: Final = "BITBUDGET_"
 
 
 class _Size(click.ParamType[int]):
-    """Option value that is a size in bytes, such as 64MiB."""
+    """click parameter type of a size in bytes, such as 64MiB."""
 
     name = "size"
 
@@ -29,24 +29,24 @@ class _Size(click.ParamType[int]):
 
 
 def environment_variable(field: FieldInfo) -> str:
-    """Return the name of the environment variable that sets a field of `Settings`."""
+    """Return the name of the environment variable that sets a field of the service's `Settings`."""
     return str(field.validation_alias)
 
 
 def option_name(field: FieldInfo) -> str:
-    """Return the option that sets a field of `Settings`: --max-jobs for BITBUDGET_MAX_JOBS."""
+    """Return the command-line option of a field of `Settings`, such as --max-jobs for BITBUDGET_MAX_JOBS."""
     return "--" + environment_variable(field).removeprefix(_PREFIX).lower().replace("_", "-")
 
 
 def default_text(field: FieldInfo) -> str:
-    """Return the default value of a field as a user would write it, such as 64MiB; 'none' if there is no value."""
+    """Return the default value of a setting of the service as a user writes it, such as 64MiB; 'none' for None."""
     if SIZE in field.metadata and field.default % MIB == 0:
         return f"{field.default // MIB}MiB"
     return "none" if field.default is None else str(field.default)
 
 
 def setting_options(command: Command) -> Command:
-    """Add one option for each field of `Settings` to a click command; an option that is not given is None."""
+    """Add one option for each field of `Settings` to a click command; the value is None if the option is not given."""
     for name, field in reversed(Settings.model_fields.items()):
         help_text = f"{field.description}  [env: {environment_variable(field)}; default: {default_text(field)}]"
         add_option = click.option(option_name(field), name, type=_type_of(field), default=None, help=help_text)
@@ -55,7 +55,7 @@ def setting_options(command: Command) -> Command:
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
-    """Build the settings from the options of the command, the environment variables and the defaults.
+    """Build the service's settings from command-line options, else environment variables, else defaults.
 
     Args:
         options: Value of each option by the name of its field; None for an option that was not given.

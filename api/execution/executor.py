@@ -1,4 +1,4 @@
-"""The protocol between the scheduler, which decides what happens to jobs, and an executor, which runs them somewhere.
+"""The protocol between the job scheduler, which decides what happens to jobs, and executors, which run the workers.
 
     Scheduler (policy)                       Executor (means)
     which job starts next          ────►     start(attempt) -> handle
@@ -24,7 +24,7 @@ Handle = NewType("Handle", str)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a job by one worker.
+    """One run of a job by one worker process.
 
     Attributes:
         job_id: Identifier of the job.
@@ -36,11 +36,11 @@ class Attempt:
 
 
 class ExecutorUnavailable(BitbudgetError):
-    """The executor cannot be reached at the moment, so that nothing is known about its workers."""
+    """Error: an executor cannot be reached at the moment, so that the state of its workers is unknown."""
 
 
 class Executor(Protocol):
-    """A place where workers of jobs run: processes of this machine, or a cluster.
+    """Protocol of a system that runs the workers of jobs: processes of this machine, or a cluster.
 
     What every method guarantees:
 
@@ -56,7 +56,7 @@ class Executor(Protocol):
     """
 
     def start(self, attempt: Attempt) -> Handle | None:
-        """Start a worker for an attempt.
+        """Start a worker for one attempt to run a job, and return the worker's handle.
 
         The call is idempotent: if the attempt was started before, by this or by another process, no second worker is
         started and the same handle is returned, even if the worker has ended. An executor that can only see living
@@ -79,7 +79,7 @@ class Executor(Protocol):
         """
 
     def find(self, attempt: Attempt) -> Handle | None:
-        """Return the handle of the worker of an attempt that any process started.
+        """Return the handle of the worker of an attempt to run a job; the worker may have been started by any process.
 
         Args:
             attempt: The attempt to look for.
@@ -90,7 +90,7 @@ class Executor(Protocol):
         """
 
     def is_alive(self, handle: Handle) -> bool:
-        """Return whether the worker can still change anything: its job's files, its job's record.
+        """Return whether a worker may still change its job's files or database record.
 
         False is final. The scheduler then settles the job, and may start its next attempt at once.
         """
@@ -99,20 +99,20 @@ class Executor(Protocol):
         """Return how a worker ended, such as 'exit code 1' or 'out of memory'; None if that is not known."""
 
     def output_of(self, attempt: Attempt) -> str:
-        """Return where an operator finds what the worker of an attempt printed, as a noun phrase for a message."""
+        """Return the place where an operator finds a worker's output, as a noun phrase for an error message."""
 
     def ask_to_end(self, handle: Handle) -> None:
-        """Ask a worker to end soon. Asking again, or asking a worker that has ended, is not an error."""
+        """Ask a worker to end soon; asking again, or asking a worker that has ended, is not an error."""
 
     def kill(self, handle: Handle) -> None:
-        """End a worker and everything that it started, without its consent.
+        """End a worker and all processes that it started, without giving it time to finish.
 
         The worker may be alive for a short time afterwards. Killing again, or killing a worker that has ended, is not
         an error.
         """
 
     def close(self) -> None:
-        """Kill each worker that this object started and that is still alive, and release all resources.
+        """Kill each worker that this executor object started and that is still alive, and release all resources.
 
         The scheduler calls it once, after it has ended the workers of all jobs; nothing is called afterwards. A service
         that crashes never calls it, and its workers live on.

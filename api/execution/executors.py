@@ -1,4 +1,4 @@
-"""Executors by the names that the setting `executor` accepts."""
+"""The available executors of jobs, by the name that the setting `executor` accepts."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ EXECUTORS: Final[dict[ExecutorName, Callable[[Settings], Executor]]] = {
 
 
 def make_executor(settings: Settings) -> Executor:
-    """Return a new executor of the kind that the settings name."""
+    """Return a new executor of jobs, of the type that the service's settings name."""
     return EXECUTORS[settings.executor](settings)

@@ -1,4 +1,4 @@
-"""Scheduler of jobs: decides which job starts, is tried again, is ended, or has failed. An executor does the work.
+"""Scheduler of jobs: decides when a job starts, is retried or ended, and has failed; an executor runs the workers.
 
 What the scheduler does with a job, by the state of the job:
 
@@ -38,7 +38,7 @@ _SHORTEST_PAUSE_SECONDS: Final = 0.02
 
 
 class Scheduler:
-    """Policy for the jobs of one data directory, in its own thread.
+    """Scheduler of the jobs of one data directory, which runs in its own thread.
 
     Args:
         store: Database of the jobs.
@@ -58,16 +58,16 @@ class Scheduler:
         self._asked_to_end_at: dict[Attempt, float] = {}
 
     def start(self) -> None:
-        """Start the thread that takes a turn every `turn_seconds`."""
+        """Start the scheduler's thread, which checks all unfinished jobs every `turn_seconds`."""
         self._thread.start()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread of the scheduler runs."""
+        """Whether the thread of the job scheduler runs."""
         return self._thread.is_alive()
 
     def wake(self) -> None:
-        """Let the thread take its next turn at once."""
+        """Wake the job scheduler's thread now instead of after its polling interval."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -86,7 +86,7 @@ class Scheduler:
         self._executor.close()
 
     def turn(self) -> None:
-        """Look after every unfinished job once: first the jobs that have a worker, then the queue."""
+        """Check every unfinished job once: first the jobs that have a worker, then the queued jobs."""
         started = self._store.jobs(_STARTED)
         occupied = sum(self._look_after(job) for job in reversed(started))
         self._forget_finished({_latest_attempt(job) for job in started})
@@ -109,7 +109,7 @@ class Scheduler:
             self._wake.clear()
 
     def _look_after(self, job: Job) -> bool:
-        """Do what a job needs that has been started; return whether it still occupies room for one job."""
+        """Update a started job from the state of its worker; return whether the job still counts as running."""
         attempt = _latest_attempt(job)
         try:
             if attempt in self._unconfirmed and job.state is JobState.RUNNING:
@@ -129,7 +129,7 @@ class Scheduler:
         return attempt in self._handles and self._executor.is_alive(self._handles[attempt])
 
     def _start_next_attempt(self, job: Job) -> bool:
-        """Start the next attempt of a queued job; return whether the job occupies room for one job now."""
+        """Start a worker for a queued job; return whether the job now counts towards the limit of running jobs."""
         try:
             if job.attempt > 0 and self._has_worker(_latest_attempt(job)):
                 return False
@@ -144,7 +144,7 @@ class Scheduler:
             return True
 
     def _start(self, attempt: Attempt) -> bool:
-        """Start a worker; queue its job again if the executor has no room."""
+        """Start a worker for a job, or queue the job again if the executor has no room; return whether it started."""
         try:
             handle = self._executor.start(attempt)
         except ExecutorUnavailable:
@@ -164,10 +164,10 @@ class Scheduler:
         return True
 
     def _settle(self, job: Job) -> None:
-        """Decide what happens to a job whose worker is gone."""
+        """Queue, fail or cancel a job whose worker is gone."""
         attempt = _latest_attempt(job)
         ending = self._executor.ending(self._handles[attempt]) if attempt in self._handles else None
-        how = ending or "it is not known how"
+        how = ending or "unknown exit status"
         self._forget(attempt)
         directory = JobDirectory.of(job.id, self._settings)
         if job.state is JobState.CANCELLING:
@@ -183,7 +183,7 @@ class Scheduler:
         output = self._executor.output_of(attempt)
         problem = WORKER_LOST.problem(
             f"the worker of the job ended unexpectedly {crashes} times, the last time with: {how}. "
-            f"The job can be retried: create it again. The operator finds the output of the worker in {output}"
+            f"Create the job again to retry it. The operator of the service finds the output of the worker in {output}"
         )
         if self._store.change_job(
             job.id, [JobState.RUNNING], state=JobState.FAILED, crashes=crashes, error=problem.document()
@@ -192,7 +192,7 @@ class Scheduler:
             LOG.error("the worker of job %s ended (%s); the job has failed; see %s", job.id, how, output)
 
     def _end(self, attempt: Attempt) -> None:
-        """Ask a worker to end, and kill it after the grace period. Called again and again until the worker is gone."""
+        """Ask a worker to end, or kill it after the grace period; each call takes at most one of these steps."""
         asked_at = self._asked_to_end_at.get(attempt)
         if asked_at is None:
             self._executor.ask_to_end(self._handles[attempt])
@@ -201,7 +201,7 @@ class Scheduler:
             self._executor.kill(self._handles[attempt])
 
     def _end_workers(self, jobs: Collection[Job]) -> None:
-        """End the workers of some jobs, and wait for the workers whose jobs have finished already."""
+        """End the workers of the given jobs, and wait until the workers of all jobs have ended."""
         unfinished = {_latest_attempt(job) for job in jobs}
         for attempt in self._handles.keys() - unfinished:
             self._asked_to_end_at[attempt] = time.monotonic()  # it ends without being asked
@@ -215,7 +215,7 @@ class Scheduler:
             pause_seconds = min(2 * pause_seconds, max(self._settings.turn_seconds, pause_seconds))
 
     def _still_has_worker(self, attempt: Attempt) -> bool:
-        """Return whether the worker of an attempt may be alive, and if so, take the next step to end it."""
+        """Return whether a worker may be alive; if so, ask it to end, or kill it after a grace period."""
         try:
             if not self._has_worker(attempt):
                 return False
@@ -225,7 +225,7 @@ class Scheduler:
         return True
 
     def _forget_finished(self, unfinished: Collection[Attempt]) -> None:
-        """Drop the handles of ended workers whose jobs have finished."""
+        """Drop the handles of workers that have ended and whose jobs have finished."""
         for attempt in self._handles.keys() - unfinished:
             try:
                 if not self._executor.is_alive(self._handles[attempt]):

@@ -1,4 +1,4 @@
-"""Executor that runs each worker as a process of this machine, in its own session, with the lock of its job.
+"""Executor that runs each worker of a job as a local process in its own session, which holds the lock of the job.
 
 The lock (see `api.storage.process_lock`) decides whether a worker is alive. It is taken before the process starts and
 inherited by it, so that a living worker always holds the lock, also when the service is killed during the start.
@@ -30,7 +30,7 @@ _REMEMBERED_ENDINGS: Final = 100
 
 
 class SubprocessExecutor:
-    """Executor that runs each worker as a process of this machine.
+    """Executor that runs each worker of a job as a process of this machine.
 
     A worker outlives a service that is killed: it has its own session. Its output is appended to the log of the job.
 
@@ -45,7 +45,7 @@ class SubprocessExecutor:
         self._children: dict[Handle, subprocess.Popen[bytes]] = {}
 
     def start(self, attempt: Attempt) -> Handle | None:
-        """Start a process for an attempt; None while an earlier worker of the same job holds the lock."""
+        """Start a worker process for an attempt to run a job; None while an earlier worker holds the job's lock."""
         handle = _handle(attempt)
         if handle in self._children:
             return handle
@@ -73,12 +73,12 @@ class SubprocessExecutor:
         return handle
 
     def find(self, attempt: Attempt) -> Handle | None:
-        """Return the handle of an attempt whose worker holds the lock of the job."""
+        """Return the handle of a worker if it is alive and holds the lock of its job; None otherwise."""
         handle = _handle(attempt)
         return handle if self.is_alive(handle) else None
 
     def is_alive(self, handle: Handle) -> bool:
-        """Return whether the worker holds the lock of its job."""
+        """Return whether a worker process holds the lock of its job, and therefore is alive."""
         attempt = _attempt(handle)
         lock = JobDirectory.of(attempt.job_id, self._settings).lock
         # A worker of the first version of the database wrote no label; its attempt has the number 0.
@@ -88,27 +88,27 @@ class SubprocessExecutor:
         return False
 
     def ending(self, handle: Handle) -> str | None:
-        """Return the exit code or the signal of a worker; None if another service process started it."""
+        """Return the exit code or the signal of a worker process; None if another process started the worker."""
         status = self._exit_status(handle)
         if status is None:
             return None
         return f"exit code {status}" if status >= 0 else f"signal {-status}, {signal.Signals(-status).name}"
 
     def output_of(self, attempt: Attempt) -> str:
-        """Return the path of the job's log, relative to the data directory."""
+        """Return a noun phrase that names the log file of a job, relative to the service's data directory."""
         log = JobDirectory.of(attempt.job_id, self._settings).log
         return f"the file {log.relative_to(self._settings.data_directory)} in the data directory of the service"
 
     def ask_to_end(self, handle: Handle) -> None:
-        """Send SIGTERM to the session of a worker."""
+        """Send SIGTERM to a worker process and to all processes of its session."""
         self._signal(handle, signal.SIGTERM)
 
     def kill(self, handle: Handle) -> None:
-        """Send SIGKILL to the session of a worker."""
+        """Send SIGKILL to a worker process and to all processes of its session."""
         self._signal(handle, signal.SIGKILL)
 
     def close(self) -> None:
-        """Kill the workers that this object started and that are still alive, and wait for their exit status."""
+        """Kill the worker processes that this executor object started and that are alive, and reap them."""
         for child in self._children.values():
             if child.poll() is None:
                 _signal_session(child.pid, signal.SIGKILL)
@@ -116,7 +116,7 @@ class SubprocessExecutor:
         self._children.clear()
 
     def _exit_status(self, handle: Handle) -> int | None:
-        """Return the exit status of a child that has released its lock, and let the kernel forget the process."""
+        """Return the exit status of a worker process that this object started, and reap it; None if there is none."""
         child = self._children.get(handle)
         with contextlib.suppress(subprocess.TimeoutExpired):
             return None if child is None else child.wait(_EXIT_SECONDS)
@@ -161,5 +161,5 @@ def _attempt(handle: Handle) -> Attempt:
 
 
 def _import_path() -> list[str]:
-    """Return the directories where a worker finds the packages of this project, even if they are not installed."""
+    """Return the directories in which a worker process finds the packages of bitbudget, installed or not."""
     return [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

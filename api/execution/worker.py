@@ -1,4 +1,4 @@
-"""Worker of one attempt of a job: `python -m api.execution.worker JOB --attempt NUMBER --data-directory DIRECTORY`.
+"""Worker process of one attempt to run a job: `python -m api.execution.worker JOB --attempt NUMBER ...`.
 
 The worker writes progress and result to the database. It continues if the service ends. If the worker ends
 unexpectedly, it leaves only checkpoints, from which the next attempt continues.
@@ -35,7 +35,7 @@ PROGRESS_SECONDS: Final = 0.3
 
 
 class ProgressWriter:
-    """Callback that writes the progress of a job to the database.
+    """Callback that writes the progress of a job to the service's database.
 
     The first progress of each phase is written at once, and later progress at most every `PROGRESS_SECONDS`.
 
@@ -51,7 +51,7 @@ class ProgressWriter:
         self._known_phases: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
-        """Write the progress, unless progress of the same phase was written a moment ago."""
+        """Write the progress of a job to the database, unless progress of the same phase was written a moment ago."""
         now = time.monotonic()
         if progress.phase in self._known_phases and now - self._written < PROGRESS_SECONDS:
             return
@@ -62,7 +62,7 @@ class ProgressWriter:
 
 
 def work(store: Store, settings: Settings, job: Job) -> None:
-    """Run a job until it has succeeded or failed, and write the outcome to the database."""
+    """Run a job until it has succeeded or failed, and write the outcome to the service's database."""
     directory = JobDirectory.of(job.id, settings)
     directory.clear_unfinished()
     try:
@@ -119,12 +119,12 @@ def _fail(store: Store, job: Job, problem: Problem) -> None:
 
 
 def _change(store: Store, job: Job, **values: Any) -> None:
-    """Change the record of the job, if the job still runs in the attempt of this worker."""
+    """Change the database record of a job, if the job still runs in the attempt of this worker."""
     store.change_job(job.id, [JobState.RUNNING], of_attempt=job.attempt, **values)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one attempt of a job, as the options on the command line say."""
+    """Run one attempt of a job, given by command-line arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m api.execution.worker", description="Run one attempt of a job of the bitbudget service."
     )

@@ -1,4 +1,4 @@
-"""The FastAPI application: all handlers, and an OpenAPI document that client generators understand."""
+"""The FastAPI application: all request handlers, and an OpenAPI document that client generators understand."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TAGS: Final = [
 
 
 def create_app(service: Service) -> FastAPI:
-    """Return the application for an opened service; the application starts and closes the service."""
+    """Return the FastAPI application for an opened service; its startup starts the service, its shutdown closes it."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +72,7 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
 
 
 def _complete_document(app: FastAPI) -> None:
-    """Let the application serve the completed OpenAPI document."""
+    """Replace the application's OpenAPI document by one that is completed for client generators."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Limit on the size of request bodies, which protects memory and disk.
+"""Limit on the size of HTTP request bodies, which protects memory and disk.
 
     Content-Length is above the limit     answer 413 at once, without reading the body
     a chunked body grows above the limit  stop reading at the chunk that exceeds the limit, and answer 413
@@ -28,12 +28,12 @@ LINGER_SECONDS: Final = 5.0
 
 
 def too_large_detail(limit_bytes: int) -> str:
-    """Return the message for a body that is too large; the middleware and the reader of uploads both use it."""
-    return f"the body is too large; expected at most {limit_bytes} bytes; send less, or raise the limit of the service"
+    """Return the error message for a request body that is larger than the limit, which is given in bytes."""
+    return f"the request body is too large; expected at most {limit_bytes} bytes, the limit of the service"
 
 
 class BodyLimit:
-    """Middleware that rejects request bodies above a limit.
+    """ASGI middleware that rejects HTTP request bodies larger than a limit.
 
     Args:
         app: The application that receives the accepted requests.
@@ -47,7 +47,7 @@ class BodyLimit:
         self._slack_bytes = slack_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request (the ASGI protocol)."""
+        """Pass one HTTP request to the application, or answer it with status 413 (the ASGI protocol)."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -84,7 +84,7 @@ class BodyLimit:
 
 
 def _lingering(send: Send, receive: Receive) -> Send:
-    """Return a `send` that, after a complete answer, reads and discards until the client stops sending."""
+    """Return an ASGI `send` that delays the end of a response until the rest of the request body is discarded."""
 
     async def lingering(message: Message) -> None:
         if message["type"] != "http.response.body" or message.get("more_body", False):

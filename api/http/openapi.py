@@ -1,4 +1,4 @@
-"""The OpenAPI document, with separate schemas for requests and for answers.
+"""Completion of FastAPI's OpenAPI document, with separate schemas for requests and for responses.
 
     component as FastAPI names it                          component here
     X-Input, X-Output    (defaults are optional, or not)   X, XEcho
@@ -22,7 +22,7 @@ _OF_REQUESTS: Final = ("requestBody", "parameters")
 
 
 def complete(document: dict[str, Any]) -> None:
-    """Complete the document that FastAPI has written, in place.
+    """Complete FastAPI's OpenAPI document in place, so that client generators understand it.
 
     Adds the schema `Problem`, because FastAPI cannot describe application/problem+json, separates the schemas of
     requests from those of answers, and turns a union inside a union into one union.
@@ -39,7 +39,7 @@ def complete(document: dict[str, Any]) -> None:
 
 
 def _separate(document: dict[str, Any]) -> None:
-    """Give each object that both requests and answers use a second schema for answers, without default values."""
+    """Split each OpenAPI schema that requests and responses share into two; the response's has no default values."""
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     schemas = document["components"]["schemas"]
     asked = _reachable(schemas, [operation.get(part) for operation in operations for part in _OF_REQUESTS])
@@ -59,7 +59,7 @@ def _separate(document: dict[str, Any]) -> None:
 
 
 def _rename(document: dict[str, Any], new_name: Callable[[str], str]) -> None:
-    """Rename components and all references to them, in place."""
+    """Rename the schemas of an OpenAPI document and all references to them, in place."""
     schemas = document["components"]["schemas"]
     document["components"]["schemas"] = {new_name(name): schema for name, schema in schemas.items()}
     for name, schema in schemas.items():
@@ -73,13 +73,13 @@ def _rename(document: dict[str, Any], new_name: Callable[[str], str]) -> None:
 
 
 def _alternatives(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the alternatives of a union, with those of a union inside it in its place."""
+    """Yield the alternatives of a JSON schema's union (anyOf), with nested unions replaced by their alternatives."""
     for each in schema["anyOf"]:
         yield from _alternatives(each) if "anyOf" in each else (each,)
 
 
 def _reachable(schemas: dict[str, Any], roots: list[Any]) -> set[str]:
-    """Return the names of the components that some parts of the document refer to, directly or through others."""
+    """Return the names of the OpenAPI schemas that the given parts refer to, directly or through other schemas."""
     found: set[str] = set()
     waiting = list(roots)
     while waiting:
@@ -92,7 +92,7 @@ def _reachable(schemas: dict[str, Any], roots: list[Any]) -> set[str]:
 
 
 def _nodes(part: Any) -> Iterator[dict[str, Any]]:
-    """Yield all objects within a part of the document, the part included."""
+    """Yield all JSON objects within a part of an OpenAPI document, including the part itself."""
     if isinstance(part, dict):
         yield part
     values = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()

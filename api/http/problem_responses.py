@@ -1,4 +1,4 @@
-"""Conversion of errors to responses: always `application/problem+json`, never a traceback."""
+"""Conversion of Python exceptions to HTTP problem documents (`application/problem+json`, RFC 9457)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAX_FAULTS: Final = 20
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return the response for a problem.
+    """Return the HTTP response that carries a problem document (RFC 9457).
 
     Args:
         problem: The problem to report.
@@ -47,7 +47,7 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Register exception handlers, so that the application answers every error with a problem."""
+    """Register exception handlers that answer each error of an HTTP application with a problem document (RFC 9457)."""
 
     @app.exception_handler(BitbudgetError)
     async def bitbudget_error(_: Request, error: BitbudgetError) -> JSONResponse:
@@ -63,7 +63,11 @@ def answer_errors(app: FastAPI) -> None:
         if error.status_code == METHOD_NOT_ALLOWED.status:
             methods = _methods_of(app, request.url.path)
             headers = {"Allow": methods} if methods else headers
-            detail = f"{request.method} {request.url.path}: expected one of {methods}" if methods else detail
+            detail = (
+                f"the path {request.url.path} does not support {request.method}; expected one of {methods}"
+                if methods
+                else detail
+            )
         elif error.status_code == NOT_FOUND.status:
             detail = f"the path {request.url.path} does not exist; GET / lists the paths"
         return problem_response(problem_of_status(error.status_code, detail), headers)
@@ -72,13 +76,15 @@ def answer_errors(app: FastAPI) -> None:
     async def client_gone(_: Request, __: ClientDisconnect) -> JSONResponse:
         # The client has gone and does not read this answer. The incomplete file has been deleted already.
         return problem_response(
-            MALFORMED_REQUEST.problem("the connection was closed before the complete body was received")
+            MALFORMED_REQUEST.problem("the connection was closed before the complete request body was received")
         )
 
     @app.exception_handler(OperationalError)
     async def database_error(request: Request, error: OperationalError) -> JSONResponse:
         LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return problem_response(UNAVAILABLE.problem("the database is busy, or the disk is full; try again"))
+        return problem_response(
+            UNAVAILABLE.problem("the database of the service is busy, or its disk is full; try again later")
+        )
 
     @app.exception_handler(OSError)
     async def system_error(request: Request, error: OSError) -> JSONResponse:
@@ -96,7 +102,10 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def _methods_of(app: FastAPI, path: str) -> str:
-    """Return all methods of a path, such as "GET, DELETE"; the framework's own header lists those of one handler."""
+    """Return all HTTP methods that a URL path supports, as text such as "GET, DELETE".
+
+    FastAPI's own `Allow` header lists only the methods of one handler.
+    """
     for pattern, operations in app.openapi()["paths"].items():
         if compile_path(pattern)[0].match(path):
             return ", ".join(method.upper() for method in operations)
@@ -116,7 +125,7 @@ def _where(error: Mapping[str, Any]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
-        return f"the body is not valid JSON: {error['ctx']['error']}, at character {error['loc'][-1]}"
+        return f"the request body is not valid JSON: {error['ctx']['error']}, at character {error['loc'][-1]}"
     if error["type"] == "model_attributes_type":
-        return "expected a JSON object, sent with Content-Type: application/json"
+        return "expected a JSON object as the request body, with Content-Type: application/json"
     return fault_text(error)

@@ -1,4 +1,4 @@
-"""The parts of the service, opened together for one data directory."""
+"""The database, stores and job scheduler of the service, opened together for one data directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from network.errors import RequestError
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """All parts of the service, for the handlers of requests.
+    """Database, stores and job scheduler of the service, which HTTP request handlers use.
 
     Attributes:
         settings: Settings of the service.
@@ -41,7 +41,7 @@ class Service:
 
     @classmethod
     def open(cls, settings: Settings) -> Service:
-        """Open the data directory, and create it if it does not exist.
+        """Open the service's data directory, and create it if it does not exist.
 
         Args:
             settings: Settings of the service.
@@ -58,7 +58,9 @@ class Service:
                 f"cannot use '{settings.data_directory}' as the data directory: {error.strerror}"
             ) from error
         if lock is None:
-            raise RequestError(f"another service uses the data directory '{settings.data_directory}'; choose another")
+            raise RequestError(
+                f"another service uses the data directory '{settings.data_directory}'; choose another directory"
+            )
         ProcessLock.sign(lock, os.getpid())
         shutil.rmtree(settings.incoming_directory, ignore_errors=True)
         for directory in (settings.incoming_directory, settings.jobs_directory):
@@ -79,11 +81,11 @@ class Service:
         )
 
     def start(self) -> None:
-        """Start to run jobs."""
+        """Start the job scheduler of the service."""
         self.scheduler.start()
 
     def close(self) -> None:
-        """End all workers, queue their jobs again, and release the data directory."""
+        """End all worker processes, queue their jobs again, and release the service's data directory."""
         self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)

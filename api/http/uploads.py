@@ -1,4 +1,4 @@
-"""Reception of an uploaded file: written to disk and hashed as it arrives, deleted unless it is moved elsewhere."""
+"""Reception of uploaded files over HTTP: each is written to a temporary file and hashed while it arrives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REQUEST_BODY: Final[dict[str, Any]] = {
 async def receive(
     request: Request, incoming: Path, file_name: str, max_bytes: int, name: str | None
 ) -> AsyncIterator[Upload]:
-    """Receive the file of a request; the file is deleted at the end of the context unless it was moved.
+    """Write the file of an HTTP upload to a temporary file, which is deleted at the end of the context unless moved.
 
     Args:
         request: The request: a multipart form with the part `file`, or any other body, which is the file itself.
@@ -63,7 +63,9 @@ async def receive(
             async with request.form(max_files=1, max_fields=8) as form:
                 part = form.get(FILE_FIELD)
                 if not isinstance(part, UploadFile):
-                    raise RequestError(f"the form has no file; expected a part '{FILE_FIELD}' with a file name")
+                    raise RequestError(
+                        f"the multipart form has no file; expected a part '{FILE_FIELD}' with a file name"
+                    )
                 digest, size_bytes = await _write(path, _chunks(part), max_bytes)
                 own_name = part.filename or ""
         else:

@@ -1,4 +1,4 @@
-"""Fitting a network into each of several devices."""
+"""Fit a network into the memory of each of several microcontrollers."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LEAST_SECONDS: Final = 0.2
 
 
 def device_answer(device: Device) -> DeviceAnswer:
-    """Return a device as it is answered."""
+    """Return the description of a microcontroller, as the service and the command line answer it."""
     return DeviceAnswer.model_validate(device)
 
 
 def answer_devices(
     network: Network, network_name: NetworkName, request: DevicesRequest, table: SensitivityTable | None
 ) -> DevicesAnswer:
-    """Fit a network into each device.
+    """Fit a network into the memory of each of several microcontrollers, and return the results.
 
     Args:
         network: The network, with its layers in the order of its file.
@@ -61,7 +61,7 @@ def answer_devices(
 
 
 class _Solver:
-    """Solver that solves each distinct budget and rule book once, within the time limit of the whole call."""
+    """Solver that computes bits once for each distinct memory budget and byte accounting, within one time limit."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline

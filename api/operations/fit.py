@@ -1,4 +1,4 @@
-"""Fitting a network into a budget, for the command, the service and its jobs."""
+"""Fit a network into a memory budget, for the command line, the service and its jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from solver.solution import Solution
 def answer_fit(
     network: Network, network_name: NetworkName, request: FitRequest, table: SensitivityTable | None
 ) -> FitAnswer:
-    """Fit a network into a budget and describe the outcome.
+    """Choose the bits of a network under a memory budget, and return the answer with memory report or certificate.
 
     Args:
         network: The network, with its layers in the order of its file.
@@ -41,7 +41,7 @@ def answer_fit(
 
 
 def prices_of(request: FitRequest, question: Question, solution: Solution) -> ShadowPricesAnswer | None:
-    """Return the shadow prices; None if the request does not require them, or if nothing fits."""
+    """Return the shadow prices of flash and RAM; None if the request does not require them, or if nothing fits."""
     if not request.shadow_prices or solution.allocation is None:
         return None
     return ShadowPricesAnswer.model_validate(shadow_prices(question, solution))
@@ -50,7 +50,7 @@ def prices_of(request: FitRequest, question: Question, solution: Solution) -> Sh
 def describe_fit(
     network_name: NetworkName, question: Question, solution: Solution, prices: ShadowPricesAnswer | None = None
 ) -> FitAnswer:
-    """Describe a solution.
+    """Return the answer to a fit request: bits, memory report, and the certificate if nothing fits.
 
     Args:
         network_name: Name of the network in the answer.
@@ -86,7 +86,7 @@ def describe_fit(
 
 
 def regions_of(report: MemoryReport, flash_bytes: int, ram_bytes: int) -> list[RegionAnswer]:
-    """Return required, available and excess bytes of flash and of RAM.
+    """Return the required, available and excess bytes of flash and of RAM.
 
     Args:
         report: Memory report of the network.
@@ -111,7 +111,7 @@ def _region(region: Literal["flash", "ram"], required: float, available: int, la
 
 
 def latency_of(question: Question, solution: Solution) -> LatencyAnswer | None:
-    """Estimate the latency of a solution; None if the core's speed is unknown or nothing fits."""
+    """Estimate the latency of one inference with the chosen bits; None if no bits fit or the core speed is unknown."""
     speed, device = question.speed, question.device
     if speed is None or solution.allocation is None:
         return None

@@ -1,4 +1,4 @@
-"""Choice of the sensitivity table that the objective of a request is computed from.
+"""Choice of the sensitivity table for a request: computed from weights, measured on samples, or given.
 
 weights                      computed from the weights alone, for every network
 fisher, hessian, measured    measured on samples of a dataset: in a job, or in a command with a dataset
@@ -29,7 +29,7 @@ BEST_MEASURE: Final = Measure.FISHER
 
 @dataclass(frozen=True, slots=True)
 class MeasureChoice:
-    """Choice of a sensitivity table by a request.
+    """Sensitivity table that a request chooses: computed from weights, measured on samples, or given.
 
     Attributes:
         given: Name of a measure, a table, or None for the default.
@@ -43,7 +43,7 @@ class MeasureChoice:
 
     @classmethod
     def of(cls, request: SolveRequest) -> MeasureChoice:
-        """Return the choice of a request.
+        """Return which sensitivity table a request chooses.
 
         Raises:
             RequestError: If the request names a job whose table has not replaced the name.
@@ -51,28 +51,28 @@ class MeasureChoice:
         given = request.sensitivity
         if isinstance(given, JobTable):
             raise RequestError(
-                "the command does not know jobs of a service; give the file with the table that the job has measured"
+                "the sensitivity names a job of the service, which only the service can read; give the table of the job"
             )
         return cls(given, request.scheme, minimizes=request.method is Method.EXACT)
 
     @property
     def reads_weights(self) -> bool:
-        """Whether the table comes from the network's weights if there are no samples."""
+        """Whether the sensitivity table is computed from the network's weights if there are no samples."""
         return self.given == WEIGHTS_MEASURE or (self.given is None and self.minimizes)
 
     @property
     def measures_samples(self) -> bool:
-        """Whether the table is measured on samples if there are any."""
+        """Whether the sensitivity table is measured on samples if there are any."""
         return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimizes
 
     def without_samples(self) -> MeasureChoice:
-        """Return the choice with weights in place of samples, which is enough to check whether anything fits."""
+        """Return this choice, with the measure `weights` in place of a measure that needs samples."""
         if not self.measures_samples:
             return self
         return MeasureChoice(WEIGHTS_MEASURE, self.scheme, minimizes=self.minimizes)
 
     def table_without_samples(self, network: Network) -> SensitivityTable | None:
-        """Return the table if there are no samples; the default is the table from the weights.
+        """Return the sensitivity table if there are no samples; by default, it is computed from the weights.
 
         Raises:
             RequestError: If the measure needs samples.
@@ -87,7 +87,7 @@ class MeasureChoice:
         return self.given if isinstance(self.given, SensitivityTable) else None
 
     def table_with_samples(self, network: Network, dataset: Dataset, report: Report) -> SensitivityTable | None:
-        """Return the table if there are samples; the default is the best measure, on the training set.
+        """Return the sensitivity table if there are samples; by default, the best measure computes it.
 
         Args:
             network: The network with its weights.
@@ -104,7 +104,7 @@ class MeasureChoice:
 
 
 def measured_table(network: Network, dataset: Dataset, options: SensitivityOptions, report: Report) -> SensitivityTable:
-    """Measure the sensitivities on a dataset's training set. This loads torch.
+    """Measure a network's sensitivity table on the training set of a dataset; this loads torch.
 
     Args:
         network: The network with its weights.

@@ -1,4 +1,4 @@
-"""Pareto front of a network: the smallest summed sensitivity against bytes."""
+"""Pareto front of a network: the smallest summed sensitivity at each memory budget."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from solver.pareto import ParetoPoint, pareto_front
 def answer_pareto(
     network: Network, network_name: NetworkName, request: ParetoRequest, table: SensitivityTable | None
 ) -> ParetoAnswer:
-    """Compute the Pareto front of a network.
+    """Compute the Pareto front of a network: the smallest summed sensitivity at each memory budget.
 
     Args:
         network: The network, with its layers in the order of its file.
@@ -29,7 +29,7 @@ def answer_pareto(
     """
     front = pareto_front(terms_of(request).question(network, table), axis=request.axis, points=request.points)
     if table is None:
-        raise RequestError("the Pareto front needs a sensitivity table")
+        raise RequestError("a Pareto front needs a sensitivity table; give a sensitivity measure or a table")
     return ParetoAnswer(
         network=network_name,
         accounting=request.accounting,

@@ -1,4 +1,4 @@
-"""Conversion of a request to a question: a request is interpreted once, before the network is read."""
+"""Conversion of a request (text sizes, device names) to a solver's question (bytes, accounting, options)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from solver.question import Question
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """A question without its network and its sensitivity table: the parts that the request alone determines.
+    """The part of a solver's question that a request determines, without network and sensitivity table.
 
     Attributes:
         budget: Bytes that the network may take.
@@ -43,7 +43,7 @@ class Terms:
     max_cycles: int | None = None
 
     def question(self, network: Network, table: SensitivityTable | None) -> Question:
-        """Return the question for a network.
+        """Return the solver's question for a network and its sensitivity table.
 
         Args:
             network: The network, with its layers in the order of its file.
@@ -62,7 +62,7 @@ class Terms:
 
 
 def terms_of(request: FitRequest) -> Terms:
-    """Return the terms of a request.
+    """Convert a request to the budget, byte accounting and options of a solver's question.
 
     Raises:
         RequestError: If a budget is missing, if the reserves leave nothing of a budget, or if a latency ceiling is
@@ -81,7 +81,7 @@ def terms_of(request: FitRequest) -> Terms:
 
 
 def terms_on(request: DevicesRequest, device: Device) -> Terms:
-    """Return the terms of a request on one of its devices.
+    """Convert a request and one of its devices to the budget, accounting and options of a solver's question.
 
     If the reserves use up a memory, a budget of 1 byte is left, which no network fits.
     """
@@ -96,7 +96,7 @@ def terms_on(request: DevicesRequest, device: Device) -> Terms:
 
 
 def left_of(request: SolveRequest, flash_bytes: int, ram_bytes: int) -> tuple[int, int]:
-    """Return the bytes of flash and of RAM that the reserves leave, 0 or more.
+    """Return the bytes of flash and of RAM, each 0 or more, that are left after a request's reserves are subtracted.
 
     Args:
         request: The request with the reserves.
@@ -107,7 +107,7 @@ def left_of(request: SolveRequest, flash_bytes: int, ram_bytes: int) -> tuple[in
 
 
 def _budget(request: FitRequest) -> Budget:
-    """Return the given budget, or the memory of the device that one program can use, minus the reserves."""
+    """Return the budgets of flash and RAM in bytes: those of the request, else of the device, minus the reserves."""
     sizes: dict[str, int] = {}
     device = request.device
     varied = _varied(request)
@@ -119,18 +119,18 @@ def _budget(request: FitRequest) -> Budget:
         elif what in varied:
             sizes[what] = MAX_BUDGET_BYTES
         else:
-            raise RequestError(f'there is no budget of {what}; give {what} (such as "60kB"), or a device')
+            raise RequestError(f'the budget of {what} is missing; give {what} (such as "60kB"), or a device')
     left = left_of(request, sizes["flash"], sizes["ram"])
     for (what, size_bytes), remaining in zip(sizes.items(), left, strict=True):
         if remaining == 0:
             raise RequestError(
-                f"reserved_{what} uses up all of the {size_bytes} bytes; reserve less, or give a larger budget"
+                f"reserved_{what} uses up all {size_bytes} bytes of {what}; reserve less, or give a larger budget"
             )
     return Budget(*left)
 
 
 def _varied(request: FitRequest) -> tuple[str, ...]:
-    """Return the budgets that a Pareto front varies, and that therefore need not be given."""
+    """Return which budgets (flash, RAM) a Pareto front varies, so that the request need not give them."""
     if not isinstance(request, ParetoRequest):
         return ()
     return ("flash", "ram") if request.axis is Axis.BOTH else (request.axis,)
@@ -140,7 +140,7 @@ def _max_cycles(request: FitRequest, speed: CoreSpeed | None) -> int | None:
     if request.max_cycles is None and request.max_milliseconds is None:
         return None
     if request.max_cycles is not None and request.max_milliseconds is not None:
-        raise RequestError("max_cycles and max_milliseconds are both given; expected only one of them")
+        raise RequestError("max_cycles and max_milliseconds both limit the latency; expected only one of them")
     if speed is None:
         raise RequestError(
             "a latency ceiling needs the speed of the core; choose a device whose core is one of "
@@ -151,11 +151,12 @@ def _max_cycles(request: FitRequest, speed: CoreSpeed | None) -> int | None:
     clock_hz = None if request.device is None else request.device.clock_hz
     if clock_hz is None:
         raise RequestError(
-            "max_milliseconds needs the clock frequency; choose a device that has one, or give max_cycles"
+            "max_milliseconds needs the clock frequency of the device; choose a device that has one, or give max_cycles"
         )
     cycles = int(request.max_milliseconds * clock_hz / 1000)
     if not 1 <= cycles <= MAX_CYCLES:
         raise RequestError(
-            f"max_milliseconds allows {cycles} cycles at the device's clock; expected 1 to {MAX_CYCLES} cycles"
+            f"max_milliseconds allows {cycles} cycles at the device's clock; expected a time of 1 to {MAX_CYCLES} "
+            "cycles"
         )
     return cycles

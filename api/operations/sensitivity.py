@@ -1,4 +1,4 @@
-"""Measurement of sensitivities, for the command and for a worker of the service.
+"""Measurement of a network's sensitivities on samples, for the command line and for jobs of the service.
 
 network, samples -> table -> files
 """
@@ -24,7 +24,7 @@ from qat.progress import Report
 
 @dataclass(frozen=True, kw_only=True)
 class SensitivityJob:
-    """Input of one measurement.
+    """Input of one measurement of sensitivities: network, samples and options.
 
     Attributes:
         network: The network, with its weights.
@@ -40,7 +40,7 @@ class SensitivityJob:
 
 
 def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, SensitivityTable]:
-    """Measure the sensitivity of every tensor.
+    """Measure the quantization sensitivity of every tensor of a network on samples.
 
     Args:
         job: The network, the samples and the options.
@@ -74,7 +74,7 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
 
 
 def run_sensitivity_job(job: SensitivityJob, directory: Path, report: Report) -> None:
-    """Measure the sensitivities, and write the table and the report to a directory.
+    """Measure a network's sensitivities on samples, and write the table and the report to a directory.
 
     Args:
         job: The network, the samples and the options.

@@ -1,4 +1,4 @@
-"""A whole training job, for the command and for a worker of the service.
+"""A whole training job, from network and budget to the files of an integer-only network.
 
     network, budget -> bits -> retraining -> integer-only network -> files
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class MainJob:
-    """Input of one training job.
+    """Input of one training job: network, memory budget, dataset and options.
 
     Attributes:
         network: The network, with its weights.
@@ -76,7 +76,7 @@ class MainJob:
 
 
 def require_weights(name: str, *, has_weights: bool) -> None:
-    """Reject a network without weights, which cannot be measured or retrained.
+    """Reject a network without weights, because it cannot be measured on samples or retrained.
 
     Args:
         name: Name of the network, for the error message.
@@ -87,7 +87,7 @@ def require_weights(name: str, *, has_weights: bool) -> None:
     """
     if not has_weights:
         raise InvalidNetwork(
-            f"the network '{name}' has no weights, only their counts: bits can be chosen for it, but it cannot be "
+            f"the network '{name}' has no weights, only their number: bits can be chosen for it, but it cannot be "
             "measured or retrained; give an ONNX file, or a JSON description with weights"
         )
 
@@ -166,14 +166,14 @@ def _accuracy_answer(accuracy: Accuracy) -> AccuracyAnswer:
 
 
 def changes_bytes(options: TrainingOptions) -> bool:
-    """Return whether training options change byte counts, which the solver does not know."""
+    """Return whether training options change the byte counts with which the solver chose the bits."""
     return bool(options.overrides) or options.requantization is RequantizationForm.THRESHOLDS
 
 
 def _choose_bits(
     job: MainJob, terms: Terms, directory: Path, report: Report, checkpoint_directory: Path | None
 ) -> tuple[Question, Solution]:
-    """Choose bits by the table that the request names, and check everything else before it is measured.
+    """Choose the bits of a training job's network; check all other input before the sensitivities are measured.
 
     Whether bits fit does not depend on the measure: unless that is known, it is found out before the measurement, which
     may take long.
@@ -194,7 +194,7 @@ def _choose_bits(
 
 
 def _require_fit(job: MainJob, question: Question) -> Solution:
-    """Return the solution of a question.
+    """Solve a question for bits under a memory budget, and raise an error if nothing fits.
 
     Raises:
         DoesNotFit: If nothing fits.
@@ -206,7 +206,7 @@ def _require_fit(job: MainJob, question: Question) -> Solution:
 
 
 def _count_again(job: MainJob, terms: Terms, solution: Solution) -> Solution:
-    """Return the solution with the overrides of single layers and the form of requantization counted.
+    """Recount the memory of a solution for training options that change byte counts, and check that it still fits.
 
     Raises:
         RequestError: If an override names an unknown layer, or the network no longer fits.
@@ -220,15 +220,15 @@ def _count_again(job: MainJob, terms: Terms, solution: Solution) -> Solution:
     memory = measure(solution.network, allocation, terms.accounting)
     if memory.flash_bytes > budget.flash_bytes:
         raise RequestError(
-            f"with the schemes of overrides the network needs {memory.flash_bytes:g} bytes of flash, and "
-            f"{budget.flash_bytes} are available; give fewer overrides, or reserve "
+            f"with the weight schemes in overrides, the network needs {memory.flash_bytes:g} bytes of flash, and "
+            f"{budget.flash_bytes} bytes are available; give fewer overrides, or reserve "
             f"{memory.flash_bytes - budget.flash_bytes:g} bytes for them (reserved_flash)"
         )
     return replace(solution, allocation=allocation, memory=memory)
 
 
 def wait_without_spinning() -> None:
-    """Set the environment so that OpenMP threads sleep while they wait; call it before torch is imported.
+    """Set environment variables so that waiting OpenMP threads sleep; must be called before torch is imported.
 
     Threads that spin while they wait keep the cores from the threads that work: on a busy machine, a training step took
     four times as long.
@@ -239,7 +239,7 @@ def wait_without_spinning() -> None:
 def _measured_table(
     job: MainJob, choice: MeasureChoice, report: Report, checkpoint_directory: Path | None
 ) -> SensitivityTable | None:
-    """Measure the sensitivity table.
+    """Return the sensitivity table that an interrupted run of a training job has stored; otherwise measure it.
 
     A table that an interrupted run has written is used again, so that training continues with the same bits.
     """

@@ -1,4 +1,4 @@
-"""Base class of all answers of the service and the command, and the types that their fields share."""
+"""Base class of all JSON answers of the service and the command line, and the types that their fields share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSche
 
 
 class Answer(BaseModel):
-    """Frozen answer, which can be built from an object with attributes of the same names.
+    """Immutable answer of the service, which can be built from any object with attributes of the same names.
 
     An answer always has all of its fields, so that its JSON schema requires all of them.
     """
@@ -44,5 +44,5 @@ Percent = Annotated[float, WithJsonSchema({"type": "number", "minimum": 0, "maxi
 
 
 def format_bytes(size: float) -> str:
-    """Format a number of bytes: 1234567.0 -> '1,234,567'; 0.75 -> '0.75'."""
+    """Format a number of bytes as text: 1234567.0 -> '1,234,567'; 0.75 -> '0.75'."""
     return f"{int(size):,}" if float(size).is_integer() else f"{size:,.2f}"

@@ -1,4 +1,4 @@
-"""Devices as they are answered, and the request for the devices that a network fits."""
+"""JSON schemas of microcontrollers, and of the request and the answer that fit a network into several of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from solver.options import Method
 
 
 class DevicesRequest(SolveRequest):
-    """Request for the devices that a network fits. The time limit covers the whole call."""
+    """Request to fit a network into several microcontrollers, with one time limit for all of them."""
 
     devices: list[DeviceField] | None = Field(
         default=None,
@@ -34,14 +34,14 @@ class DevicesRequest(SolveRequest):
 
 
 class SourceAnswer(Answer):
-    """Document from which figures of a device were taken."""
+    """Document from which figures of a microcontroller were taken."""
 
     figures: list[str] = Field(description="names of the fields whose values were taken from the document")
     where: str = Field(description="title and section of the document, or repository and path")
 
 
 class DeviceAnswer(Answer):
-    """A microcontroller: the memory that it has, and the part that one program can use."""
+    """Microcontroller: the memory of the chip, and the part of it that one program can use."""
 
     name: str = Field(description="name by which requests choose the device")
     title: str = Field(description="name that the manufacturer uses")
@@ -59,7 +59,7 @@ class DeviceAnswer(Answer):
 
 
 class DeviceFit(Answer):
-    """Result of fitting a network into one device."""
+    """Result of fitting a network into one microcontroller."""
 
     device: DeviceAnswer = Field(description="the device")
     fits: bool = Field(description="whether the network fits the device")
@@ -81,10 +81,10 @@ class DeviceFit(Answer):
 
 
 class DevicesAnswer(Answer):
-    """Devices with the result of fitting the network into each of them."""
+    """Results of fitting a network into each of several microcontrollers."""
 
-    network: NetworkName = Field(description="network that was asked about")
+    network: NetworkName = Field(description="network of the request")
     method: Method = Field(description="method that chose the bits")
-    accounting: BookName = Field(description="rule book that counted the bytes")
+    accounting: BookName = Field(description="accounting: rule set that counted the bytes")
     sensitivity: str | None = Field(description="name of the sensitivity measure of the objective; null without one")
     devices: list[DeviceFit] = Field(description="devices, in the order of the request or of the catalogue")

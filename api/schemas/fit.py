@@ -1,4 +1,4 @@
-"""The request for bits under a budget, and its answer: bits of every tensor, or the certificate that nothing fits.
+"""JSON schemas of the request for bits under a memory budget, and of the answer: the bits, or a certificate.
 
 `bitbudget fit --json` and `POST /v1/networks/{id}/fit` return the same object.
 """
@@ -21,7 +21,7 @@ MAX_MILLISECONDS: Final = 86_400_000
 
 
 class FitRequest(SolveRequest):
-    """Budget, and how bits are chosen under it."""
+    """Request for the bits of a network under a memory budget."""
 
     device: DeviceField | None = Field(
         default=None,
@@ -52,18 +52,18 @@ class FitRequest(SolveRequest):
         "exact",
     )
     core_speed: CoreSpeedField | None = Field(
-        default=None, description="rates of each kernel that replace the built-in rates of the device's core"
+        default=None, description="speed of each kernel; it replaces the built-in speeds of the device's core"
     )
     shadow_prices: StrictBool = Field(
         default=False,
-        description="compute how much the objective falls with one more kB of flash, and of RAM",
+        description="whether to compute how much the objective falls with one more kB of flash, and of RAM",
     )
 
 
 class LatencyAnswer(Answer):
-    """Estimated latency of one inference."""
+    """Estimated latency of one inference of a network."""
 
-    core: str = Field(description="core that the estimate is for")
+    core: str = Field(description="processor core for which the latency is estimated")
     cycles: Count = Field(description="estimated number of cycles of one inference")
     milliseconds: Amount | None = Field(
         description="estimated time of one inference in milliseconds, at the device's clock; null if it is not known"
@@ -72,14 +72,14 @@ class LatencyAnswer(Answer):
 
 
 class ShadowPricesAnswer(Answer):
-    """Decrease of the objective if one of the budgets is 1 kB (1000 bytes) larger."""
+    """Decrease of the summed sensitivity if the budget of flash, or of RAM, is 1 kB (1000 bytes) larger."""
 
     flash: Amount = Field(description="decrease of the objective with 1000 more bytes of flash")
     ram: Amount = Field(description="decrease of the objective with 1000 more bytes of RAM")
 
 
 class CertificateAnswer(Answer):
-    """Reason why nothing fits: the minimum requirement. The network's input and outputs always have 8 bits."""
+    """Certificate that no bits fit the budget: the minimum requirement. Input and outputs always have 8 bits."""
 
     budget: Literal["flash", "ram", "latency"] = Field(description="budget that is exceeded")
     layer: str = Field(
@@ -111,7 +111,7 @@ class CertificateAnswer(Answer):
 
     @property
     def sentence(self) -> str:
-        """Text of the certificate, for a person to read."""
+        """Sentence that explains why no bits of a network fit the budget."""
         parts = [self._shortage]
         if len(self.conflicting) > 1:
             names = {"flash": "flash", "ram": "RAM", "latency": "the latency ceiling"}
@@ -127,14 +127,14 @@ class CertificateAnswer(Answer):
             missing = self.least_cycles - self.available_cycles
             return (
                 f"with the fastest bits the layers (the slowest: '{self.layer}') need {self.least_cycles:,} cycles, "
-                f"{self.available_cycles:,} are allowed: {missing:,} too many"
+                f"{self.available_cycles:,} cycles are allowed: {missing:,} cycles too many"
             )
         memory, where = {
             "ram": ("RAM", f"layer '{self.layer}' needs"),
             "flash": ("flash", f"the layers (the largest: '{self.layer}') need"),
         }[self.budget]
         if self.least_bytes is None or self.missing_bytes is None:
-            return f"there is too little {memory}; the minimum was not found within the time limit"
+            return f"the budget of {memory} is too small; the minimum was not found within the time limit"
         return (
             f"with the fewest bits {where} {format_bytes(self.least_bytes)} bytes of {memory}, "
             f"{format_bytes(self.available_bytes or 0)} are available: {format_bytes(self.missing_bytes)} are missing"
@@ -142,12 +142,12 @@ class CertificateAnswer(Answer):
 
 
 class FitAnswer(Answer):
-    """Bits of every tensor, or the certificate that nothing fits."""
+    """Bits of every tensor of a network under a memory budget, or the certificate that nothing fits."""
 
     fits: bool = Field(description="whether the network fits the budget")
     method: Method = Field(description="method that chose the bits")
-    accounting: BookName = Field(description="rule book that counted the bytes")
-    network: NetworkName = Field(description="network that was asked about")
+    accounting: BookName = Field(description="accounting: rule set that counted the bytes")
+    network: NetworkName = Field(description="network of the request")
     device: str | None = Field(description="name of the device; null if the request has none")
     budget: BudgetAnswer = Field(description="flash and RAM that the network may use")
     regions: list[RegionAnswer] = Field(description="required, available and excess bytes of flash and of RAM")

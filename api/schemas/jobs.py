@@ -1,4 +1,4 @@
-"""Requests for jobs, and the echo of a request in the answer about its job."""
+"""JSON schemas of the requests that create jobs, and of the copies of these requests in answers about jobs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DatasetOfJob = Annotated[
 
 
 def _require_kind(schema: dict[str, Any]) -> None:
-    """Mark `kind` as required in the schema, as a discriminator must be. A request without it is still accepted."""
+    """Mark the property `kind` as required in a JSON schema; a request without it is still accepted."""
     required = schema.setdefault("required", [])
     if "kind" not in required:
         required.insert(0, "kind")
@@ -42,12 +42,12 @@ class JobRequest(FitRequest):
 
 
 class SensitivityRequest(SensitivityOptions):
-    """Request for a measurement of sensitivities on a dataset."""
+    """Request to measure a network's sensitivities on a dataset."""
 
     dataset: DatasetOfJob
 
     def options(self) -> SensitivityOptions:
-        """Return the options of the measurement, without the dataset."""
+        """Return the options of a sensitivity measurement, without the dataset."""
         return SensitivityOptions(**{name: getattr(self, name) for name in SensitivityOptions.model_fields})
 
 
@@ -74,12 +74,12 @@ AnyJobRequestEcho = Annotated[JobRequestEcho | SensitivityJobRequestEcho, Discri
 
 
 def request_of(document: dict[str, Any]) -> AnyJobRequest:
-    """Return the request of a stored document; a document without a kind, as earlier versions wrote, is a training."""
+    """Parse a job's request from its stored JSON object; without `kind`, as in earlier versions, it is a training."""
     kind = SensitivityJobRequest if document.get("kind") == "sensitivity" else JobRequest
     return kind.model_validate(document)
 
 
 def echo_of(document: dict[str, Any]) -> AnyJobRequestEcho:
-    """Return the echo of the request of a stored document."""
+    """Parse a job's stored JSON object into the copy of the request that an answer contains."""
     kind = SensitivityJobRequestEcho if document.get("kind") == "sensitivity" else JobRequestEcho
     return kind.model_validate(document)

@@ -1,4 +1,4 @@
-"""The memory report as it is answered: flash of each layer, RAM of each step, and what all layers share."""
+"""JSON schemas of a memory report: flash of each layer, RAM while each layer runs, and memory that all layers share."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from network.allocation import Bits
 
 
 class BudgetAnswer(Answer):
-    """Flash and RAM that the network may use."""
+    """Flash and RAM in bytes that a network may use."""
 
     flash_bytes: Count = Field(description="flash for weights, parameters and code, in bytes")
     ram_bytes: Count = Field(description="RAM for activation tensors, stack and state, in bytes")
 
 
 class SharedMemory(Answer):
-    """Memory that all layers share, such as the code of a kernel or the stack."""
+    """Memory that all layers of a network share, such as the code of a kernel or the stack."""
 
-    region: Literal["flash", "ram"] = Field(description="memory that the part occupies")
+    region: Literal["flash", "ram"] = Field(description="kind of memory that the part occupies")
     part: str = Field(description="name of the part")
     size_bytes: Count = Field(description="size of the part, in bytes")
     is_estimate: bool = Field(description="whether the size is estimated, because only the linker knows it")
 
 
 class ArenaAnswer(Answer):
-    """Memory plan of the arena: the offset of every activation tensor and scratch buffer."""
+    """Memory plan of the RAM arena: the offset in bytes of every activation tensor and scratch buffer."""
 
     arena_bytes: Count = Field(description="size of the arena, in bytes")
     lower_bound_bytes: Count = Field(description="lower bound of the size of any memory plan, in bytes")
@@ -37,9 +37,9 @@ class ArenaAnswer(Answer):
 
 
 class RegionAnswer(Answer):
-    """Required and available bytes of one memory, and the layer that determines the requirement."""
+    """Required and available bytes of flash or RAM, and the layer that determines the requirement."""
 
-    region: Literal["flash", "ram"] = Field(description="name of the memory")
+    region: Literal["flash", "ram"] = Field(description="kind of memory")
     required_bytes: Bytes = Field(
         description="bytes that the network requires; if nothing fits, the requirement with the fewest bits"
     )
@@ -49,7 +49,7 @@ class RegionAnswer(Answer):
 
 
 class LayerMemory(Answer):
-    """Flash of one layer."""
+    """Flash in bytes of the weights and parameters of one layer."""
 
     layer: str = Field(description="name of the layer")
     kind: str = Field(description="kind of the layer, such as convolution")
@@ -60,7 +60,7 @@ class LayerMemory(Answer):
 
 
 class StepMemory(Answer):
-    """RAM of one step of the schedule, which runs one layer."""
+    """RAM in bytes that is in use while one layer runs."""
 
     layer: str = Field(description="name of the layer that runs")
     output: str = Field(description="name of the tensor that the layer writes")
@@ -70,19 +70,19 @@ class StepMemory(Answer):
     )
     waiting_bytes: Bytes = Field(description="size of the other tensors that a later step reads, in bytes")
     scratch_bytes: Bytes = Field(description="size of the scratch buffer of the kernel, in bytes")
-    ram_bytes: Bytes = Field(description="sum of all parts of this step, in bytes")
+    ram_bytes: Bytes = Field(description="sum of the RAM that is in use during this step, in bytes")
     overwrites: str | None = Field(
         description="name of the input that the output overwrites; null if the output has its own memory"
     )
 
 
 class Memory(Answer):
-    """Memory report."""
+    """Memory report of a network: flash of each layer, RAM while each layer runs, and the totals, in bytes."""
 
-    flash_bytes: Bytes = Field(description="flash of all layers and of what they share, in bytes")
-    ram_bytes: Bytes = Field(description="RAM of the largest step, or of the arena, and of what is shared, in bytes")
+    flash_bytes: Bytes = Field(description="flash of all layers and of the parts that they share, in bytes")
+    ram_bytes: Bytes = Field(description="RAM of the largest step, or of the arena, and of the shared parts, in bytes")
     peak_layer: str = Field(description="first layer whose step requires the most RAM")
     layers: list[LayerMemory] = Field(description="flash of each layer, in the order of the layers")
     shared: list[SharedMemory] = Field(description="memory that all layers share, such as kernel code and the stack")
-    arena: ArenaAnswer | None = Field(description="memory plan; null if the rule book does not place tensors")
+    arena: ArenaAnswer | None = Field(description="memory plan; null if the accounting does not place tensors")
     steps: list[StepMemory] = Field(description="RAM of each step, in the order of the schedule")

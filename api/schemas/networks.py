@@ -1,4 +1,4 @@
-"""Uploaded networks as they are answered."""
+"""JSON schemas of uploaded networks in answers of the service."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class NetworkSummary(Answer):
 
 
 class TensorAnswer(Answer):
-    """An activation tensor."""
+    """Activation tensor of a network: its name and its shape."""
 
     name: str = Field(description="name of the tensor")
     shape: list[_Extent] = Field(min_length=3, max_length=3, description="number of channels, height, width")
 
 
 class LayerAnswer(Answer):
-    """A layer, with its batch norm and activation function folded into it."""
+    """Layer of an uploaded network, with batch norm and activation function folded into it."""
 
     name: str = Field(description="name of the layer")
     kind: str = Field(description="convolution, fully_connected, add, concat, max_pool, average_pool, pad, activation")
@@ -45,7 +45,7 @@ class LayerAnswer(Answer):
 
 
 class NetworkAnswer(NetworkSummary):
-    """An uploaded network."""
+    """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
     sample_shape: list[_Extent] = Field(description="shape of one input sample in the file, without the batch")
     input: str = Field(description="name of the network's input tensor")

@@ -1,4 +1,4 @@
-"""The request for a Pareto front of sensitivity against bytes, and its answer."""
+"""JSON schemas of the request for a Pareto front of sensitivity against memory, and of its answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from solver.pareto import MAX_POINTS, Axis
 
 
 class ParetoRequest(FitRequest):
-    """Request for the smallest summed sensitivity against flash, RAM or both. The time limit covers the whole call."""
+    """Request for a network's smallest summed sensitivity at each budget of flash, RAM or both, in one time limit."""
 
     axis: Axis = Field(default=Axis.FLASH, description="budget that is varied; both: a grid of points x points")
     points: StrictInt = Field(
@@ -22,7 +22,7 @@ class ParetoRequest(FitRequest):
 
 
 class ParetoPointAnswer(Answer):
-    """One point of the front: the best bits under one budget."""
+    """One point of a Pareto front: the best bits under one memory budget."""
 
     budget: BudgetAnswer = Field(description="budget of this point")
     flash_bytes: Bytes = Field(description="flash that the network requires with these bits, in bytes")
@@ -37,10 +37,10 @@ class ParetoPointAnswer(Answer):
 
 
 class ParetoAnswer(Answer):
-    """Pareto front: no point is dominated by another in flash, RAM and objective."""
+    """Pareto front of a network: no point is dominated by another in flash, RAM and summed sensitivity."""
 
-    network: NetworkName = Field(description="network that was asked about")
-    accounting: BookName = Field(description="rule book that counted the bytes")
+    network: NetworkName = Field(description="network of the request")
+    accounting: BookName = Field(description="accounting: rule set that counted the bytes")
     sensitivity: str = Field(description="name of the sensitivity measure of the objective")
     axis: Axis = Field(description="budget that was varied")
     is_complete: bool = Field(description="whether all budgets were solved within the time limit")

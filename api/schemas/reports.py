@@ -1,4 +1,4 @@
-"""Progress and results of jobs; `bitbudget train --json` prints the same report."""
+"""JSON schemas of the progress and the results of jobs, which the command line prints, too."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ProgressAnswer(Answer):
 
 
 class AccuracyAnswer(Answer):
-    """Accuracy on the test set, which is not used for any choice, in percent."""
+    """Accuracy in percent on the test set, which is not used for any choice."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
@@ -47,7 +47,7 @@ class AccuracyAnswer(Answer):
 
 
 class EpochAnswer(Answer):
-    """Result of one epoch."""
+    """Result of one epoch of training."""
 
     epoch: Count = Field(description="number of the epoch, from 1; 0: the calibrated network before any training")
     training_loss: float | None = Field(description="mean training loss of the epoch; null for epoch 0")
@@ -63,7 +63,7 @@ class EpochAnswer(Answer):
 
 
 class LayerConversionAnswer(Answer):
-    """Effect of the conversion to integers on one layer."""
+    """Effect of the conversion to integers on the outputs of one layer."""
 
     layer: str = Field(description="name of the layer")
     kind: str = Field(description="kind of the layer in the integer-only network")
@@ -79,7 +79,7 @@ class LayerConversionAnswer(Answer):
 
 
 class ConversionAnswer(Answer):
-    """Effect of the conversion to integers; each layer gets the codes that the integer-only network computes."""
+    """Effect of the conversion of a fake-quantized network to integers, measured layer by layer."""
 
     requantization: RequantizationForm = Field(description="how accumulators are converted to codes")
     samples: Count = Field(description="number of held-out samples on which the differences were measured")
@@ -126,7 +126,7 @@ class SensitivityReport(Answer):
     """Measured sensitivities: the estimated increase of the loss if one tensor alone gets fewer bits."""
 
     kind: Literal["sensitivity"] = Field(default="sensitivity", description="purpose of the job")
-    network: NetworkName = Field(description="network that was measured")
+    network: NetworkName = Field(description="network whose sensitivities were measured")
     sensitivity: str = Field(description="name of the sensitivity measure")
     scheme: WeightScheme = Field(description="quantization scheme of the weights during the measurement")
     samples: Count = Field(description="number of training samples that were used")
@@ -140,7 +140,7 @@ class SensitivityReport(Answer):
 
 
 class Artifact(Answer):
-    """A file that a job produced."""
+    """File that a job produced, with its size and SHA-256."""
 
     name: str = Field(description="name of the file")
     size_bytes: Count = Field(description="size of the file, in bytes")
@@ -148,6 +148,6 @@ class Artifact(Answer):
 
 
 class TrainAnswer(TrainingReport):
-    """Answer of `bitbudget train --json`."""
+    """Answer of `bitbudget train --json`: the training report and the written files."""
 
     artifacts: list[Artifact] = Field(description="files in the output directory")

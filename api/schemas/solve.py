@@ -1,4 +1,4 @@
-"""Fields that all requests for bits have in common, and the types of these fields.
+"""Fields that all requests for the bits of a network have in common, and the pydantic types of these fields.
 
 A field is parsed once, when the request is validated: afterwards a size is a number of bytes, a device is a `Device`,
 and a table is a `SensitivityTable`. The OpenAPI document shows what a client sends: a text, a name, or a typed object.
@@ -35,7 +35,7 @@ _Parsed = TypeVar("_Parsed")
 
 
 def _collected(parse: Callable[[], _Parsed]) -> _Parsed:
-    """Return the parsed value; convert a `RequestError` to a fault of the field, which pydantic collects."""
+    """Call a parser of a request's field; convert its `RequestError` to the type of error that pydantic collects."""
     try:
         return parse()
     except RequestError as error:
@@ -67,7 +67,7 @@ ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_
 
 
 class SourceDescription(BaseModel):
-    """Document from which figures of a device were taken."""
+    """Document from which figures of a microcontroller were taken."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -76,7 +76,7 @@ class SourceDescription(BaseModel):
 
 
 class DeviceDescription(BaseModel):
-    """A custom device; docs/devices.md describes each key."""
+    """Description of a custom microcontroller; docs/devices.md describes each key."""
 
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
@@ -91,7 +91,7 @@ class DeviceDescription(BaseModel):
     chip_flash: Size | None = Field(default=None, description="flash of the chip; null: the same as `flash`")
     chip_ram: Size | None = Field(default=None, description="RAM of the chip, all regions together; null: as `ram`")
     flash_is_external: bool = Field(default=False, description="whether flash is a separate chip")
-    in_place: list[str] = Field(default=[], description="kinds of layers that overwrite their input")
+    in_place: list[str] = Field(default=[], description="kinds of layers whose kernels overwrite their input")
     reuses_input: bool = Field(
         default=True, description="whether other tensors may use the memory of the network's input after its last use"
     )
@@ -113,7 +113,7 @@ def _device(given: object) -> Device:
 
 
 def _device_document(device: Device) -> str | DeviceDescription:
-    """Return the name of a device of the catalogue, or the description of any other device."""
+    """Return a microcontroller as JSON: its name if it is in the catalogue, otherwise its description."""
     if catalogue().get(device.name) == device:
         return device.name
     return DeviceDescription.model_validate(device_to_json(device))
@@ -132,7 +132,7 @@ _Rate = Annotated[float, Field(ge=SLOWEST, le=1 / SLOWEST)]
 
 
 class CoreSpeedDescription(BaseModel):
-    """Speed of each kernel on a core; docs/exact.md describes each key."""
+    """Speed of each kernel on a processor core; docs/exact.md describes each key."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -160,7 +160,7 @@ CoreSpeedField = Annotated[
 
 
 class BitsRow(BaseModel):
-    """Sensitivity of one tensor at each number of bits."""
+    """Sensitivity (estimated increase of the loss) of one tensor at 8, 4 and 2 bits."""
 
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
 
@@ -180,7 +180,7 @@ class TableDescription(BaseModel):
 
 
 class JobTable(BaseModel):
-    """Reference to the table that a finished sensitivity job has measured."""
+    """Reference to the sensitivity table that a finished job has measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -192,11 +192,13 @@ def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
         return given
     if isinstance(given, str):
         if given not in MEASURES:
-            raise ValueError(f"expected a table, or one of: {', '.join(MEASURES)}")
+            raise ValueError(f"expected a sensitivity table, or one of the measures {', '.join(MEASURES)}")
         return given
     if isinstance(given, dict) and "job_id" in given:
         if given.keys() != {"job_id"} or not isinstance(given["job_id"], str):
-            raise ValueError("expected an object whose only key is 'job_id', with the identifier of a job as text")
+            raise ValueError(
+                "expected an object with the single key 'job_id', whose value is the text of a job's identifier"
+            )
         return JobTable(job_id=given["job_id"])
     return _collected(lambda: sensitivity_of(given))
 
@@ -221,14 +223,14 @@ assert {f"{bits}" for bits in BITS} == {"8", "4", "2"}  # noqa: S101  # `BitsRow
 
 
 class SolveRequest(SolveOptions):
-    """How bits are chosen, for any budget."""
+    """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
-    accounting: BookName = Field(default=BookName.DEPLOYED, description="rule book that counts bytes")
+    accounting: BookName = Field(default=BookName.DEPLOYED, description="rule set that counts bytes")
     sensitivity: SensitivityField | None = Field(
         default=None,
-        description="sensitivities that exact minimizes, and by which the bits of the rules are compared. weights: "
-        "from the weights alone; fisher, hessian, measured: from samples; a table; or a finished sensitivity job; "
-        "null: exact uses fisher if there are samples, otherwise weights",
+        description="sensitivities whose sum the method exact minimizes; for other methods, the sum is only "
+        "reported. weights: from the weights alone; fisher, hessian, measured: from samples; a table; or a finished "
+        "sensitivity job; null: exact uses fisher if there are samples, otherwise weights",
     )
     reserved_flash: ReservedSize = Field(
         default="0",
@@ -243,5 +245,5 @@ class SolveRequest(SolveOptions):
 
     @property
     def options(self) -> SolveOptions:
-        """Options of the solver, without the other fields of the request."""
+        """Options of the solver that a request contains."""
         return SolveOptions.model_construct(**{name: getattr(self, name) for name in SolveOptions.model_fields})

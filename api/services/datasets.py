@@ -1,4 +1,4 @@
-"""Datasets of the service: the uploaded ones, those of the operator, and the built-in one."""
+"""Datasets of the service: the uploaded ones, those in the operator's directory, and the built-in one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FILE_SUFFIX: Final = ".npz"
 
 
 class DatasetOrigin(StrEnum):
-    """Origin of a dataset."""
+    """Origin of a dataset of the service: uploaded, built-in, or provided by the operator."""
 
     BUILT_IN = "built-in"
     UPLOADED = "uploaded"
@@ -80,7 +80,7 @@ class DatasetAnswer(Answer):
 
 
 class Datasets:
-    """Store of datasets: the uploaded ones, those of the operator, and the built-in one.
+    """Store of the service's datasets: uploaded ones, those in the operator's directory, and the built-in one.
 
     One dataset at a time is in memory: it may occupy `max_dataset_bytes` times `MAX_DATASET_EXPANSION`.
 
@@ -149,12 +149,12 @@ class Datasets:
         return DatasetAnswer.model_validate(self._file(dataset_id).summary)
 
     def summaries(self) -> list[DatasetAnswer]:
-        """Return the built-in dataset, the operator's datasets by name, and the uploaded datasets, newest first."""
+        """Describe all datasets: the built-in one, the operator's by name, then the uploaded ones, newest first."""
         kept = [DatasetAnswer.model_validate(file.summary) for file in self._store.files(KIND)]
         return [self.describe(DIGITS), *map(_describe_unread, self._of_operator.names()), *kept]
 
     def delete(self, dataset_id: str) -> None:
-        """Delete an uploaded dataset.
+        """Delete an uploaded dataset; raise an error if an unfinished job uses the dataset.
 
         Args:
             dataset_id: SHA-256 of the file, in hexadecimal.
@@ -167,16 +167,18 @@ class Datasets:
             raise InUse(f"the dataset '{DIGITS}' is built in and cannot be deleted")
         if dataset_id in self._of_operator.names():
             raise InUse(
-                f"the dataset '{dataset_id}' belongs to the operator, who can remove it from the directory of datasets"
+                f"the dataset '{dataset_id}' belongs to the operator of the service: only the operator can delete it"
             )
         self._file(dataset_id)
         with self.in_memory:
             if not self._store.delete_file(KIND, dataset_id):
-                raise InUse("an unfinished job uses this dataset; cancel the job, or wait until it has finished")
+                raise InUse(
+                    f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
+                )
             self._blobs.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
-        """Return a dataset with its samples. The caller holds the lock `in_memory` as long as it uses them.
+        """Load a dataset with its samples; the caller must hold the lock `in_memory` while it uses them.
 
         Args:
             dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
@@ -201,13 +203,14 @@ class Datasets:
         file = self._store.file(KIND, dataset_id) if is_digest(dataset_id) else None
         if file is None:
             raise NotFound(
-                f"there is no dataset {dataset_id[:64]!r}; upload it with POST /v1/datasets, or use '{DIGITS}'"
+                f"the dataset {dataset_id[:64]!r} does not exist; upload it with POST /v1/datasets, or use the "
+                f"built-in '{DIGITS}'"
             )
         return file
 
 
 def _check_samples(dataset: Dataset) -> None:
-    """Reject a dataset that no network can use; a new job checks whether its network can use the dataset."""
+    """Reject a dataset without samples, with negative labels, or without exactly one label for each sample."""
     for part, samples, labels in (
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
@@ -221,14 +224,14 @@ def _check_samples(dataset: Dataset) -> None:
                 "expected [n, ...] and [n]: one label for each sample"
             )
         if not len(samples):
-            raise DatasetError(f"{part}_x has no samples; expected at least one")
+            raise DatasetError(f"the array {part}_x has no samples; expected at least one")
         samples[:1]  # raises DatasetError if the first sample cannot be read
         if labels is not None and labels.min() < 0:
-            raise DatasetError(f"{part}_y has the label {labels.min()}; expected labels of at least 0")
+            raise DatasetError(f"the array {part}_y has the label {labels.min()}; expected class labels of at least 0")
 
 
 def _describe_unread(name: str) -> DatasetAnswer:
-    """Return the description of an operator's dataset that has not been read."""
+    """Describe a dataset of the operator by its name only, without reading its file."""
     return DatasetAnswer(
         id=name,
         name=name,

@@ -1,4 +1,4 @@
-"""Jobs as callers see them: create, observe and cancel a job, and get its artifacts."""
+"""Create, observe and cancel jobs of the service, and get the files that they produce."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_KEY_LENGTH: Final = 255
 
 
 class JobSummary(Answer):
-    """Summary of a job."""
+    """Summary of a job: its state, its times, its request and its progress."""
 
     id: str = Field(description="identifier of the job")
     state: JobState = Field(description="queued, running or cancelling; after the end: succeeded, failed or cancelled")
@@ -46,7 +46,7 @@ class JobSummary(Answer):
 
 
 class JobAnswer(JobSummary):
-    """Job with its result or its error."""
+    """Description of a job, with its result or its error."""
 
     error: Problem | None = Field(description="problem because of which the job failed; null unless the job has failed")
     result: Annotated[TrainingReport | SensitivityReport, Discriminator("kind")] | None = Field(
@@ -58,7 +58,7 @@ class JobAnswer(JobSummary):
 
 
 class Jobs:
-    """All jobs of the service.
+    """All jobs of the service, with the operations that HTTP requests need.
 
     Args:
         store: Database of the jobs.
@@ -79,7 +79,7 @@ class Jobs:
         self._measured = MeasuredTables(store)
 
     def create(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
-        """Create a job in the queue, or return the job that an earlier request with the same key created.
+        """Add a job to the queue, or return the job that an earlier request with the same idempotency key created.
 
         Args:
             request: The request.
@@ -109,7 +109,7 @@ class Jobs:
         return self.job(job_id)
 
     def job(self, job_id: str) -> JobAnswer:
-        """Return a job.
+        """Return the description of a job by its identifier.
 
         Raises:
             NotFound: If the job does not exist.
@@ -127,7 +127,7 @@ class Jobs:
         return [JobSummary.model_validate(self._document(job)) for job in self._store.jobs(states, limit)]
 
     def cancel(self, job_id: str) -> JobAnswer:
-        """Cancel a job. Cancelling a cancelled job again is not an error.
+        """Cancel a job; cancelling a cancelled job again is not an error.
 
         Args:
             job_id: Identifier of the job.
@@ -159,11 +159,11 @@ class Jobs:
         """
         job = self._job(job_id)
         if not self._store.delete_job(job_id):
-            raise JobNotFinished(f"job {job_id} is {job.state}; cancel it first")
+            raise JobNotFinished(f"job {job_id} is {job.state} and cannot be deleted; cancel the job first")
         shutil.rmtree(JobDirectory.of(job_id, self._settings).root, ignore_errors=True)
 
     def artifacts(self, job_id: str) -> list[Artifact]:
-        """Return the files of a job that has succeeded.
+        """Return the names, sizes and SHA-256 hashes of the files that a successful job produced.
 
         Args:
             job_id: Identifier of the job.
@@ -174,13 +174,13 @@ class Jobs:
         """
         job = self._job(job_id)
         if job.state in UNFINISHED:
-            raise JobNotFinished(f"job {job_id} is {job.state}; it has artifacts after it has succeeded")
+            raise JobNotFinished(f"job {job_id} is {job.state} and has no artifacts yet; wait until it has succeeded")
         if job.state is not JobState.SUCCEEDED:
-            raise NotFound(f"the state of job {job_id} is {job.state}: it has no artifacts")
+            raise NotFound(f"job {job_id} has no artifacts, because its state is {job.state}; create a new job")
         return [Artifact.model_validate(each) for each in job.artifacts]
 
     def artifact(self, job_id: str, name: str) -> tuple[Artifact, Path]:
-        """Return one file of a job that has succeeded, with its path.
+        """Return the path and the description of one file that a successful job produced.
 
         Args:
             job_id: Identifier of the job.
@@ -211,14 +211,14 @@ class Jobs:
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if request_of(job.request).model_dump(mode="json") != document:
             raise KeyReused(
-                "an earlier request with this Idempotency-Key was different; use a new key for a new request"
+                "an earlier request with the same Idempotency-Key was different; use a new key for a new request"
             )
         return self.job(job.id)
 
     def _job(self, job_id: str) -> Job:
         job = self._store.job(job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id[:64]!r}; GET /v1/jobs lists all jobs")
+            raise NotFound(f"the job {job_id[:64]!r} does not exist; GET /v1/jobs lists all jobs")
         return job
 
     @staticmethod

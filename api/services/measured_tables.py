@@ -1,4 +1,4 @@
-"""Sensitivity tables that jobs have measured, for requests that name such a job."""
+"""Sensitivity tables that earlier jobs have measured, for requests that refer to such a job."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Request = TypeVar("_Request", bound=SolveRequest)
 
 
 class MeasuredTables:
-    """Results of the sensitivity jobs of the service.
+    """Sensitivity tables that jobs of the service have measured.
 
     Args:
         store: Database of the jobs.
@@ -25,7 +25,7 @@ class MeasuredTables:
         self._store = store
 
     def resolved(self, request: _Request, network_id: str) -> _Request:
-        """Return the request with the sensitivity table in place of the job that has measured the table.
+        """Return a request with the sensitivity table that a job has measured in place of a reference to the job.
 
         Args:
             request: The request; a request that names no job is returned unchanged.
@@ -42,19 +42,23 @@ class MeasuredTables:
         job_id = named.job_id
         job = self._store.job(job_id)
         if job is None:
-            raise NotFound(f"there is no job {job_id[:64]!r}; expected the identifier of a sensitivity job")
+            raise NotFound(f"the job {job_id[:64]!r} does not exist; expected the identifier of a sensitivity job")
         if job.request.get("kind") != "sensitivity":
             raise RequestError(
-                f"job {job_id} is not a sensitivity job; create one with POST /v1/networks/ID/sensitivity"
+                f"job {job_id} does not measure sensitivities; create one that does with POST "
+                "/v1/networks/ID/sensitivity"
             )
         if job.request["network_id"] != network_id:
             raise RequestError(
-                f"job {job_id} measures the sensitivities of another network, {job.request['network_id']}"
+                f"job {job_id} measures the sensitivities of another network, {job.request['network_id']}; "
+                "create a job for this network with POST /v1/networks/ID/sensitivity"
             )
         if job.state in UNFINISHED:
-            raise JobNotFinished(f"job {job_id} is {job.state}; wait until it has succeeded")
+            raise JobNotFinished(
+                f"job {job_id} is {job.state} and has no sensitivities yet; wait until it has succeeded"
+            )
         if job.state is not JobState.SUCCEEDED or job.result is None:
-            raise NotFound(f"the state of job {job_id} is {job.state}: it has no sensitivities")
+            raise NotFound(f"job {job_id} has no sensitivities, because its state is {job.state}; create a new job")
         table = sensitivity_of(
             {
                 "method": job.result["sensitivity"],

@@ -1,4 +1,4 @@
-"""Structure and sensitivity tables of uploaded networks, which the solver needs; each is computed once.
+"""Layers and sensitivity tables of uploaded networks, which the solver needs; they are computed once and stored.
 
     network file  ──parse────►  structure-1.json           layers and shapes, without weights
                   ──measure──►  weights-1-SCHEME.json      sensitivities from the weights, one table for each scheme
@@ -32,7 +32,7 @@ _IN_MEMORY: Final = 16
 
 
 class NetworkStructures:
-    """Structures and sensitivity tables of uploaded networks.
+    """Layers and sensitivity tables of uploaded networks, computed once and stored on disk.
 
     Args:
         files: Files on disk that are computed from networks.
@@ -47,7 +47,7 @@ class NetworkStructures:
         self.weights_table = lru_cache(maxsize=_IN_MEMORY * len(WeightScheme))(self._weights_table)
 
     def keep(self, network_id: str, network: Network) -> None:
-        """Store the structure of a network that was parsed before.
+        """Store the layers of a network that was just parsed, without its weights.
 
         Args:
             network_id: SHA-256 of the network file.
@@ -56,7 +56,7 @@ class NetworkStructures:
         self._write(network_id, _STRUCTURE_FILE, write_json(network, with_weights=False))
 
     def forget(self, network_id: str) -> None:
-        """Delete all files that were computed from a network."""
+        """Delete the stored layers and sensitivity tables of a network."""
         self._files.delete(network_id)
         self.structure.cache_clear()
         self.weights_table.cache_clear()

@@ -1,4 +1,4 @@
-"""Uploaded networks, which are checked when they are stored, and found by the SHA-256 of their file."""
+"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KIND: Final = "network"
 
 
 class Networks:
-    """Store of uploaded networks.
+    """Store of the networks that were uploaded to the service.
 
     Args:
         store: Database with the records of the files and of the jobs.
@@ -80,7 +80,7 @@ class Networks:
         return (answer, True) if is_new else (self.describe(upload.digest), False)
 
     def describe(self, network_id: str) -> NetworkAnswer:
-        """Return the description of a network.
+        """Return the description of an uploaded network.
 
         Raises:
             NotFound: If the network does not exist.
@@ -88,11 +88,11 @@ class Networks:
         return NetworkAnswer.model_validate(self._file(network_id).summary)
 
     def summaries(self) -> list[NetworkSummary]:
-        """Return short descriptions of all networks, newest first."""
+        """Return short descriptions of all uploaded networks, newest first."""
         return [NetworkSummary.model_validate(file.summary) for file in self._store.files(KIND)]
 
     def delete(self, network_id: str) -> None:
-        """Delete a network.
+        """Delete an uploaded network; raise an error if an unfinished job uses the network.
 
         Raises:
             NotFound: If the network does not exist.
@@ -101,36 +101,38 @@ class Networks:
         self._file(network_id)
         with self._keeping:
             if not self._store.delete_file(KIND, network_id):
-                raise InUse("an unfinished job uses this network; cancel the job, or wait until it has finished")
+                raise InUse(
+                    f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
+                )
             self._blobs.delete(network_id)
         self._structures.forget(network_id)
 
     def fit(self, network_id: str, request: FitRequest) -> FitAnswer:
-        """Choose bits under a budget, or return the certificate that nothing fits."""
+        """Choose the bits of an uploaded network under a memory budget, or return a certificate that nothing fits."""
         request = self._measured.resolved(request, network_id)
         network, name = self._network(network_id)
         return answer_fit(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def could_fit(self, network_id: str, request: FitRequest) -> FitAnswer:
-        """Return the answer for the measure weights, which is enough to know whether any bits fit."""
+        """Choose bits by sensitivities from the weights, without samples, to check if a network can fit a budget."""
         choice = MeasureChoice.of(request).without_samples()
         network, name = self._network(network_id)
         return answer_fit(network, name, request, self._table(network_id, network, choice))
 
     def devices(self, network_id: str, request: DevicesRequest) -> DevicesAnswer:
-        """Fit a network into each of several devices."""
+        """Fit an uploaded network into the memory of each of several microcontrollers."""
         request = self._measured.resolved(request, network_id)
         network, name = self._network(network_id)
         return answer_devices(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def pareto(self, network_id: str, request: ParetoRequest) -> ParetoAnswer:
-        """Compute the Pareto front of a network."""
+        """Compute the Pareto front of an uploaded network: the smallest summed sensitivity at each memory budget."""
         request = self._measured.resolved(request, network_id)
         network, name = self._network(network_id)
         return answer_pareto(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
 
     def structure(self, network_id: str) -> Network:
-        """Return the network without its weights, which is enough to choose bits.
+        """Return an uploaded network without its weights, which is enough to choose bits.
 
         Raises:
             NotFound: If the network does not exist.
@@ -139,7 +141,7 @@ class Networks:
         return self._structures.structure(network_id)
 
     def with_weights(self, network_id: str) -> Network:
-        """Read the whole network from its file.
+        """Read an uploaded network with its weights from its file.
 
         Raises:
             NotFound: If the network does not exist.
@@ -159,7 +161,7 @@ class Networks:
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None
         if file is None:
-            raise NotFound(f"there is no network {network_id[:64]!r}; upload it with POST /v1/networks")
+            raise NotFound(f"the network {network_id[:64]!r} does not exist; upload it with POST /v1/networks")
         return file
 
 

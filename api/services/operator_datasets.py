@@ -16,7 +16,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 class OperatorDatasets:
-    """Datasets in a directory: each entry is a dataset in any of the supported formats.
+    """Datasets in a directory of the service's operator: each entry is a dataset in any supported format.
 
     A name in a request is compared with the entries and never used as a path. An entry may be a symbolic link, because
     only the operator can create entries.
@@ -29,7 +29,7 @@ class OperatorDatasets:
         self._directory = directory
 
     def names(self) -> list[str]:
-        """Return the names of the datasets, sorted; entries whose name is not allowed in a request are left out."""
+        """Return the sorted names of the operator's datasets, without names that are not allowed in a request."""
         if self._directory is None:
             return []
         try:
@@ -39,7 +39,7 @@ class OperatorDatasets:
         return [each for each in listed if _NAME.fullmatch(each) and each != DIGITS and not is_digest(each)]
 
     def open(self, name: str, max_bytes: int) -> Dataset | None:
-        """Open a dataset by its name.
+        """Open a dataset in the operator's directory by its name; None if it does not exist.
 
         Args:
             name: Name of the dataset.
@@ -57,7 +57,7 @@ class OperatorDatasets:
 
 
 def check_directory(directory: Path) -> None:
-    """Check that a directory of datasets can be read.
+    """Check that the operator's directory of datasets exists and can be read.
 
     Args:
         directory: Path of the directory.

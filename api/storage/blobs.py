@@ -1,4 +1,4 @@
-"""Store of files that are named by the SHA-256 of their content."""
+"""Store of files on disk, each named by the SHA-256 of its content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_digest(text: str) -> bool:
 
 
 class Blobs:
-    """Directory of files that are named by the SHA-256 of their content.
+    """Directory of files, each named by the SHA-256 of its content.
 
     Args:
         directory: Path of the directory; it is created if it does not exist.
@@ -28,17 +28,19 @@ class Blobs:
         directory.mkdir(parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
-        """Return the path of a file, whether the file exists or not.
+        """Return the path of the file with a given SHA-256 in the store, whether or not the file exists.
 
         Raises:
             ValueError: If `digest` is not a SHA-256 in lower-case hexadecimal.
         """
         if not is_digest(digest):
-            raise ValueError("files are named by SHA-256 in lower-case hexadecimal")
+            raise ValueError(
+                f"the digest {digest[:80]!r} is not a SHA-256; expected 64 digits of lower-case hexadecimal"
+            )
         return self._directory / f"{digest}{self._suffix}"
 
     def keep(self, digest: str, file: Path) -> None:
-        """Move a file into the store, in one atomic step.
+        """Move a complete file into the store in one atomic step.
 
         Args:
             digest: SHA-256 of the content, in lower-case hexadecimal.
@@ -47,5 +49,5 @@ class Blobs:
         file.replace(self.path(digest))
 
     def delete(self, digest: str) -> None:
-        """Delete a file if it exists."""
+        """Delete the file with a given SHA-256 from the store, if it exists."""
         self.path(digest).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Database of the service: one SQLite file, which the service and the workers write.
+"""Database of the service: one SQLite file with uploaded files and jobs, which several processes write.
 
     files    (kind, id)    uploaded networks and datasets; `blobs` stores their content
     jobs     (id)          state, attempt, progress, result
@@ -79,11 +79,11 @@ _JOBS: Final = Table(
 
 
 class StoreError(BitbudgetError):
-    """The database cannot be used by this version of bitbudget."""
+    """Error: a later version of bitbudget created the service's database."""
 
 
 class Store:
-    """Database of a data directory.
+    """SQLite database of the uploaded files and the jobs of the service.
 
     Args:
         path: Path of the SQLite file; it is created if it does not exist.
@@ -99,13 +99,13 @@ class Store:
             _create_schema(connection, path)
 
     def close(self) -> None:
-        """Close all connections to the database."""
+        """Close all connections to the service's database."""
         self._engine.dispose()
 
     # files
 
     def add_file(self, file: KeptFile) -> bool:
-        """Add the record of an uploaded file; return False if it exists already."""
+        """Add the database record of an uploaded file; return False if the record exists already."""
         try:
             with self._engine.begin() as connection:
                 connection.execute(
@@ -123,7 +123,7 @@ class Store:
         return True
 
     def file(self, kind: str, file_id: str) -> KeptFile | None:
-        """Return the record of an uploaded file; None if there is none.
+        """Return the database record of an uploaded file; None if there is none.
 
         Args:
             kind: Kind of the file: "network" or "dataset".
@@ -134,7 +134,7 @@ class Store:
         return KeptFile(**row._mapping) if row else None
 
     def files(self, kind: str) -> list[KeptFile]:
-        """Return the records of all uploaded files of one kind ("network" or "dataset"), newest first."""
+        """Return the database records of all uploaded files of one kind ("network" or "dataset"), newest first."""
         with self._engine.connect() as connection:
             rows = connection.execute(
                 select(_FILES).where(_FILES.c.kind == kind).order_by(_FILES.c.created_at.desc(), _FILES.c.id)
@@ -142,7 +142,7 @@ class Store:
             return [KeptFile(**row._mapping) for row in rows]
 
     def delete_file(self, kind: str, file_id: str) -> bool:
-        """Delete the record of a file; return False if an unfinished job uses the file or if there is no record."""
+        """Delete the record of an uploaded file from the database; return False if it is missing or in use by a job."""
         field = _JOBS.c.request[f"{kind}_id" if kind == "network" else kind].as_string()
         needed = select(_JOBS.c.number).where(_JOBS.c.state.in_(UNFINISHED), field == file_id).exists()
         with self._engine.begin() as connection:
@@ -152,7 +152,7 @@ class Store:
     # jobs
 
     def add_job(self, job_id: str, request: dict[str, Any], idempotency_key: str | None) -> bool:
-        """Add a job to the queue.
+        """Add a job to the queue in the database.
 
         Args:
             job_id: Identifier of the new job.
@@ -182,19 +182,19 @@ class Store:
         return True
 
     def job(self, job_id: str) -> Job | None:
-        """Return a job by its identifier; None if there is none."""
+        """Return the database record of a job by its identifier; None if there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(select(_JOBS).where(_JOBS.c.id == job_id)).first()
         return _job(row._mapping) if row else None
 
     def job_with_key(self, idempotency_key: str) -> Job | None:
-        """Return the job that was created with an idempotency key; None if there is none."""
+        """Return the database record of the job with an idempotency key; None if there is none."""
         with self._engine.connect() as connection:
             row = connection.execute(select(_JOBS).where(_JOBS.c.idempotency_key == idempotency_key)).first()
         return _job(row._mapping) if row else None
 
     def jobs(self, states: Iterable[JobState] = tuple(JobState), limit: int = -1) -> list[Job]:
-        """Return the jobs in some states, newest first.
+        """Return the database records of the jobs in given states, newest first.
 
         Args:
             states: States of the jobs to return.
@@ -214,7 +214,7 @@ class Store:
     def change_job(
         self, job_id: str, expected: Iterable[JobState], *, of_attempt: int | None = None, **values: Any
     ) -> bool:
-        """Change a job if it is in one of the expected states.
+        """Change columns of a job's database record, if the job is in one of the expected states.
 
         Args:
             job_id: Identifier of the job.
@@ -235,7 +235,7 @@ class Store:
         return result.rowcount == 1
 
     def delete_job(self, job_id: str) -> bool:
-        """Delete a finished job; return False if the job is not finished or does not exist."""
+        """Delete the database record of a finished job; return False if the job is not finished or does not exist."""
         with self._engine.begin() as connection:
             result = connection.execute(delete(_JOBS).where(_JOBS.c.id == job_id, _JOBS.c.state.not_in(UNFINISHED)))
         return result.rowcount == 1
@@ -256,7 +256,8 @@ def _create_schema(connection: Connection, path: Path) -> None:
     (version,) = connection.exec_driver_sql("PRAGMA user_version").one()
     if version > SCHEMA_VERSION:
         raise StoreError(
-            f"'{path}' was made by a later version of bitbudget (schema {version}; this version knows schemas up to "
+            f"the database '{path}' was made by a later version of bitbudget (schema {version}; this version knows "
+            "schemas up to "
             f"{SCHEMA_VERSION}); choose another data directory, or install that version"
         )
     for earlier in range(version or SCHEMA_VERSION, SCHEMA_VERSION):  # version 0: the file is new

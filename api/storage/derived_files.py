@@ -1,4 +1,4 @@
-"""What was computed from kept files, on disk: every process of a data directory reads it instead of computing it again.
+"""Cache on disk of files that are computed from uploaded files, shared by all processes of a data directory.
 
     derived/SHA-256 of the kept file/NAME
 
@@ -15,7 +15,7 @@ from deploy.atomic_write import write_atomically
 
 
 class DerivedFiles:
-    """A directory of files that can be computed again.
+    """Directory of files that are computed from uploaded files and can be computed again.
 
     Args:
         directory: The directory; it is created when the first file is written.
@@ -25,7 +25,7 @@ class DerivedFiles:
         self._directory = directory
 
     def read(self, digest: str, name: str) -> bytes | None:
-        """Return the content of a derived file; None if it was not computed yet or cannot be read.
+        """Return the content of a cached file; None if it was not computed yet or cannot be read.
 
         Args:
             digest: SHA-256 of the kept file, in lower-case hexadecimal.
@@ -37,7 +37,7 @@ class DerivedFiles:
             return None
 
     def write(self, digest: str, name: str, content: bytes) -> None:
-        """Keep a derived file; it appears whole or not at all.
+        """Write a cached file in one atomic step.
 
         Raises:
             OSError: If the disk cannot be written to.
@@ -47,10 +47,12 @@ class DerivedFiles:
         write_atomically(directory / name, content)
 
     def delete(self, digest: str) -> None:
-        """Delete all that was computed from a file."""
+        """Delete all cached files that were computed from one uploaded file."""
         shutil.rmtree(self._of(digest), ignore_errors=True)
 
     def _of(self, digest: str) -> Path:
         if not is_digest(digest):
-            raise ValueError("derived files are found by a SHA-256 in lower-case hexadecimal")
+            raise ValueError(
+                f"the digest {digest[:80]!r} is not a SHA-256; expected 64 digits of lower-case hexadecimal"
+            )
         return self._directory / digest

@@ -1,4 +1,4 @@
-"""Directory of the files of one job."""
+"""Directory of the files of one job of the service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.storage.result_files import REPORT_FILE, STAGING_PREFIX
 
 @dataclass(frozen=True, slots=True)
 class JobDirectory:
-    """Directory of the files of one job.
+    """Directory of the files of one job of the service.
 
     Attributes:
         root: Path of the directory.
@@ -28,40 +28,40 @@ class JobDirectory:
 
     @property
     def lock(self) -> ProcessLock:
-        """Lock that the worker of the job holds while it is alive."""
+        """Lock file that the worker of a job holds while the worker is alive."""
         return ProcessLock(self.root / "lock")
 
     @property
     def log(self) -> Path:
-        """Path of the file with the output of all workers of the job, which only the operator reads."""
+        """Path of the file with the output of all workers of a job, which only the operator reads."""
         return self.root / "log.txt"
 
     @property
     def checkpoint(self) -> Path:
-        """Path of the directory from which a later attempt continues the training."""
+        """Path of the directory of training checkpoints, from which a later attempt continues the job."""
         return self.root / "checkpoint"
 
     @property
     def artifacts(self) -> Path:
-        """Path of the directory of the artifacts. It appears only after all artifacts are complete."""
+        """Path of the directory of a job's artifacts, which appears only after all artifacts are complete."""
         return self.root / "artifacts"
 
     @property
     def has_artifacts(self) -> bool:
-        """Whether the job has written all its artifacts."""
+        """Whether a job has written all its artifacts."""
         return (self.artifacts / REPORT_FILE).is_file()
 
     def clear_unfinished(self) -> None:
-        """Delete files that a worker had not finished when it ended."""
+        """Delete files that a job's worker had not finished when the worker ended."""
         for path in self.root.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(path, ignore_errors=True)
 
     def clear_work(self) -> None:
-        """Delete the files that only a running job needs: unfinished files and the checkpoint."""
+        """Delete the files that only a running job needs: unfinished files and the training checkpoint."""
         self.clear_unfinished()
         shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     def clear_results(self) -> None:
-        """Delete all files except the log and the lock."""
+        """Delete all files of a job except its log and its lock."""
         self.clear_work()
         shutil.rmtree(self.artifacts, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Lock on a file that shows whether a process is alive: the worker of a job, or the service of a data directory.
+"""Lock file that shows whether a process is alive: the worker of a job, or the service of a data directory.
 
 The kernel releases the lock when the last process that holds it ends, however it ends. A process id that the kernel has
 given to another process, a clock or a late heartbeat therefore cannot be mistaken for a living process. The service
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class ProcessLock:
-    """Lock on one file. The first line of the file is the process id of the holder, the second line a label.
+    """Lock on a file, held by a process; the file contains the process id and a label of the holder.
 
     Args:
         path: Path of the file; its directory must exist before the lock is taken.
@@ -23,7 +23,7 @@ class ProcessLock:
         self._path = path
 
     def take(self, label: str = "") -> int | None:
-        """Take the lock if no process holds it.
+        """Take a lock on a file if no process holds it.
 
         Args:
             label: Text that tells holders apart, without a line break.
@@ -51,7 +51,7 @@ class ProcessLock:
 
     @property
     def is_held(self) -> bool:
-        """Whether a process holds the lock."""
+        """Whether any process holds the lock on a file."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -66,18 +66,18 @@ class ProcessLock:
 
     @property
     def holder(self) -> int | None:
-        """Process id of the last holder; None if the holder has not written it yet."""
+        """Process id of the last holder of a lock; None if the holder has not written it yet."""
         process_id = self._lines()[0]
         return int(process_id) if process_id.isdecimal() else None
 
     @property
     def label(self) -> str:
-        """Label that the last holder has written; empty if there is none."""
+        """Label of the last holder of a lock; empty if the holder has not written one yet."""
         return self._lines()[1]
 
     @staticmethod
     def sign(descriptor: int, process_id: int, label: str = "") -> None:
-        """Write the process id and the label of the holder into a lock that is held.
+        """Write the process id and the label of the holder into the file of a lock that is held.
 
         Args:
             descriptor: The open file descriptor that `take` returned, or an inherited copy.

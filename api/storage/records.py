@@ -1,4 +1,4 @@
-"""Records of uploaded files and of jobs.
+"""Database records of uploaded files and of jobs.
 
 States of a job:
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 
 class JobState(StrEnum):
-    """State of a job."""
+    """State of a job of the service, such as queued or running."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,7 +30,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether the job has finished, so that its state does not change again."""
+        """Whether a job in this state has finished, so that its state does not change again."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
 
@@ -39,7 +39,7 @@ UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """Record of an uploaded file.
+    """Database record of an uploaded file.
 
     Attributes:
         kind: Kind of the file: "network" or "dataset".
@@ -60,7 +60,7 @@ class KeptFile:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Record of a job.
+    """Database record of a job.
 
     Attributes:
         number: Position of the job in the order of creation.

@@ -1,4 +1,4 @@
-"""The files that a job or a command leaves: complete in their directory, or not there at all.
+"""Result files of a job or command, which appear in their directory only when all of them are complete.
 
     write into a staging directory next to the target  ->  move the files in, the report last
 
@@ -26,7 +26,7 @@ STAGING_PREFIX: Final = ".bitbudget-"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file as a whole or not at all.
+    """Write a text file in one atomic step.
 
     Raises:
         RequestError: If the file cannot be written.
@@ -34,11 +34,11 @@ def write_text(path: Path, text: str) -> None:
     try:
         write_atomically(path, text)
     except OSError as error:
-        raise RequestError(f"cannot write '{path}': {error.strerror}; name another file") from error
+        raise RequestError(f"cannot write the file '{path}': {error.strerror}; choose another path") from error
 
 
 def check_output(directory: Path) -> None:
-    """Reject a directory that holds files of another origin.
+    """Reject a directory for results that contains files other than those of an earlier result.
 
     Args:
         directory: Directory for the results: new, empty, or with an earlier result, which will be replaced.
@@ -49,15 +49,15 @@ def check_output(directory: Path) -> None:
     if not directory.exists():
         return
     if not directory.is_dir():
-        raise RequestError(f"'{directory}' is a file; expected a directory for the results")
+        raise RequestError(f"the output path '{directory}' is a file; expected a directory for the results")
     if any(directory.iterdir()) and not (directory / REPORT_FILE).is_file():
         raise RequestError(
-            f"'{directory}' is not empty and holds no earlier result ({REPORT_FILE}); name an empty or a new directory"
+            f"the directory '{directory}' has files other than an earlier result; choose an empty or a new directory"
         )
 
 
 def check_writable(directory: Path) -> None:
-    """Reject a directory that cannot be written to, before hours are spent on the results.
+    """Reject a directory for results that cannot be written to.
 
     Raises:
         RequestError: If no file can be created there.
@@ -80,7 +80,9 @@ def staging(directory: Path) -> Iterator[Path]:
     try:
         staged = Path(mkdtemp(prefix=STAGING_PREFIX, dir=place))
     except OSError as error:
-        raise RequestError(f"cannot write into '{place}': {error.strerror}; name another directory") from error
+        raise RequestError(
+            f"cannot write into the directory '{place}': {error.strerror}; choose another directory"
+        ) from error
     try:
         yield staged
     finally:
@@ -88,7 +90,7 @@ def staging(directory: Path) -> Iterator[Path]:
 
 
 def publish(staged: Path, directory: Path) -> None:
-    """Move complete files from a staging directory to the directory of the results, the report last.
+    """Move complete files from a temporary directory to the directory of the results, the report last.
 
     Args:
         staged: Directory made by `staging`.
@@ -104,7 +106,7 @@ def publish(staged: Path, directory: Path) -> None:
 
 
 def artifacts_in(directory: Path) -> list[Artifact]:
-    """List the files of a directory by name, each with its size and SHA-256."""
+    """Return name, size in bytes and SHA-256 of each file of a directory, sorted by name."""
     return [_artifact(path) for path in sorted(directory.iterdir()) if path.is_file()]
 
 

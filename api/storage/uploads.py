@@ -1,4 +1,4 @@
-"""A file that has arrived and is not kept yet."""
+"""Description of an uploaded file that has arrived and is not stored yet."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that has arrived.
+    """Uploaded file in a temporary place, before it is stored or deleted.
 
     Attributes:
         path: Where the file is until it is kept or deleted.

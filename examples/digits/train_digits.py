@@ -1,4 +1,4 @@
-"""Train the float network of this example and write it to digits.onnx: `python -m examples.digits.train_digits`.
+"""Train the float network of the digits example and write it to digits.onnx: `python -m examples.digits.train_digits`.
 
     input [N, 1, 8, 8], pixels from 0 to 16 without normalisation
     convolution 3x3                     16 channels   8x8
@@ -36,7 +36,7 @@ OPSET = 17
 
 
 def build_network(stem_channels: int = 16, classes: int = 10) -> nn.Sequential:
-    """The float network that the module docstring describes: from images [n, 1, 8, 8] to logits [n, classes]."""
+    """Build an untrained float network for 8x8 images of digits: from images [n, 1, 8, 8] to logits [n, classes]."""
     layers: list[nn.Module] = [*_convolution(1, stem_channels)]
     channels = stem_channels
     for output_channels, stride in BLOCKS:
@@ -54,7 +54,7 @@ def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, gr
 
 
 def train(dataset: Dataset, epochs: int, seed: int) -> nn.Sequential:
-    """Train on training images that are shifted by up to one pixel, and return the network of the last epoch."""
+    """Train a network on training images that are shifted by up to one pixel; return the network of the last epoch."""
     torch.manual_seed(seed)
     network = build_network()
     images, labels = _tensors(dataset.train_x, dataset.train_y)
@@ -77,7 +77,7 @@ def train(dataset: Dataset, epochs: int, seed: int) -> nn.Sequential:
 
 
 def accuracy_percent(network: nn.Module, dataset: Dataset) -> float:
-    """Return the top-1 accuracy on the test images, in percent."""
+    """Return the top-1 accuracy of a network on the test images, in percent."""
     images, labels = _tensors(dataset.test_x, dataset.test_y)
     with torch.no_grad():
         right = network(images).argmax(1) == labels
@@ -97,7 +97,7 @@ def _shifted(images: Tensor) -> Tensor:
 
 
 def to_onnx(network: nn.Sequential) -> onnx.ModelProto:
-    """Return the trained network as ONNX, with one node for each module and with unfolded batch norms."""
+    """Return a trained torch network as an ONNX model, with one node for each module and with unfolded batch norms."""
     nodes: list[onnx.NodeProto] = []
     parameters: list[onnx.TensorProto] = []
     tensor = "image"
@@ -121,7 +121,7 @@ def to_onnx(network: nn.Sequential) -> onnx.ModelProto:
 
 
 def _onnx_operator(module: nn.Module) -> tuple[str, dict[str, np.ndarray], dict[str, Any]]:
-    """Return the operator's name of a module, its parameters in the order of the operator, and its attributes."""
+    """Return the ONNX operator of a torch module: its name, its parameter tensors and its attributes."""
     state = {name: value.detach().numpy() for name, value in module.state_dict().items()}
     match module:
         case nn.Conv2d():
@@ -143,7 +143,7 @@ def _onnx_operator(module: nn.Module) -> tuple[str, dict[str, np.ndarray], dict[
 
 
 def _layer_names() -> Iterator[str]:
-    """Yield the names stem, stem.norm, stem.relu, block1.depthwise, block1.depthwise.norm, ..., flatten, classes."""
+    """Yield the names of the ONNX nodes: stem, stem.norm, stem.relu, block1.depthwise, ..., flatten, classes."""
     blocks = [f"block{block + 1}.{part}" for block in range(len(BLOCKS)) for part in ("depthwise", "pointwise")]
     for layer in ("stem", *blocks):
         yield from (layer, f"{layer}.norm", f"{layer}.relu")

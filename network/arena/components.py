@@ -1,4 +1,4 @@
-"""Components of a memory plan in time, and the lower bound of each: the peak of live sizes."""
+"""Decomposition of an arena's memory plan into independent time spans, and a lower bound on the size of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from network.arena.first_fit import Rectangle
 
 
 def peak_live_size(rectangles: Iterable[Rectangle]) -> int:
-    """Return the largest sum of sizes that are alive at the same time: the lower bound of every plan."""
+    """Return the largest sum of tensor sizes that are alive at the same time: no memory plan can be smaller."""
     changes: dict[int, int] = {}
     for start, end, size in rectangles:
         changes[start] = changes.get(start, 0) + size
@@ -21,7 +21,7 @@ def peak_live_size(rectangles: Iterable[Rectangle]) -> int:
 
 
 def compress_time(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
-    """Return the same rectangles over fewer columns of time, with the same overlaps.
+    """Return live ranges over fewer time columns, in which the same pairs of tensors overlap as before.
 
     A new column begins only where a rectangle ends after another one has started in the current column.
     """
@@ -46,7 +46,7 @@ def compress_time(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
 
 
 def components_in_time(rectangles: Sequence[Rectangle]) -> list[dict[int, Rectangle]]:
-    """Divide the rectangles at the points of time that no rectangle crosses.
+    """Split the tensors of a memory plan into independent groups, at points of time that no live range crosses.
 
     Returns:
         The components, each as rectangles by their index with time counted from 0. The component with the largest

@@ -1,4 +1,4 @@
-"""Dominated rectangles: rectangles that always find a gap, so that the search need not place them.
+"""Tensors that find a gap in every memory plan of the remaining tensors, so that the search can leave them out.
 
 A rectangle of size s with k neighbours (rectangles with overlapping live ranges) of total size t: the neighbours leave
 h - t units of an arena of height h free, in at most k + 1 gaps. If no gap held the rectangle, each gap would be at most
@@ -20,10 +20,10 @@ from network.arena.first_fit import Rectangle, lowest_gap
 def remove_dominated(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], height: int
 ) -> tuple[list[int], list[int]]:
-    """Divide the rectangles into those that the search must place and those that are dominated.
+    """Split tensors into those that a memory plan search must place, and those that always fit into a gap afterwards.
 
     Args:
-        rectangles: The rectangles of the instance.
+        rectangles: Live range and size of each tensor of the memory plan.
         neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
         height: Height of the arena, in the unit of the sizes.
 
@@ -54,10 +54,10 @@ def remove_dominated(
 def place_dominated(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], dominated: Sequence[int], offsets: list[int]
 ) -> None:
-    """Place the dominated rectangles in the lowest gaps, in the reverse order of their removal.
+    """Place tensors that a memory plan search left out into the lowest gaps, in reverse order of their removal.
 
     Args:
-        rectangles: The rectangles of the instance.
+        rectangles: Live range and size of each tensor of the memory plan.
         neighbours: For each rectangle, the indices of the rectangles with overlapping live ranges.
         dominated: Indices of the dominated rectangles, in the order of their removal.
         offsets: Offset of each rectangle. Those of the dominated rectangles are written, all others are read.

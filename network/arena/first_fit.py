@@ -1,4 +1,4 @@
-"""First-fit heuristics for the memory plan: greedy placement in a given order, and the orders that are tried.
+"""First-fit heuristics for the memory plan of the arena: greedy placement of tensors in a given order.
 
 First fit gives each rectangle the lowest offset at which it overlaps none of the rectangles placed before it:
 
@@ -27,7 +27,7 @@ First fit in such an order examines all pairs of rectangles with overlapping liv
 
 
 class Rectangle(NamedTuple):
-    """Live range and size of one tensor, drawn as a rectangle in the plane of time and memory.
+    """Live range and size of one tensor, as a rectangle in the plane of time and memory.
 
     Attributes:
         start: First column of time in which the tensor is alive, 0 or more.
@@ -41,7 +41,7 @@ class Rectangle(NamedTuple):
 
 
 def neighbours_of(rectangles: Sequence[Rectangle]) -> list[list[int]]:
-    """Return, for each rectangle, the indices of the rectangles whose live ranges overlap its own.
+    """Return, for each tensor of a memory plan, the indices of the tensors whose live ranges overlap its own.
 
     These are the adjacency lists of the interference graph: rectangles that are neighbours must not share memory.
     """
@@ -58,7 +58,7 @@ def neighbours_of(rectangles: Sequence[Rectangle]) -> list[list[int]]:
 
 
 def lowest_gap(size: int, taken: list[tuple[int, int]]) -> int:
-    """Return the lowest offset at which an interval of the given size overlaps no taken interval.
+    """Return the lowest memory offset at which an interval of a given size overlaps none of the occupied intervals.
 
     Args:
         size: Height of the interval to place, 1 or more.
@@ -73,7 +73,7 @@ def lowest_gap(size: int, taken: list[tuple[int, int]]) -> int:
 
 
 def first_fit(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], order: Sequence[int]) -> list[int]:
-    """Place the rectangles one after another, each in the lowest gap that the rectangles before it leave.
+    """Place tensors in the arena in a given order, each in the lowest gap that the tensors before it leave.
 
     Args:
         rectangles: The rectangles to place.
@@ -95,7 +95,7 @@ def first_fit(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int
 
 
 def fit_by_start(rectangles: Sequence[Rectangle], height: int, *, two_ends: bool) -> list[int]:
-    """Place the rectangles in the order of their start columns, by first fit or alternately at both ends of the arena.
+    """Place tensors in the arena in the order of their first steps, by first fit or alternately at both ends.
 
     With two ends, successive tensors are placed alternately at the bottom and at the top, where that place is free;
     otherwise the lowest gap is used. Two successive tensors of a chain then never overlap if both fit in the arena.
@@ -133,7 +133,7 @@ def fit_by_start(rectangles: Sequence[Rectangle], height: int, *, two_ends: bool
 
 
 def placement_orders(rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-    """Generate orders of placement: by size (twice), by length, by area and by total neighbour size, each descending.
+    """Generate orders for placing tensors in the arena: by descending size (twice), length, area, neighbour size.
 
     Args:
         rectangles: The rectangles to order.
@@ -156,7 +156,7 @@ def placement_orders(rectangles: Sequence[Rectangle], neighbours: Sequence[Seque
 def hill_climb(
     rectangles: Sequence[Rectangle], neighbours: Sequence[Sequence[int]], order: list[int], goal: int
 ) -> list[int]:
-    """Improve an order of placement by hill climbing over swaps, and return the best offsets found by first fit.
+    """Improve the order in which first fit places tensors by hill climbing over swaps, and return the best offsets.
 
     repeat up to MAX_SWAPS times, until the plan is at most `goal` high:
         highest = the rectangle with the highest top
@@ -196,5 +196,5 @@ def hill_climb(
 
 
 def height_of(rectangles: Sequence[Rectangle], offsets: Sequence[int]) -> int:
-    """Return the height of a plan: the highest top (offset + size) of all rectangles, 0 if there are none."""
+    """Return the size of the arena that a memory plan needs: the highest offset + size of all tensors, 0 for none."""
     return max((offset + each.size for offset, each in zip(offsets, rectangles, strict=True)), default=0)

@@ -1,4 +1,4 @@
-"""The lowest height to which the floor of a section can be raised if no rectangle stands on it."""
+"""Inference rule of the memory plan search: the lowest offset at which a tensor that is alive at a time can begin."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from network.arena.first_fit import Rectangle
 def raised_floor(
     rectangles: Sequence[Rectangle], ranked: Sequence[tuple[int, int]], section: int, floor: int, slack: int
 ) -> int:
-    """Compute the lowest height above the floor at which any rectangle of the section can stand.
+    """Return the lowest offset above the used memory of a time column at which an unplaced tensor can begin.
 
     A rectangle that does not stand on the floor stands on a rectangle that is placed later and that is not alive
     in this section.
 
     Args:
-        rectangles: All rectangles of the instance.
+        rectangles: Live range and size of each tensor of the memory plan.
         ranked: Pairs of lowest offset and index of the unplaced rectangles, in ascending order.
         section: Index of the section.
         floor: Floor of the section.

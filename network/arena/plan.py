@@ -56,7 +56,7 @@ MAX_NODES: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class LiveTensor:
-    """A tensor, or a scratch buffer, with its live range and size.
+    """Live range and size in bytes of an activation tensor or of a layer's scratch buffer.
 
     Attributes:
         name: Name of the tensor, unique within a plan.
@@ -71,7 +71,7 @@ class LiveTensor:
     size_bytes: int
 
     def overlaps(self, other: LiveTensor) -> bool:
-        """Return whether both tensors are alive in at least one common step."""
+        """Return whether two tensors are alive during at least one common step of the schedule."""
         return self.start < other.end and other.start < self.end
 
 
@@ -91,7 +91,7 @@ class ArenaPlan:
 
     @property
     def is_optimal(self) -> bool:
-        """Whether the arena size is proven minimal: it equals the lower bound."""
+        """Whether the arena size of a memory plan is proven minimal: it equals the lower bound."""
         return self.arena_bytes == self.lower_bound_bytes
 
 
@@ -103,7 +103,7 @@ def scratch_name(layer: str) -> str:
 def plan_arena(
     tensors: Sequence[LiveTensor], *, alignment_bytes: int = 1, max_nodes: int = MAX_NODES, enough_bytes: int = 0
 ) -> ArenaPlan:
-    """Compute the smallest memory plan that is found for the tensors, with a lower bound of the arena size.
+    """Compute offsets in the arena for tensors, with the smallest arena size found and a lower bound of that size.
 
     Args:
         tensors: Tensors to place, with distinct names, in any order.
@@ -140,7 +140,7 @@ def plan_arena(
 
 @dataclass(frozen=True, slots=True)
 class _ComponentPlan:
-    """Memory plan of one component.
+    """Memory plan of one independent group of tensors.
 
     Attributes:
         offsets: Offset of each rectangle.
@@ -156,7 +156,7 @@ class _ComponentPlan:
 
 
 def _plan_component(rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> _ComponentPlan:
-    """Plan one component, in units of the greatest common divisor of its sizes.
+    """Compute a memory plan of one independent group of tensors, in units of the common divisor of their sizes.
 
     Args:
         rectangles: The rectangles of the component, with time counted from 0.
@@ -174,7 +174,10 @@ def _plan_component(rectangles: Sequence[Rectangle], goal: int, enough: int | No
 
 
 class _ComponentPlanner:
-    """Planner of one component, with its best plan and lower bound so far; arguments as in `_plan_component`."""
+    """Planner of one independent group of tensors, with its best memory plan and lower bound so far.
+
+    The arguments are those of `_plan_component`.
+    """
 
     def __init__(self, rectangles: Sequence[Rectangle], goal: int, enough: int | None, nodes_left: int) -> None:
         self._rectangles = rectangles
@@ -187,7 +190,7 @@ class _ComponentPlanner:
         self._neighbours: list[list[int]] = []
 
     def plan(self) -> None:
-        """Improve the plan and the lower bound until the goal is reached, the gap is closed or no nodes are left."""
+        """Improve a memory plan and its lower bound until the plan is small enough or no search nodes are left."""
         if self._keep_if_better(fit_by_start(self._rectangles, self.bound, two_ends=False)):
             return
         if len(self._rectangles) > MAX_REORDERED:
@@ -217,18 +220,18 @@ class _ComponentPlanner:
 
     @property
     def _is_done(self) -> bool:
-        """Whether the plan is small enough or optimal, or the lower bound proves that no plan is small enough."""
+        """Whether a memory plan is small enough or optimal, or the lower bound proves that no plan is small enough."""
         return self.height <= max(self._goal, self.bound) or (self._enough is not None and self.bound > self._enough)
 
     def _keep_if_better(self, offsets: list[int]) -> bool:
-        """Keep a plan if it is lower than the best one so far; return whether planning is done."""
+        """Keep a memory plan if it needs less memory than the best one so far; return whether planning can stop."""
         height = height_of(self._rectangles, offsets)
         if height < self.height:
             self.offsets, self.height = offsets, height
         return self._is_done
 
     def _search(self, height: int, nodes: int) -> bool:
-        """Search for a plan of at most this height with this many nodes; return whether planning is done."""
+        """Search for a memory plan of at most a given size with limited nodes; return whether planning is done."""
         search = Search(self._rectangles, self._neighbours, height, nodes)
         found = search.run()
         self.nodes_left -= nodes - search.nodes_left

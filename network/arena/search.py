@@ -1,4 +1,4 @@
-"""Branch and bound for the memory plan: find a plan of at most a given height, or prove that none exists.
+"""Branch and bound for the memory plan: find a plan of at most a given arena size, or prove that none exists.
 
 A section is one column of time. Each section has a floor: the height from which on it is free. In every plan, each
 rectangle can be moved down until it stands on the ground or on another rectangle, so that only such plans are searched:
@@ -53,7 +53,7 @@ MAX_REMEMBERED: Final = 12
 
 
 class _Branching(NamedTuple):
-    """The branches at one section.
+    """Branches of the memory plan search at one time column: the tensors that can be placed next.
 
     Attributes:
         section: Index of the section.
@@ -67,17 +67,17 @@ class _Branching(NamedTuple):
 
 
 def _preferred_measure(rectangle: Rectangle, run: int) -> int:
-    """Return what is preferred to be large in a run: area, size and length of the rectangle, in rotation."""
+    """Return the tensor property that a search run prefers to be large: area, size or length, alternating by run."""
     length = rectangle.end - rectangle.start
     return (length * rectangle.size, rectangle.size, length)[run % 3]
 
 
 class _OutOfNodes(Exception):
-    """Raised when a run has used all its nodes."""
+    """Exception that ends a run of the memory plan search that has used all its search nodes."""
 
 
 class Search:
-    """Branch and bound for a memory plan of at most one given height.
+    """Branch and bound search for a memory plan that fits into an arena of a given size.
 
     Args:
         rectangles: The rectangles to place, with time counted from 0 and sizes in any unit.
@@ -112,7 +112,7 @@ class Search:
             last[each] = index
 
     def run(self) -> list[int] | None:
-        """Return the offset of each rectangle in a plan of at most the height, or None if no plan was found."""
+        """Return the offset of each tensor in a memory plan that fits into the arena, or None if no plan was found."""
         searched, dominated = remove_dominated(self._rectangles, self._neighbours, self._height)
         if len(searched) > MAX_SEARCHED:
             return None
@@ -123,7 +123,7 @@ class Search:
         return self._offsets
 
     def _search_with_restarts(self, searched: list[int]) -> bool:
-        """Repeat the search until a run is complete or no nodes are left, and return whether a plan was found."""
+        """Repeat the memory plan search until a run is complete or no nodes are left; return whether one was found."""
         drawn = Random(0)  # noqa: S311 - the preferences need no cryptographic randomness
         components = self._components(searched)
         run_limit = float(FIRST_NODES * len(searched))
@@ -147,7 +147,7 @@ class Search:
         raise AssertionError
 
     def _components(self, unplaced: Sequence[int]) -> list[list[int]]:
-        """Divide rectangles at the points of time that none of them crosses.
+        """Split the unplaced tensors of a memory plan into groups, at points of time that no live range crosses.
 
         Args:
             unplaced: Indices of the rectangles, ordered by their start columns.
@@ -166,7 +166,7 @@ class Search:
         return sorted(components, key=len)
 
     def _place(self, unplaced: list[int], floors: list[int]) -> bool:
-        """Place all rectangles of one component above the floors, and return whether they fit.
+        """Place a group of tensors of a memory plan in the arena, and return whether they fit.
 
         Args:
             unplaced: Indices of the rectangles of one component, ordered by their start columns.
@@ -208,7 +208,7 @@ class Search:
         return False
 
     def _lowest_offsets(self, unplaced: list[int], floors: list[int]) -> list[tuple[int, int]] | None:
-        """Compute the lowest offset of each unplaced rectangle, and apply the inference and the bound of the search.
+        """Return the lowest possible offset of each unplaced tensor; None if a time column cannot hold its tensors.
 
         Args:
             unplaced: Indices of the rectangles that are not placed yet.
@@ -241,7 +241,10 @@ class Search:
         return ranked
 
     def _choose_section(self, ranked: list[tuple[int, int]], floors: list[int], first: int, last: int) -> _Branching:
-        """Choose the section with the fewest branches among those where rectangles can stand on level floor.
+        """Choose the time column of the memory plan search at which the fewest tensors can be placed next.
+
+        Only sections with a level floor are considered: no unplaced rectangle that would stand on the floor of the
+        section also covers a section with a lower floor.
 
         Args:
             ranked: Pairs of lowest offset and index of the unplaced rectangles, in ascending order.

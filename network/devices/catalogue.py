@@ -1,4 +1,4 @@
-"""Devices by name: the built-in catalogue, and files of a user's devices in the same format.
+"""Microcontrollers by name: the built-in catalogue, and JSON files in which users describe their own devices.
 
     {"devices": [{"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}]}
 
@@ -40,14 +40,14 @@ _KEYS: Final = (
 
 @cache
 def catalogue() -> Mapping[str, Device]:
-    """Return the built-in devices by name, sorted by usable RAM, then by usable flash, then by name."""
+    """Return the built-in microcontrollers by name, sorted by usable RAM, then by usable flash, then by name."""
     content = resources.files("network.devices").joinpath("devices.json").read_bytes()
     devices = sorted(devices_from_json(content), key=lambda device: (device.ram_bytes, device.flash_bytes, device.name))
     return MappingProxyType({device.name: device for device in devices})
 
 
 def device_named(name: str, devices: Mapping[str, Device] | None = None) -> Device:
-    """Return the device of a name.
+    """Return the microcontroller that has the given name.
 
     Args:
         name: Name of the device, in upper or lower case.
@@ -61,12 +61,12 @@ def device_named(name: str, devices: Mapping[str, Device] | None = None) -> Devi
     if wanted in known:
         return known[wanted]
     near = difflib.get_close_matches(wanted[:MAX_DEVICE_NAME_LENGTH], known, n=5, cutoff=0.5)
-    hint = f"with similar names: {', '.join(near)}" if near else "none has a similar name"
-    raise RequestError(f"unknown device '{shown(name)}'; of {len(known)} known devices, {hint}")
+    hint = f"similar names are: {', '.join(near)}" if near else "none has a similar name"
+    raise RequestError(f"unknown device '{shown(name)}'; expected one of {len(known)} known devices; {hint}")
 
 
 def devices_from_json(text: str | bytes) -> tuple[Device, ...]:
-    """Read the devices of a file, in the order of the file.
+    """Read the microcontrollers that a JSON file describes, in the order of the file.
 
     Args:
         text: Content of the file: a JSON object whose key `devices` has a list of devices.
@@ -83,19 +83,19 @@ def devices_from_json(text: str | bytes) -> tuple[Device, ...]:
         entries = Fields(load_object(content), "the devices file", ("devices",)).raw("devices")
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_DEVICES:
         raise RequestError(
-            f"the devices file has {described(entries)} as its devices; expected a list of 1 to {MAX_DEVICES}"
+            f"the devices file has {described(entries)} as its devices; expected a list of 1 to {MAX_DEVICES} devices"
         )
     devices: dict[str, Device] = {}
     for number, entry in enumerate(entries, start=1):
         device = _device(entry, f"device number {number}")
         if device.name in devices:
-            raise RequestError(f"two devices are named '{shown(device.name)}'; expected unique names")
+            raise RequestError(f"two devices in the devices file are named '{shown(device.name)}'; rename one of them")
         devices[device.name] = device
     return tuple(devices.values())
 
 
 def device_of(given: Any) -> Device:
-    """Read a device from a decoded JSON value.
+    """Read a microcontroller from a decoded JSON value.
 
     Args:
         given: Decoded JSON value: an object with the keys that `docs/devices.md` describes.
@@ -108,7 +108,7 @@ def device_of(given: Any) -> Device:
 
 
 def device_to_json(device: Device) -> dict[str, Any]:
-    """Return a device as a JSON object with every key; `device_of` reads it back unchanged."""
+    """Return a microcontroller as a JSON object with every key; `device_of` reads it back unchanged."""
     return {
         "name": device.name,
         "title": device.title,
@@ -127,13 +127,13 @@ def device_to_json(device: Device) -> dict[str, Any]:
 
 
 def devices_to_json(devices: Iterable[Device]) -> str:
-    """Return the content of a file of devices; `devices_from_json` reads it back unchanged."""
+    """Return the JSON text of a file that describes microcontrollers; `devices_from_json` reads it back unchanged."""
     return json.dumps({"devices": [device_to_json(device) for device in devices]}, indent=1) + "\n"
 
 
 @contextmanager
 def _as_request_error() -> Iterator[None]:
-    """Turn errors of the JSON reader, which are errors of a network, into errors of a request."""
+    """Convert errors of the JSON reader, which report an invalid network, to errors that report an invalid request."""
     try:
         yield
     except UnreadableFile as error:
@@ -176,7 +176,7 @@ def _size_bytes(fields: Fields, key: str) -> int:
 
 
 def _texts(fields: Fields, key: str) -> tuple[str, ...]:
-    """Read a list of texts; a single text is rejected."""
+    """Read a list of texts from a field of a JSON object, and reject a single text."""
     if isinstance(fields.raw(key, []), str):
         raise fields.refused(key, "a list of names")
     return fields.texts(key, ())
@@ -185,7 +185,7 @@ def _texts(fields: Fields, key: str) -> tuple[str, ...]:
 def _sources(fields: Fields) -> tuple[Source, ...]:
     entries = fields.raw("sources", [])
     if not isinstance(entries, list):
-        raise fields.refused("sources", "a list of sources")
+        raise fields.refused("sources", "a list of objects with the keys figures and where")
     sources = []
     for number, entry in enumerate(entries, start=1):
         source = Fields(entry, f"source number {number} of {fields.owner}", ("figures", "where"))

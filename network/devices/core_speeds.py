@@ -1,4 +1,4 @@
-"""Speeds of three cores; all rates are estimates.
+"""Estimated speeds of three microcontroller cores: multiply-accumulates and elements per clock cycle.
 
 The rates come from counts of executed instructions under an emulator, with one cycle for each instruction: flash wait
 states, dual issue and stalls are ignored. They are good enough to rank bits and layers; the time on a chip can differ
@@ -55,7 +55,7 @@ _INSTRUCTIONS_PER_ELEMENT: Final[Mapping[str, float]] = {
 
 
 def _speed(core: str) -> CoreSpeed:
-    """Return the speed of a core: measured counts of instructions, and counts that are derived from them.
+    """Return the speed of a microcontroller core, from measured and from derived counts of instructions.
 
     n(a, w) is the number of instructions per multiply-accumulate at a activation bits and w weight bits:
 
@@ -105,7 +105,7 @@ SPEEDS: Final[Mapping[str, CoreSpeed]] = {core: _speed(core) for core in _MEASUR
 
 
 def speed_of_core(core: str) -> CoreSpeed:
-    """Return the speed of a core.
+    """Return the speed of the microcontroller core that has the given name.
 
     Args:
         core: Name of the core, e.g. "cortex-m4".
@@ -115,7 +115,7 @@ def speed_of_core(core: str) -> CoreSpeed:
     """
     if core not in SPEEDS:
         raise RequestError(
-            f"the speeds of core '{shown(core)}' are unknown; expected one of {', '.join(SPEEDS)}, "
+            f"the kernel speeds of core '{shown(core)}' are not known; choose one of the cores {', '.join(SPEEDS)}, "
             "or your own table of speeds"
         )
     return SPEEDS[core]

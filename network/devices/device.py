@@ -19,7 +19,7 @@ MAX_DEVICE_NAME_LENGTH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Document from which figures of a device were taken.
+    """Document from which properties of a microcontroller were taken.
 
     Attributes:
         figures: Names of the attributes of the device whose values were taken from the document, of `FIGURES`.
@@ -35,10 +35,12 @@ class Source:
     def __post_init__(self) -> None:
         unknown = next((figure for figure in self.figures if figure not in FIGURES), None)
         if unknown is not None or not self.figures:
-            given = "none" if unknown is None else f"'{shown(unknown)}'"
-            raise RequestError(f"a source has the figure {given}; expected one or more of {', '.join(FIGURES)}")
+            given = "no figures" if unknown is None else f"the unknown figure '{shown(unknown)}'"
+            raise RequestError(f"a source of a device has {given}; expected one or more of {', '.join(FIGURES)}")
         if not is_name(self.where):
-            raise RequestError(f"a source has {described(self.where)} as its place; expected printable text")
+            raise RequestError(
+                f"a source of a device has {described(self.where)} as its 'where'; expected printable text"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Device:
 
     @property
     def budget(self) -> Budget:
-        """Flash and RAM that one program can use; memory that the user reserves is not subtracted."""
+        """Flash and RAM of a microcontroller that a program can use; memory that a user reserves is not subtracted."""
         return Budget(self.flash_bytes, self.ram_bytes)
 
     def _check_texts(self) -> None:
@@ -129,5 +131,5 @@ class Device:
 
 
 def _is_whole(value: object, most: int) -> bool:
-    """Return whether a value is a whole number from 1 to `most`."""
+    """Return whether a value is a whole number from 1 to an upper limit."""
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most

@@ -18,7 +18,7 @@ from network.allocation import BITS, Allocation, Bits
 from network.errors import RequestError
 from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, kernel_of, require_rows
 from network.layers import Layer, Pool, WeightLayer
-from network.names import is_name, shown
+from network.names import described, is_name, shown
 from network.network import Network
 
 Key = tuple[str, Bits, Bits]
@@ -32,7 +32,7 @@ SLOWEST: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class CoreSpeed:
-    """Speed of the kernels of a core.
+    """Speed of a microcontroller core: multiply-accumulates and elements per clock cycle, for each kernel.
 
     Attributes:
         core: Name of the core.
@@ -49,13 +49,13 @@ class CoreSpeed:
     measured: frozenset[Key] = field(default=frozenset())
 
     def is_estimate(self, kernel: str, activation_bits: Bits, weight_bits: Bits) -> bool:
-        """Return whether the rate of a kernel with weights was derived, not measured."""
+        """Return whether a kernel's multiply-accumulates per cycle were derived from other rates, not measured."""
         return (kernel, activation_bits, weight_bits) not in self.measured
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Upper limit on the cycles of one inference.
+    """Upper limit on the clock cycles of one inference, on a core of known speed.
 
     Attributes:
         speed: Speed of the kernels of the core.
@@ -76,7 +76,7 @@ class Latency:
 
 
 def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: Bits | None, speed: CoreSpeed) -> int:
-    """Return the estimated number of cycles of one layer.
+    """Return the estimated number of clock cycles that one layer of a network needs.
 
     Args:
         network: The network that contains the layer.
@@ -93,7 +93,7 @@ def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: 
     kernel = kernel_of(layer, shapes[0])
     if isinstance(layer, WeightLayer):
         if weight_bits is None:
-            raise ValueError(f"layer '{layer.name}' has weights and no bits")
+            raise ValueError(f"layer '{layer.name}' has weights, but no number of bits is given for them")
         rate = speed.multiply_accumulates_per_cycle.get((kernel, input_bits, weight_bits))
         work = layer.multiply_accumulates(shapes)
         what = f"{kernel} with {input_bits}-bit activations and {weight_bits}-bit weights"
@@ -104,13 +104,13 @@ def layer_cycles(network: Network, layer: Layer, input_bits: Bits, weight_bits: 
     if rate is None:
         raise RequestError(
             f"the speeds of core '{shown(speed.core)}' have no rate for {what}, "
-            f"which layer '{layer.name}' needs; add one"
+            f"which layer '{layer.name}' needs; add this rate to the table of speeds"
         )
     return math.ceil(work / rate)
 
 
 def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -> int:
-    """Return the estimated number of cycles of one inference.
+    """Return the estimated number of clock cycles of one inference of a network.
 
     Args:
         network: The network.
@@ -129,7 +129,7 @@ def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -
 
 
 def core_speed_of(given: Any) -> CoreSpeed:
-    """Read a user's table of speeds from a decoded JSON value.
+    """Read a user's table of kernel speeds (rates per clock cycle) from a decoded JSON value.
 
         {"core": "my-core", "source": "measured on the board",
          "multiply_accumulates_per_cycle": {"pointwise_convolution": {"8/8": 0.5, "8/4": 0.4}},
@@ -141,32 +141,34 @@ def core_speed_of(given: Any) -> CoreSpeed:
         given: Decoded JSON value: an object with exactly the four keys above.
 
     Raises:
-        RequestError: if the value has another form, an unknown kernel, an unknown pair of bits, or a rate out of range.
+        RequestError: if the value is not such an object, or has an unknown kernel, an unknown pair of bits, or a rate
+            out of range.
     """
     table = _object(given, "the table of speeds")
     keys = {"core", "source", "multiply_accumulates_per_cycle", "elements_per_cycle"}
     if table.keys() != keys:
         odd = next(iter(sorted(map(str, table.keys() ^ keys))))
         raise RequestError(
-            f"the table of speeds lacks or must not have '{shown(odd)}'; expected exactly {', '.join(sorted(keys))}"
+            f"the table of speeds {'lacks the key' if odd in keys else 'has the unknown key'} '{shown(odd)}'; "
+            f"expected exactly {', '.join(sorted(keys))}"
         )
     for key in ("core", "source"):
         if not is_name(table[key]):
-            raise RequestError(f"the {key} of the table of speeds is not printable text")
+            raise RequestError(f"the table of speeds has {described(table[key])} as its {key}; expected printable text")
     rates: dict[Key, float] = {}
     for kernel, row in _known(table["multiply_accumulates_per_cycle"], WEIGHT_KERNELS, "kernel").items():
         pairs = {f"{activation}/{weight}": (activation, weight) for activation in BITS for weight in BITS}
         for pair, rate in _known(row, pairs, f"pair of activation and weight bits of {kernel}").items():
-            rates[kernel, *pairs[pair]] = _rate(rate, f"{kernel} at {pair} bits")
+            rates[kernel, *pairs[pair]] = _rate(rate, f"{kernel} at {pair} bits", "multiply-accumulates")
     elements = {
-        kind: _rate(rate, kind)
-        for kind, rate in _known(table["elements_per_cycle"], KERNELS_WITHOUT_WEIGHTS, "kind").items()
+        kind: _rate(rate, kind, "elements")
+        for kind, rate in _known(table["elements_per_cycle"], KERNELS_WITHOUT_WEIGHTS, "kernel without weights").items()
     }
     return CoreSpeed(table["core"], rates, elements, table["source"], frozenset(rates))
 
 
 def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
-    """Return a table of speeds as a JSON object, which `core_speed_of` reads back."""
+    """Return a table of kernel speeds as a JSON object; `core_speed_of` reads it back."""
     rates: dict[str, dict[str, float]] = {}
     for (kernel, activation, weight), rate in speed.multiply_accumulates_per_cycle.items():
         rates.setdefault(kernel, {})[f"{activation}/{weight}"] = rate
@@ -180,7 +182,7 @@ def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
 
 def _object(given: Any, what: str) -> dict[str, Any]:
     if not isinstance(given, dict):
-        raise RequestError(f"{what} is not a JSON object; expected one")
+        raise RequestError(f"{what} is {described(given)}; expected a JSON object")
     return cast("dict[str, Any]", given)
 
 
@@ -189,24 +191,28 @@ def _known(given: Any, known: Iterable[str], what: str) -> dict[str, Any]:
     rows = _object(given, f"the rates by {what}")
     for name in rows:
         if name not in expected:
-            raise RequestError(f"unknown {what} '{shown(name)}'; expected one of {', '.join(expected)}")
+            raise RequestError(
+                f"the table of speeds has the unknown {what} '{shown(name)}'; expected one of {', '.join(expected)}"
+            )
     return rows
 
 
-def _rate(given: Any, what: str) -> float:
+def _rate(given: Any, what: str, unit: str) -> float:
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
     if not is_number or not SLOWEST <= given <= 1 / SLOWEST:
-        raise RequestError(f"the rate of {what} is {str(given)[:40]!r}; expected 0.000001 to 1000000 per cycle")
+        raise RequestError(
+            f"the rate of {what} is {str(given)[:40]!r}; expected a number of {unit} per cycle from 0.000001 to 1000000"
+        )
     return float(given)
 
 
 def _each_input_once(network: Network, layer: Layer) -> int:
-    """Return the number of elements of all inputs."""
+    """Return the total number of elements of all input tensors of a layer."""
     return sum(shape.elements for shape in network.input_shapes(layer))
 
 
 def _each_window(network: Network, layer: Pool) -> int:
-    """Return the number of elements of all windows of a pool; an element counts in each window that contains it."""
+    """Return the number of elements of all windows of a pooling layer; overlaps are counted in each window."""
     return network.shapes[layer.output].elements * layer.window_elements
 
 

@@ -1,4 +1,4 @@
-"""A network as a JSON description that people write and programs exchange; `docs/json-description.md` lists its keys.
+"""Reader and writer of the JSON description of a network; `docs/json-description.md` lists its keys.
 
     {"input": {"shape": [3, 32, 32]},
      "layers": [
@@ -45,7 +45,7 @@ def read_json(content: bytes, name: str) -> Network:
     shape = _input_shape(given)
     entries = whole.raw("layers")
     if not isinstance(entries, list) or not entries:
-        raise whole.refused("layers", "a list of at least one layer")
+        raise whole.refused("layers", "a list of one or more layers")
     drafts = _drafts(entries, tensor)
     return Network(
         name=whole.text("name", name),
@@ -59,7 +59,7 @@ def read_json(content: bytes, name: str) -> Network:
 
 
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """Write the JSON description of a network, with a value for every key.
+    """Return the JSON description of a network, with a value for every key.
 
     Args:
         network: The network to describe.
@@ -102,7 +102,7 @@ def _written(layer: Layer, *, with_weights: bool) -> Json:
 
 
 def _input_shape(given: Fields) -> Shape:
-    """Read the shape of the input: [channels], [channels, length] or [channels, height, width]."""
+    """Read the shape of a network's input tensor: [channels], [channels, length] or [channels, height, width]."""
     extents = given.integers("shape", (1, 2, 3))
     return Shape(extents[0], 1, extents[1]) if len(extents) == 2 else Shape(*extents)
 
@@ -126,7 +126,7 @@ _Draft = tuple[Layer, Kind, Fields]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Unread(Layer):
-    """A layer of which only the fields common to all kinds are read: enough to sort the layers topologically."""
+    """A layer of a JSON description that is not fully read: its name, inputs, output and activation function only."""
 
     kind: ClassVar[str] = "unread"
 
@@ -135,7 +135,7 @@ class _Unread(Layer):
 
 
 def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
-    """Return each layer's common fields, its kind and its unread fields, by layer name in the order of the file."""
+    """Return the layers of a JSON description by name, in the order of the file, with only their common fields read."""
     drafts: dict[str, _Draft] = {}
     previous = tensor
     for number, entry in enumerate(entries, start=1):
@@ -149,7 +149,7 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
         fields = Fields(entry, owner, (*_COMMON_KEYS, *kind.keys))
         name = fields.text("name")
         if name in drafts:
-            raise InvalidNetwork(f"two layers are named '{shown(name)}'; names must be unique")
+            raise InvalidNetwork(f"two layers are named '{shown(name)}' in the JSON description; rename one of them")
         inputs = fields.texts("inputs", (previous,))
         if not inputs:
             raise fields.refused("inputs", "a name or a list of names")
@@ -161,7 +161,7 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
 
 
 def _layers(drafts: dict[str, _Draft], tensor: str, shape: Shape) -> tuple[Layer, ...]:
-    """Build the layers in schedule order, so that the input shapes of each layer are known when it is built."""
+    """Build the layers of a JSON description in schedule order, so that each layer's input shapes are known."""
     shapes = {tensor: shape}
     layers = []
     for draft in in_schedule_order((draft for draft, _, _ in drafts.values()), [tensor]):

@@ -1,4 +1,4 @@
-"""The one reader of JSON objects from outside: it checks the type, the range and the key of every field.
+"""Reader of untrusted JSON objects, which checks the key, the type and the range of every field.
 
 Every error names the object and the field, what was expected and what came. The caller chooses the class of the error.
 """
@@ -20,7 +20,7 @@ Missing: Final = object()
 
 
 def load_object(content: bytes, what: str = "the file", error: type[BitbudgetError] = UnreadableFile) -> dict[str, Any]:
-    """Parse a JSON file that holds one object.
+    """Parse the bytes of a JSON file that contains one object, and return that object.
 
     Args:
         content: The bytes of the whole file, in UTF-8 with or without a byte order mark.
@@ -37,7 +37,7 @@ def load_object(content: bytes, what: str = "the file", error: type[BitbudgetErr
         if len(found) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise error(f"{what} gives the key '{shown(twice)}' twice in one object")
+            raise error(f"{what} gives the key '{shown(twice)}' twice in one object; remove one of them")
         return found
 
     def refuse_constant(name: str) -> NoReturn:
@@ -50,7 +50,9 @@ def load_object(content: bytes, what: str = "the file", error: type[BitbudgetErr
     except RecursionError as caught:
         raise error(f"{what} is nested too deeply; expected only a few levels of lists and objects") from caught
     except UnicodeDecodeError as caught:
-        raise error(f"{what} is not UTF-8 text, so it is not valid JSON: byte {caught.start} is wrong") from caught
+        raise error(
+            f"{what} is not UTF-8 text, so it is not valid JSON: the byte at offset {caught.start} is invalid"
+        ) from caught
     except json.JSONDecodeError as caught:
         raise error(f"{what} is not valid JSON, or it is truncated: {caught}") from caught
     except ValueError as caught:  # an integer of more digits than Python converts
@@ -61,7 +63,7 @@ def load_object(content: bytes, what: str = "the file", error: type[BitbudgetErr
 
 
 class Fields:
-    """The fields of one JSON object.
+    """Reader of the fields of one JSON object; it raises an error for an unknown key or an invalid value.
 
     Args:
         value: The decoded JSON value that should be an object.
@@ -92,17 +94,17 @@ class Fields:
         allowed = tuple(known)
         unknown = next((key for key in value if key not in allowed), None)
         if unknown is not None:
-            raise error(f"{owner} has the unknown key '{shown(unknown)}'; known are {', '.join(allowed)}")
+            raise error(f"{owner} has the unknown key '{shown(unknown)}'; known keys are {', '.join(allowed)}")
 
     def __contains__(self, key: str) -> bool:
         return key in self._fields
 
     def refused(self, key: str, expected: str) -> BitbudgetError:
-        """Return the error for a field whose value is not what was expected."""
+        """Return the error for a field of a JSON object whose value is not what was expected."""
         return self._error(f"{self.owner} has {described(self._fields[key])} as its {key}; expected {expected}")
 
     def raw(self, key: str, default: object = Missing) -> Any:
-        """Return the value of a field as it was decoded, without a check of its type."""
+        """Return the value of a field of a JSON object, without a check of its type."""
         if key in self._fields:
             return self._fields[key]
         if default is Missing:
@@ -110,11 +112,11 @@ class Fields:
         return default
 
     def child(self, key: str, known: Iterable[str] | None = None) -> Fields:
-        """Return the fields of an object that is the value of a field."""
+        """Return a reader of a JSON object that is the value of a field of another JSON object."""
         return Fields(self.raw(key), f"the {key} of {self.owner}", known, error=self._error)
 
     def children(self, key: str) -> list[Fields]:
-        """Return the fields of each object in a list of objects, named in errors by index and, if present, by name."""
+        """Return a reader of each JSON object in a list; errors name such an object by its index and its name."""
         values = self.raw(key)
         if not isinstance(values, list):
             raise self.refused(key, "a list")
@@ -126,14 +128,14 @@ class Fields:
         return children
 
     def text(self, key: str, default: object = Missing) -> str:
-        """Return a text that is a valid name (see `is_name`)."""
+        """Return the value of a JSON field that must be a valid name: one line of printable characters."""
         value = self.raw(key, default)
         if key in self._fields and not is_name(value):
             raise self.refused(key, f"a text of 1 to {MAX_NAME_LENGTH} printable characters")
         return str(value)
 
     def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the valid names in a list, or the one valid name that is given instead of a list."""
+        """Return the names of a JSON field that must be a list of valid names or a single one."""
         value = self.raw(key, default)
         values = [value] if isinstance(value, str) else value
         if key in self._fields and not (isinstance(values, list) and all(map(is_name, values))):
@@ -141,28 +143,28 @@ class Fields:
         return tuple(values)
 
     def string(self, key: str) -> str:
-        """Return a text of any length and any characters."""
+        """Return the value of a JSON field that must be a text, of any length and any characters."""
         value = self.raw(key)
         if not isinstance(value, str):
             raise self.refused(key, "a text")
         return value
 
     def strings(self, key: str) -> tuple[str, ...]:
-        """Return a list of texts of any length and any characters."""
+        """Return the value of a JSON field that must be a list of texts, of any length and any characters."""
         values = self.raw(key)
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise self.refused(key, "a list of texts")
         return tuple(values)
 
     def flag(self, key: str, default: object = Missing) -> bool:
-        """Return true or false."""
+        """Return the value of a JSON field that must be true or false."""
         value = self.raw(key, default)
         if not isinstance(value, bool):
             raise self.refused(key, "true or false")
         return value
 
     def integer(self, key: str, default: object = Missing, *, least: int = 1, most: int = MAX_NUMBER) -> int:
-        """Return a whole number from `least` to `most`."""
+        """Return the value of a JSON field that must be a whole number in a given range."""
         value = self.raw(key, default)
         if not _is_integer(value, least, most):
             raise self.refused(key, f"a whole number from {least} to {most}")
@@ -171,7 +173,7 @@ class Fields:
     def integers(
         self, key: str, lengths: tuple[int, ...] | None = None, *, least: int = 1, most: int = MAX_NUMBER
     ) -> tuple[int, ...]:
-        """Return a list of whole numbers that has one of the given lengths; None allows every length."""
+        """Return the value of a JSON field that must be a list of whole numbers, of a given length if any is given."""
         values = self.raw(key)
         is_list = isinstance(values, list) and (lengths is None or len(values) in lengths)
         if not is_list or not all(_is_integer(value, least, most) for value in values):
@@ -180,7 +182,7 @@ class Fields:
         return tuple(values)
 
     def pair(self, key: str, default: object = Missing) -> tuple[int, int]:
-        """Return [height, width], or the one whole number that is given for both."""
+        """Return [height, width] from a JSON field that must be two whole numbers, or one for both."""
         if isinstance(self.raw(key, default), list):
             height, width = self.integers(key, (2,))
             return height, width
@@ -188,14 +190,14 @@ class Fields:
         return extent, extent
 
     def number(self, key: str, default: object = Missing) -> float:
-        """Return a finite number; only a default may be infinite."""
+        """Return the value of a JSON field that must be a finite number; only a default value may be infinite."""
         value = self.raw(key, default)
         if key in self._fields and not is_number(value):
             raise self.refused(key, "a finite number")
         return float(value)
 
     def numbers(self, key: str, default: object = Missing) -> tuple[float, ...]:
-        """Return the finite numbers in a list, or the one finite number that is given instead of a list."""
+        """Return the values of a JSON field that must be a finite number or a list of finite numbers."""
         value = self.raw(key, default)
         values = value if isinstance(value, list | tuple) else [value]
         if not values or not all(map(is_number, values)):

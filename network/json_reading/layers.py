@@ -1,4 +1,4 @@
-"""The kinds of layers in a JSON description: the keys of each kind, and the functions that read and write it.
+"""The layer kinds of a JSON description: the keys of each kind, and the functions that read and write it.
 
 To add a kind, add a row to `KINDS`.
 """
@@ -45,7 +45,7 @@ Json = dict[str, Any]
 
 
 class Common(TypedDict):
-    """The arguments that the constructors of all layers have in common."""
+    """Constructor arguments that all layer classes have in common."""
 
     name: str
     inputs: tuple[str, ...]
@@ -55,7 +55,7 @@ class Common(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of layer is read and written.
+    """JSON keys of one layer kind, with the functions that read and write such a layer.
 
     Attributes:
         keys: The keys that this kind has in addition to the keys of every layer.
@@ -69,21 +69,21 @@ class Kind:
 
 
 def read_activation(fields: Fields) -> ActivationFunction:
-    """Read the activation function of a layer; the default is linear.
+    """Read the activation function of a layer from its JSON description; the default is linear.
 
     Args:
         fields: The fields of the layer. Its key "activation" has the value "linear", "relu", "relu6", or an object of
             `low` and `high`; a missing bound is infinite.
 
     Raises:
-        InvalidNetwork: if the value has another form, or if zero is outside the interval from low to high.
+        InvalidNetwork: if the value is none of these, or if zero is outside the interval from low to high.
     """
     value = fields.raw("activation", "linear")
     if isinstance(value, dict):
         bounds = fields.child("activation", ("low", "high"))
         low, high = bounds.number("low", -math.inf), bounds.number("high", math.inf)
         if not low <= 0 <= high or low == high:
-            raise InvalidNetwork(f"{bounds.owner} has the interval [{low}, {high}]; expected low < high, zero included")
+            raise InvalidNetwork(f"{bounds.owner} has the interval [{low}, {high}]; expected low < high, with 0 inside")
         return ActivationFunction(low, high)
     if not isinstance(value, str) or value not in _ACTIVATIONS:
         raise fields.refused("activation", f"one of {', '.join(_ACTIVATIONS)}, or an object with low and high")
@@ -91,7 +91,7 @@ def read_activation(fields: Fields) -> ActivationFunction:
 
 
 def write_activation(activation: ActivationFunction) -> str | Json:
-    """Return the JSON value of an activation function, the inverse of `read_activation`."""
+    """Return the JSON value of an activation function; `read_activation` reads it back."""
     for name, known in _ACTIVATIONS.items():
         if activation == known:
             return name
@@ -101,7 +101,7 @@ def write_activation(activation: ActivationFunction) -> str | Json:
 
 
 def write_weights(layer: WeightLayer) -> Json:
-    """Return the JSON values of a layer's weights, bias and batch norm, each only if the layer has it."""
+    """Return the JSON values of a layer's weights, bias and batch norm; those that the layer lacks are left out."""
     arrays = {"weight": layer.weight, "bias": layer.bias}
     written: Json = {key: write_tensor(array) for key, array in arrays.items() if array is not None}
     if layer.batch_norm is not None:
@@ -128,10 +128,10 @@ def _batch_norm(fields: Fields) -> BatchNorm:
     norm = fields.child("batch_norm", (*_NORM, "epsilon"))
     gamma, beta, mean, variance = (read_tensor(norm, what) for what in _NORM)
     if gamma is None or beta is None or mean is None or variance is None:
-        raise InvalidNetwork(f"{norm.owner} lacks one of {', '.join(_NORM)}")
+        raise InvalidNetwork(f"{norm.owner} lacks one of the keys {', '.join(_NORM)}; give all of them")
     epsilon = norm.number("epsilon")
     if epsilon < 0 or (epsilon == 0 and (variance == 0).any()):
-        raise norm.refused("epsilon", "a number from 0 on, with every variance + epsilon above zero")
+        raise norm.refused("epsilon", "a number of 0 or more for which every variance + epsilon is above 0")
     return BatchNorm(gamma=gamma, beta=beta, mean=mean, variance=variance, epsilon=epsilon)
 
 
@@ -204,7 +204,7 @@ def _write_window(layer: Pool) -> Json:
 def _read_padding(
     fields: Fields, shape: Shape, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> Padding:
-    """Read the padding: one number for all sides, [top, left, bottom, right], "same" or "valid"."""
+    """Read a layer's padding from JSON: one number for all sides, [top, left, bottom, right], "same" or "valid"."""
     value = fields.raw("padding", 0)
     if value == "same":
         return same_padding(shape, kernel, stride, dilation)
@@ -213,7 +213,7 @@ def _read_padding(
     if isinstance(value, list):
         return Padding(*fields.integers("padding", (4,), least=0))
     if isinstance(value, str):
-        raise fields.refused("padding", "'same', 'valid', a number or [top, left, bottom, right]")
+        raise fields.refused("padding", "'same', 'valid', a whole number or [top, left, bottom, right]")
     return Padding(*[fields.integer("padding", 0, least=0)] * 4)
 
 

@@ -1,4 +1,4 @@
-"""Tensors of float32 as JSON: nested lists of numbers, or a shape with the elements in base64."""
+"""Conversion of float32 tensors from and to JSON: nested lists of numbers, or a shape with the elements in base64."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_RANK: Final = 4
 
 
 def read_tensor(fields: Fields, key: str) -> Float32Array | None:
-    """Read a tensor of float32 of 1 to 4 dimensions.
+    """Read a float32 tensor of 1 to 4 dimensions from a field of a JSON object.
 
     Args:
         fields: The object that has the tensor as a field.
@@ -28,7 +28,7 @@ def read_tensor(fields: Fields, key: str) -> Float32Array | None:
         the layer that receives the tensor refuses it.
 
     Raises:
-        InvalidNetwork: if the value has another form, another number of elements, or numbers that are not finite.
+        InvalidNetwork: if the value is none of these, has another number of elements, or numbers that are not finite.
     """
     if key not in fields:
         return None
@@ -40,7 +40,9 @@ def read_tensor(fields: Fields, key: str) -> Float32Array | None:
     while all(isinstance(row, list) for row in flat) and len(shape) < _MAX_RANK:
         lengths = {len(row) for row in flat}
         if len(lengths) != 1 or lengths == {0}:
-            raise fields.refused(key, "numbers in lists of one length, none of them empty")
+            raise fields.refused(
+                key, "nested lists of numbers, in which all lists of one level have the same length, 1 or more"
+            )
         shape += lengths
         flat = [element for row in flat for element in row]
     if not shape or not all(map(is_number, flat)):
@@ -50,7 +52,7 @@ def read_tensor(fields: Fields, key: str) -> Float32Array | None:
 
 
 def write_tensor(array: Float32Array) -> dict[str, Any]:
-    """Return the exact JSON form of a tensor, which `read_tensor` reads back bit by bit."""
+    """Return a float32 tensor as a JSON object of shape and base64 text; `read_tensor` reads it back bit by bit."""
     content = np.ascontiguousarray(array, dtype="<f4").tobytes()
     return {"shape": list(array.shape), "float32_base64": base64.b64encode(content).decode()}
 

@@ -1,4 +1,4 @@
-"""The interface of an accounting: the rules by which the bytes of a network are counted.
+"""Interface of byte accounting: the rules by which the flash and RAM of a network are counted.
 
 `deployed.py` and `paper.py` implement it, `books.py` finds an accounting by its name, and `measure.py` adds up what it
 counts.
@@ -20,7 +20,7 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class LayerBits:
-    """Bits of the activation tensors on both sides of a layer.
+    """Number of bits of the activation tensors that a layer reads and writes.
 
     Attributes:
         input: Bits of the first tensor that the layer reads: 8, 4 or 2.
@@ -33,12 +33,12 @@ class LayerBits:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Shared memory that is needed only if certain bits are in use, e.g. the code of a kernel for 4-bit weights.
+    """Memory that a network needs once, but only if certain bits are in use, e.g. the code of a 4-bit kernel.
 
     It is needed if one of `layers` has weights of `bits`, or one of `tensors` has `bits`.
 
     Attributes:
-        shared: The memory.
+        shared: The memory that is needed if the bits are in use.
         bits: The bits that need it: 8, 4 or 2.
         layers: Names of the layers whose weight bits count.
         tensors: Names of the activation tensors whose bits count.
@@ -50,14 +50,14 @@ class Feature:
     tensors: tuple[str, ...] = field(default=())
 
     def is_needed(self, allocation: Allocation) -> bool:
-        """Return whether an allocation gives one of the layers or tensors these bits."""
+        """Return whether an allocation uses the bits that need this memory, e.g. 4-bit weights for a 4-bit kernel."""
         return any(allocation.weight_bits[layer] == self.bits for layer in self.layers) or any(
             allocation.activation_bits[tensor] == self.bits for tensor in self.tensors
         )
 
 
 class Accounting(Protocol):
-    """Rules by which the bytes of a network are counted.
+    """Interface of byte accounting: a set of rules by which the flash and RAM of a network are counted.
 
     Every method that counts bytes of a layer raises `InvalidNetwork` if the class of the layer is not registered in
     `network.kernels.LAYER_KINDS`. An accounting never assumes a size for a kind that it does not know.
@@ -65,7 +65,7 @@ class Accounting(Protocol):
 
     @property
     def name(self) -> str:
-        """Name by which the accounting is chosen."""
+        """Name by which a user chooses these byte accounting rules."""
         ...
 
     @property
@@ -74,25 +74,25 @@ class Accounting(Protocol):
         ...
 
     def steps(self, network: Network) -> tuple[Step, ...]:
-        """Return the steps whose RAM is counted, in schedule order."""
+        """Return the steps of a network's schedule whose RAM is counted, in the order in which they run."""
         ...
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
-        """Return, for each tensor, the tensor whose bits it must have: itself, or an earlier one."""
+        """Return, for each activation tensor, the tensor whose bits it must have: itself or an earlier one."""
         ...
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
-        """Return the number of bytes of an activation tensor at the given bits; a multiple of 1/8."""
+        """Return the number of bytes of an activation tensor at a given number of bits; a multiple of 1/8."""
         ...
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        """Return the number of bytes of a layer's weight tensor at the given bits; a multiple of 1/8."""
+        """Return the number of bytes of a layer's weight tensor at a given number of bits; a multiple of 1/8."""
         ...
 
     def parameter_bytes(
         self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
     ) -> int:
-        """Return the number of bytes of flash of a layer without its weights.
+        """Return the number of bytes of flash that a layer needs in addition to its weights, such as biases.
 
         Args:
             network: The network that contains the layer.
@@ -108,15 +108,15 @@ class Accounting(Protocol):
         ...
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return the memory that the network needs once, whatever its bits."""
+        """Return the memory that a network needs once, whatever the bits of its tensors."""
         ...
 
     def features(self, network: Network) -> tuple[Feature, ...]:
-        """Return the memory that the network needs once, but only if certain bits are in use."""
+        """Return the memory that a network needs once, but only if certain bits are in use."""
         ...
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
-        """Plan where in the arena each tensor is stored.
+        """Plan the offset of each activation tensor of a network in the arena, the RAM buffer that they share.
 
         Args:
             network: The network, with its layers in schedule order.

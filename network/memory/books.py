@@ -1,4 +1,4 @@
-"""The accountings by name."""
+"""The sets of byte accounting rules (`deployed` and `paper`), found by their names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from network.memory.paper import PaperAccounting
 
 
 class BookName(StrEnum):
-    """Names of the rule books."""
+    """Names of the sets of byte accounting rules."""
 
     DEPLOYED = DeployedAccounting.name
     PAPER = PaperAccounting.name
@@ -28,7 +28,7 @@ DEFAULT_ACCOUNTING: Final = DeployedAccounting.name
 
 
 def accounting_named(name: str) -> Accounting:
-    """Return the accounting of that name.
+    """Return the byte accounting rules that have the given name.
 
     Args:
         name: Name of the accounting: "deployed" or "paper".
@@ -39,11 +39,15 @@ def accounting_named(name: str) -> Accounting:
     try:
         return ACCOUNTINGS[name]
     except KeyError:
-        raise RequestError(f"unknown accounting {name[:60]!r}; expected one of: {', '.join(ACCOUNTINGS)}") from None
+        raise RequestError(
+            f"unknown byte accounting {name[:60]!r}; expected one of: {', '.join(ACCOUNTINGS)}"
+        ) from None
 
 
 def accounting_for(name: str, device: Device | None) -> Accounting:
-    """Return the accounting of that name, with the kernels of a device; the `paper` accounting ignores the device.
+    """Return the byte accounting rules of the given name, with the kernels of a device that overwrite their inputs.
+
+    The `paper` accounting ignores the device.
 
     Args:
         name: Name of the accounting: "deployed" or "paper".

@@ -1,4 +1,4 @@
-"""The `deployed` accounting: the flash and RAM that the generated C needs.
+"""The `deployed` byte accounting: the flash and RAM that the generated C code of a network needs.
 
     flash    packed weights, each row padded to a byte
              requantization constants of every layer, and its entry in the layer table
@@ -39,7 +39,7 @@ from network.network import Network
 
 
 class DeployedAccounting:
-    """Accounting by the rules of the generated C; the module's docstring lists them.
+    """Byte accounting by the flash and RAM of the generated C code; the module's docstring lists the rules.
 
     Attributes:
         kernels: Memory that the kernels of the core need.
@@ -52,7 +52,7 @@ class DeployedAccounting:
     def __init__(
         self, kernels: KernelTable = CORTEX_M4, in_place: Collection[str] = (), *, reuses_input: bool = True
     ) -> None:
-        """Create the accounting for a device.
+        """Create the `deployed` byte accounting for a device.
 
         Args:
             kernels: Memory that the kernels of the core need.
@@ -65,33 +65,36 @@ class DeployedAccounting:
         unknown = sorted(set(in_place) - set(IN_PLACE_KERNELS))
         if unknown:
             raise RequestError(
-                f"kernel {unknown[0][:60]!r} cannot overwrite an input; expected some of: {', '.join(IN_PLACE_KERNELS)}"
+                f"the kernel {unknown[0][:60]!r} cannot overwrite an input; kernels that can are: "
+                f"{', '.join(IN_PLACE_KERNELS)}"
             )
         self.kernels = kernels
         self.in_place = frozenset(in_place)
         self.reuses_input = reuses_input
 
     def steps(self, network: Network) -> tuple[Step, ...]:
-        """Return every layer as a step.
+        """Return every layer of a network as a step whose RAM is counted.
 
         Raises:
             InvalidNetwork: if the network has no layer with weights, or a layer of an unknown kind.
         """
         if not network.weight_layers:
-            raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
+            raise InvalidNetwork(
+                "the network has no weights to choose bits for; expected a convolution or a fully connected layer"
+            )
         return live_steps(network, _scratch(network), self._in_place(network), reuses_input=self.reuses_input)
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
-        """Return each tensor itself: the bits of all tensors are independent."""
+        """Return, for each activation tensor, its own name: the bits of all tensors are independent."""
         return {tensor: tensor for tensor in network.tensors}
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
-        """Return the number of bytes of an activation tensor, with each pixel padded to a byte."""
+        """Return the number of bytes of an activation tensor, with the channels of each pixel padded to whole bytes."""
         shape = occupant.shape
         return shape.height * shape.width * packed_row_bytes(shape.channels, bits)
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        """Return the number of bytes of a packed weight tensor, with each row padded to a byte.
+        """Return the number of bytes of a layer's packed weight tensor, with each row padded to whole bytes.
 
         Raises:
             InvalidNetwork: if the class of the layer is not registered.
@@ -116,7 +119,7 @@ class DeployedAccounting:
         return entry + self._constant_bytes(layer, scheme, bits)
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return the code of the kernels without weights, the code of the runtime, start-up data, state and stack."""
+        """Return the bytes of weightless kernels' code, runtime code, start-up data, state and stack of a network."""
         kernels = self.kernels
         used = {kernel_of(layer, network.input_shapes(layer)[0]) for layer in network.layers}
         return (
@@ -132,7 +135,7 @@ class DeployedAccounting:
         )
 
     def features(self, network: Network) -> tuple[Feature, ...]:
-        """Return the code of each kernel at each weight bits, and the code that packs and unpacks activations."""
+        """Return the code that a network needs only at certain bits: kernels by weight bits, and activation packing."""
         by_kernel: dict[str, list[str]] = {}
         for layer in network.weight_layers:
             (shape,) = network.input_shapes(layer)
@@ -154,7 +157,7 @@ class DeployedAccounting:
         return (*weight_kernels, *packers)
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
-        """Plan where in the arena each tensor and each scratch buffer is stored.
+        """Plan the offset of each activation tensor and scratch buffer of a network in the arena, their RAM buffer.
 
         Args:
             network: The network, with its layers in schedule order.
@@ -179,7 +182,7 @@ class DeployedAccounting:
     def _rectangles(
         self, network: Network, activation_bits: Mapping[str, Bits], placed: list[str], owner: Mapping[str, str]
     ) -> list[LiveTensor]:
-        """Return the tensors that have their own memory, each alive as long as any tensor that overwrites it."""
+        """Return the tensors that need their own memory, each alive as long as any tensor that overwrites it."""
         ranges = live_ranges(network, reuses_input=self.reuses_input)
         ends: dict[str, int] = {}
         for tensor in placed:
@@ -197,11 +200,11 @@ class DeployedAccounting:
         ]
 
     def _constant_bytes(self, layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
-        """Return the number of bytes of a layer's constants without its weights and its entry in the layer table."""
+        """Return the number of bytes of a layer's requantization constants."""
         return requantization_bytes(layer, scheme, bits)
 
     def _in_place(self, network: Network) -> dict[str, InPlace]:
-        """Return, for each layer that can overwrite an input, which inputs."""
+        """Return, for each layer that can overwrite an input, the names of those inputs."""
         if not self.in_place:
             return {}
         kept = {*network.outputs, *(() if self.reuses_input else (network.input,))}
@@ -232,7 +235,7 @@ def _scratch(network: Network) -> dict[str, int]:
 
 
 def _scratch_rectangles(scratch: Mapping[str, int]) -> list[LiveTensor]:
-    """Return the scratch buffers as tensors that are alive during one step.
+    """Return the scratch buffers of a network's layers as tensors that are alive during one step.
 
     Args:
         scratch: Name of each layer, in schedule order -> number of bytes of scratch memory of its step.

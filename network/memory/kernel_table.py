@@ -43,7 +43,7 @@ COLUMNS: Final = 2
 
 @dataclass(frozen=True)
 class KernelTable:
-    """Memory that the kernels of one core need, in bytes.
+    """Memory in bytes that the kernels of one microcontroller core need.
 
     Attributes:
         core: Name of the core.
@@ -100,7 +100,7 @@ CORTEX_M4: Final = KernelTable(
 
 
 def scratch_bytes(layer: Layer, input_shape: Shape) -> int:
-    """Return the number of bytes of scratch memory that a layer's kernel needs, without overwriting an input.
+    """Return the number of bytes of scratch memory that a layer's kernel needs if it overwrites none of its inputs.
 
     Args:
         layer: The layer.
@@ -113,7 +113,7 @@ def scratch_bytes(layer: Layer, input_shape: Shape) -> int:
 
 
 def in_place_scratch_bytes(layer: Layer, input_shape: Shape) -> int | None:
-    """Return the number of bytes of additional scratch memory that a layer needs to overwrite an input.
+    """Return the number of bytes of additional scratch memory that a layer's kernel needs to overwrite an input.
 
     Args:
         layer: The layer, whose output has the shape of that input.
@@ -134,13 +134,13 @@ def _none(_layer: Layer, _input_shape: Shape) -> int:
 
 
 def _columns(layer: Convolution, input_shape: Shape) -> int:
-    """Return the number of bytes of im2col columns of a convolution."""
+    """Return the number of bytes of the im2col columns of a convolution."""
     height, width = layer.kernel
     return COLUMNS * COLUMN_ELEMENT_BYTES * height * width * (input_shape.channels // layer.groups)
 
 
 def _copied_rows(layer: Convolution, input_shape: Shape) -> int | None:
-    """Return the number of bytes of the ring of rows of a depthwise convolution; None if its stride is not 1."""
+    """Return the number of bytes of a depthwise convolution's ring of copied rows; None if its stride is not 1."""
     if layer.stride != (1, 1):
         return None
     rows = 0 if layer.kernel == (1, 1) else min(layer.padding.top + 1, input_shape.height)

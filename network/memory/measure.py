@@ -1,4 +1,4 @@
-"""Measuring a network: the memory report of a network under an allocation, by the rules of an accounting."""
+"""Computation of the memory report (flash by layer, RAM by step) of a network whose bits are chosen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from network.network import Network
 
 
 def measure(network: Network, allocation: Allocation, accounting: Accounting) -> MemoryReport:
-    """Return the memory report of a network under an allocation.
+    """Return the memory report (flash by layer, RAM by step) of a network at the given bits of its tensors.
 
     Args:
         network: The network, with its layers in schedule order.
@@ -79,10 +79,10 @@ def _steps(network: Network, bits: Mapping[str, Bits], accounting: Accounting) -
 
 
 def bytes_saved_in_place(step: Step, accounting: Accounting, bits: Bits) -> float:
-    """Return the number of bytes that a step saves if its output overwrites an input.
+    """Return the number of bytes of RAM that a layer saves if its output overwrites one of its inputs.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         accounting: Rules by which bytes are counted.
         bits: Bits of the output and of the overwritten input: they must be the same.
 
@@ -95,10 +95,10 @@ def bytes_saved_in_place(step: Step, accounting: Accounting, bits: Bits) -> floa
 
 
 def overwritten_input(step: Step, accounting: Accounting, activation_bits: Mapping[str, Bits]) -> str | None:
-    """Return the name of the input that a step's output overwrites; None if the output has its own memory.
+    """Return the name of the input that a layer's output overwrites; None if the output has its own memory.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         accounting: Rules by which bytes are counted.
         activation_bits: Name of each tensor -> its bits. A tensor that is missing is neither overwritten nor overwrites
             another.
@@ -112,10 +112,10 @@ def overwritten_input(step: Step, accounting: Accounting, activation_bits: Mappi
 
 
 def step_scratch_bytes(step: Step, overwritten: str | None) -> int:
-    """Return the number of bytes of scratch memory that a step's kernel needs.
+    """Return the number of bytes of scratch memory in use while one layer runs.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         overwritten: Name of the input that the output overwrites; None if the output has its own memory.
     """
     in_place = 0 if overwritten is None or step.in_place is None else step.in_place.scratch_bytes

@@ -1,4 +1,4 @@
-"""Packing of codes into rows: used for counting bytes and for writing weights.
+"""Packing of 8-, 4- and 2-bit codes into rows of whole bytes, for counting bytes and for writing weights.
 
 Each row starts on a byte:
 
@@ -18,7 +18,7 @@ from network.allocation import Bits
 
 
 def packed_row_bytes(elements: int, bits: Bits) -> int:
-    """Return the number of bytes of one packed row.
+    """Return the number of bytes of one row of packed 8-, 4- or 2-bit codes.
 
     Args:
         elements: Number of codes in the row.

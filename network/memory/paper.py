@@ -1,4 +1,4 @@
-"""The `paper` accounting: the arithmetic of the published code of arXiv 1905.13082, kept to reproduce its choices.
+"""The `paper` byte accounting: the arithmetic of arXiv 1905.13082's published code, kept to reproduce its choices.
 
     a tensor of n elements at b bits needs n * b / 8 bytes, fractions included
 
@@ -31,23 +31,25 @@ from network.network import Network
 
 
 class PaperAccounting:
-    """Accounting by the arithmetic of the paper's published code; the module's docstring lists the rules."""
+    """Byte accounting by the published code of arXiv 1905.13082; the module's docstring lists the rules."""
 
     name = "paper"
     reuses_input = True
 
     def steps(self, network: Network) -> tuple[Step, ...]:
-        """Return the steps whose RAM is counted: in a chain only those of layers with weights.
+        """Return the steps whose RAM counts in arXiv 1905.13082: in a chain of layers, only those with weights.
 
         Raises:
             InvalidNetwork: if the network has no layer with weights.
         """
         if not network.weight_layers:
-            raise InvalidNetwork("the network has no convolution and no fully connected layer: nothing to fit")
+            raise InvalidNetwork(
+                "the network has no weights to choose bits for; expected a convolution or a fully connected layer"
+            )
         return _chain_steps(network) if network.is_chain else live_steps(network, {})
 
     def same_bits(self, network: Network) -> Mapping[str, str]:
-        """Return, for each tensor, the tensor whose bits it must have."""
+        """Return, for each activation tensor, the tensor whose bits it must have by the rules of arXiv 1905.13082."""
         if not network.is_chain:
             return {tensor: tensor for tensor in network.tensors}
         same = {network.input: network.input}
@@ -56,18 +58,18 @@ class PaperAccounting:
         return same
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
-        """Return the number of bytes of an activation tensor: elements * bits / 8."""
+        """Return the number of bytes of an activation tensor by arXiv 1905.13082: elements * bits / 8."""
         return occupant.shape.elements * bits / 8
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        """Return the number of bytes of a weight tensor: elements * bits / 8."""
+        """Return the number of bytes of a layer's weight tensor by arXiv 1905.13082: elements * bits / 8."""
         check_registered(layer)
         return network.weight_elements(layer) * bits / 8
 
     def parameter_bytes(
         self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
     ) -> int:
-        """Return the number of bytes of a layer's parameters, which depend on its scheme and output channels.
+        """Return the number of bytes of a layer's parameters (biases, multipliers, ...) by arXiv 1905.13082.
 
         Raises:
             InvalidNetwork: if the class of the layer is not in `LAYER_KINDS`.
@@ -82,7 +84,8 @@ class PaperAccounting:
         if scheme.weights.is_per_channel:
             if scheme.folding is not Folding.ICN:
                 raise RequestError(
-                    "the paper's accounting counts per-channel weights with ICN only; expected ICN, got folded weights"
+                    "the 'paper' accounting cannot count batch norm that is folded into per-channel weights; "
+                    "expected integer channel normalization (ICN)"
                 )
             return 7 * channels + 4 if is_last else 10 * channels + 8
         if scheme.folding is Folding.WEIGHTS or is_last:
@@ -90,17 +93,17 @@ class PaperAccounting:
         return 9 * channels + 12
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return nothing: the paper counts no shared memory."""
+        """Return an empty tuple: arXiv 1905.13082 counts no memory that several layers share."""
         del network
         return ()
 
     def features(self, network: Network) -> tuple[Feature, ...]:
-        """Return nothing: the paper counts no shared memory."""
+        """Return an empty tuple: arXiv 1905.13082 counts no memory for the code of kernels."""
         del network
         return ()
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
-        """Return None: the paper counts the largest step, and plans no arena."""
+        """Return None: arXiv 1905.13082 counts the RAM of the largest step and makes no memory plan."""
         del network, activation_bits, enough_bytes
         return None
 

@@ -1,4 +1,4 @@
-"""The memory report: bytes of flash by layer, bytes of RAM by step, shared bytes, and the totals.
+"""The memory report of a network: bytes of flash by layer, bytes of RAM by step, shared bytes, and the totals.
 
     flash = for each layer: packed weights + parameters;   + shared parts (code of kernels, start-up data)
     RAM   = the arena, which holds the largest step;       + shared parts (state, stack)
@@ -15,7 +15,7 @@ from network.arena.plan import ArenaPlan
 
 
 class Region(StrEnum):
-    """Kind of memory of a device."""
+    """Kind of memory of a microcontroller: flash or RAM."""
 
     FLASH = "flash"
     RAM = "ram"
@@ -23,12 +23,12 @@ class Region(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Memory that the whole network needs once, however many layers use it.
+    """Memory that a whole network needs once, however many of its layers use it.
 
     Attributes:
         region: Kind of memory: flash or RAM.
         part: Description of the contents, e.g. "kernel code: convolution, 4-bit weights" or "stack".
-        size_bytes: Number of bytes.
+        size_bytes: Number of bytes of the memory.
         is_estimate: Whether the exact number of bytes is known only after linking.
     """
 
@@ -40,7 +40,7 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class LayerFlash:
-    """Flash that one layer needs.
+    """Number of bytes of flash that one layer of a network needs.
 
     Attributes:
         layer: Name of the layer.
@@ -54,13 +54,13 @@ class LayerFlash:
 
     @property
     def flash_bytes(self) -> float:
-        """Number of bytes of flash: weights and other constants."""
+        """Number of bytes of flash that one layer needs: packed weights and other constants."""
         return self.weight_bytes + self.parameter_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StepRam:
-    """RAM that is in use during one step.
+    """Number of bytes of RAM that are in use while one layer runs.
 
     Attributes:
         layer: Name of the layer that runs in the step.
@@ -80,13 +80,13 @@ class StepRam:
 
     @property
     def ram_bytes(self) -> float:
-        """Number of bytes of RAM: live tensors and scratch memory."""
+        """Number of bytes of RAM that are in use while one layer runs: live tensors plus scratch memory."""
         return self.input_bytes + self.output_bytes + self.waiting_bytes + self.scratch_bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryReport:
-    """Flash and RAM of a network under an allocation.
+    """Memory report of a network whose bits are chosen: flash by layer, and RAM by step of the schedule.
 
     Attributes:
         accounting: Name of the accounting that counted the bytes.
@@ -104,23 +104,23 @@ class MemoryReport:
 
     @property
     def flash_bytes(self) -> float:
-        """Number of bytes of flash of the whole network."""
+        """Number of bytes of flash that the whole network needs."""
         return sum(layer.flash_bytes for layer in self.layers) + self._shared_bytes(Region.FLASH)
 
     @property
     def ram_bytes(self) -> float:
-        """Number of bytes of RAM of the whole network."""
+        """Number of bytes of RAM that the whole network needs: the arena, or the largest step, plus shared memory."""
         activations = self.peak_bytes if self.arena is None else self.arena.arena_bytes
         return activations + self._shared_bytes(Region.RAM)
 
     @property
     def peak_bytes(self) -> float:
-        """Number of bytes of RAM of the largest step, without shared parts."""
+        """Number of bytes of live tensors and scratch memory in the step that needs the most RAM."""
         return max(step.ram_bytes for step in self.steps)
 
     @property
     def peak_layer(self) -> str:
-        """Name of the layer whose step needs the most RAM; the first one if several do."""
+        """Name of the layer that needs the most RAM while it runs; if several need the same, the first."""
         return max(self.steps, key=lambda step: step.ram_bytes).layer
 
     def _shared_bytes(self, region: Region) -> int:

@@ -1,18 +1,19 @@
 """Bytes of a layer's requantization constants: biases, multipliers, shifts and weight zero points.
 
-layer kind                  bytes     c: output channels, k: inputs
-convolution, fully connected
-bias                    4 c       int32
-multiplier and shift    5 c       int32 and int8 for each channel (ICN, or per-channel weights)
-5         one pair for the layer (folded per-layer weights)
-weight zero point       c         int8 for each channel
-1         one for the layer
-add                         4 k + 1   one multiplier for each input, one shift
-concat                      5 k       a multiplier and a shift for each input
-max pool, pad, activation   5         a multiplier and a shift
-average pool                5         a multiplier and a shift
-5 e       one pair for each possible number of elements of a window of e elements, if
-padding is left out of the mean
+The bytes of each layer kind, with c output channels and k inputs:
+
+    convolution, fully connected
+        bias                    4 c       int32
+        multiplier and shift    5 c       int32 and int8 for each channel (ICN, or per-channel weights)
+                                5         one pair for the layer (folded per-layer weights)
+        weight zero point       c         int8 for each channel
+                                1         one for the layer
+    add                         4 k + 1   one multiplier for each input, one shift
+    concat                      5 k       a multiplier and a shift for each input
+    max pool, pad, activation   5         a multiplier and a shift
+    average pool                5         a multiplier and a shift
+                                5 e       one pair for each possible number of elements of a window of e elements, if
+                                          padding is left out of the mean
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ BIAS_BYTES: Final = 4
 
 
 def requantization_bytes(layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
-    """Return the number of bytes of a layer's requantization constants.
+    """Return the number of bytes of a layer's requantization constants: biases, multipliers, shifts, zero points.
 
     Args:
         layer: The layer.
@@ -49,18 +50,18 @@ def requantization_bytes(layer: Layer, scheme: Scheme | None, bits: LayerBits) -
 
 
 def zero_point_bytes(layer: WeightLayer, scheme: Scheme) -> int:
-    """Return the number of bytes of the weight zero points: one for each output channel, or one for the layer."""
+    """Return the number of bytes of a layer's weight zero points: one for each output channel, or one for the layer."""
     return layer.output_channels if scheme.weights.has_zero_point_per_channel else 1
 
 
 def scheme_of(layer: WeightLayer, scheme: Scheme | None) -> Scheme:
-    """Return the scheme of a layer with weights.
+    """Return the quantization scheme of a layer's weights; raise an error if the scheme is missing.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if the scheme is None.
     """
     if scheme is None:
-        raise ValueError(f"layer '{layer.name}' has weights and no scheme")
+        raise ValueError(f"layer '{layer.name}' has weights, but no quantization scheme is given for them")
     return scheme
 
 

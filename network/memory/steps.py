@@ -1,4 +1,4 @@
-"""The steps of a schedule, and the tensors that are alive during each.
+"""The steps of a network's schedule, one for each layer, and the tensors that are in memory during each step.
 
 A step runs one layer. A tensor is alive from the step that writes it to the last step that reads it
 (`network/live_ranges.py`):
@@ -24,7 +24,7 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """Tensor that occupies RAM during a step.
+    """Tensor that occupies RAM during a step of a network's schedule.
 
     Attributes:
         tensor: Name of the tensor whose bits decide the size.
@@ -37,7 +37,7 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True)
 class InPlace:
-    """Possibility that a layer overwrites one of its inputs.
+    """Inputs that a layer can overwrite with its output, and the scratch memory that this needs.
 
     Attributes:
         candidates: Names of the inputs that have the shape of the output and need not be kept, in the layer's order.
@@ -51,7 +51,7 @@ class InPlace:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the schedule, and the tensors that are alive during it.
+    """One step of a network's schedule: the layer that runs, and the tensors that are in memory meanwhile.
 
     Attributes:
         layer: Name of the layer that runs.
@@ -74,7 +74,7 @@ class Step:
 
     @property
     def live(self) -> tuple[Occupant, ...]:
-        """All tensors that are alive during the step."""
+        """All tensors that are in memory during a step of the schedule."""
         return (*self.inputs, self.output, *self.waiting)
 
 
@@ -85,7 +85,7 @@ def live_steps(
     *,
     reuses_input: bool = True,
 ) -> tuple[Step, ...]:
-    """Return every layer as a step, with all tensors that are alive during it.
+    """Return every layer of a network as a step of the schedule, with all tensors that are in memory meanwhile.
 
     Args:
         network: The network, with its layers in schedule order.

@@ -1,4 +1,4 @@
-"""The `deployed` accounting of a network whose weight layers compare with thresholds instead of multiplying.
+"""The `deployed` byte accounting of a network that requantizes by comparing with thresholds instead of multiplying.
 
     thresholds            4 c (2^b - 1)    int32; they contain bias, batch norm and scales
     direction             c                int8
@@ -30,7 +30,7 @@ THRESHOLD_BYTES: Final = 4
 
 
 def measure_thresholds(network: Network, allocation: Allocation, book: Accounting, budget: Budget) -> MemoryReport:
-    """Return the memory report of a network that is to be converted to thresholds.
+    """Return the memory report of a network that is to be requantized by thresholds instead of multipliers.
 
     Args:
         network: The network.
@@ -44,14 +44,14 @@ def measure_thresholds(network: Network, allocation: Allocation, book: Accountin
     """
     if not isinstance(book, DeployedAccounting):
         raise RequestError(
-            f"requantization by thresholds is counted by the '{DeployedAccounting.name}' accounting, not by "
-            f"'{book.name}'; choose '{DeployedAccounting.name}', or requantization by multipliers"
+            f"the '{book.name}' accounting cannot count requantization by thresholds; choose the "
+            f"'{DeployedAccounting.name}' accounting, or requantization by multipliers"
         )
     report = measure(network, allocation, ThresholdAccounting(book))
     if report.flash_bytes > budget.flash_bytes:
         largest = max(report.layers, key=lambda layer: layer.parameter_bytes)
         raise RequestError(
-            f"with thresholds the network needs {report.flash_bytes:.0f} bytes of flash, "
+            f"with requantization by thresholds the network needs {report.flash_bytes:.0f} bytes of flash, "
             f"{report.flash_bytes - budget.flash_bytes:.0f} more than the budget of {budget.flash_bytes}; layer "
             f"'{largest.layer}' alone has {largest.parameter_bytes} bytes of constants, with "
             f"{allocation.activation_bits[_output(network, largest.layer)]} bits for its output; choose requantization "
@@ -61,10 +61,10 @@ def measure_thresholds(network: Network, allocation: Allocation, book: Accountin
 
 
 class ThresholdAccounting(DeployedAccounting):
-    """The `deployed` accounting, with thresholds as the constants of each layer with weights."""
+    """The `deployed` byte accounting, with thresholds as the requantization constants of layers with weights."""
 
     def __init__(self, book: DeployedAccounting) -> None:
-        """Create the accounting.
+        """Create the byte accounting of a network that requantizes by thresholds.
 
         Args:
             book: The accounting that counts everything except the constants of layers with weights.

@@ -1,6 +1,7 @@
 """Reader of ONNX files: from the bytes of a file to a `Network`.
 
     bytes --proto--> graph of nodes --operators--> layers over tensors --fusing--> steps of a device
+    (between the first two, `quantized` takes a quantized graph back to float)
 
 1. `proto` parses the file into a graph of nodes. It rejects cycles, missing values and files that are not ONNX.
 2. `operators` is a table that maps each ONNX operator to a function in `windows`, `reductions`, `products`,
@@ -18,6 +19,7 @@ from network.onnx_reading.folding import fold_into_input_format, fold_into_weigh
 from network.onnx_reading.fusing import fuse_activations, fuse_padding, remove_dead_layers
 from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import Graph, parse
+from network.onnx_reading.quantized.float_graph import without_quantization
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import View, image_shape
 
@@ -39,7 +41,7 @@ def read_onnx(content: bytes, name: str) -> Network:
         InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
             are NaN or infinite; names the node or layer.
     """
-    return network_of(parse(content), name)
+    return network_of(without_quantization(parse(content)).graph, name)
 
 
 def network_of(graph: Graph, name: str) -> Network:

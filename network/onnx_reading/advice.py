@@ -8,7 +8,6 @@ from typing import Final
 _SMOOTH = "the only supported activation functions are clamps: train the network with ReLU or ReLU6 instead"
 _LAST = "; at the end of the network, remove it and apply it to the output in your application"
 _NORM = "it computes its statistics from each sample: use batch norm instead, which is folded into the weights"
-_QUANTIZED = "export the float network instead: bitbudget chooses the bits itself"
 _ENLARGED = "operators that enlarge an image are not supported: remove it from the network"
 _CUT = "no layer reads a part of a tensor: use two convolutions that each write one part"
 _CHOSEN = "remove it from the end of the network, and make the choice in the application that reads the output"
@@ -21,7 +20,6 @@ ADVICE: Final[Mapping[str, str]] = {
         ("Celu Elu Erf Gelu HardSigmoid HardSwish LeakyRelu Mish PRelu Selu Softplus Softsign Swish", _SMOOTH),
         ("Sigmoid Tanh", _SMOOTH + _LAST),
         ("GroupNormalization InstanceNormalization LayerNormalization LpNormalization RMSNormalization", _NORM),
-        ("ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QuantizeLinear", _QUANTIZED),
         ("ConvTranspose DepthToSpace Resize Tile Upsample", _ENLARGED),
         ("Split", _CUT),
         ("ArgMax ArgMin NonMaxSuppression TopK", _CHOSEN),

@@ -127,7 +127,8 @@ class Call:
             raise self.node.invalid(f"does not have the input number {index + 1}; expected a constant, its {what}")
         if constant.dtype.kind != "f":
             raise self.node.unsupported(
-                f"has {what} of type {constant.dtype}; expected floats: export the float network"
+                f"has {what} of type {constant.dtype} without a scale: neither float nor a known form of quantization; "
+                "expected floats: export the float network"
             )
         with np.errstate(over="ignore"):
             return constant.astype(np.float32, copy=False)

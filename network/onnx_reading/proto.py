@@ -19,6 +19,7 @@ from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
+from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
 
 OLDEST_OPSET: Final = 11
@@ -219,7 +220,7 @@ def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
             name = f"{base}_{duplicates[base] + 1}"
         taken.add(name)
         node = Node(name, proto.op_type, tuple(proto.input), outputs, {})
-        if proto.domain not in _STANDARD_DOMAINS:
+        if proto.domain not in _STANDARD_DOMAINS and proto.op_type not in FOREIGN_OPERATORS:
             raise node.unsupported(
                 f"is of the operator domain '{proto.domain[:80]}'; expected standard ONNX operators: export without "
                 "optimizations for a runtime"

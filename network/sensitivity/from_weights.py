@@ -1,4 +1,4 @@
-"""Sensitivity without data: the ratio of the quantization noise to the signal.
+"""Estimation of sensitivities without data: the ratio of quantization noise to signal of each tensor.
 
 *Weights.* The squared quantization error over the squared weights, each summed over the output channels with the factor
 by which the layer's batch norm scales the power of the channel, scale_c = gamma^2 / (variance + epsilon):
@@ -32,7 +32,7 @@ Float64Array = npt.NDArray[np.float64]
 
 
 def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTable:
-    """Return the table of sensitivities of a network, computed without data.
+    """Return the sensitivity of every tensor of a network at 8, 4 and 2 bits, estimated without data.
 
     Args:
         network: The network, with or without values of its weights.
@@ -59,7 +59,7 @@ def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTab
 
 
 def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightScheme, bits: Bits) -> float:
-    """Return the ratio of quantization noise to signal of a weight tensor; 0 if all weights are 0."""
+    """Return the ratio of quantization noise to signal of a layer's weight tensor; 0 if all weights are 0."""
     if layer.weight is None:
         shape = layer.weight_shape(inputs)
         together = math.prod(shape[1:]) if scheme.is_per_channel else math.prod(shape)
@@ -76,7 +76,7 @@ def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightS
 
 
 def _quantized(channels: Float64Array, scheme: WeightScheme, bits: Bits) -> Float64Array:
-    """Return the weights, quantized on the grid that their scheme starts with and rounded half up.
+    """Return the real values of weights after quantization, with ties rounded up: float64 [output channels, elements].
 
     The range of `PerLayerAsymPACT`, which training learns later, is the minimum and maximum of the weights.
 

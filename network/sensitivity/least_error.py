@@ -1,4 +1,4 @@
-"""The quantization step size of each output channel that has the least squared error, on a symmetric grid.
+"""Search for the quantization step size of each output channel with the least squared error, on a symmetric grid.
 
 At b bits the grid has the codes -2^(b-1) to 2^(b-1) - 1: one more negative code than positive codes. A negative step
 size mirrors the grid, for a channel whose largest weight is positive.
@@ -35,13 +35,13 @@ Rows = npt.NDArray[np.float32]
 
 
 def symmetric_steps(bits: Bits) -> tuple[int, int]:
-    """Return the smallest and the largest code of a symmetric grid, relative to the zero point."""
+    """Return the smallest and the largest integer code of a symmetric quantization grid, relative to the zero point."""
     half = 1 << (bits - 1)
     return -half, half - 1
 
 
 def least_error_steps(rows: Rows, bits: Bits) -> Rows:
-    """Return the step size of each output channel that has the least squared quantization error.
+    """Return the quantization step size of each output channel that has the least squared quantization error.
 
     The search starts with the best of several shares of the widest step size. It then alternates: compute the codes q
     for the step size, and the best step size <w, q> / <q, q> for these codes. Neither increases the error (Lloyd,
@@ -82,7 +82,7 @@ def least_error_steps(rows: Rows, bits: Bits) -> Rows:
 
 
 def on_symmetric_grid(rows: Rows, steps: Rows, bits: Bits) -> Rows:
-    """Return the weights, quantized to a symmetric grid and rounded half up.
+    """Return weights as floats, rounded to the nearest point of a symmetric quantization grid; ties round up.
 
     Args:
         rows: Weights, [output channels, elements].

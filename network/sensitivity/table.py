@@ -1,4 +1,4 @@
-"""The table of sensitivities: the estimated increase of the loss if one tensor gets fewer bits."""
+"""The sensitivity table of a network: the estimated increase of the loss if one tensor gets fewer bits."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from network.allocation import BITS, Bits
 from network.errors import RequestError
+from network.names import described, shown
 from network.network import Network
 
 Row = Mapping[Bits, float]
@@ -18,7 +19,7 @@ Row = Mapping[Bits, float]
 
 @dataclass(frozen=True, slots=True)
 class SensitivityTable:
-    """Sensitivity of each tensor at each number of bits; only the ratios of the sensitivities matter.
+    """Sensitivity of each tensor of a network at 8, 4 and 2 bits; only the ratios of the sensitivities matter.
 
     Attributes:
         method: Name of the method by which the sensitivities were found.
@@ -31,7 +32,7 @@ class SensitivityTable:
     activations: Mapping[str, Row]
 
     def objective(self, weight_bits: Mapping[str, Bits], activation_bits: Mapping[str, Bits]) -> float:
-        """Return the sum of the sensitivities of all tensors.
+        """Return the sum of the sensitivities of all tensors of a network at the given bits.
 
         Args:
             weight_bits: Name of each layer with weights -> bits of its weight tensor.
@@ -44,10 +45,10 @@ class SensitivityTable:
 
 
 def check_sensitivity(table: SensitivityTable, network: Network) -> None:
-    """Reject a table that does not have a valid sensitivity for exactly the tensors of a network.
+    """Reject a sensitivity table that lacks a tensor of a network, has an unknown one, or has an invalid sensitivity.
 
     Args:
-        table: The table.
+        table: The sensitivity table to check.
         network: The network whose tensors the table must have.
 
     Raises:
@@ -63,7 +64,8 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
         if missing or unknown:
             what = f"lacks '{missing[0]}'" if missing else f"has '{unknown[0]}', which the network does not have"
             raise RequestError(
-                f"'{part}' of the sensitivity table {what}; expected exactly the network's {len(names)} names"
+                f"'{part}' of the sensitivity table {what}; expected exactly the {len(names)} "
+                f"{'layers with weights' if part == 'weights' else 'activation tensors'} of the network"
             )
         for name, row in rows.items():
             for bits in BITS:
@@ -75,13 +77,13 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
 
 
 def sensitivity_from_json(text: str) -> SensitivityTable:
-    """Read a table from JSON: `{"weights": {layer: {"8": x, "4": y, "2": z}}, "activations": {tensor: {...}}}`.
+    """Read a sensitivity table from JSON text: `{"weights": {layer: {"8": x, "4": y, "2": z}}, "activations": {...}}`.
 
     Args:
         text: JSON text.
 
     Raises:
-        RequestError: if the text is not valid JSON, or has another form.
+        RequestError: if the text is not valid JSON, or is not a valid sensitivity table.
     """
     try:
         given = json.loads(text)
@@ -91,23 +93,23 @@ def sensitivity_from_json(text: str) -> SensitivityTable:
 
 
 def sensitivity_of(given: Any) -> SensitivityTable:
-    """Read a table from a decoded JSON value.
+    """Read a sensitivity table from a decoded JSON value.
 
     Args:
         given: Decoded JSON value, in the form that `sensitivity_from_json` describes.
 
     Raises:
-        RequestError: if the value has another form.
+        RequestError: if the value is not a valid sensitivity table.
     """
-    if not isinstance(given, dict) or not {"weights", "activations"} <= given.keys() <= {
-        "method",
-        "weights",
-        "activations",
-    }:
-        raise RequestError(
-            "the sensitivity table has another form; expected an object with 'weights' and 'activations', "
-            "and optionally 'method'"
-        )
+    expected = "expected an object with 'weights' and 'activations', and optionally 'method', as keys"
+    if not isinstance(given, dict):
+        raise RequestError(f"the sensitivity table is {described(given)}; {expected}")
+    for key in ("weights", "activations"):
+        if key not in given:
+            raise RequestError(f"the sensitivity table lacks the key '{key}'; {expected}")
+    for key in given:
+        if key not in {"method", "weights", "activations"}:
+            raise RequestError(f"the sensitivity table has the unknown key '{shown(str(key))}'; {expected}")
     return SensitivityTable(
         str(given.get("method", "table"))[:60],
         _rows("weights", given["weights"]),
@@ -116,32 +118,33 @@ def sensitivity_of(given: Any) -> SensitivityTable:
 
 
 def sensitivity_to_json(table: SensitivityTable) -> str:
-    """Return a table as JSON text; `sensitivity_from_json` reads it back unchanged."""
+    """Return a sensitivity table as JSON text; `sensitivity_from_json` reads it back unchanged."""
     return json.dumps(sensitivity_to_document(table), indent=1)
 
 
 def sensitivity_to_document(table: SensitivityTable) -> dict[str, Any]:
-    """Return a table as a JSON object; `sensitivity_of` reads it back unchanged."""
+    """Return a sensitivity table as a JSON object; `sensitivity_of` reads it back unchanged."""
     rows = {"weights": rows_as_json(table.weights), "activations": rows_as_json(table.activations)}
     return {"method": table.method, **rows}
 
 
 def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:
-    """Return rows with the bits as text, as JSON requires: "8", "4" and "2"."""
+    """Return the sensitivities of tensors by name, with the bits as text keys ("8", "4" and "2") as JSON requires."""
     return {name: {str(bits): row[bits] for bits in BITS} for name, row in rows.items()}
 
 
 def _rows(part: str, given: Any) -> dict[str, Row]:
     if not isinstance(given, dict):
         raise RequestError(
-            f"'{part}' of the sensitivity table is not an object; expected an object: name -> bits -> sensitivity"
+            f"'{part}' of the sensitivity table is {described(given)}; expected an object that maps the name of each "
+            f"{'layer' if part == 'weights' else 'tensor'} to an object that maps bits to a sensitivity"
         )
     rows: dict[str, Row] = {}
     for name, row in given.items():
         if not isinstance(row, dict) or row.keys() != {str(bits) for bits in BITS}:
             raise RequestError(
-                f"the sensitivity of '{name[:60]}' has another form; "
-                'expected an object with the keys "8", "4" and "2"'
+                f"the sensitivity table has an invalid entry for '{name[:60]}'; "
+                'expected an object with exactly the keys "8", "4" and "2"'
             )
         for bits, figure in row.items():
             if isinstance(figure, bool) or not isinstance(figure, int | float):

@@ -1,4 +1,4 @@
-"""Options of augmentation: how training samples are changed at random. Imports no torch."""
+"""Options of data augmentation: how training samples are changed at random. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from network.options import Options
 
 
 class AugmentationOptions(Options):
-    """How training samples are changed at random; by default they are not changed."""
+    """Options of data augmentation: how training samples are changed at random; by default they are not changed."""
 
     shift: StrictFloat = Field(
         default=0.0,
@@ -23,7 +23,7 @@ class AugmentationOptions(Options):
         description="largest shift of an image, as a share of its height and width; the uncovered border is filled "
         "with the value that the network reads as zero; 0 does not shift",
     )
-    flip: StrictBool = Field(default=False, description="mirror half of the images, left to right")
+    flip: StrictBool = Field(default=False, description="mirror half of the training images, left to right")
     least_crop: StrictFloat = Field(
         default=1.0,
         ge=0.01,
@@ -50,29 +50,31 @@ class AugmentationOptions(Options):
 
     @property
     def changes_samples(self) -> bool:
-        """Whether a sample differs from epoch to epoch, so that the float network's output for it cannot be cached."""
+        """Whether augmentation changes a sample from epoch to epoch, so that the float network's output for it cannot
+        be cached.
+        """
         return bool(self.needs_bytes or self.flip or self.shift or self.mixup)
 
     @property
     def needs_bytes(self) -> bool:
-        """Whether the options require samples that are uint8 images."""
+        """Whether the augmentation options require samples that are uint8 images."""
         return self.least_crop < 1 or self.rand_augment_operations > 0
 
 
 class AugmentationPreset(StrEnum):
-    """Names of ready-made augmentations; `PRESETS` has their options."""
+    """Names of the ready-made sets of augmentation options; `PRESETS` maps each name to its options."""
 
     NONE = "none"
     SHIFT = "shift"
-    """For images that must not be mirrored, such as digits."""
+    """Preset for images that must not be mirrored, such as digits: random shifts."""
 
     FLIP_SHIFT = "flip_shift"
-    """For small photographs."""
+    """Preset for small photographs: random shifts and mirroring."""
 
     FLIP_SHIFT_MIXUP = "flip_shift_mixup"
     FLIP_SHIFT_RAND = "flip_shift_rand"
     IMAGENET = "imagenet"
-    """The usual augmentation for ImageNet (arXiv 1409.4842, section 6)."""
+    """Preset with the usual augmentation for ImageNet: random crops and mirroring (arXiv 1409.4842, section 6)."""
 
     IMAGENET_RAND = "imagenet_rand"
 
@@ -90,11 +92,11 @@ PRESETS: Final[Mapping[str, AugmentationOptions]] = MappingProxyType(
         ),
     }
 )
-"""Name of a preset -> its options."""
+"""Augmentation options of each preset, by the name of the preset."""
 
 
 def preset(name: str) -> AugmentationOptions:
-    """Return the augmentation options of a preset.
+    """Return the augmentation options that belong to the name of a preset.
 
     Args:
         name: Name of the preset, a key of `PRESETS`.
@@ -103,12 +105,16 @@ def preset(name: str) -> AugmentationOptions:
         RequestError: if there is no preset of that name.
     """
     if name not in PRESETS:
-        raise RequestError(f"unknown augmentation {name[:60]!r}; expected one of: {', '.join(PRESETS)}")
+        raise RequestError(
+            f"{name[:60]!r} is not the name of an augmentation preset; expected one of: {', '.join(PRESETS)}"
+        )
     return PRESETS[name]
 
 
 def _from_name(given: object) -> object:
-    """Return the options of the preset that is named; anything but a name is returned for pydantic to check."""
+    """Replace the name of an augmentation preset by its options; return any other value unchanged for pydantic to
+    check.
+    """
     if not isinstance(given, str):
         return given
     if given not in PRESETS:
@@ -117,7 +123,9 @@ def _from_name(given: object) -> object:
 
 
 def _to_name(options: AugmentationOptions) -> AugmentationPreset | AugmentationOptions:
-    """Return the name of the preset with these options, or the options themselves if no preset has them."""
+    """Return the name of the augmentation preset with these options, or the options themselves if
+    no preset has them.
+    """
     return next((AugmentationPreset(name) for name, each in PRESETS.items() if each == options), options)
 
 
@@ -126,4 +134,4 @@ AugmentationChoice = Annotated[
     BeforeValidator(_from_name, json_schema_input_type=AugmentationPreset | AugmentationOptions),
     PlainSerializer(_to_name, return_type=AugmentationPreset | AugmentationOptions),
 ]
-"""Augmentation options; JSON has the name of a preset in their place, where a preset has the same options."""
+"""Augmentation options; JSON contains the name of a preset instead, if a preset has the same options."""

@@ -1,4 +1,6 @@
-"""Names that options of a training run choose from, and the options that differ for one layer. Imports no torch."""
+"""Names that the options of a training run choose from, and the options that differ for one layer. This module does not
+import torch.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +13,33 @@ from network.options import Options
 
 
 class ActivationRange(StrEnum):
-    """How the range of an activation tensor is determined during training."""
+    """How the quantization range of an activation tensor is determined during training."""
 
     LEARNED = "learned"
-    """The clipping bounds are parameters (PACT, arXiv 1805.06085), initialised by calibration."""
+    """The clipping bounds of the range are learned (PACT, arXiv 1805.06085); calibration sets their initial values."""
 
     LEARNED_STEP = "learned_step"
-    """The quantization step size is a parameter (LSQ, arXiv 1902.08153), initialised by calibration."""
+    """The quantization step size is learned (LSQ, arXiv 1902.08153); calibration sets its initial value."""
 
     CLIPPED = "clipped"
-    """[0, 6] after a ReLU; a tensor without an activation function keeps its calibrated range."""
+    """The range is [0, 6] after a ReLU; a tensor without an activation function keeps its calibrated range."""
 
 
 class RangeSetting(StrEnum):
-    """How calibration chooses the initial range of an activation tensor."""
+    """How calibration chooses the initial quantization range of an activation tensor."""
 
     MIN_MAX = "min_max"
-    """From the smallest to the largest value of the calibration samples."""
+    """The range from the smallest to the largest value on the calibration samples."""
 
     PERCENTILE = "percentile"
-    """The range that contains `range_percentile` percent of the values."""
+    """The range that contains `range_percentile` percent of the values on the calibration samples."""
 
     MEAN_SQUARED_ERROR = "mean_squared_error"
-    """The range with the smallest squared error of quantization."""
+    """The range with the smallest squared quantization error on the calibration samples."""
 
 
 class OptimizerKind(StrEnum):
-    """The optimizer that updates the parameters."""
+    """The torch optimizer that updates the parameters in training."""
 
     SGD = "sgd"
     ADAM = "adam"
@@ -52,14 +54,16 @@ class Regime(StrEnum):
     COSINE = "cosine"
     ONE_CYCLE = "one_cycle"
     PAPER = "paper"
-    """That of arXiv 1905.13082: 1e-4, 5e-5 from epoch 5, 1e-5 from epoch 8; batch norm is frozen after epoch 1."""
+    """Learning rates of arXiv 1905.13082: 1e-4, 5e-5 from epoch 5, 1e-5 from epoch 8, with batch norm frozen after
+    epoch 1.
+    """
 
 
 class Compile(StrEnum):
     """Whether torch.compile compiles the training step."""
 
     AUTO = "auto"
-    """If a C++ compiler is found and the run is long enough to recover the time that compiling takes."""
+    """Compile if a C++ compiler is found and the run is long enough to recover the time that compiling takes."""
 
     ON = "on"
     OFF = "off"
@@ -69,45 +73,50 @@ class Processor(StrEnum):
     """The torch device that a network is trained on."""
 
     AUTO = "auto"
-    """A GPU if torch finds one, otherwise the CPU."""
+    """Train on a GPU if torch finds one, otherwise on the CPU."""
 
     CPU = "cpu"
     CUDA = "cuda"
 
 
 class Precision(StrEnum):
-    """The number format that convolutions compute in during training; ranges, statistics, optimizer: float32."""
+    """The number format in which convolutions are computed during training; ranges, statistics and the optimizer use
+    float32.
+    """
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
 class TensorOverride(Options):
-    """Options that differ for one layer; None keeps what the rest of the network has.
+    """Training options that differ for one layer of a network; None keeps the option of the run or the allocation.
 
     The layer's numbers of bits are not among them: the allocation contains those.
     """
 
     weights: WeightScheme | None = Field(
-        default=None, description="quantization scheme of the layer's weight tensor; none: that of the allocation"
+        default=None,
+        description="quantization scheme of the layer's weight tensor; none: the scheme in the bit allocation",
     )
     folding: Folding | None = Field(
         default=None,
         description="how the layer's batch norm is removed from the integer-only network: folded into the weights, or "
-        "computed with the requantization (ICN); none: that of the allocation",
+        "computed with the requantization (ICN); none: the choice in the bit allocation",
     )
     activation_range: ActivationRange | None = Field(
         default=None,
-        description="how the range of the layer's output tensor is determined; none: that of the run",
+        description="how the quantization range of the layer's output tensor is determined; none: by the option "
+        "activation_range of the run",
     )
     range_setting: RangeSetting | None = Field(
         default=None,
-        description="how calibration chooses the initial range of the layer's output tensor; none: that of the run",
+        description="how calibration chooses the initial quantization range of the layer's output tensor; none: by the "
+        "option range_setting of the run",
     )
     range_percentile: StrictFloat | None = Field(
         default=None,
         ge=50.0,
         le=100.0,
-        description="percentage of the values that lie inside the range of the percentile setting; none: that of the "
-        "run",
+        description="percentage of the tensor's values inside its initial quantization range, if range_setting is "
+        "percentile; none: by the option range_percentile of the run",
     )

@@ -1,4 +1,6 @@
-"""Schemes that options override for single layers, written into the allocation. Imports no torch."""
+"""Quantization schemes that training options set for single layers, written into the bit allocation. This module does
+not import torch.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ from qat.options.names import TensorOverride
 
 
 def overridden(network: Network, allocation: Allocation, overrides: Mapping[str, TensorOverride]) -> Allocation:
-    """Return the allocation with the overridden schemes of single layers; the numbers of bits stay the same.
+    """Return a bit allocation with the quantization schemes that overrides set for single layers; the bits stay the
+    same.
 
     Applying the same overrides twice gives the same allocation as applying them once.
 
     Args:
         network: The network that the allocation belongs to.
         allocation: The allocation before the overrides.
-        overrides: Name of a layer, or of the network's input -> its options.
+        overrides: Options that differ for single layers or for the network's input, by the name of the layer or input.
 
     Raises:
         RequestError: if the network has no layer of that name, a layer without weights has a scheme for weights, or
@@ -39,13 +42,16 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
                 )
             continue
         if name not in layers:
-            raise RequestError(f"overrides name the layer '{shown(name)}', which the network does not have")
+            raise RequestError(
+                f"the option overrides names the layer '{shown(name)}', which the network does not have; expected "
+                "the names of its layers"
+            )
         if override.weights is None and override.folding is None:
             continue
         if name not in schemes:
             raise RequestError(
-                f"layer '{shown(name)}' has no weights, but its override has `weights` or `folding`; override its "
-                "activation_range or range_setting"
+                f"layer '{shown(name)}' has no weights, but its override has `weights` or `folding`; expected "
+                "only activation_range or range_setting: remove the other entries"
             )
         schemes[name] = replace(
             schemes[name],

@@ -1,4 +1,4 @@
-"""Options of the post-training path. Imports no torch, so that checking a request is cheap."""
+"""Options of post-training quantization. This module does not import torch, so that a request is checked quickly."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ from network.options import Options
 
 
 class Rounding(StrEnum):
-    """Which of its two neighbours on the quantization grid a weight is rounded to."""
+    """Rule by which a weight is rounded to one of its two neighbours on the quantization grid."""
 
     NEAREST = "nearest"
-    """The nearer neighbour."""
+    """The weight is rounded to the nearer of its two neighbours on the quantization grid."""
 
     LEARNED = "learned"
-    """The neighbour that best keeps the float network's activations (AdaRound, arXiv 2004.10568), block by block."""
+    """The weight is rounded to the neighbour that best keeps the float network's activations, block by block of layers
+    (AdaRound, arXiv 2004.10568).
+    """
 
 
 class PostTrainingOptions(Options):
-    """How a network is improved without training and without labels, between calibration and conversion."""
+    """Options of post-training quantization: how a network is improved without training and without labels."""
 
     equalization: StrictBool = Field(
         default=True,
-        description="scale the channels of neighbouring layers against each other before calibration, so that their "
-        "weights have similar ranges; the float network computes the same function (arXiv 1906.04721, section 4.1, "
-        "equation 11)",
+        description="scale the channels of neighbouring layers before calibration, so that their weights have similar "
+        "ranges; the float network computes the same function (arXiv 1906.04721, section 4.1, equation 11)",
     )
     rounding: Rounding = Field(
         default=Rounding.LEARNED,
-        description="how weights below 8 bits are rounded; 8-bit weights are rounded to nearest. learned: to the "
-        "neighbour on the quantization grid that best keeps the float network's activations (AdaRound, arXiv "
+        description="how weights with fewer than 8 bits are rounded; 8-bit weights are rounded to nearest. learned: "
+        "to the neighbour on the quantization grid that best keeps the float network's activations (AdaRound, arXiv "
         "2004.10568, equations 21 to 25), one block of layers at a time (BRECQ, arXiv 2102.05426); weights whose "
-        "scheme takes its range from their minimum and maximum are clipped first",
+        "scheme derives the range from their minimum and maximum are clipped first",
     )
     rounding_steps: StrictInt = Field(
         default=500,
@@ -50,13 +51,16 @@ class PostTrainingOptions(Options):
         default=512,
         ge=1,
         le=1_000_000,
-        description="maximum number of unlabelled training samples used for rounding and bias correction",
+        description="maximum number of unlabelled training samples used for learned rounding and bias correction",
     )
     seed: StrictInt = Field(
-        default=0, ge=0, le=2**63 - 1, description="seed of the random order in which rounding reads the samples"
+        default=0,
+        ge=0,
+        le=2**63 - 1,
+        description="seed of the random order in which learned rounding reads the samples",
     )
 
     @property
     def improves(self) -> bool:
-        """Whether anything is done after calibration (equalization comes before it)."""
+        """Whether these options enable a step after calibration: learned rounding or bias correction."""
         return self.bias_correction or self.rounding is Rounding.LEARNED

@@ -1,4 +1,4 @@
-"""Options of a sensitivity measurement. Imports no torch, so that checking a request is cheap."""
+"""Options of a sensitivity measurement. This module does not import torch, so that a request is checked quickly."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from network.options import Options
 
 
 class Measure(StrEnum):
-    """How sensitivities are measured on samples."""
+    """Methods that estimate on samples how sensitive a network's loss is to the quantization of each tensor."""
 
     FISHER = "fisher"
-    """One backward pass: the Fisher information along the quantization error."""
+    """Fisher information along the quantization error, from one backward pass."""
 
     HESSIAN = "hessian"
-    """The Hessian's average trace times the squared quantization error (HAWQ-V2, arXiv 1911.03852)."""
+    """Average trace of the Hessian times the squared quantization error (HAWQ-V2, arXiv 1911.03852)."""
 
     MEASURED = "measured"
-    """The divergence of the network's output with one tensor quantized at a time."""
+    """Divergence of the network's output when one tensor at a time is quantized."""
 
 
 class SensitivityOptions(Options):
-    """How sensitivities are measured."""
+    """Options of a sensitivity measurement: the method, the samples and the seed."""
 
     measure: Measure = Field(
         default=Measure.FISHER,
-        description="how the rise of the loss is estimated. fisher: from the Fisher information along the quantization "
-        "error; hessian: from the Hessian's average trace (HAWQ-V2, arXiv 1911.03852), which needs labels; measured: "
-        "from the divergence of the output with one tensor quantized at a time",
+        description="how the rise of the loss by quantization is estimated. fisher: from the Fisher information along "
+        "the quantization error; hessian: from the Hessian's average trace (HAWQ-V2, arXiv 1911.03852), which needs "
+        "labels; measured: from the divergence of the network's output when one tensor at a time is quantized",
     )
     scheme: WeightScheme = Field(
         default=DEFAULT_WEIGHT_SCHEME, description="quantization scheme of the weights during the measurement"
@@ -39,18 +39,20 @@ class SensitivityOptions(Options):
         default=256,
         ge=1,
         le=100_000,
-        description="maximum number of training samples used, chosen at random from the training set",
+        description="maximum number of training samples on which sensitivity is measured, chosen at random from the "
+        "training set",
     )
     seed: StrictInt = Field(
         default=0,
         ge=0,
         le=2**63 - 1,
-        description="seed of the choice of samples, of the labels that fisher draws, and of the random vectors of "
-        "hessian",
+        description="seed of the random choice of samples, of the labels that the measure fisher draws, and of the "
+        "random vectors of the measure hessian",
     )
     probes: StrictInt = Field(
         default=1,
         ge=1,
         le=1000,
-        description="number of random vectors for each batch that estimate the Hessian's trace; only hessian uses it",
+        description="number of random vectors for each batch that estimate the Hessian's trace; only the measure "
+        "hessian uses it",
     )

@@ -1,4 +1,4 @@
-"""Options of a training run. Imports no torch, so that checking a request is cheap.
+"""Options of a training run. This module does not import torch, so that a request is checked quickly.
 
 The tables in docs/training.md are generated from the fields.
 """
@@ -40,11 +40,11 @@ __all__ = [
 ]
 
 NEVER: Final = 1.0
-"""Value of `freeze_batch_norm_at` and `freeze_oscillating_at` that means: at no time of the run."""
+"""Value of `freeze_batch_norm_at` and `freeze_oscillating_at` with which nothing is ever frozen during the run."""
 
 
 class TrainingOptions(OptimizationOptions):
-    """How a network is retrained."""
+    """Options of a training run, which retrains a network with few bits."""
 
     seed: StrictInt = Field(
         default=0,
@@ -82,8 +82,9 @@ class TrainingOptions(OptimizationOptions):
         default=0.0,
         ge=0.0,
         le=0.9,
-        description="share of the epochs, rounded up, that train first with twice the number of bits (8 bits stay 8); "
-        "these epochs are reported with at_doubled_bits and are never the best epoch; 0 trains none",
+        description="share of the epochs, rounded up, at the start of the run that train with twice the number of "
+        "bits (8 bits stay 8); these epochs are reported with at_doubled_bits and are never the best epoch; 0 trains "
+        "none",
     )
     freeze_oscillating_at: StrictFloat = Field(
         default=NEVER,
@@ -96,64 +97,69 @@ class TrainingOptions(OptimizationOptions):
         default=0.04,
         ge=0.0,
         le=1.0,
-        description="oscillation frequency, in turns per step, above which a weight is frozen when freezing begins",
+        description="oscillation frequency, in oscillations per training step, above which a weight is frozen when "
+        "freezing begins",
     )
     oscillation_threshold_at_end: StrictFloat = Field(
         default=0.01,
         ge=0.0,
         le=1.0,
-        description="oscillation frequency, in turns per step, above which a weight is frozen at the end of the run; "
-        "not above oscillation_threshold, from which the threshold falls along half a cosine",
+        description="oscillation frequency, in oscillations per training step, above which a weight is frozen at the "
+        "end of the run; at most oscillation_threshold, from which the threshold falls along half a cosine",
     )
     oscillation_momentum: StrictFloat = Field(
         default=0.01,
         ge=1e-4,
         le=1.0,
-        description="weight of each step in the running averages of the oscillation frequency and of the codes",
+        description="weight of each training step in the running averages of a weight's oscillation frequency and of "
+        "its code",
     )
     activation_range: ActivationRange = Field(
         default=ActivationRange.LEARNED_STEP,
-        description="how the ranges of activation tensors are determined. learned: clipping bounds learned by gradient "
-        "(PACT, arXiv 1805.06085); learned_step: quantization step size learned by gradient (LSQ, arXiv 1902.08153); "
-        "clipped: [0, 6] after a ReLU",
+        description="how the quantization ranges of activation tensors are determined. learned: clipping bounds "
+        "learned by gradient (PACT, arXiv 1805.06085); learned_step: quantization step size learned by gradient (LSQ, "
+        "arXiv 1902.08153); clipped: [0, 6] after a ReLU",
     )
     range_setting: RangeSetting = Field(
         default=RangeSetting.MEAN_SQUARED_ERROR,
-        description="how calibration chooses the initial ranges of activation tensors, the network's input "
-        "included. min_max: the smallest and the largest value; percentile: as range_percentile says; "
-        "mean_squared_error: the range with the smallest squared error of quantization",
+        description="how calibration chooses the initial quantization ranges of activation tensors and of the "
+        "network's input. min_max: from the smallest to the largest value; percentile: the range that contains "
+        "range_percentile percent of the values; mean_squared_error: the range with the smallest squared quantization error",
     )
     range_percentile: StrictFloat = Field(
         default=99.99,
         ge=50.0,
         le=100.0,
-        description="percentage of the values that lie inside the initial range of the percentile setting",
+        description="percentage of an activation tensor's values inside its initial quantization range, if "
+        "range_setting is percentile",
     )
     range_learning_rate: StrictFloat = Field(
         default=1.0,
         ge=0.0,
         le=1000.0,
-        description="learning rate of the learned ranges, as a multiple of the learning rate; a bound moves at most by "
-        "its own size times that rate in one step, so that one value suits every tensor",
+        description="learning rate of the learned quantization ranges, as a multiple of the learning rate; one step "
+        "moves a bound by at most its own size times that rate, so that one value suits every tensor",
     )
     calibration_samples: StrictInt = Field(
         default=512,
         ge=1,
         le=1_000_000,
-        description="maximum number of training samples that the initial ranges are measured on",
+        description="maximum number of training samples on which the initial quantization ranges of activation "
+        "tensors are measured",
     )
     distillation: StrictFloat = Field(
         default=0.5,
         ge=0.0,
         le=1.0,
-        description="share of the loss that compares with the outputs of the float network instead of with the labels "
-        "(arXiv 1503.02531, section 2)",
+        description="share of the training loss that compares the network's outputs with those of the float network "
+        "instead of with the labels (arXiv 1503.02531, section 2)",
     )
     distillation_temperature: StrictFloat = Field(
         default=2.0,
         ge=0.1,
         le=100.0,
-        description="temperature that softens the outputs of both networks before distillation compares them",
+        description="temperature that softens the outputs of the trained and the float network before distillation "
+        "compares them",
     )
     label_smoothing: StrictFloat = Field(
         default=0.0,
@@ -164,34 +170,36 @@ class TrainingOptions(OptimizationOptions):
     augmentation: AugmentationChoice = Field(
         default=AugmentationPreset.NONE,
         validate_default=True,
-        description="how training samples are changed at random: the name of a preset, or an object of options",
+        description="how training samples are changed at random: the name of a preset, or an object of augmentation "
+        "options",
         examples=["flip_shift", {"shift": 0.1, "mixup": 0.2}],
     )
     overrides: dict[StrictStr, TensorOverride] = Field(
         default={},
-        description="name of a layer, or of the network's input -> options that differ for this layer or tensor; their "
-        "bytes are counted, and the run is refused if the network no longer fits the budget",
+        description="options that differ for single layers or for the network's input: an object that maps the name of "
+        "a layer, or of the input, to its options; their effect on bytes is counted, and the run is refused if the "
+        "network no longer fits the budget",
         examples=[{"conv1": {"weights": "PerLayerAsymMinMax"}}],
     )
     post_training: PostTrainingOptions | None = Field(
         default=None,
-        description="how the network is improved without labels between calibration and the first epoch; none: not at "
-        "all",
+        description="how the network is improved without labels between calibration and the first epoch; none: it is "
+        "not improved",
     )
     requantization: RequantizationForm = Field(
         default=RequantizationForm.MULTIPLIER,
-        description="how the integer-only network turns its accumulators into codes. multiplier: multiplication and "
-        "shift; thresholds: comparison with 2^b - 1 thresholds for each channel, which gives the same codes and "
+        description="how the integer-only network converts accumulators to output codes. multiplier: multiplication "
+        "and shift; thresholds: comparison with 2^b - 1 thresholds for each channel, which gives the same codes and "
         "requires far more flash, counted in the memory report",
     )
     train_on: Processor = Field(
         default=Processor.AUTO,
-        description="torch device that trains; auto: a GPU if torch finds one, otherwise the CPU",
+        description="torch device on which the network is trained; auto: a GPU if torch finds one, otherwise the CPU",
     )
     precision: Precision = Field(
         default=Precision.FLOAT32,
-        description="number format that convolutions compute in during training (torch's autocast); ranges, statistics "
-        "and the optimizer use float32; bfloat16 is faster on GPUs only",
+        description="number format in which convolutions are computed during training (torch's autocast); ranges, "
+        "statistics and the optimizer use float32; bfloat16 is faster on GPUs only",
     )
     compile: Compile = Field(
         default=Compile.AUTO,
@@ -199,13 +207,14 @@ class TrainingOptions(OptimizationOptions):
         "long enough to recover the time that compiling takes",
     )
     threads: StrictInt | None = Field(
-        default=None, ge=1, le=1024, description="number of torch's worker threads; none: torch chooses it"
+        default=None, ge=1, le=1024, description="number of torch's worker threads; none: torch chooses the number"
     )
     workers: StrictInt | None = Field(
         default=None,
         ge=0,
         le=256,
-        description="number of processes that read and decode samples; none: chosen by the kind and number of samples",
+        description="number of processes that read and decode samples; none: chosen from the type and number of the "
+        "samples",
     )
     checkpoint_minutes: StrictFloat = Field(
         default=10.0,
@@ -218,7 +227,7 @@ class TrainingOptions(OptimizationOptions):
     @model_validator(mode="before")
     @classmethod
     def _accept_former_name(cls, given: Any) -> Any:  # Any: whatever a caller's JSON has here
-        """Accept `augment: true` and `augment: false`, the former names of two presets of `augmentation`."""
+        """Accept `augment: true` and `augment: false`, the former names of two presets of the option `augmentation`."""
         if isinstance(given, dict) and isinstance(given.get("augment"), bool) and "augmentation" not in given:
             others = {name: value for name, value in given.items() if name != "augment"}
             named = AugmentationPreset.FLIP_SHIFT if given["augment"] else AugmentationPreset.NONE
@@ -235,5 +244,7 @@ class TrainingOptions(OptimizationOptions):
         return self
 
     def what_counts(self) -> TrainingOptions:
-        """Return the options that the result depends on: those that only change the speed have fixed values."""
+        """Return the training options with fixed values for all options that only change the speed
+        and not the result.
+        """
         return self.replace(threads=None, workers=None, checkpoint_minutes=0.0)

@@ -1,4 +1,5 @@
-"""Bias correction: the mean error of every output channel is added to its bias (arXiv 1906.04721, section 4.2).
+"""Bias correction: the mean of float output minus quantized output of each channel is added to its bias (arXiv
+1906.04721, section 4.2).
 
 Rounding the weights shifts the mean of a channel's output by the mean error of the weights times the mean input. The
 shift is measured as in the paper's appendix D: the mean over samples and pixels of the float layer's output before its
@@ -21,7 +22,8 @@ from qat.quantized_network import QuantizedNetwork
 
 @torch.no_grad()
 def correct_biases(module: QuantizedNetwork, float_network: FloatNetwork, block: Block, tensors: BlockTensors) -> None:
-    """Correct the biases of a block's layers, in schedule order.
+    """Correct the biases of a block's layers, in schedule order, so that each channel's mean output equals that of the
+    float network.
 
     Args:
         module: The fake-quantized network, whose biases or running means of batch norms are changed.

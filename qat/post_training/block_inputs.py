@@ -1,4 +1,6 @@
-"""Input and target tensors of a block, computed by running the float and the fake-quantized network up to it."""
+"""Input and target tensors of a block of layers, computed by running the float and the fake-quantized network up to the
+block.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,12 @@ from qat.windows import convolved
 BATCH_SAMPLES: Final = 32
 """Number of samples that are run through the networks at a time."""
 MAX_TENSOR_BYTES: Final = 2**29
-"""Largest size of a block's tensors, in bytes. If all samples need more memory, the block uses fewer samples."""
+"""Largest size in bytes of the tensors of a block of layers; if all samples need more, the block uses fewer samples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BlockTensors:
-    """Inputs of a block and the output that it should compute, for the same n samples.
+    """Input tensors of a block of layers and the output that the block should compute, for the same n samples.
 
     Attributes:
         float_inputs: Tensors that the block reads in the float network, by name, each float32 [n, c, h, w].
@@ -47,7 +49,8 @@ class BlockTensors:
 
 
 class QuantizedLayers:
-    """Single layers of a fake-quantized network, with running batch norm statistics and straight-through gradients.
+    """Execution of single layers of a fake-quantized network, with running batch norm statistics and straight-through
+    gradients.
 
     Args:
         module: The fake-quantized network.
@@ -61,7 +64,7 @@ class QuantizedLayers:
         self._steps = {step.layer.name: step for step in module.weight_steps()}
 
     def weight_step(self, index: int) -> WeightStep:
-        """Return the trained form of a layer with weights.
+        """Return the fake-quantized layer with weights at an index in schedule order.
 
         Args:
             index: Index of the layer in the network.
@@ -69,7 +72,7 @@ class QuantizedLayers:
         return self._steps[self._module.network.layers[index].name]
 
     def unquantized_output(self, index: int, inputs: Sequence[Tensor], *, before_activation: bool = False) -> Tensor:
-        """Compute the output of a layer before it is quantized.
+        """Compute the output of a layer of the fake-quantized network before the output is quantized.
 
         Args:
             index: Index of the layer in the network.
@@ -92,7 +95,7 @@ class QuantizedLayers:
         return values if before_activation else clamped(values, layer.activation)
 
     def __call__(self, index: int, inputs: Sequence[Tensor]) -> Tensor:
-        """Compute the quantized output of a layer.
+        """Compute the quantized output of a layer of the fake-quantized network.
 
         Args:
             index: Index of the layer in the network.
@@ -110,7 +113,7 @@ class QuantizedLayers:
 
 
 def samples_in_memory(network: Network, block: Block, count: int) -> int:
-    """Return the number of samples of a block whose tensors need at most `MAX_TENSOR_BYTES`.
+    """Return how many samples fit in memory: the tensors of a block of layers need at most `MAX_TENSOR_BYTES` bytes.
 
     Args:
         network: The network of the block.
@@ -129,7 +132,8 @@ def samples_in_memory(network: Network, block: Block, count: int) -> int:
 def block_tensors(
     module: QuantizedNetwork, float_network: FloatNetwork, block: Block, samples: Samples
 ) -> BlockTensors:
-    """Run both networks up to a block and the float network through it, and return the tensors of the block.
+    """Compute the input tensors of a block of layers in the float and the fake-quantized network, and the block's float
+    output.
 
     No tensor is kept from one block to the next. Each block can therefore use as many samples as fit into memory, and
     running the networks again is cheaper than learning the block's rounding.
@@ -165,7 +169,7 @@ def block_tensors(
 
 
 def batches(count: int) -> Iterator[slice]:
-    """Iterate over the samples 0 to `count` - 1 in slices of at most `BATCH_SAMPLES`.
+    """Return an iterator over slices of at most `BATCH_SAMPLES` samples that cover the samples 0 to `count` - 1.
 
     Args:
         count: Number of samples, from 0.

@@ -1,4 +1,4 @@
-"""Decomposition of a network into blocks, whose weights are reconstructed together (BRECQ, arXiv 2102.05426).
+"""Decomposition of a network into blocks of layers, whose weights are rounded together (BRECQ, arXiv 2102.05426).
 
 The network is cut (`|`) behind every layer whose output is the only tensor that later layers read:
 
@@ -18,12 +18,12 @@ from network.layers import WeightLayer
 from network.network import Network
 
 MAX_WEIGHT_LAYERS: Final = 8
-"""Largest number of layers with weights in a block; a larger block is split into single layers."""
+"""Largest number of layers with weights in a block of layers; a larger block is split into single layers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive layers of the schedule of which later layers read one tensor only.
+    """Block of consecutive layers in schedule order; later layers read only one of the tensors that the block writes.
 
     Attributes:
         first: Index of the first layer, from 0.
@@ -39,12 +39,12 @@ class Block:
 
     @property
     def indices(self) -> range:
-        """Indices of the block's layers, ascending."""
+        """Indices of the block's layers in schedule order, ascending."""
         return range(self.first, self.end)
 
 
 def blocks_of(network: Network) -> list[Block]:
-    """Return the blocks that contain layers with weights, in schedule order.
+    """Return the blocks of a network that contain layers with weights, in schedule order.
 
     Every layer with weights is in exactly one block.
 
@@ -61,7 +61,7 @@ def blocks_of(network: Network) -> list[Block]:
 
 
 def _is_only_source_of_later_layers(network: Network, index: int) -> bool:
-    """Whether later layers read no tensor that was written before this layer's output."""
+    """Return whether later layers read, of all tensors that are written up to this layer, only this layer's output."""
     later = network.layers[index + 1 :]
     output = network.layers[index].output
     written = {layer.output for layer in later} | {output}

@@ -1,4 +1,5 @@
-"""Clipping of weights to the range with the least squared error, for schemes whose grid depends on the weights.
+"""Clipping of weights to the range with the least squared quantization error, for schemes whose grid depends on the
+weights.
 
 A grid from the smallest to the largest weight wastes codes on a few outliers; with 2 bits it has only four values. The
 weights are clipped, so that their minimum and maximum become the range that rounds the unclipped weights with the least
@@ -16,11 +17,11 @@ from qat.post_training.effective_weights import effective_weight, set_effective_
 from qat.weight_step import WeightStep
 
 SHARES: Final = tuple(0.1 + 0.05 * index for index in range(19))
-"""Candidates for the ends of the range, as shares of the smallest and the largest weight: 0.1 to 1 in steps of 0.05."""
+"""Candidate ends of a weight range, as shares of the smallest and the largest weight: 0.1 to 1 in steps of 0.05."""
 
 
 def grid_depends_on_weights(step: WeightStep, weight: Tensor) -> bool:
-    """Whether a layer's quantization grid is computed from its weights and is not a parameter of its own.
+    """Return whether a layer's quantization grid is computed from its weights, and is not a separate parameter.
 
     The grid is computed from the weights in schemes that use their minimum and maximum.
 
@@ -33,7 +34,8 @@ def grid_depends_on_weights(step: WeightStep, weight: Tensor) -> bool:
 
 @torch.no_grad()
 def clip_weights(step: WeightStep) -> None:
-    """Clip a layer's effective weights, with one range per output channel or per layer as in the layer's scheme.
+    """Clip the weights of a layer to the range with the least squared quantization error, per output channel or per
+    layer.
 
     A layer whose grid does not depend on its weights is left unchanged.
 

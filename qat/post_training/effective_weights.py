@@ -1,4 +1,5 @@
-"""The effective weights of a layer, which are the weights that are quantized, and the layer's bias or batch norm.
+"""The effective weights of a layer (its weights as they are quantized, with folded batch norm), and the layer's bias or
+batch norm.
 
 Q is quantization, and gain = gamma / sqrt(variance + epsilon) with running statistics. The three forms of a layer are:
 
@@ -19,7 +20,8 @@ from qat.weight_step import WeightStep
 
 
 def effective_weight(step: WeightStep) -> Tensor:
-    """Return a copy of the weights that are quantized, with batch norm folded in if the layer folds it.
+    """Return a copy of a layer's effective weights: the weights that are quantized, with batch norm if the layer folds
+    it.
 
     Args:
         step: The layer.
@@ -32,7 +34,7 @@ def effective_weight(step: WeightStep) -> Tensor:
 
 @torch.no_grad()
 def set_effective_weight(step: WeightStep, weight: Tensor) -> None:
-    """Change a layer's weights so that its effective weights become `weight`.
+    """Change a layer's weights so that its effective weights, those that are quantized, get the given values.
 
     A channel whose folded batch norm has a gain of zero keeps its weights: its effective weights are always 0.
 
@@ -47,7 +49,7 @@ def set_effective_weight(step: WeightStep, weight: Tensor) -> None:
 
 
 def add_bias(step: WeightStep, sums: Tensor) -> Tensor:
-    """Apply a layer's bias or batch norm to the sums of its quantized weights and inputs.
+    """Apply a layer's bias or batch norm to the sums of products of its quantized weights and inputs.
 
     Args:
         step: The layer.
@@ -66,7 +68,8 @@ def add_bias(step: WeightStep, sums: Tensor) -> Tensor:
 
 @torch.no_grad()
 def shift_output(step: WeightStep, offset: Tensor) -> None:
-    """Add a constant to every channel of a layer's output before its activation function.
+    """Add a constant to each channel of a layer's output before its activation function, by changing the bias or batch
+    norm.
 
     If the layer keeps its batch norm, the running mean is changed and not beta. In training, batch norm subtracts the
     batch's own mean, which contains the error of the weights already; a changed beta would correct the error twice.

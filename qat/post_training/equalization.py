@@ -53,14 +53,14 @@ DEAD_SHARE: Final = 1e-6
 """Share of the largest channel of a layer up to which the weights of a channel count as zero."""
 
 MAX_ROUNDS: Final = 100
-"""Largest number of passes over all pairs."""
+"""Largest number of passes of cross-layer equalization over all pairs of layers."""
 CONVERGED_BELOW: Final = 1e-3
-"""Absolute logarithm of the largest factor of a pass below which equalization ends."""
+"""Cross-layer equalization ends when the absolute logarithm of a pass's largest factor is below this value."""
 
 
 @dataclass(slots=True, eq=False)
 class _Parameters:
-    """Parameters of a layer during equalization, in float64.
+    """Weights, bias and batch norm factor of a layer during cross-layer equalization, in float64.
 
     Attributes:
         weight: Weights without batch norm, [output channels, ...].
@@ -76,13 +76,14 @@ class _Parameters:
 
     @property
     def folded(self) -> DoubleArray:
-        """Absolute values of the weights with batch norm folded in, [output channels, ...]."""
+        """Absolute values of the layer's weights with batch norm folded in, [output channels, ...]."""
         folded: DoubleArray = np.abs(self.weight * self.gain.reshape((-1,) + (1,) * (self.weight.ndim - 1)))
         return folded
 
 
 def equalized(network: Network) -> Network:
-    """Return a network that computes the same function with equalized weights, which quantization harms less.
+    """Return a network that computes the same function with equalized weights, whose quantization causes smaller
+    errors.
 
     Args:
         network: The float network. A network without weight values is returned unchanged.
@@ -117,7 +118,7 @@ def _parameters_of(layer: WeightLayer) -> _Parameters:
 
 
 def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
-    """Find pairs of layers with weights that can be equalized.
+    """Find the pairs of layers with weights to which cross-layer equalization applies.
 
     The second layer is the only reader of the first layer's output, and all layers between them scale with their input.
     """
@@ -136,7 +137,9 @@ def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
 
 
 def _scales_by_channel(layer: Layer, first: WeightLayer) -> bool:
-    """Whether scaling a channel of the layer's input (of its weights, for `first`) scales the same output channel."""
+    """Return whether scaling an input channel of a layer (for `first`: the weights of an output channel) scales only
+    the same output channel.
+    """
     is_homogeneous = _is_homogeneous(layer.activation)
     match layer:
         case Pad():
@@ -154,7 +157,9 @@ def _is_homogeneous(function: ActivationFunction) -> bool:
 def _equalize_pair(
     network: Network, parameters: dict[str, _Parameters], first: WeightLayer, second: WeightLayer
 ) -> float:
-    """Equalize one pair of layers and return the largest absolute logarithm of its factors."""
+    """Equalize the weights of two neighbouring layers, and return the largest absolute logarithm of the channels'
+    factors.
+    """
     one, other = parameters[first.name], parameters[second.name]
     channels = network.input_shapes(second)[0].channels
     rows = one.folded.reshape(len(one.weight), -1).max(axis=1)
@@ -188,7 +193,7 @@ def _by_input_channel(weight: DoubleArray, layer: WeightLayer, channels: int) ->
 
 
 def _scaled_layer(layer: WeightLayer, scaled: _Parameters, original: _Parameters) -> WeightLayer:
-    """Return the layer with its scaled parameters."""
+    """Return a layer whose weights, bias and batch norm are scaled by cross-layer equalization."""
     norm = layer.batch_norm
     # The factor of the gain; a gain of zero never changes.
     ratio = np.divide(scaled.gain, original.gain, out=np.ones_like(scaled.gain), where=original.gain != 0)
@@ -213,7 +218,9 @@ def _scaled_layer(layer: WeightLayer, scaled: _Parameters, original: _Parameters
 
 
 def _free_factors(weight: DoubleArray, variance: DoubleArray, epsilon: float) -> DoubleArray:
-    """Return factors that give every output channel before a batch norm the same largest weight, [output channels]."""
+    """Return factors [output channels] that give every output channel of weights before a batch norm the same largest
+    absolute weight.
+    """
     rows = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     usable = _is_alive(rows) & (variance > 0)
     if not usable.any():

@@ -1,4 +1,4 @@
-"""The post-training path: improves a calibrated network without labels and without training."""
+"""Post-training quantization: improves a calibrated network without labels and without training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def improve(
     options: PostTrainingOptions,
     reporter: Reporter,
 ) -> None:
-    """Learn the rounding of the weights and correct the biases, block by block.
+    """Learn the rounding of a network's weights and correct its biases, one block of layers at a time.
 
     Every block reads the outputs of earlier blocks, which are already improved. Batch norm that the scheme folds is
     folded first, because the rounding is learned for the folded weights.
@@ -71,7 +71,8 @@ def improve(
 
 
 def improvement_cost(network: Network, allocation: Allocation, samples: int, options: PostTrainingOptions) -> float:
-    """Return the total cost of `improve`, in forward passes of one image through the float network.
+    """Return the total cost of post-training quantization by `improve`, in forward passes of one image through the
+    float network.
 
     Args:
         network: The network that is improved.
@@ -86,7 +87,7 @@ def improvement_cost(network: Network, allocation: Allocation, samples: int, opt
 
 @dataclass(frozen=True, slots=True)
 class _BlockPlan:
-    """Work that is done on a block, and its cost.
+    """Planned post-training work on one block of layers, and its cost.
 
     Attributes:
         block: The block.
@@ -106,7 +107,9 @@ class _BlockPlan:
 
     @property
     def cost(self) -> float:
-        """Cost of all work on the block, in forward passes of the float network."""
+        """Cost of all post-training work on the block of layers, in forward passes of one image through the float
+        network.
+        """
         learning = self.rounding_steps * min(BATCH, self.samples) * self.rounding_cost
         return self.samples * (self.run_cost + self.bias_cost) + learning
 

@@ -1,4 +1,5 @@
-"""Learned rounding (AdaRound): every weight is rounded up or down on its grid so that a block's output error is least.
+"""Learned rounding (AdaRound): each weight is rounded up or down on its quantization grid so that the output error of
+its block of layers is least.
 
 With a weight w, the scale s and the zero point z of its grid, its bits b and a variable v (AdaRound, arXiv 2004.10568):
 
@@ -40,22 +41,22 @@ from qat.training.reporting import Reporter
 from qat.weight_step import WeightStep
 
 BATCH: Final = 32
-"""Largest number of samples of an optimizer step."""
+"""Largest number of samples in an optimizer step of learned rounding."""
 LEARNING_RATE: Final = 3e-2
 REGULARISER: Final = 0.1
-"""Weight of the regulariser in the loss."""
+"""Weight of AdaRound's regulariser in the loss."""
 WARM_UP: Final = 0.2
-"""Share of the steps that run without the regulariser, at the start."""
+"""Share of the optimizer steps, at the start, without AdaRound's regulariser."""
 
 FIRST_BETA: Final = 20.0
-"""The regulariser's exponent when it starts."""
+"""Exponent beta of AdaRound's regulariser when it starts."""
 LAST_BETA: Final = 2.0
-"""The regulariser's exponent at the last step."""
+"""Exponent beta of AdaRound's regulariser at the last optimizer step."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """The two values on the grid, below and above, that every weight of a layer can be rounded to.
+    """The two values on the quantization grid, below and above, to which each weight of a layer can be rounded.
 
     A level is an integer multiple of the scale: code minus zero point.
 
@@ -78,7 +79,7 @@ class Neighbours:
 
     @classmethod
     def of(cls, step: WeightStep) -> Neighbours:
-        """Return the candidates for a layer's current weights.
+        """Return the two values on the quantization grid for each of a layer's current weights.
 
         Args:
             step: The layer.
@@ -95,13 +96,16 @@ class Neighbours:
         return cls(step, weight, scale, -zero_point, top_code(step.bits) - zero_point, fixed)
 
     def start(self) -> Tensor:
-        """Return variables at which the soft weight of every weight inside the grid equals the weight."""
+        """Return AdaRound's variables v at which the soft weight equals the real weight, for each weight inside the
+        quantization grid.
+        """
         levels = self.weight / self.scale
         rest = (levels - torch.floor(levels) + 0.1) / 1.2
         return torch.log(rest / (1 - rest)).requires_grad_()
 
     def soft(self, variables: Tensor) -> Tensor:
-        """Return the soft weights, with gradients to the variables.
+        """Return AdaRound's soft weights, which are between the two neighbours on the quantization grid and have
+        gradients.
 
         Args:
             variables: The variables v, float32 with the shape of the weights.
@@ -110,7 +114,7 @@ class Neighbours:
         return self._on_grid(torch.floor(self.weight / self.scale) + up)
 
     def hard(self, variables: Tensor) -> Tensor:
-        """Return the weights rounded up or down on the grid as the variables say: up if v is 0 or above.
+        """Return the weights rounded on the quantization grid: up where the variable v is 0 or above, else down.
 
         Args:
             variables: The variables v, float32 with the shape of the weights.
@@ -119,11 +123,12 @@ class Neighbours:
         return self._on_grid(torch.floor(self.weight / self.scale) + up)
 
     def nearest(self) -> Tensor:
-        """Return the weights rounded to the nearest value on the grid, halves up."""
+        """Return the weights rounded to the nearest values on the quantization grid, with ties rounded up."""
         return self._on_grid(torch.floor(self.weight / self.scale + 0.5))
 
     def write(self, rounded: Tensor) -> None:
-        """Store rounded weights in the layer; a channel whose grid would move keeps its original weights.
+        """Store rounded weights in the layer; a channel whose quantization grid would change keeps its original
+        weights.
 
         Args:
             rounded: Weights on the grid, float32 [output channels, ...].
@@ -137,7 +142,7 @@ class Neighbours:
 
     @property
     def _rounds_up(self) -> Tensor:
-        """1 for each weight that rounding to nearest rounds up, else 0."""
+        """For each weight, 1 if the nearest value on the quantization grid is above the weight, else 0."""
         levels = self.weight / self.scale
         return torch.floor(levels + 0.5) - torch.floor(levels)
 
@@ -146,7 +151,8 @@ class Neighbours:
 
 
 def rectified(variables: Tensor) -> Tensor:
-    """Return h(v), the rectified sigmoid, from 0 to 1 (AdaRound's equation 23).
+    """Return the rectified sigmoid h(v) = clamp(1.2 * sigmoid(v) - 0.1, 0, 1) (AdaRound, arXiv 2004.10568, equation
+    23).
 
     Args:
         variables: The variables v, float32 of any shape.
@@ -162,7 +168,7 @@ def learn_rounding(
     randomness: np.random.Generator,
     reporter: Reporter,
 ) -> None:
-    """Learn the rounding of a block's weights with fewer than 8 bits, and store the rounded weights.
+    """Learn to round the weights with fewer than 8 bits in a block of layers up or down, and store the rounded weights.
 
     If rounding to nearest has a smaller error on the samples, the block keeps its weights.
 
@@ -218,7 +224,8 @@ def learned_layers(network: Network, allocation: Allocation, block: Block) -> li
 
 
 def beta_at(done: float) -> float | None:
-    """Return the regulariser's exponent, which falls from `FIRST_BETA` to `LAST_BETA`; None during the warm-up.
+    """Return the exponent beta of AdaRound's regulariser, which falls from `FIRST_BETA` to `LAST_BETA`; None during the
+    warm-up.
 
     Args:
         done: Share of the optimizer steps that are done, 0 to 1.
@@ -231,7 +238,9 @@ def beta_at(done: float) -> float | None:
 def _error(
     module: QuantizedNetwork, block: Block, tensors: BlockTensors, chosen: Tensor | slice, weights: dict[int, Tensor]
 ) -> Tensor:
-    """Return the mean squared error of the block's output before it is quantized, for the chosen samples."""
+    """Return the mean squared error of a block's output before quantization, against the float network, for the chosen
+    samples.
+    """
     layers = QuantizedLayers(module, weights)
     given = {tensor: values[chosen] for tensor, values in tensors.quantized_inputs.items()}
     last = block.end - 1

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from network.layers import ActivationFunction
 
 MIN_WIDTH: Final = 2.0**-60
-"""Smallest width of a range, used for a tensor that is zero everywhere."""
+"""Smallest width of a quantization range, which a tensor gets that is zero everywhere."""
 
 MIN_WIDTH_SHARE: Final = 1e-3
-"""Smallest width of a learned range, as a share of its initial width."""
+"""Smallest width of a learned quantization range, as a share of its initial width."""
 
 
 def clipped_to(interval: ActivationFunction, low: float, high: float) -> tuple[float, float]:
-    """Clip a range [low, high] to an interval; a result of nearly zero width is widened to `MIN_WIDTH`."""
+    """Clip a quantization range [low, high] to an interval; a result of nearly zero width is widened to `MIN_WIDTH`."""
     low, high = max(low, interval.low), min(high, interval.high)
     if high - low >= MIN_WIDTH:
         return low, high
@@ -25,7 +25,7 @@ def clipped_to(interval: ActivationFunction, low: float, high: float) -> tuple[f
 
 
 class Bounds(nn.Module):
-    """Clipping bounds of a range, stored as multiples of the range's initial width.
+    """Clipping bounds of a quantization range, stored as multiples of the range's initial width.
 
     This way, one learning rate fits all tensors.
 
@@ -44,7 +44,7 @@ class Bounds(nn.Module):
         self.high = nn.Parameter(torch.tensor(1.0), requires_grad=learned and interval.high > 0)
 
     def start(self, low: float, high: float) -> None:
-        """Set the initial bounds, low <= 0 <= high; a range of nearly zero width is widened to `MIN_WIDTH`."""
+        """Set the initial clipping bounds, low <= 0 <= high; a range of nearly zero width is widened to `MIN_WIDTH`."""
         low, high = clipped_to(self._interval, low, high)
         with torch.no_grad():
             self.extent.fill_(high - low)
@@ -53,17 +53,21 @@ class Bounds(nn.Module):
 
     @property
     def values(self) -> tuple[float, float]:
-        """The lower and the upper bound as real values."""
+        """The lower and the upper clipping bound as real values."""
         extent = self.extent.item()
         return self.low.item() * extent, self.high.item() * extent
 
     def forward(self) -> tuple[Tensor, Tensor]:
-        """Return the lower and the upper bound as scalar tensors of real values; trained bounds receive gradients."""
+        """Return the lower and the upper clipping bound as scalar tensors of real values; trained bounds receive
+        gradients.
+        """
         return self.low * self.extent, self.high * self.extent
 
     @torch.no_grad()
     def keep_valid(self) -> None:
-        """Correct the bounds after an optimizer step: low <= 0 <= high, inside the interval, and not too narrow."""
+        """Correct the clipping bounds after an optimizer step: low <= 0 <= high, inside the interval, and not too
+        narrow.
+        """
         self.low.clamp_(max=0.0)
         self.high.clamp_(min=0.0)
         if self._interval.low > -torch.inf:

@@ -1,4 +1,4 @@
-"""Fake quantization with its gradients: rounding of real values to the nearest values that have a code.
+"""Fake quantization with its gradients: rounds real values to the nearest values that have an integer code.
 
     steps      t = floor(x / s + 1/2)                 halves are rounded up
     code       q = clamp(t + z, 0, 2^b - 1)
@@ -33,7 +33,7 @@ from network.allocation import Bits
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Quantization grid of an activation tensor: a code stands for the real value scale * (code - zero_point).
+    """Quantization grid of an activation tensor: an integer code stands for the real value scale * (code - zero_point).
 
     Attributes:
         bits: Number of bits of each code: 8, 4 or 2.
@@ -47,18 +47,18 @@ class Grid:
 
     @property
     def lowest_step(self) -> int:
-        """Smallest code minus zero point."""
+        """Smallest integer code of the quantization grid minus the zero point."""
         return -self.zero_point
 
     @property
     def highest_step(self) -> int:
-        """Largest code minus zero point."""
+        """Largest integer code of the quantization grid minus the zero point."""
         return top_code(self.bits) - self.zero_point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedGrid:
-    """Quantization grid whose constants are tensors, so that they receive gradients and stay on their device.
+    """Quantization grid whose constants are torch tensors, so that they receive gradients and stay on their device.
 
     Each tensor is a scalar, or [output channels, 1, ...] for a weight tensor that is quantized per channel.
 
@@ -117,14 +117,14 @@ class _InPlace(torch.autograd.Function):
 
 
 def inside(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
-    """Return the gradient where low <= value <= high, and zero elsewhere, in one pass over memory."""
+    """Return a gradient where the quantized value is in [low, high], and zero elsewhere, in one pass over memory."""
     ends = torch.tensor([low, high], dtype=torch.float32)
     below, above = torch.nextafter(ends, torch.tensor([-math.inf, math.inf])).tolist()
     return _between(gradient, values, below, above)
 
 
 def _between(gradient: Tensor, values: Tensor, low: float, high: float) -> Tensor:
-    """Return the gradient where low < value < high, and zero elsewhere."""
+    """Return a gradient where the quantized value is above low and below high, and zero elsewhere."""
     masked: Tensor = torch.ops.aten.hardtanh_backward(gradient, values, low, high)
     return masked
 
@@ -135,12 +135,12 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _in_memory_order(values: Tensor) -> Tensor:
-    """Flatten a tensor in an order that needs no copy if its memory format is channels-last."""
+    """Flatten a tensor in the order of its elements in memory, so that channels-last tensors are not copied."""
     return (values.permute(0, 2, 3, 1) if values.ndim == 4 else values).reshape(-1)
 
 
 def fake_quantized(values: Tensor, grid: TrainedGrid) -> Tensor:
-    """Round real values to the quantization grid, with the gradients given in the docstring of this module.
+    """Round real values to the nearest values on a quantization grid; gradients pass through the rounding.
 
     Args:
         values: Real values of any shape.
@@ -199,14 +199,17 @@ def _clamped(steps: Tensor, lowest_step: Tensor | int, highest_step: Tensor | in
 
 
 def _summed(gradient: Tensor, like: Tensor) -> Tensor:
-    """Sum a gradient over all elements that share one constant of the grid, to the shape of `like`."""
+    """Sum the gradient over all elements that use the same constant of a quantization grid, to the shape of the
+    constant `like`.
+    """
     if gradient.ndim == 4 and not like.ndim:
         return gradient.sum((0, 2, 3)).sum()
     return gradient.sum_to_size(like.shape)
 
 
 def straight_through(values: Tensor, grid: TrainedGrid) -> Tensor:
-    """Round values to the grid, with gradient 1 everywhere (straight-through estimator without clipping).
+    """Round real values to a quantization grid, with gradient 1 everywhere (straight-through estimator without
+    clipping).
 
     Used for a range that is computed from the values themselves, so that no value is clipped.
     """
@@ -215,6 +218,6 @@ def straight_through(values: Tensor, grid: TrainedGrid) -> Tensor:
 
 
 def on_grid(values: Tensor, grid: Grid) -> Tensor:
-    """Round values to the grid, without gradients."""
+    """Round real values to the nearest values on a quantization grid, without gradients."""
     steps = (values / grid.scale).add_(0.5).floor_()
     return steps.clamp_(grid.lowest_step, grid.highest_step).mul_(grid.scale)

@@ -1,4 +1,4 @@
-"""A boolean that is saved with a module's tensors and read without device synchronization."""
+"""A boolean flag that is saved with the tensors of a torch module and read without device synchronization."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Flag(nn.Module):
-    """A boolean that is False until `set` is called.
+    """A boolean flag of a torch module that is False until `set` is called.
 
     Compiled code treats it as a constant and is recompiled after a change.
     """

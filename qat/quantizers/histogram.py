@@ -14,15 +14,15 @@ from deploy.arithmetic import top_code
 from network.allocation import Bits
 
 BINS: Final = 4096
-"""Number of bins of each histogram."""
+"""Number of bins of each histogram of a tensor's values."""
 
 _SHARES: Final = np.concatenate([np.linspace(0.02, 0.2, 10), np.linspace(0.22, 1.0, 40)])
-"""Candidate bounds of a range, as shares of the observed minimum and maximum."""
+"""Candidate bounds of a quantization range, as shares of the observed minimum and maximum."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Histogram:
-    """Number of values in each of `BINS` bins of equal width between `low` and `high`.
+    """Histogram of a tensor: number of values in each of `BINS` bins of equal width between `low` and `high`.
 
     Attributes:
         low: Lower end of the histogram: the smallest value, or 0 if all values are positive.
@@ -36,7 +36,7 @@ class Histogram:
 
 
 def histogram_of(values: Tensor, low: float | None = None, high: float | None = None) -> Histogram:
-    """Compute the histogram of a tensor.
+    """Compute the histogram of a tensor's values.
 
     Args:
         values: Real values of any shape.
@@ -52,7 +52,7 @@ def histogram_of(values: Tensor, low: float | None = None, high: float | None = 
 
 
 def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float]:
-    """Choose the range [low, high] that contains zero and a given percentage of the values.
+    """Choose the quantization range [low, high] that contains zero and a given percentage of a histogram's values.
 
     Equal shares of the values are outside at both ends. If all values have the same sign, the excluded values are at
     the end that is far from zero.
@@ -77,7 +77,7 @@ def percentile_range(histogram: Histogram, percent: float) -> tuple[float, float
 
 
 def least_error_range(histogram: Histogram, bits: Bits) -> tuple[float, float]:
-    """Choose the range [low, high] containing zero with the least squared quantization error, by a grid search.
+    """Choose, by a grid search, the range [low, high] that contains zero and has the least squared quantization error.
 
     The candidates are shares of the observed minimum and maximum. The error includes the rounding of the zero point.
 

@@ -1,4 +1,4 @@
-"""The range of real values that the codes of an activation tensor cover: learned, clipped, or fixed.
+"""Quantization ranges of activation tensors: the real values that the codes cover, learned, clipped or fixed.
 
 A range [low, high] contains zero. At b bits it becomes a grid with s = (high - low) / (2^b - 1) and z = round(-low /
 s), so that real zero has a code. If an activation function bounds the tensor, the grid stays inside the function's
@@ -23,7 +23,7 @@ from qat.quantizers.step import LearnedStep
 
 
 def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -> Grid:
-    """Compute the quantization grid of a range.
+    """Compute the quantization grid (scale and zero point) of a range of real values.
 
     Args:
         low: Lower end of the range, at most 0.
@@ -38,7 +38,7 @@ def grid_of(low: float, high: float, bits: Bits, function: ActivationFunction) -
 
 
 def largest_scale(bits: Bits, zero_point: int, function: ActivationFunction) -> float:
-    """Compute the largest scale at which a grid stays inside an activation function's interval.
+    """Compute the largest scale at which a quantization grid stays inside an activation function's interval.
 
     Args:
         bits: Number of bits of each code: 8, 4 or 2.
@@ -51,7 +51,7 @@ def largest_scale(bits: Bits, zero_point: int, function: ActivationFunction) -> 
 
 
 class InputRange(nn.Module):
-    """Quantization range of the network's input, with a fixed grid that calibration sets.
+    """Quantization range of the network's input tensor, with a fixed grid that calibration sets.
 
     `forward` rounds real values to the grid.
     """
@@ -79,7 +79,7 @@ class InputRange(nn.Module):
 
 
 class ActivationTensorRange(nn.Module, ABC):
-    """Quantization range of a layer's output tensor.
+    """Base class of the quantization ranges of a layer's output tensor.
 
     `forward` rounds real values to the grid, with gradients.
 
@@ -96,19 +96,21 @@ class ActivationTensorRange(nn.Module, ABC):
     @property
     @abstractmethod
     def grid(self) -> Grid:
-        """Current quantization grid."""
+        """Current quantization grid (scale and zero point) of the activation tensor."""
 
     @abstractmethod
     def start(self, low: float, high: float) -> None:
-        """Set the initial range, low <= 0 <= high."""
+        """Set the initial quantization range [low, high] of the activation tensor, low <= 0 <= high."""
 
     @abstractmethod
     def use_bits(self, bits: Bits) -> None:
-        """Change the number of bits of each code; the range stays nearly the same."""
+        """Change the number of bits of the activation tensor's codes; its quantization range stays nearly the same."""
 
     @abstractmethod
     def keep_valid(self) -> None:
-        """Correct the learned parameters after an optimizer step, so that the range is valid."""
+        """Correct the learned parameters of the quantization range after an optimizer step, so that
+        the range is valid.
+        """
 
 
 class BoundedRange(ActivationTensorRange):
@@ -212,7 +214,8 @@ def activation_tensor_range(kind: ActivationRange, bits: Bits, function: Activat
 
 
 def trained_grid(low: Tensor, high: Tensor, bits: Bits, function: ActivationFunction) -> TrainedGrid:
-    """Compute the grid of a range whose bounds are tensors, by the formulas in the docstring of this module.
+    """Compute the quantization grid of a range whose bounds are torch tensors, so that learned bounds receive
+    gradients.
 
     Rounding the zero point moves both ends by up to half a step. If an end leaves the function's interval, the scale is
     reduced.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 MIN_STEP_SHARE: Final = 1e-3
-"""Smallest value of a learned step size, as a share of its initial value."""
+"""Smallest value of a learned quantization step size, as a share of its initial value."""
 
 _MIN_SQUARED_UNIT: Final = 2.0**-60
 """Smallest squared initial step size in the gradient scale, so that the gradient of a nearly zero channel is finite."""
@@ -30,7 +30,7 @@ class _ScaledGradient(torch.autograd.Function):
 
 
 class LearnedStep(nn.Module):
-    """Learned step size, stored relative to its initial value, so that one learning rate fits all tensors.
+    """Learned quantization step size, stored relative to its initial value, so that one learning rate fits all tensors.
 
     Args:
         shape: Shape of the step size: () for an activation tensor, (output channels, 1, ...) for a weight tensor.
@@ -48,17 +48,20 @@ class LearnedStep(nn.Module):
 
     @torch.no_grad()
     def start(self, step: Tensor) -> None:
-        """Set the initial step size; with a negative step size, values decrease with the code, and the sign is kept."""
+        """Set the initial quantization step size; it may be negative, and then real values decrease as the code
+        increases.
+        """
         self.unit.copy_(step)
         self.relative.fill_(1.0)
 
     @property
     def value(self) -> Tensor:
-        """Current step size, without gradient."""
+        """Current quantization step size, without gradient."""
         return (self.relative * self.unit).detach()
 
     def forward(self, elements: int, highest_step: int) -> Tensor:
-        """Return the step size, with its gradient scaled by 1 / sqrt(elements * highest_step) (LSQ, after equation 4).
+        """Return the quantization step size, with its gradient scaled by 1 / sqrt(elements * highest_step) (LSQ, after
+        equation 4).
 
         The gradient of the relative step size is also divided by the square of the initial step size, so that gradient
         descent changes the step size as much as if it were the parameter itself. Adam does not depend on such a scale.
@@ -74,7 +77,7 @@ class LearnedStep(nn.Module):
 
     @torch.no_grad()
     def keep_valid(self, largest: float = math.inf) -> None:
-        """Clamp the step size after an optimizer step.
+        """Clamp the learned quantization step size to its valid range after an optimizer step.
 
         Args:
             largest: Largest step size at which the grid stays inside the activation function's interval.

@@ -1,4 +1,4 @@
-"""Quantization of weight tensors: one torch module for each weight scheme, which computes the range of the weights.
+"""Quantization of weight tensors: one torch module for each weight scheme, which determines the range of the weights.
 
     PerLayerAsymPACT         one range per layer, both bounds learned (PACT, arXiv 1805.06085, eq. 4, for both bounds),
                              initial range of least squared error
@@ -39,7 +39,7 @@ from qat.quantizers.step import LearnedStep
 
 @dataclass(frozen=True, slots=True)
 class WeightGrid:
-    """Quantization grid of a weight tensor: a code stands for the real value scale * (code - zero_point).
+    """Quantization grid of a weight tensor: an integer code stands for the real value scale * (code - zero_point).
 
     Attributes:
         scale: Scale of the layer or of each output channel, float32 [1] or [output channels]; negative for a channel
@@ -51,13 +51,15 @@ class WeightGrid:
     zero_point: Tensor
 
     def trained(self, bits: Bits, weight: Tensor) -> TrainedGrid:
-        """Return the grid for fake quantization, with constants in a shape that broadcasts to the weight tensor."""
+        """Return the quantization grid for fake quantization, with constants in a shape that broadcasts to the weight
+        tensor.
+        """
         scale, zero_point = across(self.scale, weight), across(self.zero_point, weight)
         return TrainedGrid(scale, -zero_point, top_code(bits) - zero_point)
 
 
 class WeightQuantizer(nn.Module, ABC):
-    """Quantizer of one weight tensor by one weight scheme.
+    """Base class of the quantizers of a weight tensor, one for each weight scheme.
 
     `forward` rounds a weight tensor to its grid, with gradients.
     """
@@ -68,40 +70,46 @@ class WeightQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def start(self, weight: Tensor) -> None:
-        """Set the initial range for a weight tensor; called again after batch norm is folded or the bits change."""
+        """Set the initial quantization range for a weight tensor; called again after batch norm is folded or the bits
+        change.
+        """
 
     @abstractmethod
     def grid(self, weight: Tensor) -> WeightGrid:
-        """Compute the grid of a weight tensor, without gradients."""
+        """Compute the quantization grid of a weight tensor, without gradients."""
 
     @abstractmethod
     def keep_valid(self) -> None:
-        """Correct the learned parameters after an optimizer step, so that the range is valid."""
+        """Correct the learned parameters of the quantization range after an optimizer step, so that
+        the range is valid.
+        """
 
 
 class MinMax(WeightQuantizer):
-    """Range from the minimum to the maximum of the tensor or of each output channel, computed in every step."""
+    """Weight quantizer whose range goes from the smallest to the largest weight of the tensor or channel, computed in
+    every step.
+    """
 
     def __init__(self, bits: Bits, *, per_channel: bool) -> None:
         super().__init__(bits)
         self.per_channel = per_channel
 
     def start(self, weight: Tensor) -> None:
-        """Do nothing: the range is computed from the weights in every step."""
+        """Do nothing: the quantization range is computed from the weights in every step."""
 
     def grid(self, weight: Tensor) -> WeightGrid:
         rows = weight.detach().flatten(1) if self.per_channel else weight.detach().reshape(1, -1)
         return grid_between(rows.amin(dim=1), rows.amax(dim=1), self.bits)
 
     def keep_valid(self) -> None:
-        """Do nothing: the range has no learned parameters."""
+        """Do nothing: the quantization range has no learned parameters."""
 
     def forward(self, weight: Tensor) -> Tensor:
         return straight_through(weight, self.grid(weight).trained(self.bits, weight))
 
 
 class PerLayerPact(WeightQuantizer):
-    """One range for the whole weight tensor, with two learned clipping bounds (PACT)."""
+    """Weight quantizer with one range for the whole weight tensor and two learned clipping bounds (PACT)."""
 
     def __init__(self, bits: Bits) -> None:
         super().__init__(bits)
@@ -125,7 +133,7 @@ class PerLayerPact(WeightQuantizer):
 
 
 class PerChannelLsq(WeightQuantizer):
-    """Learned step size for each output channel (LSQ), with one constant zero point for the layer."""
+    """Weight quantizer with a learned step size for each output channel (LSQ) and one constant zero point."""
 
     def __init__(self, bits: Bits, shape: tuple[int, ...]) -> None:
         super().__init__(bits)
@@ -156,7 +164,7 @@ _QUANTIZERS: Final[Mapping[WeightScheme, Callable[[Bits, tuple[int, ...]], Weigh
 
 
 def quantizer_for(scheme: WeightScheme, bits: Bits, shape: tuple[int, ...]) -> WeightQuantizer:
-    """Create the quantizer of a weight tensor.
+    """Create the quantizer of a weight tensor for a weight scheme.
 
     Args:
         scheme: Weight scheme.
@@ -168,7 +176,7 @@ def quantizer_for(scheme: WeightScheme, bits: Bits, shape: tuple[int, ...]) -> W
 
 @torch.no_grad()
 def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Compute the code of each weight, uint8 in the shape of the weight tensor.
+    """Compute the integer code of each weight, uint8 in the shape of the weight tensor.
 
     The rounding is that of fake quantization, so that the codes are exactly those of training's forward pass.
 
@@ -183,19 +191,21 @@ def weight_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> np.ndarray[tup
 
 @torch.no_grad()
 def centred_codes(weight: Tensor, grid: WeightGrid, bits: Bits) -> Tensor:
-    """Compute code - zero_point for each weight, float32 in the shape of the weight tensor."""
+    """Compute the integer code minus zero point of each weight, float32 in the shape of the weight tensor."""
     scale, zero_point = across(grid.scale, weight), across(grid.zero_point, weight)
     steps = torch.floor(weight / scale + 0.5)
     return torch.minimum(torch.maximum(steps, -zero_point), top_code(bits) - zero_point)
 
 
 def across(values: Tensor, weight: Tensor) -> Tensor:
-    """Reshape [1] or [output channels] to [1, 1, ...] or [output channels, 1, ...], to broadcast to a weight tensor."""
+    """Reshape one value or one value per output channel to [1, 1, ...] or [output channels, 1, ...], to broadcast to
+    weights.
+    """
     return values.reshape((-1,) + (1,) * (weight.ndim - 1))
 
 
 def grid_between(low: Tensor, high: Tensor, bits: Bits) -> WeightGrid:
-    """Compute the grids of ranges, each widened to contain zero.
+    """Compute the quantization grids of ranges [low, high]; each range is first widened to contain zero.
 
     Args:
         low: Lower ends of the ranges, a scalar tensor or [1] or [output channels].

@@ -25,7 +25,8 @@ from qat.sensitivity.sums import Sums
 
 
 class Divergence:
-    """Sensitivity by measured Kullback-Leibler divergence, accumulated over batches.
+    """Sensitivity of each tensor by measured Kullback-Leibler divergence of the network's output, accumulated over
+    batches.
 
     Args:
         errors: Quantization errors of the network's tensors.
@@ -37,7 +38,7 @@ class Divergence:
 
     @torch.inference_mode()
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Add the sensitivities of a batch.
+        """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
@@ -61,12 +62,14 @@ class Divergence:
             sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
 
     def sums(self) -> Sums:
-        """Return the sensitivities summed over all samples."""
+        """Return the sensitivity of each tensor, summed over all samples."""
         return self._sums
 
 
 class _BatchTensors:
-    """The float activation tensors of one batch, and the divergence of the output when one of them changes."""
+    """The float activation tensors of one batch, and the divergence of the network's output if one of them is
+    quantized.
+    """
 
     def __init__(self, errors: TensorErrors, batch: Samples) -> None:
         self._errors = errors
@@ -80,7 +83,8 @@ class _BatchTensors:
         return torch.cat([values + self._errors.activation(tensor, values, bits) for bits in BITS])
 
     def divergences(self, first: int, tensor: str, variants: Tensor) -> dict[Bits, float]:
-        """Compute the divergence of the output, summed over the samples, when a tensor is replaced by a quantized one.
+        """Compute the divergence of the network's output when one tensor is replaced by its quantized values, summed
+        over the samples.
 
         Args:
             first: Index of the first layer that can read the tensor, in schedule order.

@@ -1,4 +1,6 @@
-"""Quantization errors of each tensor of the float network at 8, 4 and 2 bits, on which all sensitivities are based."""
+"""Quantization errors of each tensor of the float network at 8, 4 and 2 bits, from which all sensitivities are
+computed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ RANGE_SAMPLES = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorErrors:
-    """Quantization errors of each weight tensor and quantization grids of each activation tensor, by bits.
+    """Quantization errors of each weight tensor and quantization grids of each activation tensor, at 8, 4 and 2 bits.
 
     Attributes:
         network: The network.
@@ -41,11 +43,11 @@ class TensorErrors:
     grids: Mapping[str, Mapping[Bits, Grid]]
 
     def parameters(self, layer: WeightLayer) -> WeightParameters:
-        """Return the parameters of a layer in the float network."""
+        """Return the trainable parameters of a layer in the float network."""
         return self.float_network.weight_parameters(self.network.layers.index(layer))
 
     def activation(self, tensor: str, values: Tensor, bits: Bits) -> Tensor:
-        """Compute the quantization error of an activation tensor: quantized values minus values.
+        """Compute the quantization error of an activation tensor: quantized values minus real values.
 
         Args:
             tensor: Name of the activation tensor.

@@ -1,4 +1,4 @@
-"""Sensitivity by Fisher information: squared gradients times squared error, from one backward pass.
+"""Sensitivity by Fisher information: squared products of gradient and quantization error, from one backward pass.
 
 A small error e of a tensor changes the predicted distribution p(y | x) by a divergence of e' F e / 2. F is the Fisher
 information: the expectation of g g' over labels y drawn from p(y | x), with g the gradient of -log p(y | x). F is
@@ -32,7 +32,7 @@ from qat.sensitivity.sums import Sums
 
 
 class FisherInformation:
-    """Sensitivity by Fisher information, accumulated over batches.
+    """Sensitivity of each tensor by Fisher information, accumulated over batches.
 
     Args:
         errors: Quantization errors of the network's tensors.
@@ -45,7 +45,7 @@ class FisherInformation:
         self._sums = Sums()
 
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Add the sensitivities of a batch.
+        """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
@@ -69,7 +69,7 @@ class FisherInformation:
             self._sums.weights.add(layer.name, figures)
 
     def sums(self) -> Sums:
-        """Return the sensitivities summed over all samples."""
+        """Return the sensitivity of each tensor, summed over all samples."""
         return self._sums
 
     @torch.no_grad()

@@ -1,4 +1,5 @@
-"""Sensitivity by the Hessian: its average eigenvalue times the squared error (HAWQ-V2, arXiv 1911.03852, section 3).
+"""Sensitivity by the Hessian: its average eigenvalue times the squared quantization error (HAWQ-V2, arXiv 1911.03852,
+section 3).
 
     tensor    1/2 * trace(H) / elements * |e|^2
 
@@ -29,7 +30,8 @@ TENSOR: Final = "activation tensor"
 
 
 class HessianTraces:
-    """Sensitivity by traces of the Hessian and squared errors, accumulated over batches.
+    """Sensitivity of each tensor as the average trace of the Hessian times the squared quantization error, accumulated
+    over batches.
 
     Args:
         errors: Quantization errors of the network's tensors.
@@ -46,7 +48,8 @@ class HessianTraces:
         self._samples = 0
 
     def add(self, batch: Samples, labels: Labels) -> None:
-        """Add the traces and squared errors of a batch.
+        """Compute the Hessian trace and the squared quantization error of each tensor on a batch, and add them to the
+        sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
@@ -75,7 +78,7 @@ class HessianTraces:
         self._samples += len(batch)
 
     def sums(self) -> Sums:
-        """Return the sensitivities summed over all samples."""
+        """Return the sensitivity of each tensor, summed over all samples."""
         total = Sums()
         for layer in self._errors.network.weight_layers:
             half_mean = 0.5 * self._means[WEIGHT, layer.name]
@@ -89,7 +92,9 @@ class HessianTraces:
         return total
 
     def _traced(self, variable: Tensor, gradient: Tensor) -> float:
-        """Compute v' H v for one random sign vector v; 0 if the gradient does not depend on the variable."""
+        """Compute v' H v for the Hessian H of a tensor and a random sign vector v; 0 if the gradient does not depend on
+        the tensor.
+        """
         if not gradient.requires_grad:
             return 0.0
         drawn = self._randomness.integers(0, 2, variable.shape, dtype=np.int8)

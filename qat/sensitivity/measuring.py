@@ -1,4 +1,4 @@
-"""Measurement of the sensitivity of each tensor of a network on samples; only the measure `hessian` needs labels."""
+"""Measurement of the sensitivity of each tensor of a network on samples; only the method `hessian` needs labels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def measure_sensitivity(
     *,
     report: Report = silent,
 ) -> SensitivityTable:
-    """Estimate, for each tensor and bits, the increase of the loss (in nats) when only this tensor is quantized.
+    """Estimate, for each tensor and number of bits, how much the loss (in nats) rises when only this tensor is
+    quantized.
 
     Args:
         network: The network, with weights.
@@ -57,7 +58,9 @@ def measure_sensitivity(
         TrainingError: If an activation is not finite on the samples.
     """
     if not len(samples):
-        raise DatasetError("the training set has no samples to measure sensitivities on; expected at least one sample")
+        raise DatasetError(
+            "the training set has no samples on which sensitivities can be measured; expected at least one sample"
+        )
     chosen = np.random.default_rng([options.seed, 3]).permutation(len(samples))[: options.samples]
     taken, taken_labels = samples[chosen], labels[chosen]
     batches = list(_batches(network, len(taken)))
@@ -92,7 +95,9 @@ def _batches(network: Network, count: int) -> Iterator[slice]:
 
 
 def _cost(network: Network, options: SensitivityOptions) -> float:
-    """Return the cost of one sample, in forward passes of the float network, for the estimate of the remaining time."""
+    """Return the cost of measuring sensitivity on one sample, in forward passes of the float network, to estimate the
+    remaining time.
+    """
     tensors = len(network.tensors) + len(network.weight_layers)
     match options.measure:
         case Measure.FISHER:

@@ -1,4 +1,4 @@
-"""Sensitivities accumulated over batches, and their conversion to a table of means."""
+"""Sums of sensitivities over batches of samples, and their conversion to a sensitivity table of means."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ by much less, so that the table, and the bits chosen by it, rarely depend on the
 
 
 class SumsByTensor:
-    """Sums of sensitivities for each tensor at 8, 4 and 2 bits."""
+    """Sums of sensitivities over samples, for each tensor at 8, 4 and 2 bits."""
 
     def __init__(self) -> None:
         self._sums: dict[str, dict[Bits, float]] = {}
 
     def add(self, name: str, figures: Mapping[Bits, float]) -> None:
-        """Add sensitivities by bits, in nats, to the sums of a tensor."""
+        """Add the sensitivities of a tensor at 8, 4 and 2 bits, in nats, to the tensor's sums."""
         own = self._sums.setdefault(name, dict.fromkeys(BITS, 0.0))
         for bits in BITS:
             own[bits] += figures[bits]
 
     def rows(self, names: Iterable[str], samples: int) -> dict[str, dict[Bits, float]]:
-        """Return the mean sensitivities by tensor name and bits.
+        """Return the mean sensitivity over the samples, by tensor name and number of bits.
 
         A mean that is smaller than that at more bits is noise and is raised to it. A tensor without sums has 0.
 
@@ -47,7 +47,7 @@ class SumsByTensor:
 
 
 class Sums:
-    """Sums of sensitivities for the weight tensor of each layer and for each activation tensor.
+    """Sums of sensitivities over samples, for the weight tensor of each layer and for each activation tensor.
 
     Attributes:
         weights: Sums by layer name.
@@ -59,7 +59,7 @@ class Sums:
         self.activations = SumsByTensor()
 
     def table(self, method: str, network: Network, samples: int) -> SensitivityTable:
-        """Return the table of mean sensitivities.
+        """Return the sensitivity table: the mean over the samples, for each weight tensor and activation tensor.
 
         Args:
             method: Name of the measure, for the table.

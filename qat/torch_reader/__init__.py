@@ -1,4 +1,5 @@
-"""Reader of torch modules: converts a module and an example input to the `Network` that its ONNX file would give.
+"""Reader of torch modules: converts a module and an example input to the `Network` that the module's ONNX file would
+give.
 
     module --exporting--> core ATen operators --operators, graphs--> graph of ONNX operators --network_of--> Network
 

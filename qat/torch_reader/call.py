@@ -1,4 +1,4 @@
-"""One ATen operator as the functions of the operator table see it: its arguments, its ONNX inputs and its errors."""
+"""Call of one ATen operator of torch: its arguments, the names of its ONNX inputs, and its error messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from network.onnx_reading.proto import Node
 
 @dataclass(frozen=True, eq=False)
 class AtenNode(Node):
-    """A node of the ONNX reader's graph that is named in errors by its ATen operator and its torch module.
+    """An ONNX node made from an ATen operator; error messages name the operator and its torch module.
 
     Attributes:
         aten: Name of the ATen operator, e.g. "aten.convolution".
@@ -45,7 +45,7 @@ class AtenCall:
     name_of: Callable[[Any], str]
 
     def onnx(self, operator: str, *inputs: str, **attributes: Any) -> AtenNode:
-        """Return the completed node.
+        """Return the ONNX node to which the call of the ATen operator is converted.
 
         Args:
             operator: Name of the ONNX operator, e.g. "Conv".
@@ -55,7 +55,8 @@ class AtenCall:
         return replace(self.node, operator=operator, inputs=inputs, attributes=attributes)
 
     def value(self, argument: str) -> str:
-        """Return the name of the ONNX value of an argument; "" if it is None or not an argument of this overload.
+        """Return the name of the ONNX value of an argument of the ATen operator; "" if the argument is None or the
+        overload lacks it.
 
         Args:
             argument: Name of an argument that is a tensor or a number.
@@ -63,7 +64,7 @@ class AtenCall:
         return self.name_of(self.arguments.get(argument))
 
     def dims(self, argument: str = "self") -> tuple[int, ...]:
-        """Return the shape of a tensor argument, with the batch dimension.
+        """Return the shape of a tensor that is an argument of the ATen operator, with the batch dimension.
 
         Args:
             argument: Name of the argument.
@@ -71,7 +72,7 @@ class AtenCall:
         return extents(self.arguments[argument])
 
     def integers(self, argument: str, count: int) -> tuple[int, ...]:
-        """Return an argument as one whole number for each dimension; a single number is repeated.
+        """Return an argument of the ATen operator as one whole number for each dimension; a single number is repeated.
 
         Args:
             argument: Name of the argument, a whole number or a list of them.
@@ -82,16 +83,17 @@ class AtenCall:
         return numbers * count if len(numbers) == 1 else numbers
 
     def unsupported(self, problem: str) -> UnsupportedOperator:
-        """Return an error that names the operator and its module.
+        """Return an `UnsupportedOperator` error whose message names the ATen operator, its torch module and the
+        problem.
 
         Args:
-            problem: Rest of the sentence that begins with the operator, e.g. "is transposed; ...".
+            problem: Rest of the sentence that begins with the operator, e.g. "is a transposed convolution; ...".
         """
         return self.node.unsupported(problem)
 
 
 def extents(node: fx.Node) -> tuple[int, ...]:
-    """Return the shape of a node's tensor, with the batch dimension.
+    """Return the shape of the tensor that a node of an exported torch program computes, with the batch dimension.
 
     Args:
         node: A node of torch.export's program whose result is a tensor.
@@ -100,7 +102,8 @@ def extents(node: fx.Node) -> tuple[int, ...]:
 
 
 def aten_name(node: fx.Node) -> str:
-    """Return the name of a node's operator without its overload, e.g. "aten.add" for aten.add.Tensor.
+    """Return the name of the ATen operator that a node calls, without its overload, e.g. "aten.add" for
+    aten.add.Tensor.
 
     Args:
         node: A node of torch.export's program that calls an operator.
@@ -111,7 +114,7 @@ def aten_name(node: fx.Node) -> str:
 
 
 def named_arguments(node: fx.Node) -> dict[str, Any]:
-    """Return all arguments of a node by their names in the operator's schema, including default values.
+    """Return all arguments of a call of an ATen operator by their names in its schema, including default values.
 
     Args:
         node: A node of torch.export's program that calls an operator.
@@ -121,7 +124,7 @@ def named_arguments(node: fx.Node) -> dict[str, Any]:
 
 
 def changed_arguments(node: fx.Node) -> set[str]:
-    """Return the names of the arguments that differ from their default values.
+    """Return the names of the arguments of a call of an ATen operator that differ from their default values.
 
     Args:
         node: A node of torch.export's program that calls an operator.

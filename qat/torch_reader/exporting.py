@@ -20,12 +20,12 @@ _NOT_DECOMPOSED: Final = frozenset({
     "silu", "softplus", "softshrink", "layer_norm", "group_norm", "instance_norm", "rms_norm", "upsample_nearest1d",
     "upsample_nearest2d", "upsample_bilinear2d", "lstm", "gru", "rnn_tanh", "rnn_relu", "scaled_dot_product_attention",
 })  # fmt: skip
-"""Operators that are not decomposed: none is supported, and the error must name the operator that the module uses."""
+"""ATen operators that are not decomposed: none is supported, and the error must name the module's own operator."""
 
 
 @dataclass(frozen=True, eq=False)
 class Exported:
-    """The exported program of a module.
+    """The program of core ATen operators to which `torch.export` exports a torch module.
 
     Attributes:
         nodes: All nodes, in the order in which they run.
@@ -43,7 +43,7 @@ class Exported:
 
 
 def exported_in_evaluation(module: nn.Module, example_input: Tensor) -> Exported:
-    """Export the program that a module runs in evaluation mode. The module is not changed.
+    """Export the program that a torch module runs in evaluation mode. The module is not changed.
 
     Args:
         module: The module; its forward has one tensor as its only argument.
@@ -56,7 +56,7 @@ def exported_in_evaluation(module: nn.Module, example_input: Tensor) -> Exported
     """
     if not isinstance(module, nn.Module) or not isinstance(example_input, Tensor):
         raise InvalidNetwork(
-            f"a {type(module).__name__} and a {type(example_input).__name__} were given; "
+            f"the torch reader was given a {type(module).__name__} and a {type(example_input).__name__}; "
             "expected a torch.nn.Module and a tensor that is a valid input of its forward"
         )
     dims = tuple(example_input.shape)
@@ -72,7 +72,7 @@ def exported_in_evaluation(module: nn.Module, example_input: Tensor) -> Exported
 
 @contextmanager
 def _in_evaluation(module: nn.Module) -> Iterator[None]:
-    """Put the module into evaluation mode and restore the mode of each submodule at the end of the context."""
+    """Put a torch module into evaluation mode, and restore the mode of each submodule when the `with` block ends."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -115,29 +115,32 @@ def _extracted(program: ExportedProgram, dims: tuple[int, ...]) -> Exported:
             tensor: Any = program.state_dict.get(spec.target, program.constants.get(spec.target))
             if tensor.is_meta:
                 raise InvalidNetwork(
-                    f"the module's '{spec.target}' has no data (device 'meta'); load its weights first"
+                    f"the parameter or buffer '{spec.target}' of the module has no data (device 'meta'); load "
+                    "its weights first"
                 )
             constants[spec.arg.name] = tensor.detach().cpu()
         else:
             raise UnsupportedOperator(
-                f"the module holds '{spec.target}', a {spec.kind.name}; expected only tensors: replace it by a buffer"
+                f"the module holds '{spec.target}' of kind {spec.kind.name}; expected only tensors: replace it "
+                "by a buffer"
             )
     if len(inputs) != 1:
         raise InvalidNetwork(
-            f"the module reads {len(inputs)} inputs; expected one tensor: give a module with a single input"
+            f"the forward of the module reads {len(inputs)} inputs; expected one tensor: use a module with a "
+            "single input"
         )
     (output,) = program.graph.find_nodes(op="output")
     outputs = []
     for result, value in zip(program.graph_signature.output_specs, output.args[0], strict=True):
         if result.kind is not OutputKind.USER_OUTPUT:
             raise UnsupportedOperator(
-                f"the module changes '{result.target}' while it runs; networks with a state are not supported: remove "
-                "the change from its forward"
+                f"the module changes its tensor '{result.target}' while it runs; networks with a state are not "
+                "supported: remove the change from its forward"
             )
         if not isinstance(value, fx.Node):
             raise InvalidNetwork(
-                f"the module returns {str(value)[:60]!r}, which is not a tensor; expected only tensors: remove it from "
-                "the result"
+                f"the forward of the module returns {str(value)[:60]!r}, which is not a tensor; expected only "
+                "tensors: remove it from the result"
             )
         outputs.append(value)
     return Exported(tuple(program.graph.nodes), inputs[0], dims, constants, tuple(outputs))

@@ -1,4 +1,4 @@
-"""Conversion of torch.export's program to the graph that the ONNX reader reads.
+"""Conversion of the program that torch.export returns to the graph of ONNX operators that the ONNX reader reads.
 
 Nodes that depend on constants only (a normalised weight, a transposed matrix) are computed by torch during the
 conversion.
@@ -25,17 +25,17 @@ from qat.torch_reader.exporting import Exported
 from qat.torch_reader.operators import OPERATORS
 
 _OPSET: Final = 18
-"""Version of the ONNX operators that `operators` converts to."""
+"""Version of the ONNX operator set to which ATen operators are converted."""
 
 _CHECKS: Final = frozenset({"aten._assert_async", "aten._assert_scalar", "aten._assert_tensor_metadata"})
-"""Operators that torch.export adds to check its assumptions; they compute nothing and are skipped."""
+"""ATen operators that torch.export adds to check its assumptions; they compute nothing and are skipped."""
 
 _TORCH_NAMES: Final = {"aten.addmm": "linear", "aten.constant_pad_nd": "pad", "aten.mm": "linear"}
-"""Names of torch functions for ATen operators that have another name."""
+"""Names of the torch functions that correspond to ATen operators of another name."""
 
 
 def graph_of(exported: Exported) -> Graph:
-    """Convert an exported program to a graph of ONNX operators.
+    """Convert a program that torch.export returned to a graph of ONNX operators.
 
     Args:
         exported: The program.
@@ -62,7 +62,7 @@ def graph_of(exported: Exported) -> Graph:
 
 
 class _GraphBuilder:
-    """Converter of a program's nodes, which are visited once in the order in which they run.
+    """Converter of an exported torch program's nodes to ONNX nodes, one after the other in the order in which they run.
 
     Attributes:
         input: Name of the network's input tensor.
@@ -79,7 +79,7 @@ class _GraphBuilder:
         self._name_counts: dict[str, int] = {}
 
     def nodes(self) -> Iterator[Node]:
-        """Convert all nodes of the program.
+        """Convert all nodes of the exported torch program to ONNX nodes.
 
         Yields:
             The ONNX nodes, in the order in which they run.
@@ -94,7 +94,7 @@ class _GraphBuilder:
                 yield from self._converted(node)
 
     def output(self, node: fx.Node) -> str:
-        """Return the name of an output tensor.
+        """Return the name of the ONNX value that a node of the torch program, which is an output of the module, became.
 
         Args:
             node: The node whose result the module returns.
@@ -104,7 +104,8 @@ class _GraphBuilder:
         """
         if node not in self._tensors:
             raise InvalidNetwork(
-                "an output of the module is a constant: it does not depend on the input; return only computed tensors"
+                "an output of the module is a constant, because it does not depend on the input; expected "
+                "outputs that depend on the input: remove it from the result"
             )
         return self._tensors[node]
 
@@ -125,8 +126,8 @@ class _GraphBuilder:
         arguments = named_arguments(node)
         for argument in sorted(changed_arguments(node) - known.arguments):
             raise unnamed.unsupported(
-                f"has {argument}={str(arguments[argument])[:60]}, which is not supported; leave the argument at its "
-                "default value"
+                f"is called with {argument}={str(arguments[argument])[:60]}, which is not supported; leave the "
+                "argument at its default value"
             )
         name = self._unused_name(node, path)
         named = AtenNode(name, "", (), (name,), {}, aten, path)
@@ -134,7 +135,7 @@ class _GraphBuilder:
         self._tensors[node] = name
 
     def _computed(self, node: fx.Node, unnamed: AtenNode) -> Any:
-        """Compute the result of an operator whose inputs are constants.
+        """Compute the result of an ATen operator whose inputs are all constants.
 
         Raises:
             UnsupportedOperator: if the operator draws random numbers, or its result has more elements than a network's
@@ -143,12 +144,14 @@ class _GraphBuilder:
         target: Any = node.target
         if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
             raise unnamed.unsupported(
-                "draws random numbers; expected a module that always computes the same: remove it from the forward"
+                "draws random numbers; expected a module that always computes the same result: remove the operator "
+                "from its forward"
             )
         elements = sum(each.numel() for each in _tensors(node.meta.get("val")))
         if elements > MAX_TENSOR_ELEMENTS:
             raise unnamed.unsupported(
-                f"makes a constant of {elements} elements; at most {MAX_TENSOR_ELEMENTS} are allowed: use a smaller one"
+                f"computes a constant of {elements} elements; expected at most {MAX_TENSOR_ELEMENTS} elements: "
+                "use a smaller constant"
             )
         lookup = self._constants.__getitem__
         kwargs = {name: value for name, value in node.kwargs.items() if name != "device"}  # constants are on the CPU
@@ -156,7 +159,7 @@ class _GraphBuilder:
             return target(*fx.map_arg(node.args, lookup), **fx.map_arg(kwargs, lookup))
 
     def _name_of(self, consumer: AtenNode) -> Any:
-        """Return the function that names the ONNX values of the consumer's arguments."""
+        """Return a function that maps an argument of an ATen operator to the name of the argument's ONNX value."""
 
         def name_of(argument: Any) -> str:
             if argument is None:
@@ -178,7 +181,7 @@ class _GraphBuilder:
         return name
 
     def _unused_name(self, node: fx.Node, path: str) -> str:
-        """Return an unused name for a node's layer and tensor.
+        """Return a name for the layer and tensor of a node that no earlier node has.
 
         The name is the path of the module if the module is one of torch's own, else the path and the operator's name.
         """
@@ -188,8 +191,8 @@ class _GraphBuilder:
         base = path if path and _is_torchs_own(node) else with_operator
         if not is_name(base):
             raise InvalidNetwork(
-                f"a module has the path {base[:60]!r}; expected printable text of at most {MAX_NAME_LENGTH} "
-                "characters: rename the module"
+                f"a submodule has the path {base[:60]!r}; expected printable text of at most {MAX_NAME_LENGTH} "
+                "characters: rename the submodule"
             )
         name = base
         while name in self._used_names:
@@ -200,7 +203,7 @@ class _GraphBuilder:
 
 
 def _module(node: fx.Node) -> tuple[str, str]:
-    """Return the path and the class of the innermost module whose forward calls the node's operator."""
+    """Return the path and the class of the innermost torch module whose forward calls a node's operator."""
     stack = node.meta.get("nn_module_stack") or {}
     path, kind = next(reversed(stack.values()), ("", ""))
     return str(path).partition("@")[0], str(kind)
@@ -227,7 +230,8 @@ def _tensors(value: object) -> Iterator[Tensor]:
 
 
 def _array(value: Any) -> ConstantArray:
-    """Convert a constant to an array for the ONNX reader: float16 and bfloat16 become float32, integers stay integers.
+    """Convert a constant of a torch program to a numpy array: float16 and bfloat16 become float32, integers stay
+    integers.
 
     Raises:
         UnsupportedOperator: if the constant is complex or quantized.
@@ -236,8 +240,8 @@ def _array(value: Any) -> ConstantArray:
         return np.asarray(value)
     if value.is_complex() or value.is_quantized:
         raise UnsupportedOperator(
-            f"the module holds a constant of type {value.dtype}; expected real floats or integers: give the float "
-            "module"
+            f"the module holds a constant of type {value.dtype}; expected real floats or integers: use the float "
+            "module, before its quantization"
         )
     if value.is_floating_point() and value.dtype != torch.float64:
         value = value.float()

@@ -1,4 +1,4 @@
-"""Table of the supported ATen operators: the equivalent ONNX operator and the supported arguments of each.
+"""Table of the supported ATen operators of torch: the equivalent ONNX operator and the supported arguments of each.
 
 An argument that is not listed in an operator's row must have its default value; otherwise the operator is rejected, so
 that no argument is silently ignored. The ONNX reader checks which reshapes and transpositions are supported.
@@ -18,7 +18,7 @@ from qat.torch_reader.call import AtenCall, AtenNode, aten_name, extents, named_
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Conversion of one ATen operator.
+    """How one ATen operator is converted to an ONNX node, and which of its arguments are supported.
 
     Attributes:
         read: Function that converts a call of the operator to an ONNX node.
@@ -31,7 +31,7 @@ class Operator:
 
 def _convolution(call: AtenCall) -> AtenNode:
     if call.arguments["transposed"]:
-        raise call.unsupported(f"is transposed; {ADVICE['ConvTranspose']}")
+        raise call.unsupported(f"is a transposed convolution; {ADVICE['ConvTranspose']}")
     space = len(call.dims("input")) - 2
     return call.onnx(
         "Conv",
@@ -70,7 +70,10 @@ def _clamp(low: str, high: str) -> Callable[[AtenCall], AtenNode]:
 
 def _sum(call: AtenCall) -> AtenNode:
     if call.arguments.get("alpha", 1) != 1:
-        raise call.unsupported(f"has alpha={call.arguments['alpha']}; expected 1: multiply the tensor before adding it")
+        raise call.unsupported(
+            f"multiplies its second input by alpha={call.arguments['alpha']}; expected alpha=1: multiply the tensor "
+            "before the sum"
+        )
     return _binary("Sub" if call.node.aten.endswith("sub") else "Add")(call)
 
 
@@ -110,7 +113,7 @@ def _adaptive_pool(operator: str) -> Callable[[AtenCall], AtenNode]:
         image, output = call.dims()[-2:], call.integers("output_size", 2)
         if any(extent % target for extent, target in zip(image, output, strict=True)):
             raise call.unsupported(
-                f"pools {list(image)} to {list(output)} over windows of different sizes; "
+                f"pools an image of {list(image)} pixels to {list(output)} with windows of different sizes; "
                 "expected an output size that divides the height and the width of the image"
             )
         kernel = tuple(extent // target for extent, target in zip(image, output, strict=True))
@@ -130,7 +133,7 @@ def _reduction(operator: str) -> Callable[[AtenCall], AtenNode]:
 
 def _pad(call: AtenCall) -> AtenNode:
     if call.arguments["value"] != 0:
-        raise call.unsupported(f"pads with {call.arguments['value']}; only padding with zeros is supported")
+        raise call.unsupported(f"pads a tensor with the value {call.arguments['value']}; expected padding with zeros")
     # torch lists (before, after) pairs from the last dimension to the first; ONNX lists all befores, then all afters.
     pairs = list(call.arguments["pad"])
     pairs += [0] * (2 * len(call.dims()) - len(pairs))
@@ -138,7 +141,7 @@ def _pad(call: AtenCall) -> AtenNode:
 
 
 def _reshape(call: AtenCall) -> AtenNode:
-    """Convert any operator that only changes the shape; torch.export has computed the new shape.
+    """Convert an ATen operator that only changes the shape to an ONNX Reshape; torch.export has computed the new shape.
 
     The batch dimension of the new shape is -1, as the ONNX reader requires.
     """
@@ -163,14 +166,14 @@ def _copy(call: AtenCall) -> AtenNode:
 
 
 def _slice(call: AtenCall) -> AtenNode:
-    """Convert a slice of every n-th row or column to a max pool over single pixels with that stride.
+    """Convert a slice of every n-th row or column of an image to a max pooling layer with 1x1 windows and that stride.
 
     The shortcuts of CIFAR's ResNets contain such slices. A slice of a slice becomes one pool; the layer of the inner
     slice is then not read by any other layer.
     """
     rows, columns = _slice_strides(call.arguments) or (0, 0)
     if not rows:
-        raise call.unsupported(f"is not supported; {ADVICE['Split']}")
+        raise call.unsupported(f"cuts a part out of a tensor, which is not supported; {ADVICE['Split']}")
     source: fx.Node = call.arguments["self"]
     while aten_name(source) == call.node.aten and (strides := _slice_strides(arguments := named_arguments(source))):
         rows, columns, source = rows * strides[0], columns * strides[1], arguments["self"]
@@ -180,7 +183,7 @@ def _slice(call: AtenCall) -> AtenNode:
 
 
 def _slice_strides(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the strides of a slice along rows and columns; None if it is not a strided slice of a whole image."""
+    """Return the strides of a slice along the rows and columns of an image; None if the slice also cuts the image."""
     dims, step = extents(arguments["self"]), arguments["step"]
     axis = arguments["dim"] % len(dims)
     if arguments["start"] not in (None, 0) or (arguments["end"] is not None and arguments["end"] < dims[axis]):
@@ -238,4 +241,4 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "aten.unsqueeze": _row(_reshape, "self dim"),
     "aten.view": _row(_reshape, "self size"),
 }
-"""The supported operators, by the name of the ATen operator without its overload."""
+"""The supported ATen operators, by name without the overload."""

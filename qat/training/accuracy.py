@@ -1,4 +1,4 @@
-"""Validation and test of a training run: accuracies of the integer-only network, computed in the interpreter."""
+"""Validation and test of a training run: accuracies of the float, the fake-quantized and the integer-only network."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ remaining time."""
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Accuracy of a network's three forms on the test set.
+    """Accuracy on the test set of the float network, the fake-quantized network and the integer-only network.
 
     Attributes:
         float_percent: Top-1 accuracy of the float network, in percent.
@@ -56,7 +56,8 @@ class Accuracy:
 def validate(
     module: QuantizedNetwork, dataset: Dataset, held_out: Indices, labels: Labels, epoch: int, reporter: Reporter
 ) -> tuple[float, float]:
-    """Convert the fake-quantized network to integers and evaluate the result on the held-out split.
+    """Convert the fake-quantized network to an integer-only network, and evaluate that on the held-out split of the
+    training set.
 
     Args:
         module: The fake-quantized network.
@@ -64,7 +65,7 @@ def validate(
         held_out: Indices of the held-out samples in the training set, int64 [n].
         labels: Labels of the whole training set, int64.
         epoch: Number of the epoch, for the progress.
-        reporter: Receives the progress.
+        reporter: Receiver of the progress.
 
     Returns:
         Accuracy in percent, and mean cross-entropy in nats.
@@ -87,7 +88,7 @@ def accuracy_on_test_set(
     processor: torch.device,
     reporter: Reporter,
 ) -> Accuracy:
-    """Evaluate the three forms of a network on the test set, which is not used anywhere else.
+    """Evaluate the float, the fake-quantized and the integer-only network on the test set, which is used only here.
 
     Args:
         float_network: The float network.
@@ -95,7 +96,7 @@ def accuracy_on_test_set(
         integer_network: The integer-only network that was converted from it.
         dataset: The dataset. Without test labels, the predictions of the float network are the labels.
         processor: The torch device of the float network and the fake-quantized network.
-        reporter: Receives the progress.
+        reporter: Receiver of the progress.
     """
     network: Network = module.network
     every = np.arange(len(dataset.test_x))

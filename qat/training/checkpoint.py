@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: files from which the run can continue after any step, without pickle.
+"""Checkpoint files of a training run, from which the run can continue after any step; they do not use pickle.
 
 `checkpoint.safetensors` contains the state of the run after its last finished epoch, and the network of the best epoch
 so far. `step.safetensors` contains the state in the middle of the following epoch. Tensors are stored in the
@@ -35,7 +35,7 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """State of a training run after an epoch.
+    """State of a training run after an epoch, with the network of the best epoch.
 
     Attributes:
         epochs: Results of all finished epochs, from epoch 0.
@@ -53,7 +53,8 @@ class Checkpoint:
 
 
 def after_epoch(before: Checkpoint | None, result: EpochResult, now: Snapshot) -> Checkpoint:
-    """Create the checkpoint after an epoch; its network is kept as the best if no earlier epoch is at least as good.
+    """Create the checkpoint after an epoch; its network becomes the best one if it is better than in all earlier
+    epochs.
 
     Args:
         before: Checkpoint after the previous epoch; None before epoch 0.
@@ -67,7 +68,7 @@ def after_epoch(before: Checkpoint | None, result: EpochResult, now: Snapshot) -
 
 
 class CheckpointDirectory:
-    """Directory of the checkpoints of one training run.
+    """Directory that holds the checkpoint files of one training run.
 
     Args:
         path: Path of the directory, which is created with the first checkpoint.
@@ -79,7 +80,9 @@ class CheckpointDirectory:
         self._fingerprint = fingerprint
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint after an epoch, and remove the older checkpoint in the middle of this epoch."""
+        """Write the checkpoint after an epoch, and remove the checkpoint that was written in the
+        middle of this epoch.
+        """
         tensors = {f"{_NOW}{name}": tensor for name, tensor in checkpoint.now.tensors.items()}
         tensors |= {f"{_BEST}{name}": tensor for name, tensor in checkpoint.best.items()}
         epochs = [asdict(result) for result in checkpoint.epochs]
@@ -87,7 +90,7 @@ class CheckpointDirectory:
         (self._path / STEP_FILE_NAME).unlink(missing_ok=True)
 
     def save_step(self, epochs_done: int, snapshot: Snapshot) -> None:
-        """Write a checkpoint in the middle of an epoch, in place of the previous one.
+        """Write a checkpoint in the middle of an epoch, which replaces the previous one.
 
         Args:
             epochs_done: Number of finished epochs of training.
@@ -97,7 +100,7 @@ class CheckpointDirectory:
         self._write(STEP_FILE_NAME, {f"{_NOW}{name}": tensor for name, tensor in snapshot.tensors.items()}, rest)
 
     def load(self) -> Checkpoint | None:
-        """Read the checkpoint after the last finished epoch.
+        """Read the checkpoint that was written after the last finished epoch.
 
         Returns:
             The checkpoint; None if the directory has none.
@@ -113,13 +116,13 @@ class CheckpointDirectory:
         def read() -> Checkpoint:
             epochs = tuple(EpochResult(**result) for result in rest["epochs"])
             if [result.epoch for result in epochs] != list(range(len(epochs))) or not epochs:
-                raise ValueError("its epochs are missing or not in ascending order from 0")
+                raise ValueError("the epochs of the checkpoint are missing or not in ascending order from 0")
             return Checkpoint(epochs, _snapshot(rest, tensors), below(_BEST, tensors))
 
         return self.or_damaged(FILE_NAME, read)
 
     def load_step(self, epochs_done: int) -> Snapshot | None:
-        """Read the checkpoint in the middle of an epoch.
+        """Read the checkpoint that was written in the middle of an epoch.
 
         Args:
             epochs_done: Number of finished epochs of training.
@@ -141,7 +144,7 @@ class CheckpointDirectory:
 
         Args:
             name: Name of the checkpoint file, for the message.
-            use: The function.
+            use: The function to call.
 
         Raises:
             TrainingError: If the function fails because the content is invalid.

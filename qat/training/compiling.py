@@ -53,7 +53,7 @@ def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
 
 
 def is_compiled(network: Network, options: TrainingOptions, images: int, processor: torch.device) -> bool:
-    """Decide whether the training step of a run is compiled.
+    """Decide whether torch.compile compiles the training step of a run.
 
     Args:
         network: The network.
@@ -71,9 +71,9 @@ def is_compiled(network: Network, options: TrainingOptions, images: int, process
     if options.compile is Compile.ON:
         if not found:
             raise TrainingError(
-                f"compile is on, but no C++ compiler or no Python headers are found; expected one of "
-                f"{', '.join(COMPILERS)} on the path, and Python.h: install them (apt-get install g++ python3-dev), or "
-                "set compile to auto or off"
+                "the option compile is on, but no C++ compiler or no Python headers are found; expected one of "
+                f"{', '.join(COMPILERS)} on the path, and Python.h: install them (apt-get install g++ "
+                "python3-dev), or set compile to auto or off"
             )
         return True
     return found and images * multiply_accumulates(network) >= MIN_MULTIPLY_ACCUMULATES[processor.type]
@@ -89,5 +89,5 @@ def has_compiler(processor: torch.device) -> bool:
 
 
 def multiply_accumulates(network: Network) -> int:
-    """Count the multiply-accumulates of one forward pass for one image."""
+    """Count the multiply-accumulate operations of one forward pass of a network for one image."""
     return sum(layer.multiply_accumulates(network.input_shapes(layer)) for layer in network.weight_layers)

@@ -1,4 +1,4 @@
-"""Result of an epoch of training, and the choice of the best epoch."""
+"""Result of one epoch of training, and the choice of the best epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """Result of one epoch of training.
+    """Result of one epoch of training: its losses and its accuracy on the held-out split.
 
     Attributes:
         epoch: Number of the epoch, from 1; 0 is the calibrated network before training.
@@ -30,10 +30,12 @@ class EpochResult:
 
     @property
     def merit(self) -> tuple[bool, float, float]:
-        """Sort key by which the best epoch has the largest value: accuracy first, then the loss."""
+        """Sort key of an epoch's result, largest for the best epoch: accuracy on the held-out split first, then the
+        loss.
+        """
         return not self.at_doubled_bits, self.validation_percent, -self.validation_loss
 
 
 def best_of(epochs: Sequence[EpochResult]) -> EpochResult:
-    """Return the best epoch, the first one if several are equally good."""
+    """Return the result of the best epoch, the first one if several are equally good."""
     return max(epochs, key=lambda result: result.merit)

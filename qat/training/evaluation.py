@@ -1,4 +1,4 @@
-"""Evaluation of a network on many samples: logits of torch modules and of the integer-only network, and accuracies."""
+"""Evaluation of networks on many samples: logits and accuracies of torch modules and of the integer-only network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SAMPLES_AT_ONCE = 256
 
 
 def evaluation_batches(network: Network, samples: int) -> list[slice]:
-    """Split samples into batches in which the largest activation tensor has at most a few million elements.
+    """Split samples into batches in which the network's largest activation tensor has at most a few million elements.
 
     Args:
         network: The network.
@@ -41,7 +41,7 @@ def evaluation_batches(network: Network, samples: int) -> list[slice]:
 
 
 def of_module(forward: Callable[[Tensor], Tensor], network: Network, processor: torch.device) -> Predictor:
-    """Return a function that computes the logits of samples by a torch module.
+    """Return a function that computes the logits of samples with a torch module.
 
     Args:
         forward: The module, from normalised images [n, channels, height, width] to logits [n, classes].
@@ -58,7 +58,7 @@ def of_module(forward: Callable[[Tensor], Tensor], network: Network, processor: 
 
 
 def of_integers(integer_network: IntegerNetwork, network: Network) -> Predictor:
-    """Return a function that computes the logits of samples by the integer interpreter, dequantized to real values.
+    """Return a function that computes the logits of samples with the integer interpreter, dequantized to real values.
 
     Args:
         integer_network: The integer-only network.
@@ -78,14 +78,14 @@ def of_integers(integer_network: IntegerNetwork, network: Network) -> Predictor:
 def logits_by_batch(
     predict: Predictor, network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
 ) -> Iterator[tuple[slice, Float32Array]]:
-    """Compute the logits of chosen samples batch by batch.
+    """Compute the logits that a network gives for the chosen samples, batch by batch.
 
     Args:
         predict: Function from samples to logits.
         network: The network, which gives the batch size.
         source: The samples.
         chosen: Indices of the chosen samples, int64 [n].
-        reporter: Receives one step of progress per batch.
+        reporter: Receiver of one step of progress per batch.
 
     Yields:
         The slice of a batch among the chosen samples, and its logits, float32 [batch, classes].
@@ -100,7 +100,9 @@ def logits_by_batch(
 def logits_of(
     predict: Predictor, network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
 ) -> Float32Array:
-    """Compute the logits of chosen samples, float32 [n, classes]; the arguments are those of `logits_by_batch`."""
+    """Compute the logits that a network gives for the chosen samples, float32 [n, classes]; the arguments are those of
+    `logits_by_batch`.
+    """
     logits = np.empty((len(chosen), network.shapes[network.outputs[0]].elements), dtype=np.float32)
     for batch, found in logits_by_batch(predict, network, source, chosen, reporter):
         logits[batch] = found
@@ -110,7 +112,8 @@ def logits_of(
 def classes_of(
     predict: Predictor, network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
 ) -> Labels:
-    """Compute the predicted class of chosen samples, int64 [n]; the arguments are those of `logits_by_batch`.
+    """Compute the class that a network predicts for each chosen sample, int64 [n]; the arguments are those of
+    `logits_by_batch`.
 
     The predicted class is the one with the largest logit, the first one if several are equal.
     """
@@ -121,7 +124,7 @@ def classes_of(
 
 
 def percent(agreeing: npt.NDArray[np.bool_]) -> float:
-    """Return the percentage of true values, 0 to 100."""
+    """Return the percentage of true values in a boolean array, 0 to 100."""
     return 100.0 * float(agreeing.mean())
 
 

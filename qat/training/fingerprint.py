@@ -1,4 +1,4 @@
-"""Fingerprint of a training run: one hash of all inputs on which its result depends."""
+"""Fingerprint of a training run: one SHA-256 hash of all inputs on which its result depends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from network.options import Options
 
 
 def fingerprint_of(*values: object) -> str:
-    """Compute the SHA-256 of values, in 64 hexadecimal digits.
+    """Compute one SHA-256 hash of the given values, as 64 hexadecimal digits.
 
     Args:
         values: Plain values, arrays, and nested mappings, sequences, dataclasses and options of them.

@@ -1,4 +1,6 @@
-"""Source of the labels that a network is trained on and evaluated against. Imports no torch."""
+"""Source of the labels for training and evaluation: the dataset or the float network. This module does not import
+torch.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,10 @@ from enum import StrEnum
 
 
 class LabelSource(StrEnum):
-    """Source of the labels that predictions are compared with."""
+    """Source of the labels that a network's predictions are compared with: the dataset or the float network."""
 
     LABELS = "labels"
-    """The labels of the dataset."""
+    """The labels that the dataset contains."""
 
     FLOAT_NETWORK = "float_network"
-    """The classes that the float network predicts, for samples without labels; accuracy is then agreement with it."""
+    """The classes that the float network predicts for samples without labels; accuracy is then agreement with it."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: the learning rate of each training step, by regime. Imports no torch."""
+"""Learning-rate schedules: the learning rate of each training step. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ order of epochs (published code of arXiv 1905.13082)."""
 
 
 def learning_rate_at(options: TrainingOptions, epoch: int, through_epoch: float) -> float:
-    """Compute the learning rate of one training step.
+    """Compute the learning rate of one training step from the training options.
 
     Args:
         options: Training options of the run.
@@ -52,6 +52,6 @@ def falling(first: float, last: float, done: float) -> float:
     Args:
         first: Value at the start.
         last: Value at the end.
-        done: Finished share of the way, 0 to 1.
+        done: Position between the two values, from 0 (first) to 1 (last).
     """
     return last + (first - last) * (1 + math.cos(math.pi * done)) / 2

@@ -9,7 +9,8 @@ from qat.options.training import TrainingOptions
 
 
 def training_loss(logits: Tensor, targets: Tensor, taught: Tensor | None, options: TrainingOptions) -> Tensor:
-    """Compute cross-entropy on the targets, mixed with the divergence from the float network's softened predictions.
+    """Compute the training loss: cross-entropy on the targets, mixed with the divergence from the float network's
+    softened predictions.
 
     Distillation follows Hinton, Vinyals and Dean, arXiv 1503.02531, section 2: multiplication by the square of the
     temperature makes the size of its gradient independent of the temperature. Label smoothing follows arXiv 1512.00567,

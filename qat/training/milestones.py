@@ -1,4 +1,4 @@
-"""Changes of the network at fixed points of a training run: bits, folding of batch norm, freezing of statistics."""
+"""Changes of the network at fixed points of a training run: bits, folding of batch norm, freezing of its statistics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qat.training.state import TrainingState
 
 
 def doubled(allocation: Allocation) -> Allocation:
-    """Return an allocation with twice the bits for each tensor, at most 8."""
+    """Return a bit allocation in which each tensor has twice the bits, at most 8."""
 
     def wider(bits: Bits) -> Bits:
         return 4 if bits == 2 else 8
@@ -24,7 +24,8 @@ def doubled(allocation: Allocation) -> Allocation:
 
 
 class Milestones:
-    """Schedule of the changes that a training run makes to its network, which follows from the training options.
+    """Schedule of the changes that a training run makes to its network: bits, folding of batch norm, freezing of
+    statistics.
 
     Args:
         allocation: Allocation of the final network.
@@ -39,15 +40,17 @@ class Milestones:
         self._epochs_at_doubled_bits = 0 if self._doubled == allocation else min(gradual, max(options.epochs - 1, 0))
 
     def is_at_doubled_bits(self, epoch: int) -> bool:
-        """Return whether an epoch is trained at twice the bits of the final network; epoch 0 (calibration) is not."""
+        """Return whether an epoch is trained with twice the bits of the final network; epoch 0 (calibration) is not."""
         return 1 <= epoch <= self._epochs_at_doubled_bits
 
     def allocation_of(self, epoch: int) -> Allocation:
-        """Return the allocation that the network has in an epoch."""
+        """Return the bit allocation that the network has in an epoch of training."""
         return self._doubled if self.is_at_doubled_bits(epoch) else self._allocation
 
     def begin_epoch(self, state: TrainingState, epoch: int) -> None:
-        """Change the bits and fold batch norm where they are due, before the first step of an epoch."""
+        """Change the network's bits and fold batch norm if the schedule requires it, before the
+        first step of an epoch.
+        """
         if self.is_at_doubled_bits(epoch) != self.is_at_doubled_bits(epoch - 1):
             state.module.use_bits(self.allocation_of(epoch))
             state.oscillations.forget()
@@ -56,7 +59,7 @@ class Milestones:
             state.oscillations.forget()
 
     def begin_step(self, state: TrainingState, epoch: int, done: float) -> None:
-        """Freeze batch-norm statistics where it is due, before a training step.
+        """Freeze the running statistics of batch norm if the schedule requires it, before a training step.
 
         Args:
             state: State of the run, whose network is changed.

@@ -1,4 +1,4 @@
-"""Detection of the layer in which a loss or gradient that is not finite originates."""
+"""Search for the layer in which a loss or gradient that is NaN or infinite originates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qat.quantized_network import QuantizedNetwork
 
 
 class NotFinite(Exception):
-    """Error of a training step whose loss or gradient is not finite; the optimizer has not changed the parameters.
+    """Error of a training step whose loss or gradient is NaN or infinite; the optimizer has not changed the parameters.
 
     Attributes:
         what: Name of the quantity that is not finite: "loss" or "gradient".
@@ -29,7 +29,8 @@ class NotFinite(Exception):
 
 @torch.no_grad()
 def first_in_forward(module: QuantizedNetwork, images: Tensor) -> str | None:
-    """Find the first layer with weights, in schedule order, whose output is not finite for a batch of images.
+    """Find the first layer with weights, in schedule order, whose output contains NaN or infinity for a batch of
+    images.
 
     The forward pass updates the running statistics.
 
@@ -47,7 +48,7 @@ def first_in_forward(module: QuantizedNetwork, images: Tensor) -> str | None:
 
 
 def first_in_backward(module: QuantizedNetwork) -> str | None:
-    """Find the last layer in schedule order, the first in the backward pass, whose gradient norm is not finite.
+    """Find the last layer with weights, in schedule order, whose gradient norm is NaN or infinite.
 
     Returns:
         Name of the layer; None if all gradient norms are finite.

@@ -12,7 +12,7 @@ from qat.quantized_network import QuantizedNetwork
 
 
 def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.optim.Optimizer:
-    """Create the optimizer: SGD, Adam or AdamW.
+    """Create the torch optimizer of a fake-quantized network: SGD, Adam or AdamW.
 
     The parameter groups are 2-bit weights, other weights, biases and batch norms, and ranges. Only weights decay. Adam
     changes a weight by about the learning rate, independent of the size of the gradient, and the quantization step at 2
@@ -52,6 +52,6 @@ def two_bit_share(options: TrainingOptions) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the learning rate of the next training step; each parameter group gets its multiple of it."""
+    """Set the learning rate of the next training step; each group of parameters has a fixed multiple of this rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

@@ -30,7 +30,7 @@ from qat.weight_step import WeightStep
 
 
 def threshold_at(options: TrainingOptions, done: float) -> float | None:
-    """Return the oscillation frequency above which weights are frozen.
+    """Return the oscillation frequency above which weights are frozen, in oscillations per training step.
 
     Args:
         options: Training options of the run.
@@ -48,7 +48,7 @@ def threshold_at(options: TrainingOptions, done: float) -> float | None:
 
 @dataclass(slots=True, eq=False)
 class _WeightHistory:
-    """Running statistics of the codes of one weight tensor; each attribute has the shape of the weight tensor.
+    """Running statistics on how the codes of one weight tensor oscillate; each attribute has the shape of the tensor.
 
     Attributes:
         code: Current code minus zero point.
@@ -86,7 +86,8 @@ class _WeightHistory:
 
 
 class Oscillations:
-    """Oscillation statistics of all weight tensors of a fake-quantized network, empty until `follow` is called.
+    """Statistics on oscillating codes of all weight tensors of a fake-quantized network, empty until `follow` is
+    called.
 
     Args:
         module: The fake-quantized network.
@@ -99,12 +100,15 @@ class Oscillations:
         self._histories: dict[str, _WeightHistory] = {}
 
     def forget(self) -> None:
-        """Discard all statistics, because codes before and after a change of the quantizers are not comparable."""
+        """Discard all oscillation statistics, because codes before and after a change of the quantizers are not
+        comparable.
+        """
         self._histories = {}
 
     @torch.no_grad()
     def follow(self, threshold: float | None) -> None:
-        """Update the statistics after an optimizer step, freeze oscillating weights, and reset weights that are frozen.
+        """Update the oscillation statistics after an optimizer step, freeze oscillating weights, and reset weights that
+        are frozen.
 
         Args:
             threshold: Oscillations per step above which a weight is frozen, 0 to 1; None freezes no weights.
@@ -121,12 +125,12 @@ class Oscillations:
                 _hold(step, history, scale)
 
     def frozen_share(self) -> float:
-        """Return the share of frozen weights among all weights, 0 to 1."""
+        """Return the share of frozen weights among all weights of the network, 0 to 1."""
         frozen = sum(int(history.frozen.sum()) for history in self._histories.values())
         return frozen / max(sum(history.frozen.numel() for history in self._histories.values()), 1)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all statistics as tensors by name, from which `restore` can restore them."""
+        """Return all oscillation statistics of the weights as tensors by name, so that `restore` can restore them."""
         return {
             f"{number}/{each.name}": getattr(history, each.name)
             for number, history in self._histories.items()
@@ -134,7 +138,7 @@ class Oscillations:
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore the statistics that `tensors` returned.
+        """Restore the oscillation statistics from the tensors that `tensors` returned.
 
         Raises:
             KeyError, ValueError: If the statistics belong to another network.
@@ -144,18 +148,22 @@ class Oscillations:
             weight = self._steps[number].learned.weight
             found = {each.name: tensors[f"{number}/{each.name}"].to(weight.device) for each in fields(_WeightHistory)}
             if any(tensor.shape != weight.shape for tensor in found.values()):
-                raise ValueError(f"the oscillation statistics of weight tensor {number} differ from it in shape")
+                raise ValueError(
+                    f"the oscillation statistics of weight tensor {number} have another shape than the weight tensor"
+                )
             self._histories[number] = _WeightHistory(**{name: tensor.clone() for name, tensor in found.items()})
 
 
 def _codes(step: WeightStep) -> tuple[Tensor, Tensor]:
-    """Return the codes minus zero point of a layer's weights, and their scale in a shape that broadcasts to them."""
+    """Return the codes minus zero point of a layer's weights, and their scale in a shape that
+    broadcasts to the codes.
+    """
     weight, grid = step.quantized_input()
     return centred_codes(weight, grid, step.bits), across(grid.scale, weight)
 
 
 def _hold(step: WeightStep, history: _WeightHistory, scale: Tensor) -> None:
-    """Set the real value of each frozen weight to the exact value of its code."""
+    """Set the real value of each frozen weight to the exact value of the code at which it is frozen."""
     learned = step.learned.weight
     wanted = history.frozen_code * scale
     if step.is_folded:

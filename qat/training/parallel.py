@@ -23,14 +23,14 @@ from qat.data.dataset import Indices
 from qat.training.process_rank import process_count
 
 PROCESS_GROUP_TIMEOUT = timedelta(days=7)
-"""Timeout of the other processes while the first process validates."""
+"""Time after which a training process that waits for the others fails, e.g. while the first process validates."""
 
 MIN_SAMPLES_PER_PROCESS = 2
 """Smallest number of samples of each batch for one process, which batch-norm statistics need."""
 
 
 class Processes:
-    """The group of processes that train together.
+    """The group of processes that train a network together.
 
     Args:
         processor: The torch device of this process.
@@ -53,7 +53,7 @@ class Processes:
         return self.rank == 0
 
     def parts_of(self, batches: Sequence[Indices]) -> list[Indices]:
-        """Return the part of each batch that this process computes.
+        """Return the samples of each batch that this process computes.
 
         Args:
             batches: Indices of the samples of each batch.
@@ -64,13 +64,14 @@ class Processes:
         smallest = min(len(batch) for batch in batches)
         if self.count > 1 and smallest // self.count < MIN_SAMPLES_PER_PROCESS:
             raise TrainingError(
-                f"a batch has {smallest} samples for {self.count} processes; expected at least "
-                f"{MIN_SAMPLES_PER_PROCESS} for each process: use a larger batch_size, or fewer processes"
+                f"a batch has {smallest} samples for {self.count} training processes; expected at least "
+                f"{MIN_SAMPLES_PER_PROCESS} samples for each process: set a larger batch_size, or start fewer "
+                "processes"
             )
         return [np.array_split(batch, self.count)[self.rank] for batch in batches]
 
     def sharing_gradients(self, module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """Wrap a forward pass so that its backward pass averages the gradients over all processes.
+        """Return a forward pass whose backward pass averages the gradients over all processes.
 
         Args:
             module: The module whose parameters receive gradients.
@@ -95,7 +96,7 @@ class Processes:
             del shared.reducer, shared.logger
 
     def total(self, value: float) -> float:
-        """Return the sum of a value over all processes."""
+        """Return the sum of a number over all processes."""
         if self.count == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self._processor)
@@ -127,7 +128,7 @@ class Processes:
         return shared.cpu().numpy().tobytes().decode()
 
     def check_equal(self, what: str, text: str) -> None:
-        """Check that a text is the same in all processes.
+        """Check that a text is the same in all processes that train together.
 
         Args:
             what: Name of what the text describes, for the message.
@@ -139,14 +140,16 @@ class Processes:
         differs = self.total(float(text != self.from_first(lambda: text)))
         if differs:
             raise TrainingError(
-                f"{differs:.0f} of {self.count} processes differ from the first process in {what}; expected equal "
-                "inputs: start all processes with the same arguments and files"
+                f"{differs:.0f} of {self.count} training processes have another {what} than the first process; "
+                "expected equal inputs: start all processes with the same arguments and files"
             )
 
 
 @contextmanager
 def joined(processor: torch.device) -> Iterator[Processes]:
-    """Join the group of processes that `torchrun` started; without `torchrun`, the group is this process alone."""
+    """Join the group of processes that `torchrun` started; without `torchrun`, the group consists of this process
+    alone.
+    """
     if process_count() == 1:
         yield Processes(processor)
         return
@@ -163,7 +166,7 @@ def joined(processor: torch.device) -> Iterator[Processes]:
 
 
 class _Forward(nn.Module):
-    """Module for DistributedDataParallel, with the parameters of one module and a separate forward pass.
+    """Module for torch's DistributedDataParallel, with the parameters of one module and a separate forward pass.
 
     The forward pass may be a compiled one.
     """

@@ -1,4 +1,4 @@
-"""Rank of this process among the processes that `torchrun` started. Imports no torch."""
+"""Rank of this process among the processes that `torchrun` started. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import os
 
 
 def is_first_process() -> bool:
-    """Return whether this process writes files and reports progress: it has rank 0 or is the only process."""
+    """Return whether this process has rank 0 or is the only one; only the first process writes files and reports
+    progress.
+    """
     return os.environ.get("RANK", "0") == "0" or process_count() == 1
 
 
 def process_count() -> int:
-    """Return the number of processes that train together: that given to `torchrun --nproc-per-node`, else 1."""
+    """Return the number of processes that train together: the value of `torchrun --nproc-per-node`, or 1 without
+    torchrun.
+    """
     return int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,4 +1,4 @@
-"""The torch device that trains, and the precision of its computations."""
+"""The torch device on which a network is trained, and the precision of its computations."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def processor_of(options: TrainingOptions) -> torch.device:
 
 
 def computing(options: TrainingOptions, processor: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which convolutions and matrix products compute in the chosen precision."""
+    """Return a context manager in which convolutions and matrix products are computed in the
+    precision of the options.
+    """
     is_narrow = options.precision is Precision.BFLOAT16
     return torch.autocast(processor.type, dtype=torch.bfloat16, enabled=is_narrow)

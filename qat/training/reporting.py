@@ -13,7 +13,7 @@ REPORT_EVERY_SECONDS = 0.5
 
 
 class Reporter:
-    """Reports the progress of a run and estimates its remaining time.
+    """Reporter of a training run's progress, which also estimates the remaining time.
 
     The work is measured in images, each weighted by a cost that depends on the phase. The remaining time is the elapsed
     time per finished work, times the remaining work.
@@ -44,11 +44,11 @@ class Reporter:
         self.one_time_seconds = 0.0
 
     def expect(self, cost: float) -> None:
-        """Add work that was not known before: images times cost per image."""
+        """Add work to the estimate of the remaining time: images times cost per image."""
         self._cost_left += cost
 
     def begin(self, phase: str, *, epoch: int | None, steps: int, cost: float, done: int = 0) -> None:
-        """Begin a phase and report it.
+        """Begin a phase of the training run and report it.
 
         Args:
             phase: Name of the phase.
@@ -66,7 +66,7 @@ class Reporter:
         self._send()
 
     def advance(self, images: int, loss: float | None = None) -> None:
-        """Count one finished step of the phase.
+        """Count one finished step of the current phase, and report the progress.
 
         Args:
             images: Number of images in the step.
@@ -90,7 +90,9 @@ class Reporter:
 
     @contextmanager
     def one_time(self, phase: str) -> Iterator[None]:
-        """Report one-time work inside a phase, such as compiling, and exclude its time from the estimate."""
+        """Report one-time work inside a phase, such as compiling, and exclude its time from the estimate of the
+        remaining time.
+        """
         before, began = self._now, self._clock()
         self._now = replace(before, phase=phase, step=0, steps=1)
         self._send()
@@ -102,7 +104,7 @@ class Reporter:
         self._now = before
 
     def report_validation(self, validation_percent: float) -> None:
-        """Report the validation accuracy of an epoch, in percent."""
+        """Report the accuracy of an epoch on the held-out split, in percent."""
         self._now = replace(self._now, validation_accuracy=validation_percent)
         self._send()
 

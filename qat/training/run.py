@@ -1,4 +1,4 @@
-"""A training run, from its start or a checkpoint to the converted network."""
+"""A training run, from its start or a checkpoint to the integer-only network."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ COMPARED_SAMPLES: Final = 64
 
 
 class TrainingRun:
-    """State and procedure of one call of `qat.train.train`.
+    """State and procedure of one training run (one call of `qat.train.train`).
 
     Args:
         network: The network, with weights.
@@ -135,7 +135,7 @@ class TrainingRun:
         return self._reporter.one_time_seconds
 
     def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy | None]:
-        """Convert the network of the best epoch and evaluate it on the test set.
+        """Convert the network of the best epoch to an integer-only network, and evaluate it on the test set.
 
         Args:
             checkpoint: The checkpoint after the last epoch.
@@ -188,7 +188,7 @@ class TrainingRun:
     def _finish_epoch(
         self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float
     ) -> Checkpoint:
-        """Evaluate an epoch on the held-out split and write its checkpoint."""
+        """Evaluate the network after an epoch on the held-out split, and write the checkpoint of the epoch."""
 
         def evaluated() -> str:
             found = validate(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
@@ -206,7 +206,7 @@ class TrainingRun:
         return checkpoint
 
     def _train_epoch(self, epoch: int) -> float:
-        """Train an epoch, or the rest of a resumed one, and return its mean training loss."""
+        """Train for one epoch, or for the rest of a resumed one, and return the mean training loss."""
         while True:
             try:
                 return self._train_rest_of_epoch(epoch)
@@ -260,7 +260,7 @@ class TrainingRun:
             self._saved = time.monotonic()
 
     def _restore_last_epoch(self, epoch: int, error: NotFinite) -> None:
-        """Restore the state after the last finished epoch and halve the learning rate.
+        """Restore the training state after the last finished epoch, and halve the learning rate.
 
         Checkpoints in the middle of an epoch are not used, because the time at which they are written varies.
 
@@ -270,11 +270,12 @@ class TrainingRun:
         position = self.state.position
         if position.has_gone_back:
             raise TrainingError(
-                f"the {error.what} is {error.value} at step {position.step + 1} of epoch {epoch}, {error.where}; "
-                "expected a finite value. The run was already restored once and continued with half the learning rate: "
-                f"lower learning_rate, now {self._options.learning_rate}, or choose another regime"
+                f"the {error.what} of training is {error.value} at step {position.step + 1} of epoch {epoch}, "
+                f"{error.where}; expected a finite value. The run was already restored once and continued with "
+                f"half the learning rate: lower learning_rate, now {self._options.learning_rate}, or choose "
+                "another regime"
             ) from None
-        self._reporter.begin("restoring the last epoch, half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
+        self._reporter.begin("restoring the last epoch with half the learning rate", epoch=epoch - 1, steps=0, cost=0.0)
         self._reporter.expect(position.step * self._options.batch_size * TRAINING_COST)
         self._module.use_bits(self._milestones.allocation_of(epoch - 1))
         self.state.restore(self._checkpoint.now)

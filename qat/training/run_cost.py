@@ -21,7 +21,7 @@ TRAINING_COST: Final = 5.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunCost:
-    """Cost model of a training run.
+    """Cost model of a training run, in forward passes of the float network for one image.
 
     Attributes:
         module: The fake-quantized network.
@@ -36,7 +36,8 @@ class RunCost:
     options: TrainingOptions
 
     def left(self, epochs_done: int, *, resumed: bool, teacher_runs_once: bool) -> float:
-        """Return the cost of the remaining work, in forward passes of the float network for one image.
+        """Return the cost of the remaining work of a training run, in forward passes of the float network for one
+        image.
 
         Args:
             epochs_done: Number of finished epochs of training.

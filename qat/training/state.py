@@ -1,4 +1,4 @@
-"""State of a training run that changes in each step, with snapshots that restore it bit for bit."""
+"""State of a training run that each training step changes, and snapshots that restore it bit for bit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OSCILLATIONS: Final = "oscillations/"
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Position of a training run between two steps.
+    """Position of a training run between two training steps.
 
     Attributes:
         step: Number of finished steps in the current epoch; 0 between epochs.
@@ -36,7 +36,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Copy of the state of a training run between two steps.
+    """Copy of the state of a training run between two training steps.
 
     Attributes:
         position: Position of the run.
@@ -49,12 +49,12 @@ class Snapshot:
 
     @property
     def of_module(self) -> dict[str, Tensor]:
-        """The tensors of the network, in the form that its `load_state_dict` expects."""
+        """The tensors of the network, as `load_state_dict` of its torch module expects them."""
         return below(MODULE, self.tensors)
 
 
 class TrainingState:
-    """State that a training step changes.
+    """State of a training run that each training step changes.
 
     Attributes:
         module: The fake-quantized network.
@@ -70,7 +70,7 @@ class TrainingState:
         self.position = Position()
 
     def snapshot(self) -> Snapshot:
-        """Copy the state of the run: position, network, optimizer and oscillation statistics."""
+        """Copy the state of the training run: position, network, optimizer and oscillation statistics."""
         tensors = {f"{MODULE}{name}": tensor for name, tensor in self.module.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {
@@ -80,7 +80,8 @@ class TrainingState:
         return Snapshot(self.position, {name: _copied(tensor) for name, tensor in tensors.items()})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Restore the state from a snapshot; the network must already have the bits that it had in the snapshot.
+        """Restore the state of the training run from a snapshot; the network must already have the bits of the
+        snapshot.
 
         Raises:
             KeyError, RuntimeError, ValueError: If the snapshot belongs to another network.
@@ -111,5 +112,5 @@ def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _copied(tensor: Tensor) -> Tensor:
-    """Copy a tensor to contiguous memory of the CPU."""
+    """Copy a torch tensor to contiguous memory of the CPU."""
     return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())

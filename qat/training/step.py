@@ -1,4 +1,6 @@
-"""One training step: forward pass, backward pass, checks for finite values, and the update by the optimizer."""
+"""One training step: forward pass, backward pass, checks for finite values, and update of the parameters by the
+optimizer.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from qat.training.state import TrainingState
 
 
 class TrainingStep:
-    """Training step of a run, called once for each batch.
+    """Training step of a training run, called once for each batch.
 
     Args:
         state: State of the run, which each step changes.

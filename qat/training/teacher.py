@@ -44,7 +44,9 @@ class Teacher:
         self._logits: Float32Array | None = None
 
     def remember(self, reporter: Reporter) -> None:
-        """Compute and keep the logits of all training samples, unless they are kept already or must not be kept."""
+        """Compute the float network's logits of all training samples and keep them in memory, if they may be kept and
+        are not yet.
+        """
         if self.remembers and self._logits is None:
             predict = of_module(self._float_network, self._network, self._processor)
             self._logits = logits_of(predict, self._network, self._source, self._begin(reporter), reporter)
@@ -59,7 +61,7 @@ class Teacher:
         return classes_of(predict, self._network, self._source, self._begin(reporter), reporter)
 
     def __call__(self, images: Tensor, indices: Indices) -> Tensor:
-        """Return the float network's logits for a batch, [n, classes].
+        """Return the float network's logits for a batch of training samples, [n, classes].
 
         Args:
             images: Normalised images, [n, channels, height, width], on the device of the float network.

@@ -1,4 +1,4 @@
-"""Cuts that forbid bits for which the arena has no memory plan, although each step alone keeps its limit.
+"""Constraints that forbid bits of tensors for which the arena has no memory plan that is small enough.
 
 The arena never gets smaller if a tensor is added or gets more bits, because a plan without it follows from a plan with
 it. There is one exception: with more bits, an output may have the same bits as its input and overwrite it. So a cut
@@ -20,7 +20,7 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class ArenaCut:
-    """Bits of some tensors that the arena cannot hold together, whatever bits the other tensors have.
+    """Bits of some activation tensors that the arena cannot hold together, whatever bits the other tensors have.
 
     Attributes:
         bits: Name of a tensor -> smallest number of bits that is forbidden.
@@ -37,7 +37,7 @@ class ArenaCut:
 def arena_cut(
     order: Network, accounting: Accounting, activation_bits: Mapping[str, Bits], arena_bytes: int
 ) -> ArenaCut | None:
-    """Return a cut that forbids these bits, with as few tensors and bits as a bisection finds.
+    """Return a constraint on a few tensors that forbids bits for which the arena is too large; None if it is not.
 
     Args:
         order: The network, with its layers in schedule order.

@@ -1,4 +1,4 @@
-"""The scheme of the weights and the allowed bits of each tensor: what the exact program may choose from."""
+"""The quantization scheme of the weights and the allowed bits of each tensor, from which the solver may choose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The scheme of the weights and the allowed bits of each tensor.
+    """The quantization scheme of all weight tensors, and the bits that each tensor of a network may have.
 
     Attributes:
         weights: Scheme of all weight tensors. With a scheme per layer, batch norm is folded into weights of 8 bits with
@@ -30,7 +30,7 @@ class Choices:
 
     @property
     def restricts_bits(self) -> bool:
-        """Whether the allowed bits of some tensor are listed."""
+        """Whether a user has listed the allowed bits of at least one tensor."""
         return bool(self.allowed_weight_bits or self.allowed_activation_bits)
 
 
@@ -41,7 +41,7 @@ def restricted_to(
     activation_bits: Collection[Bits] = BITS,
     weights: WeightScheme = DEFAULT_WEIGHT_SCHEME,
 ) -> Choices:
-    """Restrict all tensors of a network to the same bits, e.g. to those for which a core has kernels.
+    """Allow the same bits for all tensors of a network, e.g. only those for which a core has kernels.
 
     The network's input and outputs are not restricted; they always have 8 bits.
 
@@ -60,10 +60,10 @@ def restricted_to(
 
 
 def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, str]) -> None:
-    """Reject choices that are invalid, or that the network cannot have.
+    """Reject allowed bits that are invalid, or that contradict the network.
 
     Args:
-        choices: The choices.
+        choices: The scheme of the weights and the allowed bits to check.
         network: The network whose tensors the choices restrict.
         same_bits: Name of each activation tensor -> name of the tensor whose bits it must have, by the accounting.
 
@@ -75,11 +75,13 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     layers = {layer.name for layer in network.weight_layers}
     for what, known, allowed in (
         ("layer with weights", layers, choices.allowed_weight_bits),
-        ("tensor", set(network.tensors), choices.allowed_activation_bits),
+        ("activation tensor", set(network.tensors), choices.allowed_activation_bits),
     ):
         for name, bits in allowed.items():
             if name not in known:
-                raise RequestError(f"bits are given for '{shown(str(name))}', but the network has no such {what}")
+                raise RequestError(
+                    f"allowed bits are given for '{shown(str(name))}', but the network has no {what} of this name"
+                )
             if not bits or any(type(each) is not int or each not in BITS for each in bits):
                 raise RequestError(
                     f"the allowed bits of '{shown(name)}' are {list(bits)!r:.60}; expected one or more of 8, 4 and 2"
@@ -87,22 +89,23 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     for tensor in (network.input, *network.outputs):
         if WIDEST_BITS not in choices.allowed_activation_bits.get(tensor, BITS):
             raise RequestError(
-                f"'{shown(tensor)}' is an input or output of the network and keeps 8 bits; add 8 to its allowed bits"
+                f"tensor '{shown(tensor)}' is an input or output of the network and keeps 8 bits; "
+                "add 8 to its allowed bits"
             )
     fixed = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
     for own, bits in shared_activation_bits(choices, same_bits, fixed).items():
         if not bits:
             sharing = [tensor for tensor, source in same_bits.items() if source == own]
             raise RequestError(
-                f"{' and '.join(repr(shown(tensor)) for tensor in sharing[:4])} have the same bits in this accounting, "
-                "but no bits are allowed for all of them; allow bits that they have in common"
+                f"the tensors {' and '.join(repr(shown(tensor)) for tensor in sharing[:4])} must have the same bits, "
+                "but no bits are allowed for all of them; allow the same bits for each of them"
             )
 
 
 def shared_activation_bits(
     choices: Choices, same_bits: Mapping[str, str], fixed: Collection[str]
 ) -> dict[str, tuple[Bits, ...]]:
-    """Return, for each set of activation tensors that share their bits, the bits that are allowed for all of them.
+    """Return the bits that are allowed for all activation tensors that must have the same bits, for each such set.
 
     One tensor of each set decides the bits, and the set is named after it.
 

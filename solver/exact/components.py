@@ -1,4 +1,4 @@
-"""Decomposition of a program into components that no constraint joins, each of which can be solved alone.
+"""Decomposition of an integer program into components that no constraint joins and that can be solved alone.
 
 A row whose limit no choices can exceed restricts nothing and is left out. The other rows, and the groups that have
 entries in them, are the nodes of a bipartite graph; the components of the program are the connected components of this
@@ -19,7 +19,7 @@ from solver.exact.program import BoolArray, IntArray, Program, summed_by_row
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Component:
-    """Groups that are joined by rows, and these rows, in the order of the program.
+    """Independent part of an integer program: tensors that constraints join, and these constraints.
 
     Attributes:
         groups: Indices of the groups in the program, int64, ascending.
@@ -31,13 +31,13 @@ class Component:
 
 
 def row_size_bounds(program: Program) -> tuple[IntArray, IntArray]:
-    """Return a lower and an upper bound on the sum of sizes of each row over all allowed choices.
+    """Return a lower and an upper bound on the sum of sizes of each constraint of an integer program, over all choices.
 
     Without pairwise terms, both bounds are reached. A pairwise term is bounded together with the entries of its two
     groups; an entry whose group has several pairwise terms in the row is bounded together with the first of them.
 
     Args:
-        program: The program.
+        program: The integer program.
 
     Returns:
         Lower and upper bounds, int64 [m] each.
@@ -69,12 +69,12 @@ def row_size_bounds(program: Program) -> tuple[IntArray, IntArray]:
 
 
 def components(program: Program, binding: IntArray) -> Iterator[Component]:
-    """Yield the components of a program: groups that binding rows join, with these rows.
+    """Yield the independent parts of an integer program: tensors that constraints join, with these constraints.
 
     A group without an entry in a binding row is in no component.
 
     Args:
-        program: The program.
+        program: The integer program.
         binding: Indices of the rows whose limits can be exceeded, int64, ascending.
     """
     if not len(binding):
@@ -98,7 +98,7 @@ def components(program: Program, binding: IntArray) -> Iterator[Component]:
 
 
 def _extremes(sizes: IntArray, allowed: BoolArray) -> tuple[IntArray, IntArray]:
-    """Return the smallest and the largest allowed size of each line.
+    """Return the smallest and the largest allowed size in each row of a table, int64 [rows] each.
 
     Args:
         sizes: Sizes, int64 [lines, choices].

@@ -1,4 +1,4 @@
-"""Solution of a program by decomposition: each component by the method that suits it.
+"""Decomposition solver for integer programs: it solves each independent component by the method that suits it.
 
 Indicator variables are treated like other groups. They join many tensors into one component, so a program with many of
 them is solved by `indicator_search.py` instead.
@@ -25,7 +25,7 @@ from solver.options import DEFAULT_TIME_LIMIT_SECONDS
 
 
 def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> ProgramSolution:
-    """Return choices of minimum summed cost that keep every limit, with a lower bound on the cost.
+    """Solve an integer program by decomposition: choices of minimum summed cost within all limits, with a bound.
 
     Rows whose limits cannot be exceeded are left out. Each component of the rest is solved by the first method that
     suits it:
@@ -35,7 +35,7 @@ def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT
         any other component                  HiGHS (`milp.py`), within the time limit
 
     Args:
-        program: The program.
+        program: The integer program.
         time_limit_seconds: Number of seconds that all calls of HiGHS may need together.
     """
     deadline = time.perf_counter() + time_limit_seconds
@@ -61,10 +61,10 @@ def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT
 
 
 def has_wide_component_with_pairwise_terms(program: Program) -> bool:
-    """Return whether `solve_by_decomposition` solves a component that has pairwise terms by the general solver.
+    """Return whether decomposition of an integer program leaves a component with pairwise terms to a general solver.
 
     Args:
-        program: The program.
+        program: The integer program.
     """
     lower, upper = row_size_bounds(program)
     if (lower > program.limits).any():
@@ -79,11 +79,11 @@ def has_wide_component_with_pairwise_terms(program: Program) -> bool:
 
 
 def _solve_component(program: Program, component: Component, deadline: float) -> ProgramSolution:
-    """Solve one component; the choices are those of the component's groups, in their order.
+    """Solve one independent component of an integer program; return one choice for each group of the component.
 
     Args:
         program: The program that contains the component.
-        component: The component.
+        component: The independent component to solve.
         deadline: Time of `time.perf_counter` at which the general solver has to stop.
     """
     costs = program.costs[component.groups]
@@ -113,7 +113,7 @@ def _solve_component(program: Program, component: Component, deadline: float) ->
 
 
 def _is_chain(row_groups: list[IntArray], group_count: int) -> bool:
-    """Return whether each row r has entries of exactly the groups r and r + 1.
+    """Return whether the constraints of an integer program form a chain: row r has exactly the groups r and r + 1.
 
     Args:
         row_groups: Groups of each row.
@@ -125,7 +125,7 @@ def _is_chain(row_groups: list[IntArray], group_count: int) -> bool:
 
 
 def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[PairwiseTerm]] | None:
-    """Return the pairwise terms of each row of a component; None if no row has one.
+    """Return the pairwise terms of each constraint of a program's component; None if no constraint has one.
 
     Groups are numbered by their position in the component.
     """
@@ -141,7 +141,7 @@ def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[
 
 
 def _pairwise_terms_of(program: Program, component: Component) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the rows [t], groups [t, 2] and sizes [t, 3, 3] of a component's pairwise terms.
+    """Return the rows [t], groups [t, 2] and sizes [t, 3, 3] of the pairwise terms of a program's component.
 
     Rows and groups are numbered by their position in the component.
     """
@@ -156,7 +156,7 @@ def _pairwise_terms_of(program: Program, component: Component) -> tuple[IntArray
 def _chain_tables(
     row_groups: list[IntArray], row_sizes: list[IntArray], row_pairwise_terms: list[list[PairwiseTerm]] | None
 ) -> IntArray:
-    """Return the sum of sizes of each row of a chain by the choices of its two groups, int64 [rows, 3, 3].
+    """Return the sum of sizes of each chain constraint by the choices of its two groups, int64 [rows, 3, 3].
 
     Args:
         row_groups: Groups of each row.
@@ -178,7 +178,7 @@ def _component_program(
     row_groups: list[IntArray],
     row_sizes: list[IntArray],
 ) -> Program:
-    """Return a component as a program of its own."""
+    """Return an independent component of an integer program as a separate integer program."""
     pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component)
     return Program(
         groups=tuple(program.groups[group] for group in component.groups.tolist()),

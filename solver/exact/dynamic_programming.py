@@ -1,4 +1,4 @@
-"""Dynamic programming over rows in a sequence, e.g. the steps of a schedule.
+"""Dynamic programming over the constraints of an integer program, e.g. one for each step of a schedule.
 
 The *frontier* after a row is the set of groups with an entry in this row or an earlier one, and another in a later one:
 
@@ -38,7 +38,7 @@ PairwiseTerm = tuple[int, int, IntArray]
 
 
 def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
-    """Return the largest number of groups that are open during a row.
+    """Return the largest number of tensors that dynamic programming has to track at the same time.
 
     A group is open from the first to the last row in which it has an entry.
 
@@ -60,7 +60,7 @@ def solve_by_dynamic_programming(
     limits: list[int],
     row_pairwise_terms: Sequence[Sequence[PairwiseTerm]] | None = None,
 ) -> IntArray | None:
-    """Return choices of minimum summed cost that keep every limit.
+    """Solve an integer program by dynamic programming: return the choices of minimum summed cost within all limits.
 
     Of several such choices, the result has the most bits for the group that is closed last, then for the one that is
     closed before it, and so on.
@@ -111,7 +111,7 @@ def solve_by_dynamic_programming(
 
 
 def solve_chain(costs: Float64Array, tables: IntArray, limits: list[int]) -> IntArray | None:
-    """Return choices of minimum summed cost for a chain, where row r has entries of the groups r and r + 1.
+    """Solve an integer program by dynamic programming if its constraint r has entries of groups r and r + 1.
 
     The result is that of `solve_by_dynamic_programming`, many times faster.
 
@@ -149,7 +149,7 @@ def solve_chain(costs: Float64Array, tables: IntArray, limits: list[int]) -> Int
 
 
 def _first_and_last_rows(row_groups: list[IntArray], group_count: int) -> tuple[IntArray, IntArray]:
-    """Return the first and the last row in which each group has an entry, int64 [groups] each."""
+    """Return the first and the last constraint in which each group has an entry, int64 [groups] each."""
     rows = np.repeat(np.arange(len(row_groups)), [len(groups) for groups in row_groups])
     groups = np.concatenate(row_groups)
     first = np.full(group_count, len(row_groups), dtype=np.int64)
@@ -160,7 +160,7 @@ def _first_and_last_rows(row_groups: list[IntArray], group_count: int) -> tuple[
 
 
 def _groups_by_row(rows: IntArray, count: int) -> list[list[int]]:
-    """Return the groups of each row, ascending.
+    """Return the groups that have an entry in each constraint, in ascending order.
 
     Args:
         rows: Row of each group.

@@ -1,4 +1,4 @@
-"""The exact program of a problem, and the allocation that its solution stands for.
+"""The integer program whose solution is an optimal choice of bits, and its conversion to an allocation.
 
 The groups are the activation tensors, the weight tensors, then the indicator variables. The rows are, in this order:
 
@@ -30,7 +30,7 @@ LATENCY_ROW = "latency"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Formulation:
-    """The exact program of a problem.
+    """The integer program of an allocation problem, with the meaning of its groups and of its costs.
 
     Attributes:
         program: The program. Its groups are the activation tensors, the weight tensors, then the indicator variables.
@@ -48,10 +48,10 @@ class Formulation:
 def formulate(
     problem: Problem, table: SensitivityTable, choices: Choices, arena_cuts: Collection[ArenaCut] = ()
 ) -> Formulation:
-    """Return the exact program of a problem.
+    """Formulate an allocation problem (bits under flash, RAM and latency limits) as an integer program.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         table: Sensitivities; those of an activation tensor include all tensors that share its bits.
         choices: The scheme of the weights and the allowed bits.
         arena_cuts: Bits that the arena cannot hold together.
@@ -78,10 +78,10 @@ def formulate(
 
 
 def allocation_of(problem: Problem, formulation: Formulation, weights: WeightScheme, choices: IntArray) -> Allocation:
-    """Return the allocation that a solution of the program stands for.
+    """Return the bits and quantization schemes of all tensors that a solution of the integer program stands for.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         formulation: The exact program of the problem.
         weights: Scheme of the weights.
         choices: Choice of each group, int64 [n].
@@ -107,7 +107,7 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
 
 
 def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:
-    """Return the scheme of a layer.
+    """Return the quantization scheme of a layer's weights, with the place into which its batch norm is folded.
 
     Batch norm is folded into weights that are quantized per layer if the weights and the output have 8 bits, as in
     MixPL, and if the folded layer is not larger. Every other layer uses ICN.
@@ -123,7 +123,7 @@ def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *,
 
 
 def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int]) -> None:
-    """Add the RAM of each step."""
+    """Add one constraint for each step of the schedule: the RAM of the step must not exceed its limit."""
     for step in problem.steps:
         entries = [(group_of[name], sizes) for name, sizes in step.tensors.items()]
         row = builder.add_row(f"RAM at '{step.layer}'", step.limit, entries)
@@ -132,7 +132,7 @@ def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, i
 
 
 def _add_arena_cuts(builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], group_of: Mapping[str, int]) -> None:
-    """Add a row for each cut: of the choices that it forbids together, at least one must not be made."""
+    """Add a constraint for each set of bits that the arena cannot hold together: at least one must not be chosen."""
     for number, cut in enumerate(arena_cuts):
         entries = [
             (group_of[name], exactly(bits) if name in cut.exactly else at_least(bits))
@@ -144,7 +144,7 @@ def _add_arena_cuts(builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], g
 def _flash_entries(
     problem: Problem, scheme: Scheme, group_of: Mapping[str, int], layer_group: Mapping[str, int]
 ) -> list[tuple[int, Sizes]]:
-    """Return what each weight tensor and each activation tensor contributes to the flash of the network."""
+    """Return the size in bits of flash that each weight tensor and each activation tensor contributes."""
     by_tensor = dict(problem.parameters)
     flash = []
     for tensor in problem.weights:
@@ -159,7 +159,7 @@ def _flash_entries(
 def _add_features(
     builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int], layer_group: Mapping[str, int]
 ) -> list[tuple[int, Sizes]]:
-    """Add an indicator variable for each feature, ON if a tensor needs it, and return their entries in flash."""
+    """Add an indicator variable for each kernel code that some bits need; return the entries in flash."""
     flash = []
     for feature in problem.features:
         indicator = builder.add_indicator(feature.name)
@@ -179,7 +179,7 @@ def _add_folding(
     group_of: Mapping[str, int],
     layer_group: Mapping[str, int],
 ) -> list[tuple[int, Sizes]]:
-    """Add an indicator variable for each layer that folding makes smaller, and return their entries in flash.
+    """Add an indicator variable for each layer that folding batch norm makes smaller; return its entries in flash.
 
     It is OFF if the layer's weights or output have fewer than 8 bits.
     """
@@ -200,7 +200,7 @@ def _add_folding(
 def _add_latency(
     builder: ProgramBuilder, cycles: Cycles, group_of: Mapping[str, int], layer_group: Mapping[str, int]
 ) -> None:
-    """Add the cycles of all layers with weights, one pairwise term for each."""
+    """Add a constraint on the cycles of all layers with weights, with one pairwise term for each layer."""
     inputs = dict.fromkeys(group_of[layer.tensor] for layer in cycles.layers)
     groups = [*inputs, *(layer_group[layer.layer] for layer in cycles.layers)]
     row = builder.add_row(LATENCY_ROW, cycles.limit, [(group, NOTHING) for group in groups])
@@ -210,14 +210,14 @@ def _add_latency(
 
 
 def _folding_pays(tensor: WeightTensor, weights: WeightScheme) -> bool:
-    """Return whether folding is possible and does not make a layer larger."""
+    """Return whether folding batch norm into a layer's weights is possible and does not make the layer larger."""
     if weights.is_per_channel:
         return False
     return _saved_by_folding(tensor, Scheme(weights, Folding.ICN), Scheme(weights, Folding.WEIGHTS)) >= 0
 
 
 def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:
-    """Return by how many bits folding makes the parameters of a layer smaller, with 8 bits of weights and output.
+    """Return by how many bits folding batch norm makes the parameters of a layer with 8-bit weights smaller.
 
     Raises:
         ValueError: If that depends on the bits of the layer's input.
@@ -225,12 +225,12 @@ def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:
     before, after = tensor.parameters[icn], tensor.parameters[folded]
     if before.by_input != after.by_input:
         raise ValueError(
-            f"the bytes that folding saves in layer '{tensor.layer}' depend on the bits of its input; "
+            f"the bytes that folding batch norm saves in layer '{tensor.layer}' depend on the bits of its input; "
             "the exact program supports only a constant"
         )
     return before.constant - after.constant
 
 
 def _allowed_costs(row: Mapping[Bits, float], allowed: Collection[Bits]) -> list[float]:
-    """Return the sensitivity at 8, 4 and 2 bits; infinite for bits that are not allowed."""
+    """Return the sensitivity of a tensor at 8, 4 and 2 bits; infinite for bits that are not allowed."""
     return [row[bits] if bits in allowed else np.inf for bits in BITS]

@@ -1,4 +1,4 @@
-"""Solution of the exact program: branch and bound over the indicator variables, decomposition of everything else.
+"""Exact solution of the integer program: branch and bound over indicator variables, decomposition of the rest.
 
 An indicator variable joins tensors that no other constraint joins: because of the code of a 4-bit kernel, the bits of
 each layer depend on those of all others. So the search branches on indicator variables. In a node, some of them are
@@ -44,7 +44,7 @@ _RELAXED: Final = -1
 
 
 def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIMIT_SECONDS) -> ProgramSolution:
-    """Return choices of minimum summed cost that keep every limit, with a lower bound on the cost.
+    """Solve an integer program exactly: choices of minimum summed cost within all limits, with a lower bound.
 
     Args:
         program: A program, with or without indicator variables.
@@ -63,7 +63,7 @@ def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIM
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Node:
-    """Node of the search tree.
+    """Node of the branch-and-bound tree: the indicator variables that are fixed to ON or OFF.
 
     Attributes:
         values: ON, OFF or _RELAXED for each indicator variable, int64 [indicators].
@@ -72,14 +72,14 @@ class _Node:
     values: IntArray
 
     def with_value(self, indicator: int, value: int) -> _Node:
-        """Return a node that also fixes one indicator variable."""
+        """Return a node of the branch-and-bound tree that fixes one more indicator variable to ON or OFF."""
         values = self.values.copy()
         values[indicator] = value
         return _Node(values)
 
 
 class _IndicatorSearch:
-    """Branch and bound over the indicator variables of one program.
+    """Branch and bound over the indicator variables of one integer program.
 
     Indicator variables are numbered by their position in `program.indicators`. The tensor program is the program
     without indicator variables and implications.
@@ -111,7 +111,7 @@ class _IndicatorSearch:
         self._best = ProgramSolution(None, np.inf, np.inf)
 
     def run(self) -> ProgramSolution:
-        """Search until the bound proves the best solution optimal, or until the deadline."""
+        """Search for the optimum of the program until the lower bound proves it, or until the time limit."""
         counter = itertools.count()
         root = _Node(np.full(len(self._program.indicators), _RELAXED, dtype=np.int64))
         if has_wide_component_with_pairwise_terms(self._relaxation_of(root)):
@@ -140,14 +140,14 @@ class _IndicatorSearch:
         return replace(self._best, bound=self._best.objective, broken_row=broken_row)
 
     def _solve_relaxation(self, node: _Node) -> ProgramSolution:
-        """Solve the relaxation of a node; the choices are those of the tensors."""
+        """Solve the relaxation of a branch-and-bound node, and return one choice for each tensor."""
         relaxation = self._relaxation_of(node)
         if not np.isfinite(relaxation.costs).any(axis=1).all():
             return ProgramSolution(None, np.inf, np.inf)
         return solve_by_decomposition(relaxation, max(self._deadline - time.perf_counter(), 1.0))
 
     def _relaxation_of(self, node: _Node) -> Program:
-        """Return the relaxation of a search node: a program without indicator variables.
+        """Return the relaxation of a branch-and-bound node: an integer program without indicator variables.
 
         A fixed indicator variable is subtracted from the limits, and forbids the choices of tensors that its
         implications exclude (infinite cost). A relaxed one subtracts the smaller of its sizes and forbids nothing.
@@ -173,7 +173,7 @@ class _IndicatorSearch:
         return replace(self._tensor_program, costs=costs, limits=limits)
 
     def _complete(self, node: _Node, tensor_choices: IntArray) -> tuple[int | None, IntArray]:
-        """Give each relaxed indicator variable the value that the choices of the tensors imply.
+        """Give each relaxed indicator variable the value (ON or OFF) that the choices of the tensors imply.
 
         Of two values that are both possible, the variable gets the one of smaller size.
 
@@ -205,7 +205,7 @@ class _IndicatorSearch:
         return (worst if violation[worst] > 0 else None), choices
 
     def _search_near(self, completed: IntArray) -> None:
-        """Keep a completed solution that is feasible, and the best choices of the tensors under its indicators.
+        """Keep completed choices if they are feasible, and search for better ones with the same indicator values.
 
         Args:
             completed: Choice of each group, int64 [n].
@@ -219,7 +219,7 @@ class _IndicatorSearch:
             self._offer(choices)
 
     def _offer(self, choices: IntArray) -> None:
-        """Keep choices that keep every limit and cost less than the best ones so far."""
+        """Keep choices that satisfy every constraint if they cost less than the best ones so far."""
         if (self._program.row_sizes(choices) > self._program.limits).any():
             return
         objective = self._program.objective(choices)
@@ -228,10 +228,10 @@ class _IndicatorSearch:
 
 
 def _without_indicators(program: Program, is_indicator: BoolArray, is_implication: BoolArray) -> Program:
-    """Return a program without its indicator variables and implications.
+    """Return an integer program without its indicator variables and implications.
 
     Args:
-        program: The program.
+        program: The integer program.
         is_indicator: Whether each group is an indicator variable, bool [n].
         is_implication: Whether each row is an implication, bool [m].
     """

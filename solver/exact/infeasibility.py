@@ -38,7 +38,7 @@ SECONDS: Final = 20.0
 
 
 def certify_infeasibility(question: Question, *, is_proven: bool) -> tuple[Certificate, MemoryReport] | None:
-    """Return the certificate that no bits fit, and the memory report of the bits that come closest.
+    """Return a certificate that no bits fit the budgets, with the memory report of the bits that come closest.
 
     If one budget is too small on its own, the certificate names that one: RAM, else flash, else latency. If each budget
     alone could be kept, it names the smallest set of budgets that cannot be kept together.
@@ -54,7 +54,7 @@ def certify_infeasibility(question: Question, *, is_proven: bool) -> tuple[Certi
 
 
 class _Infeasibility:
-    """Search for the certificate of one question."""
+    """Search for the certificate of infeasibility of one question (network, budget and options)."""
 
     def __init__(self, question: Question, *, is_proven: bool) -> None:
         self._question, self._budget, self._latency = question, question.budget, question.latency
@@ -66,7 +66,7 @@ class _Infeasibility:
         self._cycles: MinimumCycles | None = None if self._latency is None else minimum_cycles(question)
 
     def run(self) -> tuple[Certificate, MemoryReport] | None:
-        """Return the certificate and a memory report, as `certify_infeasibility` does."""
+        """Return a certificate of infeasibility and a memory report; None if nothing is proven in the time limit."""
         if self._is_ram_too_small():
             return self._certify_ram(self._ram.report.ram_bytes, ("ram",), self._ram.report)
         if self._is_flash_too_small():
@@ -82,7 +82,7 @@ class _Infeasibility:
         return self._certify_ram(self._minimum_ram_under_ceiling(), conflicting, self._ram.report)
 
     def _is_ram_too_small(self) -> bool:
-        """Return whether the RAM budget cannot be kept even if all other budgets are unlimited."""
+        """Return whether no bits keep the RAM budget, even with unlimited flash and latency."""
         if self._ram.report.ram_bytes <= self._budget.ram_bytes:
             return False
         if not self._ram.may_be_smaller:
@@ -96,13 +96,13 @@ class _Infeasibility:
         return False
 
     def _is_flash_too_small(self) -> bool:
-        """Return whether it is proven that the flash budget cannot be kept if all other budgets are unlimited."""
+        """Return whether it is proven that no bits keep the flash budget, even with unlimited RAM and latency."""
         if self._flash.report.flash_bytes <= self._budget.flash_bytes:
             return False
         return self._flash.is_proven or self._fits(replace(UNLIMITED, flash_bytes=self._budget.flash_bytes)) is False
 
     def _conflicting(self) -> tuple[BudgetName, ...]:
-        """Return the smallest set of budgets that are proven to conflict, if each alone can be kept."""
+        """Return the smallest set of budgets (flash, RAM, latency) that are proven impossible to keep together."""
         if self._latency is None:
             return ("flash", "ram")
         unlimited_ram = replace(self._budget, ram_bytes=MAX_BUDGET_BYTES)
@@ -116,10 +116,10 @@ class _Infeasibility:
         return ("flash", "ram", "latency")
 
     def _fits(self, budget: Budget, *, has_ceiling: bool = False) -> bool | None:
-        """Return whether some bits keep a budget; None if the time limit prevents a proof.
+        """Return whether some bits keep the flash and RAM budget; None if the time limit prevents a proof.
 
         Args:
-            budget: The budget.
+            budget: The flash and RAM that the network may use.
             has_ceiling: Whether the bits must also keep the latency ceiling.
         """
         found = self._search(budget, has_ceiling=has_ceiling)
@@ -130,10 +130,10 @@ class _Infeasibility:
         return False if math.isinf(found.bound) else None
 
     def _search(self, budget: Budget, *, has_ceiling: bool) -> OrderSearchResult | None:
-        """Search for bits that keep a budget, whatever their sensitivity; return None if no time is left.
+        """Search for bits that keep the flash and RAM budget, whatever their sensitivity; None if no time is left.
 
         Args:
-            budget: The budget.
+            budget: The flash and RAM that the network may use.
             has_ceiling: Whether the bits must also keep the latency ceiling.
         """
         seconds = self._deadline - time.perf_counter()
@@ -149,7 +149,7 @@ class _Infeasibility:
         return search_orders(question)
 
     def _minimum_flash(self, conflicting: tuple[BudgetName, ...]) -> MinimumFlash:
-        """Return the minimum flash under the other budgets of a conflict; under the RAM budget if flash is alone.
+        """Return the minimum flash under the budgets that conflict with it; under the RAM budget if none does.
 
         Args:
             conflicting: Names of the budgets that conflict.
@@ -173,7 +173,7 @@ class _Infeasibility:
     def _certify_ram(
         self, least_bytes: float | None, conflicting: tuple[BudgetName, ...], report: MemoryReport
     ) -> tuple[Certificate, MemoryReport]:
-        """Return a certificate that names RAM, and the report.
+        """Return a certificate of infeasibility that names RAM, with the memory report of the smallest RAM.
 
         Args:
             least_bytes: Minimum RAM in bytes under the other budgets of the conflict; None if it is not known.
@@ -186,7 +186,7 @@ class _Infeasibility:
     def _certify_flash(
         self, conflicting: tuple[BudgetName, ...], minimum: MinimumFlash
     ) -> tuple[Certificate, MemoryReport]:
-        """Return a certificate that names flash, and the report of the minimum.
+        """Return a certificate of infeasibility that names flash, with the memory report of the smallest flash.
 
         Args:
             conflicting: Names of the budgets that conflict.
@@ -218,7 +218,7 @@ class _Infeasibility:
 
 
 def _smallest_that_fits(low: int, fits: Callable[[int], bool | None]) -> int | None:
-    """Return the smallest size that fits, by doubling and bisection.
+    """Return the smallest budget in bytes for which some bits fit, by doubling and bisection.
 
     Args:
         low: Smallest size to try, in bytes.

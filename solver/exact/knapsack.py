@@ -1,4 +1,4 @@
-"""Multiple-choice knapsack, a program with one row: Lagrangian bound, reduced costs, and states over a core of groups.
+"""Multiple-choice knapsack, an integer program with one constraint: Lagrangian bound, and search over a core.
 
 Lagrangian bound. Give each bit of size a price. Then each group independently has a cheapest choice, the one of minimum
 cost + price * size. The sum of these minima minus price * limit is a lower bound on the cost of each solution. The best
@@ -31,7 +31,7 @@ from solver.exact.program import Float64Array, IntArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnapsackSolution:
-    """The choices that were found for a knapsack, with a lower bound on the cost.
+    """The choices that were found for a multiple-choice knapsack, with a lower bound on the cost.
 
     Attributes:
         choices: Choice of each group, int64 [n].
@@ -45,7 +45,7 @@ class KnapsackSolution:
 
 
 def solve_knapsack(costs: Float64Array, sizes: IntArray, limit: int) -> KnapsackSolution:
-    """Return choices of minimum summed cost whose summed size keeps the limit.
+    """Solve a multiple-choice knapsack: return choices of minimum summed cost whose summed size keeps the limit.
 
     Args:
         costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
@@ -64,7 +64,7 @@ def solve_knapsack(costs: Float64Array, sizes: IntArray, limit: int) -> Knapsack
 
 
 def _relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
-    """Return the price at which the linear relaxation reaches the limit, and a greedy solution.
+    """Solve the linear relaxation of a multiple-choice knapsack; return its price per unit of size and a solution.
 
     All groups start at their smallest choice. The increments of all hulls are made by descending gain per size until
     one exceeds the limit; of the others, those that still fit are made.
@@ -104,7 +104,7 @@ def _relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float
 def _hull_increments(
     costs: Float64Array, sizes: IntArray
 ) -> tuple[IntArray, IntArray, IntArray, Float64Array, IntArray]:
-    """Return the increments along the lower convex hull of each group's choices, from the smallest choice on.
+    """Return the steps along the lower convex hull of size and cost of each knapsack group, smallest choice first.
 
     An increment leads from one choice of the hull to the next larger one.
 

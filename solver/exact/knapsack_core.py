@@ -32,7 +32,7 @@ rest is a margin for rounding of the real price."""
 
 
 class CoreSearch:
-    """Search for the optimum of a knapsack over the states of its core.
+    """Search for the optimum of a multiple-choice knapsack that combines the choices of one core group after the other.
 
     A state is a complete assignment: groups that are not joined yet have their cheapest choice. It consists of the
     summed size, cost and penalty of all groups.
@@ -52,7 +52,7 @@ class CoreSearch:
         price: float,
         known: IntArray,
     ) -> None:
-        """Create the state in which all groups have their cheapest choice.
+        """Start the knapsack search with the assignment in which all groups have their cheapest choice.
 
         Args:
             costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
@@ -80,16 +80,16 @@ class CoreSearch:
 
     @property
     def bound(self) -> float:
-        """Lower bound on the summed cost of all solutions."""
+        """Lower bound on the summed cost of all solutions of the knapsack."""
         return self._relaxed + min(self._missed, self.best_cost - self._relaxed)
 
     @property
     def _distance(self) -> float:
-        """Limit on the penalty of a state that can lead to a better solution."""
+        """Limit below which the penalty of a knapsack assignment must be, so that it can lead to a better solution."""
         return self.best_cost - self._relaxed - MIN_GAIN
 
     def run(self) -> None:
-        """Join the groups of the core one after the other."""
+        """Search for the optimum of the knapsack, one core group after the other."""
         others = np.sort(self._penalties, axis=1)[:, 1]  # smallest penalty of a second choice
         core = np.flatnonzero(others < self._distance)
         core = core[np.argsort(others[core], kind="stable")]
@@ -108,7 +108,7 @@ class CoreSearch:
             self._trace_back(*self._best_state)
 
     def _join(self, group: int) -> None:
-        """Combine each state with each choice of a group that a better solution can have."""
+        """Combine each kept knapsack assignment with each useful choice of one more group."""
         penalties = self._penalties[group]
         allowed = np.flatnonzero(penalties < max(self._distance, 0.0) + MIN_GAIN)
         cheapest = self._cheapest[group]
@@ -122,7 +122,7 @@ class CoreSearch:
         self._joined.append((group, parents, np.repeat(allowed, states)))
 
     def _prune(self, reach: int) -> None:
-        """Discard states that cannot lead to a better solution.
+        """Discard knapsack assignments that cannot lead to a better solution.
 
         Args:
             reach: By how much the groups that are not joined yet can reduce the size.
@@ -142,7 +142,7 @@ class CoreSearch:
         self._joined[-1] = (group, parents[order], choices[order])
 
     def _note_best(self) -> None:
-        """Remember the cheapest state that keeps the limit if it is better than the best solution so far."""
+        """Keep the cheapest knapsack assignment within the limit if it is better than the best solution so far."""
         fitting = np.flatnonzero(self._size <= self._limit)
         if not len(fitting):
             return
@@ -152,7 +152,7 @@ class CoreSearch:
             self._best_state = (len(self._joined), index)
 
     def _trace_back(self, joined: int, state: int) -> None:
-        """Set the best choices to those of a state.
+        """Store the choices that led to the best knapsack assignment.
 
         Args:
             joined: Number of groups that were joined when the state existed.

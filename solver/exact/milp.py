@@ -1,4 +1,4 @@
-"""The program as a mixed-integer linear program, for general solvers: HiGHS through scipy, or any that PuLP finds.
+"""Conversion of the integer program to a mixed-integer linear program for general solvers: HiGHS, or PuLP's.
 
     x[g, c] in {0, 1}             1 if group g has choice c
     p[f, s, a, b] in [0, 1]       1 if the groups f and s of a pairwise term have the choices a and b
@@ -61,11 +61,11 @@ infeasible (the bound is then infinite), or if no solution was found in time."""
 
 
 def solve_integer_program(program: Program, backend: Backend, time_limit_seconds: float) -> ProgramSolution:
-    """Return choices of minimum summed cost that keep every limit, by a general solver.
+    """Solve an integer program by a general solver: choices of minimum summed cost within all limits, with a bound.
 
     Args:
-        program: The program.
-        backend: The solver.
+        program: The integer program.
+        backend: Function that calls the general solver.
         time_limit_seconds: Number of seconds after which the solver returns its best solution so far.
 
     Returns:
@@ -94,10 +94,10 @@ def solve_integer_program(program: Program, backend: Backend, time_limit_seconds
 
 
 def highs(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Array | None, float]:
-    """Solve a program by HiGHS, through scipy's `milp`.
+    """Solve a mixed-integer linear program by HiGHS, through scipy's `milp`.
 
     Args:
-        matrix: The program.
+        matrix: The mixed-integer linear program.
         limits: Right sides of the constraints, int64 [m], in place of those of `matrix`.
         seconds: Time limit in seconds.
 
@@ -129,7 +129,7 @@ DEFAULT_PULP_SOLVER: Final = "PULP_CBC_CMD"
 
 
 def available_solvers() -> list[str]:
-    """Return the names of the solvers that PuLP finds on this machine."""
+    """Return the names of the integer program solvers that PuLP finds on this machine."""
     import pulp
 
     with warnings.catch_warnings():
@@ -139,7 +139,7 @@ def available_solvers() -> list[str]:
 
 
 def pulp_backend(solver_name: str = DEFAULT_PULP_SOLVER) -> Backend:
-    """Return a backend that solves programs by a solver that PuLP finds on this machine.
+    """Return a backend that solves integer programs with the named solver, which PuLP must find on this machine.
 
     Args:
         solver_name: Name that PuLP gives to the solver, e.g. PULP_CBC_CMD, GUROBI or CPLEX_PY.
@@ -185,7 +185,10 @@ def pulp_backend(solver_name: str = DEFAULT_PULP_SOLVER) -> Backend:
 
 
 def _matrix(program: Program) -> Matrix:
-    """Return a program as a mixed-integer linear program; variable 3 g + c is x[g, c], the others are p."""
+    """Return an integer program as a mixed-integer linear program with binary variables for the choices.
+
+    Variable 3 g + c is x[g, c]; the variables after those are p.
+    """
     allowed = np.isfinite(program.costs)
     groups = len(program.groups)
     # Pairwise terms of the same two groups share their variables, also if they are in different rows.
@@ -219,13 +222,13 @@ def _matrix(program: Program) -> Matrix:
 
 
 def _one_each(groups: int, columns: int) -> csr_array:
-    """Return the equations "each group has one choice", sparse [groups, columns]."""
+    """Return the linear equations "each group has exactly one choice", sparse [groups, columns]."""
     own = np.arange(groups * CHOICES)
     return coo_array((np.ones(len(own)), (own // CHOICES, own)), shape=(groups, columns)).tocsr()
 
 
 def _marginals(term_groups: IntArray, groups: int, columns: int) -> csr_array:
-    """Return the equations that link p to x, sparse [6 t, columns].
+    """Return the linear equations that tie the variables of pairwise terms to those of choices, sparse [6 t, columns].
 
     For each two groups with a pairwise term, three equations for the choices of the first group are followed by three
     for those of the second.

@@ -1,4 +1,4 @@
-"""Minimum budgets: the smallest RAM, flash and number of cycles for which some bits fit."""
+"""Minimum budgets: the smallest RAM, flash and number of cycles for which some bits of a network's tensors fit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FLASH_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class MinimumRam:
-    """The smallest RAM that was found over bits and orders of the layers.
+    """The smallest RAM of a network that was found over all bits and orders of its layers.
 
     Attributes:
         order: The network, with its layers in the order of the smallest RAM.
@@ -49,7 +49,7 @@ class MinimumRam:
 
 @dataclass(frozen=True, slots=True)
 class MinimumFlash:
-    """The smallest flash that was found over bits.
+    """The smallest flash of a network that was found over all bits of its tensors.
 
     Attributes:
         report: Memory report of the bits with the smallest flash.
@@ -62,10 +62,10 @@ class MinimumFlash:
 
 @dataclass(frozen=True, slots=True)
 class MinimumCycles:
-    """The smallest estimated number of cycles of one inference over bits.
+    """The smallest estimated number of cycles of one inference over all bits of a network's tensors.
 
     Attributes:
-        cycles: Number of cycles.
+        cycles: Estimated number of cycles of one inference.
         layer: Name of the layer with the most cycles.
     """
 
@@ -74,7 +74,7 @@ class MinimumCycles:
 
 
 def zero_table(network: Network) -> SensitivityTable:
-    """Return a sensitivity table of zeros, under which all bits that fit are equally good."""
+    """Return a sensitivity table of zeros for a network, under which all bits that fit are equally good."""
     zeros = dict.fromkeys(BITS, 0.0)
     return SensitivityTable(
         "none",
@@ -84,7 +84,7 @@ def zero_table(network: Network) -> SensitivityTable:
 
 
 def minimum_ram(question: Question) -> MinimumRam:
-    """Minimize RAM over bits and orders of the layers.
+    """Compute the minimum RAM of a network over all bits and orders of its layers.
 
     If no output can overwrite an input, the fewest allowed bits need the least RAM. Otherwise the largest step is
     minimized in each order, and the arena of these bits is planned.
@@ -110,7 +110,7 @@ def minimum_ram(question: Question) -> MinimumRam:
 
 
 def minimum_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> MinimumFlash:
-    """Minimize flash in the given order of the layers, under a RAM budget and the latency ceiling of the question.
+    """Compute the minimum flash of a network in the given order of its layers, under RAM and latency limits.
 
     Args:
         question: The question; its budget is ignored.
@@ -137,7 +137,7 @@ def minimum_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> Mini
 
 
 def minimum_cycles(question: Question) -> MinimumCycles:
-    """Minimize the estimated cycles over bits.
+    """Compute the minimum estimated number of cycles of one inference over all bits of a network's tensors.
 
     Each weight tensor has one reader, so the bits of each activation tensor can be chosen independently, together with
     those of the weights of its readers.
@@ -168,7 +168,7 @@ def minimum_cycles(question: Question) -> MinimumCycles:
 
 
 def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Allocation:
-    """Return the allocation in which each tensor has the fewest bits that are allowed."""
+    """Return the allocation in which each tensor has the fewest bits that are allowed for it."""
     formulation = formulate(problem, zero_table(network), choices)
     fewest = np.array(
         [max(np.flatnonzero(np.isfinite(row)).tolist(), default=0) for row in formulation.program.costs], dtype=np.int64
@@ -177,7 +177,7 @@ def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Alloca
 
 
 def _minimize_peak(question: Question, most_bytes: int) -> Allocation | None:
-    """Return the bits whose largest step needs the least RAM, by bisection over the RAM budget.
+    """Return the bits for which the largest RAM of any step is smallest, by bisection over the RAM budget.
 
     Args:
         question: The question, with an unlimited budget.
@@ -206,7 +206,7 @@ def _minimize_peak(question: Question, most_bytes: int) -> Allocation | None:
 
 
 def _choices_within(formulation: Formulation, problem: Problem, ram_bytes: int) -> IntArray | None:
-    """Return choices under which each step keeps a RAM budget; None if there are none.
+    """Return choices of bits for which each step keeps a RAM budget; None if there are none.
 
     Args:
         formulation: The exact program under an unlimited budget, without features.

@@ -1,4 +1,4 @@
-"""Relaxation of a problem over all orders of the layers: a lower bound for each order.
+"""Relaxation of an allocation problem over all orders of the layers: a lower bound for every order.
 
 In each step, the relaxation counts only the tensors that the step's layer reads and writes, and the network's input if
 its memory cannot be reused. In any order, more tensors may be alive, but not fewer. An output may overwrite each input
@@ -22,7 +22,7 @@ layer is assumed to be able to run after each other one."""
 
 
 def relaxed_over_orders(network: Network, problem: Problem) -> Problem:
-    """Return a problem whose steps need no more RAM than those of any order of the layers.
+    """Return an allocation problem whose steps need no more RAM than those of any order of the layers.
 
     Args:
         network: The network.
@@ -37,13 +37,13 @@ def relaxed_over_orders(network: Network, problem: Problem) -> Problem:
 
 
 def _relaxed_step(step: RamStep, always_alive: tuple[str, ...], overwritten: tuple[str, ...]) -> RamStep:
-    """Return a step with the tensors that are alive in every order."""
+    """Return a step of the schedule with only the tensors that are in memory in every order of the layers."""
     tensors = {name: step.tensors[name] for name in dict.fromkeys((*step.own, *always_alive))}
     return replace(step, tensors=tensors, overwrites=overwritten)
 
 
 def _overwritten_in_some_order(network: Network, problem: Problem) -> dict[str, tuple[str, ...]]:
-    """Return, for each layer, the inputs that its output overwrites in at least one order."""
+    """Return, for each layer, the inputs that its output overwrites in at least one order of the layers."""
     index_of = {layer.name: index for index, layer in enumerate(network.layers)}
     is_compared = len(network.layers) <= MAX_LAYERS_COMPARED
     before = _layers_before(network) if is_compared else [0] * len(network.layers)
@@ -64,7 +64,7 @@ def _overwritten_in_some_order(network: Network, problem: Problem) -> dict[str, 
 
 
 def _layers_before(network: Network) -> list[int]:
-    """Return, for each layer, the set of layers that run before it in every order; bit i stands for the layer i."""
+    """Return, for each layer, the layers that run before it in every order, as an integer in which bit i is layer i."""
     written: Mapping[str, Layer] = {layer.output: layer for layer in network.layers}
     index_of = {layer.name: index for index, layer in enumerate(network.layers)}
     before: list[int] = []

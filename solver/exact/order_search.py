@@ -1,4 +1,4 @@
-"""Minimum summed sensitivity over bits and orders of the layers, with a lower bound.
+"""Minimum summed sensitivity over the bits of all tensors and the orders of the layers, with a lower bound.
 
     solve the relaxation over all orders (`order_relaxation.py`): a lower bound for each order
     for each order: all of them in a small graph; in a large one that of the file and those of smallest peak
@@ -47,7 +47,7 @@ MAX_RESERVATIONS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class OrderSearchResult:
-    """The best bits and order that the search found, with a lower bound over all bits and orders.
+    """The best bits and order of the layers that a search found, with a lower bound over all bits and orders.
 
     Attributes:
         network: The network, with its layers in the chosen order.
@@ -64,7 +64,7 @@ class OrderSearchResult:
 
 
 def search_orders(question: Question) -> OrderSearchResult:
-    """Find the best bits and order of the layers, with a lower bound on the objective.
+    """Find the bits and the order of the layers with minimum summed sensitivity, with a lower bound on it.
 
     Args:
         question: A question for the exact program.
@@ -76,7 +76,7 @@ def search_orders(question: Question) -> OrderSearchResult:
 
 
 class _OrderSearch:
-    """Search over the orders of one question."""
+    """Search over the orders of a network's layers for the one with the best bits."""
 
     def __init__(self, question: Question) -> None:
         if question.sensitivity is None:
@@ -89,7 +89,7 @@ class _OrderSearch:
         self._best = OrderSearchResult(question.network, None, np.inf, np.inf)
 
     def run(self) -> OrderSearchResult:
-        """Try the orders until one reaches the lower bound, or until the deadline."""
+        """Try the orders of the layers until one reaches the lower bound, or until the time limit."""
         orders, all_tried = self._orders()
         if len(orders) == 1:
             bound = self._try(orders[0])
@@ -111,7 +111,7 @@ class _OrderSearch:
         return replace(self._best, bound=min(bound, self._best.objective))
 
     def _orders(self) -> tuple[list[Network], bool]:
-        """Return the orders to try, and whether they are all orders that the question allows."""
+        """Return the orders of the layers to try, and whether these are all orders that the options allow."""
         network = self._question.network
         if self._question.options.schedule is LayerOrder.GIVEN or network.is_chain:
             return [network], True
@@ -120,7 +120,7 @@ class _OrderSearch:
         return orders_to_try(network, problem, uniform)
 
     def _try(self, order: Network) -> float:
-        """Find the best bits in one order, keep them if they are the best so far, and return the bound of the order.
+        """Find the best bits in one order of the layers, and return the lower bound of that order.
 
         Args:
             order: The network, with its layers in the order.
@@ -152,7 +152,7 @@ class _OrderSearch:
             cuts.append(cut)
 
     def _try_with_reserve(self, order: Network, bound: float) -> None:
-        """Find bits that fit by reserving the RAM that the arena needs beyond its largest step.
+        """Find bits that fit by reserving the RAM that the arena needs in addition to its largest step.
 
         Args:
             order: The network, with its layers in the order.
@@ -174,13 +174,13 @@ class _OrderSearch:
             budget = replace(budget, ram_bytes=max(budget.ram_bytes - excess_bytes, 1))
 
     def _offer(self, order: Network, allocation: Allocation, bound: float) -> None:
-        """Keep bits that fit if their summed sensitivity is the smallest so far."""
+        """Keep bits and an order of the layers if their summed sensitivity is the smallest so far."""
         objective = self._table.objective(allocation.weight_bits, allocation.activation_bits)
         if objective < self._best.objective:
             self._best = OrderSearchResult(order, allocation, objective, bound)
 
     def _solve(self, formulation: Formulation) -> ProgramSolution:
-        """Solve a program by the backend of the question, within the rest of the time (at least one second)."""
+        """Solve an integer program by the backend that the user chose, within the remaining time or one second."""
         seconds = max(self._deadline - time.perf_counter(), 1.0)
         backend = self._question.options.backend
         if backend == NATIVE_BACKEND:
@@ -189,18 +189,18 @@ class _OrderSearch:
         return solve_integer_program(formulation.program, solver, seconds)
 
     def _arena_bytes(self, order: Network) -> int:
-        """Return the number of bytes of RAM that are left for the arena."""
+        """Return the number of bytes of the RAM budget that are left for the arena."""
         shared = self._question.accounting.always_shared(order)
         return self._question.budget.ram_bytes - sum(each.size_bytes for each in shared if each.region is Region.RAM)
 
     def _allocation(self, problem: Problem, formulation: Formulation, solution: ProgramSolution) -> Allocation:
-        """Return the allocation that a solution with choices stands for."""
+        """Return the bits and schemes of all tensors that a solution of the integer program stands for."""
         assert solution.choices is not None  # noqa: S101  # the caller has checked it
         return allocation_of(problem, formulation, self._choices.weights, solution.choices)
 
 
 def _summed_over_same_bits(table: SensitivityTable, same_bits: Mapping[str, str]) -> SensitivityTable:
-    """Return a table in which each tensor that decides bits has the summed sensitivity of all that share its bits.
+    """Return a sensitivity table in which one tensor has the summed sensitivity of all that share its bits.
 
     Args:
         table: The table of all tensors.

@@ -1,4 +1,4 @@
-"""The exact program as data: one choice for each tensor, minimum summed sensitivity, under limits on sums of sizes.
+"""The integer program that chooses bits: one choice for each tensor, minimum cost, and limits on sums of sizes.
 
     minimize    sum over groups g of  costs[g, choice of g]
     subject to  for each row r:  sum over its entries e of           sizes[e, choice of group[e]]
@@ -55,13 +55,13 @@ The error of such a sum plus a real price per bit stays far below 1, the smalles
 
 
 def _none(*shape: int) -> IntArray:
-    """Return an int64 array with no rows, [0, *shape]."""
+    """Return an empty int64 array of shape [0, *shape]."""
     return np.zeros((0, *shape), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """An integer program over groups with three choices each, in the form that this module describes.
+    """Integer program that chooses one of three options (8, 4 or 2 bits) for each tensor at minimum summed cost.
 
     Attributes:
         groups: Name of each group, [n].
@@ -98,11 +98,11 @@ class Program:
     pairwise_sizes: IntArray = field(default_factory=lambda: _none(CHOICES, CHOICES))
 
     def entry_rows(self) -> IntArray:
-        """Return the row of each entry, int64 [entries]."""
+        """Return the constraint to which each entry of an integer program belongs, int64 [entries]."""
         return np.repeat(np.arange(len(self.limits)), np.diff(self.row_starts))
 
     def row_sizes(self, choices: IntArray) -> IntArray:
-        """Return the sum of sizes of each row, int64 [m].
+        """Return the sum of sizes of each constraint of an integer program at the given choices, int64 [m].
 
         Args:
             choices: Choice of each group, int64 [n].
@@ -114,7 +114,7 @@ class Program:
         return summed_by_row(self.entry_rows(), sizes, count) + summed_by_row(self.pairwise_rows, pairwise_sizes, count)
 
     def objective(self, choices: IntArray) -> float:
-        """Return the summed cost.
+        """Return the summed cost of the given choices of an integer program.
 
         Args:
             choices: Choice of each group, int64 [n].
@@ -124,7 +124,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProgramSolution:
-    """The choices that a solver found for a program, with a lower bound on the summed cost.
+    """The choices that a solver found for an integer program, with a lower bound on the summed cost.
 
     Attributes:
         choices: Choice of each group, int64 [n]; None if none was found that keeps every limit.
@@ -141,7 +141,7 @@ class ProgramSolution:
 
 
 def summed_by_row(rows: IntArray, sizes: IntArray, count: int) -> IntArray:
-    """Return the sum of the sizes in each row, int64 [count].
+    """Return the sum of the sizes in each constraint of an integer program, int64 [count].
 
     Args:
         rows: Row of each size, int64 [sizes].

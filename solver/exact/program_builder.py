@@ -1,4 +1,4 @@
-"""A program under construction: rows are added one by one, then all of them become arrays."""
+"""Builder of an integer program: constraints are added one by one, then all of them are converted to arrays."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ FORCED_OFF: Sizes = (1, 0, 0)
 
 
 class ProgramBuilder:
-    """Rows, pairwise terms, indicator variables and implications of a program whose tensors are known."""
+    """Builder that collects the constraints, pairwise terms and indicator variables of an integer program."""
 
     def __init__(self, tensors: Sequence[str], costs: Float64Array) -> None:
-        """Create a program without rows.
+        """Create the builder of an integer program without constraints.
 
         Args:
             tensors: Name of each group that is a tensor, [t]; these are the first groups of the program.
@@ -40,7 +40,7 @@ class ProgramBuilder:
         self._pairwise_terms: list[tuple[int, tuple[int, int], IntArray]] = []
 
     def add_row(self, name: str, limit: int, entries: list[tuple[int, Sizes]]) -> int:
-        """Add a row and return its index.
+        """Add a constraint to an integer program and return its index.
 
         Args:
             name: Name of the row.
@@ -56,7 +56,7 @@ class ProgramBuilder:
         return len(self._names) - 1
 
     def add_pairwise_term(self, row: int, first: int, second: int, sizes: IntArray) -> None:
-        """Add a size that depends on the choices of two groups.
+        """Add a size to a constraint of an integer program that depends on the choices of two tensors.
 
         Args:
             row: Row of the term, no earlier than that of the term added before; both groups have an entry in it.
@@ -67,14 +67,14 @@ class ProgramBuilder:
         self._pairwise_terms.append((row, (first, second), sizes))
 
     def add_indicator(self, name: str) -> int:
-        """Add an indicator variable and return its group."""
+        """Add an indicator variable to an integer program and return the index of its group."""
         self._indicators.append(name)
         return len(self._tensors) + len(self._indicators) - 1
 
     def add_implication(
         self, name: str, indicator: int, indicator_sizes: Sizes, group: int, group_sizes: Sizes
     ) -> None:
-        """Add an implication: choices of size 1 of the indicator variable and of the tensor exclude each other.
+        """Add an implication: a choice of a tensor forces an indicator variable ON or OFF.
 
         Args:
             name: Name of the row.
@@ -87,7 +87,7 @@ class ProgramBuilder:
         self.add_row(name, 1, [(indicator, indicator_sizes), (group, group_sizes)])
 
     def program(self) -> Program:
-        """Return the program."""
+        """Return the integer program that was built."""
         first_indicator = len(self._tensors)
         indicator_costs = np.tile([0.0, 0.0, np.inf], (len(self._indicators), 1))
         return Program(
@@ -109,12 +109,12 @@ class ProgramBuilder:
 
 
 def exactly(bits: Bits) -> Sizes:
-    """Return size 1 for the choice of these bits and 0 for the others."""
+    """Return the sizes of a constraint entry that counts 1 for the choice of exactly the given bits, else 0."""
     widest, middle, narrowest = (int(each == bits) for each in BITS)
     return widest, middle, narrowest
 
 
 def at_least(bits: Bits) -> Sizes:
-    """Return size 1 for each choice of these bits or more and 0 for the others."""
+    """Return the sizes of a constraint entry that counts 1 for the choice of the given bits or more, else 0."""
     widest, middle, narrowest = (int(each >= bits) for each in BITS)
     return widest, middle, narrowest

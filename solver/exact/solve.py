@@ -1,4 +1,4 @@
-"""Solution of a question by the exact program: bits with their memory report, or a certificate of infeasibility."""
+"""Solution of a question by an integer program: bits with their memory report, or a certificate of infeasibility."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from solver.solution import Solution
 
 
 def solve_by_exact_program(question: Question) -> Solution:
-    """Return the best bits and order of the layers, or a certificate that no bits fit.
+    """Return the bits and layer order of minimum summed sensitivity, or a certificate that no bits fit the budget.
 
     Args:
         question: A question for the exact program, with a sensitivity table.
@@ -31,7 +31,7 @@ def solve_by_exact_program(question: Question) -> Solution:
         if certified is None:
             raise RequestError(
                 f"in {question.options.time_limit_seconds:g} seconds the exact program neither found bits that fit nor "
-                "proved that there are none; raise the time limit or the budget"
+                "proved that no bits fit; raise the time limit or the budget"
             )
         certificate, report = certified
         return Solution(Method.EXACT, None, certificate, report, network)

@@ -1,4 +1,4 @@
-"""The rules MixPL and MixPC of arXiv 1905.13082 (section 5), extended from chains to graphs.
+"""The rules MixPL and MixPC of arXiv 1905.13082 (section 5), extended from chains to graphs of layers.
 
 A *cut* halves the bits of a tensor. Activations: all tensors start with 8 bits.
 
@@ -36,7 +36,7 @@ from solver.rules.max_tree import MaxTree
 
 
 def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
-    """Return the scheme of a layer under one of the paper's rules.
+    """Return the quantization scheme of a layer's weights under MixPL or MixPC, the rules of arXiv 1905.13082.
 
     MixPC quantizes weights per channel and uses ICN. MixPL quantizes weights per layer; it folds batch norm into the
     weights if weights and output have 8 bits, and uses ICN otherwise.
@@ -53,17 +53,17 @@ def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
 
 
 def narrowest_activations(problem: Problem) -> dict[str, Bits]:
-    """Return the bits of each activation tensor if all tensors that may be cut have 2 bits."""
+    """Return the bits of activation tensors if the network's input and outputs have 8 bits and all others 2."""
     return {name: WIDEST_BITS if name in problem.fixed else NARROWEST_BITS for name in problem.activations}
 
 
 def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
-    """Return the bits of each activation tensor by the rule for activations.
+    """Return the bits of activation tensors by MixPL or MixPC: halve bits until each step keeps its RAM limit.
 
     The tensors of a step that exceeds its limit with 2 bits everywhere get 2 bits.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         reserved: Size in bits that is subtracted from the limit of each step.
     """
     bits: dict[str, Bits] = dict.fromkeys(problem.activations, WIDEST_BITS)
@@ -90,15 +90,15 @@ def cut_activations(problem: Problem, *, reserved: int = 0) -> dict[str, Bits]:
 
 
 def _exceeds(step: RamStep, bits: dict[str, Bits], reserved: int) -> bool:
-    """Return whether a step needs more RAM than its limit minus the reserved size, all in bits."""
+    """Return whether a step of the schedule needs more RAM than its limit minus a reserved size."""
     return step.size(bits) > step.limit - reserved
 
 
 def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], written: dict[str, int]) -> str | None:
-    """Return the live tensor that the rule cuts next; None if no live tensor may be cut.
+    """Return the live tensor whose bits MixPL or MixPC halves next; None if no live tensor may be halved.
 
     Args:
-        step: The step.
+        step: The step of the schedule.
         bits: Name of each activation tensor -> its bits.
         fixed: Names of the tensors that are never cut.
         written: Name of each activation tensor -> its position in the order in which tensors are written.
@@ -116,10 +116,12 @@ def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], 
 
 
 def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> tuple[list[Bits], bool]:
-    """Return the bits of each weight tensor by the rule for weights, and whether they fit; if not, all are 2.
+    """Return the bits of each weight tensor by MixPL or MixPC, and whether they fit the flash budget.
+
+    If they do not fit, all bits are 2.
 
     Args:
-        problem: The problem.
+        problem: The allocation problem.
         method: MixPL or MixPC.
         activation_bits: Name of each activation tensor -> its bits.
     """
@@ -137,7 +139,7 @@ def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bit
 
 
 class _Flash:
-    """The flash of a network while its weights are cut, updated after each cut.
+    """Size of a network's flash while MixPL or MixPC halves the bits of weight tensors, updated after each cut.
 
     Attributes:
         bits: Bits of each weight tensor.
@@ -164,7 +166,7 @@ class _Flash:
         self.total = self.weights + sum(self._parameters) + others + needed
 
     def halve(self, index: int) -> None:
-        """Halve the bits of a weight tensor."""
+        """Halve the bits of a weight tensor, and update the size of the network's flash."""
         tensor = self._problem.weights[index]
         self._count_users(self._features[self.bits[index]], tensor.layer, -1)
         self.bits[index] = halved(self.bits[index])
@@ -175,7 +177,7 @@ class _Flash:
         self.sizes[index], self._parameters[index] = size, parameters
 
     def _count_users(self, features: tuple[CodeFeature, ...], layer: str, more: int) -> None:
-        """Change the number of tensors that need each feature, and the total if it becomes or is no longer 0.
+        """Update how many tensors need code for certain bits, and the flash size if code is added or removed.
 
         Args:
             features: The features of some bits.
@@ -189,7 +191,7 @@ class _Flash:
                 self.total += feature.size * (bool(before + more) - bool(before))
 
     def _parameters_of(self, index: int) -> int:
-        """Return the size in bits of the parameters of the layer of a weight tensor."""
+        """Return the size in bits of a layer's parameters, given the index of its weight tensor."""
         tensor = self._problem.weights[index]
         read, written = self._activation_bits[tensor.input], self._activation_bits[tensor.output]
         return tensor.parameters[scheme_of(self._method, self.bits[index], written)].total(read, written)

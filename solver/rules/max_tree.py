@@ -1,4 +1,4 @@
-"""Tree of maxima over an array that changes: its maximum, and its leftmost element above a threshold."""
+"""Binary tree of maxima over an array of integers: its maximum, and its leftmost element above a threshold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class MaxTree:
-    """A binary tree of maxima over an array of integers.
+    """Binary tree of maxima over an array of integers whose elements can change.
 
         [7]                 the root is the largest element
         [7]     [5]         each node is the larger of its two children
@@ -21,7 +21,7 @@ class MaxTree:
     """Value of an element that is not in the array; smaller than all others."""
 
     def __init__(self, values: Sequence[int]) -> None:
-        """Create the tree.
+        """Create the tree of maxima over an array of integers.
 
         Args:
             values: The elements, 0 or more each.
@@ -33,11 +33,11 @@ class MaxTree:
 
     @property
     def largest(self) -> int:
-        """The largest element."""
+        """The largest element of the array."""
         return self._nodes[1]
 
     def change(self, index: int, value: int) -> None:
-        """Replace an element.
+        """Replace an element of the array.
 
         Args:
             index: Index of the element.
@@ -50,7 +50,7 @@ class MaxTree:
             self._nodes[node] = max(self._nodes[2 * node], self._nodes[2 * node + 1])
 
     def leftmost_at_least(self, threshold: int) -> int:
-        """Return the index of the first element that is at least `threshold`.
+        """Return the index of the first array element that is at least a given threshold.
 
         Args:
             threshold: Smallest value of the element; at most `largest`.

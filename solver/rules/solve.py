@@ -1,4 +1,4 @@
-"""Solution of a question by MixPL or MixPC: bits by the rules of `cuts.py`, with a memory report or a certificate."""
+"""Solution of a question by the rules MixPL or MixPC: bits with a memory report, or a certificate of infeasibility."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from solver.solution import Certificate, Solution, largest_layer
 
 
 def solve_by_rule(question: Question) -> Solution:
-    """Choose bits by one of the paper's rules, or certify that the rule finds none that fit.
+    """Choose the bits of a network by MixPL or MixPC, or certify that this rule finds no bits that fit.
 
     Args:
         question: A question for one of the rules.
@@ -27,7 +27,7 @@ def solve_by_rule(question: Question) -> Solution:
 
 
 class _Rule:
-    """One of the paper's rules, applied to one question."""
+    """One of the rules MixPL and MixPC of arXiv 1905.13082, applied to one network and budget."""
 
     def __init__(self, question: Question) -> None:
         self._question = question
@@ -35,7 +35,7 @@ class _Rule:
         _, self._narrowest = self._measured(narrowest_activations(self._problem), None)
 
     def solve(self) -> Solution:
-        """Return the solution."""
+        """Return the bits that MixPL or MixPC chooses, or a certificate that the rule finds none that fit."""
         network, budget, method = self._question.network, self._question.budget, self._question.method
         activation_bits = self._activation_bits()
         if activation_bits is None:
@@ -66,7 +66,7 @@ class _Rule:
         return Solution(method, None, certificate, smallest, network)
 
     def _activation_bits(self) -> dict[str, Bits] | None:
-        """Apply the rule for activations, and reserve as much RAM as the arena needs beyond its largest step.
+        """Choose the bits of activation tensors by MixPL or MixPC, reserving RAM for gaps in the arena.
 
         Returns:
             The bits of each tensor; None if the rule finds none that fit. If outputs can overwrite inputs of the same
@@ -90,7 +90,7 @@ class _Rule:
     def _measured(
         self, activation_bits: dict[str, Bits], weight_bits: list[Bits] | None
     ) -> tuple[Allocation, MemoryReport]:
-        """Return the allocation of these bits, and its memory report.
+        """Return an allocation of given bits, and its memory report.
 
         Args:
             activation_bits: Name of each activation tensor that decides bits -> its bits.

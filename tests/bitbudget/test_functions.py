@@ -195,7 +195,7 @@ def test_errors_survive_another_process(network: bitbudget.Network) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"flash": "60kB"}, "there is no budget of ram"),
+        ({"flash": "60kB"}, "the budget of ram is missing"),
         ({"flash": "18 kilos", "ram": 1}, "unknown unit 'kilos'"),
         ({"device": "nrf5284"}, "unknown device 'nrf5284'"),
         ({"flash": "60kB", "ram": "40kB", "metod": "exact"}, "metod: there is no such field"),
@@ -215,7 +215,7 @@ def test_other_objects_are_rejected(network: bitbudget.Network) -> None:
         bitbudget.fit("digits.onnx", flash="60kB", ram="40kB")  # type: ignore[arg-type]  # this is the test
     with pytest.raises(bitbudget.DatasetError, match=r"data is a list; expected a path"):
         bitbudget.sensitivity(network, [1, 2])  # type: ignore[arg-type]  # this is the test
-    with pytest.raises(bitbudget.UnreadableFile, match="there is no file"):
+    with pytest.raises(bitbudget.UnreadableFile, match=r"the network file 'nothing\.onnx' does not exist"):
         bitbudget.read("nothing.onnx")
     with pytest.raises(bitbudget.IntegerFileError):
         bitbudget.load("nothing")

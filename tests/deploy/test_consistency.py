@@ -66,32 +66,32 @@ def factors(multipliers: list[int], shifts: list[int]) -> Requantization:
         (tensor_with("input", scale=float("nan")), "tensor 'input' has the scale nan"),
         (tensor_with("input", name="other"), "tensor 'input' is described with the name 'other'"),
         (tensor_with("input", shape=Shape(4, 0, 6)), "tensor 'input' has the shape 4x0x6"),
-        (tensor_with("add1", shape=Shape(6, 5, 6)), "layer 'add1' .* writes a tensor of 6x6x6, .* described as 6x5x6"),
+        (tensor_with("add1", shape=Shape(6, 5, 6)), "layer 'add1' .* an output of shape 6x6x6, .* has the shape 6x5x6"),
         (layer_with(0, inputs=("add1",)), "layer 'convolution0' reads tensor 'add1', which is not written before it"),
         (layer_with(0, inputs=("input", "input")), "layer 'convolution0' .* reads 2 inputs; expected one input"),
-        (layer_with(0, groups=2), "layer 'convolution0' .* needs uint8 weights"),
+        (layer_with(0, groups=2), "layer 'convolution0' .* expected uint8 of shape"),
         (layer_with(0, groups=4), "layer 'convolution0' .* groups, which do not divide"),
         (layer_with(0, dilation=(4, 4)), "layer 'convolution0' .* kernel that does not fit"),
-        (layer_with(0, padding=Padding(2**13, 2**13, 2**13, 2**13)), "writes a tensor of"),
-        (layer_with(0, codes=np.zeros((6, 3, 3, 4), np.int8)), "needs uint8 weights .* has int8"),
-        (layer_with(0, codes=np.zeros((6, 36), np.uint8)), "needs weights of four dimensions"),
+        (layer_with(0, padding=Padding(2**13, 2**13, 2**13, 2**13)), "computes an output of shape"),
+        (layer_with(0, codes=np.zeros((6, 3, 3, 4), np.int8)), "weight codes of type int8 .* expected uint8 of shape"),
+        (layer_with(0, codes=np.zeros((6, 36), np.uint8)), "expected four dimensions"),
         (layer_with(0, codes=np.full((6, 3, 3, 4), 16, np.uint8)), "weight code of 16; expected at most 15 for 4 bits"),
         (layer_with(0, weight_bits=3), "has weights of 3 bits"),
-        (layer_with(0, bias=np.zeros(6, np.int64)), "needs a bias of 6 int32, has int64"),
-        (layer_with(0, bias=np.zeros(1, np.int32)), "needs a bias of 6 int32, has int32 of shape .1."),
-        (layer_with(0, weight_zero_point=np.zeros(2, np.int32)), "needs a weight zero point of 1 or 6 int32"),
+        (layer_with(0, bias=np.zeros(6, np.int64)), "a bias of type int64 .* expected int32 of 6 elements"),
+        (layer_with(0, bias=np.zeros(1, np.int32)), "a bias of type int32 of shape .1.; expected int32 of 6 elements"),
+        (layer_with(0, weight_zero_point=np.zeros(2, np.int32)), "a weight zero point of type .* int32 of 1 or 6"),
         (layer_with(0, weight_scale=np.zeros(1)), "has a weight scale that is 0 or not finite"),
         (layer_with(0, weight_scale=np.array([-np.inf])), "has a weight scale that is 0 or not finite"),
-        (layer_with(0, requantization=factors([1] * 5, [1] * 5)), "layer 'convolution0' .* multiplier of 1 or 6 int32"),
-        (layer_with(1, requantization=factors([1], [1])), "layer 'add1' .* multiplier of 2 int32"),
-        (layer_with(1, requantization=factors([1, 1], [1, 2])), "layer 'add1' .* the same shift for all its inputs"),
-        (layer_with(1, inputs=("convolution0", "input")), "layer 'add1' .* needs inputs of one shape"),
-        (layer_with(1, inputs=()), "layer 'add1' .* has no input"),
-        (layer_with(1, name="convolution0"), "has two layers of one name"),
-        (layer_with(1, output="input"), "each layer's output once"),
-        (layer_with(2, padding=Padding(2, 0, 0, 0)), "leaves windows of padding alone"),
-        (layer_with(2, divisors=(4,)), r"has windows of \(2, 4\) elements, but the divisors \(4,\)"),
-        (layer_with(2, count_includes_padding=True), r"has windows of \(4,\) elements"),
+        (layer_with(0, requantization=factors([1] * 5, [1] * 5)), "'convolution0' .* multiplier of .* int32 of 1 or 6"),
+        (layer_with(1, requantization=factors([1], [1])), "layer 'add1' .* multiplier of type .* int32 of 2 elements"),
+        (layer_with(1, requantization=factors([1, 1], [1, 2])), "layer 'add1' .* the same shift for all inputs"),
+        (layer_with(1, inputs=("convolution0", "input")), "layer 'add1' .* has inputs of the shapes .* the same shape"),
+        (layer_with(1, inputs=()), "layer 'add1' .* reads no tensor; expected at least one input"),
+        (layer_with(1, name="convolution0"), "has two layers of the same name"),
+        (layer_with(1, output="input"), "the output of each layer once"),
+        (layer_with(2, padding=Padding(2, 0, 0, 0)), "some windows contain only padding"),
+        (layer_with(2, divisors=(4,)), r"has the divisors \[4\]; expected the numbers of .*, \[2, 4\]"),
+        (layer_with(2, count_includes_padding=True), r"elements of its windows, \[4\]"),
     ],
 )  # fmt: skip
 def test_faults_are_named(change: Callable[[Builder], None], message: str) -> None:
@@ -104,13 +104,25 @@ def test_faults_are_named(change: Callable[[Builder], None], message: str) -> No
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("outputs", (), "needs outputs"),
-        ("outputs", ("nothing",), "needs outputs that its layers write"),
-        ("input", "add1", "must list its input and then each layer's output"),
-        ("input_format", InputFormat((6, 6, 3)), "do not fill the input tensor"),
-        ("input_format", InputFormat((-6, -6, 4)), "do not fill the input tensor"),
-        ("input_format", InputFormat((4, 6, 6), multiply=(1.0, 2.0)), "multiply needs 1 or 4 finite numbers"),
-        ("input_format", InputFormat((4, 6, 6), subtract=(float("inf"),)), "subtract needs 1 or 4 finite numbers"),
+        ("outputs", (), r"has the outputs \[\]; expected at least one tensor"),
+        (
+            "outputs",
+            ("nothing",),
+            r"has the outputs \['nothing'\]; expected at least one tensor, each of which a layer writes",
+        ),
+        ("input", "add1", "expected its input and then the output of each layer once"),
+        ("input_format", InputFormat((6, 6, 3)), "do not fill its input tensor"),
+        ("input_format", InputFormat((-6, -6, 4)), "do not fill its input tensor"),
+        (
+            "input_format",
+            InputFormat((4, 6, 6), multiply=(1.0, 2.0)),
+            "as its multiply; expected 1 or 4 finite numbers",
+        ),
+        (
+            "input_format",
+            InputFormat((4, 6, 6), subtract=(float("inf"),)),
+            "as its subtract; expected 1 or 4 finite numbers",
+        ),
     ],
 )
 def test_faults_of_the_whole_network(field: str, value: object, message: str) -> None:
@@ -139,7 +151,9 @@ def test_padding_cannot_take_all_memory() -> None:
 def test_an_unknown_kind_of_layer_is_refused() -> None:
     builder = small()
     builder.layers[0] = Unknown(name="odd", inputs=("input",), output="convolution0")
-    with pytest.raises(ConversionError, match=r"layer 'odd' \(unknown\) has a kind that the interpreter cannot run"):
+    with pytest.raises(
+        ConversionError, match=r"layer 'odd' \(unknown\) is of a kind that the reference interpreter cannot run"
+    ):
         check_consistency(builder.network())
 
 

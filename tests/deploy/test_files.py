@@ -137,44 +137,44 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("name",), 5, "network.json has the number 5 as its name; expected a text"),
         (("tensors", 1, "bits"), 3, "'convolution0' of .* has the number 3 as its bits; expected one of 8, 4, 2"),
         (("tensors", 1, "shape"), [8, 8], "has a list of 2 as its shape; expected 3 whole numbers"),
-        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "expected extents from 1 on"),
-        (("tensors", 1, "shape"), [8, 8, 17], "layer 'convolution0' .*writes a tensor of 16x8x8"),
+        (("tensors", 1, "shape"), [2**24, 2**24, 2**24], "expected channels, height and width of at least 1"),
+        (("tensors", 1, "shape"), [8, 8, 17], "layer 'convolution0' .*computes an output of shape 16x8x8"),
         (("tensors", 1, "scale"), 0, "scale 0.0; expected a finite number above 0"),
         (("tensors", 1, "scale"), "0.5", "expected a finite number"),
         (("tensors", 1, "scale"), 10**400, "expected a finite number"),
         (("tensors", 0, "zero_point"), 256, "whole number from 0 to 255"),
-        (("tensors", 1, "name"), "input", "must list its input and then each layer's output"),
-        (("input", "tensor"), "convolution0", "must list its input and then each layer's output"),
-        (("input", "sample_extents"), [3, 8, 8], "do not fill the input tensor"),
-        (("input", "subtract"), [1.0, 2.0], "needs 1 or 4 finite numbers"),
-        (("outputs",), ["nothing"], "needs outputs that its layers write"),
-        (("outputs",), [], "needs outputs"),
+        (("tensors", 1, "name"), "input", "expected its input and then the output of each layer once"),
+        (("input", "tensor"), "convolution0", "expected its input and then the output of each layer once"),
+        (("input", "sample_extents"), [3, 8, 8], "do not fill its input tensor"),
+        (("input", "subtract"), [1.0, 2.0], "expected 1 or 4 finite numbers"),
+        (("outputs",), ["nothing"], "expected at least one tensor, each of which a layer writes"),
+        (("outputs",), [], "expected at least one tensor, each of which a layer writes"),
         (("layers",), {}, "network.json has an object as its layers; expected a list"),
         (("layers", 0, "kind"), "softmax", "expected one of convolution, fully_connected"),
         (("layers", 0, "inputs"), ["fully_connected7"], "which is not written before it"),
-        (("layers", 0, "inputs"), [], "has no input"),
-        (("layers", 0, "name"), "add2", "two layers of one name"),
+        (("layers", 0, "inputs"), [], "reads no tensor; expected at least one input"),
+        (("layers", 0, "name"), "add2", "two layers of the same name"),
         (("layers", 0, "groups"), 3, "the weights of layers.0. 'convolution0'|groups"),
-        (("layers", 0, "groups"), 2, "groups|needs uint8 weights"),
+        (("layers", 0, "groups"), 2, "groups|expected uint8 of shape"),
         (("layers", 0, "stride"), [0, 1], "expected 2 whole numbers from 1"),
-        (("layers", 0, "padding"), [2**24] * 4, "padding|pads its input|writes a tensor"),
+        (("layers", 0, "padding"), [2**24] * 4, "padding|pads its input|computes an output"),
         (("layers", 0, "kernel"), [5, 5], r"layers\[0\].kernel\[0\] must be the number 3, is the number 5"),
-        (("layers", 0, "weights", "bits"), 2, "at 2 bits need uint8 of shape"),
-        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "need uint8 of shape"),
-        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "need uint8 of shape"),
+        (("layers", 0, "weights", "bits"), 2, "at 2 bits need packed bytes of type uint8 and shape"),
+        (("layers", 0, "weights", "codes_shape"), [16, 3, 3, 5], "need packed bytes of type uint8 and shape"),
+        (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "need packed bytes of type uint8 and shape"),
         (("layers", 0, "weights", "array"), "../../etc/passwd", "which the weights file lacks"),
-        (("layers", 0, "weights", "array"), "0.bias", "array '0.bias' must be uint8, is int32"),
+        (("layers", 0, "weights", "array"), "0.bias", "array '0.bias' of .* has the type int32; expected uint8"),
         (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be the number 288, is the number 1"),
         (("layers", 0, "bias", "array"), "1.bias", r"layers\[0\].bias.array must be the text '0.bias'"),
         (("layers", 0, "accumulator_bound"), 1, r"accumulator_bound must be the number \d+, is the number 1"),
         (("layers", 0, "scheme", "folding"), "ironing", "expected one of folding_weights, ICN"),
         (("layers", 0, "weight_scale"), [0.0], "weight scale that is 0 or not finite"),
-        (("layers", 0, "weight_scale"), [1.0] * 5, "needs a weight scale of 1 or 16"),
+        (("layers", 0, "weight_scale"), [1.0] * 5, "a weight scale of type .* expected float64 of 1 or 16 elements"),
         (("layers", 0, "surprise"), 1, "has the unknown key 'surprise'"),
         (("layers", 4, "channels_after"), -1, "whole number from 0"),
-        (("layers", 6, "divisors"), [9], r"has windows of \(4, 6, 9\) elements, but the divisors \(9,\)"),
+        (("layers", 6, "divisors"), [9], r"has the divisors \[9\]; expected the numbers of .*, \[4, 6, 9\]"),
         (("layers", 6, "count_includes_padding"), 1, "expected true or false"),
-        (("layers", 7, "padding"), [0, 0, 0, 1], "which its single window cannot have"),
+        (("layers", 7, "padding"), [0, 0, 0, 1], "expected none, because a fully connected layer has a single window"),
         (("schedule",), ["add2"], "schedule must be"),
         (("weights_file", "bytes"), 1, "weights_file.bytes must be"),
         (("weights_file", "sha256"), "0" * 64, "weights_file.sha256 must be"),
@@ -226,12 +226,12 @@ def test_files_that_are_not_there_or_too_large(tmp_path: Path, name: str) -> Non
     with pytest.raises(IntegerFileError, match=f"{name} has 1099511627776 bytes"):
         load(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(IntegerFileError, match=f"there is no file {name}"):
+    with pytest.raises(IntegerFileError, match=f"has no file {name}"):
         load(tmp_path)
     (tmp_path / name).mkdir()
-    with pytest.raises(IntegerFileError, match=f"there is no file {name}"):
+    with pytest.raises(IntegerFileError, match=f"has no file {name}"):
         load(tmp_path)
-    with pytest.raises(IntegerFileError, match="there is no file"):
+    with pytest.raises(IntegerFileError, match="has no file"):
         load(tmp_path / "nowhere")
 
 
@@ -266,16 +266,16 @@ def replace_weights(directory: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("0.shift", lambda array: array + np.int8(70), "the shifts must be from 0 to 62"),
-        ("0.shift", lambda array: array.astype(np.int32), "array '0.shift' must be int8, is int32"),
-        ("0.shift", lambda array: np.resize(array, 7), "a requantization has one shift for each multiplier"),
-        ("0.bias", lambda array: array[:5], "needs a bias of 16 int32"),
+        ("0.shift", lambda array: array + np.int8(70), "has a shift outside 0 to 62"),
+        ("0.shift", lambda array: array.astype(np.int32), "array '0.shift' of .* has the type int32; expected int8"),
+        ("0.shift", lambda array: np.resize(array, 7), "expected one dimension with one shift for each multiplier"),
+        ("0.bias", lambda array: array[:5], "a bias of type .* expected int32 of 16 elements"),
         ("0.bias", lambda array: array + (2**31 - 10**4), "can reach a sum of"),
-        ("0.weights", lambda array: array[:, :-1], "need uint8 of shape"),
+        ("0.weights", lambda array: array[:, :-1], "need packed bytes of type uint8 and shape"),
         ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes of 4 bits: half a byte is unused
-         "unused bits in the last byte of a row must be 0"),
-        ("0.weight_zero_point", lambda array: array.astype(np.float64), "must be int32, is float64"),
-        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "needs the same shift for all its inputs"),
+         "unused bits in the last byte of a row; expected 0"),
+        ("0.weight_zero_point", lambda array: array.astype(np.float64), "has the type float64; expected int32"),
+        ("2.shift", lambda array: array - np.array([0, 1], np.int8), "expected the same shift for all inputs"),
         ("9.weights", lambda _array: np.zeros(3), "holds arrays that network.json does not name"),
     ],
 )  # fmt: skip

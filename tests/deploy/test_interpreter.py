@@ -135,7 +135,7 @@ def test_sums_around_2_to_the_24_are_exact(extra: int) -> None:
 
 def test_a_layer_that_could_overflow_is_refused() -> None:
     network = one_sum([255] * 40_000)
-    with pytest.raises(ConversionError, match=r"layer 'sum' .* 2601000000.*int32 holds 2147483647"):
+    with pytest.raises(ConversionError, match=r"layer 'sum' .* 2601000000.*int32 holds at most 2147483647"):
         run(network, np.zeros((1, 1, 1, 40_000), np.uint8))
 
 
@@ -148,7 +148,7 @@ def test_input_codes_are_checked() -> None:
         with pytest.raises(ValueError, match=r"uint8 codes of shape \[n, 4, 5, 2\]"):
             run(network, wrong)
     codes[0, 1, 2, 1] = 16
-    with pytest.raises(ValueError, match="4 bits, so codes up to 15; the largest code is 16"):
+    with pytest.raises(ValueError, match="4 bits, but its largest code is 16; expected at most 15"):
         run(network, codes)
 
 
@@ -172,7 +172,7 @@ def test_samples_are_checked_and_clamped() -> None:
     expected = [0, tensor.zero_point, min(tensor.zero_point + 1, 3), 3]
     assert quantize_input(network, samples).ravel().tolist() == expected
     assert quantize(samples, tensor.scale, tensor.zero_point, 2).max() <= top_code(2)
-    with pytest.raises(DatasetError, match=r"shape \[n, 1, 1, 4\], not \[1, 4\]"):
+    with pytest.raises(DatasetError, match=r"shape \[n, 1, 1, 4\], but the samples have the shape \[1, 4\]"):
         quantize_input(network, samples.reshape(1, 4))
     with pytest.raises(DatasetError, match="NaN"):
         quantize_input(network, np.full((1, 1, 1, 4), np.nan, np.float32))

@@ -68,7 +68,7 @@ def test_int32_is_the_border(bias: int, bound: int) -> None:
     if bound < 2**31:
         assert prove_accumulators(builder.network()) == {layer.name: bound}
         return
-    with pytest.raises(ConversionError, match=f"layer '{layer.name}'.*sum of 2147483648.*holds 2147483647"):
+    with pytest.raises(ConversionError, match=f"layer '{layer.name}'.*sum of 2147483648.*holds at most 2147483647"):
         prove_accumulators(builder.network())
 
 

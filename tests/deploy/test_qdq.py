@@ -197,16 +197,22 @@ def test_the_same_network_gives_the_same_bytes_in_either_form() -> None:
 def test_what_has_no_onnx_form_is_refused() -> None:
     network = filter_network([0.5])
     tiny = {**network.tensors, "image": dataclasses.replace(network.tensors["image"], scale=1e-40)}
-    with pytest.raises(ConversionError, match="tensor 'image' has the scale 1e-40; an ONNX file holds float32 scales"):
+    with pytest.raises(
+        ConversionError,
+        match="tensor 'image' has the scale 1e-40, which an ONNX file cannot hold; expected a float32 number",
+    ):
         onnx_bytes(dataclasses.replace(network, tensors=tiny))
     apart = {
         "image": dataclasses.replace(network.tensors["image"], scale=1e-30),
         "classes": dataclasses.replace(network.tensors["classes"], scale=1e30),
     }
-    with pytest.raises(ConversionError, match=r"layer 'filter' needs weight scales from 5e\+59 .* beyond float32"):
+    with pytest.raises(
+        ConversionError,
+        match=r"layer 'filter' needs weight scales from 5e\+59 .* expected scales that float32 can hold",
+    ):
         onnx_bytes(dataclasses.replace(network, tensors=apart))
     broken = dataclasses.replace(network, outputs=("nothing",))
-    with pytest.raises(ConversionError, match="needs outputs that its layers write"):
+    with pytest.raises(ConversionError, match="expected at least one tensor, each of which a layer writes"):
         onnx_bytes(broken)
 
 

@@ -70,7 +70,9 @@ def test_leftover_bits_and_wrong_sizes_are_refused() -> None:
     packed = np.array([[0x21, 0x13]], np.uint8)
     with pytest.raises(ValueError, match="unused bits"):
         unpack_weights(packed, (1, 1, 1, 3), 1, 4)
-    with pytest.raises(ValueError, match=r"need uint8 of shape \[1, 2\], not uint8 of shape \[2, 1\]"):
+    with pytest.raises(
+        ValueError, match=r"need packed bytes of type uint8 and shape \[1, 2\], not uint8 of shape \[2, 1\]"
+    ):
         unpack_weights(packed.reshape(2, 1), (1, 1, 1, 3), 1, 4)
     with pytest.raises(ValueError, match=r"shape \[1, 4611686018427387904\]"):  # rejected before memory is allocated
         unpack_weights(packed, (1, 2**21, 2**21, 2**20), 1, 8)

@@ -142,7 +142,7 @@ def pretend_service(directory: Path, monkeypatch: pytest.MonkeyPatch, script: st
 def test_an_artifact_with_another_hash_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Service, "fetch", lambda *_: b"tampered")
     job = {"id": "1", "artifacts": [{"name": "weights.safetensors", "size_bytes": 8, "sha256": "0" * 64}]}
-    with pytest.raises(PipelineError, match=r"weights\.safetensors arrived with another SHA-256"):
+    with pytest.raises(PipelineError, match=r"SHA-256 of the downloaded file weights\.safetensors differs"):
         fetch_artifacts(Service("http://127.0.0.1:1"), job, tmp_path)
     assert not list(tmp_path.iterdir())
 

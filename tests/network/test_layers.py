@@ -88,7 +88,7 @@ MISMATCHES: list[tuple[Layer, tuple[Shape, ...], str]] = [
     (Convolution(**SIDE, output_channels=5, kernel=(1, 1), padding=Padding(-1)), (IMAGE,), "0 or more"),
     (Convolution(**SIDE, output_channels=5, kernel=(1, 1)), (IMAGE, IMAGE), "one input"),
     (Convolution(**SIDE, output_channels=1, kernel=(1, 1), weight=np.zeros((1, 3, 1, 1), np.float32)), (IMAGE,),
-     "[1, 4, 1, 1], has [1, 3, 1, 1]"),
+     "[1, 3, 1, 1]; expected weights of shape [1, 4, 1, 1]"),
     (FullyConnected(**SIDE, output_channels=2, bias=np.zeros(3, np.float32)), (IMAGE,), "bias"),
     (FullyConnected(**SIDE, output_channels=2, bias=np.array([0, np.nan], np.float32)), (IMAGE,), "NaN"),
     (FullyConnected(**SIDE, output_channels=2, weight=np.full((2, 192), np.inf, np.float32)), (IMAGE,), "NaN"),
@@ -97,8 +97,8 @@ MISMATCHES: list[tuple[Layer, tuple[Shape, ...], str]] = [
     (Add(**SIDE), (IMAGE,), "two inputs"),
     (Add(**SIDE), (IMAGE, Shape(4, 6, 8)), "4x8x6 and 4x6x8"),
     (Concat(**SIDE), (), "no input"),
-    (Concat(**SIDE), (IMAGE, Shape(4, 8, 7)), "one height and width"),
-    (MaxPool(**SIDE, kernel=(2, 2), padding=Padding(2)), (IMAGE,), "padding alone"),
+    (Concat(**SIDE), (IMAGE, Shape(4, 8, 7)), "same height and width"),
+    (MaxPool(**SIDE, kernel=(2, 2), padding=Padding(2)), (IMAGE,), "only padding"),
     (MaxPool(**SIDE, kernel=(2, 9)), (IMAGE,), "does not fit"),
     (Pad(**SIDE, padding=Padding(-1)), (IMAGE,), "crop"),
 ]  # fmt: skip
@@ -114,7 +114,7 @@ def test_mismatch_names_the_layer(layer: Layer, inputs: tuple[Shape, ...], said:
 
 @pytest.mark.parametrize(("low", "high"), [(1, 2), (-2, -1), (0, 0), (3, -3), (math.nan, 1)])
 def test_activation_functions_keep_an_interval_around_zero(low: float, high: float) -> None:
-    with pytest.raises(InvalidNetwork, match="interval around zero"):
+    with pytest.raises(InvalidNetwork, match="interval that contains zero"):
         ActivationFunction(low, high)
 
 

@@ -200,7 +200,7 @@ def test_refuses_an_allocation_with_gaps() -> None:
     network = pointwise([1.0, 1.0])
     allocation = allocation_of(network, 8, PER_CHANNEL_ICN)
     allocation.activation_bits.pop("out")  # type: ignore[attr-defined]  # it is a dict
-    with pytest.raises(RequestError, match="activation_bits lacks out"):
+    with pytest.raises(RequestError, match="lacks the activation_bits of out"):
         prepare(network, allocation, options=TrainingOptions())
 
 

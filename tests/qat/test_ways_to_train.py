@@ -215,7 +215,7 @@ def test_overrides_change_one_layer_and_its_tensor() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"three": TensorOverride()}, "overrides name the layer 'three', which the network does not have"),
+        ({"three": TensorOverride()}, "the option overrides names the layer 'three', which the network does not have"),
         ({"pool": TensorOverride(folding=Folding.ICN)}, "layer 'pool' has no weights"),
     ],
 )

@@ -91,7 +91,7 @@ def test_a_front_that_the_time_limit_stops_is_not_complete() -> None:
 @pytest.mark.parametrize(("axis", "most"), [(Axis.FLASH, 1000), (Axis.RAM, 1000), (Axis.BOTH, 31)])
 def test_a_front_has_a_bounded_number_of_points(axis: Axis, most: int) -> None:
     for points in (1, most + 1):
-        with pytest.raises(RequestError, match=rf"expected 2 to {most} for {axis}"):
+        with pytest.raises(RequestError, match=rf"expected 2 to {most} for axis '{axis}'"):
             pareto_front(
                 question_of(NETWORK, AMPLE, Method.EXACT, accounting_named("paper"), TABLE, **OPTIONS),
                 axis=axis,

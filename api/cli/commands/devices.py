@@ -1,4 +1,4 @@
-"""The command `bitbudget devices`, which lists devices and fits a network into each of them."""
+"""The command `bitbudget devices`: list microcontrollers, or fit a network into the memory of each one."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ from network.devices.catalogue import catalogue, device_named
 from network.devices.device import Device
 
 
-@click.command("devices", short_help="List devices, or those that a network fits.")
+@click.command("devices", short_help="List microcontrollers, or fit a network into each of them.")
 @click.argument("network_file", metavar="[NETWORK]", required=False)
 @click.option(
-    "--device", "names", multiple=True, metavar="NAME", help="Use only this device. May be repeated.  [default: all]"
+    "--device",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Use only this microcontroller. May be repeated.  [default: all]",
 )
 @devices_file_option
 @reserve_options
@@ -44,7 +48,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Fit NETWORK into each device; without NETWORK, list the devices with their memory.
+    """Fit NETWORK into the memory of each microcontroller; without NETWORK, list the microcontrollers.
 
     The devices are those of the catalogue, or those of --devices-file; --device chooses from both.
 

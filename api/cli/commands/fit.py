@@ -1,4 +1,4 @@
-"""The command `bitbudget fit`, which chooses bits under a budget."""
+"""The command `bitbudget fit`: choose the bits of every tensor of a network under a budget of flash and RAM."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from api.operations.question import terms_of
 from api.schemas.fit import FitRequest
 
 
-@click.command("fit", short_help="Choose bits so that a network fits a budget.")
+@click.command("fit", short_help="Choose bits so that a network fits a memory budget.")
 @fit_options
 @data_option
 @model_options(FitRequest, only=("shadow_prices",), flags={"shadow_prices": "--prices"})
 @json_option
 def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
-    """Choose the number of bits (8, 4 or 2) of every tensor of a network, so that the network fits a budget.
+    """Choose the number of bits (8, 4 or 2) of every tensor of a network, so that it fits a budget of flash and RAM.
 
     NETWORK is an ONNX file or a JSON description (docs/json-description.md); - is the standard input. The budget comes
     from --flash and --ram, or from --device. Only the method exact has a proof, and uses the options that name exact.

@@ -1,4 +1,4 @@
-"""The command `bitbudget pareto`, which computes the trade-off between sensitivity and memory."""
+"""The command `bitbudget pareto`: compute the trade-off between a network's quantization sensitivity and its memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from api.schemas.pareto import ParetoRequest
 @data_option
 @json_option
 def command(network_file: str, data: str | None, as_json: bool, **options: Any) -> int:
-    """Compute the Pareto front of a network: the smallest summed sensitivity for budgets of increasing size.
+    """Compute the Pareto front of a network: the smallest summed quantization sensitivity for each memory budget.
 
     The budgets range from the minimum to the memory that 8 bits require. --axis chooses the budget that is varied; the
     other budget comes from --flash, --ram or --device.

@@ -1,4 +1,4 @@
-"""The command `bitbudget sensitivity`, which measures the sensitivity of every tensor on samples."""
+"""The command `bitbudget sensitivity`: measure on samples how sensitive each tensor of a network is to fewer bits."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from network.sensitivity.table import sensitivity_to_json
     "--out",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="File to write the table to; 'fit --sensitivity FILE' reads it.",
+    help="File to which the sensitivity table is written; 'fit --sensitivity FILE' reads it.",
 )
 @json_option
 def command(network_file: str, data: str, out: Path | None, as_json: bool, **options: Any) -> int:
-    """Estimate for every tensor of NETWORK how much the loss increases if this tensor alone gets 8, 4 or 2 bits.
+    """Estimate, for every tensor of a network, how much the loss increases if it alone gets 8, 4 or 2 bits.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The command `bitbudget serve`, which runs the HTTP service."""
+"""The command `bitbudget serve`: run the HTTP service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRACEFUL_SECONDS: Final = 3
 @click.command("serve", short_help="Serve the HTTP API.")
 @setting_options
 def command(**options: Any) -> None:
-    """Serve the HTTP API. The first line on standard output is the URL of the service.
+    """Run the HTTP service of bitbudget, and print its URL as the first line on standard output.
 
     There is no authentication: everybody who can reach the port can use the service. SIGTERM ends the service and its
     workers. When a service is started with the same data directory again, the unfinished jobs continue from their last
@@ -45,7 +45,7 @@ def command(**options: Any) -> None:
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """Server that prints its URL as soon as it accepts requests."""
+    """uvicorn server that prints its URL as soon as it accepts HTTP requests."""
 
     def __init__(self, config: uvicorn.Config, url: str) -> None:
         super().__init__(config)
@@ -58,7 +58,7 @@ class _AnnouncedServer(uvicorn.Server):
 
 
 def _ignore_repeated_signal(*_: object) -> None:
-    """Ignore the signal that uvicorn raises again after it has shut down: nothing is left to do."""
+    """Ignore the signal that uvicorn raises a second time after the HTTP server has shut down."""
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -69,14 +69,18 @@ def _listen(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise RequestError(f"cannot listen on {host}: {error.strerror or error}") from error
+        raise RequestError(
+            f"cannot listen on the address {host}: {error.strerror or error}; choose another with --host"
+        ) from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen()
     except OSError as error:
         listener.close()
-        raise RequestError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+        raise RequestError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another port"
+        ) from error
     return listener
 
 
@@ -86,7 +90,7 @@ def _url(listener: socket.socket) -> str:
 
 
 def _log_config() -> dict[str, Any]:
-    """Return uvicorn's log configuration, changed so that requests are logged to standard error, with our loggers."""
+    """Return uvicorn's logging configuration, changed to log requests and bitbudget's messages to standard error."""
     config = copy.deepcopy(LOGGING_CONFIG)
     config["handlers"]["access"]["stream"] = "ext://sys.stderr"
     config["loggers"]["bitbudget"] = {"handlers": ["default"], "level": "INFO"}

@@ -1,4 +1,4 @@
-"""The command `bitbudget train`, which runs a whole training job without the service."""
+"""The command `bitbudget train`: choose bits, retrain a network and convert it to integers, without the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from qat.options.training import TrainingOptions
 from qat.training.process_rank import is_first_process
 
 
-@click.command("train", short_help="Choose bits, retrain, and write the integer-only network.")
+@click.command("train", short_help="Choose bits, retrain a network, and convert it to integers.")
 @fit_options
 @click.option(
     "--data",
@@ -37,13 +37,13 @@ from qat.training.process_rank import is_first_process
     required=True,
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Directory for the results; an earlier result in it is replaced.",
+    help="Directory for the results; earlier results in the directory are replaced.",
 )
 @click.option(
     "--checkpoints",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Directory for checkpoints; a later call with the same arguments continues from them.",
+    help="Directory for training checkpoints, from which a later call with the same arguments continues.",
 )
 @click.option(
     "--training-file",
@@ -62,7 +62,7 @@ def command(
     training_file: Path | None,
     **options: Any,
 ) -> int:
-    """Fit NETWORK into a budget, retrain it with the chosen bits, and write the integer-only network to a directory.
+    """Fit a network into a memory budget, retrain it with the chosen bits, and write the integer-only network.
 
     \b
     Exit codes:
@@ -105,7 +105,7 @@ def command(
 
 
 def _answer(answer: FitAnswer, directory: Path, *, as_json: bool) -> None:
-    """Print an answer; the directory is where the files of a training are."""
+    """Print the result of `bitbudget train`: the chosen bits, and after a training the accuracies and the files."""
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
         return

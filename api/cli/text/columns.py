@@ -1,4 +1,4 @@
-"""Tables, bars and verdicts for a person, drawn by rich.
+"""Tables, bars and pass/fail lines for the text output of the command line, drawn by the library rich.
 
 A terminal gets colours, and tables that fit its width. A file or a pipe gets plain text, in which every row is one line
 as wide as its content.
@@ -21,7 +21,7 @@ _WIDEST_LINE: Final = 2**20
 
 
 def show(*parts: RenderableType) -> None:
-    """Print parts of an answer on the standard output, one below the other."""
+    """Print renderable objects of rich, such as tables and texts, on the standard output, one below the other."""
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _WIDEST_LINE
@@ -34,7 +34,7 @@ def show(*parts: RenderableType) -> None:
 
 
 def plain(*parts: RenderableType) -> str:
-    """Return parts of an answer as plain text, one below the other, every row of a table on one line."""
+    """Return renderable objects of rich, such as tables and texts, as plain text, each table row on one line."""
     console = Console(
         file=StringIO(), width=_WIDEST_LINE, color_system=None, highlight=False, markup=False, emoji=False
     )
@@ -44,7 +44,7 @@ def plain(*parts: RenderableType) -> str:
 
 
 class _Layout(NamedTuple):
-    """Layout of a table.
+    """Layout of a text table: spacing, wrapping of the column names, and whether columns of bars are shown.
 
     Attributes:
         breaks_names: Whether each word of a column's name has a line of its own.
@@ -67,7 +67,7 @@ _LAYOUTS: Final = (
 
 
 class Rows:
-    """A table without lines, in the widest layout that the terminal has room for.
+    """Text table without border lines, drawn in the widest of several layouts that fits the terminal.
 
     Args:
         columns: The columns, from left to right.
@@ -80,7 +80,7 @@ class Rows:
         self._rows: list[tuple[tuple[str | Text, ...], str]] = []
 
     def add(self, *cells: str | Text, style: str = "") -> None:
-        """Add a row below the others.
+        """Add a row at the end of a text table.
 
         Args:
             cells: One cell for each column.
@@ -97,7 +97,7 @@ class Rows:
         yield drawn  # cells of the narrowest layout continue on the next line
 
     def _table(self, layout: _Layout) -> Table:
-        """Return the rich table in a layout."""
+        """Return this table as a `rich.table.Table` with the given spacing, name wrapping and bar columns."""
         chosen = [i for i, column in enumerate(self._columns) if layout.has_bars or not column.no_wrap]
         table = Table(
             show_header=self._has_header,
@@ -120,22 +120,22 @@ class Rows:
 
 
 def words(name: str = "") -> Column:
-    """Return a column of words. A word that is wider than the column continues on the next line."""
+    """Return a left-aligned text column for a table; a word that is wider than the column is wrapped."""
     return Column(name, overflow="fold")
 
 
 def figures(name: str = "") -> Column:
-    """Return a column of numbers, aligned at the right."""
+    """Return a right-aligned column of numbers for a text table."""
     return Column(name, justify="right", overflow="fold")
 
 
 def bars() -> Column:
-    """Return a column of bars, which a narrow terminal does not show."""
+    """Return a table column of bars, which is omitted if the terminal is too narrow."""
     return Column("", no_wrap=True)
 
 
 def bar(part: float, whole: float, note: str = "") -> Text:
-    """Return a bar: '█████···············' for a quarter; red and full if the whole is exceeded.
+    """Return a bar of characters such as '█████···············' for a quarter; it is red if the part exceeds the whole.
 
     Args:
         part: Number that the bar shows, 0 or more.
@@ -149,12 +149,12 @@ def bar(part: float, whole: float, note: str = "") -> Text:
 
 
 def verdict(text: str, *, is_good: bool) -> Text:
-    """Return the verdict of an answer: green if it is good, otherwise red."""
+    """Return the line of text with the result of a fit, coloured green for success and red for failure."""
     return Text(text, style="bold green" if is_good else "bold red")
 
 
 def _bar_cells() -> tuple[str, str]:
-    """Return the characters of the full and the empty cells of a bar, in ASCII if the output has no others."""
+    """Return the characters for full and empty cells of a bar: block characters, or ASCII if the output needs it."""
     try:
         "█·".encode((sys.stdout and sys.stdout.encoding) or "ascii")
     except (UnicodeEncodeError, LookupError):

@@ -1,4 +1,4 @@
-"""Devices, and how a network fits them, for a person."""
+"""Text tables of microcontrollers, and of how a network fits each of them, for the command line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES: Final = {"flash": "flash", "ram": "RAM"}
 
 
 def catalogue_text(devices: Iterable[Device]) -> RenderableType:
-    """Return a table of devices: the memory that one program can use, and the memory of the chip."""
+    """Return a text table of microcontrollers: the memory that one program can use, and the memory of the chip."""
     rows = Rows(
         words("device"), words("core"), figures("MHz"), figures("flash"), figures("on the chip"), figures("RAM"),
         figures("on the chip"), words("note"),
@@ -39,7 +39,7 @@ def catalogue_text(devices: Iterable[Device]) -> RenderableType:
 
 
 def devices_text(answer: DevicesAnswer) -> RenderableType:
-    """Return a table with a row for each device, and the number of devices that the network fits."""
+    """Return a text table with one row for each device that a network was fitted into, and the number of fits."""
     rows = Rows(
         words("device"), words("core"), figures("flash bytes"), figures("used"), figures("RAM bytes"), figures("used"),
         words("weights"), words("activations"), figures("objective"), figures("ms"), words(),
@@ -48,10 +48,12 @@ def devices_text(answer: DevicesAnswer) -> RenderableType:
         rows.add(*_device_row(each))
     fitting = sum(each.fits for each in answer.devices)
     lines = [
-        "used: share of the memory that one program can use, minus the reserves; more than 100 % is not available",
+        "used: required bytes in percent of the usable memory minus the reserves; more than 100 % does not fit",
     ]
     if any(each.latency is not None for each in answer.devices):
-        lines.append("ms: estimated from instructions by kernel and bits, at the highest clock")
+        lines.append(
+            "ms: latency of one inference at the highest clock, estimated from instructions by kernel and bits"
+        )
     if answer.sensitivity is not None:
         lines.append(f"objective: the summed sensitivity ({answer.sensitivity}); smaller is better")
     return Group(

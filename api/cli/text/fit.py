@@ -1,4 +1,4 @@
-"""The answer of a fit for a person."""
+"""The chosen bits and the memory of a network as text, for the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.schemas.fit import FitAnswer
 
 
 def fit_text(answer: FitAnswer) -> RenderableType:
-    """Return the bits and bytes of each layer, the totals, and the verdict."""
+    """Return the result of a fit as text: bits and bytes of each layer, total memory, and whether the network fits."""
     return Group(*_parts(answer))
 
 
@@ -35,7 +35,7 @@ def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
 
 
 def _layer_table(answer: FitAnswer) -> Rows:
-    """Return a table with a row for each step; a layer without weights has no scheme."""
+    """Return a text table with one row for each layer: bits, quantization scheme, flash and RAM in bytes."""
     flash = {layer.layer: layer for layer in answer.memory.layers}
     rows = Rows(
         words("layer"), words("kind"), figures("weight bits"), figures("output bits"), words("scheme"),
@@ -60,7 +60,7 @@ def _layer_table(answer: FitAnswer) -> Rows:
 
 
 def _shared_table(answer: FitAnswer) -> Rows:
-    """Return a table of the memory that all layers share; `~` marks a size that only the linker knows."""
+    """Return a text table of the memory that all layers share, in bytes; `~` marks an estimated size."""
     rows = Rows(words("shared"), words(), figures("bytes"))
     for each in answer.memory.shared:
         about = "~" if each.is_estimate else ""
@@ -69,7 +69,7 @@ def _shared_table(answer: FitAnswer) -> Rows:
 
 
 def _totals(answer: FitAnswer) -> Rows:
-    """Return a table of the required and the available flash and RAM."""
+    """Return a text table of the flash and RAM that a network requires, and of the available bytes."""
     totals = (
         ("flash", answer.memory.flash_bytes, answer.budget.flash_bytes, ""),
         ("RAM", answer.memory.ram_bytes, answer.budget.ram_bytes, f"peak at {answer.memory.peak_layer}"),
@@ -89,26 +89,28 @@ def _totals(answer: FitAnswer) -> Rows:
 
 
 def _objective(answer: FitAnswer) -> list[str]:
-    """Return the summed sensitivity of the bits, and the shadow prices."""
+    """Return lines of text with the summed quantization sensitivity and the shadow prices of flash and RAM."""
     if answer.objective is None:
         return []
     proof = ""
     if answer.gap is not None:
-        proof = ", proven the least" if answer.gap == 0 else f", at most {answer.gap:.2%} above the least"
+        proof = ", proven minimal" if answer.gap == 0 else f", at most {answer.gap:.2%} above the minimum"
     lines = [f"summed sensitivity ({answer.sensitivity}) {answer.objective:.6g}{proof}"]
     if answer.shadow_prices is not None:
         prices = answer.shadow_prices
-        lines.append(f"one more kB of flash would take off {prices.flash:.4g}, one more kB of RAM {prices.ram:.4g}")
+        lines.append(
+            f"one more kB of flash reduces this sum by {prices.flash:.4g}, one more kB of RAM by {prices.ram:.4g}"
+        )
     return lines
 
 
 def _order(answer: FitAnswer) -> list[str]:
-    """Return how much RAM the chosen order of the layers saves, if it saves any."""
+    """Return a line of text on the RAM that a reordering of the layers saves; an empty list if it saves none."""
     given = answer.given_order_ram_bytes
     if given is None or given <= answer.memory.ram_bytes:
         return []
     required = format_bytes(given)
-    return [f"the layers run in another order than in the file, where these bits would need {required} bytes of RAM"]
+    return [f"the layers are reordered; in the order of the file, these bits need {required} bytes of RAM"]
 
 
 def _latency(answer: FitAnswer) -> list[str]:

@@ -1,4 +1,4 @@
-"""A Pareto front for a person."""
+"""The Pareto front of sensitivity against memory as a text table, for the command line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from network.allocation import BITS
 
 
 def pareto_text(answer: ParetoAnswer) -> RenderableType:
-    """Return a table with a row for each point of the front, and the objective as a bar."""
+    """Return a Pareto front as a text table with one row for each point; a bar shows the summed sensitivity."""
     heading = Text(f"{answer.network.name}: {answer.accounting} accounting, {answer.sensitivity}\n")
     if not answer.points:
-        nothing = "NOTHING FITS: the budget that is not varied is too small; bitbudget fit says what is missing"
+        nothing = "NOTHING FITS: the budget that is not varied is too small; bitbudget fit shows the missing bytes"
         return Group(heading, verdict(nothing, is_good=False))
     most = max(point.objective for point in answer.points) or 1.0
     rows = Rows(
@@ -36,11 +36,11 @@ def pareto_text(answer: ParetoAnswer) -> RenderableType:
         )
     if answer.is_complete:
         return Group(heading, rows)
-    incomplete = "\nthe time limit ended the search: points may be missing, and there may be smaller ones"
+    incomplete = "\nthe time limit ended the search: points may be missing, and their sensitivities may not be minimal"
     return Group(heading, rows, verdict(incomplete, is_good=False))
 
 
 def _histogram(bits: Iterable[int]) -> str:
-    """Return the number of tensors with 8, 4 and 2 bits, such as '12x8 3x4 1x2'."""
+    """Return how many tensors have 8, 4 and 2 bits as text, such as '12x8 3x4 1x2' for 12 tensors with 8 bits."""
     given = list(bits)
     return " ".join(f"{given.count(each)}x{each}" for each in BITS if each in given)

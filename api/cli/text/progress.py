@@ -1,4 +1,4 @@
-"""Progress on the standard error: a bar that rich redraws on a terminal, otherwise lines for a log.
+"""Progress of a command on standard error: a progress bar on a terminal, otherwise lines for a log.
 
 In a log, such as that of a build, a line is printed when a stage begins and every half minute while it runs.
 """
@@ -25,7 +25,7 @@ _BAR_CELLS: Final = 20
 
 @contextmanager
 def progress_line(*, is_wanted: bool) -> Iterator[Report]:
-    """Yield a callback that shows the progress that it receives; it shows nothing if no progress is wanted.
+    """Yield a callback that shows progress on standard error, or one that ignores it if progress is not wanted.
 
     Args:
         is_wanted: Whether to show progress.
@@ -59,7 +59,7 @@ def progress_text(progress: Progress) -> str:
 
 @contextmanager
 def _progress_bar() -> Iterator[Report]:
-    """Yield a callback that draws a bar, which disappears at the end."""
+    """Yield a callback that draws a progress bar on standard error; the bar is erased at the end."""
     # Only a terminal needs these modules, whose import takes as long as a small fit.
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn

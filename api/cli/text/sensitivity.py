@@ -1,4 +1,4 @@
-"""A sensitivity table for a person."""
+"""A table of quantization sensitivities as text, for the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from network.allocation import BITS
 
 
 def sensitivity_text(answer: SensitivityReport, out: Path | None) -> RenderableType:
-    """Return two tables with a row for each tensor; the bar shows the sensitivity at 4 bits.
+    """Return the sensitivities of weights and of activations as two text tables, with one row for each tensor.
 
     Args:
         answer: The sensitivities.

@@ -1,4 +1,4 @@
-"""The answer of a training for a person."""
+"""The result of a training as text, for the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qat.training.label_source import LabelSource
 
 
 def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
-    """Return what `fit_text` returns, with the three accuracies, if there is a test set, and the files.
+    """Return the result of a training as text: bits, memory, the accuracies if there is a test set, and the files.
 
     Args:
         answer: The report of the training, with the files.

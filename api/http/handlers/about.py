@@ -1,4 +1,4 @@
-"""Resources that describe the service: index, health, and the meaning of errors."""
+"""Handlers of HTTP requests for the index, the health and the list of error types of the service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["service"])
 
 
 class Index(Answer):
-    """Index of the service."""
+    """Index of the HTTP service: its name, its version and the paths of its resources."""
 
     name: str = Field(description="name of the service")
     version: str = Field(description="version of bitbudget")
@@ -25,25 +25,25 @@ class Index(Answer):
 
 
 class Health(Answer):
-    """State of a service that works."""
+    """State of a working service, with the number of jobs in each state."""
 
-    status: Literal["ok"] = Field(description="state of the service")
+    status: Literal["ok"] = Field(description="state of the service; ok: it answers requests and runs jobs")
     version: str = Field(description="version of bitbudget")
     jobs: dict[JobState, Count] = Field(description="number of jobs in each state")
 
 
 class ProblemMeaning(Answer):
-    """Kind of problem that the service can answer."""
+    """Description of one HTTP problem type (RFC 9457) that the service can answer."""
 
-    type: str = Field(description="kind of problem, as a URI reference")
+    type: str = Field(description="problem type (RFC 9457), as a URI reference")
     status: HttpStatus = Field(description="HTTP status of a response with such a problem")
-    title: str = Field(description="short name of the kind of problem")
+    title: str = Field(description="short name of the problem type")
 
 
 @router.get("/", operation_id="index", responses=problems())
 @router.get("/v1", include_in_schema=False)
 def index() -> Index:
-    """List the resources of the service."""
+    """List the resources of the service, with their paths."""
     links = {
         "networks": "/v1/networks",
         "datasets": "/v1/datasets",
@@ -59,21 +59,21 @@ def index() -> Index:
 
 @router.get("/healthz", operation_id="health", responses=problems(503))
 def health(service: ServiceOf) -> Health:
-    """Check that the database answers and that the scheduler of jobs runs."""
+    """Check that the service's database answers and that its job scheduler runs."""
     if not service.scheduler.is_alive:
-        raise Unavailable("the scheduler of jobs has stopped; restart the service")
+        raise Unavailable("the job scheduler of the service has stopped; restart the service")
     return Health(status="ok", version=version(), jobs=service.store.count_jobs())
 
 
 @router.get("/problems", operation_id="listProblems", responses=problems())
 def list_problems() -> list[ProblemMeaning]:
-    """List all kinds of problems that the service can answer."""
+    """List all HTTP problem types (RFC 9457) that the service can answer."""
     return [_meaning(kind) for kind in KINDS]
 
 
 @router.get("/problems/{slug}", operation_id="getProblem", responses=problems(404))
 def get_problem(slug: Annotated[str, Path(description="last part of the type of a problem")]) -> ProblemMeaning:
-    """Return the meaning of one kind of problem."""
+    """Return the description of one HTTP problem type (RFC 9457)."""
     for kind in KINDS:
         if kind.slug == slug:
             return _meaning(kind)

@@ -1,4 +1,4 @@
-"""The resources under /v1/datasets."""
+"""Handlers of the HTTP resources under /v1/datasets."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ async def upload_dataset(request: Request, response: Response, service: ServiceO
 
 @router.get("", operation_id="listDatasets", responses=problems())
 def list_datasets(service: ServiceOf) -> list[DatasetAnswer]:
-    """List the built-in dataset, the datasets of the operator, and the uploaded datasets, newest first."""
+    """List the built-in dataset, then the datasets of the operator by name, then uploaded datasets, newest first."""
     return service.datasets.summaries()
 
 
 @router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422))
 def get_dataset(dataset_id: DatasetId, service: ServiceOf) -> DatasetAnswer:
-    """Describe a dataset: shape, type and number of its samples."""
+    """Describe a dataset: the shape, the data type and the number of its samples."""
     return service.datasets.describe(dataset_id)
 
 
 @router.delete("/{dataset_id}", operation_id="deleteDataset", status_code=204, responses=problems(404, 409))
 def delete_dataset(dataset_id: DatasetId, service: ServiceOf) -> None:
-    """Delete an uploaded dataset that no unfinished job uses."""
+    """Delete an uploaded dataset; refuse it if an unfinished job uses the dataset."""
     service.datasets.delete(dataset_id)

@@ -1,4 +1,4 @@
-"""Parameters and error descriptions that several handlers share."""
+"""Parameters and OpenAPI error descriptions that several HTTP request handlers share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PROBLEM_REFERENCE: Final = "#/components/schemas/Problem"
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the error responses of an operation for the OpenAPI document.
+    """Return the OpenAPI description of the error responses of one HTTP operation.
 
     Args:
         statuses: HTTP statuses of the errors that the operation is expected to answer; any other is added as "default".
@@ -40,5 +40,5 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
     return {
         status: {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}}}
-        for status, description in (described | {"default": "Any other problem"}).items()
+        for status, description in (described | {"default": "Any other error"}).items()
     }

@@ -1,4 +1,4 @@
-"""The resources under /v1/devices."""
+"""Handlers of the HTTP resources under /v1/devices, which are microcontrollers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def list_devices() -> list[DeviceAnswer]:
 
 @router.get("/{name}", operation_id="getDevice", responses=problems(404))
 def get_device(name: Annotated[str, Path(description="name of a device, as listDevices returns it")]) -> DeviceAnswer:
-    """Return one microcontroller: its memories, and the source of each number."""
+    """Return one microcontroller of the catalogue: the sizes of its memories, and the source of each number."""
     device = catalogue().get(name)
     if device is None:
         raise NotFound(f"the device {name[:80]!r} does not exist; GET /v1/devices lists all devices")

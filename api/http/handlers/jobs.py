@@ -1,4 +1,4 @@
-"""The resources under /v1/jobs."""
+"""Handlers of the HTTP resources under /v1/jobs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create_job(
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
-    """Create a job that chooses bits, retrains the network and converts it to integers.
+    """Create a job that chooses bits for a network, retrains it and converts it to integer arithmetic.
 
     The input is checked as far as possible before the job is created.
     """
@@ -72,7 +72,7 @@ async def get_job(
         ),
     ] = None,
 ) -> JobAnswer:
-    """Return the state and the progress of a job, and its result or error after it has finished."""
+    """Return the state and the progress of a job; after it has finished, also its result or its error."""
     give_up_at = time.monotonic() + wait_seconds
     while True:
         job = await run_in_threadpool(service.jobs.job, job_id)
@@ -84,13 +84,13 @@ async def get_job(
 
 @router.post("/{job_id}/cancel", operation_id="cancelJob", status_code=202, responses=problems(404, 409))
 def cancel_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
-    """Cancel a job; its files are deleted. Cancelling a cancelled job again has no effect."""
+    """Cancel a job and delete its files; cancelling a cancelled job again has no effect."""
     return service.jobs.cancel(job_id)
 
 
 @router.delete("/{job_id}", operation_id="deleteJob", status_code=204, responses=problems(404, 409))
 def delete_job(job_id: JobId, service: ServiceOf) -> None:
-    """Delete a finished job and its artifacts."""
+    """Delete a finished job and the files that it produced."""
     service.jobs.delete(job_id)
 
 

@@ -1,4 +1,4 @@
-"""The resources under /v1/networks."""
+"""Handlers of the HTTP resources under /v1/networks."""
 
 from __future__ import annotations
 
@@ -47,37 +47,37 @@ async def upload_network(request: Request, response: Response, service: ServiceO
 
 @router.get("", operation_id="listNetworks", responses=problems())
 def list_networks(service: ServiceOf) -> list[NetworkSummary]:
-    """List all networks, newest first."""
+    """List all uploaded networks, newest first."""
     return service.networks.summaries()
 
 
 @router.get("/{network_id}", operation_id="getNetwork", responses=problems(404))
 def get_network(network_id: NetworkId, service: ServiceOf) -> NetworkAnswer:
-    """Return a network: its layers in the order of the schedule, and its activation tensors."""
+    """Return an uploaded network: its layers in the order in which they run, and its activation tensors."""
     return service.networks.describe(network_id)
 
 
 @router.delete("/{network_id}", operation_id="deleteNetwork", status_code=204, responses=problems(404, 409))
 def delete_network(network_id: NetworkId, service: ServiceOf) -> None:
-    """Delete a network that no unfinished job uses."""
+    """Delete an uploaded network; refuse it if an unfinished job uses the network."""
     service.networks.delete(network_id)
 
 
 @router.post("/{network_id}/fit", operation_id="fit", responses=problems(400, 404, 409, 413, 422))
 def fit(network_id: NetworkId, request: FitRequest, service: ServiceOf) -> FitAnswer:
-    """Choose the bits of every tensor under a budget. If nothing fits, `certificate` in the answer says why."""
+    """Choose the bits of every tensor of a network under a memory budget, or return a certificate that nothing fits."""
     return service.networks.fit(network_id, request)
 
 
 @router.post("/{network_id}/devices", operation_id="fitDevices", responses=problems(400, 404, 409, 413, 422))
 def fit_devices(network_id: NetworkId, request: DevicesRequest, service: ServiceOf) -> DevicesAnswer:
-    """Fit the network into each device of a list, or into each device of the catalogue."""
+    """Fit an uploaded network into each of the given microcontrollers, or into each one of the catalogue."""
     return service.networks.devices(network_id, request)
 
 
 @router.post("/{network_id}/pareto", operation_id="pareto", responses=problems(400, 404, 409, 413, 422))
 def pareto(network_id: NetworkId, request: ParetoRequest, service: ServiceOf) -> ParetoAnswer:
-    """Compute the smallest summed sensitivity against flash, RAM or both, with a lower bound for every point."""
+    """Compute a network's smallest summed sensitivity at each budget of flash, RAM or both, with lower bounds."""
     return service.networks.pareto(network_id, request)
 
 
@@ -94,7 +94,7 @@ def measure_sensitivity(
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
-    """Create a job that measures the sensitivity of every tensor; a fit uses its result as {"job_id": ...}."""
+    """Create a job that measures each tensor's sensitivity; name the job in a fit as {"job_id": ...}."""
     job = service.jobs.create(SensitivityJobRequest(network_id=network_id, **request.model_dump()), idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job

@@ -184,7 +184,7 @@ def test_the_table_shows_layers_totals_and_the_verdict(network_file: Path, capsy
 
 
 BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "no such file": (["nothing.onnx"], "there is no file 'nothing.onnx'"),
+    "no such file": (["nothing.onnx"], "the network file 'nothing.onnx' does not exist"),
     "a directory": (["."], "is a directory"),
     "a NUL in the name": (["a\0b"], "cannot read"),
     "negative budget": (["NETWORK", "--flash=-5"], "flash is '-5'"),
@@ -215,7 +215,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
         ["NETWORK", "--method=exact", "--time-limit=0"],
         "Invalid value for '--time-limit': 0.0 is not in the range 0<x<=600.0",
     ),
-    "no such table": (["NETWORK", "--sensitivity=no.json"], "cannot read 'no.json' as the sensitivity table"),
+    "no such table": (["NETWORK", "--sensitivity=no.json"], "cannot read 'no.json' as a sensitivity table"),
     "unknown option": (["NETWORK", "--fast"], "No such option"),
 }
 
@@ -254,7 +254,7 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "absurd budget": ({"flash": 10**30, "ram": 1}, "more digits"),
     "a truth as budget": ({"flash": True, "ram": 1}, "flash is 'True'"),
     "a list as budget": ({"flash": [5], "ram": 1}, "flash is '[5]'"),
-    "no budget": ({"flash": 5}, "there is no budget of ram"),
+    "no budget": ({"flash": 5}, "the budget of ram is missing"),
     "unknown method": (
         {"flash": 5, "ram": 5, "method": "best"},
         "method: expected one of: 'exact', 'mixpl' or 'mixpc'",
@@ -269,7 +269,7 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     ),
     "unknown measure": (
         {"flash": 5, "ram": 5, "sensitivity": "mine"},
-        "sensitivity: expected a table, or one of: weights, fisher, hessian, measured; it is 'mine'",
+        "sensitivity: expected a sensitivity table, or one of the measures weights, fisher, hessian, measured; it is",
     ),
     "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
@@ -403,7 +403,7 @@ def test_the_help_of_fit_shows_what_an_option_may_be(capsys: pytest.CaptureFixtu
         "--method [exact|mixpl|mixpc] How bits are chosen.",
         "--time-limit FLOAT RANGE",
         "[default: 60.0; 0<x<=600.0]",
-        "--weight-bits LAYER=BITS Bits that its weights may have under exact;",
+        "--weight-bits LAYER=BITS Bits that the layer's weights may have, for the method exact;",
     ):
         assert shown in text
     assert ".." not in text

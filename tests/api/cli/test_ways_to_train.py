@@ -63,7 +63,7 @@ def test_overrides_that_take_too_much_are_refused(place: Path, capsys: pytest.Ca
         place, capsys, with_overrides(place, first={"weights": "PerChannelsAsymMinMax", "folding": "ICN"}),
         budget=tight,
     )  # fmt: skip
-    assert "with the schemes of overrides the network needs" in error
+    assert "with the weight schemes in overrides, the network needs" in error
     assert "(reserved_flash)" in error
 
 

@@ -136,8 +136,8 @@ def test_what_does_not_fit_is_refused_with_the_certificate(service: LiveService,
 
 
 BAD_JOBS: dict[str, tuple[dict[str, Any], int, str, str]] = {
-    "unknown network": ({"network_id": "0" * 64}, 404, "not-found", "no network"),
-    "unknown dataset": ({"dataset": "../../etc"}, 404, "not-found", "no dataset"),
+    "unknown network": ({"network_id": "0" * 64}, 404, "not-found", "the network '000"),
+    "unknown dataset": ({"dataset": "../../etc"}, 404, "not-found", "the dataset '../../etc' does not exist"),
     "a dataset of other shapes": ({"dataset": "digits"}, 422, "invalid-dataset", "train_x"),
     "negative budget": ({"ram": "-1"}, 422, "invalid-request", "ram is '-1'"),
     "unknown method": ({"method": "best"}, 422, "invalid-request", "body.method: expected one of: 'exact'"),

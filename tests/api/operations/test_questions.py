@@ -146,7 +146,7 @@ def test_what_one_more_kb_buys(network_file: Path, capsys: pytest.CaptureFixture
     more = printed(capsys, "fit", network_file, "--flash=1300", *options)
     assert tight["objective"] - more["objective"] == pytest.approx(tight["shadow_prices"]["flash"])
     assert run(["fit", str(network_file), "--flash=300", *options, "--prices"]) == 0
-    assert "one more kB of flash would take off" in capsys.readouterr().out
+    assert "one more kB of flash reduces this sum by" in capsys.readouterr().out
 
 
 def test_bits_can_be_pinned(
@@ -182,13 +182,13 @@ def test_a_ceiling_of_latency(network_file: Path, devices_file: Path, capsys: py
 
 
 BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
-    "unknown device": (["fit", "--device=nrf5284"], "with similar names: nrf52840"),
+    "unknown device": (["fit", "--device=nrf5284"], "similar names are: nrf52840"),
     "no such devices file": (["fit", "--device=a", "--devices-file=no.json"], "cannot read 'no.json'"),
     "a file of devices and no name": (["fit", "--devices-file=DEVICES"], "choose one with --device"),
-    "no budget": (["fit", "--flash=5kB"], "there is no budget of ram"),
+    "no budget": (["fit", "--flash=5kB"], "the budget of ram is missing"),
     "nothing is left": (
         ["fit", "--flash=5kB", "--ram=1kB", "--reserved-ram=1kB"],
-        "reserved_ram uses up all of the 1000 bytes",
+        "reserved_ram uses up all 1000 bytes of ram",
     ),
     "bits that are none": (["fit", "--flash=9kB", "--ram=1kB", "--weight-bits=first=3"], "--weight-bits is 'first=3'"),
     "bits of no layer": (["fit", "--flash=9kB", "--ram=1kB", "--weight-bits=third=2"], "third"),
@@ -197,7 +197,7 @@ BAD_ARGUMENTS: dict[str, tuple[list[str], str]] = {
         "exact",
     ),
     "latency without a core": (["fit", "--flash=9kB", "--ram=1kB", "--max-cycles=9"], "needs the speed of the core"),
-    "two ceilings": (["fit", "--device=nrf52840", "--max-cycles=9", "--max-milliseconds=1"], "both given"),
+    "two ceilings": (["fit", "--device=nrf52840", "--max-cycles=9", "--max-milliseconds=1"], "both limit the latency"),
     "a device without a clock": (
         ["fit", "--device=small", "--devices-file=DEVICES", "--max-milliseconds=1"],
         "needs the clock frequency",

@@ -109,11 +109,13 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
     assert_problem(fit(network_id, {"job_id": "nothing"}), 404, "not-found")
     other = service.upload_network(tiny_json(with_weights=False))
     assert "another network" in assert_problem(fit(other, {"job_id": measured["id"]}), 422, "invalid-request")
-    assert "only key" in assert_problem(fit(network_id, {"job_id": 5}), 422, "invalid-request")
+    assert "single key" in assert_problem(fit(network_id, {"job_id": 5}), 422, "invalid-request")
     assert "measured on samples" in assert_problem(fit(network_id, "measured"), 422, "invalid-request")
     training = service.start_job(network_id=network_id, dataset=dataset, training={"epochs": 0}, **BUDGET)
     service.finished(training)
-    assert "is not a sensitivity job" in assert_problem(fit(network_id, {"job_id": training}), 422, "invalid-request")
+    assert "does not measure sensitivities" in assert_problem(
+        fit(network_id, {"job_id": training}), 422, "invalid-request"
+    )
     no_weights = service.http.post(f"/v1/networks/{other}/sensitivity", json={"dataset": dataset})
     assert_problem(no_weights, 422, "invalid-network")
 
@@ -130,7 +132,7 @@ def test_tables_that_cannot_be_taken(service: LiveService, measured: Answer, net
         ({"scheme": "mine"}, 422, "invalid-request", "body.scheme: expected one of: "),
         ({"samples": 0}, 422, "invalid-request", "body.samples: expected a whole number from 1 to 100,000; it is 0"),
         ({"dataset": "digits"}, 422, "invalid-dataset", "train_x"),
-        ({"dataset": "nothing"}, 404, "not-found", "no dataset"),
+        ({"dataset": "nothing"}, 404, "not-found", "the dataset 'nothing' does not exist"),
         ({"epochs": 3}, 422, "invalid-request", "body.epochs"),
     ],
 )

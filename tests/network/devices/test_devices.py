@@ -97,7 +97,7 @@ REFUSED: list[tuple[Any, str]] = [
     (SMALL | {"name": "x" * 101}, "1 to 100 printable characters"),
     (SMALL | {"core": "Cortex-M4"}, "expected lower case: 'cortex-m4'"),
     (SMALL | {"title": ""}, "as its title"),
-    (SMALL | {"sram": 1}, "device 'small' has the unknown key 'sram'; known are name, title, core"),
+    (SMALL | {"sram": 1}, "device 'small' has the unknown key 'sram'; known keys are name, title, core"),
     ({key: value for key, value in SMALL.items() if key != "ram"}, "device 'small' lacks its ram"),
     ({key: value for key, value in SMALL.items() if key != "core"}, "device 'small' lacks its core"),
     (SMALL | {"flash": 0}, "the flash of device 'small' is 0 bytes; expected between 1 byte"),
@@ -105,7 +105,7 @@ REFUSED: list[tuple[Any, str]] = [
     (SMALL | {"flash": 512.0}, "device 'small' has the number 512.0 as its flash; expected whole bytes or text"),
     (SMALL | {"flash": True}, "device 'small' has true as its flash"),
     (SMALL | {"flash": None}, "device 'small' has null as its flash"),
-    (SMALL | {"ram": "96 KiBit"}, "unknown unit 'KiBit'"),
+    (SMALL | {"ram": "96 KiBit"}, "'KiBit' means bits"),
     (SMALL | {"ram": [1]}, "a list of 1 as its ram"),
     (SMALL | {"chip_flash": "479 KiB"}, "491520 usable bytes of flash, but its chip has 490496"),
     (SMALL | {"chip_ram": 98303}, "98304 usable bytes of RAM, but its chip has 98303"),
@@ -118,12 +118,12 @@ REFUSED: list[tuple[Any, str]] = [
     (SMALL | {"flash_is_external": "no"}, "expected true or false"),
     (SMALL | {"note": "a\nb"}, "as its note"),
     (SMALL | {"note": 5}, "as its note"),
-    (SMALL | {"sources": {}}, "an object as its sources; expected a list of sources"),
+    (SMALL | {"sources": {}}, "an object as its sources; expected a list of objects"),
     (SMALL | {"sources": ["book"]}, "source number 1 of device 'small' is the text 'book'"),
     (SMALL | {"sources": [{"figures": ["ram"]}]}, "lacks its where"),
     (SMALL | {"sources": [{"where": "a book"}]}, "lacks its figures"),
-    (SMALL | {"sources": [{"figures": [], "where": "a book"}]}, "the figure none; expected one or more of core"),
-    (SMALL | {"sources": [{"figures": ["pins"], "where": "a book"}]}, "the figure 'pins'"),
+    (SMALL | {"sources": [{"figures": [], "where": "a book"}]}, "has no figures; expected one or more of core"),
+    (SMALL | {"sources": [{"figures": ["pins"], "where": "a book"}]}, "the unknown figure 'pins'"),
     (SMALL | {"sources": [{"figures": ["ram"], "where": "a book", "page": 3}]}, "unknown key 'page'"),
 ]
 
@@ -163,7 +163,7 @@ FILES: list[tuple[str | bytes, str]] = [
     ('{"devices": {}}', "has an object as its devices; expected a list of 1 to 1000"),
     ('{"devices": []}', "a list of 0 as its devices"),
     (json.dumps({"devices": [SMALL] * 1001}), "a list of 1001 as its devices"),
-    (json.dumps({"devices": [SMALL, SMALL]}), "two devices are named 'small'"),
+    (json.dumps({"devices": [SMALL, SMALL]}), "two devices in the devices file are named 'small'"),
     (json.dumps({"devices": [SMALL, {}]}), "device number 2 lacks its name"),
     ('{"devices": [{"name": "a", "name": "b"}]}', "the key 'name' twice"),
     ('{"devices": [{"name": "a", "clock_hz": NaN}]}', "NaN"),
@@ -200,9 +200,9 @@ def test_any_object_gives_a_device_or_a_refusal(value: Any) -> None:
 def test_devices_by_name() -> None:
     assert device_named("STM32F746NG") is catalogue()["stm32f746ng"]
     assert device_named("small", {"small": device_of(SMALL)}).ram_bytes == 98304
-    with pytest.raises(RequestError, match=rf"'nrf52'; of {len(catalogue())} .*nrf52840"):
+    with pytest.raises(RequestError, match=rf"'nrf52'; expected one of {len(catalogue())} .*nrf52840"):
         device_named("nrf52")
-    with pytest.raises(RequestError, match="of 1 known devices, none has a similar name"):
+    with pytest.raises(RequestError, match="one of 1 known devices; none has a similar name"):
         device_named("stm32f746ng", {"small": device_of(SMALL)})
     with pytest.raises(RequestError) as caught:
         device_named("\x00" * 10**6)

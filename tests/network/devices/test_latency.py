@@ -116,7 +116,8 @@ def test_a_mobilenet_takes_about_as_many_instructions_as_products() -> None:
 
 def test_an_unknown_core() -> None:
     with pytest.raises(
-        RequestError, match=r"speeds of core 'z80' are unknown; expected one of cortex-m4, cortex-m7, cortex-m55"
+        RequestError,
+        match=r"speeds of core 'z80' are not known; choose one of the cores cortex-m4, cortex-m7, cortex-m55",
     ):
         speed_of_core("z80")
 
@@ -143,22 +144,25 @@ def test_a_table_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "the table of speeds is not a JSON object"),
-        ({**OWN, "more": 1}, "must not have 'more'"),
+        ([], "the table of speeds is a list of 0; expected a JSON object"),
+        ({**OWN, "more": 1}, "has the unknown key 'more'"),
         (
             {key: OWN[key] for key in ("core", "source", "elements_per_cycle")},
-            "lacks or must not have 'multiply_accumulates_per_cycle'",
+            "lacks the key 'multiply_accumulates_per_cycle'",
         ),
-        ({**OWN, "core": "a\nb"}, "the core of the table of speeds is not printable text"),
-        ({**OWN, "source": 3}, "the source of the table"),
+        ({**OWN, "core": "a\nb"}, "as its core; expected printable text"),
+        ({**OWN, "source": 3}, "the number 3 as its source"),
         ({**OWN, "multiply_accumulates_per_cycle": {"gemm": {}}}, "unknown kernel 'gemm'; expected one of convolution"),
         ({**OWN, "multiply_accumulates_per_cycle": {"convolution": {"8/3": 1}}}, "weight bits of convolution '8/3'"),
-        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": 3}}, "not a JSON object"),
+        ({**OWN, "multiply_accumulates_per_cycle": {"convolution": 3}}, "expected a JSON object"),
         ({**OWN, "multiply_accumulates_per_cycle": {"convolution": {"8/8": 0}}}, "convolution at 8/8 bits is '0'"),
         ({**OWN, "elements_per_cycle": {"add": True}}, "the rate of add is 'True'"),
         ({**OWN, "elements_per_cycle": {"add": float("nan")}}, "the rate of add is 'nan'"),
-        ({**OWN, "elements_per_cycle": {"add": 1e9}}, "expected 0.000001 to 1000000 per cycle"),
-        ({**OWN, "elements_per_cycle": {"convolution": 1}}, "unknown kind 'convolution'"),
+        (
+            {**OWN, "elements_per_cycle": {"add": 1e9}},
+            "expected a number of elements per cycle from 0.000001 to 1000000",
+        ),
+        ({**OWN, "elements_per_cycle": {"convolution": 1}}, "unknown kernel without weights 'convolution'"),
     ],
 )
 def test_tables_that_are_refused(given: Any, message: str) -> None:

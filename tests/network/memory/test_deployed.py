@@ -243,7 +243,9 @@ def test_rows_that_a_depthwise_layer_copies(changes: dict[str, Any], rows: int |
 
 
 def test_kernels_that_cannot_write_onto_their_input() -> None:
-    with pytest.raises(RequestError, match=r"'concat' cannot overwrite an input; expected some of: activation, add"):
+    with pytest.raises(
+        RequestError, match=r"'concat' cannot overwrite an input; kernels that can are: activation, add"
+    ):
         DeployedAccounting(in_place=("add", "concat"))
 
 

@@ -46,11 +46,11 @@ CONTENT = small().SerializeToString()
 @contextmanager
 def soon_and_small(seconds: float = 2.0, megabytes: float = 32.0) -> Iterator[None]:
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         yield
     finally:
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert took < seconds
@@ -199,9 +199,9 @@ def test_ten_thousand_nodes(order: int) -> None:
     for each in nodes:
         each.name = "same"
     built = model(nodes[::order], constants={"w": random(3, 3, 1, 1), "k": positive(3, 1, 1)}, outputs="r2500")
-    began = time.perf_counter()
+    began = time.process_time()
     network = read(built)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert len(network.layers) == 5000
 
 

@@ -46,7 +46,10 @@ UNSUPPORTED: dict[str, tuple[list[onnx.NodeProto], str]] = {
     ),
     "sigmoid at the end": ([node("Sigmoid", "x", "y")], "at the end of the network, remove it"),
     "layer norm": ([node("LayerNormalization", "x k", "y")], "use batch norm"),
-    "quantized": ([node("QuantizeLinear", "x one", "y")], "export the float network"),
+    "quantized to one bit": (
+        [node("BipolarQuant", "x one", "y", domain="qonnx.custom_op.general")],
+        "export the float network",
+    ),
     "transposed convolution": ([node("ConvTranspose", "x w", "y")], "enlarge an image"),
     "chosen class": ([node("ArgMax", "x", "y", axis=1)], "remove it from the end of the network"),
     "TensorFlow's own": ([node("StatefulPartitionedCall", "x", "y", config=b"\xb2\xff")], "TFLite"),

@@ -357,12 +357,15 @@ class Nested(nn.Module):
 REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
     "hardswish": (nn.Hardswish(), "aten.hardswish of module 'block.1' is not supported; .*ReLU6"),
     "batch statistics": (nn.BatchNorm2d(4, track_running_stats=False), "'block.1' .*track_running_stats=True"),
-    "transposed convolution": (nn.ConvTranspose2d(4, 4, 2), "aten.convolution .* transposed; .*enlarge an image"),
+    "transposed convolution": (
+        nn.ConvTranspose2d(4, 4, 2),
+        "aten.convolution .* a transposed convolution; .*enlarge an image",
+    ),
     "a part of the rows": (Applied(lambda x: x[:, :, 1::2]), "aten.slice of module 'block.1' .*two convolutions"),
     "a gate": (Applied(lambda x: x * x.mean((2, 3), keepdim=True)), "aten.mul of module 'block.1' combines"),
     "no table row": (Applied(torch.sin), "aten.sin of module 'block.1' is not supported; supported are convolutions"),
-    "uneven windows": (nn.AdaptiveAvgPool2d(3), r"'block.1' pools \[4, 4\] to \[3, 3\]"),
-    "another divisor": (nn.AvgPool2d(2, divisor_override=3), "'block.1' has divisor_override=3"),
+    "uneven windows": (nn.AdaptiveAvgPool2d(3), r"'block.1' pools an image of \[4, 4\] pixels to \[3, 3\]"),
+    "another divisor": (nn.AvgPool2d(2, divisor_override=3), "'block.1' is called with divisor_override=3"),
     "weighted sum": (Applied(lambda x: torch.add(x, x, alpha=2)), "alpha=2"),
     "a second result": (
         Applied(lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float()),
@@ -381,7 +384,7 @@ def test_an_unsupported_operator_is_named_with_its_module(part: str) -> None:
 
 
 REFUSED_MODULES: dict[str, tuple[nn.Module, str]] = {
-    "a state": (Counts(), "changes 'calls'"),
+    "a state": (Counts(), "changes its tensor 'calls'"),
     "a branch by value": (
         Applied(lambda x: x if x.sum() > 0 else -x),
         "fails on Applied .*without branches that depend",

@@ -38,12 +38,12 @@ def test_diverging_twice_it_names_epoch_step_and_layer() -> None:
     phases: list[Progress] = []
     with pytest.raises(
         TrainingError,
-        match=r"the (loss|gradient) is (nan|inf) at step \d+ of epoch 1, first in the (output|gradient) of layer "
-        r"'(one|two|classes)'; expected a finite value. The run was already restored once and continued with half the "
-        r"learning rate: lower learning_rate",
+        match=r"the (loss|gradient) of training is (nan|inf) at step \d+ of epoch 1, first in the (output|gradient) of "
+        r"layer '(one|two|classes)'; expected a finite value. The run was already restored once and continued with "
+        r"half the learning rate: lower learning_rate",
     ):
         train(network, allocated(), problem(), DIVERGES, report=phases.append)
-    assert [each.phase for each in phases].count("restoring the last epoch, half the learning rate") == 1
+    assert [each.phase for each in phases].count("restoring the last epoch with half the learning rate") == 1
 
 
 class Spoiled:

@@ -103,7 +103,7 @@ def test_parts_are_the_batch() -> None:
     parts = [Processes(CPU, rank, 3).parts_of(batches) for rank in range(3)]
     for number, batch in enumerate(batches):
         assert np.concatenate([each[number] for each in parts]).tolist() == batch.tolist()
-    with pytest.raises(TrainingError, match="a batch has 5 samples for 3 processes"):
+    with pytest.raises(TrainingError, match="a batch has 5 samples for 3 training processes"):
         Processes(CPU, 0, 3).parts_of([np.arange(5)])
 
 

@@ -34,9 +34,9 @@ AMPLE = Budget(10**6, 10**6)
 @pytest.mark.parametrize(
     ("weights", "activations", "message"),
     [
-        ({"x": (8,)}, {}, "bits are given for 'x', but the network has no such layer with weights"),
-        ({"r": (8,)}, {}, "no such layer with weights"),
-        ({}, {"y": (8,)}, "no such tensor"),
+        ({"x": (8,)}, {}, "bits are given for 'x', but the network has no layer with weights of this name"),
+        ({"r": (8,)}, {}, "no layer with weights of this name"),
+        ({}, {"y": (8,)}, "no activation tensor of this name"),
         ({"a": ()}, {}, "allowed_weight_bits.a: expected 1 or more entries"),
         ({"a": (3,)}, {}, "allowed_weight_bits.a.0: expected one of: 8, 4 or 2; it is 3"),
         ({"a": (True,)}, {}, "allowed_weight_bits.a.0: expected one of: 8, 4 or 2; it is true"),
@@ -74,7 +74,7 @@ def test_tensors_that_share_bits_are_restricted_together() -> None:
     assert bits("paper", r=(4,)) == (4, 4)
     assert bits("deployed", r=(4,)) == (8, 4)
     assert bits("paper", a=(8, 2), r=(4, 2)) == (2, 2)
-    with pytest.raises(RequestError, match="'a' and 'r' have the same bits in this accounting, but no bits"):
+    with pytest.raises(RequestError, match="'a' and 'r' must have the same bits, but no bits"):
         bits("paper", a=(8,), r=(4,))
 
 

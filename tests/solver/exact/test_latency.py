@@ -106,7 +106,7 @@ def test_the_validator_checks_the_ceiling_and_the_allowed_bits() -> None:
 
     assert judged(Choices(), Latency(SPEEDS["cortex-m7"], cycles)) == ""
     assert judged(None, Latency(SPEEDS["cortex-m7"], cycles - 1)) == (
-        f"needs {cycles} cycles, but the latency ceiling is {cycles - 1}"
+        f"the network needs {cycles} cycles, but the latency ceiling is {cycles - 1}"
     )
     assert judged(Choices(allowed_weight_bits={"a": (4, 2)})) == "weights 'a' has 8 bits, which are not allowed"
     narrow: tuple[Bits, ...] = (2,)
