@@ -124,7 +124,8 @@ class TrainingOptions(OptimizationOptions):
         default=RangeSetting.MEAN_SQUARED_ERROR,
         description="how calibration chooses the initial quantization ranges of activation tensors and of the "
         "network's input. min_max: from the smallest to the largest value; percentile: the range that contains "
-        "range_percentile percent of the values; mean_squared_error: the range with the smallest squared quantization error",
+        "range_percentile percent of the values; mean_squared_error: the range with the smallest "
+        "squared quantization error",
     )
     range_percentile: StrictFloat = Field(
         default=99.99,
