@@ -14,7 +14,7 @@ from torch import Tensor
 from deploy.arithmetic import top_code
 from network.allocation import WIDEST_BITS, Bits
 from network.errors import TrainingError
-from network.layers import LINEAR
+from network.layers import LINEAR, Float32Array
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples, to_input_tensor
@@ -49,10 +49,15 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
     network = module.network
     source = module.range_of(network.input)
     assert isinstance(source, InputRange)  # noqa: S101  # by construction
-    source.start(input_grid(network, samples, source.bits))
+    setting, percent = _range_setting(module, network.input)
+    chosen_by_override = module.override(network.input).range_setting is not None
+    grid = input_grid(network, samples, source.bits, setting, percent, range_of_file=not chosen_by_override)
+    source.start(grid)
     functions = {layer.output: layer.activation for layer in network.layers}
     float_network = float_network or FloatNetwork(network).eval()
-    for tensor, histogram in histograms(float_network, samples).items():
+    # Inputs beyond the input's grid are clipped on the device. The other ranges are those of clipped inputs, then.
+    clipped_to = None if setting is RangeSetting.MIN_MAX else grid
+    for tensor, histogram in histograms(float_network, samples, clipped_to).items():
         own = module.range_of(tensor)
         if module.range_owner[tensor] != tensor or not isinstance(own, ActivationTensorRange):
             continue
@@ -73,27 +78,49 @@ def has_range_of_file(network: Network, tensor: str, bits: Bits) -> bool:
 
 
 def _starting_range(histogram: Histogram, bits: Bits, module: QuantizedNetwork, tensor: str) -> tuple[float, float]:
-    match module.override(tensor).range_setting or module.options.range_setting:
+    setting, percent = _range_setting(module, tensor)
+    match setting:
         case RangeSetting.MIN_MAX:
             return histogram.low, histogram.high
         case RangeSetting.PERCENTILE:
-            return percentile_range(histogram, module.options.range_percentile)
+            return percentile_range(histogram, percent)
         case RangeSetting.MEAN_SQUARED_ERROR:
             return least_error_range(histogram, bits)
 
 
-def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
+def _range_setting(module: QuantizedNetwork, tensor: str) -> tuple[RangeSetting, float]:
+    """Return how the range of a tensor is chosen, and the percentage of values inside it for the percentile setting."""
+    override, options = module.override(tensor), module.options
+    percent = override.range_percentile
+    return (
+        override.range_setting or options.range_setting,
+        options.range_percentile if percent is None else percent,
+    )
+
+
+def input_grid(
+    network: Network,
+    samples: Samples,
+    bits: Bits,
+    setting: RangeSetting = RangeSetting.MIN_MAX,
+    percent: float = 100.0,
+    *,
+    range_of_file: bool = True,
+) -> Grid:
     """Choose the quantization grid (scale and zero point) of the network's input tensor.
 
     If the samples are whole numbers between 0 and 2^bits - 1 (such as the bytes of an image) and the input format is
     (sample - z) * s with a whole number z, each sample is used as its own code. Otherwise the codes cover the range
-    that a quantized file gives the input, at 8 bits, or the range from the smallest to the largest input value in the
-    samples.
+    that a quantized file gives the input, at 8 bits, or the range that the setting chooses, so that rare spikes of a
+    sensor need not decide it.
 
     Args:
         network: The network.
         samples: Training samples [n, ...], in the form in which the dataset stores them.
         bits: Number of bits of each input code: 8, 4 or 2.
+        setting: How the range is chosen from the input values in the samples.
+        percent: Percentage of the values inside the range of the percentile setting, 50 to 100.
+        range_of_file: Whether the range that a quantized file gives the input comes before the setting, at 8 bits.
     """
     subtract, multiply = set(network.input_format.subtract), set(network.input_format.multiply)
     if len(subtract) == len(multiply) == 1:
@@ -101,22 +128,40 @@ def input_grid(network: Network, samples: Samples, bits: Bits) -> Grid:
         top = top_code(bits)
         if scale > 0 and zero_point == int(zero_point) and 0 <= zero_point <= top and _are_codes(samples, top):
             return Grid(bits, scale, int(zero_point))
-    if has_range_of_file(network, network.input, bits):
+    if range_of_file and has_range_of_file(network, network.input, bits):
         return grid_of(*network.ranges[network.input], bits, LINEAR)
-    inputs = to_input_tensor(samples, network)
-    return grid_of(min(float(inputs.min()), 0.0), max(float(inputs.max()), 0.0), bits, LINEAR)
+    return grid_of(*_input_range(to_input_tensor(samples, network), bits, setting, percent), bits, LINEAR)
 
 
-def histograms(float_network: FloatNetwork, samples: Samples) -> dict[str, Histogram]:
+def _input_range(inputs: Float32Array, bits: Bits, setting: RangeSetting, percent: float) -> tuple[float, float]:
+    low, high = min(float(inputs.min()), 0.0), max(float(inputs.max()), 0.0)
+    match setting:
+        case RangeSetting.MIN_MAX:
+            return low, high
+        case RangeSetting.PERCENTILE:
+            # All values are in memory: unlike those of a histogram, their percentiles are exact for any spike.
+            outside = (1.0 - percent / 100.0) / (2 if low < 0.0 < high else 1)
+            ends = np.quantile(inputs, [outside, 1.0 - outside])
+            return min(float(ends[0]), 0.0), max(float(ends[1]), 0.0)
+        case RangeSetting.MEAN_SQUARED_ERROR:
+            return least_error_range(histogram_of(torch.from_numpy(inputs)), bits)
+
+
+def histograms(float_network: FloatNetwork, samples: Samples, clipped_to: Grid | None = None) -> dict[str, Histogram]:
     """Compute the histogram of the values of each activation tensor over the samples, by tensor name.
 
     The samples are processed in small batches, twice: for the minimum and maximum, then for the counts.
+
+    Args:
+        float_network: The float network.
+        samples: Training samples [n, ...], in the form in which the dataset stores them.
+        clipped_to: Grid to whose smallest and largest value the inputs are clipped; None does not clip them.
 
     Raises:
         TrainingError: If an activation is not finite.
     """
     extremes: dict[str, tuple[float, float]] = {}
-    for tensors in _runs(float_network, samples):
+    for tensors in _runs(float_network, samples, clipped_to):
         for name, values in tensors.items():
             low, high = extremes.get(name, (0.0, 0.0))
             least, greatest = (float(each) for each in values.aminmax())
@@ -128,17 +173,20 @@ def histograms(float_network: FloatNetwork, samples: Samples) -> dict[str, Histo
                 )
             extremes[name] = min(low, least), max(high, greatest)
     counts = {name: np.zeros(BINS) for name in extremes}
-    for tensors in _runs(float_network, samples):
+    for tensors in _runs(float_network, samples, clipped_to):
         for name, values in tensors.items():
             counts[name] += histogram_of(values, *extremes[name]).counts
     return {name: Histogram(*extremes[name], counts[name]) for name in extremes}
 
 
 @torch.no_grad()
-def _runs(float_network: FloatNetwork, samples: Samples) -> Iterator[dict[str, Tensor]]:
+def _runs(float_network: FloatNetwork, samples: Samples, clipped_to: Grid | None) -> Iterator[dict[str, Tensor]]:
     for start in range(0, len(samples), _SAMPLES_AT_ONCE):
         batch = samples[start : start + _SAMPLES_AT_ONCE]
-        yield float_network.tensors(tensor_of(batch, float_network.network))
+        inputs = tensor_of(batch, float_network.network)
+        if clipped_to is not None:
+            inputs = inputs.clamp(clipped_to.lowest_step * clipped_to.scale, clipped_to.highest_step * clipped_to.scale)
+        yield float_network.tensors(inputs)
 
 
 def _are_codes(samples: Samples, top: int) -> bool:

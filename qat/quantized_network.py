@@ -79,8 +79,8 @@ class QuantizedNetwork(nn.Module):
         )
 
     def override(self, tensor: str) -> TensorOverride:
-        """Return the training options that differ for the layer that writes the given activation tensor."""
-        return self.options.overrides.get(self._writer.get(tensor, ""), NO_OVERRIDE)
+        """Return the training options that differ for the layer that writes the given tensor, or for the input."""
+        return self.options.overrides.get(self._writer.get(tensor, tensor), NO_OVERRIDE)
 
     def activation_range(self, tensor: str) -> ActivationRange:
         """Return how the quantization range of an activation tensor is determined: learned, learned_step or clipped."""

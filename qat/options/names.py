@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, StrictFloat
 
 from network.allocation import Folding, WeightScheme
 from network.options import Options
@@ -112,4 +112,11 @@ class TensorOverride(Options):
         default=None,
         description="how calibration chooses the initial quantization range of the layer's output tensor; none: by the "
         "option range_setting of the run",
+    )
+    range_percentile: StrictFloat | None = Field(
+        default=None,
+        ge=50.0,
+        le=100.0,
+        description="percentage of the tensor's values inside its initial quantization range, if range_setting is "
+        "percentile; none: by the option range_percentile of the run",
     )

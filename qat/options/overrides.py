@@ -23,14 +23,24 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
     Args:
         network: The network that the allocation belongs to.
         allocation: The allocation before the overrides.
-        overrides: Options that differ for single layers, by layer name.
+        overrides: Options that differ for single layers or for the network's input, by the name of the layer or input.
 
     Raises:
-        RequestError: if the network has no layer of that name, or a layer without weights has a scheme for weights.
+        RequestError: if the network has no layer of that name, a layer without weights has a scheme for weights, or
+            the input has options other than those of its range.
     """
     schemes = dict(allocation.schemes)
     layers = {layer.name for layer in network.layers}
     for name, override in overrides.items():
+        if name == network.input and name not in layers:
+            if override != TensorOverride(
+                range_setting=override.range_setting, range_percentile=override.range_percentile
+            ):
+                raise RequestError(
+                    f"'{shown(name)}' is the network's input, which no layer writes; its override can have "
+                    "range_setting and range_percentile only"
+                )
+            continue
         if name not in layers:
             raise RequestError(
                 f"the option overrides names the layer '{shown(name)}', which the network does not have; expected "

@@ -122,10 +122,10 @@ class TrainingOptions(OptimizationOptions):
     )
     range_setting: RangeSetting = Field(
         default=RangeSetting.MEAN_SQUARED_ERROR,
-        description="how calibration chooses the initial quantization ranges of activation tensors. min_max: from the "
-        "smallest to the largest value; percentile: the range that contains range_percentile percent of the "
-        "values; mean_squared_error: the range with the smallest squared quantization error. At "
-        "8 bits, a network from a quantized file starts with the ranges of the file",
+        description="how calibration chooses the initial quantization ranges of activation tensors and of the "
+        "network's input. min_max: from the smallest to the largest value; percentile: the range that contains "
+        "range_percentile percent of the values; mean_squared_error: the range with the smallest "
+        "squared quantization error. At 8 bits, a network from a quantized file starts with the ranges of the file",
     )
     range_percentile: StrictFloat = Field(
         default=99.99,
@@ -177,8 +177,9 @@ class TrainingOptions(OptimizationOptions):
     )
     overrides: dict[StrictStr, TensorOverride] = Field(
         default={},
-        description="options that differ for single layers: an object that maps the name of a layer to its options; "
-        "their effect on bytes is counted, and the run is refused if the network no longer fits the budget",
+        description="options that differ for single layers or for the network's input: an object that maps the name of "
+        "a layer, or of the input, to its options; their effect on bytes is counted, and the run is refused if the "
+        "network no longer fits the budget",
         examples=[{"conv1": {"weights": "PerLayerAsymMinMax"}}],
     )
     post_training: PostTrainingOptions | None = Field(

@@ -9,13 +9,17 @@ channel i in the two layers (equation 11):
     s_i = sqrt(r1_i * r2_i) / r2_i         row i of W1 / s_i, bias i / s_i, column i of W2 * s_i
 
 All pairs are equalized repeatedly until the factors are 1, so chains (pointwise, depthwise, pointwise) are equalized
-together. W1 includes a folded batch norm; the factor is applied to gamma and beta. Two rules are not in the paper:
+together. W1 includes a folded batch norm; the factor is applied to gamma and beta. Three rules are not in the paper:
 
 - A channel is never scaled up beyond the largest channel of its tensor, because all channels share the range of the
   activation tensor. The size of a channel is estimated from batch norm as |beta| + 3 |gamma|.
 - A batch norm cancels the scale of the weights before it, so this scale is free. All rows of such a weight tensor get
   the same range, and the mean and the variance of the batch norm are changed accordingly. This helps schemes that keep
   batch norm.
+
+- A dead channel, whose weights are smaller than those of the layer's largest channel by `DEAD_SHARE`, keeps its factor
+  of 1. Training can leave weights of 1e-30 in a channel: a factor of 1e30 would overflow float32, and what the channel
+  computes is below the resolution of the tensor in any case.
 
 ReLU6 does not scale with its input: its upper bound would differ between channels, which the integer network does not
 support. Pairs of layers with ReLU6 between them are not equalized.
@@ -44,6 +48,9 @@ from network.layers import (
 from network.network import Network
 
 DoubleArray = npt.NDArray[np.float64]
+
+DEAD_SHARE: Final = 1e-6
+"""Share of the largest channel of a layer up to which the weights of a channel count as zero."""
 
 MAX_ROUNDS: Final = 100
 """Largest number of passes of cross-layer equalization over all pairs of layers."""
@@ -159,8 +166,8 @@ def _equalize_pair(
     rows = one.folded.reshape(len(one.weight), -1).max(axis=1)
     column_maxima = _by_input_channel(other.folded, second, channels).max(axis=(1, 3)).reshape(-1)
     factors = np.ones_like(rows)
-    nonzero = (rows > 0) & (column_maxima > 0)
-    factors[nonzero] = np.sqrt(rows[nonzero] / column_maxima[nonzero])
+    alive = _is_alive(rows) & _is_alive(column_maxima)
+    factors[alive] = np.sqrt(rows[alive] / column_maxima[alive])
     # The factors of channels whose largest output is unknown (infinite) are not limited.
     known = np.isfinite(one.largest_output)
     largest = one.largest_output[known].max(initial=0.0)
@@ -171,6 +178,12 @@ def _equalize_pair(
     across = factors.reshape(columns.shape[0], 1, columns.shape[2], 1)
     other.weight = (columns * across).reshape(other.weight.shape)
     return float(np.abs(np.log(factors)).max(initial=0.0))
+
+
+def _is_alive(largest: DoubleArray) -> npt.NDArray[np.bool_]:
+    """Whether each channel has weights that matter, given the largest absolute weight of each channel, [channels]."""
+    alive: npt.NDArray[np.bool_] = largest > DEAD_SHARE * largest.max(initial=0.0)
+    return alive
 
 
 def _by_input_channel(weight: DoubleArray, layer: WeightLayer, channels: int) -> DoubleArray:
@@ -210,7 +223,7 @@ def _free_factors(weight: DoubleArray, variance: DoubleArray, epsilon: float) ->
     absolute weight.
     """
     rows = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    usable = (rows > 0) & (variance > 0)
+    usable = _is_alive(rows) & (variance > 0)
     if not usable.any():
         return np.ones_like(rows)
     common = math.exp(float(np.log(rows[usable]).mean()))

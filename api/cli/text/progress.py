@@ -1,17 +1,24 @@
-"""Progress of a command on standard error: a progress bar on a terminal, otherwise one line for each phase or epoch."""
+"""Progress of a command on standard error: a progress bar on a terminal, otherwise lines for a log.
+
+In a log, such as that of a build, a line is printed when a stage begins and every half minute while it runs.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from qat.progress import Progress, Report, silent
 
 REDRAW_SECONDS: Final = 0.1
 """Smallest time in seconds between two drawings of the bar."""
+
+LINE_SECONDS: Final = 30.0
+"""Smallest time in seconds between two lines of a log about the same stage."""
 
 _BAR_CELLS: Final = 20
 
@@ -29,7 +36,7 @@ def progress_line(*, is_wanted: bool) -> Iterator[Report]:
         with _progress_bar() as report:
             yield report
     else:
-        yield _LineByStage()
+        yield LinesOfLog()
 
 
 def progress_text(progress: Progress) -> str:
@@ -75,14 +82,24 @@ def _progress_bar() -> Iterator[Report]:
         yield report
 
 
-class _LineByStage:
-    """Callback that prints one line of progress when the phase or the epoch changes."""
+class LinesOfLog:
+    """Callback that prints a line if the phase or the epoch changes, and then every half minute.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Function that returns the time in seconds, from an arbitrary origin.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._stage: tuple[str, int | None] | None = None
+        self._printed_at = 0.0
 
     def __call__(self, progress: Progress) -> None:
-        stage = (progress.phase, progress.epoch)
-        if stage != self._stage:
-            self._stage = stage
-            print(progress_text(progress), file=sys.stderr, flush=True)
+        """Print the progress if a line is due."""
+        stage, now = (progress.phase, progress.epoch), self._clock()
+        if stage == self._stage and now - self._printed_at < LINE_SECONDS:
+            return
+        self._stage, self._printed_at = stage, now
+        if not progress.step:  # the stage begins: "step 0" tells nothing
+            progress = replace(progress, step=None)
+        print(progress_text(progress), file=sys.stderr, flush=True)

@@ -192,3 +192,47 @@ def test_a_network_without_weights_is_returned_unchanged() -> None:
         network, layers=tuple(replace(x, weight=None) if isinstance(x, WeightLayer) else x for x in network.layers)
     )
     assert equalized(bare) is bare
+
+
+def with_dead_channels(network: Network, tiny: float, *, batch_norm: bool) -> Network:
+    """Return the network with an output channel of weights of this size in each of its first three layers."""
+    layers = list(network.layers)
+    for index in (0, 1, 3):
+        layer = layers[index]
+        assert isinstance(layer, Convolution)
+        assert layer.weight is not None
+        weight = layer.weight.copy()
+        weight[1] = np.sign(weight[1]) * np.float32(tiny)
+        norm = layer.batch_norm
+        if norm is not None:
+            variance = norm.variance.copy()
+            variance[1] = 1e-17
+            norm = replace(norm, variance=variance)
+        layers[index] = replace(layer, weight=weight, batch_norm=norm)
+    assert any(isinstance(each, WeightLayer) and each.batch_norm is not None for each in layers) == batch_norm
+    return replace(network, layers=tuple(layers))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("tiny", [0.0, 1e-42, 5e-32, 1e-17, 1e-10])
+@pytest.mark.parametrize("seed", range(3))
+def test_dead_channels_are_left_alone(seed: int, tiny: float, batch_norm: bool) -> None:
+    network = with_dead_channels(chain(seed, normalised=batch_norm), tiny, batch_norm=batch_norm)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        found = equalized(network)
+    assert_same_function(network, found)
+    first, before = found.layers[0], network.layers[0]
+    assert isinstance(first, Convolution)
+    assert isinstance(before, Convolution)
+    assert first.weight is not None
+    assert before.weight is not None
+    np.testing.assert_array_equal(first.weight[1], before.weight[1])
+    if first.batch_norm is not None:
+        assert before.batch_norm is not None
+        assert first.batch_norm.gamma[1] == before.batch_norm.gamma[1]
+        assert first.batch_norm.variance[1] == before.batch_norm.variance[1]
+    for layer in found.weight_layers:
+        assert layer.weight is not None
+        assert np.isfinite(layer.weight).all()
+        assert np.abs(layer.weight).max() < 1e4
