@@ -264,7 +264,7 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
 def _check_ranges(network: Network) -> None:
     for tensor, (low, high) in network.ranges.items():
         if tensor not in network.shapes:
-            raise InvalidNetwork(f"the range of tensor '{tensor}' belongs to no tensor; expected a tensor of a layer")
+            raise InvalidNetwork(f"the range of '{tensor}' names no tensor of the network; rename or remove the range")
         if not (math.isfinite(low) and math.isfinite(high) and low <= 0 <= high and low < high):
             raise InvalidNetwork(
                 f"tensor '{tensor}' has the range [{low}, {high}]; expected a finite interval around zero"

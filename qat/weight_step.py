@@ -196,8 +196,9 @@ class WeightStep(nn.Module):
         return learned.weight * across(gain, learned.weight), learned.beta - learned.mean * gain
 
     def _deployed_parameters(self) -> tuple[Tensor, WeightGrid, DoubleArray, DoubleArray]:
-        """Return the weights to quantize, their quantization grid, and the factor [1] or [c] and offset [c] that follow
-        the real sums.
+        """Return the weights to quantize, their grid, and the scale and offset of the layer's sums.
+
+        The layer multiplies its sums of products by the factor [1] or [c], then adds the offset [c].
         """
         learned = self.learned
         if self.folds:

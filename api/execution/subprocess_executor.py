@@ -142,7 +142,7 @@ class SubprocessExecutor:
             return
         process_id = JobDirectory.of(_attempt(handle).job_id, self._settings).lock.holder
         if process_id is None:  # the service that started it was killed a moment later
-            raise ExecutorUnavailable("the worker has not yet written its process id")
+            raise ExecutorUnavailable("the worker has not yet written its process id; try again in a second")
         _signal_session(process_id, number)
 
 

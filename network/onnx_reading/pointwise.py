@@ -244,7 +244,7 @@ def concat(call: Call) -> View:
         others.append((*axes[:axis], *axes[axis + 1 :], *view.dims[:axis], *view.dims[axis + 1 :]))
     if any(each != others[0] for each in others):
         raise call.node.unsupported(
-            "concatenates tensors whose elements are in different orders; expected the same height, width and order",
+            "concatenates tensors of different layouts; expected one height, width and order of axes: transpose them",
             Cause.LAYOUT,
         )
     joined = call.translation.emit(

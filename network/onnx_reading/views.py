@@ -28,7 +28,7 @@ from network.layers import Shape
 
 
 class Loop(NamedTuple):
-    """One loop of a walk.
+    """One loop of the nested loops that visit the elements of a tensor in the order of a view.
 
     Attributes:
         extent: Number of iterations, 1 or more.

@@ -28,9 +28,9 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
         network: The network that will read its samples.
 
     Raises:
-        DatasetError: if the network has several outputs, a set has no samples, the training set has only one, a shape
-            or type does not match the network's input, a label is not a class of the network, a sample contains NaN or
-            infinity, or an image cannot be decoded.
+        DatasetError: if the network has several outputs or a single output value, a set has no samples, the training
+            set has only one, a shape or type does not match the network's input, a label is not a class of the
+            network, a sample contains NaN or infinity, or an image cannot be decoded.
     """
     if len(network.outputs) != 1:
         raise DatasetError(
@@ -39,6 +39,13 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
         )
     dataset = fitted(dataset, network)
     classes = network.shapes[network.outputs[0]].elements
+    if classes == 1:
+        # The largest of one score is always the same class: accuracy would be 100 % for any network.
+        raise DatasetError(
+            f"the network's output '{network.outputs[0][:80]}' has 1 element; expected a score for each of 2 or more "
+            "classes: training and measured sensitivities of regressions and of networks with one logit are not "
+            "supported yet. Fit such a network without samples, or give it an output for each of its two classes"
+        )
     parts = {"train": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
     for part, (samples, labels) in parts.items():
         if part == "test" and not dataset.has_test_set:

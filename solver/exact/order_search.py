@@ -120,7 +120,7 @@ class _OrderSearch:
         return orders_to_try(network, problem, uniform)
 
     def _try(self, order: Network) -> float:
-        """Find the best bits in one order of the layers, and return the lower bound of that order.
+        """Find the best bits for one execution order of the layers, and return a lower bound on its sensitivity.
 
         Args:
             order: The network, with its layers in the order.

@@ -174,7 +174,7 @@ def test_ranges_of_tensors_are_kept() -> None:
 @pytest.mark.parametrize(
     ("ranges", "said"),
     [
-        ({"nowhere": (-1.0, 1.0)}, "belongs to no tensor"),
+        ({"nowhere": (-1.0, 1.0)}, "names no tensor of the network"),
         ({"z": (1.0, 2.0)}, "finite interval around zero"),
         ({"z": (0.0, 0.0)}, "finite interval around zero"),
         ({"z": (0.0, float("inf"))}, "finite interval around zero"),

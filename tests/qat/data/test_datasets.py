@@ -13,12 +13,13 @@ import numpy.typing as npt
 import pytest
 
 from network.errors import DatasetError
-from network.layers import Shape
+from network.layers import FullyConnected, Shape
 from network.network import InputFormat, Network
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.digits import digits
 from qat.data.npz import read_npz
+from tests.builders import network_of
 from tests.qat.zoo import all_kinds
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -215,3 +216,13 @@ def test_requests_are_checked_without_torch() -> None:
     )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_refuses_a_network_with_one_output_value() -> None:
+    # Accuracy of a single score would be 100 % for any network: no figure is better than that one.
+    layer = FullyConnected(
+        name="score", inputs=("input",), output="score", output_channels=1, weight=np.ones((1, 84), np.float32)
+    )
+    network = network_of([layer], Shape(84, 1, 1))
+    with pytest.raises(DatasetError, match="1 element; expected a score for each of 2 or more classes"):
+        check_dataset(dataset_of(), network)
