@@ -93,7 +93,7 @@ BAD_DATASETS = {
     "no zip": b"nothing",
     "empty": b"",
     "truncated": tiny_dataset()[:-100],
-    "an array missing": npz(train_x=np.zeros((4, 2), np.float32), test_x=np.zeros((4, 2), np.float32)),
+    "an array missing": npz(test_x=np.zeros((4, 2), np.float32), test_y=np.zeros(4, np.int64)),
     "pickled objects": npz(**dict.fromkeys(("train_x", "train_y", "test_x", "test_y"), np.array([{}, []], object))),
     "another count of labels": tiny_dataset(train_y=np.zeros(5, np.int64)),
     "no samples": tiny_dataset(test_x=np.zeros((0, 1, 4, 4), np.float32), test_y=np.zeros(0, np.int64)),
