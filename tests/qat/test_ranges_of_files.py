@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from deploy.interpreter import quantize_input, run
 from network.allocation import Bits, Folding, Scheme, WeightScheme
 from network.network import Network
@@ -20,11 +21,9 @@ from qat.prepare import prepare
 from tests.network.tflite_reading.tflite_models import (
     SHARED,
     Op,
-    Oracle,
     T,
     build,
     constant,
-    with_bias_axes_mended,
 )
 from tests.qat.zoo import allocation_of
 
@@ -68,7 +67,7 @@ def samples_for(network: Network) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize("name", LARGEST_DIFFERENCE)
 def test_codes_are_those_of_litert(name: str) -> None:
     content = with_bias_axes_mended((SHARED / f"{name}.tflite").read_bytes())
-    network, oracle = read_network(content, name), Oracle(content)
+    network, oracle = read_network(content, name), LiteRTReference(content)
     samples = np.concatenate([each.reshape(1, *network.input_format.dims) for each in oracle.samples(16)])
     expected = np.array([oracle.run(sample.reshape(oracle.input_dims), network) for sample in samples])
     integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval())

@@ -119,9 +119,3 @@ def file_outputs(built: onnx.ModelProto, inputs: Array) -> Array:
     batch = built.graph.input[0].type.tensor_type.shape.dim[0].dim_value
     parts = np.split(inputs, len(inputs)) if batch == 1 else [inputs]
     return np.concatenate([runtime_outputs(built, part)[0].reshape(len(part), -1) for part in parts])
-
-
-def snr_db(reference: Array, ours: Array) -> float:
-    """Return the ratio of the reference's power to that of the difference, in decibels."""
-    noise = float(np.square(reference - ours).sum())
-    return float(10 * np.log10(np.square(reference).sum() / max(noise, 1e-300)))

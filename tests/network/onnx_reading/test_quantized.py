@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto
 from onnxruntime.quantization import QuantType  # type: ignore[import-untyped]  # it ships no types
 
+from benchmarks.agreement import snr_db
 from network.errors import UnsupportedOperator
 from network.layers import ActivationFunction, Convolution, FullyConnected
 from network.onnx_reading.proto import parse
@@ -24,7 +25,6 @@ from tests.network.onnx_reading.quantized_models import (
     float_model,
     outputs_of,
     samples,
-    snr_db,
     statically_quantized,
 )
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pytest
 import tflite
 
+from benchmarks.agreement import saturated, snr_db
+from benchmarks.litert_reference import LiteRTReference
 from network.layers import (
     RELU,
     RELU6,
@@ -29,7 +31,7 @@ from network.network import Network
 from network.reading import read_network
 from network.tflite_reading.operators import OPERATORS
 from tests.network.float_reference import evaluate
-from tests.network.tflite_reading.tflite_models import Op, Oracle, T, build, constant, saturated, snr_db
+from tests.network.tflite_reading.tflite_models import Op, T, build, constant
 
 RNG = np.random.default_rng(5)
 SAME, VALID = 0, 1
@@ -52,7 +54,7 @@ def pool(
 
 def agreeing(content: bytes, *, softmax: bool = False) -> Network:
     """The network that is read, after a comparison of its first output with LiteRT's."""
-    read, oracle = read_network(content, "tiny"), Oracle(content)
+    read, oracle = read_network(content, "tiny"), LiteRTReference(content)
     for sample in oracle.samples(3, amplitude=3.0):
         expected = oracle.run(sample)
         ours = evaluate(read, sample[:1])[read.outputs[0]].transpose(0, 2, 3, 1).ravel()
@@ -401,7 +403,7 @@ def test_quantized_files_become_float_networks(
     kind: str, bias_kind: str, fused: int, zero_point: int, function: ActivationFunction, decibels: float
 ) -> None:
     content = quantized_convolution(kind, bias_kind, fused=fused, zero_point=zero_point)
-    read, oracle = read_network(content, "tiny"), Oracle(content)
+    read, oracle = read_network(content, "tiny"), LiteRTReference(content)
     (layer,) = read.layers
     assert layer.activation == function
     limit = 127 if kind == "INT8" else 32767

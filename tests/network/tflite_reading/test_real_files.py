@@ -7,12 +7,14 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.agreement import saturated, snr_db
+from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from network.errors import UnsupportedOperator
 from network.layers import AveragePool, Shape
 from network.network import Network
 from network.reading import read_network
 from tests.network.float_reference import evaluate
-from tests.network.tflite_reading.tflite_models import SHARED, Oracle, saturated, snr_db, with_bias_axes_mended
+from tests.network.tflite_reading.tflite_models import SHARED
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks are beside the project, not in it")
 
@@ -75,7 +77,7 @@ def test_all_causes_of_a_refusal_are_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in READ.items() if not row[3] and name not in DYNAMIC])
 def test_float_files_compute_what_litert_computes(name: str) -> None:
-    read, oracle = network(name), Oracle(content(name))
+    read, oracle = network(name), LiteRTReference(content(name))
     for sample in oracle.samples(3):
         expected = oracle.run(sample, read)
         ours = evaluate(read, sample)[read.outputs[0]].transpose(0, 2, 3, 1).ravel()
@@ -86,7 +88,7 @@ def test_float_files_compute_what_litert_computes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, row in READ.items() if row[3] or name in DYNAMIC])
 def test_quantized_files_compute_what_litert_computes(name: str, amplitude: float) -> None:
     """Random inputs leave the ranges of some hidden tensors, so that the float network is clamped to them."""
-    read, oracle = network(name), Oracle(with_bias_axes_mended(content(name)))
+    read, oracle = network(name), LiteRTReference(with_bias_axes_mended(content(name)))
     clamped = saturated(read)
     samples = oracle.samples(4, amplitude)
     expected = np.array([oracle.run(sample, read) for sample in samples])

@@ -1,12 +1,10 @@
-"""Small TFLite files built with flatbuffers, and the LiteRT interpreter as the reference for what they compute."""
+"""Small TFLite files built with flatbuffers."""
 
 from __future__ import annotations
 
 import importlib
-import math
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import tflite
 
-from network.layers import ActivationFunction, Layer
-from network.network import Network
 from network.tflite_reading.options import OPTIONS
 
 SHARED: Final = Path(__file__).parents[3].parent / "shared" / "networks"
@@ -166,89 +162,3 @@ def _operator(builder: flatbuffers.Builder, op: Op, code: int) -> int:
         fields["BuiltinOptions"] = _table(builder, table, **op.options)
         fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, table)
     return _table(builder, "Operator", **fields)
-
-
-class Oracle:
-    """LiteRT on one file, with the values of all its tensors as real numbers."""
-
-    def __init__(self, content: bytes) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it recommends this only for debugging, which a test is
-            self._interpreter = Interpreter(
-                model_content=content, num_threads=1, experimental_preserve_all_tensors=True
-            )
-        self._interpreter.allocate_tensors()
-        (self.input,) = self._interpreter.get_input_details()
-        self.outputs = self._interpreter.get_output_details()
-        self.details = self._interpreter.get_tensor_details()
-
-    @property
-    def input_dims(self) -> tuple[int, ...]:
-        return tuple(self.input["shape"].tolist())
-
-    @property
-    def input_scale(self) -> tuple[float, int]:
-        """Scale and zero point of the input; a scale of 0 for float inputs."""
-        scale, zero_point = self.input["quantization"]
-        return float(scale), int(zero_point)
-
-    def samples(self, count: int, amplitude: float = 1.0) -> list[npt.NDArray[np.float32]]:
-        """Random inputs as real numbers: normal, or uniform over the share `amplitude` of the input's range."""
-        rng = np.random.default_rng(0)
-        scale, zero_point = self.input_scale
-        if not scale:
-            return [rng.normal(size=self.input_dims).astype(np.float32) * np.float32(amplitude) for _ in range(count)]
-        limits = np.iinfo(self.input["dtype"])
-        low, high = (limits.min - zero_point) * amplitude, (limits.max - zero_point) * amplitude
-        codes = [np.round(rng.uniform(low, high, size=self.input_dims)) for _ in range(count)]
-        return [(each * scale).astype(np.float32) for each in codes]
-
-    def run(self, sample: npt.NDArray[np.float32], network: Network | None = None) -> npt.NDArray[np.float64]:
-        """The real numbers of the first output, or of the tensor that is the output of `network`, flattened."""
-        scale, zero_point = self.input_scale
-        given = (np.round(sample / scale) + zero_point).astype(self.input["dtype"]) if scale else sample
-        self._interpreter.set_tensor(self.input["index"], given)
-        self._interpreter.invoke()
-        detail = self.outputs[0]
-        if network is not None:
-            name, size = network.outputs[0], network.shapes[network.outputs[0]].elements
-            detail = next(
-                each for each in self.details if each["name"].split(";")[0] == name and math.prod(each["shape"]) == size
-            )
-        values = self._interpreter.get_tensor(detail["index"]).astype(np.float64).ravel()
-        scale, zero_point = detail["quantization"]
-        return np.asarray((values - zero_point) * scale if scale else values)
-
-
-def saturated(network: Network) -> Network:
-    """The network whose tensors are clamped to the ranges of the quantized file, as the file's codes are."""
-
-    def clamped(layer: Layer) -> Layer:
-        if layer.output not in network.ranges:
-            return layer
-        low, high = network.ranges[layer.output]
-        function = layer.activation
-        return replace(layer, activation=ActivationFunction(max(function.low, low), min(function.high, high)))
-
-    return replace(network, layers=tuple(map(clamped, network.layers)))
-
-
-def snr_db(expected: Array, found: Array) -> float:
-    """Signal-to-noise ratio in dB."""
-    noise = float(((expected - found) ** 2).sum())
-    return float("inf") if noise == 0 else float(10 * np.log10(float((expected**2).sum()) / noise))
-
-
-def with_bias_axes_mended(content: bytes) -> bytes:
-    """A file in which the quantization of each vector has the axis 0: LiteRT refuses the axis 3 of old converters."""
-    mended = bytearray(content)
-    subgraph = tflite.Model.GetRootAs(mended, 0).Subgraphs(0)
-    for index in range(subgraph.TensorsLength()):
-        tensor = subgraph.Tensors(index)
-        quantization = tensor.Quantization()
-        if quantization is not None and tensor.ShapeLength() == 1 and (offset := quantization._tab.Offset(16)):
-            start = quantization._tab.Pos + offset
-            mended[start : start + 4] = bytes(4)
-    return bytes(mended)
