@@ -20,6 +20,9 @@ DEFAULT_TIME_LIMIT_SECONDS: Final = 60.0
 MAX_TIME_LIMIT_SECONDS: Final = 600.0
 """Largest time limit of the exact program in seconds."""
 
+MIN_SOLVE_SECONDS: Final = 1.0
+"""Smallest time limit of one solve of a series in seconds, even if the time for the series is used up."""
+
 ALL_OTHERS: Final = "*"
 """Key that stands for every layer or tensor that is not listed."""
 

@@ -1,4 +1,4 @@
-"""Pareto front of budgets and summed sensitivity, and shadow prices: the effect of one more kB of each budget."""
+"""Pareto front of budgets and summed sensitivity."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ from typing import Final
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.errors import RequestError
 from solver.fit import fit
-from solver.options import MAX_TIME_LIMIT_SECONDS, Method
-from solver.question import Question
+from solver.options import MAX_TIME_LIMIT_SECONDS, MIN_SOLVE_SECONDS
+from solver.question import Question, require_exact
 from solver.solution import Solution
-
-ONE_KB_BYTES: Final = 1000
 
 MAX_POINTS: Final = 1000
 """Largest number of budgets of a front that varies one budget."""
-
-MIN_SECONDS: Final = 1.0
-"""Smallest time limit of one solve in seconds, even if the time for all solves is used up."""
 
 MAX_POINTS_OF_BOTH: Final = 31
 """Largest number of each of two budgets: together fewer than 1,000 combinations."""
@@ -63,19 +58,6 @@ class ParetoFront:
     is_complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ShadowPrices:
-    """Decrease of the summed sensitivity with one more kB (1000 bytes) of flash or of RAM.
-
-    Attributes:
-        flash: Decrease of the objective with one more kB of flash, 0 or more.
-        ram: Decrease of the objective with one more kB of RAM, 0 or more.
-    """
-
-    flash: float
-    ram: float
-
-
 def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     """Compute the Pareto front of minimum summed sensitivity against the flash budget, the RAM budget or both.
 
@@ -90,7 +72,7 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     Raises:
         RequestError: If the question is one for the paper's rules, or the number of points is out of range.
     """
-    _check_exact(question, "the Pareto front")
+    require_exact(question, "the Pareto front")
     most = MAX_POINTS_OF_BOTH if axis is Axis.BOTH else MAX_POINTS
     if not 2 <= points <= most:
         raise RequestError(
@@ -100,7 +82,7 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     deadline = time.perf_counter() + question.options.time_limit_seconds
 
     def solved(flash_bytes: int, ram_bytes: int) -> Solution:
-        seconds = max(deadline - time.perf_counter(), MIN_SECONDS)
+        seconds = max(deadline - time.perf_counter(), MIN_SOLVE_SECONDS)
         limited = question.options.replace(time_limit_seconds=min(seconds, MAX_TIME_LIMIT_SECONDS))
         return fit(replace(question, budget=Budget(flash_bytes, ram_bytes), options=limited))
 
@@ -124,41 +106,6 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     front = sorted(figures for figures in found if not any(_dominates(other, figures) for other in found))
     front.sort(key=lambda figures: -figures[2])
     return ParetoFront(tuple(found[figures] for figures in front), is_complete)
-
-
-def shadow_prices(question: Question, solution: Solution) -> ShadowPrices:
-    """Compute by how much the summed sensitivity decreases with one more kB of each budget, by solving again.
-
-    Args:
-        question: A question for the exact program.
-        solution: The solution of that question, with an allocation.
-
-    Raises:
-        RequestError: If the question is one for the paper's rules.
-    """
-    _check_exact(question, "shadow prices")
-    budget, objective = question.budget, solution.objective
-    if objective is None:
-        raise RequestError("shadow prices need a solution that fits, but no bits fit; raise the budget")
-
-    def decrease(more: Budget) -> float:
-        better = fit(replace(question, budget=more)).objective
-        return 0.0 if better is None else max(objective - better, 0.0)
-
-    return ShadowPrices(
-        flash=decrease(Budget(budget.flash_bytes + ONE_KB_BYTES, budget.ram_bytes)),
-        ram=decrease(Budget(budget.flash_bytes, budget.ram_bytes + ONE_KB_BYTES)),
-    )
-
-
-def _check_exact(question: Question, what: str) -> None:
-    """Reject a question whose method is not `exact`, or that has no sensitivity table."""
-    if question.method is not Method.EXACT or question.sensitivity is None:
-        raise RequestError(
-            f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "
-            f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
-            "choose method 'exact' and a sensitivity table"
-        )
 
 
 def _ends(solved: Callable[[int], Solution], region: str) -> tuple[int, int]:

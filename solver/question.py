@@ -109,6 +109,24 @@ def check_question(question: Question) -> None:
         raise RequestError(f"method {method} does not support {what}; use method 'exact', or remove {what}")
 
 
+def require_exact(question: Question, what: str) -> None:
+    """Reject a question whose method is not `exact`, or that has no sensitivity table.
+
+    Args:
+        question: The question.
+        what: Name of the computation that needs the exact program, for the error message.
+
+    Raises:
+        RequestError: If the method is one of the paper's rules, or there is no table.
+    """
+    if question.method is not Method.EXACT or question.sensitivity is None:
+        raise RequestError(
+            f"{what} can be computed only with method 'exact' and a sensitivity table, but the method is "
+            f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
+            "choose method 'exact' and a sensitivity table"
+        )
+
+
 def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:
     """Replace the key '*' in a table of allowed bits by all tensor names that the table does not list.
 

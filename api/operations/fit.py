@@ -15,7 +15,7 @@ from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.fit import fit
-from solver.pareto import shadow_prices
+from solver.prices import shadow_prices
 from solver.question import Question
 from solver.solution import Solution
 

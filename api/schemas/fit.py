@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -13,11 +13,15 @@ from api.schemas.answer import Amount, Answer, Bytes, Count, NetworkName, format
 from api.schemas.memory import BudgetAnswer, Memory, RegionAnswer
 from api.schemas.solve import CoreSpeedField, DeviceField, Size, SolveRequest
 from network.allocation import Bits, Folding, WeightScheme
+from network.budget import MAX_BUDGET_BYTES
 from network.devices.latency import MAX_CYCLES
 from network.memory.books import BookName
 from solver.options import Method
 
 MAX_MILLISECONDS: Final = 86_400_000
+
+AddedBytes = Annotated[int, Field(ge=0, le=MAX_BUDGET_BYTES)]
+"""A number of bytes by which a budget grows."""
 
 
 class FitRequest(SolveRequest):
@@ -79,11 +83,34 @@ class HostStepsAnswer(Answer):
     operators: list[str] = Field(description="names of the operators, in an order in which they can run")
 
 
+class NextImprovementAnswer(Answer):
+    """Smallest increase of one budget, above 1 kB, that reduces the summed sensitivity, and the reduction."""
+
+    more_bytes: AddedBytes | None = Field(
+        description="number of bytes by which the budget has to grow; null if no larger budget was found that reduces "
+        "the objective"
+    )
+    reduction: Amount = Field(
+        description="decrease of the objective with that many more bytes; 0 if more_bytes is null"
+    )
+    is_proven: bool = Field(
+        description="whether it is proven that fewer bytes (if more_bytes is null: any larger budget) do not reduce "
+        "the objective, and that the reduction is the largest possible; false: more_bytes is an upper bound, and "
+        "reduction a lower bound"
+    )
+
+
 class ShadowPricesAnswer(Answer):
     """Decrease of the summed sensitivity if the budget of flash, or of RAM, is 1 kB (1000 bytes) larger."""
 
     flash: Amount = Field(description="decrease of the objective with 1000 more bytes of flash")
     ram: Amount = Field(description="decrease of the objective with 1000 more bytes of RAM")
+    next_flash: NextImprovementAnswer | None = Field(
+        description="smallest increase of flash that reduces the objective; null if 1000 more bytes reduce it"
+    )
+    next_ram: NextImprovementAnswer | None = Field(
+        description="smallest increase of RAM that reduces the objective; null if 1000 more bytes reduce it"
+    )
 
 
 class CertificateAnswer(Answer):

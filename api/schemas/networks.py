@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from api.schemas.answer import Answer, Count
+from api.schemas.fit import HostStepsAnswer
 
 _Extent = Annotated[int, Field(ge=1)]
 
@@ -52,3 +53,8 @@ class NetworkAnswer(NetworkSummary):
     outputs: list[str] = Field(description="names of the network's output tensors")
     layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")
     tensors: list[TensorAnswer] = Field(description="activation tensors, in the order in which they are written")
+    host_steps: list[HostStepsAnswer] = Field(
+        default=[],
+        description="what the caller's program computes behind the network, for each output of the file that is not a "
+        "tensor of the network",
+    )

@@ -13,7 +13,7 @@ from api.operations.measures import MeasureChoice
 from api.operations.pareto import answer_pareto
 from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesAnswer, DevicesRequest
-from api.schemas.fit import FitAnswer, FitRequest
+from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
 from api.schemas.networks import LayerAnswer, NetworkAnswer, NetworkSummary, TensorAnswer
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.measured_tables import MeasuredTables
@@ -192,6 +192,7 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
             TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
             for name, shape in network.shapes.items()
         ],
+        host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
     )
 
 

@@ -1,4 +1,4 @@
-"""The Pareto front and the shadow prices, compared with solutions of single budgets."""
+"""The Pareto front, compared with solutions of single budgets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from network.errors import RequestError
 from network.memory.books import accounting_named
 from solver.fit import fit
 from solver.options import Method
-from solver.pareto import Axis, pareto_front, shadow_prices
+from solver.pareto import Axis, pareto_front
 from tests.builders import mobilenet_v1, question_of
 from tests.solver.instances import random_table
 
@@ -43,23 +43,6 @@ def test_a_front_reaches_from_the_minimum_budget_to_the_unrestricted_optimum(boo
         assert point.solution.memory.ram_bytes <= point.budget.ram_bytes
     plenty = fit(question_of(NETWORK, AMPLE, Method.EXACT, accounting, TABLE, **OPTIONS))
     assert objectives[-1] == plenty.objective
-
-
-def test_shadow_prices_are_differences_of_two_solutions() -> None:
-    accounting = accounting_named("paper")
-    budget = Budget(100_000, 20_000)
-
-    def objective(more_flash: int, more_ram: int) -> float:
-        more = Budget(budget.flash_bytes + more_flash, budget.ram_bytes + more_ram)
-        found = fit(question_of(NETWORK, more, Method.EXACT, accounting, TABLE, **OPTIONS)).objective
-        assert found is not None
-        return found
-
-    question = question_of(NETWORK, budget, Method.EXACT, accounting, TABLE, **OPTIONS)
-    prices = shadow_prices(question, fit(question))
-    assert prices.flash == pytest.approx(objective(0, 0) - objective(1000, 0))
-    assert prices.ram == pytest.approx(objective(0, 0) - objective(0, 1000))
-    assert prices.flash > 0
 
 
 def test_a_front_over_both_budgets_has_no_dominated_point() -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
 from api.schemas.answer import format_bytes
-from api.schemas.fit import FitAnswer
+from api.schemas.fit import FitAnswer, NextImprovementAnswer
 from network.host_steps import HostSteps
 
 
@@ -102,7 +102,19 @@ def _objective(answer: FitAnswer) -> list[str]:
         lines.append(
             f"one more kB of flash reduces this sum by {prices.flash:.4g}, one more kB of RAM by {prices.ram:.4g}"
         )
+        lines += _next_improvement("flash", prices.next_flash) + _next_improvement("RAM", prices.next_ram)
     return lines
+
+
+def _next_improvement(memory: str, found: NextImprovementAnswer | None) -> list[str]:
+    """Return a line of text on how many more bytes of flash or RAM reduce the sum; an empty list if one kB does."""
+    if found is None:
+        return []
+    if found.more_bytes is None:
+        search = "" if found.is_proven else " was found that"
+        return [f"no larger budget of {memory}{search} reduces this sum"]
+    needed = f"{'' if found.is_proven else 'at most '}{found.more_bytes:,} more bytes of {memory}"
+    return [f"the next reduction needs {needed}, which reduce this sum by {found.reduction:.4g}"]
 
 
 def _host(answer: FitAnswer) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from api.http.uploads import display_name
+from api.schemas.networks import NetworkAnswer
 from tests.api.conftest import DATASET_LIMIT_BYTES, NETWORK_LIMIT_BYTES
 from tests.api.live_service import LiveService
 from tests.api.small_files import BAD_NETWORKS, npz, tiny_dataset, tiny_json, tiny_network
@@ -63,6 +65,22 @@ def test_a_network_says_what_is_in_it(service: LiveService) -> None:
         ("first", [8, 4, 4]),
         ("scores", [3, 1, 1]),
     ]
+    assert network["host_steps"] == []
+
+
+def test_a_network_states_what_the_host_computes(service: LiveService) -> None:
+    description = json.loads(tiny_json())
+    steps = [{"output": "probabilities", "tensors": ["scores"], "operators": ["Sigmoid"]}]
+    network_id = service.upload_network(json.dumps(description | {"host_steps": steps}).encode())
+    assert service.http.get(f"/v1/networks/{network_id}").json()["host_steps"] == steps
+    fitted = service.http.post(f"/v1/networks/{network_id}/fit", json={"flash": "9kB", "ram": "1kB"}).json()
+    assert fitted["host_steps"] == steps
+
+
+def test_a_network_that_was_stored_without_host_steps_is_read(service: LiveService) -> None:
+    network = service.http.get(f"/v1/networks/{service.upload_network(tiny_json())}").json()
+    del network["host_steps"]
+    assert NetworkAnswer.model_validate(network).host_steps == []
 
 
 @pytest.mark.parametrize("what", BAD_NETWORKS)

@@ -15,6 +15,7 @@ from tests.api.live_service import LiveService
 from tests.api.small_files import tiny_json
 
 OWN = {"name": "own", "core": "cortex-m4", "flash": 6000, "ram": 1000, "clock_hz": 1_000_000}
+MOBILENET = Path(__file__).parents[3] / "examples" / "mobilenet_v1.json"
 SMALL = {"name": "small", "core": "cortex-m4", "flash": 100, "ram": 1000}
 
 
@@ -143,10 +144,41 @@ def test_what_one_more_kb_buys(network_file: Path, capsys: pytest.CaptureFixture
     tight = printed(capsys, "fit", network_file, "--flash=300", *options, "--prices")
     assert tight["shadow_prices"]["flash"] > 0
     assert tight["shadow_prices"]["ram"] == 0
+    assert tight["shadow_prices"]["next_flash"] is None
+    assert tight["shadow_prices"]["next_ram"] == {"more_bytes": None, "reduction": 0, "is_proven": True}
     more = printed(capsys, "fit", network_file, "--flash=1300", *options)
     assert tight["objective"] - more["objective"] == pytest.approx(tight["shadow_prices"]["flash"])
     assert run(["fit", str(network_file), "--flash=300", *options, "--prices"]) == 0
-    assert "one more kB of flash reduces this sum by" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "one more kB of flash reduces this sum by" in text
+    assert "no larger budget of RAM reduces this sum" in text
+
+
+def test_how_many_bytes_the_next_improvement_needs(
+    service: LiveService, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--flash=2MB", "--ram=350kB", "--prices")
+    answer = printed(capsys, "fit", MOBILENET, *options)
+    prices = answer["shadow_prices"]
+    assert prices["flash"] == prices["ram"] == 0
+    for found in (prices["next_flash"], prices["next_ram"]):
+        assert found["is_proven"]
+        assert found["more_bytes"] > 1000
+        assert found["reduction"] > 0
+    enough = 350_000 + prices["next_ram"]["more_bytes"]
+    more = printed(capsys, "fit", MOBILENET, "--flash=2MB", f"--ram={enough}")
+    assert answer["objective"] - more["objective"] == pytest.approx(prices["next_ram"]["reduction"])
+    network_id = service.upload_network(MOBILENET.read_bytes())
+    request = {"flash": "2MB", "ram": "350kB", "shadow_prices": True}
+    assert service.http.post(f"/v1/networks/{network_id}/fit", json=request).json()["shadow_prices"] == prices
+    assert run(["fit", str(MOBILENET), *options]) == 0
+    proven = (
+        f"the next reduction needs {prices['next_ram']['more_bytes']:,} more bytes of RAM, which reduce this sum by"
+    )
+    assert proven in capsys.readouterr().out
+    monkeypatch.setattr("solver.prices.MAX_SEARCH_SOLVES", 2)
+    assert run(["fit", str(MOBILENET), *options]) == 0
+    assert "the next reduction needs at most " in capsys.readouterr().out
 
 
 def test_bits_can_be_pinned(
