@@ -164,9 +164,9 @@ def few_steps_warning(options: TrainingOptions, samples: int) -> str | None:
     if not 0 < options.epochs * steps < FEW_STEPS:
         return None
     return (
-        f"the whole training has few optimizer steps: {options.epochs * steps} (epochs: {options.epochs}, steps of "
-        f"each epoch: {steps}, training samples: {samples:,}, batch_size: {options.batch_size}), which may not be enough "
-        f"to recover the accuracy; give a smaller batch_size or more epochs, for {FEW_STEPS} steps or more"
+        f"the whole training has few optimizer steps: {options.epochs * steps} (epochs: {options.epochs}, steps "
+        f"of each epoch: {steps}, training samples: {samples:,}, batch_size: {options.batch_size}), which may not be "
+        f"enough to recover the accuracy; give a smaller batch_size or more epochs, for {FEW_STEPS} steps or more"
     )
 
 
