@@ -20,6 +20,7 @@ class Progress:
         seconds_left: Estimated seconds until the end of the run.
         loss: Training loss of the last batch.
         validation_accuracy: Accuracy on the held-out split after the last evaluated epoch, in percent.
+        warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
     """
 
     phase: str
@@ -31,6 +32,7 @@ class Progress:
     seconds_left: float | None = None
     loss: float | None = None
     validation_accuracy: float | None = None
+    warnings: tuple[str, ...] = ()
 
 
 Report = Callable[[Progress], None]

@@ -45,6 +45,8 @@ class TrainingResult:
             continued with half the learning rate.
         frozen_weights_percent: Percentage of all weights that were frozen because they oscillated, 0 to 100.
         compile_seconds: Seconds that compiling the training step took in this call; 0 if it was not compiled.
+        warnings: Warnings about the network, the dataset and the options that were found before the training, one
+            text each.
     """
 
     integer_network: IntegerNetwork
@@ -56,6 +58,7 @@ class TrainingResult:
     went_back: bool = False
     frozen_weights_percent: float = 0.0
     compile_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
 
 
 def train(
@@ -116,6 +119,7 @@ def train(
             checkpoint.now.position.has_gone_back,
             100 * run.state.oscillations.frozen_share(),
             run.compile_seconds,
+            run.warnings,
         )
 
 

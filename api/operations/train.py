@@ -142,6 +142,7 @@ def run_main_job(
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
+        warnings=result.warnings,
     )
     if not is_first_process():
         return training_report, []

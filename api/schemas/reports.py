@@ -30,6 +30,9 @@ class ProgressAnswer(Answer):
     validation_accuracy: Percent | None = Field(
         description="accuracy on the held-out set after the last validated epoch, in percent"
     )
+    warnings: tuple[str, ...] = Field(
+        default=(), description="warnings about the network, the dataset or the options that were found so far"
+    )
 
 
 class AccuracyAnswer(Answer):
@@ -119,6 +122,10 @@ class TrainingReport(FitAnswer):
     compile_seconds: Amount = Field(
         default=0.0,
         description="time for compiling the training step since the job was last resumed, in seconds; 0: not compiled",
+    )
+    warnings: tuple[str, ...] = Field(
+        default=(),
+        description="warnings about the network, the dataset or the options that were found before the training",
     )
 
 

@@ -86,8 +86,17 @@ def batches_of(
         place = randomness.permutation(len(group_starts)) // WINDOW_GROUPS
         window = place[np.searchsorted(group_starts, indices, side="right") - 1]
         order = indices[np.lexsort((randomness.permutation(len(indices)), window))]
-    count = min(math.ceil(len(order) / batch_size), len(order) // MIN_TRAINING_SAMPLES)
-    return list(np.array_split(order, count))
+    return list(np.array_split(order, steps_of_epoch(len(order), batch_size)))
+
+
+def steps_of_epoch(samples: int, batch_size: int) -> int:
+    """Return the number of batches of an epoch, which is its number of optimizer steps.
+
+    Args:
+        samples: Number of samples that the network is trained on.
+        batch_size: Number of samples of a training step, from 1.
+    """
+    return min(math.ceil(samples / batch_size), samples // MIN_TRAINING_SAMPLES)
 
 
 def group_starts_of(source: SampleSource) -> Indices | None:

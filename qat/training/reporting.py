@@ -108,6 +108,12 @@ class Reporter:
         self._now = replace(self._now, validation_accuracy=validation_percent)
         self._send()
 
+    def warn(self, warning: str | None) -> None:
+        """Add a warning to the progress, and report it; None changes nothing."""
+        if warning is not None:
+            self._now = replace(self._now, warnings=(*self._now.warnings, warning))
+            self._send()
+
     def _send(self) -> None:
         self._last_report = self._clock()
         self._report(self._now)

@@ -37,6 +37,7 @@ from qat.training.oscillation import Oscillations
 from qat.training.parallel import Processes
 from qat.training.reporting import Reporter
 from qat.training.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
+from qat.training.run_warnings import warnings_before
 from qat.training.state import TrainingState
 from qat.training.step import TrainingStep
 from qat.training.teacher import Teacher
@@ -56,6 +57,9 @@ class TrainingRun:
         processor: The torch device that trains.
         processes: The group of processes that train together.
         report: Callback that receives the progress.
+
+    Attributes:
+        warnings: Warnings that were found before the training, one text each.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class TrainingRun:
         self._fingerprint = fingerprint_of(network, allocation, dataset, options.what_counts(), processes.count)
         self._calibration_samples = min(options.calibration_samples, len(self._split.training))
         self._saved = time.monotonic()
+        self.warnings: tuple[str, ...] = ()
 
     def train(self, path: Path | None) -> Checkpoint:
         """Train all epochs, starting from the last checkpoint in a directory if there is one.
@@ -103,6 +108,10 @@ class TrainingRun:
             self._calibrate()
         self._float_network.to(self._processor)
         self._module.to(self._processor)
+        self.warnings = warnings_before(
+            self._float_network, self._dataset, self._split, self._options, self._processes, self._processor,
+            self._reporter,
+        )  # fmt: skip
         self.state = TrainingState(
             self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)
         )

@@ -12,7 +12,7 @@ from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_of, model_options
 from api.cli.options import REQUEST_FIELDS, fit_options, fit_request, json_option
 from api.cli.text.dataset import shown_first
-from api.cli.text.progress import progress_line
+from api.cli.text.progress import progress_line, warnings_shown
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
@@ -92,7 +92,7 @@ def command(
     try:
         with progress_line(is_wanted=not as_json and is_first_process()) as report:
             training_report, artifacts = run_main_job(
-                job, out, report=shown_first(job.dataset, report), checkpoint_directory=checkpoints
+                job, out, report=shown_first(job.dataset, warnings_shown(report)), checkpoint_directory=checkpoints
             )
     except DoesNotFit as error:
         _answer(error.answer, out, as_json=as_json)

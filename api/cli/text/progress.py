@@ -57,6 +57,26 @@ def progress_text(progress: Progress) -> str:
     return "  ".join(parts)
 
 
+def warnings_shown(report: Report) -> Report:
+    """Return a callback that prints each warning of a progress once to standard error, and passes the progress on.
+
+    Args:
+        report: Callback that shows progress; if it is silent, nothing is printed.
+    """
+    if report is silent:
+        return report
+    printed = 0
+
+    def show(progress: Progress) -> None:
+        nonlocal printed
+        for warning in progress.warnings[printed:]:
+            print(f"warning: {warning}", file=sys.stderr, flush=True)
+        printed = max(printed, len(progress.warnings))
+        report(progress)
+
+    return show
+
+
 @contextmanager
 def _progress_bar() -> Iterator[Report]:
     """Yield a callback that draws a progress bar on standard error; the bar is erased at the end."""

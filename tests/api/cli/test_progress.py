@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.cli.text.progress import LINE_SECONDS, LinesOfLog
-from qat.progress import Progress
+from api.cli.text.progress import LINE_SECONDS, LinesOfLog, warnings_shown
+from qat.progress import Progress, silent
 
 
 def test_a_log_has_a_line_every_half_minute(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,3 +34,15 @@ def test_a_stage_of_many_reports_is_one_line_if_it_is_short(capsys: pytest.Captu
     for step in range(50):
         show(Progress("measuring sensitivity", step=step, steps=50))
     assert capsys.readouterr().err == "measuring sensitivity\n"
+
+
+def test_each_warning_is_printed_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    passed_on: list[Progress] = []
+    show = warnings_shown(passed_on.append)
+    reports = [Progress("training", warnings=warnings) for warnings in ((), ("few steps",), ("few steps", "chance"))]
+    for progress in (*reports, reports[-1]):
+        show(progress)
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("", "warning: few steps\nwarning: chance\n")
+    assert passed_on == [*reports, reports[-1]]
+    assert warnings_shown(silent) is silent

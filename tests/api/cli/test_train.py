@@ -51,6 +51,7 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert set(answer["accuracy"]) == {"float", "fake_quantized", "integer_only", "top1_agreement"}
     assert all(0 <= percent <= 100 for percent in answer["accuracy"].values())
     assert [epoch["epoch"] for epoch in answer["epochs"]] == [0, 1, 2]
+    assert any("few optimizer steps: 6 " in warning for warning in answer["warnings"])
     out = place / "out"
     assert {each["name"]: each["size_bytes"] for each in answer["artifacts"]} == {
         path.name: path.stat().st_size for path in out.iterdir()
@@ -72,6 +73,18 @@ def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(path.name for path in place.iterdir()) == [
         "counts.json", "data.npz", "labels.npz", "out", "tiny.json",
     ]  # fmt: skip
+
+
+def test_warnings_are_printed_on_standard_error_before_the_training(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(place, *BUDGET, "--epochs=1", "--batch-size=32", "--threads=1")) == 0
+    output = capsys.readouterr()
+    assert "warning: " not in output.out
+    before, few_steps, after = output.err.partition("warning: the whole training has few optimizer steps: 3 (epochs: 1")
+    assert few_steps
+    assert "training  epoch" not in before
+    assert "training  epoch 1 of 1" in after
 
 
 @pytest.mark.parametrize(

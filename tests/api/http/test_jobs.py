@@ -66,6 +66,9 @@ def test_a_job_plays_the_main_job_on_real_digits(service: LiveService, tmp_path:
     assert len(set(result["weight_bits"].values())) > 1
     assert result["accuracy"]["float"] > 98
     assert result["accuracy"]["integer_only"] > 95
+    (warning,) = result["warnings"]
+    assert "few optimizer steps" in warning
+    assert job["progress"]["warnings"] == [warning]
     for artifact in service.http.get(f"/v1/jobs/{job['id']}/artifacts").json():
         content = service.http.get(f"/v1/jobs/{job['id']}/artifacts/{artifact['name']}").content
         assert hashlib.sha256(content).hexdigest() == artifact["sha256"]
