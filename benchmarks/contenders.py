@@ -62,7 +62,7 @@ class Contender:
 
     Attributes:
         name: The name of the contender.
-        share: The budget as shares of the bytes of 8 bits everywhere.
+        share: The budget, as shares of the bytes that the network needs with 8 bits for every tensor.
         budget: The budget in bytes.
         network: The network, with its layers in the order in which they run.
         allocation: The chosen bits and schemes; None if nothing fits.

@@ -43,7 +43,8 @@ class Case:
 
     Attributes:
         name: The name of the case.
-        flash_share: The flash budget as a share of the flash of 8 bits everywhere; RAM is not limited.
+        flash_share: Flash budget divided by the flash that the network needs with 8 bits for every tensor; RAM is not
+            limited.
         epochs: Number of epochs of training.
         most_points_lost: Maximum loss of integer-only accuracy compared with float, in percentage points.
     """

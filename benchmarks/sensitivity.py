@@ -138,7 +138,7 @@ def tables_of(result: Mapping[str, Any]) -> str:
 
 
 def _mean(percents: Sequence[float | None]) -> float | None:
-    """Return the mean of numbers; None if a number is unknown or there are no numbers."""
+    """Return the mean of percentages; None if the list is empty or contains an unknown percentage (None)."""
     known = [each for each in percents if each is not None]
     return fmean(known) if known and len(known) == len(percents) else None
 

@@ -1,4 +1,4 @@
-"""Memory budgets as shares of the bytes of 8 bits everywhere, and the widest uniform bits that fit a budget."""
+"""Memory budgets as shares of what a network needs with 8 bits everywhere, and the widest uniform bits that fit."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Share:
     """Memory budget as shares of the flash and RAM that 8 bits everywhere need.
 
     Attributes:
-        flash: The flash budget as a share of the flash of 8 bits everywhere.
-        ram: The RAM budget as a share of the RAM of 8 bits everywhere.
+        flash: Flash budget divided by the flash that the network needs with 8 bits for every tensor.
+        ram: RAM budget divided by the RAM that the network needs with 8 bits for every tensor.
     """
 
     flash: float
@@ -65,7 +65,7 @@ def uniform(
 
 
 def budget_of(share: Share, network: Network, accounting: Accounting, weights: WeightScheme) -> Budget:
-    """Convert a budget in shares of the bytes of 8 bits everywhere to bytes, rounded down."""
+    """Convert a budget in shares of what the network needs with 8 bits for every tensor to bytes, rounded down."""
     report = measure(network, uniform(network, WIDEST_BITS, WIDEST_BITS, accounting, weights), accounting)
     return Budget(math.floor(share.flash * report.flash_bytes), math.floor(share.ram * report.ram_bytes))
 

@@ -56,7 +56,9 @@ def pareto(
     progress: Report | None = None,
     **options: Unpack[BudgetOptions],
 ) -> ParetoResult:
-    """Compute the smallest summed sensitivity of a network at memory budgets from the minimum up to 8 bits everywhere.
+    """Compute a Pareto front: the smallest summed sensitivity of a network at each of a range of memory budgets.
+
+    The budgets start at the smallest that the network fits, and end at what it needs with 8 bits for every tensor.
 
     Args:
         network: The network, from `read` or `read_module`.

@@ -166,7 +166,7 @@ def custom_devices(path: Path | None) -> dict[str, Device]:
     """Read the custom devices (microcontrollers) of a JSON file, by name; an empty mapping without a file.
 
     Args:
-        path: Path of the file; None if there is no file.
+        path: Path of the JSON file with the devices; None if the user gave no such file.
 
     Raises:
         RequestError: If the file cannot be read, or a device in it is invalid.

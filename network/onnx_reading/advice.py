@@ -6,29 +6,31 @@ from collections.abc import Mapping
 from typing import Final
 
 from network.onnx_reading.causes import Cause
+from network.refusal_advice import (
+    CHOICE,
+    ENLARGEMENT,
+    FINAL_ACTIVATION,
+    PART_OF_TENSOR,
+    RECURRENT_LAYER,
+    SMOOTH_ACTIVATION,
+)
 
-_SMOOTH = "the only supported activation functions are clamps: train the network with ReLU or ReLU6 instead"
-_LAST = "; at the end of the network, remove it and apply it to the output in your application"
 _NORM = "it computes its statistics from each sample: use batch norm instead, which is folded into the weights"
-_ENLARGED = "operators that enlarge an image are not supported: remove it from the network"
-_CUT = "no layer reads a part of a tensor: use two convolutions that each write one part"
-_CHOSEN = "remove it from the end of the network, and make the choice in the application that reads the output"
 _TENSORFLOWS = "it is an operator of TensorFlow that the converter left in the file: convert the TFLite file instead"
-_RECURRENT = "recurrent layers are not supported: use convolutions over the sequence"
 _ATTENTION = "attention layers are not supported: use convolutions"
 _FLOW = "subgraphs are not supported: export the network without control flow"
 
 _ROWS: Final = (
     ("Celu Elu Erf Exp Gelu HardSigmoid HardSwish LeakyRelu Log Mish PRelu Pow Selu Softplus Softsign Swish",
-     Cause.ACTIVATION, _SMOOTH),
-    ("Sigmoid Tanh", Cause.ACTIVATION, _SMOOTH + _LAST),
+     Cause.ACTIVATION, SMOOTH_ACTIVATION),
+    ("Sigmoid Tanh", Cause.ACTIVATION, FINAL_ACTIVATION),
     ("GroupNormalization InstanceNormalization LayerNormalization LpNormalization RMSNormalization",
      Cause.NORMALIZATION, _NORM),
-    ("DepthToSpace Resize Tile Upsample", Cause.ENLARGEMENT, _ENLARGED),
-    ("ConvTranspose", Cause.TRANSPOSED_CONVOLUTION, _ENLARGED),
-    ("Split", Cause.PART, _CUT),
-    ("ArgMax ArgMin NonMaxSuppression TopK", Cause.CHOICE, _CHOSEN),
-    ("GRU LSTM RNN", Cause.RECURRENT, _RECURRENT),
+    ("DepthToSpace Resize Tile Upsample", Cause.ENLARGEMENT, ENLARGEMENT),
+    ("ConvTranspose", Cause.TRANSPOSED_CONVOLUTION, ENLARGEMENT),
+    ("Split", Cause.PART, PART_OF_TENSOR),
+    ("ArgMax ArgMin NonMaxSuppression TopK", Cause.CHOICE, CHOICE),
+    ("GRU LSTM RNN", Cause.RECURRENT, RECURRENT_LAYER),
     ("Attention", Cause.ATTENTION, _ATTENTION),
     ("If Loop Scan", Cause.SUBGRAPH, _FLOW),
     ("PartitionedCall StatefulPartitionedCall", Cause.CUSTOM, _TENSORFLOWS),

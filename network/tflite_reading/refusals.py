@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from network.errors import UnsupportedOperator
+from network.refusal_advice import (
+    CHOICE,
+    ENLARGEMENT,
+    FINAL_ACTIVATION,
+    PART_OF_TENSOR,
+    RECURRENT_LAYER,
+    SMOOTH_ACTIVATION,
+)
 
 _MAX_GROUPS: Final = 12
 """Largest number of causes that a message names."""
 
-_RECURRENT: Final = "recurrent layers are not supported: use convolutions over the sequence"
 _STATE: Final = "state that is kept from one inference to the next is not supported: export the stateless network"
 _CONTROL: Final = "branches and loops are not supported: convert the network without them"
-_SMOOTH: Final = "the only supported activation functions are clamps: train the network with ReLU or ReLU6 instead"
-_LAST: Final = "; at the end of the network, remove it and apply it to the output in your application"
-_ENLARGED: Final = "operators that enlarge an image are not supported: remove it from the network"
-_CUT: Final = "no layer reads a part of a tensor: use two convolutions that each write one part"
-_CHOSEN: Final = "remove it from the end of the network, and make the choice in the application that reads the output"
 _SQUARED: Final = "normalization by the statistics of each sample is not supported: use batch norm instead"
 _CUSTOM: Final = "it is not an operator of TFLite: cut the network before it, and compute it in the application"
 _FLEX: Final = "it is an operator of TensorFlow: convert the network with TFLite's own operators only"
@@ -38,14 +40,14 @@ BRANCHING: Final = ("WHILE", "IF")
 ADVICE: Final[Mapping[str, str]] = {
     operator: advice
     for operators, advice in (
-        (" ".join(RECURRENT), _RECURRENT),
+        (" ".join(RECURRENT), RECURRENT_LAYER),
         (" ".join(STATEFUL), _STATE),
         (" ".join(BRANCHING), _CONTROL),
-        ("ELU GELU HARD_SWISH LEAKY_RELU PRELU", _SMOOTH),
-        ("LOGISTIC TANH", _SMOOTH + _LAST),
-        ("TRANSPOSE_CONV RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR DEPTH_TO_SPACE TILE", _ENLARGED),
-        ("SPLIT SPLIT_V SLICE UNPACK GATHER", _CUT),
-        ("ARG_MAX ARG_MIN TOPK_V2", _CHOSEN),
+        ("ELU GELU HARD_SWISH LEAKY_RELU PRELU", SMOOTH_ACTIVATION),
+        ("LOGISTIC TANH", FINAL_ACTIVATION),
+        ("TRANSPOSE_CONV RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR DEPTH_TO_SPACE TILE", ENLARGEMENT),
+        ("SPLIT SPLIT_V SLICE UNPACK GATHER", PART_OF_TENSOR),
+        ("ARG_MAX ARG_MIN TOPK_V2", CHOICE),
         ("SQUARED_DIFFERENCE RSQRT L2_NORMALIZATION", _SQUARED),
     )
     for operator in operators.split()
