@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
+from fastapi import Query
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
@@ -21,6 +22,12 @@ from network.errors import RequestError
 FILE_FIELD: Final = "file"
 MAX_NAME_LENGTH: Final = 80
 _CHUNK_BYTES: Final = 2**20
+
+UploadName = Annotated[
+    str | None,
+    Query(max_length=4 * MAX_NAME_LENGTH, description="name for reports; without it, the name of the uploaded file"),
+]
+"""Query parameter `name` of an upload."""
 
 REQUEST_BODY: Final[dict[str, Any]] = {
     "required": True,

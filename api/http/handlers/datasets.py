@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import ServiceOf, problems
-from api.http.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
+from api.http.uploads import REQUEST_BODY, UploadName, receive
 from api.services.datasets import DatasetAnswer
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
 DatasetId = Annotated[
     str, Path(description="SHA-256 of an uploaded file, in hexadecimal; the name of an operator's dataset; or digits")
-]
-Name = Annotated[
-    str | None,
-    Query(max_length=4 * MAX_NAME_LENGTH, description="name for reports; without it, the name of the uploaded file"),
 ]
 
 
@@ -32,7 +28,9 @@ Name = Annotated[
         **problems(400, 413, 422, 507),
     },
 )
-async def upload_dataset(request: Request, response: Response, service: ServiceOf, name: Name = None) -> DatasetAnswer:
+async def upload_dataset(
+    request: Request, response: Response, service: ServiceOf, name: UploadName = None
+) -> DatasetAnswer:
     """Upload a dataset: an .npz, a .parquet with encoded images, or a .tar (WebDataset). Equal files are kept once."""
     settings = service.settings
     async with receive(request, settings.incoming_directory, "dataset", settings.max_dataset_bytes, name) as upload:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
-from api.http.uploads import MAX_NAME_LENGTH, REQUEST_BODY, receive
+from api.http.uploads import REQUEST_BODY, UploadName, receive
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
@@ -19,10 +19,6 @@ from api.services.jobs import JobAnswer
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 
 NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hexadecimal")]
-Name = Annotated[
-    str | None,
-    Query(max_length=4 * MAX_NAME_LENGTH, description="name for reports; without it, the name of the uploaded file"),
-]
 
 
 @router.post(
@@ -35,7 +31,9 @@ Name = Annotated[
         **problems(400, 413, 422, 507),
     },
 )
-async def upload_network(request: Request, response: Response, service: ServiceOf, name: Name = None) -> NetworkAnswer:
+async def upload_network(
+    request: Request, response: Response, service: ServiceOf, name: UploadName = None
+) -> NetworkAnswer:
     """Upload a network: an ONNX file, a TFLite file or a JSON description.
 
     Equal files are kept once, under their SHA-256.
