@@ -38,7 +38,7 @@ def test_training_improves_the_integer_network(scheme: Scheme, activation_range:
     options = QUICK.replace(epochs=6, activation_range=activation_range)  # text, as JSON has it
     result = trained(options, scheme)
     assert [epoch.epoch for epoch in result.epochs] == list(range(7))
-    assert result.epochs[0].validation_percent < 60
+    assert result.epochs[0].validation_quality < 60
     assert accuracy_of(result).float_percent < 60
     assert accuracy_of(result).integer_only_percent >= 65
     assert accuracy_of(result).top1_agreement_percent >= 98
