@@ -129,11 +129,15 @@ class SignalMeter:
         if self._flags:
             auc = area_under_roc(np.concatenate(self._scores), np.concatenate(self._flags))
             return {Metric.AUC: auc, Metric.SNR: snr}
-        if self._kind is not TaskKind.REGRESSION:
+        if self._kind not in {TaskKind.REGRESSION, TaskKind.FLOAT_OUTPUTS}:
             return {Metric.SNR: snr}
         spread = np.maximum(self._square - np.square(self._sum) / self._count, 0.0)
         rmse = float(np.sqrt(self._error.sum() / (self._count * self._error.size)))
-        return {Metric.R2: coefficient_of_determination(self._error, spread), Metric.RMSE: rmse}
+        r2 = coefficient_of_determination(self._error, spread)
+        if self._kind is TaskKind.REGRESSION:
+            return {Metric.R2: r2, Metric.RMSE: rmse}
+        # A ratio to the whole power flatters outputs that are far from zero; R2 is relative to their spread.
+        return {Metric.SNR: snr, Metric.R2: r2, Metric.RMSE: rmse}
 
 
 class PixelsMeter:
@@ -173,7 +177,7 @@ class TaskMeter:
     def __init__(self, objectives: TaskObjectives, *, with_loss: bool = False) -> None:
         self._objectives, self._with_loss = objectives, with_loss
         self.main = _main_meter(objectives)
-        self._others = [SignalMeter(each, TaskKind.FLOAT_OUTPUTS) for each in objectives.others]
+        self._others = [SignalMeter(each, TaskKind.IMAGES) for each in objectives.others]
         self._loss_sum, self._count = 0.0, 0
 
     def add(self, outputs: Float32Array, targets: Array, taught: Float32Array | None, flags: Array | None) -> None:

@@ -129,17 +129,16 @@ def in_channel_order(rows: Array, shape: Shape, *, channels_last: bool) -> Array
     Returns:
         The targets, [n, values]; None if the extents do not fit.
     """
-    count, dims = len(rows), _without_ones(rows.shape[1:])
+    flat, dims = (len(rows), shape.elements), _without_ones(rows.shape[1:])
     last = _without_ones((shape.height, shape.width, shape.channels))
     first = _without_ones((shape.channels, shape.height, shape.width))
     for order in (last, first) if channels_last else (first, last):
         if dims == order == last and last != first:
-            return (
-                rows.reshape(count, shape.height, shape.width, shape.channels).transpose(0, 3, 1, 2).reshape(count, -1)
-            )
+            images = rows.reshape(len(rows), shape.height, shape.width, shape.channels)
+            return images.transpose(0, 3, 1, 2).reshape(flat)
         if dims == order == first:
-            return rows.reshape(count, -1)
-    return rows.reshape(count, -1) if dims == (shape.elements,) else None
+            return rows.reshape(flat)
+    return rows.reshape(flat) if dims == (shape.elements,) else None
 
 
 def pixel_classes(rows: Array, shape: Shape) -> Array:

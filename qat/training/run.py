@@ -15,17 +15,16 @@ from deploy.integer_network import IntegerNetwork
 from network.allocation import Allocation
 from network.errors import TrainingError
 from network.network import Network
-from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.conversion_report import ConversionReport, conversion_report
 from qat.data.batches import batches_of, group_starts_of, split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.loader import training_batches
 from qat.options.training import TrainingOptions
-from qat.post_training.improve import improve
 from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
 from qat.tasks.choice import Task
+from qat.training.calibrating import calibrate_before
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
 from qat.training.epoch_result import EpochResult
 from qat.training.fingerprint import fingerprint_of
@@ -36,7 +35,7 @@ from qat.training.optimizer import new_optimizer
 from qat.training.oscillation import Oscillations
 from qat.training.parallel import Processes
 from qat.training.reporting import Reporter
-from qat.training.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
+from qat.training.run_cost import TRAINING_COST, RunCost
 from qat.training.run_targets import RunTargets
 from qat.training.run_warnings import warnings_before
 from qat.training.state import TrainingState
@@ -85,7 +84,6 @@ class TrainingRun:
         )
         self._reporter = Reporter(report if processes.is_first else silent, options.epochs)
         self._fingerprint = fingerprint_of(network, allocation, dataset, options.what_counts(), processes.count)
-        self._calibration_samples = min(options.calibration_samples, len(self._split.training))
         self._saved = time.monotonic()
         self.warnings: tuple[str, ...] = ()
 
@@ -110,7 +108,9 @@ class TrainingRun:
         )
         started = time.monotonic()
         if loaded is None:
-            self._calibrate()
+            calibrate_before(
+                self._module, self._float_network, self._dataset.train_x, self._split, self._options, self._reporter
+            )
         self._float_network.to(self._processor)
         self._module.to(self._processor)
         self.warnings = warnings_before(
@@ -192,17 +192,6 @@ class TrainingRun:
         self._module.use_bits(self._milestones.allocation_of(done if found.position.step == 0 else done + 1))
         name = FILE_NAME if in_epoch is None else STEP_FILE_NAME
         self._directory.or_damaged(name, lambda: self.state.restore(found))
-
-    def _calibrate(self) -> None:
-        """Calibrate the activation ranges and apply post-training quantization if it is chosen, before any training."""
-        self._reporter.begin("calibrating", epoch=0, steps=1, cost=CALIBRATION_COST)
-        samples = self._dataset.train_x[self._split.training[: self._calibration_samples]]
-        calibrate(self._module, samples, self._float_network)
-        self._reporter.advance(len(samples))
-        if self._options.post_training is not None:
-            chosen = self._split.training[: self._options.post_training.samples]
-            unlabelled = self._dataset.train_x[chosen]
-            improve(self._module, self._float_network, unlabelled, self._options.post_training, self._reporter)
 
     def _finish_epoch(
         self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float
