@@ -63,7 +63,7 @@ class TrainResult:
         if quality is not None:
             terms = TERMS[quality.metric]
             of_float = "" if quality.float_ is None else f", float {terms.text(quality.float_)}"
-            figures = f"{terms.words}: integer-only {terms.text(quality.integer_only)}{of_float}"
+            figures = f"integer-only {terms.text(quality.integer_only)}{of_float} ({terms.words})"
         return f"<TrainResult of {self.report.network.name}: {figures}, files in {str(self.folder)!r}>"
 
 
