@@ -68,7 +68,7 @@ def measured(name: str, network: bitbudget.Network, dataset: bitbudget.Dataset, 
         network, flash="64MB", ram="64MB", accounting="paper", allowed_weight_bits={"*": [8]},
         allowed_activation_bits={"*": [8]},
     )  # fmt: skip
-    flash = int(full.memory.flash_bytes / 2)
+    flash = int(full.answer.memory.flash_bytes / 2)
     results, started = [], 0.0
     for count in (0, epochs):
         started = time.monotonic()

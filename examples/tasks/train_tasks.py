@@ -2,8 +2,8 @@
 
     float module --read_module--> network --train--> integer-only network, judged by the task's own metric
 
-The task follows from the targets: nothing but the data names it. `--out` keeps NAME.json and NAME.npz, which the command
-reads, too: `bitbudget train NAME.json --data NAME.npz --flash 20kB --ram 10kB --out trained`.
+The task follows from the targets: nothing but the data names it. `--out` keeps NAME.json and NAME.npz, which the
+command reads, too: `bitbudget train NAME.json --data NAME.npz --flash 20kB --ram 10kB --out trained`.
 """
 
 from __future__ import annotations
