@@ -56,7 +56,7 @@ def diabetes() -> Problem:
     """Return the progression of diabetes after a year as a regression, divided by 100."""
     found = datasets.load_diabetes()
     samples, targets = _standardised(found.data), (found.target[:, None] / 100).astype(np.float32)
-    return Problem(_divided("diabetes", samples, targets), perceptron(10, 1, 16), nn.functional.mse_loss, 30)
+    return Problem(_divided("diabetes", samples, targets), perceptron(10, 1), nn.functional.mse_loss, 15)
 
 
 def prices() -> Problem:
