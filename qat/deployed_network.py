@@ -14,7 +14,7 @@ from torch import Tensor
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
 from qat.float_network import combined
-from qat.graph import run_layers
+from qat.graph import joined_outputs, run_layers
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import requantization_of
 from qat.weight_step import DeployedWeights, deployed_steps
@@ -44,17 +44,16 @@ class DeployedNetwork:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Compute the simulated network's first output for a batch of images, as real values.
+        """Compute all outputs of the simulated network for a batch of images, as real values.
 
         Args:
             images: Normalised input images, [n, channels, height, width].
 
         Returns:
-            Real values of the first output, flattened to [n, elements].
+            Real values of all outputs, flattened and concatenated to [n, values].
         """
-        output = self.network.outputs[0]
-        steps = self._run(images, keep_all=False)[output]
-        return (steps * self.grids[output].scale).flatten(1)
+        steps = self._run(images, keep_all=False)
+        return joined_outputs(self.network, {each: steps[each] * self.grids[each].scale for each in steps})
 
     @torch.no_grad()
     def codes(self, images: Tensor) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
-from qat.graph import run_layers
+from qat.graph import joined_outputs, run_layers
 from qat.windows import convolved, max_pooled, padded, window_sizes, window_sums
 
 
@@ -96,7 +96,8 @@ class WeightParameters(nn.Module):
 class FloatNetwork(nn.Module):
     """The network as a torch module in float32; batch norm uses the running statistics.
 
-    `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
+    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and
+    concatenated to [n, values].
     """
 
     def __init__(self, network: Network) -> None:
@@ -107,7 +108,7 @@ class FloatNetwork(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._run(images, keep_all=False)[self.network.outputs[0]].flatten(1)
+        return joined_outputs(self.network, self._run(images, keep_all=False))
 
     def tensors(self, images: Tensor) -> dict[str, Tensor]:
         """Compute each activation tensor of the float network for a batch of images, [n, channels, height, width], by

@@ -20,7 +20,7 @@ from network.network import Network
 from qat.activation_ranges import check_allocation, intervals, shared_ranges
 from qat.deployed_network import DeployedNetwork
 from qat.float_network import combined
-from qat.graph import run_layers
+from qat.graph import joined_outputs, run_layers
 from qat.options.names import ActivationRange, TensorOverride
 from qat.options.training import TrainingOptions
 from qat.quantizers.fake_quantize import Grid
@@ -33,7 +33,8 @@ NO_OVERRIDE: Final = TensorOverride()
 class QuantizedNetwork(nn.Module):
     """A network as a torch module with fake-quantized weights and activations, with the bits of a bit allocation.
 
-    `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
+    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and
+    concatenated to [n, values].
 
     Attributes:
         network: The float network from which the module was built.
@@ -175,7 +176,7 @@ class QuantizedNetwork(nn.Module):
             # Ranges are corrected here and not after the optimizer's step, so that a custom training loop does not
             # have to do it.
             self.keep_valid()
-            return self._train(images)[self.network.outputs[0]].flatten(1)
+            return joined_outputs(self.network, self._train(images))
         return self.deployed()(images)
 
     def _train(self, images: Tensor) -> dict[str, Tensor]:

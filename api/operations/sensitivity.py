@@ -55,7 +55,7 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
         TrainingError: If the measurement fails.
     """
     require_weights(job.network.name, has_weights=job.network.has_weights)
-    check_dataset(job.dataset, job.network)
+    check_dataset(job.dataset, job.network, job.options.task)
     wait_without_spinning()
     started = time.monotonic()
     table = measured_table(job.network, job.dataset, job.options, report)

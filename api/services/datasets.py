@@ -22,7 +22,7 @@ from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.errors import DatasetError
 from qat.data.class_counts import count_classes
-from qat.data.dataset import Dataset
+from qat.data.dataset import Dataset, classes_in
 from qat.data.digits import digits
 from qat.data.opening import open_file
 
@@ -210,24 +210,22 @@ class Datasets:
 
 
 def _check_samples(dataset: Dataset) -> None:
-    """Reject a dataset without samples, with negative labels, or without exactly one label for each sample."""
+    """Reject a dataset without samples, or without exactly one target for each sample."""
     for part, samples, labels in (
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
     ):
         if part == "test" and not dataset.has_test_set:
             continue
-        if len(samples.shape) < 2 or (labels is not None and (labels.ndim != 1 or len(samples) != len(labels))):
+        if len(samples.shape) < 2 or (labels is not None and len(samples) != len(labels)):
             of_labels = "none" if labels is None else list(labels.shape)
             raise DatasetError(
                 f"{part}_x has the shape {list(samples.shape)} and {part}_y the shape {of_labels}; "
-                "expected [n, ...] and [n]: one label for each sample"
+                "expected [n, ...] for both: one target for each sample"
             )
         if not len(samples):
             raise DatasetError(f"the array {part}_x has no samples; expected at least one")
         samples[:1]  # raises DatasetError if the first sample cannot be read
-        if labels is not None and labels.min() < 0:
-            raise DatasetError(f"the array {part}_y has the label {labels.min()}; expected class labels of at least 0")
 
 
 def _describe_unread(name: str) -> DatasetAnswer:
@@ -247,7 +245,8 @@ def _describe_unread(name: str) -> DatasetAnswer:
 
 
 def _describe(dataset: Dataset, dataset_id: str, origin: DatasetOrigin, upload: Upload | None = None) -> DatasetAnswer:
-    labels = [int(each.max()) for each in (dataset.train_y, dataset.test_y) if each is not None and each.size]
+    of_sets = (classes_in(dataset.train_y), classes_in(dataset.test_y))
+    labels = [int(each.max()) for each in of_sets if each is not None and each.size]
     counts = count_classes(dataset)
     train, test = (None, None) if counts is None else (counts.train, counts.test)
     sizes_bytes = {DatasetOrigin.BUILT_IN: 0, DatasetOrigin.OPERATOR: None}

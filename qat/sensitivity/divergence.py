@@ -3,8 +3,9 @@
     tensor at b bits    mean over samples of   sum over classes y of  p(y) * log(p(y) / p_b(y))
 
 with p the class probabilities of the float network and p_b those of the network with this tensor at b bits and
-everything else in float: the Kullback-Leibler divergence. (Sony's Model Compression Toolkit measures in the same way,
-with other distances.)
+everything else in float: the Kullback-Leibler divergence. Other tasks have the divergence of their own distribution
+(`qat.tasks.objectives`), such as the squared change of real outputs as a share of their variance. (Sony's Model
+Compression Toolkit measures in the same way, with other distances.)
 
 The float network is computed once per batch. For each tensor, only the layers that depend on it are computed again, for
 8, 4 and 2 bits at once, as one batch of three times the size.
@@ -12,16 +13,20 @@ The float network is computed once per batch. For each tensor, only the layers t
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
 from network.allocation import BITS, Bits
 from network.layers import WeightLayer
 from qat.data.batches import tensor_of
-from qat.data.dataset import Labels, Samples
+from qat.data.dataset import Samples
+from qat.graph import joined_outputs
 from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
+from qat.tasks.task_objectives import TaskObjectives
 
 
 class Divergence:
@@ -30,24 +35,25 @@ class Divergence:
 
     Args:
         errors: Quantization errors of the network's tensors.
+        objectives: Objectives of the task.
     """
 
-    def __init__(self, errors: TensorErrors) -> None:
-        self._errors = errors
+    def __init__(self, errors: TensorErrors, objectives: TaskObjectives) -> None:
+        self._errors, self._objectives = errors, objectives
         self._sums = Sums()
 
     @torch.inference_mode()
-    def add(self, batch: Samples, labels: Labels) -> None:
+    def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None:
         """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
-            labels: Labels of the samples, int64 [n], which are not used.
+            targets: Targets of the samples, which are not used.
         """
-        del labels
+        del targets
         errors, sums = self._errors, self._sums
         network = errors.network
-        batch_tensors = _BatchTensors(errors, batch)
+        batch_tensors = _BatchTensors(errors, self._objectives, batch)
         changed = batch_tensors.quantized(network.input)
         sums.activations.add(network.input, batch_tensors.divergences(0, network.input, changed))
         for index, layer in enumerate(network.layers):
@@ -71,11 +77,11 @@ class _BatchTensors:
     quantized.
     """
 
-    def __init__(self, errors: TensorErrors, batch: Samples) -> None:
-        self._errors = errors
+    def __init__(self, errors: TensorErrors, objectives: TaskObjectives, batch: Samples) -> None:
+        self._errors, self._objectives = errors, objectives
         self._network = errors.network
         self.tensors = errors.float_network.tensors(tensor_of(batch, errors.network))
-        self._log_probabilities = {name: _log_softmax(self.tensors[name]) for name in errors.network.outputs}
+        self._reference = joined_outputs(self._network, self.tensors).double()
 
     def quantized(self, tensor: str) -> Tensor:
         """Quantize an activation tensor at 8, 4 and 2 bits, concatenated to [3 n, channels, height, width]."""
@@ -103,13 +109,10 @@ class _BatchTensors:
                     for name in layer.inputs
                 ]
                 changed[layer.output] = self._errors.float_network.step(index, inputs)
-        totals = torch.zeros(len(BITS), dtype=torch.float64)
-        for name, log_p in self._log_probabilities.items():
-            if name in changed:
-                log_p_b = _log_softmax(changed[name]).reshape(len(BITS), *log_p.shape)
-                totals += (log_p.exp() * (log_p - log_p_b)).sum(dim=(1, 2))
-        return dict(zip(BITS, totals.tolist(), strict=True))
-
-
-def _log_softmax(logits: Tensor) -> Tensor:
-    return F.log_softmax(logits.flatten(1).double(), dim=1)
+        outputs = {
+            name: changed[name] if name in changed else self.tensors[name].repeat(len(BITS), 1, 1, 1)
+            for name in self._network.outputs
+        }
+        joined = joined_outputs(self._network, outputs).double()
+        increases = self._objectives.divergences(self._reference.repeat(len(BITS), 1), joined)
+        return dict(zip(BITS, increases.reshape(len(BITS), -1).sum(dim=1).tolist(), strict=True))

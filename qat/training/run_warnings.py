@@ -12,11 +12,14 @@ import torch
 
 from network.errors import DatasetError
 from qat.data.batches import Split, steps_of_epoch
-from qat.data.dataset import Dataset, Indices, Labels, SampleSource
+from qat.data.dataset import Dataset, Indices, Labels, SampleSource, classes_in
 from qat.float_network import FloatNetwork
+from qat.options.task import TaskKind
 from qat.options.training import TrainingOptions
-from qat.training.accuracy import FLOAT_COST
-from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
+from qat.tasks.choice import Task
+from qat.tasks.metrics import percent
+from qat.training.evaluation import evaluation_batches, of_module, outputs_of
+from qat.training.judging import FLOAT_COST
 from qat.training.parallel import Processes
 from qat.training.reporting import Reporter
 
@@ -40,6 +43,7 @@ _OFFSET_POINTS: Final = 10.0
 
 def warnings_before(
     float_network: FloatNetwork,
+    task: Task,
     dataset: Dataset,
     split: Split,
     options: TrainingOptions,
@@ -51,6 +55,7 @@ def warnings_before(
 
     Args:
         float_network: The float network, on the torch device `processor`.
+        task: The task; the float network is checked for classes of samples only.
         dataset: The dataset, in shapes that fit the network.
         split: Split of the training set into samples for training and held-out samples.
         options: Training options of the run.
@@ -62,6 +67,8 @@ def warnings_before(
     reporter.warn(about_steps)
 
     def about_float_network() -> str:
+        if task.kind is not TaskKind.CLASSES or len(float_network.network.outputs) > 1:
+            return ""
         try:
             return float_warning(float_network, dataset, split, processor, reporter) or ""
         except DatasetError:  # an unreadable sample; a training that needs the sample reports the error
@@ -104,7 +111,8 @@ def float_warning(
     reporter.expect(len(chosen) * FLOAT_COST)
     steps = len(evaluation_batches(network, len(chosen)))
     reporter.begin("checking the float network", epoch=0, steps=steps, cost=FLOAT_COST)
-    predicted = classes_of(of_module(float_network, network, processor), network, samples, chosen, reporter)
+    outputs = outputs_of(of_module(float_network, network, processor), network, samples, chosen, reporter)
+    predicted = outputs.argmax(axis=1)
     return label_warning(predicted, labels[chosen], labels, network.shapes[network.outputs[0]].elements)
 
 
@@ -172,11 +180,12 @@ def few_steps_warning(options: TrainingOptions, samples: int) -> str | None:
 
 def _labelled_samples(dataset: Dataset, split: Split) -> tuple[SampleSource, Labels, Indices] | None:
     """Return the samples of a set with labels, its labels, and the indices of the samples to check; or None."""
-    if dataset.train_y is not None:
+    train, test = classes_in(dataset.train_y), classes_in(dataset.test_y)
+    if train is not None:
         order = np.concatenate([split.validation, split.training])
-        return dataset.train_x, dataset.train_y, order[:CHECKED_SAMPLES]
-    if dataset.test_y is not None and dataset.has_test_set:
-        count = len(dataset.test_y)
+        return dataset.train_x, train, order[:CHECKED_SAMPLES]
+    if test is not None and dataset.has_test_set:
+        count = len(test)
         chosen = np.linspace(0, count - 1, min(count, CHECKED_SAMPLES)).astype(np.int64)
-        return dataset.test_x, dataset.test_y, chosen
+        return dataset.test_x, test, chosen
     return None

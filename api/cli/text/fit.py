@@ -93,6 +93,9 @@ def _objective(answer: FitAnswer) -> list[str]:
     """Return lines of text with the summed quantization sensitivity and the shadow prices of flash and RAM."""
     if answer.objective is None:
         return []
+    if answer.sensitivity_is_zero:
+        zero = f"every sensitivity ({answer.sensitivity}) is 0: the measure does not distinguish any bits"
+        return [f"{zero}, and their sum proves nothing; measure on other samples, or with another measure"]
     proof = ""
     if answer.gap is not None:
         proof = ", proven minimal" if answer.gap == 0 else f", at most {answer.gap:.2%} above the minimum"

@@ -17,6 +17,7 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.options.task import TaskKind
 from qat.prepare import float_module
 from qat.progress import Progress
 from qat.sensitivity.divergence import Divergence
@@ -25,6 +26,10 @@ from qat.sensitivity.fisher import FisherInformation
 from qat.sensitivity.hessian import HessianTraces
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import SumsByTensor
+from qat.tasks.choice import Task
+from qat.tasks.objectives import Categorical
+from qat.tasks.task_objectives import TaskObjectives
+from qat.training.label_source import LabelSource
 from tests.builders import network_of
 from tests.network.float_reference import evaluate
 from tests.qat.zoo import all_kinds, convolution, floats
@@ -60,6 +65,12 @@ def log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def of_classes(network: Network) -> TaskObjectives:
+    (output,) = network.outputs
+    task = Task(TaskKind.CLASSES, output, LabelSource.LABELS, LabelSource.LABELS)
+    return TaskObjectives(task, Categorical(output, 0, network.shapes[output].elements), ())
+
+
 def with_weight(network: Network, name: str, weight: Float32Array) -> Network:
     layers = [replace(layer, weight=weight) if layer.name == name else layer for layer in network.layers]  # type: ignore[call-arg]  # a layer with weights
     return replace(network, layers=tuple(layers))
@@ -74,7 +85,7 @@ def test_divergence_of_weights_is_that_of_the_network_with_the_quantized_weights
     network = residual()
     samples = samples_for(network, 5)
     _, errors = errors_of(network, samples)
-    measure = Divergence(errors)
+    measure = Divergence(errors, of_classes(network))
     for start in (0, 3):  # batches add up
         measure.add(samples[start : start + 3], np.zeros(3, dtype=np.int64))
     table = measure.sums().table("measured", network, len(samples))
@@ -91,7 +102,7 @@ def test_divergence_of_an_activation_tensor_changes_all_that_read_it() -> None:
     network = residual()
     samples = samples_for(network, 4)
     _, errors = errors_of(network, samples)
-    measure = Divergence(errors)
+    measure = Divergence(errors, of_classes(network))
     measure.add(samples, np.zeros(4, dtype=np.int64))
     table = measure.sums().table("measured", network, len(samples))
     values = evaluate(network, samples)["first.out"]
@@ -137,7 +148,7 @@ def test_fisher_is_the_expectation_over_the_networks_own_labels() -> None:
                 for bits in BITS:
                     along = (gradient * errors.activation(name, values.detach(), bits)).sum(dim=(0, 2, 3))
                     tensor_figures[name][bits] += probability * float(along.square().sum()) / 2 / len(samples)
-    measure = FisherInformation(errors, np.random.default_rng(0))
+    measure = FisherInformation(errors, of_classes(network), np.random.default_rng(0))
     repeats = 500
     for _ in range(repeats):
         measure.add(samples, np.zeros(len(samples), dtype=np.int64))
@@ -152,7 +163,7 @@ def test_hessian_is_the_trace_times_the_squared_error() -> None:
     network = residual(2)
     samples, labels = samples_for(network, 3), np.array([0, 2, 1])
     module, errors = errors_of(network, samples)
-    measure = HessianTraces(errors, np.random.default_rng(0), probes=600)
+    measure = HessianTraces(errors, of_classes(network), np.random.default_rng(0), probes=600)
     measure.add(samples, labels)
     table = measure.sums().table("hessian", network, len(samples))
     weight = errors.parameters(network.weight_layers[-1]).weight
