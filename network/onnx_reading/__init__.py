@@ -27,6 +27,7 @@ from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import parse
 from network.onnx_reading.quantized.float_graph import without_quantization
 from network.onnx_reading.swapping import swapped_shape, with_rows_and_columns_swapped
+from network.onnx_reading.tail import host_graph_of
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
@@ -104,6 +105,7 @@ def _network_of(graph: Graph, name: str) -> Network:
         input_format=input_format,
         ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,
         host_steps=ending.host_steps,
+        host_graph=host_graph_of(translation),
     )
 
 
