@@ -17,7 +17,7 @@ from deploy.host_step import HostStep, NoLine
 
 Line = Callable[[HostStep], str]
 
-_TYPES: Final = {
+_TYPES: Final[Mapping[int, str]] = {
     TensorProto.FLOAT: "np.float32", TensorProto.INT64: "np.int64", TensorProto.INT32: "np.int32",
     TensorProto.INT16: "np.int16", TensorProto.INT8: "np.int8", TensorProto.UINT16: "np.uint16",
     TensorProto.UINT8: "np.uint8", TensorProto.BOOL: "np.bool_",

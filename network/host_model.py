@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 
-from network.host_graph import MAX_HOST_GRAPH_BYTES, HostGraph, HostRead
+from network.host_graph import MAX_HOST_GRAPH_BYTES, MAX_HOST_RANK, MAX_HOST_READS, HostGraph, HostRead
 
 _FLOATING: Final = frozenset({TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 
@@ -35,9 +35,12 @@ def host_graph(
         opset: Version of the standard operators.
 
     Returns:
-        The host graph; None if its model is too large, or if a tensor inside a node refers to another file.
+        The host graph; None if its model or its list of reads is too large, or if a tensor inside a node refers to
+        another file.
     """
     reads = tuple(reads)
+    if len(reads) > MAX_HOST_READS or any(len(read.dims) > MAX_HOST_RANK for read in reads):
+        return None
     if not nodes:
         return HostGraph(reads, outputs)
     if sum(values.nbytes for values in constants.values()) > MAX_HOST_GRAPH_BYTES or any(map(_is_incomplete, nodes)):
