@@ -6,90 +6,21 @@ named in the report, and the host program leaves it out.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto
 
 from network.layers import ActivationFunction
 from network.tflite_reading.call import FUSED
 from network.tflite_reading.graph import Attribute
-from network.tflite_reading.options import FUSED as FUSED_OPTION
-
-_TANH: Final = 4
-"""Number of the fused activation function TANH in the schema."""
+from network.tflite_reading.host_writer import HostWriter
 
 _TO_THE_END: Final = np.iinfo(np.int64).max
 
 
-class Writer(ABC):
-    """Access to one operator for the function that writes its ONNX nodes.
-
-    Attributes:
-        attributes: Options of the operator, by name.
-        inputs: Names of the values that the operator reads.
-        outputs: Names of the values that it writes.
-        input_dims: Extents of each input, with the batch.
-        output_dims: Extents of each output, with the batch.
-        output_kinds: Element type of each output in the file.
-    """
-
-    attributes: Mapping[str, Attribute]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    input_dims: tuple[tuple[int, ...], ...]
-    output_dims: tuple[tuple[int, ...], ...]
-    output_kinds: tuple[str, ...]
-
-    @abstractmethod
-    def write(self, operator: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **attributes: Any) -> None:
-        """Append an ONNX node."""
-
-    @abstractmethod
-    def fresh(self) -> str:
-        """Return a new name for a value."""
-
-    @abstractmethod
-    def add_constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
-        """Add a constant, and return its name."""
-
-    @abstractmethod
-    def integers(self, index: int) -> list[int]:
-        """Return the whole numbers of a constant input.
-
-        Raises:
-            LookupError: If the input is not a constant.
-            TypeError: If it has real numbers.
-        """
-
-    def write_fused(self, operator: str, inputs: tuple[str, ...], **attributes: Any) -> None:
-        """Append an ONNX node, and the operator's fused activation function behind it."""
-        number = self.attributes.get(FUSED_OPTION, 0)
-        if not isinstance(number, int) or number not in {*FUSED, _TANH}:
-            raise LookupError(f"the fused activation function {number} is unknown")
-        if number == 0:
-            self.write(operator, inputs, self.outputs, **attributes)
-            return
-        before = self.fresh()
-        self.write(operator, inputs, (before,), **attributes)
-        if number == _TANH:
-            self.write("Tanh", (before,), self.outputs)
-        else:
-            self.write_clamp(before, FUSED[number])
-
-    def write_clamp(self, value: str, function: ActivationFunction) -> None:
-        """Append a clamp to an interval, which may be open above."""
-        if np.isinf(function.high):
-            self.write("Relu", (value,), self.outputs)
-            return
-        low, high = (self.add_constant(bound, np.float32) for bound in (function.low, function.high))
-        self.write("Clip", (value, low, high), self.outputs)
-
-
-Row = Callable[[Writer], None]
+Row = Callable[[HostWriter], None]
 
 
 def _same(operator: str) -> Row:
@@ -104,28 +35,28 @@ def _clamp(number: int) -> Row:
     return lambda writer: writer.write_clamp(writer.inputs[0], FUSED[number])
 
 
-def _softmax(writer: Writer) -> None:
+def _softmax(writer: HostWriter) -> None:
     beta = writer.attributes.get("Beta", 1.0)
     scaled = writer.fresh()
     writer.write("Mul", (writer.inputs[0], writer.add_constant(beta, np.float32)), (scaled,))
     writer.write("Softmax", (scaled,), writer.outputs, axis=-1)
 
 
-def _reshape(writer: Writer) -> None:
+def _reshape(writer: HostWriter) -> None:
     writer.write("Reshape", (writer.inputs[0], writer.add_constant(writer.output_dims[0], np.int64)), writer.outputs)
 
 
-def _transpose(writer: Writer) -> None:
+def _transpose(writer: HostWriter) -> None:
     writer.write("Transpose", writer.inputs[:1], writer.outputs, perm=writer.integers(1))
 
 
-def _concatenation(writer: Writer) -> None:
+def _concatenation(writer: HostWriter) -> None:
     axis = writer.attributes.get("Axis", 0)
     writer.write_fused("Concat", writer.inputs, axis=axis)
 
 
 def _reduction(operator: str) -> Row:
-    def write(writer: Writer) -> None:
+    def write(writer: HostWriter) -> None:
         axes = writer.add_constant(writer.integers(1), np.int64)
         keeps = len(writer.output_dims[0]) == len(writer.input_dims[0])
         if operator == "ReduceSum":
@@ -137,7 +68,7 @@ def _reduction(operator: str) -> Row:
 
 
 def _choice(operator: str) -> Row:
-    def write(writer: Writer) -> None:
+    def write(writer: HostWriter) -> None:
         (axis,) = writer.integers(1)
         chosen = writer.fresh()
         writer.write(operator, writer.inputs[:1], (chosen,), axis=axis, keepdims=0)
@@ -146,29 +77,29 @@ def _choice(operator: str) -> Row:
     return write
 
 
-def _top_k(writer: Writer) -> None:
+def _top_k(writer: HostWriter) -> None:
     count, indices = writer.add_constant(writer.integers(1), np.int64), writer.fresh()
     writer.write("TopK", (writer.inputs[0], count), (writer.outputs[0], indices), axis=-1)
     _as_kind(writer, indices, 1)
 
 
-def _as_kind(writer: Writer, value: str, index: int) -> None:
+def _as_kind(writer: HostWriter, value: str, index: int) -> None:
     """Append the conversion of whole numbers to the type of an output: int32 or int64."""
     kind = TensorProto.INT32 if writer.output_kinds[index] == "INT32" else TensorProto.INT64
     writer.write("Cast", (value,), (writer.outputs[index],), to=kind)
 
 
-def _slice(writer: Writer) -> None:
+def _slice(writer: HostWriter) -> None:
     begin, size = writer.integers(1), writer.integers(2)
     end = [_TO_THE_END if extent < 0 else at + extent for at, extent in zip(begin, size, strict=True)]
     writer.write("Slice", (writer.inputs[0], *_bounds(writer, begin, end)), writer.outputs)
 
 
-def _bounds(writer: Writer, *bounds: list[int]) -> tuple[str, ...]:
+def _bounds(writer: HostWriter, *bounds: list[int]) -> tuple[str, ...]:
     return tuple(writer.add_constant(each, np.int64) for each in bounds)
 
 
-def _strided_slice(writer: Writer) -> None:
+def _strided_slice(writer: HostWriter) -> None:
     begin, end, stride = (writer.integers(index) for index in (1, 2, 3))
     names = ("Begin", "End", "ShrinkAxis", "Ellipsis", "NewAxis")
     masks = {name: writer.attributes.get(f"{name}Mask", 0) for name in names}
@@ -191,7 +122,7 @@ def _has_bit(mask: Attribute, axis: int) -> bool:
 def _split(value: int, axis_input: int) -> Row:
     """Return the row of SPLIT (axis, value) or SPLIT_V (value, sizes, axis)."""
 
-    def write(writer: Writer) -> None:
+    def write(writer: HostWriter) -> None:
         (axis,) = writer.integers(axis_input)
         sizes = writer.add_constant([dims[axis] for dims in writer.output_dims], np.int64)
         writer.write("Split", (writer.inputs[value], sizes), writer.outputs, axis=axis)
@@ -199,25 +130,25 @@ def _split(value: int, axis_input: int) -> Row:
     return write
 
 
-def _gather(writer: Writer) -> None:
+def _gather(writer: HostWriter) -> None:
     if writer.attributes.get("BatchDims", 0):
         raise LookupError("a gather by batch has no form here")
     writer.write("Gather", writer.inputs, writer.outputs, axis=writer.attributes.get("Axis", 0))
 
 
-def _squared_difference(writer: Writer) -> None:
+def _squared_difference(writer: HostWriter) -> None:
     difference = writer.fresh()
     writer.write("Sub", writer.inputs, (difference,))
     writer.write("Mul", (difference, difference), writer.outputs)
 
 
-def _rsqrt(writer: Writer) -> None:
+def _rsqrt(writer: HostWriter) -> None:
     root = writer.fresh()
     writer.write("Sqrt", writer.inputs, (root,))
     writer.write("Reciprocal", (root,), writer.outputs)
 
 
-def _leaky_relu(writer: Writer) -> None:
+def _leaky_relu(writer: HostWriter) -> None:
     writer.write("LeakyRelu", writer.inputs, writer.outputs, alpha=writer.attributes.get("Alpha", 0.0))
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, helper
+from onnx import NodeProto
 
 from network.errors import NetworkError
 from network.host_graph import HostGraph, HostRead
 from network.host_model import host_graph
 from network.tflite_reading.ending import read_of
-from network.tflite_reading.graph import Node
-from network.tflite_reading.host_operators import OPERATORS, Writer
+from network.tflite_reading.host_operators import OPERATORS
+from network.tflite_reading.host_writer import HostWriter
 from network.tflite_reading.translation import Translation
 from network.tflite_reading.views import View
 
-_OPSET = 17
+_OPSET: Final = 17
+"""Version of the ONNX operators of the host graph."""
 
 
 def host_graph_of(translation: Translation) -> HostGraph | None:
@@ -93,7 +93,7 @@ class _Tail:
         written: list[NodeProto] = []
         for position in sorted(self._positions):
             node = self._translation.graph.nodes[position]
-            OPERATORS[node.operator](_NodeWriter(self._translation, node, written, self.constants))
+            OPERATORS[node.operator](HostWriter(self._translation, node, written, self.constants))
         return written
 
     def _constant(self, index: int) -> npt.NDArray[Any] | None:
@@ -101,38 +101,3 @@ class _Tail:
         if value is None and tensor.data is not None:
             value = self._translation.value(index, "the host")
         return None if value is None or isinstance(value, View) else value
-
-
-class _NodeWriter(Writer):
-    """Access to one operator for the function that writes its ONNX nodes."""
-
-    def __init__(
-        self, translation: Translation, node: Node, nodes: list[NodeProto], constants: dict[str, npt.NDArray[Any]]
-    ) -> None:
-        self.attributes = node.attributes
-        self.inputs = tuple(translation.name_of(index) if index >= 0 else "" for index in node.inputs)
-        self.outputs = tuple(map(translation.name_of, node.outputs))
-        self.input_dims = tuple(translation.tensor(index).dims if index >= 0 else () for index in node.inputs)
-        self.output_dims = tuple(translation.tensor(index).dims for index in node.outputs)
-        self.output_kinds = tuple(translation.tensor(index).kind for index in node.outputs)
-        self._translation = translation
-        self._nodes = nodes
-        self._constants = constants
-
-    def write(self, operator: str, inputs: tuple[str, ...], outputs: tuple[str, ...], **attributes: Any) -> None:
-        node = helper.make_node(operator, inputs, outputs, name=f"n{len(self._nodes)}", **attributes)
-        self._nodes.append(node)
-
-    def fresh(self) -> str:
-        return self._translation.free_name("host", 0)
-
-    def add_constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:
-        name = self.fresh()
-        self._constants[name] = np.asarray(values, dtype=dtype)
-        return name
-
-    def integers(self, index: int) -> list[int]:
-        values = self._constants[self.inputs[index]]
-        if values.dtype.kind != "i":
-            raise TypeError("an input has real numbers")
-        return [int(value) for value in values.reshape(-1)[:64]]
