@@ -64,7 +64,7 @@ def host_lines(model: onnx.ModelProto, inputs: Mapping[str, str]) -> HostLines |
     try:
         for node in model.graph.node:
             writer.write(node)
-    except (NoLine, ValueError, TypeError):
+    except (NoLine, LookupError, ValueError, TypeError):  # a damaged model of an untrusted description
         return None
     called = set(re.findall(r"\b([a-z_]+)\(", "\n".join(writer.code)))
     return HostLines(

@@ -121,7 +121,11 @@ class _After:
 def _after(network: IntegerNetwork, graph: HostGraph | None, steps: Sequence[HostSteps]) -> _After:
     tensors = list(network.outputs)
     model = parsed_host_model(graph.model) if graph is not None else None
-    if graph is None or model is None:
+    if (
+        graph is None
+        or model is None
+        or not {each.name for each in model.graph.input} <= {read.value for read in graph.reads}
+    ):
         notes = [f"# Not in this file: {comment(str(each))} -> {comment(each.output)}" for each in steps]
         values = ", ".join(f"values[{index}].transpose(2, 0, 1)[None]" for index in range(len(tensors)))
         return _After((*notes, f"return [{values}]  # [1, channels, height, width]"))

@@ -258,6 +258,21 @@ def test_a_description_cannot_read_other_files(tmp_path: Path) -> None:
         ast.parse(files["host.py"])
 
 
+@pytest.mark.parametrize("form", ["Add", "Slice backwards", "TopK", "Split", "Gather"])
+def test_a_damaged_host_graph_of_a_description_gives_a_program(form: str) -> None:
+    nodes = sorted([*HEAD, *FORMS[form]], key=lambda each: each.output[0] == "y")
+    network = read(with_types(model(nodes, constants=CONSTANTS)))
+    assert network.host_graph is not None
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        content = bytearray(network.host_graph.model)
+        for at in rng.integers(0, len(content), rng.integers(1, 5)).tolist():
+            content[at : at + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(0, 3)))
+        graph = replace(network.host_graph, model=bytes(content))
+        files = host_files(without_layers(network), graph, network.host_steps)
+        assert_only_our_code(files["host.py"])
+
+
 def test_a_network_without_a_known_host_graph(tmp_path: Path) -> None:
     network = replace(read(model(HEAD[:4], constants=CONSTANTS, outputs="s")), host_graph=None)
     files = write_host(network, tmp_path)
