@@ -156,6 +156,16 @@ def test_an_output_that_is_an_image_or_reshaped(tmp_path: Path) -> None:
     assert [str(steps) for steps in network.host_steps] == ["LOGISTIC of 'scores'"]
 
 
+def test_joined_heads(tmp_path: Path) -> None:
+    form: Form = (
+        [ints(1, 16, 2), T((1, 16, 2)), ints(1, 3, 2), T((1, 3, 2)), T((1, 19, 2), name="boxes")],
+        [Op("RESHAPE", (2, 5), (6,)), Op("RESHAPE", (4, 7), (8,)), Op("CONCATENATION", (6, 8), (9,), {"Axis": 1})],
+    )
+    network = assert_host_computes(network_content(form), tmp_path)
+    assert network.outputs == ("hidden", "scores")
+    assert [str(steps) for steps in network.host_steps] == ["CONCATENATION of 'hidden' and 'scores'"]
+
+
 def test_steps_of_a_quantized_file() -> None:
     tensors = [
         T((1, 6), kind="INT8", scales=(0.1,), zero_points=(0,), name="codes"),
