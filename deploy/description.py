@@ -113,7 +113,17 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         "layers": layers,
         "schedule": [layer.name for layer in network.layers],
         "outputs": list(network.outputs),
+        **_host_steps(network),
     }, arrays
+
+
+def _host_steps(network: IntegerNetwork) -> dict[str, Any]:
+    """Return the field of what the caller's program computes behind the network; empty if it computes nothing."""
+    steps = [
+        {"output": each.output, "tensors": list(each.tensors), "operators": list(each.operators)}
+        for each in network.host_steps
+    ]
+    return {"host_steps": steps} if steps else {}
 
 
 @singledispatch

@@ -26,6 +26,7 @@ from deploy.thresholds import Thresholds
 from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
+from network.host_steps import HostSteps
 from network.json_reading.fields import Fields
 from network.layers import Padding, Shape
 from network.names import shown
@@ -80,6 +81,14 @@ def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
             subtract=given.numbers("subtract"),
             multiply=given.numbers("multiply"),
         ),
+        host_steps=_host_steps(description),
+    )
+
+
+def _host_steps(description: Fields) -> tuple[HostSteps, ...]:
+    given = description.children("host_steps") if "host_steps" in description else []
+    return tuple(
+        HostSteps(steps.string("output"), steps.strings("tensors"), steps.strings("operators")) for steps in given
     )
 
 

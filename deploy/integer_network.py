@@ -16,6 +16,7 @@ import numpy.typing as npt
 from deploy.arithmetic import CodeArray, Requantization
 from deploy.thresholds import Thresholds
 from network.allocation import Bits, Scheme
+from network.host_steps import HostSteps
 from network.layers import Padding, Shape, is_depthwise
 from network.network import InputFormat
 
@@ -222,6 +223,8 @@ class IntegerNetwork:
         layers: The layers in schedule order.
         outputs: The names of the tensors that the caller reads.
         input_format: The conversion of a sample of the caller into real values of the input tensor.
+        host_steps: What the caller's program computes from the outputs, for each output of the source file that is not
+            a tensor of the network; an inference does not need them.
     """
 
     name: str
@@ -230,3 +233,4 @@ class IntegerNetwork:
     layers: tuple[IntegerLayer, ...]
     outputs: tuple[str, ...]
     input_format: InputFormat
+    host_steps: tuple[HostSteps, ...] = ()

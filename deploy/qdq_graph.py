@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from deploy.arithmetic import CodeArray, pack_rows, top_code
 from deploy.integer_network import IntegerNetwork, IntegerTensor
+from deploy.qdq_ranks import input_extents, is_transposed
 from network.allocation import Bits
 from network.errors import ConversionError
 
@@ -44,7 +45,8 @@ class QdqGraph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[TensorProto] = []
         self._names = set(network.tensors)
-        self.quantize(network.input, network.input, self._fresh(f"{network.input} dequantized"))
+        self._output_extents: dict[str, tuple[int, ...]] = {}
+        self.quantize(self._input_image(), network.input, self._fresh(f"{network.input} dequantized"))
 
     def quantize(self, value: str, tensor: str, real: str) -> None:
         """Add ONNX nodes that quantize real values to the codes of an activation tensor and dequantize these codes.
@@ -73,6 +75,35 @@ class QdqGraph:
         name = self._fresh(f"{tensor} to real")
         self._nodes.append(helper.make_node("DequantizeLinear", [codes, *grid], [real], name=name))
         self.real[tensor] = real
+
+    def _input_image(self) -> str:
+        """Return the name of the network's input as an image, [n, channels, height, width]."""
+        name, shape = self._network.input, self._network.tensors[self._network.input].shape
+        if input_extents(self._network) == tuple(shape):
+            return name
+        is_transposed_image = is_transposed(self._network)
+        extents = (shape.height, shape.width, shape.channels) if is_transposed_image else tuple(shape)
+        dims = self.constant(f"{name} dims", np.array([-1, *extents], dtype=np.int64))
+        image = self.node("Reshape", [name, dims], f"{name} image")
+        return (
+            self.node("Transpose", [image], f"{name} channels first", perm=(0, 3, 1, 2))
+            if is_transposed_image
+            else image
+        )
+
+    def quantize_output(self, value: str, tensor: str, extents: tuple[int, ...]) -> None:
+        """Add the nodes of `quantize` for an output of the network, and reshape its real values.
+
+        Args:
+            value: The name of the real values, [n, channels, height, width].
+            tensor: The name of the tensor, which becomes the name of the reshaped values.
+            extents: The extents of the reshaped values, without the batch.
+        """
+        self.quantize(value, tensor, self._fresh(f"{tensor} image"))
+        dims = self.constant(f"{tensor} dims", np.array([-1, *extents], dtype=np.int64))
+        name = self._fresh(f"{tensor} reshaped")
+        self._nodes.append(helper.make_node("Reshape", [self.real[tensor], dims], [tensor], name=name))
+        self._output_extents[tensor] = extents
 
     def weights(self, name: str, codes: CodeArray, zero_points: CodeArray, scales: Float32Array, bits: Bits) -> str:
         """Add weight codes to the ONNX graph, and their dequantization with one zero point and one scale for each
@@ -118,8 +149,8 @@ class QdqGraph:
         graph = helper.make_graph(
             self._nodes,
             network.name,
-            [_images(network.input, network.tensors[network.input])],
-            [_images(self.real[name], network.tensors[name]) for name in network.outputs],
+            [_real_values(network.input, input_extents(network))],
+            [self._output(name) for name in network.outputs],
             self._constants,
         )
         opset, ir_version = TWO_BIT_VERSIONS if self._narrow_types else FOUR_BIT_VERSIONS
@@ -137,6 +168,11 @@ class QdqGraph:
         with_shapes = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         content: bytes = with_shapes.SerializeToString(deterministic=True)
         return content
+
+    def _output(self, tensor: str) -> onnx.ValueInfoProto:
+        if tensor in self._output_extents:
+            return _real_values(tensor, self._output_extents[tensor])
+        return _real_values(self.real[tensor], tuple(self._network.tensors[tensor].shape))
 
     def _dequantized(self, name: str, codes: str, scales: Float32Array, zero_points: str | None = None) -> str:
         """Add a DequantizeLinear node with one scale for each output channel to the ONNX graph;
@@ -183,5 +219,5 @@ def float32_scale(tensor: IntegerTensor) -> float:
     return float(np.float32(tensor.scale))
 
 
-def _images(name: str, tensor: IntegerTensor) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *tensor.shape])
+def _real_values(name: str, extents: tuple[int, ...]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *extents])

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import InvalidNetwork
+from network.host_graph import HostGraph, check_host_graph
 from network.host_steps import HostSteps
 from network.layers import Float32Array, Layer, Shape, WeightLayer
 
@@ -89,6 +90,8 @@ class Network:
             from which the network was read. Empty for a float file; not every tensor needs a range.
         host_steps: What the caller's program computes behind the network, for each output of the file that is not a
             tensor of the network: a final sigmoid, softmax, box decoding, joined heads.
+        host_graph: The same computation in a form that can be run, with the dimensions of the outputs in the file; None
+            if it is not known.
         shapes: Name of each tensor -> its shape; the input first, then in the order in which they are written.
 
     Raises:
@@ -105,11 +108,14 @@ class Network:
     ends_in_softmax: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     host_steps: tuple[HostSteps, ...] = ()
+    host_graph: HostGraph | None = None
     shapes: Mapping[str, Shape] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", MappingProxyType(_infer_shapes(self)))
         _check_ranges(self)
+        if self.host_graph is not None:
+            check_host_graph(self.host_graph, self.shapes, self.outputs, self.input)
         object.__setattr__(self, "ranges", MappingProxyType(dict(self.ranges)))
 
     @property

@@ -90,6 +90,7 @@ def convert(
         ),
         outputs=network.outputs,
         input_format=network.input_format,
+        host_steps=network.host_steps,
     )
     integer_network = in_form(integer_network, requantization)
     prove_accumulators(integer_network)

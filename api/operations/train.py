@@ -121,7 +121,9 @@ def run_main_job(
     answer = describe_fit(job.network_name, question, solution, prices)
     assert solution.allocation is not None  # noqa: S101  # it fits
     from deploy.files import save
+    from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
+    from deploy.qdq_ranks import output_extents
     from qat.train import train
 
     result = train(
@@ -152,7 +154,11 @@ def run_main_job(
         return training_report, []
     with staging(directory) as staged:
         save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
-        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network))
+        extents = output_extents(solution.network.host_graph, solution.network.shapes)
+        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network, output_extents=extents))
+        network = solution.network
+        for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
+            (staged / name).write_bytes(content)
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
         publish(staged, directory)

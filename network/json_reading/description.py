@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
-from network.host_steps import HostSteps
 from network.json_reading.fields import Fields, load_object
+from network.json_reading.host_steps import read_host_graph, read_host_steps, read_ranges, write_host
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
@@ -41,7 +40,7 @@ def read_json(content: bytes, name: str) -> Network:
         InvalidNetwork: if a field is missing, unknown or of a wrong type or range, or if the layers contradict each
             other. The message names the layer.
     """
-    known = ("name", "input", "layers", "outputs", "ends_in_softmax", "host_steps")
+    known = ("name", "input", "layers", "outputs", "ends_in_softmax", "ranges", "host_steps", "host_graph")
     whole = Fields(load_object(content), "the network", known)
     given = whole.child("input", ("name", "shape", "format"))
     tensor = given.text("name", "input")
@@ -58,21 +57,14 @@ def read_json(content: bytes, name: str) -> Network:
         outputs=whole.texts("outputs", (next(reversed(drafts.values()))[0].output,)),
         input_format=_input_format(given, shape),
         ends_in_softmax=whole.flag("ends_in_softmax", default=False),
-        host_steps=tuple(_host_steps(whole)),
+        ranges=read_ranges(whole),
+        host_steps=tuple(read_host_steps(whole)),
+        host_graph=read_host_graph(whole),
     )
 
 
-def _host_steps(whole: Fields) -> Iterator[HostSteps]:
-    entries = whole.raw("host_steps", [])
-    if not isinstance(entries, list):
-        raise whole.refused("host_steps", "a list of objects")
-    for index, entry in enumerate(entries):
-        given = Fields(entry, f"host_steps[{index}] of the network", ("output", "tensors", "operators"))
-        yield HostSteps(given.text("output"), given.texts("tensors", ()), given.texts("operators", ()))
-
-
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """Return the JSON description of a network, with a value for every key but `host_steps`, if there are none.
+    """Return the JSON description of a network; of the keys, only those of `write_host` may be left out.
 
     Args:
         network: The network to describe.
@@ -97,8 +89,7 @@ def write_json(network: Network, *, with_weights: bool) -> str:
         "outputs": list(network.outputs),
         "ends_in_softmax": network.ends_in_softmax,
     }
-    if network.host_steps:
-        head["host_steps"] = [asdict(steps) for steps in network.host_steps]
+    head |= write_host(network, with_weights=with_weights)
     layers = ",\n  ".join(json.dumps(_written(layer, with_weights=with_weights)) for layer in network.layers)
     # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
@@ -26,7 +27,10 @@ from network.onnx_reading.graph import Graph, needed_nodes
 from network.onnx_reading.operators import translate
 from network.onnx_reading.proto import parse
 from network.onnx_reading.quantized.float_graph import without_quantization
+from network.onnx_reading.quantized.parameters import Interval
+from network.onnx_reading.ranges import ranges_of
 from network.onnx_reading.swapping import swapped_shape, with_rows_and_columns_swapped
+from network.onnx_reading.tail import host_graph_of
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
@@ -53,35 +57,39 @@ def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) 
         InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
             are NaN or infinite; names the node or layer.
     """
-    return network_of(without_quantization(parse(content, weight_file)).graph, name)
+    given = without_quantization(parse(content, weight_file))
+    return network_of(given.graph, name, given.intervals)
 
 
-def network_of(graph: Graph, name: str) -> Network:
+def network_of(graph: Graph, name: str, intervals: Mapping[str, Interval] | None = None) -> Network:
     """Translate a graph of ONNX operators into a network, from whichever file format the graph was read.
 
     Args:
         graph: The graph of ONNX nodes.
         name: Name of the network in reports.
+        intervals: Smallest and largest real number of each value that the file quantizes, by the name of the value;
+            None if the file is not quantized.
 
     Raises:
         UnsupportedOperator: If an operator or a form of an operator is not supported; names the node.
         InvalidNetwork: If shapes do not match, or if weights are NaN or infinite; names the node or layer.
     """
     graph = replace(graph, nodes=needed_nodes(graph.nodes, graph.outputs))
+    intervals = intervals or {}
     try:
-        return _network_of(graph, name)
+        return _network_of(graph, name, intervals)
     except (UnsupportedOperator, InvalidNetwork):
         without_batch = graph.without_batch()
         if without_batch is None:
             raise
         try:
-            return _network_of(without_batch, name)
+            return _network_of(without_batch, name, intervals)
         except NetworkError:
             pass  # the first reason is the true one
         raise
 
 
-def _network_of(graph: Graph, name: str) -> Network:
+def _network_of(graph: Graph, name: str, intervals: Mapping[str, Interval]) -> Network:
     translation = _translate_with_layout(graph)
     ending = ending_of(translation)
     outputs = ending.outputs
@@ -103,7 +111,9 @@ def _network_of(graph: Graph, name: str) -> Network:
         outputs=outputs,
         input_format=input_format,
         ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,
+        ranges=ranges_of(translation, intervals, layers, input_is_scaled=not input_format.is_normalised_already),
         host_steps=ending.host_steps,
+        host_graph=host_graph_of(translation),
     )
 
 

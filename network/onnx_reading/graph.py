@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from onnx import TensorProto
+from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork
 from network.onnx_reading.causes import Cause, UnsupportedNode
@@ -29,6 +29,7 @@ class Node:
             `UNREADABLE`.
         domain: Domain of the operator; empty for the ONNX standard.
         captured: Names of the values of the graph that the node's subgraphs read.
+        unread_attributes: Attributes of the file whose value is `UNREADABLE`, for a node that the host computes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Node:
     attributes: Mapping[str, Any]
     domain: str = field(default="", kw_only=True)
     captured: tuple[str, ...] = field(default=(), kw_only=True)
+    unread_attributes: tuple[AttributeProto, ...] = field(default=(), kw_only=True)
 
     @property
     def reads(self) -> tuple[str, ...]:

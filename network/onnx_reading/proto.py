@@ -159,7 +159,9 @@ def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
         node = Node(name, proto.op_type, tuple(proto.input), outputs, {}, domain=domain)
         captured = tuple(sorted(_captured(proto.attribute), key=str))
         _check_names(captured)
-        nodes.append(replace(node, attributes=_attributes(node, proto.attribute), captured=captured))
+        attributes = _attributes(node, proto.attribute)
+        unread = tuple(each for each in proto.attribute if attributes[each.name] is UNREADABLE)
+        nodes.append(replace(node, attributes=attributes, captured=captured, unread_attributes=unread))
     return tuple(nodes)
 
 

@@ -6,7 +6,8 @@
 2. `operators` is a table that maps each TFLite operator to a function in `windows`, `products`, `pointwise` or
    `movements`. The function receives a `Call` and returns the value of the operator's output: a constant (`constants`),
    or a view (`views`) of one of the network's tensors. It may emit a layer.
-3. `refusals` lists all operators that stand in the way in one error.
+3. `ending` decides whether operators stand in the way, which `refusals` then lists in one error, or are left to the
+   host, whose computation `tail` keeps as ONNX operators (`host_operators`).
 4. The passes fold scalings, activation functions and padding into the layers, as for ONNX files.
 
 A quantized file is taken back to real numbers: weights and biases by their scales, QUANTIZE and DEQUANTIZE left out.
@@ -23,12 +24,13 @@ from network.names import shown
 from network.network import InputFormat, Network
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.tflite_reading.ending import ending_of
 from network.tflite_reading.graph import Graph
 from network.tflite_reading.operators import translate
-from network.tflite_reading.refusals import refusal_of
 from network.tflite_reading.schema import parse
+from network.tflite_reading.tail import host_graph_of
 from network.tflite_reading.translation import Translation
-from network.tflite_reading.views import InputLayout, InputLayoutRequired, View, image_shape
+from network.tflite_reading.views import InputLayout, InputLayoutRequired, image_shape
 
 
 def read_tflite(content: bytes, name: str) -> Network:
@@ -49,9 +51,8 @@ def read_tflite(content: bytes, name: str) -> Network:
     graph = parse(content)
     graph = replace(graph, nodes=graph.needed_nodes())
     translation = _translate_with_layout(graph)
-    if translation.refusals:
-        raise refusal_of(translation.refusals, len(graph.nodes))
-    outputs = _outputs(translation)
+    ending = ending_of(translation)
+    outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
     dims = graph.tensors[graph.inputs[0]].dims
     layout = translation.layout
@@ -67,8 +68,10 @@ def read_tflite(content: bytes, name: str) -> Network:
         layers=layers,
         outputs=outputs,
         input_format=input_format,
-        ends_in_softmax=translation.ends_in_softmax,
+        ends_in_softmax=translation.ends_in_softmax and not translation.refusals,
         ranges=_ranges(translation, layers, input_is_scaled=not input_format.is_normalised_already),
+        host_steps=ending.host_steps,
+        host_graph=host_graph_of(translation),
     )
 
 
@@ -98,22 +101,6 @@ def _translate_with_layout(graph: Graph) -> Translation:
         translation = Translation(graph, required.layout, input_is_settled=True)
         translate(translation)
     return translation
-
-
-def _outputs(translation: Translation) -> tuple[str, ...]:
-    """Return the names of the tensors behind the graph's outputs, without duplicates."""
-    tensors = []
-    for index in translation.graph.outputs:
-        if index not in translation.graph.tensors:
-            raise InvalidNetwork(f"the network's output number {index} does not exist; expected a tensor of the file")
-        value = translation.value(index, "the network's output")
-        if not isinstance(value, View):
-            raise InvalidNetwork(
-                f"the network's output '{shown(translation.tensor(index).name)}' is a constant, which does not depend "
-                "on the input; expected an output that is computed from the input"
-            )
-        tensors.append(value.tensor)
-    return tuple(dict.fromkeys(tensors))
 
 
 def _ranges(

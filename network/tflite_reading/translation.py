@@ -46,6 +46,8 @@ class Translation:
         same_order_as_input: Names of the tensors whose elements have the order of the input.
         ends_in_softmax: Whether a softmax was found.
         refusals: Operators that cannot be translated.
+        refused: Indices of the tensors of the file that these operators write.
+        obstructed: Indices of the tensors of the file that depend on an operator that cannot be translated.
         elements_taken: Number of elements of weights and other constants so far.
     """
 
@@ -60,6 +62,8 @@ class Translation:
     same_order_as_input: set[str] = field(default_factory=set)
     ends_in_softmax: bool = False
     refusals: list[Refusal] = field(default_factory=list)
+    refused: set[int] = field(default_factory=set)
+    obstructed: set[int] = field(default_factory=set)
     elements_taken: int = 0
     _taken_names: set[str] = field(default_factory=set)
 

@@ -13,6 +13,7 @@ from deploy.execution import executor
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import real_values
 from deploy.qdq import onnx_bytes
+from deploy.qdq_ranks import to_onnx_input
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray) 
     assert {network.input, *names} == set(network.tensors)
     real = real_values(network, network.input, input_codes).astype(np.float32)
     found = {network.input: input_codes}
-    for name, values in zip(names, session(model, runtime).run(names, {network.input: real}), strict=True):
+    given = {network.input: to_onnx_input(network, real)}
+    for name, values in zip(names, session(model, runtime).run(names, given), strict=True):
         tensor = network.tensors[name]
         assert values.shape == (len(real), *tensor.shape)
         codes = values.astype(np.float64) / np.float32(tensor.scale) + tensor.zero_point

@@ -23,7 +23,9 @@ _OTHER_OPTIONS: Final = {
     "MEAN": "ReducerOptions",
     "PACK": "PackOptions",
     "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
     "SHAPE": "ShapeOptions",
+    "SUM": "ReducerOptions",
 }
 """Options that LiteRT requires and the reader does not evaluate."""
 
