@@ -56,6 +56,7 @@ class Rewriting:
         unscaled: Names of the values that a first scale may be applied to: the input, its rearranged forms, and the
             accumulators of integer products.
         elements_taken: Number of elements of dequantized constants so far.
+        sources: Name of each dequantized constant -> name of its codes.
     """
 
     graph: Graph
@@ -66,6 +67,7 @@ class Rewriting:
     clamped: set[str] = field(default_factory=set)
     unscaled: set[str] = field(default_factory=set)
     elements_taken: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.constants.update(self.graph.initializers)
@@ -158,7 +160,9 @@ class Rewriting:
         codes = self.constant(name)
         if codes is not None:
             self.take_room(codes.size, node)
-            return self.add_constant(f"{name}_real", dequantized(node, codes, used, axis))
+            real = self.add_constant(f"{name}_real", dequantized(node, codes, used, axis))
+            self.sources[real] = name
+            return real
         written = self.quantizations.get(name)
         if written is None and name in self.unscaled:
             return self._scale(node, name, used)
