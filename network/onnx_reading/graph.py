@@ -71,8 +71,8 @@ class Graph:
         size_bytes: Size of the file in bytes, or of all constants if the graph does not come from a file.
         has_batch: Whether the first dimension of the graph input is the batch.
         other_inputs: Names of further graph inputs that an output depends on.
-        sources: Name of a constant that was computed from another one -> name of that one, e.g. of the codes of
-            dequantized weights.
+        sources: Name of a constant that was computed from others before the translation -> name of the constant of the
+            file behind it, e.g. of the codes of dequantized weights.
     """
 
     opset: int

@@ -105,7 +105,7 @@ class Translation:
         elements_taken: Number of elements of weights and computed constants so far.
         obstacles: Nodes that cannot be read so far, by name; "" is the key of further inputs of the graph.
         obstructed_tensors: Names of the tensors that depend on a node that cannot be read.
-        sources: Name of each constant that was computed from another one -> name of that one.
+        sources: Name of each constant that was computed from others -> name of the constant of the file behind it.
     """
 
     graph: Graph
@@ -139,9 +139,7 @@ class Translation:
         Args:
             name: Name of the constant.
         """
-        while name in self.sources:
-            name = self.sources[name]
-        return name
+        return self.sources.get(name, name)
 
     def _add_obstacle_of_inputs(self) -> None:
         names = (self.graph.input, *self.graph.other_inputs)

@@ -68,7 +68,7 @@ class _GraphBuilder:
     Attributes:
         input: Name of the network's input tensor.
         initializers: Constants that ONNX nodes read, by name; complete after all nodes are converted.
-        sources: Name of each constant that torch computed from other ones -> name of the largest of those.
+        sources: Name of each constant that torch computed from others -> name of the module's constant behind it.
     """
 
     def __init__(self, exported: Exported) -> None:
@@ -123,7 +123,8 @@ class _GraphBuilder:
         if all(source in self._constants for source in node.all_input_nodes):
             self._constants[node] = self._computed(node, unnamed)
             if node.all_input_nodes:
-                self.sources[_constant_name(node)] = _constant_name(self._largest(node.all_input_nodes))
+                largest = _constant_name(self._largest(node.all_input_nodes))
+                self.sources[_constant_name(node)] = self.sources.get(largest, largest)
             return
         known = OPERATORS.get(aten)
         if known is None:

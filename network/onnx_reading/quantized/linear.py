@@ -29,7 +29,7 @@ def quantize_linear(state: Rewriting, node: Node) -> None:
     state.take_room(real.size, node)
     codes = quantized(node, real, used, _axis(node))
     state.constants[node.outputs[0]] = codes
-    state.sources[node.outputs[0]] = name_of(node, 0)
+    state.record_source(node.outputs[0], name_of(node, 0))
 
 
 def dequantize_linear(state: Rewriting, node: Node) -> None:
@@ -46,7 +46,7 @@ def dequantize_linear(state: Rewriting, node: Node) -> None:
         return
     state.take_room(codes.size, node)
     state.constants[node.outputs[0]] = dequantized(node, codes, used, _axis(node))
-    state.sources[node.outputs[0]] = name
+    state.record_source(node.outputs[0], name)
 
 
 def _axis(node: Node) -> int:
