@@ -27,6 +27,7 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
+from deploy.shared_weights import check_shared_weights
 from deploy.thresholds import thresholds_of
 from network.allocation import BITS
 from network.errors import ConversionError, InvalidNetwork
@@ -78,6 +79,7 @@ def check_consistency(network: IntegerNetwork) -> None:
             f"network '{network.name}' has the outputs {list(network.outputs)}; expected at least one tensor, each "
             "of which a layer writes"
         )
+    check_shared_weights(network.layers)
     _check_input_format(network)
 
 

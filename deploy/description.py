@@ -28,8 +28,9 @@ from deploy.proof import prove_accumulators
 from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
 
 FORMAT: Final = "bitbudget integer-only network"
-VERSIONS: Final = (1, 2)
-"""Versions of network.json; version 2 adds thresholds. A network is written in the lowest sufficient version."""
+VERSIONS: Final = (1, 2, 3)
+"""Versions of network.json; version 2 adds thresholds, version 3 weights that several layers share. A network is
+written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -70,6 +71,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     """
     arrays: Arrays = {}
     bounds = prove_accumulators(network)
+    indices = {layer.name: index for index, layer in enumerate(network.layers)}
     layers = []
     for index, layer in enumerate(network.layers):
         described: dict[str, Any] = {
@@ -80,8 +82,8 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         }
         described |= _parameters(layer)
         for what, array in _arrays(layer).items():
-            name = f"{index}.{what}"
-            arrays[name] = array
+            name = f"{indices[_owner(layer)] if what == 'weights' else index}.{what}"
+            arrays.setdefault(name, array)
             reference = {"array": name, "type": str(array.dtype), "shape": list(array.shape), "bytes": array.nbytes}
             described[what] = reference | described.get(what, {})
         if layer.name in bounds:
@@ -90,7 +92,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     given = network.input_format
     return {
         "format": FORMAT,
-        "version": 2 if any(map(_has_thresholds, network.layers)) else 1,
+        "version": _version(network),
         "name": network.name,
         "arithmetic": ARITHMETIC,
         "input": {
@@ -167,6 +169,18 @@ def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
     factors = layer.requantization
     recorded: Arrays = {"bias": layer.bias, "multiplier": factors.multiplier, "shift": factors.shift}
     return {MULTIPLIER_FORM: {name: values.tolist() for name, values in recorded.items()}}
+
+
+def _version(network: IntegerNetwork) -> int:
+    """Return the lowest version of network.json that can describe a network."""
+    if any(_owner(layer) != layer.name for layer in network.layers):
+        return 3
+    return 2 if any(map(_has_thresholds, network.layers)) else 1
+
+
+def _owner(layer: IntegerLayer) -> str:
+    """Return the name of the layer that stores the weights of a layer: its own name, unless it shares them."""
+    return (isinstance(layer, IntegerConvolution) and layer.shares_weights_of) or layer.name
 
 
 def _has_thresholds(layer: IntegerLayer) -> bool:

@@ -84,6 +84,8 @@ class IntegerConvolution(IntegerLayer):
         groups: Number of groups of channels; each group of output channels reads one group of input channels.
         thresholds: The thresholds that follow from bias and requantization (see `deploy.thresholds`); None if the layer
             requantizes by multiplication.
+        shares_weights_of: Name of the earlier layer whose weight codes this layer reads; flash stores them once, with
+            that layer. None if the layer stores its own.
     """
 
     kind: ClassVar[str] = "convolution"
@@ -99,6 +101,7 @@ class IntegerConvolution(IntegerLayer):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     thresholds: Thresholds | None = None
+    shares_weights_of: str | None = None
 
     @property
     def kernel(self) -> tuple[int, int]:

@@ -248,7 +248,9 @@ def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: 
         return graph.constant(name, (signs * (codes - points) * scales).astype(np.float32))
     codes = np.where(signs == 0, points, np.where(signs < 0, top - codes, codes))
     points_of_mirrored = np.where(sign < 0, top - zero_points, zero_points)
-    return graph.weights(name, codes.astype(np.uint8), points_of_mirrored.astype(np.uint8), scale, layer.weight_bits)
+    mirrored_points = points_of_mirrored.astype(np.uint8)
+    owner = layer.shares_weights_of or layer.name
+    return graph.weights(name, codes.astype(np.uint8), mirrored_points, scale, layer.weight_bits, owner)
 
 
 def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: str) -> Float32Array:

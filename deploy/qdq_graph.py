@@ -44,6 +44,7 @@ class QdqGraph:
         self._narrow_types = narrow_types
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[TensorProto] = []
+        self._codes_of: dict[str, list[tuple[CodeArray, str]]] = {}  # by owner: weight codes and their constant's name
         self._names = set(network.tensors)
         self._output_extents: dict[str, tuple[int, ...]] = {}
         self.quantize(self._input_image(), network.input, self._fresh(f"{network.input} dequantized"))
@@ -105,7 +106,9 @@ class QdqGraph:
         self._nodes.append(helper.make_node("Reshape", [self.real[tensor], dims], [tensor], name=name))
         self._output_extents[tensor] = extents
 
-    def weights(self, name: str, codes: CodeArray, zero_points: CodeArray, scales: Float32Array, bits: Bits) -> str:
+    def weights(
+        self, name: str, codes: CodeArray, zero_points: CodeArray, scales: Float32Array, bits: Bits, owner: str
+    ) -> str:
         """Add weight codes to the ONNX graph, and their dequantization with one zero point and one scale for each
         output channel.
 
@@ -115,13 +118,26 @@ class QdqGraph:
             zero_points: The zero points, uint8 [output channels].
             scales: The scales, float32 [output channels].
             bits: Number of bits of each code: 8, 4 or 2.
+            owner: Name of the layer that stores the weights. Layers with the same owner read one initializer, unless
+                the codes of one of them are mirrored.
 
         Returns:
             The unique name that the graph gave to the dequantized weights.
         """
         stored: Bits = 4 if bits == 2 and not self._narrow_types else bits
         zero_point = self._codes(f"{name} zero point", zero_points, stored)
-        return self._dequantized(name, self._codes(f"{name} codes", codes, stored), scales, zero_point)
+        return self._dequantized(name, self._weight_codes(f"{name} codes", codes, stored, owner), scales, zero_point)
+
+    def _weight_codes(self, name: str, codes: CodeArray, bits: Bits, owner: str) -> str:
+        """Add weight codes to the ONNX graph, unless a layer with the same owner has added the same codes already;
+        return the name of the constant.
+        """
+        known = self._codes_of.setdefault(owner, [])
+        for other, constant in known:
+            if np.array_equal(codes, other):
+                return constant
+        known.append((codes, self._codes(name, codes, bits)))
+        return known[-1][1]
 
     def bias(self, name: str, codes: npt.NDArray[np.int32], scales: Float32Array) -> str:
         """Add int32 biases [output channels] to the ONNX graph, and their dequantization with one scale each; return

@@ -17,6 +17,7 @@ from network.errors import InvalidNetwork
 from network.host_graph import HostGraph, check_host_graph
 from network.host_steps import HostSteps
 from network.layers import Float32Array, Layer, Shape, WeightLayer
+from network.shared_weights import WeightOwners, check_shared_weights
 
 MAX_TENSOR_ELEMENTS: Final = 2**31 - 1
 """Largest number of elements of a tensor: more than any microcontroller can store, and byte counts stay exact."""
@@ -93,9 +94,11 @@ class Network:
         host_graph: The same computation in a form that can be run, with the dimensions of the outputs in the file; None
             if it is not known.
         shapes: Name of each tensor -> its shape; the input first, then in the order in which they are written.
+        weight_owners: The layers that store a weight tensor, and the layers that share it.
 
     Raises:
-        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer. Also if a
+        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer. Also if
+            layers share a weight tensor but read it in different layouts, or have different values of it. Also if a
             range belongs to no tensor, or is not a finite interval around zero; names the tensor.
     """
 
@@ -110,9 +113,12 @@ class Network:
     host_steps: tuple[HostSteps, ...] = ()
     host_graph: HostGraph | None = None
     shapes: Mapping[str, Shape] = field(init=False)
+    weight_owners: WeightOwners = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", MappingProxyType(_infer_shapes(self)))
+        check_shared_weights(self.layers, self.shapes)
+        object.__setattr__(self, "weight_owners", WeightOwners.among(self.layers))
         _check_ranges(self)
         if self.host_graph is not None:
             check_host_graph(self.host_graph, self.shapes, self.outputs, self.input)

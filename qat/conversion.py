@@ -5,6 +5,8 @@ in int32 (if gamma or all weights are zero or tiny, or if the variance of the ba
 that such a channel writes provably differ by at most `MAX_CONSTANT_SPREAD`, its weights become zero and its bias
 becomes the constant in their middle. Otherwise conversion fails with an error. The factor is negative if either the
 weight scale or gamma is negative, and positive if both are.
+
+Layers that share a weight tensor have equal codes; `qat.shared_weight_conversion` handles such channels of theirs.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from network.network import Network
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import limited, requantization_of
+from qat.shared_weight_conversion import bias_and_factor
 from qat.weight_step import DeployedWeights, WeightStep
 
 MAX_CONSTANT_SPREAD: Final = 2
@@ -137,7 +140,12 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
 def _weight_layer(
     layer: WeightLayer, weights: DeployedWeights, step: WeightStep, network: Network, target: Grid
 ) -> IntegerConvolution:
-    codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
+    owners = network.weight_owners
+    if owners.is_shared(layer.name):
+        codes, zero_point = weights.codes, weights.zero_point
+        bias, factor = bias_and_factor(layer.name, weights, target)
+    else:
+        codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
     if isinstance(layer, FullyConnected):
         # The device stores images in the order height, width, channel; the float network flattens them in the order
         # channel, height, width.
@@ -153,6 +161,7 @@ def _weight_layer(
         "requantization": encode_factors(factor, layer.name),
         "scheme": step.scheme,
         "weight_scale": weights.scale,
+        "shares_weights_of": None if owners.stores(layer.name) else owners.of[layer.name],
     }
     if isinstance(layer, Convolution):
         return IntegerConvolution(

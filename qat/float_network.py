@@ -106,6 +106,12 @@ class FloatNetwork(nn.Module):
         self.parameters_of = nn.ModuleList(
             WeightParameters(layer) if isinstance(layer, WeightLayer) else nn.Identity() for layer in network.layers
         )
+        owners: dict[str, WeightParameters] = {}
+        for index, layer in enumerate(network.layers):
+            if isinstance(layer, WeightLayer):
+                parameters = self.weight_parameters(index)
+                # Layers that share a weight tensor have one parameter, whose gradient is the sum over the layers.
+                parameters.weight = owners.setdefault(network.weight_owners.of[layer.name], parameters).weight
 
     def forward(self, images: Tensor) -> Tensor:
         return joined_outputs(self.network, self._run(images, keep_all=False))

@@ -142,6 +142,7 @@ def _memory(solution: Solution) -> Memory:
                 weight_bytes=each.weight_bytes,
                 parameter_bytes=each.parameter_bytes,
                 flash_bytes=each.flash_bytes,
+                reuses_weights_of=each.reuses_weights_of,
             )
             for each in report.layers
         ],

@@ -19,7 +19,9 @@ class NetworkSummary(Answer):
     name: str = Field(description="name of the network in reports, given with the first upload of this file")
     size_bytes: Count = Field(description="size of the file, in bytes")
     created_at: AwareDatetime = Field(description="time of the first upload")
-    parameters: Count = Field(description="number of weights, biases, and gammas and betas of batch norms")
+    parameters: Count = Field(
+        description="number of weights, biases, and gammas and betas of batch norms; shared weights count once"
+    )
     has_weights: bool = Field(
         description="whether the file contains weights; without them, bits can be chosen, but nothing can be retrained"
     )

@@ -1,6 +1,6 @@
 """Layers and sensitivity tables of uploaded networks, which the solver needs; they are computed once and stored.
 
-    network file  ──parse────►  structure-1.json           layers and shapes, without weights
+    network file  ──parse────►  structure-2.json           layers and shapes, without weights
                   ──measure──►  weights-1-SCHEME.json      sensitivities from the weights, one table for each scheme
 
 Both are stored on disk under the SHA-256 of the network file, so that a second fit reads neither the file nor its
@@ -23,7 +23,7 @@ from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable, check_sensitivity, sensitivity_from_json, sensitivity_to_json
 
-_STRUCTURE_FILE: Final = "structure-1.json"
+_STRUCTURE_FILE: Final = "structure-2.json"
 _WEIGHTS_FILE: Final = "weights-1-{scheme}.json"
 """File names with a version number, which must grow when the reader or the measure computes something else."""
 

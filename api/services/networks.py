@@ -199,4 +199,5 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
 def _parameters(network: Network, layer: WeightLayer) -> int:
     biases = 0 if layer.bias is None else layer.output_channels
     scales = 0 if layer.batch_norm is None else 2 * layer.output_channels
-    return network.weight_elements(layer) + biases + scales
+    weights = network.weight_elements(layer) if network.weight_owners.stores(layer.name) else 0
+    return weights + biases + scales

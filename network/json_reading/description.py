@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
@@ -24,6 +24,13 @@ from network.json_reading.layers import KINDS, Common, Json, Kind, read_activati
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
 from network.network import InputFormat, Network, in_schedule_order
+from network.shared_weights import with_given_weights
+
+_MAX_GROWTH: Final = 4
+"""Largest number of elements per byte of the file that layers read from the shared weights of other layers."""
+
+_ALWAYS_ALLOWED: Final = 2**20
+"""Number of these elements that is allowed whatever the size of the file."""
 
 _COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
 
@@ -53,7 +60,7 @@ def read_json(content: bytes, name: str) -> Network:
         name=whole.text("name", name),
         input=tensor,
         input_shape=shape,
-        layers=_layers(drafts, tensor, shape),
+        layers=with_given_weights(_layers(drafts, tensor, shape), _MAX_GROWTH * len(content) + _ALWAYS_ALLOWED),
         outputs=whole.texts("outputs", (next(reversed(drafts.values()))[0].output,)),
         input_format=_input_format(given, shape),
         ends_in_softmax=whole.flag("ends_in_softmax", default=False),
@@ -64,7 +71,8 @@ def read_json(content: bytes, name: str) -> Network:
 
 
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """Return the JSON description of a network; of the keys, only those of `write_host` may be left out.
+    """Return the JSON description of a network; of the keys, only those of `write_host` may be left out, and
+    `shared_weight` of a layer, if no other layer reads its weights.
 
     Args:
         network: The network to describe.
@@ -90,12 +98,12 @@ def write_json(network: Network, *, with_weights: bool) -> str:
         "ends_in_softmax": network.ends_in_softmax,
     }
     head |= write_host(network, with_weights=with_weights)
-    layers = ",\n  ".join(json.dumps(_written(layer, with_weights=with_weights)) for layer in network.layers)
+    layers = ",\n  ".join(json.dumps(_written(layer, network, with_weights=with_weights)) for layer in network.layers)
     # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'
 
 
-def _written(layer: Layer, *, with_weights: bool) -> Json:
+def _written(layer: Layer, network: Network, *, with_weights: bool) -> Json:
     written = {
         "name": layer.name,
         "kind": layer.kind,
@@ -104,7 +112,14 @@ def _written(layer: Layer, *, with_weights: bool) -> Json:
         "activation": write_activation(layer.activation),
         **KINDS[layer.kind].write(layer),
     }
-    return written | write_weights(layer) if with_weights and isinstance(layer, WeightLayer) else written
+    if not isinstance(layer, WeightLayer):
+        return written
+    if network.weight_owners.is_shared(layer.name):
+        written["shared_weight"] = layer.shared_weight
+    if not with_weights:
+        return written
+    # A shared weight tensor is written once, with its owner.
+    return written | write_weights(layer if network.weight_owners.stores(layer.name) else replace(layer, weight=None))
 
 
 def _input_shape(given: Fields) -> Shape:

@@ -12,6 +12,7 @@
 4. `ending` decides whether obstacles stand in the way, which `refusal` then lists by cause, or are left to the host.
 5. `network.passes` has the passes that fold batch norms, scalings, activation functions and padding into the
    layers; `swapping` exchanges rows and columns if the file transposes its input.
+6. `network.shared_weights` finds the layers that read the same weight tensor of the file.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from network.onnx_reading.translation import InputLayout, InputLayoutRequired, T
 from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.shared_weights import with_shared_weights
 
 
 def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) -> Network:
@@ -103,6 +105,7 @@ def _network_of(graph: Graph, name: str, intervals: Mapping[str, Interval]) -> N
     if translation.layout.swaps_rows_and_columns:
         layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes)
         input_shape = swapped_shape(input_shape)
+    layers = with_shared_weights(layers, translation.shapes)
     return Network(
         name=name,
         input=graph.input,

@@ -73,6 +73,8 @@ class Graph:
         size_bytes: Size of the file in bytes, or of all constants if the graph does not come from a file.
         has_batch: Whether the first dimension of the graph input is the batch.
         other_inputs: Names of further graph inputs that an output depends on.
+        sources: Name of a constant that was computed from others before the translation -> name of the constant of the
+            file behind it, e.g. of the codes of dequantized weights.
     """
 
     opset: int
@@ -85,6 +87,7 @@ class Graph:
     size_bytes: int
     has_batch: bool = True
     other_inputs: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def without_batch(self) -> Graph | None:
         """Return the graph with the first dimension of its input as a part of the sample.

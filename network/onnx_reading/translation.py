@@ -105,6 +105,7 @@ class Translation:
         elements_taken: Number of elements of weights and computed constants so far.
         obstacles: Nodes that cannot be read so far, by name; "" is the key of further inputs of the graph.
         obstructed_tensors: Names of the tensors that depend on a node that cannot be read.
+        sources: Name of each constant that was computed from others -> name of the constant of the file behind it.
     """
 
     graph: Graph
@@ -118,6 +119,7 @@ class Translation:
     elements_taken: int = 0
     obstacles: dict[str, Obstacle] = field(default_factory=dict)
     obstructed_tensors: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shapes[self.graph.input] = self.layout.shape
@@ -127,6 +129,17 @@ class Translation:
             self.values.update(dict.fromkeys(graph.other_inputs, Unknown(is_constant=False)))
             self._add_obstacle_of_inputs()
         self.same_order_as_input.add(self.graph.input)
+        self.sources.update(graph.sources)
+
+    def source_of(self, name: str) -> str:
+        """Return the name of the constant of the file from which a constant was computed; its own name if it is one.
+
+        Of several constants that a node combines, the source is the one with the most elements.
+
+        Args:
+            name: Name of the constant.
+        """
+        return self.sources.get(name, name)
 
     def _add_obstacle_of_inputs(self) -> None:
         names = (self.graph.input, *self.graph.other_inputs)

@@ -24,6 +24,7 @@ from network.names import shown
 from network.network import InputFormat, Network
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.shared_weights import with_shared_weights
 from network.tflite_reading.ending import ending_of
 from network.tflite_reading.graph import Graph
 from network.tflite_reading.operators import translate
@@ -61,6 +62,7 @@ def read_tflite(content: bytes, name: str) -> Network:
     layers, input_format = fold_into_input_format(layers, outputs, translation.input, input_format)
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_padding(fuse_activations(layers, outputs), outputs)
+    layers = with_shared_weights(layers, translation.shapes)
     return Network(
         name=name,
         input=translation.input,

@@ -145,6 +145,14 @@ class Call:
             )
         return value
 
+    def buffer(self, index: int) -> str:
+        """Return a name of the buffer of the file that has the data of a constant input.
+
+        Constants that an operator computes, such as the DEQUANTIZE of float16 weights, have the name of their tensor.
+        """
+        tensor = self.translation.tensor(self.node.inputs[index])
+        return f"tensor {self.node.inputs[index]}" if tensor.data is None else f"buffer {tensor.buffer}"
+
     def parameter(self, index: int, what: str) -> Float32Array:
         """Return a constant input of real numbers: floats, or integers with a scale.
 

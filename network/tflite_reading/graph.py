@@ -41,6 +41,7 @@ class Tensor:
         quantization: Scales and zero points; None if there are none.
         data: Bytes of a constant, little-endian; None for an activation tensor.
         problem: Reason why the reader cannot use the tensor, for an error message; empty if it can.
+        buffer: Index of the buffer of the file that has the data; constants with the same data can share one.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Tensor:
     quantization: Quantization | None = None
     data: ByteArray | None = None
     problem: str = ""
+    buffer: int = 0
 
 
 @dataclass(frozen=True, eq=False)

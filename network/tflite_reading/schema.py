@@ -152,6 +152,7 @@ class _Parser:
             quantization=self._quantization(tensor.Quantization()),
             data=data,
             problem=problem,
+            buffer=buffer,
         )
 
     def _quantization(self, quantization: Any) -> Quantization | None:

@@ -13,6 +13,7 @@ The float network is computed once per batch. For each tensor, only the layers t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -57,13 +58,13 @@ class Divergence:
         changed = batch_tensors.quantized(network.input)
         sums.activations.add(network.input, batch_tensors.divergences(0, network.input, changed))
         for index, layer in enumerate(network.layers):
-            if isinstance(layer, WeightLayer):
+            if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
                 weight = errors.parameters(layer).weight
+                weights = [weight + errors.weights[layer.name][bits] for bits in BITS]
                 inputs = [batch_tensors.tensors[name] for name in layer.inputs]
-                outputs = [
-                    errors.float_network.step(index, inputs, weight + errors.weights[layer.name][bits]) for bits in BITS
-                ]
-                sums.weights.add(layer.name, batch_tensors.divergences(index + 1, layer.output, torch.cat(outputs)))
+                outputs = torch.cat([errors.float_network.step(index, inputs, each) for each in weights])
+                readers = dict.fromkeys(network.weight_owners.sharing.get(layer.name, ()), weights)
+                sums.weights.add(layer.name, batch_tensors.divergences(index + 1, layer.output, outputs, readers))
             changed = batch_tensors.quantized(layer.output)
             sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
 
@@ -88,7 +89,9 @@ class _BatchTensors:
         values = self.tensors[tensor]
         return torch.cat([values + self._errors.activation(tensor, values, bits) for bits in BITS])
 
-    def divergences(self, first: int, tensor: str, variants: Tensor) -> dict[Bits, float]:
+    def divergences(
+        self, first: int, tensor: str, variants: Tensor, weights: Mapping[str, Sequence[Tensor]] | None = None
+    ) -> dict[Bits, float]:
         """Compute the divergence of the network's output when one tensor is replaced by its quantized values, summed
         over the samples.
 
@@ -96,19 +99,21 @@ class _BatchTensors:
             first: Index of the first layer that can read the tensor, in schedule order.
             tensor: Name of the activation tensor.
             variants: The tensor at 8, 4 and 2 bits, concatenated to [3 n, channels, height, width].
+            weights: Name of each further layer that reads the quantized weight tensor -> its weights at 8, 4 and 2
+                bits; None if there is no such layer.
 
         Returns:
             The divergence in nats for 8, 4 and 2 bits.
         """
-        changed = {tensor: variants}
+        changed, weights = {tensor: variants}, weights or {}
         for index in range(first, len(self._network.layers)):
             layer = self._network.layers[index]
-            if any(name in changed for name in layer.inputs):
+            if layer.name in weights or any(name in changed for name in layer.inputs):
                 inputs = [
                     changed[name] if name in changed else self.tensors[name].repeat(len(BITS), 1, 1, 1)
                     for name in layer.inputs
                 ]
-                changed[layer.output] = self._errors.float_network.step(index, inputs)
+                changed[layer.output] = self._step(index, inputs, weights.get(layer.name))
         outputs = {
             name: changed[name] if name in changed else self.tensors[name].repeat(len(BITS), 1, 1, 1)
             for name in self._network.outputs
@@ -116,3 +121,11 @@ class _BatchTensors:
         joined = joined_outputs(self._network, outputs).double()
         increases = self._objectives.divergences(self._reference.repeat(len(BITS), 1), joined)
         return dict(zip(BITS, increases.reshape(len(BITS), -1).sum(dim=1).tolist(), strict=True))
+
+    def _step(self, index: int, inputs: Sequence[Tensor], weights: Sequence[Tensor] | None) -> Tensor:
+        """Compute the output of a layer for [3 n] samples, with other weights for each n of them if they are given."""
+        step = self._errors.float_network.step
+        if weights is None:
+            return step(index, inputs)
+        parts = zip(*(each.chunk(len(BITS)) for each in inputs), strict=True)
+        return torch.cat([step(index, part, weight) for part, weight in zip(parts, weights, strict=True)])

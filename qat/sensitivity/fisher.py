@@ -59,7 +59,8 @@ class FisherInformation:
         """
         del targets
         errors = self._errors
-        layers = errors.network.weight_layers
+        owners = errors.network.weight_owners
+        layers = [layer for layer in errors.network.weight_layers if owners.stores(layer.name)]
         weights = [errors.parameters(layer).weight for layer in layers]
         images = tensor_of(batch, errors.network).requires_grad_()
         tensors = errors.float_network.tensors(images)

@@ -66,7 +66,9 @@ class HessianTraces:
         tensors = errors.float_network.tensors(images)
         loss = self._objectives.hessian_loss(joined_outputs(network, tensors), torch.from_numpy(targets))
         variables: dict[tuple[str, str], Tensor] = {
-            (WEIGHT, layer.name): errors.parameters(layer).weight for layer in network.weight_layers
+            (WEIGHT, layer.name): errors.parameters(layer).weight
+            for layer in network.weight_layers
+            if network.weight_owners.stores(layer.name)
         }
         variables |= {(TENSOR, name): values for name, values in tensors.items()}
         gradients = torch.autograd.grad(loss, list(variables.values()), create_graph=True, materialize_grads=True)
@@ -84,12 +86,9 @@ class HessianTraces:
     def sums(self) -> Sums:
         """Return the sensitivity of each tensor, summed over all samples."""
         total = Sums()
-        for layer in self._errors.network.weight_layers:
-            half_mean = 0.5 * self._means[WEIGHT, layer.name]
-            of_layer = self._errors.weights[layer.name]
-            total.weights.add(
-                layer.name, {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS}
-            )
+        for name, of_layer in self._errors.weights.items():
+            half_mean = 0.5 * self._means[WEIGHT, name]
+            total.weights.add(name, {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS})
         for name in self._errors.network.tensors:
             half_mean = 0.5 * self._means[TENSOR, name] / self._samples
             total.activations.add(name, {bits: half_mean * self._squares[name, bits] for bits in BITS})

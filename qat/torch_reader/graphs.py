@@ -58,6 +58,7 @@ def graph_of(exported: Exported) -> Graph:
         outputs=outputs,
         initializers=builder.initializers,
         size_bytes=sum(array.nbytes for array in builder.initializers.values()),
+        sources=builder.sources,
     )
 
 
@@ -67,12 +68,14 @@ class _GraphBuilder:
     Attributes:
         input: Name of the network's input tensor.
         initializers: Constants that ONNX nodes read, by name; complete after all nodes are converted.
+        sources: Name of each constant that torch computed from others -> name of the module's constant behind it.
     """
 
     def __init__(self, exported: Exported) -> None:
         self._exported = exported
         self.input = exported.input.name
         self.initializers: dict[str, ConstantArray] = {}
+        self.sources: dict[str, str] = {}
         self._constants: dict[fx.Node, Any] = {}  # values of nodes that depend on constants only
         self._tensors: dict[fx.Node, str] = {exported.input: self.input}  # names of activation tensors
         self._used_names = {self.input}
@@ -119,6 +122,9 @@ class _GraphBuilder:
         unnamed = AtenNode("", "", (), (), {}, aten, path)
         if all(source in self._constants for source in node.all_input_nodes):
             self._constants[node] = self._computed(node, unnamed)
+            if node.all_input_nodes:
+                largest = _constant_name(self._largest(node.all_input_nodes))
+                self.sources[_constant_name(node)] = self.sources.get(largest, largest)
             return
         known = OPERATORS.get(aten)
         if known is None:
@@ -158,6 +164,10 @@ class _GraphBuilder:
         with torch.no_grad():
             return target(*fx.map_arg(node.args, lookup), **fx.map_arg(kwargs, lookup))
 
+    def _largest(self, nodes: list[fx.Node]) -> fx.Node:
+        """Return the node, of several constants, whose value has the most elements."""
+        return max(nodes, key=lambda node: sum(each.numel() for each in _tensors(self._constants[node])))
+
     def _name_of(self, consumer: AtenNode) -> Any:
         """Return a function that maps an argument of an ATen operator to the name of the argument's ONNX value."""
 
@@ -167,7 +177,7 @@ class _GraphBuilder:
             if not isinstance(argument, fx.Node):
                 return self._initializer(f"%{consumer.name}:{len(self.initializers)}", np.asarray(argument, np.float64))
             if argument in self._constants:
-                return self._initializer(f"%{argument.name}", _array(self._constants[argument]))
+                return self._initializer(_constant_name(argument), _array(self._constants[argument]))
             if argument not in self._tensors:
                 raise consumer.unsupported(
                     "reads a second result of another operator, which is not supported; use only the first result"
@@ -200,6 +210,11 @@ class _GraphBuilder:
             name = f"{base}_{self._name_counts[base]}"
         self._used_names.add(name)
         return name
+
+
+def _constant_name(node: fx.Node) -> str:
+    """Return the name of the ONNX value of a node that depends on constants only."""
+    return f"%{node.name}"
 
 
 def _module(node: fx.Node) -> tuple[str, str]:

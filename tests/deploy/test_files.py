@@ -135,7 +135,7 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
     ("path", "value", "message"),
     [
         (("format",), "onnx", "as its format; expected the text 'bitbudget integer-only network'"),
-        (("version",), 3, "has the number 3 as its version; expected 1 or 2, the versions that this program reads"),
+        (("version",), 4, "has the number 4 as its version; expected one of 1, 2, 3, the versions"),
         (("version",), 2, "network.json.version must be the number 1, is the number 2"),
         (("version",), True, "network.json has true as its version; expected a whole number"),
         (("name",), 5, "network.json has the number 5 as its name; expected a text"),

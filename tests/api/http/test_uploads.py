@@ -68,6 +68,16 @@ def test_a_network_says_what_is_in_it(service: LiveService) -> None:
     assert network["host_steps"] == []
 
 
+def test_shared_weights_are_counted_once(service: LiveService) -> None:
+    convolution = {"kind": "convolution", "output_channels": 4, "kernel": 1}
+    layers = [{**convolution, "name": name, "shared_weight": "w"} for name in ("one", "two")]
+    content = json.dumps({"input": {"shape": [4, 2, 2]}, "layers": layers}).encode()
+    network_id = service.upload_network(content)
+    assert service.http.get(f"/v1/networks/{network_id}").json()["parameters"] == 4 * 4
+    answer = service.http.post(f"/v1/networks/{network_id}/fit", json={"flash": "20kB", "ram": "20kB"}).json()
+    assert [each["reuses_weights_of"] for each in answer["memory"]["layers"]] == [None, "one"]
+
+
 def test_a_network_states_what_the_host_computes(service: LiveService) -> None:
     description = json.loads(tiny_json())
     steps = [{"output": "probabilities", "tensors": ["scores"], "operators": ["Sigmoid"]}]

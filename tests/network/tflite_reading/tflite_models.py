@@ -32,7 +32,10 @@ _OTHER_OPTIONS: Final = {
 
 @dataclass(frozen=True, eq=False)
 class T:
-    """A tensor of a file to build: float32 unless its data or `kind` says otherwise."""
+    """A tensor of a file to build: float32 unless its data or `kind` says otherwise.
+
+    Its data is in a buffer of its own, or in that of the tensor with the index `data_of`.
+    """
 
     dims: tuple[int, ...]
     data: Array | None = None
@@ -41,6 +44,7 @@ class T:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     name: str = ""
+    data_of: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,9 @@ def build(
     kinds = list(dict.fromkeys(op.kind for op in operators))
     codes = [_code(builder, kind) for kind in kinds]
     buffers = [_buffer(builder, None), *(_buffer(builder, each.data) for each in tensors)]
-    built_tensors = [_tensor(builder, each, index) for index, each in enumerate(tensors)]
+    built_tensors = [
+        _tensor(builder, each, index if each.data_of is None else each.data_of) for index, each in enumerate(tensors)
+    ]
     built_operators = [_operator(builder, each, kinds.index(each.kind)) for each in operators]
     subgraph = _table(
         builder,

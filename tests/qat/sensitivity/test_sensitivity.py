@@ -17,7 +17,6 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
-from qat.options.task import TaskKind
 from qat.prepare import float_module
 from qat.progress import Progress
 from qat.sensitivity.divergence import Divergence
@@ -26,12 +25,9 @@ from qat.sensitivity.fisher import FisherInformation
 from qat.sensitivity.hessian import HessianTraces
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import SumsByTensor
-from qat.tasks.choice import Task
-from qat.tasks.objectives import Categorical
-from qat.tasks.task_objectives import TaskObjectives
-from qat.training.label_source import LabelSource
 from tests.builders import network_of
 from tests.network.float_reference import evaluate
+from tests.qat.tasks.task_networks import of_classes
 from tests.qat.zoo import all_kinds, convolution, floats
 
 PER_CHANNEL = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
@@ -63,12 +59,6 @@ def errors_of(network: Network, samples: Float32Array) -> tuple[FloatNetwork, Te
 def log_softmax(logits: Array) -> Array:
     shifted = logits.reshape(len(logits), -1) - logits.max()
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
-
-
-def of_classes(network: Network) -> TaskObjectives:
-    (output,) = network.outputs
-    task = Task(TaskKind.CLASSES, output, LabelSource.LABELS, LabelSource.LABELS)
-    return TaskObjectives(task, Categorical(output, 0, network.shapes[output].elements), ())
 
 
 def with_weight(network: Network, name: str, weight: Float32Array) -> Network:

@@ -12,6 +12,11 @@ from network.host_steps import HostSteps
 from network.layers import RELU, Convolution, FullyConnected, Layer, Padding, Shape
 from network.network import InputFormat, Network
 from qat.data.dataset import Dataset, NoSamples
+from qat.options.task import TaskKind
+from qat.tasks.choice import Task
+from qat.tasks.objectives import Categorical
+from qat.tasks.task_objectives import TaskObjectives
+from qat.training.label_source import LabelSource
 from tests.qat.zoo import floats
 
 SAMPLES = 96
@@ -61,6 +66,13 @@ def dataset_for(network: Network, targets: npt.NDArray[Any] | None, test: npt.ND
     count = SAMPLES if targets is None else len(targets)
     samples = np.random.default_rng(7).standard_normal((count, *network.input_format.dims)).astype(np.float32)
     return Dataset("tiny", samples, targets, samples, targets if test is None else test)
+
+
+def of_classes(network: Network) -> TaskObjectives:
+    """Return the objective of a network with one output that has a value for each class."""
+    (output,) = network.outputs
+    task = Task(TaskKind.CLASSES, output, LabelSource.LABELS, LabelSource.LABELS)
+    return TaskObjectives(task, Categorical(output, 0, network.shapes[output].elements), ())
 
 
 def without_test_set(dataset: Dataset) -> Dataset:

@@ -425,3 +425,28 @@ def test_a_module_that_is_not_a_network_is_rejected(case: str) -> None:
 def test_an_invalid_module_or_input_is_rejected(module: nn.Module, example: Tensor, message: str) -> None:
     with pytest.raises((UnsupportedOperator, InvalidNetwork), match=message):
         read_module(module, example)
+
+
+class Tied(nn.Module):
+    """A module in which two convolutions, a convolution that is called twice, and two linear layers have one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.one, self.two = (nn.Conv2d(n, 8, 3, padding=1) for n in (3, 8, 8))
+        self.two.weight = self.one.weight
+        self.norm = nn.BatchNorm2d(8)
+        self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+        self.down.weight = self.up.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.one(torch.relu(self.first(x))))
+        x = self.one(torch.relu(self.norm(self.two(x)))).mean((2, 3))
+        y: Tensor = self.down(torch.relu(self.up(x)))
+        return y
+
+
+def test_one_parameter_of_several_layers_is_one_weight_tensor() -> None:
+    module, images = Tied(), torch.rand(2, 3, 8, 8)
+    network = read_module(module, images)
+    assert_computes_the_same(network, module, images)
+    assert list(network.weight_owners.sharing.values()) == [("one", "two", "one_2"), ("up", "down")]
