@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from deploy.arithmetic import CodeArray, pack_rows, top_code
+from deploy.input_codes import HALF_TOLERANCE, distance_from_half, has_table
 from deploy.integer_network import IntegerNetwork, IntegerTensor
 from network.allocation import Bits
 from network.errors import ConversionError
@@ -44,7 +45,18 @@ class QdqGraph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[TensorProto] = []
         self._names = set(network.tensors)
-        self.quantize(network.input, network.input, self._fresh(f"{network.input} dequantized"))
+        self.quantize(self._input(), network.input, self._fresh(f"{network.input} dequantized"))
+
+    def _input(self) -> str:
+        """Return the name of the input's real values, with `HALF_TOLERANCE` steps added if bytes are near half codes.
+
+        The addition makes a runtime round these bytes as the exact table does (`deploy.input_codes`).
+        """
+        tensor, given = self._network.tensors[self._network.input], self._network.input_format
+        if not has_table(given) or distance_from_half(given, tensor.scale) >= 2 * HALF_TOLERANCE:
+            return tensor.name
+        lift = np.array(float32_scale(tensor) * HALF_TOLERANCE, dtype=np.float32)
+        return self.node("Add", [tensor.name, self.constant(f"{tensor.name} lift", lift)], f"{tensor.name} lifted")
 
     def quantize(self, value: str, tensor: str, real: str) -> None:
         """Add ONNX nodes that quantize real values to the codes of an activation tensor and dequantize these codes.
@@ -133,6 +145,8 @@ class QdqGraph:
             "subtract": list(given.subtract),
             "multiply": list(given.multiply),
         }
+        if given.samples_are_bytes:
+            sample_format["samples_are_bytes"] = True
         helper.set_model_props(model, {"input_format": json.dumps(sample_format)})
         with_shapes = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         content: bytes = with_shapes.SerializeToString(deterministic=True)

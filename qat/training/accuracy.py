@@ -76,7 +76,7 @@ def validate(
     network = module.network
     steps = len(evaluation_batches(network, len(held_out)))
     reporter.begin("validating", epoch=epoch, steps=steps, cost=INTERPRETER_COST)
-    logits = logits_of(of_integers(convert(module), network), network, dataset.train_x, held_out, reporter)
+    logits = logits_of(of_integers(convert(module)), network, dataset.train_x, held_out, reporter)
     return percent(logits.argmax(axis=1) == labels[held_out]), cross_entropy(logits, labels[held_out])
 
 
@@ -111,7 +111,7 @@ def accuracy_on_test_set(
     fake = of_module(module.deployed(), network, processor)
     of_fake = classes_of(fake, network, dataset.test_x, every, reporter)
     begin("testing the integer-only network", INTERPRETER_COST)
-    of_integer = classes_of(of_integers(integer_network, network), network, dataset.test_x, every, reporter)
+    of_integer = classes_of(of_integers(integer_network), network, dataset.test_x, every, reporter)
     labels = of_float if dataset.test_y is None else dataset.test_y
     return Accuracy(
         percent(of_float == labels),
