@@ -90,7 +90,7 @@ def _check_labels(part: str, samples: SampleSource, labels: Labels, classes: int
         first = int(outside[0])
         raise DatasetError(
             f"{part}_y[{first}] is {labels[first]} ({outside.size} labels are out of range); expected 0 to "
-            f"{classes - 1}, because the network has {classes} classes"
+            f"{classes - 1}, because the network has {classes} classes; label_offset (--label-offset) shifts all labels"
         )
 
 

@@ -138,14 +138,16 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
         change = "add 1 to" if offset > 0 else "subtract 1 from"
         return (
             f"{measured}, and {shifted:.1f} % if the labels are shifted by {offset:+d} (the network has {outputs:,} "
-            f"outputs, the labels have {len(counts):,} classes): {change} every label of the dataset"
+            f"outputs, the labels have {len(counts):,} classes): give the option label_offset {offset} "
+            f"(--label-offset {offset}), or {change} every label of the dataset"
         )
     if not is_near_chance:
         return None
     return (
         f"{measured}, which is near chance: the largest class has {100 * share:.1f} % of the samples. Likely causes: "
         "the normalisation of the samples is missing or applied twice (compare the subtract and multiply values of "
-        "the network's input format with the preprocessing of the dataset), the labels number the classes in another "
+        "the network's input format with the preprocessing of the dataset; --input-mean and --input-scale declare a "
+        "normalisation that the file does not contain), the labels number the classes in another "
         "order than the network's outputs, or the network is not trained"
     )
 
