@@ -56,9 +56,8 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
     network = module.network
     source = module.range_of(network.input)
     assert isinstance(source, InputRange)  # noqa: S101  # by construction
-    setting, percent = _range_setting(module, network.input)
-    chosen_by_override = module.override(network.input).range_setting is not None
-    grid = input_grid(network, samples, source.bits, setting, percent, range_of_file=not chosen_by_override)
+    setting, _ = _range_setting(module, network.input)
+    grid = calibrated_input_grid(module, samples)
     source.start(grid, samples_are_bytes=samples.dtype == np.uint8)
     functions = {layer.output: layer.activation for layer in network.layers}
     float_network = float_network or FloatNetwork(network).eval()
@@ -74,6 +73,20 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
             own.start(*network.ranges[tensor])
         else:
             own.start(*_starting_range(histogram, own.bits, module, tensor))
+
+
+def calibrated_input_grid(module: QuantizedNetwork, samples: Samples) -> Grid:
+    """Choose the quantization grid of a fake-quantized network's input by the network's options.
+
+    Args:
+        module: The fake-quantized network, which is not changed.
+        samples: Training samples [n, ...], in the form in which the dataset stores them.
+    """
+    network = module.network
+    setting, percent = _range_setting(module, network.input)
+    chosen_by_override = module.override(network.input).range_setting is not None
+    bits = module.range_of(network.input).bits
+    return input_grid(network, samples, bits, setting, percent, range_of_file=not chosen_by_override)
 
 
 def has_range_of_file(network: Network, tensor: str, bits: Bits) -> bool:

@@ -115,6 +115,7 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     Raises:
         DatasetError: If the measure needs labels and there are none, or a sample cannot be read.
     """
+    from qat.data.feature_scales import with_feature_scales
     from qat.data.images import fitted
     from qat.sensitivity.measuring import measure_sensitivity
 
@@ -125,4 +126,5 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
                 f"the dataset has no labels, and '{options.measure}' needs them; choose '{BEST_MEASURE}'"
             )
         labels = np.zeros(len(dataset.train_x), dtype=np.int64)  # the other measures do not read them
-    return measure_sensitivity(network, fitted(dataset, network).train_x, labels, options, report=report)
+    samples = fitted(dataset, network).train_x
+    return measure_sensitivity(with_feature_scales(network, samples), samples, labels, options, report=report)

@@ -109,8 +109,8 @@ class TrainingRun:
         self._float_network.to(self._processor)
         self._module.to(self._processor)
         self.warnings = warnings_before(
-            self._float_network, self._dataset, self._split, self._options, self._processes, self._processor,
-            self._reporter,
+            self._float_network, self._module, self._dataset, self._split, self._options, self._processes,
+            self._processor, self._reporter,
         )  # fmt: skip
         self.state = TrainingState(
             self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)

@@ -1,10 +1,11 @@
-"""Warnings before a training run: a float network at chance, labels with an offset, and few optimizer steps.
+"""Warnings before a training run: a float network at chance, labels with an offset, few optimizer steps, the input.
 
 Warnings never change the result of a run and never stop it.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import numpy as np
@@ -15,8 +16,10 @@ from qat.data.batches import Split, steps_of_epoch
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource
 from qat.float_network import FloatNetwork
 from qat.options.training import TrainingOptions
+from qat.quantized_network import QuantizedNetwork
 from qat.training.accuracy import FLOAT_COST
 from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
+from qat.training.input_warnings import input_warnings
 from qat.training.parallel import Processes
 from qat.training.reporting import Reporter
 
@@ -40,6 +43,7 @@ _OFFSET_POINTS: Final = 10.0
 
 def warnings_before(
     float_network: FloatNetwork,
+    module: QuantizedNetwork,
     dataset: Dataset,
     split: Split,
     options: TrainingOptions,
@@ -51,6 +55,7 @@ def warnings_before(
 
     Args:
         float_network: The float network, on the torch device `processor`.
+        module: The fake-quantized network, whose options say how its input is calibrated.
         dataset: The dataset, in shapes that fit the network.
         split: Split of the training set into samples for training and held-out samples.
         options: Training options of the run.
@@ -67,9 +72,18 @@ def warnings_before(
         except DatasetError:  # an unreadable sample; a training that needs the sample reports the error
             return ""
 
+    def about_input() -> str:
+        try:
+            return json.dumps(list(input_warnings(module, dataset, split)))
+        except DatasetError:  # as above
+            return "[]"
+
     about_accuracy = processes.from_first(about_float_network) or None
     reporter.warn(about_accuracy)
-    return tuple(each for each in (about_steps, about_accuracy) if each is not None)
+    about_values: list[str] = json.loads(processes.from_first(about_input))
+    for each in about_values:
+        reporter.warn(each)
+    return tuple(each for each in (about_steps, about_accuracy, *about_values) if each is not None)
 
 
 def float_warning(
