@@ -28,6 +28,9 @@ LEAST_OUTSIDE_PERCENT: Final = 1.0
 USUAL_PERCENT: Final = 95.0
 """Percentage of the values of an input that count as usual; the values beyond, at both ends, are rare."""
 
+SPIKES_FROM: Final = 0.5
+"""Share of the input's range that the values must span: otherwise it is not their spikes that make the range wide."""
+
 _ADVISED_PERCENTS: Final = (99.9, 99.5, 99.0, 98.0, 97.0, 96.0, USUAL_PERCENT)
 _MOST_WIDENED: Final = 3.0
 
@@ -80,7 +83,9 @@ def spike_warning(tensor: str, grid: Grid, values: Float32Array) -> str | None:
     """
     low, high = _central(values, USUAL_PERCENT)
     codes = (high - low) / grid.scale
-    if grid.bits < 8 or not 0 < codes < MIN_CODES:
+    lowest, highest = _ends(grid)
+    has_spikes = float(values.max()) - float(values.min()) >= SPIKES_FROM * (highest - lowest)
+    if grid.bits < 8 or not has_spikes or not 0 < codes < MIN_CODES:
         return None
     advised = USUAL_PERCENT
     for percent in reversed(_ADVISED_PERCENTS):
@@ -88,7 +93,6 @@ def spike_warning(tensor: str, grid: Grid, values: Float32Array) -> str | None:
         if most - least <= _MOST_WIDENED * (high - low):
             advised = percent
     override = json.dumps({tensor: {"range_setting": "percentile", "range_percentile": advised}})
-    lowest, highest = _ends(grid)
     return (
         f"{USUAL_PERCENT:g} % of the input's values are between {low:.4g} and {high:.4g}, but rare values widen the "
         f"range of the input to {lowest:.4g} to {highest:.4g}, in which the usual values have {max(1, round(codes))} "

@@ -73,6 +73,7 @@ def test_spikes_are_named_with_the_option_that_helps() -> None:
     assert warnings_of(dataset(spiky, spiky), CALIBRATED.replace(overrides={"input": override})) == ()
     assert spike_warning("input", Grid(4, 1.0, 8), VALUES) is None, "fewer bits were chosen"
     assert spike_warning("input", Grid(8, 1.0, 8), np.zeros((3, 1), np.float32)) is None
+    assert spike_warning("input", Grid(8, 1.0, 0), np.arange(17, dtype=np.float32)) is None, "the values are codes"
 
 
 def test_channels_of_different_units_before_padding_are_named() -> None:
