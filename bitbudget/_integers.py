@@ -6,14 +6,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy import files, interpreter
+from deploy import files
 from deploy.arithmetic import CodeArray
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import real_values, run
 from network.errors import DatasetError
-from network.layers import Float32Array, Shape
+from network.layers import Float32Array
 from network.network import InputFormat, Network
-from qat.data.dataset import Samples, sample_dims
+from qat.data import integer_input
+from qat.data.dataset import Samples, sample_dims, to_input_tensor
 
 __all__ = ["input_codes", "input_values", "load", "real_values", "run", "save"]
 
@@ -58,7 +59,8 @@ def input_values(network: Network, samples: Samples) -> Float32Array:
     Raises:
         DatasetError: If the samples have another shape.
     """
-    return _to_input(samples, network.input_format, network.input_shape)
+    _check_dims(samples, network.input_format)
+    return to_input_tensor(samples, network)
 
 
 def input_codes(network: IntegerNetwork, samples: Samples) -> CodeArray:
@@ -75,17 +77,14 @@ def input_codes(network: IntegerNetwork, samples: Samples) -> CodeArray:
     Raises:
         DatasetError: If the samples have another shape, or contain NaN or infinite values.
     """
-    shape = network.tensors[network.input].shape
-    return interpreter.quantize_input(network, _to_input(samples, network.input_format, shape))
+    _check_dims(samples, network.input_format)
+    return integer_input.input_codes(network, samples)
 
 
-def _to_input(samples: Samples, input_format: InputFormat, shape: Shape) -> Float32Array:
+def _check_dims(samples: Samples, input_format: InputFormat) -> None:
     dims = sample_dims(input_format, samples.dtype)
     if samples.shape[1:] != dims:
         raise DatasetError(
             f"the samples have shape {list(samples.shape)}; expected [n, {', '.join(map(str, dims))}] for "
             f"{samples.dtype} samples"
         )
-    if dims != input_format.dims:
-        samples = samples.transpose(0, 3, 1, 2)
-    return input_format.to_input_tensor(samples, shape)

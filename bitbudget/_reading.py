@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,6 +13,7 @@ from weakref import WeakKeyDictionary
 from api.cli.files import read_dataset, read_network_file
 from api.schemas.answer import NetworkName
 from api.storage.result_files import write_text
+from network.declared_input import DeclaredInput
 from network.errors import DatasetError, RequestError
 from network.json_reading.description import write_json
 from network.network import Network
@@ -25,26 +27,37 @@ _ids: Final[WeakKeyDictionary[Network, str]] = WeakKeyDictionary()
 """SHA-256 of the content that each network was read from."""
 
 
-def read(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Network:
+def read(
+    source: str | os.PathLike[str] | bytes,
+    name: str | None = None,
+    *,
+    input_mean: float | Sequence[float] | None = None,
+    input_scale: float | Sequence[float] | None = None,
+) -> Network:
     """Read a network from an ONNX file, a TFLite file or a JSON description.
 
     Args:
         source: Path of the file, or its content as bytes.
         name: Name of the network in reports. None uses the name in a JSON description, else the name of the file
             without its suffix, or "network" for bytes.
+        input_mean: Number to subtract from each sample, or one for each channel, if the file does not contain the
+            normalisation of the samples: its input is (sample - input_mean) * input_scale. None subtracts nothing.
+        input_scale: Number to multiply the difference with, not 0, or one for each channel. None multiplies by 1.
 
     Raises:
         UnreadableFile: If the file does not exist, cannot be read, or is neither ONNX, TFLite nor JSON.
         UnsupportedOperator: If the network has an operator, or a form of an operator, that is not supported.
         InvalidNetwork: If the network is inconsistent.
+        RequestError: If input_mean or input_scale is not finite, or does not fit the channels of the input.
     """
+    declared = DeclaredInput.of(input_mean, input_scale)
     if isinstance(source, bytes):
-        network = read_network(source, name or "network")
-        _ids[network] = hashlib.sha256(source).hexdigest()
+        network = declared.applied_to(read_network(source, name or "network"))
+        _ids[network] = declared.network_id(hashlib.sha256(source).hexdigest())
         return network
     path = Path(source)
     # A file whose name is "-" must not be taken for the standard input.
-    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path))
+    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path), declared)
     if name is not None:
         network = _renamed(network, name)
     _ids[network] = found.id
@@ -65,20 +78,21 @@ def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool 
     write_text(Path(path), write_json(network, with_weights=with_weights))
 
 
-def dataset(source: str | os.PathLike[str]) -> Dataset:
+def dataset(source: str | os.PathLike[str], *, label_offset: int = 0) -> Dataset:
     """Open a dataset from a file or a folder, or the built-in dataset.
 
     Args:
         source: Path of a file or a folder in one of the formats of docs/datasets.md, or "digits" for the built-in
             dataset of handwritten digits.
+        label_offset: Number that is added to each label, such as 1 for a network whose output 0 is a background.
 
     Returns:
         The training set and the test set. Samples in files are read when they are used.
 
     Raises:
-        DatasetError: If there is no such file or folder, or its format is not supported.
+        DatasetError: If there is no such file or folder, its format is not supported, or a label becomes negative.
     """
-    return read_dataset(os.fspath(source))
+    return read_dataset(os.fspath(source), label_offset)
 
 
 def dataset_of(data: DatasetLike) -> Dataset:

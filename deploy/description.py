@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from deploy.input_codes import codes_of_bytes, has_table, is_identity
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -36,6 +37,8 @@ ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
     "layout": "activations: height, width, channel, the channel varies fastest; padding is top, left, bottom, right, "
     "and adds the code zero_point",
+    "input": "x = (sample - subtract) * multiply, q = clamp(floor(x / scale + 1/2 + 2^-12) + zero_point, 0, "
+    "2^bits - 1); for bytes q = codes_of_bytes[row][byte], row 0 or that of the channel, and q = byte if 'identity'",
     "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
     "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
     "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",
@@ -55,6 +58,12 @@ ARITHMETIC: Final = {
 
 MULTIPLIER_FORM: Final = "thresholds_of"
 """Key under which a layer with thresholds records the bias, multipliers and shifts that its thresholds replace."""
+
+CODES_OF_BYTES: Final = "codes_of_bytes"
+"""Key of the exact table from bytes to input codes; only a network whose samples are bytes has it."""
+
+IDENTITY: Final = "identity"
+"""Value of `CODES_OF_BYTES` if each byte is its own code."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -90,6 +99,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
             described["accumulator_bound"] = bounds[layer.name]
         layers.append(described)
     given = network.input_format
+    of_bytes = {CODES_OF_BYTES: _codes_of_bytes(network)} if has_table(given) else {}
     return {
         "format": FORMAT,
         "version": _version(network),
@@ -101,7 +111,8 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
             "channels_last": given.channels_last,
             "subtract": list(given.subtract),
             "multiply": list(given.multiply),
-        },
+        }
+        | of_bytes,
         "tensors": [
             {
                 "name": tensor.name,
@@ -126,6 +137,12 @@ def _host_steps(network: IntegerNetwork) -> dict[str, Any]:
         for each in network.host_steps
     ]
     return {"host_steps": steps} if steps else {}
+
+
+def _codes_of_bytes(network: IntegerNetwork) -> str | list[list[int]]:
+    """Return the code of each byte as JSON: `IDENTITY`, or a row of 256 codes for each normalisation."""
+    table = codes_of_bytes(network.input_format, network.tensors[network.input])
+    return IDENTITY if is_identity(table) else table.tolist()
 
 
 @singledispatch

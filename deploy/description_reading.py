@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import Requantization
-from deploy.description import FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
+from deploy.description import CODES_OF_BYTES, FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -91,6 +91,7 @@ def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
             channels_last=given.flag("channels_last"),
             subtract=given.numbers("subtract"),
             multiply=given.numbers("multiply"),
+            samples_are_bytes=CODES_OF_BYTES in given,
         ),
         host_steps=_host_steps(description),
     )

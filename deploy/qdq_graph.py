@@ -11,6 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from deploy.arithmetic import CodeArray, pack_rows, top_code
+from deploy.input_codes import HALF_TOLERANCE, distance_from_half, has_table
 from deploy.integer_network import IntegerNetwork, IntegerTensor
 from deploy.qdq_ranks import input_extents, is_transposed
 from network.allocation import Bits
@@ -47,7 +48,18 @@ class QdqGraph:
         self._codes_of: dict[str, list[tuple[CodeArray, str]]] = {}  # by owner: weight codes and their constant's name
         self._names = set(network.tensors)
         self._output_extents: dict[str, tuple[int, ...]] = {}
-        self.quantize(self._input_image(), network.input, self._fresh(f"{network.input} dequantized"))
+        self.quantize(self._input_image(self._input()), network.input, self._fresh(f"{network.input} dequantized"))
+
+    def _input(self) -> str:
+        """Return the name of the input's real values, with `HALF_TOLERANCE` steps added if bytes are near half codes.
+
+        The addition makes a runtime round these bytes as the exact table does (`deploy.input_codes`).
+        """
+        tensor, given = self._network.tensors[self._network.input], self._network.input_format
+        if not has_table(given) or distance_from_half(given, tensor.scale) >= 2 * HALF_TOLERANCE:
+            return tensor.name
+        lift = np.array(float32_scale(tensor) * HALF_TOLERANCE, dtype=np.float32)
+        return self.node("Add", [tensor.name, self.constant(f"{tensor.name} lift", lift)], f"{tensor.name} lifted")
 
     def quantize(self, value: str, tensor: str, real: str) -> None:
         """Add ONNX nodes that quantize real values to the codes of an activation tensor and dequantize these codes.
@@ -77,15 +89,19 @@ class QdqGraph:
         self._nodes.append(helper.make_node("DequantizeLinear", [codes, *grid], [real], name=name))
         self.real[tensor] = real
 
-    def _input_image(self) -> str:
-        """Return the name of the network's input as an image, [n, channels, height, width]."""
+    def _input_image(self, value: str) -> str:
+        """Return the name of the network's input as an image, [n, channels, height, width].
+
+        Args:
+            value: The name of the input's real values in the caller's layout.
+        """
         name, shape = self._network.input, self._network.tensors[self._network.input].shape
         if input_extents(self._network) == tuple(shape):
-            return name
+            return value
         is_transposed_image = is_transposed(self._network)
         extents = (shape.height, shape.width, shape.channels) if is_transposed_image else tuple(shape)
         dims = self.constant(f"{name} dims", np.array([-1, *extents], dtype=np.int64))
-        image = self.node("Reshape", [name, dims], f"{name} image")
+        image = self.node("Reshape", [value, dims], f"{name} image")
         return (
             self.node("Transpose", [image], f"{name} channels first", perm=(0, 3, 1, 2))
             if is_transposed_image
@@ -180,6 +196,8 @@ class QdqGraph:
             "subtract": list(given.subtract),
             "multiply": list(given.multiply),
         }
+        if given.samples_are_bytes:
+            sample_format["samples_are_bytes"] = True
         helper.set_model_props(model, {"input_format": json.dumps(sample_format)})
         with_shapes = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         content: bytes = with_shapes.SerializeToString(deterministic=True)

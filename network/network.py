@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from network.host_graph import HostGraph, check_host_graph
 from network.host_steps import HostSteps
 from network.layers import Float32Array, Layer, Shape, WeightLayer
 from network.shared_weights import WeightOwners, check_shared_weights
+
+Element = TypeVar("Element", bound=np.generic)
 
 MAX_TENSOR_ELEMENTS: Final = 2**31 - 1
 """Largest number of elements of a tensor: more than any microcontroller can store, and byte counts stay exact."""
@@ -38,12 +40,15 @@ class InputFormat:
         channels_last: Whether a sample is stored as height, width, channels; else the channels come first.
         subtract: Numbers to subtract from each sample: one number, or one for each channel.
         multiply: Numbers to multiply the difference with: one number, or one for each channel.
+        samples_are_bytes: Whether the samples are known to be bytes, 0 to 255, whose codes come from an exact table
+            (`deploy.input_codes`). Calibration finds it out; False in a network that was read from a file.
     """
 
     dims: tuple[int, ...]
     channels_last: bool = False
     subtract: tuple[float, ...] = (0.0,)
     multiply: tuple[float, ...] = (1.0,)
+    samples_are_bytes: bool = False
 
     @property
     def is_normalised_already(self) -> bool:
@@ -60,18 +65,31 @@ class InputFormat:
         Returns:
             float32 [n, channels, height, width].
         """
-        values = np.asarray(samples, dtype=np.float32)
-        if self.channels_last:
-            # [n, length, channels] is an image of height 1
-            values = values.reshape(len(values), shape.height, shape.width, shape.channels).transpose(0, 3, 1, 2)
-        else:
-            values = values.reshape(len(values), *shape)
+        values = self.arranged(samples, shape).astype(np.float32)
         if not self.is_normalised_already:
-            per_channel = (1, -1, 1, 1)
-            subtract = np.asarray(self.subtract, dtype=np.float32).reshape(per_channel)
-            multiply = np.asarray(self.multiply, dtype=np.float32).reshape(per_channel)
+            subtract = self.along_channels(np.asarray(self.subtract, dtype=np.float32))
+            multiply = self.along_channels(np.asarray(self.multiply, dtype=np.float32))
             values = (values - subtract) * multiply
         return np.ascontiguousarray(values, dtype=np.float32)
+
+    def arranged(self, samples: npt.NDArray[Element], shape: Shape) -> npt.NDArray[Element]:
+        """Rearrange the caller's samples to the layout of a network's input tensor; no value changes.
+
+        Args:
+            samples: Samples as the caller stores them, [n, *dims].
+            shape: Shape of the network's input tensor.
+
+        Returns:
+            [n, channels, height, width], of the type of the samples.
+        """
+        if not self.channels_last:
+            return samples.reshape(len(samples), *shape)
+        # [n, length, channels] is an image of height 1
+        return samples.reshape(len(samples), shape.height, shape.width, shape.channels).transpose(0, 3, 1, 2)
+
+    def along_channels(self, numbers: npt.NDArray[Element]) -> npt.NDArray[Element]:
+        """Reshape one number, or one number for each channel, so that it broadcasts to [n, channels, height, width]."""
+        return numbers.reshape(1, -1, 1, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -50,6 +51,7 @@ from network.layers import (
 from network.network import Network
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
+from qat.quantizers.ranges import InputRange
 from qat.requantization_factors import limited, requantization_of
 from qat.shared_weight_conversion import bias_and_factor
 from qat.weight_step import DeployedWeights, WeightStep
@@ -92,12 +94,17 @@ def convert(
             for layer in network.layers
         ),
         outputs=network.outputs,
-        input_format=network.input_format,
+        input_format=replace(network.input_format, samples_are_bytes=_has_bytes(module)),
         host_steps=network.host_steps,
     )
     integer_network = in_form(integer_network, requantization)
     prove_accumulators(integer_network)
     return integer_network
+
+
+def _has_bytes(module: QuantizedNetwork) -> bool:
+    source = module.range_of(module.network.input)
+    return isinstance(source, InputRange) and bool(source.samples_are_bytes)
 
 
 def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid]) -> IntegerLayer:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from deploy.input_codes import HALF_TOLERANCE
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
 from qat.float_network import combined
@@ -77,7 +78,7 @@ class DeployedNetwork:
             return _rounded(self._combined(layer, inputs), target)
 
         source = self.grids[self.network.input]
-        given = _rounded(images.double() / source.scale, source)
+        given = _rounded(images.double() / source.scale + HALF_TOLERANCE, source)
         return run_layers(self.network, given, compute, keep_all=keep_all)
 
     def _combined(self, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:

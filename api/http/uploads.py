@@ -17,6 +17,7 @@ from starlette.requests import Request
 from api.errors import TooLarge
 from api.http.body_limit import too_large_detail
 from api.storage.uploads import Upload
+from network.declared_input import MAX_TEXT_LENGTH
 from network.errors import RequestError
 
 FILE_FIELD: Final = "file"
@@ -28,6 +29,27 @@ UploadName = Annotated[
     Query(max_length=4 * MAX_NAME_LENGTH, description="name for reports; without it, the name of the uploaded file"),
 ]
 """Query parameter `name` of an upload."""
+
+InputMean = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_TEXT_LENGTH,
+        description="number to subtract from each sample, or one for each channel with commas between them, if the "
+        "file does not contain the normalisation of the samples: its input is (sample - input_mean) * input_scale",
+        examples=["123.675,116.28,103.53"],
+    ),
+]
+"""Query parameter `input_mean` of the upload of a network."""
+
+InputScale = Annotated[
+    str | None,
+    Query(
+        max_length=MAX_TEXT_LENGTH,
+        description="number to multiply the difference with, not 0, or one for each channel",
+        examples=["0.00784313725490196"],
+    ),
+]
+"""Query parameter `input_scale` of the upload of a network."""
 
 REQUEST_BODY: Final[dict[str, Any]] = {
     "required": True,

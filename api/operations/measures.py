@@ -118,10 +118,12 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     Raises:
         DatasetError: If the measure needs labels and there are none, or a sample cannot be read.
     """
+    from qat.data.feature_scales import with_feature_scales
     from qat.data.images import fitted
     from qat.sensitivity.measuring import measure_sensitivity
     from qat.tasks.choice import choose_task
 
     task = choose_task(network, dataset, options.task)
     samples = fitted(dataset, network).train_x
-    return measure_sensitivity(network, samples, dataset.train_y, options, task=task, report=report)
+    scaled = with_feature_scales(network, samples)
+    return measure_sensitivity(scaled, samples, dataset.train_y, options, task=task, report=report)

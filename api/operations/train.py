@@ -42,6 +42,7 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_from_json, sensitivity_to_json
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
+from qat.data.feature_scales import with_feature_scales
 from qat.options.overrides import overridden
 from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
@@ -114,6 +115,7 @@ def run_main_job(
         TrainingError: If the training fails.
     """
     terms = terms_of(job.request)
+    job = replace(job, network=with_feature_scales(job.network, job.dataset.train_x))
     question, solution = _choose_bits(job, terms, directory, report, checkpoint_directory)
     prices = prices_of(job.request, question, solution)
     if changes_bytes(job.options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, FiniteFloat
 
 from api.schemas.answer import Answer, Count
 from api.schemas.fit import HostStepsAnswer
@@ -15,7 +15,10 @@ _Extent = Annotated[int, Field(ge=1)]
 class NetworkSummary(Answer):
     """Short description of an uploaded network."""
 
-    id: str = Field(description="SHA-256 of the file, in hexadecimal; equal files have the same identifier")
+    id: str = Field(
+        description="SHA-256 of the file, or of the file and the declared normalisation, in hexadecimal; equal files "
+        "with equal normalisations have the same identifier"
+    )
     name: str = Field(description="name of the network in reports, given with the first upload of this file")
     size_bytes: Count = Field(description="size of the file, in bytes")
     created_at: AwareDatetime = Field(description="time of the first upload")
@@ -51,6 +54,15 @@ class NetworkAnswer(NetworkSummary):
     """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
     sample_shape: list[_Extent] = Field(description="shape of one input sample in the file, without the batch")
+    input_mean: list[FiniteFloat] = Field(
+        default=[0.0],
+        description="declared with the upload: number that is subtracted from each sample, or one for each channel",
+    )
+    input_scale: list[FiniteFloat] = Field(
+        default=[1.0],
+        description="declared with the upload: number that the difference is multiplied with, or one for each channel; "
+        "the input of the file is (sample - input_mean) * input_scale",
+    )
     input: str = Field(description="name of the network's input tensor")
     outputs: list[str] = Field(description="names of the network's output tensors")
     layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")

@@ -24,6 +24,7 @@ from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
+from network.declared_input import MEAN, SCALE, DeclaredInput
 from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
@@ -58,11 +59,12 @@ class Networks:
 
         Raises:
             NetworkError: If the file is not a valid network; it is not stored.
+            RequestError: If the declared normalisation does not fit the network's input; it is not stored.
         """
         known = self._store.file(KIND, upload.digest)
         if known is not None:
             return NetworkAnswer.model_validate(known.summary), False
-        network = read_network(upload.path.read_bytes(), upload.name)
+        network = upload.declared.applied_to(read_network(upload.path.read_bytes(), upload.name))
         answer = _describe(network, upload)
         with self._keeping:
             self._blobs.keep(upload.digest, upload.path)
@@ -147,7 +149,8 @@ class Networks:
             NotFound: If the network does not exist.
         """
         file = self._file(network_id)
-        return read_network(self._blobs.path(network_id).read_bytes(), file.name)
+        declared = DeclaredInput.of(file.summary.get(MEAN), file.summary.get(SCALE))
+        return declared.applied_to(read_network(self._blobs.path(network_id).read_bytes(), file.name))
 
     def _network(self, network_id: str) -> tuple[Network, NetworkName]:
         network = self.structure(network_id)
@@ -174,6 +177,8 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
         parameters=sum(_parameters(network, layer) for layer in network.weight_layers),
         has_weights=network.has_weights,
         sample_shape=list(network.input_format.dims),
+        input_mean=list(upload.declared.mean),
+        input_scale=list(upload.declared.scale),
         input=network.input,
         outputs=list(network.outputs),
         layers=[

@@ -97,5 +97,5 @@ def _check_range(part: str, targets: TargetSource, classes: int, ignored: int | 
     if first is not None:
         raise DatasetError(
             f"{part}_y[{first[0]}] is {first[1]:g} ({count} labels are out of range); expected 0 to {classes - 1}, "
-            f"because the network has {classes} classes"
+            f"because the network has {classes} classes; label_offset (--label-offset) shifts all labels"
         )

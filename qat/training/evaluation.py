@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
-from deploy.interpreter import quantize_input, run
+from deploy.interpreter import run
 from network.layers import Float32Array
 from network.network import Network
 from qat.data.batches import tensor_of
-from qat.data.dataset import Indices, Samples, SampleSource, to_input_tensor
+from qat.data.dataset import Indices, Samples, SampleSource
+from qat.data.integer_input import input_codes
 from qat.data.loader import sample_batches
 from qat.training.reporting import Reporter
 
@@ -56,17 +57,16 @@ def of_module(forward: Callable[[Tensor], Tensor], network: Network, processor: 
     return predict
 
 
-def of_integers(integer_network: IntegerNetwork, network: Network) -> Predictor:
+def of_integers(integer_network: IntegerNetwork) -> Predictor:
     """Return a function that computes the outputs of samples with the integer interpreter, dequantized to real values.
 
     Args:
         integer_network: The integer-only network.
-        network: The float network, which gives the input format.
     """
     outputs = [integer_network.tensors[name] for name in integer_network.outputs]
 
     def predict(samples: Samples) -> Float32Array:
-        codes = run(integer_network, quantize_input(integer_network, to_input_tensor(samples, network)))
+        codes = run(integer_network, input_codes(integer_network, samples))
         parts = []
         for tensor in outputs:
             # An output image is flattened in the order of the float network: channel, height, width.

@@ -127,7 +127,7 @@ class Judge:
         """
         steps = len(evaluation_batches(self.network, len(held_out)))
         reporter.begin("validating", epoch=epoch, steps=steps, cost=INTERPRETER_COST)
-        integer_only = of_integers(convert(module), self.network)
+        integer_only = of_integers(convert(module))
         meter = TaskMeter(self.objectives, with_loss=True)
         needs_float = self.objectives.needs_teacher
         for indices, batch in samples_by_batch(self.network, samples, held_out, reporter):
@@ -158,7 +158,7 @@ class Judge:
         cost = FLOAT_COST + DEPLOYED_COST + INTERPRETER_COST
         reporter.begin("testing", epoch=None, steps=steps, cost=cost)
         fake = of_module(_deployed(module), self.network, self.processor)
-        integer_only = of_integers(integer_network, self.network)
+        integer_only = of_integers(integer_network)
         flags = classes_in(dataset.test_y) if self.objectives.task.kind is TaskKind.ANOMALY else None
         meters = [TaskMeter(self.objectives) for _ in range(3)]
         for indices, batch in samples_by_batch(self.network, dataset.test_x, every, reporter):

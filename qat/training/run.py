@@ -114,7 +114,7 @@ class TrainingRun:
         self._float_network.to(self._processor)
         self._module.to(self._processor)
         self.warnings = warnings_before(
-            self._float_network, self.task, self._dataset, self._split, self._options, self._processes,
+            self._float_network, self._module, self.task, self._dataset, self._split, self._options, self._processes,
             self._processor, self._reporter,
         )  # fmt: skip
         objectives = self._targets.objectives(self._float_network, self._split, self._processor, self._reporter)

@@ -1,10 +1,11 @@
-"""Warnings before a training run: a float network at chance, labels with an offset, and few optimizer steps.
+"""Warnings before a training run: a float network at chance, labels with an offset, few optimizer steps, the input.
 
 Warnings never change the result of a run and never stop it.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import numpy as np
@@ -16,9 +17,11 @@ from qat.data.dataset import Dataset, Indices, Labels, SampleSource, classes_in
 from qat.float_network import FloatNetwork
 from qat.options.task import TaskKind
 from qat.options.training import TrainingOptions
+from qat.quantized_network import QuantizedNetwork
 from qat.tasks.choice import Task
 from qat.tasks.metrics import percent
 from qat.training.evaluation import evaluation_batches, of_module, outputs_of
+from qat.training.input_warnings import input_warnings
 from qat.training.judging import FLOAT_COST
 from qat.training.parallel import Processes
 from qat.training.reporting import Reporter
@@ -43,6 +46,7 @@ _OFFSET_POINTS: Final = 10.0
 
 def warnings_before(
     float_network: FloatNetwork,
+    module: QuantizedNetwork,
     task: Task,
     dataset: Dataset,
     split: Split,
@@ -55,6 +59,7 @@ def warnings_before(
 
     Args:
         float_network: The float network, on the torch device `processor`.
+        module: The fake-quantized network, whose options say how its input is calibrated.
         task: The task; the float network is checked for classes of samples only.
         dataset: The dataset, in shapes that fit the network.
         split: Split of the training set into samples for training and held-out samples.
@@ -74,9 +79,18 @@ def warnings_before(
         except DatasetError:  # an unreadable sample; a training that needs the sample reports the error
             return ""
 
+    def about_input() -> str:
+        try:
+            return json.dumps(list(input_warnings(module, dataset, split)))
+        except DatasetError:  # as above
+            return "[]"
+
     about_accuracy = processes.from_first(about_float_network) or None
     reporter.warn(about_accuracy)
-    return tuple(each for each in (about_steps, about_accuracy) if each is not None)
+    about_values: list[str] = json.loads(processes.from_first(about_input))
+    for each in about_values:
+        reporter.warn(each)
+    return tuple(each for each in (about_steps, about_accuracy, *about_values) if each is not None)
 
 
 def float_warning(
@@ -146,14 +160,16 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
         change = "add 1 to" if offset > 0 else "subtract 1 from"
         return (
             f"{measured}, and {shifted:.1f} % if the labels are shifted by {offset:+d} (the network has {outputs:,} "
-            f"outputs, the labels have {len(counts):,} classes): {change} every label of the dataset"
+            f"outputs, the labels have {len(counts):,} classes): give the option label_offset {offset} "
+            f"(--label-offset {offset}), or {change} every label of the dataset"
         )
     if not is_near_chance:
         return None
     return (
         f"{measured}, which is near chance: the largest class has {100 * share:.1f} % of the samples. Likely causes: "
         "the normalisation of the samples is missing or applied twice (compare the subtract and multiply values of "
-        "the network's input format with the preprocessing of the dataset), the labels number the classes in another "
+        "the network's input format with the preprocessing of the dataset; --input-mean and --input-scale declare a "
+        "normalisation that the file does not contain), the labels number the classes in another "
         "order than the network's outputs, or the network is not trained"
     )
 

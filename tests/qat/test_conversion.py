@@ -178,7 +178,11 @@ def _with_format(network: Network, subtract: float, multiply: float) -> Network:
     [
         (0.0, 1.0, Grid(8, 1.0, 0)),
         (128.0, 1 / 128, Grid(8, 1 / 128, 128)),
-        (127.5, 1.0, Grid(8, 1.0, 128)),  # real zero is no byte: the nearest grid that has it
+        (
+            127.5,
+            1.0,
+            Grid(8, 1.0, 127),
+        ),  # real zero is no byte: halves are rounded up
     ],
 )
 def test_bytes_are_their_own_codes_where_the_format_allows_it(subtract: float, multiply: float, expected: Grid) -> None:

@@ -13,7 +13,9 @@ from api.cli.main import DOES_NOT_FIT
 from api.cli.options import (
     custom_devices,
     data_option,
+    declared_input,
     devices_file_option,
+    input_options,
     json_option,
     method_options,
     reserve_options,
@@ -35,6 +37,7 @@ from network.devices.device import Device
     metavar="NAME",
     help="Use only this microcontroller. May be repeated.  [default: all]",
 )
+@input_options
 @devices_file_option
 @reserve_options
 @method_options
@@ -67,8 +70,8 @@ def command(
     if network_file is None:
         return _list(devices, as_json=as_json)
     request = solve_request(DevicesRequest, {**options, "devices": devices})
-    network, name = read_network_file(network_file)
-    table = table_for(request, network, data, is_quiet=as_json)
+    network, name = read_network_file(network_file, declared_input(options))
+    table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
     answer = answer_devices(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))

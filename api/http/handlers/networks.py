@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
-from api.http.uploads import REQUEST_BODY, UploadName, receive
+from api.http.uploads import REQUEST_BODY, InputMean, InputScale, UploadName, receive
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
 from api.schemas.networks import NetworkAnswer, NetworkSummary
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.jobs import JobAnswer
+from network.declared_input import DeclaredInput
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 
-NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hexadecimal")]
+NetworkId = Annotated[str, Path(description="identifier that the upload has answered, 64 hexadecimal digits")]
 
 
 @router.post(
@@ -32,15 +34,23 @@ NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hex
     },
 )
 async def upload_network(
-    request: Request, response: Response, service: ServiceOf, name: UploadName = None
+    request: Request,
+    response: Response,
+    service: ServiceOf,
+    name: UploadName = None,
+    input_mean: InputMean = None,
+    input_scale: InputScale = None,
 ) -> NetworkAnswer:
     """Upload a network: an ONNX file, a TFLite file or a JSON description.
 
-    Equal files are kept once, under their SHA-256.
+    Equal files are kept once, under their SHA-256. A file with a declared normalisation is another network.
     """
+    declared = DeclaredInput.of_text(input_mean, input_scale)
     settings = service.settings
     async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
-        network, is_new = await run_in_threadpool(service.networks.keep, upload)
+        network, is_new = await run_in_threadpool(
+            service.networks.keep, replace(upload, digest=declared.network_id(upload.digest), declared=declared)
+        )
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/networks/{network.id}"
     return network
