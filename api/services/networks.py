@@ -97,7 +97,9 @@ class Networks:
         if known is not None:
             return NetworkAnswer.model_validate(known.summary), False
         parsed = self._parse(upload, ReadingOptions(upload.name))
-        answer = parsed.answer
+        # The process that reads untrusted files describes the network; what identifies the files is known here.
+        identity = {"id": upload.digest, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
+        answer = parsed.answer.model_copy(update=identity)
         with self._keeping:
             self._blobs.keep(upload.digest, upload.path, {each.digest: each.path for each in upload.weights})
             self._structures.keep(upload.digest, parsed.structure)
@@ -230,11 +232,15 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
             for name, shape in network.shapes.items()
         ],
         host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
-        weight_files=[
-            WeightFileAnswer(name=each.name, size_bytes=each.size_bytes, sha256=each.digest)
-            for each in sorted(upload.weights, key=lambda each: each.name)
-        ],
+        weight_files=_weight_files(upload),
     )
+
+
+def _weight_files(upload: Upload) -> list[WeightFileAnswer]:
+    return [
+        WeightFileAnswer(name=each.name, size_bytes=each.size_bytes, sha256=each.digest)
+        for each in sorted(upload.weights, key=lambda each: each.name)
+    ]
 
 
 def _parameters(network: Network, layer: WeightLayer) -> int:

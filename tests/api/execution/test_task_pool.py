@@ -22,7 +22,7 @@ TASK = "tests.api.execution.scripted_tasks:run"
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[TaskPool]:
-    opened = TaskPool(TASK, TaskLimits(memory_bytes=64 * MIB, seconds=3.0), places=1)
+    opened = TaskPool(TASK, TaskLimits(memory_bytes=64 * MIB, seconds=5.0), places=1)
     yield opened
     opened.close()
 
@@ -52,20 +52,22 @@ def test_each_task_has_its_own_process_of_one_warm_parent(pool: TaskPool) -> Non
     assert os.getpid() not in {first, second, parent}
 
 
-def test_a_warm_task_takes_milliseconds(pool: TaskPool) -> None:
-    run(pool, "echo warm")
+def test_only_the_first_task_waits_for_imports() -> None:
+    fresh = TaskPool(TASK, TaskLimits(memory_bytes=64 * MIB, seconds=5.0), places=1)
     times = []
     for _ in range(20):
         began = time.perf_counter()
-        run(pool, "echo again")
+        assert run(fresh, "echo again").ending is Ending.ANSWERED
         times.append(time.perf_counter() - began)
-    assert sorted(times)[10] < 0.2, times
+    fresh.close()
+    first, *others = times
+    assert sorted(others)[10] < first / 3, times
 
 
 def test_a_task_that_never_ends_is_killed(pool: TaskPool, tmp_path: Path) -> None:
     began = time.monotonic()
     assert run(pool, f"loop {tmp_path / 'id'}").ending is Ending.TOO_LONG
-    assert 3 <= time.monotonic() - began < 20
+    assert 5 <= time.monotonic() - began < 30
     wait_until_gone(int((tmp_path / "id").read_text()))
     assert run(pool, "echo next").body == b"next"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -15,7 +18,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.api.http.test_uploads import assert_problem, resident_bytes
-from tests.api.live_service import LiveService
+from tests.api.http.test_weight_files import readers_of
+from tests.api.live_service import LiveService, is_alive
 from tests.api.small_files import tiny_json
 
 MIB: Final = 2**20
@@ -169,3 +173,26 @@ def test_the_service_does_not_grow_with_the_weights(service: LiveService) -> Non
     memory = resident_bytes(service.process.pid)
     assert service.http.post("/v1/networks", content=matrix(19)).is_success
     assert resident_bytes(service.process.pid) - memory < 16 * MIB
+
+
+def test_the_service_ends_while_a_file_is_read(tmp_path: Path) -> None:
+    service = LiveService(tmp_path / "data")
+    service.upload_network(tiny_json())
+    (reader,) = readers_of(service.process.pid)
+
+    def upload() -> None:
+        with contextlib.suppress(httpx.HTTPError), httpx.Client(base_url=service.url, timeout=120) as client:
+            client.post("/v1/networks", content=long_chain(150_000))
+
+    uploading = threading.Thread(target=upload)
+    uploading.start()
+    children = Path(f"/proc/{reader}/task/{reader}/children")
+    while not children.read_text():
+        time.sleep(0.02)
+    task = int(children.read_text())
+    began = time.monotonic()
+    assert service.end(signal.SIGTERM) == 0
+    assert time.monotonic() - began < 10
+    assert not is_alive(reader)
+    assert not is_alive(task)
+    uploading.join()
