@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import threading
 import time
@@ -175,6 +176,37 @@ def test_the_service_does_not_grow_with_the_weights(service: LiveService) -> Non
     assert resident_bytes(service.process.pid) - memory < 16 * MIB
 
 
+def task_of(reader: int) -> int:
+    """Wait until a process that reads uploads has forked, and return the process id of the fork."""
+    children = Path(f"/proc/{reader}/task/{reader}/children")
+    give_up_at = time.monotonic() + 60
+    while not (forked := children.read_text()) and time.monotonic() < give_up_at:
+        time.sleep(0.02)
+    return int(forked)
+
+
+def test_a_crash_of_the_reader_is_an_answer_and_a_killed_parent_is_replaced(tmp_path: Path) -> None:
+    with LiveService(tmp_path / "data") as service:
+        service.upload_network(tiny_json())
+        (reader,) = readers_of(service.process.pid)
+        answers: list[httpx.Response] = []
+
+        def upload() -> None:
+            answers.append(httpx.post(f"{service.url}/v1/networks", content=long_chain(30_000), timeout=120))
+
+        uploading = threading.Thread(target=upload)
+        uploading.start()
+        os.kill(task_of(reader), signal.SIGSEGV)
+        uploading.join()
+        detail = assert_problem(answers[0], 422, "unreadable-file")
+        assert detail.startswith(
+            "the process that read the network was ended by the signal SIGSEGV; expected a complete"
+        )
+        os.kill(reader, signal.SIGKILL)
+        assert service.upload_network(tiny_json(with_weights=False))
+        assert service.http.get("/healthz").status_code == 200
+
+
 def test_the_service_ends_while_a_file_is_read(tmp_path: Path) -> None:
     service = LiveService(tmp_path / "data")
     service.upload_network(tiny_json())
@@ -186,10 +218,7 @@ def test_the_service_ends_while_a_file_is_read(tmp_path: Path) -> None:
 
     uploading = threading.Thread(target=upload)
     uploading.start()
-    children = Path(f"/proc/{reader}/task/{reader}/children")
-    while not children.read_text():
-        time.sleep(0.02)
-    task = int(children.read_text())
+    task = task_of(reader)
     began = time.monotonic()
     assert service.end(signal.SIGTERM) == 0
     assert time.monotonic() - began < 10
