@@ -65,7 +65,7 @@ class UploadParser:
             outcome = self._pool.run(request, wait_seconds=WAIT_SECONDS)
         except PoolBusy:
             raise Unavailable(
-                f"the service has been reading other networks for {WAIT_SECONDS:g} s; try again later"
+                f"the service was reading other networks for {WAIT_SECONDS:g} s, or is ending; try again later"
             ) from None
         if outcome.ending is Ending.ANSWERED:
             return ParsedUpload.model_validate_json(outcome.body)
