@@ -117,6 +117,10 @@ class DeclaredInput:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+NOTHING_DECLARED: Final = DeclaredInput()
+"""Declaration that leaves the samples as they are."""
+
+
 def _text(numbers: tuple[float, ...]) -> str:
     return shown(", ".join(f"{number:g}" for number in numbers)) or "an empty list"
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from api.cli.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
+from api.storage.uploads import content_id
 from network.declared_input import DeclaredInput
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
@@ -67,10 +68,9 @@ def read_network_file(network_file: str, declared: DeclaredInput = AS_IN_FILE) -
         network = read_network(content, "stdin")
     else:
         network = read_network(content, path.stem, weight_files)
-    digest = hashlib.sha256(content)
-    for weights in weight_files.contents.values():
-        digest.update(weights)
-    return declared.applied_to(network), NetworkName(id=declared.network_id(digest.hexdigest()), name=network.name)
+    weights = [(name, hashlib.sha256(each).hexdigest()) for name, each in weight_files.contents.items()]
+    network_id = declared.network_id(content_id(hashlib.sha256(content).hexdigest(), weights))
+    return declared.applied_to(network), NetworkName(id=network_id, name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:

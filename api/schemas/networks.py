@@ -16,11 +16,11 @@ class NetworkSummary(Answer):
     """Short description of an uploaded network."""
 
     id: str = Field(
-        description="SHA-256 of the file, or of the file and the declared normalisation, in hexadecimal; equal files "
-        "with equal normalisations have the same identifier"
+        description="SHA-256 of the file, in hexadecimal; with files of weights or a declared normalisation, a "
+        "SHA-256 over all of them. Equal uploads have the same identifier"
     )
     name: str = Field(description="name of the network in reports, given with the first upload of this file")
-    size_bytes: Count = Field(description="size of the file, in bytes")
+    size_bytes: Count = Field(description="size of all files of the network, in bytes")
     created_at: AwareDatetime = Field(description="time of the first upload")
     parameters: Count = Field(
         description="number of weights, biases, and gammas and betas of batch norms; shared weights count once"
@@ -50,6 +50,14 @@ class LayerAnswer(Answer):
     )
 
 
+class WeightFileAnswer(Answer):
+    """File of weights that was uploaded with an ONNX file."""
+
+    name: str = Field(description="name of the file, as the ONNX file gives it")
+    size_bytes: Count = Field(description="size of the file, in bytes")
+    sha256: str = Field(description="SHA-256 of the file, in hexadecimal")
+
+
 class NetworkAnswer(NetworkSummary):
     """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
@@ -71,4 +79,7 @@ class NetworkAnswer(NetworkSummary):
         default=[],
         description="what the caller's program computes behind the network, for each output of the file that is not a "
         "tensor of the network",
+    )
+    weight_files: list[WeightFileAnswer] = Field(
+        default=[], description="files of weights that were uploaded with the network, sorted by name"
     )

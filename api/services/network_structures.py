@@ -46,14 +46,14 @@ class NetworkStructures:
         self.structure = lru_cache(maxsize=_IN_MEMORY)(self._structure)
         self.weights_table = lru_cache(maxsize=_IN_MEMORY * len(WeightScheme))(self._weights_table)
 
-    def keep(self, network_id: str, network: Network) -> None:
-        """Store the layers of a network that was just parsed, without its weights.
+    def keep(self, network_id: str, structure: str) -> None:
+        """Store the layers of a network that was just parsed.
 
         Args:
-            network_id: SHA-256 of the network file.
-            network: The network.
+            network_id: Identity of the network.
+            structure: JSON description of the network, without weights.
         """
-        self._write(network_id, _STRUCTURE_FILE, write_json(network, with_weights=False))
+        self._write(network_id, _STRUCTURE_FILE, structure)
 
     def forget(self, network_id: str) -> None:
         """Delete the stored layers and sensitivity tables of a network."""
@@ -69,8 +69,9 @@ class NetworkStructures:
             except BitbudgetError:
                 pass  # the file is damaged: compute it again
         network = self._read_network(network_id)
-        self.keep(network_id, network)
-        return read_json(write_json(network, with_weights=False).encode(), network.name)
+        structure = write_json(network, with_weights=False)
+        self.keep(network_id, structure)
+        return read_json(structure.encode(), network.name)
 
     def _weights_table(self, network_id: str, scheme: WeightScheme) -> SensitivityTable:
         name = _WEIGHTS_FILE.format(scheme=scheme)

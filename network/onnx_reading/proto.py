@@ -25,6 +25,9 @@ from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
 from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
 
+_OUT_OF_MEMORY: Final = "alloc failed"
+"""Text in protobuf's DecodeError when memory is missing, and the file may be valid."""
+
 _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
     AttributeProto.FLOAT: lambda attribute: attribute.f,
@@ -49,12 +52,15 @@ def parse(content: bytes, weight_file: WeightFile | None = None) -> Graph:
         UnsupportedOperator: If the file uses an unsupported opset, functions that cannot be inlined or sparse weights,
             or if its input has an open extent.
         InvalidNetwork: If the graph has no input or a cycle, or if a value is written twice or never.
+        MemoryError: If there is not enough memory to parse the file.
     """
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
         return _graph(model, len(content), weight_file)
     except (DecodeError, UnicodeDecodeError) as error:
+        if _OUT_OF_MEMORY in str(error):
+            raise MemoryError(str(error)) from error
         raise UnreadableFile(
             "the file is not a valid ONNX model, or is truncated; expected the whole file as the exporter wrote it"
         ) from error

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
-from api.http.uploads import REQUEST_BODY, InputMean, InputScale, UploadName, receive
+from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
@@ -27,10 +26,10 @@ NetworkId = Annotated[str, Path(description="identifier that the upload has answ
     "",
     operation_id="uploadNetwork",
     status_code=201,
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": request_body(has_weights=True)},
     responses={
         200: {"model": NetworkAnswer, "description": "The service has this content already"},
-        **problems(400, 413, 422, 507),
+        **problems(400, 413, 422, 503, 507),
     },
 )
 async def upload_network(
@@ -41,15 +40,19 @@ async def upload_network(
     input_mean: InputMean = None,
     input_scale: InputScale = None,
 ) -> NetworkAnswer:
-    """Upload a network: an ONNX file, a TFLite file or a JSON description.
+    """Upload a network: an ONNX file with its files of weights, a TFLite file or a JSON description.
 
-    Equal files are kept once, under their SHA-256. A file with a declared normalisation is another network.
+    Equal uploads are kept once, under their SHA-256. A file with a declared normalisation is another network.
     """
     declared = DeclaredInput.of_text(input_mean, input_scale)
     settings = service.settings
-    async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
-        network, is_new = await run_in_threadpool(
-            service.networks.keep, replace(upload, digest=declared.network_id(upload.digest), declared=declared)
+    received = receive(
+        request, settings.incoming_directory, "network", settings.max_network_bytes, name, has_weights=True
+    )
+    async with received as upload:
+        # Uploads have their own threads, so that those that wait to be read do not keep other requests waiting.
+        network, is_new = await to_thread.run_sync(
+            service.networks.keep, upload, declared, limiter=service.upload_threads
         )
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/networks/{network.id}"
