@@ -13,6 +13,7 @@ from api.schemas.answer import NetworkName
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from qat.data.dataset import Dataset
 
 NETWORK_FORMATS: Final = "an ONNX file, a TFLite file or a JSON description"
@@ -28,13 +29,15 @@ STDIN: Final = "-"
 """Name that stands for the standard input."""
 
 
-def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
+def read_network_file(network_file: str, options: ReadingOptions = AS_IN_FILE) -> tuple[Network, NetworkName]:
     """Read a neural network from a file or from the standard input, and return it with its name in reports.
 
     Args:
         network_file: Path of an ONNX file or of a JSON description; `-` is the standard input.
+        options: Extents of open dimensions, and the tensors at which the network ends.
 
     Raises:
+        RequestError: If the options contradict the file.
         UnreadableFile: If the file does not exist, cannot be read or is too large.
         NetworkError: If the file does not contain a valid network.
     """
@@ -58,13 +61,13 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
         )
     weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
     if network_file == STDIN:
-        network = read_network(content, "stdin")
+        network = read_network(content, "stdin", options=options)
     else:
-        network = read_network(content, path.stem, weight_files)
+        network = read_network(content, path.stem, weight_files, options)
     digest = hashlib.sha256(content)
     for weights in weight_files.contents.values():
         digest.update(weights)
-    return network, NetworkName(id=digest.hexdigest(), name=network.name)
+    return network, NetworkName(id=options.identity(digest.hexdigest()), name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:

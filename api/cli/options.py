@@ -16,6 +16,7 @@ from network.allocation import BITS
 from network.devices.catalogue import catalogue, device_named, devices_from_json
 from network.devices.device import Device
 from network.errors import RequestError
+from network.reading_options import ReadingOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Request = TypeVar("Request", bound=SolveRequest)
@@ -44,6 +45,26 @@ def _help(field: str, more: str) -> str:
 
 
 network_argument = click.argument("network_file", metavar="NETWORK")
+reading_options = _all(
+    (
+        click.option(
+            "--input-shape",
+            "input_shapes",
+            multiple=True,
+            metavar="SHAPE",
+            help="Extents of an input whose image size or length the file leaves open, such as 1,40,98; "
+            "NAME=1x40x98 for one of several inputs, repeated.",
+        ),
+        click.option(
+            "--output",
+            "outputs",
+            multiple=True,
+            metavar="TENSOR",
+            help="Tensor at which the network ends, by its name in the file; what is behind it is not read. "
+            "May be repeated: several outputs.",
+        ),
+    )
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON, in the format of the HTTP service."
 )
@@ -113,11 +134,25 @@ latency_options = _all(
     )
 )
 
-fit_options = _all((network_argument, budget_options, reserve_options, method_options, latency_options))
+fit_options = _all(
+    (network_argument, reading_options, budget_options, reserve_options, method_options, latency_options)
+)
 """The argument NETWORK and all options of a fit request."""
 
 REQUEST_FIELDS: Final = frozenset(FitRequest.model_fields) | {"devices_file"}
 """Names of the parameters of a command that belong to the fit request."""
+
+
+def given_reading_options(options: dict[str, Any]) -> ReadingOptions:
+    """Return the options of reading a network file from a command's options.
+
+    Args:
+        options: Values of `reading_options`; other values are ignored.
+
+    Raises:
+        RequestError: If an option is invalid.
+    """
+    return ReadingOptions.of_texts(options["input_shapes"], options["outputs"])
 
 
 def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) -> Any:

@@ -15,7 +15,10 @@ _Extent = Annotated[int, Field(ge=1)]
 class NetworkSummary(Answer):
     """Short description of an uploaded network."""
 
-    id: str = Field(description="SHA-256 of the file, in hexadecimal; equal files have the same identifier")
+    id: str = Field(
+        description="SHA-256 of the file, in hexadecimal, or of the file and the options with which it is read; equal "
+        "files with equal options have the same identifier"
+    )
     name: str = Field(description="name of the network in reports, given with the first upload of this file")
     size_bytes: Count = Field(description="size of the file, in bytes")
     created_at: AwareDatetime = Field(description="time of the first upload")
@@ -45,6 +48,13 @@ class LayerAnswer(Answer):
     )
 
 
+class ReadingOptionsAnswer(Answer):
+    """Options with which a network is read from its file."""
+
+    input_shape: list[str] = Field(description="extents of inputs whose image size or length the file leaves open")
+    output: list[str] = Field(description="names of the tensors of the file at which the network ends")
+
+
 class NetworkAnswer(NetworkSummary):
     """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
@@ -53,6 +63,9 @@ class NetworkAnswer(NetworkSummary):
     outputs: list[str] = Field(description="names of the network's output tensors")
     layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")
     tensors: list[TensorAnswer] = Field(description="activation tensors, in the order in which they are written")
+    reading_options: ReadingOptionsAnswer | None = Field(
+        default=None, description="options with which the network is read from its file; null without options"
+    )
     host_steps: list[HostStepsAnswer] = Field(
         default=[],
         description="what the caller's program computes behind the network, for each output of the file that is not a "

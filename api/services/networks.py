@@ -1,7 +1,11 @@
-"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their file."""
+"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their file.
+
+A network that is read with options has an identifier of its own, under which its file is stored.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
@@ -14,7 +18,7 @@ from api.operations.pareto import answer_pareto
 from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
-from api.schemas.networks import LayerAnswer, NetworkAnswer, NetworkSummary, TensorAnswer
+from api.schemas.networks import LayerAnswer, NetworkAnswer, NetworkSummary, ReadingOptionsAnswer, TensorAnswer
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import NetworkStructures
@@ -27,6 +31,7 @@ from api.storage.uploads import Upload
 from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from network.sensitivity.table import SensitivityTable
 
 KIND: Final = "network"
@@ -47,23 +52,26 @@ class Networks:
         self._measured = MeasuredTables(store)
         self._structures = NetworkStructures(DerivedFiles(settings.derived_directory), self.with_weights)
 
-    def keep(self, upload: Upload) -> tuple[NetworkAnswer, bool]:
-        """Store an uploaded network, unless the same file is stored already.
+    def keep(self, upload: Upload, options: ReadingOptions = AS_IN_FILE) -> tuple[NetworkAnswer, bool]:
+        """Store an uploaded network, unless the same file with the same options is stored already.
 
         Args:
             upload: The uploaded file.
+            options: Options with which the network is read from the file, now and later.
 
         Returns:
             The description of the network, and whether the network is new.
 
         Raises:
+            RequestError: If the options contradict the file; it is not stored.
             NetworkError: If the file is not a valid network; it is not stored.
         """
+        upload = replace(upload, digest=options.identity(upload.digest))
         known = self._store.file(KIND, upload.digest)
         if known is not None:
             return NetworkAnswer.model_validate(known.summary), False
-        network = read_network(upload.path.read_bytes(), upload.name)
-        answer = _describe(network, upload)
+        network = read_network(upload.path.read_bytes(), upload.name, options=options)
+        answer = _describe(network, upload, options)
         with self._keeping:
             self._blobs.keep(upload.digest, upload.path)
             self._structures.keep(upload.digest, network)
@@ -147,7 +155,9 @@ class Networks:
             NotFound: If the network does not exist.
         """
         file = self._file(network_id)
-        return read_network(self._blobs.path(network_id).read_bytes(), file.name)
+        given = NetworkAnswer.model_validate(file.summary).reading_options
+        options = ReadingOptions.of_texts(given.input_shape, given.output) if given else AS_IN_FILE
+        return read_network(self._blobs.path(network_id).read_bytes(), file.name, options=options)
 
     def _network(self, network_id: str) -> tuple[Network, NetworkName]:
         network = self.structure(network_id)
@@ -165,7 +175,8 @@ class Networks:
         return file
 
 
-def _describe(network: Network, upload: Upload) -> NetworkAnswer:
+def _describe(network: Network, upload: Upload, options: ReadingOptions) -> NetworkAnswer:
+    input_shapes, outputs = options.texts()
     return NetworkAnswer(
         id=upload.digest,
         name=network.name,
@@ -192,6 +203,9 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
             TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
             for name, shape in network.shapes.items()
         ],
+        reading_options=None
+        if options.is_empty
+        else ReadingOptionsAnswer(input_shape=list(input_shapes), output=list(outputs)),
         host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
@@ -15,10 +15,30 @@ from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
 from api.schemas.networks import NetworkAnswer, NetworkSummary
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.jobs import JobAnswer
+from network.reading_options import MAX_INPUT_SHAPES, MAX_OUTPUTS, ReadingOptions
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 
-NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hexadecimal")]
+InputShapes = Annotated[
+    list[str],
+    Query(
+        alias="input_shape",
+        max_length=MAX_INPUT_SHAPES,
+        description="extents of an input whose image size or length the file leaves open, such as 1,40,98; repeated as "
+        "NAME=1x40x98 for several inputs",
+        examples=[["1,40,98"]],
+    ),
+]
+Outputs = Annotated[
+    list[str],
+    Query(
+        alias="output",
+        max_length=MAX_OUTPUTS,
+        description="name of a tensor of the file at which the network ends; repeated for several outputs",
+    ),
+]
+
+NetworkId = Annotated[str, Path(description="identifier of the network, in the answer to its upload")]
 
 
 @router.post(
@@ -32,15 +52,21 @@ NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hex
     },
 )
 async def upload_network(
-    request: Request, response: Response, service: ServiceOf, name: UploadName = None
+    request: Request,
+    response: Response,
+    service: ServiceOf,
+    input_shapes: InputShapes = [],  # noqa: B006  # FastAPI copies the default
+    outputs: Outputs = [],  # noqa: B006
+    name: UploadName = None,
 ) -> NetworkAnswer:
     """Upload a network: an ONNX file, a TFLite file or a JSON description.
 
-    Equal files are kept once, under their SHA-256.
+    Equal files are kept once, under their SHA-256. The same file with other options of reading is another network.
     """
     settings = service.settings
+    options = ReadingOptions.of_texts(input_shapes, outputs)
     async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
-        network, is_new = await run_in_threadpool(service.networks.keep, upload)
+        network, is_new = await run_in_threadpool(service.networks.keep, upload, options)
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/networks/{network.id}"
     return network

@@ -39,6 +39,7 @@ class T:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     name: str = ""
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +129,8 @@ def _tensor(builder: flatbuffers.Builder, tensor: T, index: int) -> int:
         "Buffer": index + 1,
         "Name": builder.CreateSharedString(tensor.name or f"t{index}"),
     }
+    if tensor.signature:
+        fields["ShapeSignature"] = builder.CreateNumpyVector(np.asarray(tensor.signature, np.int32))
     if tensor.scales:
         scales = builder.CreateNumpyVector(np.asarray(tensor.scales, np.float32))
         zeros = tensor.zero_points or (0,) * len(tensor.scales)
