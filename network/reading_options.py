@@ -161,18 +161,17 @@ def open_extent_advice(name: str, extents: Extents, *, has_batch: bool = True) -
 
 
 def unknown_output(name: str, known: Iterable[str], outputs: Sequence[str]) -> RequestError:
-    """Return the error for a tensor that the option output names and no operator of the file writes.
+    """Return the error for a tensor that the option output names and no operator writes.
 
     Args:
         name: The name.
         known: Names of the tensors at which the network can end.
-        outputs: Names of the outputs of the file.
+        outputs: Names of the outputs that there are without the option.
     """
     close = difflib.get_close_matches(name[:200], islice(known, _MAX_COMPARED), n=_SHOWN_NAMES, cutoff=0.5)
     near = f"close names are {_listed(close)}, and " if close else ""
     return RequestError(
-        f"the option output names '{shown(name)}', which no operator of the file writes; {near}the outputs of the file "
-        f"are {_listed(outputs)}"
+        f"the option output names '{shown(name)}', which no operator writes; {near}the outputs are {_listed(outputs)}"
     )
 
 

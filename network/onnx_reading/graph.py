@@ -30,6 +30,7 @@ class Node:
             `UNREADABLE`.
         domain: Domain of the operator; empty for the ONNX standard.
         captured: Names of the values of the graph that the node's subgraphs read.
+        refusal: Error for which the node cannot be read, if the reader of another format knows it already; else None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Node:
     attributes: Mapping[str, Any]
     domain: str = field(default="", kw_only=True)
     captured: tuple[str, ...] = field(default=(), kw_only=True)
+    refusal: UnsupportedNode | None = field(default=None, kw_only=True)
 
     @property
     def reads(self) -> tuple[str, ...]:

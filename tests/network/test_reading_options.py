@@ -110,5 +110,5 @@ def test_a_json_description_keeps_its_shapes_and_names() -> None:
 
     with pytest.raises(RequestError, match="JSON description, which fixes every shape"):
         read(["1,1,4,4"])
-    with pytest.raises(RequestError, match=r"close names are 'first'.*the outputs of the file are 'scores'"):
+    with pytest.raises(RequestError, match=r"close names are 'first'.*the outputs are 'scores'"):
         read([], ["firsts"])

@@ -117,8 +117,8 @@ def test_an_unknown_tensor_is_refused_with_close_names_and_the_outputs() -> None
         with pytest.raises(RequestError) as caught:
             read(built, name)
         message = str(caught.value)
-        assert f"names '{name}', which no operator of the file writes" in message
-        assert message.endswith("the outputs of the file are 'y'")
+        assert f"names '{name}', which no operator writes" in message
+        assert message.endswith("the outputs are 'y'")
         assert ("close names are 'r1'" in message) == (name == "r11")
 
 

@@ -144,7 +144,7 @@ def test_an_unknown_tensor_is_refused_with_close_names_and_the_outputs() -> None
     with pytest.raises(RequestError) as caught:
         read(READ, "conv/Relu6", shapes=("9,6,3",))
     assert "close names are 'conv/Relu'," in str(caught.value)
-    assert str(caught.value).endswith("the outputs of the file are 'classes'")
+    assert str(caught.value).endswith("the outputs are 'classes'")
 
 
 def test_fixed_extents_of_a_file_are_checked_as_before() -> None:

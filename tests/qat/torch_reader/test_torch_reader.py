@@ -350,8 +350,8 @@ class Nested(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         (part,) = self.children()
-        y: Tensor = part(x)
-        return y
+        y = part(x).flatten(1)
+        return F.linear(y, torch.ones(2, y.shape[1]))  # what is at the end would be left to the host
 
 
 REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
@@ -372,7 +372,7 @@ REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
     "weighted sum": (Applied(lambda x: torch.add(x, x, alpha=2)), "alpha=2"),
     "a second result": (
         Applied(lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float()),
-        "'block.1' reads a second result",
+        "'block.1' reads 'block.1.max_pool2d_with_indices:1', which is not the first output",
     ),
     "chance": (Applied(lambda x: x + torch.rand(1, 4, 1, 1)), "'block.1' draws random numbers"),
 }
