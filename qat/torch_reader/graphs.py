@@ -19,14 +19,15 @@ from network.errors import InvalidNetwork, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.network import MAX_TENSOR_ELEMENTS
 from network.onnx_reading.causes import Cause, UnsupportedNode
-from network.onnx_reading.graph import Graph, Node
+from network.onnx_reading.graph import UNREADABLE, Graph, Node
 from network.onnx_reading.tensors import ConstantArray
 from qat.torch_reader.advice import advice_for, cause_for, onnx_name_of
 from qat.torch_reader.call import AtenCall, AtenNode, aten_name, changed_arguments, extents, named_arguments
 from qat.torch_reader.exporting import Exported
+from qat.torch_reader.host_operators import HOST_OPERATORS
 from qat.torch_reader.operators import OPERATORS
 
-_OPSET: Final = 18
+_OPSET: Final = 17
 """Version of the ONNX operator set to which ATen operators are converted."""
 
 _CHECKS: Final = frozenset({"aten._assert_async", "aten._assert_scalar", "aten._assert_tensor_metadata"})
@@ -136,6 +137,8 @@ class _GraphBuilder:
         known = OPERATORS.get(named.aten)
         if known is None:
             raise named.unsupported(f"is not supported; {advice_for(named.aten)}", cause_for(named.aten))
+        if len(named.outputs) > 1:
+            raise named.unsupported("has a second result that is read; use only the first result")
         arguments = named_arguments(node)
         for argument in sorted(changed_arguments(node) - known.arguments):
             raise named.unsupported(
@@ -149,9 +152,15 @@ class _GraphBuilder:
 
         The ONNX reader lists all such nodes in one error, or leaves them to the host if no layer is behind them.
         """
-        sources = tuple(map(self._name_of(named), node.all_input_nodes))
+        name_of = self._name_of(named)
+        if named.aten in HOST_OPERATORS and len(named.outputs) == 1:
+            call = AtenCall(named, named_arguments(node) | {"result": _result_extents(node)}, name_of)
+            if (faithful := HOST_OPERATORS[named.aten](call)) is not None:
+                return replace(faithful, refusal=refusal)
+        sources = tuple(map(name_of, node.all_input_nodes))
         operator = "ConvTranspose" if refusal.cause is Cause.TRANSPOSED_CONVOLUTION else onnx_name_of(named.aten)
-        return replace(named, operator=operator, inputs=sources, refusal=refusal)
+        # The arguments of the operator are not converted, so that nothing may compute the node by its ONNX name.
+        return replace(named, operator=operator, inputs=sources, attributes={"arguments": UNREADABLE}, refusal=refusal)
 
     def _computed(self, node: fx.Node, unnamed: AtenNode) -> Any:
         """Compute the result of an ATen operator whose inputs are all constants.
@@ -184,7 +193,8 @@ class _GraphBuilder:
             if argument is None:
                 return ""
             if not isinstance(argument, fx.Node):
-                return self._initializer(f"%{consumer.name}:{len(self.initializers)}", np.asarray(argument, np.float64))
+                array = argument if isinstance(argument, np.ndarray) else np.asarray(argument, np.float64)
+                return self._initializer(f"%{consumer.name}:{len(self.initializers)}", array)
             if argument in self._constants:
                 return self._initializer(f"%{argument.name}", _array(self._constants[argument]))
             return self._tensors[argument]

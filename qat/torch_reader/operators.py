@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from torch import fx
 
 from network.onnx_reading.advice import ADVICE
@@ -139,7 +140,7 @@ def _pad(call: AtenCall) -> AtenNode:
     # torch lists (before, after) pairs from the last dimension to the first; ONNX lists all befores, then all afters.
     pairs = list(call.arguments["pad"])
     pairs += [0] * (2 * len(call.dims()) - len(pairs))
-    return call.onnx("Pad", call.value("self"), pads=(*pairs[-2::-2], *pairs[::-2]))
+    return call.onnx("Pad", call.value("self"), call.name_of(np.array([*pairs[-2::-2], *pairs[::-2]], dtype=np.int64)))
 
 
 def _reshape(call: AtenCall) -> AtenNode:
@@ -148,7 +149,7 @@ def _reshape(call: AtenCall) -> AtenNode:
     The batch dimension of the new shape is -1, as the ONNX reader requires.
     """
     _, *dims = call.arguments["result"] or (None,)
-    return call.onnx("Reshape", call.value("self"), shape=(-1, *dims))
+    return call.onnx("Reshape", call.value("self"), call.name_of(np.array([-1, *dims], dtype=np.int64)))
 
 
 def _transpose(call: AtenCall) -> AtenNode:

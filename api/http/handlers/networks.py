@@ -56,7 +56,7 @@ async def upload_network(
     response: Response,
     service: ServiceOf,
     input_shapes: InputShapes = [],  # noqa: B006  # FastAPI copies the default
-    outputs: Outputs = [],  # noqa: B006
+    outputs: Outputs = [],  # noqa: B006  # FastAPI copies the default
     name: UploadName = None,
 ) -> NetworkAnswer:
     """Upload a network: an ONNX file, a TFLite file or a JSON description.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from network.errors import InvalidNetwork, RequestError, UnsupportedOperator
 from qat.prepare import float_module
 from qat.torch_reader import read_module
+from tests.qat.torch_reader.onnx_of_graph import graph_and_results, results_of, unconverted
 
 IMAGES = torch.randn(2, 3, 6, 6)
 
@@ -40,7 +41,7 @@ ENDS: dict[str, tuple[Callable[[Tensor], Any], list[str]]] = {
     ),
     "a scaled sigmoid": (lambda y: torch.sigmoid(y) * 10 - 5, ["Sigmoid, Mul, Sub of 'classes'"]),
     "softmax, then the largest": (lambda y: y.softmax(1).max(1).values, ["Softmax, ReduceMax of 'classes'"]),
-    "the second result of a maximum": (lambda y: y.max(1).indices, ["ReduceMax of 'classes'"]),
+    "the second result of a maximum": (lambda y: y.max(1).indices, ["aten.max of 'classes'"]),
     "scores and probabilities": (lambda y: (y, y.softmax(1)), ["Softmax of 'classes'"]),
     "one part": (lambda y: y[:, 1:3], ["Slice of 'classes'"]),
     "two parts": (lambda y: torch.split(y, [2, 3], 1), ["Split of 'classes'", "Split of 'classes'"]),
@@ -200,3 +201,28 @@ def test_random_numbers_are_no_step_of_the_host() -> None:
 def test_a_module_without_layers_is_refused_although_the_host_could_compute_it() -> None:
     with pytest.raises((UnsupportedOperator, InvalidNetwork)):
         read_module(nn.Sequential(nn.Sigmoid()), IMAGES)
+
+
+EQUAL_IN_ONNX = (
+    "sigmoid", "tanh", "softmax", "logarithm of softmax", "argmax", "a scaled sigmoid", "softmax, then the largest",
+    "scores and probabilities", "nothing",
+)  # fmt: skip
+"""Ends whose nodes are equal ONNX operators; the others only have the names of ONNX operators, for messages."""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_nodes_for_the_host_are_equal_onnx_operators_or_marked(end: str) -> None:
+    graph, expected = graph_and_results(Ended(ENDS[end][0]), IMAGES)
+    assert (not unconverted(graph)) == (end in EQUAL_IN_ONNX)
+    if end in EQUAL_IN_ONNX:
+        for found, value in zip(results_of(graph, IMAGES), expected, strict=True):
+            torch.testing.assert_close(torch.from_numpy(found), value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["abs", "ceil", "cos", "erf", "exp", "floor", "neg", "reciprocal", "round", "sin", "sign"]
+)
+def test_an_elementwise_operator_for_the_host_is_equal_in_onnx(name: str) -> None:
+    graph, expected = graph_and_results(Ended(getattr(torch, name)), IMAGES)
+    (found,) = results_of(graph, IMAGES)
+    torch.testing.assert_close(torch.from_numpy(found), expected[0], atol=1e-3, rtol=1e-3)
