@@ -69,8 +69,8 @@ def cut_advice(layers: Sequence[Layer], sources: Collection[str], *, obstructed:
             writers[layer.output] = layer
             if isinstance(layer, WeightLayer) or not weighted.isdisjoint(layer.inputs):
                 weighted.add(layer.output)
-    read = {tensor for layer in writers.values() for tensor in layer.inputs}
-    ends = [tensor for tensor in writers if tensor in weighted - read and len(tensor) <= _LONGEST_NAME]
+    weighted.difference_update(*(layer.inputs for layer in writers.values()))
+    ends = [tensor for tensor in writers if tensor in weighted and len(tensor) <= _LONGEST_NAME]
     ends = sorted(ends[-_COMPARED_ENDS:], key=lambda tensor: _layers_before(writers, tensor), reverse=True)
     if not ends:
         return ""
@@ -83,7 +83,7 @@ def _layers_before(writers: dict[str, Layer], tensor: str) -> int:
     """Return the number of layers on which a tensor depends."""
     seen, pending = {tensor}, [tensor]
     while pending:
-        read = set(writers[pending.pop()].inputs) & writers.keys() - seen
-        seen |= read
+        read = [each for each in writers[pending.pop()].inputs if each in writers and each not in seen]
+        seen.update(read)
         pending.extend(read)
     return len(seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import heapq
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +24,11 @@ MAX_OUTPUTS: Final = 100
 
 _MAX_DIMENSIONS: Final = 8
 _SHAPE: Final = re.compile(r"[0-9]{1,10}(?:\s*[,x]\s*[0-9]{1,10})*")
-_MAX_COMPARED: Final = 5_000
-"""Largest number of names that are compared with a name that does not exist."""
+_MAX_COMPARED: Final = 100
+"""Largest number of names that are compared letter by letter with a name that does not exist."""
+
+_COMPARED_LETTERS: Final = 100
+"""Number of letters of each name, from its end, that are compared: the time grows with their square."""
 
 _SHOWN_NAMES: Final = 5
 _EXAMPLE_EXTENT: Final = 96
@@ -168,11 +172,18 @@ def unknown_output(name: str, known: Iterable[str], outputs: Sequence[str]) -> R
         known: Names of the tensors at which the network can end.
         outputs: Names of the outputs that there are without the option.
     """
-    close = difflib.get_close_matches(name[:200], islice(known, _MAX_COMPARED), n=_SHOWN_NAMES, cutoff=0.5)
-    near = f"close names are {_listed(close)}, and " if close else ""
+    wanted = _pairs_of_letters(name)
+    likely = heapq.nlargest(_MAX_COMPARED, known, key=lambda each: len(wanted & _pairs_of_letters(each)))
+    ends = {each[-_COMPARED_LETTERS:]: each for each in likely}
+    close = difflib.get_close_matches(name[-_COMPARED_LETTERS:], ends, n=_SHOWN_NAMES, cutoff=0.5)
+    near = f"close names are {_listed(ends[each] for each in close)}, and " if close else ""
     return RequestError(
         f"the option output names '{shown(name)}', which no operator writes; {near}the outputs are {_listed(outputs)}"
     )
+
+
+def _pairs_of_letters(name: str) -> set[str]:
+    return {name[place : place + 2] for place in range(len(name))}
 
 
 def _named_shape(text: str) -> tuple[str, tuple[int, ...]]:
