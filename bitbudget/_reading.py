@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ from network.errors import DatasetError, RequestError
 from network.json_reading.description import write_json
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import ReadingOptions
 from qat.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def read(
     source: str | os.PathLike[str] | bytes,
     name: str | None = None,
     *,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] = (),
+    outputs: Sequence[str] = (),
     input_mean: float | Sequence[float] | None = None,
     input_scale: float | Sequence[float] | None = None,
 ) -> Network:
@@ -40,28 +44,55 @@ def read(
         source: Path of the file, or its content as bytes.
         name: Name of the network in reports. None uses the name in a JSON description, else the name of the file
             without its suffix, or "network" for bytes.
+        input_shape: Extents of the input, if the file leaves its image size or length open, without the batch or with 1
+            as the batch, e.g. (1, 40, 98); for several inputs, a mapping from their names to extents.
+        outputs: Names of the tensors of the file at which the network ends; what is behind them is not read. Empty for
+            the outputs of the file.
         input_mean: Number to subtract from each sample, or one for each channel, if the file does not contain the
             normalisation of the samples: its input is (sample - input_mean) * input_scale. None subtracts nothing.
         input_scale: Number to multiply the difference with, not 0, or one for each channel. None multiplies by 1.
 
     Raises:
+        RequestError: If an extent contradicts the file, or an input or a tensor does not exist.
         UnreadableFile: If the file does not exist, cannot be read, or is neither ONNX, TFLite nor JSON.
         UnsupportedOperator: If the network has an operator, or a form of an operator, that is not supported.
         InvalidNetwork: If the network is inconsistent.
         RequestError: If input_mean or input_scale is not finite, or does not fit the channels of the input.
     """
     declared = DeclaredInput.of(input_mean, input_scale)
+    options = replace(_reading_options(input_shape, outputs), declared=declared)
     if isinstance(source, bytes):
-        network = declared.applied_to(read_network(source, name or "network"))
-        _ids[network] = declared.network_id(hashlib.sha256(source).hexdigest())
+        network = read_network(source, name or "network", options=options)
+        _ids[network] = options.identity(hashlib.sha256(source).hexdigest())
         return network
     path = Path(source)
     # A file whose name is "-" must not be taken for the standard input.
-    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path), declared)
+    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path), options)
     if name is not None:
         network = _renamed(network, name)
     _ids[network] = found.id
     return network
+
+
+def _reading_options(
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]], outputs: Sequence[str]
+) -> ReadingOptions:
+    """Return the options of reading that the arguments of `read` give.
+
+    Raises:
+        RequestError: If an argument is invalid.
+    """
+    if isinstance(outputs, str):
+        raise RequestError(f"the argument outputs is the text {outputs[:80]!r}; expected a list of names of tensors")
+    shapes = input_shape if isinstance(input_shape, Mapping) else {"": input_shape}
+    try:
+        extents = tuple((name, tuple(map(index, shape))) for name, shape in shapes.items() if shape != ())
+    except TypeError:
+        raise RequestError(
+            f"the argument input_shape is {str(input_shape)[:80]}; expected whole numbers such as (1, 40, 98), or a "
+            "mapping from names of inputs to such numbers"
+        ) from None
+    return ReadingOptions(extents, tuple(outputs))
 
 
 def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool = True) -> None:
@@ -114,8 +145,9 @@ def dataset_of(data: DatasetLike) -> Dataset:
 def name_of(network: Network) -> NetworkName:
     """Return the name and the SHA-256 identifier of a network for results.
 
-    The id is the SHA-256 of the file that the network was read from. For other networks, such as torch modules, the id
-    is the SHA-256 of the JSON description without weights, followed by the weights.
+    The id is the SHA-256 of the file that the network was read from, or of the file and the options of reading. For
+    other networks, such as torch modules, it is the SHA-256 of the JSON description without weights, followed by the
+    weights.
 
     Raises:
         RequestError: If the argument is not a network.

@@ -11,10 +11,10 @@ from typing import Any, Final
 from api.cli.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
 from api.storage.uploads import content_id
-from network.declared_input import DeclaredInput
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from qat.data.dataset import Dataset
 
 NETWORK_FORMATS: Final = "an ONNX file, a TFLite file or a JSON description"
@@ -26,24 +26,23 @@ MAX_NETWORK_BYTES: Final = 2**30
 MAX_TABLE_BYTES: Final = 64 * 2**20
 """Largest size of a table or of another text file, in bytes."""
 
-AS_IN_FILE: Final = DeclaredInput()
-"""Declaration that changes nothing: the input format is that of the file."""
 
 STDIN: Final = "-"
 """Name that stands for the standard input."""
 
 
-def read_network_file(network_file: str, declared: DeclaredInput = AS_IN_FILE) -> tuple[Network, NetworkName]:
+def read_network_file(network_file: str, options: ReadingOptions = AS_IN_FILE) -> tuple[Network, NetworkName]:
     """Read a neural network from a file or from the standard input, and return it with its name in reports.
 
     Args:
         network_file: Path of an ONNX file or of a JSON description; `-` is the standard input.
-        declared: Normalisation of the samples that the file does not contain.
+        options: Extents of open dimensions, the tensors at which the network ends, and the normalisation of the samples
+            that the file does not contain.
 
     Raises:
+        RequestError: If the options contradict the file or do not fit the network's input.
         UnreadableFile: If the file does not exist, cannot be read or is too large.
         NetworkError: If the file does not contain a valid network.
-        RequestError: If the declared normalisation does not fit the network's input.
     """
     path = Path(network_file)
     try:
@@ -65,12 +64,12 @@ def read_network_file(network_file: str, declared: DeclaredInput = AS_IN_FILE) -
         )
     weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
     if network_file == STDIN:
-        network = read_network(content, "stdin")
+        network = read_network(content, "stdin", options=options)
     else:
-        network = read_network(content, path.stem, weight_files)
+        network = read_network(content, path.stem, weight_files, options)
     weights = [(name, hashlib.sha256(each).hexdigest()) for name, each in weight_files.contents.items()]
-    network_id = declared.network_id(content_id(hashlib.sha256(content).hexdigest(), weights))
-    return declared.applied_to(network), NetworkName(id=network_id, name=network.name)
+    network_id = options.identity(content_id(hashlib.sha256(content).hexdigest(), weights))
+    return network, NetworkName(id=network_id, name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:

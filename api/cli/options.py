@@ -13,10 +13,10 @@ from api.cli.model_options import model_of, model_options
 from api.schemas.fit import FitRequest
 from api.schemas.solve import MEASURES, SolveRequest
 from network.allocation import BITS
-from network.declared_input import DeclaredInput
 from network.devices.catalogue import catalogue, device_named, devices_from_json
 from network.devices.device import Device
 from network.errors import RequestError
+from network.reading_options import ReadingOptions
 from qat.data.label_offset import MAX_LABEL_OFFSET
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -46,8 +46,24 @@ def _help(field: str, more: str) -> str:
 
 
 network_argument = click.argument("network_file", metavar="NETWORK")
-input_options = _all(
+reading_options = _all(
     (
+        click.option(
+            "--input-shape",
+            "input_shapes",
+            multiple=True,
+            metavar="SHAPE",
+            help="Extents of an input whose image size or length the file leaves open, such as 1,40,98; "
+            "NAME=1x40x98 for one of several inputs, repeated.",
+        ),
+        click.option(
+            "--output",
+            "outputs",
+            multiple=True,
+            metavar="TENSOR",
+            help="Tensor at which the network ends, by its name in the file; what is behind it is not read. "
+            "May be repeated: several outputs.",
+        ),
         click.option(
             "--input-mean",
             metavar="NUMBERS",
@@ -143,23 +159,27 @@ latency_options = _all(
     )
 )
 
-fit_options = _all((network_argument, input_options, budget_options, reserve_options, method_options, latency_options))
+fit_options = _all(
+    (network_argument, reading_options, budget_options, reserve_options, method_options, latency_options)
+)
 """The argument NETWORK and all options of a fit request."""
 
 REQUEST_FIELDS: Final = frozenset(FitRequest.model_fields) | {"devices_file"}
 """Names of the parameters of a command that belong to the fit request."""
 
 
-def declared_input(options: dict[str, Any]) -> DeclaredInput:
-    """Return the normalisation of the samples that a command's options declare.
+def given_reading_options(options: dict[str, Any]) -> ReadingOptions:
+    """Return the options of reading a network file from a command's options.
 
     Args:
-        options: Values of `input_options`; other values are ignored.
+        options: Values of `reading_options`; other values are ignored.
 
     Raises:
-        RequestError: If a value is not a list of numbers, or a number is out of range.
+        RequestError: If an option is invalid.
     """
-    return DeclaredInput.of_text(options["input_mean"], options["input_scale"])
+    return ReadingOptions.of_texts(
+        options["input_shapes"], options["outputs"], options["input_mean"], options["input_scale"]
+    )
 
 
 def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) -> Any:

@@ -16,8 +16,8 @@ class NetworkSummary(Answer):
     """Short description of an uploaded network."""
 
     id: str = Field(
-        description="SHA-256 of the file, in hexadecimal; with files of weights or a declared normalisation, a "
-        "SHA-256 over all of them. Equal uploads have the same identifier"
+        description="SHA-256 of the file, in hexadecimal; with files of weights or options of reading, a SHA-256 over "
+        "all of them. Equal uploads with equal options have the same identifier"
     )
     name: str = Field(description="name of the network in reports, given with the first upload of this file")
     size_bytes: Count = Field(description="size of all files of the network, in bytes")
@@ -58,6 +58,13 @@ class WeightFileAnswer(Answer):
     sha256: str = Field(description="SHA-256 of the file, in hexadecimal")
 
 
+class ReadingOptionsAnswer(Answer):
+    """Options with which a network is read from its file."""
+
+    input_shape: list[str] = Field(description="extents of inputs whose image size or length the file leaves open")
+    output: list[str] = Field(description="names of the tensors of the file at which the network ends")
+
+
 class NetworkAnswer(NetworkSummary):
     """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
@@ -75,6 +82,9 @@ class NetworkAnswer(NetworkSummary):
     outputs: list[str] = Field(description="names of the network's output tensors")
     layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")
     tensors: list[TensorAnswer] = Field(description="activation tensors, in the order in which they are written")
+    reading_options: ReadingOptionsAnswer | None = Field(
+        default=None, description="options with which the network is read from its file; null without options"
+    )
     host_steps: list[HostStepsAnswer] = Field(
         default=[],
         description="what the caller's program computes behind the network, for each output of the file that is not a "

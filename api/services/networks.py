@@ -1,7 +1,11 @@
-"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their files."""
+"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their files.
+
+A network that is read with options has an identifier of its own, under which its file is stored.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
@@ -14,7 +18,14 @@ from api.operations.pareto import answer_pareto
 from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
-from api.schemas.networks import LayerAnswer, NetworkAnswer, NetworkSummary, TensorAnswer, WeightFileAnswer
+from api.schemas.networks import (
+    LayerAnswer,
+    NetworkAnswer,
+    NetworkSummary,
+    ReadingOptionsAnswer,
+    TensorAnswer,
+    WeightFileAnswer,
+)
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import NetworkStructures
@@ -25,12 +36,13 @@ from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
-from network.declared_input import MEAN, NOTHING_DECLARED, SCALE, DeclaredInput
+from network.declared_input import DeclaredInput
 from network.errors import InvalidNetwork
 from network.json_reading.description import write_json
 from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from network.sensitivity.table import SensitivityTable
 
 KIND: Final = "network"
@@ -51,9 +63,11 @@ def parse_upload(upload: Upload, options: UploadOptions) -> ParsedUpload:
         RequestError: If the upload has files of weights to which the network does not refer.
     """
     weights = UploadedWeights({each.name: each.path for each in upload.weights}, options.name)
-    network = options.declared.applied_to(read_network(upload.path.read_bytes(), options.name, weights))
+    network = read_network(upload.path.read_bytes(), options.name, weights, options.reading)
     weights.refuse_unused()
-    parsed = ParsedUpload(answer=_describe(network, upload, options), structure=write_json(network, with_weights=False))
+    parsed = ParsedUpload(
+        answer=_describe(network, upload, options.reading), structure=write_json(network, with_weights=False)
+    )
     described_bytes = len(parsed.model_dump_json())
     if described_bytes > MAX_DESCRIPTION_BYTES:
         raise InvalidNetwork(
@@ -80,27 +94,27 @@ class Networks:
         self._measured = MeasuredTables(store)
         self._structures = NetworkStructures(DerivedFiles(settings.derived_directory), self.with_weights)
 
-    def keep(self, upload: Upload, declared: DeclaredInput = NOTHING_DECLARED) -> tuple[NetworkAnswer, bool]:
-        """Store an uploaded network, unless the same upload is stored already.
+    def keep(self, upload: Upload, options: ReadingOptions = AS_IN_FILE) -> tuple[NetworkAnswer, bool]:
+        """Store an uploaded network, unless the same upload with the same options is stored already.
 
         Args:
             upload: The uploaded files.
-            declared: Normalisation of the samples that the caller declares.
+            options: Options with which the network is read from the file, now and later.
 
         Returns:
             The description of the network, and whether the network is new.
 
         Raises:
             NetworkError: If the file is not a valid network; it is not stored.
-            RequestError: If the upload has files of weights to which the network does not refer, or the declared
-                normalisation does not fit the network's input; it is not stored.
+            RequestError: If the upload has files of weights to which the network does not refer, or the options
+                contradict the file; it is not stored.
             ReadingLimit: If reading the network needs too much time or memory.
         """
-        network_id = declared.network_id(upload.digest)
+        network_id = options.identity(upload.digest)
         known = self._store.file(KIND, network_id)
         if known is not None:
             return NetworkAnswer.model_validate(known.summary), False
-        parsed = self._parse(upload, UploadOptions(upload.name, declared))
+        parsed = self._parse(upload, UploadOptions(upload.name, options))
         # The process that reads untrusted files describes the network; what identifies the files is known here.
         identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
         answer = parsed.answer.model_copy(update=identity)
@@ -187,11 +201,10 @@ class Networks:
             NotFound: If the network does not exist.
         """
         file = self._file(network_id)
-        parts = NetworkAnswer.model_validate(file.summary).weight_files
-        weights = {each.name: self._blobs.part_path(network_id, each.sha256) for each in parts}
+        answer = NetworkAnswer.model_validate(file.summary)
+        weights = {each.name: self._blobs.part_path(network_id, each.sha256) for each in answer.weight_files}
         content = self._blobs.path(network_id).read_bytes()
-        declared = DeclaredInput.of(file.summary.get(MEAN), file.summary.get(SCALE))
-        return declared.applied_to(read_network(content, file.name, UploadedWeights(weights, file.name)))
+        return read_network(content, file.name, UploadedWeights(weights, file.name), _options_of(answer))
 
     def _network(self, network_id: str) -> tuple[Network, NetworkName]:
         network = self.structure(network_id)
@@ -209,7 +222,16 @@ class Networks:
         return file
 
 
-def _describe(network: Network, upload: Upload, options: UploadOptions) -> NetworkAnswer:
+def _options_of(answer: NetworkAnswer) -> ReadingOptions:
+    """Return the options with which a stored network is read from its file."""
+    given = answer.reading_options
+    shapes, outputs = (given.input_shape, given.output) if given else ((), ())
+    declared = DeclaredInput.of(answer.input_mean, answer.input_scale)
+    return replace(ReadingOptions.of_texts(shapes, outputs), declared=declared)
+
+
+def _describe(network: Network, upload: Upload, options: ReadingOptions) -> NetworkAnswer:
+    input_shapes, outputs = options.texts()
     return NetworkAnswer(
         id=upload.digest,
         name=network.name,
@@ -238,6 +260,9 @@ def _describe(network: Network, upload: Upload, options: UploadOptions) -> Netwo
             TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
             for name, shape in network.shapes.items()
         ],
+        reading_options=None
+        if options.is_empty
+        else ReadingOptionsAnswer(input_shape=list(input_shapes), output=list(outputs)),
         host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
         weight_files=_weight_files(upload),
     )

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from api.schemas.networks import NetworkAnswer
 from api.storage.uploads import Upload
-from network.declared_input import NOTHING_DECLARED, DeclaredInput
 from network.errors import RequestError, UnreadableFile
+from network.reading_options import AS_IN_FILE, ReadingOptions
 
 WEIGHTS_FIELD: Final = "weights"
 """Name of the parts of a form that have files of weights."""
@@ -28,11 +28,11 @@ class UploadOptions:
 
     Attributes:
         name: Name of the network in reports; a JSON description may replace it.
-        declared: Normalisation of the samples that the caller declares.
+        reading: Options with which the network is read from its file.
     """
 
     name: str
-    declared: DeclaredInput = NOTHING_DECLARED
+    reading: ReadingOptions = AS_IN_FILE
 
 
 class UploadRequest(BaseModel):

@@ -36,10 +36,13 @@ from network.onnx_reading.translation import InputLayout, InputLayoutRequired, T
 from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from network.shared_weights import with_shared_weights
 
 
-def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) -> Network:
+def read_onnx(
+    content: bytes, name: str, weight_file: WeightFile | None = None, options: ReadingOptions = AS_IN_FILE
+) -> Network:
     """Read the network from the bytes of an ONNX file.
 
     Each layer has the name of its ONNX node. Each tensor has the name of the last ONNX value that the nodes fused into
@@ -51,16 +54,19 @@ def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) 
         name: Name of the network in reports.
         weight_file: Function that returns the content of a file of weights by its name; None if there are no such
             files.
+        options: Extents of open dimensions, and the tensors at which the network ends: values that nodes of the file
+            write, or tensors of the network.
 
     Raises:
+        RequestError: If the options name an input or a tensor that does not exist, or contradict the file.
         UnreadableFile: If the file is not valid ONNX, is truncated, or keeps its weights in other files that are not
             given.
         UnsupportedOperator: If an operator, a form of an operator or the opset is not supported; names the node.
         InvalidNetwork: If the graph has a cycle or a value that no node writes, if shapes do not match, or if weights
             are NaN or infinite; names the node or layer.
     """
-    given = without_quantization(parse(content, weight_file))
-    return network_of(given.graph, name, given.intervals)
+    given = without_quantization(parse(content, weight_file, options))
+    return network_of(given.graph.ended_at(options.outputs), name, given.intervals)
 
 
 def network_of(graph: Graph, name: str, intervals: Mapping[str, Interval] | None = None) -> Network:

@@ -11,6 +11,7 @@ from onnx import AttributeProto, TensorProto
 from network.errors import InvalidNetwork
 from network.onnx_reading.causes import Cause, UnsupportedNode
 from network.onnx_reading.tensors import ConstantArray
+from network.reading_options import unknown_output
 
 UNREADABLE: Final = object()
 """Value of an attribute that is a subgraph, a reference, a sparse tensor or a list of strings."""
@@ -30,6 +31,7 @@ class Node:
         domain: Domain of the operator; empty for the ONNX standard.
         captured: Names of the values of the graph that the node's subgraphs read.
         unread_attributes: Attributes of the file whose value is `UNREADABLE`, for a node that the host computes.
+        refusal: Error for which the node cannot be read, if the reader of another format knows it already; else None.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Node:
     domain: str = field(default="", kw_only=True)
     captured: tuple[str, ...] = field(default=(), kw_only=True)
     unread_attributes: tuple[AttributeProto, ...] = field(default=(), kw_only=True)
+    refusal: UnsupportedNode | None = field(default=None, kw_only=True)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -98,6 +101,23 @@ class Graph:
         if not self.has_batch or self.batch in (None, 1):
             return None
         return replace(self, input_dims=(self.batch, *self.input_dims), batch=1, has_batch=False)
+
+    def ended_at(self, outputs: tuple[str, ...]) -> Graph:
+        """Return the graph with other values as its outputs; the same graph if none is named.
+
+        Args:
+            outputs: Names of the values.
+
+        Raises:
+            RequestError: If no node writes one of the values.
+        """
+        if not outputs:
+            return self
+        written = {name: None for node in reversed(self.nodes) for name in node.outputs}
+        for name in outputs:
+            if name not in written:
+                raise unknown_output(name, written, self.outputs)
+        return replace(self, outputs=outputs)
 
 
 def needed_nodes(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:

@@ -148,6 +148,8 @@ def _value(call: Call) -> Value | Unknown:
 
 def _supported(node: Node) -> Operator:
     """Return the row of the node's operator in the table."""
+    if node.refusal is not None:
+        raise node.refusal
     if node.domain:
         raise node.unsupported(
             f"is of the operator domain '{node.domain[:80]}'; expected standard ONNX operators: export without "

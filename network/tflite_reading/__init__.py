@@ -16,25 +16,25 @@ The intervals that the codes of its activation tensors cover are kept in `Networ
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Layer
 from network.names import shown
 from network.network import InputFormat, Network
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.reading_options import AS_IN_FILE, ReadingOptions, open_extent_advice
 from network.shared_weights import with_shared_weights
 from network.tflite_reading.ending import ending_of
 from network.tflite_reading.graph import Graph
 from network.tflite_reading.operators import translate
+from network.tflite_reading.reading_options import extents_of, with_options
 from network.tflite_reading.schema import parse
 from network.tflite_reading.tail import host_graph_of
 from network.tflite_reading.translation import Translation
 from network.tflite_reading.views import InputLayout, InputLayoutRequired, image_shape
 
 
-def read_tflite(content: bytes, name: str) -> Network:
+def read_tflite(content: bytes, name: str, options: ReadingOptions = AS_IN_FILE) -> Network:
     """Read the network from the bytes of a TFLite file.
 
     Each layer and its tensor have the name of the TFLite tensor that the operator writes, up to the first ";". An
@@ -43,14 +43,15 @@ def read_tflite(content: bytes, name: str) -> Network:
     Args:
         content: Bytes of the whole file; no other file is opened.
         name: Name of the network in reports.
+        options: Extents of open dimensions, and the tensors at which the network ends.
 
     Raises:
+        RequestError: If the options name an input or a tensor that does not exist, or contradict the file.
         UnreadableFile: If the file is damaged or truncated.
         UnsupportedOperator: If operators, or forms of operators, are not supported; names all of them.
         InvalidNetwork: If shapes, scales or options contradict each other, or if weights are NaN or infinite.
     """
-    graph = parse(content)
-    graph = replace(graph, nodes=graph.needed_nodes())
+    graph = with_options(parse(content), options)
     translation = _translate_with_layout(graph)
     ending = ending_of(translation)
     outputs = ending.outputs
@@ -86,6 +87,9 @@ def _translate_with_layout(graph: Graph) -> Translation:
     tensor = graph.tensors.get(graph.inputs[0])
     if tensor is None or tensor.data is not None:
         raise InvalidNetwork("the network's input is a constant; expected a tensor that the caller writes")
+    if tensor.open_axes:
+        advice = open_extent_advice(tensor.name, extents_of(tensor))
+        raise UnsupportedOperator(f"the input '{shown(tensor.name)}' has an open dimension; {advice}")
     if tensor.problem:
         raise UnsupportedOperator(f"the input '{shown(tensor.name)}' {tensor.problem}")
     shape = image_shape(tensor.dims)

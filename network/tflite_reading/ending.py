@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from network.cutting import cut_advice
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.host_graph import HostRead
 from network.host_steps import HostSteps
@@ -63,7 +64,8 @@ def ending_of(translation: Translation) -> Ending:
     if len(graph.outputs) > _MAX_OUTPUTS:
         raise UnsupportedOperator(f"the file has {len(graph.outputs)} outputs; expected at most {_MAX_OUTPUTS}")
     if _stands_in_the_way(translation):
-        raise refusal_of(translation.refusals, len(graph.nodes))
+        advice = cut_advice(translation.layers, (translation.input,))
+        raise refusal_of(translation.refusals, len(graph.nodes), advice)
     writers = {output: position for position, node in enumerate(graph.nodes) for output in node.outputs}
     steps = [_host_steps(translation, writers, output) for output in graph.outputs]
     outputs = tuple(
@@ -72,7 +74,8 @@ def ending_of(translation: Translation) -> Ending:
         )
     )
     if translation.refusals and not _has_weights_before(translation, outputs):
-        raise refusal_of(translation.refusals, len(graph.nodes))
+        advice = cut_advice(translation.layers, (translation.input,))
+        raise refusal_of(translation.refusals, len(graph.nodes), advice)
     return Ending(outputs, tuple(each for each in steps if each.operators))
 
 

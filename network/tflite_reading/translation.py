@@ -14,7 +14,7 @@ from network.layers import Activation, Layer, Pad, Shape, WeightLayer
 from network.names import MAX_NAME_LENGTH, is_name, shown
 from network.passes.temporary_layers import PerChannelAffine
 from network.tflite_reading.constants import ConstantArray, real_range, to_array
-from network.tflite_reading.graph import Graph, Tensor
+from network.tflite_reading.graph import OPEN, Graph, Tensor
 from network.tflite_reading.refusals import Refusal
 from network.tflite_reading.views import InputLayout, InputLayoutRequired, View, image_shape
 
@@ -108,7 +108,7 @@ class Translation:
         if index in self.values or tensor.data is not None:
             raise InvalidNetwork(f"tensor '{shown(tensor.name)}' is written twice; every tensor is written once")
         dims = value.dims if isinstance(value, View) else value.shape
-        if math.prod(dims) != math.prod(tensor.dims):
+        if not tensor.can_have(dims):
             raise InvalidNetwork(
                 f"tensor '{shown(tensor.name)}' has the extents {list(tensor.dims)} in the file; the operator that "
                 f"writes it computes {list(dims)}"
@@ -119,10 +119,10 @@ class Translation:
 
     def assume(self, index: int) -> None:
         """Store a view of a tensor that no layer writes, as the output of an operator that is refused."""
-        tensor = self.graph.tensors[index]
+        dims = tuple(1 if extent == OPEN else extent for extent in self.graph.tensors[index].dims)
         name = self.name_of(index)
-        self.shapes[name] = image_shape(tensor.dims) or Shape(max(1, math.prod(tensor.dims)))
-        self.values[index] = View(name, tensor.dims, is_assumed=True)
+        self.shapes[name] = image_shape(dims) or Shape(max(1, math.prod(dims)))
+        self.values[index] = View(name, dims, is_assumed=True)
 
     def record_range(self, name: str, index: int) -> None:
         """Record the interval that the codes of a quantized tensor of the file cover.

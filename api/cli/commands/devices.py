@@ -13,11 +13,11 @@ from api.cli.main import DOES_NOT_FIT
 from api.cli.options import (
     custom_devices,
     data_option,
-    declared_input,
     devices_file_option,
-    input_options,
+    given_reading_options,
     json_option,
     method_options,
+    reading_options,
     reserve_options,
     solve_request,
 )
@@ -30,6 +30,7 @@ from network.devices.device import Device
 
 @click.command("devices", short_help="List microcontrollers, or fit a network into each of them.")
 @click.argument("network_file", metavar="[NETWORK]", required=False)
+@reading_options
 @click.option(
     "--device",
     "names",
@@ -37,7 +38,6 @@ from network.devices.device import Device
     metavar="NAME",
     help="Use only this microcontroller. May be repeated.  [default: all]",
 )
-@input_options
 @devices_file_option
 @reserve_options
 @method_options
@@ -70,7 +70,7 @@ def command(
     if network_file is None:
         return _list(devices, as_json=as_json)
     request = solve_request(DevicesRequest, {**options, "devices": devices})
-    network, name = read_network_file(network_file, declared_input(options))
+    network, name = read_network_file(network_file, given_reading_options(options))
     table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
     answer = answer_devices(network, name, request, table)
     if as_json:

@@ -9,7 +9,7 @@ import click
 
 from api.cli.files import read_dataset, read_network_file
 from api.cli.model_options import model_of, model_options
-from api.cli.options import declared_input, input_options, json_option, network_argument
+from api.cli.options import given_reading_options, json_option, network_argument, reading_options
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import progress_line
 from api.operations.sensitivity import SensitivityJob, measure
@@ -20,7 +20,7 @@ from network.sensitivity.table import sensitivity_to_json
 
 @click.command("sensitivity", short_help="Measure the sensitivity of every tensor to fewer bits.")
 @network_argument
-@input_options
+@reading_options
 @click.option(
     "--data",
     required=True,
@@ -45,7 +45,7 @@ def command(network_file: str, data: str, out: Path | None, as_json: bool, **opt
     """
     request = model_of(SensitivityRequest, {**options, "dataset": data})
     chosen = request.options()
-    network, name = read_network_file(network_file, declared_input(options))
+    network, name = read_network_file(network_file, given_reading_options(options))
     job = SensitivityJob(
         network=network, network_name=name, dataset=read_dataset(data, request.label_offset), options=chosen
     )

@@ -10,7 +10,14 @@ import click
 from api.cli.files import read_dataset, read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_of, model_options
-from api.cli.options import REQUEST_FIELDS, declared_input, fit_options, fit_request, json_option, label_offset_option
+from api.cli.options import (
+    REQUEST_FIELDS,
+    fit_options,
+    fit_request,
+    given_reading_options,
+    json_option,
+    label_offset_option,
+)
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import progress_line, warnings_shown
 from api.errors import DoesNotFit
@@ -82,7 +89,7 @@ def command(
     training = model_of(
         TrainingOptions, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
     )
-    network, name = read_network_file(network_file, declared_input(options))
+    network, name = read_network_file(network_file, given_reading_options(options))
     check_output(out)
     job = MainJob(
         network=network,

@@ -45,6 +45,7 @@ class T:
     axis: int = 0
     name: str = ""
     data_of: int | None = None
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,8 @@ def _tensor(builder: flatbuffers.Builder, tensor: T, index: int) -> int:
         "Buffer": index + 1,
         "Name": builder.CreateSharedString(tensor.name or f"t{index}"),
     }
+    if tensor.signature:
+        fields["ShapeSignature"] = builder.CreateNumpyVector(np.asarray(tensor.signature, np.int32))
     if tensor.scales:
         scales = builder.CreateNumpyVector(np.asarray(tensor.scales, np.float32))
         zeros = tensor.zero_points or (0,) * len(tensor.scales)
