@@ -122,6 +122,6 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     from qat.sensitivity.measuring import measure_sensitivity
     from qat.tasks.choice import choose_task
 
+    dataset = fitted(dataset, network)
     task = choose_task(network, dataset, options.task)
-    samples = fitted(dataset, network).train_x
-    return measure_sensitivity(network, samples, dataset.train_y, options, task=task, report=report)
+    return measure_sensitivity(network, dataset.train_x, dataset.train_y, options, task=task, report=report)
