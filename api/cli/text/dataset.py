@@ -24,7 +24,7 @@ def dataset_text(dataset: Dataset) -> str:
     if counts is None:
         targets = dataset.train_y if dataset.train_y is not None else dataset.test_y
         if targets is None:
-            return f"{found}, no targets"
+            return f"{found}, no labels"
         dims = list(targets.shape[1:])
         return f"{found}, targets {targets.dtype}" + (f" {dims}" if dims else "")
     return f"{found}, {len(counts.names):,} classes\n  {_classes(counts)}"

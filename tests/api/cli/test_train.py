@@ -98,7 +98,7 @@ def test_calibration_samples_alone_are_enough(
     given = arguments(place, *BUDGET, *options, "--threads=1", data="samples.npz")
     assert run(given) == 0
     output = capsys.readouterr()
-    assert "dataset samples: 96 training samples, no test set, no targets" in output.err
+    assert "dataset samples: 96 training samples, no test set, no labels" in output.err
     assert "accuracy was not measured: the dataset has no test set" in output.out
     assert " %\n" not in output.out
     report = json.loads((place / "out" / "report.json").read_text())

@@ -342,9 +342,10 @@ def test_a_network_is_measured_trained_and_judged_on_masks_in_files(tmp_path: Pa
         write(tmp_path / "images" / f"{index}.png", pixels)
         write(tmp_path / "masks" / f"{index}.png", pixels.argmax(axis=2).astype(np.uint8), "P")
     whole = network_for(3)
-    layer = replace(
-        whole.layers[0], weight=(np.eye(3) + 0.1 * RNG.normal(size=(3, 3))).astype(np.float32)[:, :, None, None]
-    )
+    (layer,) = whole.layers
+    assert isinstance(layer, Convolution)
+    weight = (np.eye(3) + 0.1 * RNG.normal(size=(3, 3))).astype(np.float32)
+    layer = replace(layer, weight=weight[:, :, None, None])
     network = replace(whole, layers=(layer,))
     dataset = open_dataset(tmp_path)
     options = SensitivityOptions(measure=Measure.HESSIAN, samples=8, probes=4)
