@@ -8,7 +8,6 @@ image and its target have the same name, apart from the suffix (`cat.jpg`, `cat.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -84,9 +83,8 @@ def _is_part(path: str) -> bool:
 
 
 def _without_targets(samples: list[Folder], folders: list[Folder]) -> dict[str | None, Pairs] | None:
-    prefix = os.path.commonpath([each.path for each in samples])  # wrapper folders
-    if any(set(each.rest) - set(prefix.split("/")) for each in samples):
-        return None  # train/CLASS/images
+    if len({each.rest for each in samples}) > 1:
+        return None  # train/CLASS/images, or classes such as cat_images and dog_images
     empty = next((each for each in folders if each.role in _KINDS and not each.images and each.others), None)
     if empty is not None:
         raise DatasetError(
@@ -117,10 +115,8 @@ def _paired(samples: list[Folder], targets: list[Folder]) -> dict[str | None, Pa
         found[part] = pairs
         if missing:
             problems.append((len(pairs.images) - len(missing), _missing(of_part, their_targets, missing, pairs)))
-    if problems and not any(pairs for pairs, _ in problems):
-        words = {each.role_word.rstrip("s") for each in (*samples, *targets)}
-        if words <= WORDS_OF_CLASSES:
-            return None
+    if problems and not any(pairs for pairs, _ in problems) and _can_be_classes(samples, targets):
+        return None
     if problems:
         raise DatasetError(problems[0][1])
     stray = [each for each in targets if each.part not in {None, *found}]
@@ -130,6 +126,10 @@ def _paired(samples: list[Folder], targets: list[Folder]) -> dict[str | None, Pa
             "a folder of images for it"
         )
     return found
+
+
+def _can_be_classes(samples: list[Folder], targets: list[Folder]) -> bool:
+    return {each.role_word.rstrip("s") for each in (*samples, *targets)} <= WORDS_OF_CLASSES
 
 
 def _pairs_of(samples: list[Folder], targets: list[Folder]) -> tuple[Pairs, list[str]]:
@@ -186,10 +186,12 @@ def _check_lossless(masks: list[str]) -> None:
 def _missing(samples: list[Folder], targets: list[Folder], missing: list[str], pairs: Pairs) -> str:
     others = [name for each in targets for name in each.others]
     hint = f" (files such as '{printable(others[0])}' are not read)" if others else ""
+    hint += ": add them, or remove these images"
+    hint += "; if these folders are two classes, rename them" if _can_be_classes(samples, targets) else ""
     return (
         f"{len(missing)} of {len(pairs.images)} images in '{printable(samples[0].path)}' have no {pairs.kind} in "
         f"'{printable(targets[0].path)}': {some_of(_quoted(missing))}; expected a file of the same name with the "
-        f"suffix .png for each image{hint}: add them, or remove these images"
+        f"suffix .png for each image{hint}"
     )
 
 

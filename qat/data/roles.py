@@ -69,14 +69,13 @@ class Folder:
 
     @property
     def rest(self) -> tuple[str, ...]:
-        """Names of the folders on the path that state neither a role nor a part."""
+        """Names of the folders on the path that state neither a role nor a part, and the words next to the role."""
         components = self.path.split("/") if self.path else []
         stated = self._stated_role()
-        return tuple(
-            each
-            for place, each in enumerate(components)
-            if (stated is None or place != stated[0]) and part_of_name(each) is None
-        )
+        place = -1 if stated is None else stated[0]
+        names = [each for at, each in enumerate(components) if at != place and part_of_name(each) is None]
+        words = words_of(components[place]) if place >= 0 else []  # 'cat_images' has the word 'cat'
+        return (*names, *(each for each in words if each not in _ROLES and part_of_name(each) is None))
 
     def _stated_role(self) -> tuple[int, str] | None:
         """Return the place of the innermost name on the path that states a role, and the word that states it."""

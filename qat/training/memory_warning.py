@@ -76,7 +76,7 @@ def training_bytes(network: Network, batch_size: float, processes: int = 1) -> i
 
 
 def free_memory_bytes(processor: torch.device) -> int | None:
-    """Return the free memory of a torch device in bytes; None if the system does not tell.
+    """Return the free memory of a torch device in bytes; None if it is not known.
 
     For a CPU, it is the memory that Linux states as available, or less if a limit of the container (cgroup) is lower.
 

@@ -67,6 +67,7 @@ LAYOUTS = {
     "inside the split folders": ("train/images", "train/masks", "test/images", "test/masks"),
     "around the split folders": ("images/training", "labels/training", "images/validation", "labels/validation"),
     "wrapped": ("archive/x/train/img", "archive/x/train/annotations", "archive/x/val/img", "archive/x/val/mask"),
+    "names with other words": ("train_pet_images", "train_pet_masks", "test_pet_images", "test_pet_masks"),
     "names of both": ("train_images", "train_masks", "test_images", "test_masks"),
     "masks next to the split folders": ("train", "train_masks", "test", "test_masks"),
     "all masks in one folder": ("images/train", "masks", "images/test", "masks"),
@@ -220,6 +221,7 @@ WITHOUT_CLASSES = {
     "in the root": [""],
     "in split folders": ["train", "test"],
     "in a folder of images": ["images"],
+    "in a folder with a longer name": ["pet_images"],
     "in split folders with a folder of images": ["train/images", "test/images"],
     "in images of parts": ["pets/images/train", "pets/images/val"],
 }
@@ -239,7 +241,8 @@ def test_images_without_classes_have_no_targets(tmp_path: Path, layout: str) -> 
 @pytest.mark.parametrize(
     "folders",
     [
-        ("train/images", "train/dog"), ("clean", "dirty"), ("with_mask", "without_mask"),
+        ("train/images", "train/dog"), ("clean", "dirty"), ("cat_images", "dog_images"), ("image1 cat", "image2 dog"),
+        ("with_mask", "without_mask"),
         ("train/cat/images", "train/dog/images"), ("images/cat", "images/dog"), ("train/noisy", "train/clean"),
     ],
 )  # fmt: skip
@@ -276,6 +279,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     r"2 of 5 checked masks have another extent than their images: 'masks/b.png' 9 x 8 and 'images/b.png' 8 x 8": (
         GOOD | {"masks/b.png": (8, 9), "masks/c.png": (4, 4)}
     ),
+    "1 of 2 images in 'noisy' have no target image in 'clean': .*; if these folders are two classes, rename them": {
+        f"{each}.png": IMAGE for each in ("noisy/a", "noisy/b", "clean/a")
+    },
     "5 of 5 masks have a lossy format": IMAGES | {f"masks/{each}.jpg": EXTENT for each in "abcde"},
     "'masks/a.png' and 'masks/a_mask.png' are both the mask of 'images/a.png'": GOOD | {"masks/a_mask.png": EXTENT},
     "'overlays' holds images, and is next to 'images' and 'masks'": GOOD | {"overlays/a.png": IMAGE},
