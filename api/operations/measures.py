@@ -123,7 +123,7 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     from qat.sensitivity.measuring import measure_sensitivity
     from qat.tasks.choice import choose_task
 
+    dataset = fitted(dataset, network)
     task = choose_task(network, dataset, options.task)
-    samples = fitted(dataset, network).train_x
-    scaled = with_feature_scales(network, samples)
-    return measure_sensitivity(scaled, samples, dataset.train_y, options, task=task, report=report)
+    scaled = with_feature_scales(network, dataset.train_x)
+    return measure_sensitivity(scaled, dataset.train_x, dataset.train_y, options, task=task, report=report)

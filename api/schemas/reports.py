@@ -190,6 +190,9 @@ class SensitivityReport(Answer):
     activations: dict[str, dict[str, Amount]] = Field(
         description="name of each tensor -> bits (8, 4, 2) -> sensitivity, in the order in which tensors are written"
     )
+    warnings: tuple[str, ...] = Field(
+        default=(), description="warnings about the dataset that were found before the measurement"
+    )
 
 
 class Artifact(Answer):

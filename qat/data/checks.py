@@ -10,6 +10,7 @@ from network.errors import DatasetError
 from network.network import InputFormat, Network
 from qat.data.dataset import Dataset, Part, SampleSource, sample_dims
 from qat.data.images import fitted
+from qat.data.target_arrays import check_target_shape, check_target_type
 from qat.options.task import TaskKind
 from qat.tasks.choice import choose_task
 from qat.tasks.target_checks import check_count, check_finite, check_targets
@@ -31,8 +32,8 @@ def check_dataset(dataset: Dataset, network: Network, wanted: TaskKind | None = 
 
     Raises:
         DatasetError: if a set has no samples, the training set has only one, a shape or type does not match the
-            network's input, the targets suit no output of the network or not the task, a sample or target contains NaN
-            or infinity, or an image cannot be decoded.
+            network's input, the targets are not numbers or booleans, they suit no output of the network or not the
+            task, a sample or target contains NaN or infinity, or an image cannot be decoded.
     """
     dataset = fitted(dataset, network)
     parts = {"train": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
@@ -40,6 +41,8 @@ def check_dataset(dataset: Dataset, network: Network, wanted: TaskKind | None = 
     for part, (samples, targets) in parts.items():
         _check_samples(part, samples, network.input_format)
         if targets is not None:
+            check_target_type(f"{part}_y", targets.dtype)
+            check_target_shape(f"{part}_y", targets.shape)
             check_count(part, samples, targets)
             check_finite(f"{part}_y", targets)
     task = choose_task(network, dataset, wanted)

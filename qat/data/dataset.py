@@ -150,12 +150,16 @@ class Part:
 def classes_in(targets: TargetSource | None) -> Labels | None:
     """Return the class numbers of samples, int64 [n]; None if the targets are missing or are not one whole number each.
 
+    Whole numbers of the shape [n, 1] are one number for each sample, too.
+
     Args:
         targets: Targets of a dataset, or None.
     """
-    if not isinstance(targets, np.ndarray) or targets.ndim != 1 or targets.dtype.kind not in "iu":
+    if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iub" or not targets.ndim:
         return None
-    return targets.astype(np.int64, copy=False)
+    if targets.size != len(targets):
+        return None
+    return targets.reshape(-1).astype(np.int64, copy=False)
 
 
 def labelled(targets: TargetSource | None) -> Labels:

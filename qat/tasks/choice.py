@@ -204,8 +204,8 @@ def _is_one_hot_mask(targets: TargetSource, shape: Shape) -> bool:
 
 
 def _fits(targets: TargetSource, shape: Shape) -> bool:
-    none = np.zeros((0, *targets.shape[1:]), dtype=np.uint8)
-    return in_channel_order(none, shape, channels_last=False) is not None
+    one = np.zeros((1, *targets.shape[1:]), dtype=np.uint8)
+    return in_channel_order(one, shape, channels_last=False) is not None
 
 
 def _are_flags(dataset: Dataset) -> bool:

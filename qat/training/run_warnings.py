@@ -1,4 +1,4 @@
-"""Warnings before a training run: a float network at chance, labels with an offset, few optimizer steps, the input.
+"""Warnings before a training run: few optimizer steps, memory, the dataset, the float network's quality, the input.
 
 Warnings never change the result of a run and never stop it.
 """
@@ -14,6 +14,7 @@ import torch
 from network.errors import DatasetError
 from qat.data.batches import Split, steps_of_epoch
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource, classes_in
+from qat.data.dataset_warnings import dataset_warnings
 from qat.float_network import FloatNetwork
 from qat.options.task import TaskKind
 from qat.options.training import TrainingOptions
@@ -23,8 +24,11 @@ from qat.tasks.metrics import percent
 from qat.training.evaluation import evaluation_batches, of_module, outputs_of
 from qat.training.input_warnings import input_warnings
 from qat.training.judging import FLOAT_COST
+from qat.training.memory_warning import free_memory_bytes, memory_warning
 from qat.training.parallel import Processes
+from qat.training.quality_texts import near_chance
 from qat.training.reporting import Reporter
+from qat.training.trivial_quality import trivial_quality_warning
 
 CHECKED_SAMPLES: Final = 1000
 """Largest number of labelled samples on which the float network is checked before training."""
@@ -38,8 +42,6 @@ FEW_STEPS: Final = 50
 OFFSETS: Final = (1, -1)
 """Offsets that are tried on the labels, such as 1 for a network whose output 0 is a background class."""
 
-_CHANCE_FACTOR: Final = 1.5
-_CHANCE_REMAINDER: Final = 0.25
 _OFFSET_FACTOR: Final = 3.0
 _OFFSET_POINTS: Final = 10.0
 
@@ -60,7 +62,7 @@ def warnings_before(
     Args:
         float_network: The float network, on the torch device `processor`.
         module: The fake-quantized network, whose options say how its input is calibrated.
-        task: The task; the float network is checked for classes of samples only.
+        task: The task, whose metric the float network is checked with.
         dataset: The dataset, in shapes that fit the network.
         split: Split of the training set into samples for training and held-out samples.
         options: Training options of the run.
@@ -68,13 +70,26 @@ def warnings_before(
         processor: The torch device of the float network.
         reporter: Receiver of the progress and the warnings.
     """
+    network = float_network.network
     about_steps = few_steps_warning(options, len(split.training))
     reporter.warn(about_steps)
 
+    def about_machine_and_dataset() -> str:
+        free_bytes = free_memory_bytes(processor)
+        about_memory = memory_warning(network, options, len(split.training), processes.count, processor, free_bytes)
+        found = () if about_memory is None else (about_memory,)
+        return json.dumps((*found, *dataset_warnings(dataset, network, task)))
+
+    about_data: list[str] = json.loads(processes.from_first(about_machine_and_dataset))
+    for each in about_data:
+        reporter.warn(each)
+
     def about_float_network() -> str:
-        if task.kind is not TaskKind.CLASSES or len(float_network.network.outputs) > 1:
-            return ""
         try:
+            if task.kind is not TaskKind.CLASSES:
+                return trivial_quality_warning(float_network, task, dataset, split, processor, reporter) or ""
+            if len(network.outputs) > 1:
+                return ""
             return float_warning(float_network, dataset, split, processor, reporter) or ""
         except DatasetError:  # an unreadable sample; a training that needs the sample reports the error
             return ""
@@ -85,12 +100,12 @@ def warnings_before(
         except DatasetError:  # as above
             return "[]"
 
-    about_accuracy = processes.from_first(about_float_network) or None
-    reporter.warn(about_accuracy)
+    about_quality = processes.from_first(about_float_network) or None
+    reporter.warn(about_quality)
     about_values: list[str] = json.loads(processes.from_first(about_input))
     for each in about_values:
         reporter.warn(each)
-    return tuple(each for each in (about_steps, about_accuracy, *about_values) if each is not None)
+    return tuple(each for each in (about_steps, *about_data, about_quality, *about_values) if each is not None)
 
 
 def float_warning(
@@ -147,7 +162,7 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
     """
     counts = np.unique(all_labels, return_counts=True)[1]
     share = float(counts.max()) / len(all_labels)
-    limit = min(_CHANCE_FACTOR * share, share + _CHANCE_REMAINDER * (1 - share))
+    limit = near_chance(share)
     correct = predicted == labels
     accuracy = percent(correct)
     is_near_chance = accuracy <= 100 * limit or int(correct.sum()) <= 1

@@ -124,6 +124,8 @@ BAD_DATASETS = {
     "an array missing": npz(test_x=np.zeros((4, 2), np.float32), test_y=np.zeros(4, np.int64)),
     "pickled objects": npz(**dict.fromkeys(("train_x", "train_y", "test_x", "test_y"), np.array([{}, []], object))),
     "another count of labels": tiny_dataset(train_y=np.zeros(5, np.int64)),
+    "targets of two shapes": tiny_dataset(train_y=np.zeros((96, 2)), test_y=np.zeros((30, 3))),
+    "targets that are text": tiny_dataset(train_y=np.array(["cat"] * 96)),
     "no samples": tiny_dataset(test_x=np.zeros((0, 1, 4, 4), np.float32), test_y=np.zeros(0, np.int64)),
     "negative label": tiny_dataset(test_y=np.full(30, -1)),
 }
@@ -136,6 +138,21 @@ def test_a_bad_dataset_is_refused_and_leaves_nothing(service: LiveService, what:
     assert_problem(response, 422, "invalid-dataset")
     assert service.files() == files
     assert service.http.get("/v1/datasets").json() == datasets
+
+
+@pytest.mark.parametrize(
+    ("targets", "described"),
+    [
+        (np.arange(96) % 3, ([], "int64", 3)),
+        (np.zeros((96, 10)), ([10], "float32", None)),
+        (np.zeros((96, 4, 4), np.uint8), ([4, 4], "uint8", None)),
+    ],
+)
+def test_a_dataset_describes_its_targets(service: LiveService, targets: Any, described: tuple[Any, ...]) -> None:
+    content = tiny_dataset(train_y=targets, test_y=targets[:30])
+    answer = service.http.get(f"/v1/datasets/{service.upload_dataset(content)}").json()
+    assert (answer["target_shape"], answer["target_type"], answer["classes"]) == described
+    assert (answer["class_names"] is None) == (described[2] is None)
 
 
 def test_a_dataset_says_what_is_in_it(service: LiveService) -> None:
