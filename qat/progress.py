@@ -25,6 +25,7 @@ class Progress:
             with another metric.
         validation_metric: Metric of the task on the held-out split.
         validation_quality: Figure of that metric after the last evaluated epoch.
+        validation_samples: Number of held-out samples of which that figure is.
         warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
     """
 
@@ -39,6 +40,7 @@ class Progress:
     validation_accuracy: float | None = None
     validation_metric: Metric | None = None
     validation_quality: float | None = None
+    validation_samples: int | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -38,6 +38,7 @@ class ProgressAnswer(Answer):
     validation_quality: float | None = Field(
         default=None, description="figure of that metric after the last validated epoch; larger is better"
     )
+    validation_samples: Count | None = Field(default=None, description="number of held-out samples of that figure")
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
     )

@@ -41,7 +41,7 @@ def progress_line(*, is_wanted: bool) -> Iterator[Report]:
 
 
 def progress_text(progress: Progress) -> str:
-    """Return progress as text, such as 'training  epoch 2 of 3  step 40 of 90  validation 97.1 %  12 s left'."""
+    """Return progress as text, such as 'training  epoch 2 of 3  validation accuracy 97.10 % of 143 samples'."""
     parts = [progress.phase]
     if progress.epoch is not None and progress.epochs:
         parts.append(f"epoch {progress.epoch} of {progress.epochs}")
@@ -53,7 +53,8 @@ def progress_text(progress: Progress) -> str:
         parts.append(f"loss {progress.loss:.3f}")
     if progress.validation_metric is not None:
         terms = TERMS[progress.validation_metric]
-        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}")
+        of = "" if progress.validation_samples is None else f" of {progress.validation_samples:,} samples"
+        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}{of}")
     if progress.seconds_left is not None:
         parts.append(f"{progress.seconds_left:.0f} s left")
     return "  ".join(parts)
