@@ -26,6 +26,8 @@ class Progress:
         validation_metric: Metric of the task on the held-out split.
         validation_quality: Figure of that metric after the last evaluated epoch.
         warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
+        point: Number of the judged point of a Pareto front, from 1, where several networks are trained one by one.
+        points: Expected number of judged points.
     """
 
     phase: str
@@ -40,6 +42,8 @@ class Progress:
     validation_metric: Metric | None = None
     validation_quality: float | None = None
     warnings: tuple[str, ...] = ()
+    point: int | None = None
+    points: int | None = None
 
 
 Report = Callable[[Progress], None]

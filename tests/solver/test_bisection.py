@@ -76,7 +76,9 @@ def test_on_a_monotonic_curve_the_result_is_the_least_of_all(count: int, failing
 
 
 @given(CURVES, st.data())
-def test_an_interrupted_search_continues_as_if_it_had_not_been_interrupted(passes: list[bool], data: st.DataObject) -> None:
+def test_an_interrupted_search_continues_as_if_it_had_not_been_interrupted(
+    passes: list[bool], data: st.DataObject
+) -> None:
     whole = search(passes)
     done = whole[: data.draw(st.integers(0, len(whole)))]
     assert search(passes, {number: passes[number] for number in done}) == whole[len(done) :]

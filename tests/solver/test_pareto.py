@@ -89,7 +89,7 @@ def test_a_front_can_end_at_the_budget_of_the_question(axis: Axis) -> None:
     budget = Budget(int(plenty.flash_bytes * 0.6), int(plenty.ram_bytes * 0.7))
     question = question_of(NETWORK, budget, Method.EXACT, accounting, TABLE, **OPTIONS)
     front = pareto_front(question, axis=axis, points=6, keeps_budget=True).points
-    assert len(front) > 2
+    assert len(front) >= 2
     assert front[-1].solution.objective == fit(question).objective
     for point in front:
         assert point.budget.flash_bytes <= budget.flash_bytes
