@@ -225,9 +225,12 @@ def main(
 ) -> None:
     """Find the least flash that keeps a limit of quality, and compare it with hand-picked budgets."""
     task = task_there(name).shortened(None, test_images)
-    trained = {field: getattr(task.options, field) for field in ("batch_size", "augmentation")} if epochs else {}
-    rounding = {} if rounding_steps is None or epochs else {"post_training": {"rounding_steps": rounding_steps}}
-    options = ShrinkTrainingOptions(epochs=epochs, threads=threads, **trained, **rounding)
+    chosen: dict[str, Any] = {"epochs": epochs, "threads": threads}
+    if epochs:
+        chosen |= {"batch_size": task.options.batch_size, "augmentation": task.options.augmentation}
+    elif rounding_steps is not None:
+        chosen["post_training"] = {"rounding_steps": rounding_steps}
+    options = ShrinkTrainingOptions.model_validate(chosen)
     request = ShrinkRequest(max_loss=max_loss, points=points, accounting=accounting)
     with _directory(keep) as work:
         case = Case(task, request, options, work)

@@ -118,7 +118,7 @@ def pareto_front(question: Question, *, axis: Axis, points: int, keeps_budget: b
 def _ends(solved: Callable[[int], Solution], region: str, largest_bytes: int) -> tuple[int, int]:
     """Return the minimum flash or RAM budget and the size of the optimum under the largest budget, in bytes.
 
-    Both are equal if no budget fits.
+    Both are the largest budget if nothing fits it.
 
     Args:
         solved: Function that returns the solution under a budget in bytes.
@@ -126,9 +126,11 @@ def _ends(solved: Callable[[int], Solution], region: str, largest_bytes: int) ->
         largest_bytes: Number of bytes of the largest budget.
     """
     unrestricted = solved(largest_bytes)
+    if unrestricted.allocation is None:
+        return largest_bytes, largest_bytes
     most = _used_bytes(unrestricted, region)
     certificate = solved(1).certificate
-    if unrestricted.allocation is None or certificate is None or certificate.budget != region:
+    if certificate is None or certificate.budget != region:
         return most, most
     # If the minimum was not found in time, the front consists of the unrestricted optimum.
     return most if certificate.least_bytes is None else -int(-certificate.least_bytes // 1), most

@@ -14,6 +14,7 @@ from benchmarks import shrink
 from benchmarks.shrink import Case, shown
 from benchmarks.tasks import OURS, Task
 from network.memory.books import BookName
+from qat.options.post_training import PostTrainingOptions
 from tests.qat.small_problem import problem, small_network
 
 
@@ -21,7 +22,7 @@ from tests.qat.small_problem import problem, small_network
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     task = Task("small", small_network(), problem(300), OURS, is_quick=True)
     request = ShrinkRequest(max_loss=5.0, points=6, accounting=BookName.PAPER)
-    options = ShrinkTrainingOptions(threads=1, post_training={"rounding_steps": 3})
+    options = ShrinkTrainingOptions(threads=1, post_training=PostTrainingOptions(rounding_steps=3))
     return Case(task, request, options, tmp_path_factory.mktemp("shrink"))
 
 

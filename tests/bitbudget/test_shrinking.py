@@ -21,7 +21,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_shrink_writes_what_load_reads(data: Path, tmp_path: Path) -> None:
-    network, seen = tiny_network(), []
+    network = tiny_network()
+    seen: list[bitbudget.Progress] = []
     found = bitbudget.shrink(
         network, data, out=tmp_path / "out", max_loss=8.0, points=6, accounting="paper", sensitivity="weights",
         training=QUICK, progress=seen.append,

@@ -15,14 +15,17 @@ import torch
 import api.operations.shrink.points as points_module
 from api.cli.main import run
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
+from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.shrink import ShrinkRequest, ShrinkTrainingOptions
 from deploy.files import load
 from deploy.interpreter import quantize_input
 from deploy.interpreter import run as interpret
+from network.memory.books import BookName
 from qat.data.batches import split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.npz import read_npz
+from qat.options.post_training import PostTrainingOptions
 from qat.prepare import float_module
 from qat.progress import silent
 from qat.training.evaluation import of_module
@@ -150,7 +153,7 @@ def test_an_interrupted_search_continues_and_a_point_is_never_trained_twice(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
-    original = points_module.train_solution
+    original = train_solution
     stop_before = 2
 
     def counted(*given: Any, **options: Any) -> Any:
@@ -191,7 +194,7 @@ def test_other_options_do_not_use_the_points_of_a_search(place: Path, monkeypatc
     checkpoints = f"--checkpoints={place / 'kept'}"
     assert run([*arguments(place, "--max-loss=4"), checkpoints]) == 0
     trained = 0
-    original = points_module.train_solution
+    original = train_solution
 
     def counted(*given: Any, **options: Any) -> Any:
         nonlocal trained
@@ -253,9 +256,9 @@ def test_a_regression_loses_r2(tmp_path: Path) -> None:
     job = ShrinkJob(
         network=network,
         network_name=NetworkName(id="", name="numbers"),
-        request=ShrinkRequest(max_loss=0.05, points=6, accounting="paper", sensitivity="weights"),
+        request=ShrinkRequest(max_loss=0.05, points=6, accounting=BookName.PAPER, sensitivity="weights"),
         dataset=Dataset("numbers", x, y, x[:50], y[:50]),
-        options=ShrinkTrainingOptions(threads=1, post_training={"rounding_steps": 4}),
+        options=ShrinkTrainingOptions(threads=1, post_training=PostTrainingOptions(rounding_steps=4)),
     )
     report, _ = run_shrink_job(job, tmp_path / "out", report=silent)
     assert (report.task, report.metric, report.unit) == ("regression", "r2", "1")

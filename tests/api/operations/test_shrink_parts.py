@@ -105,7 +105,8 @@ def test_a_loss_of_exactly_the_limit_keeps_it() -> None:
 
 
 def test_progress_has_the_number_of_the_point_and_the_time_of_all() -> None:
-    now, seen = 0.0, []
+    now = 0.0
+    seen: list[Progress] = []
     progress = PointProgress(seen.append, clock=lambda: now)
     progress.begin(1, 5)
     now = 4.0
