@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from api.operations.shrink.words import amount_text, effect_text, limit_text, size_of
 from api.schemas.answer import format_bytes
 from api.schemas.shrink import Minimized, Outcome, ShrinkPointAnswer, ShrinkReport
-from qat.options.task import Metric
+from qat.options.task import TERMS, Metric
 
 
 def conclusions(report: ShrinkReport) -> list[str]:
@@ -17,7 +17,10 @@ def conclusions(report: ShrinkReport) -> list[str]:
         report: The report; its field `sentences` is not read.
     """
     found = _nothing(report) if report.best is None else _least(report, report.best)
-    return [*found, *_smaller(report), *_larger(report), *_not_monotonic(report), *_conditions(report)]
+    return [
+        *found, *_smaller(report), *_larger(report), *_not_monotonic(report), *_on_test_set(report),
+        *_conditions(report),
+    ]  # fmt: skip
 
 
 def _least(report: ShrinkReport, best: ShrinkPointAnswer) -> Iterator[str]:
@@ -71,6 +74,20 @@ def _not_monotonic(report: ShrinkReport) -> Iterator[str]:
         )
 
 
+def _on_test_set(report: ShrinkReport) -> Iterator[str]:
+    if report.best is None or report.best.test is None:
+        return
+    test = report.best.test
+    terms = TERMS[test.metric]
+    sentence = f"on the test set, which decided nothing, the chosen point reaches {terms.text(test.integer_only)}"
+    if test.float_ is None:
+        yield sentence
+        return
+    loss = test.float_ - test.integer_only
+    effect = f"{'gains' if loss < 0 else 'loses'} {amount_text(test.metric, abs(loss))}"
+    yield f"{sentence}, the float network {terms.text(test.float_)}: it {effect}"
+
+
 def _conditions(report: ShrinkReport) -> Iterator[str]:
     unproven = [point for point in report.points if point.gap != 0]
     proof = (
@@ -87,10 +104,7 @@ def _conditions(report: ShrinkReport) -> Iterator[str]:
             "the time limit ended the computation of the front: points may be missing; give a larger "
             "time_limit_seconds or fewer points"
         )
-    yield (
-        f"points were compared on {report.held_out_samples:,} held-out samples of the training set; the test set "
-        "decided nothing"
-    )
+    yield (f"points were compared on {report.held_out_samples:,} held-out samples of the training set")
     one = 100 / max(1, report.held_out_samples)
     if report.metric is Metric.ACCURACY and report.max_loss is not None and 2 * one > report.max_loss:
         yield (

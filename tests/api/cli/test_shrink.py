@@ -137,7 +137,7 @@ def test_the_text_has_a_table_and_the_progress_counts_points(place: Path, capsys
     for words in (
         " bytes less, ",
         "at most 4.00 points",
-        "the test set decided nothing",
+        "on the test set, which decided nothing, the chosen point reaches ",
         "proven optimal",
         "curve.svg",
     ):

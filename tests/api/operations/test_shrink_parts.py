@@ -17,9 +17,10 @@ from api.operations.shrink.limits import keeps_limit
 from api.operations.shrink.point_progress import PointProgress
 from api.schemas.answer import NetworkName
 from api.schemas.memory import BudgetAnswer
+from api.schemas.reports import QualityAnswer
 from api.schemas.shrink import Minimized, Outcome, ShrinkPointAnswer, ShrinkReport, ShrinkRequest
 from network.memory.books import BookName
-from qat.options.task import Metric, TaskKind
+from qat.options.task import Direction, Metric, TaskKind
 from qat.progress import Progress
 from qat.training.label_source import LabelSource
 
@@ -83,6 +84,21 @@ def test_the_sentences_name_the_least_bytes_and_what_the_points_next_to_it_cost(
 )
 def test_what_must_be_said_is_said(given: ShrinkReport, expected: str) -> None:
     assert expected in "\n".join(conclusions(given))
+
+
+def test_the_loss_on_the_test_set_is_said_too() -> None:
+    """The held-out samples may be among those on which the float network was trained, and they chose the point."""
+    given = report(0.9, 0.3)
+    test = QualityAnswer(
+        metric=Metric.ACCURACY, unit="percent", direction=Direction.HIGHER_IS_BETTER, output="o",
+        against=LabelSource.LABELS, float_=84.5, fake_quantized=83.5, integer_only=83.7,
+    )  # fmt: skip
+    points = [given.points[0], given.points[1].model_copy(update={"test": test})]
+    expected = (
+        "on the test set, which decided nothing, the chosen point reaches 83.70 %, the float network 84.50 %: it loses "
+        "0.80 points"
+    )
+    assert expected in conclusions(given.model_copy(update={"points": points}))
 
 
 def test_a_smallest_quality_is_compared_with_the_quality() -> None:
