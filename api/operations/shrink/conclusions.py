@@ -65,12 +65,12 @@ def _larger(report: ShrinkReport) -> Iterator[str]:
 def _not_monotonic(report: ShrinkReport) -> Iterator[str]:
     if report.not_monotonic:
         places = ", ".join(
-            f"{_place(report, point)} ({effect_text(report, point)})"
+            f"{_place(report, point)} {effect_text(report, point)}"
             for point in (report.points[index] for index in report.not_monotonic)
         )
         yield (
-            f"the quality does not always rise with bytes: beyond the limit, although a smaller point keeps it: "
-            f"{places}; among the points that were not judged, a smaller one may keep the limit, too"
+            f"the quality does not always rise with bytes: {places}, although a smaller point keeps the limit; a "
+            "smaller point that was not judged may keep the limit, too"
         )
 
 
