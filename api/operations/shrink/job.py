@@ -33,6 +33,7 @@ from api.schemas.shrink import ShrinkReport, ShrinkRequest, ShrinkTrainingOption
 from api.storage.result_files import (
     REPORT_FILE,
     SENSITIVITY_FILE,
+    STAGING_PREFIX,
     artifacts_in,
     check_writable,
     publish,
@@ -164,6 +165,8 @@ def _work_directory(
         raise RequestError(
             f"cannot write into the directory '{checkpoint_directory}': {error.strerror}; choose another directory"
         ) from error
+    for unfinished in work.rglob(f"{STAGING_PREFIX}*"):  # of a search that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     yield work
 
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from api.operations.fit import describe_fit, prices_of
 from api.operations.shrink.point_progress import PointProgress
 from api.operations.trained_network import train_solution
@@ -57,11 +59,14 @@ class PointTrainer:
     progress: PointProgress
 
     def kept(self, point: ParetoPoint) -> TrainingReport | None:
-        """Return the report of a point that was finished before; None if it was not, or had other bits."""
+        """Return the report of a point that was finished before; None if it was not, had other bits, or is damaged."""
         path = self._folder(point) / REPORT_FILE
         if not path.is_file():
             return None
-        report = TrainingReport.model_validate_json(path.read_bytes())
+        try:
+            report = TrainingReport.model_validate_json(path.read_bytes())
+        except ValidationError:  # damaged, or of another version: the point is trained again
+            return None
         allocation = point.solution.allocation
         assert allocation is not None  # noqa: S101  # a point of a front fits
         is_same = report.schedule == [layer.name for layer in point.solution.network.layers] and (

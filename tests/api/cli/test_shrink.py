@@ -14,20 +14,14 @@ import torch
 
 import api.operations.shrink.points as points_module
 from api.cli.main import run
-from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.trained_network import train_solution
-from api.schemas.answer import NetworkName
-from api.schemas.shrink import ShrinkRequest, ShrinkTrainingOptions
 from deploy.files import load
 from deploy.interpreter import quantize_input
 from deploy.interpreter import run as interpret
-from network.memory.books import BookName
 from qat.data.batches import split_of
-from qat.data.dataset import Dataset, to_input_tensor
+from qat.data.dataset import to_input_tensor
 from qat.data.npz import read_npz
-from qat.options.post_training import PostTrainingOptions
 from qat.prepare import float_module
-from qat.progress import silent
 from qat.training.evaluation import of_module
 from tests.api.small_files import CLASSES, npz, tiny_json, tiny_network
 
@@ -190,6 +184,21 @@ def test_an_interrupted_search_continues_and_a_point_is_never_trained_twice(
         assert (other / name).read_bytes() == (place / "out" / name).read_bytes() or name == "report.json"
 
 
+def test_a_damaged_point_is_trained_again_and_unfinished_files_are_deleted(place: Path) -> None:
+    given = [*arguments(place, "--max-loss=4"), f"--checkpoints={place / 'kept'}"]
+    assert run(given) == 0
+    (folder,) = (place / "kept").iterdir()
+    chosen = report_in(place / "out")["points"][report_in(place / "out")["chosen"]]
+    damaged = folder / chosen["folder"] / "report.json"
+    damaged.write_text(damaged.read_text()[:100])
+    left = folder / "points" / ".bitbudget-killed"
+    left.mkdir()
+    (left / "network.json").write_text("{")
+    assert run(given) == 0
+    assert not left.exists()
+    assert report_in(place / "out")["result"] == report_in(folder / chosen["folder"])
+
+
 def test_other_options_do_not_use_the_points_of_a_search(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = f"--checkpoints={place / 'kept'}"
     assert run([*arguments(place, "--max-loss=4"), checkpoints]) == 0
@@ -246,26 +255,6 @@ def test_a_network_without_a_float_figure_has_a_smallest_quality(
     assert all(point["loss"] is None for point in report["points"])
     assert all(point["keeps_limit"] is (point["quality"] >= 12) for point in report["points"])
     assert report["points"][report["chosen"]]["quality"] >= 12
-
-
-def test_a_regression_loses_r2(tmp_path: Path) -> None:
-    rng, network = np.random.default_rng(5), tiny_network()
-    x = rng.standard_normal((400, 1, 4, 4)).astype(np.float32)
-    y = of_module(float_module(network), network, torch.device("cpu"))(x)
-    y += rng.normal(0, 0.2, y.shape).astype(np.float32)
-    job = ShrinkJob(
-        network=network,
-        network_name=NetworkName(id="", name="numbers"),
-        request=ShrinkRequest(max_loss=0.05, points=6, accounting=BookName.PAPER, sensitivity="weights"),
-        dataset=Dataset("numbers", x, y, x[:50], y[:50]),
-        options=ShrinkTrainingOptions(threads=1, post_training=PostTrainingOptions(rounding_steps=4)),
-    )
-    report, _ = run_shrink_job(job, tmp_path / "out", report=silent)
-    assert (report.task, report.metric, report.unit) == ("regression", "r2", "1")
-    assert report.best is not None
-    assert report.best.loss is not None
-    assert report.best.loss <= 0.05
-    assert "0.0500 R2" in " ".join(report.sentences)
 
 
 def test_a_second_search_replaces_the_first(place: Path) -> None:

@@ -89,10 +89,9 @@ def test_what_must_be_said_is_said(given: ShrinkReport, expected: str) -> None:
 def test_the_loss_on_the_test_set_is_said_too() -> None:
     """The held-out samples may be among those on which the float network was trained, and they chose the point."""
     given = report(0.9, 0.3)
-    test = QualityAnswer(
-        metric=Metric.ACCURACY, unit="percent", direction=Direction.HIGHER_IS_BETTER, output="o",
-        against=LabelSource.LABELS, float_=84.5, fake_quantized=83.5, integer_only=83.7,
-    )  # fmt: skip
+    figures = {"float": 84.5, "fake_quantized": 83.5, "integer_only": 83.7}
+    terms = {"metric": Metric.ACCURACY, "unit": "percent", "direction": Direction.HIGHER_IS_BETTER}
+    test = QualityAnswer.model_validate({"output": "o", "against": LabelSource.LABELS, **terms, **figures})
     points = [given.points[0], given.points[1].model_copy(update={"test": test})]
     expected = (
         "on the test set, which decided nothing, the chosen point reaches 83.70 %, the float network 84.50 %: it loses "
