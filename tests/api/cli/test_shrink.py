@@ -167,9 +167,8 @@ def test_an_interrupted_search_continues_and_a_point_is_never_trained_twice(
     assert sorted(trained) == sorted({int(size(point)) for point in report["points"]})
 
     # another limit uses the same points
-    done = len(trained)
     assert run([*arguments(place, "--max-loss=5"), f"--checkpoints={place / 'kept'}"]) == 0
-    assert len(trained) == len(set(trained)) <= done + 3
+    assert len(trained) == len(set(trained))
 
     # a search without interruption has the same result
     other = place / "other"
@@ -181,7 +180,7 @@ def test_an_interrupted_search_continues_and_a_point_is_never_trained_twice(
     }
     assert [point["quality"] for point in whole["points"]] == [point["quality"] for point in report["points"]]
     for name in ("weights.safetensors", "network.json", "network.onnx"):
-        assert (other / name).read_bytes() == (place / "out" / name).read_bytes() or name == "report.json"
+        assert (other / name).read_bytes() == (place / "out" / name).read_bytes()
 
 
 def test_a_damaged_point_is_trained_again_and_unfinished_files_are_deleted(place: Path) -> None:
