@@ -27,6 +27,8 @@ class Progress:
         validation_quality: Figure of that metric after the last evaluated epoch.
         validation_samples: Number of held-out samples of which that figure is.
         warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
+        point: Number of the judged point of a Pareto front, from 1, where several networks are trained one by one.
+        points: Expected number of judged points.
     """
 
     phase: str
@@ -42,6 +44,8 @@ class Progress:
     validation_quality: float | None = None
     validation_samples: int | None = None
     warnings: tuple[str, ...] = ()
+    point: int | None = None
+    points: int | None = None
 
 
 Report = Callable[[Progress], None]

@@ -42,6 +42,10 @@ class ProgressAnswer(Answer):
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
     )
+    point: Count | None = Field(
+        default=None, description="number of the judged point, counted from 1; null for jobs that train one network"
+    )
+    points: Count | None = Field(default=None, description="expected number of judged points")
 
 
 class AccuracyAnswer(Answer):
