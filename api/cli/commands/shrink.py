@@ -91,11 +91,7 @@ def command(
     of_request = REQUEST_FIELDS | set(ShrinkRequest.model_fields)
     training = model_of(
         ShrinkTrainingOptions,
-        {
-            name: value
-            for name, value in options.items()
-            if name not in REQUEST_FIELDS | set(ShrinkRequest.model_fields)
-        },
+        {name: value for name, value in options.items() if name not in of_request},
         training_file,
     )
     network, name = read_network_file(network_file, given_reading_options(options))
