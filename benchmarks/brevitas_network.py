@@ -59,7 +59,7 @@ class BrevitasNetwork(nn.Module):
             _WeightLayer(layer, allocation.weight_bits[layer.name]) if isinstance(layer, WeightLayer) else nn.Identity()
             for layer in network.layers
         )
-        self._input = _quantizer(known[network.input], bits[network.input])
+        self._input = _quantizer(known[network.only_input.name], bits[network.only_input.name])
         self._ranges = nn.ModuleList(
             _quantizer(known[layer.output], bits[layer.output])
             if owner[layer.output] == layer.output

@@ -58,7 +58,7 @@ def input_values(network: Network, samples: Samples) -> Float32Array:
     Raises:
         DatasetError: If the samples have another shape.
     """
-    return _to_input(samples, network.input_format, network.input_shape)
+    return _to_input(samples, network.only_input.format, network.only_input.shape)
 
 
 def input_codes(network: IntegerNetwork, samples: Samples) -> CodeArray:
@@ -75,8 +75,8 @@ def input_codes(network: IntegerNetwork, samples: Samples) -> CodeArray:
     Raises:
         DatasetError: If the samples have another shape, or contain NaN or infinite values.
     """
-    shape = network.tensors[network.input].shape
-    return interpreter.quantize_input(network, _to_input(samples, network.input_format, shape))
+    shape = network.tensors[network.only_input.name].shape
+    return interpreter.quantize_input(network, _to_input(samples, network.only_input.format, shape))
 
 
 def _to_input(samples: Samples, input_format: InputFormat, shape: Shape) -> Float32Array:

@@ -26,10 +26,12 @@ from deploy.integer_network import (
 )
 from deploy.proof import prove_accumulators
 from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
+from network.network import NetworkInput
 
 FORMAT: Final = "bitbudget integer-only network"
-VERSIONS: Final = (1, 2)
-"""Versions of network.json; version 2 adds thresholds. A network is written in the lowest sufficient version."""
+VERSIONS: Final = (1, 2, 3)
+"""Versions of network.json: version 2 adds thresholds, version 3 several inputs and joined flattened tensors.
+A network is written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -42,7 +44,9 @@ ARITHMETIC: Final = {
     "thresholds[k]; the same codes",
     "fully_connected": "a convolution whose kernel is its whole input",
     "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
-    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels",
+    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels; "
+    "with flattening, each input is a vector first, in the order channel, height, width (channels_first) or height, "
+    "width, channel (channels_last)",
     "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding is never the largest",
     "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
     "window's number of elements, without its padding unless count_includes_padding",
@@ -87,19 +91,13 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         if layer.name in bounds:
             described["accumulator_bound"] = bounds[layer.name]
         layers.append(described)
-    given = network.input_format
+    inputs = [_input(each) for each in network.inputs]
     return {
         "format": FORMAT,
-        "version": 2 if any(map(_has_thresholds, network.layers)) else 1,
+        "version": _version(network),
         "name": network.name,
         "arithmetic": ARITHMETIC,
-        "input": {
-            "tensor": network.input,
-            "sample_extents": list(given.dims),
-            "channels_last": given.channels_last,
-            "subtract": list(given.subtract),
-            "multiply": list(given.multiply),
-        },
+        **({"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}),
         "tensors": [
             {
                 "name": tensor.name,
@@ -116,6 +114,24 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     }, arrays
 
 
+def _input(given: NetworkInput) -> dict[str, Any]:
+    return {
+        "tensor": given.name,
+        "sample_extents": list(given.format.dims),
+        "channels_last": given.format.channels_last,
+        "subtract": list(given.format.subtract),
+        "multiply": list(given.format.multiply),
+    }
+
+
+def _version(network: IntegerNetwork) -> int:
+    """Return the lowest version of network.json that can describe an integer-only network."""
+    is_flattening = any(isinstance(layer, IntegerConcat) and layer.flattening is not None for layer in network.layers)
+    if len(network.inputs) > 1 or is_flattening:
+        return 3
+    return 2 if any(map(_has_thresholds, network.layers)) else 1
+
+
 @singledispatch
 def _parameters(layer: IntegerLayer) -> dict[str, Any]:
     """Return the JSON fields of an integer layer that are not arrays; a field with an array's name extends that array's
@@ -124,10 +140,14 @@ def _parameters(layer: IntegerLayer) -> dict[str, Any]:
     raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which cannot be written to network.json")
 
 
-@_parameters.register(IntegerAdd)
-@_parameters.register(IntegerConcat)
-def _(_layer: IntegerAdd | IntegerConcat) -> dict[str, Any]:
+@_parameters.register
+def _(_layer: IntegerAdd) -> dict[str, Any]:
     return {}
+
+
+@_parameters.register
+def _(layer: IntegerConcat) -> dict[str, Any]:
+    return {} if layer.flattening is None else {"flattening": layer.flattening.value}
 
 
 @_parameters.register

@@ -27,14 +27,14 @@ from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
 from network.json_reading.fields import Fields
-from network.layers import Padding, Shape
+from network.layers import Flattening, Padding, Shape
 from network.names import shown
-from network.network import MAX_LAYERS, InputFormat
+from network.network import MAX_INPUTS, MAX_LAYERS, InputFormat, NetworkInput
 
 LARGEST_EXTENT: Final = 2**24
 """Largest extent, stride, dilation, padding and group count to read; `deploy.consistency` bounds their products."""
 
-Choice = TypeVar("Choice", Bits, WeightScheme, Folding)
+Choice = TypeVar("Choice", Bits, WeightScheme, Folding, Flattening)
 
 
 def check_version(description: Fields) -> None:
@@ -67,20 +67,33 @@ def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
     layers = description.children("layers")
     if len(layers) > MAX_LAYERS:
         raise IntegerFileError(f"{description.owner} has {len(layers)} layers; expected at most {MAX_LAYERS}")
-    given = description.child("input")
     return IntegerNetwork(
         name=description.string("name"),
-        input=given.string("tensor"),
+        inputs=_inputs(description, tensors),
         tensors=tensors,
         layers=tuple(_layer(fields, arrays) for fields in layers),
         outputs=description.strings("outputs"),
-        input_format=InputFormat(
+    )
+
+
+def _inputs(description: Fields, tensors: Mapping[str, IntegerTensor]) -> tuple[NetworkInput, ...]:
+    """Read the inputs of a network: the object `input`, or the list `inputs` of several."""
+    several = description.children("inputs") if "inputs" in description else [description.child("input")]
+    if len(several) > MAX_INPUTS:
+        raise IntegerFileError(f"{description.owner} has {len(several)} inputs; expected at most {MAX_INPUTS}")
+    inputs = []
+    for given in several:
+        name = given.string("tensor")
+        if name not in tensors:
+            raise given.refused("tensor", "the name of a tensor of the network")
+        form = InputFormat(
             dims=given.integers("sample_extents", most=LARGEST_EXTENT),
             channels_last=given.flag("channels_last"),
             subtract=given.numbers("subtract"),
             multiply=given.numbers("multiply"),
-        ),
-    )
+        )
+        inputs.append(NetworkInput(name, tensors[name].shape, form))
+    return tuple(inputs)
 
 
 def _tensor(fields: Fields) -> IntegerTensor:
@@ -168,8 +181,11 @@ def _add(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLay
     return IntegerAdd(**common)
 
 
-def _concat(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
-    return IntegerConcat(**common)
+def _concat(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
+    if "flattening" not in fields:
+        return IntegerConcat(**common)
+    order = _choice(fields, "flattening", fields.string("flattening"), tuple(Flattening))
+    return IntegerConcat(**common, flattening=order)
 
 
 def _max_pool(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:

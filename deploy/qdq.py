@@ -45,6 +45,7 @@ from deploy.integer_network import (
 from deploy.proof import prove_accumulators
 from deploy.qdq_graph import Float32Array, QdqGraph, float32_scale
 from network.errors import ConversionError
+from network.layers import Flattening
 from network.windows import window_counts
 
 ONNX_FILE: Final = "network.onnx"
@@ -130,7 +131,17 @@ def _(layer: IntegerAdd, graph: QdqGraph, inputs: Inputs, output: IntegerTensor)
 @_computed.register
 def _(layer: IntegerConcat, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
     values = _rescaled_inputs(layer, graph, layer.requantization, inputs, output)
+    if layer.flattening is not None:
+        values = [_flattened(layer, graph, value, tensor) for value, tensor in zip(values, inputs, strict=True)]
     return graph.node("Concat", values, layer.name, axis=1)
+
+
+def _flattened(layer: IntegerConcat, graph: QdqGraph, value: str, tensor: IntegerTensor) -> str:
+    """Add ONNX nodes that flatten images [n, channels, height, width] to vectors [n, elements, 1, 1]."""
+    if layer.flattening is Flattening.CHANNELS_LAST:
+        value = graph.node("Transpose", [value], f"{layer.name} transposed", perm=[0, 2, 3, 1])
+    extents = graph.constant(f"{layer.name} extents", np.array([0, tensor.shape.elements, 1, 1], dtype=np.int64))
+    return graph.node("Reshape", [value, extents], f"{layer.name} flattened")
 
 
 @_computed.register

@@ -27,7 +27,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class QdqGraph:
-    """ONNX graph under construction for an integer-only network; it starts with the network's quantized input.
+    """ONNX graph under construction for an integer-only network; it starts with the network's quantized inputs.
 
     Args:
         network: The network whose tensors the graph computes.
@@ -44,7 +44,8 @@ class QdqGraph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[TensorProto] = []
         self._names = set(network.tensors)
-        self.quantize(network.input, network.input, self._fresh(f"{network.input} dequantized"))
+        for name in network.input_names:
+            self.quantize(name, name, self._fresh(f"{name} dequantized"))
 
     def quantize(self, value: str, tensor: str, real: str) -> None:
         """Add ONNX nodes that quantize real values to the codes of an activation tensor and dequantize these codes.
@@ -118,7 +119,7 @@ class QdqGraph:
         graph = helper.make_graph(
             self._nodes,
             network.name,
-            [_images(network.input, network.tensors[network.input])],
+            [_images(name, network.tensors[name]) for name in network.input_names],
             [_images(self.real[name], network.tensors[name]) for name in network.outputs],
             self._constants,
         )
@@ -126,14 +127,7 @@ class QdqGraph:
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version, producer_name="bitbudget"
         )
-        given = network.input_format
-        sample_format = {
-            "sample_extents": list(given.dims),
-            "channels_last": given.channels_last,
-            "subtract": list(given.subtract),
-            "multiply": list(given.multiply),
-        }
-        helper.set_model_props(model, {"input_format": json.dumps(sample_format)})
+        helper.set_model_props(model, _sample_formats(network))
         with_shapes = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         content: bytes = with_shapes.SerializeToString(deterministic=True)
         return content
@@ -181,6 +175,22 @@ def float32_scale(tensor: IntegerTensor) -> float:
             f"float32 number from {np.finfo(np.float32).tiny:.3g} to {np.finfo(np.float32).max:.3g}"
         )
     return float(np.float32(tensor.scale))
+
+
+def _sample_formats(network: IntegerNetwork) -> dict[str, str]:
+    """Return the metadata of the ONNX model: `input_format`, or `input_formats` by name if there are several inputs."""
+    formats = {
+        each.name: {
+            "sample_extents": list(each.format.dims),
+            "channels_last": each.format.channels_last,
+            "subtract": list(each.format.subtract),
+            "multiply": list(each.format.multiply),
+        }
+        for each in network.inputs
+    }
+    if len(formats) == 1:
+        return {"input_format": json.dumps(formats[network.only_input.name])}
+    return {"input_formats": json.dumps(formats)}
 
 
 def _images(name: str, tensor: IntegerTensor) -> onnx.ValueInfoProto:

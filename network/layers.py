@@ -27,13 +27,13 @@ from network.base_layer import (
     Layer,
     WeightLayer,
 )
-from network.shapes import Padding, Shape
+from network.shapes import Flattening, Padding, Shape
 from network.windows import window_divisors, window_positions
 
 __all__ = [
     "LINEAR", "RELU", "RELU6", "Activation", "ActivationFunction", "Add", "AveragePool", "BatchNorm", "Concat",
-    "Convolution", "Float32Array", "FullyConnected", "Layer", "MaxPool", "Pad", "Padding", "Pool", "Shape",
-    "WeightLayer", "is_depthwise",
+    "Convolution", "Flattening", "Float32Array", "FullyConnected", "Layer", "MaxPool", "Pad", "Padding", "Pool",
+    "Shape", "WeightLayer", "is_depthwise",
 ]  # fmt: skip
 
 
@@ -115,13 +115,20 @@ class Add(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Concat(Layer):
-    """Layer that concatenates tensors of the same height and width along the channels."""
+    """Layer that concatenates tensors of the same height and width along the channels, or flattened tensors.
+
+    Attributes:
+        flattening: Order in which each input is flattened to a vector first; None concatenates the channels of images.
+    """
 
     kind: ClassVar[str] = "concat"
+    flattening: Flattening | None = None
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         if not inputs:
             raise self._mismatch("has no input; expected one input or more")
+        if self.flattening is not None:
+            return Shape(sum(shape.elements for shape in inputs))
         if len({(shape.height, shape.width) for shape in inputs}) > 1:
             raise self._mismatch(
                 f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same height and width"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Final
 
@@ -23,8 +21,8 @@ MAX_TENSOR_ELEMENTS: Final = 2**31 - 1
 MAX_LAYERS: Final = 200_000
 """Largest number of layers of a network."""
 
-_SHOWN_OF_CYCLE: Final = 5
-"""Number of layers of a cycle that its error message names."""
+MAX_INPUTS: Final = 100
+"""Largest number of inputs of a network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,23 +71,36 @@ class InputFormat:
 
 
 @dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """Input of a network: an activation tensor that the caller writes.
+
+    Attributes:
+        name: Name of the activation tensor.
+        shape: Shape of the activation tensor.
+        format: Conversion of the caller's samples to the activation tensor.
+    """
+
+    name: str
+    shape: Shape
+    format: InputFormat
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """A float neural network; the constructor infers the shape of every tensor and rejects an inconsistent network.
 
     Attributes:
         name: Name of the network in reports.
-        input: Name of the activation tensor that the caller writes.
-        input_shape: Shape of the input tensor.
+        inputs: The activation tensors that the caller writes, in the order of the file; one or more.
         layers: The layers in schedule order: each reads only tensors that are written before it.
         outputs: Names of the tensors that the caller reads.
-        input_format: Conversion of the caller's samples to the input tensor.
         ends_in_softmax: Whether the file applied softmax to the output. Softmax does not change the ranking of the
             classes, so it is not deployed.
         ranges: Name of a tensor -> the lowest and the highest real number that its codes cover in the quantized file
             from which the network was read. Empty for a float file; not every tensor needs a range.
         host_steps: What the caller's program computes behind the network, for each output of the file that is not a
             tensor of the network: a final sigmoid, softmax, box decoding, joined heads.
-        shapes: Name of each tensor -> its shape; the input first, then in the order in which they are written.
+        shapes: Name of each tensor -> its shape; the inputs first, then in the order in which they are written.
 
     Raises:
         InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer. Also if a
@@ -97,11 +108,9 @@ class Network:
     """
 
     name: str
-    input: str
-    input_shape: Shape
+    inputs: tuple[NetworkInput, ...]
     layers: tuple[Layer, ...]
     outputs: tuple[str, ...]
-    input_format: InputFormat
     ends_in_softmax: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     host_steps: tuple[HostSteps, ...] = ()
@@ -114,8 +123,24 @@ class Network:
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """Names of a network's activation tensors in the order in which they are written, the input first."""
+        """Names of a network's activation tensors in the order in which they are written, the inputs first."""
         return tuple(self.shapes)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the activation tensors that the caller writes, in the order of the file."""
+        return tuple(each.name for each in self.inputs)
+
+    @property
+    def only_input(self) -> NetworkInput:
+        """The input of a network that has one input.
+
+        Raises:
+            InvalidNetwork: if the network has several inputs.
+        """
+        if len(self.inputs) > 1:
+            raise InvalidNetwork(f"the network has {len(self.inputs)} inputs; expected a network with one input")
+        return self.inputs[0]
 
     @property
     def weight_layers(self) -> tuple[WeightLayer, ...]:
@@ -146,76 +171,12 @@ class Network:
     @property
     def is_chain(self) -> bool:
         """Whether each layer of a network reads only the output of the layer before it, and only the last is output."""
-        written = [self.input, *(layer.output for layer in self.layers)]
-        return self.outputs == (written[-1],) and all(
-            layer.inputs == (tensor,) for layer, tensor in zip(self.layers, written, strict=False)
+        written = [self.inputs[0].name, *(layer.output for layer in self.layers)]
+        return (
+            len(self.inputs) == 1
+            and self.outputs == (written[-1],)
+            and all(layer.inputs == (tensor,) for layer, tensor in zip(self.layers, written, strict=False))
         )
-
-
-def in_schedule_order(layers: Iterable[Layer], given: Iterable[str]) -> tuple[Layer, ...]:
-    """Sort the layers of a network so that each reads only tensors that are written before it.
-
-    Of the layers whose inputs are all written, the one that is first in the given order comes next. A given order that
-    is valid is therefore kept.
-
-    Args:
-        layers: The layers in any order.
-        given: Names of the tensors that exist before the first layer: the network's input.
-
-    Raises:
-        InvalidNetwork: if a tensor is written by no layer or by two, or if layers form a cycle; names the layers.
-    """
-    layers = tuple(layers)
-    writers = _writers(layers)
-    known = set(given)
-    sorter: TopologicalSorter[int] = TopologicalSorter()
-    for index, layer in enumerate(layers):
-        sorter.add(index)
-        for tensor in layer.inputs:
-            if tensor in writers:
-                sorter.add(index, writers[tensor])
-            elif tensor not in known:
-                raise InvalidNetwork(
-                    f"layer '{layer.name}' reads tensor '{tensor}', which no layer writes; correct the name"
-                )
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        raise _cycle([layers[index] for index in error.args[1]]) from None
-    ready: list[int] = []
-    ordered = []
-    while sorter.is_active():
-        for index in sorter.get_ready():
-            heapq.heappush(ready, index)
-        first = heapq.heappop(ready)
-        ordered.append(layers[first])
-        sorter.done(first)
-    return tuple(ordered)
-
-
-def _writers(layers: tuple[Layer, ...]) -> dict[str, int]:
-    """Return, for each tensor, the index of the layer that writes it."""
-    writers: dict[str, int] = {}
-    for index, layer in enumerate(layers):
-        earlier = writers.setdefault(layer.output, index)
-        if earlier != index:
-            raise InvalidNetwork(
-                f"tensor '{layer.output}' is written twice, by layer '{layers[earlier].name}' "
-                f"and by layer '{layer.name}'; rename one of the two outputs"
-            )
-    return writers
-
-
-def _cycle(layers: list[Layer]) -> InvalidNetwork:
-    """Return the error for layers that form a cycle.
-
-    Args:
-        layers: The layers of the cycle; each writes a tensor that the next one reads, and the last is the first.
-    """
-    shown = [f"'{layer.name}'" for layer in layers[:-1][:_SHOWN_OF_CYCLE]]
-    left_out = ["..."] if len(layers) - 1 > _SHOWN_OF_CYCLE else []
-    path = " -> ".join([*shown, *left_out, shown[0]])
-    return InvalidNetwork(f"layer {shown[0]} is on a cycle: {path}; expected that no layer depends on its own output")
 
 
 def _infer_shapes(network: Network) -> dict[str, Shape]:
@@ -223,8 +184,7 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
         raise InvalidNetwork("the network has no layers; expected one or more")
     if len(network.layers) > MAX_LAYERS:
         raise InvalidNetwork(f"the network has {len(network.layers)} layers; expected at most {MAX_LAYERS}")
-    shapes: dict[str, Shape] = {}
-    _add_shape(shapes, network.input, network.input_shape, "the network's input")
+    shapes = _input_shapes(network)
     names: set[str] = set()
     read: set[str] = set(network.outputs)
     for layer in network.layers:
@@ -239,7 +199,7 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
         read.update(layer.inputs)
         if layer.output in shapes:
             raise InvalidNetwork(
-                f"layer '{layer.name}' writes tensor '{layer.output}', which the input or an earlier layer has written "
+                f"layer '{layer.name}' writes tensor '{layer.output}', which an input or an earlier layer has written "
                 "already; rename the output"
             )
         shape = layer.output_shape(tuple(shapes[tensor] for tensor in layer.inputs))
@@ -258,6 +218,17 @@ def _infer_shapes(network: Network) -> dict[str, Shape]:
                 "it is not an output of the network, and no layer reads it; remove the layer, or list the tensor as an "
                 "output"
             )
+    return shapes
+
+
+def _input_shapes(network: Network) -> dict[str, Shape]:
+    if not 1 <= len(network.inputs) <= MAX_INPUTS:
+        raise InvalidNetwork(f"the network has {len(network.inputs)} inputs; expected 1 to {MAX_INPUTS}")
+    shapes: dict[str, Shape] = {}
+    for each in network.inputs:
+        if each.name in shapes:
+            raise InvalidNetwork(f"two inputs of the network are named '{each.name}'; rename one of them")
+        _add_shape(shapes, each.name, each.shape, f"the network's input '{each.name}'")
     return shapes
 
 

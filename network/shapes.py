@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -19,6 +20,15 @@ class Shape(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.channels}x{self.height}x{self.width}"
+
+
+class Flattening(StrEnum):
+    """Order in which the elements of an image become those of a vector."""
+
+    CHANNELS_FIRST = "channels_first"
+    """Channel, height, width."""
+    CHANNELS_LAST = "channels_last"
+    """Height, width, channel: the order in which a device stores the image."""
 
 
 class Padding(NamedTuple):

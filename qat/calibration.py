@@ -47,10 +47,10 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
         TrainingError: If an activation is not finite on the samples.
     """
     network = module.network
-    source = module.range_of(network.input)
+    source = module.range_of(network.only_input.name)
     assert isinstance(source, InputRange)  # noqa: S101  # by construction
-    setting, percent = _range_setting(module, network.input)
-    chosen_by_override = module.override(network.input).range_setting is not None
+    setting, percent = _range_setting(module, network.only_input.name)
+    chosen_by_override = module.override(network.only_input.name).range_setting is not None
     grid = input_grid(network, samples, source.bits, setting, percent, range_of_file=not chosen_by_override)
     source.start(grid)
     functions = {layer.output: layer.activation for layer in network.layers}
@@ -122,14 +122,14 @@ def input_grid(
         percent: Percentage of the values inside the range of the percentile setting, 50 to 100.
         range_of_file: Whether the range that a quantized file gives the input comes before the setting, at 8 bits.
     """
-    subtract, multiply = set(network.input_format.subtract), set(network.input_format.multiply)
+    subtract, multiply = set(network.only_input.format.subtract), set(network.only_input.format.multiply)
     if len(subtract) == len(multiply) == 1:
         (zero_point,), (scale,) = subtract, multiply
         top = top_code(bits)
         if scale > 0 and zero_point == int(zero_point) and 0 <= zero_point <= top and _are_codes(samples, top):
             return Grid(bits, scale, int(zero_point))
-    if range_of_file and has_range_of_file(network, network.input, bits):
-        return grid_of(*network.ranges[network.input], bits, LINEAR)
+    if range_of_file and has_range_of_file(network, network.only_input.name, bits):
+        return grid_of(*network.ranges[network.only_input.name], bits, LINEAR)
     return grid_of(*_input_range(to_input_tensor(samples, network), bits, setting, percent), bits, LINEAR)
 
 

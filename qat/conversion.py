@@ -77,7 +77,7 @@ def convert(
     steps = {step.layer.name: step for step in module.weight_steps()}
     integer_network = IntegerNetwork(
         name=network.name,
-        input=network.input,
+        inputs=network.inputs,
         tensors={
             tensor: IntegerTensor(tensor, shape, grids[tensor].bits, grids[tensor].scale, grids[tensor].zero_point)
             for tensor, shape in network.shapes.items()
@@ -89,7 +89,6 @@ def convert(
             for layer in network.layers
         ),
         outputs=network.outputs,
-        input_format=network.input_format,
     )
     integer_network = in_form(integer_network, requantization)
     prove_accumulators(integer_network)
@@ -107,7 +106,7 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
         case Add() | Activation():
             return IntegerAdd(**common)
         case Concat():
-            return IntegerConcat(**common)
+            return IntegerConcat(**common, flattening=layer.flattening)
         case MaxPool():
             return IntegerMaxPool(**common, kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
         case AveragePool():

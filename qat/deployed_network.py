@@ -77,7 +77,7 @@ class DeployedNetwork:
                 return combined(layer, inputs)  # the output uses the input's range: codes are copied, not rounded
             return _rounded(self._combined(layer, inputs), target)
 
-        source = self.grids[self.network.input]
+        source = self.grids[self.network.only_input.name]
         given = _rounded(images.double() / source.scale, source)
         return run_layers(self.network, given, compute, keep_all=keep_all)
 

@@ -17,6 +17,7 @@ from network.layers import (
     Add,
     AveragePool,
     Concat,
+    Flattening,
     Float32Array,
     Layer,
     MaxPool,
@@ -169,7 +170,8 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
                 total = total + each
             return total
         case Concat():
-            return torch.cat(list(inputs), dim=1)
+            parts = inputs if layer.flattening is None else [_flattened(each, layer.flattening) for each in inputs]
+            return torch.cat(list(parts), dim=1)
         case MaxPool():
             return max_pooled(inputs[0], layer)
         case AveragePool():
@@ -185,6 +187,13 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
                 f"layer '{layer.name}' is of kind '{layer.kind}', which training does not support; remove the layer or "
                 "replace it by a supported kind (docs/operators.md)"
             )
+
+
+def _flattened(values: Tensor, order: Flattening) -> Tensor:
+    """Return images as vectors, [n, elements, 1, 1]."""
+    if order is Flattening.CHANNELS_LAST:
+        values = values.permute(0, 2, 3, 1)
+    return values.flatten(1)[:, :, None, None]
 
 
 def clamped(values: Tensor, function: ActivationFunction) -> Tensor:

@@ -27,7 +27,7 @@ def run_layers(
         The tensors, by name.
     """
     wanted = network.tensors if keep_all else network.outputs
-    return run_between(network, {network.input: given}, range(len(network.layers)), wanted, compute)
+    return run_between(network, {network.only_input.name: given}, range(len(network.layers)), wanted, compute)
 
 
 def run_between(

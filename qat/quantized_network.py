@@ -62,7 +62,7 @@ class QuantizedNetwork(nn.Module):
             nn.Identity()
             if self.range_owner[tensor] != tensor
             else InputRange(bits[tensor])
-            if tensor == network.input
+            if tensor == network.only_input.name
             else activation_tensor_range(self.activation_range(tensor), bits[tensor], known[tensor])
             for tensor in network.tensors
         )
@@ -188,4 +188,4 @@ class QuantizedNetwork(nn.Module):
             quantized: Tensor = self.range_of(layer.output)(values)
             return quantized
 
-        return run_layers(self.network, self.range_of(self.network.input)(images), compute)
+        return run_layers(self.network, self.range_of(self.network.only_input.name)(images), compute)

@@ -77,7 +77,7 @@ class Question:
     def choices(self) -> Choices:
         """Quantization scheme of the weights and allowed bits of each tensor, with '*' replaced by tensor names."""
         network, options = self.network, self.options
-        fixed = {network.input, *network.outputs}
+        fixed = {*network.input_names, *network.outputs}
         return Choices(
             options.scheme,
             _named(options.allowed_weight_bits, [layer.name for layer in network.weight_layers]),

@@ -22,7 +22,7 @@ from network.layers import (
     Shape,
 )
 from network.memory.accounting import Accounting
-from network.network import InputFormat, Network
+from network.network import InputFormat, Network, NetworkInput
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
 from solver.options import LayerOrder, Method, SolveOptions
@@ -35,15 +35,20 @@ MOBILENET_V1_BLOCKS = (
 """Output channels of the pointwise and stride of the depthwise convolution, at width 1."""
 
 
-def network_of(layers: Sequence[Layer], input_shape: Shape, name: str = "tiny", outputs: Sequence[str] = ()) -> Network:
-    """A network over a sample that has the input tensor's own layout; it ends with its last layer."""
+def network_of(
+    layers: Sequence[Layer],
+    input_shape: Shape,
+    name: str = "tiny",
+    outputs: Sequence[str] = (),
+    other_inputs: Mapping[str, Shape] | None = None,
+) -> Network:
+    """A network over samples that have the layout of the input tensors; it ends with its last layer."""
+    inputs = {"input": input_shape, **(other_inputs or {})}
     return Network(
         name=name,
-        input="input",
-        input_shape=input_shape,
+        inputs=tuple(NetworkInput(each, shape, InputFormat(dims=tuple(shape))) for each, shape in inputs.items()),
         layers=tuple(layers),
         outputs=tuple(outputs) or (layers[-1].output,),
-        input_format=InputFormat(dims=tuple(input_shape)),
     )
 
 

@@ -24,8 +24,10 @@ from network.json_reading.fields import Fields, load_object
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
-from network.network import InputFormat, Network, in_schedule_order
+from network.network import MAX_INPUTS, InputFormat, Network, NetworkInput
+from network.schedule_order import in_schedule_order
 
+_INPUT_KEYS: Final = ("name", "shape", "format")
 _COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
 
 
@@ -41,22 +43,18 @@ def read_json(content: bytes, name: str) -> Network:
         InvalidNetwork: if a field is missing, unknown or of a wrong type or range, or if the layers contradict each
             other. The message names the layer.
     """
-    known = ("name", "input", "layers", "outputs", "ends_in_softmax", "host_steps")
+    known = ("name", "input", "inputs", "layers", "outputs", "ends_in_softmax", "host_steps")
     whole = Fields(load_object(content), "the network", known)
-    given = whole.child("input", ("name", "shape", "format"))
-    tensor = given.text("name", "input")
-    shape = _input_shape(given)
+    inputs = _inputs(whole)
     entries = whole.raw("layers")
     if not isinstance(entries, list) or not entries:
         raise whole.refused("layers", "a list of one or more layers")
-    drafts = _drafts(entries, tensor)
+    drafts = _drafts(entries, inputs[0].name)
     return Network(
         name=whole.text("name", name),
-        input=tensor,
-        input_shape=shape,
-        layers=_layers(drafts, tensor, shape),
+        inputs=inputs,
+        layers=_layers(drafts, {each.name: each.shape for each in inputs}),
         outputs=whole.texts("outputs", (next(reversed(drafts.values()))[0].output,)),
-        input_format=_input_format(given, shape),
         ends_in_softmax=whole.flag("ends_in_softmax", default=False),
         host_steps=tuple(_host_steps(whole)),
     )
@@ -72,7 +70,7 @@ def _host_steps(whole: Fields) -> Iterator[HostSteps]:
 
 
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """Return the JSON description of a network, with a value for every key but `host_steps`, if there are none.
+    """Return the JSON description of a network, with a value for every key that has one.
 
     Args:
         network: The network to describe.
@@ -81,19 +79,10 @@ def write_json(network: Network, *, with_weights: bool) -> str:
     Returns:
         The text of the description. `read_json` turns it back into the same network; with weights, bit by bit.
     """
-    form = network.input_format
+    inputs = [_written_input(each) for each in network.inputs]
     head: dict[str, Any] = {
         "name": network.name,
-        "input": {
-            "name": network.input,
-            "shape": list(network.input_shape),
-            "format": {
-                "dims": list(form.dims),
-                "channels_last": form.channels_last,
-                "subtract": list(form.subtract),
-                "multiply": list(form.multiply),
-            },
-        },
+        **({"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}),
         "outputs": list(network.outputs),
         "ends_in_softmax": network.ends_in_softmax,
     }
@@ -102,6 +91,19 @@ def write_json(network: Network, *, with_weights: bool) -> str:
     layers = ",\n  ".join(json.dumps(_written(layer, with_weights=with_weights)) for layer in network.layers)
     # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'
+
+
+def _written_input(given: NetworkInput) -> Json:
+    return {
+        "name": given.name,
+        "shape": list(given.shape),
+        "format": {
+            "dims": list(given.format.dims),
+            "channels_last": given.format.channels_last,
+            "subtract": list(given.format.subtract),
+            "multiply": list(given.format.multiply),
+        },
+    }
 
 
 def _written(layer: Layer, *, with_weights: bool) -> Json:
@@ -114,6 +116,28 @@ def _written(layer: Layer, *, with_weights: bool) -> Json:
         **KINDS[layer.kind].write(layer),
     }
     return written | write_weights(layer) if with_weights and isinstance(layer, WeightLayer) else written
+
+
+def _inputs(whole: Fields) -> tuple[NetworkInput, ...]:
+    """Read the inputs of a network: the object `input`, or the list `inputs` of such objects, each with its name."""
+    if "inputs" not in whole:
+        given = whole.child("input", _INPUT_KEYS)
+        return (_input(given, given.text("name", "input")),)
+    if "input" in whole:
+        raise whole.refused("input", "either `input` or `inputs`")
+    entries = whole.raw("inputs")
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_INPUTS:
+        raise whole.refused("inputs", f"a list of 1 to {MAX_INPUTS} objects")
+    children = [Fields(entry, f"inputs[{index}] of the network", _INPUT_KEYS) for index, entry in enumerate(entries)]
+    inputs = tuple(_input(given, given.text("name")) for given in children)
+    if len({each.name for each in inputs}) < len(inputs):
+        raise whole.refused("inputs", "a different name for each input")
+    return inputs
+
+
+def _input(given: Fields, name: str) -> NetworkInput:
+    shape = _input_shape(given)
+    return NetworkInput(name, shape, _input_format(given, shape))
 
 
 def _input_shape(given: Fields) -> Shape:
@@ -175,11 +199,16 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
     return drafts
 
 
-def _layers(drafts: dict[str, _Draft], tensor: str, shape: Shape) -> tuple[Layer, ...]:
-    """Build the layers of a JSON description in schedule order, so that each layer's input shapes are known."""
-    shapes = {tensor: shape}
+def _layers(drafts: dict[str, _Draft], given: dict[str, Shape]) -> tuple[Layer, ...]:
+    """Build the layers of a JSON description in schedule order, so that each layer's input shapes are known.
+
+    Args:
+        drafts: The layers by name, with only their common fields read.
+        given: Name of each input of the network -> its shape.
+    """
+    shapes = dict(given)
     layers = []
-    for draft in in_schedule_order((draft for draft, _, _ in drafts.values()), [tensor]):
+    for draft in in_schedule_order((draft for draft, _, _ in drafts.values()), given):
         _, kind, fields = drafts[draft.name]
         common = Common(name=draft.name, inputs=draft.inputs, output=draft.output, activation=draft.activation)
         inputs = tuple(shapes[each] for each in draft.inputs)

@@ -25,6 +25,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
+    Flattening,
     Float32Array,
     FullyConnected,
     Layer,
@@ -238,8 +239,16 @@ def _read_add(_: Fields, common: Common, __: Inputs) -> Layer:
     return Add(**common)
 
 
-def _read_concat(_: Fields, common: Common, __: Inputs) -> Layer:
-    return Concat(**common)
+def _read_concat(fields: Fields, common: Common, _: Inputs) -> Layer:
+    if "flattening" not in fields:
+        return Concat(**common)
+    if fields.raw("flattening") not in list(Flattening):
+        raise fields.refused("flattening", f"one of {', '.join(Flattening)}")
+    return Concat(**common, flattening=Flattening(fields.raw("flattening")))
+
+
+def _write_concat(layer: Concat) -> Json:
+    return {} if layer.flattening is None else {"flattening": layer.flattening.value}
 
 
 def _read_activation_layer(_: Fields, common: Common, __: Inputs) -> Layer:
@@ -259,7 +268,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     FullyConnected.kind: Kind(_WEIGHTS, _read_fully_connected, _write_fully_connected),
     Add.kind: Kind((), _read_add, _write_nothing),
-    Concat.kind: Kind((), _read_concat, _write_nothing),
+    Concat.kind: Kind(("flattening",), _read_concat, _write_concat),
     MaxPool.kind: Kind(_WINDOW, _read_max_pool, _write_max_pool),
     AveragePool.kind: Kind((*_WINDOW, "count_includes_padding"), _read_average_pool, _write_average_pool),
     Pad.kind: Kind(("padding", "channels_before", "channels_after"), _read_pad, _write_pad),

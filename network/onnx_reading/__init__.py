@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
-from network.network import InputFormat, Network
+from network.network import InputFormat, Network, NetworkInput
 from network.onnx_reading.ending import ending_of
 from network.onnx_reading.external_weights import WeightFile
 from network.onnx_reading.graph import Graph, needed_nodes
@@ -86,39 +86,45 @@ def _network_of(graph: Graph, name: str) -> Network:
     ending = ending_of(translation)
     outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
-    input_format = InputFormat(graph.input_dims, channels_last=translation.layout.channels_last)
-    layers, input_format = fold_into_input_format(layers, outputs, graph.input, input_format)
+    formats: dict[str, InputFormat] = {}
+    for each in graph.inputs:
+        given = InputFormat(each.dims, channels_last=translation.layouts[each.name].channels_last)
+        layers, formats[each.name] = fold_into_input_format(layers, outputs, each.name, given)
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_activations(layers, outputs)
     layers = fuse_padding(layers, outputs)
-    input_shape = translation.layout.shape
-    if translation.layout.swaps_rows_and_columns:
-        layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes)
-        input_shape = swapped_shape(input_shape)
+    shapes = {name: layout.shape for name, layout in translation.layouts.items()}
+    if any(layout.swaps_rows_and_columns for layout in translation.layouts.values()):
+        layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes, translation.layouts)
+        shapes = {name: swapped_shape(shape) for name, shape in shapes.items()}
     return Network(
         name=name,
-        input=graph.input,
-        input_shape=input_shape,
+        inputs=tuple(NetworkInput(name, shapes[name], formats[name]) for name in graph.input_names),
         layers=layers,
         outputs=outputs,
-        input_format=input_format,
         ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,
         host_steps=ending.host_steps,
     )
 
 
 def _translate_with_layout(graph: Graph) -> Translation:
-    """Translate the nodes with a channels-first input, or with another layout if an operator requires it."""
-    shape = image_shape(graph.input_dims)
-    if shape is None:
-        raise UnsupportedOperator(
-            f"the input has the dimensions {list(graph.input_dims)} behind the batch; expected 1 to 3 (a vector, a "
-            "sequence or an image): export the network with such an input"
-        )
-    try:
-        translation = Translation(graph, InputLayout(shape), layout_is_settled=False)
-        translate(translation)
-    except InputLayoutRequired as required:
-        translation = Translation(graph, required.layout, layout_is_settled=True)
-        translate(translation)
-    return translation
+    """Translate the nodes with channels-first inputs, or with other layouts if operators require them."""
+    layouts: dict[str, InputLayout] = {}
+    for each in graph.inputs:
+        shape = image_shape(each.dims)
+        if shape is None:
+            raise UnsupportedOperator(
+                f"the input '{each.name[:80]}' has the dimensions {list(each.dims)} behind the batch; expected 1 to 3 "
+                "(a vector, a sequence or an image): export the network with such an input"
+            )
+        layouts[each.name] = InputLayout(shape)
+    settled: frozenset[str] = frozenset()
+    while True:  # each restart settles the layout of one input or more
+        try:
+            translation = Translation(graph, layouts, settled)
+            translate(translation)
+        except InputLayoutRequired as required:
+            layouts = {**layouts, **dict.fromkeys(required.inputs, required.layout)}
+            settled |= required.inputs
+        else:
+            return translation

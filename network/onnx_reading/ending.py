@@ -72,7 +72,7 @@ def ending_of(translation: Translation) -> Ending:
     steps = [_host_steps(translation, writers, output) for output in graph.outputs]
     outputs = tuple(
         dict.fromkeys(
-            tensor for each in steps for tensor in each.tensors if tensor != graph.input or not each.operators
+            tensor for each in steps for tensor in each.tensors if tensor not in graph.input_names or not each.operators
         )
     )
     if translation.obstacles and not _has_weights_before(translation, outputs):
@@ -157,7 +157,7 @@ def _host_steps(translation: Translation, writers: Mapping[str, int], output: st
         ):
             tensors[value.tensor] = None
             continue
-        if name == translation.graph.input:
+        if name in translation.graph.input_names:
             tensors[name] = None
             continue
         nodes.add(writers[name])

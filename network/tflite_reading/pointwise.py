@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Concat
+from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Concat, Flattening, Shape
 from network.passes.temporary_layers import Affine, Numbers
 from network.tflite_reading.call import Call
 from network.tflite_reading.constants import ConstantArray
@@ -16,6 +17,7 @@ from network.tflite_reading.translation import Value
 from network.tflite_reading.views import View
 
 _BETA_TOLERANCE = 1e-6
+_VECTOR_RANK = 2
 
 
 def add(call: Call) -> View:
@@ -142,17 +144,20 @@ def _clamp(call: Call, function: ActivationFunction, index: int = 0) -> View:
 
 
 def concatenation(call: Call) -> View:
-    """Translate CONCATENATION of activation tensors along their channels."""
+    """Translate CONCATENATION of activation tensors along their channels, or of flattened tensors."""
     if not all(isinstance(value, View) for value in call.values()):
         raise call.unsupported("concatenates constants and activation tensors; expected activation tensors only")
-    views = [call.view(index) for index in range(len(call.node.inputs))]
+    is_vector = len(call.output_dims) <= _VECTOR_RANK
+    views = [call.view(index, may_be_channels_first=is_vector) for index in range(len(call.node.inputs))]
     if not views:
         raise call.invalid("has no inputs; expected one or more")
     rank = len(views[0].dims)
     axis = call.option("Axis", 0)
     shapes = [call.shape(view) for view in views]
+    flattening = _flattening(views, shapes)
     if axis % max(rank, 1) != rank - 1 or any(
-        view.dims[:-1] != views[0].dims[:-1] or view.last_extent != shape.channels or shape[1:] != shapes[0][1:]
+        view.dims[:-1] != views[0].dims[:-1]
+        or (flattening is None and (view.last_extent != shape.channels or shape[1:] != shapes[0][1:]))
         for view, shape in zip(views, shapes, strict=True)
     ):
         raise call.unsupported(
@@ -164,8 +169,20 @@ def concatenation(call: Call) -> View:
         inputs=tuple(view.tensor for view in views),
         output=call.name,
         activation=call.fused_activation(),
+        flattening=flattening,
     )
     return call.emitted(call.translation.emit(layer))
+
+
+def _flattening(views: Sequence[View], shapes: Sequence[Shape]) -> Flattening | None:
+    """Return the order in which the inputs of a CONCATENATION are flattened; None if none is, or if orders differ."""
+    images = [view for view, shape in zip(views, shapes, strict=True) if shape[1:] != (1, 1)]
+    if not images or any(view.last_extent != math.prod(view.dims) for view in views):
+        return None
+    orders = {view.is_channels_first for view in images}
+    if len(orders) > 1:
+        return None
+    return Flattening.CHANNELS_FIRST if orders.pop() else Flattening.CHANNELS_LAST
 
 
 def softmax(call: Call) -> View:

@@ -50,7 +50,7 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
     for part, (samples, labels) in parts.items():
         if part == "test" and not dataset.has_test_set:
             continue
-        _check_samples(part, samples, network.input_format)
+        _check_samples(part, samples, network.only_input.format)
         if labels is not None:
             _check_labels(part, samples, labels, classes)
         _check_values(part, samples)

@@ -183,7 +183,7 @@ def to_input_tensor(samples: Samples, network: Network) -> Float32Array:
     Returns:
         The input, float32 [n, channels, height, width].
     """
-    dims = network.input_format.dims
-    if sample_dims(network.input_format, samples.dtype) != dims:
+    dims = network.only_input.format.dims
+    if sample_dims(network.only_input.format, samples.dtype) != dims:
         samples = samples.transpose(0, 3, 1, 2)
-    return network.input_format.to_input_tensor(samples, network.input_shape)
+    return network.only_input.format.to_input_tensor(samples, network.only_input.shape)

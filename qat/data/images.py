@@ -162,7 +162,7 @@ def fitted(dataset: Dataset, network: Network) -> Dataset:
 def _fitted(source: SampleSource, network: Network) -> SampleSource:
     if not isinstance(source, EncodedImages):
         return source
-    dims = sample_dims(network.input_format, source.dtype)
+    dims = sample_dims(network.only_input.format, source.dtype)
     if len(dims) != 3:
         raise DatasetError(
             f"the network reads samples of shape {list(dims)}; encoded images need a network with the input [height, "

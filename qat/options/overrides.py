@@ -32,7 +32,7 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
     schemes = dict(allocation.schemes)
     layers = {layer.name for layer in network.layers}
     for name, override in overrides.items():
-        if name == network.input and name not in layers:
+        if name == network.only_input.name and name not in layers:
             if override != TensorOverride(
                 range_setting=override.range_setting, range_percentile=override.range_percentile
             ):

@@ -153,9 +153,11 @@ def block_tensors(
     for batch in batches(samples_in_memory(network, block, len(samples))):
         images = tensor_of(samples[batch], network).to(device)
         before = range(block.first)
-        in_float = run_between(network, {network.input: images}, before, block.sources, float_network.step)
-        quantized = module.range_of(network.input)(images)
-        in_quantized = run_between(network, {network.input: quantized}, before, block.sources, quantized_layers)
+        in_float = run_between(network, {network.only_input.name: images}, before, block.sources, float_network.step)
+        quantized = module.range_of(network.only_input.name)(images)
+        in_quantized = run_between(
+            network, {network.only_input.name: quantized}, before, block.sources, quantized_layers
+        )
         for tensor in block.sources:
             float_inputs[tensor].append(in_float[tensor])
             quantized_inputs[tensor].append(in_quantized[tensor])

@@ -48,8 +48,8 @@ class Divergence:
         errors, sums = self._errors, self._sums
         network = errors.network
         batch_tensors = _BatchTensors(errors, batch)
-        changed = batch_tensors.quantized(network.input)
-        sums.activations.add(network.input, batch_tensors.divergences(0, network.input, changed))
+        changed = batch_tensors.quantized(network.only_input.name)
+        sums.activations.add(network.only_input.name, batch_tensors.divergences(0, network.only_input.name, changed))
         for index, layer in enumerate(network.layers):
             if isinstance(layer, WeightLayer):
                 weight = errors.parameters(layer).weight

@@ -81,9 +81,9 @@ def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightS
             weights[layer.name] = {bits: _quantized(weight, scheme, bits) - weight for bits in BITS}
     known = intervals(network)
     some = samples[:RANGE_SAMPLES]
-    grids = {network.input: {bits: input_grid(network, some, bits) for bits in BITS}}
+    grids = {network.only_input.name: {bits: input_grid(network, some, bits) for bits in BITS}}
     for tensor, histogram in histograms(float_network, some).items():
-        if tensor != network.input:
+        if tensor != network.only_input.name:
             ranges = {bits: least_error_range(histogram, bits) for bits in BITS}
             grids[tensor] = {bits: grid_of(*ranges[bits], bits, known[tensor]) for bits in BITS}
     return TensorErrors(network, float_network, weights, grids)

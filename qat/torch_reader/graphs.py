@@ -17,7 +17,7 @@ from torch import Tensor, fx
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.network import MAX_TENSOR_ELEMENTS
-from network.onnx_reading.graph import Graph, Node
+from network.onnx_reading.graph import Graph, GraphInput, Node
 from network.onnx_reading.tensors import ConstantArray
 from qat.torch_reader.advice import advice_for
 from qat.torch_reader.call import AtenCall, AtenNode, aten_name, changed_arguments, extents, named_arguments
@@ -51,9 +51,7 @@ def graph_of(exported: Exported) -> Graph:
     batch, *dims = exported.input_dims
     return Graph(
         opset=_OPSET,
-        input=builder.input,
-        input_dims=tuple(dims),
-        batch=batch,
+        inputs=(GraphInput(builder.input, tuple(dims), batch),),
         nodes=nodes,
         outputs=outputs,
         initializers=builder.initializers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnxruntime  # type: ignore[import-untyped]  # the package has no type an
 from deploy.arithmetic import CodeArray
 from deploy.execution import executor
 from deploy.integer_network import IntegerNetwork
-from deploy.interpreter import real_values
+from deploy.interpreter import InputCodes, real_values
 from deploy.qdq import onnx_bytes
 
 
@@ -48,19 +49,20 @@ def session(model: onnx.ModelProto, runtime: Runtime) -> onnxruntime.InferenceSe
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
+def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray]:
     """Compute the codes of every tensor with onnxruntime, [n, height, width, channels]."""
+    found = dict(input_codes) if isinstance(input_codes, Mapping) else {network.only_input.name: input_codes}
     model = onnx.load_from_string(onnx_bytes(network, narrow_types=runtime.narrow_types))
     onnx.checker.check_model(model, full_check=True)
     known = {each.name: each for each in model.graph.value_info}
     model.graph.output.extend(known[name] for name in network.tensors if name in known)
     names = [output.name for output in model.graph.output if output.name in network.tensors]
-    assert {network.input, *names} == set(network.tensors)
-    real = real_values(network, network.input, input_codes).astype(np.float32)
-    found = {network.input: input_codes}
-    for name, values in zip(names, session(model, runtime).run(names, {network.input: real}), strict=True):
+    assert {*network.input_names, *names} == set(network.tensors)
+    real = {name: real_values(network, name, codes).astype(np.float32) for name, codes in found.items()}
+    count = len(found[network.input_names[0]])
+    for name, values in zip(names, session(model, runtime).run(names, real), strict=True):
         tensor = network.tensors[name]
-        assert values.shape == (len(real), *tensor.shape)
+        assert values.shape == (count, *tensor.shape)
         codes = values.astype(np.float64) / np.float32(tensor.scale) + tensor.zero_point
         np.testing.assert_allclose(codes, np.round(codes), atol=1e-3, err_msg=f"{name}: values between codes")
         found[name] = np.round(codes).astype(np.uint8).transpose(0, 2, 3, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from deploy.qdq import onnx_bytes
 from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import RequestError
 from network.layers import RELU, FullyConnected, Shape
-from network.network import InputFormat, Network
+from network.network import InputFormat, Network, NetworkInput
 from network.reading import read_network
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
@@ -96,9 +97,8 @@ def test_the_least_squared_error_is_chosen_at_the_inputs_bits() -> None:
 @pytest.mark.parametrize("setting", RangeSetting)
 def test_bytes_stay_their_own_codes(setting: RangeSetting) -> None:
     whole = network()
-    image = Network(
-        "image", "input", Shape(6), whole.layers, whole.outputs, InputFormat((6,), subtract=(10.0,), multiply=(0.5,))
-    )
+    form = InputFormat((6,), subtract=(10.0,), multiply=(0.5,))
+    image = replace(whole, inputs=(NetworkInput("input", Shape(6), form),))
     grid = input_grid(image, np.array([[10, 10, 10, 10, 11, 255]], np.uint8), 8, setting, 50.0)
     assert (grid.scale, grid.zero_point) == (0.5, 10)
 

@@ -8,7 +8,7 @@ import json
 import struct
 import tarfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,7 @@ def network_for(side: int = 8, channels: int = 3, *, channels_last: bool = False
     )
     dims = (side, side, channels) if channels_last else (channels, side, side)
     form = InputFormat(dims, channels_last, (127.0,), (1 / 128,))
-    return Network("small", whole.input, whole.input_shape, whole.layers, whole.outputs, form)
+    return replace(whole, name="small", inputs=(replace(whole.only_input, format=form),))
 
 
 def encoded(pixels: Bytes, kind: str = "PNG") -> bytes:

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from network.errors import DatasetError
 from network.layers import FullyConnected, Shape
-from network.network import InputFormat, Network
+from network.network import InputFormat, NetworkInput
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.digits import digits
@@ -181,7 +182,7 @@ def test_refuses_what_does_not_fit_the_network(message: str) -> None:
 
 def test_refuses_a_network_with_two_outputs() -> None:
     whole = all_kinds(0)
-    network = Network("two", "input", whole.input_shape, whole.layers, ("logits", "sum"), whole.input_format)
+    network = replace(whole, outputs=("logits", "sum"))
     with pytest.raises(DatasetError, match="2 outputs"):
         check_dataset(dataset_of(), network)
 
@@ -190,9 +191,8 @@ def test_refuses_a_network_with_two_outputs() -> None:
 def test_uint8_images_are_height_width_channels_for_any_network_layout(channels_last: bool) -> None:
     whole = all_kinds(0)
     dims = (7, 6, 2) if channels_last else (2, 7, 6)
-    network = Network(
-        "bytes", "input", Shape(2, 7, 6), whole.layers, whole.outputs, InputFormat(dims, channels_last, (1.0,), (0.5,))
-    )
+    form = InputFormat(dims, channels_last, (1.0,), (0.5,))
+    network = replace(whole, inputs=(NetworkInput("input", Shape(2, 7, 6), form),))
     images = np.random.default_rng(0).integers(0, 256, (3, 7, 6, 2)).astype(np.uint8)
     expected = (images.transpose(0, 3, 1, 2).astype(np.float32) - 1) * np.float32(0.5)
     np.testing.assert_array_equal(to_input_tensor(images, network), expected)

@@ -145,8 +145,8 @@ def test_a_network_whose_input_is_not_an_image(tmp_path: Path) -> None:
     layer = FullyConnected(name="a", inputs=("input",), output="a", output_channels=3, weight=weight)
     flat = network_of([layer], Shape(192, 1, 1))
     with pytest.raises(DatasetError, match="encoded images need"):
-        fitted(dataset, type(flat)("flat", "input", flat.input_shape, flat.layers, flat.outputs,
-                                   type(flat.input_format)((192,))))  # fmt: skip
+        fitted(dataset, type(flat)("flat", "input", flat.only_input.shape, flat.layers, flat.outputs,
+                                   type(flat.only_input.format)((192,))))  # fmt: skip
     with pytest.raises(DatasetError, match="images of 2 channels"):
         fitted(dataset, making.network_for(channels=2))
 
