@@ -75,7 +75,7 @@ class BrevitasNetwork(nn.Module):
             return ranged
 
         given: Tensor = self._input(images)
-        return run_layers(self.network, given, step)[self.network.outputs[0]].flatten(1)
+        return run_layers(self.network, {self.network.only_input.name: given}, step)[self.network.outputs[0]].flatten(1)
 
     def two_bit_weights(self) -> list[nn.Parameter]:
         """Return the weight parameters of the layers whose weights have 2 bits."""

@@ -6,7 +6,7 @@ addition to the returned arrays, a batch needs the tensors that are alive and a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,8 +29,9 @@ BATCH_BYTES: Final = 8 * 2**20
 """Size in bytes of the 64-bit sums of a network's largest tensor in one batch of images."""
 
 
-InputCodes = CodeArray | Mapping[str, CodeArray]
-"""Codes of the only input tensor, uint8 [n, height, width, channels], or those of every input tensor by its name."""
+InputCodes = CodeArray | Mapping[str, CodeArray] | Sequence[CodeArray]
+"""Codes of the only input tensor, uint8 [n, height, width, channels]; or those of each input tensor, by its name or in
+the order of the inputs."""
 
 
 def run(network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray]:
@@ -39,7 +40,7 @@ def run(network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray
     Args:
         network: The network to run. It is checked first.
         input_codes: The codes of the input tensor, uint8 [n, height, width, channels]; for several inputs, the codes of
-            each of them by its name.
+            each of them, by its name or in the order of the inputs.
 
     Returns:
         The codes of each output tensor by its name, uint8 [n, height, width, channels].
@@ -169,7 +170,13 @@ def _checked_inputs(network: IntegerNetwork, input_codes: InputCodes) -> dict[st
     Raises:
         ValueError: if codes are missing or invalid, or if the inputs have different numbers of samples.
     """
-    given = input_codes if isinstance(input_codes, Mapping) else {network.only_input.name: input_codes}
+    if isinstance(input_codes, np.ndarray):
+        input_codes = {network.only_input.name: input_codes}
+    if not isinstance(input_codes, Mapping):
+        if len(input_codes) != len(network.inputs):
+            raise ValueError(f"codes of {len(input_codes)} inputs were given; expected codes of {len(network.inputs)}")
+        input_codes = dict(zip(network.input_names, input_codes, strict=True))
+    given = input_codes
     if set(given) != set(network.input_names):
         raise ValueError(
             f"codes of the inputs {sorted(given)} were given; expected codes of {', '.join(network.input_names)}"

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor, nn
 
 from network.errors import InvalidNetwork
+from network.joined_samples import input_tensors
 from network.layers import (
     Activation,
     ActivationFunction,
@@ -98,6 +99,7 @@ class FloatNetwork(nn.Module):
     """The network as a torch module in float32; batch norm uses the running statistics.
 
     `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
+    Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
     """
 
     def __init__(self, network: Network) -> None:
@@ -115,7 +117,7 @@ class FloatNetwork(nn.Module):
         tensor name.
 
         Args:
-            images: Normalised input images, [n, channels, height, width].
+            images: Normalised input images, [n, channels, height, width], or several inputs joined, [n, elements].
         """
         return self._run(images, keep_all=True)
 
@@ -150,7 +152,7 @@ class FloatNetwork(nn.Module):
         return parameters.normalised(convolved(inputs[0], weight, None, layer))
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        return run_layers(self.network, images, self.step, keep_all=keep_all)
+        return run_layers(self.network, input_tensors(images, self.network.inputs), self.step, keep_all=keep_all)
 
 
 def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ from api.operations.pareto import answer_pareto
 from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
-from api.schemas.networks import LayerAnswer, NetworkAnswer, NetworkSummary, TensorAnswer
+from api.schemas.networks import InputAnswer, LayerAnswer, NetworkAnswer, NetworkSummary, TensorAnswer
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import NetworkStructures
@@ -24,6 +24,7 @@ from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
+from network.joined_samples import joined_dims
 from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
@@ -173,8 +174,9 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
         created_at=datetime.now(UTC),
         parameters=sum(_parameters(network, layer) for layer in network.weight_layers),
         has_weights=network.has_weights,
-        sample_shape=list(network.input_format.dims),
-        input=network.input,
+        sample_shape=list(joined_dims(network.inputs)),
+        input=network.input_names[0],
+        inputs=[InputAnswer(name=each.name, sample_shape=list(each.format.dims)) for each in network.inputs],
         outputs=list(network.outputs),
         layers=[
             LayerAnswer(

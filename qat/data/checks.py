@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 
 from network.errors import DatasetError
-from network.network import InputFormat, Network
-from qat.data.dataset import Dataset, Labels, Part, SampleSource, sample_dims
+from network.network import Network
+from qat.data.dataset import Dataset, Labels, Part, SampleSource, dims_of_samples
 from qat.data.images import fitted
+from qat.data.input_arrays import InputArrays
 
 _SAMPLES_IN_MEMORY: Final = 4096
 """Number of samples in memory that are checked for NaN and infinity at a time."""
@@ -50,23 +51,25 @@ def check_dataset(dataset: Dataset, network: Network) -> None:
     for part, (samples, labels) in parts.items():
         if part == "test" and not dataset.has_test_set:
             continue
-        _check_samples(part, samples, network.only_input.format)
+        _check_samples(part, samples, network)
         if labels is not None:
             _check_labels(part, samples, labels, classes)
-        _check_values(part, samples)
+        _check_values(f"{part}_x", samples)
     if len(dataset.train_x) < 2:
         raise DatasetError(
             "train_x holds 1 sample; expected 2 or more, because some are held out to choose the best epoch"
         )
 
 
-def _check_samples(part: str, samples: SampleSource, input_format: InputFormat) -> None:
+def _check_samples(part: str, samples: SampleSource, network: Network) -> None:
     if samples.dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
         raise DatasetError(f"{part}_x holds {samples.dtype}; expected uint8 or float32: convert the samples")
-    dims = sample_dims(input_format, samples.dtype)
+    dims = dims_of_samples(network, samples.dtype)
     if samples.shape[1:] != dims or len(samples.shape) != len(dims) + 1:
         expected = ", ".join(map(str, dims))
         layout = "height, width, channels" if samples.dtype == np.uint8 and len(dims) == 3 else "the network's layout"
+        if len(network.inputs) > 1:
+            layout = "the inputs " + ", ".join(name[:80] for name in network.input_names[:5]) + ", flattened and joined"
         raise DatasetError(
             f"{part}_x is {samples.dtype} with shape {list(samples.shape)}; "
             f"this network needs [n, {expected}] ({layout})"
@@ -94,8 +97,12 @@ def _check_labels(part: str, samples: SampleSource, labels: Labels, classes: int
         )
 
 
-def _check_values(part: str, samples: SampleSource) -> None:
+def _check_values(name: str, samples: SampleSource) -> None:
     """Check all float32 samples in memory for NaN and infinity, or read the first samples from files."""
+    if isinstance(samples, InputArrays):
+        for key, source in samples.sources.items():
+            _check_values(f"{name}_{key}", source)
+        return
     array = samples.source if isinstance(samples, Part) else samples
     if not isinstance(array, np.ndarray):
         samples[:_SAMPLES_FROM_FILES]  # reading raises the error of an invalid sample
@@ -105,6 +112,6 @@ def _check_values(part: str, samples: SampleSource) -> None:
         bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
         if bad.size:
             raise DatasetError(
-                f"{part}_x[{start + int(bad[0])}] holds NaN or infinity; expected finite numbers: correct or remove "
+                f"{name}[{start + int(bad[0])}] holds NaN or infinity; expected finite numbers: correct or remove "
                 "the sample"
             )

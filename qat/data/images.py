@@ -10,8 +10,9 @@ import numpy as np
 
 from network.errors import DatasetError
 from network.network import Network
-from qat.data.dataset import Dataset, GroupedSource, Indices, Samples, SampleSource, indices_of, sample_dims
+from qat.data.dataset import Dataset, GroupedSource, Indices, Samples, SampleSource, dims_of_samples, indices_of
 from qat.data.decoding import Crop, ImageSize, decode
+from qat.data.input_arrays import InputArrays
 
 
 class EncodedStore(Protocol):
@@ -147,22 +148,32 @@ class EncodedImages:
 
 
 def fitted(dataset: Dataset, network: Network) -> Dataset:
-    """Return the same dataset with its encoded images decoded to the network's input size and channels.
+    """Return the same dataset in the form that a network reads.
+
+    Encoded images are decoded to the network's input size and channels. One array for each input is joined in the order
+    of the network's inputs.
 
     Args:
-        dataset: The dataset. Samples that are not encoded images stay as they are.
+        dataset: The dataset. Samples of other kinds stay as they are.
         network: The network that will read the samples.
 
     Raises:
-        DatasetError: if the dataset has encoded images and the network's input is not an image with 1, 3 or 4 channels.
+        DatasetError: if the dataset has encoded images and the network's input is not an image with 1, 3 or 4 channels,
+            or if it has arrays that do not fit the network's inputs.
     """
-    return replace(dataset, train_x=_fitted(dataset.train_x, network), test_x=_fitted(dataset.test_x, network))
+    return replace(
+        dataset,
+        train_x=_fitted(dataset.train_x, network, "train_x"),
+        test_x=_fitted(dataset.test_x, network, "test_x"),
+    )
 
 
-def _fitted(source: SampleSource, network: Network) -> SampleSource:
+def _fitted(source: SampleSource, network: Network, part: str) -> SampleSource:
+    if isinstance(source, InputArrays):
+        return source.of_inputs(network.inputs, part)
     if not isinstance(source, EncodedImages):
         return source
-    dims = sample_dims(network.only_input.format, source.dtype)
+    dims = dims_of_samples(network, source.dtype)
     if len(dims) != 3:
         raise DatasetError(
             f"the network reads samples of shape {list(dims)}; encoded images need a network with the input [height, "

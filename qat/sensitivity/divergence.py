@@ -48,8 +48,8 @@ class Divergence:
         errors, sums = self._errors, self._sums
         network = errors.network
         batch_tensors = _BatchTensors(errors, batch)
-        changed = batch_tensors.quantized(network.only_input.name)
-        sums.activations.add(network.only_input.name, batch_tensors.divergences(0, network.only_input.name, changed))
+        for name in network.input_names:
+            sums.activations.add(name, batch_tensors.divergences(0, name, batch_tensors.quantized(name)))
         for index, layer in enumerate(network.layers):
             if isinstance(layer, WeightLayer):
                 weight = errors.parameters(layer).weight

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
-from deploy.interpreter import quantize_input, run
+from deploy.interpreter import quantize_inputs, run
 from network.layers import Float32Array
 from network.network import Network
 from qat.data.batches import tensor_of
@@ -67,7 +67,7 @@ def of_integers(integer_network: IntegerNetwork, network: Network) -> Predictor:
     tensor = integer_network.tensors[integer_network.outputs[0]]
 
     def predict(samples: Samples) -> Float32Array:
-        codes = run(integer_network, quantize_input(integer_network, to_input_tensor(samples, network)))
+        codes = run(integer_network, quantize_inputs(integer_network, to_input_tensor(samples, network)))
         # An output image is flattened in the order of the float network: channel, height, width.
         flat = codes[tensor.name].transpose(0, 3, 1, 2).reshape(len(samples), -1)
         return ((flat.astype(np.float64) - tensor.zero_point) * tensor.scale).astype(np.float32)

@@ -12,7 +12,7 @@ import onnxruntime  # type: ignore[import-untyped]  # the package has no type an
 from deploy.arithmetic import CodeArray
 from deploy.execution import executor
 from deploy.integer_network import IntegerNetwork
-from deploy.interpreter import InputCodes, real_values
+from deploy.interpreter import real_values
 from deploy.qdq import onnx_bytes
 
 
@@ -49,9 +49,12 @@ def session(model: onnx.ModelProto, runtime: Runtime) -> onnxruntime.InferenceSe
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray]:
+def codes_in(
+    runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray | Mapping[str, CodeArray]
+) -> dict[str, CodeArray]:
     """Compute the codes of every tensor with onnxruntime, [n, height, width, channels]."""
-    found = dict(input_codes) if isinstance(input_codes, Mapping) else {network.only_input.name: input_codes}
+    given = {network.only_input.name: input_codes} if isinstance(input_codes, np.ndarray) else input_codes
+    found: dict[str, CodeArray] = dict(given)
     model = onnx.load_from_string(onnx_bytes(network, narrow_types=runtime.narrow_types))
     onnx.checker.check_model(model, full_check=True)
     known = {each.name: each for each in model.graph.value_info}

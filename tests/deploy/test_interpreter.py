@@ -163,6 +163,10 @@ def test_codes_of_several_inputs_are_checked() -> None:
     assert run(network, codes)["concat0"].shape == (2, 1, 1, 43)
     with pytest.raises(ValueError, match=r"codes of the inputs \['input'\] were given; expected .* input, input2"):
         run(network, {"input": codes["input"]})
+    in_order = run(network, list(codes.values()))
+    np.testing.assert_array_equal(in_order["concat0"], run(network, codes)["concat0"])
+    with pytest.raises(ValueError, match="codes of 1 inputs were given; expected codes of 2"):
+        run(network, [codes["input"]])
     with pytest.raises(ValueError, match="1 and 2 samples"):
         run(network, codes | {vector: codes[vector][:1]})
     with pytest.raises(ConversionError, match="2 inputs; expected a network with one input"):

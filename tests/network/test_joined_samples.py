@@ -19,7 +19,8 @@ def test_each_input_is_converted_by_its_own_format() -> None:
     random = np.random.default_rng(0)
     image, vector = random.normal(size=(7, 3, 4, 2)), random.normal(size=(7, 5))
     samples = joined([image, vector]).astype(np.float32)
-    assert samples.shape == (7, *joined_dims(INPUTS)) == (7, 29)
+    assert joined_dims(INPUTS) == (29,)
+    assert samples.shape == (7, 29)
     parts = samples_of_inputs(samples, INPUTS)
     np.testing.assert_array_equal(parts["image"], image.astype(np.float32))
     np.testing.assert_array_equal(parts["vector"], vector.astype(np.float32))
@@ -34,12 +35,13 @@ def test_samples_of_one_input_keep_their_shape() -> None:
     assert joined_dims((IMAGE,)) == (3, 4, 2)
     assert samples_of_inputs(samples, (IMAGE,))["image"] is samples
     values = joined_input(samples, (IMAGE,))
-    assert values.shape == (2, 2, 3, 4)
+    assert values.tolist() == ((samples.transpose(0, 3, 1, 2) - [[[1]], [[2]]]) * [[[0.5]], [[3]]]).tolist()
     assert input_tensors(values, (IMAGE,))["image"] is values
 
 
 def test_no_samples() -> None:
-    assert input_tensors(np.zeros((0, 29), np.float32), INPUTS)["image"].shape == (0, 2, 3, 4)
+    tensor = input_tensors(np.zeros((0, 29), np.float32), INPUTS)["image"]
+    assert list(tensor.shape) == [0, 2, 3, 4]
 
 
 LAYERS = (Activation(name="a", inputs=("vector",), output="a"),)

@@ -116,7 +116,7 @@ def test_an_override_of_the_input_has_no_options_of_a_layer() -> None:
     fine = {"input": TensorOverride(range_setting=RangeSetting.PERCENTILE, range_percentile=98.0)}
     assert overridden(network(), allocation, fine) == allocation
     for wrong in ({"folding": Folding.ICN}, {"activation_range": "clipped"}):
-        with pytest.raises(RequestError, match="'input' is the network's input, which no layer writes"):
+        with pytest.raises(RequestError, match="'input' is an input of the network, which no layer writes"):
             overridden(network(), allocation, {"input": TensorOverride.model_validate(wrong)})
 
 
@@ -140,7 +140,7 @@ def test_the_interpreter_and_the_qdq_model_agree_on_spikes(setting: RangeSetting
 @pytest.mark.skipif(not TROUBLES.is_dir(), reason="../shared/troubles is missing")
 def test_a_sensor_with_spikes() -> None:
     sensor = read_network((TROUBLES / "sensor.onnx").read_bytes(), "sensor")
-    override = {sensor.input: TensorOverride(range_setting=RangeSetting.PERCENTILE, range_percentile=98.0)}
+    override = {sensor.only_input.name: TensorOverride(range_setting=RangeSetting.PERCENTILE, range_percentile=98.0)}
     options = TrainingOptions(epochs=3, threads=1, overrides=override)
     allocation = allocation_of(sensor, 8, SCHEME)
     spikes = train(sensor, allocation, open_dataset(TROUBLES / "spikes.npz"), options)
