@@ -1,4 +1,4 @@
-"""A network with several inputs over HTTP and by the command: upload, dataset with one array for each input, training."""
+"""A network with several inputs over HTTP and by the command: upload, one array for each input, training."""
 
 from __future__ import annotations
 
