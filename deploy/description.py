@@ -26,11 +26,12 @@ from deploy.integer_network import (
 )
 from deploy.proof import prove_accumulators
 from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
+from network.layers import Axis
 from network.network import NetworkInput
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2, 3)
-"""Versions of network.json: version 2 adds thresholds, version 3 several inputs and joined flattened tensors.
+"""Versions of network.json: version 2 adds thresholds, version 3 several inputs and new forms of concat.
 A network is written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
@@ -44,9 +45,9 @@ ARITHMETIC: Final = {
     "thresholds[k]; the same codes",
     "fully_connected": "a convolution whose kernel is its whole input",
     "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
-    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels; "
-    "with flattening, each input is a vector first, in the order channel, height, width (channels_first) or height, "
-    "width, channel (channels_last)",
+    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels, or along "
+    "axis; with flattening, each input is a vector first, in the order channel, height, width (channels_first) or "
+    "height, width, channel (channels_last)",
     "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding is never the largest",
     "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
     "window's number of elements, without its padding unless count_includes_padding",
@@ -126,10 +127,14 @@ def _input(given: NetworkInput) -> dict[str, Any]:
 
 def _version(network: IntegerNetwork) -> int:
     """Return the lowest version of network.json that can describe an integer-only network."""
-    is_flattening = any(isinstance(layer, IntegerConcat) and layer.flattening is not None for layer in network.layers)
-    if len(network.inputs) > 1 or is_flattening:
+    if len(network.inputs) > 1 or any(map(_is_new_concat, network.layers)):
         return 3
     return 2 if any(map(_has_thresholds, network.layers)) else 1
+
+
+def _is_new_concat(layer: IntegerLayer) -> bool:
+    """Return whether a layer is a concatenation that version 2 of network.json cannot describe."""
+    return isinstance(layer, IntegerConcat) and (layer.flattening is not None or layer.axis is not Axis.CHANNELS)
 
 
 @singledispatch
@@ -147,7 +152,8 @@ def _(_layer: IntegerAdd) -> dict[str, Any]:
 
 @_parameters.register
 def _(layer: IntegerConcat) -> dict[str, Any]:
-    return {} if layer.flattening is None else {"flattening": layer.flattening.value}
+    written = {} if layer.flattening is None else {"flattening": layer.flattening.value}
+    return written if layer.axis is Axis.CHANNELS else {**written, "axis": layer.axis.value}
 
 
 @_parameters.register

@@ -27,14 +27,14 @@ from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
 from network.json_reading.fields import Fields
-from network.layers import Flattening, Padding, Shape
+from network.layers import Axis, Flattening, Padding, Shape
 from network.names import shown
 from network.network import MAX_INPUTS, MAX_LAYERS, InputFormat, NetworkInput
 
 LARGEST_EXTENT: Final = 2**24
 """Largest extent, stride, dilation, padding and group count to read; `deploy.consistency` bounds their products."""
 
-Choice = TypeVar("Choice", Bits, WeightScheme, Folding, Flattening)
+Choice = TypeVar("Choice", Bits, WeightScheme, Folding, Flattening, Axis)
 
 
 def check_version(description: Fields) -> None:
@@ -182,10 +182,11 @@ def _add(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLay
 
 
 def _concat(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
-    if "flattening" not in fields:
-        return IntegerConcat(**common)
-    order = _choice(fields, "flattening", fields.string("flattening"), tuple(Flattening))
-    return IntegerConcat(**common, flattening=order)
+    if "flattening" in fields:
+        common["flattening"] = _choice(fields, "flattening", fields.string("flattening"), tuple(Flattening))
+    if "axis" in fields:
+        common["axis"] = _choice(fields, "axis", fields.string("axis"), tuple(Axis))
+    return IntegerConcat(**common)
 
 
 def _max_pool(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:

@@ -21,7 +21,7 @@ from deploy.integer_network import (
     IntegerTensor,
 )
 from deploy.windows import padded, window_maxima, window_sums
-from network.layers import Flattening
+from network.layers import Axis, Flattening
 from network.windows import window_counts
 
 Executor = Callable[..., CodeArray]
@@ -64,6 +64,8 @@ def _(layer: IntegerAdd, inputs: tuple[IntegerTensor, ...], output: IntegerTenso
 
 @executor.register
 def _(layer: IntegerConcat, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    axis = {Axis.CHANNELS: 3, Axis.HEIGHT: 1, Axis.WIDTH: 2}[layer.axis]
+
     def execute(*operands: CodeArray) -> CodeArray:
         parts = [
             _requantized(codes, tensor, _one(layer.requantization, index), output)
@@ -71,7 +73,7 @@ def _(layer: IntegerConcat, inputs: tuple[IntegerTensor, ...], output: IntegerTe
         ]
         if layer.flattening is not None:
             parts = [_flattened(part, layer.flattening) for part in parts]
-        return np.concatenate(parts, axis=3)
+        return np.concatenate(parts, axis=axis)
 
     return execute
 

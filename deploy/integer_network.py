@@ -17,7 +17,7 @@ from deploy.arithmetic import CodeArray, Requantization
 from deploy.thresholds import Thresholds
 from network.allocation import Bits, Scheme
 from network.errors import ConversionError
-from network.layers import Flattening, Padding, Shape, is_depthwise
+from network.layers import Axis, Flattening, Padding, Shape, is_depthwise
 from network.network import NetworkInput
 
 
@@ -137,17 +137,19 @@ class IntegerAdd(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerConcat(IntegerLayer):
-    """Concatenation along the channels, or of flattened tensors, in integer arithmetic; each input is requantized to
-    the scale and bits of the output.
+    """Concatenation along one axis, or of flattened tensors, in integer arithmetic; each input is requantized to the
+    scale and bits of the output.
 
     Attributes:
-        flattening: Order in which each input is flattened to a vector first; None concatenates the channels of images.
+        flattening: Order in which each input is flattened to a vector first; None concatenates images.
+        axis: Dimension along which images are concatenated.
         requantization: One multiplier and one shift for each input.
     """
 
     kind: ClassVar[str] = "concat"
     requantization: Requantization
     flattening: Flattening | None = None
+    axis: Axis = Axis.CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

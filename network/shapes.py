@@ -31,6 +31,19 @@ class Flattening(StrEnum):
     """Height, width, channel: the order in which a device stores the image."""
 
 
+class Axis(StrEnum):
+    """Dimension of an activation tensor."""
+
+    CHANNELS = "channels"
+    HEIGHT = "height"
+    WIDTH = "width"
+
+    @property
+    def index(self) -> int:
+        """Index of the dimension in a shape: channels 0, height 1, width 2."""
+        return tuple(Axis).index(self)
+
+
 class Padding(NamedTuple):
     """Numbers of rows and columns that are added on each side of an image."""
 

@@ -106,7 +106,7 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
         case Add() | Activation():
             return IntegerAdd(**common)
         case Concat():
-            return IntegerConcat(**common, flattening=layer.flattening)
+            return IntegerConcat(**common, flattening=layer.flattening, axis=layer.axis)
         case MaxPool():
             return IntegerMaxPool(**common, kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
         case AveragePool():

@@ -22,6 +22,7 @@ from network.layers import (
     ActivationFunction,
     Add,
     AveragePool,
+    Axis,
     BatchNorm,
     Concat,
     Convolution,
@@ -240,15 +241,16 @@ def _read_add(_: Fields, common: Common, __: Inputs) -> Layer:
 
 
 def _read_concat(fields: Fields, common: Common, _: Inputs) -> Layer:
-    if "flattening" not in fields:
-        return Concat(**common)
-    if fields.raw("flattening") not in list(Flattening):
-        raise fields.refused("flattening", f"one of {', '.join(Flattening)}")
-    return Concat(**common, flattening=Flattening(fields.raw("flattening")))
+    for key, choices in (("flattening", list(Flattening)), ("axis", list(Axis))):
+        if key in fields and fields.raw(key) not in choices:
+            raise fields.refused(key, f"one of {', '.join(choices)}")
+    flattening = Flattening(fields.raw("flattening")) if "flattening" in fields else None
+    return Concat(**common, flattening=flattening, axis=Axis(fields.raw("axis", Axis.CHANNELS)))
 
 
 def _write_concat(layer: Concat) -> Json:
-    return {} if layer.flattening is None else {"flattening": layer.flattening.value}
+    written = {} if layer.flattening is None else {"flattening": layer.flattening.value}
+    return written if layer.axis is Axis.CHANNELS else {**written, "axis": layer.axis.value}
 
 
 def _read_activation_layer(_: Fields, common: Common, __: Inputs) -> Layer:
@@ -268,7 +270,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     FullyConnected.kind: Kind(_WEIGHTS, _read_fully_connected, _write_fully_connected),
     Add.kind: Kind((), _read_add, _write_nothing),
-    Concat.kind: Kind(("flattening",), _read_concat, _write_concat),
+    Concat.kind: Kind(("flattening", "axis"), _read_concat, _write_concat),
     MaxPool.kind: Kind(_WINDOW, _read_max_pool, _write_max_pool),
     AveragePool.kind: Kind((*_WINDOW, "count_includes_padding"), _read_average_pool, _write_average_pool),
     Pad.kind: Kind(("padding", "channels_before", "channels_after"), _read_pad, _write_pad),

@@ -124,7 +124,7 @@ def _translate_with_layout(graph: Graph) -> Translation:
             translation = Translation(graph, layouts, settled)
             translate(translation)
         except InputLayoutRequired as required:
-            layouts = {**layouts, **dict.fromkeys(required.inputs, required.layout)}
-            settled |= required.inputs
+            layouts |= required.layouts
+            settled |= required.layouts.keys()
         else:
             return translation

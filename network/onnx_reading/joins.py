@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
-from network.layers import Concat, Flattening, Shape
+from network.layers import Axis, Concat, Flattening, Shape
 from network.onnx_reading.call import Call
 from network.onnx_reading.causes import Cause
-from network.onnx_reading.views import Loop, View, channels_last_walk, contiguous_walk, merge_loops
+from network.onnx_reading.views import (
+    Loop,
+    View,
+    channels_last_view,
+    channels_last_walk,
+    contiguous_walk,
+    image_view,
+    merge_loops,
+)
+
+_CHANNELS_FIRST: Final = {3: (Axis.CHANNELS, Axis.HEIGHT, Axis.WIDTH), 2: (Axis.CHANNELS, Axis.WIDTH)}
+"""Axes of a channels-first view, by its number of dimensions behind the batch."""
+
+_CHANNELS_LAST: Final = {3: (Axis.HEIGHT, Axis.WIDTH, Axis.CHANNELS), 2: (Axis.WIDTH, Axis.CHANNELS)}
+"""Axes of a channels-last view, by its number of dimensions behind the batch."""
 
 
 def concat(call: Call) -> View:
-    """Translate Concat of activation tensors along their channels, or of flattened tensors."""
+    """Translate Concat of activation tensors along one of their axes, or of flattened tensors."""
     if not all(isinstance(value, View) for value in call.values()):
         raise call.node.unsupported("concatenates constants and activation tensors; expected activation tensors only")
     views = [call.view(index) for index in range(len(call.node.inputs))]
@@ -26,6 +41,11 @@ def concat(call: Call) -> View:
             Concat(name=call.node.name, inputs=inputs, output=call.output, flattening=flattening)
         )
         return replace(first, tensor=call.output, dims=(joined.elements,), walk=contiguous_walk(joined.elements))
+    if (found := _rows_or_columns(views, shapes, axis)) is not None:
+        along, view_of = found
+        inputs = tuple(view.tensor for view in views)
+        joined = call.translation.emit(Concat(name=call.node.name, inputs=inputs, output=call.output, axis=along))
+        return view_of(call.output, joined, len(first.dims))
     others = []
     for view, shape, axes in zip(views, shapes, loops, strict=True):
         pixels = shape.height * shape.width
@@ -41,7 +61,7 @@ def concat(call: Call) -> View:
                 call.translation.restart_with_layout_of(view)
             raise call.node.unsupported(
                 f"concatenates {' and '.join(str(list(each.dims)) for each in views[:4])} along axis {axis + 1}; "
-                f"expected the axis of the channels of the tensor '{view.tensor[:80]}' ({shape}), and equal images"
+                f"expected an axis of the tensor '{view.tensor[:80]}' ({shape}), and equal extents along the others"
             )
         others.append((*axes[:axis], *axes[axis + 1 :], *view.dims[:axis], *view.dims[axis + 1 :]))
     if any(each != others[0] for each in others):
@@ -67,6 +87,28 @@ def _flattening(views: Sequence[View], shapes: Sequence[Shape], axis: int) -> Fl
         return Flattening.CHANNELS_FIRST
     if all(view.walk == channels_last_walk(shape) for view, shape in zip(views, shapes, strict=True)):
         return Flattening.CHANNELS_LAST
+    return None
+
+
+def _rows_or_columns(
+    views: Sequence[View], shapes: Sequence[Shape], axis: int
+) -> tuple[Axis, Callable[[str, Shape, int], View]] | None:
+    """Return the axis of the tensors, height or width, along which views of the same layout are concatenated.
+
+    Returns:
+        The axis, and the function that returns the view of the result; None if the tensors are concatenated along
+        another axis, have different extents along the others, or are not all channels first or all channels last.
+    """
+    rank = len(views[0].dims)
+    for view_of, axes in ((image_view, _CHANNELS_FIRST), (channels_last_view, _CHANNELS_LAST)):
+        along = axes.get(rank, ())[axis : axis + 1]
+        if (
+            along
+            and along[0] is not Axis.CHANNELS
+            and all(view == view_of(view.tensor, shape, rank) for view, shape in zip(views, shapes, strict=True))
+            and len({tuple(shape[each.index] for each in Axis if each is not along[0]) for shape in shapes}) == 1
+        ):
+            return along[0], view_of
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from network.errors import UnsupportedOperator
-from network.layers import Concat, Convolution, FullyConnected, Layer, Pad, Padding, Pool, Shape
+from network.layers import Axis, Concat, Convolution, FullyConnected, Layer, Pad, Padding, Pool, Shape
 from network.onnx_reading.translation import InputLayout
 
 Layers = tuple[Layer, ...]
@@ -81,6 +81,9 @@ def _swapped(layer: Layer, shapes: Mapping[str, Shape]) -> Layer:
                 stride=layer.stride[::-1],
                 padding=_swapped_padding(layer.padding),
             )
+        case Concat():
+            swapped = {Axis.HEIGHT: Axis.WIDTH, Axis.WIDTH: Axis.HEIGHT}
+            return replace(layer, axis=swapped.get(layer.axis, layer.axis))
         case Pad():
             return replace(layer, padding=_swapped_padding(layer.padding))
         case FullyConnected() if layer.weight is not None:

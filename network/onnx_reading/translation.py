@@ -16,7 +16,7 @@ from typing import Final
 from onnx import TensorProto
 
 from network.errors import InvalidNetwork, UnsupportedOperator
-from network.layers import Activation, Add, Layer, Pad, Shape, WeightLayer
+from network.layers import Activation, Add, Concat, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.causes import Cause, Obstacle, TooManyElements, Unknown
 from network.onnx_reading.graph import Graph
 from network.onnx_reading.tensors import ConstantArray, to_array
@@ -80,14 +80,12 @@ class InputLayoutRequired(Exception):
     """Raised to restart the translation with the input layout that an operator requires.
 
     Args:
-        inputs: Names of the inputs that must have the layout.
-        layout: The required layout.
+        layouts: Name of each input that must have another layout -> the required layout.
     """
 
-    def __init__(self, inputs: frozenset[str], layout: InputLayout) -> None:
-        super().__init__(inputs, layout)
-        self.inputs = inputs
-        self.layout = layout
+    def __init__(self, layouts: Mapping[str, InputLayout]) -> None:
+        super().__init__(layouts)
+        self.layouts = layouts
 
 
 @dataclass(eq=False)
@@ -103,7 +101,7 @@ class Translation:
         values: Value behind every ONNX name so far; `Unknown` behind a node that cannot be read; None for a second
             output of a node (the mask of a Dropout).
         same_order_as_input: Name of each tensor whose elements have the order of inputs -> names of the inputs: the
-            inputs, and what is scaled, clamped, padded or added from them.
+            inputs, and what is scaled, clamped, padded, added or concatenated from them.
         ends_in_softmax: Whether a softmax was found.
         elements_taken: Number of elements of weights and computed constants so far.
         obstacles: Nodes that cannot be read so far, by name; "" is the key of inputs that cannot be read.
@@ -202,7 +200,7 @@ class Translation:
         if isinstance(layer, Obstructed) or not self.obstructed_tensors.isdisjoint(layer.inputs):
             self.obstructed_tensors.add(layer.output)
         sources = [self.same_order_as_input.get(tensor, frozenset()) for tensor in layer.inputs]
-        if isinstance(layer, PerChannelAffine | Activation | Pad | Add) and all(sources):
+        if isinstance(layer, PerChannelAffine | Activation | Pad | Add | Concat) and all(sources):
             self.same_order_as_input[layer.output] = frozenset[str]().union(*sources)
         return shape
 
@@ -216,9 +214,10 @@ class Translation:
             InputLayoutRequired: If the tensor has the order of the input and the layout is not settled yet.
         """
         inputs = self._unsettled_inputs(view)
-        shape = self._shape_of_channels_last(inputs)
-        if shape is not None:
-            raise InputLayoutRequired(inputs, InputLayout(shape, channels_last=True))
+        shapes = {name: self._shape_of_channels_last(name) for name in inputs}
+        layouts = {name: InputLayout(shape, channels_last=True) for name, shape in shapes.items() if shape is not None}
+        if layouts and len(layouts) == len(inputs):
+            raise InputLayoutRequired(layouts)
 
     def restart_with_layout_of(self, view: View) -> None:
         """Restart the translation with the input layout in which a view is a channels-first image, if there is one.
@@ -242,10 +241,10 @@ class Translation:
                 self.restart_with_channels_last(view)
         elif view.is_contiguous:
             # With one channel or one pixel, both orders are equal: the dimensions of the input decide.
-            channels_last = shape == self._shape_of_channels_last(inputs)
-            raise InputLayoutRequired(inputs, InputLayout(shape, channels_last))
+            channels_last = all(shape == self._shape_of_channels_last(name) for name in inputs)
+            raise InputLayoutRequired(dict.fromkeys(inputs, InputLayout(shape, channels_last)))
         elif view.walk == channels_first:
-            raise InputLayoutRequired(inputs, InputLayout(shape, channels_last=True))
+            raise InputLayoutRequired(dict.fromkeys(inputs, InputLayout(shape, channels_last=True)))
         channels, height, width = shape
         columns_first = {
             merge_loops([Loop(channels, height * width), Loop(height, 1), Loop(width, height)]): False,
@@ -255,7 +254,8 @@ class Translation:
             # With one channel, both walks are equal: the dimensions of the input decide.
             first_extent = self._dims_of(next(iter(inputs)))[0]
             channels_last = columns_first[view.walk] and (channels > 1 or first_extent != 1)
-            raise InputLayoutRequired(inputs, InputLayout(shape, channels_last, swaps_rows_and_columns=True))
+            layout = InputLayout(shape, channels_last, swaps_rows_and_columns=True)
+            raise InputLayoutRequired(dict.fromkeys(inputs, layout))
 
     def is_scaled_by_feature(self, tensor: str) -> bool:
         """Return whether a tensor is the input, scaled by a number for each element of the last dimension."""
@@ -275,14 +275,7 @@ class Translation:
     def _dims_of(self, name: str) -> tuple[int, ...]:
         return next(each.dims for each in self.graph.inputs if each.name == name)
 
-    def _shape_of_channels_last(self, inputs: frozenset[str]) -> Shape | None:
-        """Return the shape of input tensors whose last dimension is their channels.
-
-        Returns:
-            The shape; None for vectors, for inputs of different dimensions, and if there are no inputs.
-        """
-        dims = {self._dims_of(name) for name in inputs}
-        if len(dims) != 1:
-            return None
-        *space, channels = dims.pop()
+    def _shape_of_channels_last(self, name: str) -> Shape | None:
+        """Return the shape of an input tensor if the last dimension is its channels; None for a vector."""
+        *space, channels = self._dims_of(name)
         return image_shape((channels, *space)) if space else None

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Concat, Flattening, Shape
+from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Axis, Concat, Flattening, Shape
 from network.passes.temporary_layers import Affine, Numbers
 from network.tflite_reading.call import Call
 from network.tflite_reading.constants import ConstantArray
 from network.tflite_reading.translation import Value
-from network.tflite_reading.views import View
+from network.tflite_reading.views import View, image_shape
 
 _BETA_TOLERANCE = 1e-6
 _VECTOR_RANK = 2
@@ -144,7 +144,7 @@ def _clamp(call: Call, function: ActivationFunction, index: int = 0) -> View:
 
 
 def concatenation(call: Call) -> View:
-    """Translate CONCATENATION of activation tensors along their channels, or of flattened tensors."""
+    """Translate CONCATENATION of activation tensors along one of their axes, or of flattened tensors."""
     if not all(isinstance(value, View) for value in call.values()):
         raise call.unsupported("concatenates constants and activation tensors; expected activation tensors only")
     is_vector = len(call.output_dims) <= _VECTOR_RANK
@@ -155,14 +155,14 @@ def concatenation(call: Call) -> View:
     axis = call.option("Axis", 0)
     shapes = [call.shape(view) for view in views]
     flattening = _flattening(views, shapes)
-    if axis % max(rank, 1) != rank - 1 or any(
-        view.dims[:-1] != views[0].dims[:-1]
-        or (flattening is None and (view.last_extent != shape.channels or shape[1:] != shapes[0][1:]))
-        for view, shape in zip(views, shapes, strict=True)
-    ):
+    axis %= max(rank, 1)
+    along = {rank - 1: Axis.CHANNELS, rank - 2: Axis.WIDTH, rank - 3: Axis.HEIGHT}.get(axis, Axis.CHANNELS)
+    others = [view.dims[:axis] + view.dims[axis + 1 :] for view in views]
+    are_plain = all(image_shape(view.dims) == shape for view, shape in zip(views, shapes, strict=True))
+    if (axis == 0 and rank > 1) or any(each != others[0] for each in others) or (flattening is None and not are_plain):
         raise call.unsupported(
-            f"concatenates {' and '.join(str(list(view.dims)) for view in views[:4])} along axis {axis}; expected the "
-            "channels of tensors of equal height and width"
+            f"concatenates {' and '.join(str(list(view.dims)) for view in views[:4])} along axis {axis}; expected an "
+            "axis behind the batch, and tensors of equal extents along the others"
         )
     layer = Concat(
         name=call.name,
@@ -170,6 +170,7 @@ def concatenation(call: Call) -> View:
         output=call.name,
         activation=call.fused_activation(),
         flattening=flattening,
+        axis=along,
     )
     return call.emitted(call.translation.emit(layer))
 

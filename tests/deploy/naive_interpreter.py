@@ -77,6 +77,13 @@ def _add(
 def _concat(
     layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
 ) -> int:
+    if layer.flattening is None and layer.axis != "channels":
+        place = y if layer.axis == "height" else x
+        extents = [tensor.shape.height if layer.axis == "height" else tensor.shape.width for tensor in tensors]
+        index, place = [(index, place) for index, extent in enumerate(extents) for place in range(extent)][place]
+        row, column = (place, x) if layer.axis == "height" else (y, place)
+        steps = operands[index][row][column][c] - tensors[index].zero_point
+        return _code(steps * _multiplier(layer, index), _shift(layer, index), out)
     owner: list[tuple[int, int, int, int]] = []
     for index, tensor in enumerate(tensors):
         channels, height, width = tensor.shape

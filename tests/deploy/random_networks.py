@@ -21,7 +21,7 @@ from deploy.integer_network import (
     IntegerTensor,
 )
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
-from network.layers import Flattening, Padding, Shape
+from network.layers import Axis, Flattening, Padding, Shape
 from network.network import InputFormat, NetworkInput
 from network.windows import window_divisors
 
@@ -33,8 +33,8 @@ SCHEMES = (
 NO_PADDING = Padding()
 
 KINDS = (
-    "convolution", "depthwise", "fully_connected", "add", "concat", "flattened_concat", "max_pool", "average_pool",
-    "pad",
+    "convolution", "depthwise", "fully_connected", "add", "concat", "flattened_concat", "spatial_concat", "max_pool",
+    "average_pool", "pad",
 )  # fmt: skip
 
 
@@ -126,15 +126,18 @@ class Builder:
         self.layers.append(IntegerAdd(name=name, inputs=sources, output=name, requantization=factors))
         return name
 
-    def concat(self, *sources: str, flattening: Flattening | None = None) -> str:
+    def concat(self, *sources: str, flattening: Flattening | None = None, axis: Axis = Axis.CHANNELS) -> str:
         name = f"concat{len(self.layers)}"
         shapes = [self.shape(source) for source in sources]
-        whole = Shape(sum(shape.channels for shape in shapes), shapes[0].height, shapes[0].width)
-        self.tensor(name, whole if flattening is None else Shape(sum(shape.elements for shape in shapes)))
-        factors = self.factors(len(sources), 10.0)
+        whole = list(shapes[0])
+        whole[axis.index] = sum(shape[axis.index] for shape in shapes)
+        self.tensor(name, Shape(*whole) if flattening is None else Shape(sum(shape.elements for shape in shapes)))
         self.layers.append(
-            IntegerConcat(name=name, inputs=sources, output=name, requantization=factors, flattening=flattening)
-        )
+            IntegerConcat(
+                name=name, inputs=sources, output=name, requantization=self.factors(len(sources), 10.0),
+                flattening=flattening, axis=axis,
+            )
+        )  # fmt: skip
         return name
 
     def pool(
@@ -241,6 +244,13 @@ def _grow(draw: st.DrawFn, builder: Builder, kind: str, source: str) -> None:
             alike = [name for name in builder.tensors if builder.shape(name)[shared] == shape[shared]]
             sources = draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3))
             (builder.add if kind == "add" else builder.concat)(*sources)
+        case "spatial_concat":
+            axis = draw(st.sampled_from((Axis.HEIGHT, Axis.WIDTH)))
+            others = [each.index for each in Axis if each is not axis]
+            alike = [
+                name for name in builder.tensors if all(builder.shape(name)[each] == shape[each] for each in others)
+            ]
+            builder.concat(*draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3)), axis=axis)
         case "flattened_concat":
             sources = draw(st.lists(st.sampled_from(list(builder.tensors)), min_size=1, max_size=3))
             builder.concat(*sources, flattening=draw(st.sampled_from(Flattening)))

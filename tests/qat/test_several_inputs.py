@@ -14,7 +14,7 @@ from deploy.files import load, save
 from deploy.interpreter import quantize_inputs, run, trace
 from network.errors import DatasetError, RequestError
 from network.joined_samples import input_tensors, joined, joined_dims
-from network.layers import RELU, Add, Concat, Flattening, FullyConnected, Layer, MaxPool, Shape
+from network.layers import RELU, Add, Axis, Concat, Flattening, FullyConnected, Layer, MaxPool, Shape
 from network.network import InputFormat, Network, NetworkInput
 from network.reading import read_network
 from qat.calibration import calibrate
@@ -228,6 +228,32 @@ def test_a_state_is_fed_back_by_the_program() -> None:
     fed_back = np.floor((after - state.zero_point) * state.scale / given.scale + 0.5) + given.zero_point
     again = run(integers, codes | {"s": np.clip(fed_back, 0, 255).astype(np.uint8)})
     assert again["next"].shape == (1, 1, 1, 4)
+
+
+@pytest.mark.parametrize("axis", [Axis.HEIGHT, Axis.WIDTH])
+def test_a_buffer_and_a_frame(axis: Axis) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"s": Shape(2, 5, 6), "x": Shape(2, 2, 6) if axis is Axis.HEIGHT else Shape(2, 5, 3)}
+    inputs = tuple(NetworkInput(name, shape, InputFormat(tuple(shape))) for name, shape in shapes.items())
+    layers = (
+        Concat(name="k", inputs=("s", "x"), output="k", axis=axis),
+        convolution(rng, "y", "k", (2, 3), activation=RELU),
+    )
+    network = Network("streaming", inputs, layers, ("y.out", "k"))
+    samples = rng.normal(size=(24, *joined_dims(inputs))).astype(np.float32)
+    values = tensor_of(samples, network)
+    with torch.no_grad():
+        ours = FloatNetwork(network).eval().tensors(values)
+    for name, expected in naive_tensors(network, values.numpy()).items():
+        np.testing.assert_allclose(ours[name].numpy(), expected, rtol=1e-4, atol=1e-4)
+    module = prepare(network, allocation_of(network, 8, SCHEMES[0]), options=TrainingOptions())
+    calibrate(module, samples)
+    integers = convert(module.eval())
+    codes = trace(integers, quantize_inputs(integers, values.numpy()))
+    for name, simulated in module.deployed().codes(values).items():
+        np.testing.assert_array_equal(codes[name], simulated.permute(0, 2, 3, 1).numpy(), err_msg=name)
+    found = codes_in(RUNTIMES[1], integers, {name: codes[name] for name in network.input_names})
+    assert max(int(difference.max()) for difference in differences(integers, found).values()) <= 1
 
 
 NPZ_FORMS = {

@@ -146,6 +146,14 @@ def test_several_inputs() -> None:
     assert same(read_json(written.encode(), "n"), network)
 
 
+def test_concat_along_the_height() -> None:
+    rows = {"name": "rows", "kind": "concat", "inputs": ["conv", "conv"], "axis": "height"}
+    network = read(description(CONVOLUTION, rows))
+    channels, height, width = network.shapes["conv"]
+    assert network.shapes["rows"] == Shape(channels, 2 * height, width)
+    assert same(read_json(write_json(network, with_weights=True).encode(), "n"), network)
+
+
 POOL: dict[str, Any] = {"name": "pool", "kind": "max_pool", "kernel": 2}
 REFUSED: dict[str, tuple[Any, str]] = {
     "two kinds of inputs": ({"input": {"shape": [3]}, "inputs": SENSORS, "layers": [CONVOLUTION]}, "either `input` or"),
@@ -153,6 +161,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "inputs that are no list": ({"inputs": {}, "layers": [CONVOLUTION]}, "a list of 1 to 100 objects"),
     "an input without a name": ({"inputs": [{"shape": [3, 8, 8]}], "layers": [CONVOLUTION]}, "lacks its name"),
     "inputs of one name": ({"inputs": [SENSORS[1]] * 2, "layers": [CONVOLUTION]}, "a different name for each input"),
+    "an unknown axis": (
+        description(CONVOLUTION, {"name": "k", "kind": "concat", "inputs": ["conv"], "axis": "time"}),
+        "one of channels, height, width",
+    ),
     "an unknown flattening": (
         {"inputs": SENSORS, "layers": [CONVOLUTION, {**JOIN, "flattening": "rows"}]},
         "one of channels_first, channels_last",

@@ -101,6 +101,28 @@ def test_a_state_whose_first_dimension_is_not_the_batch() -> None:
     assert network.inputs[1].format.dims == (4, 2, 5)
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_buffer_of_the_last_frames(*, channels_last: bool) -> None:
+    """The slice that becomes the next buffer is left to the host, which reads the concatenation or computes it."""
+    dims: dict[str, Dims] = {"x": (1, 4, 2), "s": (1, 4, 5)}
+    nodes = [node("Concat", "s x", "k", axis=2), node("Conv", "k w", "c"), node("Relu", "c", "y")]
+    if channels_last:
+        dims = {"x": (1, 2, 4), "s": (1, 5, 4)}
+        nodes = [
+            node("Concat", "s x", "k", axis=1), node("Transpose", "k", "t", perm=[0, 2, 1]), node("Conv", "t w", "c"),
+            node("Relu", "c", "y"),
+        ]  # fmt: skip
+    time = 1 if channels_last else 2
+    constants = {"w": random(3, 4, 3), "from": np.array([2]), "to": np.array([7]), "axes": np.array([time])}
+    built = several([*nodes, node("Slice", "k from to axes", "s2")], dims, constants, outputs="y s2")
+    network = read(built)
+    assert [each.shape for each in network.inputs] == [Shape(4, 1, 2), Shape(4, 1, 5)]
+    host = "Concat, Slice of 's' and 'x'" if channels_last else "Slice of 'k'"
+    assert [str(steps) for steps in network.host_steps] == [host]
+    assert network.outputs == (("y",) if channels_last else ("y", "k"))
+    agreeing(several(nodes, dims, constants))
+
+
 def test_a_vector_without_a_batch() -> None:
     nodes = [
         node("Unsqueeze", "z axes", "v"), node("Concat", "x v", "c", axis=1), node("Gemm", "c d", "y"),

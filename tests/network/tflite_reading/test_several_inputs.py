@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from network.errors import UnsupportedOperator
-from network.layers import Concat, Flattening, Shape
+from network.layers import Axis, Concat, Flattening, Shape
 from network.reading import read_network
 from tests.network.tflite_reading.test_operators import agreeing, numbers
 from tests.network.tflite_reading.tflite_models import Op, T, build, constant
@@ -32,6 +32,20 @@ def test_an_image_and_a_vector() -> None:
     assert [each.shape for each in network.inputs] == [Shape(3, 6, 5), Shape(4)]
     assert [each.format.channels_last for each in network.inputs] == [True, False]
     assert [layer.flattening for layer in network.layers if isinstance(layer, Concat)] == [Flattening.CHANNELS_LAST]
+
+
+@pytest.mark.parametrize(
+    ("axis", "other", "joined"), [(1, (1, 2, 5, 3), (1, 8, 5, 3)), (2, (1, 6, 1, 3), (1, 6, 6, 3))]
+)
+def test_rows_and_columns_of_two_images(axis: int, other: tuple[int, ...], joined: tuple[int, ...]) -> None:
+    content = build(
+        [T(IMAGE), T(other), T(joined), constant(numbers(2, 3, 3, 3)), constant(numbers(2)),
+         T((1, joined[1] - 2, joined[2] - 2, 2))],
+        [Op("CONCATENATION", (0, 1), (2,), {"Axis": axis}), Op("CONV_2D", (2, 3, 4), (5,), CONVOLUTION)],
+        inputs=(0, 1),
+    )  # fmt: skip
+    network = agreeing(content)
+    assert [layer.axis for layer in network.layers if isinstance(layer, Concat)] == [list(Axis)[axis]]
 
 
 def test_two_sensors_and_their_own_scalings() -> None:
