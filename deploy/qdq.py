@@ -133,7 +133,7 @@ def _(layer: IntegerConcat, graph: QdqGraph, inputs: Inputs, output: IntegerTens
     values = _rescaled_inputs(layer, graph, layer.requantization, inputs, output)
     if layer.flattening is not None:
         values = [_flattened(layer, graph, value, tensor) for value, tensor in zip(values, inputs, strict=True)]
-    return graph.node("Concat", values, layer.name, axis=1 + layer.axis.index)
+    return graph.node("Concat", values, layer.name, axis=1 + layer.axis.position)
 
 
 def _flattened(layer: IntegerConcat, graph: QdqGraph, value: str, tensor: IntegerTensor) -> str:

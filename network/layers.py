@@ -131,9 +131,9 @@ class Concat(Layer):
             raise self._mismatch("has no input; expected one input or more")
         if self.flattening is not None:
             return Shape(sum(shape.elements for shape in inputs))
-        index = self.axis.index
+        index = self.axis.position
         others = [other for other in Axis if other is not self.axis]
-        if len({tuple(shape[other.index] for other in others) for shape in inputs}) > 1:
+        if len({tuple(shape[other.position] for other in others) for shape in inputs}) > 1:
             raise self._mismatch(
                 f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same {' and '.join(others)}"
             )

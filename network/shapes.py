@@ -39,7 +39,7 @@ class Axis(StrEnum):
     WIDTH = "width"
 
     @property
-    def index(self) -> int:
+    def position(self) -> int:
         """Index of the dimension in a shape: channels 0, height 1, width 2."""
         return tuple(Axis).index(self)
 

@@ -173,7 +173,7 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
             return total
         case Concat():
             parts = inputs if layer.flattening is None else [_flattened(each, layer.flattening) for each in inputs]
-            return torch.cat(list(parts), dim=1 + layer.axis.index)
+            return torch.cat(list(parts), dim=1 + layer.axis.position)
         case MaxPool():
             return max_pooled(inputs[0], layer)
         case AveragePool():

@@ -106,7 +106,7 @@ def _rows_or_columns(
             along
             and along[0] is not Axis.CHANNELS
             and all(view == view_of(view.tensor, shape, rank) for view, shape in zip(views, shapes, strict=True))
-            and len({tuple(shape[each.index] for each in Axis if each is not along[0]) for shape in shapes}) == 1
+            and len({tuple(shape[each.position] for each in Axis if each is not along[0]) for shape in shapes}) == 1
         ):
             return along[0], view_of
     return None

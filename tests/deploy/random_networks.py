@@ -130,7 +130,7 @@ class Builder:
         name = f"concat{len(self.layers)}"
         shapes = [self.shape(source) for source in sources]
         whole = list(shapes[0])
-        whole[axis.index] = sum(shape[axis.index] for shape in shapes)
+        whole[axis.position] = sum(shape[axis.position] for shape in shapes)
         self.tensor(name, Shape(*whole) if flattening is None else Shape(sum(shape.elements for shape in shapes)))
         self.layers.append(
             IntegerConcat(
@@ -246,7 +246,7 @@ def _grow(draw: st.DrawFn, builder: Builder, kind: str, source: str) -> None:
             (builder.add if kind == "add" else builder.concat)(*sources)
         case "spatial_concat":
             axis = draw(st.sampled_from((Axis.HEIGHT, Axis.WIDTH)))
-            others = [each.index for each in Axis if each is not axis]
+            others = [each.position for each in Axis if each is not axis]
             alike = [
                 name for name in builder.tensors if all(builder.shape(name)[each] == shape[each] for each in others)
             ]

@@ -52,7 +52,7 @@ def _layer(layer: Layer, inputs: list[Array]) -> Array:  # noqa: PLR0911  # one 
         case Add():
             return np.asarray(np.sum(inputs, axis=0))
         case Concat():
-            return np.concatenate([flattened(layer, each) for each in inputs], axis=1 + layer.axis.index)
+            return np.concatenate([flattened(layer, each) for each in inputs], axis=1 + layer.axis.position)
         case MaxPool():
             return np.asarray(np.max(list(_windows(layer, _padded(inputs[0], layer.padding, -math.inf))), axis=0))
         case AveragePool():

@@ -87,7 +87,7 @@ def combined(layer: Layer, inputs: Sequence[Images]) -> Images:
             total: Images = np.sum(inputs, axis=0)
             return total
         case Concat():
-            return np.concatenate([flattened(layer, each) for each in inputs], axis=1 + layer.axis.index)
+            return np.concatenate([flattened(layer, each) for each in inputs], axis=1 + layer.axis.position)
         case MaxPool() | AveragePool():
             return _pooled(layer, inputs[0])
         case Pad():
