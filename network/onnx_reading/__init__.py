@@ -30,7 +30,7 @@ from network.onnx_reading.swapping import swapped_shape, with_rows_and_columns_s
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
-from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.passes.fusing import fuse_activations, fuse_padding, read_inputs, remove_dead_layers
 
 
 def read_onnx(content: bytes, name: str, weight_file: WeightFile | None = None) -> Network:
@@ -99,7 +99,7 @@ def _network_of(graph: Graph, name: str) -> Network:
         shapes = {name: swapped_shape(shape) for name, shape in shapes.items()}
     return Network(
         name=name,
-        inputs=tuple(NetworkInput(name, shapes[name], formats[name]) for name in graph.input_names),
+        inputs=tuple(NetworkInput(name, shapes[name], formats[name]) for name in read_inputs(shapes, layers, outputs)),
         layers=layers,
         outputs=outputs,
         ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,

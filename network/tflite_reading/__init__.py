@@ -23,7 +23,7 @@ from network.layers import Layer, Shape
 from network.names import shown
 from network.network import MAX_INPUTS, InputFormat, Network, NetworkInput
 from network.passes.folding import fold_into_input_format, fold_into_weights
-from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.passes.fusing import fuse_activations, fuse_padding, read_inputs, remove_dead_layers
 from network.tflite_reading.graph import Graph
 from network.tflite_reading.operators import translate
 from network.tflite_reading.refusals import refusal_of
@@ -63,6 +63,8 @@ def read_tflite(content: bytes, name: str) -> Network:
         inputs.append(NetworkInput(input_name, layout.shape, input_format))
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_padding(fuse_activations(layers, outputs), outputs)
+    names = read_inputs(translation.inputs, layers, outputs)
+    inputs = [each for each in inputs if each.name in names]
     return Network(
         name=name,
         inputs=tuple(inputs),

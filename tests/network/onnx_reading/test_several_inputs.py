@@ -206,6 +206,15 @@ def test_inputs_that_no_output_needs_are_left_out() -> None:
     assert read(built).input_names == ("x",)
 
 
+@pytest.mark.parametrize("dims", [("N", 2), (), (1, 1, 2, 2, 2)])
+def test_an_input_that_only_the_host_reads_is_no_input_of_the_network(dims: Dims) -> None:
+    nodes = [node("Gemm", "x d", "g"), node("Relu", "g", "r"), node("Mul", "r mask", "y")]
+    network = read(several(nodes, {"x": ("N", 4), "mask": dims}, {"d": random(4, 2)}))
+    assert network.input_names == ("x",)
+    assert network.outputs == ("r",)
+    assert [str(steps) for steps in network.host_steps] == ["Mul of 'r' and 'mask'"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
