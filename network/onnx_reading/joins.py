@@ -40,7 +40,9 @@ def concat(call: Call) -> View:
         joined = call.translation.emit(
             Concat(name=call.node.name, inputs=inputs, output=call.output, flattening=flattening)
         )
-        return replace(first, tensor=call.output, dims=(joined.elements,), walk=contiguous_walk(joined.elements))
+        return replace(
+            first, tensor=call.output, dims=(joined.elements, *first.dims[1:]), walk=contiguous_walk(joined.elements)
+        )
     if (found := _rows_or_columns(views, shapes, axis)) is not None:
         along, view_of = found
         inputs = tuple(view.tensor for view in views)
@@ -81,7 +83,11 @@ def concat(call: Call) -> View:
 
 def _flattening(views: Sequence[View], shapes: Sequence[Shape], axis: int) -> Flattening | None:
     """Return the order in which the inputs of a Concat are flattened; None if none is, or if their orders differ."""
-    if axis != 0 or any(len(view.dims) != 1 for view in views) or all(shape[1:] == (1, 1) for shape in shapes):
+    are_vectors = all(
+        view.dims[0] == view.elements and len(view.dims) == len(views[0].dims) and not view.without_batch
+        for view in views
+    )
+    if axis != 0 or not are_vectors or all(shape[1:] == (1, 1) for shape in shapes):
         return None
     if all(view.is_contiguous for view in views):
         return Flattening.CHANNELS_FIRST

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from deploy.files import load, save
-from deploy.interpreter import quantize_inputs, run, trace
+from deploy.interpreter import quantize_inputs, real_values, run, trace
+from deploy.qdq import onnx_bytes
 from network.errors import DatasetError, RequestError
 from network.joined_samples import input_tensors, joined, joined_dims
 from network.layers import RELU, Add, Axis, Concat, Flattening, FullyConnected, Layer, MaxPool, Shape
@@ -119,6 +120,22 @@ def test_the_interpreter_the_simulation_and_onnx_agree(scheme: Any, setting: Ran
         for difference in differences(integers, codes_in(RUNTIMES[1], integers, inputs)).values():
             assert difference.max() <= 1
             assert np.count_nonzero(difference) <= 1 + 0.001 * difference.size
+
+
+def test_the_onnx_file_is_read_again() -> None:
+    network = image_and_vector()
+    samples = fitted(dataset(), network).train_x[:32]
+    module = prepare(network, allocation_of(network, 8, SCHEMES[0]), options=TrainingOptions())
+    calibrate(module, samples)
+    integers = convert(module.eval())
+    values = tensor_of(samples, network)
+    codes = run(integers, quantize_inputs(integers, values.numpy()))["y.out"]
+    again = read_network(onnx_bytes(integers), "again")
+    assert again.input_names == network.input_names
+    with torch.no_grad():
+        found = FloatNetwork(again).eval()(values).numpy()
+    expected = real_values(integers, "y.out", codes).reshape(len(codes), -1)
+    assert np.abs(found - expected).max() < 4 * integers.tensors["y.out"].scale
 
 
 def test_each_input_has_its_own_range() -> None:
