@@ -83,10 +83,7 @@ def concat(call: Call) -> View:
 
 def _flattening(views: Sequence[View], shapes: Sequence[Shape], axis: int) -> Flattening | None:
     """Return the order in which the inputs of a Concat are flattened; None if none is, or if their orders differ."""
-    are_vectors = all(
-        view.dims[0] == view.elements and len(view.dims) == len(views[0].dims) and not view.without_batch
-        for view in views
-    )
+    are_vectors = all(view.dims[0] == view.elements and len(view.dims) == len(views[0].dims) for view in views)
     if axis != 0 or not are_vectors or all(shape[1:] == (1, 1) for shape in shapes):
         return None
     if all(view.is_contiguous for view in views):
