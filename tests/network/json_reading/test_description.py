@@ -158,7 +158,7 @@ POOL: dict[str, Any] = {"name": "pool", "kind": "max_pool", "kernel": 2}
 REFUSED: dict[str, tuple[Any, str]] = {
     "two kinds of inputs": ({"input": {"shape": [3]}, "inputs": SENSORS, "layers": [CONVOLUTION]}, "either `input` or"),
     "an empty list of inputs": ({"inputs": [], "layers": [CONVOLUTION]}, "a list of 1 to 100 objects"),
-    "inputs that are no list": ({"inputs": {}, "layers": [CONVOLUTION]}, "a list of 1 to 100 objects"),
+    "inputs that are not a list": ({"inputs": {}, "layers": [CONVOLUTION]}, "a list of 1 to 100 objects"),
     "an input without a name": ({"inputs": [{"shape": [3, 8, 8]}], "layers": [CONVOLUTION]}, "lacks its name"),
     "inputs of one name": ({"inputs": [SENSORS[1]] * 2, "layers": [CONVOLUTION]}, "a different name for each input"),
     "an unknown axis": (

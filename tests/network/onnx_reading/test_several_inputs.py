@@ -207,7 +207,7 @@ def test_inputs_that_no_output_needs_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("dims", [("N", 2), (), (1, 1, 2, 2, 2)])
-def test_an_input_that_only_the_host_reads_is_no_input_of_the_network(dims: Dims) -> None:
+def test_an_input_that_only_the_host_reads_is_left_out(dims: Dims) -> None:
     nodes = [node("Gemm", "x d", "g"), node("Relu", "g", "r"), node("Mul", "r mask", "y")]
     network = read(several(nodes, {"x": ("N", 4), "mask": dims}, {"d": random(4, 2)}))
     assert network.input_names == ("x",)
