@@ -82,7 +82,7 @@ class ProblemKind:
         return Problem(type=self.type, title=self.title, status=self.status, detail=detail)
 
 
-UNREADABLE_FILE: Final = ProblemKind("unreadable-file", 422, "The file is not a complete network in one file")
+UNREADABLE_FILE: Final = ProblemKind("unreadable-file", 422, "The upload is not a complete network")
 UNSUPPORTED_OPERATOR: Final = ProblemKind(
     "unsupported-operator", 422, "The network uses an operator that is not supported"
 )
@@ -100,6 +100,7 @@ METHOD_NOT_ALLOWED: Final = ProblemKind("method-not-allowed", 405, "The resource
 JOB_FINISHED: Final = ProblemKind("job-finished", 409, "The job has finished already")
 JOB_NOT_FINISHED: Final = ProblemKind("job-not-finished", 409, "The job has not finished yet")
 KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another request")
+READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the network needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
@@ -108,8 +109,8 @@ UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot answer 
 STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is full")
 
 KINDS: Final = (
-    UNREADABLE_FILE, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET, DOES_NOT_FIT,
-    NO_INTEGER_FORM, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, JOB_FINISHED,
+    UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
+    DOES_NOT_FIT, NO_INTEGER_FORM, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, JOB_FINISHED,
     JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
@@ -158,6 +159,12 @@ class TooLarge(ServiceError):
     """Error: the uploaded file is larger than the limit."""
 
     kind = TOO_LARGE
+
+
+class ReadingLimit(ServiceError):
+    """Error: reading an uploaded network needs more time or memory than the service allows."""
+
+    kind = READING_LIMIT
 
 
 class Unavailable(ServiceError):

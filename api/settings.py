@@ -74,7 +74,21 @@ class Settings(BaseSettings):
     max_network_bytes: Annotated[int, SIZE] = Field(
         default=64 * MIB,
         validation_alias="BITBUDGET_MAX_NETWORK_SIZE",
-        description="Largest network file that can be uploaded.",
+        description="Largest network that can be uploaded, with its files of weights.",
+    )
+    parse_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        le=3600,
+        validation_alias="BITBUDGET_PARSE_SECONDS",
+        description="Longest time in seconds to read an uploaded network; reading runs in its own process, which is "
+        "killed after this time.",
+    )
+    parse_memory_bytes: Annotated[int, SIZE] = Field(
+        default=1536 * MIB,
+        validation_alias="BITBUDGET_PARSE_MEMORY",
+        description="Memory that the process which reads an uploaded network may allocate. A network file needs up to "
+        "14 times its size.",
     )
     max_dataset_bytes: Annotated[int, SIZE] = Field(
         default=512 * MIB,

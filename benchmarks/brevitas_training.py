@@ -22,14 +22,19 @@ from benchmarks.outcome import Outcome
 from network.allocation import Allocation
 from network.network import Network
 from qat.data.batches import batches_of, split_of
-from qat.data.dataset import Dataset, Indices, Labels, SampleSource
+from qat.data.dataset import Dataset, Indices, Labels, SampleSource, labelled
 from qat.data.loader import training_batches
+from qat.options.task import TaskKind
 from qat.options.training import OptimizerKind, TrainingOptions
 from qat.prepare import float_module
 from qat.progress import Report
-from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
+from qat.tasks.choice import Task
+from qat.tasks.metrics import percent
+from qat.tasks.objectives import Categorical
+from qat.tasks.task_objectives import TaskObjectives
+from qat.training.evaluation import evaluation_batches, of_module, outputs_of
+from qat.training.label_source import LabelSource
 from qat.training.learning_rate import learning_rate_at
-from qat.training.loss import training_loss
 from qat.training.optimizer import set_learning_rate, two_bit_share
 from qat.training.processor import processor_of
 from qat.training.reporting import Reporter
@@ -55,6 +60,9 @@ class BrevitasTraining:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._network, self._dataset, self._options = network, dataset, options
+        of_classes = Task(TaskKind.CLASSES, network.outputs[0], LabelSource.LABELS, LabelSource.LABELS)
+        classes = network.shapes[network.outputs[0]].elements
+        self._objectives = TaskObjectives(of_classes, Categorical(network.outputs[0], 0, classes), ())
         self._processor = processor_of(options)
         self._split = split_of(dataset, options.validation_fraction, options.seed)
         self._reporter = Reporter(report, options.epochs)
@@ -73,21 +81,19 @@ class BrevitasTraining:
         """Train all epochs, keep the best epoch by held-out accuracy, and evaluate it on the test set once."""
         started = time.monotonic()
         dataset = self._dataset
-        assert dataset.train_y is not None  # noqa: S101  # the tasks of the benchmark have labels
-        assert dataset.test_y is not None  # noqa: S101
+        train_y, test_y = labelled(dataset.train_y), labelled(dataset.test_y)
         optimizer = self._optimizer()
         best, best_epoch, state = -1.0, 0, self._module.state_dict()
         for epoch in range(self._options.epochs + 1):
             if epoch:
-                self._train(epoch, optimizer, dataset.train_y)
-            validated = self._percent(self._module, dataset.train_x, dataset.train_y, self._split.validation)
+                self._train(epoch, optimizer, train_y)
+            validated = self._percent(self._module, dataset.train_x, train_y, self._split.validation)
             if validated > best:
                 best, best_epoch, state = validated, epoch, copy.deepcopy(self._module.state_dict())
         self._module.load_state_dict(state)
         everything = np.arange(len(dataset.test_x))
         of_brevitas, of_float = (
-            self._percent(module, dataset.test_x, dataset.test_y, everything)
-            for module in (self._module, self._float_network)
+            self._percent(module, dataset.test_x, test_y, everything) for module in (self._module, self._float_network)
         )
         return Outcome(
             percent=of_brevitas,
@@ -130,7 +136,14 @@ class BrevitasTraining:
             set_learning_rate(optimizer, learning_rate_at(options, epoch, step / len(batches)))
             taught = self._teacher(images, batch.indices) if options.distillation else None
             optimizer.zero_grad(set_to_none=True)
-            loss = training_loss(self._module(images), targets, taught, options)
+            loss = self._objectives.loss(
+                self._module(images),
+                targets,
+                taught,
+                distillation=options.distillation,
+                temperature=options.distillation_temperature,
+                smoothing=options.label_smoothing,
+            )
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation
             optimizer.step()
             self._reporter.advance(len(images), loss.item())
@@ -139,7 +152,8 @@ class BrevitasTraining:
         module.eval()
         self._reporter.begin("judging", epoch=None, steps=len(evaluation_batches(self._network, len(taken))), cost=1.0)
         answer = of_module(module, self._network, self._processor)
-        return percent(classes_of(answer, self._network, samples, taken, self._reporter) == labels[taken])
+        outputs = outputs_of(answer, self._network, samples, taken, self._reporter)
+        return percent(outputs.argmax(axis=1) == labels[taken])
 
 
 def trained_by_brevitas(

@@ -33,7 +33,7 @@ from deploy.interpreter import run
 from deploy.workers import core_count, run_on_all_cores
 from network.allocation import Folding, Scheme, WeightScheme
 from network.layers import Padding, Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 
 COLUMN_BLOCK_ELEMENTS = 2**19
 

@@ -40,7 +40,8 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 
 RESNET8_FILE: Final = Path(__file__).parents[2] / "shared" / "models" / "resnet8_cifar10.onnx"

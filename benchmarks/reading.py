@@ -17,14 +17,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import numpy as np
 
 from api.cli.files import read_network_file
 from benchmarks.agreement import SAMPLES, SEED, outputs_of, share_of_range, snr_db
+from benchmarks.eight_bits import own_signal_to_noise
 from benchmarks.markdown import markdown
 from benchmarks.reference import IncomparableFile
 from benchmarks.run_options import json_option
-from network.errors import NetworkError
+from network.errors import ConversionError, InvalidNetwork, NetworkError, TrainingError
+from network.joined_samples import joined_dims
 from network.network import Network
+from qat.data.dataset import Dataset, NoSamples
+from qat.tasks.choice import choose_task
 
 EXTENSIONS: Final = frozenset({".onnx", ".tflite", ".json"})
 
@@ -45,6 +50,9 @@ class Row:
         snr_db: Signal-to-noise ratio in dB of the float network against the runtime of a quantized file, the lowest of
             its outputs; None for other files, and if the values are equal.
         uncomparable: Reason why a network that was read was not compared; None for other files.
+        task: Task of the network on samples without targets; None for a file that was refused.
+        eight_bit_snr_db: Signal-to-noise ratio in dB of the 8-bit integer-only network without training against the
+            float network's own outputs; None if it was not measured, and if the values are equal.
     """
 
     file: str
@@ -56,6 +64,8 @@ class Row:
     largest_difference: float | None = None
     snr_db: float | None = None
     uncomparable: str | None = None
+    task: str | None = None
+    eight_bit_snr_db: float | None = None
 
 
 class FolderError(click.ClickException):
@@ -89,7 +99,24 @@ def row_of(path: Path) -> Row:
     except NetworkError as error:
         return Row(path.name, is_read=False, seconds=time.perf_counter() - started, refusal=str(error))
     seconds = time.perf_counter() - started
-    return Row(path.name, is_read=True, seconds=seconds, layers=len(network.layers), **_agreement(network, path))
+    quality = _quality(network)
+    return Row(
+        path.name, is_read=True, seconds=seconds, layers=len(network.layers), **_agreement(network, path), **quality
+    )
+
+
+def _quality(network: Network) -> dict[str, Any]:
+    """Return the fields of a row that state the task, and the quality at 8 bits without training."""
+    samples = np.zeros((2, *joined_dims(network.inputs)), dtype=np.float32)
+    nothing = NoSamples(samples.dtype, samples.shape[1:])
+    task = str(choose_task(network, Dataset("", samples, None, nothing, None)).kind)
+    if not network.has_weights:
+        return {"task": task}
+    try:
+        ratio = own_signal_to_noise(network)
+    except (ConversionError, InvalidNetwork, TrainingError):
+        return {"task": task}
+    return {"task": task, "eight_bit_snr_db": ratio if math.isfinite(ratio) else None}
 
 
 def _agreement(network: Network, path: Path) -> dict[str, Any]:
@@ -140,6 +167,8 @@ def tables_of(result: Mapping[str, Any]) -> str:
             f"{row['seconds']:.3f}",
             "" if row["layers"] is None else f"{row['layers']}",
             _agreement_cell(row),
+            row["task"] or "",
+            "" if row["eight_bit_snr_db"] is None else f"{row['eight_bit_snr_db']:.1f} dB",
         )
         for row in result["rows"]
     ]
@@ -150,7 +179,7 @@ def tables_of(result: Mapping[str, Any]) -> str:
         if row[field] is not None
     ]
     counts = f"read: {result['read']}; refused: {result['refused']}; read but not compared: {result['uncomparable']}"
-    table = markdown(("file", "result", "seconds", "layers", "agreement"), lines)
+    table = markdown(("file", "result", "seconds", "layers", "agreement", "task", "SNR at 8 bits"), lines)
     return "\n\n".join([table, *(["\n".join(reasons)] if reasons else []), counts])
 
 

@@ -20,9 +20,9 @@ from qat.data.dataset import Dataset, SampleSource, labelled
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.prepare import float_module
 from qat.sensitivity.errors import tensor_errors
-from qat.sensitivity.fisher import drawn_loss
 from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import Sums
+from qat.tasks.objectives import Categorical
 
 SCHEME: Final = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
 SAMPLES: Final = 256
@@ -62,7 +62,8 @@ def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
         given = tensor_of(images[chosen[start : start + BATCH]], resnet8).requires_grad_()
         tensors = errors.float_network.tensors(given)
         weights = [errors.parameters(layer).weight for layer in resnet8.weight_layers]
-        loss = drawn_loss(tensors[resnet8.outputs[0]].flatten(1), randomness)
+        logits = tensors[resnet8.outputs[0]].flatten(1)
+        loss = Categorical(resnet8.outputs[0], 0, logits.shape[1]).drawn_loss(logits, randomness)
         gradients = torch.autograd.grad(loss, [*weights, *tensors.values()])
         for layer, gradient in zip(resnet8.weight_layers, gradients, strict=False):
             of_layer = errors.weights[layer.name]

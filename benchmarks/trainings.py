@@ -92,7 +92,7 @@ class Training:
             is_integer_only=True,
             fake_quantized_percent=result.accuracy.fake_quantized_percent,
             float_percent=result.accuracy.float_percent,
-            validation_percent=best.validation_percent,
+            validation_percent=best.validation_quality,
             best_epoch=result.best_epoch,
             seconds=time.monotonic() - started,
         )

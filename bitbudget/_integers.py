@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy import files, interpreter
+from deploy import files
 from deploy.arithmetic import CodeArray
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import real_values, run
 from network.errors import DatasetError
-from network.joined_samples import joined_dims, joined_input
+from network.joined_samples import joined_dims
 from network.layers import Float32Array
-from network.network import Network, NetworkInput
-from qat.data.dataset import Samples, in_layout_of, sample_dims
+from network.network import Network
+from network.network_input import NetworkInput
+from qat.data import integer_input
+from qat.data.dataset import Samples, sample_dims, to_input_tensor
 from qat.data.input_arrays import InputArrays
 
 __all__ = ["codes_of_inputs", "input_codes", "input_values", "load", "real_values", "run", "save"]
@@ -66,7 +68,7 @@ def input_values(network: Network, samples: InputSamples) -> Float32Array:
     Raises:
         DatasetError: If the samples have another shape.
     """
-    return joined_input(_joined_samples(network.inputs, samples), network.inputs)
+    return to_input_tensor(_joined_samples(network.inputs, samples), network)
 
 
 def input_codes(network: IntegerNetwork, samples: Samples) -> CodeArray:
@@ -101,12 +103,11 @@ def codes_of_inputs(network: IntegerNetwork, samples: InputSamples) -> dict[str,
     Raises:
         DatasetError: If the samples have another shape, or contain NaN or infinite values.
     """
-    values = joined_input(_joined_samples(network.inputs, samples), network.inputs)
-    return interpreter.quantize_inputs(network, values)
+    return integer_input.input_codes(network, _joined_samples(network.inputs, samples))
 
 
 def _joined_samples(inputs: tuple[NetworkInput, ...], samples: InputSamples) -> Samples:
-    """Return samples in the layout of their inputs, joined if there are several inputs."""
+    """Return samples as a dataset stores them, joined if there are several inputs."""
     if not isinstance(samples, np.ndarray):
         named = samples if isinstance(samples, Mapping) else {str(key): each for key, each in enumerate(samples)}
         fitted = InputArrays(named).of_inputs(inputs, "input")
@@ -119,4 +120,4 @@ def _joined_samples(inputs: tuple[NetworkInput, ...], samples: InputSamples) -> 
             f"the samples have shape {list(samples.shape)}; expected [n, {', '.join(map(str, dims))}] for "
             f"{samples.dtype} samples"
         )
-    return samples if len(inputs) > 1 else in_layout_of(samples, inputs[0])
+    return samples

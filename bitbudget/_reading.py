@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -12,10 +14,12 @@ from weakref import WeakKeyDictionary
 from api.cli.files import read_dataset, read_network_file
 from api.schemas.answer import NetworkName
 from api.storage.result_files import write_text
+from network.declared_input import DeclaredInput
 from network.errors import DatasetError, RequestError
 from network.json_reading.description import write_json
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import ReadingOptions
 from qat.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -25,30 +29,70 @@ _ids: Final[WeakKeyDictionary[Network, str]] = WeakKeyDictionary()
 """SHA-256 of the content that each network was read from."""
 
 
-def read(source: str | os.PathLike[str] | bytes, name: str | None = None) -> Network:
+def read(
+    source: str | os.PathLike[str] | bytes,
+    name: str | None = None,
+    *,
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]] = (),
+    outputs: Sequence[str] = (),
+    input_mean: float | Sequence[float] | None = None,
+    input_scale: float | Sequence[float] | None = None,
+) -> Network:
     """Read a network from an ONNX file, a TFLite file or a JSON description.
 
     Args:
         source: Path of the file, or its content as bytes.
         name: Name of the network in reports. None uses the name in a JSON description, else the name of the file
             without its suffix, or "network" for bytes.
+        input_shape: Extents of the input, if the file leaves its image size or length open, without the batch or with 1
+            as the batch, e.g. (1, 40, 98); for several inputs, a mapping from their names to extents.
+        outputs: Names of the tensors of the file at which the network ends; what is behind them is not read. Empty for
+            the outputs of the file.
+        input_mean: Number to subtract from each sample, or one for each channel, if the file does not contain the
+            normalisation of the samples: its input is (sample - input_mean) * input_scale. None subtracts nothing.
+        input_scale: Number to multiply the difference with, not 0, or one for each channel. None multiplies by 1.
 
     Raises:
+        RequestError: If an extent contradicts the file, or an input or a tensor does not exist.
         UnreadableFile: If the file does not exist, cannot be read, or is neither ONNX, TFLite nor JSON.
         UnsupportedOperator: If the network has an operator, or a form of an operator, that is not supported.
         InvalidNetwork: If the network is inconsistent.
+        RequestError: If input_mean or input_scale is not finite, or does not fit the channels of the input.
     """
+    declared = DeclaredInput.of(input_mean, input_scale)
+    options = replace(_reading_options(input_shape, outputs), declared=declared)
     if isinstance(source, bytes):
-        network = read_network(source, name or "network")
-        _ids[network] = hashlib.sha256(source).hexdigest()
+        network = read_network(source, name or "network", options=options)
+        _ids[network] = options.identity(hashlib.sha256(source).hexdigest())
         return network
     path = Path(source)
     # A file whose name is "-" must not be taken for the standard input.
-    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path))
+    network, found = read_network_file(f".{os.sep}-" if str(path) == "-" else str(path), options)
     if name is not None:
         network = _renamed(network, name)
     _ids[network] = found.id
     return network
+
+
+def _reading_options(
+    input_shape: Sequence[int] | Mapping[str, Sequence[int]], outputs: Sequence[str]
+) -> ReadingOptions:
+    """Return the options of reading that the arguments of `read` give.
+
+    Raises:
+        RequestError: If an argument is invalid.
+    """
+    if isinstance(outputs, str):
+        raise RequestError(f"the argument outputs is the text {outputs[:80]!r}; expected a list of names of tensors")
+    shapes = input_shape if isinstance(input_shape, Mapping) else {"": input_shape}
+    try:
+        extents = tuple((name, tuple(map(index, shape))) for name, shape in shapes.items() if shape != ())
+    except TypeError:
+        raise RequestError(
+            f"the argument input_shape is {str(input_shape)[:80]}; expected whole numbers such as (1, 40, 98), or a "
+            "mapping from names of inputs to such numbers"
+        ) from None
+    return ReadingOptions(extents, tuple(outputs))
 
 
 def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool = True) -> None:
@@ -65,20 +109,21 @@ def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool 
     write_text(Path(path), write_json(network, with_weights=with_weights))
 
 
-def dataset(source: str | os.PathLike[str]) -> Dataset:
+def dataset(source: str | os.PathLike[str], *, label_offset: int = 0) -> Dataset:
     """Open a dataset from a file or a folder, or the built-in dataset.
 
     Args:
         source: Path of a file or a folder in one of the formats of docs/datasets.md, or "digits" for the built-in
             dataset of handwritten digits.
+        label_offset: Number that is added to each label, such as 1 for a network whose output 0 is a background.
 
     Returns:
         The training set and the test set. Samples in files are read when they are used.
 
     Raises:
-        DatasetError: If there is no such file or folder, or its format is not supported.
+        DatasetError: If there is no such file or folder, its format is not supported, or a label becomes negative.
     """
-    return read_dataset(os.fspath(source))
+    return read_dataset(os.fspath(source), label_offset)
 
 
 def dataset_of(data: DatasetLike) -> Dataset:
@@ -100,8 +145,9 @@ def dataset_of(data: DatasetLike) -> Dataset:
 def name_of(network: Network) -> NetworkName:
     """Return the name and the SHA-256 identifier of a network for results.
 
-    The id is the SHA-256 of the file that the network was read from. For other networks, such as torch modules, the id
-    is the SHA-256 of the JSON description without weights, followed by the weights.
+    The id is the SHA-256 of the file that the network was read from, or of the file and the options of reading. For
+    other networks, such as torch modules, it is the SHA-256 of the JSON description without weights, followed by the
+    weights.
 
     Raises:
         RequestError: If the argument is not a network.

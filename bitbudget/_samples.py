@@ -14,13 +14,20 @@ from network.allocation import WeightScheme
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_to_json
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.options.task import TaskKind
 from qat.progress import Report, silent
+
+TaskName = Literal[
+    "classes", "two_classes", "labels", "regression", "images", "pixels", "anomaly", "float_outputs"
+]  # fmt: skip
+"""Name of a task, which docs/training.md explains."""
 
 
 class SensitivityFields(TypedDict, total=False):
     """Keyword arguments that choose how sensitivities are measured: the fields of `SensitivityOptions`."""
 
     measure: Measure | Literal["fisher", "hessian", "measured"]
+    task: TaskKind | TaskName | None
     scheme: (
         WeightScheme | Literal["PerLayerAsymPACT", "PerLayerAsymMinMax", "PerChannelsAsymMinMax", "PerChannelSymLSQ"]
     )

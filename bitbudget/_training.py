@@ -13,11 +13,12 @@ from api.cli.text.training import training_text
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitRequest
-from api.schemas.reports import AccuracyAnswer, Artifact, TrainAnswer
+from api.schemas.reports import AccuracyAnswer, Artifact, QualityAnswer, TrainAnswer
 from api.storage.result_files import check_output
 from bitbudget._budgets import BudgetOptions, DatasetLike, DeviceLike, Size, request_of
 from bitbudget._reading import dataset_of, name_of
 from network.network import Network
+from qat.options.task import TERMS
 from qat.options.training import TrainingOptions
 from qat.progress import Report, silent
 
@@ -36,8 +37,17 @@ class TrainResult:
 
     @property
     def accuracy(self) -> AccuracyAnswer | None:
-        """Accuracies on the test set in percent: `float_`, `fake_quantized`, `integer_only`; None if there is none."""
+        """Accuracies on the test set in percent: `float_`, `fake_quantized`, `integer_only`; None if there is no test
+        set, or for a task without classes.
+        """
         return self.report.accuracy
+
+    @property
+    def quality(self) -> QualityAnswer | None:
+        """Quality on the test set by the task's metric: `metric`, `unit`, `direction`, `float_`, `fake_quantized`,
+        `integer_only`; None if there is no test set.
+        """
+        return self.report.quality
 
     @property
     def files(self) -> Sequence[Artifact]:
@@ -48,12 +58,12 @@ class TrainResult:
         return plain(training_text(self.report, self.folder))
 
     def __repr__(self) -> str:
-        accuracy = self.accuracy
-        figures = (
-            "accuracy not measured"
-            if accuracy is None
-            else f"integer-only {accuracy.integer_only:.2f} %, float {accuracy.float_:.2f} %"
-        )
+        quality = self.quality
+        figures = "quality not measured"
+        if quality is not None:
+            terms = TERMS[quality.metric]
+            of_float = "" if quality.float_ is None else f", float {terms.text(quality.float_)}"
+            figures = f"integer-only {terms.text(quality.integer_only)}{of_float} ({terms.words})"
         return f"<TrainResult of {self.report.network.name}: {figures}, files in {str(self.folder)!r}>"
 
 

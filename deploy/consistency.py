@@ -27,13 +27,14 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
+from deploy.shared_weights import check_shared_weights
 from deploy.thresholds import thresholds_of
 from network.allocation import BITS
 from network.errors import ConversionError, InvalidNetwork
 from network.layers import (
     Padding,
 )
-from network.network import MAX_INPUTS, NetworkInput
+from network.network_input import MAX_INPUTS, NetworkInput
 from network.windows import window_divisors
 
 MAX_ELEMENTS: Final = 2**24
@@ -81,6 +82,7 @@ def check_consistency(network: IntegerNetwork) -> None:
             f"network '{network.name}' has the outputs {list(network.outputs)}; expected at least one tensor, each "
             "of which a layer writes"
         )
+    check_shared_weights(network.layers)
     for each in network.inputs:
         _check_input(network, each)
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from deploy.input_codes import codes_of_bytes, has_table, is_identity
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -27,17 +28,19 @@ from deploy.integer_network import (
 from deploy.proof import prove_accumulators
 from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
 from network.layers import Axis
-from network.network import NetworkInput
+from network.network_input import NetworkInput
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2, 3)
-"""Versions of network.json: version 2 adds thresholds, version 3 several inputs and new forms of concat.
-A network is written in the lowest sufficient version."""
+"""Versions of network.json; version 2 adds thresholds, version 3 weights that several layers share, several inputs and
+new forms of concat. A network is written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
     "layout": "activations: height, width, channel, the channel varies fastest; padding is top, left, bottom, right, "
     "and adds the code zero_point",
+    "input": "x = (sample - subtract) * multiply, q = clamp(floor(x / scale + 1/2 + 2^-12) + zero_point, 0, "
+    "2^bits - 1); for bytes q = codes_of_bytes[row][byte], row 0 or that of the channel, and q = byte if 'identity'",
     "requantization": "R(p, n, z, bits) = clamp(z + floor(p / 2^n + 1/2), 0, 2^bits - 1), p in 64 bits; "
     "floor(p / 2^n + 1/2) is (p + 2^(n-1)) >> n with an arithmetic shift, and p if n = 0",
     "convolution": "a = bias + sum of (q_x - z_x) * (q_w - z_w), in int32; y = R(a * m, n, z_y, bits)",
@@ -60,6 +63,12 @@ ARITHMETIC: Final = {
 MULTIPLIER_FORM: Final = "thresholds_of"
 """Key under which a layer with thresholds records the bias, multipliers and shifts that its thresholds replace."""
 
+CODES_OF_BYTES: Final = "codes_of_bytes"
+"""Key of the exact table from bytes to input codes; only a network whose samples are bytes has it."""
+
+IDENTITY: Final = "identity"
+"""Value of `CODES_OF_BYTES` if each byte is its own code."""
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -75,6 +84,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     """
     arrays: Arrays = {}
     bounds = prove_accumulators(network)
+    indices = {layer.name: index for index, layer in enumerate(network.layers)}
     layers = []
     for index, layer in enumerate(network.layers):
         described: dict[str, Any] = {
@@ -85,14 +95,14 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         }
         described |= _parameters(layer)
         for what, array in _arrays(layer).items():
-            name = f"{index}.{what}"
-            arrays[name] = array
+            name = f"{indices[_owner(layer)] if what == 'weights' else index}.{what}"
+            arrays.setdefault(name, array)
             reference = {"array": name, "type": str(array.dtype), "shape": list(array.shape), "bytes": array.nbytes}
             described[what] = reference | described.get(what, {})
         if layer.name in bounds:
             described["accumulator_bound"] = bounds[layer.name]
         layers.append(described)
-    inputs = [_input(each) for each in network.inputs]
+    inputs = [_input(network, each) for each in network.inputs]
     return {
         "format": FORMAT,
         "version": _version(network),
@@ -112,29 +122,41 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         "layers": layers,
         "schedule": [layer.name for layer in network.layers],
         "outputs": list(network.outputs),
+        **_host_steps(network),
     }, arrays
 
 
-def _input(given: NetworkInput) -> dict[str, Any]:
-    return {
+def _input(network: IntegerNetwork, given: NetworkInput) -> dict[str, Any]:
+    described: dict[str, Any] = {
         "tensor": given.name,
         "sample_extents": list(given.format.dims),
         "channels_last": given.format.channels_last,
         "subtract": list(given.format.subtract),
         "multiply": list(given.format.multiply),
     }
-
-
-def _version(network: IntegerNetwork) -> int:
-    """Return the lowest version of network.json that can describe an integer-only network."""
-    if len(network.inputs) > 1 or any(map(_is_new_concat, network.layers)):
-        return 3
-    return 2 if any(map(_has_thresholds, network.layers)) else 1
+    if has_table(given.format):
+        described[CODES_OF_BYTES] = _codes_of_bytes(network, given)
+    return described
 
 
 def _is_new_concat(layer: IntegerLayer) -> bool:
     """Return whether a layer is a concatenation that version 2 of network.json cannot describe."""
     return isinstance(layer, IntegerConcat) and (layer.flattening is not None or layer.axis is not Axis.CHANNELS)
+
+
+def _host_steps(network: IntegerNetwork) -> dict[str, Any]:
+    """Return the field of what the caller's program computes behind the network; empty if it computes nothing."""
+    steps = [
+        {"output": each.output, "tensors": list(each.tensors), "operators": list(each.operators)}
+        for each in network.host_steps
+    ]
+    return {"host_steps": steps} if steps else {}
+
+
+def _codes_of_bytes(network: IntegerNetwork, given: NetworkInput) -> str | list[list[int]]:
+    """Return the code of each byte as JSON: `IDENTITY`, or a row of 256 codes for each normalisation."""
+    table = codes_of_bytes(given.format, network.tensors[given.name])
+    return IDENTITY if is_identity(table) else table.tolist()
 
 
 @singledispatch
@@ -183,6 +205,18 @@ def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
     factors = layer.requantization
     recorded: Arrays = {"bias": layer.bias, "multiplier": factors.multiplier, "shift": factors.shift}
     return {MULTIPLIER_FORM: {name: values.tolist() for name, values in recorded.items()}}
+
+
+def _version(network: IntegerNetwork) -> int:
+    """Return the lowest version of network.json that can describe a network."""
+    if len(network.inputs) > 1 or any(_is_new_concat(layer) or _owner(layer) != layer.name for layer in network.layers):
+        return 3
+    return 2 if any(map(_has_thresholds, network.layers)) else 1
+
+
+def _owner(layer: IntegerLayer) -> str:
+    """Return the name of the layer that stores the weights of a layer: its own name, unless it shares them."""
+    return (isinstance(layer, IntegerConvolution) and layer.shares_weights_of) or layer.name
 
 
 def _has_thresholds(layer: IntegerLayer) -> bool:

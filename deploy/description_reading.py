@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deploy.arithmetic import Requantization
 from deploy.description import FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
+from deploy.description_ends import LARGEST_EXTENT, read_host_steps, read_inputs
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -22,6 +23,7 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
+from deploy.shared_weights import layout_of
 from deploy.thresholds import Thresholds
 from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
@@ -29,10 +31,15 @@ from network.errors import IntegerFileError
 from network.json_reading.fields import Fields
 from network.layers import Axis, Flattening, Padding, Shape
 from network.names import shown
-from network.network import MAX_INPUTS, MAX_LAYERS, InputFormat, NetworkInput
+from network.network import MAX_LAYERS
 
-LARGEST_EXTENT: Final = 2**24
-"""Largest extent, stride, dilation, padding and group count to read; `deploy.consistency` bounds their products."""
+Storing = dict[str, IntegerConvolution]
+"""Name of each array of weights so far -> the first layer that reads it."""
+
+_WEIGHTED: Final[Mapping[str, type[IntegerConvolution]]] = {
+    kind.kind: kind for kind in (IntegerConvolution, IntegerFullyConnected)
+}
+"""Name of each kind of layers with weights -> its class."""
 
 Choice = TypeVar("Choice", Bits, WeightScheme, Folding, Flattening, Axis)
 
@@ -46,7 +53,8 @@ def check_version(description: Fields) -> None:
     if description.string("format") != FORMAT:
         raise description.refused("format", f"the text '{FORMAT}'")
     if description.integer("version", least=0, most=2**31) not in VERSIONS:
-        raise description.refused("version", f"{' or '.join(map(str, VERSIONS))}, the versions that this program reads")
+        known = ", ".join(map(str, VERSIONS))
+        raise description.refused("version", f"one of {known}, the versions that this program reads")
 
 
 def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
@@ -67,33 +75,15 @@ def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
     layers = description.children("layers")
     if len(layers) > MAX_LAYERS:
         raise IntegerFileError(f"{description.owner} has {len(layers)} layers; expected at most {MAX_LAYERS}")
+    storing: Storing = {}
     return IntegerNetwork(
         name=description.string("name"),
-        inputs=_inputs(description, tensors),
+        inputs=read_inputs(description, tensors),
         tensors=tensors,
-        layers=tuple(_layer(fields, arrays) for fields in layers),
+        layers=tuple(_layer(fields, arrays, storing) for fields in layers),
         outputs=description.strings("outputs"),
+        host_steps=read_host_steps(description),
     )
-
-
-def _inputs(description: Fields, tensors: Mapping[str, IntegerTensor]) -> tuple[NetworkInput, ...]:
-    """Read the inputs of a network: the object `input`, or the list `inputs` of several."""
-    several = description.children("inputs") if "inputs" in description else [description.child("input")]
-    if len(several) > MAX_INPUTS:
-        raise IntegerFileError(f"{description.owner} has {len(several)} inputs; expected at most {MAX_INPUTS}")
-    inputs = []
-    for given in several:
-        name = given.string("tensor")
-        if name not in tensors:
-            raise given.refused("tensor", "the name of a tensor of the network")
-        form = InputFormat(
-            dims=given.integers("sample_extents", most=LARGEST_EXTENT),
-            channels_last=given.flag("channels_last"),
-            subtract=given.numbers("subtract"),
-            multiply=given.numbers("multiply"),
-        )
-        inputs.append(NetworkInput(name, tensors[name].shape, form))
-    return tuple(inputs)
 
 
 def _tensor(fields: Fields) -> IntegerTensor:
@@ -107,16 +97,18 @@ def _tensor(fields: Fields) -> IntegerTensor:
     )
 
 
-def _layer(fields: Fields, arrays: Arrays) -> IntegerLayer:
+def _layer(fields: Fields, arrays: Arrays, storing: Storing) -> IntegerLayer:
     kind = fields.string("kind")
-    if kind not in _READERS:
-        raise fields.refused("kind", f"one of {', '.join(_READERS)}")
+    if kind not in _READERS and kind not in _WEIGHTED:
+        raise fields.refused("kind", f"one of {', '.join([*_WEIGHTED, *_READERS])}")
     common = {
         "name": fields.string("name"),
         "inputs": fields.strings("inputs"),
         "output": fields.string("output"),
         "requantization": _requantization(fields, arrays),
     }
+    if kind in _WEIGHTED:
+        return _convolution(_WEIGHTED[kind], fields, arrays, common, storing)
     return _READERS[kind](fields, arrays, common)
 
 
@@ -134,41 +126,52 @@ def _requantization(fields: Fields, arrays: Arrays) -> Requantization:
         raise IntegerFileError(f"the requantization of {fields.owner} is invalid: {error}") from error
 
 
-def _convolution(kind: type[IntegerConvolution]) -> Callable[[Fields, Arrays, dict[str, Any]], IntegerLayer]:
-    def read(fields: Fields, arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
-        weights, scheme = fields.child("weights"), fields.child("scheme")
-        bits = _choice(weights, "bits", weights.integer("bits", least=2, most=8), BITS)
-        groups = fields.integer("groups", most=LARGEST_EXTENT)
-        outputs, height, width, inputs = weights.integers("codes_shape", (4,), most=LARGEST_EXTENT)
-        packed = _array(fields, "weights", arrays, np.uint8)
+def _convolution(
+    kind: type[IntegerConvolution], fields: Fields, arrays: Arrays, common: dict[str, Any], storing: Storing
+) -> IntegerLayer:
+    weights, scheme = fields.child("weights"), fields.child("scheme")
+    bits = _choice(weights, "bits", weights.integer("bits", least=2, most=8), BITS)
+    groups = fields.integer("groups", most=LARGEST_EXTENT)
+    outputs, height, width, inputs = weights.integers("codes_shape", (4,), most=LARGEST_EXTENT)
+    packed, array = _array(fields, "weights", arrays, np.uint8), weights.string("array")
+    owner = storing.get(array)
+    if owner is None:
         try:
             codes = unpack_weights(packed, (outputs, height, width, inputs), groups, bits)
         except ValueError as error:
             raise IntegerFileError(f"{weights.owner} are invalid: {error}") from error
-        thresholds = _thresholds(fields, arrays)
-        return kind(
-            **common,
-            codes=codes,
-            weight_bits=bits,
-            weight_zero_point=_array(fields, "weight_zero_point", arrays, np.int32),
-            bias=(
-                _array(fields, "bias", arrays, np.int32)
-                if thresholds is None
-                else _numbers(fields.child(MULTIPLIER_FORM), "bias", np.int32)
-            ),
-            scheme=Scheme(
-                _choice(scheme, "weights", scheme.string("weights"), tuple(WeightScheme)),
-                _choice(scheme, "folding", scheme.string("folding"), tuple(Folding)),
-            ),
-            weight_scale=np.array(fields.numbers("weight_scale"), dtype=np.float64),
-            stride=_pair(fields, "stride"),
-            padding=_padding(fields),
-            dilation=_pair(fields, "dilation"),
-            groups=groups,
-            thresholds=thresholds,
+    elif layout_of(owner) == (kind.kind, (outputs, height, width, inputs), bits, groups):
+        codes = owner.codes
+    else:
+        raise IntegerFileError(
+            f"{weights.owner} are the array of layer '{shown(owner.name)}' too, with another kind, shape, number of "
+            "bits or of groups; expected the same"
         )
-
-    return read
+    thresholds = _thresholds(fields, arrays)
+    layer = kind(
+        **common,
+        codes=codes,
+        weight_bits=bits,
+        weight_zero_point=_array(fields, "weight_zero_point", arrays, np.int32),
+        bias=(
+            _array(fields, "bias", arrays, np.int32)
+            if thresholds is None
+            else _numbers(fields.child(MULTIPLIER_FORM), "bias", np.int32)
+        ),
+        scheme=Scheme(
+            _choice(scheme, "weights", scheme.string("weights"), tuple(WeightScheme)),
+            _choice(scheme, "folding", scheme.string("folding"), tuple(Folding)),
+        ),
+        weight_scale=np.array(fields.numbers("weight_scale"), dtype=np.float64),
+        stride=_pair(fields, "stride"),
+        padding=_padding(fields),
+        dilation=_pair(fields, "dilation"),
+        groups=groups,
+        thresholds=thresholds,
+        shares_weights_of=None if owner is None else owner.name,
+    )
+    storing.setdefault(array, layer)
+    return layer
 
 
 def _thresholds(fields: Fields, arrays: Arrays) -> Thresholds | None:
@@ -212,8 +215,6 @@ def _pad(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLaye
 
 
 _READERS: Final[Mapping[str, Callable[[Fields, Arrays, dict[str, Any]], IntegerLayer]]] = {
-    IntegerConvolution.kind: _convolution(IntegerConvolution),
-    IntegerFullyConnected.kind: _convolution(IntegerFullyConnected),
     IntegerAdd.kind: _add,
     IntegerConcat.kind: _concat,
     IntegerMaxPool.kind: _max_pool,

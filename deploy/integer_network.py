@@ -17,8 +17,9 @@ from deploy.arithmetic import CodeArray, Requantization
 from deploy.thresholds import Thresholds
 from network.allocation import Bits, Scheme
 from network.errors import ConversionError
+from network.host_steps import HostSteps
 from network.layers import Axis, Flattening, Padding, Shape, is_depthwise
-from network.network import NetworkInput
+from network.network_input import NetworkInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class IntegerConvolution(IntegerLayer):
         groups: Number of groups of channels; each group of output channels reads one group of input channels.
         thresholds: The thresholds that follow from bias and requantization (see `deploy.thresholds`); None if the layer
             requantizes by multiplication.
+        shares_weights_of: Name of the earlier layer whose weight codes this layer reads; flash stores them once, with
+            that layer. None if the layer stores its own.
     """
 
     kind: ClassVar[str] = "convolution"
@@ -99,6 +102,7 @@ class IntegerConvolution(IntegerLayer):
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     thresholds: Thresholds | None = None
+    shares_weights_of: str | None = None
 
     @property
     def kernel(self) -> tuple[int, int]:
@@ -227,6 +231,8 @@ class IntegerNetwork:
             written.
         layers: The layers in schedule order.
         outputs: The names of the tensors that the caller reads.
+        host_steps: What the caller's program computes from the outputs, for each output of the source file that is not
+            a tensor of the network; an inference does not need them.
     """
 
     name: str
@@ -234,6 +240,7 @@ class IntegerNetwork:
     tensors: Mapping[str, IntegerTensor]
     layers: tuple[IntegerLayer, ...]
     outputs: tuple[str, ...]
+    host_steps: tuple[HostSteps, ...] = ()
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import CodeArray, quantize, top_code
+from deploy.arithmetic import CodeArray, top_code
 from deploy.blocks import blocks
 from deploy.consistency import check_consistency
 from deploy.execution import executor
+from deploy.input_codes import codes_of_values
 from deploy.integer_network import IntegerNetwork, IntegerTensor
 from deploy.proof import prove_accumulators
 from deploy.workers import run_on_all_cores
@@ -23,7 +24,7 @@ from network.errors import DatasetError
 from network.joined_samples import input_tensors
 from network.layers import Float32Array
 from network.live_ranges import live_ranges_of
-from network.network import NetworkInput
+from network.network_input import NetworkInput
 
 BATCH_BYTES: Final = 8 * 2**20
 """Size in bytes of the 64-bit sums of a network's largest tensor in one batch of images."""
@@ -62,7 +63,7 @@ def trace(network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArr
 
 
 def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
-    """Quantize real samples to the integer codes of an integer-only network's input tensor.
+    """Quantize real samples to the integer codes of an integer-only network's input tensor (`deploy.input_codes`).
 
     Args:
         network: The network whose input tensor gives scale, zero point and bits.
@@ -116,7 +117,7 @@ def _quantized(network: IntegerNetwork, given: NetworkInput, samples: Float32Arr
                 f"the samples for network '{network.name}' contain NaN or infinite values; expected finite values: "
                 "remove these samples"
             )
-        codes[batch] = quantize(values, tensor.scale, tensor.zero_point, tensor.bits).transpose(0, 2, 3, 1)
+        codes[batch] = codes_of_values(values, tensor.scale, tensor.zero_point, tensor.bits).transpose(0, 2, 3, 1)
     return codes
 
 

@@ -21,9 +21,10 @@ one code if the input codes are the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import singledispatch
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -65,16 +66,23 @@ HALF_UP: Final = 2.0**-12
 Inputs = Sequence[IntegerTensor]
 
 
-def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
+def onnx_bytes(
+    network: IntegerNetwork,
+    *,
+    narrow_types: bool = False,
+    output_extents: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> bytes:
     """Return the content of an ONNX file that holds an integer-only network with QuantizeLinear and DequantizeLinear
     nodes (QDQ).
 
-    The inputs and outputs of the ONNX model are real values, [n, channels, height, width].
+    The inputs and outputs of the ONNX model are real values. Each input has the rank of a sample of the source file
+    (see `deploy.qdq_ranks`), an image is [n, channels, height, width].
 
     Args:
         network: The network to write. The file is the same for both forms of requantization.
         narrow_types: Whether every tensor has the type of its bits: uint8, uint4 or uint2 (opset 25). Otherwise (opset
             21) 2-bit weights are uint4, and activations are uint8, with a Clip to their range before rounding.
+        output_extents: Extents of output tensors without the batch, by name; [channels, height, width] for the others.
 
     Raises:
         ConversionError: if the network is inconsistent, an accumulator could overflow, or a scale is outside float32.
@@ -85,7 +93,10 @@ def onnx_bytes(network: IntegerNetwork, *, narrow_types: bool = False) -> bytes:
     for layer in network.layers:
         inputs, output = [network.tensors[name] for name in layer.inputs], network.tensors[layer.output]
         value = _halves_up(layer, graph, _computed(layer, graph, inputs, output), output)
-        graph.quantize(value, layer.output, layer.output)
+        if layer.output in output_extents:
+            graph.quantize_output(value, layer.output, output_extents[layer.output])
+        else:
+            graph.quantize(value, layer.output, layer.output)
     return graph.content()
 
 
@@ -248,7 +259,9 @@ def _weights(layer: IntegerConvolution, graph: QdqGraph, sign: IntArray, scale: 
         return graph.constant(name, (signs * (codes - points) * scales).astype(np.float32))
     codes = np.where(signs == 0, points, np.where(signs < 0, top - codes, codes))
     points_of_mirrored = np.where(sign < 0, top - zero_points, zero_points)
-    return graph.weights(name, codes.astype(np.uint8), points_of_mirrored.astype(np.uint8), scale, layer.weight_bits)
+    mirrored_points = points_of_mirrored.astype(np.uint8)
+    owner = layer.shares_weights_of or layer.name
+    return graph.weights(name, codes.astype(np.uint8), mirrored_points, scale, layer.weight_bits, owner)
 
 
 def _float32(scales: npt.NDArray[np.float64], layer: IntegerConvolution, what: str) -> Float32Array:

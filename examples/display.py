@@ -37,8 +37,9 @@ def describe(progress: dict[str, Any]) -> str:
         parts.append(f"epoch {progress['epoch']} of {progress['epochs']}")
     if progress["loss"] is not None:
         parts.append(f"loss {progress['loss']:.3f}")
-    if progress["validation_accuracy"] is not None:
-        parts.append(f"validated {progress['validation_accuracy']:.1f} %")
+    if progress["validation_quality"] is not None:
+        metric = progress["validation_metric"].replace("_", " ")
+        parts.append(f"validated {metric} {progress['validation_quality']:.2f}")
     if progress["seconds_left"] is not None:
         parts.append(f"{progress['seconds_left']:.0f} s left")
     return ", ".join(parts)
@@ -64,15 +65,18 @@ def layer_table(network: dict[str, Any], result: dict[str, Any]) -> str:
     return "\n".join((f"{name:<20}" + "".join(f"{cell:>13}" for cell in cells)).rstrip() for name, *cells in rows)
 
 
-def accuracy_table(result: dict[str, Any]) -> str:
-    """Return a text table of the accuracies of the float, the fake-quantized and the integer-only network.
+def quality_table(result: dict[str, Any]) -> str:
+    """Return a text table of the quality of the float, the fake-quantized and the integer-only network.
 
     A dataset without a test set has none.
     """
-    if result["accuracy"] is None:
-        return "accuracy was not measured: the dataset has no test set"
+    quality = result["quality"]
+    if quality is None:
+        return "quality was not measured: the dataset has no test set"
     names = ("float", "fake-quantized", "integer-only")
-    percents = [result["accuracy"][name.replace("-", "_")] for name in names]
+    figures = [quality[name.replace("-", "_")] for name in names]
+    unit = {"percent": " %", "dB": " dB"}.get(quality["unit"], "")
     heads = "".join(f"{name:>16}" for name in names)
-    cells = "".join(f"{percent:>14.2f} %" for percent in percents)
-    return f"{'':<20}{heads}\n{'accuracy, test set':<20}{cells}"
+    cells = "".join(f"{'-' if figure is None else f'{figure:.2f}{unit}':>16}" for figure in figures)
+    title = f"{quality['metric'].replace('_', ' ')}, test set"
+    return f"{'':<20}{heads}\n{title:<20}{cells}"

@@ -23,7 +23,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from examples.display import ProgressLine, accuracy_table, layer_table
+from examples.display import ProgressLine, layer_table, quality_table
 from examples.own_service import PipelineError, running_service
 
 DIGITS = Path(__file__).parent / "digits" / "digits.onnx"
@@ -99,7 +99,7 @@ def play(service: Service, network_file: Path, budget: dict[str, str], epochs: i
     print(f"job         {job['id']}")
     job = watch(service, job)
     fetch_artifacts(service, job, out)
-    print(f"\n{layer_table(network, job['result'])}\n\n{accuracy_table(job['result'])}")
+    print(f"\n{layer_table(network, job['result'])}\n\n{quality_table(job['result'])}")
 
 
 def watch(service: Service, job: dict[str, Any]) -> dict[str, Any]:

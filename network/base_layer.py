@@ -114,16 +114,29 @@ class WeightLayer(Layer):
         weight: Weight tensor, float32 of the shape that `weight_shape` returns; None if only its size is known.
         bias: Bias, float32 [output_channels]; None if there is none.
         batch_norm: Batch norm behind the layer, with one entry for each output channel; None if there is none.
+        shared_weight: Name that the layers which read the same weight tensor have in common; None if no other layer
+            reads it (see `network.shared_weights`).
     """
 
     output_channels: int
     weight: Float32Array | None = None
     bias: Float32Array | None = None
     batch_norm: BatchNorm | None = None
+    shared_weight: str | None = None
 
     @abstractmethod
     def weight_shape(self, inputs: tuple[Shape, ...]) -> tuple[int, ...]:
         """Return the shape of a layer's weight tensor, given the shapes of the layer's inputs."""
+
+    def weight_layout(self, inputs: tuple[Shape, ...]) -> tuple[object, ...]:
+        """Return what decides, in addition to kind and shape, in which order a layer's weights are stored in flash.
+
+        Two layers of the same kind can share a weight tensor only if their values of this are equal.
+
+        Args:
+            inputs: Shapes of the tensors that the layer reads.
+        """
+        return inputs
 
     def multiply_accumulates(self, inputs: tuple[Shape, ...]) -> int:
         """Return a layer's number of multiply-accumulates per inference; those with padding elements are included."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from network.layers import Float32Array
-from network.network import NetworkInput
+from network.network_input import NetworkInput
 
 
 class _Array(Protocol):

@@ -69,6 +69,9 @@ class Convolution(WeightLayer):
     def weight_shape(self, inputs: tuple[Shape, ...]) -> tuple[int, ...]:
         return (self.output_channels, self._only(inputs).channels // self.groups, *self.kernel)
 
+    def weight_layout(self, inputs: tuple[Shape, ...]) -> tuple[object, ...]:
+        return (self.groups,)
+
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         shape = self._only(inputs)
         if shape.channels % self.groups or self.output_channels % self.groups:

@@ -9,80 +9,19 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from network.errors import InvalidNetwork
+from network.host_graph import HostGraph, check_host_graph
 from network.host_steps import HostSteps
-from network.layers import Float32Array, Layer, Shape, WeightLayer
+from network.layers import Layer, Shape, WeightLayer
+from network.network_input import MAX_INPUTS, NetworkInput
+from network.shared_weights import WeightOwners, check_shared_weights
 
 MAX_TENSOR_ELEMENTS: Final = 2**31 - 1
 """Largest number of elements of a tensor: more than any microcontroller can store, and byte counts stay exact."""
 
 MAX_LAYERS: Final = 200_000
 """Largest number of layers of a network."""
-
-MAX_INPUTS: Final = 100
-"""Largest number of inputs of a network."""
-
-
-@dataclass(frozen=True, eq=False)
-class InputFormat:
-    """Conversion of the caller's samples to a network's input tensor: x = (sample - subtract) * multiply, transposed.
-
-    Attributes:
-        dims: Extents of one sample as the caller stores it, without the batch, e.g. (32, 32, 3) or (640,).
-        channels_last: Whether a sample is stored as height, width, channels; else the channels come first.
-        subtract: Numbers to subtract from each sample: one number, or one for each channel.
-        multiply: Numbers to multiply the difference with: one number, or one for each channel.
-    """
-
-    dims: tuple[int, ...]
-    channels_last: bool = False
-    subtract: tuple[float, ...] = (0.0,)
-    multiply: tuple[float, ...] = (1.0,)
-
-    @property
-    def is_normalised_already(self) -> bool:
-        """Whether a network's input samples need neither subtraction nor multiplication."""
-        return set(self.subtract) == {0.0} and set(self.multiply) == {1.0}
-
-    def to_input_tensor(self, samples: npt.NDArray[np.generic], shape: Shape) -> Float32Array:
-        """Convert the caller's samples to values of a network's input tensor, float32 [n, channels, height, width].
-
-        Args:
-            samples: Samples as the caller stores them, [n, *dims].
-            shape: Shape of the network's input tensor.
-
-        Returns:
-            float32 [n, channels, height, width].
-        """
-        values = np.asarray(samples, dtype=np.float32)
-        if self.channels_last:
-            # [n, length, channels] is an image of height 1
-            values = values.reshape(len(values), shape.height, shape.width, shape.channels).transpose(0, 3, 1, 2)
-        else:
-            values = values.reshape(len(values), *shape)
-        if not self.is_normalised_already:
-            per_channel = (1, -1, 1, 1)
-            subtract = np.asarray(self.subtract, dtype=np.float32).reshape(per_channel)
-            multiply = np.asarray(self.multiply, dtype=np.float32).reshape(per_channel)
-            values = (values - subtract) * multiply
-        return np.ascontiguousarray(values, dtype=np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkInput:
-    """Input of a network: an activation tensor that the caller writes.
-
-    Attributes:
-        name: Name of the activation tensor.
-        shape: Shape of the activation tensor.
-        format: Conversion of the caller's samples to the activation tensor.
-    """
-
-    name: str
-    shape: Shape
-    format: InputFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +39,14 @@ class Network:
             from which the network was read. Empty for a float file; not every tensor needs a range.
         host_steps: What the caller's program computes behind the network, for each output of the file that is not a
             tensor of the network: a final sigmoid, softmax, box decoding, joined heads.
+        host_graph: The same computation in a form that can be run, with the dimensions of the outputs in the file; None
+            if it is not known.
         shapes: Name of each tensor -> its shape; the inputs first, then in the order in which they are written.
+        weight_owners: The layers that store a weight tensor, and the layers that share it.
 
     Raises:
-        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer. Also if a
+        InvalidNetwork: if a tensor is dangling or written twice, or if shapes do not match; names the layer. Also if
+            layers share a weight tensor but read it in different layouts, or have different values of it. Also if a
             range belongs to no tensor, or is not a finite interval around zero; names the tensor.
     """
 
@@ -114,11 +57,17 @@ class Network:
     ends_in_softmax: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     host_steps: tuple[HostSteps, ...] = ()
+    host_graph: HostGraph | None = None
     shapes: Mapping[str, Shape] = field(init=False)
+    weight_owners: WeightOwners = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shapes", MappingProxyType(_infer_shapes(self)))
+        check_shared_weights(self.layers, self.shapes)
+        object.__setattr__(self, "weight_owners", WeightOwners.among(self.layers))
         _check_ranges(self)
+        if self.host_graph is not None:
+            check_host_graph(self.host_graph, self.shapes, self.outputs, self.input_names)
         object.__setattr__(self, "ranges", MappingProxyType(dict(self.ranges)))
 
     @property

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from network.allocation import Allocation, Bits
+from network.allocation import Allocation, Bits, Folding
 from network.errors import InvalidNetwork, RequestError
 from network.layers import (
     LINEAR,
@@ -59,10 +59,12 @@ def shared_ranges(network: Network, bits: Mapping[str, Bits]) -> dict[str, str]:
 
 
 def check_allocation(network: Network, allocation: Allocation) -> None:
-    """Reject a bit allocation that lacks the bits or the quantization scheme of any tensor of the network.
+    """Reject a bit allocation that lacks the bits or the quantization scheme of any tensor of the network, or has
+    different ones for layers that share a weight tensor.
 
     Raises:
-        RequestError: If an entry is missing. The message names the missing tensors or layers.
+        RequestError: If an entry is missing, or if layers that share a weight tensor have different bits or schemes or
+            fold batch norm into it. The message names the tensors or layers.
     """
     layers = [layer.name for layer in network.weight_layers]
     for what, names, decided in (
@@ -75,6 +77,13 @@ def check_allocation(network: Network, allocation: Allocation) -> None:
             raise RequestError(
                 f"the bit allocation lacks the {what} of {', '.join(missing)[:200]}; expected {len(names)} "
                 f"entries in {what}: add the missing ones"
+            )
+    for names in network.weight_owners.sharing.values():
+        choices = {(allocation.weight_bits[name], allocation.schemes[name]) for name in names}
+        if len(choices) > 1 or allocation.schemes[names[0]].folding is not Folding.ICN:
+            raise RequestError(
+                f"the layers {', '.join(map(repr, names[:5]))} share one weight tensor; expected the same bits and "
+                "scheme for all of them, and batch norm that is not folded into the weights (ICN)"
             )
 
 

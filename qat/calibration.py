@@ -6,17 +6,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from deploy.arithmetic import top_code
+from deploy.input_codes import HALF_TOLERANCE, MAX_TABLE_ROWS, distance_from_half, rows_of
 from network.allocation import WIDEST_BITS, Bits
 from network.errors import TrainingError
 from network.joined_samples import input_tensors, samples_of_inputs
 from network.layers import LINEAR, Float32Array
-from network.network import Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples, input_tensor_of
 from qat.float_network import FloatNetwork
@@ -28,6 +31,11 @@ from qat.quantizers.ranges import ActivationTensorRange, InputRange, grid_of
 
 CLIPPED_AT = 6.0
 """Upper end of a ReLU output's quantization range if the option `activation_range` is `clipped`."""
+
+_MOST_MOVED_STEPS = 1 / 16
+"""Largest number of quantization steps by which a value moves where the input's scale keeps bytes away from halves."""
+
+_SCALE_ATTEMPTS = 64
 
 _SAMPLES_AT_ONCE = 32
 
@@ -53,12 +61,9 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
     for given in network.inputs:
         source = module.range_of(given.name)
         assert isinstance(source, InputRange)  # noqa: S101  # by construction
-        setting, percent = _range_setting(module, given.name)
-        chosen_by_override = module.override(given.name).range_setting is not None
-        grid = input_grid(
-            network, samples, source.bits, setting, percent, given=given, range_of_file=not chosen_by_override
-        )
-        source.start(grid)
+        setting, _ = _range_setting(module, given.name)
+        grid = calibrated_input_grid(module, samples, given)
+        source.start(grid, samples_are_bytes=samples.dtype == np.uint8)
         if setting is not RangeSetting.MIN_MAX:
             clipped_to[given.name] = grid
     functions = {layer.output: layer.activation for layer in network.layers}
@@ -73,6 +78,22 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
             own.start(*network.ranges[tensor])
         else:
             own.start(*_starting_range(histogram, own.bits, module, tensor))
+
+
+def calibrated_input_grid(module: QuantizedNetwork, samples: Samples, given: NetworkInput) -> Grid:
+    """Choose the quantization grid of an input of a fake-quantized network by the network's options.
+
+    Args:
+        module: The fake-quantized network, which is not changed.
+        samples: Training samples [n, ...], in the form in which the dataset stores them.
+        given: The input.
+    """
+    setting, percent = _range_setting(module, given.name)
+    chosen_by_override = module.override(given.name).range_setting is not None
+    bits = module.range_of(given.name).bits
+    return input_grid(
+        module.network, samples, bits, setting, percent, given=given, range_of_file=not chosen_by_override
+    )
 
 
 def has_range_of_file(network: Network, tensor: str, bits: Bits) -> bool:
@@ -117,9 +138,10 @@ def input_grid(
     """Choose the quantization grid (scale and zero point) of an input tensor of the network.
 
     If the samples are whole numbers between 0 and 2^bits - 1 (such as the bytes of an image) and the input format is
-    (sample - z) * s with a whole number z, each sample is used as its own code. Otherwise the codes cover the range
-    that a quantized file gives the input, at 8 bits, or the range that the setting chooses, so that rare spikes of a
-    sensor need not decide it.
+    (sample - m) * s with one m in this range and one s, each sample is its own code: the scale is s, and the zero point
+    is m, rounded to the nearest code. Otherwise the codes cover the range that a quantized file gives the input, at 8
+    bits, or the range that the setting chooses, so that rare spikes of a sensor need not decide it; the scale is then
+    widened a little, so that no byte is half way between two codes.
 
     Args:
         network: The network.
@@ -132,15 +154,42 @@ def input_grid(
     """
     given = given or network.only_input
     samples = samples_of_inputs(samples, network.inputs)[given.name]
-    subtract, multiply = set(given.format.subtract), set(given.format.multiply)
-    if len(subtract) == len(multiply) == 1:
-        (zero_point,), (scale,) = subtract, multiply
-        top = top_code(bits)
-        if scale > 0 and zero_point == int(zero_point) and 0 <= zero_point <= top and _are_codes(samples, top):
-            return Grid(bits, scale, int(zero_point))
+    own = _grid_of_own_codes(given.format, samples, bits)
+    if own is not None:
+        return own
     if range_of_file and has_range_of_file(network, given.name, bits):
-        return grid_of(*network.ranges[given.name], bits, LINEAR)
-    return grid_of(*_input_range(input_tensor_of(samples, given), bits, setting, percent), bits, LINEAR)
+        grid = grid_of(*network.ranges[given.name], bits, LINEAR)
+    else:
+        grid = grid_of(*_input_range(input_tensor_of(samples, given), bits, setting, percent), bits, LINEAR)
+    has_table = samples.dtype == np.uint8 and rows_of(given.format) <= MAX_TABLE_ROWS
+    return _away_from_halves(grid, given.format) if has_table else grid
+
+
+def _grid_of_own_codes(input_format: InputFormat, samples: Samples, bits: Bits) -> Grid | None:
+    """Return the quantization grid in which each sample is its own code; None if there is none."""
+    subtract, multiply = set(input_format.subtract), set(input_format.multiply)
+    if not len(subtract) == len(multiply) == 1:
+        return None
+    (zero,), (scale,) = subtract, multiply
+    top = top_code(bits)
+    if scale <= 0 or not 0 <= zero <= top or not _are_codes(samples, top):
+        return None
+    # The zero point for which floor(sample - zero + 1/2 + tolerance) + zero_point is the sample.
+    return Grid(bits, scale, -math.floor(0.5 + HALF_TOLERANCE - zero))
+
+
+def _away_from_halves(grid: Grid, input_format: InputFormat) -> Grid:
+    """Widen a quantization grid a little, until no byte is half way between two codes; keep the best of all tries."""
+    best, best_distance = grid, 0.0
+    most = _MOST_MOVED_STEPS / top_code(grid.bits)
+    for attempt in range(_SCALE_ATTEMPTS):
+        scale = grid.scale * (1 + most * attempt / _SCALE_ATTEMPTS)
+        distance = distance_from_half(input_format, scale)
+        if distance > best_distance:
+            best, best_distance = replace(grid, scale=scale), distance
+        if distance >= 2 * HALF_TOLERANCE:
+            break
+    return best
 
 
 def _input_range(inputs: Float32Array, bits: Bits, setting: RangeSetting, percent: float) -> tuple[float, float]:

@@ -5,12 +5,15 @@ in int32 (if gamma or all weights are zero or tiny, or if the variance of the ba
 that such a channel writes provably differ by at most `MAX_CONSTANT_SPREAD`, its weights become zero and its bias
 becomes the constant in their middle. Otherwise conversion fails with an error. The factor is negative if either the
 weight scale or gamma is negative, and positive if both are.
+
+Layers that share a weight tensor have equal codes; `qat.shared_weight_conversion` handles such channels of theirs.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -48,7 +51,9 @@ from network.layers import (
 from network.network import Network
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
+from qat.quantizers.ranges import InputRange
 from qat.requantization_factors import limited, requantization_of
+from qat.shared_weight_conversion import bias_and_factor
 from qat.weight_step import DeployedWeights, WeightStep
 
 MAX_CONSTANT_SPREAD: Final = 2
@@ -77,7 +82,10 @@ def convert(
     steps = {step.layer.name: step for step in module.weight_steps()}
     integer_network = IntegerNetwork(
         name=network.name,
-        inputs=network.inputs,
+        inputs=tuple(
+            replace(each, format=replace(each.format, samples_are_bytes=_has_bytes(module, each.name)))
+            for each in network.inputs
+        ),
         tensors={
             tensor: IntegerTensor(tensor, shape, grids[tensor].bits, grids[tensor].scale, grids[tensor].zero_point)
             for tensor, shape in network.shapes.items()
@@ -89,10 +97,16 @@ def convert(
             for layer in network.layers
         ),
         outputs=network.outputs,
+        host_steps=network.host_steps,
     )
     integer_network = in_form(integer_network, requantization)
     prove_accumulators(integer_network)
     return integer_network
+
+
+def _has_bytes(module: QuantizedNetwork, tensor: str) -> bool:
+    source = module.range_of(tensor)
+    return isinstance(source, InputRange) and bool(source.samples_are_bytes)
 
 
 def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid]) -> IntegerLayer:
@@ -135,7 +149,12 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
 def _weight_layer(
     layer: WeightLayer, weights: DeployedWeights, step: WeightStep, network: Network, target: Grid
 ) -> IntegerConvolution:
-    codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
+    owners = network.weight_owners
+    if owners.is_shared(layer.name):
+        codes, zero_point = weights.codes, weights.zero_point
+        bias, factor = bias_and_factor(layer.name, weights, target)
+    else:
+        codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
     if isinstance(layer, FullyConnected):
         # The device stores images in the order height, width, channel; the float network flattens them in the order
         # channel, height, width.
@@ -151,6 +170,7 @@ def _weight_layer(
         "requantization": encode_factors(factor, layer.name),
         "scheme": step.scheme,
         "weight_scale": weights.scale,
+        "shares_weights_of": None if owners.stores(layer.name) else owners.of[layer.name],
     }
     if isinstance(layer, Convolution):
         return IntegerConvolution(

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from deploy.input_codes import HALF_TOLERANCE
 from network.joined_samples import input_tensors
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
 from qat.float_network import combined
-from qat.graph import run_layers
+from qat.graph import joined_outputs, run_layers
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import requantization_of
 from qat.weight_step import DeployedWeights, deployed_steps
@@ -45,17 +46,16 @@ class DeployedNetwork:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Compute the simulated network's first output for a batch of images, as real values.
+        """Compute all outputs of the simulated network for a batch of images, as real values.
 
         Args:
             images: Normalised input images, [n, channels, height, width], or several inputs joined, [n, elements].
 
         Returns:
-            Real values of the first output, flattened to [n, elements].
+            Real values of all outputs, flattened and concatenated to [n, values].
         """
-        output = self.network.outputs[0]
-        steps = self._run(images, keep_all=False)[output]
-        return (steps * self.grids[output].scale).flatten(1)
+        steps = self._run(images, keep_all=False)
+        return joined_outputs(self.network, {each: steps[each] * self.grids[each].scale for each in steps})
 
     @torch.no_grad()
     def codes(self, images: Tensor) -> dict[str, Tensor]:
@@ -79,7 +79,7 @@ class DeployedNetwork:
             return _rounded(self._combined(layer, inputs), target)
 
         given = {
-            name: _rounded(values.double() / self.grids[name].scale, self.grids[name])
+            name: _rounded(values.double() / self.grids[name].scale + HALF_TOLERANCE, self.grids[name])
             for name, values in input_tensors(images, self.network.inputs).items()
         }
         return run_layers(self.network, given, compute, keep_all=keep_all)

@@ -26,7 +26,7 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
-from qat.graph import run_layers
+from qat.graph import joined_outputs, run_layers
 from qat.windows import convolved, max_pooled, padded, window_sizes, window_sums
 
 
@@ -98,8 +98,8 @@ class WeightParameters(nn.Module):
 class FloatNetwork(nn.Module):
     """The network as a torch module in float32; batch norm uses the running statistics.
 
-    `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
-    Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
+    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and concatenated to
+    [n, values]. Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
     """
 
     def __init__(self, network: Network) -> None:
@@ -108,9 +108,15 @@ class FloatNetwork(nn.Module):
         self.parameters_of = nn.ModuleList(
             WeightParameters(layer) if isinstance(layer, WeightLayer) else nn.Identity() for layer in network.layers
         )
+        owners: dict[str, WeightParameters] = {}
+        for index, layer in enumerate(network.layers):
+            if isinstance(layer, WeightLayer):
+                parameters = self.weight_parameters(index)
+                # Layers that share a weight tensor have one parameter, whose gradient is the sum over the layers.
+                parameters.weight = owners.setdefault(network.weight_owners.of[layer.name], parameters).weight
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._run(images, keep_all=False)[self.network.outputs[0]].flatten(1)
+        return joined_outputs(self.network, self._run(images, keep_all=False))
 
     def tensors(self, images: Tensor) -> dict[str, Tensor]:
         """Compute each activation tensor of the float network for a batch of images, [n, channels, height, width], by

@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from network.live_ranges import live_ranges_of
 from network.network import Network
 
 T = TypeVar("T")
+
+
+def joined_outputs(network: Network, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Flatten all outputs of a network and concatenate them, [n, values], in the order of `network.outputs`.
+
+    Args:
+        network: The network.
+        tensors: Output tensors [n, channels, height, width], by name.
+    """
+    flat = [tensors[output].flatten(1) for output in network.outputs]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
 
 
 def run_layers(

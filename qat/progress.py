@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from qat.options.task import Metric
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -19,7 +21,10 @@ class Progress:
         images_per_second: Samples processed per second of wall-clock time in this phase.
         seconds_left: Estimated seconds until the end of the run.
         loss: Training loss of the last batch.
-        validation_accuracy: Accuracy on the held-out split after the last evaluated epoch, in percent.
+        validation_accuracy: Accuracy on the held-out split after the last evaluated epoch, in percent; None for tasks
+            with another metric.
+        validation_metric: Metric of the task on the held-out split.
+        validation_quality: Figure of that metric after the last evaluated epoch.
         warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
     """
 
@@ -32,6 +37,8 @@ class Progress:
     seconds_left: float | None = None
     loss: float | None = None
     validation_accuracy: float | None = None
+    validation_metric: Metric | None = None
+    validation_quality: float | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from network.allocation import Allocation
 from network.joined_samples import input_tensors
-from network.layers import WeightLayer
 from network.network import Network
 from qat.activation_ranges import check_allocation, intervals, shared_ranges
 from qat.deployed_network import DeployedNetwork
 from qat.float_network import combined
-from qat.graph import run_layers
+from qat.graph import joined_outputs, run_layers
 from qat.options.names import ActivationRange, TensorOverride
 from qat.options.training import TrainingOptions
 from qat.quantizers.fake_quantize import Grid
@@ -34,8 +33,8 @@ NO_OVERRIDE: Final = TensorOverride()
 class QuantizedNetwork(nn.Module):
     """A network as a torch module with fake-quantized weights and activations, with the bits of a bit allocation.
 
-    `forward` maps normalised input images [n, channels, height, width] to the first output, flattened to [n, elements].
-    Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
+    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and concatenated to
+    [n, values]. Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
 
     Attributes:
         network: The float network from which the module was built.
@@ -68,17 +67,16 @@ class QuantizedNetwork(nn.Module):
             else activation_tensor_range(self.activation_range(tensor), bits[tensor], known[tensor])
             for tensor in network.tensors
         )
-        self._steps = nn.ModuleList(
-            WeightStep(
+        steps: dict[str, WeightStep] = {}
+        for layer in network.weight_layers:
+            steps[layer.name] = WeightStep(
                 layer,
                 allocation.schemes[layer.name],
                 allocation.weight_bits[layer.name],
                 batch_norm_momentum=options.batch_norm_momentum,
+                owner=steps.get(network.weight_owners.of[layer.name]),
             )
-            if isinstance(layer, WeightLayer)
-            else nn.Identity()
-            for layer in network.layers
-        )
+        self._steps = nn.ModuleList(steps.get(layer.name, nn.Identity()) for layer in network.layers)
 
     def override(self, tensor: str) -> TensorOverride:
         """Return the training options that differ for the layer that writes the given tensor, or for the input."""
@@ -103,6 +101,12 @@ class QuantizedNetwork(nn.Module):
     def weight_steps(self) -> list[WeightStep]:
         """Return the fake-quantized layers with weights of the network, in schedule order."""
         return [step for step in self._steps if isinstance(step, WeightStep)]
+
+    def storing_steps(self) -> list[WeightStep]:
+        """Return the fake-quantized layers with weights in schedule order, without those that share the weights of an
+        earlier layer.
+        """
+        return [step for step in self.weight_steps() if self.network.weight_owners.stores(step.layer.name)]
 
     @property
     def form(self) -> tuple[object, ...]:
@@ -154,12 +158,12 @@ class QuantizedNetwork(nn.Module):
         for each in self._ranges:
             if isinstance(each, ActivationTensorRange):
                 each.keep_valid()
-        for step in self.weight_steps():
+        for step in self.storing_steps():
             step.quantizer.keep_valid()
 
     def range_parameters(self) -> list[nn.Parameter]:
         """Return the trainable clipping bounds and step sizes of all quantization ranges of activations and weights."""
-        owners = [*self._ranges, *(step.quantizer for step in self.weight_steps())]
+        owners = [*self._ranges, *(step.quantizer for step in self.storing_steps())]
         return [parameter for owner in owners for parameter in owner.parameters() if parameter.requires_grad]
 
     def deployed(self) -> DeployedNetwork:
@@ -177,7 +181,7 @@ class QuantizedNetwork(nn.Module):
             # Ranges are corrected here and not after the optimizer's step, so that a custom training loop does not
             # have to do it.
             self.keep_valid()
-            return self._train(images)[self.network.outputs[0]].flatten(1)
+            return joined_outputs(self.network, self._train(images))
         return self.deployed()(images)
 
     def _train(self, images: Tensor) -> dict[str, Tensor]:

@@ -20,6 +20,8 @@ from qat.options.overrides import overridden
 from qat.options.training import TrainingOptions
 from qat.post_training.equalization import equalized
 from qat.progress import Report, silent
+from qat.tasks.choice import Task
+from qat.tasks.quality import Quality
 from qat.training.accuracy import Accuracy
 from qat.training.epoch_result import EpochResult
 from qat.training.label_source import LabelSource
@@ -37,10 +39,12 @@ class TrainingResult:
     Attributes:
         integer_network: The integer-only network of the best epoch.
         conversion: Accumulator bounds and code differences from training for each layer of the integer-only network.
-        accuracy: Accuracy on the test set; None if there is no test set.
+        task: The task that the network was trained and judged for.
+        qualities: Quality on the test set by the task's metric, then further metrics and other outputs; empty if there
+            is no test set.
+        accuracy: Accuracy on the test set; None if there is no test set, or for a task without classes of samples.
         epochs: Results of epoch 0 (the calibrated network before training) and of each epoch of training.
         best_epoch: Number of the epoch whose network was kept.
-        label_source: Source of the labels for training and for the evaluation of the epochs.
         went_back: Whether a loss or gradient was not finite once, so that the run was restored from a checkpoint and
             continued with half the learning rate.
         frozen_weights_percent: Percentage of all weights that were frozen because they oscillated, 0 to 100.
@@ -51,10 +55,11 @@ class TrainingResult:
 
     integer_network: IntegerNetwork
     conversion: ConversionReport
+    task: Task
+    qualities: tuple[Quality, ...]
     accuracy: Accuracy | None
     epochs: tuple[EpochResult, ...]
     best_epoch: int
-    label_source: LabelSource = LabelSource.LABELS
     went_back: bool = False
     frozen_weights_percent: float = 0.0
     compile_seconds: float = 0.0
@@ -74,7 +79,7 @@ def train(
 
     After each epoch, the integer-only network is evaluated in the interpreter on the held-out split of the training
     set. The best epoch is kept; the calibrated network before the first epoch is a candidate too. The test set is
-    evaluated once, at the end, and does not influence any choice. Without a test set, no accuracy is measured.
+    evaluated once, at the end, and does not influence any choice. Without a test set, no quality is measured.
 
     If `torchrun` started several processes, each of them calls this function. They train together, and all return the
     same result.
@@ -83,7 +88,7 @@ def train(
         network: The network, with weights.
         allocation: Bits of each tensor and scheme of each weight tensor.
         dataset: Training and test samples, in shapes that fit the network (`qat.data.checks.check_dataset`). For
-            samples without labels, the classes that the float network predicts are used as labels.
+            samples without targets, the outputs of the float network, or the classes that it predicts, are the targets.
         options: Training options.
         report: Callback that receives the progress, about twice a second.
         checkpoint_directory: Directory of the checkpoints, which are written after each epoch and every few minutes. A
@@ -100,7 +105,7 @@ def train(
         ConversionError: If the network has no integer-only form.
     """
     dataset = fitted(dataset, network)
-    check_dataset(dataset, network)
+    check_dataset(dataset, network, options.task)
     allocation = overridden(network, allocation, options.overrides)
     if options.post_training is not None and options.post_training.equalization:
         network = equalized(network)
@@ -108,14 +113,15 @@ def train(
     with _threads(options.threads), joined(processor) as processes:
         run = TrainingRun(network, allocation, dataset, options, processor, processes, report)
         checkpoint = run.train(checkpoint_directory)
-        integer_network, conversion, accuracy = run.convert_best(checkpoint)
+        integer_network, conversion, judgement = run.convert_best(checkpoint)
         return TrainingResult(
             integer_network,
             conversion,
-            accuracy,
+            run.task,
+            () if judgement is None else judgement.qualities,
+            None if judgement is None else judgement.accuracy,
             checkpoint.epochs,
             checkpoint.best_epoch.epoch,
-            LabelSource.FLOAT_NETWORK if dataset.train_y is None else LabelSource.LABELS,
             checkpoint.now.position.has_gone_back,
             100 * run.state.oscillations.frozen_share(),
             run.compile_seconds,

@@ -84,6 +84,8 @@ class WeightStep(nn.Module):
         scheme: How the weight tensor is quantized, and whether batch norm is folded into it.
         bits: Number of bits of each weight code: 8, 4 or 2.
         batch_norm_momentum: Weight of a batch's statistics in the update of the running statistics, 0 to 1.
+        owner: The layer with which this one shares its weight tensor and the quantizer of it, of the same scheme and
+            bits; None if it does not share the weights of an earlier layer.
 
     Attributes:
         layer: The float layer.
@@ -95,14 +97,26 @@ class WeightStep(nn.Module):
         is_frozen: Whether the running statistics are frozen.
     """
 
-    def __init__(self, layer: WeightLayer, scheme: Scheme, bits: Bits, *, batch_norm_momentum: float) -> None:
+    def __init__(
+        self,
+        layer: WeightLayer,
+        scheme: Scheme,
+        bits: Bits,
+        *,
+        batch_norm_momentum: float,
+        owner: WeightStep | None = None,
+    ) -> None:
         super().__init__()
         self.layer = layer
         self.scheme = scheme
         self.bits = bits
         self.learned = WeightParameters(layer)
-        self.quantizer = quantizer_for(scheme.weights, bits, tuple(self.learned.weight.shape))
-        self.quantizer.start(self.learned.weight)
+        if owner is None:
+            self.quantizer = quantizer_for(scheme.weights, bits, tuple(self.learned.weight.shape))
+            self.quantizer.start(self.learned.weight)
+        else:
+            self.learned.weight = owner.learned.weight
+            self.quantizer = owner.quantizer
         self._batch_norm_momentum = batch_norm_momentum
         self.is_folded = Flag()
         self.is_frozen = Flag()

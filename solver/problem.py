@@ -54,17 +54,20 @@ class ParameterSize:
 
 @dataclass(frozen=True, slots=True)
 class WeightTensor:
-    """Weight tensor whose bits are to be chosen, with its size at 8, 4 and 2 bits.
+    """Weight tensor of a layer, whose bits are to be chosen, with its size at 8, 4 and 2 bits.
 
     Attributes:
-        layer: Name of the layer that the weights belong to.
+        layer: Name of the layer that reads the weights.
+        owner: Name of the first layer that reads the same weight tensor; the layer itself, unless it shares the weights
+            of an earlier one. Layers with the same owner have the same bits.
         input: Name of the activation tensor whose bits the layer's input has.
         output: Name of the activation tensor whose bits the layer's output has.
-        sizes: Size of the packed weights in bits.
-        parameters: Scheme -> size of the layer's parameters.
+        sizes: Size of the packed weights in bits; 0 if they are counted with another layer that shares them.
+        parameters: Scheme that the layer can have -> size of the layer's parameters.
     """
 
     layer: str
+    owner: str
     input: str
     output: str
     sizes: Sizes
@@ -167,7 +170,7 @@ class Problem:
             network's inputs first. Every other activation tensor has the bits of one of them.
         fixed: Names of those of them that keep 8 bits, because an input or output of the network has their bits.
         steps: The steps of the schedule.
-        weights: The weight tensors, in layer order.
+        weights: The weight tensor of each layer that has weights, in layer order.
         flash_limit: Largest size in bits of weights, parameters that depend on bits, and features: the flash budget
             without what is needed for all bits.
         parameters: Name of an activation tensor -> size of the parameters of layers without weights that depends on its
@@ -189,6 +192,14 @@ class Problem:
     same_bits: Mapping[str, str]
     reuses_input: bool = True
     cycles: Cycles | None = None
+
+    @property
+    def weight_tensors(self) -> Mapping[str, tuple[int, ...]]:
+        """Name of the owner of each weight tensor -> indices in `weights` of the layers that read it, ascending."""
+        readers: dict[str, list[int]] = {}
+        for index, tensor in enumerate(self.weights):
+            readers.setdefault(tensor.owner, []).append(index)
+        return {owner: tuple(indices) for owner, indices in readers.items()}
 
     @property
     def has_steps_in_place(self) -> bool:

@@ -55,7 +55,7 @@ def problem_of(question: Question) -> Problem:
     shared_ram = sum(each.size_bytes for each in always if each.region is Region.RAM)
     shared_flash = sum(each.size_bytes for each in always if each.region is Region.FLASH)
     weighted = network.weight_layers
-    schemes = _schemes_of(question)
+    owners = network.weight_owners
     constant, by_tensor = _parameters_without_weights(question, same_bits)
     return Problem(
         activations=tuple(tensor for tensor, source in same_bits.items() if tensor == source),
@@ -64,10 +64,14 @@ def problem_of(question: Question) -> Problem:
         weights=tuple(
             WeightTensor(
                 layer.name,
+                owners.of[layer.name],
                 same_bits[layer.inputs[0]],
                 same_bits[layer.output],
                 _sizes(partial(accounting.weight_bytes, network, layer)),
-                {scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1]) for scheme in schemes},
+                {
+                    scheme: _parameter_size(question, layer, scheme, is_last=layer is weighted[-1])
+                    for scheme in _schemes_of(question, is_shared=owners.is_shared(layer.name))
+                },
             )
             for layer in weighted
         ),
@@ -89,14 +93,19 @@ def problem_of(question: Question) -> Problem:
     )
 
 
-def _schemes_of(question: Question) -> tuple[Scheme, ...]:
+def _schemes_of(question: Question, *, is_shared: bool) -> tuple[Scheme, ...]:
     """Return the quantization schemes that a layer's weights can have under the method that chooses bits.
 
-    With weights quantized per channel, folding saves nothing, so ICN is used.
+    With weights quantized per channel, folding saves nothing, so ICN is used. Batch norm is not folded into weights
+    that several layers share, because each layer has its own.
+
+    Args:
+        question: The network, the budget and the options.
+        is_shared: Whether other layers read the same weights.
     """
     weights = _SCHEME_OF_RULE.get(question.method, question.options.scheme)
     icn = Scheme(weights, Folding.ICN)
-    return (icn,) if weights.is_per_channel else (icn, Scheme(weights, Folding.WEIGHTS))
+    return (icn,) if weights.is_per_channel or is_shared else (icn, Scheme(weights, Folding.WEIGHTS))
 
 
 def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:

@@ -75,12 +75,17 @@ class Question:
 
     @property
     def choices(self) -> Choices:
-        """Quantization scheme of the weights and allowed bits of each tensor, with '*' replaced by tensor names."""
+        """Quantization scheme of the weights and allowed bits of each tensor, with '*' replaced by tensor names.
+
+        Allowed bits of one layer hold for all layers that share its weight tensor and are not listed themselves.
+        """
         network, options = self.network, self.options
         fixed = {*network.input_names, *network.outputs}
         return Choices(
             options.scheme,
-            _named(options.allowed_weight_bits, [layer.name for layer in network.weight_layers]),
+            _named(
+                _for_all_readers(network, options.allowed_weight_bits), [layer.name for layer in network.weight_layers]
+            ),
             _named(options.allowed_activation_bits, [name for name in network.tensors if name not in fixed]),
         )
 
@@ -125,6 +130,23 @@ def require_exact(question: Question, what: str) -> None:
             f"'{question.method}' and there is {'no' if question.sensitivity is None else 'a'} table; "
             "choose method 'exact' and a sensitivity table"
         )
+
+
+def _for_all_readers(network: Network, allowed: Mapping[str, list[Bits]]) -> dict[str, list[Bits]]:
+    """Return a table of allowed bits in which a layer that is not listed has those of a layer that shares its weights.
+
+    Of several listed layers that share the weights, the first one counts.
+
+    Args:
+        network: The network.
+        allowed: Name of a layer or '*' -> allowed bits.
+    """
+    spread = dict(allowed)
+    for names in network.weight_owners.sharing.values():
+        listed = [name for name in names if name in allowed]
+        for name in names if listed else ():
+            spread.setdefault(name, allowed[listed[0]])
+    return spread
 
 
 def _named(allowed: Mapping[str, list[Bits]], names: list[str]) -> dict[str, list[Bits]]:

@@ -42,6 +42,7 @@ def violations(question: Question, solution: Solution) -> list[str]:
     for tensor, source in accounting.same_bits(network).items():
         if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
             broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
+    broken += _shared_weights(network, allocation)
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
     broken += _not_allowed(question.choices, allocation) if method is Method.EXACT else []
     cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
@@ -128,16 +129,44 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
     return broken
 
 
+def _shared_weights(network: Network, allocation: Allocation) -> list[str]:
+    """List the weight tensors that several layers share with different bits or schemes, or with folded batch norm."""
+    broken = []
+    for name, layers in _readers_of_shared_weights(network).items():
+        if len({allocation.weight_bits[layer] for layer in layers}) > 1:
+            broken.append(f"the layers {', '.join(layers)} share the weights '{name}', but have different bits")
+        schemes = {allocation.schemes[layer] for layer in layers}
+        if len(schemes) > 1:
+            broken.append(f"the layers {', '.join(layers)} share the weights '{name}', but have different schemes")
+        if any(scheme.folding is not Folding.ICN for scheme in schemes):
+            broken.append(f"the layers {', '.join(layers)} share the weights '{name}', but fold batch norm into them")
+    return broken
+
+
+def _readers_of_shared_weights(network: Network) -> dict[str, list[str]]:
+    """Return the names of the layers that read each weight tensor with more than one reader."""
+    readers: dict[str, list[str]] = {}
+    for layer in network.weight_layers:
+        if layer.shared_weight is not None:
+            readers.setdefault(layer.shared_weight, []).append(layer.name)
+    return {name: layers for name, layers in readers.items() if len(layers) > 1}
+
+
 def _schemes(network: Network, method: Method, allocation: Allocation) -> list[str]:
     """List the layers whose quantization scheme is not that of the chosen rule (MixPL or MixPC)."""
     broken = []
+    sharing = {layer for layers in _readers_of_shared_weights(network).values() for layer in layers}
     for layer in network.weight_layers:
         scheme = allocation.schemes[layer.name]
         expected = WeightScheme.PER_LAYER_ASYM_PACT
         fold = Folding.WEIGHTS
         if method is Method.MIXPC:
             expected, fold = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN
-        elif allocation.weight_bits[layer.name] != 8 or allocation.activation_bits[layer.output] != 8:
+        elif (
+            layer.name in sharing
+            or allocation.weight_bits[layer.name] != 8
+            or allocation.activation_bits[layer.output] != 8
+        ):
             fold = Folding.ICN
         if (scheme.weights, scheme.folding) != (expected, fold):
             broken.append(

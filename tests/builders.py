@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
+from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.latency import Latency
 from network.layers import (
@@ -22,7 +24,8 @@ from network.layers import (
     Shape,
 )
 from network.memory.accounting import Accounting
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
 from solver.options import LayerOrder, Method, SolveOptions
@@ -50,6 +53,14 @@ def network_of(
         layers=tuple(layers),
         outputs=tuple(outputs) or (layers[-1].output,),
     )
+
+
+T = TypeVar("T", Network, IntegerNetwork)
+
+
+def with_input_format(network: T, input_format: InputFormat) -> T:
+    """The same network, whose only input has another format."""
+    return replace(network, inputs=(replace(network.only_input, format=input_format),))
 
 
 def question_of(

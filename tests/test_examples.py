@@ -18,6 +18,7 @@ from api.cli.commands.train import command as train_command
 from benchmarks.networks import MOBILENET_V1_RESOLUTIONS, MOBILENET_V1_WIDTHS, mobilenet_v1
 from deploy.files import load
 from examples import imagenet_mobilenets, own_training_loop
+from examples.tasks import train_tasks
 from network.allocation import Folding, WeightScheme
 from network.budget import Budget
 from network.json_reading.description import write_json
@@ -54,6 +55,21 @@ def test_a_training_loop_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixtu
     right = bitbudget.run(network, codes)[output].reshape(len(codes), -1).argmax(axis=1) == labelled(dataset.test_y)
     assert right.mean() * 100 == pytest.approx(float(shown["quantized, trained"]), abs=0.3)
     assert right.mean() > 0.8
+
+
+def test_a_small_network_of_a_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The task follows from the targets, and the kept files are a network and a dataset."""
+    assert train_tasks.main(["logit", "diabetes", "--epochs", "1", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    found = re.fullmatch(
+        r"logit: <TrainResult of logit: integer-only ([\d.]+) %, float ([\d.]+) % \(accuracy\), .*", shown[0]
+    )
+    assert found is not None
+    assert min(map(float, found.groups())) > 85
+    assert "(R2)" in shown[1]
+    assert bitbudget.read(tmp_path / "diabetes.json").outputs == bitbudget.read(tmp_path / "logit.json").outputs
+    with np.load(tmp_path / "diabetes.npz") as arrays:
+        assert arrays["train_y"].dtype == np.float32
 
 
 def test_the_papers_mobilenets(tmp_path: Path) -> None:

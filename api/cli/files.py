@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from api.cli.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
+from api.storage.uploads import content_id
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from qat.data.dataset import Dataset
 
 NETWORK_FORMATS: Final = "an ONNX file, a TFLite file or a JSON description"
@@ -24,17 +26,21 @@ MAX_NETWORK_BYTES: Final = 2**30
 MAX_TABLE_BYTES: Final = 64 * 2**20
 """Largest size of a table or of another text file, in bytes."""
 
+
 STDIN: Final = "-"
 """Name that stands for the standard input."""
 
 
-def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
+def read_network_file(network_file: str, options: ReadingOptions = AS_IN_FILE) -> tuple[Network, NetworkName]:
     """Read a neural network from a file or from the standard input, and return it with its name in reports.
 
     Args:
         network_file: Path of an ONNX file or of a JSON description; `-` is the standard input.
+        options: Extents of open dimensions, the tensors at which the network ends, and the normalisation of the samples
+            that the file does not contain.
 
     Raises:
+        RequestError: If the options contradict the file or do not fit the network's input.
         UnreadableFile: If the file does not exist, cannot be read or is too large.
         NetworkError: If the file does not contain a valid network.
     """
@@ -58,13 +64,12 @@ def read_network_file(network_file: str) -> tuple[Network, NetworkName]:
         )
     weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
     if network_file == STDIN:
-        network = read_network(content, "stdin")
+        network = read_network(content, "stdin", options=options)
     else:
-        network = read_network(content, path.stem, weight_files)
-    digest = hashlib.sha256(content)
-    for weights in weight_files.contents.values():
-        digest.update(weights)
-    return network, NetworkName(id=digest.hexdigest(), name=network.name)
+        network = read_network(content, path.stem, weight_files, options)
+    weights = [(name, hashlib.sha256(each).hexdigest()) for name, each in weight_files.contents.items()]
+    network_id = options.identity(content_id(hashlib.sha256(content).hexdigest(), weights))
+    return network, NetworkName(id=network_id, name=network.name)
 
 
 def read_text(path: Path, what: str) -> str:
@@ -109,18 +114,20 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return value
 
 
-def read_dataset(data: str) -> Dataset:
+def read_dataset(data: str, label_offset: int = 0) -> Dataset:
     """Open the dataset of samples at a path, or the built-in dataset by its name.
 
     Args:
         data: Path of a dataset in any supported form, or the name of the built-in dataset.
+        label_offset: Number that is added to each label.
 
     Raises:
-        DatasetError: If there is no valid dataset.
+        DatasetError: If there is no valid dataset, or a label becomes negative.
     """
     # A command without a dataset does not wait for these imports.
     from api.schemas.jobs import DIGITS
     from qat.data.digits import digits
+    from qat.data.label_offset import with_label_offset
     from qat.data.opening import open_dataset
 
-    return digits() if data == DIGITS else open_dataset(Path(data))
+    return with_label_offset(digits() if data == DIGITS else open_dataset(Path(data)), label_offset)

@@ -16,6 +16,8 @@ from network.allocation import BITS
 from network.devices.catalogue import catalogue, device_named, devices_from_json
 from network.devices.device import Device
 from network.errors import RequestError
+from network.reading_options import ReadingOptions
+from qat.data.label_offset import MAX_LABEL_OFFSET
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Request = TypeVar("Request", bound=SolveRequest)
@@ -44,13 +46,57 @@ def _help(field: str, more: str) -> str:
 
 
 network_argument = click.argument("network_file", metavar="NETWORK")
+reading_options = _all(
+    (
+        click.option(
+            "--input-shape",
+            "input_shapes",
+            multiple=True,
+            metavar="SHAPE",
+            help="Extents of an input whose image size or length the file leaves open, such as 1,40,98; "
+            "NAME=1x40x98 for one of several inputs, repeated.",
+        ),
+        click.option(
+            "--output",
+            "outputs",
+            multiple=True,
+            metavar="TENSOR",
+            help="Tensor at which the network ends, by its name in the file; what is behind it is not read. "
+            "May be repeated: several outputs.",
+        ),
+        click.option(
+            "--input-mean",
+            metavar="NUMBERS",
+            help="Number to subtract from each sample, or one for each channel: 123.675,116.28,103.53. The input of "
+            "the file is (sample - mean) * scale (docs/datasets.md).  [default: 0]",
+        ),
+        click.option(
+            "--input-scale",
+            metavar="NUMBERS",
+            help="Number to multiply each sample with after the mean is subtracted, or one for each channel.  "
+            "[default: 1]",
+        ),
+    )
+)
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as JSON, in the format of the HTTP service."
 )
-data_option = click.option(
-    "--data",
-    metavar="PATH",
-    help="Dataset on which sensitivities are measured (docs/datasets.md), or 'digits'.",
+label_offset_option = click.option(
+    "--label-offset",
+    type=click.IntRange(-MAX_LABEL_OFFSET, MAX_LABEL_OFFSET),
+    default=0,
+    show_default=True,
+    help="Number that is added to each label of the dataset.",
+)
+data_option = _all(
+    (
+        click.option(
+            "--data",
+            metavar="PATH",
+            help="Dataset on which sensitivities are measured (docs/datasets.md), or 'digits'.",
+        ),
+        label_offset_option,
+    )
 )
 devices_file_option = click.option(
     "--devices-file",
@@ -113,11 +159,27 @@ latency_options = _all(
     )
 )
 
-fit_options = _all((network_argument, budget_options, reserve_options, method_options, latency_options))
+fit_options = _all(
+    (network_argument, reading_options, budget_options, reserve_options, method_options, latency_options)
+)
 """The argument NETWORK and all options of a fit request."""
 
 REQUEST_FIELDS: Final = frozenset(FitRequest.model_fields) | {"devices_file"}
 """Names of the parameters of a command that belong to the fit request."""
+
+
+def given_reading_options(options: dict[str, Any]) -> ReadingOptions:
+    """Return the options of reading a network file from a command's options.
+
+    Args:
+        options: Values of `reading_options`; other values are ignored.
+
+    Raises:
+        RequestError: If an option is invalid.
+    """
+    return ReadingOptions.of_texts(
+        options["input_shapes"], options["outputs"], options["input_mean"], options["input_scale"]
+    )
 
 
 def fit_request(options: dict[str, Any], kind: type[FitRequest] = FitRequest) -> Any:

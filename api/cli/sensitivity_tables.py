@@ -9,13 +9,16 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable
 
 
-def table_for(request: SolveRequest, network: Network, data: str | None, *, is_quiet: bool) -> SensitivityTable | None:
+def table_for(
+    request: SolveRequest, network: Network, data: str | None, label_offset: int = 0, *, is_quiet: bool
+) -> SensitivityTable | None:
     """Return the sensitivity table for the objective of a command-line request; None if the request needs none.
 
     Args:
         request: Request with the name of a measure, or with a table.
         network: The network, with its weights if the table comes from them.
         data: Path of a dataset, or the name of the built-in one; None if there are no samples.
+        label_offset: Number that is added to each label.
         is_quiet: Whether progress is hidden.
 
     Raises:
@@ -31,7 +34,7 @@ def table_for(request: SolveRequest, network: Network, data: str | None, *, is_q
     from api.operations.train import require_weights, wait_without_spinning
     from qat.data.checks import check_dataset
 
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, label_offset)
     check_dataset(dataset, network)
     require_weights(network.name, has_weights=network.has_weights)
     wait_without_spinning()

@@ -28,6 +28,7 @@ from api.storage.process_lock import ProcessLock
 from api.storage.records import Job, JobState
 from api.storage.result_files import REPORT_FILE, artifacts_in
 from network.errors import BitbudgetError
+from qat.data.label_offset import with_label_offset
 from qat.progress import Progress
 
 PROGRESS_SECONDS: Final = 0.3
@@ -83,7 +84,7 @@ def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) ->
     request = request_of(job.request)
     network = Networks(store, settings).with_weights(request.network_id)
     name = NetworkName(id=request.network_id, name=network.name)
-    dataset = Datasets(store, settings).load(request.dataset)
+    dataset = with_label_offset(Datasets(store, settings).load(request.dataset), request.label_offset)
     if isinstance(request, SensitivityJobRequest):
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
         run_sensitivity_job(measuring, directory.artifacts, report)

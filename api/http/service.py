@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from typing import Final
+
+from anyio import CapacityLimiter
 
 from api.execution.executors import make_executor
 from api.execution.scheduler import Scheduler
+from api.execution.upload_parser import UploadParser
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.networks import Networks
@@ -15,6 +19,9 @@ from api.settings import Settings
 from api.storage.database import Store
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
+
+_UPLOAD_THREADS: Final = 16
+"""Number of uploads that are read or wait for their turn at the same time; further uploads wait longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +31,8 @@ class Service:
     Attributes:
         settings: Settings of the service.
         store: The database of the data directory.
+        parser: Reader of uploaded networks.
+        upload_threads: Limit on the threads that wait until uploads are read.
         networks: Uploaded networks.
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
@@ -33,6 +42,8 @@ class Service:
 
     settings: Settings
     store: Store
+    parser: UploadParser
+    upload_threads: CapacityLimiter
     networks: Networks
     datasets: Datasets
     jobs: Jobs
@@ -66,13 +77,16 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
-        networks = Networks(store, settings)
+        parser = UploadParser(settings)
+        networks = Networks(store, settings, parser.parse_upload)
         datasets = Datasets(store, settings)
         scheduler = Scheduler(store, settings, make_executor(settings))
         jobs = Jobs(store, settings, networks, datasets, scheduler.wake)
         return cls(
             settings=settings,
             store=store,
+            parser=parser,
+            upload_threads=CapacityLimiter(_UPLOAD_THREADS),
             networks=networks,
             datasets=datasets,
             jobs=jobs,
@@ -81,11 +95,13 @@ class Service:
         )
 
     def start(self) -> None:
-        """Start the job scheduler of the service."""
+        """Start the job scheduler of the service and the first process that reads uploads."""
+        self.parser.start()
         self.scheduler.start()
 
     def close(self) -> None:
         """End all worker processes, queue their jobs again, and release the service's data directory."""
+        self.parser.close()
         self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)

@@ -93,7 +93,8 @@ def _fit_answer(device: Device, left: tuple[int, int], question: Question, solut
 
 
 def _mean_weight_bits(network: Network, allocation: Allocation) -> float:
-    sizes = {layer.name: network.weight_elements(layer) for layer in network.weight_layers}
+    owners = network.weight_owners
+    sizes = {layer.name: network.weight_elements(layer) for layer in network.weight_layers if owners.stores(layer.name)}
     return sum(size * allocation.weight_bits[name] for name, size in sizes.items()) / sum(sizes.values())
 
 

@@ -78,6 +78,7 @@ def describe_fit(
         given_order_ram_bytes=solution.given_order_ram_bytes,
         sensitivity=table.method if table else None,
         objective=solution.objective,
+        sensitivity_is_zero=table is not None and table.is_zero,
         bound=solution.bound,
         gap=solution.gap,
         latency=latency_of(question, solution),
@@ -141,6 +142,7 @@ def _memory(solution: Solution) -> Memory:
                 weight_bytes=each.weight_bytes,
                 parameter_bytes=each.parameter_bytes,
                 flash_bytes=each.flash_bytes,
+                reuses_weights_of=each.reuses_weights_of,
             )
             for each in report.layers
         ],

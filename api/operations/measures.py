@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
 from network.allocation import WeightScheme
-from network.errors import DatasetError, RequestError
+from network.errors import RequestError
 from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable
 from qat.data.dataset import Dataset
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.options.task import TaskKind
 from qat.progress import Report
 from solver.options import Method
 
@@ -86,13 +85,16 @@ class MeasureChoice:
             return weight_sensitivity(network, self.scheme)
         return self.given if isinstance(self.given, SensitivityTable) else None
 
-    def table_with_samples(self, network: Network, dataset: Dataset, report: Report) -> SensitivityTable | None:
+    def table_with_samples(
+        self, network: Network, dataset: Dataset, report: Report, task: TaskKind | None = None
+    ) -> SensitivityTable | None:
         """Return the sensitivity table if there are samples; by default, the best measure computes it.
 
         Args:
             network: The network with its weights.
             dataset: The samples.
             report: Callback that receives the progress.
+            task: What the network is for; None chooses the task by the dataset and the network.
 
         Raises:
             InvalidNetwork, DatasetError, TrainingError: If the table cannot be measured.
@@ -100,7 +102,8 @@ class MeasureChoice:
         if not self.measures_samples:
             return self.table_without_samples(network)
         measure = Measure(self.given) if isinstance(self.given, str) else BEST_MEASURE
-        return measured_table(network, dataset, SensitivityOptions(measure=measure, scheme=self.scheme), report)
+        options = SensitivityOptions(measure=measure, scheme=self.scheme, task=task)
+        return measured_table(network, dataset, options, report)
 
 
 def measured_table(network: Network, dataset: Dataset, options: SensitivityOptions, report: Report) -> SensitivityTable:
@@ -115,14 +118,12 @@ def measured_table(network: Network, dataset: Dataset, options: SensitivityOptio
     Raises:
         DatasetError: If the measure needs labels and there are none, or a sample cannot be read.
     """
+    from qat.data.feature_scales import with_feature_scales
     from qat.data.images import fitted
     from qat.sensitivity.measuring import measure_sensitivity
+    from qat.tasks.choice import choose_task
 
-    labels = dataset.train_y
-    if labels is None:
-        if options.measure is Measure.HESSIAN:
-            raise DatasetError(
-                f"the dataset has no labels, and '{options.measure}' needs them; choose '{BEST_MEASURE}'"
-            )
-        labels = np.zeros(len(dataset.train_x), dtype=np.int64)  # the other measures do not read them
-    return measure_sensitivity(network, fitted(dataset, network).train_x, labels, options, report=report)
+    dataset = fitted(dataset, network)
+    task = choose_task(network, dataset, options.task)
+    scaled = with_feature_scales(network, dataset.train_x)
+    return measure_sensitivity(scaled, dataset.train_x, dataset.train_y, options, task=task, report=report)

@@ -6,7 +6,7 @@ network, samples -> table -> files
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.operations.measures import measured_table
@@ -19,7 +19,7 @@ from network.sensitivity.table import SensitivityTable, rows_as_json, sensitivit
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
 from qat.options.sensitivity import SensitivityOptions
-from qat.progress import Report
+from qat.progress import Progress, Report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +55,11 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
         TrainingError: If the measurement fails.
     """
     require_weights(job.network.name, has_weights=job.network.has_weights)
-    check_dataset(job.dataset, job.network)
+    check_dataset(job.dataset, job.network, job.options.task)
     wait_without_spinning()
     started = time.monotonic()
-    table = measured_table(job.network, job.dataset, job.options, report)
+    warnings = _dataset_warnings(job)
+    table = measured_table(job.network, job.dataset, job.options, _with_warnings(report, warnings))
     return (
         SensitivityReport(
             network=job.network_name,
@@ -68,9 +69,30 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
             seconds=time.monotonic() - started,
             weights=rows_as_json(table.weights),
             activations=rows_as_json(table.activations),
+            warnings=warnings,
         ),
         table,
     )
+
+
+def _dataset_warnings(job: SensitivityJob) -> tuple[str, ...]:
+    from qat.data.dataset_warnings import dataset_warnings
+    from qat.data.images import fitted
+    from qat.tasks.choice import choose_task
+
+    dataset = fitted(job.dataset, job.network)
+    return dataset_warnings(dataset, job.network, choose_task(job.network, dataset, job.options.task))
+
+
+def _with_warnings(report: Report, warnings: tuple[str, ...]) -> Report:
+    """Return a callback that passes progress on with warnings; without warnings, the callback itself."""
+    if not warnings:
+        return report
+
+    def show(progress: Progress) -> None:
+        report(replace(progress, warnings=(*warnings, *progress.warnings)))
+
+    return show
 
 
 def run_sensitivity_job(job: SensitivityJob, directory: Path, report: Report) -> None:

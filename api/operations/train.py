@@ -8,9 +8,8 @@ All files are written to a temporary directory first, and moved to their place w
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit, prices_of
@@ -23,6 +22,7 @@ from api.schemas.reports import (
     Artifact,
     ConversionAnswer,
     EpochAnswer,
+    QualityAnswer,
     TrainingReport,
 )
 from api.storage.result_files import (
@@ -42,16 +42,18 @@ from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_from_json, sensitivity_to_json
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
+from qat.data.feature_scales import with_feature_scales
 from qat.options.overrides import overridden
+from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
 from qat.progress import Report
+from qat.tasks.quality import Quality
+from qat.training.accuracy import Accuracy
+from qat.training.epoch_result import EpochResult
 from qat.training.process_rank import is_first_process
 from solver.fit import fit
 from solver.question import Question
 from solver.solution import Solution
-
-if TYPE_CHECKING:
-    from qat.training.accuracy import Accuracy  # imports torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,7 @@ def run_main_job(
         TrainingError: If the training fails.
     """
     terms = terms_of(job.request)
+    job = replace(job, network=with_feature_scales(job.network, job.dataset.train_x))
     question, solution = _choose_bits(job, terms, directory, report, checkpoint_directory)
     prices = prices_of(job.request, question, solution)
     if changes_bytes(job.options):
@@ -120,7 +123,9 @@ def run_main_job(
     answer = describe_fit(job.network_name, question, solution, prices)
     assert solution.allocation is not None  # noqa: S101  # it fits
     from deploy.files import save
+    from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
+    from deploy.qdq_ranks import output_extents
     from qat.train import train
 
     result = train(
@@ -133,12 +138,15 @@ def run_main_job(
     )
     training_report = TrainingReport(
         **answer.model_dump(),
+        task=result.task.kind,
+        quality=quality_answer(result.qualities[0]) if result.qualities else None,
+        other_qualities=[quality_answer(each) for each in result.qualities[1:]],
         accuracy=None if result.accuracy is None else _accuracy_answer(result.accuracy),
         conversion=ConversionAnswer.model_validate(result.conversion),
-        epochs=[EpochAnswer.model_validate(epoch) for epoch in result.epochs],
+        epochs=[_epoch_answer(epoch, result.task.kind) for epoch in result.epochs],
         best_epoch=result.best_epoch,
-        learned_from=result.label_source,
-        measured_against=None if result.accuracy is None else result.accuracy.label_source,
+        learned_from=result.task.learned_from,
+        measured_against=result.qualities[0].against if result.qualities else None,
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
@@ -148,11 +156,37 @@ def run_main_job(
         return training_report, []
     with staging(directory) as staged:
         save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
-        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network))
+        extents = output_extents(solution.network.host_graph, solution.network.shapes)
+        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network, output_extents=extents))
+        network = solution.network
+        for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
+            (staged / name).write_bytes(content)
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
         publish(staged, directory)
     return training_report, artifacts
+
+
+def quality_answer(quality: Quality) -> QualityAnswer:
+    """Describe one metric of the three forms of a network."""
+    terms = TERMS[quality.metric]
+    return QualityAnswer.model_validate(
+        {
+            "metric": quality.metric,
+            "unit": terms.unit,
+            "direction": terms.direction,
+            "output": quality.output,
+            "against": quality.against,
+            "float": quality.float_network,
+            "fake_quantized": quality.fake_quantized,
+            "integer_only": quality.integer_only,
+        }
+    )
+
+
+def _epoch_answer(epoch: EpochResult, kind: TaskKind) -> EpochAnswer:
+    with_accuracy = kind in {TaskKind.CLASSES, TaskKind.TWO_CLASSES}
+    return EpochAnswer(**asdict(epoch), validation_percent=epoch.validation_quality if with_accuracy else None)
 
 
 def _accuracy_answer(accuracy: Accuracy) -> AccuracyAnswer:
@@ -185,7 +219,7 @@ def _choose_bits(
         question = terms.question(job.network, choice.without_samples().table_without_samples(job.network))
         chosen = question, _require_fit(job, question)
     require_weights(job.network.name, has_weights=job.network.has_weights)
-    check_dataset(job.dataset, job.network)
+    check_dataset(job.dataset, job.network, job.options.task)
     check_writable(directory)
     wait_without_spinning()
     if chosen is not None and not choice.measures_samples:
@@ -247,7 +281,7 @@ def _measured_table(
     kept = None if checkpoint_directory is None else checkpoint_directory / SENSITIVITY_FILE
     if kept is not None and kept.is_file():
         return sensitivity_from_json(kept.read_text(encoding="utf-8"))
-    table = choice.table_with_samples(job.network, job.dataset, report)
+    table = choice.table_with_samples(job.network, job.dataset, report, job.options.task)
     if kept is not None and table is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_text(kept, sensitivity_to_json(table))

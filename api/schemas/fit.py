@@ -215,6 +215,11 @@ class FitAnswer(Answer):
     objective: Amount | None = Field(
         description="summed sensitivity of the bits; null without a measure, or if nothing fits"
     )
+    sensitivity_is_zero: bool = Field(
+        default=False,
+        description="whether every sensitivity is 0, so that the measure does not distinguish any bits: objective, "
+        "bound and gap prove nothing",
+    )
     bound: Amount | None = Field(
         description="lower bound of the objective over all bits and orders; null if nothing is proven"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StrictStr
+from pydantic import ConfigDict, Discriminator, Field, StrictInt, StrictStr
 
 from api.schemas.fit import FitRequest
+from qat.data.label_offset import MAX_LABEL_OFFSET
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import TrainingOptions
 
@@ -18,6 +19,17 @@ DatasetOfJob = Annotated[
     StrictStr,
     Field(
         description="identifier of an uploaded dataset, name of an operator's dataset, or 'digits'", examples=[DIGITS]
+    ),
+]
+
+
+LabelOffset = Annotated[
+    StrictInt,
+    Field(
+        default=0,
+        ge=-MAX_LABEL_OFFSET,
+        le=MAX_LABEL_OFFSET,
+        description="number that is added to each label of the dataset",
     ),
 ]
 
@@ -38,6 +50,7 @@ class JobRequest(FitRequest):
     kind: Literal["training"] = Field(default="training", description="purpose of the job")
     network_id: NetworkOfJob
     dataset: DatasetOfJob
+    label_offset: LabelOffset
     training: TrainingOptions = Field(default_factory=TrainingOptions, description="how the network is retrained")
 
 
@@ -45,6 +58,7 @@ class SensitivityRequest(SensitivityOptions):
     """Request to measure a network's sensitivities on a dataset."""
 
     dataset: DatasetOfJob
+    label_offset: LabelOffset
 
     def options(self) -> SensitivityOptions:
         """Return the options of a sensitivity measurement, without the dataset."""

@@ -54,9 +54,13 @@ class LayerMemory(Answer):
     layer: str = Field(description="name of the layer")
     kind: str = Field(description="kind of the layer, such as convolution")
     weight_bits: Bits | None = Field(description="bits of each weight; null for a layer without weights")
-    weight_bytes: Bytes = Field(description="size of the packed weights, in bytes")
+    weight_bytes: Bytes = Field(description="size of the packed weights, in bytes; 0 if another layer stores them")
     parameter_bytes: Bytes = Field(description="size of the biases and requantization constants, in bytes")
     flash_bytes: Bytes = Field(description="sum of weights and parameters, in bytes")
+    reuses_weights_of: str | None = Field(
+        default=None,
+        description="name of the earlier layer that stores the weights of this layer; null if it stores its own",
+    )
 
 
 class StepMemory(Answer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, FiniteFloat
 
 from api.schemas.answer import Answer, Count
 from api.schemas.fit import HostStepsAnswer
@@ -15,11 +15,16 @@ _Extent = Annotated[int, Field(ge=1)]
 class NetworkSummary(Answer):
     """Short description of an uploaded network."""
 
-    id: str = Field(description="SHA-256 of the file, in hexadecimal; equal files have the same identifier")
+    id: str = Field(
+        description="SHA-256 of the file, in hexadecimal; with files of weights or options of reading, a SHA-256 over "
+        "all of them. Equal uploads with equal options have the same identifier"
+    )
     name: str = Field(description="name of the network in reports, given with the first upload of this file")
-    size_bytes: Count = Field(description="size of the file, in bytes")
+    size_bytes: Count = Field(description="size of all files of the network, in bytes")
     created_at: AwareDatetime = Field(description="time of the first upload")
-    parameters: Count = Field(description="number of weights, biases, and gammas and betas of batch norms")
+    parameters: Count = Field(
+        description="number of weights, biases, and gammas and betas of batch norms; shared weights count once"
+    )
     has_weights: bool = Field(
         description="whether the file contains weights; without them, bits can be chosen, but nothing can be retrained"
     )
@@ -52,6 +57,21 @@ class LayerAnswer(Answer):
     )
 
 
+class WeightFileAnswer(Answer):
+    """File of weights that was uploaded with an ONNX file."""
+
+    name: str = Field(description="name of the file, as the ONNX file gives it")
+    size_bytes: Count = Field(description="size of the file, in bytes")
+    sha256: str = Field(description="SHA-256 of the file, in hexadecimal")
+
+
+class ReadingOptionsAnswer(Answer):
+    """Options with which a network is read from its file."""
+
+    input_shape: list[str] = Field(description="extents of inputs whose image size or length the file leaves open")
+    output: list[str] = Field(description="names of the tensors of the file at which the network ends")
+
+
 class NetworkAnswer(NetworkSummary):
     """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
@@ -59,13 +79,28 @@ class NetworkAnswer(NetworkSummary):
         description="shape of one sample of a dataset: that of the network's input in the file, without the batch; for "
         "several inputs, the number of elements of all of them, flattened and joined"
     )
+    input_mean: list[FiniteFloat] = Field(
+        default=[0.0],
+        description="declared with the upload: number that is subtracted from each sample, or one for each channel",
+    )
+    input_scale: list[FiniteFloat] = Field(
+        default=[1.0],
+        description="declared with the upload: number that the difference is multiplied with, or one for each channel; "
+        "the input of the file is (sample - input_mean) * input_scale",
+    )
     input: str = Field(description="name of the network's first input tensor")
     inputs: list[InputAnswer] = Field(default=[], description="inputs of the network, in the order of the file")
     outputs: list[str] = Field(description="names of the network's output tensors")
     layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")
     tensors: list[TensorAnswer] = Field(description="activation tensors, in the order in which they are written")
+    reading_options: ReadingOptionsAnswer | None = Field(
+        default=None, description="options with which the network is read from its file; null without options"
+    )
     host_steps: list[HostStepsAnswer] = Field(
         default=[],
         description="what the caller's program computes behind the network, for each output of the file that is not a "
         "tensor of the network",
+    )
+    weight_files: list[WeightFileAnswer] = Field(
+        default=[], description="files of weights that were uploaded with the network, sorted by name"
     )

@@ -10,7 +10,10 @@ from api.schemas.answer import Amount, Answer, Count, NetworkName, Percent, Shar
 from api.schemas.fit import FitAnswer
 from deploy.requantization_form import RequantizationForm
 from network.allocation import WeightScheme
+from qat.options.task import Direction, Metric, TaskKind
 from qat.training.label_source import LabelSource
+
+MetricUnit = Literal["percent", "dB", "1", "target"]
 
 
 class ProgressAnswer(Answer):
@@ -28,7 +31,12 @@ class ProgressAnswer(Answer):
     seconds_left: Amount | None = Field(description="estimated time to the end of the run, in seconds")
     loss: float | None = Field(description="mean training loss of the last batches")
     validation_accuracy: Percent | None = Field(
-        description="accuracy on the held-out set after the last validated epoch, in percent"
+        description="accuracy on the held-out set after the last validated epoch, in percent; null for tasks with "
+        "another metric"
+    )
+    validation_metric: Metric | None = Field(default=None, description="metric of the task on the held-out set")
+    validation_quality: float | None = Field(
+        default=None, description="figure of that metric after the last validated epoch; larger is better"
     )
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
@@ -49,15 +57,41 @@ class AccuracyAnswer(Answer):
     )
 
 
+class QualityAnswer(Answer):
+    """One metric of the quality of the float, the fake-quantized and the integer-only network on the test set."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    metric: Metric = Field(description="the metric")
+    unit: MetricUnit = Field(
+        description="unit of the figures: percent, dB, 1 for a ratio, or target for the unit of the targets"
+    )
+    direction: Direction = Field(description="whether a larger or a smaller figure is better")
+    output: str = Field(description="name of the network's output that is judged")
+    against: LabelSource = Field(description="source of the targets: labels of the dataset, or the float network")
+    float_: float | None = Field(
+        alias="float", description="figure of the float network; null if its own outputs are the targets"
+    )
+    fake_quantized: float = Field(description="figure of the retrained network with simulated bits")
+    integer_only: float = Field(description="figure of the integer-only network, which is deployed")
+
+
 class EpochAnswer(Answer):
     """Result of one epoch of training."""
 
     epoch: Count = Field(description="number of the epoch, from 1; 0: the calibrated network before any training")
     training_loss: float | None = Field(description="mean training loss of the epoch; null for epoch 0")
-    validation_percent: Percent = Field(
-        description="accuracy of the integer-only network on the held-out set, in percent"
+    validation_percent: Percent | None = Field(
+        default=None,
+        description="accuracy of the integer-only network on the held-out set, in percent; null for tasks with another "
+        "metric",
     )
-    validation_loss: float = Field(description="cross-entropy on the held-out set")
+    validation_quality: float | None = Field(
+        default=None,
+        description="figure of the integer-only network on the held-out set by the task's metric, larger is better; "
+        "null in reports of earlier versions",
+    )
+    validation_loss: float = Field(description="mean loss of the task on the held-out set")
     seconds: Amount = Field(description="elapsed time of the epoch with its validation, in seconds")
     at_doubled_bits: bool = Field(
         default=False,
@@ -90,11 +124,23 @@ class ConversionAnswer(Answer):
 
 
 class TrainingReport(FitAnswer):
-    """Bits, memory report and accuracy of a retrained network."""
+    """Bits, memory report and quality of a retrained network."""
 
     kind: Literal["training"] = Field(default="training", description="purpose of the job")
+    task: TaskKind = Field(
+        default=TaskKind.CLASSES, description="what the network was trained and judged for (docs/training.md)"
+    )
+    quality: QualityAnswer | None = Field(
+        default=None,
+        description="quality on the test set by the task's metric; null if the dataset has no test set, so that "
+        "nothing was measured, and in reports of earlier versions",
+    )
+    other_qualities: list[QualityAnswer] = Field(
+        default=[], description="further metrics, and other outputs, which follow the float network"
+    )
     accuracy: AccuracyAnswer | None = Field(
-        description="accuracy on the test set; null if the dataset has no test set, so that nothing was measured"
+        description="accuracy on the test set; null if the dataset has no test set, so that nothing was measured, and "
+        "for tasks without classes of samples"
     )
     conversion: ConversionAnswer | None = Field(
         default=None, description="effect of the conversion to integers; null in reports of earlier versions"
@@ -103,13 +149,13 @@ class TrainingReport(FitAnswer):
     best_epoch: Count = Field(description="epoch whose network is the result: the best one on the held-out set")
     learned_from: LabelSource = Field(
         default=LabelSource.LABELS,
-        description="labels of the training set; float_network: the classes that the float network predicts, so that "
-        "the accuracies of the epochs are agreement with it",
+        description="targets of the training set; float_network: the outputs of the float network, or the classes that "
+        "it predicts, so that the figures of the epochs are agreement with it",
     )
     measured_against: LabelSource | None = Field(
         default=LabelSource.LABELS,
-        description="labels of the test set; float_network: the classes that the float network predicts, so that the "
-        "accuracy is agreement with it; null without a test set",
+        description="targets of the test set; float_network: the outputs of the float network, or the classes that it "
+        "predicts, so that the figures are agreement with it; null without a test set",
     )
     went_back: bool = Field(
         default=False,
@@ -143,6 +189,9 @@ class SensitivityReport(Answer):
     )
     activations: dict[str, dict[str, Amount]] = Field(
         description="name of each tensor -> bits (8, 4, 2) -> sensitivity, in the order in which tensors are written"
+    )
+    warnings: tuple[str, ...] = Field(
+        default=(), description="warnings about the dataset that were found before the measurement"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,7 +23,7 @@ from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.errors import DatasetError
 from qat.data.class_counts import count_classes
-from qat.data.dataset import Dataset
+from qat.data.dataset import Dataset, classes_in
 from qat.data.digits import digits
 from qat.data.opening import open_file
 
@@ -63,13 +64,22 @@ class DatasetAnswer(Answer):
     sample_type: str | None = Field(description="data type of a sample: uint8 or float32")
     train_samples: Count | None = Field(description="number of training samples")
     test_samples: Count | None = Field(description="number of test samples")
+    target_shape: list[Annotated[int, Field(ge=1)]] | None = Field(
+        default=None,
+        description="shape of one target; [] for one number for each sample; null without targets. Masks beside "
+        "encoded images are resized to the output of the network; this is the shape of the first one",
+    )
+    target_type: str | None = Field(
+        default=None, description="data type of a target, such as int64 or float32; null without targets"
+    )
     classes: Count | None = Field(
-        description="number of classes: the largest label plus 1; null if there are no labels"
+        description="number of classes: the largest label plus 1; null if the targets are not one whole number for "
+        "each sample"
     )
     class_names: list[str] | None = Field(
         default=None,
-        description="name of each class, or its number as text; null, like the counts, if there are no labels or more "
-        "than 10,000 classes",
+        description="name of each class, or its number as text; null, like the counts, if the targets are not classes "
+        "or there are more than 10,000 classes",
     )
     train_class_counts: list[Count] | None = Field(
         default=None, description="number of training samples of each class; null if they have no labels"
@@ -210,24 +220,35 @@ class Datasets:
 
 
 def _check_samples(dataset: Dataset) -> None:
-    """Reject a dataset without samples, with negative labels, or without exactly one label for each sample."""
-    for part, samples, labels in (
+    """Reject a dataset without samples, without exactly one target for each sample, or with targets of two shapes."""
+    for part, samples, targets in (
         ("train", dataset.train_x, dataset.train_y),
         ("test", dataset.test_x, dataset.test_y),
     ):
         if part == "test" and not dataset.has_test_set:
             continue
-        if len(samples.shape) < 2 or (labels is not None and (labels.ndim != 1 or len(samples) != len(labels))):
-            of_labels = "none" if labels is None else list(labels.shape)
+        if len(samples.shape) < 2 or (targets is not None and len(samples) != len(targets)):
+            of_targets = "none" if targets is None else list(targets.shape)
             raise DatasetError(
-                f"{part}_x has the shape {list(samples.shape)} and {part}_y the shape {of_labels}; "
-                "expected [n, ...] and [n]: one label for each sample"
+                f"{part}_x has the shape {list(samples.shape)} and {part}_y the shape {of_targets}; "
+                "expected [n, ...] for both: one target for each sample"
             )
         if not len(samples):
             raise DatasetError(f"the array {part}_x has no samples; expected at least one")
-        samples[:1]  # raises DatasetError if the first sample cannot be read
-        if labels is not None and labels.min() < 0:
-            raise DatasetError(f"the array {part}_y has the label {labels.min()}; expected class labels of at least 0")
+        for each in (samples, targets):
+            if each is not None:
+                each[:1]  # raises DatasetError if the first sample or target cannot be read
+    shapes = [list(each.shape[1:]) for each in (dataset.train_y, dataset.test_y) if each is not None]
+    if len(shapes) == 2 and math.prod(shapes[0]) != math.prod(shapes[1]):
+        raise DatasetError(
+            f"a target of train_y has the shape {shapes[0]} and one of test_y {shapes[1]}; expected equal shapes"
+        )
+    train, test = classes_in(dataset.train_y), classes_in(dataset.test_y)
+    if train is not None and test is not None and train.min(initial=0) >= 0 > test.min(initial=0):
+        raise DatasetError(
+            f"test_y[{int(test.argmin())}] is {test.min()}, and the labels of train_y are classes from 0; expected the "
+            "classes of the test set: leave test_y out if they are unknown, or give real numbers as float32"
+        )
 
 
 def _describe_unread(name: str) -> DatasetAnswer:
@@ -247,9 +268,11 @@ def _describe_unread(name: str) -> DatasetAnswer:
 
 
 def _describe(dataset: Dataset, dataset_id: str, origin: DatasetOrigin, upload: Upload | None = None) -> DatasetAnswer:
-    labels = [int(each.max()) for each in (dataset.train_y, dataset.test_y) if each is not None and each.size]
+    of_sets = [each for each in map(classes_in, (dataset.train_y, dataset.test_y)) if each is not None and each.size]
+    labels = [] if any(each.min() < 0 for each in of_sets) else [int(each.max()) for each in of_sets]
     counts = count_classes(dataset)
     train, test = (None, None) if counts is None else (counts.train, counts.test)
+    targets = dataset.train_y if dataset.train_y is not None else dataset.test_y
     sizes_bytes = {DatasetOrigin.BUILT_IN: 0, DatasetOrigin.OPERATOR: None}
     return DatasetAnswer(
         id=dataset_id,
@@ -261,6 +284,8 @@ def _describe(dataset: Dataset, dataset_id: str, origin: DatasetOrigin, upload: 
         sample_type=str(dataset.train_x.dtype),
         train_samples=len(dataset.train_x),
         test_samples=len(dataset.test_x),
+        target_shape=None if targets is None else list(targets.shape[1:]),
+        target_type=None if targets is None else str(targets.dtype),
         classes=max(labels) + 1 if labels else None,
         class_names=None if counts is None else list(counts.names),
         train_class_counts=None if train is None else train.tolist(),

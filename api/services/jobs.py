@@ -25,6 +25,7 @@ from api.storage.job_directory import JobDirectory
 from api.storage.records import UNFINISHED, Job, JobState
 from network.errors import RequestError
 from qat.data.checks import check_dataset
+from qat.data.label_offset import with_label_offset
 
 MAX_KEY_LENGTH: Final = 255
 
@@ -206,7 +207,8 @@ class Jobs:
             if not answer.fits:
                 raise DoesNotFit(answer)
         with self._datasets.in_memory:
-            check_dataset(self._datasets.load(request.dataset), self._networks.structure(request.network_id))
+            dataset = with_label_offset(self._datasets.load(request.dataset), request.label_offset)
+            check_dataset(dataset, self._networks.structure(request.network_id))
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if request_of(job.request).model_dump(mode="json") != document:

@@ -1,6 +1,6 @@
 """Layers and sensitivity tables of uploaded networks, which the solver needs; they are computed once and stored.
 
-    network file  ──parse────►  structure-1.json           layers and shapes, without weights
+    network file  ──parse────►  structure-2.json           layers and shapes, without weights
                   ──measure──►  weights-1-SCHEME.json      sensitivities from the weights, one table for each scheme
 
 Both are stored on disk under the SHA-256 of the network file, so that a second fit reads neither the file nor its
@@ -23,7 +23,7 @@ from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable, check_sensitivity, sensitivity_from_json, sensitivity_to_json
 
-_STRUCTURE_FILE: Final = "structure-1.json"
+_STRUCTURE_FILE: Final = "structure-2.json"
 _WEIGHTS_FILE: Final = "weights-1-{scheme}.json"
 """File names with a version number, which must grow when the reader or the measure computes something else."""
 
@@ -46,14 +46,14 @@ class NetworkStructures:
         self.structure = lru_cache(maxsize=_IN_MEMORY)(self._structure)
         self.weights_table = lru_cache(maxsize=_IN_MEMORY * len(WeightScheme))(self._weights_table)
 
-    def keep(self, network_id: str, network: Network) -> None:
-        """Store the layers of a network that was just parsed, without its weights.
+    def keep(self, network_id: str, structure: str) -> None:
+        """Store the layers of a network that was just parsed.
 
         Args:
-            network_id: SHA-256 of the network file.
-            network: The network.
+            network_id: Identity of the network.
+            structure: JSON description of the network, without weights.
         """
-        self._write(network_id, _STRUCTURE_FILE, write_json(network, with_weights=False))
+        self._write(network_id, _STRUCTURE_FILE, structure)
 
     def forget(self, network_id: str) -> None:
         """Delete the stored layers and sensitivity tables of a network."""
@@ -69,8 +69,9 @@ class NetworkStructures:
             except BitbudgetError:
                 pass  # the file is damaged: compute it again
         network = self._read_network(network_id)
-        self.keep(network_id, network)
-        return read_json(write_json(network, with_weights=False).encode(), network.name)
+        structure = write_json(network, with_weights=False)
+        self.keep(network_id, structure)
+        return read_json(structure.encode(), network.name)
 
     def _weights_table(self, network_id: str, scheme: WeightScheme) -> SensitivityTable:
         name = _WEIGHTS_FILE.format(scheme=scheme)

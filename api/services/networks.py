@@ -1,7 +1,11 @@
-"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their file."""
+"""Uploaded networks of the service, which are checked on upload and identified by the SHA-256 of their files.
+
+A network that is read with options has an identifier of its own, under which its file is stored.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Final
@@ -14,23 +18,65 @@ from api.operations.pareto import answer_pareto
 from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
-from api.schemas.networks import InputAnswer, LayerAnswer, NetworkAnswer, NetworkSummary, TensorAnswer
+from api.schemas.networks import (
+    InputAnswer,
+    LayerAnswer,
+    NetworkAnswer,
+    NetworkSummary,
+    ReadingOptionsAnswer,
+    TensorAnswer,
+    WeightFileAnswer,
+)
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import NetworkStructures
+from api.services.upload_parsing import ParsedUpload, ParseUpload, UploadedWeights, UploadOptions
 from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
+from network.declared_input import DeclaredInput
+from network.errors import InvalidNetwork
 from network.joined_samples import joined_dims
+from network.json_reading.description import write_json
 from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
+from network.reading_options import AS_IN_FILE, ReadingOptions
 from network.sensitivity.table import SensitivityTable
 
 KIND: Final = "network"
+
+MAX_DESCRIPTION_BYTES: Final = 8 * 2**20
+"""Largest size of the descriptions of an uploaded network without its weights, in bytes; about 25,000 layers."""
+
+
+def parse_upload(upload: Upload, options: UploadOptions) -> ParsedUpload:
+    """Read an uploaded network in this process; the service does so in a process with limits.
+
+    Args:
+        upload: The uploaded files.
+        options: Choices of the caller.
+
+    Raises:
+        NetworkError: If the upload is not a valid network.
+        RequestError: If the upload has files of weights to which the network does not refer.
+    """
+    weights = UploadedWeights({each.name: each.path for each in upload.weights}, options.name)
+    network = read_network(upload.path.read_bytes(), options.name, weights, options.reading)
+    weights.refuse_unused()
+    parsed = ParsedUpload(
+        answer=_describe(network, upload, options.reading), structure=write_json(network, with_weights=False)
+    )
+    described_bytes = len(parsed.model_dump_json())
+    if described_bytes > MAX_DESCRIPTION_BYTES:
+        raise InvalidNetwork(
+            f"the network has {len(network.layers)} layers, whose description has {described_bytes} bytes; expected at "
+            f"most {MAX_DESCRIPTION_BYTES}: upload a network for a microcontroller"
+        )
+    return parsed
 
 
 class Networks:
@@ -39,46 +85,55 @@ class Networks:
     Args:
         store: Database with the records of the files and of the jobs.
         settings: Settings of the service, with the directories.
+        parse: Function that reads an uploaded network.
     """
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, parse: ParseUpload = parse_upload) -> None:
         self._store = store
+        self._parse = parse
         self._blobs = Blobs(settings.networks_directory)
         self._keeping = Lock()
         self._measured = MeasuredTables(store)
         self._structures = NetworkStructures(DerivedFiles(settings.derived_directory), self.with_weights)
 
-    def keep(self, upload: Upload) -> tuple[NetworkAnswer, bool]:
-        """Store an uploaded network, unless the same file is stored already.
+    def keep(self, upload: Upload, options: ReadingOptions = AS_IN_FILE) -> tuple[NetworkAnswer, bool]:
+        """Store an uploaded network, unless the same upload with the same options is stored already.
 
         Args:
-            upload: The uploaded file.
+            upload: The uploaded files.
+            options: Options with which the network is read from the file, now and later.
 
         Returns:
             The description of the network, and whether the network is new.
 
         Raises:
             NetworkError: If the file is not a valid network; it is not stored.
+            RequestError: If the upload has files of weights to which the network does not refer, or the options
+                contradict the file; it is not stored.
+            ReadingLimit: If reading the network needs too much time or memory.
         """
-        known = self._store.file(KIND, upload.digest)
+        network_id = options.identity(upload.digest)
+        known = self._store.file(KIND, network_id)
         if known is not None:
             return NetworkAnswer.model_validate(known.summary), False
-        network = read_network(upload.path.read_bytes(), upload.name)
-        answer = _describe(network, upload)
+        parsed = self._parse(upload, UploadOptions(upload.name, options))
+        # The process that reads untrusted files describes the network; what identifies the files is known here.
+        identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
+        answer = parsed.answer.model_copy(update=identity)
         with self._keeping:
-            self._blobs.keep(upload.digest, upload.path)
-            self._structures.keep(upload.digest, network)
+            self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
+            self._structures.keep(network_id, parsed.structure)
             is_new = self._store.add_file(
                 KeptFile(
                     kind=KIND,
-                    id=upload.digest,
+                    id=network_id,
                     name=upload.name,
                     size_bytes=upload.size_bytes,
                     created_at=answer.created_at.timestamp(),
                     summary=answer.model_dump(mode="json"),
                 )
             )
-        return (answer, True) if is_new else (self.describe(upload.digest), False)
+        return (answer, True) if is_new else (self.describe(network_id), False)
 
     def describe(self, network_id: str) -> NetworkAnswer:
         """Return the description of an uploaded network.
@@ -148,7 +203,10 @@ class Networks:
             NotFound: If the network does not exist.
         """
         file = self._file(network_id)
-        return read_network(self._blobs.path(network_id).read_bytes(), file.name)
+        answer = NetworkAnswer.model_validate(file.summary)
+        weights = {each.name: self._blobs.part_path(network_id, each.sha256) for each in answer.weight_files}
+        content = self._blobs.path(network_id).read_bytes()
+        return read_network(content, file.name, UploadedWeights(weights, file.name), _options_of(answer))
 
     def _network(self, network_id: str) -> tuple[Network, NetworkName]:
         network = self.structure(network_id)
@@ -166,7 +224,16 @@ class Networks:
         return file
 
 
-def _describe(network: Network, upload: Upload) -> NetworkAnswer:
+def _options_of(answer: NetworkAnswer) -> ReadingOptions:
+    """Return the options with which a stored network is read from its file."""
+    given = answer.reading_options
+    shapes, outputs = (given.input_shape, given.output) if given else ((), ())
+    declared = DeclaredInput.of(answer.input_mean, answer.input_scale)
+    return replace(ReadingOptions.of_texts(shapes, outputs), declared=declared)
+
+
+def _describe(network: Network, upload: Upload, options: ReadingOptions) -> NetworkAnswer:
+    input_shapes, outputs = options.texts()
     return NetworkAnswer(
         id=upload.digest,
         name=network.name,
@@ -175,6 +242,8 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
         parameters=sum(_parameters(network, layer) for layer in network.weight_layers),
         has_weights=network.has_weights,
         sample_shape=list(joined_dims(network.inputs)),
+        input_mean=list(options.declared.mean),
+        input_scale=list(options.declared.scale),
         input=network.input_names[0],
         inputs=[InputAnswer(name=each.name, sample_shape=list(each.format.dims)) for each in network.inputs],
         outputs=list(network.outputs),
@@ -194,11 +263,23 @@ def _describe(network: Network, upload: Upload) -> NetworkAnswer:
             TensorAnswer(name=name, shape=[shape.channels, shape.height, shape.width])
             for name, shape in network.shapes.items()
         ],
+        reading_options=None
+        if options.is_empty
+        else ReadingOptionsAnswer(input_shape=list(input_shapes), output=list(outputs)),
         host_steps=[HostStepsAnswer.model_validate(steps) for steps in network.host_steps],
+        weight_files=_weight_files(upload),
     )
+
+
+def _weight_files(upload: Upload) -> list[WeightFileAnswer]:
+    return [
+        WeightFileAnswer(name=each.name, size_bytes=each.size_bytes, sha256=each.digest)
+        for each in sorted(upload.weights, key=lambda each: each.name)
+    ]
 
 
 def _parameters(network: Network, layer: WeightLayer) -> int:
     biases = 0 if layer.bias is None else layer.output_channels
     scales = 0 if layer.batch_norm is None else 2 * layer.output_channels
-    return network.weight_elements(layer) + biases + scales
+    weights = network.weight_elements(layer) if network.weight_owners.stores(layer.name) else 0
+    return weights + biases + scales

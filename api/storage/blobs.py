@@ -1,8 +1,9 @@
-"""Store of files on disk, each named by the SHA-256 of its content."""
+"""Store of files on disk, each named by the SHA-256 of its content, with the parts of each file."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,15 +40,34 @@ class Blobs:
             )
         return self._directory / f"{digest}{self._suffix}"
 
-    def keep(self, digest: str, file: Path) -> None:
-        """Move a complete file into the store in one atomic step.
+    def part_path(self, digest: str, part: str) -> Path:
+        """Return the path of a part of a file in the store, whether or not the part exists.
+
+        Args:
+            digest: SHA-256 of the file that the part belongs to, in lower-case hexadecimal.
+            part: SHA-256 of the part, in lower-case hexadecimal.
+
+        Raises:
+            ValueError: If `digest` or `part` is not a SHA-256 in lower-case hexadecimal.
+        """
+        whole = self.path(digest)
+        return whole.with_name(f"{whole.name}.{self.path(part).name}")
+
+    def keep(self, digest: str, file: Path, parts: Mapping[str, Path] | None = None) -> None:
+        """Move a complete file into the store in one atomic step, after its parts.
 
         Args:
             digest: SHA-256 of the content, in lower-case hexadecimal.
             file: Path of the complete file, on the same file system as the store.
+            parts: SHA-256 of each part of the file, in lower-case hexadecimal, and the path of the part.
         """
+        for part, path in (parts or {}).items():
+            path.replace(self.part_path(digest, part))
         file.replace(self.path(digest))
 
     def delete(self, digest: str) -> None:
-        """Delete the file with a given SHA-256 from the store, if it exists."""
-        self.path(digest).unlink(missing_ok=True)
+        """Delete the file with a given SHA-256 and its parts from the store, if they exist."""
+        whole = self.path(digest)
+        whole.unlink(missing_ok=True)
+        for part in self._directory.glob(f"{whole.name}.*"):
+            part.unlink(missing_ok=True)

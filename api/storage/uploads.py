@@ -1,23 +1,60 @@
-"""Description of an uploaded file that has arrived and is not stored yet."""
+"""Description of an upload that has arrived and is not stored yet, and the identity of its content."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
-    """Uploaded file in a temporary place, before it is stored or deleted.
+class WeightPart:
+    """Uploaded file of weights that belongs to an ONNX file, in a temporary place.
 
     Attributes:
-        path: Where the file is until it is kept or deleted.
+        path: Path of the file until it is stored or deleted.
         digest: SHA-256 of the file, in lower-case hexadecimal.
-        size_bytes: Size of the file.
-        name: What the caller calls it, made printable; neither a path nor a key.
+        size_bytes: Size of the file, in bytes.
+        name: Name that the caller gave; it is compared with the names in the ONNX file and never used as a path.
     """
 
     path: Path
     digest: str
     size_bytes: int
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Uploaded file in a temporary place, before it is stored or deleted, with its files of weights.
+
+    Attributes:
+        path: Where the file is until it is kept or deleted.
+        digest: Identity of the content, in lower-case hexadecimal: see `content_id`.
+        size_bytes: Size of all files, in bytes.
+        name: What the caller calls it, made printable; neither a path nor a key.
+        weights: Files of weights of a network, with different names.
+    """
+
+    path: Path
+    digest: str
+    size_bytes: int
+    name: str
+    weights: tuple[WeightPart, ...] = ()
+
+
+def content_id(digest: str, weights: Iterable[tuple[str, str]]) -> str:
+    """Return the identity of a network in one or more files.
+
+    Args:
+        digest: SHA-256 of the network file, in lower-case hexadecimal.
+        weights: Name of each file of weights, and its SHA-256 in lower-case hexadecimal; the order does not matter.
+
+    Returns:
+        The SHA-256 of the network file if it is the only file. Otherwise the SHA-256 of a text: the digest of the
+        network file and a line break, then for each file of weights, sorted by name, its digest, a space, its name and
+        a line break.
+    """
+    lines = [f"{each} {name}\n" for name, each in sorted(weights)]
+    return hashlib.sha256("".join([f"{digest}\n", *lines]).encode()).hexdigest() if lines else digest

@@ -25,7 +25,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from qat.data.dataset import Dataset, Labels, SampleSource, labelled
+from qat.data.dataset import Dataset, SampleSource, TargetSource, labelled
 from qat.data.digits import digits
 
 BLOCKS = ((32, 1), (64, 2), (64, 1))
@@ -84,7 +84,7 @@ def accuracy_percent(network: nn.Module, dataset: Dataset) -> float:
     return float(right.double().mean()) * 100
 
 
-def _tensors(images: SampleSource, labels: Labels | None) -> tuple[Tensor, Tensor]:
+def _tensors(images: SampleSource, labels: TargetSource | None) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(images[:]).permute(0, 3, 1, 2).float().contiguous(), torch.from_numpy(labelled(labels))
 
 

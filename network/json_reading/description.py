@@ -14,18 +14,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from network.errors import InvalidNetwork
-from network.host_steps import HostSteps
 from network.json_reading.fields import Fields, load_object
+from network.json_reading.host_steps import read_host_graph, read_host_steps, read_ranges, write_host
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
-from network.network import MAX_INPUTS, InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import MAX_INPUTS, InputFormat, NetworkInput
 from network.schedule_order import in_schedule_order
+from network.shared_weights import with_given_weights
+
+_MAX_GROWTH: Final = 4
+"""Largest number of elements per byte of the file that layers read from the shared weights of other layers."""
+
+_ALWAYS_ALLOWED: Final = 2**20
+"""Number of these elements that is allowed whatever the size of the file."""
 
 _INPUT_KEYS: Final = ("name", "shape", "format")
 _COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
@@ -43,7 +50,7 @@ def read_json(content: bytes, name: str) -> Network:
         InvalidNetwork: if a field is missing, unknown or of a wrong type or range, or if the layers contradict each
             other. The message names the layer.
     """
-    known = ("name", "input", "inputs", "layers", "outputs", "ends_in_softmax", "host_steps")
+    known = ("name", "input", "inputs", "layers", "outputs", "ends_in_softmax", "ranges", "host_steps", "host_graph")
     whole = Fields(load_object(content), "the network", known)
     inputs = _inputs(whole)
     entries = whole.raw("layers")
@@ -53,24 +60,20 @@ def read_json(content: bytes, name: str) -> Network:
     return Network(
         name=whole.text("name", name),
         inputs=inputs,
-        layers=_layers(drafts, {each.name: each.shape for each in inputs}),
+        layers=with_given_weights(
+            _layers(drafts, {each.name: each.shape for each in inputs}), _MAX_GROWTH * len(content) + _ALWAYS_ALLOWED
+        ),
         outputs=whole.texts("outputs", (next(reversed(drafts.values()))[0].output,)),
         ends_in_softmax=whole.flag("ends_in_softmax", default=False),
-        host_steps=tuple(_host_steps(whole)),
+        ranges=read_ranges(whole),
+        host_steps=tuple(read_host_steps(whole)),
+        host_graph=read_host_graph(whole),
     )
 
 
-def _host_steps(whole: Fields) -> Iterator[HostSteps]:
-    entries = whole.raw("host_steps", [])
-    if not isinstance(entries, list):
-        raise whole.refused("host_steps", "a list of objects")
-    for index, entry in enumerate(entries):
-        given = Fields(entry, f"host_steps[{index}] of the network", ("output", "tensors", "operators"))
-        yield HostSteps(given.text("output"), given.texts("tensors", ()), given.texts("operators", ()))
-
-
 def write_json(network: Network, *, with_weights: bool) -> str:
-    """Return the JSON description of a network, with a value for every key that has one.
+    """Return the JSON description of a network; of the keys, only those of `write_host` may be left out, and
+    `shared_weight` of a layer, if no other layer reads its weights.
 
     Args:
         network: The network to describe.
@@ -86,9 +89,8 @@ def write_json(network: Network, *, with_weights: bool) -> str:
         "outputs": list(network.outputs),
         "ends_in_softmax": network.ends_in_softmax,
     }
-    if network.host_steps:
-        head["host_steps"] = [asdict(steps) for steps in network.host_steps]
-    layers = ",\n  ".join(json.dumps(_written(layer, with_weights=with_weights)) for layer in network.layers)
+    head |= write_host(network, with_weights=with_weights)
+    layers = ",\n  ".join(json.dumps(_written(layer, network, with_weights=with_weights)) for layer in network.layers)
     # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'
 
@@ -106,7 +108,7 @@ def _written_input(given: NetworkInput) -> Json:
     }
 
 
-def _written(layer: Layer, *, with_weights: bool) -> Json:
+def _written(layer: Layer, network: Network, *, with_weights: bool) -> Json:
     written = {
         "name": layer.name,
         "kind": layer.kind,
@@ -115,7 +117,14 @@ def _written(layer: Layer, *, with_weights: bool) -> Json:
         "activation": write_activation(layer.activation),
         **KINDS[layer.kind].write(layer),
     }
-    return written | write_weights(layer) if with_weights and isinstance(layer, WeightLayer) else written
+    if not isinstance(layer, WeightLayer):
+        return written
+    if network.weight_owners.is_shared(layer.name):
+        written["shared_weight"] = layer.shared_weight
+    if not with_weights:
+        return written
+    # A shared weight tensor is written once, with its owner.
+    return written | write_weights(layer if network.weight_owners.stores(layer.name) else replace(layer, weight=None))
 
 
 def _inputs(whole: Fields) -> tuple[NetworkInput, ...]:

@@ -114,6 +114,7 @@ def write_weights(layer: WeightLayer) -> Json:
 
 class _Parameters(TypedDict):
     weight: Float32Array | None
+    shared_weight: str | None
     bias: Float32Array | None
     batch_norm: BatchNorm | None
 
@@ -121,6 +122,7 @@ class _Parameters(TypedDict):
 def _parameters(fields: Fields) -> _Parameters:
     return {
         "weight": read_tensor(fields, "weight"),
+        "shared_weight": fields.text("shared_weight") if "shared_weight" in fields else None,
         "bias": read_tensor(fields, "bias"),
         "batch_norm": _batch_norm(fields) if "batch_norm" in fields else None,
     }
@@ -261,7 +263,7 @@ def _write_nothing(_: Layer) -> Json:
     return {}
 
 
-_WEIGHTS: Final = ("output_channels", "weight", "bias", "batch_norm")
+_WEIGHTS: Final = ("output_channels", "weight", "shared_weight", "bias", "batch_norm")
 _WINDOW: Final = ("kernel", "stride", "padding")
 
 KINDS: Final[Mapping[str, Kind]] = {

@@ -73,6 +73,11 @@ class Accounting(Protocol):
         """Whether the memory of each input of the network is free after the last layer that reads it."""
         ...
 
+    @property
+    def counts_shared_weights_once(self) -> bool:
+        """Whether a weight tensor that several layers read is counted once, with the first of them."""
+        ...
+
     def steps(self, network: Network) -> tuple[Step, ...]:
         """Return the steps of a network's schedule whose RAM is counted, in the order in which they run."""
         ...
@@ -86,7 +91,10 @@ class Accounting(Protocol):
         ...
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        """Return the number of bytes of a layer's weight tensor at a given number of bits; a multiple of 1/8."""
+        """Return the number of bytes of a layer's weight tensor at a given number of bits; a multiple of 1/8.
+
+        It is 0 if an earlier layer stores the same weight tensor and `counts_shared_weights_once` is true.
+        """
         ...
 
     def parameter_bytes(

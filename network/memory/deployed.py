@@ -1,6 +1,6 @@
 """The `deployed` byte accounting: the flash and RAM that the generated C code of a network needs.
 
-    flash    packed weights, each row padded to a byte
+    flash    packed weights, each row padded to a byte; those that several layers share once, with the first of them
              requantization constants of every layer, and its entry in the layer table
              code of the linked kernels, and start-up data                          estimates until linked
     RAM      the arena: activation tensors and scratch memory at planned offsets
@@ -48,6 +48,7 @@ class DeployedAccounting:
     """
 
     name = "deployed"
+    counts_shared_weights_once = True
 
     def __init__(
         self, kernels: KernelTable = CORTEX_M4, in_place: Collection[str] = (), *, reuses_input: bool = True
@@ -96,11 +97,15 @@ class DeployedAccounting:
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
         """Return the number of bytes of a layer's packed weight tensor, with each row padded to whole bytes.
 
+        It is 0 if an earlier layer stores the same weight tensor.
+
         Raises:
             InvalidNetwork: if the class of the layer is not registered.
         """
         (input_shape,) = network.input_shapes(layer)
         kernel = KERNELS[kernel_of(layer, input_shape)]
+        if not network.weight_owners.stores(layer.name):
+            return 0.0
         rows, elements = weight_rows(layer.weight_shape((input_shape,)), is_depthwise=kernel.has_row_per_position)
         return rows * packed_row_bytes(elements, bits)
 

@@ -52,7 +52,9 @@ def _layers(network: Network, allocation: Allocation, accounting: Accounting) ->
             is_last=bool(weighted) and layer is weighted[-1],
         )
         if has_weights or parameter_bytes:
-            layers.append(LayerFlash(layer.name, weight_bytes, parameter_bytes))
+            owner = network.weight_owners.of.get(layer.name, layer.name)
+            is_reused = accounting.counts_shared_weights_once and owner != layer.name
+            layers.append(LayerFlash(layer.name, weight_bytes, parameter_bytes, owner if is_reused else None))
     return tuple(layers)
 
 

@@ -7,7 +7,8 @@
         per layer, ICN                9 c + 12      the last layer: 4 c + 20, with either folding
         per channel, ICN             10 c +  8      the last layer: 7 c +  4
 
-A layer without weights needs no flash.
+A layer without weights needs no flash. The published code knows no weights that several layers share: they are counted
+with each of these layers.
 
 In a chain, as in the paper, only layers with weights are steps: a pool between two of them is not a step, and its
 output has the bits of its input. In any other graph, such as one with several inputs, each layer is a step, and every
@@ -35,6 +36,7 @@ class PaperAccounting:
 
     name = "paper"
     reuses_input = True
+    counts_shared_weights_once = False
 
     def steps(self, network: Network) -> tuple[Step, ...]:
         """Return the steps whose RAM counts in arXiv 1905.13082: in a chain of layers, only those with weights.

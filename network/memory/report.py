@@ -46,11 +46,14 @@ class LayerFlash:
         layer: Name of the layer.
         weight_bytes: Number of bytes of its packed weights; a multiple of 1/8.
         parameter_bytes: Number of bytes of its other constants.
+        reuses_weights_of: Name of the earlier layer whose stored weights the layer reads, so that its own number of
+            bytes is 0; None if its weights are counted with the layer itself.
     """
 
     layer: str
     weight_bytes: float
     parameter_bytes: int
+    reuses_weights_of: str | None = None
 
     @property
     def flash_bytes(self) -> float:

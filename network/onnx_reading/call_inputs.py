@@ -89,6 +89,15 @@ class CallInputs:
             )
         return value
 
+    def largest_constant(self) -> str:
+        """Return the name of the input with the most elements, if all inputs of the node are constants."""
+        sizes = {
+            name: constant.size
+            for index, name in enumerate(self.node.inputs)
+            if (constant := self.constant(index)) is not None
+        }
+        return max(sizes, key=sizes.__getitem__)
+
     def parameter(self, index: int, what: str) -> Float32Array:
         """Return a required constant input of floating-point numbers as float32; too large numbers become infinite.
 

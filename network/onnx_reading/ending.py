@@ -128,6 +128,11 @@ def _has_weights_before(translation: Translation, outputs: tuple[str, ...]) -> b
     return False
 
 
+def is_tensor_of_network(translation: Translation, view: View) -> bool:
+    """Return whether a view is a tensor that the network computes, in its own order, so that the host may read it."""
+    return view.tensor not in translation.obstructed_tensors and view.is_contiguous and not view.after_softmax
+
+
 def _host_steps(translation: Translation, writers: Mapping[str, int], output: str) -> HostSteps:
     """Return what the host computes for one output of the graph.
 
@@ -152,12 +157,7 @@ def _host_steps(translation: Translation, writers: Mapping[str, int], output: st
     while pending:
         name = pending.pop()
         value = translation.values.get(name)
-        if (
-            isinstance(value, View)
-            and value.tensor not in translation.obstructed_tensors
-            and value.is_contiguous
-            and not value.after_softmax
-        ):
+        if isinstance(value, View) and is_tensor_of_network(translation, value):
             tensors[value.tensor] = None
             continue
         if name in translation.graph.input_names or name in translation.graph.unreadable_inputs:

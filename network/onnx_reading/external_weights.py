@@ -20,6 +20,10 @@ WeightFile = Callable[[str], bytes]
 
 _LONGEST_NUMBER: Final = 18
 """Largest number of digits of an offset or a length."""
+_LARGEST_PADDING_BYTES: Final = 65_536
+"""Largest number of unused bytes at the end of a file of weights; exporters align tensors to 64 KiB at most."""
+_LISTED_FILES: Final = 20
+"""Largest number of further files that an error message lists."""
 
 
 def load_external_weights(tensors: Iterable[TensorProto], weight_file: WeightFile | None) -> int:
@@ -36,24 +40,24 @@ def load_external_weights(tensors: Iterable[TensorProto], weight_file: WeightFil
         UnreadableFile: If a tensor refers to another file and there is none, or if its location is not a plain name.
         InvalidNetwork: If offset and length do not lie within the file, or if tensors share bytes.
     """
-    contents: dict[str, bytes] = {}
+    external = [each for each in tensors if each.data_location == TensorProto.EXTERNAL or each.external_data]
+    if weight_file is None:
+        for tensor in external:
+            refuse_external_data(tensor, _owner(tensor))
+        return 0
+    locations = dict.fromkeys(_plain_name(_entries(each).get("location", ""), _owner(each)) for each in external)
+    contents = _contents(locations, weight_file)
+    available = sum(map(len, contents.values()))
+    used_bytes = dict.fromkeys(contents, 0)
     loaded = 0
-    for tensor in tensors:
-        if tensor.data_location != TensorProto.EXTERNAL and not tensor.external_data:
-            continue
-        owner = f"initializer '{tensor.name[:80]}'"
-        if weight_file is None:
-            refuse_external_data(tensor, owner)
-            continue
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = _plain_name(entries.get("location", ""), owner)
-        if location not in contents:
-            contents[location] = weight_file(location)
+    for tensor in external:
+        owner, entries = _owner(tensor), _entries(tensor)
+        location = entries["location"]
         content = contents[location]
         offset = _number(entries.get("offset", "0"), owner)
         length = _number(entries["length"], owner) if "length" in entries else max(len(content) - offset, 0)
         loaded += length
-        if offset + length > len(content) or loaded > sum(map(len, contents.values())):
+        if offset + length > len(content) or loaded > available:
             raise InvalidNetwork(
                 f"{owner} has its data at the bytes {offset} to {offset + length} of '{location[:80]}', a file of "
                 f"{len(content)} bytes; expected bytes of this file that no other tensor uses: export the network again"
@@ -61,7 +65,46 @@ def load_external_weights(tensors: Iterable[TensorProto], weight_file: WeightFil
         tensor.ClearField("external_data")
         tensor.ClearField("data_location")
         tensor.raw_data = content[offset : offset + length]
+        used_bytes[location] = max(used_bytes[location], offset + length)
+    for location, content in contents.items():
+        if len(content) > used_bytes[location] + _LARGEST_PADDING_BYTES:
+            raise InvalidNetwork(
+                f"the file of weights '{location[:80]}' has {len(content)} bytes, of which the network uses the first "
+                f"{used_bytes[location]}; expected the file that was exported with the network: export both again"
+            )
     return loaded
+
+
+def _owner(tensor: TensorProto) -> str:
+    return f"initializer '{tensor.name[:80]}'"
+
+
+def _entries(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.external_data}
+
+
+def _contents(locations: Iterable[str], weight_file: WeightFile) -> dict[str, bytes]:
+    """Return the content of each file of weights by its name.
+
+    Raises:
+        UnreadableFile: If files cannot be read; has the reason for the first one, and the names of the others.
+    """
+    contents: dict[str, bytes] = {}
+    refusals: dict[str, UnreadableFile] = {}
+    for location in locations:
+        try:
+            contents[location] = weight_file(location)
+        except UnreadableFile as refusal:
+            refusals[location] = refusal
+            if len(refusals) > _LISTED_FILES:
+                break
+    if not refusals:
+        return contents
+    (_, first), *others = refusals.items()
+    if not others:
+        raise first
+    listed = ", ".join(f"'{name[:80]}'" for name, _ in others)
+    raise UnreadableFile(f"{first}; the same applies to {listed}{' ...' if len(others) == _LISTED_FILES else ''}")
 
 
 def _plain_name(location: object, owner: str) -> str:

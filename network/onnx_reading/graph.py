@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from onnx import TensorProto
+from onnx import AttributeProto, TensorProto
 
 from network.errors import InvalidNetwork
 from network.onnx_reading.causes import Cause, UnsupportedNode
 from network.onnx_reading.tensors import ConstantArray
+from network.reading_options import unknown_output
 
 UNREADABLE: Final = object()
 """Value of an attribute that is a subgraph, a reference, a sparse tensor or a list of strings."""
@@ -29,6 +30,8 @@ class Node:
             `UNREADABLE`.
         domain: Domain of the operator; empty for the ONNX standard.
         captured: Names of the values of the graph that the node's subgraphs read.
+        unread_attributes: Attributes of the file whose value is `UNREADABLE`, for a node that the host computes.
+        refusal: Error for which the node cannot be read, if the reader of another format knows it already; else None.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Node:
     attributes: Mapping[str, Any]
     domain: str = field(default="", kw_only=True)
     captured: tuple[str, ...] = field(default=(), kw_only=True)
+    unread_attributes: tuple[AttributeProto, ...] = field(default=(), kw_only=True)
+    refusal: UnsupportedNode | None = field(default=None, kw_only=True)
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -92,6 +97,8 @@ class Graph:
         size_bytes: Size of the file in bytes, or of all constants if the graph does not come from a file.
         unreadable_inputs: Name of each further graph input that cannot be read, although an output depends on it -> the
             reason.
+        sources: Name of a constant that was computed from others before the translation -> name of the constant of the
+            file behind it, e.g. of the codes of dequantized weights.
     """
 
     opset: int
@@ -101,6 +108,7 @@ class Graph:
     initializers: Mapping[str, TensorProto | ConstantArray]
     size_bytes: int
     unreadable_inputs: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def batch(self) -> int | None:
@@ -121,6 +129,23 @@ class Graph:
         if self.batch is None or self.batch == 1:
             return None
         return replace(self, inputs=tuple(each.without_batch() for each in self.inputs))
+
+    def ended_at(self, outputs: tuple[str, ...]) -> Graph:
+        """Return the graph with other values as its outputs; the same graph if none is named.
+
+        Args:
+            outputs: Names of the values.
+
+        Raises:
+            RequestError: If no node writes one of the values.
+        """
+        if not outputs:
+            return self
+        written = {name: None for node in reversed(self.nodes) for name in node.outputs}
+        for name in outputs:
+            if name not in written:
+                raise unknown_output(name, written, self.outputs)
+        return replace(self, outputs=outputs)
 
 
 def needed_nodes(nodes: tuple[Node, ...], outputs: tuple[str, ...]) -> tuple[Node, ...]:

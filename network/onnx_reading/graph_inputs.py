@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 
 from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
-from network.network import MAX_INPUTS
+from network.network_input import MAX_INPUTS
 from network.onnx_reading.graph import GraphInput
 from network.onnx_reading.views import image_shape
 

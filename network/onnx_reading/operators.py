@@ -148,6 +148,8 @@ def _value(call: Call) -> Value | Unknown:
 
 def _supported(node: Node) -> Operator:
     """Return the row of the node's operator in the table."""
+    if node.refusal is not None:
+        raise node.refusal
     if node.domain:
         raise node.unsupported(
             f"is of the operator domain '{node.domain[:80]}'; expected standard ONNX operators: export without "
@@ -167,7 +169,10 @@ def _read(call: Call, operator: Operator) -> Value:
     node = call.node
     fold = constants.FOLDS.get(node.operator)
     if fold is not None and not any(isinstance(call.value(i), View) for i in range(len(node.inputs)) if call.has(i)):
-        return fold(call)
+        folded = fold(call)
+        if call.has(0):
+            call.translation.sources[node.outputs[0]] = call.translation.source_of(call.largest_constant())
+        return folded
     if operator.read is fold:
         raise computes_from_activations(call)
     return operator.read(call)

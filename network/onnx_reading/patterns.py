@@ -108,7 +108,8 @@ class _Patterns:
     def _shuffle(self, node: Node, writers: dict[str, Node]) -> Iterator[tuple[Obstacle, tuple[Node, ...]]]:
         """Yield Reshape, Transpose, Reshape in front of a node that requires an image."""
         last = _writer(node, writers, {"Reshape"})
-        middle = _writer(last, writers, {"Transpose"}) if last else None
+        copied = _writer(last, writers, {"Identity"}) if last else None  # torch copies a tensor before it reshapes it
+        middle = _writer(copied or last, writers, {"Transpose"}) if last else None
         first = _writer(middle, writers, {"Reshape"}) if middle else None
         if last and middle and first:
             text = (

@@ -80,6 +80,7 @@ def _fully_connected(
         output=call.output,
         output_channels=outputs,
         weight=weight,
+        shared_weight=call.translation.source_of(call.node.inputs[1]),
         bias=None if bias is None else np.ascontiguousarray(bias),
     )
     shape: Shape = call.translation.emit(layer)

@@ -22,9 +22,14 @@ from network.names import MAX_NAME_LENGTH, is_name
 from network.onnx_reading.external_weights import WeightFile, load_external_weights
 from network.onnx_reading.graph import UNREADABLE, Graph, Node, needed_nodes
 from network.onnx_reading.graph_inputs import inputs_of
+from network.onnx_reading.open_extents import extents_of, fix_open_extents
 from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
 from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
 from network.onnx_reading.tensors import ConstantArray, refuse_external_data
+from network.reading_options import AS_IN_FILE, ReadingOptions, open_extent_advice
+
+_OUT_OF_MEMORY: Final = "alloc failed"
+"""Text in protobuf's DecodeError when memory is missing, and the file may be valid."""
 
 _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
     AttributeProto.INT: lambda attribute: attribute.i,
@@ -37,31 +42,38 @@ _ATTRIBUTE_VALUES: Final[dict[int, Callable[[AttributeProto], Any]]] = {
 }
 
 
-def parse(content: bytes, weight_file: WeightFile | None = None) -> Graph:
+def parse(content: bytes, weight_file: WeightFile | None = None, options: ReadingOptions = AS_IN_FILE) -> Graph:
     """Parse the bytes of an ONNX file into a graph.
+
+    The graph ends at the tensors that the options name, if nodes of the file write all of them.
 
     Args:
         content: Bytes of the whole file.
         weight_file: Function that returns the content of a file of weights by its name; None if there are no such
             files.
+        options: Extents of open dimensions, and the tensors at which the network ends.
 
     Raises:
+        RequestError: If an extent is given to an input that does not exist, or contradicts the file.
         UnreadableFile: If the file is not valid ONNX, is truncated, or keeps data in other files that are not given.
         UnsupportedOperator: If the file uses an unsupported opset, functions that cannot be inlined or sparse weights,
             or if its input has an open extent.
         InvalidNetwork: If the graph has no input or a cycle, or if a value is written twice or never.
+        MemoryError: If there is not enough memory to parse the file.
     """
     model = onnx.ModelProto()
     try:
         model.ParseFromString(content)
-        return _graph(model, len(content), weight_file)
+        return _graph(model, len(content), weight_file, options)
     except (DecodeError, UnicodeDecodeError) as error:
+        if _OUT_OF_MEMORY in str(error):
+            raise MemoryError(str(error)) from error
         raise UnreadableFile(
             "the file is not a valid ONNX model, or is truncated; expected the whole file as the exporter wrote it"
         ) from error
 
 
-def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | None) -> Graph:
+def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | None, options: ReadingOptions) -> Graph:
     graph = model.graph
     if not graph.node:
         raise UnreadableFile("the file does not contain an ONNX graph with nodes; expected an exported network")
@@ -73,12 +85,15 @@ def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | No
         each.name for values in (graph.initializer, graph.input, graph.output, model.functions) for each in values
     )
     size_bytes += load_external_weights(graph.initializer, weight_file)
+    fix_open_extents(graph, options)
     model = with_known_structure(model)
     graph = model.graph
     initializers: dict[str, TensorProto | ConstantArray] = {tensor.name: tensor for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in initializers]
     outputs = tuple(value.name for value in graph.output)
     nodes = _topologically_sorted(_nodes(graph.node), {*initializers, *(value.name for value in inputs)})
+    if options.outputs and set(options.outputs) <= {name for node in nodes for name in node.outputs}:
+        outputs = options.outputs
     nodes = needed_nodes(nodes, outputs)
     read = {*outputs, *(name for node in nodes for name in node.reads)}
     # With one input, the network's input is that one even if no output depends on it, which is rejected later.
@@ -112,10 +127,8 @@ def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]
     owner = f"input '{value.name[:80]}'"
     if not value.type.HasField("tensor_type") or not value.type.tensor_type.HasField("shape"):
         raise UnsupportedOperator(f"{owner} is not a tensor of known shape; export the network with a fixed image size")
-    extents = [
-        dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
-    ]  # fmt: skip
-    if not 1 <= len(extents) <= 4 or extents == [None]:
+    extents = extents_of(value)
+    if not 1 <= len(extents) <= 4 or extents == (None,):
         raise UnsupportedOperator(
             f"{owner} has {len(extents)} dimensions; expected 2 to 4, a batch of vectors, sequences or images, or one "
             "dimension of fixed extent, a vector"
@@ -124,13 +137,9 @@ def _input_dims(value: onnx.ValueInfoProto) -> tuple[int | None, tuple[int, ...]
     batch, *sample = extents if has_batch else (1, *extents)
     dims = tuple(extent for extent in sample if extent is not None)
     if len(dims) < len(sample):
-        raise UnsupportedOperator(
-            f"{owner} has a dimension without a fixed extent in addition to the batch; export the network with a "
-            "fixed image size"
-        )
-    if min(dims) < 1:
-        raise InvalidNetwork(f"{owner} has the dimensions {list(dims)}; expected extents of 1 or more")
-    return (batch if batch is not None and batch > 0 else None), dims, has_batch
+        advice = open_extent_advice(value.name, extents, has_batch=has_batch)
+        raise UnsupportedOperator(f"{owner} has a dimension without a fixed extent in addition to the batch; {advice}")
+    return batch, dims, has_batch
 
 
 def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
@@ -152,7 +161,9 @@ def _nodes(protos: Iterable[onnx.NodeProto]) -> tuple[Node, ...]:
         node = Node(name, proto.op_type, tuple(proto.input), outputs, {}, domain=domain)
         captured = tuple(sorted(_captured(proto.attribute), key=str))
         _check_names(captured)
-        nodes.append(replace(node, attributes=_attributes(node, proto.attribute), captured=captured))
+        attributes = _attributes(node, proto.attribute)
+        unread = tuple(each for each in proto.attribute if attributes[each.name] is UNREADABLE)
+        nodes.append(replace(node, attributes=attributes, captured=captured, unread_attributes=unread))
     return tuple(nodes)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from network.cutting import cut_advice
 from network.errors import UnsupportedOperator
 from network.onnx_reading.causes import Cause, Obstacle
 from network.onnx_reading.patterns import recognised
@@ -48,4 +49,6 @@ def _read_before(translation: Translation) -> str:
     if not read:
         return ""
     layers = "1 layer" if len(read) == 1 else f"{len(read)} layers"
-    return f". Without these, {layers} can be read, the last of them '{read[-1].name[:80]}'"
+    advice = cut_advice(translation.layers, translation.graph.input_names, obstructed=translation.obstructed_tensors)
+    sentences = f". Without these, {layers} can be read, the last of them '{read[-1].name[:80]}'"
+    return f"{sentences}. {advice}" if advice else sentences

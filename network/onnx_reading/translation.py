@@ -106,6 +106,7 @@ class Translation:
         elements_taken: Number of elements of weights and computed constants so far.
         obstacles: Nodes that cannot be read so far, by name; "" is the key of inputs that cannot be read.
         obstructed_tensors: Names of the tensors that depend on a node that cannot be read.
+        sources: Name of each constant that was computed from others -> name of the constant of the file behind it.
     """
 
     graph: Graph
@@ -119,6 +120,7 @@ class Translation:
     elements_taken: int = 0
     obstacles: dict[str, Obstacle] = field(default_factory=dict)
     obstructed_tensors: set[str] = field(default_factory=set)
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for each in self.graph.inputs:
@@ -131,6 +133,17 @@ class Translation:
         if unreadable:
             owner = f"the graph's inputs {', '.join(repr(name[:80]) for name in list(unreadable)[:5])}"
             self.obstacles[""] = Obstacle(owner, Cause.INPUTS, "; ".join(list(unreadable.values())[:5]))
+        self.sources.update(self.graph.sources)
+
+    def source_of(self, name: str) -> str:
+        """Return the name of the constant of the file from which a constant was computed; its own name if it is one.
+
+        Of several constants that a node combines, the source is the one with the most elements.
+
+        Args:
+            name: Name of the constant.
+        """
+        return self.sources.get(name, name)
 
     def depends_on_obstacle(self, value: Value | Unknown | None) -> bool:
         """Return whether a value is not known, or is a view of a tensor that depends on a node that cannot be read."""

@@ -64,6 +64,7 @@ def convolution(call: Call) -> View:
         output=call.output,
         output_channels=weight.shape[0],
         weight=weight.reshape(*weight.shape[:2], *window.kernel),
+        shared_weight=call.translation.source_of(call.node.inputs[1]),
         bias=_bias(call),
         kernel=window.kernel,
         stride=window.stride,

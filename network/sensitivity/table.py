@@ -31,6 +31,14 @@ class SensitivityTable:
     weights: Mapping[str, Row]
     activations: Mapping[str, Row]
 
+    @property
+    def is_zero(self) -> bool:
+        """Whether every sensitivity is 0, so that the table does not distinguish any bits and a minimum of it proves
+        nothing.
+        """
+        rows = [*self.weights.values(), *self.activations.values()]
+        return not any(figure for row in rows for figure in row.values())
+
     def objective(self, weight_bits: Mapping[str, Bits], activation_bits: Mapping[str, Bits]) -> float:
         """Return the sum of the sensitivities of all tensors of a network at the given bits.
 

@@ -6,7 +6,8 @@
 2. `operators` is a table that maps each TFLite operator to a function in `windows`, `products`, `pointwise` or
    `movements`. The function receives a `Call` and returns the value of the operator's output: a constant (`constants`),
    or a view (`views`) of one of the network's tensors. It may emit a layer.
-3. `refusals` lists all operators that stand in the way in one error.
+3. `ending` decides whether operators stand in the way, which `refusals` then lists in one error, or are left to the
+   host, whose computation `tail` keeps as ONNX operators (`host_operators`).
 4. The passes fold scalings, activation functions and padding into the layers, as for ONNX files.
 
 A quantized file is taken back to real numbers: weights and biases by their scales, QUANTIZE and DEQUANTIZE left out.
@@ -16,23 +17,27 @@ The intervals that the codes of its activation tensors cover are kept in `Networ
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import Layer, Shape
 from network.names import shown
-from network.network import MAX_INPUTS, InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import MAX_INPUTS, InputFormat, NetworkInput
 from network.passes.folding import fold_into_input_format, fold_into_weights
 from network.passes.fusing import fuse_activations, fuse_padding, read_inputs, remove_dead_layers
+from network.reading_options import AS_IN_FILE, ReadingOptions, open_extent_advice
+from network.shared_weights import with_shared_weights
+from network.tflite_reading.ending import ending_of
 from network.tflite_reading.graph import Graph
 from network.tflite_reading.operators import translate
-from network.tflite_reading.refusals import refusal_of
+from network.tflite_reading.reading_options import extents_of, with_options
 from network.tflite_reading.schema import parse
+from network.tflite_reading.tail import host_graph_of
 from network.tflite_reading.translation import Translation
-from network.tflite_reading.views import InputLayout, InputLayoutRequired, View, image_shape
+from network.tflite_reading.views import InputLayout, InputLayoutRequired, image_shape
 
 
-def read_tflite(content: bytes, name: str) -> Network:
+def read_tflite(content: bytes, name: str, options: ReadingOptions = AS_IN_FILE) -> Network:
     """Read the network from the bytes of a TFLite file.
 
     Each layer and its tensor have the name of the TFLite tensor that the operator writes, up to the first ";". An
@@ -41,18 +46,18 @@ def read_tflite(content: bytes, name: str) -> Network:
     Args:
         content: Bytes of the whole file; no other file is opened.
         name: Name of the network in reports.
+        options: Extents of open dimensions, and the tensors at which the network ends.
 
     Raises:
+        RequestError: If the options name an input or a tensor that does not exist, or contradict the file.
         UnreadableFile: If the file is damaged or truncated.
         UnsupportedOperator: If operators, or forms of operators, are not supported; names all of them.
         InvalidNetwork: If shapes, scales or options contradict each other, or if weights are NaN or infinite.
     """
-    graph = parse(content)
-    graph = replace(graph, nodes=graph.needed_nodes())
+    graph = with_options(parse(content), options)
     translation = _translate_with_layout(graph)
-    if translation.refusals:
-        raise refusal_of(translation.refusals, len(graph.nodes))
-    outputs = _outputs(translation)
+    ending = ending_of(translation)
+    outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
     inputs: list[NetworkInput] = []
     for (index, layout), input_name in zip(translation.layouts.items(), translation.inputs, strict=True):
@@ -63,6 +68,7 @@ def read_tflite(content: bytes, name: str) -> Network:
         inputs.append(NetworkInput(input_name, layout.shape, input_format))
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_padding(fuse_activations(layers, outputs), outputs)
+    layers = with_shared_weights(layers, translation.shapes)
     names = read_inputs(translation.inputs, layers, outputs)
     inputs = [each for each in inputs if each.name in names]
     return Network(
@@ -70,8 +76,10 @@ def read_tflite(content: bytes, name: str) -> Network:
         inputs=tuple(inputs),
         layers=layers,
         outputs=outputs,
-        ends_in_softmax=translation.ends_in_softmax,
+        ends_in_softmax=translation.ends_in_softmax and not translation.refusals,
         ranges=_ranges(translation, layers, inputs),
+        host_steps=ending.host_steps,
+        host_graph=host_graph_of(translation, names),
     )
 
 
@@ -109,6 +117,9 @@ def _input_shape(graph: Graph, index: int) -> Shape:
     tensor = graph.tensors.get(index)
     if tensor is None or tensor.data is not None:
         raise InvalidNetwork("the network's input is a constant; expected a tensor that the caller writes")
+    if tensor.open_axes:
+        advice = open_extent_advice(tensor.name, extents_of(tensor))
+        raise UnsupportedOperator(f"the input '{shown(tensor.name)}' has an open dimension; {advice}")
     if tensor.problem:
         raise UnsupportedOperator(f"the input '{shown(tensor.name)}' {tensor.problem}")
     shape = image_shape(tensor.dims)
@@ -120,22 +131,6 @@ def _input_shape(graph: Graph, index: int) -> Shape:
     if min(shape) < 1:
         raise InvalidNetwork(f"the input has the extents {list(tensor.dims)}; expected extents of 1 or more")
     return shape
-
-
-def _outputs(translation: Translation) -> tuple[str, ...]:
-    """Return the names of the tensors behind the graph's outputs, without duplicates."""
-    tensors = []
-    for index in translation.graph.outputs:
-        if index not in translation.graph.tensors:
-            raise InvalidNetwork(f"the network's output number {index} does not exist; expected a tensor of the file")
-        value = translation.value(index, "the network's output")
-        if not isinstance(value, View):
-            raise InvalidNetwork(
-                f"the network's output '{shown(translation.tensor(index).name)}' is a constant, which does not depend "
-                "on the input; expected an output that is computed from the input"
-            )
-        tensors.append(value.tensor)
-    return tuple(dict.fromkeys(tensors))
 
 
 def _ranges(

@@ -14,7 +14,7 @@ from network.errors import InvalidNetwork, UnsupportedOperator
 from network.layers import LINEAR, RELU, RELU6, ActivationFunction, Float32Array, Shape
 from network.names import shown
 from network.tflite_reading.constants import ConstantArray, real_range
-from network.tflite_reading.graph import Node
+from network.tflite_reading.graph import OPEN, Node
 from network.tflite_reading.translation import Translation, Value
 from network.tflite_reading.views import View, image_shape
 
@@ -145,6 +145,14 @@ class Call:
             )
         return value
 
+    def buffer(self, index: int) -> str:
+        """Return a name of the buffer of the file that has the data of a constant input.
+
+        Constants that an operator computes, such as the DEQUANTIZE of float16 weights, have the name of their tensor.
+        """
+        tensor = self.translation.tensor(self.node.inputs[index])
+        return f"tensor {self.node.inputs[index]}" if tensor.data is None else f"buffer {tensor.buffer}"
+
     def parameter(self, index: int, what: str) -> Float32Array:
         """Return a constant input of real numbers: floats, or integers with a scale.
 
@@ -224,6 +232,10 @@ class Call:
             InvalidNetwork: If the file gives the output another number of elements, or other channels.
         """
         dims = self.output_dims
+        if OPEN in dims:
+            image = {4: (1, shape.height, shape.width), 3: (1, shape.width), 2: (1,)}.get(len(dims), ())
+            computed = (*image, shape.channels)
+            dims = computed if self.translation.tensor(self.node.outputs[0]).has(computed) else dims
         if image_shape(dims) == shape or (dims and dims[-1] == shape.channels and math.prod(dims) == shape.elements):
             return View(self.name, dims)
         raise self.invalid(f"has an output of extents {list(dims)} in the file; its inputs and options give {shape}")

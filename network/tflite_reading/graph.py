@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,6 +11,9 @@ import numpy.typing as npt
 
 ByteArray = npt.NDArray[np.uint8]
 Attribute = int | float | tuple[int, ...]
+
+OPEN = -1
+"""Extent of a tensor that depends on an extent of an input which the caller gives."""
 
 SHOWN_LENGTH = 80
 """Largest number of characters of a name in an error message."""
@@ -41,6 +45,8 @@ class Tensor:
         quantization: Scales and zero points; None if there are none.
         data: Bytes of a constant, little-endian; None for an activation tensor.
         problem: Reason why the reader cannot use the tensor, for an error message; empty if it can.
+        buffer: Index of the buffer of the file that has the data; constants with the same data can share one.
+        open_axes: Indices of the dimensions behind the batch that the file leaves open.
     """
 
     name: str
@@ -49,6 +55,18 @@ class Tensor:
     quantization: Quantization | None = None
     data: ByteArray | None = None
     problem: str = ""
+    buffer: int = 0
+    open_axes: tuple[int, ...] = ()
+
+    def can_have(self, dims: tuple[int, ...]) -> bool:
+        """Return whether the file allows these extents, apart from dimensions of extent 1 and their order."""
+        return OPEN in self.dims or math.prod(dims) == math.prod(self.dims)
+
+    def has(self, dims: tuple[int, ...]) -> bool:
+        """Return whether these are the extents that the file states, whatever stands in place of open ones."""
+        return len(dims) == len(self.dims) and all(
+            stated in (OPEN, extent) for stated, extent in zip(self.dims, dims, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,9 +13,7 @@ from network.tflite_reading.views import View, image_shape
 def reshape(call: Call) -> Value:
     """Translate RESHAPE to a constant shape, in which -1 stands for all that is left."""
     value = call.value(0)
-    if not call.has(1):
-        return _moved(call, value, call.output_dims)
-    given = call.integers(1, "shape").reshape(-1).tolist()
+    given = call.integers(1, "shape").reshape(-1).tolist() if call.has(1) else list(call.output_dims)
     known = math.prod(extent for extent in given if extent >= 0)
     rest = math.prod(_dims(value)) // known if known else 0
     return _moved(call, value, tuple(rest if extent < 0 else extent for extent in given))
@@ -48,7 +46,8 @@ def _dims(value: Value) -> tuple[int, ...]:
 
 def _moved(call: Call, value: Value, dims: tuple[int, ...]) -> Value:
     """Return a value with other extents, which are those that the file gives the output."""
-    if math.prod(_dims(value)) != math.prod(dims) or dims != call.output_dims:
+    stated = call.translation.tensor(call.node.outputs[0])
+    if math.prod(_dims(value)) != math.prod(dims) or not stated.has(dims):
         raise call.invalid(
             f"has an output of extents {list(call.output_dims)} in the file; its input of {list(_dims(value))} and its "
             f"options give {list(dims)[:8]}"

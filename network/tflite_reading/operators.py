@@ -101,7 +101,8 @@ def translate(translation: Translation) -> None:
 
     Raises:
         UnreadableFile: If the data of a constant has another size than its shape says.
-        InvalidNetwork: If no operator is refused, and the inputs and options of an operator contradict each other.
+        InvalidNetwork: If the inputs and options of an operator that depends on no refused operator contradict each
+            other.
         InputLayoutRequired: If an operator requires another layout of the network's input than was assumed.
     """
     for node in translation.graph.nodes:
@@ -111,6 +112,9 @@ def translate(translation: Translation) -> None:
         if cause is not None:
             name = shown(translation.name_of(node.outputs[0]))
             translation.refusals.append(Refusal(node.operator, name, cause))
+            translation.refused.update(node.outputs)
+        if cause is not None or not translation.obstructed.isdisjoint(node.inputs):
+            translation.obstructed.update(node.outputs)
         for output in node.outputs:
             if output not in translation.values:
                 translation.assume(output)
@@ -134,6 +138,6 @@ def _translate(translation: Translation, node: Node) -> str | None:
         return str(error)
     except InvalidNetwork:
         # The assumed output of an operator that is refused may contradict the operators after it.
-        if not translation.refusals:
+        if translation.obstructed.isdisjoint(node.inputs):
             raise
     return None

@@ -41,6 +41,7 @@ def fully_connected(call: Call) -> View:
         activation=call.computed_activation(),
         output_channels=outputs,
         weight=np.ascontiguousarray(channels_first.reshape(outputs, columns)),
+        shared_weight=call.buffer(1),
         bias=call.parameter(2, "bias") if call.has(2) else None,
     )
     return call.emitted(call.translation.emit(layer))
@@ -55,6 +56,7 @@ def _convolution_at_positions(call: Call, view: View, weight: Float32Array) -> V
         activation=call.computed_activation(),
         output_channels=weight.shape[0],
         weight=np.ascontiguousarray(weight.reshape(*weight.shape, 1, 1)),
+        shared_weight=call.buffer(1),
         bias=call.parameter(2, "bias") if call.has(2) else None,
         kernel=(1, 1),
     )

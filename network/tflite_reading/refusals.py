@@ -81,12 +81,13 @@ def advice_for(operator: str) -> str:
     return ADVICE.get(operator, NOT_SUPPORTED)
 
 
-def refusal_of(refusals: Iterable[Refusal], operators_in_file: int) -> UnsupportedOperator:
+def refusal_of(refusals: Iterable[Refusal], operators_in_file: int, advice: str = "") -> UnsupportedOperator:
     """Return the error that lists all refused operators, the recurrent and custom ones first, then by number.
 
     Args:
         refusals: The refused operators, one or more.
         operators_in_file: Number of operators in the file.
+        advice: Sentence that says what else helps; empty if there is none.
     """
     groups: dict[tuple[str, str], list[Refusal]] = {}
     for refusal in refusals:
@@ -97,7 +98,8 @@ def refusal_of(refusals: Iterable[Refusal], operators_in_file: int) -> Unsupport
         texts = [*texts[:_MAX_GROUPS], f"{len(texts) - _MAX_GROUPS} more causes"]
     count = sum(len(group) for group in ordered)
     verb = "stands" if count == 1 else "stand"
-    return UnsupportedOperator(f"{count} of {operators_in_file} operators {verb} in the way: {'; '.join(texts)}")
+    message = f"{count} of {operators_in_file} operators {verb} in the way: {'; '.join(texts)}"
+    return UnsupportedOperator(f"{message}. {advice}" if advice else message)
 
 
 def _rank(group: list[Refusal]) -> tuple[int, int]:

@@ -134,8 +134,10 @@ class _Parser:
         signature = self._dims(tensor.ShapeSignatureAsNumpy())
         number = tensor.Type()
         problem = ""
+        open_axes: tuple[int, ...] = ()
         if any(extent < 0 for extent in (*dims, *signature[1:])):
             problem = f"has an open dimension ({list(signature or dims)}); expected fixed extents behind the batch"
+            open_axes = tuple(axis for axis in range(len(dims)) if min(dims[axis], *signature[axis : axis + 1], 0) < 0)
         elif tensor.Sparsity() is not None:
             problem = "is stored sparsely; expected dense tensors: convert without sparsity"
         buffer = tensor.Buffer()
@@ -152,6 +154,8 @@ class _Parser:
             quantization=self._quantization(tensor.Quantization()),
             data=data,
             problem=problem,
+            buffer=buffer,
+            open_axes=tuple(axis for axis in open_axes if axis > 0),
         )
 
     def _quantization(self, quantization: Any) -> Quantization | None:

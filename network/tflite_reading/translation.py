@@ -15,7 +15,7 @@ from network.layers import Activation, Add, Layer, Pad, Shape, WeightLayer
 from network.names import MAX_NAME_LENGTH, is_name, shown
 from network.passes.temporary_layers import PerChannelAffine
 from network.tflite_reading.constants import ConstantArray, real_range, to_array
-from network.tflite_reading.graph import Graph, Tensor
+from network.tflite_reading.graph import OPEN, Graph, Tensor
 from network.tflite_reading.refusals import Refusal
 from network.tflite_reading.views import InputLayout, InputLayoutRequired, View, image_shape
 
@@ -47,6 +47,8 @@ class Translation:
         same_order_as_input: Name of each tensor whose elements have the order of inputs -> names of the inputs.
         ends_in_softmax: Whether a softmax was found.
         refusals: Operators that cannot be translated.
+        refused: Indices of the tensors of the file that these operators write.
+        obstructed: Indices of the tensors of the file that depend on an operator that cannot be translated.
         elements_taken: Number of elements of weights and other constants so far.
     """
 
@@ -61,6 +63,8 @@ class Translation:
     same_order_as_input: dict[str, frozenset[str]] = field(default_factory=dict)
     ends_in_softmax: bool = False
     refusals: list[Refusal] = field(default_factory=list)
+    refused: set[int] = field(default_factory=set)
+    obstructed: set[int] = field(default_factory=set)
     elements_taken: int = 0
     _taken_names: set[str] = field(default_factory=set)
 
@@ -74,6 +78,14 @@ class Translation:
             self.record_range(name, index)
         self.inputs = tuple(map(self.name_of, self.layouts))
         self._layout_of = dict(zip(self.inputs, self.layouts.values(), strict=True))
+
+    def layout_of(self, name: str) -> InputLayout:
+        """Return the assumed layout of an input tensor.
+
+        Args:
+            name: Name of the input tensor.
+        """
+        return self._layout_of[name]
 
     def value(self, index: int, reader: str) -> Value:
         """Return the value behind a tensor of the file, and decode it if it is a constant.
@@ -107,7 +119,7 @@ class Translation:
         if index in self.values or tensor.data is not None:
             raise InvalidNetwork(f"tensor '{shown(tensor.name)}' is written twice; every tensor is written once")
         dims = value.dims if isinstance(value, View) else value.shape
-        if math.prod(dims) != math.prod(tensor.dims):
+        if not tensor.can_have(dims):
             raise InvalidNetwork(
                 f"tensor '{shown(tensor.name)}' has the extents {list(tensor.dims)} in the file; the operator that "
                 f"writes it computes {list(dims)}"
@@ -118,10 +130,10 @@ class Translation:
 
     def assume(self, index: int) -> None:
         """Store a view of a tensor that no layer writes, as the output of an operator that is refused."""
-        tensor = self.graph.tensors[index]
+        dims = tuple(1 if extent == OPEN else extent for extent in self.graph.tensors[index].dims)
         name = self.name_of(index)
-        self.shapes[name] = image_shape(tensor.dims) or Shape(max(1, math.prod(tensor.dims)))
-        self.values[index] = View(name, tensor.dims, is_assumed=True)
+        self.shapes[name] = image_shape(dims) or Shape(max(1, math.prod(dims)))
+        self.values[index] = View(name, dims, is_assumed=True)
 
     def record_range(self, name: str, index: int) -> None:
         """Record the interval that the codes of a quantized tensor of the file cover.

@@ -64,6 +64,7 @@ def _convolution(call: Call, weight: Float32Array, groups: int) -> View:
         activation=call.computed_activation(),
         output_channels=weight.shape[0],
         weight=np.ascontiguousarray(weight),
+        shared_weight=call.buffer(1),
         bias=call.parameter(2, "bias") if call.has(2) else None,
         kernel=kernel,
         stride=stride,

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from qat.data.dataset import Dataset, Indices, Labels
+from qat.data.dataset import Dataset, Indices, Labels, classes_in
 
 MAX_CLASSES: Final = 10_000
 """Largest number of classes that are counted. The labels of an uploaded file can be any numbers."""
@@ -35,9 +35,11 @@ def count_classes(dataset: Dataset) -> ClassCounts | None:
         dataset: The dataset.
 
     Returns:
-        The counts; None if there are no labels, a label is negative, or there are more than `MAX_CLASSES` classes.
+        The counts; None if the targets are not one class for each sample, a label is negative, or there are more than
+        `MAX_CLASSES` classes.
     """
-    labels = [each for each in (dataset.train_y, dataset.test_y) if each is not None and each.size]
+    train, test = classes_in(dataset.train_y), classes_in(dataset.test_y)
+    labels = [each for each in (train, test) if each is not None and each.size]
     if not labels or min(each.min() for each in labels) < 0 or max(each.max() for each in labels) >= MAX_CLASSES:
         return None
     classes = max(int(each.max()) + 1 for each in labels)
@@ -45,7 +47,7 @@ def count_classes(dataset: Dataset) -> ClassCounts | None:
         classes = max(classes, len(dataset.class_names))
     named = dict(enumerate(dataset.class_names or ()))
     names = tuple(named.get(number, str(number)) for number in range(classes))
-    return ClassCounts(names, _counts(dataset.train_y, classes), _counts(dataset.test_y, classes))
+    return ClassCounts(names, _counts(train, classes), _counts(test, classes))
 
 
 def _counts(labels: Labels | None, classes: int) -> Indices | None:

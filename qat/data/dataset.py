@@ -11,7 +11,8 @@ import numpy.typing as npt
 from network.errors import DatasetError
 from network.joined_samples import joined_dims, joined_input
 from network.layers import Float32Array
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -36,6 +37,25 @@ class SampleSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, selected: slice | Indices, /) -> Samples: ...
+
+
+class TargetSource(Protocol):
+    """Targets that are indexed like an array: an array in memory, or files such as masks that are read when indexed.
+
+    Indexing with a slice or with int64 indices returns an array in memory, [selected, *dims], in the requested order.
+    """
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the targets: an integer type, or float32."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all targets together, [n, *dims]; [n] for one class or number for each sample."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, selected: slice | Indices, /) -> npt.NDArray[Any]: ...
 
 
 @runtime_checkable
@@ -79,18 +99,19 @@ class Dataset:
     Attributes:
         name: Name of the dataset in reports.
         train_x: Training samples, uint8 [n, height, width, channels] or float32 [n, *dims] in the network's layout.
-        train_y: Class of each training sample, int64 [n], from 0; None if the samples have no labels.
-        test_x: Test samples, with the type and layout of `train_x`. They only measure accuracy and never influence
-            training. `NoSamples` if there is no test set: nothing is known about accuracy then.
-        test_y: Class of each test sample, int64 [m], from 0; None if the samples have no labels.
+        train_y: Target of each training sample: its class, int64 [n], from 0; labels, numbers, an image or a mask of
+            classes, [n, *dims] (`qat.tasks.choice`). None if the samples have no targets.
+        test_x: Test samples, with the type and layout of `train_x`. They only measure quality and never influence
+            training. `NoSamples` if there is no test set: nothing is known about quality then.
+        test_y: Target of each test sample, in the form of `train_y`; None if the samples have no targets.
         class_names: Name of each class, in the order of the class numbers; None if the dataset has no names.
     """
 
     name: str
     train_x: SampleSource
-    train_y: Labels | None
+    train_y: TargetSource | None
     test_x: SampleSource
-    test_y: Labels | None
+    test_y: TargetSource | None
     class_names: tuple[str, ...] | None = None
 
     @property
@@ -128,15 +149,31 @@ class Part:
         return self.source[self.indices[selected]]
 
 
-def labelled(labels: Labels | None) -> Labels:
-    """Return the labels, or reject a dataset without labels.
+def classes_in(targets: TargetSource | None) -> Labels | None:
+    """Return the class numbers of samples, int64 [n]; None if the targets are missing or are not one whole number each.
+
+    Whole numbers of the shape [n, 1] are one number for each sample, too.
 
     Args:
-        labels: Class of each sample, int64 [n], or None.
+        targets: Targets of a dataset, or None.
+    """
+    if not isinstance(targets, np.ndarray) or targets.dtype.kind not in "iub" or not targets.ndim:
+        return None
+    if targets.size != len(targets):
+        return None
+    return targets.reshape(-1).astype(np.int64, copy=False)
+
+
+def labelled(targets: TargetSource | None) -> Labels:
+    """Return the class of each sample, int64 [n], or reject a dataset without classes.
+
+    Args:
+        targets: Targets of a dataset, or None.
 
     Raises:
-        DatasetError: if `labels` is None.
+        DatasetError: if the targets are missing or are not one whole number each.
     """
+    labels = classes_in(targets)
     if labels is None:
         raise DatasetError("the samples have no labels; expected the class of each sample: give train_y and test_y")
     return labels

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +29,8 @@ MAX_ENCODED_BYTES: Final = 2**28
 """Largest size of an encoded image, in bytes."""
 CENTER_CROP_SHARE: Final = 224 / 256
 """Share of the shorter side of an image that the network sees in evaluation."""
-_MODES: Final[dict[int, Literal["L", "RGB", "RGBA"]]] = {1: "L", 3: "RGB", 4: "RGBA"}
+MODES: Final[dict[int, Literal["L", "RGB", "RGBA"]]] = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Pillow's mode of an image by its number of channels."""
 _MIN_RESIZE_FACTOR: Final = 2.0
 """Smallest factor that is left to Pillow's resizing after a JPEG was decoded at a half, a quarter, ... of its size."""
 
@@ -51,7 +54,7 @@ class ImageSize:
     channels: int
 
     def __post_init__(self) -> None:
-        if self.channels not in _MODES:
+        if self.channels not in MODES:
             raise DatasetError(
                 f"the network reads images of {self.channels} channels; expected 1, 3 or 4 for encoded images: "
                 "give the samples as arrays (.npz or .npy)"
@@ -104,9 +107,30 @@ def decode(content: bytes, name: str, size: ImageSize | None, crop: Crop | None 
         DatasetError: if the content is not an image of these formats, is damaged, has more than 8 bits per channel,
             or has more than `MAX_PIXELS` pixels.
     """
+    with opened_image(io.BytesIO(content), name) as image:
+        return _pixels(image, name, size, crop)
+
+
+@contextmanager
+def opened_image(file: IO[bytes], name: str) -> Iterator[Image.Image]:
+    """Open an encoded image; inside the context, every error of Pillow becomes a `DatasetError` that names the image.
+
+    Args:
+        file: The encoded image, which is read when its pixels are needed.
+        name: Name of the image in errors.
+
+    Raises:
+        DatasetError: if the content is not an image of the formats `FORMATS`, is damaged, or has more than `MAX_PIXELS`
+            pixels.
+    """
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            return _pixels(image, name, size, crop)
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DatasetError(
+                    f"'{name}' has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are allowed: give a "
+                    "smaller image"
+                )
+            yield image
     except DatasetError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -133,29 +157,54 @@ def fit_pixels(pixels: Pixels, crop: Crop) -> Pixels:
 
 
 def _pixels(image: Image.Image, name: str, size: ImageSize | None, crop: Crop | None) -> Pixels:
-    if image.width * image.height > MAX_PIXELS:
-        raise DatasetError(
-            f"'{name}' has {image.width} x {image.height} pixels; at most {MAX_PIXELS} are allowed: give a smaller "
-            "image"
-        )
+    if size is None:
+        _check_depth(image, name)
+        grey = image.mode in {"1", "L", "LA"}
+        return _as_pixels(_converted(image, "L" if grey else "RGB"))
+    given = (image.width, image.height)
+    return decode_part(image, name, size, seen_box(*given, size) if crop is None else crop.box(*given))
+
+
+def decode_part(image: Image.Image, name: str, size: ImageSize, box: Box) -> Pixels:
+    """Decode a part of an opened image and resize it, bilinear and antialiased.
+
+    Args:
+        image: The image, inside the context of `opened_image`.
+        name: Name of the image in errors.
+        size: Size of the result.
+        box: Edges of the part in pixels. A whole image of the requested size is not changed.
+
+    Returns:
+        The pixels, uint8 [height, width, channels].
+
+    Raises:
+        DatasetError: if the image has more than 8 bits per channel.
+    """
+    _check_depth(image, name)
+    if image.size == (size.width, size.height) and box == (0, 0, *image.size):
+        return _as_pixels(_converted(image, MODES[size.channels]))
+    box = _draft_jpeg(image, box, size)
+    converted = _converted(image, MODES[size.channels])
+    return _as_pixels(converted.resize((size.width, size.height), Image.Resampling.BILINEAR, box))
+
+
+def _check_depth(image: Image.Image, name: str) -> None:
     if image.mode.startswith(("I", "F")):
         raise DatasetError(
             f"'{name}' has more than 8 bits per channel (Pillow's mode '{image.mode}'); save it with 8 bits per channel"
         )
-    if size is None:
-        grey = image.mode in {"1", "L", "LA"}
-        return _as_pixels(_converted(image, "L" if grey else "RGB"))
-    given = (image.width, image.height)
-    if crop is None and given == (size.width, size.height):
-        return _as_pixels(_converted(image, _MODES[size.channels]))
-    box = _draft_jpeg(image, _box(crop, *given, size), size)
-    converted = _converted(image, _MODES[size.channels])
-    return _as_pixels(converted.resize((size.width, size.height), Image.Resampling.BILINEAR, box))
 
 
-def _box(crop: Crop | None, width: int, height: int, size: ImageSize) -> Box:
-    if crop is not None:
-        return crop.box(width, height)
+def seen_box(width: int, height: int, size: ImageSize) -> Box:
+    """Return the edges of the part of an image that the network sees in evaluation, in pixels.
+
+    Args:
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        size: Size of the images that the network reads; an image of this size is seen as a whole.
+    """
+    if (width, height) == (size.width, size.height):
+        return 0.0, 0.0, float(width), float(height)
     scale = min(width / size.width, height / size.height) * CENTER_CROP_SHARE
     wide, high = size.width * scale, size.height * scale
     left, upper = (width - wide) / 2, (height - high) / 2

@@ -8,8 +8,9 @@ import numpy as np
 
 from network.errors import DatasetError
 from qat.data.dataset import Dataset, Indices, Labels
+from qat.data.encoded_store import EncodedStore, StorePart
 from qat.data.holding_out import hold_out
-from qat.data.images import EncodedImages, EncodedStore, StorePart
+from qat.data.images import EncodedImages
 from qat.data.parts import TEST
 
 

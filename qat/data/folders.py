@@ -15,52 +15,17 @@ import numpy as np
 
 from network.errors import DatasetError
 from qat.data.dataset import Dataset, Indices, Labels
-from qat.data.decoding import MAX_ENCODED_BYTES
-from qat.data.files import entries, files_below, read_whole
+from qat.data.encoded_store import FolderStore, StorePart
+from qat.data.files import entries, files_below
 from qat.data.folder_layout import find_splits, images_in, is_image, subfolders, unwrapped
 from qat.data.holding_out import hold_out
-from qat.data.images import EncodedImages, StorePart
-from qat.data.names import Names, names_of, printable
+from qat.data.images import EncodedImages
+from qat.data.names import names_of, printable
 from qat.data.parts import TEST
 
 MAX_IMAGES: Final = 50_000_000
 _IMAGES_FOLDER: Final = "images"
 """Folder that may hold all images of a class, as in Tiny ImageNet: `train/CLASS/images/*.JPEG`."""
-
-
-@dataclass(frozen=True, eq=False)
-class FolderStore:
-    """Image files of a directory tree.
-
-    Attributes:
-        root: Root directory of the tree.
-        files: Path of each image relative to the root, with `/` as separator.
-    """
-
-    root: Path
-    files: Names
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def read(self, index: int) -> bytes:
-        """Read the content of an image file.
-
-        Args:
-            index: Index of the image, from 0.
-
-        Raises:
-            DatasetError: if the file cannot be read or is larger than `MAX_ENCODED_BYTES`.
-        """
-        return read_whole(self.root / self.files[index], MAX_ENCODED_BYTES)
-
-    def name_of(self, index: int) -> str:
-        """Name of an image in errors: its path relative to the root.
-
-        Args:
-            index: Index of the image, from 0.
-        """
-        return printable(self.files[index])
 
 
 @dataclass(frozen=True, slots=True)

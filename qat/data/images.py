@@ -4,81 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from network.errors import DatasetError
 from network.network import Network
-from qat.data.dataset import Dataset, GroupedSource, Indices, Samples, SampleSource, dims_of_samples, indices_of
+from qat.data.dataset import (
+    Dataset,
+    GroupedSource,
+    Indices,
+    Samples,
+    SampleSource,
+    TargetSource,
+    dims_of_samples,
+    indices_of,
+)
 from qat.data.decoding import Crop, ImageSize, decode
+from qat.data.encoded_store import EncodedStore
 from qat.data.input_arrays import InputArrays
-
-
-class EncodedStore(Protocol):
-    """Encoded images in files, which are read one at a time by their index."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, index: int) -> bytes:
-        """Read the encoded content of an image.
-
-        Args:
-            index: Index of the image, from 0.
-
-        Raises:
-            DatasetError: if the image cannot be read or is too large.
-        """
-
-    def name_of(self, index: int) -> str:
-        """Name of an image in errors.
-
-        Args:
-            index: Index of the image, from 0.
-        """
-
-
-@dataclass(frozen=True, eq=False)
-class StorePart:
-    """A subset of a store's images, which is itself a store.
-
-    Attributes:
-        store: The store of all images.
-        indices: Indices of the subset's images in the store, int64 [n], ascending.
-    """
-
-    store: EncodedStore
-    indices: Indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def read(self, index: int) -> bytes:
-        """Read the encoded content of an image.
-
-        Args:
-            index: Index of the image in the subset, from 0.
-
-        Raises:
-            DatasetError: if the image cannot be read or is too large.
-        """
-        return self.store.read(int(self.indices[index]))
-
-    def name_of(self, index: int) -> str:
-        """Name of an image in errors.
-
-        Args:
-            index: Index of the image in the subset, from 0.
-        """
-        return self.store.name_of(int(self.indices[index]))
-
-    @property
-    def group_starts(self) -> Indices:
-        """Index in the subset of the first image of each group, int64 [groups], ascending from 0."""
-        if not isinstance(self.store, GroupedSource):
-            return np.zeros(1, dtype=np.int64)
-        starts = np.unique(np.searchsorted(self.indices, self.store.group_starts))
-        return starts[starts < max(1, len(self))]
+from qat.data.paired_images import EncodedTargets
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,19 +98,28 @@ def fitted(dataset: Dataset, network: Network) -> Dataset:
     Encoded images are decoded to the network's input size and channels. One array for each input is joined in the order
     of the network's inputs.
 
+    Masks and target images are decoded to the size of the network's output.
+
     Args:
         dataset: The dataset. Samples of other kinds stay as they are.
         network: The network that will read the samples.
 
     Raises:
         DatasetError: if the dataset has encoded images and the network's input is not an image with 1, 3 or 4 channels,
-            or if it has arrays that do not fit the network's inputs.
+            or if it has arrays that do not fit the network's inputs, or target images and the network's output is not
+            such an image.
     """
     return replace(
         dataset,
         train_x=_fitted(dataset.train_x, network, "train_x"),
+        train_y=_fitted_targets(dataset.train_y, network),
         test_x=_fitted(dataset.test_x, network, "test_x"),
+        test_y=_fitted_targets(dataset.test_y, network),
     )
+
+
+def _fitted_targets(targets: TargetSource | None, network: Network) -> TargetSource | None:
+    return targets.fitted(network) if isinstance(targets, EncodedTargets) else targets
 
 
 def _fitted(source: SampleSource, network: Network, part: str) -> SampleSource:

@@ -10,8 +10,8 @@ import numpy as np
 
 from network.errors import DatasetError
 from network.joined_samples import joined
-from network.network import NetworkInput
-from qat.data.dataset import Indices, Samples, SampleSource, in_layout_of, sample_dims
+from network.network_input import NetworkInput
+from qat.data.dataset import Indices, Part, Samples, SampleSource, in_layout_of, sample_dims
 from qat.data.names import printable
 
 
@@ -84,3 +84,17 @@ class InputArrays:
                     f"'{printable(given.name)}' of the network needs [n, {', '.join(map(str, dims))}]"
                 )
         return replace(self, sources={key: self.sources[key] for key in keys}, inputs=tuple(inputs))
+
+
+def holds_bytes(samples: SampleSource, name: str) -> bool:
+    """Return whether joined samples come from arrays of which that of one input holds bytes.
+
+    Args:
+        samples: The samples.
+        name: Name of the input.
+    """
+    whole = samples.source if isinstance(samples, Part) else samples
+    if not isinstance(whole, InputArrays) or whole.inputs is None:
+        return False
+    pairs = zip(whole.inputs, whole.sources.values(), strict=True)
+    return any(given.name == name and source.dtype == np.uint8 for given, source in pairs)

@@ -13,20 +13,20 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from network.errors import BitbudgetError, DatasetError, RequestError, TrainingError
-from network.layers import Float32Array
 from network.network import Network
 from qat.data.augmentation import check_augmentable, mixup, read_augmented, shift_and_flip
 from qat.data.batches import contiguous, tensor_of
-from qat.data.dataset import Indices, Labels, Part, Samples, SampleSource
+from qat.data.dataset import Indices, Part, Samples, SampleSource
 from qat.data.images import EncodedImages
 from qat.options.augmentation import AugmentationOptions
 
@@ -39,13 +39,20 @@ _PREFETCHED_BATCHES: Final = 2
 _NO_AUGMENTATION: Final = AugmentationOptions()
 
 
+class TargetRows(Protocol):
+    """Targets of a training set that are selected by an index array."""
+
+    def __getitem__(self, selected: Indices, /) -> npt.NDArray[Any]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Samples and targets of one training step.
 
     Attributes:
         images: Normalised input, float32 [n, c, h, w], in the memory format channels last.
-        targets: Class of each sample, int64 [n], or share of each class in each sample, float32 [n, classes].
+        targets: Targets in the form that the task compares with outputs, such as the class of each sample, int64 [n];
+            if samples are mixed, the share of each class in each sample, float32 [n, classes].
         indices: Indices of the samples in the training set, int64 [n].
     """
 
@@ -56,7 +63,7 @@ class Batch:
 
 def training_batches(
     samples: SampleSource,
-    targets: Labels | Float32Array,
+    targets: TargetRows,
     network: Network,
     batches: Sequence[Indices],
     augmentation: AugmentationOptions,
@@ -65,12 +72,13 @@ def training_batches(
     epoch: int,
     first_step: int = 0,
     workers: int | None = None,
+    classes: int | None = None,
 ) -> Iterator[Batch]:
     """Iterate over the batches of an epoch, augmented and normalised.
 
     Args:
         samples: The training set; encoded images are decoded to the network's size (`qat.data.images.fitted`).
-        targets: Class of every sample, int64 [n], or share of each class in every sample, float32 [n, classes].
+        targets: Targets of every sample in the form that the task compares with outputs; an index array selects rows.
         network: The network that reads the batches.
         batches: Sample indices of each step (`qat.data.batches.batches_of`).
         augmentation: Random changes of the samples.
@@ -78,6 +86,7 @@ def training_batches(
         epoch: Number of the epoch, from 1.
         first_step: Number of the first step that is returned, from 0; above 0 when an interrupted epoch resumes.
         workers: Number of worker processes; 0 reads in this process, None chooses a number (`workers_for`).
+        classes: Number of classes, if the targets are classes; None if the network's only output has one value each.
 
     Yields:
         The batch of each step from `first_step` on.
@@ -102,8 +111,8 @@ def training_batches(
             images = shift_and_flip(images, generator, shift=augmentation.shift, flip=augmentation.flip)
         batch_targets = torch.from_numpy(targets[batches[step]])
         if augmentation.mixup:
-            classes = network.shapes[network.outputs[0]].elements
-            shares = batch_targets if batch_targets.is_floating_point() else _one_hot(batch_targets, classes)
+            count = network.shapes[network.outputs[0]].elements if classes is None else classes
+            shares = batch_targets if batch_targets.is_floating_point() else _one_hot(batch_targets, count)
             images, batch_targets = mixup(images, shares, augmentation.mixup, generator)
         yield Batch(contiguous(images), batch_targets, batches[step])
 

@@ -6,13 +6,17 @@ Two arrays hold millions of names. A list of Python strings would need several t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from qat.data.dataset import Indices
+
+_SHOWN: Final = 3
+"""Number of items that a message names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,3 +73,13 @@ def printable(name: str) -> str:
         name: Name from outside, such as a file name.
     """
     return "".join(letter if letter.isprintable() else "?" for letter in name)[-200:]
+
+
+def some_of(texts: Sequence[str]) -> str:
+    """Return the first texts of a list in one line, and how many more there are: 'a', 'b', 'c' and 7 more.
+
+    Args:
+        texts: One text for each item, already printable.
+    """
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more

@@ -1,7 +1,8 @@
 """Reader of `train_x.npy`, `train_y.npy`, `test_x.npy` and `test_y.npy` in a directory. Imports no torch.
 
 Samples are uint8 images, or float32 arrays in the network's layout, such as audio features. They are read from the file
-when they are indexed. Labels are optional and are kept in memory.
+when they are indexed. Targets are optional: whole numbers or floating-point numbers of any shape [n, ...]. Targets of
+one value for each sample, and small files of targets, are kept in memory; other targets are read when they are indexed.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from typing import IO, Any, Final
 import numpy as np
 
 from network.errors import DatasetError
-from qat.data.dataset import Dataset, Labels, NoSamples
+from qat.data.dataset import Dataset, NoSamples, TargetSource
 from qat.data.files import entries, opened, stamp_of
 from qat.data.names import reason_of
 from qat.data.rows import RowsInFile
+from qat.data.target_arrays import check_target_shape, check_target_type, has_one_value, kept, kept_type
 
 SAMPLES: Final = ("train_x", "test_x")
-LABELS: Final = ("train_y", "test_y")
+TARGETS: Final = ("train_y", "test_y")
+LEFT_IN_FILE_BYTES: Final = 2**28
+"""Size in bytes above which uncompressed arrays of an `.npz`, and targets of several values, stay in the file and are
+read when they are indexed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ def read_header(file: IO[bytes], name: str, size_bytes: int) -> Header:
         size_bytes: Size of the whole file in bytes.
 
     Raises:
-        DatasetError: if the array has the wrong type for samples or labels.
+        DatasetError: if the array has the wrong type for samples or targets.
         ValueError: if the header is not valid, or states another size than the file has.
     """
     version = np.lib.format.read_magic(file)
@@ -66,11 +71,9 @@ def read_header(file: IO[bytes], name: str, size_bytes: int) -> Header:
                 f"'{name}' holds {dtype}; expected uint8 images [n, height, width, channels], or float32 in the "
                 "network's layout: convert it, e.g. with .astype(numpy.float32)"
             )
-    elif dtype.kind not in "iu":
-        raise DatasetError(
-            f"'{name}' holds {dtype}; expected whole numbers, the class of each sample: convert it, e.g. with "
-            ".astype(numpy.int64)"
-        )
+    else:
+        check_target_type(name, dtype)
+        check_target_shape(name, shape)
     array_bytes = math.prod(shape) * dtype.itemsize
     if array_bytes != size_bytes - file.tell():
         raise ValueError(
@@ -98,6 +101,17 @@ def check_rows(header: Header, name: str) -> None:
         )
 
 
+def stays_in_file(header: Header, name: str, size_bytes: int) -> bool:
+    """Return whether an array is read when it is indexed, because it is large and is no list of one target per sample.
+
+    Args:
+        header: Header of the array, which is stored without compression.
+        name: Name of the array.
+        size_bytes: Size of the array in bytes.
+    """
+    return size_bytes > LEFT_IN_FILE_BYTES and not (name in TARGETS and has_one_value(header.shape))
+
+
 def holds_arrays(root: Path) -> bool:
     """Whether a directory contains the file `train_x.npy`.
 
@@ -113,23 +127,23 @@ def open_arrays(root: Path, name: str, max_bytes: int) -> Dataset:
     Args:
         root: The directory.
         name: Name of the dataset in reports.
-        max_bytes: Largest size of each file of labels, in bytes.
+        max_bytes: Largest size of each file of targets that is read into memory, in bytes.
 
     Raises:
         DatasetError: if `train_x.npy` is missing, `test_y.npy` has no `test_x.npy`, or a file is damaged or has the
             wrong type.
     """
     present = {each.name for each in entries(root)}
-    arrays = {each for each in (*SAMPLES, *LABELS) if f"{each}.npy" in present}
+    arrays = {each for each in (*SAMPLES, *TARGETS) if f"{each}.npy" in present}
     check_arrays(arrays, name, ".npy")
-    labels = [_labels(root, each, max_bytes) if each in arrays else None for each in LABELS]
+    train_y, test_y = (_targets(root, each, max_bytes) if each in arrays else None for each in TARGETS)
     train_x = _rows(root, "train_x")
     test_x = _rows(root, "test_x") if "test_x" in arrays else NoSamples(train_x.dtype, train_x.dims)
-    return Dataset(name, train_x, labels[0], test_x, labels[1])
+    return Dataset(name, train_x, train_y, test_x, test_y)
 
 
 def check_arrays(arrays: Collection[str], name: str, suffix: str = "") -> None:
-    """Reject a dataset without training samples or with test labels that have no samples. A test set is optional.
+    """Reject a dataset without training samples or with test targets that have no samples. A test set is optional.
 
     Args:
         arrays: Those of the names `train_x`, `train_y`, `test_x` and `test_y` that the dataset contains.
@@ -143,7 +157,7 @@ def check_arrays(arrays: Collection[str], name: str, suffix: str = "") -> None:
         missing = "test_x" if "train_x" in arrays else "train_x"
         raise DatasetError(
             f"'{name}' lacks {missing}{suffix}; expected train_x, and test_x if accuracy is to be measured, each with "
-            f"its labels train_y and test_y if there are any; found {', '.join(sorted(arrays)) or 'none of them'}"
+            f"its targets train_y and test_y if there are any; found {', '.join(sorted(arrays)) or 'none of them'}"
         )
 
 
@@ -159,18 +173,23 @@ def _rows(root: Path, name: str) -> RowsInFile:
         return RowsInFile(path, name, stamp, file.tell(), header.dtype, header.shape[1:], header.shape[0])
 
 
-def _labels(root: Path, name: str, max_bytes: int) -> Labels:
+def _targets(root: Path, name: str, max_bytes: int) -> TargetSource:
     path = root / f"{name}.npy"
     size_bytes = stamp_of(path).size_bytes
-    if size_bytes > max_bytes:
-        raise DatasetError(
-            f"'{name}.npy' has {size_bytes} bytes; at most {max_bytes} are allowed: give one whole number per sample"
-        )
     with opened(path) as file:
         try:
-            read_header(file, name, size_bytes)
+            header = read_header(file, name, size_bytes)
+            if stays_in_file(header, name, size_bytes):
+                return _rows(root, name)
+            kept_bytes = math.prod(header.shape) * kept_type(header.dtype, header.shape).itemsize
+            needed_bytes = max(size_bytes, kept_bytes)
+            if needed_bytes > max_bytes:
+                raise DatasetError(
+                    f"'{name}.npy' needs {needed_bytes} bytes of memory; at most {max_bytes} are allowed: give fewer "
+                    "samples"
+                )
             file.seek(0)
-            return np.lib.format.read_array(file, allow_pickle=False).astype(np.int64)
+            return kept(np.lib.format.read_array(file, allow_pickle=False))
         except (ValueError, OverflowError, EOFError) as error:
             raise _unreadable(name, error) from error
 

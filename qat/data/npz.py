@@ -1,21 +1,23 @@
 """Reader of datasets in an `.npz` file. Imports no torch.
 
-The file contains these arrays. `train_y` and `test_y` are missing if the samples have no labels, `test_x` if there is
+The file contains these arrays. `train_y` and `test_y` are missing if the samples have no targets, `test_x` if there is
 no test set:
 
     train_x, test_x   uint8 images [n, height, width, channels], or float32 in the network's layout [n, ...]
-    train_y, test_y   whole numbers [n]: the class of each sample, from 0
+    train_y, test_y   targets [n, ...]: whole numbers, booleans, float32 or float64; the class of each sample, from 0,
+                      labels, real numbers, images or masks
 
 For a network with several inputs, `train_x` and `test_x` hold the flattened and joined inputs, float32 [n, elements].
 Or there is one array for each input: `train_x_0`, `train_x_1`, ... in the order of the inputs, or `train_x_NAME`.
 
-Files can come from untrusted users: nothing is unpickled, only these members are opened, and the memory that they
-need is computed from their headers and limited before it is allocated. Large samples that are stored without
+Files can come from untrusted users: nothing is unpickled, only these members are opened, and the memory that they need
+is computed from their headers and limited before it is allocated. Large samples and targets that are stored without
 compression stay in the file and are read when they are indexed.
 """
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -26,19 +28,18 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import DatasetError
-from network.network import MAX_INPUTS
+from network.network_input import MAX_INPUTS
 from qat.data.dataset import Dataset, NoSamples, SampleSource
 from qat.data.files import Stamp, opened, read_part, stamp_of
 from qat.data.input_arrays import InputArrays
 from qat.data.names import reason_of
-from qat.data.npy import LABELS, SAMPLES, check_arrays, check_rows, read_header
+from qat.data.npy import SAMPLES, TARGETS, Header, check_arrays, check_rows, read_header, stays_in_file
 from qat.data.rows import RowsInFile
+from qat.data.target_arrays import kept, kept_type
 
-MEMBERS: Final = (*SAMPLES, *LABELS)
+MEMBERS: Final = (*SAMPLES, *TARGETS)
 DEFAULT_MAX_BYTES: Final = 4 * 2**30
 """Largest size of all arrays that are read into memory, in bytes, by default."""
-LEFT_IN_FILE_BYTES: Final = 2**28
-"""Size in bytes above which uncompressed samples stay in the file and are read when they are indexed."""
 MAX_EXPANSION: Final = 200
 """Largest ratio of decompressed to compressed size of a large member: real data is far below, a zip bomb far above."""
 LARGE_MEMBER_BYTES: Final = 64 * 2**20
@@ -103,21 +104,25 @@ def _read_members(archive: zipfile.ZipFile, path: Path, stamp: Stamp, max_bytes:
         if part not in infos:
             infos |= _of_inputs(members, part)
     check_arrays({name[: len(part)] for name in infos for part in MEMBERS if name.startswith(part)}, file_name)
-    in_file = {name for name, info in infos.items() if name.startswith(SAMPLES) and _is_left_in_file(info)}
-    total_bytes = sum(info.file_size for name, info in infos.items() if name not in in_file)
-    if total_bytes > max_bytes:
-        raise DatasetError(
-            f"'{file_name}' holds arrays of {total_bytes} bytes; at most {max_bytes} are allowed: give fewer samples, "
-            "or write the file with numpy.savez, without compression"
-        )
     for name, info in infos.items():
         if info.file_size > LARGE_MEMBER_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
             raise DatasetError(
                 f"'{name}' in '{file_name}' would grow from {info.compress_size} to {info.file_size} bytes; at most "
                 f"{MAX_EXPANSION} times are allowed: write the file with numpy.savez, without compression"
             )
-        with archive.open(info) as member:
-            read_header(member, name, info.file_size)
+    headers = {name: _header(archive, info, name) for name, info in infos.items()}
+    in_file = {
+        name
+        for name, info in infos.items()
+        if info.compress_type == zipfile.ZIP_STORED and stays_in_file(headers[name], name, info.file_size)
+    }
+    sizes_bytes = {name: max(info.file_size, _kept_bytes(headers[name], name)) for name, info in infos.items()}
+    total_bytes = sum(size for name, size in sizes_bytes.items() if name not in in_file)
+    if total_bytes > max_bytes:
+        raise DatasetError(
+            f"'{file_name}' holds arrays of {total_bytes} bytes; at most {max_bytes} are allowed: give fewer samples, "
+            "or write the file with numpy.savez, without compression"
+        )
     return {
         name: _rows(archive, info, name, path, stamp) if name in in_file else _array(archive, info, name)
         for name, info in infos.items()
@@ -133,19 +138,26 @@ def _of_inputs(members: Mapping[str, zipfile.ZipInfo], part: str) -> dict[str, z
     return found
 
 
-def _is_left_in_file(info: zipfile.ZipInfo) -> bool:
-    return info.compress_type == zipfile.ZIP_STORED and info.file_size > LEFT_IN_FILE_BYTES
+def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Header:
+    with archive.open(info) as member:
+        return read_header(member, name, info.file_size)
+
+
+def _kept_bytes(header: Header, name: str) -> int:
+    """Return the size in bytes of an array in memory: one whole number for each sample is kept as int64."""
+    kept_as = kept_type(header.dtype, header.shape) if name in TARGETS else header.dtype
+    return math.prod(header.shape) * kept_as.itemsize
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> npt.NDArray[np.generic]:
     with archive.open(info) as member:
         array = np.lib.format.read_array(member, allow_pickle=False)
-    if name in LABELS:
-        return array.astype(np.int64)
+    if name in TARGETS:
+        return kept(array)
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
 
 
-def _rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path, stamp: Stamp) -> SampleSource:
+def _rows(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, path: Path, stamp: Stamp) -> RowsInFile:
     with archive.open(info) as member:
         header = read_header(member, name, info.file_size)
         header_bytes = member.tell()

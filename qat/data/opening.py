@@ -16,12 +16,14 @@ from qat.data.idx import idx_files, open_idx
 from qat.data.names import printable, reason_of
 from qat.data.npy import holds_arrays, open_arrays
 from qat.data.npz import DEFAULT_MAX_BYTES, read_npz
+from qat.data.paired_folders import open_pairs
+from qat.data.pairing import find_pairs
 from qat.data.parts import part_of_name
 from qat.data.webdataset import open_shards
 
 SUPPORTED_FORMATS: Final = (
     "an .npz, a .parquet or a .tar (WebDataset), CIFAR's .tar.gz, or a directory of image folders "
-    "(train/CLASS/*.jpg), .parquet files, .tar shards, .npy files (train_x.npy, ...), "
+    "(train/CLASS/*.jpg, or images/*.jpg and masks/*.png), .parquet files, .tar shards, .npy files (train_x.npy, ...), "
     "CIFAR's .bin files or MNIST's idx files"
 )
 _ZIP, _GZIP, _PARQUET = b"PK", b"\x1f\x8b", b"PAR1"
@@ -123,6 +125,9 @@ def _of_images(root: Path, name: str) -> Dataset:
     if files := _files(root, ".tar"):
         return open_shards(files, root, name)
     if holds_folders(root):
+        pairs = find_pairs(root)
+        if pairs is not None:
+            return open_pairs(root, name, pairs)
         return open_folders(root, name)
     raise DatasetError(f"'{printable(name)}' is not a dataset of a known format; expected {SUPPORTED_FORMATS}")
 

@@ -15,6 +15,15 @@ _CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(rf"({'|'.join((*TRAIN, *TEST))})(?:set|sets|data|images|imgs|split|folder|dir)?")
 
 
+def words_of(component: str) -> list[str]:
+    """Return the words in the name of a file or folder, in lower case: 'TrainImages_2' has 'train' and 'images'.
+
+    Args:
+        component: The name, without the names of the folders around it.
+    """
+    return [word for word in re.split(r"[^a-z]+", _CAPITAL.sub(" ", component).lower()) if word]
+
+
 def part_of_name(name: str) -> str | None:
     """Return 'train', a word of `TEST`, or None for the part that a file name states.
 
@@ -26,8 +35,7 @@ def part_of_name(name: str) -> str | None:
         name: Path of the file, with `/` as separator.
     """
     for component in reversed(name.split("/")):
-        words = re.split(r"[^a-z]+", _CAPITAL.sub(" ", component).lower())
-        found = [match[1] for word in words if (match := _WORD.fullmatch(word)) is not None]
+        found = [match[1] for word in words_of(component) if (match := _WORD.fullmatch(word)) is not None]
         stated = ["train" if word in TRAIN else word for word in found]
         if stated and not ("train" in stated and {"test", "testing"} & set(stated)):
             return stated[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from network.allocation import Allocation
+from network.allocation import Allocation, Folding
 from network.errors import RequestError
 from network.names import shown
 from network.network import Network
@@ -18,7 +18,8 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
     """Return a bit allocation with the quantization schemes that overrides set for single layers; the bits stay the
     same.
 
-    Applying the same overrides twice gives the same allocation as applying them once.
+    Applying the same overrides twice gives the same allocation as applying them once. The scheme of one layer holds for
+    all layers that share its weight tensor.
 
     Args:
         network: The network that the allocation belongs to.
@@ -27,7 +28,8 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
 
     Raises:
         RequestError: if the network has no layer of that name, a layer without weights has a scheme for weights, or
-            the input has options other than those of its range.
+            the input has options other than those of its range. Also if layers that share a weight tensor have
+            different schemes, or batch norm is to be folded into shared weights.
     """
     schemes = dict(allocation.schemes)
     layers = {layer.name for layer in network.layers}
@@ -53,9 +55,35 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
                 f"layer '{shown(name)}' has no weights, but its override has `weights` or `folding`; expected "
                 "only activation_range or range_setting: remove the other entries"
             )
-        schemes[name] = replace(
-            schemes[name],
-            weights=override.weights or schemes[name].weights,
-            folding=override.folding or schemes[name].folding,
-        )
+        for each in network.weight_owners.sharing.get(network.weight_owners.of[name], (name,)):
+            _refuse_contradiction(network, each, name, overrides)
+            schemes[each] = replace(
+                schemes[each],
+                weights=override.weights or schemes[each].weights,
+                folding=override.folding or schemes[each].folding,
+            )
     return replace(allocation, schemes=schemes)
+
+
+def _refuse_contradiction(
+    network: Network, layer: str, overridden_layer: str, overrides: Mapping[str, TensorOverride]
+) -> None:
+    """Reject an override of a shared weight tensor that folds batch norm, or that another override contradicts.
+
+    Args:
+        network: The network.
+        layer: Name of a layer that reads the weight tensor.
+        overridden_layer: Name of the layer that the override names.
+        overrides: All overrides, by the name of the layer.
+    """
+    override, other = overrides[overridden_layer], overrides.get(layer)
+    if network.weight_owners.is_shared(layer) and override.folding is Folding.WEIGHTS:
+        raise RequestError(
+            f"the override of '{shown(overridden_layer)}' folds batch norm into weights that other layers read too; "
+            "expected folding ICN for shared weights: remove the entry"
+        )
+    if other is not None and other.weights not in (None, override.weights) and override.weights is not None:
+        raise RequestError(
+            f"the overrides of '{shown(overridden_layer)}' and '{shown(layer)}' have different `weights`, but the "
+            "layers share one weight tensor; expected the same, or an override of one of them"
+        )

@@ -8,6 +8,7 @@ from pydantic import Field, StrictInt
 
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.options import Options
+from qat.options.task import TaskKind
 
 
 class Measure(StrEnum):
@@ -32,6 +33,11 @@ class SensitivityOptions(Options):
         "the quantization error; hessian: from the Hessian's average trace (HAWQ-V2, arXiv 1911.03852), which needs "
         "labels; measured: from the divergence of the network's output when one tensor at a time is quantized",
     )
+    task: TaskKind | None = Field(
+        default=None,
+        description="what the network is for, which decides the loss whose rise is estimated; without a value, the "
+        "task follows from the targets of the dataset and the outputs of the network",
+    )
     scheme: WeightScheme = Field(
         default=DEFAULT_WEIGHT_SCHEME, description="quantization scheme of the weights during the measurement"
     )
@@ -46,7 +52,7 @@ class SensitivityOptions(Options):
         default=0,
         ge=0,
         le=2**63 - 1,
-        description="seed of the random choice of samples, of the labels that the measure fisher draws, and of the "
+        description="seed of the random choice of samples, of the targets that the measure fisher draws, and of the "
         "random vectors of the measure hessian",
     )
     probes: StrictInt = Field(

@@ -23,6 +23,7 @@ from qat.options.names import (
 )
 from qat.options.optimization import LearningRateStep, OptimizationOptions
 from qat.options.post_training import PostTrainingOptions
+from qat.options.task import TaskKind
 
 __all__ = [
     "ActivationRange",
@@ -46,6 +47,14 @@ NEVER: Final = 1.0
 class TrainingOptions(OptimizationOptions):
     """Options of a training run, which retrains a network with few bits."""
 
+    task: TaskKind | None = Field(
+        default=None,
+        description="what the network is for, which decides loss, sensitivity and metric. classes: one of several "
+        "classes; two_classes: one of two classes by one logit; labels: several labels, each by a logit; regression: "
+        "real numbers; images: images or signals; pixels: a class for each pixel; anomaly: the input itself, where a "
+        "large error means an anomaly; float_outputs: the outputs of the float network. Without a value, the task "
+        "follows from the targets of the dataset and the outputs of the network",
+    )
     seed: StrictInt = Field(
         default=0,
         ge=0,

@@ -9,7 +9,7 @@ channel i in the two layers (equation 11):
     s_i = sqrt(r1_i * r2_i) / r2_i         row i of W1 / s_i, bias i / s_i, column i of W2 * s_i
 
 All pairs are equalized repeatedly until the factors are 1, so chains (pointwise, depthwise, pointwise) are equalized
-together. W1 includes a folded batch norm; the factor is applied to gamma and beta. Three rules are not in the paper:
+together. W1 includes a folded batch norm; the factor is applied to gamma and beta. Four rules are not in the paper:
 
 - A channel is never scaled up beyond the largest channel of its tensor, because all channels share the range of the
   activation tensor. The size of a channel is estimated from batch norm as |beta| + 3 |gamma|.
@@ -20,6 +20,8 @@ together. W1 includes a folded batch norm; the factor is applied to gamma and be
 - A dead channel, whose weights are smaller than those of the layer's largest channel by `DEAD_SHARE`, keeps its factor
   of 1. Training can leave weights of 1e-30 in a channel: a factor of 1e30 would overflow float32, and what the channel
   computes is below the resolution of the tensor in any case.
+
+- A layer that shares its weights with other layers keeps them: the factors of the layers would differ.
 
 ReLU6 does not scale with its input: its upper bound would differ between channels, which the integer network does not
 support. Pairs of layers with ReLU6 between them are not equalized.
@@ -98,7 +100,9 @@ def equalized(network: Network) -> Network:
         if largest < CONVERGED_BELOW:
             break
     layers = tuple(
-        _scaled_layer(layer, parameters[layer.name], original[layer.name]) if isinstance(layer, WeightLayer) else layer
+        _scaled_layer(layer, parameters[layer.name], original[layer.name])
+        if isinstance(layer, WeightLayer) and not network.weight_owners.is_shared(layer.name)
+        else layer
         for layer in network.layers
     )
     # The ranges of a quantized file are those of the tensors before their channels were scaled.
@@ -121,8 +125,10 @@ def _parameters_of(layer: WeightLayer) -> _Parameters:
 def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
     """Find the pairs of layers with weights to which cross-layer equalization applies.
 
-    The second layer is the only reader of the first layer's output, and all layers between them scale with their input.
+    The second layer is the only reader of the first layer's output, all layers between them scale with their input, and
+    neither of the two shares its weights.
     """
+    is_shared = network.weight_owners.is_shared
     readers = network.readers()
     found = []
     for first in network.weight_layers:
@@ -132,7 +138,8 @@ def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
         ):
             (layer,) = readers[layer.output]
             if isinstance(layer, WeightLayer):
-                found.append((first, layer))
+                if not is_shared(first.name) and not is_shared(layer.name):
+                    found.append((first, layer))
                 break
     return found
 

@@ -51,7 +51,7 @@ def improve(
         return
     module.fold()
     if options.rounding is Rounding.LEARNED:
-        for step in module.weight_steps():
+        for step in module.storing_steps():
             if step.bits < WIDEST_BITS:
                 clip_weights(step)
     used = samples[: options.samples]

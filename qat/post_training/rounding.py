@@ -212,7 +212,8 @@ def learn_rounding(
 def learned_layers(network: Network, allocation: Allocation, block: Block) -> list[int]:
     """Return the indices of a block's layers whose rounding is learned: those with weights of fewer than 8 bits.
 
-    With 8 bits, learned rounding brings no gain.
+    With 8 bits, learned rounding brings no gain. Weights that several layers share are rounded to nearest: what is best
+    for the output of one block is not for those of the others.
 
     Args:
         network: The network of the block.
@@ -220,7 +221,11 @@ def learned_layers(network: Network, allocation: Allocation, block: Block) -> li
         block: The block.
     """
     bits = {index: allocation.weight_bits.get(network.layers[index].name, WIDEST_BITS) for index in block.indices}
-    return [index for index in block.indices if bits[index] < WIDEST_BITS]
+    return [
+        index
+        for index in block.indices
+        if bits[index] < WIDEST_BITS and not network.weight_owners.is_shared(network.layers[index].name)
+    ]
 
 
 def beta_at(done: float) -> float | None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.arithmetic import top_code
+from deploy.input_codes import HALF_TOLERANCE
 from network.allocation import Bits
 from network.layers import ActivationFunction
 from qat.options.names import ActivationRange
@@ -53,7 +54,7 @@ def largest_scale(bits: Bits, zero_point: int, function: ActivationFunction) -> 
 class InputRange(nn.Module):
     """Quantization range of the network's input tensor, with a fixed grid that calibration sets.
 
-    `forward` rounds real values to the grid.
+    `forward` rounds real values to the grid, in the same way as `deploy.input_codes`.
     """
 
     def __init__(self, bits: Bits) -> None:
@@ -61,12 +62,16 @@ class InputRange(nn.Module):
         self.bits = bits
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("zero_point", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("samples_are_bytes", torch.zeros((), dtype=torch.bool))
         self.scale: Tensor
         self.zero_point: Tensor
+        self.samples_are_bytes: Tensor
 
-    def start(self, grid: Grid) -> None:
+    def start(self, grid: Grid, *, samples_are_bytes: bool = False) -> None:
+        """Set the grid, and whether the samples that calibration has seen are bytes."""
         self.scale.fill_(grid.scale)
         self.zero_point.fill_(grid.zero_point)
+        self.samples_are_bytes.fill_(samples_are_bytes)
 
     @property
     def grid(self) -> Grid:
@@ -74,8 +79,9 @@ class InputRange(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         zero_point = self.zero_point.to(torch.float32)
-        grid = TrainedGrid(self.scale.to(torch.float32), -zero_point, top_code(self.bits) - zero_point)
-        return fake_quantized(values, grid)
+        scale = self.scale.to(torch.float32)
+        grid = TrainedGrid(scale, -zero_point, top_code(self.bits) - zero_point)
+        return fake_quantized(values + HALF_TOLERANCE * scale, grid)
 
 
 class ActivationTensorRange(nn.Module, ABC):

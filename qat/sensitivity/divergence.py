@@ -3,8 +3,9 @@
     tensor at b bits    mean over samples of   sum over classes y of  p(y) * log(p(y) / p_b(y))
 
 with p the class probabilities of the float network and p_b those of the network with this tensor at b bits and
-everything else in float: the Kullback-Leibler divergence. (Sony's Model Compression Toolkit measures in the same way,
-with other distances.)
+everything else in float: the Kullback-Leibler divergence. Other tasks have the divergence of their own distribution
+(`qat.tasks.objectives`), such as the squared change of real outputs as a share of their variance. (Sony's Model
+Compression Toolkit measures in the same way, with other distances.)
 
 The float network is computed once per batch. For each tensor, only the layers that depend on it are computed again, for
 8, 4 and 2 bits at once, as one batch of three times the size.
@@ -12,16 +13,21 @@ The float network is computed once per batch. For each tensor, only the layers t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
 from network.allocation import BITS, Bits
 from network.layers import WeightLayer
 from qat.data.batches import tensor_of
-from qat.data.dataset import Labels, Samples
+from qat.data.dataset import Samples
+from qat.graph import joined_outputs
 from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
+from qat.tasks.task_objectives import TaskObjectives
 
 
 class Divergence:
@@ -30,34 +36,35 @@ class Divergence:
 
     Args:
         errors: Quantization errors of the network's tensors.
+        objectives: Objectives of the task.
     """
 
-    def __init__(self, errors: TensorErrors) -> None:
-        self._errors = errors
+    def __init__(self, errors: TensorErrors, objectives: TaskObjectives) -> None:
+        self._errors, self._objectives = errors, objectives
         self._sums = Sums()
 
     @torch.inference_mode()
-    def add(self, batch: Samples, labels: Labels) -> None:
+    def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None:
         """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
-            labels: Labels of the samples, int64 [n], which are not used.
+            targets: Targets of the samples, which are not used.
         """
-        del labels
+        del targets
         errors, sums = self._errors, self._sums
         network = errors.network
-        batch_tensors = _BatchTensors(errors, batch)
+        batch_tensors = _BatchTensors(errors, self._objectives, batch)
         for name in network.input_names:
             sums.activations.add(name, batch_tensors.divergences(0, name, batch_tensors.quantized(name)))
         for index, layer in enumerate(network.layers):
-            if isinstance(layer, WeightLayer):
+            if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
                 weight = errors.parameters(layer).weight
+                weights = [weight + errors.weights[layer.name][bits] for bits in BITS]
                 inputs = [batch_tensors.tensors[name] for name in layer.inputs]
-                outputs = [
-                    errors.float_network.step(index, inputs, weight + errors.weights[layer.name][bits]) for bits in BITS
-                ]
-                sums.weights.add(layer.name, batch_tensors.divergences(index + 1, layer.output, torch.cat(outputs)))
+                outputs = torch.cat([errors.float_network.step(index, inputs, each) for each in weights])
+                readers = dict.fromkeys(network.weight_owners.sharing.get(layer.name, ()), weights)
+                sums.weights.add(layer.name, batch_tensors.divergences(index + 1, layer.output, outputs, readers))
             changed = batch_tensors.quantized(layer.output)
             sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
 
@@ -71,18 +78,20 @@ class _BatchTensors:
     quantized.
     """
 
-    def __init__(self, errors: TensorErrors, batch: Samples) -> None:
-        self._errors = errors
+    def __init__(self, errors: TensorErrors, objectives: TaskObjectives, batch: Samples) -> None:
+        self._errors, self._objectives = errors, objectives
         self._network = errors.network
         self.tensors = errors.float_network.tensors(tensor_of(batch, errors.network))
-        self._log_probabilities = {name: _log_softmax(self.tensors[name]) for name in errors.network.outputs}
+        self._reference = joined_outputs(self._network, self.tensors).double()
 
     def quantized(self, tensor: str) -> Tensor:
         """Quantize an activation tensor at 8, 4 and 2 bits, concatenated to [3 n, channels, height, width]."""
         values = self.tensors[tensor]
         return torch.cat([values + self._errors.activation(tensor, values, bits) for bits in BITS])
 
-    def divergences(self, first: int, tensor: str, variants: Tensor) -> dict[Bits, float]:
+    def divergences(
+        self, first: int, tensor: str, variants: Tensor, weights: Mapping[str, Sequence[Tensor]] | None = None
+    ) -> dict[Bits, float]:
         """Compute the divergence of the network's output when one tensor is replaced by its quantized values, summed
         over the samples.
 
@@ -90,26 +99,33 @@ class _BatchTensors:
             first: Index of the first layer that can read the tensor, in schedule order.
             tensor: Name of the activation tensor.
             variants: The tensor at 8, 4 and 2 bits, concatenated to [3 n, channels, height, width].
+            weights: Name of each further layer that reads the quantized weight tensor -> its weights at 8, 4 and 2
+                bits; None if there is no such layer.
 
         Returns:
             The divergence in nats for 8, 4 and 2 bits.
         """
-        changed = {tensor: variants}
+        changed, weights = {tensor: variants}, weights or {}
         for index in range(first, len(self._network.layers)):
             layer = self._network.layers[index]
-            if any(name in changed for name in layer.inputs):
+            if layer.name in weights or any(name in changed for name in layer.inputs):
                 inputs = [
                     changed[name] if name in changed else self.tensors[name].repeat(len(BITS), 1, 1, 1)
                     for name in layer.inputs
                 ]
-                changed[layer.output] = self._errors.float_network.step(index, inputs)
-        totals = torch.zeros(len(BITS), dtype=torch.float64)
-        for name, log_p in self._log_probabilities.items():
-            if name in changed:
-                log_p_b = _log_softmax(changed[name]).reshape(len(BITS), *log_p.shape)
-                totals += (log_p.exp() * (log_p - log_p_b)).sum(dim=(1, 2))
-        return dict(zip(BITS, totals.tolist(), strict=True))
+                changed[layer.output] = self._step(index, inputs, weights.get(layer.name))
+        outputs = {
+            name: changed[name] if name in changed else self.tensors[name].repeat(len(BITS), 1, 1, 1)
+            for name in self._network.outputs
+        }
+        joined = joined_outputs(self._network, outputs).double()
+        increases = self._objectives.divergences(self._reference.repeat(len(BITS), 1), joined)
+        return dict(zip(BITS, increases.reshape(len(BITS), -1).sum(dim=1).tolist(), strict=True))
 
-
-def _log_softmax(logits: Tensor) -> Tensor:
-    return F.log_softmax(logits.flatten(1).double(), dim=1)
+    def _step(self, index: int, inputs: Sequence[Tensor], weights: Sequence[Tensor] | None) -> Tensor:
+        """Compute the output of a layer for [3 n] samples, with other weights for each n of them if they are given."""
+        step = self._errors.float_network.step
+        if weights is None:
+            return step(index, inputs)
+        parts = zip(*(each.chunk(len(BITS)) for each in inputs), strict=True)
+        return torch.cat([step(index, part, weight) for part, weight in zip(parts, weights, strict=True)])

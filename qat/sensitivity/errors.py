@@ -33,7 +33,8 @@ class TensorErrors:
     Attributes:
         network: The network.
         float_network: The network as a float32 torch module, in which only the weight tensors receive gradients.
-        weights: By layer name and bits, the quantized weights minus the weights, in the shape of the weight tensor.
+        weights: By name of the layer that stores the weights and by bits, the quantized weights minus the weights, in
+            the shape of the weight tensor.
         grids: By activation tensor and bits, the quantization grid of least squared error.
     """
 
@@ -76,7 +77,7 @@ def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightS
         parameter.requires_grad_(name.endswith(".weight"))
     weights = {}
     for index, layer in enumerate(network.layers):
-        if isinstance(layer, WeightLayer):
+        if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
             weight = float_network.weight_parameters(index).weight.detach()
             weights[layer.name] = {bits: _quantized(weight, scheme, bits) - weight for bits in BITS}
     known = intervals(network)

@@ -8,7 +8,8 @@ a range, a batch norm and a sign) and those of different channels are not:
     activation tensor   mean over samples n of   1/2 sum over channels c of (sum over h, w of  g_nchw * e_nchw)^2
     weight tensor       mean over samples of     1/2 sum over output channels c of (sum over the rest of  g_ci * e_ci)^2
 
-The labels are drawn from the predicted distribution, so that no labels of the dataset are needed. The gradients of
+The labels are drawn from the predicted distribution, which depends on the task (`qat.tasks.objectives`), so that no
+labels of the dataset are needed. The gradients of
 different samples then have mean zero and are independent: the square of the gradient summed over a batch is, in
 expectation, the sum of the squares over its samples. One backward pass per batch is therefore enough for the weights.
 (Natural gradient methods use the same two facts: Martens, arXiv 1412.1193, sections 5 and 9. BRECQ, arXiv 2102.05426,
@@ -18,17 +19,20 @@ equation 10, approximates F as diagonal.)
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
 from network.allocation import BITS
 from qat.data.batches import tensor_of
-from qat.data.dataset import Labels, Samples
+from qat.data.dataset import Samples
+from qat.graph import joined_outputs
 from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
+from qat.tasks.task_objectives import TaskObjectives
 
 
 class FisherInformation:
@@ -36,32 +40,34 @@ class FisherInformation:
 
     Args:
         errors: Quantization errors of the network's tensors.
-        randomness: Random generator that draws the labels.
+        objectives: Objectives of the task.
+        randomness: Random generator that draws the targets.
     """
 
-    def __init__(self, errors: TensorErrors, randomness: np.random.Generator) -> None:
+    def __init__(self, errors: TensorErrors, objectives: TaskObjectives, randomness: np.random.Generator) -> None:
         self._errors = errors
+        self._objectives = objectives
         self._randomness = randomness
         self._sums = Sums()
 
-    def add(self, batch: Samples, labels: Labels) -> None:
+    def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None:
         """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
-            labels: Labels of the samples, int64 [n], which are not used.
+            targets: Targets of the samples, which are not used.
         """
-        del labels
+        del targets
         errors = self._errors
-        layers = errors.network.weight_layers
+        owners = errors.network.weight_owners
+        layers = [layer for layer in errors.network.weight_layers if owners.stores(layer.name)]
         weights = [errors.parameters(layer).weight for layer in layers]
         images = tensor_of(batch, errors.network).requires_grad_()
         tensors = errors.float_network.tensors(images)
         for name, values in tensors.items():
             hook = partial(self._add_activation, name, values.detach())
             values.register_hook(hook)  # type: ignore[no-untyped-call]  # torch's own
-        outputs = [tensors[name].flatten(1) for name in errors.network.outputs]
-        loss = torch.stack([drawn_loss(logits, self._randomness) for logits in outputs]).sum()
+        loss = self._objectives.drawn_loss(joined_outputs(errors.network, tensors), self._randomness)
         _, *gradients = torch.autograd.grad(loss, [images, *weights])
         for layer, gradient in zip(layers, gradients, strict=True):
             of_layer = errors.weights[layer.name]
@@ -76,21 +82,6 @@ class FisherInformation:
     def _add_activation(self, name: str, values: Tensor, gradient: Tensor) -> None:
         products = {bits: self._errors.activation(name, values, bits).mul_(gradient).sum(dim=(2, 3)) for bits in BITS}
         self._sums.activations.add(name, {bits: _half_square(by_channel) for bits, by_channel in products.items()})
-
-
-def drawn_loss(logits: Tensor, randomness: np.random.Generator) -> Tensor:
-    """Compute the cross-entropy with labels drawn from the softmax of the logits, summed over the samples.
-
-    Args:
-        logits: Logits [n, classes].
-        randomness: Random generator that draws one label per sample.
-
-    Returns:
-        The loss in nats, a scalar tensor.
-    """
-    cumulative = F.softmax(logits.detach().double(), dim=1).cumsum(dim=1).numpy()
-    drawn = (randomness.random((len(cumulative), 1)) * cumulative[:, -1:] >= cumulative).sum(axis=1)
-    return F.cross_entropy(logits, torch.from_numpy(drawn), reduction="sum")
 
 
 def _half_square(values: Tensor) -> float:

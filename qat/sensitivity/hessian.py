@@ -3,7 +3,7 @@ section 3).
 
     tensor    1/2 * trace(H) / elements * |e|^2
 
-with H the Hessian of a sample's cross-entropy with respect to the tensor, on the sample's label in the dataset, and e
+with H the Hessian of a sample's loss with respect to the tensor, on the sample's target in the dataset, and e
 the quantization error of the tensor. The trace and, for activation tensors, the squared error are averaged over the
 samples. Traces are estimated by Hutchinson's method, E[v' H v] for random signs v; H v is computed by a backward pass
 through the first backward pass. Each tensor needs a separate pass: in one pass for all tensors, the noise of the large
@@ -12,18 +12,20 @@ tensors would dominate the traces of the small ones.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
-import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor
 
 from network.allocation import BITS, Bits
 from qat.data.batches import tensor_of
-from qat.data.dataset import Labels, Samples
+from qat.data.dataset import Samples
+from qat.graph import joined_outputs
 from qat.sensitivity.errors import TensorErrors
 from qat.sensitivity.sums import Sums
+from qat.tasks.task_objectives import TaskObjectives
 
 WEIGHT: Final = "weights of layer"
 TENSOR: Final = "activation tensor"
@@ -35,34 +37,38 @@ class HessianTraces:
 
     Args:
         errors: Quantization errors of the network's tensors.
+        objectives: Objectives of the task.
         randomness: Random generator that draws the signs.
         probes: Number of random sign vectors per tensor and batch, at least 1.
     """
 
-    def __init__(self, errors: TensorErrors, randomness: np.random.Generator, probes: int) -> None:
-        self._errors = errors
+    def __init__(
+        self, errors: TensorErrors, objectives: TaskObjectives, randomness: np.random.Generator, probes: int
+    ) -> None:
+        self._errors, self._objectives = errors, objectives
         self._randomness = randomness
         self._probes = probes
         self._means: dict[tuple[str, str], float] = {}  # by kind and name: trace / elements, summed over the samples
         self._squares: dict[tuple[str, Bits], float] = {}
         self._samples = 0
 
-    def add(self, batch: Samples, labels: Labels) -> None:
+    def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None:
         """Compute the Hessian trace and the squared quantization error of each tensor on a batch, and add them to the
         sums over all batches.
 
         Args:
             batch: Samples [n, ...], in the form in which the dataset stores them.
-            labels: Labels of the samples, int64 [n].
+            targets: Targets of the samples, in the form that the task compares with outputs.
         """
         errors = self._errors
         network = errors.network
         images = tensor_of(batch, network).requires_grad_()
         tensors = errors.float_network.tensors(images)
-        logits = tensors[network.outputs[0]].flatten(1)
-        loss = F.cross_entropy(logits, torch.from_numpy(labels), reduction="sum")
+        loss = self._objectives.hessian_loss(joined_outputs(network, tensors), torch.from_numpy(targets))
         variables: dict[tuple[str, str], Tensor] = {
-            (WEIGHT, layer.name): errors.parameters(layer).weight for layer in network.weight_layers
+            (WEIGHT, layer.name): errors.parameters(layer).weight
+            for layer in network.weight_layers
+            if network.weight_owners.stores(layer.name)
         }
         variables |= {(TENSOR, name): values for name, values in tensors.items()}
         gradients = torch.autograd.grad(loss, list(variables.values()), create_graph=True, materialize_grads=True)
@@ -80,12 +86,9 @@ class HessianTraces:
     def sums(self) -> Sums:
         """Return the sensitivity of each tensor, summed over all samples."""
         total = Sums()
-        for layer in self._errors.network.weight_layers:
-            half_mean = 0.5 * self._means[WEIGHT, layer.name]
-            of_layer = self._errors.weights[layer.name]
-            total.weights.add(
-                layer.name, {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS}
-            )
+        for name, of_layer in self._errors.weights.items():
+            half_mean = 0.5 * self._means[WEIGHT, name]
+            total.weights.add(name, {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS})
         for name in self._errors.network.tensors:
             half_mean = 0.5 * self._means[TENSOR, name] / self._samples
             total.activations.add(name, {bits: half_mean * self._squares[name, bits] for bits in BITS})

@@ -1,17 +1,21 @@
-"""Measurement of the sensitivity of each tensor of a network on samples; only the method `hessian` needs labels."""
+"""Measurement of the sensitivity of each tensor of a network on samples; only the method `hessian` needs targets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from network.errors import DatasetError
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
-from qat.data.dataset import Labels, Samples, SampleSource
+from qat.data.dataset import Dataset, NoSamples, Samples, SampleSource, TargetSource
+from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
+from qat.options.task import TaskKind
 from qat.prepare import float_module
 from qat.progress import Report, silent
 from qat.sensitivity.divergence import Divergence
@@ -19,7 +23,13 @@ from qat.sensitivity.errors import RANGE_SAMPLES, TensorErrors, tensor_errors
 from qat.sensitivity.fisher import FisherInformation
 from qat.sensitivity.hessian import HessianTraces
 from qat.sensitivity.sums import Sums
+from qat.tasks.choice import Task, choose_task, targets_of
+from qat.tasks.task_objectives import DEVIATION_SAMPLES, TaskObjectives, objectives_of
+from qat.training.evaluation import of_module, output_values, outputs_of
+from qat.training.label_source import LabelSource
 from qat.training.reporting import Reporter
+
+_CPU: Final = torch.device("cpu")
 
 ELEMENTS_AT_ONCE: Final = 2**25
 """Largest number of elements of all activation tensors of a batch, which are in memory together for the gradients."""
@@ -30,30 +40,32 @@ give noisier estimates, and they are not faster."""
 
 
 class _Measure(Protocol):
-    def add(self, batch: Samples, labels: Labels) -> None: ...
+    def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None: ...
     def sums(self) -> Sums: ...
 
 
 def measure_sensitivity(
     network: Network,
     samples: SampleSource,
-    labels: Labels,
+    targets: TargetSource | None,
     options: SensitivityOptions,
     *,
+    task: Task | None = None,
     report: Report = silent,
 ) -> SensitivityTable:
-    """Estimate, for each tensor and number of bits, how much the loss (in nats) rises when only this tensor is
-    quantized.
+    """Estimate, for each tensor and number of bits, how much the task's loss rises when only this tensor is quantized.
 
     Args:
         network: The network, with weights.
         samples: Training samples, of which a random selection of `options.samples` is used.
-        labels: Labels of the samples, int64 [n]; only the measure `hessian` uses them.
+        targets: Targets of the samples, from which the task follows; None if there are none.
         options: How sensitivities are measured.
+        task: The task; None chooses it by the targets and the outputs.
         report: Callback that receives the progress, about twice a second.
 
     Raises:
-        DatasetError: If there are no samples.
+        DatasetError: If there are no samples, if the measure needs targets and there are none, or if the targets do not
+            suit the network.
         InvalidNetwork: If the network has no weights.
         TrainingError: If an activation is not finite on the samples.
     """
@@ -62,30 +74,48 @@ def measure_sensitivity(
             "the training set has no samples on which sensitivities can be measured; expected at least one sample"
         )
     chosen = np.random.default_rng([options.seed, 3]).permutation(len(samples))[: options.samples]
-    taken, taken_labels = samples[chosen], labels[chosen]
+    if task is None:
+        nothing = NoSamples(samples.dtype, tuple(samples.shape[1:]))
+        task = choose_task(network, Dataset("", samples, targets, nothing, None), options.task)
+    if options.measure is Measure.HESSIAN and task.learned_from is LabelSource.FLOAT_NETWORK:
+        raise DatasetError(f"the dataset has no labels, and '{options.measure}' needs them; choose '{Measure.FISHER}'")
+    taken, taken_targets = samples[chosen], targets_of(task, network, samples, targets)[chosen]
     batches = list(_batches(network, len(taken)))
     cost = _cost(network, options)
     reporter = Reporter(report, 0, len(taken) * cost + min(len(taken), RANGE_SAMPLES) * 2.0)
     reporter.begin("measuring activation ranges", epoch=None, steps=1, cost=2.0)
-    errors = tensor_errors(float_module(network), taken, options.scheme)
+    float_network = float_module(network)
+    errors = tensor_errors(float_network, taken, options.scheme)
     reporter.advance(min(len(taken), RANGE_SAMPLES))
+    objectives = _objectives(network, task, float_network, taken, taken_targets)
     reporter.begin(f"measuring sensitivity ({options.measure})", epoch=None, steps=len(batches), cost=cost)
-    measure = _measure(errors, options)
+    measure = _measure(errors, objectives, options)
     for batch in batches:
-        measure.add(taken[batch], taken_labels[batch])
+        measure.add(taken[batch], taken_targets[batch])
         reporter.advance(len(taken[batch]))
     return measure.sums().table(str(options.measure), network, len(taken))
 
 
-def _measure(errors: TensorErrors, options: SensitivityOptions) -> _Measure:
+def _objectives(
+    network: Network, task: Task, float_network: FloatNetwork, samples: Samples, targets: npt.NDArray[Any]
+) -> TaskObjectives:
+    if task.kind is TaskKind.CLASSES and len(network.outputs) == 1:  # needs no standard deviations
+        return objectives_of(network, task, targets, np.zeros((0, output_values(network)), dtype=np.float32))
+    few = samples[:DEVIATION_SAMPLES]
+    predict = of_module(float_network, network, _CPU)
+    outputs = outputs_of(predict, network, few, np.arange(len(few)), Reporter(silent, 0))
+    return objectives_of(network, task, targets[: len(few)], outputs)
+
+
+def _measure(errors: TensorErrors, objectives: TaskObjectives, options: SensitivityOptions) -> _Measure:
     randomness = np.random.default_rng([options.seed, 4])
     match options.measure:
         case Measure.FISHER:
-            return FisherInformation(errors, randomness)
+            return FisherInformation(errors, objectives, randomness)
         case Measure.HESSIAN:
-            return HessianTraces(errors, randomness, options.probes)
+            return HessianTraces(errors, objectives, randomness, options.probes)
         case Measure.MEASURED:
-            return Divergence(errors)
+            return Divergence(errors, objectives)
 
 
 def _batches(network: Network, count: int) -> Iterator[slice]:

@@ -13,6 +13,8 @@ The ONNX reader does the rest: views, and the folding of batch norms, activation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from network.network import Network
@@ -21,7 +23,9 @@ from qat.torch_reader.exporting import exported_in_evaluation
 from qat.torch_reader.graphs import graph_of
 
 
-def read_module(module: nn.Module, example_input: Tensor, name: str | None = None) -> Network:
+def read_module(
+    module: nn.Module, example_input: Tensor, name: str | None = None, *, outputs: Sequence[str] = ()
+) -> Network:
     """Return the network that a torch module computes in evaluation mode.
 
     A layer has the path of its module as its name ("features.0.conv"). A tensor has the path of the last module whose
@@ -34,11 +38,14 @@ def read_module(module: nn.Module, example_input: Tensor, name: str | None = Non
         example_input: An input of the module: images [n, c, h, w], sequences [n, c, l] or vectors [n, c]. Only its
             shape and type matter.
         name: Name of the network in reports; None uses the name of the module's class.
+        outputs: Names of the tensors at which the network ends; what is behind them is not read. Empty for the results
+            of the module.
 
     Raises:
-        UnsupportedOperator: if an operator, or one of its arguments, is not supported; the message names the operator
-            and the path of its module.
+        RequestError: if `outputs` names a tensor that no operator writes.
+        UnsupportedOperator: if operators, or some of their arguments, are not supported; the message names each
+            operator and the path of its module.
         InvalidNetwork: if torch.export fails on the module, shapes do not match, or weights contain NaN.
     """
-    exported = exported_in_evaluation(module, example_input)
-    return network_of(graph_of(exported), type(module).__name__ if name is None else name)
+    graph = graph_of(exported_in_evaluation(module, example_input)).ended_at(tuple(outputs))
+    return network_of(graph, type(module).__name__ if name is None else name)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from network.errors import UnsupportedOperator
+from network.onnx_reading.causes import Cause, UnsupportedNode
 from network.onnx_reading.graph import Node
 
 
@@ -82,14 +82,15 @@ class AtenCall:
         numbers = tuple(given) if isinstance(given, (list, tuple)) else (given,)
         return numbers * count if len(numbers) == 1 else numbers
 
-    def unsupported(self, problem: str) -> UnsupportedOperator:
+    def unsupported(self, problem: str, cause: Cause = Cause.FORM) -> UnsupportedNode:
         """Return an `UnsupportedOperator` error whose message names the ATen operator, its torch module and the
         problem.
 
         Args:
             problem: Rest of the sentence that begins with the operator, e.g. "is a transposed convolution; ...".
+            cause: Cause that groups the operator with others in a refusal.
         """
-        return self.node.unsupported(problem)
+        return self.node.unsupported(problem, cause)
 
 
 def extents(node: fx.Node) -> tuple[int, ...]:

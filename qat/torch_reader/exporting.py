@@ -92,6 +92,8 @@ def _program(module: nn.Module, example_input: Tensor) -> ExportedProgram:
         with torch.no_grad(), warnings.catch_warnings():
             # torch 2.13 uses a deprecated class internally and warns about it.
             warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)
+            # Recurrent layers and weight norms assign tensors that they compute, which the program contains.
+            warnings.filterwarnings("ignore", "The tensor attributes? .* assigned during export", UserWarning)
             program = torch.export.export(module, (example_input,))
             decomposed: ExportedProgram = program.run_decompositions(table)
             return decomposed

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -17,14 +18,16 @@ from torch import Tensor, fx
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.network import MAX_TENSOR_ELEMENTS
-from network.onnx_reading.graph import Graph, GraphInput, Node
+from network.onnx_reading.causes import Cause, UnsupportedNode
+from network.onnx_reading.graph import UNREADABLE, Graph, GraphInput, Node
 from network.onnx_reading.tensors import ConstantArray
-from qat.torch_reader.advice import advice_for
+from qat.torch_reader.advice import advice_for, cause_for, onnx_name_of
 from qat.torch_reader.call import AtenCall, AtenNode, aten_name, changed_arguments, extents, named_arguments
 from qat.torch_reader.exporting import Exported
+from qat.torch_reader.host_operators import HOST_OPERATORS
 from qat.torch_reader.operators import OPERATORS
 
-_OPSET: Final = 18
+_OPSET: Final = 17
 """Version of the ONNX operator set to which ATen operators are converted."""
 
 _CHECKS: Final = frozenset({"aten._assert_async", "aten._assert_scalar", "aten._assert_tensor_metadata"})
@@ -56,6 +59,7 @@ def graph_of(exported: Exported) -> Graph:
         outputs=outputs,
         initializers=builder.initializers,
         size_bytes=sum(array.nbytes for array in builder.initializers.values()),
+        sources=builder.sources,
     )
 
 
@@ -65,12 +69,14 @@ class _GraphBuilder:
     Attributes:
         input: Name of the network's input tensor.
         initializers: Constants that ONNX nodes read, by name; complete after all nodes are converted.
+        sources: Name of each constant that torch computed from others -> name of the module's constant behind it.
     """
 
     def __init__(self, exported: Exported) -> None:
         self._exported = exported
         self.input = exported.input.name
         self.initializers: dict[str, ConstantArray] = {}
+        self.sources: dict[str, str] = {}
         self._constants: dict[fx.Node, Any] = {}  # values of nodes that depend on constants only
         self._tensors: dict[fx.Node, str] = {exported.input: self.input}  # names of activation tensors
         self._used_names = {self.input}
@@ -109,28 +115,56 @@ class _GraphBuilder:
 
     def _converted(self, node: fx.Node) -> Iterator[Node]:
         if node.target is operator.getitem and (source := node.all_input_nodes[0]) in self._tensors:
-            # An operator's first result is its tensor. Other results get no name, and reading them is an error.
-            if node.args[1] == 0:
-                self._tensors[node] = self._tensors[source]
+            self._tensors[node] = _result_name(self._tensors[source], cast("int", node.args[1]))
             return
         aten, path = aten_name(node), _path(node)
-        unnamed = AtenNode("", "", (), (), {}, aten, path)
         if all(source in self._constants for source in node.all_input_nodes):
-            self._constants[node] = self._computed(node, unnamed)
+            self._constants[node] = self._computed(node, AtenNode("", "", (), (), {}, aten, path))
+            if node.all_input_nodes:
+                largest = _constant_name(self._largest(node.all_input_nodes))
+                self.sources[_constant_name(node)] = self.sources.get(largest, largest)
             return
-        known = OPERATORS.get(aten)
+        name = self._unused_name(node, path)
+        named = AtenNode(name, "", (), _result_names(name, node), {}, aten, path)
+        try:
+            yield self._read(node, named)
+        except UnsupportedNode as refusal:
+            yield self._refused(node, named, refusal)
+        self._tensors[node] = name
+
+    def _read(self, node: fx.Node, named: AtenNode) -> AtenNode:
+        """Return the ONNX node to which a call of an ATen operator is converted.
+
+        Raises:
+            UnsupportedNode: if the operator, or one of its arguments, is not supported.
+        """
+        known = OPERATORS.get(named.aten)
         if known is None:
-            raise unnamed.unsupported(f"is not supported; {advice_for(aten)}")
+            raise named.unsupported(f"is not supported; {advice_for(named.aten)}", cause_for(named.aten))
+        if len(named.outputs) > 1:
+            raise named.unsupported("has a second result that is read; use only the first result")
         arguments = named_arguments(node)
         for argument in sorted(changed_arguments(node) - known.arguments):
-            raise unnamed.unsupported(
+            raise named.unsupported(
                 f"is called with {argument}={str(arguments[argument])[:60]}, which is not supported; leave the "
                 "argument at its default value"
             )
-        name = self._unused_name(node, path)
-        named = AtenNode(name, "", (), (name,), {}, aten, path)
-        yield known.read(AtenCall(named, arguments | {"result": _result_extents(node)}, self._name_of(named)))
-        self._tensors[node] = name
+        return known.read(AtenCall(named, arguments | {"result": _result_extents(node)}, self._name_of(named)))
+
+    def _refused(self, node: fx.Node, named: AtenNode, refusal: UnsupportedNode) -> AtenNode:
+        """Return the ONNX node that stands for a call of an ATen operator that cannot be read.
+
+        The ONNX reader lists all such nodes in one error, or leaves them to the host if no layer is behind them.
+        """
+        name_of = self._name_of(named)
+        if named.aten in HOST_OPERATORS and len(named.outputs) == 1:
+            call = AtenCall(named, named_arguments(node) | {"result": _result_extents(node)}, name_of)
+            if (faithful := HOST_OPERATORS[named.aten](call)) is not None:
+                return replace(faithful, refusal=refusal)
+        sources = tuple(map(name_of, node.all_input_nodes))
+        operator = "ConvTranspose" if refusal.cause is Cause.TRANSPOSED_CONVOLUTION else onnx_name_of(named.aten)
+        # The arguments of the operator are not converted, so that nothing may compute the node by its ONNX name.
+        return replace(named, operator=operator, inputs=sources, attributes={"arguments": UNREADABLE}, refusal=refusal)
 
     def _computed(self, node: fx.Node, unnamed: AtenNode) -> Any:
         """Compute the result of an ATen operator whose inputs are all constants.
@@ -156,6 +190,10 @@ class _GraphBuilder:
         with torch.no_grad():
             return target(*fx.map_arg(node.args, lookup), **fx.map_arg(kwargs, lookup))
 
+    def _largest(self, nodes: list[fx.Node]) -> fx.Node:
+        """Return the node, of several constants, whose value has the most elements."""
+        return max(nodes, key=lambda node: sum(each.numel() for each in _tensors(self._constants[node])))
+
     def _name_of(self, consumer: AtenNode) -> Any:
         """Return a function that maps an argument of an ATen operator to the name of the argument's ONNX value."""
 
@@ -163,13 +201,10 @@ class _GraphBuilder:
             if argument is None:
                 return ""
             if not isinstance(argument, fx.Node):
-                return self._initializer(f"%{consumer.name}:{len(self.initializers)}", np.asarray(argument, np.float64))
+                array = argument if isinstance(argument, np.ndarray) else np.asarray(argument, np.float64)
+                return self._initializer(f"%{consumer.name}:{len(self.initializers)}", array)
             if argument in self._constants:
-                return self._initializer(f"%{argument.name}", _array(self._constants[argument]))
-            if argument not in self._tensors:
-                raise consumer.unsupported(
-                    "reads a second result of another operator, which is not supported; use only the first result"
-                )
+                return self._initializer(_constant_name(argument), _array(self._constants[argument]))
             return self._tensors[argument]
 
         return name_of
@@ -200,6 +235,11 @@ class _GraphBuilder:
         return name
 
 
+def _constant_name(node: fx.Node) -> str:
+    """Return the name of the ONNX value of a node that depends on constants only."""
+    return f"%{node.name}"
+
+
 def _module(node: fx.Node) -> tuple[str, str]:
     """Return the path and the class of the innermost torch module whose forward calls a node's operator."""
     stack = node.meta.get("nn_module_stack") or {}
@@ -213,6 +253,16 @@ def _path(node: fx.Node) -> str:
 
 def _is_torchs_own(node: fx.Node) -> bool:
     return _module(node)[1].startswith("torch.nn.")
+
+
+def _result_names(name: str, node: fx.Node) -> tuple[str, ...]:
+    """Return the names of the results of a node, up to the last one that another node reads."""
+    indices = (cast("int", each.args[1]) for each in node.users if each.target is operator.getitem)
+    return tuple(_result_name(name, index) for index in range(max(indices, default=0) + 1))
+
+
+def _result_name(name: str, index: int) -> str:
+    return f"{name}:{index}" if index else name
 
 
 def _result_extents(node: fx.Node) -> tuple[int, ...] | None:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 from torch import fx
 
 from network.onnx_reading.advice import ADVICE
+from network.onnx_reading.causes import Cause
 from qat.torch_reader.call import AtenCall, AtenNode, aten_name, extents, named_arguments
+from qat.torch_reader.strides import as_strided
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Operator:
 
 def _convolution(call: AtenCall) -> AtenNode:
     if call.arguments["transposed"]:
-        raise call.unsupported(f"is a transposed convolution; {ADVICE['ConvTranspose']}")
+        raise call.unsupported(f"is a transposed convolution; {ADVICE['ConvTranspose']}", Cause.TRANSPOSED_CONVOLUTION)
     space = len(call.dims("input")) - 2
     return call.onnx(
         "Conv",
@@ -137,7 +140,7 @@ def _pad(call: AtenCall) -> AtenNode:
     # torch lists (before, after) pairs from the last dimension to the first; ONNX lists all befores, then all afters.
     pairs = list(call.arguments["pad"])
     pairs += [0] * (2 * len(call.dims()) - len(pairs))
-    return call.onnx("Pad", call.value("self"), pads=(*pairs[-2::-2], *pairs[::-2]))
+    return call.onnx("Pad", call.value("self"), call.name_of(np.array([*pairs[-2::-2], *pairs[::-2]], dtype=np.int64)))
 
 
 def _reshape(call: AtenCall) -> AtenNode:
@@ -146,7 +149,7 @@ def _reshape(call: AtenCall) -> AtenNode:
     The batch dimension of the new shape is -1, as the ONNX reader requires.
     """
     _, *dims = call.arguments["result"] or (None,)
-    return call.onnx("Reshape", call.value("self"), shape=(-1, *dims))
+    return call.onnx("Reshape", call.value("self"), call.name_of(np.array([-1, *dims], dtype=np.int64)))
 
 
 def _transpose(call: AtenCall) -> AtenNode:
@@ -173,7 +176,7 @@ def _slice(call: AtenCall) -> AtenNode:
     """
     rows, columns = _slice_strides(call.arguments) or (0, 0)
     if not rows:
-        raise call.unsupported(f"cuts a part out of a tensor, which is not supported; {ADVICE['Split']}")
+        raise call.unsupported(f"cuts a part out of a tensor, which is not supported; {ADVICE['Split']}", Cause.PART)
     source: fx.Node = call.arguments["self"]
     while aten_name(source) == call.node.aten and (strides := _slice_strides(arguments := named_arguments(source))):
         rows, columns, source = rows * strides[0], columns * strides[1], arguments["self"]
@@ -191,6 +194,19 @@ def _slice_strides(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
     if step == 1:
         return 1, 1
     return {2: (step, 1), 3: (1, step)}.get(axis) if len(dims) == 4 else None
+
+
+def _select(call: AtenCall) -> AtenNode:
+    """Convert the choice of one index of a dimension, which only changes the shape if the dimension has one index."""
+    if call.dims()[call.arguments["dim"]] != 1:
+        raise call.unsupported(f"takes one index out of a dimension of several; {ADVICE['Split']}", Cause.PART)
+    return _reshape(call)
+
+
+def _expand(call: AtenCall) -> AtenNode:
+    if call.arguments["result"] != call.dims():
+        raise call.unsupported(f"repeats elements of a tensor; {ADVICE['Tile']}", Cause.ENLARGEMENT)
+    return call.onnx("Identity", call.value("self"))
 
 
 def _row(read: Callable[[AtenCall], AtenNode], arguments: str) -> Operator:
@@ -213,6 +229,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "aten.addmm": _row(_matrix_product_with_bias, "self mat1 mat2 beta alpha"),
     "aten.alias": _row(_unary("Identity"), "self"),
     "aten.amax": _row(_reduction("ReduceMax"), "self dim keepdim"),
+    "aten.as_strided": _row(as_strided, "self size stride storage_offset"),
     "aten.avg_pool2d": _row(_average_pool, f"{_WINDOW} count_include_pad"),
     "aten.cat": _row(_concat, "tensors dim"),
     "aten.clamp": _row(_clamp("min", "max"), "self min max"),
@@ -225,6 +242,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     ),
     "aten.detach": _row(_unary("Identity"), "self"),
     "aten.div": _row(_binary("Div"), "self other"),
+    "aten.expand": _row(_expand, "self size implicit"),
     "aten.hardtanh": _row(_clamp("min_val", "max_val"), "self min_val max_val"),
     "aten.max": _row(_reduction("ReduceMax"), "self dim keepdim"),
     "aten.max_pool2d_with_indices": _row(_max_pool, f"{_WINDOW} dilation"),
@@ -235,6 +253,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "aten.mul": _row(_binary("Mul"), "self other"),
     "aten.permute": _row(_transpose, "self dims"),
     "aten.relu": _row(_unary("Relu"), "self"),
+    "aten.select": _row(_select, "self dim index"),
     "aten.slice": _row(_slice, "self dim start end step"),
     "aten.squeeze": _row(_reshape, "self dim"),
     "aten.sub": _row(_sum, "self other alpha"),

@@ -25,7 +25,7 @@ from qat.training.state import Position, Snapshot, below
 
 FILE_NAME: Final = "checkpoint.safetensors"
 STEP_FILE_NAME: Final = "step.safetensors"
-VERSION: Final = 2
+VERSION: Final = 3
 _BEST: Final = "best/"
 _NOW: Final = "now/"
 _UNREADABLE: Final = (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError)

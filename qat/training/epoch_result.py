@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """Result of one epoch of training: its losses and its accuracy on the held-out split.
+    """Result of one epoch of training: its losses and its quality on the held-out split.
 
     Attributes:
         epoch: Number of the epoch, from 1; 0 is the calibrated network before training.
         training_loss: Mean training loss over the epoch; None for epoch 0.
-        validation_percent: Accuracy of the integer-only network on the held-out split, in percent.
-        validation_loss: Mean cross-entropy of the integer-only network on the held-out split, in nats.
+        validation_quality: Figure of the integer-only network on the held-out split by the task's metric, for which
+            larger is better; an accuracy is in percent.
+        validation_loss: Mean loss of the integer-only network on the held-out split.
         seconds: Wall-clock time of training and validation; for an epoch that was interrupted, only the time after the
             run was resumed.
         at_doubled_bits: Whether the epoch was trained and evaluated at twice the bits of the allocation. Such an epoch
@@ -23,17 +24,17 @@ class EpochResult:
 
     epoch: int
     training_loss: float | None
-    validation_percent: float
+    validation_quality: float
     validation_loss: float
     seconds: float
     at_doubled_bits: bool = False
 
     @property
     def merit(self) -> tuple[bool, float, float]:
-        """Sort key of an epoch's result, largest for the best epoch: accuracy on the held-out split first, then the
+        """Sort key of an epoch's result, largest for the best epoch: quality on the held-out split first, then the
         loss.
         """
-        return not self.at_doubled_bits, self.validation_percent, -self.validation_loss
+        return not self.at_doubled_bits, self.validation_quality, -self.validation_loss
 
 
 def best_of(epochs: Sequence[EpochResult]) -> EpochResult:

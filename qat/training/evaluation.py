@@ -1,25 +1,25 @@
-"""Evaluation of networks on many samples: logits and accuracies of torch modules and of the integer-only network."""
+"""Evaluation of networks on many samples: outputs of torch modules and of the integer-only network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
-from deploy.interpreter import quantize_inputs, run
+from deploy.interpreter import run
 from network.layers import Float32Array
 from network.network import Network
 from qat.data.batches import tensor_of
-from qat.data.dataset import Indices, Labels, Samples, SampleSource, to_input_tensor
+from qat.data.dataset import Indices, Samples, SampleSource
+from qat.data.integer_input import input_codes
 from qat.data.loader import sample_batches
 from qat.training.reporting import Reporter
 
 Predictor = Callable[[Samples], Float32Array]
-"""Function from samples [n, ...], in the form in which the dataset stores them, to logits [n, classes]."""
+"""Function from samples [n, ...], in the form in which the dataset stores them, to all outputs, [n, values]."""
 
 _ELEMENTS_AT_ONCE = 2**22
 _SAMPLES_AT_ONCE = 256
@@ -41,95 +41,82 @@ def evaluation_batches(network: Network, samples: int) -> list[slice]:
 
 
 def of_module(forward: Callable[[Tensor], Tensor], network: Network, processor: torch.device) -> Predictor:
-    """Return a function that computes the logits of samples with a torch module.
+    """Return a function that computes the outputs of samples with a torch module.
 
     Args:
-        forward: The module, from normalised images [n, channels, height, width] to logits [n, classes].
+        forward: The module, from normalised images [n, channels, height, width] to all outputs [n, values].
         network: The network, which gives the input format.
         processor: The torch device of the module.
     """
 
     @torch.inference_mode()
     def predict(samples: Samples) -> Float32Array:
-        logits: Float32Array = forward(tensor_of(samples, network).to(processor)).float().cpu().numpy()
-        return logits
+        outputs: Float32Array = forward(tensor_of(samples, network).to(processor)).float().cpu().numpy()
+        return outputs
 
     return predict
 
 
-def of_integers(integer_network: IntegerNetwork, network: Network) -> Predictor:
-    """Return a function that computes the logits of samples with the integer interpreter, dequantized to real values.
+def of_integers(integer_network: IntegerNetwork) -> Predictor:
+    """Return a function that computes the outputs of samples with the integer interpreter, dequantized to real values.
 
     Args:
         integer_network: The integer-only network.
-        network: The float network, which gives the input format.
     """
-    tensor = integer_network.tensors[integer_network.outputs[0]]
+    outputs = [integer_network.tensors[name] for name in integer_network.outputs]
 
     def predict(samples: Samples) -> Float32Array:
-        codes = run(integer_network, quantize_inputs(integer_network, to_input_tensor(samples, network)))
-        # An output image is flattened in the order of the float network: channel, height, width.
-        flat = codes[tensor.name].transpose(0, 3, 1, 2).reshape(len(samples), -1)
-        return ((flat.astype(np.float64) - tensor.zero_point) * tensor.scale).astype(np.float32)
+        codes = run(integer_network, input_codes(integer_network, samples))
+        parts = []
+        for tensor in outputs:
+            # An output image is flattened in the order of the float network: channel, height, width.
+            flat = codes[tensor.name].transpose(0, 3, 1, 2).reshape(len(samples), -1)
+            parts.append(((flat.astype(np.float64) - tensor.zero_point) * tensor.scale).astype(np.float32))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     return predict
 
 
-def logits_by_batch(
-    predict: Predictor, network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
-) -> Iterator[tuple[slice, Float32Array]]:
-    """Compute the logits that a network gives for the chosen samples, batch by batch.
+def samples_by_batch(
+    network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
+) -> Iterator[tuple[Indices, Samples]]:
+    """Read the chosen samples batch by batch, and count each batch as one step of progress when the next is read.
 
     Args:
-        predict: Function from samples to logits.
         network: The network, which gives the batch size.
         source: The samples.
         chosen: Indices of the chosen samples, int64 [n].
         reporter: Receiver of one step of progress per batch.
 
     Yields:
-        The slice of a batch among the chosen samples, and its logits, float32 [batch, classes].
+        The indices of a batch's samples, and the samples, [batch, ...].
     """
-    batches = evaluation_batches(network, len(chosen))
-    read = sample_batches(source, [chosen[batch] for batch in batches])
-    for batch, samples in zip(batches, read, strict=True):
-        yield batch, predict(samples)
+    batches = [chosen[batch] for batch in evaluation_batches(network, len(chosen))]
+    for indices, samples in zip(batches, sample_batches(source, batches), strict=True):
+        yield indices, samples
         reporter.advance(len(samples))
 
 
-def logits_of(
+def outputs_of(
     predict: Predictor, network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
 ) -> Float32Array:
-    """Compute the logits that a network gives for the chosen samples, float32 [n, classes]; the arguments are those of
-    `logits_by_batch`.
+    """Compute all outputs that a network gives for the chosen samples, float32 [n, values].
+
+    Args:
+        predict: Function from samples to outputs.
+        network: The network, which gives the batch size.
+        source: The samples.
+        chosen: Indices of the chosen samples, int64 [n].
+        reporter: Receiver of one step of progress per batch.
     """
-    logits = np.empty((len(chosen), network.shapes[network.outputs[0]].elements), dtype=np.float32)
-    for batch, found in logits_by_batch(predict, network, source, chosen, reporter):
-        logits[batch] = found
-    return logits
+    outputs = np.empty((len(chosen), output_values(network)), dtype=np.float32)
+    done = 0
+    for _, samples in samples_by_batch(network, source, chosen, reporter):
+        outputs[done : done + len(samples)] = predict(samples)
+        done += len(samples)
+    return outputs
 
 
-def classes_of(
-    predict: Predictor, network: Network, source: SampleSource, chosen: Indices, reporter: Reporter
-) -> Labels:
-    """Compute the class that a network predicts for each chosen sample, int64 [n]; the arguments are those of
-    `logits_by_batch`.
-
-    The predicted class is the one with the largest logit, the first one if several are equal.
-    """
-    classes = np.empty(len(chosen), dtype=np.int64)
-    for batch, found in logits_by_batch(predict, network, source, chosen, reporter):
-        classes[batch] = found.argmax(axis=1)
-    return classes
-
-
-def percent(agreeing: npt.NDArray[np.bool_]) -> float:
-    """Return the percentage of true values in a boolean array, 0 to 100."""
-    return 100.0 * float(agreeing.mean())
-
-
-def cross_entropy(logits: Float32Array, labels: Labels) -> float:
-    """Compute the mean cross-entropy in nats of logits [n, classes] with labels [n]: -log softmax(logits)[label]."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    normaliser = np.log(np.exp(shifted).sum(axis=1))
-    return float((normaliser - shifted[np.arange(len(labels)), labels]).mean())
+def output_values(network: Network) -> int:
+    """Return the number of values of all outputs of a network together, for one sample."""
+    return sum(network.shapes[output].elements for output in network.outputs)

@@ -95,7 +95,10 @@ class Oscillations:
     """
 
     def __init__(self, module: QuantizedNetwork, options: TrainingOptions) -> None:
-        self._steps = {str(number): step for number, step in enumerate(module.weight_steps())}
+        stored = {step.layer.name for step in module.storing_steps()}
+        self._steps = {
+            str(number): step for number, step in enumerate(module.weight_steps()) if step.layer.name in stored
+        }
         self._momentum = options.oscillation_momentum
         self._histories: dict[str, _WeightHistory] = {}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from qat.options.task import Metric
 from qat.progress import Progress, Report
 
 REPORT_EVERY_SECONDS = 0.5
@@ -103,9 +104,12 @@ class Reporter:
         self._phase_started += seconds
         self._now = before
 
-    def report_validation(self, validation_percent: float) -> None:
-        """Report the accuracy of an epoch on the held-out split, in percent."""
-        self._now = replace(self._now, validation_accuracy=validation_percent)
+    def report_validation(self, metric: Metric, figure: float) -> None:
+        """Report the quality of an epoch on the held-out split, by the task's metric."""
+        accuracy = figure if metric is Metric.ACCURACY else None
+        self._now = replace(
+            self._now, validation_metric=metric, validation_quality=figure, validation_accuracy=accuracy
+        )
         self._send()
 
     def warn(self, warning: str | None) -> None:

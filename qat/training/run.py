@@ -15,28 +15,28 @@ from deploy.integer_network import IntegerNetwork
 from network.allocation import Allocation
 from network.errors import TrainingError
 from network.network import Network
-from qat.calibration import calibrate
 from qat.conversion import convert
 from qat.conversion_report import ConversionReport, conversion_report
 from qat.data.batches import batches_of, group_starts_of, split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.loader import training_batches
 from qat.options.training import TrainingOptions
-from qat.post_training.improve import improve
 from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
-from qat.training.accuracy import Accuracy, accuracy_on_test_set, validate
+from qat.tasks.choice import Task
+from qat.training.calibrating import calibrate_before
 from qat.training.checkpoint import FILE_NAME, STEP_FILE_NAME, Checkpoint, CheckpointDirectory, after_epoch
 from qat.training.epoch_result import EpochResult
 from qat.training.fingerprint import fingerprint_of
-from qat.training.label_source import LabelSource
+from qat.training.judging import Judge, Judgement, judgement_from_json, judgement_to_json
 from qat.training.milestones import Milestones
 from qat.training.not_finite import NotFinite
 from qat.training.optimizer import new_optimizer
 from qat.training.oscillation import Oscillations
 from qat.training.parallel import Processes
 from qat.training.reporting import Reporter
-from qat.training.run_cost import CALIBRATION_COST, TRAINING_COST, RunCost
+from qat.training.run_cost import TRAINING_COST, RunCost
+from qat.training.run_targets import RunTargets
 from qat.training.run_warnings import warnings_before
 from qat.training.state import TrainingState
 from qat.training.step import TrainingStep
@@ -74,6 +74,7 @@ class TrainingRun:
     ) -> None:
         self._network, self._dataset, self._options = network, dataset, options
         self._processor, self._processes = processor, processes
+        self._targets = RunTargets(network, dataset, options)
         self._split = split_of(dataset, options.validation_fraction, options.seed)
         self._float_network = float_module(network)
         self._module = prepare(network, allocation, options=options)
@@ -83,7 +84,6 @@ class TrainingRun:
         )
         self._reporter = Reporter(report if processes.is_first else silent, options.epochs)
         self._fingerprint = fingerprint_of(network, allocation, dataset, options.what_counts(), processes.count)
-        self._calibration_samples = min(options.calibration_samples, len(self._split.training))
         self._saved = time.monotonic()
         self.warnings: tuple[str, ...] = ()
 
@@ -101,36 +101,41 @@ class TrainingRun:
         loaded = None if self._directory is None else self._directory.load()
         done = 0 if loaded is None else loaded.epochs[-1].epoch
         cost = RunCost(self._module, self._dataset, self._split, self._options)
-        teacher_runs_once = self._dataset.train_y is None or self._teacher.remembers
-        self._reporter.expect(cost.left(done, resumed=loaded is not None, teacher_runs_once=teacher_runs_once))
+        predicts = self._targets.are_predicted_classes
+        runs_once = predicts or self._teacher.remembers
+        self._reporter.expect(
+            cost.left(done, resumed=loaded is not None, teacher_runs_once=runs_once, predicts_classes=predicts)
+        )
         started = time.monotonic()
         if loaded is None:
-            self._calibrate()
+            calibrate_before(
+                self._module, self._float_network, self._dataset.train_x, self._split, self._options, self._reporter
+            )
         self._float_network.to(self._processor)
         self._module.to(self._processor)
         self.warnings = warnings_before(
-            self._float_network, self._dataset, self._split, self._options, self._processes, self._processor,
-            self._reporter,
+            self._float_network, self._module, self.task, self._dataset, self._split, self._options, self._processes,
+            self._processor, self._reporter,
         )  # fmt: skip
+        objectives = self._targets.objectives(self._float_network, self._split, self._processor, self._reporter)
+        self.judge = Judge(self._network, self._float_network, objectives, self._processor)
         self.state = TrainingState(
             self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)
         )
         if loaded is not None:
             self._resume_from(loaded)
         self._processes.check_equal("checkpoint", f"{done} {self.state.position}")
-        if self._dataset.train_y is not None:
-            self._labels = self._dataset.train_y
-        elif loaded is None or done < self._options.epochs:
-            self._labels = self._teacher.classes(self._reporter)
+        if predicts and (loaded is None or done < self._options.epochs):
+            self._targets.predict_classes(self._teacher, self.judge.objectives, self._reporter)
         if loaded is None:
             loaded = self._finish_epoch(None, 0, None, started)
         self._checkpoint = loaded
         if done < self._options.epochs:
-            if self._options.distillation:
+            if self._needs_teacher:
                 self._teacher.remember(self._reporter)
             images = self._options.epochs * len(self._split.training)
             self._step = TrainingStep(
-                self.state, self._options, self._milestones, self._processor, self._processes, images,
+                self.state, objectives, self._options, self._milestones, self._processor, self._processes, images,
                 partial(self._reporter.one_time, "compiling the training step"),
             )  # fmt: skip
         for epoch in range(done + 1, self._options.epochs + 1):
@@ -143,15 +148,24 @@ class TrainingRun:
         """Seconds that compiling the training step took in this process; 0 if it is not compiled."""
         return self._reporter.one_time_seconds
 
-    def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Accuracy | None]:
+    @property
+    def task(self) -> Task:
+        """The task that the network is trained and judged for."""
+        return self._targets.task
+
+    @property
+    def _needs_teacher(self) -> bool:
+        return bool(self._options.distillation) or self.judge.objectives.needs_teacher
+
+    def convert_best(self, checkpoint: Checkpoint) -> tuple[IntegerNetwork, ConversionReport, Judgement | None]:
         """Convert the network of the best epoch to an integer-only network, and evaluate it on the test set.
 
         Args:
             checkpoint: The checkpoint after the last epoch.
 
         Returns:
-            The integer-only network, its comparison with training, and the accuracies on the test set; None for the
-            accuracies if there is no test set.
+            The integer-only network, its comparison with training, and its quality on the test set; None for the
+            quality if there is no test set.
         """
         best = checkpoint.best_epoch.epoch
         self._module.load_state_dict(checkpoint.best)
@@ -161,18 +175,14 @@ class TrainingRun:
         conversion = conversion_report(self._module, integer_network, to_input_tensor(some, self._network))
         if not self._dataset.has_test_set:
             return integer_network, conversion, None
-        accuracies = self._processes.from_first(
-            lambda: json.dumps(
-                asdict(
-                    accuracy_on_test_set(
-                        self._float_network, self._module, integer_network, self._dataset, self._processor,
-                        self._reporter,
-                    )
-                )
+
+        def judged() -> str:
+            targets = self._targets.of_test_set
+            return judgement_to_json(
+                self.judge.test(self._module, integer_network, self._dataset, targets, self._reporter)
             )
-        )  # fmt: skip
-        found = json.loads(accuracies)
-        return integer_network, conversion, Accuracy(**{**found, "label_source": LabelSource(found["label_source"])})
+
+        return integer_network, conversion, judgement_from_json(self._processes.from_first(judged))
 
     def _resume_from(self, loaded: Checkpoint) -> None:
         assert self._directory is not None  # noqa: S101  # something has been loaded from it
@@ -183,30 +193,22 @@ class TrainingRun:
         name = FILE_NAME if in_epoch is None else STEP_FILE_NAME
         self._directory.or_damaged(name, lambda: self.state.restore(found))
 
-    def _calibrate(self) -> None:
-        """Calibrate the activation ranges and apply post-training quantization if it is chosen, before any training."""
-        self._reporter.begin("calibrating", epoch=0, steps=1, cost=CALIBRATION_COST)
-        samples = self._dataset.train_x[self._split.training[: self._calibration_samples]]
-        calibrate(self._module, samples, self._float_network)
-        self._reporter.advance(len(samples))
-        if self._options.post_training is not None:
-            chosen = self._split.training[: self._options.post_training.samples]
-            unlabelled = self._dataset.train_x[chosen]
-            improve(self._module, self._float_network, unlabelled, self._options.post_training, self._reporter)
-
     def _finish_epoch(
         self, before: Checkpoint | None, epoch: int, training_loss: float | None, started: float
     ) -> Checkpoint:
         """Evaluate the network after an epoch on the held-out split, and write the checkpoint of the epoch."""
 
         def evaluated() -> str:
-            found = validate(self._module, self._dataset, self._split.validation, self._labels, epoch, self._reporter)
+            found = self.judge.validate(
+                self._module, self._dataset.train_x, self._targets.of_training_set, self._split.validation, epoch,
+                self._reporter,
+            )  # fmt: skip
             is_doubled = self._milestones.is_at_doubled_bits(epoch)
             seconds = time.monotonic() - started
             return json.dumps(asdict(EpochResult(epoch, training_loss, *found, seconds, is_doubled)))
 
         result = EpochResult(**json.loads(self._processes.from_first(evaluated)))
-        self._reporter.report_validation(result.validation_percent)
+        self._reporter.report_validation(self.judge.metric, result.validation_quality)
         self.state.position = replace(self.state.position, step=0, loss_sum=0.0)
         checkpoint = after_epoch(before, result, self.state.snapshot())
         if self._directory is not None and self._processes.is_first:
@@ -234,7 +236,7 @@ class TrainingRun:
         self._reporter.begin("training", epoch=epoch, steps=len(batches), cost=TRAINING_COST, done=first)
         loader = training_batches(
             self._dataset.train_x,
-            self._labels,
+            self._targets.of_training_set,
             self._network,
             self._processes.parts_of(batches),
             options.augmentation,
@@ -242,6 +244,7 @@ class TrainingRun:
             epoch=epoch,
             first_step=first,
             workers=options.workers,
+            classes=self._network.shapes[self.task.output].elements,
         )
         for step, batch in enumerate(loader, start=first):
             images, targets = batch.images.to(self._processor), batch.targets.to(self._processor)
@@ -249,7 +252,7 @@ class TrainingRun:
             loss = self._step(
                 images,
                 targets,
-                self._teacher(images, batch.indices) if options.distillation else None,
+                self._teacher(images, batch.indices) if self._needs_teacher else None,
                 epoch=epoch,
                 through_epoch=step / len(batches),
                 share=len(images) / whole,

@@ -10,7 +10,7 @@ from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
 from qat.post_training.improve import improvement_cost
 from qat.quantized_network import QuantizedNetwork
-from qat.training.accuracy import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
+from qat.training.judging import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
 
 CALIBRATION_COST: Final = 4.0
 """Cost of calibration per image, in forward passes of the float network."""
@@ -35,7 +35,7 @@ class RunCost:
     split: Split
     options: TrainingOptions
 
-    def left(self, epochs_done: int, *, resumed: bool, teacher_runs_once: bool) -> float:
+    def left(self, epochs_done: int, *, resumed: bool, teacher_runs_once: bool, predicts_classes: bool) -> float:
         """Return the cost of the remaining work of a training run, in forward passes of the float network for one
         image.
 
@@ -44,6 +44,7 @@ class RunCost:
             resumed: Whether the network is already calibrated and evaluated.
             teacher_runs_once: Whether the float network is computed once for all training samples before the first
                 epoch.
+            predicts_classes: Whether the targets are the classes that the float network predicts.
         """
         training, validation = len(self.split.training), len(self.split.validation)
         epochs_left = self.options.epochs - epochs_done
@@ -52,7 +53,7 @@ class RunCost:
         if not resumed:
             cost += min(self.options.calibration_samples, training) * CALIBRATION_COST + validation * INTERPRETER_COST
             cost += self._post_training(training)
-        needs_labels = self.dataset.train_y is None and (epochs_left > 0 or not resumed)
+        needs_labels = predicts_classes and (epochs_left > 0 or not resumed)
         if teacher_runs_once and (needs_labels or (epochs_left and self.options.distillation)):
             cost += len(self.dataset.train_x) * FLOAT_COST
         return cost

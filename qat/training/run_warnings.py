@@ -1,10 +1,11 @@
-"""Warnings before a training run: a float network at chance, labels with an offset, and few optimizer steps.
+"""Warnings before a training run: few optimizer steps, memory, the dataset, the float network's quality, the input.
 
 Warnings never change the result of a run and never stop it.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import numpy as np
@@ -12,13 +13,22 @@ import torch
 
 from network.errors import DatasetError
 from qat.data.batches import Split, steps_of_epoch
-from qat.data.dataset import Dataset, Indices, Labels, SampleSource
+from qat.data.dataset import Dataset, Indices, Labels, SampleSource, classes_in
+from qat.data.dataset_warnings import dataset_warnings
 from qat.float_network import FloatNetwork
+from qat.options.task import TaskKind
 from qat.options.training import TrainingOptions
-from qat.training.accuracy import FLOAT_COST
-from qat.training.evaluation import classes_of, evaluation_batches, of_module, percent
+from qat.quantized_network import QuantizedNetwork
+from qat.tasks.choice import Task
+from qat.tasks.metrics import percent
+from qat.training.evaluation import evaluation_batches, of_module, outputs_of
+from qat.training.input_warnings import input_warnings
+from qat.training.judging import FLOAT_COST
+from qat.training.memory_warning import free_memory_bytes, memory_warning
 from qat.training.parallel import Processes
+from qat.training.quality_texts import near_chance
 from qat.training.reporting import Reporter
+from qat.training.trivial_quality import trivial_quality_warning
 
 CHECKED_SAMPLES: Final = 1000
 """Largest number of labelled samples on which the float network is checked before training."""
@@ -32,14 +42,14 @@ FEW_STEPS: Final = 50
 OFFSETS: Final = (1, -1)
 """Offsets that are tried on the labels, such as 1 for a network whose output 0 is a background class."""
 
-_CHANCE_FACTOR: Final = 1.5
-_CHANCE_REMAINDER: Final = 0.25
 _OFFSET_FACTOR: Final = 3.0
 _OFFSET_POINTS: Final = 10.0
 
 
 def warnings_before(
     float_network: FloatNetwork,
+    module: QuantizedNetwork,
+    task: Task,
     dataset: Dataset,
     split: Split,
     options: TrainingOptions,
@@ -51,6 +61,8 @@ def warnings_before(
 
     Args:
         float_network: The float network, on the torch device `processor`.
+        module: The fake-quantized network, whose options say how its input is calibrated.
+        task: The task, whose metric the float network is checked with.
         dataset: The dataset, in shapes that fit the network.
         split: Split of the training set into samples for training and held-out samples.
         options: Training options of the run.
@@ -58,18 +70,42 @@ def warnings_before(
         processor: The torch device of the float network.
         reporter: Receiver of the progress and the warnings.
     """
+    network = float_network.network
     about_steps = few_steps_warning(options, len(split.training))
     reporter.warn(about_steps)
 
+    def about_machine_and_dataset() -> str:
+        free_bytes = free_memory_bytes(processor)
+        about_memory = memory_warning(network, options, len(split.training), processes.count, processor, free_bytes)
+        found = () if about_memory is None else (about_memory,)
+        return json.dumps((*found, *dataset_warnings(dataset, network, task)))
+
+    about_data: list[str] = json.loads(processes.from_first(about_machine_and_dataset))
+    for each in about_data:
+        reporter.warn(each)
+
     def about_float_network() -> str:
         try:
+            if task.kind is not TaskKind.CLASSES:
+                return trivial_quality_warning(float_network, task, dataset, split, processor, reporter) or ""
+            if len(network.outputs) > 1:
+                return ""
             return float_warning(float_network, dataset, split, processor, reporter) or ""
         except DatasetError:  # an unreadable sample; a training that needs the sample reports the error
             return ""
 
-    about_accuracy = processes.from_first(about_float_network) or None
-    reporter.warn(about_accuracy)
-    return tuple(each for each in (about_steps, about_accuracy) if each is not None)
+    def about_input() -> str:
+        try:
+            return json.dumps(list(input_warnings(module, dataset, split)))
+        except DatasetError:  # as above
+            return "[]"
+
+    about_quality = processes.from_first(about_float_network) or None
+    reporter.warn(about_quality)
+    about_values: list[str] = json.loads(processes.from_first(about_input))
+    for each in about_values:
+        reporter.warn(each)
+    return tuple(each for each in (about_steps, *about_data, about_quality, *about_values) if each is not None)
 
 
 def float_warning(
@@ -104,7 +140,8 @@ def float_warning(
     reporter.expect(len(chosen) * FLOAT_COST)
     steps = len(evaluation_batches(network, len(chosen)))
     reporter.begin("checking the float network", epoch=0, steps=steps, cost=FLOAT_COST)
-    predicted = classes_of(of_module(float_network, network, processor), network, samples, chosen, reporter)
+    outputs = outputs_of(of_module(float_network, network, processor), network, samples, chosen, reporter)
+    predicted = outputs.argmax(axis=1)
     return label_warning(predicted, labels[chosen], labels, network.shapes[network.outputs[0]].elements)
 
 
@@ -125,7 +162,7 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
     """
     counts = np.unique(all_labels, return_counts=True)[1]
     share = float(counts.max()) / len(all_labels)
-    limit = min(_CHANCE_FACTOR * share, share + _CHANCE_REMAINDER * (1 - share))
+    limit = near_chance(share)
     correct = predicted == labels
     accuracy = percent(correct)
     is_near_chance = accuracy <= 100 * limit or int(correct.sum()) <= 1
@@ -138,14 +175,16 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
         change = "add 1 to" if offset > 0 else "subtract 1 from"
         return (
             f"{measured}, and {shifted:.1f} % if the labels are shifted by {offset:+d} (the network has {outputs:,} "
-            f"outputs, the labels have {len(counts):,} classes): {change} every label of the dataset"
+            f"outputs, the labels have {len(counts):,} classes): give the option label_offset {offset} "
+            f"(--label-offset {offset}), or {change} every label of the dataset"
         )
     if not is_near_chance:
         return None
     return (
         f"{measured}, which is near chance: the largest class has {100 * share:.1f} % of the samples. Likely causes: "
         "the normalisation of the samples is missing or applied twice (compare the subtract and multiply values of "
-        "the network's input format with the preprocessing of the dataset), the labels number the classes in another "
+        "the network's input format with the preprocessing of the dataset; --input-mean and --input-scale declare a "
+        "normalisation that the file does not contain), the labels number the classes in another "
         "order than the network's outputs, or the network is not trained"
     )
 
@@ -172,11 +211,12 @@ def few_steps_warning(options: TrainingOptions, samples: int) -> str | None:
 
 def _labelled_samples(dataset: Dataset, split: Split) -> tuple[SampleSource, Labels, Indices] | None:
     """Return the samples of a set with labels, its labels, and the indices of the samples to check; or None."""
-    if dataset.train_y is not None:
+    train, test = classes_in(dataset.train_y), classes_in(dataset.test_y)
+    if train is not None:
         order = np.concatenate([split.validation, split.training])
-        return dataset.train_x, dataset.train_y, order[:CHECKED_SAMPLES]
-    if dataset.test_y is not None and dataset.has_test_set:
-        count = len(dataset.test_y)
+        return dataset.train_x, train, order[:CHECKED_SAMPLES]
+    if test is not None and dataset.has_test_set:
+        count = len(test)
         chosen = np.linspace(0, count - 1, min(count, CHECKED_SAMPLES)).astype(np.int64)
-        return dataset.test_x, dataset.test_y, chosen
+        return dataset.test_x, test, chosen
     return None

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from qat.options.training import TrainingOptions
+from qat.tasks.task_objectives import TaskObjectives
 from qat.training.compiling import compiled, is_compiled
 from qat.training.learning_rate import learning_rate_at
-from qat.training.loss import training_loss
 from qat.training.milestones import Milestones
 from qat.training.not_finite import NotFinite, first_in_backward, first_in_forward
 from qat.training.optimizer import set_learning_rate
@@ -29,6 +29,7 @@ class TrainingStep:
 
     Args:
         state: State of the run, which each step changes.
+        objectives: Objectives of the task.
         options: Training options of the run.
         milestones: Schedule of the changes of the network.
         processor: The torch device of the network.
@@ -40,6 +41,7 @@ class TrainingStep:
     def __init__(
         self,
         state: TrainingState,
+        objectives: TaskObjectives,
         options: TrainingOptions,
         milestones: Milestones,
         processor: torch.device,
@@ -48,6 +50,7 @@ class TrainingStep:
         compiling: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._state = state
+        self._objectives = objectives
         self._options = options
         self._milestones = milestones
         self._processor = processor
@@ -65,14 +68,14 @@ class TrainingStep:
 
         Args:
             images: Normalised images of this process's part of the batch, [n, channels, height, width].
-            targets: Class of each sample, int64 [n], or share of each class, float32 [n, classes].
-            taught: Logits of the float network for distillation, [n, classes]; None without distillation.
+            targets: Targets of the judged output, in the form that the task compares with it.
+            taught: All outputs of the float network, [n, values]; None if neither the task nor distillation needs them.
             epoch: Number of the epoch, from 1.
             through_epoch: Finished share of the epoch, 0 to 1.
             share: Share of the whole batch that is in this process's part, 0 to 1.
 
         Returns:
-            Mean training loss over the whole batch, in nats.
+            Mean training loss over the whole batch.
 
         Raises:
             NotFinite: If the loss or the gradient is not finite; the parameters are then unchanged.
@@ -85,8 +88,15 @@ class TrainingStep:
         state.optimizer.zero_grad(set_to_none=True)
         with self._compiling() if self._is_to_be_compiled() else nullcontext():
             with computing(options, self._processor):
-                logits = self._forward(images)
-            loss = training_loss(logits, targets, taught, options)
+                outputs = self._forward(images)
+            loss = self._objectives.loss(
+                outputs,
+                targets,
+                taught,
+                distillation=options.distillation,
+                temperature=options.distillation_temperature,
+                smoothing=options.label_smoothing,
+            )
             # Gradients are averaged over the processes, whose parts of the batch may differ in size.
             (loss * (share * self._processes.count)).backward()  # type: ignore[no-untyped-call]  # torch's own
         value = self._processes.total(loss.item() * share)

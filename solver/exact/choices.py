@@ -70,7 +70,8 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     Raises:
         RequestError: If a layer or tensor is unknown, if a layer has no weights, if the list of bits is empty or has
             other bits than 8, 4 and 2, if 8 bits are not allowed for the network's input or an output, or if no bits
-            are allowed for all of the tensors that must have the same bits.
+            are allowed for all of the tensors that must have the same bits, or for all of the layers that share a
+            weight tensor.
     """
     layers = {layer.name for layer in network.weight_layers}
     for what, known, allowed in (
@@ -99,6 +100,12 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
             raise RequestError(
                 f"the tensors {' and '.join(repr(shown(tensor)) for tensor in sharing[:4])} must have the same bits, "
                 "but no bits are allowed for all of them; allow the same bits for each of them"
+            )
+    for names in network.weight_owners.sharing.values():
+        if not any(all(bits in choices.allowed_weight_bits.get(name, BITS) for name in names) for bits in BITS):
+            raise RequestError(
+                f"the layers {' and '.join(repr(shown(name)) for name in names[:4])} share one weight tensor, but no "
+                "bits are allowed for all of them; allow the same bits for each of them, or name only one of them"
             )
 
 

@@ -1,6 +1,7 @@
 """The integer program whose solution is an optimal choice of bits, and its conversion to an allocation.
 
-The groups are the activation tensors, the weight tensors, then the indicator variables. The rows are, in this order:
+The groups are the activation tensors, the weight tensors, then the indicator variables. A weight tensor that several
+layers share is one group; its cost is the sum of the layers' sensitivities. The rows are, in this order:
 
     RAM of each step    the live tensors; a pairwise term for each output that may overwrite an input
     arena cuts          bits that the arena cannot hold together (`arena_cuts.py`)
@@ -22,6 +23,7 @@ from solver.exact.arena_cuts import ArenaCut
 from solver.exact.choices import Choices, shared_activation_bits
 from solver.exact.program import IntArray, Program, integer_costs
 from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, at_least, exactly
+from solver.exact.shared_weights import shared_weight_bits, summed_rows
 from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor, plus
 
 FLASH_ROW = "flash"
@@ -57,13 +59,14 @@ def formulate(
         arena_cuts: Bits that the arena cannot hold together.
     """
     group_of = {name: group for group, name in enumerate(problem.activations)}
-    layer_group = {tensor.layer: len(group_of) + index for index, tensor in enumerate(problem.weights)}
+    layer_group = _weight_groups(problem)
     allowed = shared_activation_bits(choices, problem.same_bits, problem.fixed)
-    sensitivities = [_allowed_costs(table.activations[name], allowed[name]) for name in problem.activations] + [
-        _allowed_costs(table.weights[layer], choices.allowed_weight_bits.get(layer, BITS)) for layer in layer_group
-    ]
+    sensitivities = [_allowed_costs(table.activations[name], allowed[name]) for name in problem.activations]
+    for indices in problem.weight_tensors.values():
+        readers = [problem.weights[index].layer for index in indices]
+        sensitivities.append(_allowed_costs(summed_rows(table, readers), shared_weight_bits(choices, readers)))
     costs, cost_unit = integer_costs(np.array(sensitivities))
-    builder = ProgramBuilder((*group_of, *layer_group), costs)
+    builder = ProgramBuilder((*group_of, *problem.weight_tensors), costs)
     _add_ram(builder, problem, group_of)
     _add_arena_cuts(builder, arena_cuts, group_of)
     scheme = Scheme(choices.weights, Folding.ICN)
@@ -74,7 +77,7 @@ def formulate(
     builder.add_row(FLASH_ROW, problem.flash_limit, flash)
     if problem.cycles is not None:
         _add_latency(builder, problem.cycles, group_of, layer_group)
-    return Formulation(builder.program(), cost_unit, len(problem.activations), len(problem.weights))
+    return Formulation(builder.program(), cost_unit, len(problem.activations), len(problem.weight_tensors))
 
 
 def allocation_of(problem: Problem, formulation: Formulation, weights: WeightScheme, choices: IntArray) -> Allocation:
@@ -88,9 +91,7 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
     """
     chosen = [BITS[choice] for choice in choices.tolist()[: formulation.activation_count + formulation.weight_count]]
     own_bits = dict(zip(problem.activations, chosen, strict=False))
-    weight_bits = {
-        tensor.layer: bits for tensor, bits in zip(problem.weights, chosen[formulation.activation_count :], strict=True)
-    }
+    weight_bits = {layer: chosen[group] for layer, group in _weight_groups(problem).items()}
     return Allocation(
         weight_bits=weight_bits,
         activation_bits={tensor: own_bits[own] for tensor, own in problem.same_bits.items()},
@@ -104,6 +105,12 @@ def allocation_of(problem: Problem, formulation: Formulation, weights: WeightSch
             for tensor in problem.weights
         },
     )
+
+
+def _weight_groups(problem: Problem) -> dict[str, int]:
+    """Return the group of each layer's weight tensor; layers that share one have the same group."""
+    groups = {owner: len(problem.activations) + index for index, owner in enumerate(problem.weight_tensors)}
+    return {tensor.layer: groups[tensor.owner] for tensor in problem.weights}
 
 
 def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *, folding_pays: bool) -> Scheme:
@@ -146,14 +153,15 @@ def _flash_entries(
 ) -> list[tuple[int, Sizes]]:
     """Return the size in bits of flash that each weight tensor and each activation tensor contributes."""
     by_tensor = dict(problem.parameters)
-    flash = []
+    by_group: dict[int, Sizes] = {}
     for tensor in problem.weights:
         parameters = tensor.parameters[scheme]
-        flash.append((layer_group[tensor.layer], plus(tensor.sizes, (parameters.constant,) * 3)))
+        group = layer_group[tensor.layer]
+        by_group[group] = plus(by_group.get(group, NOTHING), plus(tensor.sizes, (parameters.constant,) * 3))
         for name, sizes in ((tensor.input, parameters.by_input), (tensor.output, parameters.by_output)):
             if sizes != NOTHING:
                 by_tensor[name] = plus(by_tensor.get(name, NOTHING), sizes)
-    return flash + [(group_of[name], sizes) for name, sizes in by_tensor.items()]
+    return [*by_group.items(), *((group_of[name], sizes) for name, sizes in by_tensor.items())]
 
 
 def _add_features(
@@ -166,7 +174,7 @@ def _add_features(
         flash.append((indicator, (feature.size, 0, 0)))
         groups = [layer_group[layer] for layer in sorted(feature.layers)]
         groups += [group_of[tensor] for tensor in sorted(feature.tensors)]
-        for group in groups:
+        for group in dict.fromkeys(groups):
             name = f"group {group} with {feature.bits} bits => {feature.name}"
             builder.add_implication(name, indicator, FORCED_ON, group, exactly(feature.bits))
     return flash
@@ -186,7 +194,7 @@ def _add_folding(
     folded = Scheme(scheme.weights, Folding.WEIGHTS)
     flash: list[tuple[int, Sizes]] = []
     for tensor in problem.weights:
-        saved = _saved_by_folding(tensor, scheme, folded)
+        saved = _saved_by_folding(tensor, scheme, folded) if folded in tensor.parameters else 0
         if saved <= 0:
             continue
         indicator = builder.add_indicator(f"fold '{tensor.layer}'")
@@ -200,20 +208,27 @@ def _add_folding(
 def _add_latency(
     builder: ProgramBuilder, cycles: Cycles, group_of: Mapping[str, int], layer_group: Mapping[str, int]
 ) -> None:
-    """Add a constraint on the cycles of all layers with weights, with one pairwise term for each layer."""
+    """Add a constraint on the cycles of all layers with weights.
+
+    There is one pairwise term for each input and weight tensor of a layer; layers that have both in common share it.
+    """
     inputs = dict.fromkeys(group_of[layer.tensor] for layer in cycles.layers)
-    groups = [*inputs, *(layer_group[layer.layer] for layer in cycles.layers)]
+    groups = [*inputs, *dict.fromkeys(layer_group[layer.layer] for layer in cycles.layers)]
     row = builder.add_row(LATENCY_ROW, cycles.limit, [(group, NOTHING) for group in groups])
+    tables: dict[tuple[int, int], IntArray] = {}
     for layer in cycles.layers:
-        table = np.array(layer.cycles, dtype=np.int64)
-        builder.add_pairwise_term(row, group_of[layer.tensor], layer_group[layer.layer], table)
+        pair = group_of[layer.tensor], layer_group[layer.layer]
+        tables[pair] = tables.get(pair, 0) + np.array(layer.cycles, dtype=np.int64)
+    for (read, weights), table in tables.items():
+        builder.add_pairwise_term(row, read, weights, table)
 
 
 def _folding_pays(tensor: WeightTensor, weights: WeightScheme) -> bool:
     """Return whether folding batch norm into a layer's weights is possible and does not make the layer larger."""
-    if weights.is_per_channel:
+    folded = Scheme(weights, Folding.WEIGHTS)
+    if folded not in tensor.parameters:
         return False
-    return _saved_by_folding(tensor, Scheme(weights, Folding.ICN), Scheme(weights, Folding.WEIGHTS)) >= 0
+    return _saved_by_folding(tensor, Scheme(weights, Folding.ICN), folded) >= 0
 
 
 def _saved_by_folding(tensor: WeightTensor, icn: Scheme, folded: Scheme) -> int:

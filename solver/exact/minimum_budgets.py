@@ -10,6 +10,7 @@ import numpy as np
 
 from network.allocation import BITS, Allocation
 from network.budget import MAX_BUDGET_BYTES, Budget
+from network.devices.latency import layer_cycles, network_cycles
 from network.memory.measure import measure
 from network.memory.report import MemoryReport
 from network.network import Network
@@ -139,12 +140,19 @@ def minimum_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> Mini
 def minimum_cycles(question: Question) -> MinimumCycles:
     """Compute the minimum estimated number of cycles of one inference over all bits of a network's tensors.
 
-    Each weight tensor has one reader, so the bits of each activation tensor can be chosen independently, together with
-    those of the weights of its readers.
+    If each weight tensor has one reader, the bits of each activation tensor can be chosen independently, together with
+    those of the weights of its readers. With shared weights, this is a lower bound, from which bisection with the exact
+    program starts.
 
     Args:
         question: A question with a latency ceiling; its budget is ignored.
     """
+    independent = _independent_minimum_cycles(question)
+    return _shared_minimum_cycles(question, independent) if question.network.weight_owners.sharing else independent
+
+
+def _independent_minimum_cycles(question: Question) -> MinimumCycles:
+    """Compute the minimum number of cycles if each layer could choose the bits of its weights alone."""
     choices, latency = question.choices, question.latency
     problem = problem_of(replace(question, budget=UNLIMITED))
     assert problem.cycles is not None and latency is not None  # noqa: S101, PT018  # the question has a ceiling
@@ -165,6 +173,43 @@ def minimum_cycles(question: Question) -> MinimumCycles:
         layer_cycles |= {layer: row[choice] for layer, row in rows.items()}
     slowest = max(layer_cycles, key=layer_cycles.__getitem__)
     return MinimumCycles(without_weights + sum(layer_cycles.values()), slowest)
+
+
+def _shared_minimum_cycles(question: Question, independent: MinimumCycles) -> MinimumCycles:
+    """Compute the minimum number of cycles if layers that share weights have the same bits, by bisection.
+
+    Args:
+        question: A question with a latency ceiling; its budget is ignored.
+        independent: Minimum without that condition, a lower bound.
+    """
+    network, choices, latency = question.network, question.choices, question.latency
+    problem = problem_of(replace(question, budget=UNLIMITED))
+    assert problem.cycles is not None and latency is not None  # noqa: S101, PT018  # the question has a ceiling
+    only_cycles = replace(problem, steps=(), features=())
+    without_weights = latency.most_cycles - problem.cycles.limit
+    allocation = _fewest_bits(network, problem, choices)
+    low, high = independent.cycles, network_cycles(network, allocation, latency.speed)
+    while low < high:
+        middle = (low + high) // 2
+        limited = replace(only_cycles, cycles=replace(problem.cycles, limit=middle - without_weights))
+        formulation = formulate(limited, zero_table(network), choices)
+        found = solve_by_decomposition(formulation.program).choices
+        if found is None:
+            low = middle + 1
+        else:
+            allocation = allocation_of(problem, formulation, choices.weights, found)
+            high = network_cycles(network, allocation, latency.speed)
+    cycles = {
+        layer.name: layer_cycles(
+            network,
+            layer,
+            allocation.activation_bits[layer.inputs[0]],
+            allocation.weight_bits[layer.name],
+            latency.speed,
+        )
+        for layer in network.weight_layers
+    }
+    return MinimumCycles(high, max(cycles, key=cycles.__getitem__))
 
 
 def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Allocation:

@@ -24,6 +24,8 @@ Weights: all tensors start with 8 bits.
         of the candidates with bytes > max(bytes of the candidates) - 5 % of the bytes of all weight tensors,
         cut the one closest to the input
 
+A weight tensor that several layers share is one candidate, closest to the input where its first reader is.
+
 All sizes are whole numbers of bits, so that no rounding can decide.
 """
 
@@ -35,7 +37,7 @@ from solver.problem import CHOICE_OF_BITS, CodeFeature, Problem, RamStep
 from solver.rules.max_tree import MaxTree
 
 
-def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
+def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits, *, is_shared: bool = False) -> Scheme:
     """Return the quantization scheme of a layer's weights under MixPL or MixPC, the rules of arXiv 1905.13082.
 
     MixPC quantizes weights per channel and uses ICN. MixPL quantizes weights per layer; it folds batch norm into the
@@ -45,11 +47,12 @@ def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits) -> Scheme:
         method: MixPL or MixPC.
         weight_bits: Bits of the layer's weights.
         output_bits: Bits of the layer's output tensor.
+        is_shared: Whether other layers read the same weights; batch norm is then not folded into them.
     """
     if method is Method.MIXPC:
         return Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
     narrow = min(weight_bits, output_bits) < WIDEST_BITS
-    return Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN if narrow else Folding.WEIGHTS)
+    return Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN if narrow or is_shared else Folding.WEIGHTS)
 
 
 def narrowest_activations(problem: Problem) -> dict[str, Bits]:
@@ -116,9 +119,9 @@ def _tensor_to_cut(step: RamStep, bits: dict[str, Bits], fixed: frozenset[str], 
 
 
 def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bits]) -> tuple[list[Bits], bool]:
-    """Return the bits of each weight tensor by MixPL or MixPC, and whether they fit the flash budget.
+    """Return the bits of each layer's weights by MixPL or MixPC, and whether they fit the flash budget.
 
-    If they do not fit, all bits are 2.
+    If they do not fit, all bits are 2. A weight tensor that several layers share is one candidate.
 
     Args:
         problem: The allocation problem.
@@ -126,15 +129,15 @@ def cut_weights(problem: Problem, method: Method, activation_bits: dict[str, Bit
         activation_bits: Name of each activation tensor -> its bits.
     """
     flash = _Flash(problem, method, activation_bits)
-    candidates = MaxTree(flash.sizes)
+    candidates = MaxTree(flash.tensor_sizes)
     while flash.total > problem.flash_limit:
         if candidates.largest == MaxTree.EMPTY:
             return flash.bits, False
         # size > largest - weights / 20, in whole numbers; a candidate has a size of at least 1.
         threshold = max((20 * candidates.largest - flash.weights) // 20 + 1, 1)
         index = candidates.leftmost_at_least(threshold)
-        flash.halve(index)
-        candidates.change(index, flash.sizes[index] if flash.bits[index] > NARROWEST_BITS else MaxTree.EMPTY)
+        bits = flash.halve_tensor(index)
+        candidates.change(index, flash.tensor_sizes[index] if bits > NARROWEST_BITS else MaxTree.EMPTY)
     return flash.bits, True
 
 
@@ -142,8 +145,9 @@ class _Flash:
     """Size of a network's flash while MixPL or MixPC halves the bits of weight tensors, updated after each cut.
 
     Attributes:
-        bits: Bits of each weight tensor.
-        sizes: Size in bits of each weight tensor.
+        bits: Bits of each layer's weights.
+        sizes: Size in bits of each layer's weights.
+        tensor_sizes: Size in bits of each weight tensor, summed over the layers that read it.
         weights: Summed size in bits of all weight tensors.
         total: Size in bits of the weights, parameters and features.
     """
@@ -152,6 +156,8 @@ class _Flash:
         self._problem, self._method, self._activation_bits = problem, method, activation_bits
         self.bits: list[Bits] = [WIDEST_BITS] * len(problem.weights)
         self.sizes = [tensor.sizes[0] for tensor in problem.weights]
+        self._readers = tuple(problem.weight_tensors.values())
+        self._is_shared = {index for indices in self._readers if len(indices) > 1 for index in indices}
         self._parameters = [self._parameters_of(index) for index in range(len(self.bits))]
         self._features = {bits: tuple(f for f in problem.features if f.bits == bits) for bits in CHOICE_OF_BITS}
         self._users = {
@@ -160,13 +166,22 @@ class _Flash:
             + sum(activation_bits[tensor] == feature.bits for tensor in feature.tensors)
             for feature in problem.features
         }
+        self.tensor_sizes = [sum(self.sizes[index] for index in indices) for indices in self._readers]
         self.weights = sum(self.sizes)
         needed = sum(feature.size for feature in problem.features if self._users[feature.name])
         others = sum(sizes[CHOICE_OF_BITS[activation_bits[tensor]]] for tensor, sizes in problem.parameters.items())
         self.total = self.weights + sum(self._parameters) + others + needed
 
-    def halve(self, index: int) -> None:
-        """Halve the bits of a weight tensor, and update the size of the network's flash."""
+    def halve_tensor(self, tensor: int) -> Bits:
+        """Halve the bits of a weight tensor for all layers that read it, and return the new bits."""
+        indices = self._readers[tensor]
+        for index in indices:
+            self._halve(index)
+        self.tensor_sizes[tensor] = sum(self.sizes[index] for index in indices)
+        return self.bits[indices[0]]
+
+    def _halve(self, index: int) -> None:
+        """Halve the bits of a layer's weights, and update the size of the network's flash."""
         tensor = self._problem.weights[index]
         self._count_users(self._features[self.bits[index]], tensor.layer, -1)
         self.bits[index] = halved(self.bits[index])
@@ -194,4 +209,5 @@ class _Flash:
         """Return the size in bits of a layer's parameters, given the index of its weight tensor."""
         tensor = self._problem.weights[index]
         read, written = self._activation_bits[tensor.input], self._activation_bits[tensor.output]
-        return tensor.parameters[scheme_of(self._method, self.bits[index], written)].total(read, written)
+        scheme = scheme_of(self._method, self.bits[index], written, is_shared=index in self._is_shared)
+        return tensor.parameters[scheme].total(read, written)

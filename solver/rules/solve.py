@@ -103,7 +103,12 @@ class _Rule:
             weight_bits={tensor.layer: bits for tensor, bits in zip(weights, chosen, strict=True)},
             activation_bits={tensor: activation_bits[own] for tensor, own in same_bits.items()},
             schemes={
-                tensor.layer: scheme_of(question.method, bits, activation_bits[tensor.output])
+                tensor.layer: scheme_of(
+                    question.method,
+                    bits,
+                    activation_bits[tensor.output],
+                    is_shared=question.network.weight_owners.is_shared(tensor.layer),
+                )
                 for tensor, bits in zip(weights, chosen, strict=True)
             },
         )

@@ -46,9 +46,17 @@ def test_the_command_chooses_bits_of_a_tflite_file(tmp_path: Path, capsys: pytes
 
 def test_the_command_lists_what_it_cannot_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "classifier.tflite"
-    path.write_bytes(classifier("LOGISTIC"))
+    path.write_bytes(classifier("UNIDIRECTIONAL_SEQUENCE_LSTM"))
     assert run(["fit", str(path), "--flash=1MB", "--ram=1MB"]) not in (0, 1)
-    assert "1 of 3 operators stands in the way: 1 LOGISTIC ('probabilities')" in capsys.readouterr().err
+    message = "1 of 3 operators stands in the way: 1 UNIDIRECTIONAL_SEQUENCE_LSTM ('probabilities')"
+    assert message in capsys.readouterr().err
+
+
+def test_the_command_states_what_the_host_computes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "classifier.tflite"
+    path.write_bytes(classifier("LOGISTIC"))
+    assert run(["fit", str(path), "--flash=1MB", "--ram=1MB"]) == 0
+    assert "the host computes 'probabilities': LOGISTIC of 'scores'" in capsys.readouterr().out
 
 
 def test_the_service_accepts_a_tflite_file(service: LiveService) -> None:

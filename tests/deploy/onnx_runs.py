@@ -14,6 +14,7 @@ from deploy.execution import executor
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import real_values
 from deploy.qdq import onnx_bytes
+from deploy.qdq_ranks import to_onnx_input
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ def codes_in(
     model.graph.output.extend(known[name] for name in network.tensors if name in known)
     names = [output.name for output in model.graph.output if output.name in network.tensors]
     assert {*network.input_names, *names} == set(network.tensors)
-    real = {name: real_values(network, name, codes).astype(np.float32) for name, codes in found.items()}
+    real = {
+        each.name: to_onnx_input(each, real_values(network, each.name, found[each.name]).astype(np.float32))
+        for each in network.inputs
+    }
     count = len(found[network.input_names[0]])
     for name, values in zip(names, session(model, runtime).run(names, real), strict=True):
         tensor = network.tensors[name]

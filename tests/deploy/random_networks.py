@@ -22,7 +22,7 @@ from deploy.integer_network import (
 )
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.layers import Axis, Flattening, Padding, Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 from network.windows import window_divisors
 
 SCHEMES = (

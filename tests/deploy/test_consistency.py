@@ -17,7 +17,7 @@ from deploy.integer_network import IntegerLayer, IntegerNetwork
 from deploy.proof import prove_accumulators
 from network.errors import ConversionError
 from network.layers import Padding, Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 from network.windows import window_divisors
 from tests.deploy.random_networks import Builder, builders
 

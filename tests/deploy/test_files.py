@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from deploy.interpreter import trace
 from deploy.weight_packing import packed_weight_bytes
 from network.allocation import BITS, Bits
 from network.errors import ConversionError, IntegerFileError
+from network.host_steps import HostSteps
 from network.layers import Flattening, Padding, Shape
 from tests.deploy.random_networks import Builder, builders
 
@@ -54,7 +56,8 @@ def test_a_loaded_network_computes_the_same_and_saves_to_the_same_bytes(tmp_path
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
-    network = every_kind().network("every kind \N{SNOWMAN}")
+    steps = (HostSteps("p", ("out", "input"), ("Sub", "Sigmoid")), HostSteps("q", ("out",), ()))
+    network = replace(every_kind().network("every kind \N{SNOWMAN}"), host_steps=steps)
     assert save(network, tmp_path, memory={"flash_bytes": 12.5}) == [MEMORY_FILE, DESCRIPTION_FILE, WEIGHTS_FILE]
     assert json.loads((tmp_path / MEMORY_FILE).read_text()) == {"flash_bytes": 12.5}
     assert sorted(path.name for path in tmp_path.iterdir()) == [MEMORY_FILE, DESCRIPTION_FILE, WEIGHTS_FILE]
@@ -62,6 +65,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
     assert loaded.name == "every kind \N{SNOWMAN}"
     assert loaded.tensors == network.tensors
     assert loaded.outputs == network.outputs
+    assert loaded.host_steps == steps
     assert [type(layer) for layer in loaded.layers] == [type(layer) for layer in network.layers]
     for layer, original in zip(loaded.layers, network.layers, strict=True):
         for field, expected in vars(original).items():
@@ -131,7 +135,7 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
     ("path", "value", "message"),
     [
         (("format",), "onnx", "as its format; expected the text 'bitbudget integer-only network'"),
-        (("version",), 4, "has the number 4 as its version; expected 1 or 2 or 3, the versions that"),
+        (("version",), 4, "has the number 4 as its version; expected one of 1, 2, 3, the versions"),
         (("version",), 2, "network.json.version must be the number 1, is the number 2"),
         (("version",), True, "network.json has true as its version; expected a whole number"),
         (("name",), 5, "network.json has the number 5 as its name; expected a text"),

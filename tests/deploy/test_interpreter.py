@@ -18,7 +18,7 @@ from deploy.proof import product_bound
 from network.errors import ConversionError, DatasetError
 from network.joined_samples import joined
 from network.layers import Flattening, Padding, Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.naive_interpreter import interpret
 from tests.deploy.random_networks import SCHEMES, Builder, builders
 

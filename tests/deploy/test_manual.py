@@ -13,7 +13,7 @@ from deploy.integer_network import IntegerConvolution, IntegerNetwork, IntegerTe
 from deploy.interpreter import run
 from network.allocation import Folding, Scheme, WeightScheme
 from network.layers import Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 
 MANUAL = Path(__file__).parents[2] / "docs" / "integer-network.md"
 

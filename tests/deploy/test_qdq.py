@@ -21,7 +21,7 @@ from deploy.qdq import onnx_bytes
 from deploy.requantization_form import RequantizationForm, in_form
 from network.errors import ConversionError
 from network.layers import Flattening, Padding, Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.onnx_runs import RUNTIMES, Runtime, codes_in, differences, session
 from tests.deploy.random_networks import SCHEMES, Builder, builders
 from tests.deploy.test_files import every_kind

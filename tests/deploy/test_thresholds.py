@@ -24,7 +24,7 @@ from deploy.thresholds import Thresholds, reached_codes, thresholds_of
 from network.allocation import BITS, Bits
 from network.errors import ConversionError, IntegerFileError
 from network.layers import Shape
-from network.network import InputFormat, NetworkInput
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.naive_interpreter import interpret
 from tests.deploy.random_networks import SCHEMES, Builder, builders
 from tests.deploy.test_files import replace_weights

@@ -8,7 +8,8 @@ import pytest
 from network.errors import InvalidNetwork
 from network.joined_samples import input_tensors, joined, joined_dims, joined_input, samples_of_inputs
 from network.layers import Activation, Shape
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 
 IMAGE = NetworkInput("image", Shape(2, 3, 4), InputFormat((3, 4, 2), True, (1.0, 2.0), (0.5, 3.0)))
 VECTOR = NetworkInput("vector", Shape(5), InputFormat((5,), multiply=(2.0,)))

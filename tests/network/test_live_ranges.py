@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from network.layers import Activation, Add, Layer, Shape
 from network.live_ranges import live_ranges, live_ranges_of
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from tests.builders import network_of
 
 RESIDUAL = (

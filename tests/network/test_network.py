@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from network.errors import InvalidNetwork
 from network.layers import Activation, Add, Convolution, Layer, Shape
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.schedule_order import in_schedule_order
 
 

@@ -23,7 +23,8 @@ from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from network.memory.thresholds import ThresholdAccounting
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat
 from qat.activation_ranges import intervals, shared_ranges
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
@@ -176,7 +177,11 @@ def _with_format(network: Network, subtract: float, multiply: float) -> Network:
     [
         (0.0, 1.0, Grid(8, 1.0, 0)),
         (128.0, 1 / 128, Grid(8, 1 / 128, 128)),
-        (127.5, 1.0, Grid(8, 1.0, 128)),  # real zero is no byte: the nearest grid that has it
+        (
+            127.5,
+            1.0,
+            Grid(8, 1.0, 127),
+        ),  # real zero is no byte: halves are rounded up
     ],
 )
 def test_bytes_are_their_own_codes_where_the_format_allows_it(subtract: float, multiply: float, expected: Grid) -> None:

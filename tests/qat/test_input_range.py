@@ -15,7 +15,8 @@ from deploy.qdq import onnx_bytes
 from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import RequestError
 from network.layers import RELU, FullyConnected, Shape
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert

@@ -16,7 +16,8 @@ from deploy.qdq import onnx_bytes
 from network.errors import DatasetError, RequestError
 from network.joined_samples import input_tensors, joined, joined_dims
 from network.layers import RELU, Add, Axis, Concat, Flattening, FullyConnected, Layer, MaxPool, Shape
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 from qat.calibration import calibrate
 from qat.conversion import convert

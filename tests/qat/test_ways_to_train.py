@@ -14,6 +14,7 @@ from network.errors import RequestError
 from network.layers import MaxPool, Shape
 from qat.data.dataset import NoSamples
 from qat.options.overrides import overridden
+from qat.options.task import TaskKind
 from qat.options.training import (
     Compile,
     OptimizerKind,
@@ -148,11 +149,12 @@ def test_every_way_learns_and_ends_in_integers(chosen: dict[str, Any], scheme: S
 def test_without_labels_the_float_network_is_the_truth() -> None:
     """The network is trained on the float network's predicted classes and logits, and evaluated against the classes."""
     taught = trained(QUICK.replace(epochs=6, seed=1))
-    assert taught.label_source is LabelSource.LABELS
+    assert taught.task.learned_from is LabelSource.LABELS
     labelled = problem()
     unlabelled = replace(labelled, train_y=None, test_y=None)
-    result = train(small_network(), allocated(bits=2), unlabelled, QUICK.replace(epochs=4, distillation=0.5))
-    assert result.label_source is accuracy_of(result).label_source is LabelSource.FLOAT_NETWORK
+    options = QUICK.replace(epochs=4, distillation=0.5, task=TaskKind.CLASSES)
+    result = train(small_network(), allocated(bits=2), unlabelled, options)
+    assert result.task.learned_from is accuracy_of(result).label_source is LabelSource.FLOAT_NETWORK
     assert accuracy_of(result).float_percent == 100.0
     network = small_network()
     images = torch.tensor(labelled.train_x[:].transpose(0, 3, 1, 2).astype(np.float32))
@@ -168,12 +170,15 @@ def test_before_training_the_post_training_path_may_help() -> None:
     plain = train(small_network(), allocated(bits=2), problem(), QUICK.replace(epochs=0))
     improved = train(
         small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None),
-        QUICK.replace(epochs=0, post_training=PostTrainingOptions(rounding_steps=100, samples=128)),
+        QUICK.replace(
+            epochs=0,
+            post_training=PostTrainingOptions(rounding_steps=100, samples=128),
+            task=TaskKind.CLASSES,
+        ),
     )  # fmt: skip
     assert accuracy_of(improved).label_source is LabelSource.FLOAT_NETWORK
-    unlabelled = train(
-        small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), QUICK.replace(epochs=0)
-    )
+    options = QUICK.replace(epochs=0, task=TaskKind.CLASSES)
+    unlabelled = train(small_network(), allocated(bits=2), replace(problem(), train_y=None, test_y=None), options)
     assert accuracy_of(improved).integer_only_percent > accuracy_of(unlabelled).integer_only_percent
     assert accuracy_of(plain).label_source is LabelSource.LABELS
 

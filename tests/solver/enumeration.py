@@ -43,6 +43,12 @@ def minimum_by_enumeration(
                 continue
             for weight_choice in itertools.product(*(choices.allowed_weight_bits.get(name, BITS) for name in layers)):
                 weight_bits = dict(zip(layers, weight_choice, strict=True))
+                if any(
+                    weight_bits[one.name] != weight_bits[other.name]
+                    for one, other in itertools.combinations(order.weight_layers, 2)
+                    if one.shared_weight is not None and one.shared_weight == other.shared_weight
+                ):
+                    continue
                 objective = table.objective(weight_bits, activation_bits)
                 if objective >= best:
                     continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -152,6 +154,27 @@ def graphs(draw: st.DrawFn, most: int = 9) -> Network:
     return network_of(layers, given, outputs=ends, other_inputs=others)
 
 
+def with_shared_weights(network: Network, seed: int) -> Network:
+    """Return the network with about half of the convolutions of equal shape sharing a weight tensor, by random groups.
+
+    No weight tensor that has only one reader gets a name.
+    """
+    rng = np.random.default_rng(seed)
+    names = {
+        layer.name: f"{layer.weight_shape(network.input_shapes(layer))}, groups {layer.groups}, {rng.integers(0, 2)}"
+        for layer in network.layers
+        if isinstance(layer, Convolution)
+    }
+    shared = {name for name in names.values() if list(names.values()).count(name) > 1}
+    layers = tuple(
+        replace(layer, shared_weight=names[layer.name])
+        if isinstance(layer, Convolution) and names[layer.name] in shared
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=layers)
+
+
 def branches(count: int) -> Network:
     """Return a network with `count` branches of a wide and a narrow layer between a stem and a concat."""
     wide = [pointwise(f"wide{branch}", "stem", 64) for branch in range(count)]
@@ -215,7 +238,11 @@ def cheapest_schemes(
     for layer in network.weight_layers:
         icn = Scheme(weights, Folding.ICN)
         possible = [icn]
-        if not weights.is_per_channel and (weight_bits[layer.name], activation_bits[layer.output]) == (8, 8):
+        if (
+            layer.shared_weight is None
+            and not weights.is_per_channel
+            and (weight_bits[layer.name], activation_bits[layer.output]) == (8, 8)
+        ):
             possible.insert(0, Scheme(weights, Folding.WEIGHTS))
         is_last = layer is network.weight_layers[-1]
         bits = LayerBits(activation_bits[layer.inputs[0]], activation_bits[layer.output])

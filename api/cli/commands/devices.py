@@ -14,8 +14,10 @@ from api.cli.options import (
     custom_devices,
     data_option,
     devices_file_option,
+    given_reading_options,
     json_option,
     method_options,
+    reading_options,
     reserve_options,
     solve_request,
 )
@@ -28,6 +30,7 @@ from network.devices.device import Device
 
 @click.command("devices", short_help="List microcontrollers, or fit a network into each of them.")
 @click.argument("network_file", metavar="[NETWORK]", required=False)
+@reading_options
 @click.option(
     "--device",
     "names",
@@ -67,8 +70,8 @@ def command(
     if network_file is None:
         return _list(devices, as_json=as_json)
     request = solve_request(DevicesRequest, {**options, "devices": devices})
-    network, name = read_network_file(network_file)
-    table = table_for(request, network, data, is_quiet=as_json)
+    network, name = read_network_file(network_file, given_reading_options(options))
+    table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
     answer = answer_devices(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))

@@ -9,7 +9,7 @@ import click
 from api.cli.files import read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_options
-from api.cli.options import data_option, fit_options, fit_request, json_option
+from api.cli.options import data_option, fit_options, fit_request, given_reading_options, json_option
 from api.cli.sensitivity_tables import table_for
 from api.operations.fit import answer_fit
 from api.operations.question import terms_of
@@ -41,8 +41,8 @@ def command(network_file: str, data: str | None, as_json: bool, **options: Any) 
     """
     request = fit_request(options)
     terms_of(request)  # rejects contradictory options before the file is read
-    network, name = read_network_file(network_file)
-    table = table_for(request, network, data, is_quiet=as_json)
+    network, name = read_network_file(network_file, given_reading_options(options))
+    table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
     answer = answer_fit(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))

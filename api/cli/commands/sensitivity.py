@@ -9,9 +9,9 @@ import click
 
 from api.cli.files import read_dataset, read_network_file
 from api.cli.model_options import model_of, model_options
-from api.cli.options import json_option, network_argument
+from api.cli.options import given_reading_options, json_option, network_argument, reading_options
 from api.cli.text.dataset import shown_first
-from api.cli.text.progress import progress_line
+from api.cli.text.progress import progress_line, warnings_shown
 from api.operations.sensitivity import SensitivityJob, measure
 from api.schemas.jobs import SensitivityRequest
 from api.storage.result_files import write_text
@@ -20,6 +20,7 @@ from network.sensitivity.table import sensitivity_to_json
 
 @click.command("sensitivity", short_help="Measure the sensitivity of every tensor to fewer bits.")
 @network_argument
+@reading_options
 @click.option(
     "--data",
     required=True,
@@ -44,10 +45,12 @@ def command(network_file: str, data: str, out: Path | None, as_json: bool, **opt
     """
     request = model_of(SensitivityRequest, {**options, "dataset": data})
     chosen = request.options()
-    network, name = read_network_file(network_file)
-    job = SensitivityJob(network=network, network_name=name, dataset=read_dataset(data), options=chosen)
+    network, name = read_network_file(network_file, given_reading_options(options))
+    job = SensitivityJob(
+        network=network, network_name=name, dataset=read_dataset(data, request.label_offset), options=chosen
+    )
     with progress_line(is_wanted=not as_json) as report:
-        answer, table = measure(job, shown_first(job.dataset, report))
+        answer, table = measure(job, shown_first(job.dataset, warnings_shown(report)))
     if out is not None:
         write_text(out, sensitivity_to_json(table) + "\n")
     if as_json:

@@ -10,7 +10,14 @@ import click
 from api.cli.files import read_dataset, read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_of, model_options
-from api.cli.options import REQUEST_FIELDS, fit_options, fit_request, json_option
+from api.cli.options import (
+    REQUEST_FIELDS,
+    fit_options,
+    fit_request,
+    given_reading_options,
+    json_option,
+    label_offset_option,
+)
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import progress_line, warnings_shown
 from api.errors import DoesNotFit
@@ -32,6 +39,7 @@ from qat.training.process_rank import is_first_process
     metavar="PATH",
     help=f"Image folders, .npz, .parquet, .tar shards, CIFAR or MNIST files (docs/datasets.md); or '{DIGITS}'.",
 )
+@label_offset_option
 @click.option(
     "--out",
     required=True,
@@ -57,6 +65,7 @@ def command(
     network_file: str,
     as_json: bool,
     data: str,
+    label_offset: int,
     out: Path,
     checkpoints: Path | None,
     training_file: Path | None,
@@ -80,13 +89,13 @@ def command(
     training = model_of(
         TrainingOptions, {name: value for name, value in options.items() if name not in REQUEST_FIELDS}, training_file
     )
-    network, name = read_network_file(network_file)
+    network, name = read_network_file(network_file, given_reading_options(options))
     check_output(out)
     job = MainJob(
         network=network,
         network_name=name,
         request=request,
-        dataset=read_dataset(data),
+        dataset=read_dataset(data, label_offset),
         options=training,
     )
     try:

@@ -13,7 +13,7 @@ _LISTED_CLASSES: Final = 20
 
 
 def dataset_text(dataset: Dataset) -> str:
-    """Return the numbers of samples and the classes of a dataset, one or two lines.
+    """Return the numbers of samples and the classes or targets of a dataset, one or two lines.
 
     Args:
         dataset: The dataset.
@@ -22,9 +22,11 @@ def dataset_text(dataset: Dataset) -> str:
     found = f"dataset {dataset.name}: {len(dataset.train_x):,} training samples, {test}"
     counts = count_classes(dataset)
     if counts is None:
-        if dataset.train_y is None and dataset.test_y is None:
+        targets = dataset.train_y if dataset.train_y is not None else dataset.test_y
+        if targets is None:
             return f"{found}, no labels"
-        return found
+        dims = list(targets.shape[1:])
+        return f"{found}, targets {targets.dtype}" + (f" {dims}" if dims else "")
     return f"{found}, {len(counts.names):,} classes\n  {_classes(counts)}"
 
 

@@ -28,6 +28,7 @@ def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
         yield _shared_table(answer)
         yield Text()
     yield _totals(answer)
+    yield from map(Text, _shared_weights(answer))
     yield from map(Text, (*_host(answer), *_order(answer), *_latency(answer), *_objective(answer)))
     if answer.certificate is None:
         yield verdict("FITS", is_good=True)
@@ -93,6 +94,9 @@ def _objective(answer: FitAnswer) -> list[str]:
     """Return lines of text with the summed quantization sensitivity and the shadow prices of flash and RAM."""
     if answer.objective is None:
         return []
+    if answer.sensitivity_is_zero:
+        zero = f"every sensitivity ({answer.sensitivity}) is 0: the measure does not distinguish any bits"
+        return [f"{zero}, and their sum proves nothing; measure on other samples, or with another measure"]
     proof = ""
     if answer.gap is not None:
         proof = ", proven minimal" if answer.gap == 0 else f", at most {answer.gap:.2%} above the minimum"
@@ -115,6 +119,17 @@ def _next_improvement(memory: str, found: NextImprovementAnswer | None) -> list[
         return [f"no larger budget of {memory}{search} reduces this sum"]
     needed = f"{'' if found.is_proven else 'at most '}{found.more_bytes:,} more bytes of {memory}"
     return [f"the next reduction needs {needed}, which reduce this sum by {found.reduction:.4g}"]
+
+
+def _shared_weights(answer: FitAnswer) -> list[str]:
+    """Return a line of text for each weight tensor that several layers read and flash stores once."""
+    readers: dict[str, list[str]] = {}
+    for layer in answer.memory.layers:
+        if layer.reuses_weights_of is not None:
+            readers.setdefault(layer.reuses_weights_of, []).append(f"'{layer.layer}'")
+    return [
+        f"the weights of '{owner}' are stored once and reused by {', '.join(names)}" for owner, names in readers.items()
+    ]
 
 
 def _host(answer: FitAnswer) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
+from qat.options.task import TERMS
 from qat.progress import Progress, Report, silent
 
 REDRAW_SECONDS: Final = 0.1
@@ -50,8 +51,9 @@ def progress_text(progress: Progress) -> str:
         parts.append(f"{progress.images_per_second:,.0f} images/s")
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.3f}")
-    if progress.validation_accuracy is not None:
-        parts.append(f"validation {progress.validation_accuracy:.1f} %")
+    if progress.validation_metric is not None:
+        terms = TERMS[progress.validation_metric]
+        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}")
     if progress.seconds_left is not None:
         parts.append(f"{progress.seconds_left:.0f} s left")
     return "  ".join(parts)

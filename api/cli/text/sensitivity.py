@@ -29,6 +29,8 @@ def sensitivity_text(answer: SensitivityReport, out: Path | None) -> RenderableT
         for name, row in tensors.items():
             rows.add(name, *(f"{row[str(bits)]:.3g}" for bits in BITS), bar(row["4"], most))
         parts += [Text(), rows] if index else [rows]
+    if not any(figure for row in (*answer.weights.values(), *answer.activations.values()) for figure in row.values()):
+        parts.append(Text("\nevery sensitivity is 0: the measure does not distinguish any bits, and proves nothing"))
     if out is not None:
         parts.append(Text(f"\ntable written to {out}"))
     return Group(*parts)

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from api.cli.text.fit import fit_text
-from api.schemas.reports import TrainAnswer
+from api.schemas.reports import QualityAnswer, TrainAnswer
+from qat.options.task import TERMS, Direction, TaskKind
 from qat.training.label_source import LabelSource
+
+TASK_WORDS: Final = {
+    TaskKind.CLASSES: "classes",
+    TaskKind.TWO_CLASSES: "two classes by one logit",
+    TaskKind.LABELS: "several labels",
+    TaskKind.REGRESSION: "regression",
+    TaskKind.IMAGES: "images or signals out",
+    TaskKind.PIXELS: "classes of pixels",
+    TaskKind.ANOMALY: "anomalies by the error of the reconstruction",
+    TaskKind.FLOAT_OUTPUTS: "the outputs of the float network",
+}
 
 
 def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
-    """Return the result of a training as text: bits, memory, the accuracies if there is a test set, and the files.
+    """Return the result of a training as text: bits, memory, the quality if there is a test set, and the files.
 
     Args:
         answer: The report of the training, with the files.
@@ -21,7 +34,8 @@ def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
     """
     lines = (
         "",
-        *_accuracy_lines(answer),
+        f"task: {TASK_WORDS[answer.task]}",
+        *_quality_lines(answer),
         "",
         f"files in {directory}",
         *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
@@ -29,15 +43,37 @@ def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
     return Group(fit_text(answer), *map(Text, lines))
 
 
-def _accuracy_lines(answer: TrainAnswer) -> list[str]:
-    accuracy = answer.accuracy
-    if accuracy is None:
-        return ["accuracy was not measured: the dataset has no test set"]
+def _quality_lines(answer: TrainAnswer) -> list[str]:
+    quality = answer.quality
+    if quality is None:
+        return ["quality was not measured: the dataset has no test set"]
+    lines = [
+        f"{_words(quality, answer)} on the test set",
+        *_figures(quality),
+    ]
+    for other in answer.other_qualities:
+        lines += [_words(other, answer), *_figures(other)]
+    return lines
+
+
+def _words(quality: QualityAnswer, answer: TrainAnswer) -> str:
+    words = TERMS[quality.metric].words
+    if quality.direction is Direction.LOWER_IS_BETTER:
+        words += " (lower is better)"
+    if quality.against is LabelSource.FLOAT_NETWORK:
+        of_classes = (
+            answer.task is TaskKind.CLASSES and quality.metric is answer.quality.metric if answer.quality else False
+        )
+        words = "agreement with the float network" if of_classes else f"{words} against the float network"
+    is_of_other_output = answer.quality is not None and quality.output != answer.quality.output
+    return f"{words} of output '{quality.output}'" if is_of_other_output else words
+
+
+def _figures(quality: QualityAnswer) -> list[str]:
+    terms = TERMS[quality.metric]
+    of_float = [] if quality.float_ is None else [f"  float           {terms.text(quality.float_)}"]
     return [
-        "accuracy on the test set"
-        if answer.measured_against is LabelSource.LABELS
-        else "agreement with the float network on the test set, which has no labels",
-        f"  float           {accuracy.float_:.2f} %",
-        f"  fake-quantized  {accuracy.fake_quantized:.2f} %",
-        f"  integer-only    {accuracy.integer_only:.2f} %",
+        *of_float,
+        f"  fake-quantized  {terms.text(quality.fake_quantized)}",
+        f"  integer-only    {terms.text(quality.integer_only)}",
     ]

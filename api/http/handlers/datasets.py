@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import ServiceOf, problems
-from api.http.uploads import REQUEST_BODY, UploadName, receive
+from api.http.uploads import UploadName, receive, request_body
 from api.services.datasets import DatasetAnswer
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
@@ -22,7 +22,7 @@ DatasetId = Annotated[
     "",
     operation_id="uploadDataset",
     status_code=201,
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": request_body()},
     responses={
         200: {"model": DatasetAnswer, "description": "The service has this content already"},
         **problems(400, 413, 422, 507),

@@ -4,43 +4,77 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
-from api.http.uploads import REQUEST_BODY, UploadName, receive
+from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
 from api.schemas.networks import NetworkAnswer, NetworkSummary
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.jobs import JobAnswer
+from network.reading_options import MAX_INPUT_SHAPES, MAX_OUTPUTS, ReadingOptions
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
 
-NetworkId = Annotated[str, Path(description="SHA-256 of the network file, in hexadecimal")]
+InputShapes = Annotated[
+    list[str],
+    Query(
+        alias="input_shape",
+        max_length=MAX_INPUT_SHAPES,
+        description="extents of an input whose image size or length the file leaves open, such as 1,40,98; repeated as "
+        "NAME=1x40x98 for several inputs",
+        examples=[["1,40,98"]],
+    ),
+]
+Outputs = Annotated[
+    list[str],
+    Query(
+        alias="output",
+        max_length=MAX_OUTPUTS,
+        description="name of a tensor of the file at which the network ends; repeated for several outputs",
+    ),
+]
+
+NetworkId = Annotated[str, Path(description="identifier that the upload has answered, 64 hexadecimal digits")]
 
 
 @router.post(
     "",
     operation_id="uploadNetwork",
     status_code=201,
-    openapi_extra={"requestBody": REQUEST_BODY},
+    openapi_extra={"requestBody": request_body(has_weights=True)},
     responses={
         200: {"model": NetworkAnswer, "description": "The service has this content already"},
-        **problems(400, 413, 422, 507),
+        **problems(400, 413, 422, 503, 507),
     },
 )
 async def upload_network(
-    request: Request, response: Response, service: ServiceOf, name: UploadName = None
+    request: Request,
+    response: Response,
+    service: ServiceOf,
+    input_shapes: InputShapes = [],  # noqa: B006  # FastAPI copies the default
+    outputs: Outputs = [],  # noqa: B006  # FastAPI copies the default
+    name: UploadName = None,
+    input_mean: InputMean = None,
+    input_scale: InputScale = None,
 ) -> NetworkAnswer:
-    """Upload a network: an ONNX file, a TFLite file or a JSON description.
+    """Upload a network: an ONNX file with its files of weights, a TFLite file or a JSON description.
 
-    Equal files are kept once, under their SHA-256.
+    Equal uploads are kept once, under their SHA-256. The same file with other options of reading is another network.
     """
+    options = ReadingOptions.of_texts(input_shapes, outputs, input_mean, input_scale)
     settings = service.settings
-    async with receive(request, settings.incoming_directory, "network", settings.max_network_bytes, name) as upload:
-        network, is_new = await run_in_threadpool(service.networks.keep, upload)
+    received = receive(
+        request, settings.incoming_directory, "network", settings.max_network_bytes, name, has_weights=True
+    )
+    async with received as upload:
+        # Uploads have their own threads, so that those that wait to be read do not keep other requests waiting.
+        network, is_new = await to_thread.run_sync(
+            service.networks.keep, upload, options, limiter=service.upload_threads
+        )
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/networks/{network.id}"
     return network

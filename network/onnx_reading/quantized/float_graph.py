@@ -94,7 +94,8 @@ def without_quantization(graph: Graph) -> FloatGraph:
                 "and a first output"
             )
         rewrite(state, node)
-    return FloatGraph(replace(graph, nodes=tuple(state.nodes), initializers=state.constants), state.intervals)
+    graph = replace(graph, nodes=tuple(state.nodes), initializers=state.constants, sources=state.sources)
+    return FloatGraph(graph, state.intervals)
 
 
 def _keep(state: Rewriting, node: Node) -> None:

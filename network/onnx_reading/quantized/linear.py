@@ -29,6 +29,7 @@ def quantize_linear(state: Rewriting, node: Node) -> None:
     state.take_room(real.size, node)
     codes = quantized(node, real, used, _axis(node))
     state.constants[node.outputs[0]] = codes
+    state.record_source(node.outputs[0], name_of(node, 0))
 
 
 def dequantize_linear(state: Rewriting, node: Node) -> None:
@@ -45,6 +46,7 @@ def dequantize_linear(state: Rewriting, node: Node) -> None:
         return
     state.take_room(codes.size, node)
     state.constants[node.outputs[0]] = dequantized(node, codes, used, _axis(node))
+    state.record_source(node.outputs[0], name)
 
 
 def _axis(node: Node) -> int:

@@ -72,6 +72,7 @@ def quant(state: Rewriting, node: Node) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         codes = np.clip(rounded(real / scale + zero_point), lowest, highest)
         state.constants[node.outputs[0]] = ((codes - zero_point) * scale).astype(np.float32)
+    state.record_source(node.outputs[0], name_of(node, 0))
 
 
 def _numbers(state: Rewriting, node: Node, index: int, what: str) -> npt.NDArray[np.float64]:

@@ -56,6 +56,7 @@ class Rewriting:
         unscaled: Names of the values that a first scale may be applied to: the input, its rearranged forms, and the
             accumulators of integer products.
         elements_taken: Number of elements of dequantized constants so far.
+        sources: Name of each quantized or dequantized constant -> name of the constant of the file behind it.
     """
 
     graph: Graph
@@ -66,6 +67,7 @@ class Rewriting:
     clamped: set[str] = field(default_factory=set)
     unscaled: set[str] = field(default_factory=set)
     elements_taken: int = 0
+    sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.constants.update(self.graph.initializers)
@@ -159,7 +161,9 @@ class Rewriting:
         codes = self.constant(name)
         if codes is not None:
             self.take_room(codes.size, node)
-            return self.add_constant(f"{name}_real", dequantized(node, codes, used, axis))
+            real = self.add_constant(f"{name}_real", dequantized(node, codes, used, axis))
+            self.record_source(real, name)
+            return real
         written = self.quantizations.get(name)
         if written is None and name in self.unscaled:
             return self._scale(node, name, used)
@@ -203,6 +207,10 @@ class Rewriting:
         name = self.fresh(base)
         self.constants[name] = values
         return name
+
+    def record_source(self, name: str, source: str) -> None:
+        """Note that a constant was computed from another one, or from the one behind that."""
+        self.sources[name] = self.sources.get(source, source)
 
     def needs_no_clamp(self, operator: str, inputs: Iterable[str]) -> bool:
         """Return whether an operator's result is within the interval of its codes as far as what it reads is."""

@@ -25,7 +25,11 @@ PETS = """dataset pets: 6 training samples, 2 test samples, 3 classes
             "dataset one: 6 training samples, 6 test samples, 3 classes\n  0 3 training, 1 1, 2 2",
         ),
         (Dataset("none", X, None, X, None), "dataset none: 6 training samples, 6 test samples, no labels"),
-        (Dataset("far", X, Y + 2**60, X, None), "dataset far: 6 training samples, 6 test samples"),
+        (Dataset("far", X, Y + 2**60, X, None), "dataset far: 6 training samples, 6 test samples, targets int64"),
+        (
+            Dataset("doses", X, np.zeros((6, 10), np.float32), X, None),
+            "dataset doses: 6 training samples, 6 test samples, targets float32 [10]",
+        ),
     ],
 )
 def test_a_dataset_as_text(dataset: Dataset, text: str) -> None:

@@ -149,6 +149,28 @@ def test_what_the_answer_holds(network_file: Path, capsys: pytest.CaptureFixture
     assert memory["peak_layer"] == "first"
 
 
+def test_weights_that_two_layers_share_are_counted_and_reported_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convolution = {"kind": "convolution", "output_channels": 8, "kernel": 1}
+    sharing = [{**convolution, "name": name, "shared_weight": "w"} for name in ("one", "two", "three")]
+    layers = [
+        {**convolution, "name": "first"},
+        *sharing,
+        {"name": "fc", "kind": "fully_connected", "output_channels": 2},
+    ]
+    path = tmp_path / "shared.json"
+    path.write_text(json.dumps({"input": {"shape": [3, 2, 2]}, "layers": layers}))
+    budget = ["fit", str(path), "--flash", "20kB", "--ram", "20kB"]
+    assert run([*budget, "--weight-bits", "two=4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {answer["weight_bits"][name] for name in ("one", "two", "three")} == {4}
+    found = [(each["weight_bytes"], each["reuses_weights_of"]) for each in answer["memory"]["layers"]]
+    assert found == [(24, None), (32, None), (0, "one"), (0, "one"), (64, None)]
+    assert run(budget) == 0
+    assert "the weights of 'one' are stored once and reused by 'two', 'three'" in capsys.readouterr().out
+
+
 def test_a_certificate_names_what_is_missing(network_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["fit", str(network_file), "--flash", "60kB", "--ram", "40", *RULE, "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)

@@ -99,8 +99,9 @@ def test_calibration_samples_alone_are_enough(
     assert run(given) == 0
     output = capsys.readouterr()
     assert "dataset samples: 96 training samples, no test set, no labels" in output.err
-    assert "accuracy was not measured: the dataset has no test set" in output.out
+    assert "quality was not measured: the dataset has no test set" in output.out
     assert " %\n" not in output.out
+    assert " dB\n" not in output.out
     report = json.loads((place / "out" / "report.json").read_text())
     assert (report["accuracy"], report["measured_against"]) == (None, None)
     assert report["learned_from"] == "float_network"

@@ -71,12 +71,17 @@ def test_without_labels_agreement_is_told(place: Path, capsys: pytest.CaptureFix
     rng = np.random.default_rng(1)
     samples = {part: rng.standard_normal((40, 1, 4, 4)).astype(np.float32) for part in ("train_x", "test_x")}
     (place / "data.npz").write_bytes(npz(**samples))
-    answer = trained(place, capsys, "--post-training-rounding-steps=10")
+    answer = trained(place, capsys, "--post-training-rounding-steps=10", "--task=classes")
     assert (answer["learned_from"], answer["measured_against"]) == ("float_network", "float_network")
     assert answer["accuracy"]["float"] == 100.0
     arguments = ["train", str(place / "tiny.json"), f"--data={place / 'data.npz'}", f"--out={place / 'out'}"]
-    assert run([*arguments, *BUDGET, "--epochs=0", "--threads=1"]) == 0
+    assert run([*arguments, *BUDGET, "--epochs=0", "--threads=1", "--task=classes"]) == 0
     assert "agreement with the float network on the test set" in capsys.readouterr().out
+    assert run([*arguments, *BUDGET, "--epochs=0", "--threads=1"]) == 0
+    output = capsys.readouterr().out
+    assert "task: the outputs of the float network" in output
+    assert "signal-to-noise ratio against the float network on the test set" in output
+    assert "%\n" not in output.split("task:")[1]
 
 
 def test_checkpoints_are_gone_on_from(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_weights_beside_the_network(tmp_path: Path) -> None:
     assert read_network_file(str(tmp_path / "model.onnx"))[1].id != name.id
 
 
-def test_the_service_and_the_standard_input_advise_to_send_one_file(tmp_path: Path) -> None:
+def test_the_standard_input_advises_to_send_one_file(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match=r"another file; expected all data inside the ONNX file: save it with"):
         read_network(saved(tmp_path).read_bytes(), "uploaded")
 
@@ -150,3 +150,25 @@ def test_tensors_that_share_bytes_do_not_multiply_the_memory(tmp_path: Path) -> 
 def test_published_files(name: str) -> None:
     network, _ = read_network_file(str(SHARED / name))
     assert network.has_weights
+
+
+def test_a_file_of_another_export_is_too_long(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    data = tmp_path / "model.onnx.data"
+    used = data.stat().st_size
+    data.write_bytes(data.read_bytes() + bytes(65_536))
+    assert read_network_file(str(path))[0].has_weights, "exporters may align the end of the file"
+    data.write_bytes(data.read_bytes() + b"\0")
+    with pytest.raises(
+        InvalidNetwork, match=rf"has {used + 65_537} bytes, of which the network uses the first {used};"
+    ):
+        read_network_file(str(path))
+
+
+def test_all_missing_files_are_listed(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(whole_model(), str(path), save_as_external_data=True, all_tensors_to_one_file=False, size_threshold=0)
+    for each in ("w", "m"):
+        (tmp_path / each).unlink()
+    with pytest.raises(UnreadableFile, match=r"'w', which is not in the folder .*; the same applies to 'm'$"):
+        read_network_file(str(path))

@@ -84,7 +84,7 @@ def test_a_finished_job_keeps_its_result(service: LiveService, finished: Answer,
     assert finished["error"] is None
     assert [epoch["epoch"] for epoch in finished["result"]["epochs"]] == [0, 1, 2]
     names = [artifact["name"] for artifact in finished["artifacts"]]
-    assert names == ["memory.json", "network.json", "network.onnx", "report.json", "weights.safetensors"]
+    assert names == ["host.py", "memory.json", "network.json", "network.onnx", "report.json", "weights.safetensors"]
     report = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/report.json").json()
     assert report == finished["result"]
     listed = service.http.get("/v1/jobs", params={"state": "succeeded"}).json()

@@ -89,6 +89,17 @@ def test_uploads_and_artifacts_are_bytes(document: dict[str, Any]) -> None:
     assert artifact["content"] == {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
+def test_a_network_can_have_files_of_weights_and_a_dataset_cannot(document: dict[str, Any]) -> None:
+    forms = [
+        document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        for path in ("/v1/networks", "/v1/datasets")
+    ]
+    weights = forms[0]["properties"]["weights"]
+    assert (weights["type"], weights["items"]) == ("array", {"type": "string", "format": "binary"})
+    assert forms[0]["required"] == ["file"]
+    assert "weights" not in forms[1]["properties"]
+
+
 REFERENCE = "#/components/schemas/"
 
 

@@ -68,6 +68,16 @@ def test_a_network_says_what_is_in_it(service: LiveService) -> None:
     assert network["host_steps"] == []
 
 
+def test_shared_weights_are_counted_once(service: LiveService) -> None:
+    convolution = {"kind": "convolution", "output_channels": 4, "kernel": 1}
+    layers = [{**convolution, "name": name, "shared_weight": "w"} for name in ("one", "two")]
+    content = json.dumps({"input": {"shape": [4, 2, 2]}, "layers": layers}).encode()
+    network_id = service.upload_network(content)
+    assert service.http.get(f"/v1/networks/{network_id}").json()["parameters"] == 4 * 4
+    answer = service.http.post(f"/v1/networks/{network_id}/fit", json={"flash": "20kB", "ram": "20kB"}).json()
+    assert [each["reuses_weights_of"] for each in answer["memory"]["layers"]] == [None, "one"]
+
+
 def test_a_network_states_what_the_host_computes(service: LiveService) -> None:
     description = json.loads(tiny_json())
     steps = [{"output": "probabilities", "tensors": ["scores"], "operators": ["Sigmoid"]}]
@@ -114,6 +124,8 @@ BAD_DATASETS = {
     "an array missing": npz(test_x=np.zeros((4, 2), np.float32), test_y=np.zeros(4, np.int64)),
     "pickled objects": npz(**dict.fromkeys(("train_x", "train_y", "test_x", "test_y"), np.array([{}, []], object))),
     "another count of labels": tiny_dataset(train_y=np.zeros(5, np.int64)),
+    "targets of two shapes": tiny_dataset(train_y=np.zeros((96, 2)), test_y=np.zeros((30, 3))),
+    "targets that are text": tiny_dataset(train_y=np.array(["cat"] * 96)),
     "no samples": tiny_dataset(test_x=np.zeros((0, 1, 4, 4), np.float32), test_y=np.zeros(0, np.int64)),
     "negative label": tiny_dataset(test_y=np.full(30, -1)),
 }
@@ -126,6 +138,21 @@ def test_a_bad_dataset_is_refused_and_leaves_nothing(service: LiveService, what:
     assert_problem(response, 422, "invalid-dataset")
     assert service.files() == files
     assert service.http.get("/v1/datasets").json() == datasets
+
+
+@pytest.mark.parametrize(
+    ("targets", "described"),
+    [
+        (np.arange(96) % 3, ([], "int64", 3)),
+        (np.zeros((96, 10)), ([10], "float32", None)),
+        (np.zeros((96, 4, 4), np.uint8), ([4, 4], "uint8", None)),
+    ],
+)
+def test_a_dataset_describes_its_targets(service: LiveService, targets: Any, described: tuple[Any, ...]) -> None:
+    content = tiny_dataset(train_y=targets, test_y=targets[:30])
+    answer = service.http.get(f"/v1/datasets/{service.upload_dataset(content)}").json()
+    assert (answer["target_shape"], answer["target_type"], answer["classes"]) == described
+    assert (answer["class_names"] is None) == (described[2] is None)
 
 
 def test_a_dataset_says_what_is_in_it(service: LiveService) -> None:

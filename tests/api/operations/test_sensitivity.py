@@ -163,3 +163,24 @@ def test_the_command_writes_a_table_that_a_fit_takes(tmp_path: Path, capsys: pyt
     assert run(["sensitivity", network, "--data", data, "--out", str(tmp_path / "no" / "where")]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith("bitbudget: cannot write")
     assert not list(tmp_path.glob(".bitbudget-*"))
+
+
+def test_sensitivities_of_zero_prove_nothing_and_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiny.json").write_bytes(tiny_json())
+    (tmp_path / "data.npz").write_bytes(tiny_dataset())
+    network, data, table = (str(tmp_path / name) for name in ("tiny.json", "data.npz", "table.json"))
+    assert run(["sensitivity", network, "--data", data, "--out", table, "--samples", "20"]) == 0
+    capsys.readouterr()
+    measured = json.loads(Path(table).read_text())
+    zeros = {
+        part: {name: dict.fromkeys(row, 0) for name, row in measured[part].items()}
+        for part in ("weights", "activations")
+    }
+    Path(table).write_text(json.dumps(measured | zeros))
+    arguments = ["fit", network, "--flash=5600", "--ram=2000", "--sensitivity", table]
+    assert run(arguments) == 0
+    text = capsys.readouterr().out
+    assert "every sensitivity (fisher) is 0: the measure does not distinguish any bits" in text
+    assert "proven minimal" not in text
+    assert run([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sensitivity_is_zero"] is True

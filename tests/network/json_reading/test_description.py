@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network.errors import InvalidNetwork, NetworkError, UnreadableFile
+from network.host_graph import HostGraph, HostRead
 from network.host_steps import HostSteps
 from network.json_reading.description import read_json, write_json
 from network.layers import (
@@ -37,7 +38,8 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 from tests.network.onnx_reading.test_damaged_files import soon_and_small
 
@@ -416,6 +418,17 @@ def networks(draw: st.DrawFn) -> Network:
         outputs=(names[8], *draw(st.sampled_from([(), (names[3],)]))),
         ends_in_softmax=draw(st.booleans()),
         host_steps=draw(st.sampled_from([(), (HostSteps("y", ("x", "out"), ("Sub", "Sigmoid")),)])),
+        ranges=draw(st.sampled_from([{}, {names[0]: (-0.25, 1.5), names[8]: (0.0, 1e-3)}])),
+        host_graph=draw(
+            st.sampled_from(
+                [
+                    None,
+                    HostGraph(
+                        (HostRead("x", names[0], (1, channels * height * width), is_sample=True),), ("y",), b"ab"
+                    ),
+                ]
+            )
+        ),
     )
 
 
@@ -469,3 +482,27 @@ def test_the_pages_example_is_read() -> None:
     assert examples
     for example in examples:
         assert read(example).layers
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ranges", {"input": [1.0]}, "ranges; expected an object of tensor names with two numbers each"),
+        ("ranges", {"input": [1.0, 2.0]}, "expected a finite interval around zero"),
+        ("ranges", {"nothing": [-1.0, 2.0]}, "'nothing' names no tensor"),
+        ("host_graph", {"reads": []}, "lacks its outputs"),
+        ("host_graph", {"reads": [{"value": "x"}], "outputs": ["y"]}, "lacks its tensor"),
+        ("host_graph", {"reads": [], "outputs": ["y"], "onnx_base64": "???"}, "expected base64 of at most"),
+        ("host_graph", {"reads": [{"value": "x", "tensor": "input", "dims": [8]}], "outputs": []}, "is not an output"),
+        ("host_graph", {"reads": [{"value": "x", "tensor": "pool", "dims": [7]}], "outputs": []}, "with 3 elements"),
+        ("host_graph", {"reads": [{"value": "x", "tensor": "pool", "dims": [1] * 9}], "outputs": []}, "whole numbers"),
+    ],
+)
+def test_invalid_ranges_and_host_graphs(field: str, value: object, message: str) -> None:
+    description = {
+        "input": {"shape": [3, 4, 4]},
+        "layers": [{"name": "pool", "kind": "average_pool", "kernel": "image"}],
+        field: value,
+    }
+    with pytest.raises(InvalidNetwork, match=message):
+        read_json(json.dumps(description).encode(), "tiny")

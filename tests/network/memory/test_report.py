@@ -17,7 +17,8 @@ from network.memory.books import ACCOUNTINGS, accounting_named
 from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
 from network.memory.steps import Occupant, Step
-from network.network import InputFormat, Network, NetworkInput
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 
 PER_LAYER = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)

@@ -273,3 +273,30 @@ def test_integer_weights_without_a_scale() -> None:
     content = (NETWORKS / "minimal" / "int8_weights_in_gemm.onnx").read_bytes()
     with pytest.raises(UnsupportedOperator, match="without a scale: neither float nor a known form of quantization"):
         read_network(content, "integers")
+
+
+def test_the_ranges_of_the_file_are_kept() -> None:
+    constants = {
+        "sx": np.float32(0.02), "zx": np.int8(-3), "sc": np.float32(0.05), "zc": np.int8(-128), "sy": np.float32(0.1),
+        "zy": np.int8(5), "w": random(4, 3, 3, 3), "m": random(144, 5),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", "x sx zx", "xq"), node("DequantizeLinear", "xq sx zx", "xr"),
+        node("Conv", "xr w", "c"), node("Relu", "c", "r"),
+        node("QuantizeLinear", "r sc zc", "rq"), node("DequantizeLinear", "rq sc zc", "rr"),
+        node("Flatten", "rr", "f"), node("Gemm", "f m", "g"),
+        node("QuantizeLinear", "g sy zy", "gq"), node("DequantizeLinear", "gq sy zy", "gr"),
+        node("QuantizeLinear", "gr sx zx", "hq"), node("DequantizeLinear", "hq sx zx", "y"),
+    ]  # fmt: skip
+    network = read(model(nodes, constants=constants))
+    assert network.ranges.keys() == {"x", "rq", "g"}, "codes from 0 are a clamp, which writes the tensor"
+    for tensor, (low, high) in {"x": (-2.5, 2.6), "rq": (0.0, 12.75), "g": (-13.3, 12.2)}.items():
+        assert network.ranges[tensor] == pytest.approx((low, high)), tensor
+
+
+def test_a_scaled_input_and_a_float_file_have_no_ranges() -> None:
+    constants = {"half": np.float32(0.5), "sx": np.float32(0.02), "zx": np.int8(-3), "w": random(4, 3, 3, 3)}
+    nodes = [node("Mul", "x half", "h"), node("QuantizeLinear", "h sx zx", "q"),
+             node("DequantizeLinear", "q sx zx", "d"), node("Conv", "d w", "y")]  # fmt: skip
+    assert not read(model(nodes, constants=constants)).ranges
+    assert not read(model([node("Conv", "x w", "y")], constants=constants)).ranges

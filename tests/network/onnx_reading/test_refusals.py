@@ -263,7 +263,7 @@ def test_subgraph() -> None:
 
 @pytest.mark.parametrize("dims", [("N", 3, "height", 8), ("N", None, 8, 8)])
 def test_open_dimensions(dims: tuple[Any, ...]) -> None:
-    with pytest.raises(UnsupportedOperator, match="fixed image size"):
+    with pytest.raises(UnsupportedOperator, match="option input_shape, for example --input-shape 1,"):
         read(model([node("Relu", "x", "y")], dims))
 
 

@@ -23,14 +23,19 @@ _OTHER_OPTIONS: Final = {
     "MEAN": "ReducerOptions",
     "PACK": "PackOptions",
     "REDUCE_MAX": "ReducerOptions",
+    "REDUCE_MIN": "ReducerOptions",
     "SHAPE": "ShapeOptions",
+    "SUM": "ReducerOptions",
 }
 """Options that LiteRT requires and the reader does not evaluate."""
 
 
 @dataclass(frozen=True, eq=False)
 class T:
-    """A tensor of a file to build: float32 unless its data or `kind` says otherwise."""
+    """A tensor of a file to build: float32 unless its data or `kind` says otherwise.
+
+    Its data is in a buffer of its own, or in that of the tensor with the index `data_of`.
+    """
 
     dims: tuple[int, ...]
     data: Array | None = None
@@ -39,6 +44,8 @@ class T:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     name: str = ""
+    data_of: int | None = None
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,9 @@ def build(
     kinds = list(dict.fromkeys(op.kind for op in operators))
     codes = [_code(builder, kind) for kind in kinds]
     buffers = [_buffer(builder, None), *(_buffer(builder, each.data) for each in tensors)]
-    built_tensors = [_tensor(builder, each, index) for index, each in enumerate(tensors)]
+    built_tensors = [
+        _tensor(builder, each, index if each.data_of is None else each.data_of) for index, each in enumerate(tensors)
+    ]
     built_operators = [_operator(builder, each, kinds.index(each.kind)) for each in operators]
     subgraph = _table(
         builder,
@@ -128,6 +137,8 @@ def _tensor(builder: flatbuffers.Builder, tensor: T, index: int) -> int:
         "Buffer": index + 1,
         "Name": builder.CreateSharedString(tensor.name or f"t{index}"),
     }
+    if tensor.signature:
+        fields["ShapeSignature"] = builder.CreateNumpyVector(np.asarray(tensor.signature, np.int32))
     if tensor.scales:
         scales = builder.CreateNumpyVector(np.asarray(tensor.scales, np.float32))
         zeros = tensor.zero_points or (0,) * len(tensor.scales)

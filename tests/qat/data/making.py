@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from network.layers import RELU, Convolution, FullyConnected, Shape
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat
 from tests.builders import network_of
 
 Bytes = npt.NDArray[np.uint8]

@@ -12,7 +12,7 @@ import pytest
 
 from network.errors import DatasetError
 from qat.data.class_names import classes_of_folders
-from qat.data.dataset import Dataset
+from qat.data.dataset import Dataset, labelled
 from qat.data.opening import open_dataset
 from tests.qat.data import making
 from tests.qat.data.making import images
@@ -34,10 +34,9 @@ def written(root: Path, train: pa.Array, test: pa.Array | None = None, column: s
 
 
 def labels_in(dataset: Dataset) -> tuple[list[int], list[int]]:
-    assert dataset.train_y is not None
-    assert dataset.test_y is not None
-    assert dataset.train_y.dtype == dataset.test_y.dtype == np.int64
-    return dataset.train_y.tolist(), dataset.test_y.tolist()
+    train, test = labelled(dataset.train_y), labelled(dataset.test_y)
+    assert train.dtype == test.dtype == np.int64
+    return train.tolist(), test.tolist()
 
 
 @pytest.mark.parametrize(

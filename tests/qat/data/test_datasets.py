@@ -14,13 +14,12 @@ import numpy.typing as npt
 import pytest
 
 from network.errors import DatasetError
-from network.layers import FullyConnected, Shape
-from network.network import InputFormat, NetworkInput
+from network.layers import Shape
+from network.network_input import InputFormat, NetworkInput
 from qat.data.checks import check_dataset
-from qat.data.dataset import Dataset, to_input_tensor
+from qat.data.dataset import Dataset, labelled, to_input_tensor
 from qat.data.digits import digits
 from qat.data.npz import read_npz
-from tests.builders import network_of
 from tests.qat.zoo import all_kinds
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -64,7 +63,10 @@ UNREADABLE = {
     "lacks test_x": {name: array for name, array in good_arrays().items() if name != "test_x"},  # but it has test_y
     "'train_x' holds float64": _with("train_x", np.zeros((12, 2, 7, 6))),
     "'train_x' holds object": _with("train_x", np.array([None, 1], dtype=object)),
-    "'train_y' holds float32": _with("train_y", np.zeros(12, dtype=np.float32)),
+    "'train_y' holds complex64": _with("train_y", np.zeros(12, dtype=np.complex64)),
+    "'train_y' holds <U3; .*numpy.unique": _with("train_y", np.array(["cat"] * 12)),
+    "'test_y' holds object; .*numpy.unique": _with("test_y", np.array([[1, 2], [3], [4], [5]], dtype=object)),
+    r"'train_y' has the shape \[\]": _with("train_y", np.array(3)),
     "'test_x' holds <U1": _with("test_x", np.array(["a", "b"])),
     "at most 1000000 are allowed": _with("train_x", np.zeros((12, 2, 300, 300), dtype=np.float32)),
 }
@@ -161,7 +163,13 @@ UNFIT: dict[str, Arrays] = {
     r"train_x is float32 with shape \[12, 84\]": {"train_x": np.zeros((12, 84), np.float32)},
     r"test_x is float32 with shape \[\]": {"test_x": np.zeros((), np.float32)},
     "train_x holds float64": {"train_x": np.zeros((12, 2, 7, 6))},
-    r"train_y is int64 with shape \[12, 1\]": {"train_y": LONG[:, None]},
+    r"targets are int64 with the shape \[n, 2\], which suits no task of the network's output": {
+        "train_y": np.zeros((12, 2), np.int64),
+        "test_y": np.zeros((4, 2), np.int64),
+    },
+    r"the targets are float32 with the shape \[n\]": {"train_y": np.full(12, 0.5, np.float32)},
+    "'train_y' holds <U3": {"train_y": np.array(["cat"] * 12)},
+    r"'test_y' has the shape \[\]": {"test_y": np.array(1)},
     "train_x holds 12 samples and train_y 11 labels": {"train_y": LONG[:11]},
     r"train_y\[3\] is 5 \(1 labels are out of range\)": {"train_y": np.where(np.arange(12) == 3, 5, 0)},
     r"train_y\[0\] is -1 \(12 labels": {"train_y": LONG - 1},
@@ -180,11 +188,16 @@ def test_refuses_what_does_not_fit_the_network(message: str) -> None:
         check_dataset(dataset_of(**UNFIT[message]), all_kinds(0))
 
 
-def test_refuses_a_network_with_two_outputs() -> None:
+def test_one_class_for_each_sample_may_have_an_extent_of_1() -> None:
+    arrays = good_arrays()
+    dataset = dataset_of(train_y=arrays["train_y"][:, None])
+    check_dataset(dataset, all_kinds(0))
+    np.testing.assert_array_equal(labelled(dataset.train_y), arrays["train_y"])
+
+
+def test_targets_of_a_network_with_two_outputs_belong_to_one_of_them() -> None:
     whole = all_kinds(0)
-    network = replace(whole, outputs=("logits", "sum"))
-    with pytest.raises(DatasetError, match="2 outputs"):
-        check_dataset(dataset_of(), network)
+    check_dataset(dataset_of(), replace(whole, outputs=("logits", "sum")))
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -204,8 +217,7 @@ def test_digits() -> None:
     assert dataset.test_x.shape == (360, 8, 8, 1)
     assert dataset.train_x.dtype == np.uint8
     assert int(dataset.train_x[:].max()) == 16
-    assert dataset.test_y is not None
-    assert np.bincount(dataset.test_y).min() >= 34
+    assert np.bincount(labelled(dataset.test_y)).min() >= 34
     np.testing.assert_array_equal(digits().test_x, dataset.test_x)
 
 
@@ -216,13 +228,3 @@ def test_requests_are_checked_without_torch() -> None:
     )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_refuses_a_network_with_one_output_value() -> None:
-    # Accuracy of a single score would be 100 % for any network: no figure is better than that one.
-    layer = FullyConnected(
-        name="score", inputs=("input",), output="score", output_channels=1, weight=np.ones((1, 84), np.float32)
-    )
-    network = network_of([layer], Shape(84, 1, 1))
-    with pytest.raises(DatasetError, match="1 element; expected a score for each of 2 or more classes"):
-        check_dataset(dataset_of(), network)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from network.errors import DatasetError
-from network.network import InputFormat
+from network.network_input import InputFormat
 from qat.data import decoding
 from qat.data.decoding import Crop, ImageSize, decode, fit_pixels
 from qat.data.images import fitted

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from network.errors import DatasetError
-from qat.data.dataset import Dataset
+from qat.data.dataset import Dataset, labelled
 from qat.data.opening import open_dataset
 from qat.data.parts import part_of_name
 from tests.qat.data.making import NAMES, encoded, folders, images
@@ -93,8 +93,7 @@ def test_an_archive_that_repeats_its_folders(tmp_path: Path) -> None:
 def test_classes(tmp_path: Path, paths: list[str], classes: tuple[str, ...]) -> None:
     dataset = open_dataset(tree(tmp_path / "pets", paths))
     assert dataset.class_names == classes
-    assert dataset.train_y is not None
-    assert sorted(set(dataset.train_y.tolist())) == list(range(len(classes)))
+    assert sorted(set(labelled(dataset.train_y).tolist())) == list(range(len(classes)))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import qat.data.npz
+import qat.data.npy
 from network.errors import DatasetError
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset, SampleSource
@@ -149,7 +149,7 @@ def test_samples_of_an_unsplit_dataset_are_held_out(tmp_path: Path) -> None:
 def test_large_stored_samples_are_left_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = images()
     path = making.npz(tmp_path, samples)
-    monkeypatch.setattr(qat.data.npz, "LEFT_IN_FILE_BYTES", 1000)
+    monkeypatch.setattr(qat.data.npy, "LEFT_IN_FILE_BYTES", 1000)
     dataset = open_dataset(path, max_bytes=1000)
     assert not isinstance(dataset.train_x, np.ndarray)
     np.testing.assert_array_equal(dataset.train_x[:], samples.train_x)

@@ -16,7 +16,8 @@ from qat.data import parquet
 from qat.data.augmentation import mixup, shift_and_flip
 from qat.data.batches import WINDOW_GROUPS, batches_of, group_starts_of, tensor_of
 from qat.data.dataset import Dataset, Part, Samples, SampleSource
-from qat.data.images import EncodedImages, StorePart, fitted
+from qat.data.encoded_store import StorePart
+from qat.data.images import EncodedImages, fitted
 from qat.data.loader import Batch, sample_batches, training_batches, workers_for
 from qat.data.opening import open_dataset
 from qat.data.parquet import ParquetStore

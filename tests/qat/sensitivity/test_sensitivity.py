@@ -13,7 +13,8 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from network.allocation import BITS, Bits, WeightScheme
 from network.errors import DatasetError, RequestError
 from network.layers import RELU, Activation, Add, AveragePool, Convolution, Float32Array, FullyConnected, Layer, Shape
-from network.network import Network, NetworkInput
+from network.network import Network
+from network.network_input import NetworkInput
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
@@ -27,6 +28,7 @@ from qat.sensitivity.measuring import measure_sensitivity
 from qat.sensitivity.sums import SumsByTensor
 from tests.builders import network_of
 from tests.network.float_reference import evaluate
+from tests.qat.tasks.task_networks import of_classes
 from tests.qat.zoo import all_kinds, convolution, floats
 
 PER_CHANNEL = WeightScheme.PER_CHANNELS_ASYM_MIN_MAX
@@ -74,7 +76,7 @@ def test_divergence_of_weights_is_that_of_the_network_with_the_quantized_weights
     network = residual()
     samples = samples_for(network, 5)
     _, errors = errors_of(network, samples)
-    measure = Divergence(errors)
+    measure = Divergence(errors, of_classes(network))
     for start in (0, 3):  # batches add up
         measure.add(samples[start : start + 3], np.zeros(3, dtype=np.int64))
     table = measure.sums().table("measured", network, len(samples))
@@ -91,7 +93,7 @@ def test_divergence_of_an_activation_tensor_changes_all_that_read_it() -> None:
     network = residual()
     samples = samples_for(network, 4)
     _, errors = errors_of(network, samples)
-    measure = Divergence(errors)
+    measure = Divergence(errors, of_classes(network))
     measure.add(samples, np.zeros(4, dtype=np.int64))
     table = measure.sums().table("measured", network, len(samples))
     values = evaluate(network, samples)["first.out"]
@@ -136,7 +138,7 @@ def test_fisher_is_the_expectation_over_the_networks_own_labels() -> None:
                 for bits in BITS:
                     along = (gradient * errors.activation(name, values.detach(), bits)).sum(dim=(0, 2, 3))
                     tensor_figures[name][bits] += probability * float(along.square().sum()) / 2 / len(samples)
-    measure = FisherInformation(errors, np.random.default_rng(0))
+    measure = FisherInformation(errors, of_classes(network), np.random.default_rng(0))
     repeats = 500
     for _ in range(repeats):
         measure.add(samples, np.zeros(len(samples), dtype=np.int64))
@@ -151,7 +153,7 @@ def test_hessian_is_the_trace_times_the_squared_error() -> None:
     network = residual(2)
     samples, labels = samples_for(network, 3), np.array([0, 2, 1])
     module, errors = errors_of(network, samples)
-    measure = HessianTraces(errors, np.random.default_rng(0), probes=600)
+    measure = HessianTraces(errors, of_classes(network), np.random.default_rng(0), probes=600)
     measure.add(samples, labels)
     table = measure.sums().table("hessian", network, len(samples))
     weight = errors.parameters(network.weight_layers[-1]).weight

@@ -21,6 +21,7 @@ from qat.prepare import float_module
 from qat.torch_reader import read_module
 from qat.torch_reader.advice import advice_for
 from tests.qat.torch_reader import torch_definitions as definitions
+from tests.qat.torch_reader.onnx_of_graph import graph_and_results, results_of
 
 IMAGE = (3, 3, 32, 32)
 
@@ -233,6 +234,14 @@ def test_every_form_computes_what_the_module_computes(
     torch.testing.assert_close(found[place].flatten(1), expected[place], atol=1e-4, rtol=1e-4)
 
 
+def test_the_graph_of_all_forms_is_valid_onnx_and_computes_what_the_module_computes() -> None:
+    torch.manual_seed(4)
+    images = torch.randn(2, 4, 12, 10)
+    graph, expected = graph_and_results(definitions.lived_in(Together(), torch.randn(8, 4, 12, 10)), images)
+    for found, value in zip(results_of(graph, images), expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(found), value, atol=1e-4, rtol=1e-4)
+
+
 def test_slices_of_rows_and_columns_are_one_pool(together: tuple[list[Tensor], list[Tensor], Network]) -> None:
     pools = [layer for layer in together[2].layers if isinstance(layer, MaxPool) and layer.kernel == (1, 1)]
     assert [pool.stride for pool in pools] == [(2, 2), (3, 1)]
@@ -350,8 +359,8 @@ class Nested(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         (part,) = self.children()
-        y: Tensor = part(x)
-        return y
+        y = part(x).flatten(1)
+        return F.linear(y, torch.ones(2, y.shape[1]))  # what is at the end would be left to the host
 
 
 REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
@@ -372,7 +381,7 @@ REFUSED_PARTS: dict[str, tuple[nn.Module, str]] = {
     "weighted sum": (Applied(lambda x: torch.add(x, x, alpha=2)), "alpha=2"),
     "a second result": (
         Applied(lambda x: F.max_pool2d(x, 2, return_indices=True)[1].float()),
-        "'block.1' reads a second result",
+        "'block.1' has a second result that is read",
     ),
     "chance": (Applied(lambda x: x + torch.rand(1, 4, 1, 1)), "'block.1' draws random numbers"),
 }
@@ -425,3 +434,28 @@ def test_a_module_that_is_not_a_network_is_rejected(case: str) -> None:
 def test_an_invalid_module_or_input_is_rejected(module: nn.Module, example: Tensor, message: str) -> None:
     with pytest.raises((UnsupportedOperator, InvalidNetwork), match=message):
         read_module(module, example)
+
+
+class Tied(nn.Module):
+    """A module in which two convolutions, a convolution that is called twice, and two linear layers have one weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.one, self.two = (nn.Conv2d(n, 8, 3, padding=1) for n in (3, 8, 8))
+        self.two.weight = self.one.weight
+        self.norm = nn.BatchNorm2d(8)
+        self.up, self.down = nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+        self.down.weight = self.up.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.one(torch.relu(self.first(x))))
+        x = self.one(torch.relu(self.norm(self.two(x)))).mean((2, 3))
+        y: Tensor = self.down(torch.relu(self.up(x)))
+        return y
+
+
+def test_one_parameter_of_several_layers_is_one_weight_tensor() -> None:
+    module, images = Tied(), torch.rand(2, 3, 8, 8)
+    network = read_module(module, images)
+    assert_computes_the_same(network, module, images)
+    assert list(network.weight_owners.sharing.values()) == [("one", "two", "one_2"), ("up", "down")]

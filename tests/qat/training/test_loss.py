@@ -7,10 +7,18 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from qat.options.training import TrainingOptions
-from qat.training.loss import training_loss
+from qat.options.task import TaskKind
+from qat.tasks.choice import Task
+from qat.tasks.objectives import Categorical
+from qat.tasks.task_objectives import TaskObjectives
+from qat.training.label_source import LabelSource
 
 DoubleArray = npt.NDArray[np.float64]
+
+
+def of_classes(classes: int) -> TaskObjectives:
+    task = Task(TaskKind.CLASSES, "out", LabelSource.LABELS, LabelSource.LABELS)
+    return TaskObjectives(task, Categorical("out", 0, classes), ())
 
 
 def log_softmax(logits: DoubleArray) -> DoubleArray:
@@ -32,13 +40,19 @@ def test_is_the_mixture_that_it_says(smoothing: float, share: float, temperature
     cool, warm = log_softmax(taught / temperature), log_softmax(logits / temperature)
     divergence = (np.exp(cool) * (cool - warm)).sum(axis=1).mean()
     expected = (1 - share) * cross_entropy + share * temperature**2 * divergence
-    options = TrainingOptions(distillation=share, distillation_temperature=temperature, label_smoothing=smoothing)
     targets = torch.tensor(shares, dtype=torch.float32) if soft else torch.tensor(classes)
-    found = training_loss(torch.tensor(logits).float(), targets, torch.tensor(taught).float(), options)
+    found = of_classes(3).loss(
+        torch.tensor(logits).float(),
+        targets,
+        torch.tensor(taught).float(),
+        distillation=share,
+        temperature=temperature,
+        smoothing=smoothing,
+    )
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_without_a_teacher_labels_are_all() -> None:
     logits, targets = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
-    alone = training_loss(logits, targets, None, TrainingOptions(distillation=0.9))
+    alone = of_classes(2).loss(logits, targets, None, distillation=0.9)
     assert alone.item() == pytest.approx(float(-log_softmax(np.array([[2.0, 0.0]]))[0, 0]), rel=1e-6)

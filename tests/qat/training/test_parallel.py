@@ -73,7 +73,7 @@ def test_with_moving_statistics_both_end_with_the_same_network(tmp_path: Path) -
     assert losses_of(tmp_path) == pytest.approx([each.training_loss for each in alone.epochs[1:]], rel=0.15)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [FILE_NAME]
     told = [set((tmp_path / f"phases{rank}").read_text().splitlines()) for rank in range(2)]
-    assert {"validating", "testing the integer-only network"} <= told[0]
+    assert {"validating", "testing"} <= told[0]
     assert told[1] == set()
 
 

@@ -1,4 +1,4 @@
-"""Warnings before a training: a float network near chance, labels with an offset, and few optimizer steps."""
+"""Warnings before a training: few steps, the dataset, a float network near chance, labels with an offset."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from qat.data.opening import open_dataset
 from qat.options.training import TrainingOptions
 from qat.progress import Progress
 from qat.train import TrainingResult, train
+from qat.training import run_warnings
 from qat.training.run_warnings import few_steps_warning, label_warning
 from tests.builders import network_of
 from tests.qat.small_problem import PER_CHANNEL_ICN
@@ -141,3 +142,20 @@ def test_a_published_network_without_its_normalisation_is_named() -> None:
 def test_few_samples_are_not_judged() -> None:
     assert run(network_with(6), dataset_of(labels_of(5, 38), 6, 1)).warnings == ()
     assert len(run(network_with(6), dataset_of(labels_of(5, 40), 6, 1)).warnings) == 1
+
+
+def test_the_dataset_and_the_memory_are_checked_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = dataset_of(np.minimum(labels_of(200), 1)[:400], 2)
+    assert dataset.train_y is not None
+    some = replace(dataset, test_x=np.asarray(dataset.train_x)[:50], test_y=dataset.train_y[:50])
+    monkeypatch.setattr(run_warnings, "free_memory_bytes", lambda _: 100)
+    told: list[Progress] = []
+    options = CALIBRATED.replace(epochs=1, batch_size=3)
+    network = network_with(2)
+    result = train(network, allocation_of(network, 8, PER_CHANNEL_ICN), some, options, report=told.append)
+    memory, sizes, overlap = result.warnings
+    assert "GiB of memory (batch_size: 3" in memory
+    assert "of 200 training samples, class 1 has 199 and class 0 1" in sizes
+    assert "50 of 50 test samples (100.0 %) are exactly equal to training samples" in overlap
+    first = next(progress for progress in told if progress.phase == "training")
+    assert first.warnings == result.warnings

@@ -1,0 +1,75 @@
+"""Reading of uploads in processes with limits: the same result as in this process, and every error by its class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.errors import Unavailable
+from api.execution.upload_parser import UploadParser
+from api.services.networks import parse_upload
+from api.services.upload_parsing import UploadOptions
+from api.settings import Settings
+from api.storage.uploads import Upload, WeightPart, content_id
+from network.errors import BitbudgetError, NetworkError, RequestError
+from tests.api.small_files import BAD_NETWORKS, DIGITS_ONNX, tiny_json
+
+OPTIONS = UploadOptions("a name")
+
+
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UploadParser]:
+    opened = UploadParser(Settings(data_directory=tmp_path_factory.mktemp("data")))
+    yield opened
+    opened.close()
+
+
+def upload(path: Path, *weights: WeightPart) -> Upload:
+    return Upload(path, "0" * 64, path.stat().st_size, "a name", weights)
+
+
+@pytest.mark.parametrize("form", ["onnx", "json"])
+def test_the_result_is_that_of_this_process(parser: UploadParser, tmp_path: Path, form: str) -> None:
+    path = DIGITS_ONNX if form == "onnx" else tmp_path / "network"
+    if form == "json":
+        path.write_bytes(tiny_json())
+    there, here = parser.parse_upload(upload(path), OPTIONS), parse_upload(upload(path), OPTIONS)
+    assert there.structure == here.structure
+    assert there.answer.model_copy(update={"created_at": here.answer.created_at}) == here.answer
+
+
+@pytest.mark.parametrize("what", BAD_NETWORKS)
+def test_errors_are_those_of_this_process(parser: UploadParser, tmp_path: Path, what: str) -> None:
+    path = tmp_path / "network"
+    path.write_bytes(BAD_NETWORKS[what][0])
+    errors: list[BitbudgetError] = []
+    for parse in (parser.parse_upload, parse_upload):
+        with pytest.raises(NetworkError) as caught:
+            parse(upload(path), OPTIONS)
+        errors.append(caught.value)
+    assert type(errors[0]) is type(errors[1])
+    assert str(errors[0]) == str(errors[1])
+
+
+def test_errors_in_the_request_keep_their_class(parser: UploadParser) -> None:
+    surplus = WeightPart(DIGITS_ONNX, "0" * 64, 1, "surplus")
+    with pytest.raises(RequestError, match="has the weights 'surplus'"):
+        parser.parse_upload(upload(DIGITS_ONNX, surplus), OPTIONS)
+
+
+def test_a_closed_parser_is_unavailable(tmp_path: Path) -> None:
+    parser = UploadParser(Settings(data_directory=tmp_path))
+    parser.start()
+    parser.close()
+    with pytest.raises(Unavailable, match="try again later"):
+        parser.parse_upload(upload(DIGITS_ONNX), OPTIONS)
+
+
+def test_the_identity_covers_content_and_names() -> None:
+    one, two, three = (digit * 64 for digit in "123")
+    assert content_id(one, []) == one
+    assert content_id(one, [("a", two), ("b", three)]) == content_id(one, [("b", three), ("a", two)])
+    ids = {content_id(one, weights) for weights in ([], [("a", two)], [("b", two)], [("a", three)])}
+    assert len(ids) == 4
