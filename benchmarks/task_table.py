@@ -3,8 +3,9 @@
     float network -> bits (exact, accounting `paper`, half of the 8-bit flash) -> two epochs -> integer-only network
 
 The quality is that of the test set, by the metric of the task: of the float network, of the integer-only network after
-calibration alone, and after training. The networks are those of `examples/tasks`, and `resnet8` on CIFAR-10 and `dscnn`
-on spoken digits, of `../shared`.
+calibration alone, and after training. The networks are those of `examples/tasks`, and of `../shared`: `resnet8` on
+CIFAR-10, `dscnn` on spoken digits, and MLPerf Tiny's int8 files, which start from their own ranges. `resnet8_int8` is
+trained on images of CIFAR-10, the other int8 files on samples without targets, uniform over the range of their input.
 """
 
 from __future__ import annotations
@@ -15,17 +16,29 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 import bitbudget
+from benchmarks import cifar10
+from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from benchmarks.markdown import markdown
 from benchmarks.tasks import DIGITS_FILE, task_named
 from examples.tasks.problems import PROBLEMS, Problem, autoencoder
 from examples.tasks.train_tasks import trained_network
 from qat.options.task import TERMS, Metric
+
+INT8_NAMES: Final = ("resnet8_int8", "kws_int8", "ad01_int8", "vww_96_int8")
+"""The int8 files of MLPerf Tiny."""
+
+INT8_IMAGES: Final = 10_000
+"""Number of images on which the int8 network of CIFAR-10 is trained."""
+
+INT8_TEST_SAMPLES: Final = 256
+"""Number of test samples of the other int8 networks, which have three times as many training samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +110,26 @@ def cases() -> dict[str, Callable[[], tuple[bitbudget.Network, bitbudget.Dataset
     for name, make in PROBLEMS.items():
         made[name] = lambda make=make: _trained(make())  # type: ignore[misc]
     made["autoencoder"] = lambda: _trained(_autoencoder())
+    for name in INT8_NAMES:
+        made[name] = lambda name=name: _int8(name)  # type: ignore[misc]
     return made
 
 
 def _shared(name: str) -> tuple[bitbudget.Network, bitbudget.Dataset]:
     task = task_named(name)
     return task.network, task.dataset
+
+
+def _int8(name: str) -> tuple[bitbudget.Network, bitbudget.Dataset]:
+    content = (cifar10.SHARED / "networks" / f"{name}.tflite").read_bytes()
+    network = bitbudget.read(content, name)
+    if name == "resnet8_int8":
+        data = cifar10.load()
+        assert data.train_y is not None  # noqa: S101  # CIFAR-10 has labels
+        return network, replace(data, train_x=data.train_x[:INT8_IMAGES], train_y=data.train_y[:INT8_IMAGES])
+    drawn = np.stack(LiteRTReference(with_bias_axes_mended(content)).samples(4 * INT8_TEST_SAMPLES))
+    samples = drawn.reshape(-1, *network.only_input.format.dims)
+    return network, bitbudget.Dataset(name, samples[INT8_TEST_SAMPLES:], None, samples[:INT8_TEST_SAMPLES], None)
 
 
 def _trained(problem: Problem) -> tuple[bitbudget.Network, bitbudget.Dataset]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bitbudget._pareto import ParetoResult, pareto
     from bitbudget._reading import dataset, read, write
     from bitbudget._samples import SensitivityFields, sensitivity
+    from bitbudget._shrinking import ShrinkResult, shrink
     from bitbudget._training import TrainResult, train
     from deploy.integer_network import IntegerNetwork
     from network.allocation import Allocation
@@ -84,6 +85,7 @@ __all__ = [
     "SensitivityFields",
     "SensitivityOptions",
     "SensitivityTable",
+    "ShrinkResult",
     "Solution",
     "SolveOptionFields",
     "SolveOptions",
@@ -111,6 +113,7 @@ __all__ = [
     "run",
     "save",
     "sensitivity",
+    "shrink",
     "train",
     "write",
 ]
@@ -124,6 +127,7 @@ _NAMES_OF_MODULE: Final = {
     "bitbudget._pareto": ("ParetoResult", "pareto"),
     "bitbudget._reading": ("dataset", "read", "write"),
     "bitbudget._samples": ("SensitivityFields", "sensitivity"),
+    "bitbudget._shrinking": ("ShrinkResult", "shrink"),
     "bitbudget._training": ("TrainResult", "train"),
     "deploy.integer_network": ("IntegerNetwork",),
     "network.allocation": ("Allocation",),

@@ -58,7 +58,7 @@ class ParetoFront:
     is_complete: bool
 
 
-def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
+def pareto_front(question: Question, *, axis: Axis, points: int, keeps_budget: bool = False) -> ParetoFront:
     """Compute the Pareto front of minimum summed sensitivity against the flash budget, the RAM budget or both.
 
     Budgets reach from the minimum budget to what the unrestricted optimum needs.
@@ -68,6 +68,8 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
             covers all solves together.
         axis: The budget that is varied; `both` solves each combination of a flash and a RAM budget.
         points: Number of budgets along the axis, evenly spaced, 2 to 1,000; with `both`, number of each, 2 to 31.
+        keeps_budget: Whether the varied budgets end at the budget of the question, if that is smaller than what the
+            unrestricted optimum needs. With false, the budget of a varied axis is ignored.
 
     Raises:
         RequestError: If the question is one for the paper's rules, or the number of points is out of range.
@@ -86,8 +88,13 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
         limited = question.options.replace(time_limit_seconds=min(seconds, MAX_TIME_LIMIT_SECONDS))
         return fit(replace(question, budget=Budget(flash_bytes, ram_bytes), options=limited))
 
-    flash_ends = _ends(lambda size: solved(size, MAX_BUDGET_BYTES if axis is Axis.BOTH else budget.ram_bytes), "flash")
-    ram_ends = _ends(lambda size: solved(MAX_BUDGET_BYTES if axis is Axis.BOTH else budget.flash_bytes, size), "ram")
+    largest = budget if keeps_budget else Budget(MAX_BUDGET_BYTES, MAX_BUDGET_BYTES)
+    free = largest if axis is Axis.BOTH else budget
+    flash_ends = ram_ends = (0, 0)
+    if axis is not Axis.RAM:
+        flash_ends = _ends(lambda size: solved(size, free.ram_bytes), "flash", largest.flash_bytes)
+    if axis is not Axis.FLASH:
+        ram_ends = _ends(lambda size: solved(free.flash_bytes, size), "ram", largest.ram_bytes)
     flash_sizes = [budget.flash_bytes] if axis is Axis.RAM else _spaced(flash_ends, points)
     ram_sizes = [budget.ram_bytes] if axis is Axis.FLASH else _spaced(ram_ends, points)
     found: dict[tuple[float, float, float], ParetoPoint] = {}
@@ -108,19 +115,22 @@ def pareto_front(question: Question, *, axis: Axis, points: int) -> ParetoFront:
     return ParetoFront(tuple(found[figures] for figures in front), is_complete)
 
 
-def _ends(solved: Callable[[int], Solution], region: str) -> tuple[int, int]:
-    """Return the minimum flash or RAM budget and the size of the unrestricted optimum, in bytes.
+def _ends(solved: Callable[[int], Solution], region: str, largest_bytes: int) -> tuple[int, int]:
+    """Return the minimum flash or RAM budget and the size of the optimum under the largest budget, in bytes.
 
-    Both are equal if no budget fits.
+    Both are the largest budget if nothing fits it.
 
     Args:
         solved: Function that returns the solution under a budget in bytes.
         region: Name of the budget: "flash" or "ram".
+        largest_bytes: Number of bytes of the largest budget.
     """
-    unrestricted = solved(MAX_BUDGET_BYTES)
+    unrestricted = solved(largest_bytes)
+    if unrestricted.allocation is None:
+        return largest_bytes, largest_bytes
     most = _used_bytes(unrestricted, region)
     certificate = solved(1).certificate
-    if unrestricted.allocation is None or certificate is None or certificate.budget != region:
+    if certificate is None or certificate.budget != region:
         return most, most
     # If the minimum was not found in time, the front consists of the unrestricted optimum.
     return most if certificate.least_bytes is None else -int(-certificate.least_bytes // 1), most

@@ -10,6 +10,7 @@ import pytest
 from api.schemas.devices import DevicesRequest
 from api.schemas.fit import FitRequest
 from api.schemas.pareto import ParetoRequest
+from api.schemas.shrink import ShrinkRequest
 from docs.option_tables import DOCUMENTS, listed_fields, model_at, with_tables
 from network.option_fields import option_fields
 from network.options import Options
@@ -47,6 +48,7 @@ def test_every_option_stands_in_one_table_of_its_page() -> None:
     listed = {path.name: Counter(listed_fields(path.read_text(encoding="utf-8"))) for path in with_options()}
     models = {model_at(path): path for fields in listed.values() for path, _ in fields}
     assert {TrainingOptions, SensitivityOptions, SolveOptions, FitRequest, DevicesRequest, ParetoRequest} <= set(models)
+    assert ShrinkRequest in models
     for page, fields in listed.items():
         assert max(fields.values()) == 1, page
         for model, path in models.items():

@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from api.errors import Problem, problem_of, problem_of_system
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
+from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
-from api.schemas.answer import NetworkName
-from api.schemas.jobs import JobRequest, SensitivityJobRequest, request_of
+from api.schemas.answer import Answer, NetworkName
+from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
 from api.schemas.reports import ProgressAnswer, SensitivityReport, TrainingReport
+from api.schemas.shrink import ShrinkReport
 from api.services.datasets import Datasets
 from api.services.networks import Networks
 from api.settings import Settings
@@ -30,6 +32,13 @@ from api.storage.result_files import REPORT_FILE, artifacts_in
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset
 from qat.progress import Progress
+
+_REPORTS: Final[dict[str, type[Answer]]] = {
+    "training": TrainingReport,
+    "sensitivity": SensitivityReport,
+    "shrink": ShrinkReport,
+}
+"""Class of the report of each kind of job."""
 
 PROGRESS_SECONDS: Final = 0.3
 """Shortest time in seconds between two writes of progress; each one is a synchronous write to the disk."""
@@ -89,6 +98,12 @@ def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) ->
         measuring = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
         run_sensitivity_job(measuring, directory.artifacts, report)
         return
+    if isinstance(request, ShrinkJobRequest):
+        shrinking = ShrinkJob(
+            network=network, network_name=name, request=request, dataset=dataset, options=request.training
+        )
+        run_shrink_job(shrinking, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
+        return
     training = MainJob(
         network=network,
         network_name=name,
@@ -101,9 +116,8 @@ def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) ->
 
 
 def _succeed(store: Store, job: Job, directory: JobDirectory) -> None:
-    is_training = isinstance(request_of(job.request), JobRequest)
-    report = (directory.artifacts / REPORT_FILE).read_bytes()
-    result = (TrainingReport if is_training else SensitivityReport).model_validate_json(report)
+    kind = _REPORTS[request_of(job.request).kind]
+    result = kind.model_validate_json((directory.artifacts / REPORT_FILE).read_bytes())
     _change(
         store,
         job,

@@ -28,6 +28,7 @@ from api.errors import (
     problem_of_status,
     problem_of_system,
 )
+from api.schemas.jobs import KIND_TAG
 from network.errors import BitbudgetError
 from network.options import fault_text
 
@@ -120,7 +121,7 @@ def _validation_problem(error: RequestValidationError) -> Problem:
 
 def _where(error: Mapping[str, Any]) -> str:
     place = error["loc"][:1] if error["type"] == "json_invalid" else error["loc"]
-    return ".".join(str(part) for part in place)
+    return ".".join(str(part) for part in place if not str(part).startswith(KIND_TAG))
 
 
 def _message(error: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from api.schemas.devices import DevicesRequest
 from api.schemas.fit import FitRequest
 from api.schemas.pareto import ParetoRequest
+from api.schemas.shrink import ShrinkRequest
 from api.schemas.solve import SolveRequest
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.devices.core_speeds import SPEEDS
@@ -130,7 +131,9 @@ def _budget(request: FitRequest) -> Budget:
 
 
 def _varied(request: FitRequest) -> tuple[str, ...]:
-    """Return which budgets (flash, RAM) a Pareto front varies, so that the request need not give them."""
+    """Return which budgets (flash, RAM) the request need not give: those that a front varies, or that are optional."""
+    if isinstance(request, ShrinkRequest):
+        return ("flash", "ram")
     if not isinstance(request, ParetoRequest):
         return ()
     return ("flash", "ram") if request.axis is Axis.BOTH else (request.axis,)

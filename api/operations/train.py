@@ -8,32 +8,18 @@ All files are written to a temporary directory first, and moved to their place w
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit, prices_of
 from api.operations.measures import MeasureChoice
 from api.operations.question import Terms, terms_of
+from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.fit import FitRequest
-from api.schemas.reports import (
-    AccuracyAnswer,
-    Artifact,
-    ConversionAnswer,
-    EpochAnswer,
-    QualityAnswer,
-    TrainingReport,
-)
-from api.storage.result_files import (
-    REPORT_FILE,
-    SENSITIVITY_FILE,
-    artifacts_in,
-    check_writable,
-    publish,
-    staging,
-    write_text,
-)
+from api.schemas.reports import Artifact, TrainingReport
+from api.storage.result_files import SENSITIVITY_FILE, check_writable, write_text
 from deploy.requantization_form import RequantizationForm
 from network.errors import InvalidNetwork, RequestError
 from network.memory.measure import measure
@@ -44,13 +30,8 @@ from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
 from qat.data.feature_scales import with_feature_scales
 from qat.options.overrides import overridden
-from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
 from qat.progress import Report
-from qat.tasks.quality import Quality
-from qat.training.accuracy import Accuracy
-from qat.training.epoch_result import EpochResult
-from qat.training.process_rank import is_first_process
 from solver.fit import fit
 from solver.question import Question
 from solver.solution import Solution
@@ -120,84 +101,10 @@ def run_main_job(
     prices = prices_of(job.request, question, solution)
     if changes_bytes(job.options):
         solution = _count_again(job, terms, solution)
-    answer = describe_fit(job.network_name, question, solution, prices)
-    assert solution.allocation is not None  # noqa: S101  # it fits
-    from deploy.files import save
-    from deploy.host_program import host_files
-    from deploy.qdq import ONNX_FILE, onnx_bytes
-    from deploy.qdq_ranks import output_extents
-    from qat.train import train
-
-    result = train(
-        solution.network,
-        solution.allocation,
-        job.dataset,
-        job.options,
-        report=report,
-        checkpoint_directory=checkpoint_directory,
-    )
-    training_report = TrainingReport(
-        **answer.model_dump(),
-        task=result.task.kind,
-        quality=quality_answer(result.qualities[0]) if result.qualities else None,
-        other_qualities=[quality_answer(each) for each in result.qualities[1:]],
-        accuracy=None if result.accuracy is None else _accuracy_answer(result.accuracy),
-        conversion=ConversionAnswer.model_validate(result.conversion),
-        epochs=[_epoch_answer(epoch, result.task.kind) for epoch in result.epochs],
-        best_epoch=result.best_epoch,
-        learned_from=result.task.learned_from,
-        measured_against=result.qualities[0].against if result.qualities else None,
-        went_back=result.went_back,
-        frozen_weights_percent=result.frozen_weights_percent,
-        compile_seconds=result.compile_seconds,
-        warnings=result.warnings,
-    )
-    if not is_first_process():
-        return training_report, []
-    with staging(directory) as staged:
-        save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
-        extents = output_extents(solution.network.host_graph, solution.network.shapes)
-        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network, output_extents=extents))
-        network = solution.network
-        for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
-            (staged / name).write_bytes(content)
-        (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        artifacts = artifacts_in(staged)
-        publish(staged, directory)
-    return training_report, artifacts
-
-
-def quality_answer(quality: Quality) -> QualityAnswer:
-    """Describe one metric of the three forms of a network."""
-    terms = TERMS[quality.metric]
-    return QualityAnswer.model_validate(
-        {
-            "metric": quality.metric,
-            "unit": terms.unit,
-            "direction": terms.direction,
-            "output": quality.output,
-            "against": quality.against,
-            "float": quality.float_network,
-            "fake_quantized": quality.fake_quantized,
-            "integer_only": quality.integer_only,
-        }
-    )
-
-
-def _epoch_answer(epoch: EpochResult, kind: TaskKind) -> EpochAnswer:
-    with_accuracy = kind in {TaskKind.CLASSES, TaskKind.TWO_CLASSES}
-    return EpochAnswer(**asdict(epoch), validation_percent=epoch.validation_quality if with_accuracy else None)
-
-
-def _accuracy_answer(accuracy: Accuracy) -> AccuracyAnswer:
-    return AccuracyAnswer.model_validate(
-        {
-            "float": accuracy.float_percent,
-            "fake_quantized": accuracy.fake_quantized_percent,
-            "integer_only": accuracy.integer_only_percent,
-            "top1_agreement": accuracy.top1_agreement_percent,
-        }
-    )
+    return train_solution(
+        job.dataset, job.options, solution, describe_fit(job.network_name, question, solution, prices), directory,
+        report=report, checkpoint_directory=checkpoint_directory,
+    )  # fmt: skip
 
 
 def changes_bytes(options: TrainingOptions) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StrictInt, StrictStr
+from pydantic import ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
 
 from api.schemas.fit import FitRequest
+from api.schemas.shrink import ShrinkRequest, ShrinkTrainingOptions
 from qat.data.label_offset import MAX_LABEL_OFFSET
 from qat.options.sensitivity import SensitivityOptions
 from qat.options.training import TrainingOptions
@@ -72,28 +73,85 @@ class SensitivityJobRequest(SensitivityRequest):
     network_id: NetworkOfJob
 
 
+class ShrinkJobRequest(ShrinkRequest):
+    """Request for a job that finds the least bytes at which a network keeps a limit of quality."""
+
+    kind: Literal["shrink"] = Field(description="purpose of the job")
+    network_id: NetworkOfJob
+    dataset: DatasetOfJob
+    label_offset: LabelOffset
+    training: ShrinkTrainingOptions = Field(
+        default_factory=ShrinkTrainingOptions, description="how each judged point is quantized or trained"
+    )
+
+
 class JobRequestEcho(JobRequest):
     """Request that created a training job, with all defaults; sizes are in bytes."""
+
+
+class ShrinkJobRequestEcho(ShrinkJobRequest):
+    """Request that created a job of kind shrink, with all defaults; sizes are in bytes."""
 
 
 class SensitivityJobRequestEcho(SensitivityJobRequest):
     """Request that created a sensitivity job, with all defaults."""
 
 
-AnyJobRequest = JobRequest | SensitivityJobRequest
+AnyJobRequest = JobRequest | SensitivityJobRequest | ShrinkJobRequest
 """Request for a job."""
 
-AnyJobRequestEcho = Annotated[JobRequestEcho | SensitivityJobRequestEcho, Discriminator("kind")]
-"""Request that created a job, as an answer repeats it; `kind` tells the two apart."""
+KIND_TAG: Final = "kind="
+"""Beginning of the tags by which pydantic tells the requests of `POST /v1/jobs` apart; errors leave these tags out."""
+
+
+def _tag_of(given: Any) -> str | None:
+    """Return the tag of the class of a request for a job; a request without `kind` is a training."""
+    kind = given.get("kind", "training") if isinstance(given, dict) else getattr(given, "kind", "training")
+    return f"{KIND_TAG}{kind}" if kind in ("training", "shrink") else None  # it may be any JSON value
+
+
+CreatedJobRequest = Annotated[
+    Annotated[JobRequest, Tag(f"{KIND_TAG}training")] | Annotated[ShrinkJobRequest, Tag(f"{KIND_TAG}shrink")],
+    Discriminator(
+        _tag_of,
+        custom_error_type="unknown_kind",
+        custom_error_message="kind: expected one of: 'training', 'shrink'; sensitivities are measured by POST "
+        "/v1/networks/ID/sensitivity",
+    ),
+    Field(
+        json_schema_extra={
+            "discriminator": {
+                "propertyName": "kind",
+                "mapping": {
+                    "training": "#/components/schemas/JobRequest",
+                    "shrink": "#/components/schemas/ShrinkJobRequest",
+                },
+            }
+        }
+    ),
+]
+"""Body of `POST /v1/jobs`; `kind` tells the two apart."""
+
+AnyJobRequestEcho = Annotated[JobRequestEcho | SensitivityJobRequestEcho | ShrinkJobRequestEcho, Discriminator("kind")]
+"""Request that created a job, as an answer repeats it; `kind` tells them apart."""
+
+_REQUESTS: Final[dict[str, type[AnyJobRequest]]] = {
+    "training": JobRequest,
+    "sensitivity": SensitivityJobRequest,
+    "shrink": ShrinkJobRequest,
+}
+_ECHOES: Final[dict[str, type[JobRequestEcho | SensitivityJobRequestEcho | ShrinkJobRequestEcho]]] = {
+    "training": JobRequestEcho,
+    "sensitivity": SensitivityJobRequestEcho,
+    "shrink": ShrinkJobRequestEcho,
+}
 
 
 def request_of(document: dict[str, Any]) -> AnyJobRequest:
     """Parse a job's request from its stored JSON object; without `kind`, as in earlier versions, it is a training."""
-    kind = SensitivityJobRequest if document.get("kind") == "sensitivity" else JobRequest
-    return kind.model_validate(document)
+    return _REQUESTS[document.get("kind", "training")].model_validate(document)
 
 
 def echo_of(document: dict[str, Any]) -> AnyJobRequestEcho:
     """Parse a job's stored JSON object into the copy of the request that an answer contains."""
-    kind = SensitivityJobRequestEcho if document.get("kind") == "sensitivity" else JobRequestEcho
-    return kind.model_validate(document)
+    return _ECHOES[document.get("kind", "training")].model_validate(document)

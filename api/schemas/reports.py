@@ -38,9 +38,14 @@ class ProgressAnswer(Answer):
     validation_quality: float | None = Field(
         default=None, description="figure of that metric after the last validated epoch; larger is better"
     )
+    validation_samples: Count | None = Field(default=None, description="number of held-out samples of that figure")
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
     )
+    point: Count | None = Field(
+        default=None, description="number of the judged point, counted from 1; null for jobs that train one network"
+    )
+    points: Count | None = Field(default=None, description="expected number of judged points")
 
 
 class AccuracyAnswer(Answer):

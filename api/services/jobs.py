@@ -12,10 +12,19 @@ from typing import Annotated, Final, Literal
 from pydantic import AwareDatetime, Discriminator, Field
 
 from api.errors import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
+from api.operations.shrink.limits import check_limit
 from api.operations.train import require_weights
 from api.schemas.answer import Answer, Count
-from api.schemas.jobs import AnyJobRequest, AnyJobRequestEcho, JobRequest, echo_of, request_of
+from api.schemas.jobs import (
+    AnyJobRequest,
+    AnyJobRequestEcho,
+    SensitivityJobRequest,
+    ShrinkJobRequest,
+    echo_of,
+    request_of,
+)
 from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
+from api.schemas.shrink import ShrinkReport
 from api.services.datasets import Datasets
 from api.services.measured_tables import MeasuredTables
 from api.services.networks import Networks
@@ -41,7 +50,7 @@ class JobSummary(Answer):
     created_at: AwareDatetime = Field(description="time of the request")
     started_at: AwareDatetime | None = Field(description="time of the first start; null before it")
     finished_at: AwareDatetime | None = Field(description="time of the end; null before it")
-    kind: Literal["training", "sensitivity"] = Field(description="purpose of the job")
+    kind: Literal["training", "sensitivity", "shrink"] = Field(description="purpose of the job")
     request: AnyJobRequestEcho = Field(description="request that created the job, with all default values")
     progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
 
@@ -50,8 +59,9 @@ class JobAnswer(JobSummary):
     """Description of a job, with its result or its error."""
 
     error: Problem | None = Field(description="problem because of which the job failed; null unless the job has failed")
-    result: Annotated[TrainingReport | SensitivityReport, Discriminator("kind")] | None = Field(
-        description="bits, memory report and accuracy; or the measured sensitivities; null unless the job has succeeded"
+    result: Annotated[TrainingReport | SensitivityReport | ShrinkReport, Discriminator("kind")] | None = Field(
+        description="bits, memory report and accuracy; or the measured sensitivities; or the least bytes with all "
+        "judged points; null unless the job has succeeded"
     )
     artifacts: list[Artifact] = Field(
         description="files that the job produced, at /v1/jobs/{id}/artifacts/{name}; empty unless the job has succeeded"
@@ -92,7 +102,7 @@ class Jobs:
             DoesNotFit: If the network does not fit the budget.
             BitbudgetError: If the job would fail for another reason that can be found out before it starts.
         """
-        if isinstance(request, JobRequest):
+        if not isinstance(request, SensitivityJobRequest):
             request = self._measured.resolved(request, request.network_id)
         document = request.model_dump(mode="json")
         if idempotency_key is not None:
@@ -202,13 +212,17 @@ class Jobs:
     def _check(self, request: AnyJobRequest) -> None:
         network = self._networks.describe(request.network_id)
         require_weights(network.name, has_weights=network.has_weights)
-        if isinstance(request, JobRequest):
+        if not isinstance(request, SensitivityJobRequest):
             answer = self._networks.could_fit(request.network_id, request)
             if not answer.fits:
                 raise DoesNotFit(answer)
         with self._datasets.in_memory:
+            structure = self._networks.structure(request.network_id)
             dataset = with_label_offset(self._datasets.load(request.dataset), request.label_offset)
-            check_dataset(dataset, self._networks.structure(request.network_id))
+            task = request.task if isinstance(request, SensitivityJobRequest) else request.training.task
+            check_dataset(dataset, structure, task)
+            if isinstance(request, ShrinkJobRequest):
+                check_limit(request, request.training, structure, dataset)
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if request_of(job.request).model_dump(mode="json") != document:

@@ -90,11 +90,11 @@ def staging(directory: Path) -> Iterator[Path]:
 
 
 def publish(staged: Path, directory: Path) -> None:
-    """Move complete files from a temporary directory to the directory of the results, the report last.
+    """Move complete files and folders from a temporary directory to the directory of the results, the report last.
 
     Args:
         staged: Directory made by `staging`.
-        directory: Directory for the results; files of an earlier result are replaced.
+        directory: Directory for the results; files and folders of an earlier result are replaced.
     """
     if not directory.is_dir():
         staged.chmod(0o777 & ~_umask())
@@ -102,6 +102,8 @@ def publish(staged: Path, directory: Path) -> None:
         return
     (directory / REPORT_FILE).unlink(missing_ok=True)
     for path in sorted(staged.iterdir(), key=lambda path: path.name == REPORT_FILE):
+        if path.is_dir():
+            shutil.rmtree(directory / path.name, ignore_errors=True)
         path.replace(directory / path.name)
 
 

@@ -104,11 +104,21 @@ class Reporter:
         self._phase_started += seconds
         self._now = before
 
-    def report_validation(self, metric: Metric, figure: float) -> None:
-        """Report the quality of an epoch on the held-out split, by the task's metric."""
+    def report_validation(self, metric: Metric, figure: float, samples: int) -> None:
+        """Report the quality of an epoch on the held-out split.
+
+        Args:
+            metric: The task's metric.
+            figure: The figure of the metric.
+            samples: Number of held-out samples.
+        """
         accuracy = figure if metric is Metric.ACCURACY else None
         self._now = replace(
-            self._now, validation_metric=metric, validation_quality=figure, validation_accuracy=accuracy
+            self._now,
+            validation_metric=metric,
+            validation_quality=figure,
+            validation_accuracy=accuracy,
+            validation_samples=samples,
         )
         self._send()
 

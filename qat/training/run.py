@@ -208,7 +208,8 @@ class TrainingRun:
             return json.dumps(asdict(EpochResult(epoch, training_loss, *found, seconds, is_doubled)))
 
         result = EpochResult(**json.loads(self._processes.from_first(evaluated)))
-        self._reporter.report_validation(self.judge.metric, result.validation_quality)
+        held_out = len(self._split.validation)
+        self._reporter.report_validation(self.judge.metric, result.validation_quality, held_out)
         self.state.position = replace(self.state.position, step=0, loss_sum=0.0)
         checkpoint = after_epoch(before, result, self.state.snapshot())
         if self._directory is not None and self._processes.is_first:

@@ -169,7 +169,9 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
     if not is_near_chance and outputs <= len(counts):
         return None
     measured = f"the float network classifies {accuracy:.1f} % of {len(labels):,} labelled samples correctly"
-    shifted, offset = max((percent(predicted == labels + each), each) for each in OFFSETS)
+    within = [each for each in OFFSETS if all_labels.min() + each >= 0 and all_labels.max() + each < outputs]
+    found = [(percent(predicted == labels + each), each) for each in within]
+    shifted, offset = max(found, default=(0.0, 0))
     rises = shifted >= _OFFSET_FACTOR * accuracy and shifted - accuracy >= _OFFSET_POINTS
     if rises and shifted > 100 * limit:
         change = "add 1 to" if offset > 0 else "subtract 1 from"

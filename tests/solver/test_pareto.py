@@ -80,3 +80,24 @@ def test_a_front_has_a_bounded_number_of_points(axis: Axis, most: int) -> None:
                 axis=axis,
                 points=points,
             )
+
+
+@pytest.mark.parametrize("axis", [Axis.FLASH, Axis.RAM])
+def test_a_front_can_end_at_the_budget_of_the_question(axis: Axis) -> None:
+    accounting = accounting_named("paper")
+    plenty = fit(question_of(NETWORK, AMPLE, Method.EXACT, accounting, TABLE, **OPTIONS)).memory
+    budget = Budget(int(plenty.flash_bytes * 0.6), int(plenty.ram_bytes * 0.7))
+    question = question_of(NETWORK, budget, Method.EXACT, accounting, TABLE, **OPTIONS)
+    front = pareto_front(question, axis=axis, points=6, keeps_budget=True).points
+    assert len(front) >= 2
+    assert front[-1].solution.objective == fit(question).objective
+    for point in front:
+        assert point.budget.flash_bytes <= budget.flash_bytes
+        assert point.budget.ram_bytes <= budget.ram_bytes
+    free = pareto_front(question, axis=axis, points=6).points
+    assert (free[-1].solution.objective or 0.0) < (front[-1].solution.objective or 0.0)
+
+
+def test_a_budget_that_nothing_fits_gives_no_points() -> None:
+    question = question_of(NETWORK, Budget(10, 10**7), Method.EXACT, accounting_named("paper"), TABLE, **OPTIONS)
+    assert pareto_front(question, axis=Axis.FLASH, points=6, keeps_budget=True).points == ()

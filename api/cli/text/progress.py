@@ -41,8 +41,10 @@ def progress_line(*, is_wanted: bool) -> Iterator[Report]:
 
 
 def progress_text(progress: Progress) -> str:
-    """Return progress as text, such as 'training  epoch 2 of 3  step 40 of 90  validation 97.1 %  12 s left'."""
+    """Return progress as text, such as 'training  epoch 2 of 3  validation accuracy 97.10 % of 143 samples'."""
     parts = [progress.phase]
+    if progress.point is not None:
+        parts.insert(0, f"point {progress.point} of about {progress.points}")
     if progress.epoch is not None and progress.epochs:
         parts.append(f"epoch {progress.epoch} of {progress.epochs}")
     if progress.step is not None and progress.steps:
@@ -53,7 +55,8 @@ def progress_text(progress: Progress) -> str:
         parts.append(f"loss {progress.loss:.3f}")
     if progress.validation_metric is not None:
         terms = TERMS[progress.validation_metric]
-        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}")
+        of = "" if progress.validation_samples is None else f" of {progress.validation_samples:,} samples"
+        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}{of}")
     if progress.seconds_left is not None:
         parts.append(f"{progress.seconds_left:.0f} s left")
     return "  ".join(parts)
@@ -113,12 +116,12 @@ class LinesOfLog:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._stage: tuple[str, int | None] | None = None
+        self._stage: tuple[str, int | None, int | None] | None = None
         self._printed_at = 0.0
 
     def __call__(self, progress: Progress) -> None:
         """Print the progress if a line is due."""
-        stage, now = (progress.phase, progress.epoch), self._clock()
+        stage, now = (progress.phase, progress.epoch, progress.point), self._clock()
         if stage == self._stage and now - self._printed_at < LINE_SECONDS:
             return
         self._stage, self._printed_at = stage, now

@@ -12,7 +12,7 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
-from api.schemas.jobs import JobRequest
+from api.schemas.jobs import CreatedJobRequest
 from api.schemas.reports import Artifact
 from api.services.jobs import JobAnswer, JobSummary
 from api.storage.records import JobState
@@ -29,14 +29,15 @@ JobId = Annotated[str, Path(description="identifier of a job, as createJob retur
 
 @router.post("", operation_id="createJob", status_code=202, responses=problems(400, 404, 409, 413, 422))
 def create_job(
-    request: JobRequest,
+    request: CreatedJobRequest,
     response: Response,
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
     """Create a job that chooses bits for a network, retrains it and converts it to integer arithmetic.
 
-    The input is checked as far as possible before the job is created.
+    A job of kind shrink does so for several budgets, and finds the least bytes that keep a limit of quality. The
+    input is checked as far as possible before the job is created.
     """
     job = service.jobs.create(request, idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"

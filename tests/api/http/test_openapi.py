@@ -305,14 +305,18 @@ def test_options_have_their_bounds_and_names(document: dict[str, Any]) -> None:
     assert steps["items"] == {"$ref": "#/components/schemas/LearningRateStep"}
 
 
-def test_the_two_kinds_of_jobs_are_told_apart_by_a_field(document: dict[str, Any]) -> None:
+def test_the_kinds_of_jobs_are_told_apart_by_a_field(document: dict[str, Any]) -> None:
     """Without a discriminator, a generated client chooses the first schema that seems to match."""
     schemas = document["components"]["schemas"]
     request = schemas["JobAnswer"]["properties"]["request"]
     assert request["discriminator"]["propertyName"] == "kind"
-    assert set(request["discriminator"]["mapping"]) == {"training", "sensitivity"}
+    assert set(request["discriminator"]["mapping"]) == {"training", "sensitivity", "shrink"}
     result = next(each for each in schemas["JobAnswer"]["properties"]["result"]["anyOf"] if "oneOf" in each)
-    assert set(result["discriminator"]["mapping"]) == {"training", "sensitivity"}
+    assert set(result["discriminator"]["mapping"]) == {"training", "sensitivity", "shrink"}
+    body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    mapping = {"training": f"{REFERENCE}JobRequest", "shrink": f"{REFERENCE}ShrinkJobRequest"}
+    assert body["discriminator"] == {"propertyName": "kind", "mapping": mapping}
+    assert {each["$ref"] for each in body["oneOf"]} == set(mapping.values())
 
 
 def test_the_service_serves_the_document(service: LiveService, document: dict[str, Any]) -> None:

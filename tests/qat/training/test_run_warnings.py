@@ -88,6 +88,15 @@ def test_labels_with_an_offset_are_named(offset: int, labels: Labels) -> None:
     assert warning.endswith(f"{'add 1 to' if offset > 0 else 'subtract 1 from'} every label of the dataset")
 
 
+def test_no_offset_is_named_that_the_network_has_no_class_for() -> None:
+    """All classes are exchanged in a circle: labels + 1 would fit two of three, and the last one has no output."""
+    labels = np.arange(60) % 3
+    warning = label_warning((labels + 1) % 3, labels, labels, 3)
+    assert warning is not None
+    assert "near chance" in warning
+    assert "offset" not in warning
+
+
 def test_warnings_are_reported_before_the_training_and_change_no_result() -> None:
     dataset, options = dataset_of(labels_of(5), 6, 1), CALIBRATED.replace(epochs=2, batch_size=64)
     network = network_with(6)

@@ -1,0 +1,87 @@
+"""Bisection over the points of a Pareto front: which points are judged, and how each of them came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from api.operations.shrink.limits import keeps_limit
+from api.operations.shrink.points import PointTrainer, held_out_quality_of, seconds_of
+from api.schemas.reports import TrainingReport
+from network.network import Network
+from qat.progress import Report
+from solver.bisection import expected_judgements, next_to_judge
+from solver.pareto import ParetoPoint
+
+if TYPE_CHECKING:  # it imports torch, which must not be imported before `wait_without_spinning` is called
+    from qat.training.held_out import HeldOutQuality
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPoint:
+    """A point of the front with the report of its integer-only network.
+
+    Attributes:
+        point: The point.
+        report: Report of its training.
+        quality: Quality of the integer-only network on the held-out samples.
+        keeps_limit: Whether this quality keeps the limit of the request.
+    """
+
+    point: ParetoPoint
+    report: TrainingReport
+    quality: float
+    keeps_limit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A finished search.
+
+    Attributes:
+        float_network: Quality of the float network on the held-out samples.
+        judged: Number of each judged point, in ascending order of bytes -> the point.
+        kept_seconds: Time in seconds of the points that an interrupted search had finished.
+    """
+
+    float_network: HeldOutQuality
+    judged: dict[int, JudgedPoint]
+    kept_seconds: float
+
+
+def search(trainer: PointTrainer, network: Network, points: Sequence[ParetoPoint], report: Report) -> Search:
+    """Judge points of a front until the least bytes that keep the limit are found.
+
+    Args:
+        trainer: Trainer of the points.
+        network: The float network.
+        points: All points of the front, in ascending order of bytes.
+        report: Callback that receives the progress of judging the float network.
+
+    Raises:
+        ConversionError: If a trained network cannot be converted to integers.
+        TrainingError: If a training fails.
+    """
+    from qat.training.held_out import held_out_quality
+
+    float_network = held_out_quality(network, trainer.dataset, trainer.options, report=report)
+    judged: dict[int, JudgedPoint] = {}
+    kept_seconds = 0.0
+    while True:
+        outcomes = {number: each.keeps_limit for number, each in judged.items()}
+        number = next_to_judge(len(points), outcomes)
+        if number is None:
+            break
+        trainer.progress.begin(len(judged) + 1, len(judged) + expected_judgements(len(points), outcomes))
+        point = points[number]
+        found = trainer.kept(point)
+        if found is None:
+            found = trainer.trained(point)
+        else:
+            kept_seconds += seconds_of(found)
+        quality = held_out_quality_of(found)
+        judged[number] = JudgedPoint(
+            point, found, quality, keeps_limit(trainer.request, quality, float_network.float_network)
+        )
+    return Search(float_network, dict(sorted(judged.items())), kept_seconds)

@@ -1,0 +1,126 @@
+"""Retraining of a network with chosen bits, up to the files and the report of the integer-only network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from api.schemas.fit import FitAnswer
+from api.schemas.reports import (
+    AccuracyAnswer,
+    Artifact,
+    ConversionAnswer,
+    EpochAnswer,
+    QualityAnswer,
+    TrainingReport,
+)
+from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
+from qat.data.dataset import Dataset
+from qat.options.task import TERMS, TaskKind
+from qat.options.training import TrainingOptions
+from qat.progress import Report
+from qat.tasks.quality import Quality
+from qat.training.accuracy import Accuracy
+from qat.training.epoch_result import EpochResult
+from qat.training.process_rank import is_first_process
+from solver.solution import Solution
+
+
+def train_solution(
+    dataset: Dataset,
+    options: TrainingOptions,
+    solution: Solution,
+    answer: FitAnswer,
+    directory: Path,
+    *,
+    report: Report,
+    checkpoint_directory: Path | None,
+) -> tuple[TrainingReport, list[Artifact]]:
+    """Retrain a network with the bits of a solution, convert it to integers, and write the files to a directory.
+
+    Args:
+        dataset: The samples to train and test on.
+        options: How the network is trained.
+        solution: The bits, with the network in the order in which its layers run.
+        answer: Description of the solution, for the report.
+        directory: Directory for the files, as for `run_main_job`.
+        report: Callback that receives the progress.
+        checkpoint_directory: Directory for the checkpoints; None writes none.
+    """
+    assert solution.allocation is not None  # noqa: S101  # it fits
+    from deploy.files import save
+    from deploy.host_program import host_files
+    from deploy.qdq import ONNX_FILE, onnx_bytes
+    from deploy.qdq_ranks import output_extents
+    from qat.train import train
+
+    result = train(
+        solution.network,
+        solution.allocation,
+        dataset,
+        options,
+        report=report,
+        checkpoint_directory=checkpoint_directory,
+    )
+    training_report = TrainingReport(
+        **answer.model_dump(),
+        task=result.task.kind,
+        quality=quality_answer(result.qualities[0]) if result.qualities else None,
+        other_qualities=[quality_answer(each) for each in result.qualities[1:]],
+        accuracy=None if result.accuracy is None else _accuracy_answer(result.accuracy),
+        conversion=ConversionAnswer.model_validate(result.conversion),
+        epochs=[_epoch_answer(epoch, result.task.kind) for epoch in result.epochs],
+        best_epoch=result.best_epoch,
+        learned_from=result.task.learned_from,
+        measured_against=result.qualities[0].against if result.qualities else None,
+        went_back=result.went_back,
+        frozen_weights_percent=result.frozen_weights_percent,
+        compile_seconds=result.compile_seconds,
+        warnings=result.warnings,
+    )
+    if not is_first_process():
+        return training_report, []
+    with staging(directory) as staged:
+        save(result.integer_network, staged, memory=answer.memory.model_dump(mode="json"))
+        network = solution.network
+        extents = output_extents(network.host_graph, network.shapes)
+        (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network, output_extents=extents))
+        for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
+            (staged / name).write_bytes(content)
+        (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        artifacts = artifacts_in(staged)
+        publish(staged, directory)
+    return training_report, artifacts
+
+
+def quality_answer(quality: Quality) -> QualityAnswer:
+    """Describe one metric of the three forms of a network."""
+    terms = TERMS[quality.metric]
+    return QualityAnswer.model_validate(
+        {
+            "metric": quality.metric,
+            "unit": terms.unit,
+            "direction": terms.direction,
+            "output": quality.output,
+            "against": quality.against,
+            "float": quality.float_network,
+            "fake_quantized": quality.fake_quantized,
+            "integer_only": quality.integer_only,
+        }
+    )
+
+
+def _epoch_answer(epoch: EpochResult, kind: TaskKind) -> EpochAnswer:
+    with_accuracy = kind in {TaskKind.CLASSES, TaskKind.TWO_CLASSES}
+    return EpochAnswer(**asdict(epoch), validation_percent=epoch.validation_quality if with_accuracy else None)
+
+
+def _accuracy_answer(accuracy: Accuracy) -> AccuracyAnswer:
+    return AccuracyAnswer.model_validate(
+        {
+            "float": accuracy.float_percent,
+            "fake_quantized": accuracy.fake_quantized_percent,
+            "integer_only": accuracy.integer_only_percent,
+            "top1_agreement": accuracy.top1_agreement_percent,
+        }
+    )
