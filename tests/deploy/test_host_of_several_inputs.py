@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from deploy.interpreter import quantize_inputs
+from network.errors import InvalidNetwork
 from network.joined_samples import joined_input
+from network.json_reading.description import read_json, write_json
 from tests.deploy.host_runs import (
     imported,
     outputs_by_host,
@@ -45,7 +48,9 @@ def test_several_inputs(*, reads_samples: bool, tmp_path: Path) -> None:
     built = image_and_vector(reads_samples=reads_samples)
     network = read(built)
     assert network.input_names == ("x", "z")
-    write_host(network, tmp_path)
+    restored = read_json(write_json(network, with_weights=True).encode(), "restored")
+    assert restored.host_graph == network.host_graph
+    write_host(restored, tmp_path)
     sample = sample_of(network, np.random.default_rng(4))
     image, vector = parts_of(network, sample)
     session = onnxruntime.InferenceSession(built.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -66,6 +71,14 @@ def test_several_inputs(*, reads_samples: bool, tmp_path: Path) -> None:
         np.testing.assert_array_equal(stored["arr_1"], codes[1])
     with np.load(tmp_path / "outputs.npz") as outputs:
         np.testing.assert_allclose(outputs["arr_1"][0], 1 / (1 + np.exp(-(np.arange(6) - 3) * 0.25)), rtol=1e-5)
+
+
+def test_a_sample_is_read_from_an_input_only() -> None:
+    network = read(image_and_vector(reads_samples=True))
+    assert network.host_graph is not None
+    reads = tuple(replace(each, tensor="c") if each.is_sample else each for each in network.host_graph.reads)
+    with pytest.raises(InvalidNetwork, match="'c', which is not an input of the network; expected one of x, z"):
+        replace(network, host_graph=replace(network.host_graph, reads=reads))
 
 
 def test_an_input_that_the_host_alone_reads(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -102,6 +103,24 @@ def test_a_network_of_other_samples_has_no_table(tmp_path: Path) -> None:
     save(network_of_bytes((127.5,), 1 / 127.5, are_bytes=False), tmp_path)
     assert "codes_of_bytes" not in json.loads((tmp_path / DESCRIPTION_FILE).read_text())["input"]
     assert not load(tmp_path).only_input.format.samples_are_bytes
+
+
+def test_each_of_several_inputs_has_its_table(tmp_path: Path) -> None:
+    whole = network_of_bytes((127.5,), 1 / 127.5)
+    image = whole.only_input
+    other = NetworkInput("other", image.shape, InputFormat(tuple(image.shape), multiply=(0.5,), samples_are_bytes=True))
+    plain = NetworkInput("plain", image.shape, InputFormat(tuple(image.shape)))
+    tensors = {"image": whole.tensors["image"], "other": IntegerTensor("other", image.shape, 8, 1.0, 0),
+               "plain": IntegerTensor("plain", image.shape, 8, 1.0, 0)}  # fmt: skip
+    network = replace(whole, inputs=(image, other, plain), tensors=tensors | dict(whole.tensors))
+    save(network, tmp_path)
+    written = json.loads((tmp_path / DESCRIPTION_FILE).read_text())
+    assert written["version"] == 3
+    tables = [each.get("codes_of_bytes") for each in written["inputs"]]
+    assert tables[0] == "identity"
+    assert tables[1] == codes_of_bytes(other.format, tensors["other"]).tolist()
+    assert tables[2] is None
+    assert [each.format.samples_are_bytes for each in load(tmp_path).inputs] == [True, True, False]
 
 
 def test_distance_from_half() -> None:

@@ -14,7 +14,7 @@ from deploy.qdq import onnx_bytes
 from deploy.qdq_ranks import output_extents, to_onnx_input
 from network.host_graph import HostGraph, HostRead
 from network.layers import Padding, Shape
-from network.network_input import InputFormat
+from network.network_input import InputFormat, NetworkInput
 from tests.builders import with_input_format
 from tests.deploy.onnx_runs import Runtime, session
 from tests.deploy.random_networks import Builder
@@ -62,6 +62,19 @@ def test_the_input_keeps_its_rank(
     if len(dims) < 3:
         restored = network.only_input.format.to_input_tensor(samples, shape)
         np.testing.assert_array_equal(restored, real)
+
+
+def test_each_of_several_inputs_keeps_its_rank() -> None:
+    _, network = network_of(Shape(3, 2, 4), (3, 2, 4))
+    given = NetworkInput("vector", network.tensors[network.outputs[0]].shape, InputFormat((6,)))
+    tensor = replace(network.tensors[network.outputs[0]], name="vector")
+    image = replace(network.only_input, format=InputFormat((2, 4, 3), channels_last=True))
+    several = replace(network, inputs=(image, given), tensors={"input": network.tensors["input"], "vector": tensor,
+        **{name: each for name, each in network.tensors.items() if name != "input"}})  # fmt: skip
+    built = onnx.load_from_string(onnx_bytes(several))
+    onnx.checker.check_model(built, full_check=True)
+    extents = [[each.dim_value for each in value.type.tensor_type.shape.dim][1:] for value in built.graph.input]
+    assert extents == [[3, 2, 4], [6]]
 
 
 def test_outputs_have_the_extents_of_the_file() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from network.declared_input import DeclaredInput
 from network.errors import RequestError
-from network.layers import FullyConnected, Shape
+from network.layers import Add, FullyConnected, Shape
 from network.network import Network
 from network.network_input import InputFormat, NetworkInput
 
@@ -41,6 +41,17 @@ def test_the_file_sees_the_declared_input(mean: Any, scale: Any, subtract: tuple
         declared.only_input.format.to_input_tensor(samples, shape), expected, rtol=1e-4, atol=1e-4
     )
     assert declared.layers is given.layers
+
+
+def test_numbers_are_declared_for_one_input_only() -> None:
+    both = network()
+    other = NetworkInput("other", Shape(3, 4, 5), InputFormat((3, 4, 5)))
+    layer = Add(name="sum", inputs=("y", "z"), output="both")
+    second = FullyConnected(name="second", inputs=("other",), output="z", output_channels=2)
+    both = replace(both, inputs=(*both.inputs, other), layers=(*both.layers, second, layer), outputs=("both",))
+    assert DeclaredInput().applied_to(both) is both
+    with pytest.raises(RequestError, match=r"were given for a network with 2 inputs \(x, other\); expected a network"):
+        DeclaredInput.of(127.5, None).applied_to(both)
 
 
 def test_a_text_has_commas_between_its_numbers() -> None:

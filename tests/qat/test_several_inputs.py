@@ -205,13 +205,8 @@ def test_published_networks(name: str) -> None:
     network = read_network((MINIMAL / f"{name}.onnx").read_bytes(), name)
     samples = np.random.default_rng(0).normal(size=(48, *joined_dims(network.inputs))).astype(np.float32)
     allocation = allocation_of(network, 8, SCHEMES[0])
-    if len(network.outputs) == 1:
-        options = TrainingOptions(epochs=1, batch_size=16, threads=1)
-        integers = train(network, allocation, Dataset(name, samples, None, samples[:16], None), options).integer_network
-    else:
-        module = prepare(network, allocation, options=TrainingOptions())
-        calibrate(module, samples)
-        integers = convert(module.eval())
+    options = TrainingOptions(epochs=1, batch_size=16, threads=1)
+    integers = train(network, allocation, Dataset(name, samples, None, samples[:16], None), options).integer_network
     assert integers.outputs == network.outputs
     values = tensor_of(samples[:16], network)
     codes = quantize_inputs(integers, values.numpy())
