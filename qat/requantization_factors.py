@@ -21,6 +21,12 @@ LARGEST_FACTOR: Final = float(INT32_MAX)
 """Largest factor that a multiplier can have."""
 
 
+BELOW_TIES: Final = 1 - 2.0**-30
+"""Factor by which the averages of a pool are reduced, one or two units of the multiplier, so that an average that is
+exactly between two codes is rounded down. LiteRT does the same for int8 codes below 0, which most averages behind a
+ReLU have. No other average changes its code: the next one is 1 / (2 * divisor) away."""
+
+
 def limited(factors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Limit the magnitude of each factor of an accumulator to `LARGEST_FACTOR`; the codes stay the same.
 
@@ -62,5 +68,5 @@ def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> 
     if isinstance(layer, Add | Activation):
         return encode_factors_of_sum(limited_of_sum(factors), layer.name)
     if isinstance(layer, AveragePool):
-        factors = [factors[0] / divisor for divisor in layer.divisors(shape)]
+        factors = [factors[0] / divisor * BELOW_TIES for divisor in layer.divisors(shape)]
     return encode_factors(limited(factors), layer.name)

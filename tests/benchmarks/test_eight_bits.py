@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks import cifar10
 from benchmarks.eight_bits import comparisons, own_signal_to_noise
 from network.reading import read_network
 from tests.network.tflite_reading.tflite_models import SHARED
@@ -30,3 +31,9 @@ def test_codes_of_int8_files_are_those_of_litert() -> None:
 def test_a_published_network_is_near_its_own_outputs() -> None:
     network = read_network((SHARED / "kws_int8.tflite").read_bytes(), "kws")
     assert own_signal_to_noise(network) > 35
+
+
+@pytest.mark.skipif(not (SHARED.is_dir() and cifar10.FILE.exists()), reason="the images are beside the project")
+def test_codes_of_images_are_exactly_those_of_litert() -> None:
+    row = next(row for row in comparisons(SHARED, 2, 30) if row.name == "resnet8, images of CIFAR-10")
+    assert row.largest_difference == 0

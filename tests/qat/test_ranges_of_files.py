@@ -37,7 +37,7 @@ LARGEST_DIFFERENCE = {
     "kws_int8": 2,
     "micro_speech_int8": 2,
     "person_detect_int8": 2,
-    "resnet8_int8": 3,
+    "resnet8_int8": 3,  # averages of random images are between codes above the middle, which LiteRT rounds up
     "streaming_wakeword": 2,
     "vww_96_int8": 2,
 }

@@ -59,17 +59,16 @@ FLATTENED = build(
     ],
 )  # fmt: skip
 
+AFTER = [constant(numbers(4, 3, 3, 4)), constant(numbers(4))]
+
 REFUSED = build(
-    [
-        *OPEN[:4], constant([8, 8], "int32"), T((1, 8, 8, 4), name="enlarged"),
-        constant(numbers(4, 1, 1, 4)), constant(numbers(4)), T((1, 8, 8, 4), name="last"),
-    ],
+    [*OPEN[:4], constant([8, 8], "int32"), T((1, 8, 8, 4), name="enlarged"), *AFTER, T((1, 8, 8, 4), name="last")],
     [
         Op("CONV_2D", (0, 1, 2), (3,), SAME | {"FusedActivationFunction": 1}),
         Op("RESIZE_BILINEAR", (3, 4), (5,)),
         Op("CONV_2D", (5, 6, 7), (8,), SAME),
     ],
-)  # fmt: skip
+)
 
 
 def read(content: bytes, *outputs: str, shapes: tuple[str, ...] = ()) -> Network:

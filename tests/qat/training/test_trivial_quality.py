@@ -138,10 +138,10 @@ def test_an_autoencoder_whose_scores_are_random_is_named() -> None:
     options = CALIBRATED.replace(task=TaskKind.ANOMALY)
     x = VECTORS.copy()
     x[COUNT // 2 + 1 :: 2] = x[COUNT // 2 :: 2]
-    (warning,) = warnings_of(network, x, flags, tested, options)
+    (warning,) = [each for each in warnings_of(network, x, flags, tested, options) if "ROC" in each]
     assert re.search(r"area under the ROC curve of 0\.[45]. on 100 test samples, which is near chance", warning)
     x[COUNT // 2 :][tested == 1, 3] += 9
-    assert warnings_of(network, x, flags, tested, options) == ()
+    assert not any("ROC" in each for each in warnings_of(network, x, flags, tested, options))
 
 
 def test_the_test_set_is_enough_and_few_samples_tell_nothing() -> None:
