@@ -16,6 +16,7 @@ from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from benchmarks.onnx_reference import OnnxReference
 from benchmarks.reference import Array, IncomparableFile
 from network.errors import InvalidNetwork
+from network.joined_samples import joined_dims, joined_input
 from network.layers import ActivationFunction, Layer
 from network.network import Network
 from qat.float_network import FloatNetwork
@@ -82,12 +83,13 @@ def outputs_of(network: Network, path: Path) -> tuple[bool, list[tuple[Array, Ar
         reference = LiteRTReference(with_bias_axes_mended(content))
     else:
         # Reads weights from files beside it, which the reader has accepted.
-        reference = OnnxReference(onnx.load(path), network.input)
+        reference = OnnxReference(onnx.load(path), network.input_names)
     samples = reference.samples(SAMPLES, seed=SEED)
-    if samples[0].size != math.prod(network.input_format.dims):
+    dims = joined_dims(network.inputs)
+    if samples[0].size != math.prod(dims):
         raise IncomparableFile(f"its input has the shape {samples[0].shape}, which is not that of one sample")
     runs = [reference.outputs_of(sample, network) for sample in samples]
-    inputs = np.concatenate([sample.reshape(1, *network.input_format.dims) for sample in samples])
+    inputs = np.concatenate([sample.reshape(1, *dims) for sample in samples])
     ours = float_outputs(saturated(network), inputs, channels_last=isinstance(reference, LiteRTReference))
     pairs = [(np.stack(each), found) for each, found in zip(zip(*runs, strict=True), ours, strict=True)]
     if any(expected.shape != found.shape for expected, found in pairs):
@@ -102,13 +104,13 @@ def float_outputs(network: Network, samples: npt.NDArray[np.float32], *, channel
 
     Args:
         network: The network, with weights.
-        samples: Samples as the caller stores them, [n, *dims].
+        samples: Samples as the caller stores them, [n, *dims]; joined if the network has several inputs.
         channels_last: Whether elements are in the order height, width, channels; else channels come first.
 
     Raises:
         IncomparableFile: If the float network does not support a layer.
     """
-    images = torch.from_numpy(network.input_format.to_input_tensor(samples, network.input_shape))
+    images = torch.from_numpy(joined_input(samples, network.inputs))
     try:
         with torch.no_grad():
             tensors = FloatNetwork(network).eval().tensors(images)

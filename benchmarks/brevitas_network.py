@@ -59,7 +59,7 @@ class BrevitasNetwork(nn.Module):
             _WeightLayer(layer, allocation.weight_bits[layer.name]) if isinstance(layer, WeightLayer) else nn.Identity()
             for layer in network.layers
         )
-        self._input = _quantizer(known[network.input], bits[network.input])
+        self._input = _quantizer(known[network.only_input.name], bits[network.only_input.name])
         self._ranges = nn.ModuleList(
             _quantizer(known[layer.output], bits[layer.output])
             if owner[layer.output] == layer.output
@@ -75,7 +75,7 @@ class BrevitasNetwork(nn.Module):
             return ranged
 
         given: Tensor = self._input(images)
-        return run_layers(self.network, given, step)[self.network.outputs[0]].flatten(1)
+        return run_layers(self.network, {self.network.only_input.name: given}, step)[self.network.outputs[0]].flatten(1)
 
     def two_bit_weights(self) -> list[nn.Parameter]:
         """Return the weight parameters of the layers whose weights have 2 bits."""

@@ -25,9 +25,11 @@ from benchmarks.agreement import float_outputs, saturated, snr_db
 from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from benchmarks.markdown import markdown
 from deploy.integer_network import IntegerNetwork
-from deploy.interpreter import quantize_input, run
+from deploy.interpreter import quantize_inputs, run
 from network.allocation import Allocation, Folding, Scheme, WeightScheme
+from network.joined_samples import joined, joined_input
 from network.network import Network
+from network.network_input import NetworkInput
 from network.reading import read_network
 from qat.conversion import convert
 from qat.prepare import prepare
@@ -86,15 +88,13 @@ def own_signal_to_noise(network: Network, seed: int = 0) -> float:
         network: The network, with weights.
         seed: Seed of the samples.
     """
-    count = max(MIN_SAMPLES, min(MAX_SAMPLES, _ELEMENTS // network.input_shape.elements))
+    elements = sum(each.shape.elements for each in network.inputs)
+    count = max(MIN_SAMPLES, min(MAX_SAMPLES, _ELEMENTS // elements))
     rng = np.random.default_rng(seed)
-    shape = (2 * count, *network.input_format.dims)
-    low, high = network.ranges.get(network.input, (0.0, 0.0))
-    drawn = rng.uniform(low, high, shape) if high > low else rng.standard_normal(shape)
-    samples = drawn.astype(np.float32)
+    drawn = [_drawn(network, each, (2 * count, *each.format.dims), rng) for each in network.inputs]
+    samples = drawn[0] if len(drawn) == 1 else joined(drawn)
     integers = eight_bit_network(network, samples[count:])
-    given = quantize_input(integers, network.input_format.to_input_tensor(samples[:count], network.input_shape))
-    found = run(integers, given)
+    found = run(integers, quantize_inputs(integers, joined_input(samples[:count], network.inputs)))
     ratios = []
     for name, expected in zip(
         network.outputs, float_outputs(saturated(network), samples[:count], channels_last=True), strict=True
@@ -105,9 +105,16 @@ def own_signal_to_noise(network: Network, seed: int = 0) -> float:
     return min(ratios)
 
 
+def _drawn(network: Network, given: NetworkInput, shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Return random samples of an input: uniform over its range in a quantized file, else normal."""
+    low, high = network.ranges.get(given.name, (0.0, 0.0))
+    drawn = rng.uniform(low, high, shape) if high > low else rng.standard_normal(shape)
+    return drawn.astype(np.float32)
+
+
 def codes_of(integers: IntegerNetwork, network: Network, samples: Floats) -> npt.NDArray[np.int64]:
     """Return the codes of the first output for samples, int64 [n, values], channels last as in LiteRT."""
-    given = quantize_input(integers, network.input_format.to_input_tensor(samples, network.input_shape))
+    given = quantize_inputs(integers, joined_input(samples, network.inputs))
     found = run(integers, given)[network.outputs[0]]
     return found.reshape(len(samples), -1).astype(np.int64)
 

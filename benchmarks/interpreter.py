@@ -33,7 +33,7 @@ from deploy.interpreter import run
 from deploy.workers import core_count, run_on_all_cores
 from network.allocation import Folding, Scheme, WeightScheme
 from network.layers import Padding, Shape
-from network.network import InputFormat
+from network.network_input import InputFormat, NetworkInput
 
 COLUMN_BLOCK_ELEMENTS = 2**19
 
@@ -59,9 +59,8 @@ class Resnet8:
         self._classify(trunk)
 
     def network(self) -> IntegerNetwork:
-        return IntegerNetwork(
-            "resnet8", "input", self._tensors, tuple(self._layers), ("classes",), InputFormat((3, 32, 32))
-        )
+        given = NetworkInput("input", Shape(3, 32, 32), InputFormat((3, 32, 32)))
+        return IntegerNetwork("resnet8", (given,), self._tensors, tuple(self._layers), ("classes",))
 
     def _tensor(self, name: str, shape: Shape) -> str:
         self._tensors[name] = IntegerTensor(name, shape, 8, 0.05, 3)

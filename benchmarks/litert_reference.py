@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tflite
 
 from benchmarks.reference import IncomparableFile
+from network.joined_samples import joined
 from network.network import Network
 
 
@@ -18,7 +19,7 @@ class LiteRTReference:
     """LiteRT on one TFLite file, with the values of all its tensors as real numbers.
 
     Attributes:
-        input: LiteRT's description of the file's only input.
+        inputs: LiteRT's descriptions of the file's inputs. Samples of several inputs are joined in this order.
         outputs: LiteRT's descriptions of the file's outputs.
         details: LiteRT's descriptions of all tensors.
 
@@ -38,10 +39,7 @@ class LiteRTReference:
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise IncomparableFile(f"LiteRT refuses the file: {' '.join(str(error).split())[:150]}") from None
-        inputs = self._interpreter.get_input_details()
-        if len(inputs) != 1:
-            raise IncomparableFile(f"the file has {len(inputs)} inputs")
-        (self.input,) = inputs
+        self.inputs = self._interpreter.get_input_details()
         self.outputs = self._interpreter.get_output_details()
         self.details = self._interpreter.get_tensor_details()
 
@@ -52,17 +50,16 @@ class LiteRTReference:
 
     @property
     def input_dims(self) -> tuple[int, ...]:
-        """Extents of the file's input, with the batch."""
-        return tuple(self.input["shape"].tolist())
+        """Extents of the file's first input, with the batch."""
+        return _dims(self.inputs[0])
 
     @property
     def input_scale(self) -> tuple[float, int]:
-        """Scale and zero point of the file's input; the scale of a float input is 0."""
-        scale, zero_point = self.input["quantization"]
-        return float(scale), int(zero_point)
+        """Scale and zero point of the file's first input; the scale of a float input is 0."""
+        return _scale(self.inputs[0])
 
     def samples(self, count: int, amplitude: float = 1.0, *, seed: int = 0) -> list[npt.NDArray[np.float32]]:
-        """Draw random inputs as real numbers, each in the shape of the file's input.
+        """Draw random samples as real numbers, each in the shape of the file's input, or [1, elements] joined.
 
         Args:
             count: Number of samples.
@@ -71,13 +68,8 @@ class LiteRTReference:
             seed: Seed of the random generator.
         """
         rng = np.random.default_rng(seed)
-        scale, zero_point = self.input_scale
-        if not scale:
-            return [rng.normal(size=self.input_dims).astype(np.float32) * np.float32(amplitude) for _ in range(count)]
-        limits = np.iinfo(self.input["dtype"])
-        low, high = (limits.min - zero_point) * amplitude, (limits.max - zero_point) * amplitude
-        codes = [np.round(rng.uniform(low, high, size=self.input_dims)) for _ in range(count)]
-        return [(each * scale).astype(np.float32) for each in codes]
+        samples = [[_drawn(each, amplitude, rng) for each in self.inputs] for _ in range(count)]
+        return [parts[0] if len(parts) == 1 else joined([part.reshape(1, -1) for part in parts]) for parts in samples]
 
     def run(self, sample: npt.NDArray[np.float32], network: Network | None = None) -> npt.NDArray[np.float64]:
         """Compute the first output of the file, or of a network that was read from it.
@@ -108,10 +100,14 @@ class LiteRTReference:
         return [self._values(self._tensor(name, network.shapes[name].elements)) for name in network.outputs]
 
     def _invoke(self, sample: npt.NDArray[np.float32]) -> None:
-        scale, zero_point = self.input_scale
-        given = (np.round(sample / scale) + zero_point).astype(self.input["dtype"]) if scale else sample
+        rest = sample.reshape(-1)
         try:
-            self._interpreter.set_tensor(self.input["index"], given)
+            for each in self.inputs:
+                elements = math.prod(_dims(each))
+                real, rest = rest[:elements].reshape(_dims(each)), rest[elements:]
+                scale, zero_point = _scale(each)
+                given = (np.round(real / scale) + zero_point).astype(each["dtype"]) if scale else real
+                self._interpreter.set_tensor(each["index"], given)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise IncomparableFile(f"LiteRT cannot run: {' '.join(str(error).split())[:150]}") from None
@@ -127,6 +123,24 @@ class LiteRTReference:
         values = self._interpreter.get_tensor(detail["index"]).astype(np.float64).ravel()
         scale, zero_point = detail["quantization"]
         return np.asarray((values - zero_point) * scale if scale else values)
+
+
+def _dims(detail: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(detail["shape"].tolist())
+
+
+def _scale(detail: dict[str, Any]) -> tuple[float, int]:
+    scale, zero_point = detail["quantization"]
+    return float(scale), int(zero_point)
+
+
+def _drawn(detail: dict[str, Any], amplitude: float, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    scale, zero_point = _scale(detail)
+    if not scale:
+        return rng.normal(size=_dims(detail)).astype(np.float32) * np.float32(amplitude)
+    limits = np.iinfo(detail["dtype"])
+    low, high = (limits.min - zero_point) * amplitude, (limits.max - zero_point) * amplitude
+    return np.asarray((np.round(rng.uniform(low, high, size=_dims(detail))) * scale).astype(np.float32))
 
 
 def with_bias_axes_mended(content: bytes) -> bytes:

@@ -40,7 +40,8 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 
 RESNET8_FILE: Final = Path(__file__).parents[2] / "shared" / "models" / "resnet8_cifar10.onnx"
@@ -212,7 +213,8 @@ class _Growth:
         """Return the network with the layers added so far; its output is the output of the last layer."""
         shape = self.shapes["input"]
         layers = tuple(self._layers)
-        return Network(self._name, "input", shape, layers, (layers[-1].output,), InputFormat(tuple(shape)))
+        given = NetworkInput("input", shape, InputFormat(tuple(shape)))
+        return Network(self._name, (given,), layers, (layers[-1].output,))
 
     def _weight(self, *shape: int) -> Float32Array | None:
         if self._generator is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ import onnxruntime  # type: ignore[import-untyped]  # it ships no types
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.reference import Array, IncomparableFile
+from network.joined_samples import joined
 from network.network import Network
 from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
 
@@ -26,18 +29,19 @@ class OnnxReference:
 
     Args:
         model: The model; its graph gets the outputs of the network as further outputs.
-        input_name: Name of the input that is not a constant.
+        input_names: Names of the inputs that are not constants. Samples of several inputs are joined in this order.
 
     Raises:
-        IncomparableFile: If the model has no input of this name.
+        IncomparableFile: If the model lacks one of these inputs.
     """
 
-    def __init__(self, model: onnx.ModelProto, input_name: str) -> None:
+    def __init__(self, model: onnx.ModelProto, input_names: Sequence[str]) -> None:
         self._model = model
         inputs = {value.name: value for value in model.graph.input}
-        if input_name not in inputs:
-            raise IncomparableFile(f"the file has no input '{input_name[:80]}'")
-        self._input = inputs[input_name]
+        missing = [name for name in input_names if name not in inputs]
+        if missing:
+            raise IncomparableFile(f"the file has no input '{missing[0][:80]}'")
+        self._inputs = [inputs[name] for name in input_names]
         self._constants = {each.name: each for each in model.graph.initializer}
         self._sessions: dict[tuple[str, ...], Any] = {}
 
@@ -47,29 +51,32 @@ class OnnxReference:
         return any(node.op_type in _QUANTIZED for node in self._model.graph.node)
 
     def samples(self, count: int, *, seed: int = 0) -> list[npt.NDArray[np.float32]]:
-        """Draw random inputs, each in the shape of the model's input with a batch of 1.
+        """Draw random samples, each in the shape of the model's input with a batch of 1, or [1, elements] joined.
 
-        The samples are uniform over the range of the input's codes if the model quantizes its input by a constant
+        The samples are uniform over the range of an input's codes if the model quantizes the input by a constant
         scale; else they are normal.
 
         Raises:
-            IncomparableFile: If the model's input is not float32.
+            IncomparableFile: If an input of the model is not float32.
         """
-        tensor = self._input.type.tensor_type
-        if tensor.elem_type != TensorProto.FLOAT:
-            raise IncomparableFile(f"its input has the type {TensorProto.DataType.Name(tensor.elem_type)}, not FLOAT")
-        dims = [dim.dim_value or 1 for dim in tensor.shape.dim]
         rng = np.random.default_rng(seed)
-        interval = self._input_range()
-        if interval is None:
-            return [rng.normal(size=dims).astype(np.float32) for _ in range(count)]
-        return [rng.uniform(*interval, size=dims).astype(np.float32) for _ in range(count)]
+        samples = [[self._sample(value, rng) for value in self._inputs] for _ in range(count)]
+        return [parts[0] if len(parts) == 1 else joined([part.reshape(1, -1) for part in parts]) for parts in samples]
+
+    def _sample(self, value: onnx.ValueInfoProto, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+        kind = value.type.tensor_type.elem_type
+        if kind != TensorProto.FLOAT:
+            raise IncomparableFile(f"its input has the type {TensorProto.DataType.Name(kind)}, not FLOAT")
+        interval = self._input_range(value.name)
+        drawn = rng.normal(size=_dims(value)) if interval is None else rng.uniform(*interval, size=_dims(value))
+        return drawn.astype(np.float32)
 
     def outputs_of(self, sample: npt.NDArray[np.float32], network: Network) -> list[Array]:
         """Compute the tensors of the model at which a network ends, as real numbers, flattened.
 
         Args:
-            sample: The sample, in the shape of the model's input or of the network's samples.
+            sample: The sample, in the shape of the model's input or of the network's samples; joined, [1, elements], if
+                there are several inputs.
             network: The network that was read from the model.
 
         Raises:
@@ -80,9 +87,13 @@ class OnnxReference:
         for name in network.outputs:
             if name not in written:
                 raise IncomparableFile(f"the file has no tensor '{name[:80]}'")
-        dims = [dim.dim_value or 1 for dim in self._input.type.tensor_type.shape.dim]
+        given: dict[str, npt.NDArray[np.float32]] = {}
+        rest = sample.reshape(-1)
+        for value in self._inputs:
+            elements = math.prod(_dims(value))
+            given[value.name], rest = rest[:elements].reshape(_dims(value)), rest[elements:]
         try:
-            found = self._session(network.outputs).run(list(network.outputs), {self._input.name: sample.reshape(dims)})
+            found = self._session(network.outputs).run(list(network.outputs), given)
         except Exception as error:  # onnxruntime's errors have no base class of their own
             reason = " ".join(str(error).split())[:150]
             raise IncomparableFile(f"onnxruntime cannot run the file: {reason}") from None
@@ -119,9 +130,9 @@ class OnnxReference:
     def _constant(self, name: str) -> npt.NDArray[Any] | None:
         return numpy_helper.to_array(self._constants[name]) if name in self._constants else None
 
-    def _input_range(self) -> tuple[float, float] | None:
-        """Return the lowest and the highest real number of the codes of the model's input."""
-        same = {self._input.name}
+    def _input_range(self, name: str) -> tuple[float, float] | None:
+        """Return the lowest and the highest real number of the codes of an input of the model."""
+        same = {name}
         for node in self._model.graph.node:
             if not node.input or node.input[0] not in same:
                 continue
@@ -136,3 +147,7 @@ class OnnxReference:
                     )
                     return low, high
         return None
+
+
+def _dims(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    return tuple(dim.dim_value or 1 for dim in value.type.tensor_type.shape.dim)

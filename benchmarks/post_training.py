@@ -58,7 +58,7 @@ class Case:
 
     def allocation(self, resnet8: Network, scheme: Scheme) -> Allocation:
         """Return the bits of every tensor of ResNet8 in this benchmark case."""
-        ends = {resnet8.input, *resnet8.outputs}
+        ends = {resnet8.only_input.name, *resnet8.outputs}
         names = [layer.name for layer in resnet8.weight_layers]
         return Allocation(
             {name: self.overrides.get(name, self.weight_bits) for name in names},

@@ -123,7 +123,7 @@ def rows_of(
 def loaded_images_per_second(network: Network, batch: int) -> float:
     """Measure how many shifted and flipped images per second the loader gives without training."""
     generator = np.random.default_rng(0)
-    channels, height, width = network.input_shape
+    channels, height, width = network.only_input.shape
     count = LOADED_BATCHES * batch
     samples = generator.integers(0, 256, (count, height, width, channels), dtype=np.uint8)
     batches = batches_of(np.arange(count), batch, 0, 1)

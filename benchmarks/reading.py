@@ -26,6 +26,7 @@ from benchmarks.markdown import markdown
 from benchmarks.reference import IncomparableFile
 from benchmarks.run_options import json_option
 from network.errors import ConversionError, InvalidNetwork, NetworkError, TrainingError
+from network.joined_samples import joined_dims
 from network.network import Network
 from qat.data.dataset import Dataset, NoSamples
 from qat.tasks.choice import choose_task
@@ -106,7 +107,7 @@ def row_of(path: Path) -> Row:
 
 def _quality(network: Network) -> dict[str, Any]:
     """Return the fields of a row that state the task, and the quality at 8 bits without training."""
-    samples = np.zeros((2, *network.input_format.dims), dtype=np.float32)
+    samples = np.zeros((2, *joined_dims(network.inputs)), dtype=np.float32)
     nothing = NoSamples(samples.dtype, samples.shape[1:])
     task = str(choose_task(network, Dataset("", samples, None, nothing, None)).kind)
     if not network.has_weights:

@@ -89,7 +89,7 @@ def spreads(resnet8: Network, dataset: Dataset) -> dict[str, dict[str, float]]:
     by_measure, _ = tables(resnet8, replace(dataset, train_x=seen, train_y=labels[:-JUDGES]))
     options = SensitivityOptions(measure=Measure.MEASURED, scheme=SCHEME, samples=JUDGES)
     truth = measure_sensitivity(resnet8, unseen, labels[-JUDGES:], options)
-    kept = {resnet8.input, *resnet8.outputs}  # their bits are never reduced
+    kept = {resnet8.only_input.name, *resnet8.outputs}  # their bits are never reduced
     found = {}
     for name, table in by_measure.items():
         logarithms = {

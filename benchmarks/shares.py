@@ -53,7 +53,7 @@ def uniform(
 ) -> Allocation:
     """Return an allocation with equal bits for all weights, and for all activations except inputs and outputs."""
     same_bits = accounting.same_bits(network)
-    uncut = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
+    uncut = {same_bits[tensor] for tensor in (*network.input_names, *network.outputs)}
     layers = [layer.name for layer in network.weight_layers]
     return Allocation(
         weight_bits=dict.fromkeys(layers, weight_bits),

@@ -128,7 +128,7 @@ def _int8(name: str) -> tuple[bitbudget.Network, bitbudget.Dataset]:
         assert data.train_y is not None  # noqa: S101  # CIFAR-10 has labels
         return network, replace(data, train_x=data.train_x[:INT8_IMAGES], train_y=data.train_y[:INT8_IMAGES])
     drawn = np.stack(LiteRTReference(with_bias_axes_mended(content)).samples(4 * INT8_TEST_SAMPLES))
-    samples = drawn.reshape(-1, *network.input_format.dims)
+    samples = drawn.reshape(-1, *network.only_input.format.dims)
     return network, bitbudget.Dataset(name, samples[INT8_TEST_SAMPLES:], None, samples[:INT8_TEST_SAMPLES], None)
 
 

@@ -70,8 +70,8 @@ def steps(
 ) -> Iterator[tuple[str, Step, bool]]:
     """Yield name, training step and whether its first call compiles, for each library; the float step comes first."""
     generator = np.random.default_rng(0)
-    _, height, width = network.input_shape
-    samples = generator.integers(0, 256, (batch, height, width, network.input_shape.channels), dtype=np.uint8)
+    _, height, width = network.only_input.shape
+    samples = generator.integers(0, 256, (batch, height, width, network.only_input.shape.channels), dtype=np.uint8)
     images = tensor_of(samples, network).to(processor)
     classes = network.shapes[network.outputs[0]].elements
     labels = torch.from_numpy(generator.integers(0, classes, batch)).to(processor)

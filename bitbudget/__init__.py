@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bitbudget._budgets import BudgetOptions, DatasetLike, SolveOptionFields
     from bitbudget._devices import Catalogue, DevicesResult, devices
     from bitbudget._fit import FitResult, fit
-    from bitbudget._integers import input_codes, input_values, load, real_values, run, save
+    from bitbudget._integers import codes_of_inputs, input_codes, input_values, load, real_values, run, save
     from bitbudget._pareto import ParetoResult, pareto
     from bitbudget._reading import dataset, read, write
     from bitbudget._samples import SensitivityFields, sensitivity
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from qat.calibration import calibrate
     from qat.conversion import convert
     from qat.data.dataset import Dataset
+    from qat.data.input_arrays import InputArrays
     from qat.options.sensitivity import SensitivityOptions
     from qat.options.training import TrainingOptions
     from qat.prepare import prepare
@@ -69,6 +70,7 @@ __all__ = [
     "DevicesResult",
     "DoesNotFit",
     "FitResult",
+    "InputArrays",
     "IntegerFileError",
     "IntegerNetwork",
     "InvalidNetwork",
@@ -93,6 +95,7 @@ __all__ = [
     "UnreadableFile",
     "UnsupportedOperator",
     "calibrate",
+    "codes_of_inputs",
     "compiled",
     "convert",
     "dataset",
@@ -120,7 +123,7 @@ _NAMES_OF_MODULE: Final = {
     "bitbudget._budgets": ("BudgetOptions", "DatasetLike", "SolveOptionFields"),
     "bitbudget._devices": ("Catalogue", "DevicesResult", "devices"),
     "bitbudget._fit": ("FitResult", "fit"),
-    "bitbudget._integers": ("input_codes", "input_values", "load", "real_values", "run", "save"),
+    "bitbudget._integers": ("codes_of_inputs", "input_codes", "input_values", "load", "real_values", "run", "save"),
     "bitbudget._pareto": ("ParetoResult", "pareto"),
     "bitbudget._reading": ("dataset", "read", "write"),
     "bitbudget._samples": ("SensitivityFields", "sensitivity"),
@@ -147,6 +150,7 @@ _NAMES_OF_MODULE: Final = {
     "qat.calibration": ("calibrate",),
     "qat.conversion": ("convert",),
     "qat.data.dataset": ("Dataset",),
+    "qat.data.input_arrays": ("InputArrays",),
     "qat.options.sensitivity": ("SensitivityOptions",),
     "qat.options.training": ("TrainingOptions",),
     "qat.prepare": ("prepare",),

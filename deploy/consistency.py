@@ -34,6 +34,7 @@ from network.errors import ConversionError, InvalidNetwork
 from network.layers import (
     Padding,
 )
+from network.network_input import MAX_INPUTS, NetworkInput
 from network.windows import window_divisors
 
 MAX_ELEMENTS: Final = 2**24
@@ -52,21 +53,23 @@ def check_consistency(network: IntegerNetwork) -> None:
         ConversionError: if a name, shape, type or range is wrong, or if a layer reads a tensor before it is written.
             The message names the layer or tensor, and says what was expected and what came.
     """
-    written = [network.input, *(layer.output for layer in network.layers)]
+    if not 1 <= len(network.inputs) <= MAX_INPUTS:
+        raise ConversionError(f"network '{network.name}' has {len(network.inputs)} inputs; expected 1 to {MAX_INPUTS}")
+    written = [*network.input_names, *(layer.output for layer in network.layers)]
     if list(network.tensors) != written:  # this also rejects a tensor that is written twice
         raise ConversionError(
-            f"network '{network.name}' lists its tensors in the wrong order; expected its input and then the "
+            f"network '{network.name}' lists its tensors in the wrong order; expected its inputs and then the "
             "output of each layer once, in the order in which they are written"
         )
     for name, tensor in network.tensors.items():
         _check_tensor(name, tensor)
-    known = {network.input}
+    known = set(network.input_names)
     for layer in network.layers:
         for name in layer.inputs:
             if name not in known:
                 raise ConversionError(
                     f"layer '{layer.name}' reads tensor '{name}', which is not written before it; expected the "
-                    "network's input or the output of an earlier layer"
+                    "network's inputs or the output of an earlier layer"
                 )
         known.add(layer.output)
         _check_layer(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output])
@@ -80,11 +83,17 @@ def check_consistency(network: IntegerNetwork) -> None:
             "of which a layer writes"
         )
     check_shared_weights(network.layers)
-    _check_input_format(network)
+    for each in network.inputs:
+        _check_input(network, each)
 
 
-def _check_input_format(network: IntegerNetwork) -> None:
-    given, shape = network.input_format, network.tensors[network.input].shape
+def _check_input(network: IntegerNetwork, each: NetworkInput) -> None:
+    given, shape = each.format, network.tensors[each.name].shape
+    if each.shape != shape:
+        raise ConversionError(
+            f"the input '{each.name}' of network '{network.name}' has the shape {each.shape}, and its tensor {shape}; "
+            "expected equal shapes"
+        )
     if math.prod(given.dims) != shape.elements or min(given.dims, default=1) < 1:
         raise ConversionError(
             f"network '{network.name}' reads samples of shape {list(given.dims)}, which do not fill its input tensor "

@@ -60,7 +60,9 @@ def _(layer: IntegerAdd) -> Layer:
 
 @counterpart.register
 def _(layer: IntegerConcat) -> Layer:
-    return Concat(name=layer.name, inputs=layer.inputs, output=layer.output)
+    return Concat(
+        name=layer.name, inputs=layer.inputs, output=layer.output, flattening=layer.flattening, axis=layer.axis
+    )
 
 
 @counterpart.register

@@ -27,11 +27,13 @@ from deploy.integer_network import (
 )
 from deploy.proof import prove_accumulators
 from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
+from network.layers import Axis
+from network.network_input import NetworkInput
 
 FORMAT: Final = "bitbudget integer-only network"
 VERSIONS: Final = (1, 2, 3)
-"""Versions of network.json; version 2 adds thresholds, version 3 weights that several layers share. A network is
-written in the lowest sufficient version."""
+"""Versions of network.json; version 2 adds thresholds, version 3 weights that several layers share, several inputs and
+new forms of concat. A network is written in the lowest sufficient version."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -46,7 +48,9 @@ ARITHMETIC: Final = {
     "thresholds[k]; the same codes",
     "fully_connected": "a convolution whose kernel is its whole input",
     "add": "y = R(sum over inputs i of (q_i - z_i) * m_i, n, z_y, bits): one shift, one rounding",
-    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels",
+    "concat": "y = R((q_i - z_i) * m_i, n_i, z_y, bits) for each input i, concatenated along the channels, or along "
+    "axis; with flattening, each input is a vector first, in the order channel, height, width (channels_first) or "
+    "height, width, channel (channels_last)",
     "max_pool": "y = R((largest q of the window - z_x) * m, n, z_y, bits); padding is never the largest",
     "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
     "window's number of elements, without its padding unless count_includes_padding",
@@ -98,21 +102,13 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         if layer.name in bounds:
             described["accumulator_bound"] = bounds[layer.name]
         layers.append(described)
-    given = network.input_format
-    of_bytes = {CODES_OF_BYTES: _codes_of_bytes(network)} if has_table(given) else {}
+    inputs = [_input(network, each) for each in network.inputs]
     return {
         "format": FORMAT,
         "version": _version(network),
         "name": network.name,
         "arithmetic": ARITHMETIC,
-        "input": {
-            "tensor": network.input,
-            "sample_extents": list(given.dims),
-            "channels_last": given.channels_last,
-            "subtract": list(given.subtract),
-            "multiply": list(given.multiply),
-        }
-        | of_bytes,
+        **({"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}),
         "tensors": [
             {
                 "name": tensor.name,
@@ -130,6 +126,24 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     }, arrays
 
 
+def _input(network: IntegerNetwork, given: NetworkInput) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "tensor": given.name,
+        "sample_extents": list(given.format.dims),
+        "channels_last": given.format.channels_last,
+        "subtract": list(given.format.subtract),
+        "multiply": list(given.format.multiply),
+    }
+    if has_table(given.format):
+        described[CODES_OF_BYTES] = _codes_of_bytes(network, given)
+    return described
+
+
+def _is_new_concat(layer: IntegerLayer) -> bool:
+    """Return whether a layer is a concatenation that version 2 of network.json cannot describe."""
+    return isinstance(layer, IntegerConcat) and (layer.flattening is not None or layer.axis is not Axis.CHANNELS)
+
+
 def _host_steps(network: IntegerNetwork) -> dict[str, Any]:
     """Return the field of what the caller's program computes behind the network; empty if it computes nothing."""
     steps = [
@@ -139,9 +153,9 @@ def _host_steps(network: IntegerNetwork) -> dict[str, Any]:
     return {"host_steps": steps} if steps else {}
 
 
-def _codes_of_bytes(network: IntegerNetwork) -> str | list[list[int]]:
+def _codes_of_bytes(network: IntegerNetwork, given: NetworkInput) -> str | list[list[int]]:
     """Return the code of each byte as JSON: `IDENTITY`, or a row of 256 codes for each normalisation."""
-    table = codes_of_bytes(network.input_format, network.tensors[network.input])
+    table = codes_of_bytes(given.format, network.tensors[given.name])
     return IDENTITY if is_identity(table) else table.tolist()
 
 
@@ -153,10 +167,15 @@ def _parameters(layer: IntegerLayer) -> dict[str, Any]:
     raise TypeError(f"layer '{layer.name}' is of kind {layer.kind}, which cannot be written to network.json")
 
 
-@_parameters.register(IntegerAdd)
-@_parameters.register(IntegerConcat)
-def _(_layer: IntegerAdd | IntegerConcat) -> dict[str, Any]:
+@_parameters.register
+def _(_layer: IntegerAdd) -> dict[str, Any]:
     return {}
+
+
+@_parameters.register
+def _(layer: IntegerConcat) -> dict[str, Any]:
+    written = {} if layer.flattening is None else {"flattening": layer.flattening.value}
+    return written if layer.axis is Axis.CHANNELS else {**written, "axis": layer.axis.value}
 
 
 @_parameters.register
@@ -190,7 +209,7 @@ def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
 
 def _version(network: IntegerNetwork) -> int:
     """Return the lowest version of network.json that can describe a network."""
-    if any(_owner(layer) != layer.name for layer in network.layers):
+    if len(network.inputs) > 1 or any(_is_new_concat(layer) or _owner(layer) != layer.name for layer in network.layers):
         return 3
     return 2 if any(map(_has_thresholds, network.layers)) else 1
 

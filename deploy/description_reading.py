@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import Requantization
-from deploy.description import CODES_OF_BYTES, FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
+from deploy.description import FORMAT, MULTIPLIER_FORM, VERSIONS, Arrays
+from deploy.description_ends import LARGEST_EXTENT, read_host_steps, read_inputs
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -27,11 +28,10 @@ from deploy.thresholds import Thresholds
 from deploy.weight_packing import unpack_weights
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
-from network.host_steps import HostSteps
 from network.json_reading.fields import Fields
-from network.layers import Padding, Shape
+from network.layers import Axis, Flattening, Padding, Shape
 from network.names import shown
-from network.network import MAX_LAYERS, InputFormat
+from network.network import MAX_LAYERS
 
 Storing = dict[str, IntegerConvolution]
 """Name of each array of weights so far -> the first layer that reads it."""
@@ -41,10 +41,7 @@ _WEIGHTED: Final[Mapping[str, type[IntegerConvolution]]] = {
 }
 """Name of each kind of layers with weights -> its class."""
 
-LARGEST_EXTENT: Final = 2**24
-"""Largest extent, stride, dilation, padding and group count to read; `deploy.consistency` bounds their products."""
-
-Choice = TypeVar("Choice", Bits, WeightScheme, Folding)
+Choice = TypeVar("Choice", Bits, WeightScheme, Folding, Flattening, Axis)
 
 
 def check_version(description: Fields) -> None:
@@ -78,29 +75,14 @@ def read_description(description: Fields, arrays: Arrays) -> IntegerNetwork:
     layers = description.children("layers")
     if len(layers) > MAX_LAYERS:
         raise IntegerFileError(f"{description.owner} has {len(layers)} layers; expected at most {MAX_LAYERS}")
-    given = description.child("input")
     storing: Storing = {}
     return IntegerNetwork(
         name=description.string("name"),
-        input=given.string("tensor"),
+        inputs=read_inputs(description, tensors),
         tensors=tensors,
         layers=tuple(_layer(fields, arrays, storing) for fields in layers),
         outputs=description.strings("outputs"),
-        input_format=InputFormat(
-            dims=given.integers("sample_extents", most=LARGEST_EXTENT),
-            channels_last=given.flag("channels_last"),
-            subtract=given.numbers("subtract"),
-            multiply=given.numbers("multiply"),
-            samples_are_bytes=CODES_OF_BYTES in given,
-        ),
-        host_steps=_host_steps(description),
-    )
-
-
-def _host_steps(description: Fields) -> tuple[HostSteps, ...]:
-    given = description.children("host_steps") if "host_steps" in description else []
-    return tuple(
-        HostSteps(steps.string("output"), steps.strings("tensors"), steps.strings("operators")) for steps in given
+        host_steps=read_host_steps(description),
     )
 
 
@@ -202,7 +184,11 @@ def _add(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLay
     return IntegerAdd(**common)
 
 
-def _concat(_fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
+def _concat(fields: Fields, _arrays: Arrays, common: dict[str, Any]) -> IntegerLayer:
+    if "flattening" in fields:
+        common["flattening"] = _choice(fields, "flattening", fields.string("flattening"), tuple(Flattening))
+    if "axis" in fields:
+        common["axis"] = _choice(fields, "axis", fields.string("axis"), tuple(Axis))
     return IntegerConcat(**common)
 
 

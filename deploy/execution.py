@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import singledispatch
 
@@ -20,6 +21,7 @@ from deploy.integer_network import (
     IntegerTensor,
 )
 from deploy.windows import padded, window_maxima, window_sums
+from network.layers import Axis, Flattening
 from network.windows import window_counts
 
 Executor = Callable[..., CodeArray]
@@ -62,12 +64,16 @@ def _(layer: IntegerAdd, inputs: tuple[IntegerTensor, ...], output: IntegerTenso
 
 @executor.register
 def _(layer: IntegerConcat, inputs: tuple[IntegerTensor, ...], output: IntegerTensor) -> Executor:
+    axis = {Axis.CHANNELS: 3, Axis.HEIGHT: 1, Axis.WIDTH: 2}[layer.axis]
+
     def execute(*operands: CodeArray) -> CodeArray:
         parts = [
             _requantized(codes, tensor, _one(layer.requantization, index), output)
             for index, (codes, tensor) in enumerate(zip(operands, inputs, strict=True))
         ]
-        return np.concatenate(parts, axis=3)
+        if layer.flattening is not None:
+            parts = [_flattened(part, layer.flattening) for part in parts]
+        return np.concatenate(parts, axis=axis)
 
     return execute
 
@@ -112,6 +118,13 @@ def _(layer: IntegerPad, inputs: tuple[IntegerTensor, ...], output: IntegerTenso
 
 def _steps(codes: CodeArray, tensor: IntegerTensor) -> IntArray:
     return codes.astype(np.int64) - tensor.zero_point
+
+
+def _flattened(codes: CodeArray, order: Flattening) -> CodeArray:
+    """Return the codes of images as vectors, [n, 1, 1, elements]."""
+    if order is Flattening.CHANNELS_FIRST:
+        codes = codes.transpose(0, 3, 1, 2)
+    return codes.reshape(len(codes), 1, 1, math.prod(codes.shape[1:]))
 
 
 def _requantized(codes: CodeArray, source: IntegerTensor, factor: Requantization, output: IntegerTensor) -> CodeArray:

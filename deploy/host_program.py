@@ -2,9 +2,10 @@
 
     sample of the caller --before--> input codes -> [device] -> output codes --after--> outputs of the source file
 
-`before` applies the input format and quantizes. `after` dequantizes and computes what the network leaves to the host
-(`network.host_graph`): a final sigmoid or softmax, reshapes, box decoding. The program is text of this module, numbers,
-and comments with escaped names; no text of the source file becomes code.
+`before` applies the input format and quantizes; with several inputs, it reads a list with one sample for each. `after`
+dequantizes and computes what the network leaves to the host (`network.host_graph`): a final sigmoid or softmax,
+reshapes, box decoding. The program is text of this module, numbers, and comments with escaped names; no text of the
+source file becomes code.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Final
 import numpy as np
 import onnx
 
-from deploy.arithmetic import top_code
 from deploy.host_expressions import HostLines, comment, host_lines, operators_without_line
+from deploy.host_input import input_functions
 from deploy.host_lines import FUNCTIONS
 from deploy.integer_network import IntegerNetwork, IntegerTensor
 from network.host_graph import HostGraph, HostRead
@@ -31,14 +32,14 @@ MODEL_FILE: Final = "host_after.onnx"
 
 _HEAD: Final = '''"""What the host computes before and after the integer-only network; needs numpy{also}.
 
-    codes = before(sample)            # sample of the source file -> codes of the input tensor
+    codes = {before}
     outputs = after({call:<18}  # list of the codes of the output tensors -> outputs of the source file
 
 The codes of a tensor are uint8 [height, width, channels], as on the device; network.json has its scale and zero point.
 On the command line, with numpy's files:
 
-    python host.py before sample.npy codes.npy
-    python host.py after {sample_file}codes_of_first_output.npy ... outputs.npz
+    python host.py before {samples} {codes}
+    python host.py after {sample_files}codes_of_first_output.npy ... outputs.npz
 """
 
 import sys
@@ -52,10 +53,20 @@ if __name__ == "__main__":
     command, *paths, target = sys.argv[1:]
     arrays = [np.load(path) for path in paths]
     if command == "before":
-        np.save(target, before(*arrays))
+        {save_codes}
     else:
         np.savez(target, *after({arrays}))
 """
+
+
+_BEFORE: Final = {
+    "sample": "before(sample)            # sample of the source file -> codes of the input tensor",
+    "samples": "before(samples)           # list of one sample for each input -> list of the codes of the inputs",
+}
+"""Line of the head of the host program that explains `before`, for one input and for several."""
+
+_SAMPLE_FILES: Final = {"sample": "sample.npy", "samples": "sample_of_first_input.npy ..."}
+"""Names of the files with samples on the command line, for one input and for several."""
 
 
 def host_files(network: IntegerNetwork, graph: HostGraph | None, steps: Sequence[HostSteps] = ()) -> dict[str, bytes]:
@@ -71,13 +82,17 @@ def host_files(network: IntegerNetwork, graph: HostGraph | None, steps: Sequence
         an operator has no line of numpy.
     """
     after = _after(network, graph, steps)
+    samples = "sample" if len(network.inputs) == 1 else "samples"
     needs_sample = graph is not None and any(read.is_sample for read in graph.reads)
     reads_files = after.model is not None or bool(after.lines and after.lines.constants)
     parts = [
         _HEAD.format(
             also=f" and {after.package}" if after.package else " alone",
-            call="codes, sample)" if needs_sample else "codes)",
-            sample_file="sample.npy " if needs_sample else "",
+            before=_BEFORE[samples],
+            samples=_SAMPLE_FILES[samples],
+            codes="codes.npy" if len(network.inputs) == 1 else "codes.npz",
+            call=f"codes, {samples})" if needs_sample else "codes)",
+            sample_files=f"{_SAMPLE_FILES[samples]} " if needs_sample else "",
             path_import="from pathlib import Path\n" if reads_files else "",
         )
     ]
@@ -88,9 +103,9 @@ def host_files(network: IntegerNetwork, graph: HostGraph | None, steps: Sequence
     parts += [f"\n\n{FUNCTIONS[name]}".rstrip("\n") + "\n" for name in (after.lines.functions if after.lines else ())]
     parts += [
         f"\n\n{text}"
-        for text in (_prepare(network), _before(network), *_finish(network, after, needs_sample=needs_sample))
+        for text in (*input_functions(network), *_finish(network, after, f", {samples}" if needs_sample else ""))
     ]
-    parts.append(_MAIN.format(arrays="arrays[1:], arrays[0]" if needs_sample else "arrays"))
+    parts.append(_main(len(network.inputs), needs_sample=needs_sample))
     files = {HOST_FILE: "".join(parts).encode("ascii")}
     if after.lines and after.lines.constants:
         buffer = io.BytesIO()
@@ -170,54 +185,39 @@ def _returned(graph: HostGraph, identifiers: Mapping[str, str]) -> str:
 
 
 def _read(network: IntegerNetwork, read: HostRead, tensors: list[str]) -> str:
-    """Return the expression of a value that is read from a tensor of the network, or from the sample."""
+    """Return the expression of a value that is read from a tensor of the network, or from the sample of an input."""
     dims = f"({', '.join(map(str, read.dims))}{',' if len(read.dims) == 1 else ''})"
     if read.is_sample:
-        return f"np.asarray(sample, dtype=np.float32).reshape{dims}"
+        names = network.input_names
+        sample = "sample" if len(names) == 1 else f"samples[{names.index(read.tensor)}]"
+        return f"np.asarray({sample}, dtype=np.float32).reshape{dims}"
     shape = network.tensors[read.tensor].shape
     is_moved = not read.channels_last and shape.channels > 1 and shape.height * shape.width > 1
     return f"values[{tensors.index(read.tensor)}]{'.transpose(2, 0, 1)' if is_moved else ''}.reshape{dims}"
 
 
-def _prepare(network: IntegerNetwork) -> str:
-    """Return the text of the function that applies the input format."""
-    given, shape = network.input_format, network.tensors[network.input].shape
-    channels_first = f"({shape.channels}, {shape.height}, {shape.width})"
-    extents = f"[{shape.height}, {shape.width}, {shape.channels}]"
-    if given.channels_last:
-        reshaped = f".reshape{(shape.height, shape.width, shape.channels)}"
-    else:
-        reshaped = f".reshape{channels_first}.transpose(1, 2, 0)"
-    lines = [
-        "def prepare(sample):",
-        f'    """Return the real values of the input tensor, float32 {extents}, of a sample {list(given.dims)}."""',
-        f"    x = np.asarray(sample, dtype=np.float32){reshaped}",
-    ]
-    if not given.is_normalised_already:
-        subtract, multiply = (_numbers(each) for each in (given.subtract, given.multiply))
-        lines.append(f"    x = (x - {subtract}) * {multiply}")
-    return "\n".join((*lines, "    return x\n"))
+def _main(inputs: int, *, needs_sample: bool) -> str:
+    """Return the text of the command line.
 
-
-def _numbers(values: tuple[float, ...]) -> str:
-    """Return float32 constants of the input format as an expression."""
-    numbers = [str(number) for number in np.asarray(values, dtype=np.float32)]
-    return f"np.float32({numbers[0]})" if len(numbers) == 1 else f"np.array([{', '.join(numbers)}], dtype=np.float32)"
-
-
-def _before(network: IntegerNetwork) -> str:
-    tensor = network.tensors[network.input]
-    return (
-        "def before(sample):\n"
-        '    """Return the codes of the input tensor, uint8 [height, width, channels], of a sample."""\n'
-        f"    steps = np.floor(prepare(sample).astype(np.float64) / {float(tensor.scale)!r} + 0.5)\n"
-        f"    return np.clip(steps + {tensor.zero_point}, 0, {top_code(tensor.bits)}).astype(np.uint8)\n"
+    Args:
+        inputs: Number of inputs of the network.
+        needs_sample: Whether `after` needs the samples in addition to the codes.
+    """
+    samples = "arrays[0]" if inputs == 1 else f"arrays[:{inputs}]"
+    return _MAIN.format(
+        save_codes="np.save(target, before(*arrays))" if inputs == 1 else "np.savez(target, *before(arrays))",
+        arrays=f"arrays[{inputs}:], {samples}" if needs_sample else "arrays",
     )
 
 
-def _finish(network: IntegerNetwork, after: _After, *, needs_sample: bool) -> tuple[str, str]:
-    """Return the texts of the functions that compute the outputs of the file from real values and from codes."""
-    more = ", sample" if needs_sample else ""
+def _finish(network: IntegerNetwork, after: _After, more: str) -> tuple[str, str]:
+    """Return the texts of the functions that compute the outputs of the file from real values and from codes.
+
+    Args:
+        network: The integer-only network.
+        after: The computation.
+        more: Further parameters of the functions: ", sample", ", samples", or empty.
+    """
     body = "\n".join(f"    {line}".rstrip() for line in after.body)
     finish = (
         f"def finish(values{more}):\n"

@@ -27,7 +27,7 @@ from deploy.arithmetic import CodeArray, IntArray, quantize, top_code
 from deploy.integer_network import IntegerTensor
 from network.allocation import Bits
 from network.errors import DatasetError
-from network.network import InputFormat
+from network.network_input import InputFormat
 
 HALF_TOLERANCE: Final = 2.0**-12
 """Distance below a half, in quantization steps, from which an input value is rounded up like the half itself."""

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from deploy.arithmetic import CodeArray, Requantization
 from deploy.thresholds import Thresholds
 from network.allocation import Bits, Scheme
+from network.errors import ConversionError
 from network.host_steps import HostSteps
-from network.layers import Padding, Shape, is_depthwise
-from network.network import InputFormat
+from network.layers import Axis, Flattening, Padding, Shape, is_depthwise
+from network.network_input import NetworkInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +141,19 @@ class IntegerAdd(IntegerLayer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerConcat(IntegerLayer):
-    """Concatenation along the channels in integer arithmetic; each input is requantized to the scale and bits of the
-    output.
+    """Concatenation along one axis, or of flattened tensors, in integer arithmetic; each input is requantized to the
+    scale and bits of the output.
 
     Attributes:
+        flattening: Order in which each input is flattened to a vector first; None concatenates images.
+        axis: Dimension along which images are concatenated.
         requantization: One multiplier and one shift for each input.
     """
 
     kind: ClassVar[str] = "concat"
     requantization: Requantization
+    flattening: Flattening | None = None
+    axis: Axis = Axis.CHANNELS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -220,20 +225,37 @@ class IntegerNetwork:
 
     Attributes:
         name: The name of the network.
-        input: The name of the tensor that receives the codes of the caller.
-        tensors: All activation tensors by name: first the input, then the others in the order in which they are
+        inputs: The tensors that receive the codes of the caller, one or more, each with the conversion of a sample of
+            the caller into its real values.
+        tensors: All activation tensors by name: first the inputs, then the others in the order in which they are
             written.
         layers: The layers in schedule order.
         outputs: The names of the tensors that the caller reads.
-        input_format: The conversion of a sample of the caller into real values of the input tensor.
         host_steps: What the caller's program computes from the outputs, for each output of the source file that is not
             a tensor of the network; an inference does not need them.
     """
 
     name: str
-    input: str
+    inputs: tuple[NetworkInput, ...]
     tensors: Mapping[str, IntegerTensor]
     layers: tuple[IntegerLayer, ...]
     outputs: tuple[str, ...]
-    input_format: InputFormat
     host_steps: tuple[HostSteps, ...] = ()
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the tensors that receive the codes of the caller."""
+        return tuple(each.name for each in self.inputs)
+
+    @property
+    def only_input(self) -> NetworkInput:
+        """The input of a network that has one input.
+
+        Raises:
+            ConversionError: if the network has several inputs.
+        """
+        if len(self.inputs) != 1:
+            raise ConversionError(
+                f"network '{self.name}' has {len(self.inputs)} inputs; expected a network with one input"
+            )
+        return self.inputs[0]

@@ -6,7 +6,7 @@ addition to the returned arrays, a batch needs the tensors that are alive and a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -21,19 +21,27 @@ from deploy.integer_network import IntegerNetwork, IntegerTensor
 from deploy.proof import prove_accumulators
 from deploy.workers import run_on_all_cores
 from network.errors import DatasetError
+from network.joined_samples import input_tensors
 from network.layers import Float32Array
 from network.live_ranges import live_ranges_of
+from network.network_input import NetworkInput
 
 BATCH_BYTES: Final = 8 * 2**20
 """Size in bytes of the 64-bit sums of a network's largest tensor in one batch of images."""
 
 
-def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
+InputCodes = CodeArray | Mapping[str, CodeArray] | Sequence[CodeArray]
+"""Codes of the only input tensor, uint8 [n, height, width, channels]; or those of each input tensor, by its name or in
+the order of the inputs."""
+
+
+def run(network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray]:
     """Run an integer-only network on input codes and return the codes of its output tensors.
 
     Args:
         network: The network to run. It is checked first.
-        input_codes: The codes of the input tensor, uint8 [n, height, width, channels].
+        input_codes: The codes of the input tensor, uint8 [n, height, width, channels]; for several inputs, the codes of
+            each of them, by its name or in the order of the inputs.
 
     Returns:
         The codes of each output tensor by its name, uint8 [n, height, width, channels].
@@ -41,13 +49,14 @@ def run(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]
     Raises:
         ConversionError: if the network is inconsistent, or if an accumulator could overflow. The message names the
             layer.
-        ValueError: if the input codes have another shape or type, or exceed the largest code of the input tensor.
+        ValueError: if the codes of an input are missing, have another shape or type, or exceed the largest code of the
+            tensor, or if the inputs have different numbers of samples.
     """
     return _interpret(network, input_codes, network.outputs)
 
 
-def trace(network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
-    """Run an integer-only network on input codes, and return the codes of all its tensors, including the input, in
+def trace(network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray]:
+    """Run an integer-only network on input codes, and return the codes of all its tensors, including the inputs, in
     memory at once.
     """
     return _interpret(network, input_codes, tuple(network.tensors))
@@ -66,7 +75,35 @@ def quantize_input(network: IntegerNetwork, samples: Float32Array) -> CodeArray:
     Raises:
         DatasetError: if the samples have another shape, or if a value is NaN or infinite.
     """
-    tensor = network.tensors[network.input]
+    return _quantized(network, network.only_input, samples)
+
+
+def quantize_inputs(network: IntegerNetwork, samples: Float32Array) -> dict[str, CodeArray]:
+    """Quantize real samples to the integer codes of each input tensor of an integer-only network.
+
+    Args:
+        network: The network whose input tensors give scale, zero point and bits.
+        samples: The joined real values of the inputs (`network.joined_samples.joined_input`): [n, elements], or
+            [n, channels, height, width] if there is only one input.
+
+    Returns:
+        The codes of each input by its name, uint8 [n, height, width, channels].
+
+    Raises:
+        DatasetError: if the samples have another shape, or if a value is NaN or infinite.
+    """
+    elements = sum(each.shape.elements for each in network.inputs)
+    if len(network.inputs) > 1 and (samples.ndim != 2 or samples.shape[1] != elements):
+        raise DatasetError(
+            f"network '{network.name}' needs samples of shape [n, {elements}], its inputs joined, but the samples have "
+            f"the shape {list(samples.shape)}"
+        )
+    parts = input_tensors(samples, network.inputs)
+    return {each.name: _quantized(network, each, parts[each.name]) for each in network.inputs}
+
+
+def _quantized(network: IntegerNetwork, given: NetworkInput, samples: Float32Array) -> CodeArray:
+    tensor = network.tensors[given.name]
     if samples.ndim != 4 or samples.shape[1:] != tuple(tensor.shape):
         raise DatasetError(
             f"network '{network.name}' needs samples of shape [n, {', '.join(map(str, tensor.shape))}], but the "
@@ -100,23 +137,23 @@ def real_values(network: IntegerNetwork, tensor: str, codes: CodeArray) -> npt.N
     return np.ascontiguousarray((steps * meaning.scale).transpose(0, 3, 1, 2))
 
 
-def _interpret(network: IntegerNetwork, input_codes: CodeArray, wanted: Collection[str]) -> dict[str, CodeArray]:
+def _interpret(network: IntegerNetwork, input_codes: InputCodes, wanted: Collection[str]) -> dict[str, CodeArray]:
     check_consistency(network)
     prove_accumulators(network)
-    _check_codes(input_codes, network.tensors[network.input])
+    given = _checked_inputs(network, input_codes)
+    samples = len(given[network.input_names[0]])
     program = [
         (layer, executor(layer, tuple(network.tensors[name] for name in layer.inputs), network.tensors[layer.output]))
         for layer in network.layers
     ]
-    ranges = live_ranges_of(network.layers, [network.input])
-    results = {
-        name: np.empty((len(input_codes), *_image_extents(network.tensors[name])), dtype=np.uint8) for name in wanted
-    }
+    ranges = live_ranges_of(network.layers, network.input_names)
+    results = {name: np.empty((samples, *_image_extents(network.tensors[name])), dtype=np.uint8) for name in wanted}
     largest_elements = max(tensor.shape.elements for tensor in network.tensors.values())
 
     def run_batch(batch: slice) -> None:
-        alive = {network.input: input_codes[batch]}
-        _keep(network.input, alive, results, batch)
+        alive = {name: codes[batch] for name, codes in given.items()}
+        for name in given:
+            _keep(name, alive, results, batch)
         for step, (layer, execute) in enumerate(program):
             alive[layer.output] = execute(*(alive[name] for name in layer.inputs))
             _keep(layer.output, alive, results, batch)
@@ -124,8 +161,33 @@ def _interpret(network: IntegerNetwork, input_codes: CodeArray, wanted: Collecti
                 if ranges[name].stop == step + 1:
                     del alive[name]
 
-    run_on_all_cores(run_batch, _batches(len(input_codes), largest_elements))
+    run_on_all_cores(run_batch, _batches(samples, largest_elements))
     return results
+
+
+def _checked_inputs(network: IntegerNetwork, input_codes: InputCodes) -> dict[str, CodeArray]:
+    """Return the codes of each input by its name.
+
+    Raises:
+        ValueError: if codes are missing or invalid, or if the inputs have different numbers of samples.
+    """
+    if isinstance(input_codes, np.ndarray):
+        input_codes = {network.only_input.name: input_codes}
+    if not isinstance(input_codes, Mapping):
+        if len(input_codes) != len(network.inputs):
+            raise ValueError(f"codes of {len(input_codes)} inputs were given; expected codes of {len(network.inputs)}")
+        input_codes = dict(zip(network.input_names, input_codes, strict=True))
+    given = input_codes
+    if set(given) != set(network.input_names):
+        raise ValueError(
+            f"codes of the inputs {sorted(given)} were given; expected codes of {', '.join(network.input_names)}"
+        )
+    for name in network.input_names:
+        _check_codes(given[name], network.tensors[name])
+    counts = sorted({len(codes) for codes in given.values()})
+    if len(counts) > 1:
+        raise ValueError(f"the inputs have {' and '.join(map(str, counts))} samples; expected the same number")
+    return {name: given[name] for name in network.input_names}
 
 
 def _keep(name: str, alive: dict[str, CodeArray], results: dict[str, CodeArray], batch: slice) -> None:

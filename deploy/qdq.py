@@ -46,6 +46,7 @@ from deploy.integer_network import (
 from deploy.proof import prove_accumulators
 from deploy.qdq_graph import Float32Array, QdqGraph, float32_scale
 from network.errors import ConversionError
+from network.layers import Flattening
 from network.windows import window_counts
 
 ONNX_FILE: Final = "network.onnx"
@@ -74,7 +75,7 @@ def onnx_bytes(
     """Return the content of an ONNX file that holds an integer-only network with QuantizeLinear and DequantizeLinear
     nodes (QDQ).
 
-    The inputs and outputs of the ONNX model are real values. The input has the rank of a sample of the source file
+    The inputs and outputs of the ONNX model are real values. Each input has the rank of a sample of the source file
     (see `deploy.qdq_ranks`), an image is [n, channels, height, width].
 
     Args:
@@ -141,7 +142,17 @@ def _(layer: IntegerAdd, graph: QdqGraph, inputs: Inputs, output: IntegerTensor)
 @_computed.register
 def _(layer: IntegerConcat, graph: QdqGraph, inputs: Inputs, output: IntegerTensor) -> str:
     values = _rescaled_inputs(layer, graph, layer.requantization, inputs, output)
-    return graph.node("Concat", values, layer.name, axis=1)
+    if layer.flattening is not None:
+        values = [_flattened(layer, graph, value, tensor) for value, tensor in zip(values, inputs, strict=True)]
+    return graph.node("Concat", values, layer.name, axis=1 + layer.axis.position)
+
+
+def _flattened(layer: IntegerConcat, graph: QdqGraph, value: str, tensor: IntegerTensor) -> str:
+    """Add ONNX nodes that flatten images [n, channels, height, width] to vectors [n, elements, 1, 1]."""
+    if layer.flattening is Flattening.CHANNELS_LAST:
+        value = graph.node("Transpose", [value], f"{layer.name} transposed", perm=[0, 2, 3, 1])
+    extents = graph.constant(f"{layer.name} extents", np.array([0, tensor.shape.elements, 1, 1], dtype=np.int64))
+    return graph.node("Reshape", [value, extents], f"{layer.name} flattened")
 
 
 @_computed.register

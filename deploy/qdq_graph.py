@@ -16,6 +16,7 @@ from deploy.integer_network import IntegerNetwork, IntegerTensor
 from deploy.qdq_ranks import input_extents, is_transposed
 from network.allocation import Bits
 from network.errors import ConversionError
+from network.network_input import InputFormat, NetworkInput
 
 FOUR_BIT_VERSIONS: Final = (21, 10)
 """First versions of ONNX with 4-bit types: opset and IR version."""
@@ -29,7 +30,7 @@ Float32Array = npt.NDArray[np.float32]
 
 
 class QdqGraph:
-    """ONNX graph under construction for an integer-only network; it starts with the network's quantized input.
+    """ONNX graph under construction for an integer-only network; it starts with the network's quantized inputs.
 
     Args:
         network: The network whose tensors the graph computes.
@@ -48,15 +49,18 @@ class QdqGraph:
         self._codes_of: dict[str, list[tuple[CodeArray, str]]] = {}  # by owner: weight codes and their constant's name
         self._names = set(network.tensors)
         self._output_extents: dict[str, tuple[int, ...]] = {}
-        self.quantize(self._input_image(self._input()), network.input, self._fresh(f"{network.input} dequantized"))
+        for each in network.inputs:
+            self.quantize(
+                self._input_image(each, self._input(each)), each.name, self._fresh(f"{each.name} dequantized")
+            )
 
-    def _input(self) -> str:
-        """Return the name of the input's real values, with `HALF_TOLERANCE` steps added if bytes are near half codes.
+    def _input(self, given: NetworkInput) -> str:
+        """Return the name of an input's real values, with `HALF_TOLERANCE` steps added if bytes are near half codes.
 
         The addition makes a runtime round these bytes as the exact table does (`deploy.input_codes`).
         """
-        tensor, given = self._network.tensors[self._network.input], self._network.input_format
-        if not has_table(given) or distance_from_half(given, tensor.scale) >= 2 * HALF_TOLERANCE:
+        tensor = self._network.tensors[given.name]
+        if not has_table(given.format) or distance_from_half(given.format, tensor.scale) >= 2 * HALF_TOLERANCE:
             return tensor.name
         lift = np.array(float32_scale(tensor) * HALF_TOLERANCE, dtype=np.float32)
         return self.node("Add", [tensor.name, self.constant(f"{tensor.name} lift", lift)], f"{tensor.name} lifted")
@@ -89,16 +93,17 @@ class QdqGraph:
         self._nodes.append(helper.make_node("DequantizeLinear", [codes, *grid], [real], name=name))
         self.real[tensor] = real
 
-    def _input_image(self, value: str) -> str:
-        """Return the name of the network's input as an image, [n, channels, height, width].
+    def _input_image(self, given: NetworkInput, value: str) -> str:
+        """Return the name of an input as an image, [n, channels, height, width].
 
         Args:
+            given: The input of the network.
             value: The name of the input's real values in the caller's layout.
         """
-        name, shape = self._network.input, self._network.tensors[self._network.input].shape
-        if input_extents(self._network) == tuple(shape):
+        name, shape = given.name, given.shape
+        if input_extents(given) == tuple(shape):
             return value
-        is_transposed_image = is_transposed(self._network)
+        is_transposed_image = is_transposed(given)
         extents = (shape.height, shape.width, shape.channels) if is_transposed_image else tuple(shape)
         dims = self.constant(f"{name} dims", np.array([-1, *extents], dtype=np.int64))
         image = self.node("Reshape", [value, dims], f"{name} image")
@@ -181,7 +186,7 @@ class QdqGraph:
         graph = helper.make_graph(
             self._nodes,
             network.name,
-            [_real_values(network.input, input_extents(network))],
+            [_real_values(each.name, input_extents(each)) for each in network.inputs],
             [self._output(name) for name in network.outputs],
             self._constants,
         )
@@ -189,16 +194,7 @@ class QdqGraph:
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir_version, producer_name="bitbudget"
         )
-        given = network.input_format
-        sample_format = {
-            "sample_extents": list(given.dims),
-            "channels_last": given.channels_last,
-            "subtract": list(given.subtract),
-            "multiply": list(given.multiply),
-        }
-        if given.samples_are_bytes:
-            sample_format["samples_are_bytes"] = True
-        helper.set_model_props(model, {"input_format": json.dumps(sample_format)})
+        helper.set_model_props(model, _sample_formats(network))
         with_shapes = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         content: bytes = with_shapes.SerializeToString(deterministic=True)
         return content
@@ -251,6 +247,24 @@ def float32_scale(tensor: IntegerTensor) -> float:
             f"float32 number from {np.finfo(np.float32).tiny:.3g} to {np.finfo(np.float32).max:.3g}"
         )
     return float(np.float32(tensor.scale))
+
+
+def _sample_formats(network: IntegerNetwork) -> dict[str, str]:
+    """Return the metadata of the ONNX model: `input_format`, or `input_formats` by name if there are several inputs."""
+    formats = {each.name: _sample_format(each.format) for each in network.inputs}
+    if len(formats) == 1:
+        return {"input_format": json.dumps(formats[network.only_input.name])}
+    return {"input_formats": json.dumps(formats)}
+
+
+def _sample_format(given: InputFormat) -> dict[str, Any]:
+    sample_format: dict[str, Any] = {
+        "sample_extents": list(given.dims),
+        "channels_last": given.channels_last,
+        "subtract": list(given.subtract),
+        "multiply": list(given.multiply),
+    }
+    return sample_format | ({"samples_are_bytes": True} if given.samples_are_bytes else {})
 
 
 def _real_values(name: str, extents: tuple[int, ...]) -> onnx.ValueInfoProto:

@@ -11,40 +11,42 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from deploy.integer_network import IntegerNetwork
 from network.host_graph import HostGraph
 from network.layers import Float32Array, Shape
+from network.network_input import NetworkInput
 
 IMAGE_RANK = 3
 """Number of dimensions of an image, without the batch."""
 
 
-def input_extents(network: IntegerNetwork) -> tuple[int, ...]:
-    """Return the extents of one sample of the ONNX form, without the batch: of the source file, or of the image."""
-    dims = network.input_format.dims
-    return tuple(network.tensors[network.input].shape) if len(dims) == IMAGE_RANK else dims
+def input_extents(given: NetworkInput) -> tuple[int, ...]:
+    """Return the extents of one sample of an input of the ONNX form, without the batch: of the source file, or of the
+    image.
+    """
+    dims = given.format.dims
+    return tuple(given.shape) if len(dims) == IMAGE_RANK else dims
 
 
-def is_transposed(network: IntegerNetwork) -> bool:
-    """Return whether the elements of a sample of the ONNX form have the order height, width, channels."""
-    shape = network.tensors[network.input].shape
+def is_transposed(given: NetworkInput) -> bool:
+    """Return whether the elements of an input's sample in the ONNX form have the order height, width, channels."""
+    shape = given.shape
     has_one_order = shape.channels == 1 or shape.height * shape.width == 1
-    return network.input_format.channels_last and len(network.input_format.dims) != IMAGE_RANK and not has_one_order
+    return given.format.channels_last and len(given.format.dims) != IMAGE_RANK and not has_one_order
 
 
-def to_onnx_input(network: IntegerNetwork, values: Float32Array) -> Float32Array:
-    """Return values of the input tensor in the dimensions of the input of the ONNX form.
+def to_onnx_input(given: NetworkInput, values: Float32Array) -> Float32Array:
+    """Return values of an input tensor in the dimensions of that input of the ONNX form.
 
     Args:
-        network: The integer-only network.
+        given: The input of the integer-only network.
         values: Real values, [n, channels, height, width].
 
     Returns:
         The values, [n, *input_extents].
     """
-    if is_transposed(network):
+    if is_transposed(given):
         values = values.transpose(0, 2, 3, 1)
-    return np.ascontiguousarray(values.reshape(len(values), *input_extents(network)))
+    return np.ascontiguousarray(values.reshape(len(values), *input_extents(given)))
 
 
 def output_extents(graph: HostGraph | None, shapes: Mapping[str, Shape]) -> dict[str, tuple[int, ...]]:

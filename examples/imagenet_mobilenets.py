@@ -47,13 +47,14 @@ def as_the_paper_trained_it(network: Network) -> Network:
     Raises:
         InvalidNetwork: if it has another number of classes, or does not end in a layer with weights.
     """
-    form = network.input_format
+    form = network.only_input.format
     if form.is_normalised_already:
         # The file expects pixels from -1 to 1 from the caller. With 128 instead of 127.5, which is half a step of the
         # 8-bit input away, zero is exactly a code, and each byte is its own code.
         form = replace(form, subtract=(128.0,), multiply=(1 / 127.5,))
     *others, last = network.layers
-    return replace(network, input_format=form, layers=(*others, _of_all_classes(last)))
+    given = replace(network.only_input, format=form)
+    return replace(network, inputs=(given,), layers=(*others, _of_all_classes(last)))
 
 
 def _of_all_classes(last: Layer) -> Layer:

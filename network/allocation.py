@@ -98,7 +98,7 @@ class Allocation:
     Attributes:
         weight_bits: Name of each layer with weights -> bits of its weight tensor, in schedule order.
         activation_bits: Name of each activation tensor -> its bits, in the order in which the tensors are written, the
-            network's input first.
+            network's inputs first.
         schemes: Name of each layer with weights -> scheme of its weight tensor, in schedule order.
     """
 

@@ -9,7 +9,7 @@ from typing import Final
 from network.errors import RequestError
 from network.layers import Layer, WeightLayer
 from network.network import Network
-from network.passes.fusing import remove_dead_layers
+from network.passes.fusing import read_inputs, remove_dead_layers
 from network.reading_options import ReadingOptions, unknown_output
 
 _LONGEST_NAME: Final = 200
@@ -41,14 +41,18 @@ def cut_at(network: Network, options: ReadingOptions) -> Network:
         if name not in written:
             raise unknown_output(name, written, network.outputs)
     layers = remove_dead_layers(network.layers, options.outputs)
-    kept = {network.input, *(layer.output for layer in layers)}
+    read = read_inputs(network.input_names, layers, options.outputs)
+    kept = {*read, *(layer.output for layer in layers)}
+    is_same_end = options.outputs == network.outputs
     return replace(
         network,
+        inputs=tuple(each for each in network.inputs if each.name in read),
         layers=layers,
         outputs=options.outputs,
-        ends_in_softmax=network.ends_in_softmax and options.outputs == network.outputs,
+        ends_in_softmax=network.ends_in_softmax and is_same_end,
         ranges={tensor: interval for tensor, interval in network.ranges.items() if tensor in kept},
-        host_steps=network.host_steps if options.outputs == network.outputs else (),
+        host_steps=network.host_steps if is_same_end else (),
+        host_graph=network.host_graph if is_same_end else None,
     )
 
 

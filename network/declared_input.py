@@ -82,18 +82,25 @@ class DeclaredInput:
             network: The network as its file describes it.
 
         Raises:
-            RequestError: if there is neither one number nor one for each channel, or a product is not finite.
+            RequestError: if the network has several inputs, if there is neither one number nor one for each channel,
+                or if a product is not finite.
         """
         if not self.changes_samples:
             return network
-        channels = network.input_shape.channels
+        if len(network.inputs) > 1:
+            raise RequestError(
+                f"{MEAN} and {SCALE} were given for a network with {len(network.inputs)} inputs "
+                f"({', '.join(map(shown, network.input_names[:5]))}); expected a network with one input"
+            )
+        (declared,) = network.inputs
+        channels = declared.shape.channels
         for name, numbers in ((MEAN, self.mean), (SCALE, self.scale)):
             if len(numbers) not in {1, channels}:
                 raise RequestError(
                     f"{name} has {len(numbers)} numbers; expected 1, or {channels}: one for each channel of the "
                     "network's input"
                 )
-        given = network.input_format
+        given = declared.format
         mean, scale, subtract, multiply = map(np.asarray, (self.mean, self.scale, given.subtract, given.multiply))
         with np.errstate(over="ignore"):
             both = mean + subtract / scale, scale * multiply
@@ -103,7 +110,7 @@ class DeclaredInput:
                 "finite; expected a smaller mean or another scale"
             )
         composed = replace(given, subtract=tuple(both[0].tolist()), multiply=tuple(both[1].tolist()))
-        return replace(network, input_format=composed)
+        return replace(network, inputs=(replace(declared, format=composed),))
 
     def network_id(self, digest: str) -> str:
         """Return the identifier of a network: the SHA-256 of its file, or of that and the declared normalisation.

@@ -23,14 +23,14 @@ MAX_HOST_RANK: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class HostRead:
-    """A value of the file that is a tensor of the network, or the caller's sample, with the dimensions of the file.
+    """A value of the file that is a tensor of the network, or a sample of the caller, with the dimensions of the file.
 
     Attributes:
         value: Name of the value in the file.
-        tensor: Name of the tensor of the network.
+        tensor: Name of the tensor of the network; that of the input if the value is a sample.
         dims: Dimensions of the value in the file, with a batch of 1 where the file has a batch.
         channels_last: Whether the elements have the order height, width, channels; else channels, height, width.
-        is_sample: Whether the value is the sample as the caller stores it, before the input format is applied.
+        is_sample: Whether the value is the sample of an input as the caller stores it, before the format is applied.
     """
 
     value: str
@@ -77,18 +77,20 @@ class HostGraph:
         return {tensor: dims.pop() for tensor, dims in found.items() if len(dims) == 1}
 
 
-def check_host_graph(graph: HostGraph, shapes: Mapping[str, Shape], outputs: tuple[str, ...], sample: str) -> None:
+def check_host_graph(
+    graph: HostGraph, shapes: Mapping[str, Shape], outputs: tuple[str, ...], inputs: tuple[str, ...]
+) -> None:
     """Reject a host graph that does not belong to a network.
 
     Args:
         graph: The host graph.
         shapes: Shape of each tensor of the network, by name.
         outputs: Names of the network's output tensors.
-        sample: Name of the network's input tensor.
+        inputs: Names of the network's input tensors.
 
     Raises:
-        InvalidNetwork: If a value is read from a tensor that is not an output, or has another number of elements, or if
-            the model is too large.
+        InvalidNetwork: If a value is read from a tensor that is not an output, or a sample from one that is not an
+            input, if it has another number of elements, or if the model is too large.
     """
     if len(graph.reads) > MAX_HOST_READS or len(graph.model) > MAX_HOST_GRAPH_BYTES:
         raise InvalidNetwork(
@@ -96,10 +98,10 @@ def check_host_graph(graph: HostGraph, shapes: Mapping[str, Shape], outputs: tup
             f"{MAX_HOST_READS} reads and {MAX_HOST_GRAPH_BYTES} bytes"
         )
     for read in graph.reads:
-        expected = (sample,) if read.is_sample else outputs
+        expected, role = (inputs, "input") if read.is_sample else (outputs, "output")
         if read.tensor not in expected or read.tensor not in shapes:
             raise InvalidNetwork(
-                f"the host graph reads '{shown(read.tensor)}', which is not an output of the network; expected one of "
+                f"the host graph reads '{shown(read.tensor)}', which is not an {role} of the network; expected one of "
                 f"{', '.join(shown(name) for name in expected[:5])}"
             )
         if len(read.dims) > MAX_HOST_RANK or math.prod(read.dims) != shapes[read.tensor].elements:

@@ -27,13 +27,13 @@ from network.base_layer import (
     Layer,
     WeightLayer,
 )
-from network.shapes import Padding, Shape
+from network.shapes import Axis, Flattening, Padding, Shape
 from network.windows import window_divisors, window_positions
 
 __all__ = [
-    "LINEAR", "RELU", "RELU6", "Activation", "ActivationFunction", "Add", "AveragePool", "BatchNorm", "Concat",
-    "Convolution", "Float32Array", "FullyConnected", "Layer", "MaxPool", "Pad", "Padding", "Pool", "Shape",
-    "WeightLayer", "is_depthwise",
+    "LINEAR", "RELU", "RELU6", "Activation", "ActivationFunction", "Add", "AveragePool", "Axis", "BatchNorm", "Concat",
+    "Convolution", "Flattening", "Float32Array", "FullyConnected", "Layer", "MaxPool", "Pad", "Padding", "Pool",
+    "Shape", "WeightLayer", "is_depthwise",
 ]  # fmt: skip
 
 
@@ -118,18 +118,31 @@ class Add(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Concat(Layer):
-    """Layer that concatenates tensors of the same height and width along the channels."""
+    """Layer that concatenates tensors of which the other two extents are equal, or flattened tensors.
+
+    Attributes:
+        axis: Dimension along which the tensors are concatenated.
+        flattening: Order in which each input is flattened to a vector first; None concatenates images.
+    """
 
     kind: ClassVar[str] = "concat"
+    axis: Axis = Axis.CHANNELS
+    flattening: Flattening | None = None
 
     def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
         if not inputs:
             raise self._mismatch("has no input; expected one input or more")
-        if len({(shape.height, shape.width) for shape in inputs}) > 1:
+        if self.flattening is not None:
+            return Shape(sum(shape.elements for shape in inputs))
+        index = self.axis.position
+        others = [other for other in Axis if other is not self.axis]
+        if len({tuple(shape[other.position] for other in others) for shape in inputs}) > 1:
             raise self._mismatch(
-                f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same height and width"
+                f"has inputs of the shapes {' and '.join(map(str, inputs))}; expected the same {' and '.join(others)}"
             )
-        return Shape(sum(shape.channels for shape in inputs), inputs[0].height, inputs[0].width)
+        extents = list(inputs[0])
+        extents[index] = sum(shape[index] for shape in inputs)
+        return Shape(*extents)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

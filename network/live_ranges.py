@@ -11,8 +11,8 @@ runs in step `stop - 1`, and the memory is free for another tensor from step `st
     3      fc  = fc(sum)       sum    (2, 4)             #   #
                                fc     (3, 4)                 #
 
-The network's input is alive from step 0, its outputs to the end. With `reuses_input=False`, the input too is alive to
-the end: above its range is then (0, 4).
+Every input of the network is alive from step 0, its outputs to the end. With `reuses_input=False`, the inputs too are
+alive to the end: above, the range of the input is then (0, 4).
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ def live_ranges(network: Network, *, reuses_input: bool = True) -> Mapping[str, 
 
     Args:
         network: The network, with its layers in schedule order.
-        reuses_input: Whether the memory of the network's input is free after the last layer that reads it. An input
-            without reader is alive to the end.
+        reuses_input: Whether the memory of each input of the network is free after the last layer that reads it. An
+            input without reader is alive to the end.
 
     Returns:
         Name of each tensor -> its live range, in the order of `network.tensors`.
     """
-    is_input_read = any(network.input in layer.inputs for layer in network.layers)
-    kept = {*network.outputs, *(() if reuses_input and is_input_read else (network.input,))}
-    return live_ranges_of(network.layers, (network.input,), kept)
+    read = {tensor for layer in network.layers for tensor in layer.inputs} if reuses_input else set()
+    kept = {*network.outputs, *(name for name in network.input_names if name not in read)}
+    return live_ranges_of(network.layers, network.input_names, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 
@@ -19,6 +20,28 @@ class Shape(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.channels}x{self.height}x{self.width}"
+
+
+class Flattening(StrEnum):
+    """Order in which the elements of an image become those of a vector."""
+
+    CHANNELS_FIRST = "channels_first"
+    """Channel, height, width."""
+    CHANNELS_LAST = "channels_last"
+    """Height, width, channel: the order in which a device stores the image."""
+
+
+class Axis(StrEnum):
+    """Dimension of an activation tensor."""
+
+    CHANNELS = "channels"
+    HEIGHT = "height"
+    WIDTH = "width"
+
+    @property
+    def position(self) -> int:
+        """Index of the dimension in a shape: channels 0, height 1, width 2."""
+        return tuple(Axis).index(self)
 
 
 class Padding(NamedTuple):

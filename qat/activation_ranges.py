@@ -30,7 +30,7 @@ def intervals(network: Network) -> dict[str, ActivationFunction]:
     layer's inputs. For example, the output of a pool after a ReLU has no negative values, so no codes are spent on
     them.
     """
-    known = {network.input: LINEAR}
+    known = dict.fromkeys(network.input_names, LINEAR)
     for layer in network.layers:
         known[layer.output] = _interval(layer, tuple(known[tensor] for tensor in layer.inputs))
     return known
@@ -48,7 +48,7 @@ def shared_ranges(network: Network, bits: Mapping[str, Bits]) -> dict[str, str]:
         bits: Number of bits (8, 4 or 2) of each activation tensor, by tensor name.
     """
     known = intervals(network)
-    owner = {network.input: network.input}
+    owner = {name: name for name in network.input_names}
     for layer in network.layers:
         owner[layer.output] = layer.output
         if isinstance(layer, MaxPool | Pad):

@@ -5,7 +5,7 @@ network.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,10 +16,12 @@ from deploy.arithmetic import top_code
 from deploy.input_codes import HALF_TOLERANCE, MAX_TABLE_ROWS, distance_from_half, rows_of
 from network.allocation import WIDEST_BITS, Bits
 from network.errors import TrainingError
+from network.joined_samples import input_tensors, samples_of_inputs
 from network.layers import LINEAR, Float32Array
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from qat.data.batches import tensor_of
-from qat.data.dataset import Samples, to_input_tensor
+from qat.data.dataset import Samples, input_tensor_of
 from qat.float_network import FloatNetwork
 from qat.options.names import ActivationRange, RangeSetting
 from qat.quantized_network import QuantizedNetwork
@@ -54,15 +56,18 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
         TrainingError: If an activation is not finite on the samples.
     """
     network = module.network
-    source = module.range_of(network.input)
-    assert isinstance(source, InputRange)  # noqa: S101  # by construction
-    setting, _ = _range_setting(module, network.input)
-    grid = calibrated_input_grid(module, samples)
-    source.start(grid, samples_are_bytes=samples.dtype == np.uint8)
+    # Inputs beyond an input's grid are clipped on the device. The other ranges are those of clipped inputs, then.
+    clipped_to: dict[str, Grid] = {}
+    for given in network.inputs:
+        source = module.range_of(given.name)
+        assert isinstance(source, InputRange)  # noqa: S101  # by construction
+        setting, _ = _range_setting(module, given.name)
+        grid = calibrated_input_grid(module, samples, given)
+        source.start(grid, samples_are_bytes=samples.dtype == np.uint8)
+        if setting is not RangeSetting.MIN_MAX:
+            clipped_to[given.name] = grid
     functions = {layer.output: layer.activation for layer in network.layers}
     float_network = float_network or FloatNetwork(network).eval()
-    # Inputs beyond the input's grid are clipped on the device. The other ranges are those of clipped inputs, then.
-    clipped_to = None if setting is RangeSetting.MIN_MAX else grid
     for tensor, histogram in histograms(float_network, samples, clipped_to).items():
         own = module.range_of(tensor)
         if module.range_owner[tensor] != tensor or not isinstance(own, ActivationTensorRange):
@@ -75,18 +80,20 @@ def calibrate(module: QuantizedNetwork, samples: Samples, float_network: FloatNe
             own.start(*_starting_range(histogram, own.bits, module, tensor))
 
 
-def calibrated_input_grid(module: QuantizedNetwork, samples: Samples) -> Grid:
-    """Choose the quantization grid of a fake-quantized network's input by the network's options.
+def calibrated_input_grid(module: QuantizedNetwork, samples: Samples, given: NetworkInput) -> Grid:
+    """Choose the quantization grid of an input of a fake-quantized network by the network's options.
 
     Args:
         module: The fake-quantized network, which is not changed.
         samples: Training samples [n, ...], in the form in which the dataset stores them.
+        given: The input.
     """
-    network = module.network
-    setting, percent = _range_setting(module, network.input)
-    chosen_by_override = module.override(network.input).range_setting is not None
-    bits = module.range_of(network.input).bits
-    return input_grid(network, samples, bits, setting, percent, range_of_file=not chosen_by_override)
+    setting, percent = _range_setting(module, given.name)
+    chosen_by_override = module.override(given.name).range_setting is not None
+    bits = module.range_of(given.name).bits
+    return input_grid(
+        module.network, samples, bits, setting, percent, given=given, range_of_file=not chosen_by_override
+    )
 
 
 def has_range_of_file(network: Network, tensor: str, bits: Bits) -> bool:
@@ -125,9 +132,10 @@ def input_grid(
     setting: RangeSetting = RangeSetting.MIN_MAX,
     percent: float = 100.0,
     *,
+    given: NetworkInput | None = None,
     range_of_file: bool = True,
 ) -> Grid:
-    """Choose the quantization grid (scale and zero point) of the network's input tensor.
+    """Choose the quantization grid (scale and zero point) of an input tensor of the network.
 
     If the samples are whole numbers between 0 and 2^bits - 1 (such as the bytes of an image) and the input format is
     (sample - m) * s with one m in this range and one s, each sample is its own code: the scale is s, and the zero point
@@ -141,17 +149,20 @@ def input_grid(
         bits: Number of bits of each input code: 8, 4 or 2.
         setting: How the range is chosen from the input values in the samples.
         percent: Percentage of the values inside the range of the percentile setting, 50 to 100.
+        given: The input whose grid is chosen; None for the only input.
         range_of_file: Whether the range that a quantized file gives the input comes before the setting, at 8 bits.
     """
-    own = _grid_of_own_codes(network.input_format, samples, bits)
+    given = given or network.only_input
+    samples = samples_of_inputs(samples, network.inputs)[given.name]
+    own = _grid_of_own_codes(given.format, samples, bits)
     if own is not None:
         return own
-    if range_of_file and has_range_of_file(network, network.input, bits):
-        grid = grid_of(*network.ranges[network.input], bits, LINEAR)
+    if range_of_file and has_range_of_file(network, given.name, bits):
+        grid = grid_of(*network.ranges[given.name], bits, LINEAR)
     else:
-        grid = grid_of(*_input_range(to_input_tensor(samples, network), bits, setting, percent), bits, LINEAR)
-    has_table = samples.dtype == np.uint8 and rows_of(network.input_format) <= MAX_TABLE_ROWS
-    return _away_from_halves(grid, network.input_format) if has_table else grid
+        grid = grid_of(*_input_range(input_tensor_of(samples, given), bits, setting, percent), bits, LINEAR)
+    has_table = samples.dtype == np.uint8 and rows_of(given.format) <= MAX_TABLE_ROWS
+    return _away_from_halves(grid, given.format) if has_table else grid
 
 
 def _grid_of_own_codes(input_format: InputFormat, samples: Samples, bits: Bits) -> Grid | None:
@@ -195,7 +206,9 @@ def _input_range(inputs: Float32Array, bits: Bits, setting: RangeSetting, percen
             return least_error_range(histogram_of(torch.from_numpy(inputs)), bits)
 
 
-def histograms(float_network: FloatNetwork, samples: Samples, clipped_to: Grid | None = None) -> dict[str, Histogram]:
+def histograms(
+    float_network: FloatNetwork, samples: Samples, clipped_to: Mapping[str, Grid] | None = None
+) -> dict[str, Histogram]:
     """Compute the histogram of the values of each activation tensor over the samples, by tensor name.
 
     The samples are processed in small batches, twice: for the minimum and maximum, then for the counts.
@@ -203,12 +216,14 @@ def histograms(float_network: FloatNetwork, samples: Samples, clipped_to: Grid |
     Args:
         float_network: The float network.
         samples: Training samples [n, ...], in the form in which the dataset stores them.
-        clipped_to: Grid to whose smallest and largest value the inputs are clipped; None does not clip them.
+        clipped_to: Name of each input that is clipped -> grid to whose smallest and largest value it is clipped; None
+            clips no input.
 
     Raises:
         TrainingError: If an activation is not finite.
     """
     extremes: dict[str, tuple[float, float]] = {}
+    clipped_to = clipped_to or {}
     for tensors in _runs(float_network, samples, clipped_to):
         for name, values in tensors.items():
             low, high = extremes.get(name, (0.0, 0.0))
@@ -228,13 +243,21 @@ def histograms(float_network: FloatNetwork, samples: Samples, clipped_to: Grid |
 
 
 @torch.no_grad()
-def _runs(float_network: FloatNetwork, samples: Samples, clipped_to: Grid | None) -> Iterator[dict[str, Tensor]]:
+def _runs(float_network: FloatNetwork, samples: Samples, clipped_to: Mapping[str, Grid]) -> Iterator[dict[str, Tensor]]:
     for start in range(0, len(samples), _SAMPLES_AT_ONCE):
         batch = samples[start : start + _SAMPLES_AT_ONCE]
         inputs = tensor_of(batch, float_network.network)
-        if clipped_to is not None:
-            inputs = inputs.clamp(clipped_to.lowest_step * clipped_to.scale, clipped_to.highest_step * clipped_to.scale)
-        yield float_network.tensors(inputs)
+        yield float_network.tensors(_clipped(inputs, float_network.network, clipped_to) if clipped_to else inputs)
+
+
+def _clipped(inputs: Tensor, network: Network, clipped_to: Mapping[str, Grid]) -> Tensor:
+    """Return the joined values of the inputs, each clipped to its grid if it has one."""
+    parts = input_tensors(inputs, network.inputs)
+    for name, grid in clipped_to.items():
+        parts[name] = parts[name].clamp(grid.lowest_step * grid.scale, grid.highest_step * grid.scale)
+    if len(network.inputs) == 1:
+        return parts[network.only_input.name]
+    return torch.cat([part.flatten(1) for part in parts.values()], dim=1)
 
 
 def _are_codes(samples: Samples, top: int) -> bool:

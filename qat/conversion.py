@@ -82,7 +82,10 @@ def convert(
     steps = {step.layer.name: step for step in module.weight_steps()}
     integer_network = IntegerNetwork(
         name=network.name,
-        input=network.input,
+        inputs=tuple(
+            replace(each, format=replace(each.format, samples_are_bytes=_has_bytes(module, each.name)))
+            for each in network.inputs
+        ),
         tensors={
             tensor: IntegerTensor(tensor, shape, grids[tensor].bits, grids[tensor].scale, grids[tensor].zero_point)
             for tensor, shape in network.shapes.items()
@@ -94,7 +97,6 @@ def convert(
             for layer in network.layers
         ),
         outputs=network.outputs,
-        input_format=replace(network.input_format, samples_are_bytes=_has_bytes(module)),
         host_steps=network.host_steps,
     )
     integer_network = in_form(integer_network, requantization)
@@ -102,8 +104,8 @@ def convert(
     return integer_network
 
 
-def _has_bytes(module: QuantizedNetwork) -> bool:
-    source = module.range_of(module.network.input)
+def _has_bytes(module: QuantizedNetwork, tensor: str) -> bool:
+    source = module.range_of(tensor)
     return isinstance(source, InputRange) and bool(source.samples_are_bytes)
 
 
@@ -118,7 +120,7 @@ def _other_layer(layer: Layer, shapes: Sequence[Shape], grids: Mapping[str, Grid
         case Add() | Activation():
             return IntegerAdd(**common)
         case Concat():
-            return IntegerConcat(**common)
+            return IntegerConcat(**common, flattening=layer.flattening, axis=layer.axis)
         case MaxPool():
             return IntegerMaxPool(**common, kernel=layer.kernel, stride=layer.stride, padding=layer.padding)
         case AveragePool():

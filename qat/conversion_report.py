@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deploy.arithmetic import INT32_MAX, CodeArray
 from deploy.integer_network import IntegerAdd, IntegerNetwork
-from deploy.interpreter import quantize_input, trace
+from deploy.interpreter import quantize_inputs, trace
 from deploy.proof import prove_accumulators
 from deploy.requantization_form import RequantizationForm, form_of
 from network.layers import Float32Array, Layer
@@ -83,7 +83,7 @@ def conversion_report(
     training = _TrainingForward(module)
     differences = {layer.name: _CodeDifferences() for layer in network.layers}
     for batch in evaluation_batches(network, len(samples)):
-        codes = trace(integer_network, quantize_input(integer_network, samples[batch]))
+        codes = trace(integer_network, quantize_inputs(integer_network, samples[batch]))
         for layer in network.layers:
             inputs = [_dequantized(codes[tensor], integer_network, tensor) for tensor in layer.inputs]
             differences[layer.name].add(training.codes(layer, inputs), codes[layer.output])

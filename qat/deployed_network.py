@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deploy.input_codes import HALF_TOLERANCE
+from network.joined_samples import input_tensors
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
 from qat.float_network import combined
@@ -48,7 +49,7 @@ class DeployedNetwork:
         """Compute all outputs of the simulated network for a batch of images, as real values.
 
         Args:
-            images: Normalised input images, [n, channels, height, width].
+            images: Normalised input images, [n, channels, height, width], or several inputs joined, [n, elements].
 
         Returns:
             Real values of all outputs, flattened and concatenated to [n, values].
@@ -62,7 +63,7 @@ class DeployedNetwork:
         width], by tensor name.
 
         Args:
-            images: Normalised input images, [n, channels, height, width].
+            images: Normalised input images, [n, channels, height, width], or several inputs joined, [n, elements].
         """
         steps = self._run(images, keep_all=True)
         return {tensor: (each + self.grids[tensor].zero_point).to(torch.uint8) for tensor, each in steps.items()}
@@ -77,8 +78,10 @@ class DeployedNetwork:
                 return combined(layer, inputs)  # the output uses the input's range: codes are copied, not rounded
             return _rounded(self._combined(layer, inputs), target)
 
-        source = self.grids[self.network.input]
-        given = _rounded(images.double() / source.scale + HALF_TOLERANCE, source)
+        given = {
+            name: _rounded(values.double() / self.grids[name].scale + HALF_TOLERANCE, self.grids[name])
+            for name, values in input_tensors(images, self.network.inputs).items()
+        }
         return run_layers(self.network, given, compute, keep_all=keep_all)
 
     def _combined(self, layer: Layer, inputs: Sequence[Tensor]) -> Tensor:

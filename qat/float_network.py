@@ -11,12 +11,14 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor, nn
 
 from network.errors import InvalidNetwork
+from network.joined_samples import input_tensors
 from network.layers import (
     Activation,
     ActivationFunction,
     Add,
     AveragePool,
     Concat,
+    Flattening,
     Float32Array,
     Layer,
     MaxPool,
@@ -96,8 +98,8 @@ class WeightParameters(nn.Module):
 class FloatNetwork(nn.Module):
     """The network as a torch module in float32; batch norm uses the running statistics.
 
-    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and
-    concatenated to [n, values].
+    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and concatenated to
+    [n, values]. Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
     """
 
     def __init__(self, network: Network) -> None:
@@ -121,7 +123,7 @@ class FloatNetwork(nn.Module):
         tensor name.
 
         Args:
-            images: Normalised input images, [n, channels, height, width].
+            images: Normalised input images, [n, channels, height, width], or several inputs joined, [n, elements].
         """
         return self._run(images, keep_all=True)
 
@@ -156,7 +158,7 @@ class FloatNetwork(nn.Module):
         return parameters.normalised(convolved(inputs[0], weight, None, layer))
 
     def _run(self, images: Tensor, *, keep_all: bool) -> dict[str, Tensor]:
-        return run_layers(self.network, images, self.step, keep_all=keep_all)
+        return run_layers(self.network, input_tensors(images, self.network.inputs), self.step, keep_all=keep_all)
 
 
 def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
@@ -176,7 +178,8 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
                 total = total + each
             return total
         case Concat():
-            return torch.cat(list(inputs), dim=1)
+            parts = inputs if layer.flattening is None else [_flattened(each, layer.flattening) for each in inputs]
+            return torch.cat(list(parts), dim=1 + layer.axis.position)
         case MaxPool():
             return max_pooled(inputs[0], layer)
         case AveragePool():
@@ -192,6 +195,13 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
                 f"layer '{layer.name}' is of kind '{layer.kind}', which training does not support; remove the layer or "
                 "replace it by a supported kind (docs/operators.md)"
             )
+
+
+def _flattened(values: Tensor, order: Flattening) -> Tensor:
+    """Return images as vectors, [n, elements, 1, 1]."""
+    if order is Flattening.CHANNELS_LAST:
+        values = values.permute(0, 2, 3, 1)
+    return values.flatten(1)[:, :, None, None]
 
 
 def clamped(values: Tensor, function: ActivationFunction) -> Tensor:

@@ -26,14 +26,14 @@ def joined_outputs(network: Network, tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def run_layers(
-    network: Network, given: T, compute: Callable[[int, Sequence[T]], T], *, keep_all: bool = False
+    network: Network, given: Mapping[str, T], compute: Callable[[int, Sequence[T]], T], *, keep_all: bool = False
 ) -> dict[str, T]:
     """Execute all layers of a network and return its output tensors by name; all other tensors are freed after their
     last use.
 
     Args:
         network: The network.
-        given: The network's input tensor.
+        given: The network's input tensors by name.
         compute: Function that computes a layer's output from the layer's index and its input tensors.
         keep_all: Whether to return all activation tensors instead of only the network's outputs.
 
@@ -41,7 +41,7 @@ def run_layers(
         The tensors, by name.
     """
     wanted = network.tensors if keep_all else network.outputs
-    return run_between(network, {network.input: given}, range(len(network.layers)), wanted, compute)
+    return run_between(network, given, range(len(network.layers)), wanted, compute)
 
 
 def run_between(

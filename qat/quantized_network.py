@@ -15,6 +15,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from network.allocation import Allocation
+from network.joined_samples import input_tensors
 from network.network import Network
 from qat.activation_ranges import check_allocation, intervals, shared_ranges
 from qat.deployed_network import DeployedNetwork
@@ -32,8 +33,8 @@ NO_OVERRIDE: Final = TensorOverride()
 class QuantizedNetwork(nn.Module):
     """A network as a torch module with fake-quantized weights and activations, with the bits of a bit allocation.
 
-    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and
-    concatenated to [n, values].
+    `forward` maps normalised input images [n, channels, height, width] to all outputs, flattened and concatenated to
+    [n, values]. Several inputs are joined to one tensor [n, elements of all inputs] (`network.joined_samples`).
 
     Attributes:
         network: The float network from which the module was built.
@@ -62,7 +63,7 @@ class QuantizedNetwork(nn.Module):
             nn.Identity()
             if self.range_owner[tensor] != tensor
             else InputRange(bits[tensor])
-            if tensor == network.input
+            if tensor in network.input_names
             else activation_tensor_range(self.activation_range(tensor), bits[tensor], known[tensor])
             for tensor in network.tensors
         )
@@ -193,4 +194,5 @@ class QuantizedNetwork(nn.Module):
             quantized: Tensor = self.range_of(layer.output)(values)
             return quantized
 
-        return run_layers(self.network, self.range_of(self.network.input)(images), compute)
+        inputs = input_tensors(images, self.network.inputs)
+        return run_layers(self.network, {name: self.range_of(name)(values) for name, values in inputs.items()}, compute)

@@ -107,7 +107,7 @@ class SolveOptions(Options):
     allowed_activation_bits: dict[str, AllowedBits] = Field(
         default={},
         description="name of a tensor -> bits that the tensor may have, for the method exact; '*' stands for "
-        "all tensors that are not named; the network's input and outputs always have 8 bits",
+        "all tensors that are not named; the network's inputs and outputs always have 8 bits",
     )
     backend: Annotated[str, AfterValidator(backend_named)] = Field(
         default=NATIVE_BACKEND,

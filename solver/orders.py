@@ -81,7 +81,7 @@ def _last_with_weights(order: tuple[Layer, ...]) -> Layer:
 def _enumerate_orders(network: Network) -> Iterator[tuple[Layer, ...]]:
     """Yield each valid order of a network's layers, by depth-first search over the layers that can run next."""
     chosen: list[Layer] = []
-    written = {network.input}
+    written = set(network.input_names)
 
     def ready() -> list[Layer]:
         return [layer for layer in network.layers if layer.output not in written and written.issuperset(layer.inputs)]

@@ -167,7 +167,7 @@ class Problem:
 
     Attributes:
         activations: Names of the activation tensors that decide bits, in the order in which they are written, the
-            network's input first. Every other activation tensor has the bits of one of them.
+            network's inputs first. Every other activation tensor has the bits of one of them.
         fixed: Names of those of them that keep 8 bits, because an input or output of the network has their bits.
         steps: The steps of the schedule.
         weights: The weight tensor of each layer that has weights, in layer order.
@@ -177,8 +177,8 @@ class Problem:
             bits.
         features: Flash that is needed once if a tensor has certain bits.
         same_bits: Name of each activation tensor of the network -> name of the one of `activations` whose bits it has.
-        reuses_input: Whether the memory of the network's input, the first of the activations, is free after the last
-            layer that reads it. If not, the input is alive during every step.
+        reuses_input: Whether the memory of each input of the network is free after the last layer that reads it. If
+            not, the inputs are alive during every step.
         cycles: Cycles of the layers under a latency ceiling; None if there is no ceiling.
     """
 

@@ -59,7 +59,7 @@ def problem_of(question: Question) -> Problem:
     constant, by_tensor = _parameters_without_weights(question, same_bits)
     return Problem(
         activations=tuple(tensor for tensor, source in same_bits.items() if tensor == source),
-        fixed=frozenset(same_bits[tensor] for tensor in (network.input, *network.outputs)),
+        fixed=frozenset(same_bits[tensor] for tensor in (*network.input_names, *network.outputs)),
         steps=tuple(_ram_step(step, accounting, budget.ram_bytes - shared_ram) for step in accounting.steps(network)),
         weights=tuple(
             WeightTensor(

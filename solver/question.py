@@ -80,7 +80,7 @@ class Question:
         Allowed bits of one layer hold for all layers that share its weight tensor and are not listed themselves.
         """
         network, options = self.network, self.options
-        fixed = {network.input, *network.outputs}
+        fixed = {*network.input_names, *network.outputs}
         return Choices(
             options.scheme,
             _named(

@@ -62,7 +62,7 @@ def minimum_peak_schedule(
         network: The network, with its layers in any valid order.
         sizes: Name of each activation tensor -> its size, in any unit.
         scratch: Name of a layer -> size of the scratch memory that it needs while it runs; 0 for a missing layer.
-        reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
+        reuses_input: Whether the memory of each input of the network is free after the last layer that reads it.
         max_states: Number of states after which the search becomes a beam search.
     """
     given_peak = _peak(network, sizes, scratch, reuses_input=reuses_input)
@@ -114,7 +114,7 @@ class _Graph:
         self._scratch = [scratch.get(layer.name, 0) for layer in network.layers]
         self._inputs = [tuple(dict.fromkeys(layer.inputs)) for layer in network.layers]
         self._sizes = dict(sizes)
-        self._start_size = sizes[network.input]
+        self._start_size = sum(sizes[name] for name in network.input_names)
         self._needs = [sum(1 << writer[tensor] for tensor in inputs if tensor in writer) for inputs in self._inputs]
         self._followers: list[list[int]] = [
             [index_of[reader.name] for reader in readers[layer.output]] for layer in network.layers
@@ -125,7 +125,7 @@ class _Graph:
         for other in others:
             self._followers[other].append(last)
         # A tensor that is never freed has the empty mask.
-        kept = {*network.outputs, *(() if reuses_input else (network.input,))}
+        kept = {*network.outputs, *(() if reuses_input else network.input_names)}
         self._readers_mask = {
             tensor: 0 if tensor in kept else sum(1 << index_of[reader.name] for reader in layers)
             for tensor, layers in readers.items()

@@ -36,7 +36,7 @@ def violations(question: Question, solution: Solution) -> list[str]:
         return broken
     for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):
         broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
-    for tensor in (network.input, *network.outputs):
+    for tensor in (*network.input_names, *network.outputs):
         if allocation.activation_bits[tensor] != WIDEST_BITS:
             broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
     for tensor, source in accounting.same_bits(network).items():

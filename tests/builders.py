@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 
+from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.latency import Latency
 from network.layers import (
@@ -22,7 +24,8 @@ from network.layers import (
     Shape,
 )
 from network.memory.accounting import Accounting
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
 from solver.options import LayerOrder, Method, SolveOptions
@@ -35,16 +38,29 @@ MOBILENET_V1_BLOCKS = (
 """Output channels of the pointwise and stride of the depthwise convolution, at width 1."""
 
 
-def network_of(layers: Sequence[Layer], input_shape: Shape, name: str = "tiny", outputs: Sequence[str] = ()) -> Network:
-    """A network over a sample that has the input tensor's own layout; it ends with its last layer."""
+def network_of(
+    layers: Sequence[Layer],
+    input_shape: Shape,
+    name: str = "tiny",
+    outputs: Sequence[str] = (),
+    other_inputs: Mapping[str, Shape] | None = None,
+) -> Network:
+    """A network over samples that have the layout of the input tensors; it ends with its last layer."""
+    inputs = {"input": input_shape, **(other_inputs or {})}
     return Network(
         name=name,
-        input="input",
-        input_shape=input_shape,
+        inputs=tuple(NetworkInput(each, shape, InputFormat(dims=tuple(shape))) for each, shape in inputs.items()),
         layers=tuple(layers),
         outputs=tuple(outputs) or (layers[-1].output,),
-        input_format=InputFormat(dims=tuple(input_shape)),
     )
+
+
+T = TypeVar("T", Network, IntegerNetwork)
+
+
+def with_input_format(network: T, input_format: InputFormat) -> T:
+    """The same network, whose only input has another format."""
+    return replace(network, inputs=(replace(network.only_input, format=input_format),))
 
 
 def question_of(

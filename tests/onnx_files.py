@@ -21,7 +21,7 @@ def to_onnx(network: Network, *, opset: int = 17) -> bytes:
     graph = helper.make_graph(
         writer.nodes,
         network.name,
-        [helper.make_tensor_value_info(network.input, TensorProto.FLOAT, ["N", *network.input_shape])],
+        [helper.make_tensor_value_info(network.only_input.name, TensorProto.FLOAT, ["N", *network.only_input.shape])],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         writer.constants,
     )

@@ -95,7 +95,7 @@ def test_the_papers_mobilenets(tmp_path: Path) -> None:
     assert [epoch["epoch"] for epoch in report["epochs"]] == [0, 1]
     integers = load(tmp_path / "out")
     assert integers.tensors[integers.outputs[0]].shape.channels == 1000
-    assert integers.tensors[integers.input].zero_point == 128
+    assert integers.tensors[integers.only_input.name].zero_point == 128
 
 
 def test_the_background_class_goes() -> None:

@@ -37,6 +37,13 @@ class TensorAnswer(Answer):
     shape: list[_Extent] = Field(min_length=3, max_length=3, description="number of channels, height, width")
 
 
+class InputAnswer(Answer):
+    """Input of an uploaded network."""
+
+    name: str = Field(description="name of the input tensor")
+    sample_shape: list[_Extent] = Field(description="shape of one sample of the input in the file, without the batch")
+
+
 class LayerAnswer(Answer):
     """Layer of an uploaded network, with batch norm and activation function folded into it."""
 
@@ -68,7 +75,10 @@ class ReadingOptionsAnswer(Answer):
 class NetworkAnswer(NetworkSummary):
     """Description of an uploaded network: its layers, input, outputs and activation tensors."""
 
-    sample_shape: list[_Extent] = Field(description="shape of one input sample in the file, without the batch")
+    sample_shape: list[_Extent] = Field(
+        description="shape of one sample of a dataset: that of the network's input in the file, without the batch; for "
+        "several inputs, the number of elements of all of them, flattened and joined"
+    )
     input_mean: list[FiniteFloat] = Field(
         default=[0.0],
         description="declared with the upload: number that is subtracted from each sample, or one for each channel",
@@ -78,7 +88,8 @@ class NetworkAnswer(NetworkSummary):
         description="declared with the upload: number that the difference is multiplied with, or one for each channel; "
         "the input of the file is (sample - input_mean) * input_scale",
     )
-    input: str = Field(description="name of the network's input tensor")
+    input: str = Field(description="name of the network's first input tensor")
+    inputs: list[InputAnswer] = Field(default=[], description="inputs of the network, in the order of the file")
     outputs: list[str] = Field(description="names of the network's output tensors")
     layers: list[LayerAnswer] = Field(description="layers, in the order of the schedule")
     tensors: list[TensorAnswer] = Field(description="activation tensors, in the order in which they are written")

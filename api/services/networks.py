@@ -19,6 +19,7 @@ from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
 from api.schemas.networks import (
+    InputAnswer,
     LayerAnswer,
     NetworkAnswer,
     NetworkSummary,
@@ -38,6 +39,7 @@ from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
 from network.errors import InvalidNetwork
+from network.joined_samples import joined_dims
 from network.json_reading.description import write_json
 from network.layers import WeightLayer
 from network.network import Network
@@ -239,10 +241,11 @@ def _describe(network: Network, upload: Upload, options: ReadingOptions) -> Netw
         created_at=datetime.now(UTC),
         parameters=sum(_parameters(network, layer) for layer in network.weight_layers),
         has_weights=network.has_weights,
-        sample_shape=list(network.input_format.dims),
+        sample_shape=list(joined_dims(network.inputs)),
         input_mean=list(options.declared.mean),
         input_scale=list(options.declared.scale),
-        input=network.input,
+        input=network.input_names[0],
+        inputs=[InputAnswer(name=each.name, sample_shape=list(each.format.dims)) for each in network.inputs],
         outputs=list(network.outputs),
         layers=[
             LayerAnswer(

@@ -23,7 +23,9 @@ from network.json_reading.host_steps import read_host_graph, read_host_steps, re
 from network.json_reading.layers import KINDS, Common, Json, Kind, read_activation, write_activation, write_weights
 from network.layers import Layer, Shape, WeightLayer
 from network.names import shown
-from network.network import InputFormat, Network, in_schedule_order
+from network.network import Network
+from network.network_input import MAX_INPUTS, InputFormat, NetworkInput
+from network.schedule_order import in_schedule_order
 from network.shared_weights import with_given_weights
 
 _MAX_GROWTH: Final = 4
@@ -32,6 +34,7 @@ _MAX_GROWTH: Final = 4
 _ALWAYS_ALLOWED: Final = 2**20
 """Number of these elements that is allowed whatever the size of the file."""
 
+_INPUT_KEYS: Final = ("name", "shape", "format")
 _COMMON_KEYS: Final = ("name", "kind", "inputs", "output", "activation")
 
 
@@ -47,22 +50,20 @@ def read_json(content: bytes, name: str) -> Network:
         InvalidNetwork: if a field is missing, unknown or of a wrong type or range, or if the layers contradict each
             other. The message names the layer.
     """
-    known = ("name", "input", "layers", "outputs", "ends_in_softmax", "ranges", "host_steps", "host_graph")
+    known = ("name", "input", "inputs", "layers", "outputs", "ends_in_softmax", "ranges", "host_steps", "host_graph")
     whole = Fields(load_object(content), "the network", known)
-    given = whole.child("input", ("name", "shape", "format"))
-    tensor = given.text("name", "input")
-    shape = _input_shape(given)
+    inputs = _inputs(whole)
     entries = whole.raw("layers")
     if not isinstance(entries, list) or not entries:
         raise whole.refused("layers", "a list of one or more layers")
-    drafts = _drafts(entries, tensor)
+    drafts = _drafts(entries, inputs[0].name)
     return Network(
         name=whole.text("name", name),
-        input=tensor,
-        input_shape=shape,
-        layers=with_given_weights(_layers(drafts, tensor, shape), _MAX_GROWTH * len(content) + _ALWAYS_ALLOWED),
+        inputs=inputs,
+        layers=with_given_weights(
+            _layers(drafts, {each.name: each.shape for each in inputs}), _MAX_GROWTH * len(content) + _ALWAYS_ALLOWED
+        ),
         outputs=whole.texts("outputs", (next(reversed(drafts.values()))[0].output,)),
-        input_format=_input_format(given, shape),
         ends_in_softmax=whole.flag("ends_in_softmax", default=False),
         ranges=read_ranges(whole),
         host_steps=tuple(read_host_steps(whole)),
@@ -81,19 +82,10 @@ def write_json(network: Network, *, with_weights: bool) -> str:
     Returns:
         The text of the description. `read_json` turns it back into the same network; with weights, bit by bit.
     """
-    form = network.input_format
+    inputs = [_written_input(each) for each in network.inputs]
     head: dict[str, Any] = {
         "name": network.name,
-        "input": {
-            "name": network.input,
-            "shape": list(network.input_shape),
-            "format": {
-                "dims": list(form.dims),
-                "channels_last": form.channels_last,
-                "subtract": list(form.subtract),
-                "multiply": list(form.multiply),
-            },
-        },
+        **({"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}),
         "outputs": list(network.outputs),
         "ends_in_softmax": network.ends_in_softmax,
     }
@@ -101,6 +93,19 @@ def write_json(network: Network, *, with_weights: bool) -> str:
     layers = ",\n  ".join(json.dumps(_written(layer, network, with_weights=with_weights)) for layer in network.layers)
     # One line for each layer keeps the file readable and easy to compare with another version.
     return json.dumps(head)[:-1] + f',\n "layers": [\n  {layers}]}}\n'
+
+
+def _written_input(given: NetworkInput) -> Json:
+    return {
+        "name": given.name,
+        "shape": list(given.shape),
+        "format": {
+            "dims": list(given.format.dims),
+            "channels_last": given.format.channels_last,
+            "subtract": list(given.format.subtract),
+            "multiply": list(given.format.multiply),
+        },
+    }
 
 
 def _written(layer: Layer, network: Network, *, with_weights: bool) -> Json:
@@ -120,6 +125,28 @@ def _written(layer: Layer, network: Network, *, with_weights: bool) -> Json:
         return written
     # A shared weight tensor is written once, with its owner.
     return written | write_weights(layer if network.weight_owners.stores(layer.name) else replace(layer, weight=None))
+
+
+def _inputs(whole: Fields) -> tuple[NetworkInput, ...]:
+    """Read the inputs of a network: the object `input`, or the list `inputs` of such objects, each with its name."""
+    if "inputs" not in whole:
+        given = whole.child("input", _INPUT_KEYS)
+        return (_input(given, given.text("name", "input")),)
+    if "input" in whole:
+        raise whole.refused("input", "either `input` or `inputs`")
+    entries = whole.raw("inputs")
+    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_INPUTS:
+        raise whole.refused("inputs", f"a list of 1 to {MAX_INPUTS} objects")
+    children = [Fields(entry, f"inputs[{index}] of the network", _INPUT_KEYS) for index, entry in enumerate(entries)]
+    inputs = tuple(_input(given, given.text("name")) for given in children)
+    if len({each.name for each in inputs}) < len(inputs):
+        raise whole.refused("inputs", "a different name for each input")
+    return inputs
+
+
+def _input(given: Fields, name: str) -> NetworkInput:
+    shape = _input_shape(given)
+    return NetworkInput(name, shape, _input_format(given, shape))
 
 
 def _input_shape(given: Fields) -> Shape:
@@ -181,11 +208,16 @@ def _drafts(entries: list[Any], tensor: str) -> dict[str, _Draft]:
     return drafts
 
 
-def _layers(drafts: dict[str, _Draft], tensor: str, shape: Shape) -> tuple[Layer, ...]:
-    """Build the layers of a JSON description in schedule order, so that each layer's input shapes are known."""
-    shapes = {tensor: shape}
+def _layers(drafts: dict[str, _Draft], given: dict[str, Shape]) -> tuple[Layer, ...]:
+    """Build the layers of a JSON description in schedule order, so that each layer's input shapes are known.
+
+    Args:
+        drafts: The layers by name, with only their common fields read.
+        given: Name of each input of the network -> its shape.
+    """
+    shapes = dict(given)
     layers = []
-    for draft in in_schedule_order((draft for draft, _, _ in drafts.values()), [tensor]):
+    for draft in in_schedule_order((draft for draft, _, _ in drafts.values()), given):
         _, kind, fields = drafts[draft.name]
         common = Common(name=draft.name, inputs=draft.inputs, output=draft.output, activation=draft.activation)
         inputs = tuple(shapes[each] for each in draft.inputs)

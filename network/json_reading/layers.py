@@ -22,9 +22,11 @@ from network.layers import (
     ActivationFunction,
     Add,
     AveragePool,
+    Axis,
     BatchNorm,
     Concat,
     Convolution,
+    Flattening,
     Float32Array,
     FullyConnected,
     Layer,
@@ -240,8 +242,17 @@ def _read_add(_: Fields, common: Common, __: Inputs) -> Layer:
     return Add(**common)
 
 
-def _read_concat(_: Fields, common: Common, __: Inputs) -> Layer:
-    return Concat(**common)
+def _read_concat(fields: Fields, common: Common, _: Inputs) -> Layer:
+    for key, choices in (("flattening", list(Flattening)), ("axis", list(Axis))):
+        if key in fields and fields.raw(key) not in choices:
+            raise fields.refused(key, f"one of {', '.join(choices)}")
+    flattening = Flattening(fields.raw("flattening")) if "flattening" in fields else None
+    return Concat(**common, flattening=flattening, axis=Axis(fields.raw("axis", Axis.CHANNELS)))
+
+
+def _write_concat(layer: Concat) -> Json:
+    written = {} if layer.flattening is None else {"flattening": layer.flattening.value}
+    return written if layer.axis is Axis.CHANNELS else {**written, "axis": layer.axis.value}
 
 
 def _read_activation_layer(_: Fields, common: Common, __: Inputs) -> Layer:
@@ -261,7 +272,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     FullyConnected.kind: Kind(_WEIGHTS, _read_fully_connected, _write_fully_connected),
     Add.kind: Kind((), _read_add, _write_nothing),
-    Concat.kind: Kind((), _read_concat, _write_nothing),
+    Concat.kind: Kind(("flattening", "axis"), _read_concat, _write_concat),
     MaxPool.kind: Kind(_WINDOW, _read_max_pool, _write_max_pool),
     AveragePool.kind: Kind((*_WINDOW, "count_includes_padding"), _read_average_pool, _write_average_pool),
     Pad.kind: Kind(("padding", "channels_before", "channels_after"), _read_pad, _write_pad),

@@ -70,7 +70,7 @@ class Accounting(Protocol):
 
     @property
     def reuses_input(self) -> bool:
-        """Whether the memory of the network's input is free after the last layer that reads it."""
+        """Whether the memory of each input of the network is free after the last layer that reads it."""
         ...
 
     @property

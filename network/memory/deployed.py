@@ -14,7 +14,7 @@ In place: a layer whose kernel is in `in_place` overwrites the first of its inpu
 that no later layer reads, if both have the same bits and the additional scratch memory is less than the output. Input
 and output are then one rectangle of the arena, from the step that writes the input to the last step that reads the
 output; several layers in a row that overwrite make one rectangle. The network's outputs are never overwritten. The
-network's input is overwritten only if `reuses_input` is true; otherwise it is alive to the end.
+network's inputs are overwritten only if `reuses_input` is true; otherwise they are alive to the end.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DeployedAccounting:
     Attributes:
         kernels: Memory that the kernels of the core need.
         in_place: Names of the kernels that overwrite an input.
-        reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
+        reuses_input: Whether the memory of each input of the network is free after the last layer that reads it.
     """
 
     name = "deployed"
@@ -58,7 +58,7 @@ class DeployedAccounting:
         Args:
             kernels: Memory that the kernels of the core need.
             in_place: Names of the kernels that overwrite an input, of `network.kernels.IN_PLACE_KERNELS`.
-            reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
+            reuses_input: Whether the memory of each input of the network is free after the last layer that reads it.
 
         Raises:
             RequestError: if a kernel of `in_place` cannot overwrite an input.
@@ -212,7 +212,7 @@ class DeployedAccounting:
         """Return, for each layer that can overwrite an input, the names of those inputs."""
         if not self.in_place:
             return {}
-        kept = {*network.outputs, *(() if self.reuses_input else (network.input,))}
+        kept = {*network.outputs, *(() if self.reuses_input else network.input_names)}
         found = {}
         for layer in network.layers:
             (shape, *_) = network.input_shapes(layer)

@@ -11,8 +11,8 @@ A layer without weights needs no flash. The published code knows no weights that
 with each of these layers.
 
 In a chain, as in the paper, only layers with weights are steps: a pool between two of them is not a step, and its
-output has the bits of its input. In any other graph each layer is a step, and every tensor that is alive during it
-counts. The largest step must fit into the RAM budget.
+output has the bits of its input. In any other graph, such as one with several inputs, each layer is a step, and every
+tensor that is alive during it counts. The largest step must fit into the RAM budget.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class PaperAccounting:
         """Return, for each activation tensor, the tensor whose bits it must have by the rules of arXiv 1905.13082."""
         if not network.is_chain:
             return {tensor: tensor for tensor in network.tensors}
-        same = {network.input: network.input}
+        same = {name: name for name in network.input_names}
         for layer in network.layers:
             same[layer.output] = layer.output if isinstance(layer, WeightLayer) else same[layer.inputs[0]]
         return same
@@ -112,7 +112,7 @@ class PaperAccounting:
 
 def _chain_steps(network: Network) -> tuple[Step, ...]:
     steps = []
-    bits_of_input = network.input
+    (bits_of_input,) = network.input_names
     for layer in network.weight_layers:
         (shape,) = network.input_shapes(layer)
         output = Occupant(layer.output, network.shapes[layer.output])

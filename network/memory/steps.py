@@ -91,11 +91,11 @@ def live_steps(
         network: The network, with its layers in schedule order.
         scratch_bytes: Name of a layer -> number of bytes of scratch memory of its kernel; 0 for a missing layer.
         in_place: Name of a layer -> possibility that it overwrites an input; None if no layer can.
-        reuses_input: Whether the memory of the network's input is free after the last layer that reads it.
+        reuses_input: Whether the memory of each input of the network is free after the last layer that reads it.
     """
     ranges = live_ranges(network, reuses_input=reuses_input)
     steps = []
-    alive = {network.input: Occupant(network.input, network.input_shape)}
+    alive = {each.name: Occupant(each.name, each.shape) for each in network.inputs}
     for index, layer in enumerate(network.layers):
         output = Occupant(layer.output, network.shapes[layer.output])
         inputs = tuple(alive[tensor] for tensor in dict.fromkeys(layer.inputs))

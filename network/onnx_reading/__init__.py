@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from network.errors import InvalidNetwork, NetworkError, UnsupportedOperator
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.onnx_reading.ending import ending_of
 from network.onnx_reading.external_weights import WeightFile
 from network.onnx_reading.graph import Graph, needed_nodes
@@ -35,7 +36,7 @@ from network.onnx_reading.tail import host_graph_of
 from network.onnx_reading.translation import InputLayout, InputLayoutRequired, Translation
 from network.onnx_reading.views import image_shape
 from network.passes.folding import fold_into_input_format, fold_into_weights
-from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.passes.fusing import fuse_activations, fuse_padding, read_inputs, remove_dead_layers
 from network.reading_options import AS_IN_FILE, ReadingOptions
 from network.shared_weights import with_shared_weights
 
@@ -102,42 +103,49 @@ def _network_of(graph: Graph, name: str, intervals: Mapping[str, Interval]) -> N
     ending = ending_of(translation)
     outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
-    input_format = InputFormat(graph.input_dims, channels_last=translation.layout.channels_last)
-    layers, input_format = fold_into_input_format(layers, outputs, graph.input, input_format)
+    formats: dict[str, InputFormat] = {}
+    for each in graph.inputs:
+        given = InputFormat(each.dims, channels_last=translation.layouts[each.name].channels_last)
+        layers, formats[each.name] = fold_into_input_format(layers, outputs, each.name, given)
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_activations(layers, outputs)
     layers = fuse_padding(layers, outputs)
-    input_shape = translation.layout.shape
-    if translation.layout.swaps_rows_and_columns:
-        layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes)
-        input_shape = swapped_shape(input_shape)
+    shapes = {each: layout.shape for each, layout in translation.layouts.items()}
+    if any(layout.swaps_rows_and_columns for layout in translation.layouts.values()):
+        layers = with_rows_and_columns_swapped(layers, outputs, translation.shapes, translation.layouts)
+        shapes = {each: swapped_shape(shape) for each, shape in shapes.items()}
     layers = with_shared_weights(layers, translation.shapes)
+    inputs = tuple(NetworkInput(each, shapes[each], formats[each]) for each in read_inputs(shapes, layers, outputs))
     return Network(
         name=name,
-        input=graph.input,
-        input_shape=input_shape,
+        inputs=inputs,
         layers=layers,
         outputs=outputs,
-        input_format=input_format,
         ends_in_softmax=translation.ends_in_softmax and not ending.is_cut,
-        ranges=ranges_of(translation, intervals, layers, input_is_scaled=not input_format.is_normalised_already),
+        ranges=ranges_of(translation, intervals, inputs, layers),
         host_steps=ending.host_steps,
-        host_graph=host_graph_of(translation),
+        host_graph=host_graph_of(translation, [each.name for each in inputs]),
     )
 
 
 def _translate_with_layout(graph: Graph) -> Translation:
-    """Translate the nodes with a channels-first input, or with another layout if an operator requires it."""
-    shape = image_shape(graph.input_dims)
-    if shape is None:
-        raise UnsupportedOperator(
-            f"the input has the dimensions {list(graph.input_dims)} behind the batch; expected 1 to 3 (a vector, a "
-            "sequence or an image): export the network with such an input"
-        )
-    try:
-        translation = Translation(graph, InputLayout(shape), layout_is_settled=False)
-        translate(translation)
-    except InputLayoutRequired as required:
-        translation = Translation(graph, required.layout, layout_is_settled=True)
-        translate(translation)
-    return translation
+    """Translate the nodes with channels-first inputs, or with other layouts if operators require them."""
+    layouts: dict[str, InputLayout] = {}
+    for each in graph.inputs:
+        shape = image_shape(each.dims)
+        if shape is None:
+            raise UnsupportedOperator(
+                f"the input '{each.name[:80]}' has the dimensions {list(each.dims)} behind the batch; expected 1 to 3 "
+                "(a vector, a sequence or an image): export the network with such an input"
+            )
+        layouts[each.name] = InputLayout(shape)
+    settled: frozenset[str] = frozenset()
+    while True:  # each restart settles the layout of one input or more
+        try:
+            translation = Translation(graph, layouts, settled)
+            translate(translation)
+        except InputLayoutRequired as required:
+            layouts |= required.layouts
+            settled |= required.layouts.keys()
+        else:
+            return translation

@@ -29,7 +29,7 @@ class Cause(Enum):
     PART = "parts of tensors"
     CHOICE = "choices among the elements of a tensor"
     SUBGRAPH = "control flow"
-    INPUTS = "several inputs"
+    INPUTS = "inputs of a form that is not supported"
     OPERATOR = "other operators"
     LAYOUT = "reshapes and transposes"
     FORM = "forms and attributes of operators"

@@ -72,7 +72,10 @@ def ending_of(translation: Translation) -> Ending:
     steps = [_host_steps(translation, writers, output) for output in graph.outputs]
     outputs = tuple(
         dict.fromkeys(
-            tensor for each in steps for tensor in each.tensors if tensor != graph.input or not each.operators
+            tensor
+            for each in steps
+            for tensor in each.tensors
+            if tensor in translation.shapes and (tensor not in graph.input_names or not each.operators)
         )
     )
     if translation.obstacles and not _has_weights_before(translation, outputs):
@@ -92,7 +95,7 @@ def _in_the_way(translation: Translation) -> tuple[Obstacle, ...]:
             needed.update(node.reads)
             if node.name in obstacles:
                 found.append(obstacles[node.name])
-    if "" in obstacles:
+    if not needed.isdisjoint(translation.graph.unreadable_inputs):
         found.append(obstacles[""])
     return tuple(reversed(found))
 
@@ -157,7 +160,7 @@ def _host_steps(translation: Translation, writers: Mapping[str, int], output: st
         if isinstance(value, View) and is_tensor_of_network(translation, value):
             tensors[value.tensor] = None
             continue
-        if name == translation.graph.input:
+        if name in translation.graph.input_names or name in translation.graph.unreadable_inputs:
             tensors[name] = None
             continue
         nodes.add(writers[name])

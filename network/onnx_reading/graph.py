@@ -61,46 +61,74 @@ class Node:
         return InvalidNetwork(f"{self} {what}")
 
 
+@dataclass(frozen=True, slots=True)
+class GraphInput:
+    """Input of the graph that becomes an input of the network.
+
+    Attributes:
+        name: Name of the value.
+        dims: Extents of one sample, without the batch.
+        batch: Extent of the batch, 1 or more, if the file fixes it or there is no batch; otherwise None.
+        has_batch: Whether the first dimension of the value is the batch.
+    """
+
+    name: str
+    dims: tuple[int, ...]
+    batch: int | None
+    has_batch: bool = True
+
+    def without_batch(self) -> GraphInput:
+        """Return the same input, with a first dimension of a fixed extent above 1 as a part of the sample."""
+        if self.batch is None or self.batch == 1:
+            return self
+        return GraphInput(self.name, (self.batch, *self.dims), batch=1, has_batch=False)
+
+
 @dataclass(frozen=True, eq=False)
 class Graph:
     """The computation graph of a file.
 
     Attributes:
         opset: Version of the standard operators, from 11, to which older files are converted.
-        input: Name of the graph input that becomes the network's input.
-        input_dims: Extents of one input sample, without the batch.
-        batch: Extent of the batch, 1 or more, if the file fixes it; otherwise None.
+        inputs: The graph inputs that become the network's inputs, one or more.
         nodes: The nodes, each after the nodes whose values it reads.
         outputs: Names of the graph outputs.
         initializers: Constants by name: tensors of the file that are not decoded yet, or arrays.
         size_bytes: Size of the file in bytes, or of all constants if the graph does not come from a file.
-        has_batch: Whether the first dimension of the graph input is the batch.
-        other_inputs: Names of further graph inputs that an output depends on.
+        unreadable_inputs: Name of each further graph input that cannot be read, although an output depends on it -> the
+            reason.
         sources: Name of a constant that was computed from others before the translation -> name of the constant of the
             file behind it, e.g. of the codes of dequantized weights.
     """
 
     opset: int
-    input: str
-    input_dims: tuple[int, ...]
-    batch: int | None
+    inputs: tuple[GraphInput, ...]
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     initializers: Mapping[str, TensorProto | ConstantArray]
     size_bytes: int
-    has_batch: bool = True
-    other_inputs: tuple[str, ...] = ()
+    unreadable_inputs: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def batch(self) -> int | None:
+        """Extent of the batch, 1 or more, if the file fixes it for an input; otherwise None."""
+        return next((each.batch for each in self.inputs if each.batch is not None), None)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the graph inputs that become the network's inputs."""
+        return tuple(each.name for each in self.inputs)
+
     def without_batch(self) -> Graph | None:
-        """Return the graph with the first dimension of its input as a part of the sample.
+        """Return the graph with the first dimension of its inputs as a part of the sample.
 
         Returns:
-            The graph; None if the input has no fixed extent above 1 in its first dimension.
+            The graph; None if the inputs have no fixed extent above 1 in their first dimension.
         """
-        if not self.has_batch or self.batch in (None, 1):
+        if self.batch is None or self.batch == 1:
             return None
-        return replace(self, input_dims=(self.batch, *self.input_dims), batch=1, has_batch=False)
+        return replace(self, inputs=tuple(each.without_batch() for each in self.inputs))
 
     def ended_at(self, outputs: tuple[str, ...]) -> Graph:
         """Return the graph with other values as its outputs; the same graph if none is named.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from network.errors import UnsupportedOperator
-from network.onnx_reading import constants, movements, pointwise, products, reductions, windows
+from network.onnx_reading import constants, joins, movements, pointwise, products, reductions, windows
 from network.onnx_reading.advice import ADVICE, CAUSES
 from network.onnx_reading.call import Call
 from network.onnx_reading.causes import Cause, TooManyElements, Unknown
@@ -50,7 +50,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
     "BatchNormalization": _row(pointwise.batch_normalization, "epsilon momentum training_mode", 5, 5),
     "Cast": _row(pointwise.cast, "to saturate", 1, 1),
     "Clip": _row(pointwise.clip, "min max", 1, 3),
-    "Concat": _row(pointwise.concat, "axis", 1, _MANY),
+    "Concat": _row(joins.concat, "axis", 1, _MANY),
     "Constant": _row(constants.constant, "value value_int value_ints value_float value_floats value_string", 0, 0),
     "ConstantOfShape": _row(constants.constant_of_shape, "value", 1, 1),
     "Conv": _row(windows.convolution, f"{_WINDOW} group", 2, 3),

@@ -1,4 +1,4 @@
-"""Elementwise operators, batch norm, softmax, and the operators that join tensors."""
+"""Elementwise operators, batch norm and softmax."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import RELU, Activation, ActivationFunction, Add, BatchNorm, Concat, Layer
+from network.layers import RELU, Activation, ActivationFunction, Add, BatchNorm, Layer
 from network.onnx_reading.call import Call
 from network.onnx_reading.causes import Cause
+from network.onnx_reading.joins import restart_with_one_layout
 from network.onnx_reading.tensors import FLOATING, ConstantArray, element_type_name
-from network.onnx_reading.views import Loop, View, merge_loops
+from network.onnx_reading.views import View
 from network.passes.temporary_layers import Affine, Normalization
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -151,6 +152,7 @@ def add(call: Call) -> View:
         if (view.dims, view.walk, view.rank) != (first.dims, first.walk, first.rank) or call.shape(view) != call.shape(
             first
         ):
+            restart_with_one_layout(call, views)
             raise call.node.unsupported(
                 f"adds tensors of {list(first.dims)} and {list(view.dims)}, which differ in shape or in the order of "
                 "their elements; expected tensors of the same shape and order",
@@ -196,8 +198,15 @@ def _with_constant(call: Call, constant_second: _OfConstant, constant_first: _Of
         return _affine(call, view, *constant_first(call.per_channel(first, view, "a constant")))
     if isinstance(first, View) and isinstance(second, View):
         gate = ", as swish and squeeze-and-excitation do" if call.node.operator == "Mul" else ""
+        inputs = [view.tensor for view in (first, second) if view.tensor in call.translation.graph.input_names[1:]]
+        advice = "".join(
+            f". If the input '{name[:80]}' is a constant without a value (as the exporter writes Keras's Normalization "
+            "layer), convert the SavedModel instead: python -m tf2onnx.convert --saved-model"
+            for name in inputs[:1]
+        )
         raise call.node.unsupported(
-            f"combines two activation tensors{gate}; expected one activation tensor and one constant", Cause.PRODUCT
+            f"combines two activation tensors{gate}; expected one activation tensor and one constant{advice}",
+            Cause.PRODUCT,
         )
     raise call.node.unsupported(
         "has a constant as its first input and an activation tensor as its second; expected the constant second"
@@ -217,43 +226,6 @@ def _affine(call: Call, view: View, scale: npt.NDArray[np.float64], shift: npt.N
         raise call.node.invalid("has NaN or infinite values in its constant; expected finite values")
     layer = Affine(name=call.node.name, inputs=(view.tensor,), output=call.output, scale=scale, shift=shift)
     return _same_order(call, view, layer)
-
-
-def concat(call: Call) -> View:
-    """Translate Concat of activation tensors along their channels."""
-    if not all(isinstance(value, View) for value in call.values()):
-        raise call.node.unsupported("concatenates constants and activation tensors; expected activation tensors only")
-    views = [call.view(index) for index in range(len(call.node.inputs))]
-    first = views[0]
-    axis = call.axis(call.integer("axis", 1), first)
-    shapes = [call.shape(view) for view in views]
-    loops = [view.axes() for view in views]
-    others = []
-    for view, shape, axes in zip(views, shapes, loops, strict=True):
-        pixels = shape.height * shape.width
-        if (
-            axes is None
-            or len(axes) != len(first.dims)
-            or axes[axis] != merge_loops([Loop(shape.channels, pixels)])
-            or shape[1:] != shapes[0][1:]
-        ):
-            raise call.node.unsupported(
-                f"concatenates {' and '.join(str(list(each.dims)) for each in views[:4])} along axis {axis + 1}; "
-                f"expected the axis of the channels of the tensor '{view.tensor[:80]}' ({shape}), and equal images"
-            )
-        others.append((*axes[:axis], *axes[axis + 1 :], *view.dims[:axis], *view.dims[axis + 1 :]))
-    if any(each != others[0] for each in others):
-        raise call.node.unsupported(
-            "concatenates tensors of different layouts; expected one height, width and order of axes: transpose them",
-            Cause.LAYOUT,
-        )
-    joined = call.translation.emit(
-        Concat(name=call.node.name, inputs=tuple(view.tensor for view in views), output=call.output)
-    )
-    joined_axes = list(loops[0] or ())
-    joined_axes[axis] = (Loop(joined.channels, joined.height * joined.width),)
-    dims = (*first.dims[:axis], joined.channels, *first.dims[axis + 1 :])
-    return View(call.output, dims, merge_loops(loop for each in joined_axes for loop in each))
 
 
 def cast(call: Call) -> View:

@@ -21,6 +21,7 @@ from network.errors import InvalidNetwork, UnreadableFile, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.onnx_reading.external_weights import WeightFile, load_external_weights
 from network.onnx_reading.graph import UNREADABLE, Graph, Node, needed_nodes
+from network.onnx_reading.graph_inputs import inputs_of
 from network.onnx_reading.open_extents import extents_of, fix_open_extents
 from network.onnx_reading.quantized.names import FOREIGN_OPERATORS
 from network.onnx_reading.structure import STANDARD_DOMAINS, standard_opset, with_known_structure
@@ -96,23 +97,15 @@ def _graph(model: onnx.ModelProto, size_bytes: int, weight_file: WeightFile | No
     nodes = needed_nodes(nodes, outputs)
     read = {*outputs, *(name for node in nodes for name in node.reads)}
     # With one input, the network's input is that one even if no output depends on it, which is rejected later.
-    inputs = [value for value in inputs if value.name in read or len(inputs) == 1]
-    if not inputs:
-        raise InvalidNetwork(
-            "the graph has no input on which an output depends; expected one: export the network again"
-        )
-    batch, dims, has_batch = _input_dims(inputs[0])
+    found = inputs_of([value for value in inputs if value.name in read or len(inputs) == 1], _input_dims)
     return Graph(
         opset=standard_opset(model),
-        input=inputs[0].name,
-        input_dims=dims,
-        batch=batch,
+        inputs=found.inputs,
         nodes=nodes,
         outputs=outputs,
         initializers=initializers,
         size_bytes=size_bytes,
-        has_batch=has_batch,
-        other_inputs=tuple(value.name for value in inputs[1:]),
+        unreadable_inputs=found.unreadable,
     )
 
 

@@ -49,6 +49,6 @@ def _read_before(translation: Translation) -> str:
     if not read:
         return ""
     layers = "1 layer" if len(read) == 1 else f"{len(read)} layers"
-    advice = cut_advice(translation.layers, (translation.graph.input,), obstructed=translation.obstructed_tensors)
+    advice = cut_advice(translation.layers, translation.graph.input_names, obstructed=translation.obstructed_tensors)
     sentences = f". Without these, {layers} can be read, the last of them '{read[-1].name[:80]}'"
     return f"{sentences}. {advice}" if advice else sentences

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from network.errors import UnsupportedOperator
-from network.layers import Convolution, FullyConnected, Layer, Pad, Padding, Pool, Shape
+from network.layers import Axis, Concat, Convolution, FullyConnected, Layer, Pad, Padding, Pool, Shape
+from network.onnx_reading.translation import InputLayout
 
 Layers = tuple[Layer, ...]
 
@@ -22,17 +23,27 @@ def swapped_shape(shape: Shape) -> Shape:
     return Shape(shape.channels, shape.width, shape.height)
 
 
-def with_rows_and_columns_swapped(layers: Layers, outputs: Iterable[str], shapes: Mapping[str, Shape]) -> Layers:
+def with_rows_and_columns_swapped(
+    layers: Layers, outputs: Iterable[str], shapes: Mapping[str, Shape], layouts: Mapping[str, InputLayout]
+) -> Layers:
     """Return the layers that compute the same outputs from an image whose rows and columns are exchanged.
 
     Args:
         layers: The layers, after all fusion passes.
         outputs: Names of the network's output tensors.
         shapes: Shape of each tensor before the exchange, by name.
+        layouts: Name of each input -> its layout.
 
     Raises:
-        UnsupportedOperator: If an output has more than one pixel, so that it would be transposed.
+        UnsupportedOperator: If an output has more than one pixel, so that it would be transposed, or if the file does
+            not transpose another input that has more than one pixel.
     """
+    for name, layout in layouts.items():
+        if not layout.swaps_rows_and_columns and (layout.shape.height, layout.shape.width) != (1, 1):
+            raise UnsupportedOperator(
+                f"the file transposes rows and columns of one of its inputs, but not of '{name[:80]}'; expected the "
+                "same for all images: remove the transpose of the input"
+            )
     for output in outputs:
         shape = shapes[output]
         if (shape.height, shape.width) != (1, 1):
@@ -40,6 +51,13 @@ def with_rows_and_columns_swapped(layers: Layers, outputs: Iterable[str], shapes
                 f"the file transposes rows and columns of its input, and its output '{output[:80]}' is an image "
                 f"({shape}), which would be transposed too; expected outputs of one pixel: remove the transpose of the "
                 "input"
+            )
+    for layer in layers:
+        is_flattening = isinstance(layer, Concat) and layer.flattening is not None
+        if is_flattening and any(shapes[tensor][1:] != (1, 1) for tensor in layer.inputs):
+            raise UnsupportedOperator(
+                f"the file transposes rows and columns of its input, and node '{layer.name[:80]}' joins flattened "
+                "images, whose elements would be transposed too: remove the transpose of the input"
             )
     return tuple(_swapped(layer, shapes) for layer in layers)
 
@@ -63,6 +81,9 @@ def _swapped(layer: Layer, shapes: Mapping[str, Shape]) -> Layer:
                 stride=layer.stride[::-1],
                 padding=_swapped_padding(layer.padding),
             )
+        case Concat():
+            swapped = {Axis.HEIGHT: Axis.WIDTH, Axis.WIDTH: Axis.HEIGHT}
+            return replace(layer, axis=swapped.get(layer.axis, layer.axis))
         case Pad():
             return replace(layer, padding=_swapped_padding(layer.padding))
         case FullyConnected() if layer.weight is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,19 @@ from network.onnx_reading.translation import BATCH, Translation
 from network.onnx_reading.views import View
 
 
-def host_graph_of(translation: Translation) -> HostGraph | None:
+def host_graph_of(translation: Translation, inputs: Collection[str]) -> HostGraph | None:
     """Return the graph that the host computes for the outputs of the file.
 
     Args:
         translation: The translation, after its last node, of a graph that `ending` has accepted.
+        inputs: Names of the network's inputs.
 
     Returns:
-        The graph; None if it is too large, if the file computes batches of a fixed extent above 1, or if a constant or
-        attribute of a node cannot be stored.
+        The graph; None if it is too large, if the file computes batches of a fixed extent above 1, if the host needs an
+        input that the network does not read, or if a constant or attribute of a node cannot be stored.
     """
     graph = translation.graph
-    if graph.has_batch and graph.batch not in (None, 1):
+    if any(each.has_batch and each.batch not in (None, 1) for each in graph.inputs):
         return None
     writers = {name: index for index, node in enumerate(graph.nodes) for name in node.outputs}
     reads: dict[str, HostRead] = {}
@@ -41,6 +43,8 @@ def host_graph_of(translation: Translation) -> HostGraph | None:
             name = pending.pop()
             read = _read_of(translation, name)
             constant = None if read else _constant(translation, name)
+            if read is not None and read.is_sample and read.tensor not in inputs:
+                return None
             if read is not None:
                 reads[name] = read
             elif constant is not None:
@@ -63,11 +67,11 @@ def _read_of(translation: Translation, name: str) -> HostRead | None:
     graph, value = translation.graph, translation.values.get(name)
     if isinstance(value, View) and is_tensor_of_network(translation, value):
         dims = value.dims if value.without_batch else (1, *value.dims)
-        return HostRead(name, value.tensor, dims, is_sample=value.tensor == graph.input)
-    if name == graph.input:
-        dims = (1, *graph.input_dims) if graph.has_batch else graph.input_dims
-        return HostRead(name, name, dims, is_sample=True)
-    return None
+        return HostRead(name, value.tensor, dims, is_sample=value.tensor in graph.input_names)
+    given = next((each for each in graph.inputs if each.name == name), None)
+    if given is None:
+        return None
+    return HostRead(name, name, (1, *given.dims) if given.has_batch else given.dims, is_sample=True)
 
 
 def _constant(translation: Translation, name: str) -> npt.NDArray[Any] | None:

@@ -2,20 +2,21 @@
 
 A value is a constant (an array), or a view of an activation tensor of the network.
 
-A file does not say what the dimensions of its input mean: (32, 32, 3) may be rows, columns and channels. The input is
-assumed to have its channels first. If an operator that requires an image then reads the input in another order,
+A file does not say what the dimensions of its inputs mean: (32, 32, 3) may be rows, columns and channels. Each input is
+assumed to have its channels first. If an operator that requires an image then reads an input in another order,
 `InputLayoutRequired` restarts the translation with the layout that this operator requires.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from onnx import TensorProto
 
 from network.errors import InvalidNetwork, UnsupportedOperator
-from network.layers import Activation, Layer, Pad, Shape, WeightLayer
+from network.layers import Activation, Add, Concat, Layer, Pad, Shape, WeightLayer
 from network.onnx_reading.causes import Cause, Obstacle, TooManyElements, Unknown
 from network.onnx_reading.graph import Graph
 from network.onnx_reading.tensors import ConstantArray, to_array
@@ -79,12 +80,12 @@ class InputLayoutRequired(Exception):
     """Raised to restart the translation with the input layout that an operator requires.
 
     Args:
-        layout: The required layout.
+        layouts: Name of each input that must have another layout -> the required layout.
     """
 
-    def __init__(self, layout: InputLayout) -> None:
-        super().__init__(layout)
-        self.layout = layout
+    def __init__(self, layouts: Mapping[str, InputLayout]) -> None:
+        super().__init__(layouts)
+        self.layouts = layouts
 
 
 @dataclass(eq=False)
@@ -93,28 +94,28 @@ class Translation:
 
     Attributes:
         graph: The graph that is translated.
-        layout: Assumed meaning of the dimensions of the input.
-        layout_is_settled: Whether an operator has required this layout, so that it is not changed again.
+        layouts: Name of each input -> assumed meaning of its dimensions.
+        settled: Names of the inputs whose layout an operator has required, so that it is not changed again.
         layers: Layers emitted so far, in the order of the nodes.
         shapes: Shape of every tensor so far, by name.
         values: Value behind every ONNX name so far; `Unknown` behind a node that cannot be read; None for a second
             output of a node (the mask of a Dropout).
-        same_order_as_input: Names of the tensors whose elements have the order of the input: the input, and what is
-            scaled, clamped or padded from it.
+        same_order_as_input: Name of each tensor whose elements have the order of inputs -> names of the inputs: the
+            inputs, and what is scaled, clamped, padded, added or concatenated from them.
         ends_in_softmax: Whether a softmax was found.
         elements_taken: Number of elements of weights and computed constants so far.
-        obstacles: Nodes that cannot be read so far, by name; "" is the key of further inputs of the graph.
+        obstacles: Nodes that cannot be read so far, by name; "" is the key of inputs that cannot be read.
         obstructed_tensors: Names of the tensors that depend on a node that cannot be read.
         sources: Name of each constant that was computed from others -> name of the constant of the file behind it.
     """
 
     graph: Graph
-    layout: InputLayout
-    layout_is_settled: bool
+    layouts: Mapping[str, InputLayout]
+    settled: frozenset[str] = frozenset()
     layers: list[Layer] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     values: dict[str, Value | Unknown | None] = field(default_factory=dict)
-    same_order_as_input: set[str] = field(default_factory=set)
+    same_order_as_input: dict[str, frozenset[str]] = field(default_factory=dict)
     ends_in_softmax: bool = False
     elements_taken: int = 0
     obstacles: dict[str, Obstacle] = field(default_factory=dict)
@@ -122,14 +123,17 @@ class Translation:
     sources: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.shapes[self.graph.input] = self.layout.shape
-        graph = self.graph
-        self.values[graph.input] = self.layout.view(graph.input, graph.input_dims, has_batch=graph.has_batch)
-        if graph.other_inputs:
-            self.values.update(dict.fromkeys(graph.other_inputs, Unknown(is_constant=False)))
-            self._add_obstacle_of_inputs()
-        self.same_order_as_input.add(self.graph.input)
-        self.sources.update(graph.sources)
+        for each in self.graph.inputs:
+            layout = self.layouts[each.name]
+            self.shapes[each.name] = layout.shape
+            self.values[each.name] = layout.view(each.name, each.dims, has_batch=each.has_batch)
+            self.same_order_as_input[each.name] = frozenset((each.name,))
+        unreadable = self.graph.unreadable_inputs
+        self.values.update(dict.fromkeys(unreadable, Unknown(is_constant=False)))
+        if unreadable:
+            owner = f"the graph's inputs {', '.join(repr(name[:80]) for name in list(unreadable)[:5])}"
+            self.obstacles[""] = Obstacle(owner, Cause.INPUTS, "; ".join(list(unreadable.values())[:5]))
+        self.sources.update(self.graph.sources)
 
     def source_of(self, name: str) -> str:
         """Return the name of the constant of the file from which a constant was computed; its own name if it is one.
@@ -140,17 +144,6 @@ class Translation:
             name: Name of the constant.
         """
         return self.sources.get(name, name)
-
-    def _add_obstacle_of_inputs(self) -> None:
-        names = (self.graph.input, *self.graph.other_inputs)
-        owner = f"the graph's inputs {', '.join(repr(name[:80]) for name in names[:5])}"
-        self.obstacles[""] = Obstacle(
-            owner,
-            Cause.INPUTS,
-            f"the network has {len(names)} inputs ({', '.join(name[:80] for name in names[:5])}); expected one. If the "
-            "others are constants without values (as the exporter writes Keras's Normalization layer), convert the "
-            "SavedModel instead: python -m tf2onnx.convert --saved-model",
-        )
 
     def depends_on_obstacle(self, value: Value | Unknown | None) -> bool:
         """Return whether a value is not known, or is a view of a tensor that depends on a node that cannot be read."""
@@ -219,8 +212,9 @@ class Translation:
         self.shapes[layer.output] = shape
         if isinstance(layer, Obstructed) or not self.obstructed_tensors.isdisjoint(layer.inputs):
             self.obstructed_tensors.add(layer.output)
-        if isinstance(layer, PerChannelAffine | Activation | Pad) and layer.inputs[0] in self.same_order_as_input:
-            self.same_order_as_input.add(layer.output)
+        sources = [self.same_order_as_input.get(tensor, frozenset()) for tensor in layer.inputs]
+        if isinstance(layer, PerChannelAffine | Activation | Pad | Add | Concat) and all(sources):
+            self.same_order_as_input[layer.output] = frozenset[str]().union(*sources)
         return shape
 
     def restart_with_channels_last(self, view: View) -> None:
@@ -232,9 +226,11 @@ class Translation:
         Raises:
             InputLayoutRequired: If the tensor has the order of the input and the layout is not settled yet.
         """
-        shape = self._shape_of_channels_last()
-        if shape is not None and view.tensor in self.same_order_as_input and not self.layout_is_settled:
-            raise InputLayoutRequired(InputLayout(shape, channels_last=True))
+        inputs = self._unsettled_inputs(view)
+        shapes = {name: self._shape_of_channels_last(name) for name in inputs}
+        layouts = {name: InputLayout(shape, channels_last=True) for name, shape in shapes.items() if shape is not None}
+        if layouts and len(layouts) == len(inputs):
+            raise InputLayoutRequired(layouts)
 
     def restart_with_layout_of(self, view: View) -> None:
         """Restart the translation with the input layout in which a view is a channels-first image, if there is one.
@@ -247,42 +243,52 @@ class Translation:
                 settled yet.
         """
         shape = image_shape(view.dims)
-        if shape is None or view.tensor not in self.same_order_as_input or self.layout_is_settled:
+        inputs = self._unsettled_inputs(view)
+        if shape is None or not inputs:
             return
+        has_all_elements = all(view.elements == self.layouts[name].shape.elements for name in inputs)
         # Under the first assumption the input is in the order of the file, so that these loops transpose HWC to CHW.
         channels_first = merge_loops([Loop(shape.channels, 1), Loop(shape.height * shape.width, shape.channels)])
-        if view.elements != self.layout.shape.elements:
+        if not has_all_elements:
             if view.walk == channels_first:
                 self.restart_with_channels_last(view)
         elif view.is_contiguous:
             # With one channel or one pixel, both orders are equal: the dimensions of the input decide.
-            raise InputLayoutRequired(InputLayout(shape, channels_last=shape == self._shape_of_channels_last()))
+            channels_last = all(shape == self._shape_of_channels_last(name) for name in inputs)
+            raise InputLayoutRequired(dict.fromkeys(inputs, InputLayout(shape, channels_last)))
         elif view.walk == channels_first:
-            raise InputLayoutRequired(InputLayout(shape, channels_last=True))
+            raise InputLayoutRequired(dict.fromkeys(inputs, InputLayout(shape, channels_last=True)))
         channels, height, width = shape
         columns_first = {
             merge_loops([Loop(channels, height * width), Loop(height, 1), Loop(width, height)]): False,
             merge_loops([Loop(channels, 1), Loop(height, channels), Loop(width, height * channels)]): True,
         }
-        if view.walk in columns_first and view.elements == self.layout.shape.elements and len(view.dims) == 3:
+        if view.walk in columns_first and has_all_elements and len(view.dims) == 3:
             # With one channel, both walks are equal: the dimensions of the input decide.
-            channels_last = columns_first[view.walk] and (channels > 1 or self.graph.input_dims[0] != 1)
+            first_extent = self._dims_of(next(iter(inputs)))[0]
+            channels_last = columns_first[view.walk] and (channels > 1 or first_extent != 1)
             layout = InputLayout(shape, channels_last, swaps_rows_and_columns=True)
-            raise InputLayoutRequired(layout)
+            raise InputLayoutRequired(dict.fromkeys(inputs, layout))
 
     def is_scaled_by_feature(self, tensor: str) -> bool:
         """Return whether a tensor is the input, scaled by a number for each element of the last dimension."""
-        return (
-            tensor in self.same_order_as_input
-            and self.layout.channels_last
-            and any(
-                max(values.size for values in layer.scale_and_shift()) > 1
-                for layer in self.layers
-                if isinstance(layer, PerChannelAffine) and layer.output in self.same_order_as_input
-            )
+        inputs = self.same_order_as_input.get(tensor, frozenset())
+        return any(self.layouts[name].channels_last for name in inputs) and any(
+            max(values.size for values in layer.scale_and_shift()) > 1
+            for layer in self.layers
+            if isinstance(layer, PerChannelAffine)
+            and not inputs.isdisjoint(self.same_order_as_input.get(layer.output, frozenset()))
         )
 
-    def _shape_of_channels_last(self) -> Shape | None:
-        """Return the shape of the input tensor if the last dimension is its channels; None for a vector."""
-        *space, channels = self.graph.input_dims
+    def _unsettled_inputs(self, view: View) -> frozenset[str]:
+        """Return the names of the inputs whose order a tensor has; empty if the layout of one of them is settled."""
+        inputs = self.same_order_as_input.get(view.tensor, frozenset())
+        return inputs if inputs.isdisjoint(self.settled) else frozenset()
+
+    def _dims_of(self, name: str) -> tuple[int, ...]:
+        return next(each.dims for each in self.graph.inputs if each.name == name)
+
+    def _shape_of_channels_last(self, name: str) -> Shape | None:
+        """Return the shape of an input tensor if the last dimension is its channels; None for a vector."""
+        *space, channels = self._dims_of(name)
         return image_shape((channels, *space)) if space else None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from network.errors import UnsupportedOperator
 from network.layers import Convolution, Float32Array, Layer, Shape, WeightLayer
-from network.network import InputFormat
+from network.network_input import InputFormat
 from network.passes.fusing import Layers, fuse_neighbours, reader_counts
 from network.passes.temporary_layers import Normalization, Numbers, PerChannelAffine
 

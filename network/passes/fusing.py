@@ -47,6 +47,19 @@ def remove_dead_layers(layers: Layers, outputs: Iterable[str]) -> Layers:
     return tuple(reversed(kept))
 
 
+def read_inputs(names: Iterable[str], layers: Layers, outputs: Iterable[str]) -> tuple[str, ...]:
+    """Return the inputs of a network that a layer reads or that are outputs; the first input if there are none.
+
+    Args:
+        names: Names of the inputs.
+        layers: The layers that remain.
+        outputs: Names of the network's output tensors.
+    """
+    names = tuple(names)
+    read = {*outputs, *(tensor for layer in layers for tensor in layer.inputs)}
+    return tuple(name for name in names if name in read) or names[:1]
+
+
 def fuse_activations(layers: Layers, outputs: Iterable[str]) -> Layers:
     """Fuse each clamp into the layer before it.
 

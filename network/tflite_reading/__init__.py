@@ -16,12 +16,15 @@ The intervals that the codes of its activation tensors cover are kept in `Networ
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from network.errors import InvalidNetwork, UnsupportedOperator
-from network.layers import Layer
+from network.layers import Layer, Shape
 from network.names import shown
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import MAX_INPUTS, InputFormat, NetworkInput
 from network.passes.folding import fold_into_input_format, fold_into_weights
-from network.passes.fusing import fuse_activations, fuse_padding, remove_dead_layers
+from network.passes.fusing import fuse_activations, fuse_padding, read_inputs, remove_dead_layers
 from network.reading_options import AS_IN_FILE, ReadingOptions, open_extent_advice
 from network.shared_weights import with_shared_weights
 from network.tflite_reading.ending import ending_of
@@ -56,35 +59,62 @@ def read_tflite(content: bytes, name: str, options: ReadingOptions = AS_IN_FILE)
     ending = ending_of(translation)
     outputs = ending.outputs
     layers = remove_dead_layers(tuple(translation.layers), outputs)
-    dims = graph.tensors[graph.inputs[0]].dims
-    layout = translation.layout
-    is_image = layout.shape.height * layout.shape.width > 1
-    input_format = InputFormat(dims[1:] or dims, channels_last=is_image and not layout.is_channels_first)
-    layers, input_format = fold_into_input_format(layers, outputs, translation.input, input_format)
+    inputs: list[NetworkInput] = []
+    for (index, layout), input_name in zip(translation.layouts.items(), translation.inputs, strict=True):
+        dims = graph.tensors[index].dims
+        is_image = layout.shape.height * layout.shape.width > 1
+        input_format = InputFormat(dims[1:] or dims, channels_last=is_image and not layout.is_channels_first)
+        layers, input_format = fold_into_input_format(layers, outputs, input_name, input_format)
+        inputs.append(NetworkInput(input_name, layout.shape, input_format))
     layers = fold_into_weights(layers, outputs, translation.shapes)
     layers = fuse_padding(fuse_activations(layers, outputs), outputs)
     layers = with_shared_weights(layers, translation.shapes)
+    names = read_inputs(translation.inputs, layers, outputs)
+    inputs = [each for each in inputs if each.name in names]
     return Network(
         name=name,
-        input=translation.input,
-        input_shape=layout.shape,
+        inputs=tuple(inputs),
         layers=layers,
         outputs=outputs,
-        input_format=input_format,
         ends_in_softmax=translation.ends_in_softmax and not translation.refusals,
-        ranges=_ranges(translation, layers, input_is_scaled=not input_format.is_normalised_already),
+        ranges=_ranges(translation, layers, inputs),
         host_steps=ending.host_steps,
-        host_graph=host_graph_of(translation),
+        host_graph=host_graph_of(translation, names),
     )
 
 
 def _translate_with_layout(graph: Graph) -> Translation:
-    """Translate the operators with the input as the file gives it, or as the image that an operator requires."""
-    if len(graph.inputs) != 1:
+    """Translate the operators with the inputs as the file gives them, or as the images that operators require."""
+    indices = _needed_inputs(graph)
+    layouts = {index: InputLayout(_input_shape(graph, index)) for index in indices}
+    settled: frozenset[str] = frozenset()
+    while True:  # each restart settles the layout of one input or more
+        translation = Translation(graph, layouts, settled)
+        try:
+            translate(translation)
+        except InputLayoutRequired as required:
+            of_name = dict(zip(translation.inputs, layouts, strict=True))
+            layouts = {**layouts, **{of_name[name]: required.layout for name in required.inputs}}
+            settled |= required.inputs
+        else:
+            return translation
+
+
+def _needed_inputs(graph: Graph) -> tuple[int, ...]:
+    """Return the indices of the inputs on which an output depends; the only input is needed in any case."""
+    if len(graph.inputs) == 1:
+        return graph.inputs
+    read = {*graph.outputs, *(index for node in graph.nodes for index in node.inputs)}
+    needed = tuple(index for index in dict.fromkeys(graph.inputs) if index in read)
+    if not 1 <= len(needed) <= MAX_INPUTS:
         raise UnsupportedOperator(
-            f"the network has {len(graph.inputs)} inputs; expected one: convert a network with a single input"
+            f"the network has {len(needed)} inputs on which an output depends; expected 1 to {MAX_INPUTS}"
         )
-    tensor = graph.tensors.get(graph.inputs[0])
+    return needed
+
+
+def _input_shape(graph: Graph, index: int) -> Shape:
+    tensor = graph.tensors.get(index)
     if tensor is None or tensor.data is not None:
         raise InvalidNetwork("the network's input is a constant; expected a tensor that the caller writes")
     if tensor.open_axes:
@@ -100,26 +130,19 @@ def _translate_with_layout(graph: Graph) -> Translation:
         )
     if min(shape) < 1:
         raise InvalidNetwork(f"the input has the extents {list(tensor.dims)}; expected extents of 1 or more")
-    try:
-        translation = Translation(graph, InputLayout(shape), input_is_settled=False)
-        translate(translation)
-    except InputLayoutRequired as required:
-        translation = Translation(graph, required.layout, input_is_settled=True)
-        translate(translation)
-    return translation
+    return shape
 
 
 def _ranges(
-    translation: Translation, layers: tuple[Layer, ...], *, input_is_scaled: bool
+    translation: Translation, layers: tuple[Layer, ...], inputs: Iterable[NetworkInput]
 ) -> dict[str, tuple[float, float]]:
     """Return the ranges of the tensors that are left after the passes.
 
     Args:
         translation: The translation, with the ranges of all tensors of the file.
         layers: The layers after the passes.
-        input_is_scaled: Whether a scaling was folded into the input format, so that the range of the input changed.
+        inputs: The inputs. The range of one whose format has a scaling is left out, because the scaling changes it.
     """
-    kept = [layer.output for layer in layers]
-    if not input_is_scaled:
-        kept.insert(0, translation.input)
+    kept = [each.name for each in inputs if each.format.is_normalised_already]
+    kept += [layer.output for layer in layers]
     return {tensor: translation.ranges[tensor] for tensor in kept if tensor in translation.ranges}

@@ -64,17 +64,20 @@ def ending_of(translation: Translation) -> Ending:
     if len(graph.outputs) > _MAX_OUTPUTS:
         raise UnsupportedOperator(f"the file has {len(graph.outputs)} outputs; expected at most {_MAX_OUTPUTS}")
     if _stands_in_the_way(translation):
-        advice = cut_advice(translation.layers, (translation.input,))
+        advice = cut_advice(translation.layers, translation.inputs)
         raise refusal_of(translation.refusals, len(graph.nodes), advice)
     writers = {output: position for position, node in enumerate(graph.nodes) for output in node.outputs}
     steps = [_host_steps(translation, writers, output) for output in graph.outputs]
     outputs = tuple(
         dict.fromkeys(
-            tensor for each in steps for tensor in each.tensors if tensor != translation.input or not each.operators
+            tensor
+            for each in steps
+            for tensor in each.tensors
+            if tensor not in translation.inputs or not each.operators
         )
     )
     if translation.refusals and not _has_weights_before(translation, outputs):
-        advice = cut_advice(translation.layers, (translation.input,))
+        advice = cut_advice(translation.layers, translation.inputs)
         raise refusal_of(translation.refusals, len(graph.nodes), advice)
     return Ending(outputs, tuple(each for each in steps if each.operators))
 
@@ -84,11 +87,11 @@ def read_of(translation: Translation, index: int) -> HostRead | None:
     value = translation.values.get(index)
     name = translation.name_of(index)
     if index in translation.graph.inputs:
-        return HostRead(name, translation.input, translation.tensor(index).dims, is_sample=True)
+        return HostRead(name, name, translation.tensor(index).dims, is_sample=True)
     if not isinstance(value, View) or index in translation.obstructed or value.after_softmax or value.is_assumed:
         return None
-    if value.tensor == translation.input:
-        if value.is_channels_first != translation.layout.is_channels_first:
+    if value.tensor in translation.inputs:
+        if value.is_channels_first != translation.layout_of(value.tensor).is_channels_first:
             return None
         return HostRead(name, value.tensor, value.dims, is_sample=True)
     return HostRead(name, value.tensor, value.dims, channels_last=not value.is_channels_first)

@@ -44,7 +44,11 @@ _SAME_OR_VALID: Final = "padding SAME and VALID, strides, a fused clamp"
 OPERATORS: Final[Mapping[str, Operator]] = {
     "ADD": Operator(pointwise.add, (2, 2), f"two tensors of one shape with a fused clamp; or {_PER_CHANNEL}"),
     "AVERAGE_POOL_2D": Operator(windows.average_pool, (1, 1), _SAME_OR_VALID),
-    "CONCATENATION": Operator(pointwise.concatenation, (1, _MANY), "along the channels, a fused clamp"),
+    "CONCATENATION": Operator(
+        pointwise.concatenation,
+        (1, _MANY),
+        "along the channels, the height or the width, or of flattened tensors; a fused clamp",
+    ),
     "CONV_2D": Operator(windows.convolution, (2, 3), f"any number of groups, dilation, {_SAME_OR_VALID}"),
     "DEPTHWISE_CONV_2D": Operator(
         windows.depthwise_convolution, (2, 3), f"any depth multiplier, dilation, {_SAME_OR_VALID}"

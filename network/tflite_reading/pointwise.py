@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Concat
+from network.layers import RELU, RELU6, Activation, ActivationFunction, Add, Axis, Concat, Flattening, Shape
 from network.passes.temporary_layers import Affine, Numbers
 from network.tflite_reading.call import Call
 from network.tflite_reading.constants import ConstantArray
 from network.tflite_reading.translation import Value
-from network.tflite_reading.views import View
+from network.tflite_reading.views import View, image_shape
 
 _BETA_TOLERANCE = 1e-6
+_VECTOR_RANK = 2
 
 
 def add(call: Call) -> View:
@@ -142,30 +144,46 @@ def _clamp(call: Call, function: ActivationFunction, index: int = 0) -> View:
 
 
 def concatenation(call: Call) -> View:
-    """Translate CONCATENATION of activation tensors along their channels."""
+    """Translate CONCATENATION of activation tensors along one of their axes, or of flattened tensors."""
     if not all(isinstance(value, View) for value in call.values()):
         raise call.unsupported("concatenates constants and activation tensors; expected activation tensors only")
-    views = [call.view(index) for index in range(len(call.node.inputs))]
+    is_vector = len(call.output_dims) <= _VECTOR_RANK
+    views = [call.view(index, may_be_channels_first=is_vector) for index in range(len(call.node.inputs))]
     if not views:
         raise call.invalid("has no inputs; expected one or more")
     rank = len(views[0].dims)
     axis = call.option("Axis", 0)
     shapes = [call.shape(view) for view in views]
-    if axis % max(rank, 1) != rank - 1 or any(
-        view.dims[:-1] != views[0].dims[:-1] or view.last_extent != shape.channels or shape[1:] != shapes[0][1:]
-        for view, shape in zip(views, shapes, strict=True)
-    ):
+    flattening = _flattening(views, shapes)
+    axis %= max(rank, 1)
+    along = {rank - 1: Axis.CHANNELS, rank - 2: Axis.WIDTH, rank - 3: Axis.HEIGHT}.get(axis, Axis.CHANNELS)
+    others = [view.dims[:axis] + view.dims[axis + 1 :] for view in views]
+    are_plain = all(image_shape(view.dims) == shape for view, shape in zip(views, shapes, strict=True))
+    if (axis == 0 and rank > 1) or any(each != others[0] for each in others) or (flattening is None and not are_plain):
         raise call.unsupported(
-            f"concatenates {' and '.join(str(list(view.dims)) for view in views[:4])} along axis {axis}; expected the "
-            "channels of tensors of equal height and width"
+            f"concatenates {' and '.join(str(list(view.dims)) for view in views[:4])} along axis {axis}; expected an "
+            "axis behind the batch, and tensors of equal extents along the others"
         )
     layer = Concat(
         name=call.name,
         inputs=tuple(view.tensor for view in views),
         output=call.name,
         activation=call.fused_activation(),
+        flattening=flattening,
+        axis=along,
     )
     return call.emitted(call.translation.emit(layer))
+
+
+def _flattening(views: Sequence[View], shapes: Sequence[Shape]) -> Flattening | None:
+    """Return the order in which the inputs of a CONCATENATION are flattened; None if none is, or if orders differ."""
+    images = [view for view, shape in zip(views, shapes, strict=True) if shape[1:] != (1, 1)]
+    if not images or any(view.last_extent != math.prod(view.dims) for view in views):
+        return None
+    orders = {view.is_channels_first for view in images}
+    if len(orders) > 1:
+        return None
+    return Flattening.CHANNELS_FIRST if orders.pop() else Flattening.CHANNELS_LAST
 
 
 def softmax(call: Call) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import numpy.typing as npt
@@ -20,14 +21,16 @@ _OPSET: Final = 17
 """Version of the ONNX operators of the host graph."""
 
 
-def host_graph_of(translation: Translation) -> HostGraph | None:
+def host_graph_of(translation: Translation, inputs: Collection[str]) -> HostGraph | None:
     """Return the graph that the host computes for the outputs of the file.
 
     Args:
         translation: The translation, after its last operator, of a file that `ending` has accepted.
+        inputs: Names of the network's inputs.
 
     Returns:
-        The graph; None if it is too large, or if an operator has no form in ONNX operators here.
+        The graph; None if it is too large, if the host needs an input that the network does not read, or if an operator
+        has no form in ONNX operators here.
     """
     tail = _Tail(translation)
     try:
@@ -35,6 +38,8 @@ def host_graph_of(translation: Translation) -> HostGraph | None:
             tail.need(output)
         nodes = tail.nodes()
     except (NetworkError, LookupError, OverflowError, ValueError, TypeError):
+        return None
+    if any(read.is_sample and read.tensor not in inputs for read in tail.reads.values()):
         return None
     outputs = tuple(map(translation.name_of, translation.graph.outputs))
     return host_graph(tail.reads.values(), nodes, tail.constants, outputs, _OPSET)

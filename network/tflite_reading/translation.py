@@ -6,11 +6,12 @@ A value is a constant (an array), or a view (`views`) of an activation tensor of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from network.errors import InvalidNetwork, UnsupportedOperator
-from network.layers import Activation, Layer, Pad, Shape, WeightLayer
+from network.layers import Activation, Add, Layer, Pad, Shape, WeightLayer
 from network.names import MAX_NAME_LENGTH, is_name, shown
 from network.passes.temporary_layers import PerChannelAffine
 from network.tflite_reading.constants import ConstantArray, real_range, to_array
@@ -36,14 +37,14 @@ class Translation:
 
     Attributes:
         graph: The graph that is translated.
-        layout: Assumed layout of the input tensor.
-        input_is_settled: Whether an operator has required this layout, so that it is not changed again.
+        layouts: Index of each input tensor in the file -> its assumed layout.
+        settled: Names of the inputs whose layout an operator has required, so that it is not changed again.
         layers: Layers emitted so far, in the order of the operators.
         shapes: Name of each tensor so far -> its shape.
         values: Index of each tensor of the file so far -> the value behind it.
         ranges: Name of each quantized tensor so far -> the lowest and the highest real number of its codes.
         names: Index of each named tensor of the file -> its unique name in the network.
-        same_order_as_input: Names of the tensors whose elements have the order of the input.
+        same_order_as_input: Name of each tensor whose elements have the order of inputs -> names of the inputs.
         ends_in_softmax: Whether a softmax was found.
         refusals: Operators that cannot be translated.
         refused: Indices of the tensors of the file that these operators write.
@@ -52,14 +53,14 @@ class Translation:
     """
 
     graph: Graph
-    layout: InputLayout
-    input_is_settled: bool
+    layouts: Mapping[int, InputLayout]
+    settled: frozenset[str] = frozenset()
     layers: list[Layer] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     values: dict[int, Value] = field(default_factory=dict)
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
-    same_order_as_input: set[str] = field(default_factory=set)
+    same_order_as_input: dict[str, frozenset[str]] = field(default_factory=dict)
     ends_in_softmax: bool = False
     refusals: list[Refusal] = field(default_factory=list)
     refused: set[int] = field(default_factory=set)
@@ -68,13 +69,23 @@ class Translation:
     _taken_names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        index = self.graph.inputs[0]
-        self.input = self.name_of(index)
-        self.shapes[self.input] = self.layout.shape
-        dims = self.graph.tensors[index].dims
-        self.values[index] = View(self.input, dims, is_channels_first=self.layout.is_channels_first)
-        self.same_order_as_input.add(self.input)
-        self.record_range(self.input, index)
+        for index, layout in self.layouts.items():
+            name = self.name_of(index)
+            self.shapes[name] = layout.shape
+            dims = self.graph.tensors[index].dims
+            self.values[index] = View(name, dims, is_channels_first=layout.is_channels_first)
+            self.same_order_as_input[name] = frozenset((name,))
+            self.record_range(name, index)
+        self.inputs = tuple(map(self.name_of, self.layouts))
+        self._layout_of = dict(zip(self.inputs, self.layouts.values(), strict=True))
+
+    def layout_of(self, name: str) -> InputLayout:
+        """Return the assumed layout of an input tensor.
+
+        Args:
+            name: Name of the input tensor.
+        """
+        return self._layout_of[name]
 
     def value(self, index: int, reader: str) -> Value:
         """Return the value behind a tensor of the file, and decode it if it is a constant.
@@ -190,8 +201,9 @@ class Translation:
         shape = layer.output_shape(tuple(self.shapes[tensor] for tensor in layer.inputs))
         self.layers.append(layer)
         self.shapes[layer.output] = shape
-        if isinstance(layer, PerChannelAffine | Activation | Pad) and layer.inputs[0] in self.same_order_as_input:
-            self.same_order_as_input.add(layer.output)
+        sources = [self.same_order_as_input.get(tensor, frozenset()) for tensor in layer.inputs]
+        if isinstance(layer, PerChannelAffine | Activation | Pad | Add) and all(sources):
+            self.same_order_as_input[layer.output] = frozenset[str]().union(*sources)
         return shape
 
     def restart_with_image(self, view: View) -> None:
@@ -204,10 +216,11 @@ class Translation:
             InputLayoutRequired: If the tensor has the order of the input, whose shape is not settled yet.
         """
         shape = image_shape(view.dims)
-        if shape is None or self.input_is_settled or view.tensor not in self.same_order_as_input:
+        inputs = self.same_order_as_input.get(view.tensor, frozenset())
+        if shape is None or not inputs or not inputs.isdisjoint(self.settled):
             return
-        if shape.elements == self.layout.shape.elements:
-            raise InputLayoutRequired(InputLayout(shape))
+        if all(shape.elements == self._layout_of[name].shape.elements for name in inputs):
+            raise InputLayoutRequired(inputs, InputLayout(shape))
 
     def restart_with_transposed_sequence(self, view: View) -> None:
         """Restart the translation with a channels-first sequence as input, if a view of the input is its transpose.
@@ -221,8 +234,8 @@ class Translation:
             InputLayoutRequired: If the view shows the input, whose layout is not settled yet.
         """
         shape = image_shape(view.dims)
-        if view.tensor == self.input and shape is not None and shape.height == 1 and not self.input_is_settled:
-            raise InputLayoutRequired(InputLayout(shape, is_channels_first=True))
+        if self._is_unsettled_input(view.tensor) and shape is not None and shape.height == 1:
+            raise InputLayoutRequired(frozenset((view.tensor,)), InputLayout(shape, is_channels_first=True))
 
     def restart_with_channels_first(self, view: View, shape: Shape) -> None:
         """Restart the translation with a channels-first input, which the file transposes, if that is possible.
@@ -234,5 +247,8 @@ class Translation:
         Raises:
             InputLayoutRequired: If the view is the input as the caller writes it, whose layout is not settled yet.
         """
-        if not self.input_is_settled and view == self.values[self.graph.inputs[0]]:
-            raise InputLayoutRequired(InputLayout(shape, is_channels_first=True))
+        if self._is_unsettled_input(view.tensor) and any(view == self.values[index] for index in self.layouts):
+            raise InputLayoutRequired(frozenset((view.tensor,)), InputLayout(shape, is_channels_first=True))
+
+    def _is_unsettled_input(self, tensor: str) -> bool:
+        return tensor in self.inputs and tensor not in self.settled

@@ -72,9 +72,11 @@ class InputLayoutRequired(Exception):
     """Raised to restart the translation with the layout of the input that an operator requires.
 
     Args:
+        inputs: Names of the inputs that must have the layout.
         layout: The required layout.
     """
 
-    def __init__(self, layout: InputLayout) -> None:
-        super().__init__(layout)
+    def __init__(self, inputs: frozenset[str], layout: InputLayout) -> None:
+        super().__init__(inputs, layout)
+        self.inputs = inputs
         self.layout = layout

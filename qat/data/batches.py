@@ -120,7 +120,12 @@ def tensor_of(samples: Samples, network: Network) -> Tensor:
 
     Returns:
         The normalised input, float32 [n, c, h, w]. Its memory format is channels last, which is faster for
-        convolutions.
+        convolutions. Several inputs are joined, float32 [n, elements].
     """
     # The tensor is a copy, because arrays of the dataset may be read-only.
-    return torch.tensor(to_input_tensor(samples, network)).contiguous(memory_format=torch.channels_last)
+    return contiguous(torch.tensor(to_input_tensor(samples, network)))
+
+
+def contiguous(values: Tensor) -> Tensor:
+    """Return the same values in the memory format channels last if they are images, else contiguous."""
+    return values.contiguous(memory_format=torch.channels_last if values.ndim == 4 else torch.contiguous_format)

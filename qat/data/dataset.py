@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import DatasetError
+from network.joined_samples import joined_dims, joined_input
 from network.layers import Float32Array
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -209,17 +211,48 @@ def sample_dims(input_format: InputFormat, dtype: np.dtype[np.generic]) -> tuple
     return dims
 
 
+def dims_of_samples(network: Network, dtype: np.dtype[np.generic]) -> tuple[int, ...]:
+    """Return the shape that one sample of a network must have in a dataset; that of joined inputs if it has several.
+
+    Args:
+        network: The network that reads the samples.
+        dtype: Type of the samples, uint8 or float32.
+    """
+    if len(network.inputs) == 1:
+        return sample_dims(network.only_input.format, dtype)
+    return joined_dims(network.inputs)
+
+
 def to_input_tensor(samples: Samples, network: Network) -> Float32Array:
     """Convert samples of a dataset to the normalised input of the network's first layer.
 
     Args:
-        samples: Samples in the layout of the dataset, [n, *dims].
+        samples: Samples in the layout of the dataset, [n, *dims]; joined if the network has several inputs.
         network: The network that reads them.
 
     Returns:
-        The input, float32 [n, channels, height, width].
+        The input, float32 [n, channels, height, width]; several inputs joined, float32 [n, elements].
     """
-    dims = network.input_format.dims
-    if sample_dims(network.input_format, samples.dtype) != dims:
+    if len(network.inputs) == 1:
+        return input_tensor_of(samples, network.only_input)
+    return joined_input(samples, network.inputs)
+
+
+def input_tensor_of(samples: Samples, given: NetworkInput) -> Float32Array:
+    """Convert the samples of one input of a network to the normalised input tensor.
+
+    Args:
+        samples: Samples in the layout of the dataset, [n, *dims].
+        given: The input that reads them.
+
+    Returns:
+        The tensor, float32 [n, channels, height, width].
+    """
+    return given.format.to_input_tensor(in_layout_of(samples, given), given.shape)
+
+
+def in_layout_of(samples: Samples, given: NetworkInput) -> Samples:
+    """Return samples in the layout of a network's input; uint8 images of a dataset are height, width, channels."""
+    if sample_dims(given.format, samples.dtype) != given.format.dims:
         samples = samples.transpose(0, 3, 1, 2)
-    return network.input_format.to_input_tensor(samples, network.input_shape)
+    return samples

@@ -20,9 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from network.allocation import WIDEST_BITS
+from network.joined_samples import input_tensors
 from network.layers import Convolution, Float32Array, FullyConnected, Layer, WeightLayer
 from network.network import Network
-from qat.data.dataset import SampleSource, sample_dims, to_input_tensor
+from network.network_input import NetworkInput
+from qat.data.dataset import SampleSource, dims_of_samples, to_input_tensor
+from qat.data.input_arrays import holds_bytes
 
 MIN_CODES: Final = 32
 """Number of codes below which the extent of a feature is too small for a scale that all features share."""
@@ -65,24 +68,29 @@ class FeatureExtents:
         return found
 
 
-def feature_extents(network: Network, samples: SampleSource) -> FeatureExtents | None:
-    """Measure the extent of each feature of a network's input.
+def feature_extents(network: Network, samples: SampleSource, given: NetworkInput) -> FeatureExtents | None:
+    """Measure the extent of each feature of an input of a network.
 
     Args:
         network: The network.
-        samples: Training samples, of which up to 1024 at equal distances are read.
+        samples: Training samples, of which up to 1024 at equal distances are read; joined if there are several inputs.
+        given: The input.
 
     Returns:
-        The extents; None if the samples are bytes, do not fit the network or contain NaN or infinite values, or if a
-        quantized file gives the range of the input.
+        The extents; None if the samples of the input are bytes, if the samples do not fit the network or contain NaN
+        or infinite values, or if a quantized file gives the range of the input.
     """
-    dims = sample_dims(network.input_format, samples.dtype)
-    if samples.dtype != np.float32 or samples.shape[1:] != dims or not len(samples) or network.input in network.ranges:
+    dims = dims_of_samples(network, samples.dtype)
+    if samples.dtype != np.float32 or samples.shape[1:] != dims or not len(samples) or given.name in network.ranges:
         return None
-    most = min(_SAMPLES, max(_MIN_SAMPLES, _ELEMENTS // network.input_shape.elements))
+    if holds_bytes(samples, given.name):
+        return None
+    elements = sum(each.shape.elements for each in network.inputs)
+    most = min(_SAMPLES, max(_MIN_SAMPLES, _ELEMENTS // elements))
     chosen = np.linspace(0, len(samples) - 1, min(most, len(samples))).astype(np.int64)
-    inputs = to_input_tensor(samples[chosen], network).astype(np.float64)
-    values = inputs.transpose(1, 0, 2, 3).reshape(network.input_shape.channels, -1)
+    joined = to_input_tensor(samples[chosen], network)
+    inputs = input_tensors(joined, network.inputs)[given.name].astype(np.float64)
+    values = inputs.transpose(1, 0, 2, 3).reshape(given.shape.channels, -1)
     if not np.isfinite(values).all():
         return None
     low, high = np.percentile(values, EXTENT_PERCENTILES, axis=1)
@@ -91,37 +99,51 @@ def feature_extents(network: Network, samples: SampleSource) -> FeatureExtents |
 
 
 def with_feature_scales(network: Network, samples: SampleSource) -> Network:
-    """Return a network whose input format normalises each feature, if one scale for all features is too coarse.
+    """Return a network whose input formats normalise each feature, where one scale for all features is too coarse.
 
     Args:
         network: The network.
-        samples: Training samples.
+        samples: Training samples; joined if the network has several inputs.
 
     Returns:
-        A network that computes the same function of the samples. It is the same network if each feature has at least
-        `MIN_CODES` codes, or if a layer that reads the input cannot contain the inverse.
+        A network that computes the same function of the samples. An input keeps its format if each of its features has
+        at least `MIN_CODES` codes, or if a layer that reads the input cannot contain the inverse.
     """
-    extents = feature_extents(network, samples)
-    if extents is None or not extents.narrow or not can_scale_features(network):
-        return network
+    scaled = network
+    for given in network.inputs:
+        extents = feature_extents(network, samples, given)
+        if extents is not None and extents.narrow and can_scale_features(network, given.name):
+            scaled = _with_scales(scaled, given, extents)
+    return scaled
+
+
+def _with_scales(network: Network, given: NetworkInput, extents: FeatureExtents) -> Network:
+    """Return the network with one input normalised by the extents of its features."""
     middle, half = (extents.low + extents.high) / 2, (extents.high - extents.low) / 2
     # A constant feature has no extent: its codes then cover deviations as large as the constant itself.
     half = np.where(half > 0, half, np.where(middle == 0, 1.0, np.abs(middle)))
-    given = network.input_format
-    subtract, multiply = np.asarray(given.subtract), np.asarray(given.multiply)
+    subtract, multiply = np.asarray(given.format.subtract), np.asarray(given.format.multiply)
     scaled_format = replace(
-        given, subtract=tuple((subtract + middle / multiply).tolist()), multiply=tuple((multiply / half).tolist())
+        given.format,
+        subtract=tuple((subtract + middle / multiply).tolist()),
+        multiply=tuple((multiply / half).tolist()),
     )
     layers = tuple(
-        _of_normalised(layer, middle, half) if network.input in layer.inputs else layer for layer in network.layers
+        _of_normalised(layer, middle, half) if given.name in layer.inputs else layer for layer in network.layers
     )
-    return replace(network, layers=layers, input_format=scaled_format)
+    inputs = tuple(replace(each, format=scaled_format) if each.name == given.name else each for each in network.inputs)
+    return replace(network, layers=layers, inputs=inputs)
 
 
-def can_scale_features(network: Network) -> bool:
-    """Return whether every layer that reads a network's input can contain the inverse of a normalisation by feature."""
-    readers = network.readers()[network.input]
-    return network.input not in network.outputs and all(map(_contains_inverse, readers))
+def can_scale_features(network: Network, tensor: str) -> bool:
+    """Return whether every layer that reads an input of a network can contain the inverse of a normalisation by
+    feature.
+
+    Args:
+        network: The network.
+        tensor: Name of the input tensor.
+    """
+    return tensor not in network.outputs and all(map(_contains_inverse, network.readers()[tensor]))
 
 
 def _contains_inverse(layer: Layer) -> bool:
@@ -153,14 +175,15 @@ def _of_normalised(layer: Layer, middle: Float64Array, half: Float64Array) -> We
     return replace(layer, weight=scaled, bias=_float32(bias + shift))
 
 
-def narrow_feature_warning(network: Network, samples: SampleSource) -> str | None:
-    """Return a warning if features of the input have too few codes, and the network cannot be changed.
+def narrow_feature_warning(network: Network, samples: SampleSource, given: NetworkInput) -> str | None:
+    """Return a warning if features of an input have too few codes, and the network cannot be changed.
 
     Args:
         network: The network that is trained.
-        samples: Training samples.
+        samples: Training samples; joined if the network has several inputs.
+        given: The input.
     """
-    extents = feature_extents(network, samples)
+    extents = feature_extents(network, samples, given)
     if extents is None or not extents.narrow:
         return None
     channels, narrow = len(extents.low), extents.narrow

@@ -17,11 +17,12 @@ from qat.data.dataset import (
     Samples,
     SampleSource,
     TargetSource,
+    dims_of_samples,
     indices_of,
-    sample_dims,
 )
 from qat.data.decoding import Crop, ImageSize, decode
 from qat.data.encoded_store import EncodedStore
+from qat.data.input_arrays import InputArrays
 from qat.data.paired_images import EncodedTargets
 
 
@@ -92,23 +93,27 @@ class EncodedImages:
 
 
 def fitted(dataset: Dataset, network: Network) -> Dataset:
-    """Return the same dataset with its encoded images decoded to the network's input size and channels.
+    """Return the same dataset in the form that a network reads.
+
+    Encoded images are decoded to the network's input size and channels. One array for each input is joined in the order
+    of the network's inputs.
 
     Masks and target images are decoded to the size of the network's output.
 
     Args:
-        dataset: The dataset. Samples that are not encoded images stay as they are.
+        dataset: The dataset. Samples of other kinds stay as they are.
         network: The network that will read the samples.
 
     Raises:
         DatasetError: if the dataset has encoded images and the network's input is not an image with 1, 3 or 4 channels,
-            or target images and its output is not such an image.
+            or if it has arrays that do not fit the network's inputs, or target images and the network's output is not
+            such an image.
     """
     return replace(
         dataset,
-        train_x=_fitted(dataset.train_x, network),
+        train_x=_fitted(dataset.train_x, network, "train_x"),
         train_y=_fitted_targets(dataset.train_y, network),
-        test_x=_fitted(dataset.test_x, network),
+        test_x=_fitted(dataset.test_x, network, "test_x"),
         test_y=_fitted_targets(dataset.test_y, network),
     )
 
@@ -117,10 +122,12 @@ def _fitted_targets(targets: TargetSource | None, network: Network) -> TargetSou
     return targets.fitted(network) if isinstance(targets, EncodedTargets) else targets
 
 
-def _fitted(source: SampleSource, network: Network) -> SampleSource:
+def _fitted(source: SampleSource, network: Network, part: str) -> SampleSource:
+    if isinstance(source, InputArrays):
+        return source.of_inputs(network.inputs, part)
     if not isinstance(source, EncodedImages):
         return source
-    dims = sample_dims(network.input_format, source.dtype)
+    dims = dims_of_samples(network, source.dtype)
     if len(dims) != 3:
         raise DatasetError(
             f"the network reads samples of shape {list(dims)}; encoded images need a network with the input [height, "

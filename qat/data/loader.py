@@ -25,7 +25,7 @@ from torch.utils.data import Dataset as TorchDataset
 from network.errors import BitbudgetError, DatasetError, RequestError, TrainingError
 from network.network import Network
 from qat.data.augmentation import check_augmentable, mixup, read_augmented, shift_and_flip
-from qat.data.batches import tensor_of
+from qat.data.batches import contiguous, tensor_of
 from qat.data.dataset import Indices, Part, Samples, SampleSource
 from qat.data.images import EncodedImages
 from qat.options.augmentation import AugmentationOptions
@@ -97,6 +97,11 @@ def training_batches(
         TrainingError: if a worker process has died.
     """
     check_augmentable(samples, augmentation)
+    if len(network.inputs) > 1 and (augmentation.shift or augmentation.flip):
+        raise RequestError(
+            f"images are shifted and flipped only if they are the one input of a network; this network has "
+            f"{len(network.inputs)} inputs; expected one: choose the augmentation 'none'"
+        )
     steps = _Steps(samples, batches, augmentation, seed, epoch)
     processes = workers_for(samples, batches[first_step:], workers)
     for step, loaded in zip(range(first_step, len(batches)), _loaded(steps, first_step, processes), strict=True):
@@ -109,7 +114,7 @@ def training_batches(
             count = network.shapes[network.outputs[0]].elements if classes is None else classes
             shares = batch_targets if batch_targets.is_floating_point() else _one_hot(batch_targets, count)
             images, batch_targets = mixup(images, shares, augmentation.mixup, generator)
-        yield Batch(images.contiguous(memory_format=torch.channels_last), batch_targets, batches[step])
+        yield Batch(contiguous(images), batch_targets, batches[step])
 
 
 def sample_batches(samples: SampleSource, batches: Sequence[Indices], workers: int | None = None) -> Iterator[Samples]:

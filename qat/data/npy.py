@@ -50,7 +50,7 @@ def read_header(file: IO[bytes], name: str, size_bytes: int) -> Header:
 
     Args:
         file: The file, positioned at its beginning.
-        name: Name of the array: `train_x`, `train_y`, `test_x` or `test_y`.
+        name: Name of the array: `train_x`, `train_y`, `test_x`, `test_y`, or `train_x_KEY`, `test_x_KEY` of one input.
         size_bytes: Size of the whole file in bytes.
 
     Raises:
@@ -65,7 +65,7 @@ def read_header(file: IO[bytes], name: str, size_bytes: int) -> Header:
         shape, is_by_columns, dtype = read(file)
     except (tokenize.TokenError, SyntaxError) as error:  # numpy raises them when it retries a header as Python 2 code
         raise ValueError(f"the header of '{name}' is not valid") from error
-    if name in SAMPLES:
+    if name.startswith(SAMPLES):
         if dtype.newbyteorder("=") not in {np.dtype(np.uint8), np.dtype(np.float32)}:
             raise DatasetError(
                 f"'{name}' holds {dtype}; expected uint8 images [n, height, width, channels], or float32 in the "

@@ -7,9 +7,12 @@ no test set:
     train_y, test_y   targets [n, ...]: whole numbers, booleans, float32 or float64; the class of each sample, from 0,
                       labels, real numbers, images or masks
 
-Files can come from untrusted users: nothing is unpickled, only these four members are opened, and the memory that they
-need is computed from their headers and limited before it is allocated. Large samples and targets that are stored
-without compression stay in the file and are read when they are indexed.
+For a network with several inputs, `train_x` and `test_x` hold the flattened and joined inputs, float32 [n, elements].
+Or there is one array for each input: `train_x_0`, `train_x_1`, ... in the order of the inputs, or `train_x_NAME`.
+
+Files can come from untrusted users: nothing is unpickled, only these members are opened, and the memory that they need
+is computed from their headers and limited before it is allocated. Large samples and targets that are stored without
+compression stay in the file and are read when they are indexed.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +28,10 @@ import numpy as np
 import numpy.typing as npt
 
 from network.errors import DatasetError
-from qat.data.dataset import Dataset, NoSamples
+from network.network_input import MAX_INPUTS
+from qat.data.dataset import Dataset, NoSamples, SampleSource
 from qat.data.files import Stamp, opened, read_part, stamp_of
+from qat.data.input_arrays import InputArrays
 from qat.data.names import reason_of
 from qat.data.npy import SAMPLES, TARGETS, Header, check_arrays, check_rows, read_header, stays_in_file
 from qat.data.rows import RowsInFile
@@ -68,9 +74,19 @@ def read_npz(path: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Dataset:
         raise _unreadable(path, error.__cause__) from error
     except _UNREADABLE as error:
         raise _unreadable(path, error) from error
-    train_x = arrays["train_x"]
-    test_x = arrays.get("test_x", NoSamples(train_x.dtype, tuple(train_x.shape[1:])))
+    train_x = _samples(arrays, "train_x")
+    no_samples = NoSamples(train_x.dtype, tuple(train_x.shape[1:]))
+    test_x = _samples(arrays, "test_x") if any(name.startswith("test_x") for name in arrays) else no_samples
     return Dataset(path.stem, train_x, arrays.get("train_y"), test_x, arrays.get("test_y"))
+
+
+def _samples(arrays: Mapping[str, Any], part: str) -> SampleSource:
+    """Return the samples of a part: one array, or one for each input."""
+    if part in arrays:
+        found: SampleSource = arrays[part]
+        return found
+    prefix = f"{part}_"
+    return InputArrays({name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)})
 
 
 def _unreadable(path: Path, error: BaseException) -> DatasetError:
@@ -84,7 +100,10 @@ def _read_members(archive: zipfile.ZipFile, path: Path, stamp: Stamp, max_bytes:
     file_name = path.name
     members = {info.filename: info for info in archive.infolist()}
     infos = {name: members[f"{name}.npy"] for name in MEMBERS if f"{name}.npy" in members}
-    check_arrays(infos.keys(), file_name)
+    for part in SAMPLES:
+        if part not in infos:
+            infos |= _of_inputs(members, part)
+    check_arrays({name[: len(part)] for name in infos for part in MEMBERS if name.startswith(part)}, file_name)
     for name, info in infos.items():
         if info.file_size > LARGE_MEMBER_BYTES and info.file_size > MAX_EXPANSION * info.compress_size:
             raise DatasetError(
@@ -108,6 +127,15 @@ def _read_members(archive: zipfile.ZipFile, path: Path, stamp: Stamp, max_bytes:
         name: _rows(archive, info, name, path, stamp) if name in in_file else _array(archive, info, name)
         for name, info in infos.items()
     }
+
+
+def _of_inputs(members: Mapping[str, zipfile.ZipInfo], part: str) -> dict[str, zipfile.ZipInfo]:
+    """Return the arrays of a part that has one array for each input, by their names."""
+    prefix, suffix = f"{part}_", ".npy"
+    found = {name.removesuffix(suffix): info for name, info in members.items() if name.startswith(prefix)}
+    if len(found) > MAX_INPUTS:
+        raise DatasetError(f"the file has {len(found)} arrays {prefix}...; expected at most {MAX_INPUTS} inputs")
+    return found
 
 
 def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Header:

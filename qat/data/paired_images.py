@@ -17,7 +17,7 @@ from PIL import Image
 from network.errors import DatasetError
 from network.layers import Shape
 from network.network import Network
-from qat.data.dataset import Indices, indices_of, sample_dims
+from qat.data.dataset import Indices, dims_of_samples, indices_of
 from qat.data.decoding import MODES, Box, ImageSize, decode, decode_part, opened_image, seen_box
 from qat.data.encoded_store import EncodedStore
 
@@ -101,7 +101,7 @@ class EncodedTargets:
         """
         shapes = [network.shapes[each] for each in network.outputs]
         output = next((each for each in shapes if each.height * each.width > 1), None)
-        dims = sample_dims(network.input_format, self.dtype)
+        dims = dims_of_samples(network, self.dtype)
         if output is None or len(dims) != 3:
             return self
         return replace(self, seen=ImageSize(*dims), size=_size_of(output, self.kind))

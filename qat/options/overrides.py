@@ -34,12 +34,12 @@ def overridden(network: Network, allocation: Allocation, overrides: Mapping[str,
     schemes = dict(allocation.schemes)
     layers = {layer.name for layer in network.layers}
     for name, override in overrides.items():
-        if name == network.input and name not in layers:
+        if name in network.input_names and name not in layers:
             if override != TensorOverride(
                 range_setting=override.range_setting, range_percentile=override.range_percentile
             ):
                 raise RequestError(
-                    f"'{shown(name)}' is the network's input, which no layer writes; its override can have "
+                    f"'{shown(name)}' is an input of the network, which no layer writes; its override can have "
                     "range_setting and range_percentile only"
                 )
             continue

@@ -11,6 +11,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from network.joined_samples import input_tensors
 from network.layers import WeightLayer
 from network.network import Network
 from qat.data.batches import tensor_of
@@ -153,9 +154,10 @@ def block_tensors(
     for batch in batches(samples_in_memory(network, block, len(samples))):
         images = tensor_of(samples[batch], network).to(device)
         before = range(block.first)
-        in_float = run_between(network, {network.input: images}, before, block.sources, float_network.step)
-        quantized = module.range_of(network.input)(images)
-        in_quantized = run_between(network, {network.input: quantized}, before, block.sources, quantized_layers)
+        given = input_tensors(images, network.inputs)
+        in_float = run_between(network, given, before, block.sources, float_network.step)
+        quantized = {name: module.range_of(name)(values) for name, values in given.items()}
+        in_quantized = run_between(network, quantized, before, block.sources, quantized_layers)
         for tensor in block.sources:
             float_inputs[tensor].append(in_float[tensor])
             quantized_inputs[tensor].append(in_quantized[tensor])

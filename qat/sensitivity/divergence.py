@@ -55,8 +55,8 @@ class Divergence:
         errors, sums = self._errors, self._sums
         network = errors.network
         batch_tensors = _BatchTensors(errors, self._objectives, batch)
-        changed = batch_tensors.quantized(network.input)
-        sums.activations.add(network.input, batch_tensors.divergences(0, network.input, changed))
+        for name in network.input_names:
+            sums.activations.add(name, batch_tensors.divergences(0, name, batch_tensors.quantized(name)))
         for index, layer in enumerate(network.layers):
             if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
                 weight = errors.parameters(layer).weight

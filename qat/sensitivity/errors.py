@@ -82,9 +82,11 @@ def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightS
             weights[layer.name] = {bits: _quantized(weight, scheme, bits) - weight for bits in BITS}
     known = intervals(network)
     some = samples[:RANGE_SAMPLES]
-    grids = {network.input: {bits: input_grid(network, some, bits) for bits in BITS}}
+    grids = {
+        given.name: {bits: input_grid(network, some, bits, given=given) for bits in BITS} for given in network.inputs
+    }
     for tensor, histogram in histograms(float_network, some).items():
-        if tensor != network.input:
+        if tensor not in network.input_names:
             ranges = {bits: least_error_range(histogram, bits) for bits in BITS}
             grids[tensor] = {bits: grid_of(*ranges[bits], bits, known[tensor]) for bits in BITS}
     return TensorErrors(network, float_network, weights, grids)

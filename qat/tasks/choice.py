@@ -143,7 +143,8 @@ def _kind_of(network: Network, output: str, dataset: Dataset, targets: TargetSou
     """Return the task that suits the targets and an output; None if no task does."""
     shape = network.shapes[output]
     if math.prod(targets.shape[1:]) == 1:
-        is_anomaly = shape == network.input_shape and shape.elements > 2 and _are_flags(dataset)
+        is_like_input = len(network.inputs) == 1 and shape == network.only_input.shape
+        is_anomaly = is_like_input and shape.elements > 2 and _are_flags(dataset)
         return TaskKind.ANOMALY if is_anomaly else _of_one_target(shape, targets)
     return _of_vector(shape, targets) if shape.height * shape.width == 1 else _of_positions(shape, targets)
 
@@ -217,10 +218,16 @@ def _are_flags(dataset: Dataset) -> bool:
 
 
 def _require_reconstruction(network: Network, output: str) -> None:
-    if network.shapes[output].elements != network.input_shape.elements:
+    if len(network.inputs) > 1:
+        raise DatasetError(
+            f"the task 'anomaly' compares the output with the input; the network has {len(network.inputs)} inputs "
+            f"({', '.join(network.input_names)[:200]}): choose another task"
+        )
+    elements = network.only_input.shape.elements
+    if network.shapes[output].elements != elements:
         raise DatasetError(
             f"the task 'anomaly' compares the output with the input; the output '{output[:80]}' has "
-            f"{network.shapes[output].elements} values and the input {network.input_shape.elements}: choose another "
+            f"{network.shapes[output].elements} values and the input {elements}: choose another "
             "task"
         )
 

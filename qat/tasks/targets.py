@@ -12,6 +12,7 @@ import numpy.typing as npt
 from network.errors import DatasetError
 from network.layers import Shape
 from network.network import Network
+from network.network_input import InputFormat
 from qat.data.dataset import Indices, SampleSource, TargetSource, to_input_tensor
 from qat.options.task import TaskKind
 
@@ -172,9 +173,10 @@ def _class_numbers(rows: Array) -> Array:
 
 
 def _numbers(rows: Array, shape: Shape, network: Network) -> Array:
-    """Return real targets, float32 [n, values]; bytes are converted as the network's input is."""
+    """Return real targets, float32 [n, values]; bytes are converted as the network's input image is."""
     is_bytes = rows.dtype == np.uint8
-    arranged = in_channel_order(rows, shape, channels_last=is_bytes or network.input_format.channels_last)
+    source = _format_of_images(network)
+    arranged = in_channel_order(rows, shape, channels_last=is_bytes or source.channels_last)
     if arranged is None:
         raise DatasetError(
             f"a target has the shape {list(rows.shape[1:])}; expected that of the network's output, "
@@ -184,14 +186,19 @@ def _numbers(rows: Array, shape: Shape, network: Network) -> Array:
     if not is_bytes:
         return values
     of_channels = values.reshape(len(rows), shape.channels, -1)
-    scale = network.input_format
-    subtract, multiply = (np.asarray(each, dtype=np.float32) for each in (scale.subtract, scale.multiply))
+    subtract, multiply = (np.asarray(each, dtype=np.float32) for each in (source.subtract, source.multiply))
     if {subtract.size, multiply.size} - {1, shape.channels}:
         raise DatasetError(
             f"the targets are bytes, and the input's format has {max(subtract.size, multiply.size)} numbers for "
             f"{shape.channels} channels of the output; expected float32 targets in the unit of the output"
         )
     return ((of_channels - subtract[:, None]) * multiply[:, None]).reshape(len(rows), -1)
+
+
+def _format_of_images(network: Network) -> InputFormat:
+    """Return the format of the network's first input that is an image or a sequence; else that of its first input."""
+    images = (each for each in network.inputs if each.shape.height * each.shape.width > 1)
+    return next(images, network.inputs[0]).format
 
 
 def _chunks(targets: TargetSource) -> list[Array]:

@@ -19,7 +19,7 @@ from network.errors import InvalidNetwork, UnsupportedOperator
 from network.names import MAX_NAME_LENGTH, is_name
 from network.network import MAX_TENSOR_ELEMENTS
 from network.onnx_reading.causes import Cause, UnsupportedNode
-from network.onnx_reading.graph import UNREADABLE, Graph, Node
+from network.onnx_reading.graph import UNREADABLE, Graph, GraphInput, Node
 from network.onnx_reading.tensors import ConstantArray
 from qat.torch_reader.advice import advice_for, cause_for, onnx_name_of
 from qat.torch_reader.call import AtenCall, AtenNode, aten_name, changed_arguments, extents, named_arguments
@@ -54,9 +54,7 @@ def graph_of(exported: Exported) -> Graph:
     batch, *dims = exported.input_dims
     return Graph(
         opset=_OPSET,
-        input=builder.input,
-        input_dims=tuple(dims),
-        batch=batch,
+        inputs=(GraphInput(builder.input, tuple(dims), batch),),
         nodes=nodes,
         outputs=outputs,
         initializers=builder.initializers,

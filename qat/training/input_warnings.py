@@ -8,7 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from network.joined_samples import input_tensors
 from network.layers import Float32Array
+from network.network_input import NetworkInput
 from qat.calibration import calibrated_input_grid
 from qat.data.batches import Split
 from qat.data.dataset import Dataset, Indices, SampleSource, to_input_tensor
@@ -36,38 +38,46 @@ _MOST_WIDENED: Final = 3.0
 
 
 def input_warnings(module: QuantizedNetwork, dataset: Dataset, split: Split) -> Iterator[str]:
-    """Yield the warnings about the input of a network.
+    """Yield the warnings about the inputs of a network. With several inputs, each warning names its input.
 
     Args:
-        module: The fake-quantized network, whose options say how its input is calibrated. It is not changed.
+        module: The fake-quantized network, whose options say how its inputs are calibrated. It is not changed.
         dataset: The dataset, in shapes that fit the network.
         split: Split of the training set into samples for training and held-out samples.
 
     Raises:
         DatasetError: If a sample cannot be read.
     """
+    inputs = module.network.inputs
+    for given in inputs:
+        for warning in _warnings_of(module, dataset, split, given):
+            yield warning if len(inputs) == 1 else f"input '{given.name}': {warning}"
+
+
+def _warnings_of(module: QuantizedNetwork, dataset: Dataset, split: Split, given: NetworkInput) -> Iterator[str]:
     network, training = module.network, split.training[: module.options.calibration_samples]
-    narrow = narrow_feature_warning(network, dataset.train_x)
+    narrow = narrow_feature_warning(network, dataset.train_x, given)
     if narrow is not None:
         yield narrow
-    grid = calibrated_input_grid(module, dataset.train_x[training])
-    seen = _values(module, dataset.train_x, training)
-    spikes = None if narrow is not None else spike_warning(network.input, grid, seen)
+    grid = calibrated_input_grid(module, dataset.train_x[training], given)
+    seen = _values(module, dataset.train_x, training, given)
+    spikes = None if narrow is not None else spike_warning(given.name, grid, seen)
     if spikes is not None:
         yield spikes
     sets = {"held-out": (dataset.train_x, split.validation)}
     if dataset.has_test_set:
         sets["test"] = dataset.test_x, np.arange(len(dataset.test_x), dtype=np.int64)
     for name, (samples, indices) in sets.items():
-        outside = outside_warning(name, grid, seen, _values(module, samples, indices))
+        outside = outside_warning(name, grid, seen, _values(module, samples, indices, given))
         if outside is not None:
             yield outside
 
 
-def _values(module: QuantizedNetwork, samples: SampleSource, indices: Indices) -> Float32Array:
-    """Return the input values of up to `CHECKED_SAMPLES` samples at equal distances among the given ones."""
+def _values(module: QuantizedNetwork, samples: SampleSource, indices: Indices, given: NetworkInput) -> Float32Array:
+    """Return the values of an input in up to `CHECKED_SAMPLES` samples at equal distances among the given ones."""
     some = np.linspace(0, len(indices) - 1, min(len(indices), CHECKED_SAMPLES)).astype(np.int64)
-    return to_input_tensor(samples[indices[some]], module.network)
+    network = module.network
+    return input_tensors(to_input_tensor(samples[indices[some]], network), network.inputs)[given.name]
 
 
 def spike_warning(tensor: str, grid: Grid, values: Float32Array) -> str | None:

@@ -56,7 +56,7 @@ def arena_cut(
         if step.overwrites is not None:
             partners.setdefault(step.overwrites, set()).add(step.output.tensor)
             partners.setdefault(step.output.tensor, set()).add(step.overwrites)
-    fixed = {order.input, *order.outputs}
+    fixed = {*order.input_names, *order.outputs}
     bits_now = dict(activation_bits)
     free = [
         tensor

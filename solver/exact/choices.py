@@ -21,7 +21,7 @@ class Choices:
         allowed_weight_bits: Name of a layer -> bits that its weights may have; a layer that is not listed may have 8, 4
             and 2 bits.
         allowed_activation_bits: Name of an activation tensor -> bits that it may have; a tensor that is not listed may
-            have 8, 4 and 2 bits. The network's input and outputs always have 8 bits.
+            have 8, 4 and 2 bits. The network's inputs and outputs always have 8 bits.
     """
 
     weights: WeightScheme = DEFAULT_WEIGHT_SCHEME
@@ -43,15 +43,15 @@ def restricted_to(
 ) -> Choices:
     """Allow the same bits for all tensors of a network, e.g. only those for which a core has kernels.
 
-    The network's input and outputs are not restricted; they always have 8 bits.
+    The network's inputs and outputs are not restricted; they always have 8 bits.
 
     Args:
         network: The network.
         weight_bits: Bits that each weight tensor may have.
-        activation_bits: Bits that each activation tensor except the network's input and outputs may have.
+        activation_bits: Bits that each activation tensor except the network's inputs and outputs may have.
         weights: Scheme of all weight tensors.
     """
-    fixed = {network.input, *network.outputs}
+    fixed = {*network.input_names, *network.outputs}
     return Choices(
         weights,
         {layer.name: tuple(weight_bits) for layer in network.weight_layers},
@@ -87,13 +87,13 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
                 raise RequestError(
                     f"the allowed bits of '{shown(name)}' are {list(bits)!r:.60}; expected one or more of 8, 4 and 2"
                 )
-    for tensor in (network.input, *network.outputs):
+    for tensor in (*network.input_names, *network.outputs):
         if WIDEST_BITS not in choices.allowed_activation_bits.get(tensor, BITS):
             raise RequestError(
                 f"tensor '{shown(tensor)}' is an input or output of the network and keeps 8 bits; "
                 "add 8 to its allowed bits"
             )
-    fixed = {same_bits[tensor] for tensor in (network.input, *network.outputs)}
+    fixed = {same_bits[tensor] for tensor in (*network.input_names, *network.outputs)}
     for own, bits in shared_activation_bits(choices, same_bits, fixed).items():
         if not bits:
             sharing = [tensor for tensor, source in same_bits.items() if source == own]

@@ -1,9 +1,9 @@
 """Relaxation of an allocation problem over all orders of the layers: a lower bound for every order.
 
-In each step, the relaxation counts only the tensors that the step's layer reads and writes, and the network's input if
-its memory cannot be reused. In any order, more tensors may be alive, but not fewer. An output may overwrite each input
-that it could overwrite in some order: the inputs whose last reader the layer can be, up to the first one whose last
-reader it is in every order.
+In each step, the relaxation counts only the tensors that the step's layer reads and writes, and the network's inputs
+if their memory cannot be reused. In any order, more tensors may be alive, but not fewer. An output may overwrite each
+input that it could overwrite in some order: the inputs whose last reader the layer can be, up to the first one whose
+last reader it is in every order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def relaxed_over_orders(network: Network, problem: Problem) -> Problem:
         problem: The problem of the network in one order.
     """
     overwritten = _overwritten_in_some_order(network, problem) if problem.has_candidates else {}
-    always_alive = () if problem.reuses_input else problem.activations[:1]
+    always_alive = () if problem.reuses_input else network.input_names
     return replace(
         problem,
         steps=tuple(_relaxed_step(step, always_alive, overwritten.get(step.layer, ())) for step in problem.steps),

@@ -12,10 +12,10 @@ A *cut* halves the bits of a tensor. Activations: all tensors start with 8 bits.
     until a pass finds no candidate: no step exceeds the budget, or only steps without a tensor that may be cut
 
 In a chain, the live tensors of a step are the input and the output of its layer, and this is the rule of the paper. In
-a graph, tensors that wait for a later layer are alive too; the backward pass cuts them like inputs. The network's input
-and outputs are never cut. For each step that exceeds the budget, one of the two passes can cut, so each two passes cut
-a tensor or are the last ones. A step in which the output overwrites an input of the same bits is smaller by one tensor;
-a cut of one of the two can make the step larger, and the passes continue.
+a graph, tensors that wait for a later layer are alive too; the backward pass cuts them like inputs. Inputs and outputs
+of the network are never cut. For each step that exceeds the budget, one of the two passes can cut, so each two passes
+cut a tensor or are the last ones. A step in which the output overwrites an input of the same bits is smaller by one
+tensor; a cut of one of the two can make the step larger, and the passes continue.
 
 Weights: all tensors start with 8 bits.
 
@@ -56,7 +56,7 @@ def scheme_of(method: Method, weight_bits: Bits, output_bits: Bits, *, is_shared
 
 
 def narrowest_activations(problem: Problem) -> dict[str, Bits]:
-    """Return the bits of activation tensors if the network's input and outputs have 8 bits and all others 2."""
+    """Return the bits of activation tensors if the network's inputs and outputs have 8 bits and all others 2."""
     return {name: WIDEST_BITS if name in problem.fixed else NARROWEST_BITS for name in problem.activations}
 
 

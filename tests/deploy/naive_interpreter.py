@@ -6,6 +6,7 @@ From `deploy` it uses only the fields of the network.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from deploy.integer_network import (
@@ -24,9 +25,9 @@ Image = list[list[list[int]]]
 """The codes of one image, indexed by [height][width][channels]."""
 
 
-def interpret(network: IntegerNetwork, input_codes: Image) -> dict[str, Image]:
-    """Compute the codes of all tensors for one image."""
-    images = {network.input: input_codes}
+def interpret(network: IntegerNetwork, input_codes: dict[str, Image]) -> dict[str, Image]:
+    """Compute the codes of all tensors for one image of each input."""
+    images = dict(input_codes)
     for layer in network.layers:
         tensors = [network.tensors[name] for name in layer.inputs]
         operands = [images[name] for name in layer.inputs]
@@ -76,9 +77,26 @@ def _add(
 def _concat(
     layer: Any, operands: list[Image], tensors: list[IntegerTensor], out: IntegerTensor, y: int, x: int, c: int
 ) -> int:
-    owner = [(index, i) for index, tensor in enumerate(tensors) for i in range(tensor.shape.channels)]
-    index, channel = owner[c]
-    steps = operands[index][y][x][channel] - tensors[index].zero_point
+    if layer.flattening is None and layer.axis != "channels":
+        place = y if layer.axis == "height" else x
+        extents = [tensor.shape.height if layer.axis == "height" else tensor.shape.width for tensor in tensors]
+        index, place = [(index, place) for index, extent in enumerate(extents) for place in range(extent)][place]
+        row, column = (place, x) if layer.axis == "height" else (y, place)
+        steps = operands[index][row][column][c] - tensors[index].zero_point
+        return _code(steps * _multiplier(layer, index), _shift(layer, index), out)
+    owner: list[tuple[int, int, int, int]] = []
+    for index, tensor in enumerate(tensors):
+        channels, height, width = tensor.shape
+        if layer.flattening is None:
+            owner += [(index, y, x, i) for i in range(channels)]
+        elif layer.flattening == "channels_first":
+            places = itertools.product(range(channels), range(height), range(width))
+            owner += [(index, row, column, i) for i, row, column in places]
+        else:
+            places = itertools.product(range(height), range(width), range(channels))
+            owner += [(index, row, column, i) for row, column, i in places]
+    index, row, column, channel = owner[c]
+    steps = operands[index][row][column][channel] - tensors[index].zero_point
     return _code(steps * _multiplier(layer, index), _shift(layer, index), out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,20 +50,26 @@ def session(model: onnx.ModelProto, runtime: Runtime) -> onnxruntime.InferenceSe
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def codes_in(runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray) -> dict[str, CodeArray]:
+def codes_in(
+    runtime: Runtime, network: IntegerNetwork, input_codes: CodeArray | Mapping[str, CodeArray]
+) -> dict[str, CodeArray]:
     """Compute the codes of every tensor with onnxruntime, [n, height, width, channels]."""
+    given = {network.only_input.name: input_codes} if isinstance(input_codes, np.ndarray) else input_codes
+    found: dict[str, CodeArray] = dict(given)
     model = onnx.load_from_string(onnx_bytes(network, narrow_types=runtime.narrow_types))
     onnx.checker.check_model(model, full_check=True)
     known = {each.name: each for each in model.graph.value_info}
     model.graph.output.extend(known[name] for name in network.tensors if name in known)
     names = [output.name for output in model.graph.output if output.name in network.tensors]
-    assert {network.input, *names} == set(network.tensors)
-    real = real_values(network, network.input, input_codes).astype(np.float32)
-    found = {network.input: input_codes}
-    given = {network.input: to_onnx_input(network, real)}
-    for name, values in zip(names, session(model, runtime).run(names, given), strict=True):
+    assert {*network.input_names, *names} == set(network.tensors)
+    real = {
+        each.name: to_onnx_input(each, real_values(network, each.name, found[each.name]).astype(np.float32))
+        for each in network.inputs
+    }
+    count = len(found[network.input_names[0]])
+    for name, values in zip(names, session(model, runtime).run(names, real), strict=True):
         tensor = network.tensors[name]
-        assert values.shape == (len(real), *tensor.shape)
+        assert values.shape == (count, *tensor.shape)
         codes = values.astype(np.float64) / np.float32(tensor.scale) + tensor.zero_point
         np.testing.assert_allclose(codes, np.round(codes), atol=1e-3, err_msg=f"{name}: values between codes")
         found[name] = np.round(codes).astype(np.uint8).transpose(0, 2, 3, 1)

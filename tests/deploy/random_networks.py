@@ -21,8 +21,8 @@ from deploy.integer_network import (
     IntegerTensor,
 )
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
-from network.layers import Padding, Shape
-from network.network import InputFormat
+from network.layers import Axis, Flattening, Padding, Shape
+from network.network_input import InputFormat, NetworkInput
 from network.windows import window_divisors
 
 SCHEMES = (
@@ -32,7 +32,10 @@ SCHEMES = (
 
 NO_PADDING = Padding()
 
-KINDS = ("convolution", "depthwise", "fully_connected", "add", "concat", "max_pool", "average_pool", "pad")
+KINDS = (
+    "convolution", "depthwise", "fully_connected", "add", "concat", "flattened_concat", "spatial_concat", "max_pool",
+    "average_pool", "pad",
+)  # fmt: skip
 
 
 class Builder:
@@ -42,7 +45,13 @@ class Builder:
         self.generator = generator
         self.tensors: dict[str, IntegerTensor] = {}
         self.layers: list[IntegerLayer] = []
-        self.tensor("input", shape, bits)
+        self.inputs = [self.tensor("input", shape, bits)]
+
+    def add_input(self, shape: Shape, bits: Bits | None = None) -> str:
+        """Add another input; call it before the first layer."""
+        name = self.tensor(f"input{len(self.inputs) + 1}", shape, bits)
+        self.inputs.append(name)
+        return name
 
     def tensor(self, name: str, shape: Shape, bits: Bits | None = None) -> str:
         bits = bits or BITS[self.generator.integers(3)]
@@ -117,12 +126,18 @@ class Builder:
         self.layers.append(IntegerAdd(name=name, inputs=sources, output=name, requantization=factors))
         return name
 
-    def concat(self, *sources: str) -> str:
+    def concat(self, *sources: str, flattening: Flattening | None = None, axis: Axis = Axis.CHANNELS) -> str:
         name = f"concat{len(self.layers)}"
-        first = self.shape(sources[0])
-        self.tensor(name, Shape(sum(self.shape(source).channels for source in sources), first.height, first.width))
-        factors = self.factors(len(sources), 10.0)
-        self.layers.append(IntegerConcat(name=name, inputs=sources, output=name, requantization=factors))
+        shapes = [self.shape(source) for source in sources]
+        whole = list(shapes[0])
+        whole[axis.position] = sum(shape[axis.position] for shape in shapes)
+        self.tensor(name, Shape(*whole) if flattening is None else Shape(sum(shape.elements for shape in shapes)))
+        self.layers.append(
+            IntegerConcat(
+                name=name, inputs=sources, output=name, requantization=self.factors(len(sources), 10.0),
+                flattening=flattening, axis=axis,
+            )
+        )  # fmt: skip
         return name
 
     def pool(
@@ -174,21 +189,29 @@ class Builder:
         """Return the network with all layers added so far; its outputs are the tensors that no layer reads."""
         read = {tensor for layer in self.layers for tensor in layer.inputs}
         outputs = tuple(tensor for tensor in self.tensors if tensor not in read)
-        dims = tuple(self.shape("input"))
-        return IntegerNetwork(name, "input", self.tensors, tuple(self.layers), outputs, InputFormat(dims))
+        inputs = tuple(
+            NetworkInput(each, self.shape(each), InputFormat(tuple(self.shape(each)))) for each in self.inputs
+        )
+        return IntegerNetwork(name, inputs, self.tensors, tuple(self.layers), outputs)
 
-    def codes(self, images: int) -> CodeArray:
-        tensor = self.tensors["input"]
+    def codes(self, images: int, name: str = "input") -> CodeArray:
+        tensor = self.tensors[name]
         extents = (images, tensor.shape.height, tensor.shape.width, tensor.shape.channels)
         return self.generator.integers(0, top_code(tensor.bits) + 1, extents).astype(np.uint8)
+
+    def input_codes(self, images: int) -> dict[str, CodeArray]:
+        """Return random codes of every input."""
+        return {name: self.codes(images, name) for name in self.inputs}
 
 
 @st.composite
 def builders(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS) -> Builder:
-    """Draw a builder with one to four layers over images of at most 4x6x6."""
+    """Draw a builder with one or two inputs and one to four layers over images of at most 4x6x6."""
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     shape = Shape(draw(st.integers(1, 4)), draw(st.integers(1, 6)), draw(st.integers(1, 6)))
     builder = Builder(generator, shape, draw(st.sampled_from(BITS)))
+    if draw(st.booleans()):
+        builder.add_input(draw(st.sampled_from((shape, Shape(3)))))
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=1, max_size=4)):
         _grow(draw, builder, kind, draw(st.sampled_from(list(builder.tensors))))
     return builder
@@ -221,6 +244,16 @@ def _grow(draw: st.DrawFn, builder: Builder, kind: str, source: str) -> None:
             alike = [name for name in builder.tensors if builder.shape(name)[shared] == shape[shared]]
             sources = draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3))
             (builder.add if kind == "add" else builder.concat)(*sources)
+        case "spatial_concat":
+            axis = draw(st.sampled_from((Axis.HEIGHT, Axis.WIDTH)))
+            others = [each.position for each in Axis if each is not axis]
+            alike = [
+                name for name in builder.tensors if all(builder.shape(name)[each] == shape[each] for each in others)
+            ]
+            builder.concat(*draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3)), axis=axis)
+        case "flattened_concat":
+            sources = draw(st.lists(st.sampled_from(list(builder.tensors)), min_size=1, max_size=3))
+            builder.concat(*sources, flattening=draw(st.sampled_from(Flattening)))
         case "max_pool" | "average_pool":
             kernel = (draw(st.integers(1, min(3, shape.height))), draw(st.integers(1, min(3, shape.width))))
             limits = (kernel[0] - 1, kernel[1] - 1) * 2

@@ -17,7 +17,7 @@ from deploy.integer_network import IntegerLayer, IntegerNetwork
 from deploy.proof import prove_accumulators
 from network.errors import ConversionError
 from network.layers import Padding, Shape
-from network.network import InputFormat
+from network.network_input import InputFormat, NetworkInput
 from network.windows import window_divisors
 from tests.deploy.random_networks import Builder, builders
 
@@ -101,6 +101,12 @@ def test_faults_are_named(change: Callable[[Builder], None], message: str) -> No
         check_consistency(builder.network())
 
 
+def inputs(
+    form: InputFormat | None = None, *, name: str = "input", shape: Shape | None = None
+) -> tuple[NetworkInput, ...]:
+    return (NetworkInput(name, shape or Shape(4, 6, 6), form or InputFormat((4, 6, 6))),)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
@@ -110,17 +116,19 @@ def test_faults_are_named(change: Callable[[Builder], None], message: str) -> No
             ("nothing",),
             r"has the outputs \['nothing'\]; expected at least one tensor, each of which a layer writes",
         ),
-        ("input", "add1", "expected its input and then the output of each layer once"),
-        ("input_format", InputFormat((6, 6, 3)), "do not fill its input tensor"),
-        ("input_format", InputFormat((-6, -6, 4)), "do not fill its input tensor"),
+        ("inputs", (), "0 inputs; expected 1 to 100"),
+        ("inputs", inputs(name="add1"), "expected its inputs and then the output of each layer once"),
+        ("inputs", inputs(shape=Shape(4, 6, 5)), "has the shape 4x6x5, and its tensor 4x6x6"),
+        ("inputs", inputs(InputFormat((6, 6, 3))), "do not fill its input tensor"),
+        ("inputs", inputs(InputFormat((-6, -6, 4))), "do not fill its input tensor"),
         (
-            "input_format",
-            InputFormat((4, 6, 6), multiply=(1.0, 2.0)),
+            "inputs",
+            inputs(InputFormat((4, 6, 6), multiply=(1.0, 2.0))),
             "as its multiply; expected 1 or 4 finite numbers",
         ),
         (
-            "input_format",
-            InputFormat((4, 6, 6), subtract=(float("inf"),)),
+            "inputs",
+            inputs(InputFormat((4, 6, 6), subtract=(float("inf"),))),
             "as its subtract; expected 1 or 4 finite numbers",
         ),
     ],

@@ -22,7 +22,7 @@ from deploy.weight_packing import packed_weight_bytes
 from network.allocation import BITS, Bits
 from network.errors import ConversionError, IntegerFileError
 from network.host_steps import HostSteps
-from network.layers import Padding, Shape
+from network.layers import Flattening, Padding, Shape
 from tests.deploy.random_networks import Builder, builders
 
 
@@ -47,7 +47,7 @@ def test_a_loaded_network_computes_the_same_and_saves_to_the_same_bytes(tmp_path
     assert save(network, tmp_path) == [DESCRIPTION_FILE, WEIGHTS_FILE]
     first = [(tmp_path / name).read_bytes() for name in (DESCRIPTION_FILE, WEIGHTS_FILE)]
     loaded = load(tmp_path)
-    codes = builder.codes(2)
+    codes = builder.input_codes(2)
     again = trace(loaded, codes)
     for name, values in trace(network, codes).items():
         np.testing.assert_array_equal(again[name], values)
@@ -147,8 +147,8 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("tensors", 1, "scale"), "0.5", "expected a finite number"),
         (("tensors", 1, "scale"), 10**400, "expected a finite number"),
         (("tensors", 0, "zero_point"), 256, "whole number from 0 to 255"),
-        (("tensors", 1, "name"), "input", "expected its input and then the output of each layer once"),
-        (("input", "tensor"), "convolution0", "expected its input and then the output of each layer once"),
+        (("tensors", 1, "name"), "input", "expected its inputs and then the output of each layer once"),
+        (("input", "tensor"), "convolution0", "expected its inputs and then the output of each layer once"),
         (("input", "sample_extents"), [3, 8, 8], "do not fill its input tensor"),
         (("input", "subtract"), [1.0, 2.0], "expected 1 or 4 finite numbers"),
         (("outputs",), ["nothing"], "expected at least one tensor, each of which a layer writes"),
@@ -198,6 +198,31 @@ def test_a_description_that_was_tampered_with(
     file.write_text(json.dumps(description))
     with pytest.raises(IntegerFileError, match=message):
         load(tmp_path)
+
+
+def test_several_inputs_and_flattened_tensors_need_version_3(tmp_path: Path) -> None:
+    builder = Builder(np.random.default_rng(2), Shape(3, 4, 5))
+    vector = builder.add_input(Shape(7))
+    builder.fully_connected(builder.concat("input", vector, flattening=Flattening.CHANNELS_FIRST), 2)
+    network = builder.network()
+    save(network, tmp_path)
+    file = tmp_path / DESCRIPTION_FILE
+    description = json.loads(file.read_text())
+    assert description["version"] == 3
+    assert "input" not in description
+    assert [each["tensor"] for each in description["inputs"]] == ["input", vector]
+    assert description["layers"][0]["flattening"] == "channels_first"
+    assert load(tmp_path).input_names == network.input_names
+    for fault, message in (
+        ({"inputs": description["inputs"][::-1]}, "expected its inputs and then"),
+        ({"inputs": description["inputs"][:1]}, "expected its inputs and then"),
+        ({"inputs": []}, "0 inputs; expected 1 to 100"),
+        ({"inputs": description["inputs"][:1] * 101}, "101 inputs; expected at most 100"),
+        ({"version": 2}, "must be the number 3"),
+    ):
+        file.write_text(json.dumps(description | fault))
+        with pytest.raises(IntegerFileError, match=message):
+            load(tmp_path)
 
 
 def test_no_field_can_be_missing(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,16 @@ from network.errors import NetworkError
 from network.host_graph import HostGraph, HostRead
 from network.network import Network
 from network.reading import read_network
-from tests.deploy.host_runs import imported, needs_sample, outputs_by_host, without_layers, write_host
+from tests.deploy.host_runs import (
+    imported,
+    needs_sample,
+    outputs_by_host,
+    parts_of,
+    run_host,
+    sample_of,
+    without_layers,
+    write_host,
+)
 from tests.network.onnx_reading.onnx_models import model, node, positive, random, read, runtime_outputs, samples_for
 
 NETWORKS = Path(__file__).parents[3] / "shared" / "networks"
@@ -310,15 +317,19 @@ def test_published_onnx_networks(tmp_path: Path) -> None:
             continue
         write_host(network, tmp_path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        given = next(each for each in session.get_inputs() if each.name == network.input)
-        sample = np.random.default_rng(1).normal(size=network.input_format.dims).astype(np.float32)
-        dims = [extent if isinstance(extent, int) else 1 for extent in given.shape]
-        expected = session.run(None, {given.name: sample.reshape(dims)})
+        extents = {each.name: each.shape for each in session.get_inputs()}
+        sample = sample_of(network, np.random.default_rng(1))
+        given = {
+            name: part.reshape([extent if isinstance(extent, int) else 1 for extent in extents[name]])
+            for name, part in zip(network.input_names, parts_of(network, sample), strict=True)
+        }
+        expected = session.run(None, given)
         for wanted, found in zip(expected, outputs_by_host(network, sample, tmp_path), strict=True):
             assert_equal(wanted, found)
         compared.append(path.stem)
     assert len(compared) >= 20
     assert {"dronet_v2", "ultraface_slim", "micro_kws", "if_at_the_end", "input_minus_output_at_the_end"} <= {*compared}
+    assert {"state_in_and_out", "two_real_inputs"} <= {*compared}
 
 
 def test_the_program_needs_numpy_alone(tmp_path: Path) -> None:
@@ -333,12 +344,3 @@ def test_the_program_needs_numpy_alone(tmp_path: Path) -> None:
     with np.load(tmp_path / "outputs.npz") as outputs:
         assert outputs["arr_1"].tolist() == [[5, 4]]
         assert math.isclose(outputs["arr_0"][0, 0], 1 / (1 + math.exp(-0.5)), rel_tol=1e-6)
-
-
-def run_host(directory: Path, *arguments: str) -> None:
-    """Run the host program as a script, and check that no package but numpy is imported."""
-    code = (
-        "import runpy, sys; sys.argv = ['host.py', *sys.argv[1:]]; runpy.run_path('host.py', run_name='__main__'); "
-        "assert not {'onnx', 'torch', 'network', 'deploy'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code, *arguments], cwd=directory, check=True, timeout=120)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from pathlib import Path
@@ -16,7 +17,7 @@ from deploy.integer_network import IntegerNetwork, IntegerTensor
 from network.allocation import Bits
 from network.errors import DatasetError, IntegerFileError
 from network.layers import Shape
-from network.network import InputFormat
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.test_manual import example
 
 TOLERANCE = Fraction(1, 2**12)
@@ -77,7 +78,7 @@ def network_of_bytes(subtract: tuple[float, ...], scale: float, *, are_bytes: bo
     shape = whole.tensors["image"].shape
     tensors = {**whole.tensors, "image": IntegerTensor("image", shape, 8, scale, 127)}
     given = InputFormat(tuple(shape), subtract=subtract, multiply=(1 / 127.5,), samples_are_bytes=are_bytes)
-    return IntegerNetwork("bytes", "image", tensors, whole.layers, whole.outputs, given)
+    return IntegerNetwork("bytes", (NetworkInput("image", shape, given),), tensors, whole.layers, whole.outputs)
 
 
 @pytest.mark.parametrize("subtract", [(127.5,), (120.0, 127.0, 134.0)])
@@ -85,10 +86,10 @@ def test_the_saved_network_has_the_table(subtract: tuple[float, ...], tmp_path: 
     network = network_of_bytes(subtract, 1 / 127.5)
     save(network, tmp_path)
     written = json.loads((tmp_path / DESCRIPTION_FILE).read_text())
-    table = codes_of_bytes(network.input_format, network.tensors["image"])
+    table = codes_of_bytes(network.only_input.format, network.tensors["image"])
     assert is_identity(table) == (len(subtract) == 1)
     assert written["input"]["codes_of_bytes"] == ("identity" if len(subtract) == 1 else table.tolist())
-    assert load(tmp_path).input_format.samples_are_bytes
+    assert load(tmp_path).only_input.format.samples_are_bytes
     if len(subtract) > 1:
         written["input"]["codes_of_bytes"][2][200] += 1
     else:
@@ -101,7 +102,25 @@ def test_the_saved_network_has_the_table(subtract: tuple[float, ...], tmp_path: 
 def test_a_network_of_other_samples_has_no_table(tmp_path: Path) -> None:
     save(network_of_bytes((127.5,), 1 / 127.5, are_bytes=False), tmp_path)
     assert "codes_of_bytes" not in json.loads((tmp_path / DESCRIPTION_FILE).read_text())["input"]
-    assert not load(tmp_path).input_format.samples_are_bytes
+    assert not load(tmp_path).only_input.format.samples_are_bytes
+
+
+def test_each_of_several_inputs_has_its_table(tmp_path: Path) -> None:
+    whole = network_of_bytes((127.5,), 1 / 127.5)
+    image = whole.only_input
+    other = NetworkInput("other", image.shape, InputFormat(tuple(image.shape), multiply=(0.5,), samples_are_bytes=True))
+    plain = NetworkInput("plain", image.shape, InputFormat(tuple(image.shape)))
+    tensors = {"image": whole.tensors["image"], "other": IntegerTensor("other", image.shape, 8, 1.0, 0),
+               "plain": IntegerTensor("plain", image.shape, 8, 1.0, 0)}  # fmt: skip
+    network = replace(whole, inputs=(image, other, plain), tensors=tensors | dict(whole.tensors))
+    save(network, tmp_path)
+    written = json.loads((tmp_path / DESCRIPTION_FILE).read_text())
+    assert written["version"] == 3
+    tables = [each.get("codes_of_bytes") for each in written["inputs"]]
+    assert tables[0] == "identity"
+    assert tables[1] == codes_of_bytes(other.format, tensors["other"]).tolist()
+    assert tables[2] is None
+    assert [each.format.samples_are_bytes for each in load(tmp_path).inputs] == [True, True, False]
 
 
 def test_distance_from_half() -> None:

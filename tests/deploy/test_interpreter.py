@@ -13,11 +13,12 @@ from deploy import interpreter
 from deploy.arithmetic import Requantization, quantize, top_code
 from deploy.convolution import FLOAT32_EXACT, ConvolutionExecutor
 from deploy.integer_network import IntegerConvolution, IntegerNetwork, IntegerTensor
-from deploy.interpreter import quantize_input, real_values, run, trace
+from deploy.interpreter import quantize_input, quantize_inputs, real_values, run, trace
 from deploy.proof import product_bound
 from network.errors import ConversionError, DatasetError
-from network.layers import Padding, Shape
-from network.network import InputFormat
+from network.joined_samples import joined
+from network.layers import Flattening, Padding, Shape
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.naive_interpreter import interpret
 from tests.deploy.random_networks import SCHEMES, Builder, builders
 
@@ -25,11 +26,12 @@ from tests.deploy.random_networks import SCHEMES, Builder, builders
 @settings(max_examples=300, deadline=None)
 @given(builders())
 def test_every_tensor_equals_the_naive_interpreters(builder: Builder) -> None:
-    network, codes = builder.network(), builder.codes(2)
+    network, codes = builder.network(), builder.input_codes(2)
     traced = trace(network, codes)
     assert list(traced) == list(network.tensors)
-    for image in range(len(codes)):
-        for name, expected in interpret(network, codes[image].tolist()).items():
+    for image in range(2):
+        given = {name: each[image].tolist() for name, each in codes.items()}
+        for name, expected in interpret(network, given).items():
             assert traced[name][image].tolist() == expected, name
     outputs = run(network, codes)
     assert tuple(outputs) == network.outputs
@@ -97,7 +99,8 @@ def one_sum(weights: list[int], bias: int = 0) -> IntegerNetwork:
         requantization=Requantization(np.array([1], np.int32), np.array([0], np.int8)), scheme=SCHEMES[0],
         weight_scale=np.array([1.0]),
     )  # fmt: skip
-    return IntegerNetwork("border", "input", tensors, (layer,), ("output",), InputFormat((channels,)))
+    given = NetworkInput("input", Shape(channels), InputFormat((channels,)))
+    return IntegerNetwork("border", (given,), tensors, (layer,), ("output",))
 
 
 # 255 * (258 * 255 + 3) = 2^24 - 1: a weight that is larger by one step exceeds float32's exact range.
@@ -130,7 +133,7 @@ def test_sums_around_2_to_the_24_are_exact(extra: int) -> None:
     total = int((codes.astype(np.int64).ravel() * np.array(weights)).sum())
     network = one_sum(weights, bias=-total + 100)
     assert run(network, codes)["output"].item() == 107
-    assert interpret(network, codes[0].tolist())["output"] == [[[107]]]
+    assert interpret(network, {"input": codes[0].tolist()})["output"] == [[[107]]]
 
 
 def test_a_layer_that_could_overflow_is_refused() -> None:
@@ -150,6 +153,41 @@ def test_input_codes_are_checked() -> None:
     codes[0, 1, 2, 1] = 16
     with pytest.raises(ValueError, match="4 bits, but its largest code is 16; expected at most 15"):
         run(network, codes)
+
+
+def test_codes_of_several_inputs_are_checked() -> None:
+    builder = Builder(np.random.default_rng(3), Shape(2, 4, 5))
+    vector = builder.add_input(Shape(3))
+    builder.concat("input", vector, flattening=Flattening.CHANNELS_LAST)
+    network, codes = builder.network(), builder.input_codes(2)
+    assert run(network, codes)["concat0"].shape == (2, 1, 1, 43)
+    with pytest.raises(ValueError, match=r"codes of the inputs \['input'\] were given; expected .* input, input2"):
+        run(network, {"input": codes["input"]})
+    in_order = run(network, list(codes.values()))
+    np.testing.assert_array_equal(in_order["concat0"], run(network, codes)["concat0"])
+    with pytest.raises(ValueError, match="codes of 1 inputs were given; expected codes of 2"):
+        run(network, [codes["input"]])
+    with pytest.raises(ValueError, match="1 and 2 samples"):
+        run(network, codes | {vector: codes[vector][:1]})
+    with pytest.raises(ConversionError, match="2 inputs; expected a network with one input"):
+        run(network, codes["input"])
+
+
+def test_samples_of_several_inputs_become_the_codes_of_each() -> None:
+    builder = Builder(np.random.default_rng(4), Shape(2, 4, 5))
+    vector = builder.add_input(Shape(3))
+    builder.concat("input", vector, flattening=Flattening.CHANNELS_LAST)
+    network, codes = builder.network(), builder.input_codes(6)
+    values = joined([real_values(network, name, each) for name, each in codes.items()]).astype(np.float32)
+    found = quantize_inputs(network, values)
+    assert list(found) == ["input", vector]
+    for name, each in codes.items():
+        np.testing.assert_array_equal(found[name], each)
+    with pytest.raises(DatasetError, match=r"shape \[n, 43\], its inputs joined, but .* \[6, 40\]"):
+        quantize_inputs(network, values[:, :40])
+    values[3, 41] = np.nan
+    with pytest.raises(DatasetError, match="NaN"):
+        quantize_inputs(network, values)
 
 
 def test_real_values_and_codes_are_inverse() -> None:

@@ -13,7 +13,7 @@ from deploy.integer_network import IntegerConvolution, IntegerNetwork, IntegerTe
 from deploy.interpreter import run
 from network.allocation import Folding, Scheme, WeightScheme
 from network.layers import Shape
-from network.network import InputFormat
+from network.network_input import InputFormat, NetworkInput
 
 MANUAL = Path(__file__).parents[2] / "docs" / "integer-network.md"
 
@@ -35,7 +35,8 @@ def example() -> IntegerNetwork:
         scheme=Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN),
         weight_scale=np.array([0.125]),
     )
-    return IntegerNetwork("example", "image", tensors, (layer,), ("classes",), InputFormat((3, 1, 2)))
+    given = NetworkInput("image", Shape(3, 1, 2), InputFormat((3, 1, 2)))
+    return IntegerNetwork("example", (given,), tensors, (layer,), ("classes",))
 
 
 def test_the_description_in_the_manual_is_the_one_that_is_written(tmp_path: Path) -> None:

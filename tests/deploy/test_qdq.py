@@ -20,8 +20,8 @@ from deploy.interpreter import real_values, run
 from deploy.qdq import onnx_bytes
 from deploy.requantization_form import RequantizationForm, in_form
 from network.errors import ConversionError
-from network.layers import Padding, Shape
-from network.network import InputFormat
+from network.layers import Flattening, Padding, Shape
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.onnx_runs import RUNTIMES, Runtime, codes_in, differences, session
 from tests.deploy.random_networks import SCHEMES, Builder, builders
 from tests.deploy.test_files import every_kind
@@ -37,7 +37,7 @@ def test_every_layer_in_onnxruntime_is_within_one_code_of_the_interpreter(builde
         if isinstance(layer, IntegerConvolution) and index % 3 < 2:  # a zero point in range, as converted
             points = np.clip(layer.weight_zero_point, 0, top_code(layer.weight_bits)).astype(np.int32)
             builder.layers[index] = dataclasses.replace(layer, weight_zero_point=points, bias=layer.bias // 20)
-    network, codes = builder.network(), builder.codes(3)
+    network, codes = builder.network(), builder.input_codes(3)
     for runtime in RUNTIMES:
         for name, difference in differences(network, codes_in(runtime, network, codes)).items():
             assert difference.max() <= 1, (runtime, name)
@@ -63,9 +63,8 @@ def filter_network(factors: list[float], **fields: Any) -> IntegerNetwork:
         weight_scale=np.array([0.125]),
     )
     layer = dataclasses.replace(layer, **fields)
-    return IntegerNetwork(
-        "example", "image", tensors, (layer,), ("classes",), InputFormat((2, 1, 1), subtract=(1.0,), multiply=(0.5,))
-    )
+    given = NetworkInput("image", Shape(2), InputFormat((2, 1, 1), subtract=(1.0,), multiply=(0.5,)))
+    return IntegerNetwork("example", (given,), tensors, (layer,), ("classes",))
 
 
 def constants(content: bytes) -> dict[str, Any]:
@@ -97,6 +96,19 @@ def test_types_and_versions() -> None:
         assert {each.name for each in model.graph.value_info} >= {"filter", "image codes", "classes codes"}
     assert json.loads(model.metadata_props[0].value) == {
         "sample_extents": [2, 1, 1], "channels_last": False, "subtract": [1.0], "multiply": [0.5],
+    }  # fmt: skip
+
+
+def test_the_formats_of_several_inputs_are_in_the_metadata() -> None:
+    builder = Builder(np.random.default_rng(1), Shape(2, 3, 4))
+    vector = builder.add_input(Shape(3))
+    builder.concat("input", vector, flattening=Flattening.CHANNELS_FIRST)
+    model = onnx.load_from_string(onnx_bytes(builder.network()))
+    assert [value.name for value in model.graph.input] == ["input", vector]
+    (entry,) = model.metadata_props
+    assert entry.key == "input_formats"
+    assert {name: each["sample_extents"] for name, each in json.loads(entry.value).items()} == {
+        "input": [2, 3, 4], vector: [3, 1, 1],
     }  # fmt: skip
 
 
@@ -154,7 +166,8 @@ def mean_of_two(factor: float) -> IntegerNetwork:
         name="pool", inputs=("input",), output="mean", kernel=(1, 2), stride=(1, 1), padding=Padding(),
         count_includes_padding=False, divisors=(2,), requantization=encode_factors([factor], "pool"),
     )  # fmt: skip
-    return IntegerNetwork("mean", "input", tensors, (layer,), ("mean",), InputFormat((1, 1, 2)))
+    given = NetworkInput("input", Shape(1, 1, 2), InputFormat((1, 1, 2)))
+    return IntegerNetwork("mean", (given,), tensors, (layer,), ("mean",))
 
 
 @pytest.mark.parametrize("factor", [1 / 2, 1 / 4, 3 / 2, 5 / 1024, -1 / 2, 1 / 3, 0.49999])

@@ -14,7 +14,8 @@ from deploy.qdq import onnx_bytes
 from deploy.qdq_ranks import output_extents, to_onnx_input
 from network.host_graph import HostGraph, HostRead
 from network.layers import Padding, Shape
-from network.network import InputFormat
+from network.network_input import InputFormat, NetworkInput
+from tests.builders import with_input_format
 from tests.deploy.onnx_runs import Runtime, session
 from tests.deploy.random_networks import Builder
 from tests.network.onnx_reading.onnx_models import model, node, random, read
@@ -26,7 +27,7 @@ def network_of(shape: Shape, dims: tuple[int, ...], *, channels_last: bool = Fal
     builder = Builder(np.random.default_rng(3), shape)
     hidden = builder.convolution("input", 5, (1, 1), padding=Padding())
     builder.fully_connected(hidden, 6)
-    return builder, replace(builder.network(), input_format=InputFormat(dims, channels_last))
+    return builder, with_input_format(builder.network(), InputFormat(dims, channels_last))
 
 
 @pytest.mark.parametrize(
@@ -52,15 +53,28 @@ def test_the_input_keeps_its_rank(
     (given,) = built.graph.input
     extents = [each.dim_value for each in given.type.tensor_type.shape.dim][1:]
     assert extents == list(dims if len(dims) < 3 else shape)
-    plain = onnx.load_from_string(onnx_bytes(replace(network, input_format=InputFormat(tuple(shape)))))
+    plain = onnx.load_from_string(onnx_bytes(with_input_format(network, InputFormat(tuple(shape)))))
     real = real_values(network, "input", builder.codes(5)).astype(np.float32)
     (expected,) = session(plain, PLAIN).run(None, {"input": real})
-    samples = to_onnx_input(network, real)
+    samples = to_onnx_input(network.only_input, real)
     (found,) = session(built, PLAIN).run(None, {"input": samples})
     np.testing.assert_array_equal(found, expected)
     if len(dims) < 3:
-        restored = network.input_format.to_input_tensor(samples, shape)
+        restored = network.only_input.format.to_input_tensor(samples, shape)
         np.testing.assert_array_equal(restored, real)
+
+
+def test_each_of_several_inputs_keeps_its_rank() -> None:
+    _, network = network_of(Shape(3, 2, 4), (3, 2, 4))
+    given = NetworkInput("vector", network.tensors[network.outputs[0]].shape, InputFormat((6,)))
+    tensor = replace(network.tensors[network.outputs[0]], name="vector")
+    image = replace(network.only_input, format=InputFormat((2, 4, 3), channels_last=True))
+    several = replace(network, inputs=(image, given), tensors={"input": network.tensors["input"], "vector": tensor,
+        **{name: each for name, each in network.tensors.items() if name != "input"}})  # fmt: skip
+    built = onnx.load_from_string(onnx_bytes(several))
+    onnx.checker.check_model(built, full_check=True)
+    extents = [[each.dim_value for each in value.type.tensor_type.shape.dim][1:] for value in built.graph.input]
+    assert extents == [[3, 2, 4], [6]]
 
 
 def test_outputs_have_the_extents_of_the_file() -> None:
@@ -103,5 +117,5 @@ def test_ranks_of_a_read_file() -> None:
     nodes = [node("Unsqueeze", "x axis", "i"), node("Conv", "i w", "c"), node("GlobalAveragePool", "c", "p"),
              node("Flatten", "p", "f"), node("Gemm", "f m", "y"), node("Sigmoid", "c", "z")]  # fmt: skip
     network = read(model(nodes, ("N", 8, 6), constants, outputs="y z"))
-    assert network.input_format.dims == (8, 6)
+    assert network.only_input.format.dims == (8, 6)
     assert output_extents(network.host_graph, network.shapes) == {"y": (5,)}

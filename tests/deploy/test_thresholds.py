@@ -24,7 +24,7 @@ from deploy.thresholds import Thresholds, reached_codes, thresholds_of
 from network.allocation import BITS, Bits
 from network.errors import ConversionError, IntegerFileError
 from network.layers import Shape
-from network.network import InputFormat
+from network.network_input import InputFormat, NetworkInput
 from tests.deploy.naive_interpreter import interpret
 from tests.deploy.random_networks import SCHEMES, Builder, builders
 from tests.deploy.test_files import replace_weights
@@ -78,11 +78,12 @@ def test_every_code_begins_at_its_threshold(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(builders(kinds=WEIGHTED))
 def test_a_network_with_thresholds_has_the_same_codes_and_survives_its_files(tmp_path: Path, builder: Builder) -> None:
-    network, codes = builder.network(), builder.codes(2)
+    network, codes = builder.network(), builder.input_codes(2)
     compared = in_form(network, RequantizationForm.THRESHOLDS)
     traced = trace(compared, codes)
-    for image in range(len(codes)):
-        for name, expected in interpret(network, codes[image].tolist()).items():
+    for image in range(2):
+        given = {name: each[image].tolist() for name, each in codes.items()}
+        for name, expected in interpret(network, given).items():
             assert traced[name][image].tolist() == expected, name
     save(compared, tmp_path)
     first = [(tmp_path / name).read_bytes() for name in (DESCRIPTION_FILE, WEIGHTS_FILE)]
@@ -193,7 +194,8 @@ def one_sum(codes: list[int], weight_zero_point: int, input_zero_point: int, bia
         weight_bits=8, weight_zero_point=np.array([weight_zero_point], np.int32), bias=np.array([bias], np.int32),
         requantization=requantization(2**30, 38), scheme=SCHEMES[0], weight_scale=np.array([1.0]),
     )  # fmt: skip
-    return IntegerNetwork("border", "input", tensors, (layer,), ("output",), InputFormat((len(codes),)))
+    given = NetworkInput("input", Shape(len(codes)), InputFormat((len(codes),)))
+    return IntegerNetwork("border", (given,), tensors, (layer,), ("output",))
 
 
 def test_the_bias_is_no_part_of_the_sum_that_is_compared() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from network.joined_samples import input_tensors, joined_input
 from network.layers import (
     Activation,
     Add,
@@ -15,6 +17,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
+    Flattening,
     FullyConnected,
     Layer,
     MaxPool,
@@ -29,9 +32,8 @@ Array = npt.NDArray[np.float64]
 
 
 def evaluate(network: Network, samples: npt.NDArray[np.generic]) -> dict[str, Array]:
-    """Every tensor of the network for samples [n, *dims] as the caller has them; [n, c, h, w] each."""
-    first = network.input_format.to_input_tensor(samples, network.input_shape).astype(np.float64)
-    tensors = {network.input: first}
+    """Every tensor of the network for (joined) samples [n, *dims] as the caller has them; [n, c, h, w] each."""
+    tensors = input_tensors(joined_input(samples, network.inputs).astype(np.float64), network.inputs)
     for layer in network.layers:
         result = _layer(layer, [tensors[tensor] for tensor in layer.inputs])
         tensors[layer.output] = np.clip(result, layer.activation.low, layer.activation.high)
@@ -50,7 +52,7 @@ def _layer(layer: Layer, inputs: list[Array]) -> Array:  # noqa: PLR0911  # one 
         case Add():
             return np.asarray(np.sum(inputs, axis=0))
         case Concat():
-            return np.concatenate(inputs, axis=1)
+            return np.concatenate([flattened(layer, each) for each in inputs], axis=1 + layer.axis.position)
         case MaxPool():
             return np.asarray(np.max(list(_windows(layer, _padded(inputs[0], layer.padding, -math.inf))), axis=0))
         case AveragePool():
@@ -64,6 +66,15 @@ def _layer(layer: Layer, inputs: list[Array]) -> Array:  # noqa: PLR0911  # one 
         case Activation():
             return inputs[0]
     raise AssertionError(layer)
+
+
+def flattened(layer: Concat, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The input [n, c, h, w] of a concatenation, as vectors [n, elements, 1, 1] if the layer flattens."""
+    if layer.flattening is None:
+        return values
+    if layer.flattening is Flattening.CHANNELS_LAST:
+        values = np.moveaxis(values, 1, 3)
+    return values.reshape(len(values), values[0].size, 1, 1)
 
 
 def _padded(image: Array, padding: Padding, value: float) -> Array:

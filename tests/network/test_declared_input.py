@@ -11,14 +11,15 @@ import pytest
 
 from network.declared_input import DeclaredInput
 from network.errors import RequestError
-from network.layers import FullyConnected, Shape
-from network.network import InputFormat, Network
+from network.layers import Add, FullyConnected, Shape
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 
 
 def network(**changes: Any) -> Network:
     layer = FullyConnected(name="fc", inputs=("x",), output="y", output_channels=2)
     given = InputFormat((3, 4, 5), subtract=(1.0, 2.0, 3.0), multiply=(0.5,))
-    return Network("n", "x", Shape(3, 4, 5), (layer,), ("y",), replace(given, **changes))
+    return Network("n", (NetworkInput("x", Shape(3, 4, 5), replace(given, **changes)),), (layer,), ("y",))
 
 
 @pytest.mark.parametrize(
@@ -34,10 +35,23 @@ def test_the_file_sees_the_declared_input(mean: Any, scale: Any, subtract: tuple
         return np.asarray(default if value is None else value).reshape(-1, 1, 1)
 
     before = (samples - rows(mean, 0.0)) * rows(scale, 1.0)
-    expected = given.input_format.to_input_tensor(before, shape)
+    expected = given.only_input.format.to_input_tensor(before, shape)
     declared = DeclaredInput.of(mean, scale).applied_to(given)
-    np.testing.assert_allclose(declared.input_format.to_input_tensor(samples, shape), expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        declared.only_input.format.to_input_tensor(samples, shape), expected, rtol=1e-4, atol=1e-4
+    )
     assert declared.layers is given.layers
+
+
+def test_numbers_are_declared_for_one_input_only() -> None:
+    both = network()
+    other = NetworkInput("other", Shape(3, 4, 5), InputFormat((3, 4, 5)))
+    layer = Add(name="sum", inputs=("y", "z"), output="both")
+    second = FullyConnected(name="second", inputs=("other",), output="z", output_channels=2)
+    both = replace(both, inputs=(*both.inputs, other), layers=(*both.layers, second, layer), outputs=("both",))
+    assert DeclaredInput().applied_to(both) is both
+    with pytest.raises(RequestError, match=r"were given for a network with 2 inputs \(x, other\); expected a network"):
+        DeclaredInput.of(127.5, None).applied_to(both)
 
 
 def test_a_text_has_commas_between_its_numbers() -> None:

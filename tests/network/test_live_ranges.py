@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from network.layers import Activation, Add, Layer, Shape
 from network.live_ranges import live_ranges, live_ranges_of
 from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from tests.builders import network_of
 
 RESIDUAL = (
@@ -37,6 +38,25 @@ def test_outputs_are_alive_to_the_end() -> None:
 def test_an_input_without_reader_is_alive_to_the_end() -> None:
     constant = network_of([Activation(name="a", inputs=("input",), output="a")], Shape(2), outputs=("input", "a"))
     assert live_ranges(constant)["input"] == range(1)
+
+
+def test_every_input_is_alive_from_the_start_to_its_last_reader() -> None:
+    inputs = tuple(NetworkInput(name, Shape(2), InputFormat((2,))) for name in ("x", "late", "unread"))
+    layers = (
+        Activation(name="a", inputs=("x",), output="a"),
+        Activation(name="b", inputs=("a",), output="b"),
+        Add(name="sum", inputs=("b", "late"), output="sum"),
+        Activation(name="end", inputs=("sum",), output="end"),
+    )
+    two = Network("two", inputs, layers, ("end", "unread"))
+    expected = {
+        "x": range(1), "late": range(3), "unread": range(4), "a": range(2), "b": range(1, 3), "sum": range(2, 4),
+        "end": range(3, 4),
+    }  # fmt: skip
+    assert live_ranges(two) == expected
+    assert list(two.shapes)[:3] == ["x", "late", "unread"]
+    kept = live_ranges(two, reuses_input=False)
+    assert kept == expected | {"x": range(4), "late": range(4)}
 
 
 def test_some_layers_of_a_network() -> None:

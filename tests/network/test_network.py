@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from network.errors import InvalidNetwork
 from network.layers import Activation, Add, Convolution, Layer, Shape
-from network.network import InputFormat, Network, in_schedule_order
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
+from network.schedule_order import in_schedule_order
 
 
 def step(name: str, *inputs: str, output: str | None = None) -> Layer:
@@ -22,11 +24,12 @@ def step(name: str, *inputs: str, output: str | None = None) -> Layer:
 
 
 IMAGE = Shape(2, 3, 4)
+INPUTS = (NetworkInput("x", IMAGE, InputFormat(tuple(IMAGE))),)
 
 
 def network(*layers: Layer, outputs: tuple[str, ...] = ("z",), shape: Shape = IMAGE) -> Network:
     return Network(
-        name="n", input="x", input_shape=shape, layers=layers, outputs=outputs, input_format=InputFormat(tuple(shape))
+        name="n", inputs=(NetworkInput("x", shape, InputFormat(tuple(shape))),), layers=layers, outputs=outputs
     )
 
 
@@ -166,8 +169,8 @@ def test_the_error_names_the_layers_of_a_cycle() -> None:
 
 def test_ranges_of_tensors_are_kept() -> None:
     layers = (step("a", "x", output="z"),)
-    assert Network("n", "x", IMAGE, layers, ("z",), InputFormat((3, 4, 4))).ranges == {}
-    read = Network("n", "x", IMAGE, layers, ("z",), InputFormat((3, 4, 4)), ranges={"z": (-1.0, 2.0)})
+    assert Network("n", INPUTS, layers, ("z",)).ranges == {}
+    read = Network("n", INPUTS, layers, ("z",), ranges={"z": (-1.0, 2.0)})
     assert read.ranges == {"z": (-1.0, 2.0)}
 
 
@@ -183,4 +186,4 @@ def test_ranges_of_tensors_are_kept() -> None:
 )
 def test_ranges_are_checked(ranges: dict[str, tuple[float, float]], said: str) -> None:
     with pytest.raises(InvalidNetwork, match=said):
-        Network("n", "x", IMAGE, (step("a", "x", output="z"),), ("z",), InputFormat((3, 4, 4)), ranges=ranges)
+        Network("n", INPUTS, (step("a", "x", output="z"),), ("z",), ranges=ranges)

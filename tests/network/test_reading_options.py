@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from network.errors import RequestError
+from network.json_reading.description import write_json
+from network.layers import Add, FullyConnected, Shape
 from network.network import Network
 from network.reading import read_network
 from network.reading_options import AS_IN_FILE, Extents, ReadingOptions
 from tests.api.small_files import tiny_json
+from tests.builders import network_of
 
 FIXED: dict[str, tuple[str, Extents, Extents]] = {
     # the option, the extents of the file, the extents that are read
@@ -102,6 +105,20 @@ def test_a_json_description_ends_at_a_tensor() -> None:
     network = read_network(tiny_json(), "tiny", options=ReadingOptions(outputs=("first",)))
     assert network.outputs == ("first",)
     assert [layer.output for layer in network.layers] == ["first"]
+
+
+def test_an_input_that_no_layer_reads_any_more_is_left_out() -> None:
+    layers = [
+        FullyConnected(name="first", inputs=("input",), output="a", output_channels=2),
+        FullyConnected(name="second", inputs=("other",), output="b", output_channels=2),
+        Add(name="sum", inputs=("a", "b"), output="c"),
+    ]
+    whole = network_of(layers, Shape(3), other_inputs={"other": Shape(4)})
+    content = write_json(whole, with_weights=False).encode()
+    assert read_network(content, "two").input_names == ("input", "other")
+    cut = read_network(content, "two", options=ReadingOptions(outputs=("b",)))
+    assert cut.input_names == ("other",)
+    assert cut.tensors == ("other", "b")
 
 
 def test_a_json_description_keeps_its_shapes_and_names() -> None:

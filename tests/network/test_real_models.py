@@ -67,7 +67,7 @@ def test_resnet8() -> None:
 
 def test_dscnn() -> None:
     read = network("dscnn_fsdd")
-    assert read.input_shape == Shape(1, 49, 10)
+    assert read.only_input.shape == Shape(1, 49, 10)
     assert read.is_chain
     assert [type(layer) for layer in read.layers] == [Convolution] * 9 + [AveragePool, FullyConnected]
     depthwise = [layer.name for layer in read.layers if isinstance(layer, Convolution) and layer.groups == 64]
@@ -76,7 +76,7 @@ def test_dscnn() -> None:
 
 def test_autoencoder() -> None:
     read = network("toyadmos_ae")
-    assert read.input_shape == Shape(640)
+    assert read.only_input.shape == Shape(640)
     assert [layer.output_channels for layer in read.weight_layers] == [128] * 4 + [8] + [128] * 4 + [640]
     assert all(isinstance(layer, FullyConnected) for layer in read.layers)
 

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from network.joined_samples import input_tensors
 from network.layers import (
     Add,
     AveragePool,
@@ -21,13 +22,14 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
+from tests.network.float_reference import flattened
 
 Images = npt.NDArray[np.float64]
 
 
 def naive_tensors(network: Network, images: npt.NDArray[np.float32]) -> dict[str, Images]:
-    """Compute each tensor of the float network, [n, channels, height, width], by name."""
-    tensors: dict[str, Images] = {network.input: images.astype(np.float64)}
+    """Compute each tensor of the float network, [n, channels, height, width], by name; `images` may be joined."""
+    tensors: dict[str, Images] = input_tensors(images.astype(np.float64), network.inputs)
     for layer in network.layers:
         inputs = [tensors[tensor] for tensor in layer.inputs]
         if isinstance(layer, WeightLayer):
@@ -85,7 +87,7 @@ def combined(layer: Layer, inputs: Sequence[Images]) -> Images:
             total: Images = np.sum(inputs, axis=0)
             return total
         case Concat():
-            return np.concatenate(inputs, axis=1)
+            return np.concatenate([flattened(layer, each) for each in inputs], axis=1 + layer.axis.position)
         case MaxPool() | AveragePool():
             return _pooled(layer, inputs[0])
         case Pad():

@@ -38,7 +38,7 @@ def calibrated(
 
 
 def images_for(network: Network, seed: int, count: int = 16) -> npt.NDArray[np.float32]:
-    return np.random.default_rng(seed).normal(size=(count, *network.input_shape)).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(count, *network.only_input.shape)).astype(np.float32)
 
 
 def compared(

@@ -18,7 +18,8 @@ from deploy.interpreter import quantize_input, run
 from deploy.qdq import onnx_bytes
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.layers import RELU, Convolution, FullyConnected, Padding, Shape
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
 from qat.data.batches import tensor_of
@@ -54,7 +55,7 @@ def network_with(input_format: InputFormat) -> Network:
             name="fc", inputs=("image",), output="scores", output_channels=10, weight=floats(rng, 10, 8 * 144)
         ),
     )  # fmt: skip
-    return Network("bytes", "input", Shape(3, 12, 12), layers, ("scores",), input_format)
+    return Network("bytes", (NetworkInput("input", Shape(3, 12, 12), input_format),), layers, ("scores",))
 
 
 def images(count: int = 64) -> np.ndarray:
@@ -91,7 +92,7 @@ def test_every_part_computes_the_same_input_codes(form: str, bits: Bits, tmp_pat
     integers = convert(module)
     save(integers, tmp_path)
     integers = load(tmp_path)
-    codes = input_codes(integers, samples)
+    codes = input_codes(integers, samples)["input"]
     np.testing.assert_array_equal(bitbudget.input_codes(integers, samples), codes)
     real = tensor_of(samples, module.network)
     np.testing.assert_array_equal(quantize_input(integers, real.numpy()), codes, err_msg="rounded real values")
@@ -111,8 +112,8 @@ def test_every_part_computes_the_same_input_codes(form: str, bits: Bits, tmp_pat
 @pytest.mark.parametrize("form", ["x / 127.5 - 1", "x / 127.5 - 1 in float32", "x - 128", "x / 255", "channels first"])
 def test_bytes_are_their_own_codes(form: str) -> None:
     integers = convert(prepared(FORMATS[form]))
-    assert integers.input_format.samples_are_bytes
-    assert is_identity(codes_of_bytes(integers.input_format, integers.tensors["input"]))
+    assert integers.only_input.format.samples_are_bytes
+    assert is_identity(codes_of_bytes(integers.only_input.format, integers.tensors["input"]))
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2])
@@ -120,7 +121,7 @@ def test_bytes_are_their_own_codes(form: str) -> None:
 def test_no_byte_is_at_a_half_where_it_can_be_avoided(form: str, bits: Bits) -> None:
     network = network_with(FORMATS[form])
     grid = input_grid(network, images(), bits)
-    assert distance_from_half(network.input_format, grid.scale) >= 2.0**-11
+    assert distance_from_half(network.only_input.format, grid.scale) >= 2.0**-11
     of_floats = input_grid(network, images().astype(np.float32), bits)
     assert grid.zero_point == of_floats.zero_point
     assert 0 <= (grid.scale / of_floats.scale - 1) * (2**bits - 1) <= 1 / 16
@@ -130,4 +131,4 @@ def test_samples_that_are_not_bytes_have_no_table() -> None:
     network = network_with(SYMMETRIC)
     module = prepare(network, allocation_of(network, 8, SCHEME))
     calibrate(module, images().astype(np.float32))
-    assert not convert(module.eval()).input_format.samples_are_bytes
+    assert not convert(module.eval()).only_input.format.samples_are_bytes

@@ -116,7 +116,7 @@ FILES = ["troubles/dead_branch.onnx", "troubles/tiny_weights.onnx", "networks/mi
 @pytest.mark.parametrize("file", FILES)
 def test_the_networks_of_the_troubles(file: str) -> None:
     network = read_network((SHARED / file).read_bytes(), "trouble")
-    shape = network.input_shape
+    shape = network.only_input.shape
     images = np.random.default_rng(2).uniform(-1, 1, (64, shape.channels, shape.height, shape.width))
     for scheme in SCHEMES:
         found = largest_differences(network, images.astype(np.float32), 8, scheme, RequantizationForm.MULTIPLIER)

@@ -23,7 +23,8 @@ from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from network.memory.thresholds import ThresholdAccounting
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat
 from qat.activation_ranges import intervals, shared_ranges
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
@@ -167,10 +168,8 @@ def test_intervals_follow_from_what_a_layer_reads() -> None:
 
 
 def _with_format(network: Network, subtract: float, multiply: float) -> Network:
-    return Network(
-        "formatted", "input", network.input_shape, network.layers, network.outputs,
-        InputFormat((1, 2, 2), subtract=(subtract,), multiply=(multiply,)),
-    )  # fmt: skip
+    form = InputFormat((1, 2, 2), subtract=(subtract,), multiply=(multiply,))
+    return replace(network, inputs=(replace(network.only_input, format=form),))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +228,7 @@ def test_the_module_answers_with_real_values_of_its_codes() -> None:
 def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path) -> None:
     """Compare counted bytes with the files of each layer, in which zero points are int32 instead of one byte."""
     network = all_kinds(3)
-    images = np.random.default_rng(3).normal(size=(8, *network.input_shape)).astype(np.float32)
+    images = np.random.default_rng(3).normal(size=(8, *network.only_input.shape)).astype(np.float32)
     allocation = random_allocation(network, 3)
     allocation = replace(allocation, schemes=dict.fromkeys(allocation.schemes, scheme))
     integer_network = convert(prepare(network, allocation, images).eval(), RequantizationForm.THRESHOLDS)

@@ -34,11 +34,11 @@ def test_equals_onnxruntime(name: str, spread: float, tolerance: float) -> None:
     if not path.exists():
         pytest.skip("needs ../shared/models")
     network = read_network(path.read_bytes(), name)
-    samples = np.random.default_rng(0).uniform(0, spread, (3, *network.input_format.dims)).astype(np.float32)
+    samples = np.random.default_rng(0).uniform(0, spread, (3, *network.only_input.format.dims)).astype(np.float32)
     session = onnxruntime.InferenceSession(path)
     (expected,) = session.run(None, {session.get_inputs()[0].name: samples})
     with torch.no_grad():
-        inputs = network.input_format.to_input_tensor(samples, network.input_shape)
+        inputs = network.only_input.format.to_input_tensor(samples, network.only_input.shape)
         logits = float_module(network)(torch.from_numpy(inputs)).numpy()
     if network.ends_in_softmax:
         logits = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -49,7 +49,7 @@ def test_equals_onnxruntime(name: str, spread: float, tolerance: float) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_every_kind_of_layer_equals_its_definition(seed: int) -> None:
     network = all_kinds(seed)
-    images = np.random.default_rng(seed).normal(size=(2, *network.input_shape)).astype(np.float32)
+    images = np.random.default_rng(seed).normal(size=(2, *network.only_input.shape)).astype(np.float32)
     with torch.no_grad():
         tensors = float_module(network).tensors(torch.from_numpy(images))
     for name, expected in naive_tensors(network, images).items():
@@ -60,7 +60,7 @@ def test_every_kind_of_layer_equals_its_definition(seed: int) -> None:
 def test_keeps_only_the_outputs() -> None:
     network = all_kinds(0)
     module = float_module(network)
-    images = torch.zeros(1, *network.input_shape)
+    images = torch.zeros(1, *network.only_input.shape)
     kept = module._run(images, keep_all=False)
     assert set(kept) == {"logits"}
 

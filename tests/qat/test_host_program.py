@@ -37,14 +37,14 @@ def as_script(directory: Path, *arguments: str) -> None:
 def test_sample_to_outputs_of_the_file(name: str, tmp_path: Path) -> None:
     path = NETWORKS / f"{name}.onnx"
     network = read_network(path.read_bytes(), "network")
-    samples = np.random.default_rng(3).normal(size=(8, *network.input_format.dims)).astype(np.float32)
+    samples = np.random.default_rng(3).normal(size=(8, *network.only_input.format.dims)).astype(np.float32)
     integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval())
     for file, content in host_files(integers, network.host_graph, network.host_steps).items():
         (tmp_path / file).write_bytes(content)
     np.save(tmp_path / "sample.npy", samples[0])
     as_script(tmp_path, "before", "sample.npy", "codes.npy")
     codes = np.load(tmp_path / "codes.npy")[None]
-    tensor = network.input_format.to_input_tensor(samples[:1], network.input_shape)
+    tensor = network.only_input.format.to_input_tensor(samples[:1], network.only_input.shape)
     np.testing.assert_array_equal(codes, quantize_input(integers, tensor))
     outputs = run(integers, codes)
     files = [f"output_{index}.npy" for index in range(len(outputs))]

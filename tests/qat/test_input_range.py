@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from deploy.qdq import onnx_bytes
 from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import RequestError
 from network.layers import RELU, FullyConnected, Shape
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 from qat.calibration import calibrate, input_grid
 from qat.conversion import convert
@@ -96,9 +98,8 @@ def test_the_least_squared_error_is_chosen_at_the_inputs_bits() -> None:
 @pytest.mark.parametrize("setting", RangeSetting)
 def test_bytes_stay_their_own_codes(setting: RangeSetting) -> None:
     whole = network()
-    image = Network(
-        "image", "input", Shape(6), whole.layers, whole.outputs, InputFormat((6,), subtract=(10.0,), multiply=(0.5,))
-    )
+    form = InputFormat((6,), subtract=(10.0,), multiply=(0.5,))
+    image = replace(whole, inputs=(NetworkInput("input", Shape(6), form),))
     grid = input_grid(image, np.array([[10, 10, 10, 10, 11, 255]], np.uint8), 8, setting, 50.0)
     assert (grid.scale, grid.zero_point) == (0.5, 10)
 
@@ -116,7 +117,7 @@ def test_an_override_of_the_input_has_no_options_of_a_layer() -> None:
     fine = {"input": TensorOverride(range_setting=RangeSetting.PERCENTILE, range_percentile=98.0)}
     assert overridden(network(), allocation, fine) == allocation
     for wrong in ({"folding": Folding.ICN}, {"activation_range": "clipped"}):
-        with pytest.raises(RequestError, match="'input' is the network's input, which no layer writes"):
+        with pytest.raises(RequestError, match="'input' is an input of the network, which no layer writes"):
             overridden(network(), allocation, {"input": TensorOverride.model_validate(wrong)})
 
 
@@ -140,7 +141,7 @@ def test_the_interpreter_and_the_qdq_model_agree_on_spikes(setting: RangeSetting
 @pytest.mark.skipif(not TROUBLES.is_dir(), reason="../shared/troubles is missing")
 def test_a_sensor_with_spikes() -> None:
     sensor = read_network((TROUBLES / "sensor.onnx").read_bytes(), "sensor")
-    override = {sensor.input: TensorOverride(range_setting=RangeSetting.PERCENTILE, range_percentile=98.0)}
+    override = {sensor.only_input.name: TensorOverride(range_setting=RangeSetting.PERCENTILE, range_percentile=98.0)}
     options = TrainingOptions(epochs=3, threads=1, overrides=override)
     allocation = allocation_of(sensor, 8, SCHEME)
     spikes = train(sensor, allocation, open_dataset(TROUBLES / "spikes.npz"), options)

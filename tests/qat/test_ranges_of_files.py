@@ -11,6 +11,7 @@ import pytest
 from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from deploy.interpreter import quantize_input, run
 from network.allocation import Bits, Folding, Scheme, WeightScheme
+from network.joined_samples import joined_input
 from network.network import Network
 from network.reading import read_network
 from qat.conversion import convert
@@ -60,7 +61,7 @@ def small() -> Network:
 
 def samples_for(network: Network) -> npt.NDArray[np.float32]:
     rng = np.random.default_rng(1)
-    return rng.uniform(-0.3, 0.3, (16, *network.input_format.dims)).astype(np.float32)
+    return rng.uniform(-0.3, 0.3, (16, *network.only_input.format.dims)).astype(np.float32)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks are beside the project, not in it")
@@ -68,11 +69,11 @@ def samples_for(network: Network) -> npt.NDArray[np.float32]:
 def test_codes_are_those_of_litert(name: str) -> None:
     content = with_bias_axes_mended((SHARED / f"{name}.tflite").read_bytes())
     network, oracle = read_network(content, name), LiteRTReference(content)
-    samples = np.concatenate([each.reshape(1, *network.input_format.dims) for each in oracle.samples(16)])
+    samples = np.concatenate([each.reshape(1, *network.only_input.format.dims) for each in oracle.samples(16)])
     expected = np.array([oracle.run(sample.reshape(oracle.input_dims), network) for sample in samples])
     integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval())
     output = network.outputs[0]
-    codes = run(integers, quantize_input(integers, network.input_format.to_input_tensor(samples, network.input_shape)))
+    codes = run(integers, quantize_input(integers, joined_input(samples, network.inputs)))
     tensor = integers.tensors[output]
     low, high = network.ranges[output]
     assert tensor.scale == pytest.approx((high - low) / 255)

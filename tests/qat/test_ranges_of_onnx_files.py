@@ -38,7 +38,9 @@ LEAST_GAIN_DB = 5.0
 
 def outputs_at_8_bits(network: Network, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval())
-    codes = run(integers, quantize_input(integers, network.input_format.to_input_tensor(samples, network.input_shape)))
+    codes = run(
+        integers, quantize_input(integers, network.only_input.format.to_input_tensor(samples, network.only_input.shape))
+    )
     (output,) = network.outputs
     return real_values(integers, output, codes[output]).reshape(len(samples), -1)
 
@@ -50,9 +52,9 @@ def test_the_ranges_of_the_file_bring_onnxruntimes_outputs(name: str) -> None:
     network = read_network(path.read_bytes(), name)
     assert len(network.ranges) >= len(network.shapes) - 1, "a max pool of codes has the range of its input"
     network = read_json(write_json(network, with_weights=True).encode(), name)
-    reference = OnnxReference(onnx.load(path), network.input)
+    reference = OnnxReference(onnx.load(path), network.input_names)
     each = reference.samples(32)
-    samples = np.concatenate([sample.reshape(1, *network.input_format.dims) for sample in each])
+    samples = np.concatenate([sample.reshape(1, *network.only_input.format.dims) for sample in each])
     low, high = network.ranges[network.outputs[0]]
     # Before its last quantization, the file has values beyond the range of the codes.
     expected = np.clip([reference.outputs_of(sample, network)[0] for sample in each], low, high)

@@ -120,7 +120,7 @@ def all_kinds(seed: int) -> Network:
 
 def allocation_of(network: Network, bits: Bits, scheme: Scheme, *, ends: Bits = 8) -> Allocation:
     """Return an allocation with equal bits and scheme for all tensors, except `ends` bits for input and outputs."""
-    outer = {network.input, *network.outputs}
+    outer = {*network.input_names, *network.outputs}
     return Allocation(
         weight_bits={layer.name: bits for layer in network.weight_layers},
         activation_bits={tensor: ends if tensor in outer else bits for tensor in network.tensors},
@@ -133,6 +133,8 @@ def random_allocation(network: Network, seed: int) -> Allocation:
     rng = np.random.default_rng(seed)
     return Allocation(
         weight_bits={layer.name: BITS[rng.integers(3)] for layer in network.weight_layers},
-        activation_bits={tensor: 8 if tensor == network.input else BITS[rng.integers(3)] for tensor in network.tensors},
+        activation_bits={
+            tensor: 8 if tensor in network.input_names else BITS[rng.integers(3)] for tensor in network.tensors
+        },
         schemes={layer.name: SCHEMES[rng.integers(len(SCHEMES))] for layer in network.weight_layers},
     )

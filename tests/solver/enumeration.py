@@ -32,7 +32,7 @@ def minimum_by_enumeration(
     best = math.inf
     for order in orders:
         same_bits = accounting.same_bits(order)
-        kept = {same_bits[tensor] for tensor in (order.input, *order.outputs)}
+        kept = {same_bits[tensor] for tensor in (*order.input_names, *order.outputs)}
         own = [tensor for tensor in dict.fromkeys(same_bits.values()) if tensor not in kept]
         for chosen in itertools.product(BITS, repeat=len(own)):
             own_bits: dict[str, Bits] = {**dict.fromkeys(kept, BITS[0]), **dict(zip(own, chosen, strict=True))}

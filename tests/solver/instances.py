@@ -122,11 +122,14 @@ def chains(draw: st.DrawFn, most: int = 8) -> Network:
 
 @st.composite
 def graphs(draw: st.DrawFn, most: int = 9) -> Network:
-    """Draw a graph of convolutions, activation functions, adds and concats, with one image size for all tensors."""
+    """Draw a graph of convolutions, activation functions, adds and concats, with one image size for all tensors.
+
+    Some graphs have a second input, "other", which any layer but the first may read.
+    """
     side = draw(st.integers(1, 8))
     channels = draw(st.sampled_from((2, 4, 5, 8)))
     layers: list[Layer] = [pointwise("l0", "input", channels)]
-    same_shape = ["l0"]  # tensors that an add may read
+    same_shape = ["l0", "other"] if draw(st.booleans()) else ["l0"]  # tensors that an add may read
     for index in range(1, draw(st.integers(2, most))):
         kinds = ("convolution", "add", "concat", "depthwise", "activation")
         name, kind = f"l{index}", draw(st.sampled_from(kinds))
@@ -146,7 +149,9 @@ def graphs(draw: st.DrawFn, most: int = 9) -> Network:
         same_shape.append(name)
     read = {tensor for layer in layers for tensor in layer.inputs}
     ends = tuple(layer.output for layer in layers if layer.output not in read)
-    return network_of(layers, Shape(draw(st.sampled_from((1, channels))), side, side), outputs=ends)
+    others = {"other": Shape(channels, side, side)} if "other" in read else {}
+    given = Shape(draw(st.sampled_from((1, channels))), side, side)
+    return network_of(layers, given, outputs=ends, other_inputs=others)
 
 
 def with_shared_weights(network: Network, seed: int) -> Network:
@@ -207,7 +212,7 @@ def budget_between(
     """
 
     def at(bits: Bits) -> tuple[float, float]:
-        kept = {network.input, *network.outputs}
+        kept = {*network.input_names, *network.outputs}
         activation_bits: dict[str, Bits] = {tensor: 8 if tensor in kept else bits for tensor in network.tensors}
         weight_bits = {layer.name: bits for layer in network.weight_layers}
         schemes = cheapest_schemes(network, accounting, weights, weight_bits, activation_bits)
@@ -277,7 +282,7 @@ def random_choices(network: Network, weights: WeightScheme, seed: int) -> Choice
     def some() -> tuple[Bits, ...]:
         return tuple(bits for bits in BITS if rng.random() < 0.5) or (BITS[rng.integers(0, len(BITS))],)
 
-    fixed = {network.input, *network.outputs}
+    fixed = {*network.input_names, *network.outputs}
     return Choices(
         weights,
         {layer.name: some() for layer in network.weight_layers if rng.random() < 0.5},

@@ -55,7 +55,7 @@ def figures(network: Network, accounting: Accounting, table: SensitivityTable) -
     layers = [layer.name for layer in network.weight_layers]
     for order in all_orders(network, 10_000) or ():
         same_bits = accounting.same_bits(order)
-        kept = {same_bits[tensor] for tensor in (order.input, *order.outputs)}
+        kept = {same_bits[tensor] for tensor in (*order.input_names, *order.outputs)}
         own = [tensor for tensor in dict.fromkeys(same_bits.values()) if tensor not in kept]
         for chosen in itertools.product(BITS, repeat=len(own)):
             own_bits = {**dict.fromkeys(kept, BITS[0]), **dict(zip(own, chosen, strict=True))}

@@ -117,7 +117,7 @@ def test_the_fewest_cycles_are_those_of_full_enumeration(drawn: Network, share: 
     question = question_of(
         network, UNLIMITED, Method.EXACT, DeployedAccounting(), random_table(network, seed), latency=latency
     )
-    free = [tensor for tensor in network.tensors if tensor not in (network.input, *network.outputs)]
+    free = [tensor for tensor in network.tensors if tensor not in (*network.input_names, *network.outputs)]
     owners = list(dict.fromkeys(network.weight_owners.of.values()))
     scheme = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
     fewest = min(

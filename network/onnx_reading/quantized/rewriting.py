@@ -71,9 +71,10 @@ class Rewriting:
 
     def __post_init__(self) -> None:
         self.constants.update(self.graph.initializers)
-        self.clamped.add(self.graph.input)
-        self.unscaled.add(self.graph.input)
-        self._taken_names = {self.graph.input, *self.graph.initializers}
+        inputs = self.graph.input_names
+        self.clamped.update(inputs)
+        self.unscaled.update(inputs)
+        self._taken_names = {*inputs, *self.graph.unreadable_inputs, *self.graph.initializers}
         self._taken_names |= {name for node in self.graph.nodes for name in (node.name, *node.inputs, *node.outputs)}
         self._name_counts: Counter[str] = Counter()
         self._scaled: dict[str, tuple[str, Quantization]] = {}

@@ -113,8 +113,8 @@ def test_refuses_what_does_not_fit(
 def test_python_has_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = network_file(tmp_path)
     network = bitbudget.read(path, input_mean=127.5, input_scale=[1 / 127.5] * 4)
-    assert network.input_format.subtract == (127.5,) * 4
-    assert bitbudget.read(path.read_bytes(), input_mean=1).input_format.subtract == (1.0,)
+    assert network.only_input.format.subtract == (127.5,) * 4
+    assert bitbudget.read(path.read_bytes(), input_mean=1).only_input.format.subtract == (1.0,)
     data = bitbudget.dataset(dataset_file(tmp_path), label_offset=1)
     result = bitbudget.train(
         network, data, out=tmp_path / "out", flash="100kB", ram="100kB", training={"epochs": 0, "threads": 1}

@@ -29,6 +29,7 @@ from network.layers import (
     BatchNorm,
     Concat,
     Convolution,
+    Flattening,
     Float32Array,
     FullyConnected,
     Layer,
@@ -37,7 +38,8 @@ from network.layers import (
     Padding,
     Shape,
 )
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from network.reading import read_network
 from tests.network.onnx_reading.test_damaged_files import soon_and_small
 
@@ -72,10 +74,10 @@ def test_written_by_hand() -> None:
         )
     )
     assert network.name == "given"
-    assert network.input == "input"
+    assert network.only_input.name == "input"
     assert network.outputs == ("fc",)
-    assert network.input_format == network.input_format
-    assert network.input_format.dims == (3, 8, 8)
+    assert network.only_input.format == network.only_input.format
+    assert network.only_input.format.dims == (3, 8, 8)
     first, depthwise, _, add, pool, _ = network.layers
     assert isinstance(first, Convolution)
     assert isinstance(depthwise, Convolution)
@@ -112,22 +114,63 @@ def test_weights_as_lists_and_as_base64() -> None:
 
 
 def test_sequence_and_vector_inputs() -> None:
-    assert read(description(CONVOLUTION | {"kernel": [1, 3]}, shape=(3, 20))).input_shape == Shape(3, 1, 20)
+    assert read(description(CONVOLUTION | {"kernel": [1, 3]}, shape=(3, 20))).only_input.shape == Shape(3, 1, 20)
     fully_connected = {"name": "fc", "kind": "fully_connected", "output_channels": 2}
-    assert read(description(fully_connected, shape=(3,))).input_shape == Shape(3, 1, 1)
+    assert read(description(fully_connected, shape=(3,))).only_input.shape == Shape(3, 1, 1)
 
 
 def test_input_format() -> None:
     form = {"dims": [8, 8, 3], "channels_last": True, "subtract": 128, "multiply": [0.5, 1, 2]}
     network = read({"input": {"name": "image", "shape": [3, 8, 8], "format": form}, "layers": [CONVOLUTION]})
-    assert network.input == "image"
-    assert network.input_format.channels_last
-    assert network.input_format.subtract == (128.0,)
-    assert network.input_format.multiply == (0.5, 1.0, 2.0)
+    assert network.only_input.name == "image"
+    assert network.only_input.format.channels_last
+    assert network.only_input.format.subtract == (128.0,)
+    assert network.only_input.format.multiply == (0.5, 1.0, 2.0)
+
+
+SENSORS = [
+    {"name": "image", "shape": [3, 8, 8], "format": {"dims": [8, 8, 3], "channels_last": True}},
+    {"name": "vector", "shape": [5], "format": {"dims": [5], "multiply": 0.25}},
+]
+JOIN = {"name": "join", "kind": "concat", "inputs": ["conv", "vector"], "flattening": "channels_last"}
+
+
+def test_several_inputs() -> None:
+    network = read({"inputs": SENSORS, "layers": [CONVOLUTION, JOIN]})
+    assert [(each.name, each.shape) for each in network.inputs] == [("image", Shape(3, 8, 8)), ("vector", Shape(5))]
+    assert network.inputs[1].format.multiply == (0.25,)
+    convolution, join = network.layers
+    assert convolution.inputs == ("image",)
+    assert isinstance(join, Concat)
+    assert join.flattening is Flattening.CHANNELS_LAST
+    assert network.shapes["join"] == Shape(network.shapes["conv"].elements + 5)
+    written = write_json(network, with_weights=True)
+    assert same(read_json(written.encode(), "n"), network)
+
+
+def test_concat_along_the_height() -> None:
+    rows = {"name": "rows", "kind": "concat", "inputs": ["conv", "conv"], "axis": "height"}
+    network = read(description(CONVOLUTION, rows))
+    channels, height, width = network.shapes["conv"]
+    assert network.shapes["rows"] == Shape(channels, 2 * height, width)
+    assert same(read_json(write_json(network, with_weights=True).encode(), "n"), network)
 
 
 POOL: dict[str, Any] = {"name": "pool", "kind": "max_pool", "kernel": 2}
 REFUSED: dict[str, tuple[Any, str]] = {
+    "two kinds of inputs": ({"input": {"shape": [3]}, "inputs": SENSORS, "layers": [CONVOLUTION]}, "either `input` or"),
+    "an empty list of inputs": ({"inputs": [], "layers": [CONVOLUTION]}, "a list of 1 to 100 objects"),
+    "inputs that are not a list": ({"inputs": {}, "layers": [CONVOLUTION]}, "a list of 1 to 100 objects"),
+    "an input without a name": ({"inputs": [{"shape": [3, 8, 8]}], "layers": [CONVOLUTION]}, "lacks its name"),
+    "inputs of one name": ({"inputs": [SENSORS[1]] * 2, "layers": [CONVOLUTION]}, "a different name for each input"),
+    "an unknown axis": (
+        description(CONVOLUTION, {"name": "k", "kind": "concat", "inputs": ["conv"], "axis": "time"}),
+        "one of channels, height, width",
+    ),
+    "an unknown flattening": (
+        {"inputs": SENSORS, "layers": [CONVOLUTION, {**JOIN, "flattening": "rows"}]},
+        "one of channels_first, channels_last",
+    ),
     "no input": ({"layers": [CONVOLUTION]}, "the network lacks its input"),
     "no layers": ({"input": {"shape": [3]}}, "lacks its layers"),
     "empty layers": (description(), "one or more"),
@@ -351,28 +394,28 @@ def networks(draw: st.DrawFn) -> Network:
         AveragePool(**common(7, 6), kernel=(1, 1), count_includes_padding=draw(st.booleans())),
         FullyConnected(**common(8, 7), output_channels=outputs, batch_norm=norm(outputs)),
     ]  # fmt: skip
+    shape = Shape(channels, height, width)
     if has_weights:
         network = Network(
-            name="n", input=names[0], input_shape=Shape(channels, height, width), layers=tuple(layers),
-            outputs=(names[8],), input_format=InputFormat((channels, height, width)),
+            name="n", inputs=(NetworkInput(names[0], shape, InputFormat(tuple(shape))),), layers=tuple(layers),
+            outputs=(names[8],),
         )  # fmt: skip
         for place, layer in enumerate(layers):
             if isinstance(layer, Convolution | FullyConnected):
-                shape = layer.weight_shape(network.input_shapes(layer))
-                weight = np.random.default_rng(draw(st.integers(0, 9))).normal(size=shape).astype(np.float32)
+                extents = layer.weight_shape(network.input_shapes(layer))
+                weight = np.random.default_rng(draw(st.integers(0, 9))).normal(size=extents).astype(np.float32)
                 layers[place] = type(layer)(**{**layer.__dict__, "weight": weight})
+    form = InputFormat(
+        draw(st.sampled_from([(channels, height, width), (channels * height * width,)])),
+        draw(st.booleans()),
+        tuple(draw(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=1))),
+        tuple(draw(st.lists(st.floats(-1e9, 1e9), min_size=channels, max_size=channels))),
+    )
     return Network(
         name=draw(st.sampled_from(["a", "ein Netz", "网络"])),
-        input=names[0],
-        input_shape=Shape(channels, height, width),
+        inputs=(NetworkInput(names[0], shape, form),),
         layers=tuple(layers),
         outputs=(names[8], *draw(st.sampled_from([(), (names[3],)]))),
-        input_format=InputFormat(
-            draw(st.sampled_from([(channels, height, width), (channels * height * width,)])),
-            draw(st.booleans()),
-            tuple(draw(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=1))),
-            tuple(draw(st.lists(st.floats(-1e9, 1e9), min_size=channels, max_size=channels))),
-        ),
         ends_in_softmax=draw(st.booleans()),
         host_steps=draw(st.sampled_from([(), (HostSteps("y", ("x", "out"), ("Sub", "Sigmoid")),)])),
         ranges=draw(st.sampled_from([{}, {names[0]: (-0.25, 1.5), names[8]: (0.0, 1e-3)}])),
@@ -393,7 +436,7 @@ def same(one: Any, other: Any) -> bool:
     """Whether two networks or parts of them are equal, arrays bit by bit."""
     if isinstance(one, np.ndarray):
         return bool(one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes())
-    if isinstance(one, Network | Layer | BatchNorm | InputFormat):
+    if isinstance(one, Network | NetworkInput | Layer | BatchNorm | InputFormat):
         fields = type(one).__dataclass_fields__
         return type(one) is type(other) and all(same(getattr(one, each), getattr(other, each)) for each in fields)
     if isinstance(one, tuple) and not isinstance(one, Shape | Padding):

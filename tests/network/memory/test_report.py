@@ -17,7 +17,8 @@ from network.memory.books import ACCOUNTINGS, accounting_named
 from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
 from network.memory.steps import Occupant, Step
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 
 PER_LAYER = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 PER_LAYER_ICN = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
@@ -35,11 +36,9 @@ IMAGE = Shape(2, 4, 4)
 def network(*layers: Layer, shape: Shape = IMAGE, outputs: tuple[str, ...] = ()) -> Network:
     return Network(
         name="n",
-        input="x",
-        input_shape=shape,
+        inputs=(NetworkInput("x", shape, InputFormat(tuple(shape))),),
         layers=layers,
         outputs=outputs or (layers[-1].output,),
-        input_format=InputFormat(tuple(shape)),
     )
 
 

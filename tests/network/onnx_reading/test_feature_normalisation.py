@@ -46,5 +46,5 @@ def test_each_feature_has_its_own_numbers(nodes: list[tuple[str, list[str]]]) ->
     onnx.checker.check_model(model)
     network = read_network(model.SerializeToString(), "features")
     assert [type(layer) for layer in network.layers] == [FullyConnected]
-    np.testing.assert_allclose(network.input_format.subtract, CONSTANTS["mean"], rtol=1e-4)
-    np.testing.assert_allclose(network.input_format.multiply, 1 / CONSTANTS["deviation"], rtol=1e-4)
+    np.testing.assert_allclose(network.only_input.format.subtract, CONSTANTS["mean"], rtol=1e-4)
+    np.testing.assert_allclose(network.only_input.format.multiply, 1 / CONSTANTS["deviation"], rtol=1e-4)

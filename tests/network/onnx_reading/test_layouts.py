@@ -162,9 +162,9 @@ def channels_last_network(opset: int = 13) -> onnx.ModelProto:
 @pytest.mark.parametrize("opset", [11, 13, 17])
 def test_channels_last_network(opset: int) -> None:
     network = agreeing(channels_last_network(opset))
-    assert network.input_shape == Shape(3, 9, 11)
-    assert network.input_format.dims == (9, 11, 3)
-    assert network.input_format.channels_last
+    assert network.only_input.shape == Shape(3, 9, 11)
+    assert network.only_input.format.dims == (9, 11, 3)
+    assert network.only_input.format.channels_last
     assert [layer.kind for layer in network.layers] == ["convolution", "convolution", "max_pool", "fully_connected"]
 
 
@@ -192,8 +192,8 @@ def test_scaling_of_the_input_goes_into_its_format(form: str) -> None:
     built = model([*nodes, node("Conv", "z w", "y")], constants={"w": random(4, 3, 3, 3), **constants})
     network = agreeing(built)
     assert [layer.name for layer in network.layers] == ["Y"]
-    assert network.input == "x"
-    assert network.input_format.is_normalised_already == (form == "nothing")
+    assert network.only_input.name == "x"
+    assert network.only_input.format.is_normalised_already == (form == "nothing")
 
 
 def test_scaling_of_a_channels_last_input_of_bytes() -> None:
@@ -208,8 +208,8 @@ def test_scaling_of_a_channels_last_input_of_bytes() -> None:
     constants = {"mean": mean, "k": np.float32(1 / 64), "w": random(4, 3, 3, 3)}
     network = agreeing(model(nodes, ("N", 8, 9, 3), constants, input_type=TensorProto.UINT8))
     assert [layer.name for layer in network.layers] == ["Y"]
-    assert network.input_format.channels_last
-    assert network.input_format.subtract == tuple(mean.astype(np.float64))
+    assert network.only_input.format.channels_last
+    assert network.only_input.format.subtract == tuple(mean.astype(np.float64))
 
 
 @pytest.mark.parametrize("pads", [[0, 1, 2, 0, 0, 3, 0, 0], [0, 0, 0, 1, 0, 0, 0, 0]])
@@ -227,14 +227,14 @@ def test_scaling_stays_a_layer_where_the_input_is_also_read_as_it_is() -> None:
     nodes = [node("Mul", "x k", "a"), node("Add", "a x", "s"), node("Conv", "s w", "y")]
     network = agreeing(model(nodes, constants={"k": positive(3, 1, 1), "w": random(4, 3, 3, 3)}))
     assert [layer.kind for layer in network.layers] == ["convolution", "add", "convolution"]
-    assert network.input_format.is_normalised_already
+    assert network.only_input.format.is_normalised_already
 
 
 def test_vector_input_seen_as_an_image() -> None:
     nodes = [node("Reshape", "x s", "r"), node("Conv", "r w", "y")]
     network = agreeing(model(nodes, ("N", 640), {"s": np.array([-1, 1, 32, 20]), "w": random(4, 1, 3, 3)}))
-    assert network.input_shape == Shape(1, 32, 20)
-    assert network.input_format.dims == (640,)
+    assert network.only_input.shape == Shape(1, 32, 20)
+    assert network.only_input.format.dims == (640,)
 
 
 def test_scaled_vector_input_seen_as_an_image() -> None:
@@ -267,9 +267,9 @@ def test_input_without_channels_is_an_image_of_one(form: str) -> None:
         "scale": np.float32(255), "w": random(4, 1, 3, 1),
     }  # fmt: skip
     network = agreeing(model([*nodes, node("Conv", "r w", "y")], ("N", *dims), constants))
-    assert network.input_shape == shape
-    assert network.input_format.dims == dims
-    assert not network.input_format.channels_last
+    assert network.only_input.shape == shape
+    assert network.only_input.format.dims == dims
+    assert not network.only_input.format.channels_last
 
 
 @pytest.mark.parametrize("dims", [(60,), (20, 3), (4, 15)])
@@ -282,16 +282,16 @@ def test_input_reshaped_to_a_channels_last_image(dims: tuple[int, ...]) -> None:
     ]
     constants = {"s": np.array([-1, 4, 5, 3]), "mean": np.float32(0.5), "w": random(4, 3, 3, 3)}
     network = agreeing(model(nodes, ("N", *dims), constants))
-    assert network.input_shape == Shape(3, 4, 5)
-    assert network.input_format.dims == dims
-    assert network.input_format.channels_last
+    assert network.only_input.shape == Shape(3, 4, 5)
+    assert network.only_input.format.dims == dims
+    assert network.only_input.format.channels_last
 
 
 def test_one_pixel_of_channels_last() -> None:
     nodes = [node("Transpose", "x", "t", perm=[0, 3, 1, 2]), node("Conv", "t w", "y")]
     network = agreeing(model(nodes, ("N", 1, 1, 5), {"w": random(4, 5, 1, 1)}))
-    assert network.input_shape == Shape(5, 1, 1)
-    assert network.input_format.channels_last
+    assert network.only_input.shape == Shape(5, 1, 1)
+    assert network.only_input.format.channels_last
 
 
 def test_sequence_input_of_channels_last() -> None:
@@ -303,7 +303,7 @@ def test_sequence_input_of_channels_last() -> None:
         node("Gemm", "s v", "y"),
     ]
     network = agreeing(model(nodes, ("N", 20, 3), {"w": random(4, 3, 5), "two": np.array([2]), "v": random(4, 2)}))
-    assert network.input_shape == Shape(3, 1, 20)
+    assert network.only_input.shape == Shape(3, 1, 20)
 
 
 def test_keras_conv1d_through_an_image_of_height_1() -> None:
@@ -322,8 +322,8 @@ def test_keras_conv1d_through_an_image_of_height_1() -> None:
 def test_one_channel_channels_last() -> None:
     nodes = [node("Transpose", "x", "t", perm=[0, 3, 1, 2]), node("Conv", "t w", "y")]
     network = agreeing(model(nodes, ("N", 28, 27, 1), {"w": random(4, 1, 3, 3)}))
-    assert network.input_shape == Shape(1, 28, 27)
-    assert network.input_format.channels_last
+    assert network.only_input.shape == Shape(1, 28, 27)
+    assert network.only_input.format.channels_last
 
 
 def test_mean_over_a_channels_last_image() -> None:
@@ -504,9 +504,9 @@ def test_rows_and_columns_of_the_input_are_swapped(form: str) -> None:
     flat = runtime_outputs(model(nodes[:-1], ("N", *dims), constants, outputs="f"),
                            random(1, *dims))[0].shape[1]  # fmt: skip
     network = agreeing(model(nodes, ("N", *dims), constants | {"m": random(flat, 6)}))
-    assert network.input_format.dims == dims
-    assert network.input_format.channels_last == form.endswith("channels last")
-    assert network.input_shape == Shape(channels, *(dims[1:] if order[1] == 1 else dims[:2]))
+    assert network.only_input.format.dims == dims
+    assert network.only_input.format.channels_last == form.endswith("channels last")
+    assert network.only_input.shape == Shape(channels, *(dims[1:] if order[1] == 1 else dims[:2]))
 
 
 def test_an_image_out_of_a_swapped_input_is_refused() -> None:

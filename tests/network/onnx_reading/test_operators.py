@@ -9,7 +9,19 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from network.layers import LINEAR, RELU, RELU6, Activation, AveragePool, Concat, Convolution, MaxPool, Pad, Padding
+from network.layers import (
+    LINEAR,
+    RELU,
+    RELU6,
+    Activation,
+    AveragePool,
+    Concat,
+    Convolution,
+    MaxPool,
+    Pad,
+    Padding,
+    Shape,
+)
 from tests.network.onnx_reading.onnx_models import agreeing, model, node, positive, random, read
 
 CONVOLUTIONS: dict[str, tuple[dict[str, Any], tuple[int, ...], tuple[int, ...]]] = {
@@ -251,6 +263,27 @@ def test_sum_of_three_and_of_one() -> None:
         node("Sum", "s", "y"),
     ]
     agreeing(model(nodes, constants={"w": random(4, 3, 3, 3)}))
+
+
+@pytest.mark.parametrize("axis", [2, 3, -1, -2])
+def test_concat_of_rows_and_columns(axis: int) -> None:
+    nodes = [
+        node("MaxPool", "x", "p", kernel_shape=[1, 3] if axis in {3, -1} else [3, 1]),
+        node("Concat", "x p x", "c", axis=axis),
+        node("Conv", "c w", "y"),
+    ]
+    network = agreeing(model(nodes, constants={"w": random(4, 3, 3, 3)}))
+    assert network.shapes["c"] == (Shape(3, 8, 22) if axis in {3, -1} else Shape(3, 22, 8))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1)])
+def test_concat_of_flattened_images(order: tuple[int, ...]) -> None:
+    nodes = [
+        node("MaxPool", "x", "p", kernel_shape=[3, 3]), node("Transpose", "x", "t", perm=order),
+        node("Transpose", "p", "u", perm=order), node("Flatten", "t", "f"), node("Flatten", "u", "g"),
+        node("Concat", "g f", "c", axis=1), node("Relu", "c", "r"), node("Gemm", "r w", "y"),
+    ]  # fmt: skip
+    agreeing(model(nodes, constants={"w": random(3 * 64 + 3 * 36, 2)}))
 
 
 def test_concat_of_channels() -> None:

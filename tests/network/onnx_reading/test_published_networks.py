@@ -11,6 +11,7 @@ import pytest
 from benchmarks.agreement import share_of_range
 from benchmarks.onnx_reference import OnnxReference
 from network.errors import NetworkError
+from network.joined_samples import joined_dims
 from network.network import Network
 from network.reading import read_network
 from tests.network.float_reference import evaluate
@@ -52,7 +53,9 @@ READ: dict[str, tuple[int, list[str]]] = {
     "networks/minimal/outputs_taken_apart_at_the_end": (1, ["Gather of 'h'", "Gather of 'h'"]),
     "networks/minimal/regression_one_output": (2, []),
     "networks/minimal/rows_and_columns_swapped": (3, []),
+    "networks/minimal/state_in_and_out": (3, []),
     "networks/minimal/two_outputs": (3, []),
+    "networks/minimal/two_real_inputs": (3, []),
     "troubles/dead_head": (3, []),
     "troubles/mean_then_nhwc": (3, []),
     "troubles/nhwc_then_mean": (3, []),
@@ -62,14 +65,14 @@ REFUSED: dict[str, list[str]] = {
     # parts of the message, in this order
     "networks/autoencoder_1d": ["transposed convolution, 3 nodes", "10 layers can be read"],
     "networks/compact_transformer": ["attention, 1 node", "normalization", "3 nodes", "outside the ONNX standard"],
-    "networks/dtln_1": ["recurrent cells, 2 nodes", "lstm_4", "lstm_5", "parts of tensors", "2 inputs"],
+    "networks/dtln_1": ["recurrent cells, 2 nodes", "lstm_4", "lstm_5", "parts of tensors"],
     "networks/fastestdet": ["resizing, 1 node", "channel shuffles"],
     "networks/gtcrn": [
         "recurrent cells, 14 nodes", "'GRU_153' (GRU)", "normalization", "4 nodes", "transposed convolution, 11 nodes",
-        "products", "activation functions", "parts of tensors", "several inputs",
+        "products", "activation functions", "parts of tensors", "inputs of a form",
     ],
     "networks/mnist_opset1": ["opset 1; expected opset 6", "export the network again"],
-    "networks/silero_vad_16k": ["recurrent cells, 1 node", "LSTM", "several inputs"],
+    "networks/silero_vad_16k": ["recurrent cells, 1 node", "LSTM"],
     "networks/sinet": ["resizing", "products", "activation functions", "PRelu", "channel shuffles"],
     "networks/yunet_s": ["resizing, 2 nodes", "50 layers can be read"],
     "networks/minimal/channel_shuffle": ["channel shuffle"],
@@ -85,9 +88,6 @@ REFUSED: dict[str, list[str]] = {
     "networks/minimal/selu": ["'r' (Selu)"],
     "networks/minimal/squeeze_and_excitation": ["products", "'m' (Mul)", "activation functions", "'q3' (Sigmoid)"],
     "troubles/mel_norm": ["'a' (Conv) reads the network's input as an image", "normalization of each feature"],
-    # Refused until networks with several inputs and states are read.
-    "networks/minimal/state_in_and_out": ["2 inputs (x, s)"],
-    "networks/minimal/two_real_inputs": ["2 inputs (x, z)"],
 }  # fmt: skip
 
 
@@ -97,23 +97,21 @@ ELSEWHERE = {"lfs_pointer", "quant_of_another_domain", "weights_outside"}
 WITH_OPTION = {"open_time"}
 """Minimal files that are refused, and read with an option in `test_reading_options.py`."""
 
-NOT_YET = {"state_in_and_out", "two_real_inputs"}
-"""Minimal files that are refused until several inputs are supported."""
-
 
 def test_every_minimal_file_gets_its_expected_answer() -> None:
     lines = (NETWORKS / "minimal" / "expected.tsv").read_text().splitlines()[1:]
     answers = {name: answer for name, answer, *_ in (line.split("\t") for line in lines)}
-    for name in answers.keys() - ELSEWHERE - WITH_OPTION - NOT_YET:
+    for name in answers.keys() - ELSEWHERE - WITH_OPTION:
         is_read = f"networks/minimal/{name}" in READ
         assert is_read or f"networks/minimal/{name}" in REFUSED, name
         assert answers[name].startswith("read") == is_read or name == "pool_over_a_flattened_image", name
-    assert all(f"networks/minimal/{name}" in REFUSED for name in WITH_OPTION | NOT_YET)
+    assert all(f"networks/minimal/{name}" in REFUSED for name in WITH_OPTION)
 
 
 def test_the_same_function_in_two_orders_has_the_same_input_format() -> None:
     first, second = (
-        read_network(content(f"troubles/{name}"), name).input_format for name in ("mean_then_nhwc", "nhwc_then_mean")
+        read_network(content(f"troubles/{name}"), name).only_input.format
+        for name in ("mean_then_nhwc", "nhwc_then_mean")
     )
     assert (first.dims, first.channels_last) == (second.dims, second.channels_last)
     np.testing.assert_allclose(first.subtract, second.subtract, rtol=1e-6)
@@ -126,8 +124,8 @@ def content(name: str) -> bytes:
 
 def assert_equals_onnxruntime(network: Network, name: str) -> None:
     """Compare every output of the network with the value of that name in onnxruntime, to 1e-4 of its range."""
-    reference = OnnxReference(onnx.load_from_string(content(name)), network.input)
-    samples = np.random.default_rng(5).normal(size=(1, *network.input_format.dims)).astype(np.float32)
+    reference = OnnxReference(onnx.load_from_string(content(name)), network.input_names)
+    samples = np.random.default_rng(5).normal(size=(1, *joined_dims(network.inputs))).astype(np.float32)
     tensors = evaluate(network, samples)
     for tensor, expected in zip(network.outputs, reference.outputs_of(samples, network), strict=True):
         assert np.isfinite(expected).all()

@@ -68,7 +68,7 @@ def test_published_networks(name: str) -> None:
     least_db, draw, has_classes = PUBLISHED[name]
     content = (NETWORKS / f"{name}.onnx").read_bytes()
     network = read_network(content, name)
-    inputs = draw(100, network.input_format.dims).astype(np.float32)
+    inputs = draw(100, network.only_input.format.dims).astype(np.float32)
     expected = file_outputs(onnx.load_from_string(content), inputs)
     ours = outputs_of(network, inputs)
     assert snr_db(expected, ours) > least_db

@@ -50,7 +50,7 @@ def assert_equals_onnxruntime(network: Network, built: onnx.ModelProto, names: t
     changed.CopyFrom(built)
     del changed.graph.output[:]
     changed.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    samples = np.random.default_rng(3).normal(size=(2, *network.input_format.dims)).astype(np.float32)
+    samples = np.random.default_rng(3).normal(size=(2, *network.only_input.format.dims)).astype(np.float32)
     tensors = evaluate(network, samples)
     for tensor, expected in zip(network.outputs, runtime_outputs(changed, samples), strict=True):
         np.testing.assert_allclose(tensors[tensor].ravel(), expected.ravel(), rtol=1e-4, atol=1e-4)
@@ -105,10 +105,10 @@ def test_a_tensor_that_no_output_needs_can_be_named() -> None:
 def test_an_input_that_only_the_rest_reads_is_dropped() -> None:
     built = model([*BACKBONE, node("GRU", "a2 h h", "y")], constants=CONSTANTS)
     built.graph.input.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 1, 4]))
-    assert read(built, "a2").input == "x"
+    assert read(built, "a2").only_input.name == "x"
     first = model([*BACKBONE, node("GRU", "a2 h h", "y")], constants=CONSTANTS)
     first.graph.input.insert(0, helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, 1, 4]))
-    assert read(first, "a2").input == "x"
+    assert read(first, "a2").only_input.name == "x"
 
 
 def test_an_unknown_tensor_is_refused_with_close_names_and_the_outputs() -> None:
@@ -176,7 +176,7 @@ def test_an_open_time_is_fixed(given: str, opset: int) -> None:
     if opset < 11:
         built.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2, "time"]))
     network = read(built, shapes=(given,))
-    assert network.input_format.dims == (40, 98)
+    assert network.only_input.format.dims == (40, 98)
     assert_equals_onnxruntime(network, built, ("y",))
 
 
@@ -185,7 +185,7 @@ def test_an_open_time_is_fixed(given: str, opset: int) -> None:
 def test_the_minimal_file_with_an_open_time_is_read(given: str) -> None:
     built = onnx.load(NETWORKS / "minimal" / "open_time.onnx")
     network = read(built, shapes=(given,))
-    assert network.input_format.dims == (1, 40)
+    assert network.only_input.format.dims == (1, 40)
     assert_equals_onnxruntime(network, built, ("y",))
 
 

@@ -126,7 +126,7 @@ def assert_host_computes(content: bytes, directory: Path, *, rtol: float = 1e-4)
     files = write_host(network, directory)
     assert set(files) <= {"host.py", "host.npz"}
     assert b"Not in this file" not in files["host.py"]
-    sample = np.random.default_rng(4).normal(size=network.input_format.dims).astype(np.float32)
+    sample = np.random.default_rng(4).normal(size=network.only_input.format.dims).astype(np.float32)
     found = outputs_by_host(network, sample, directory)
     for wanted, values in zip(litert_outputs(content, sample), found, strict=True):
         assert values.shape == wanted.shape
@@ -218,7 +218,7 @@ def test_a_published_int8_network(tmp_path: Path) -> None:
     content = (SHARED / "kws_int8.tflite").read_bytes()
     network = read_network(content, "kws")
     write_host(network, tmp_path)
-    sample = LiteRTReference(content).samples(1, 0.2)[0].reshape(network.input_format.dims)
+    sample = LiteRTReference(content).samples(1, 0.2)[0].reshape(network.only_input.format.dims)
     (found,) = outputs_by_host(network, sample, tmp_path)
-    expected = LiteRTReference(content).run(sample.reshape(1, *network.input_format.dims))
+    expected = LiteRTReference(content).run(sample.reshape(1, *network.only_input.format.dims))
     np.testing.assert_allclose(found.ravel(), expected, atol=0.05)

@@ -200,8 +200,8 @@ def test_scaling_of_the_input_becomes_its_format() -> None:
     )
     read = agreeing(content)
     assert len(read.layers) == 1
-    assert read.input_format.subtract == (3.0, 4.0)
-    assert read.input_format.multiply == (0.5,)
+    assert read.only_input.format.subtract == (3.0, 4.0)
+    assert read.only_input.format.multiply == (0.5,)
 
 
 def test_constant_minus_tensor() -> None:
@@ -254,8 +254,8 @@ def test_vector_that_is_reshaped_to_an_image_is_read_as_the_image() -> None:
         conv(2, 3, (1, 3, 4, 3)),
     )
     read = agreeing(content)
-    assert read.input_shape == Shape(2, 3, 4)
-    assert read.input_format.dims == (24,)
+    assert read.only_input.shape == Shape(2, 3, 4)
+    assert read.only_input.format.dims == (24,)
 
 
 def test_one_dimensional_convolution() -> None:
@@ -268,7 +268,7 @@ def test_one_dimensional_convolution() -> None:
         ("MEAN", (1, 4), [constant([1], "int32")], {}),
     )
     read = agreeing(content)
-    assert read.input_shape == Shape(2, 1, 10)
+    assert read.only_input.shape == Shape(2, 1, 10)
 
 
 def test_shape_that_the_file_computes() -> None:
@@ -296,7 +296,7 @@ def test_transpose_of_dimensions_of_extent_1() -> None:
         ("TRANSPOSE", (1, 1, 6, 2), [constant([0, 2, 1, 3], "int32")], {}),
         conv(2, 3, (1, 1, 6, 3)),
     )
-    assert agreeing(content).input_shape == Shape(2, 1, 6)
+    assert agreeing(content).only_input.shape == Shape(2, 1, 6)
 
 
 def test_channels_first_input_that_the_file_transposes() -> None:
@@ -306,9 +306,9 @@ def test_channels_first_input_that_the_file_transposes() -> None:
         conv(3, 2, (1, 4, 5, 2)),
     )
     read = agreeing(content)
-    assert read.input_shape == Shape(3, 4, 5)
-    assert read.input_format.dims == (3, 4, 5)
-    assert not read.input_format.channels_last
+    assert read.only_input.shape == Shape(3, 4, 5)
+    assert read.only_input.format.dims == (3, 4, 5)
+    assert not read.only_input.format.channels_last
 
 
 def test_channels_first_sequence_that_the_file_transposes() -> None:
@@ -319,8 +319,8 @@ def test_channels_first_sequence_that_the_file_transposes() -> None:
         conv(3, 2, (1, 1, 7, 2)),
     )
     read = agreeing(content)
-    assert read.input_shape == Shape(3, 1, 7)
-    assert read.input_format.dims == (3, 7)
+    assert read.only_input.shape == Shape(3, 1, 7)
+    assert read.only_input.format.dims == (3, 7)
 
 
 def test_sequence_that_is_flattened_behind_a_transpose() -> None:
@@ -330,7 +330,7 @@ def test_sequence_that_is_flattened_behind_a_transpose() -> None:
         ("RESHAPE", (1, 21), [constant([1, 21], "int32")], {}),
         ("FULLY_CONNECTED", (1, 3), [constant(numbers(3, 21))], {}),
     )
-    assert agreeing(content).input_shape == Shape(3, 1, 7)
+    assert agreeing(content).only_input.shape == Shape(3, 1, 7)
 
 
 def test_fully_connected_layer_behind_a_transpose_to_channels_first() -> None:
@@ -409,7 +409,7 @@ def test_quantized_files_become_float_networks(
     limit = 127 if kind == "INT8" else 32767
     low, high = read.ranges[read.outputs[0]]
     assert high - low == pytest.approx(30.0 / limit * (2 * limit + 1))
-    assert read.ranges[read.input] == pytest.approx((-4.0 / limit * (limit + 1), 4.0))
+    assert read.ranges[read.only_input.name] == pytest.approx((-4.0 / limit * (limit + 1), 4.0))
     samples = oracle.samples(5)
     expected = np.array([oracle.run(sample) for sample in samples])
     ours = [evaluate(saturated(read), sample)[read.outputs[0]].transpose(0, 2, 3, 1).ravel() for sample in samples]

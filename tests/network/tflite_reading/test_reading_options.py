@@ -94,7 +94,7 @@ def litert(content: bytes, sample: npt.NDArray[np.float32]) -> npt.NDArray[np.fl
 @pytest.mark.parametrize("content", [READ, FLATTENED], ids=["mean", "flattened"])
 def test_open_extents_are_fixed_as_litert_does(shape: str, content: bytes) -> None:
     network = read(content, shapes=(shape,))
-    assert network.input_format.dims == (8, 6, 3)
+    assert network.only_input.format.dims == (8, 6, 3)
     sample = numbers(1, 8, 6, 3)
     ours = evaluate(network, sample)[network.outputs[0]]
     np.testing.assert_allclose(ours.ravel(), litert(content, sample).ravel(), rtol=1e-4, atol=1e-4)

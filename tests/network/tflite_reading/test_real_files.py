@@ -63,7 +63,7 @@ def test_structure(name: str) -> None:
     began = time.process_time()
     read = network(name)
     assert time.process_time() - began < 2
-    assert (read.input_shape, len(read.layers), read.ends_in_softmax, len(read.ranges)) == READ[name]
+    assert (read.only_input.shape, len(read.layers), read.ends_in_softmax, len(read.ranges)) == READ[name]
     assert read.has_weights
 
 
@@ -98,7 +98,7 @@ def test_quantized_files_compute_what_litert_computes(name: str, amplitude: floa
 
 def test_ranges_are_those_of_the_codes() -> None:
     read = network("resnet8_int8")
-    assert read.ranges[read.input] == (0.0, 255.0)
+    assert read.ranges[read.only_input.name] == (0.0, 255.0)
     assert read.ranges.keys() == set(read.tensors)
     for layer in read.layers:
         low, high = read.ranges[layer.output]

@@ -71,7 +71,7 @@ def test_all_causes_are_listed_by_number_and_the_recurrent_and_custom_ones_first
         (single("MINIMUM", (1, 4), (1, 4), constant(-1.0)), "clamps to an interval without zero"),
         (single("FULLY_CONNECTED", (1, 4), (2, 1), constant(np.ones((1, 2)))), "multiplies parts of a tensor"),
         (single("CONV_2D", IMAGE, IMAGE, KERNEL, FusedActivationFunction=4, **WINDOW), "activation function number 4"),
-        (build([T((1, 4)), T((1, 4)), T((1, 4))], [Op("ADD", (0, 1), (2,))], inputs=(0, 1)), "has 2 inputs"),
+        (build([T((1, 4)), T((2, 4)), T((1, 4))], [Op("ADD", (0, 1), (2,))], inputs=(0, 1)), "extents [2, 4]"),
         (build([T(IMAGE), T((1, 1, 1, 2)), constant([1, 2], "int32"), T(IMAGE)],
                [Op("MEAN", (0, 2), (1,)), Op("ADD", (0, 1), (3,))]), "expected equal extents"),
         (build([T(IMAGE), KERNEL, T(IMAGE), T((1, 2, 4, 4)), constant(np.ones((4, 3, 3, 4))), T((1, 2, 4, 4))],

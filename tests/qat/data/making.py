@@ -8,7 +8,7 @@ import json
 import struct
 import tarfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from network.layers import RELU, Convolution, FullyConnected, Shape
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat
 from tests.builders import network_of
 
 Bytes = npt.NDArray[np.uint8]
@@ -76,7 +77,7 @@ def network_for(side: int = 8, channels: int = 3, *, channels_last: bool = False
     )
     dims = (side, side, channels) if channels_last else (channels, side, side)
     form = InputFormat(dims, channels_last, (127.0,), (1 / 128,))
-    return Network("small", whole.input, whole.input_shape, whole.layers, whole.outputs, form)
+    return replace(whole, name="small", inputs=(replace(whole.only_input, format=form),))
 
 
 def encoded(pixels: Bytes, kind: str = "PNG") -> bytes:

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from network.errors import DatasetError
 from network.layers import Shape
-from network.network import InputFormat, Network
+from network.network_input import InputFormat, NetworkInput
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset, labelled, to_input_tensor
 from qat.data.digits import digits
@@ -196,17 +197,15 @@ def test_one_class_for_each_sample_may_have_an_extent_of_1() -> None:
 
 def test_targets_of_a_network_with_two_outputs_belong_to_one_of_them() -> None:
     whole = all_kinds(0)
-    network = Network("two", "input", whole.input_shape, whole.layers, ("logits", "sum"), whole.input_format)
-    check_dataset(dataset_of(), network)
+    check_dataset(dataset_of(), replace(whole, outputs=("logits", "sum")))
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_uint8_images_are_height_width_channels_for_any_network_layout(channels_last: bool) -> None:
     whole = all_kinds(0)
     dims = (7, 6, 2) if channels_last else (2, 7, 6)
-    network = Network(
-        "bytes", "input", Shape(2, 7, 6), whole.layers, whole.outputs, InputFormat(dims, channels_last, (1.0,), (0.5,))
-    )
+    form = InputFormat(dims, channels_last, (1.0,), (0.5,))
+    network = replace(whole, inputs=(NetworkInput("input", Shape(2, 7, 6), form),))
     images = np.random.default_rng(0).integers(0, 256, (3, 7, 6, 2)).astype(np.uint8)
     expected = (images.transpose(0, 3, 1, 2).astype(np.float32) - 1) * np.float32(0.5)
     np.testing.assert_array_equal(to_input_tensor(images, network), expected)

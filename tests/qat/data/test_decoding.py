@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from network.errors import DatasetError
+from network.network_input import InputFormat
 from qat.data import decoding
 from qat.data.decoding import Crop, ImageSize, decode, fit_pixels
 from qat.data.images import fitted
@@ -145,8 +147,7 @@ def test_a_network_whose_input_is_not_an_image(tmp_path: Path) -> None:
     layer = FullyConnected(name="a", inputs=("input",), output="a", output_channels=3, weight=weight)
     flat = network_of([layer], Shape(192, 1, 1))
     with pytest.raises(DatasetError, match="encoded images need"):
-        fitted(dataset, type(flat)("flat", "input", flat.input_shape, flat.layers, flat.outputs,
-                                   type(flat.input_format)((192,))))  # fmt: skip
+        fitted(dataset, replace(flat, inputs=(replace(flat.only_input, format=InputFormat((192,))),)))
     with pytest.raises(DatasetError, match="images of 2 channels"):
         fitted(dataset, making.network_for(channels=2))
 

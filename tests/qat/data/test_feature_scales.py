@@ -23,7 +23,7 @@ from qat.data.feature_scales import (
     with_feature_scales,
 )
 from qat.float_network import FloatNetwork
-from tests.builders import network_of, random_batch_norm
+from tests.builders import network_of, random_batch_norm, with_input_format
 from tests.qat.zoo import floats
 
 TROUBLES = Path(__file__).resolve().parents[4] / "shared" / "troubles"
@@ -85,7 +85,7 @@ def outputs_of(network: Network, values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("layers", FIRST_LAYERS.values(), ids=list(FIRST_LAYERS))
 def test_the_network_computes_the_same_function(layers: list[Layer], multiply: tuple[float, ...]) -> None:
     network = network_of(layers, SHAPE)
-    network = replace(network, input_format=replace(network.input_format, subtract=(3.0,), multiply=multiply))
+    network = with_input_format(network, replace(network.only_input.format, subtract=(3.0,), multiply=multiply))
     scaled = with_feature_scales(network, samples())
     assert scaled is not network
     expected = outputs_of(network, samples())
@@ -117,7 +117,7 @@ def test_one_channel_far_from_zero_is_moved() -> None:
     values = np.random.default_rng(2).normal(1000.0, 1.0, (50, 1, 2, 3)).astype(np.float32)
     network = network_of([fully_connected(weight=floats(RNG, 3, 6))], Shape(1, 2, 3))
     scaled = with_feature_scales(network, values)
-    assert scaled.input_format.subtract[0] == pytest.approx(1000.0, abs=1.0)
+    assert scaled.only_input.format.subtract[0] == pytest.approx(1000.0, abs=1.0)
 
 
 def test_rare_and_constant_features_have_finite_scales() -> None:
@@ -142,9 +142,9 @@ def test_rare_and_constant_features_have_finite_scales() -> None:
 )
 def test_other_networks_get_a_warning(layers: list[Layer]) -> None:
     network = network_of(layers, SHAPE, outputs=("y",) if len(layers) < 3 else ("y", "twice"))
-    assert not can_scale_features(network)
+    assert not can_scale_features(network, "input")
     assert with_feature_scales(network, samples()) is network
-    warning = narrow_feature_warning(network, samples())
+    warning = narrow_feature_warning(network, samples(), network.only_input)
     assert warning is not None
     assert "the channels of the input have different units: 0 (-0.002" in warning
     assert "3 of 4" not in warning
@@ -154,7 +154,7 @@ def test_other_networks_get_a_warning(layers: list[Layer]) -> None:
 def test_codes_are_those_of_one_scale_for_all_features() -> None:
     values = np.array([[[[-1.0]], [[0.0]]], [[[1.0]], [[14.9375]]]], dtype=np.float32)
     network = network_of([fully_connected(weight=floats(RNG, 3, 2))], Shape(2, 1, 1))
-    extents = feature_extents(network, np.repeat(values, 300, axis=0))
+    extents = feature_extents(network, np.repeat(values, 300, axis=0), network.only_input)
     assert extents is not None
     np.testing.assert_allclose(extents.codes, [2 / 15.9375 * 255, 14.9375 / 15.9375 * 255])
     assert extents.codes[0] == MIN_CODES

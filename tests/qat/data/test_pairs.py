@@ -15,7 +15,8 @@ from PIL import Image
 from api.operations.measures import measured_table
 from network.errors import DatasetError
 from network.layers import Convolution, Shape
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
@@ -26,7 +27,7 @@ from qat.options.training import TrainingOptions
 from qat.progress import silent
 from qat.tasks.choice import choose_task, targets_of
 from qat.train import train
-from tests.builders import network_of
+from tests.builders import network_of, with_input_format
 from tests.qat.zoo import SCHEMES, allocation_of
 
 Bytes = npt.NDArray[np.uint8]
@@ -41,7 +42,7 @@ def network_for(channels: int, side: int = SIDE, stride: int = 1) -> Network:
         weight=np.ones((channels, 3, 1, 1), np.float32),
     )  # fmt: skip
     whole = network_of([layer], Shape(3, side, side))
-    return replace(whole, input_format=InputFormat((3, side, side), False, (127.0,), (1 / 128,)))
+    return with_input_format(whole, InputFormat((3, side, side), False, (127.0,), (1 / 128,)))
 
 
 def write(path: Path, pixels: Bytes, mode: str = "") -> Path:

@@ -62,7 +62,7 @@ def chain(seed: int, *, normalised: bool, activation: ActivationFunction = RELU)
 
 
 def assert_same_function(network: Network, found: Network) -> None:
-    samples = np.random.default_rng(1).normal(size=(4, *network.input_shape)).astype(np.float32)
+    samples = np.random.default_rng(1).normal(size=(4, *network.only_input.shape)).astype(np.float32)
     wanted, got = evaluate(network, samples), evaluate(found, samples)
     for tensor in network.outputs:
         np.testing.assert_allclose(got[tensor], wanted[tensor], atol=1e-5 * np.abs(wanted[tensor]).max())

@@ -67,7 +67,7 @@ def correlated(network: Network, count: int, seed: int = 3) -> Array:
     """Return samples with a nonzero mean and correlated channels, as activations have."""
     rng = np.random.default_rng(seed)
     common = rng.normal(size=(count, 1, 1, 1)) + 1.0
-    return (common + 0.3 * rng.normal(size=(count, *network.input_shape))).astype(np.float32)
+    return (common + 0.3 * rng.normal(size=(count, *network.only_input.shape))).astype(np.float32)
 
 
 def modules(network: Network, samples: Array, bits: Bits, scheme: Scheme) -> tuple[QuantizedNetwork, FloatNetwork]:
@@ -223,7 +223,7 @@ def test_a_block_gets_closer_to_its_float_output(scheme: Scheme) -> None:
 @given(seed=st.integers(0, 10_000))
 def test_any_network_is_improved_and_converted(seed: int) -> None:
     network = all_kinds(seed)
-    samples = np.random.default_rng(seed).normal(size=(24, *network.input_shape)).astype(np.float32)
+    samples = np.random.default_rng(seed).normal(size=(24, *network.only_input.shape)).astype(np.float32)
     float_network = float_module(network)
     states = []
     for _ in range(2):

@@ -14,6 +14,7 @@ from network.allocation import BITS, Bits, WeightScheme
 from network.errors import DatasetError, RequestError
 from network.layers import RELU, Activation, Add, AveragePool, Convolution, Float32Array, FullyConnected, Layer, Shape
 from network.network import Network
+from network.network_input import NetworkInput
 from network.sensitivity.table import SensitivityTable, check_sensitivity
 from qat.float_network import FloatNetwork
 from qat.options.sensitivity import Measure, SensitivityOptions
@@ -48,7 +49,7 @@ def residual(seed: int = 0) -> Network:
 
 
 def samples_for(network: Network, count: int, seed: int = 1) -> Float32Array:
-    return floats(np.random.default_rng(seed), count, *network.input_shape)
+    return floats(np.random.default_rng(seed), count, *network.only_input.shape)
 
 
 def errors_of(network: Network, samples: Float32Array) -> tuple[FloatNetwork, TensorErrors]:
@@ -96,13 +97,12 @@ def test_divergence_of_an_activation_tensor_changes_all_that_read_it() -> None:
     measure.add(samples, np.zeros(4, dtype=np.int64))
     table = measure.sums().table("measured", network, len(samples))
     values = evaluate(network, samples)["first.out"]
+    shape = network.shapes["first.out"]
     rest = Network(
         name="rest",
-        input="first.out",
-        input_shape=network.shapes["first.out"],
+        inputs=(NetworkInput("first.out", shape, replace(network.only_input.format, dims=tuple(shape))),),
         layers=network.layers[1:],
         outputs=("logits",),
-        input_format=replace(network.input_format, dims=tuple(network.shapes["first.out"])),
     )
     before = log_softmax(evaluate(network, samples)["logits"])
     for bits in (4, 2):

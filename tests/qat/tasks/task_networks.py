@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from network.host_steps import HostSteps
 from network.layers import RELU, Convolution, FullyConnected, Layer, Padding, Shape
-from network.network import InputFormat, Network
+from network.network import Network
+from network.network_input import InputFormat, NetworkInput
 from qat.data.dataset import Dataset, NoSamples
 from qat.options.task import TaskKind
 from qat.tasks.choice import Task
@@ -36,7 +37,8 @@ def vector_network(outputs: int, seed: int = 0, *, steps: tuple[str, ...] = (), 
         ),
     )  # fmt: skip
     host_steps = (HostSteps("given", ("out",), steps),) if steps else ()
-    return Network("vector", "input", Shape(inputs), layers, ("out",), InputFormat((inputs,)), host_steps=host_steps)
+    given = NetworkInput("input", Shape(inputs), InputFormat((inputs,)))
+    return Network("vector", (given,), layers, ("out",), host_steps=host_steps)
 
 
 def image_network(channels: int, seed: int = 0) -> Network:
@@ -52,7 +54,7 @@ def image_network(channels: int, seed: int = 0) -> Network:
             weight=floats(rng, channels, 8, 1, 1, scale=0.4), bias=floats(rng, channels, scale=0.1),
         ),
     )  # fmt: skip
-    return Network("image", "input", Shape(2, 6, 5), layers, ("out",), InputFormat((2, 6, 5)))
+    return Network("image", (NetworkInput("input", Shape(2, 6, 5), InputFormat((2, 6, 5))),), layers, ("out",))
 
 
 def two_outputs(classes: int = 3) -> Network:
@@ -64,7 +66,7 @@ def two_outputs(classes: int = 3) -> Network:
 def dataset_for(network: Network, targets: npt.NDArray[Any] | None, test: npt.NDArray[Any] | None = None) -> Dataset:
     """Return random samples with the given targets, all of which are both training set and test set."""
     count = SAMPLES if targets is None else len(targets)
-    samples = np.random.default_rng(7).standard_normal((count, *network.input_format.dims)).astype(np.float32)
+    samples = np.random.default_rng(7).standard_normal((count, *network.only_input.format.dims)).astype(np.float32)
     return Dataset("tiny", samples, targets, samples, targets if test is None else test)
 
 
@@ -86,7 +88,7 @@ def outputs_for(network: Network, dataset: Dataset) -> npt.NDArray[np.float32]:
 
     from qat.prepare import float_module
 
-    shape = network.input_shape
+    shape = network.only_input.shape
     with torch.no_grad():
         found: npt.NDArray[np.float32] = float_module(network)(
             torch.from_numpy(np.asarray(dataset.train_x[:]).reshape(-1, *shape))

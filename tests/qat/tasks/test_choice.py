@@ -15,6 +15,7 @@ from qat.options.task import TaskKind
 from qat.tasks.choice import choose_task, targets_of
 from qat.tasks.targets import NO_CLASS
 from qat.training.label_source import LabelSource
+from tests.builders import with_input_format
 from tests.qat.tasks.task_networks import dataset_for, image_network, two_outputs, vector_network
 
 RNG = np.random.default_rng(0)
@@ -122,7 +123,7 @@ def test_bytes_are_converted_as_the_input_is() -> None:
     from dataclasses import replace
 
     network = image_network(2)
-    network = replace(network, input_format=replace(network.input_format, subtract=(10.0,), multiply=(0.5,)))
+    network = with_input_format(network, replace(network.only_input.format, subtract=(10.0,), multiply=(0.5,)))
     images = RNG.integers(0, 256, (N, 6, 5, 2), dtype=np.uint8)
     expected = ((images.astype(np.float32) - 10) * 0.5).transpose(0, 3, 1, 2).reshape(N, -1)
     np.testing.assert_array_equal(rows(network, images), expected)

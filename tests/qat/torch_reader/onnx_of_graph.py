@@ -31,7 +31,7 @@ def results_of(graph: Graph, example: Tensor) -> list[npt.NDArray[np.float32]]:
         for name, array in graph.initializers.items()
         if not isinstance(array, TensorProto)
     ]
-    given = helper.make_tensor_value_info(graph.input, TensorProto.FLOAT, list(example.shape))
+    given = helper.make_tensor_value_info(graph.input_names[0], TensorProto.FLOAT, list(example.shape))
     outputs = [onnx.ValueInfoProto(name=name) for name in graph.outputs]
     built = helper.make_model(
         helper.make_graph(nodes, "module", [given], outputs, constants),
@@ -39,7 +39,7 @@ def results_of(graph: Graph, example: Tensor) -> list[npt.NDArray[np.float32]]:
         ir_version=8,
     )
     session = onnxruntime.InferenceSession(built.SerializeToString(), providers=["CPUExecutionProvider"])
-    return [np.asarray(each) for each in session.run(None, {graph.input: example.numpy()})]
+    return [np.asarray(each) for each in session.run(None, {graph.input_names[0]: example.numpy()})]
 
 
 def graph_and_results(module: nn.Module, example: Tensor) -> tuple[Graph, list[Tensor]]:

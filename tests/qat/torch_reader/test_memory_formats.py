@@ -115,7 +115,7 @@ def test_a_memory_format_does_not_change_the_network(form: str) -> None:
     network = read_module(module, images)
     assert module.training
     assert {name: value.stride() for name, value in module.state_dict().items()} == formats
-    inputs = network.input_format.to_input_tensor(images.float().numpy(), network.input_shape)
+    inputs = network.only_input.format.to_input_tensor(images.float().numpy(), network.only_input.shape)
     with torch.no_grad():
         expected = module.eval()(images)
         tensors = float_module(network).tensors(torch.from_numpy(inputs))

@@ -52,7 +52,7 @@ class Applied(nn.Module):
 def assert_computes_the_same(network: Network, module: nn.Module, images: Tensor) -> None:
     with torch.no_grad():
         expected = module.eval()(images).flatten(1)
-        inputs = network.input_format.to_input_tensor(images.numpy(), network.input_shape)
+        inputs = network.only_input.format.to_input_tensor(images.numpy(), network.only_input.shape)
         found = float_module(network)(torch.from_numpy(inputs))
     if network.ends_in_softmax:
         found = found.softmax(1)
@@ -286,7 +286,7 @@ def test_normalisation_inside_the_module_becomes_the_input_format() -> None:
     module, images = Applied(forward, nn.Conv2d(3, 4, 3)), torch.randint(0, 256, (1, 3, 6, 6), dtype=torch.uint8)
     network = read_module(module, images)
     assert [layer.kind for layer in network.layers] == ["convolution"]
-    assert network.input_format.subtract == pytest.approx((102, 127.5, 153))
+    assert network.only_input.format.subtract == pytest.approx((102, 127.5, 153))
     assert_computes_the_same(network, module, images)
 
 
@@ -311,7 +311,7 @@ def test_layers_carry_the_paths_of_their_modules_which_are_left_as_they_were() -
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
     names = [layer.name for layer in network.layers]
-    assert (network.name, network.input) == ("MobileNetV2", "x")
+    assert (network.name, network.only_input.name) == ("MobileNetV2", "x")
     assert names[:3] == ["stem.0", "blocks.0.body.0", "blocks.0.body.3"]
     assert "blocks.2.add" in names
     assert names[-2:] == ["mean", "classifier.1"]

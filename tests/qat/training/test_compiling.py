@@ -85,7 +85,7 @@ def small_network() -> Network:
 )
 def test_a_compiled_step_learns_the_same(scheme: Scheme, kind: ActivationRange) -> None:
     network = small_network()
-    images = torch.randn(8, *network.input_shape, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(8, *network.only_input.shape, generator=torch.Generator().manual_seed(0))
     options = TrainingOptions(activation_range=kind)
     found = []
     for is_plain in (True, False):

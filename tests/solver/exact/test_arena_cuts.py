@@ -41,7 +41,7 @@ IN_PLACE = PLANNING[2]
 @given(st.one_of(graphs(most=7), chains()), st.sampled_from(PLANNING), st.floats(0.3, 1.0), st.integers(0, 2**32 - 1))
 def test_forbidden_bits_do_not_fit(network: Network, accounting: Accounting, share: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    kept = {network.input, *network.outputs}
+    kept = {*network.input_names, *network.outputs}
 
     def random_bits() -> dict[str, Bits]:
         return {tensor: 8 if tensor in kept else BITS[rng.integers(0, 3)] for tensor in network.tensors}

@@ -66,7 +66,7 @@ def test_chains_have_the_bits_of_the_naive_rules(
         return
     assert solution.allocation is not None
     seen = [
-        network.input,
+        network.only_input.name,
         *(layer.output for layer in network.weight_layers),
     ]  # the output of a pool has the bits of its input
     assert [solution.allocation.activation_bits[tensor] for tensor in seen] == expected_activations
