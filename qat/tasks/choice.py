@@ -91,10 +91,10 @@ def choose_task(network: Network, dataset: Dataset, wanted: TaskKind | None = No
             return Task(kind, output, learned, measured)
         reasons.append(f"'{output[:80]}' ({_described(network.shapes[output])})")
     dims = list(targets.shape[1:])
-    asked = "no task" if wanted is None else f"not the task '{wanted}'"
+    fault = "suits no task" if wanted is None else f"does not suit the task '{wanted}'"
     raise DatasetError(
-        f"the targets are {targets.dtype} with the shape [n{''.join(f', {each}' for each in dims)}], which suits "
-        f"{asked} of the network's {'output' if len(reasons) == 1 else 'outputs'} {', '.join(reasons)[:300]}; expected "
+        f"the targets are {targets.dtype} with the shape [n{''.join(f', {each}' for each in dims)}], which "
+        f"{fault} of the network's {'output' if len(reasons) == 1 else 'outputs'} {', '.join(reasons)[:300]}; expected "
         "one class for each sample [n], a number or a 0/1 label for each output value, or a class for each position "
         "(docs/training.md, 'Tasks')"
     )

@@ -141,9 +141,9 @@ UNSUITED: dict[str, tuple[Network, Array | None, Array | None, TaskKind | None]]
     r"shape \[n, 5, 6\], which suits no task .* \(3 channels of 6 x 6\)": (
         image(3), np.zeros((12, 5, 6), np.uint8), None, None,
     ),
-    "which suits not the task 'labels'": (dense(1), np.arange(12) / 8, None, TaskKind.LABELS),
-    "which suits not the task 'classes'": (dense(3), np.zeros((12, 3), np.float32), None, TaskKind.CLASSES),
-    "which suits not the task 'pixels'": (dense(3), np.arange(12) % 3, None, TaskKind.PIXELS),
+    "which does not suit the task 'labels'": (dense(1), np.arange(12) / 8, None, TaskKind.LABELS),
+    "which does not suit the task 'classes'": (dense(3), np.zeros((12, 3), np.float32), None, TaskKind.CLASSES),
+    "which does not suit the task 'pixels'": (dense(3), np.arange(12) % 3, None, TaskKind.PIXELS),
     r"the task 'anomaly' compares the output with the input; the output 'out' has 3 values and the input 144": (
         dense(3), FLAGS, None, TaskKind.ANOMALY,
     ),

@@ -73,10 +73,10 @@ REFUSED: dict[str, tuple[Network, npt.NDArray[Any], TaskKind | None]] = {
     r"float32 with the shape \[n\], which suits no task": (vector_network(3), REALS(N).astype(np.float32), None),
     r"train_y\[3\] is 3 \(6 labels are out of range\); expected 0 to 2": (vector_network(3), np.arange(N) % 4, None),
     r"train_y\[0\] is -1": (vector_network(3), np.full(N, -1), None),
-    r"\[n, 3\], which suits not the task 'labels'": (
+    r"\[n, 3\], which does not suit the task 'labels'": (
         vector_network(3), REALS((N, 3)).astype(np.float32), TaskKind.LABELS,
     ),
-    "suits not the task 'two_classes'": (vector_network(3), CLASS_NUMBERS, TaskKind.TWO_CLASSES),
+    "does not suit the task 'two_classes'": (vector_network(3), CLASS_NUMBERS, TaskKind.TWO_CLASSES),
     "the output 'out' has 3 values and the input 6": (vector_network(3), CLASS_NUMBERS, TaskKind.ANOMALY),
     r"train_y\[1\] holds NaN": (vector_network(1), np.where(np.arange(N) == 1, np.nan, 0.5).astype(np.float32), None),
     "3 is out|out of range": (image_network(3), MASKS + 1, None),
