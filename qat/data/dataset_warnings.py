@@ -1,4 +1,4 @@
-"""Warnings about a dataset: classes of very unequal size, and test samples that are in the training set, too.
+"""Warnings about a dataset: unequal classes, equal test targets, and test samples that are in the training set, too.
 
 Warnings never change a result. This module does not import torch.
 """
@@ -36,6 +36,13 @@ second."""
 MAX_SECONDS: Final = 5.0
 """Time in seconds after which no more samples of a set are read from files."""
 _ROWS_AT_ONCE: Final = 64
+_NEED_DIFFERENT_TARGETS: Final = {
+    TaskKind.TWO_CLASSES: "the AUC",
+    TaskKind.LABELS: "the average precision",
+    TaskKind.REGRESSION: "R2",
+    TaskKind.ANOMALY: "the AUC",
+}
+"""Tasks with a metric for which the targets of the test set must differ, and the metric in words."""
 
 
 def dataset_warnings(
@@ -49,7 +56,7 @@ def dataset_warnings(
         task: The task; the sizes of classes are checked for tasks with one class for each sample.
         clock: Function that returns the time in seconds, from an arbitrary origin.
     """
-    found = [class_sizes_warning(dataset, network, task)]
+    found = [class_sizes_warning(dataset, network, task), equal_targets_warning(dataset, task)]
     with suppress(DatasetError):  # an unreadable sample; what needs the sample reports the error
         found.append(overlap_warning(dataset, clock))
     return tuple(each for each in found if each is not None)
@@ -89,6 +96,31 @@ def class_sizes_warning(dataset: Dataset, network: Network, task: Task) -> str |
         f"the classes have very unequal sizes: of {len(train):,} training samples, class {name_of(largest)} has "
         f"{counts[largest]:,} and class {name_of(smallest)} {counts[smallest]:,}; the loss and the accuracy count each "
         "sample equally, so that small classes hardly matter: balance the training set, or judge each class on its own"
+    )
+
+
+def equal_targets_warning(dataset: Dataset, task: Task) -> str | None:
+    """Return the warning about test targets that are equal in all samples, so that a metric cannot judge them.
+
+    The average precision of a label, the AUC of two classes or of anomalies, and the R2 of a target need different
+    targets. None is returned for other tasks, for targets in files, and if no target is equal in all samples.
+
+    Args:
+        dataset: The dataset.
+        task: The task.
+    """
+    targets = dataset.test_y
+    metric = _NEED_DIFFERENT_TARGETS.get(task.kind)
+    if metric is None or not isinstance(targets, np.ndarray) or len(targets) < 2:
+        return None
+    rows = targets.reshape(len(targets), -1)
+    equal = np.flatnonzero((rows == rows[0]).all(axis=0))
+    if not equal.size:
+        return None
+    which = "" if rows.shape[1] == 1 else f" number {some_of([str(each) for each in equal])} (from 0)"
+    return (
+        f"the target{which} is the same in all {len(rows):,} test samples, so that {metric} says nothing about it: give "
+        "a test set with different targets"
     )
 
 

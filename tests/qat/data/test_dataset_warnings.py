@@ -14,7 +14,7 @@ from network.layers import FullyConnected, Shape
 from network.network import Network
 from qat.data import dataset_warnings as tested
 from qat.data.dataset import Dataset, NoSamples
-from qat.data.dataset_warnings import class_sizes_warning, dataset_warnings, overlap_warning
+from qat.data.dataset_warnings import class_sizes_warning, dataset_warnings, equal_targets_warning, overlap_warning
 from qat.data.digits import digits
 from qat.data.opening import open_dataset
 from qat.tasks.choice import choose_task
@@ -120,3 +120,21 @@ def test_an_unreadable_sample_gives_no_warning(tmp_path: Path) -> None:
     next((tmp_path / "data" / "val" / "ant").iterdir()).unlink()
     network = making.network_for()
     assert dataset_warnings(dataset, network, choose_task(network, dataset)) == ()
+
+
+EQUAL: dict[str, tuple[int, Array, str | None]] = {
+    "labels": (3, np.stack([np.arange(8) % 2, np.zeros(8), np.arange(8) < 3], axis=1), "number 1 (from 0) is the same"),
+    "all labels": (2, np.ones((8, 2)), "number 0, 1 (from 0) is the same in all 8 test samples, so that the average"),
+    "one logit": (1, np.ones(8, dtype=np.int64), "the target is the same in all 8 test samples, so that the AUC"),
+    "regression": (2, np.stack([np.arange(8) / 3, np.full(8, 0.5)], axis=1), "so that R2 says nothing about it"),
+    "different": (2, RNG.normal(size=(8, 2)), None),
+    "classes": (3, np.zeros(8, dtype=np.int64), None),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_test_targets_that_are_all_equal_are_named(name: str) -> None:
+    outputs, targets, expected = EQUAL[name]
+    dataset = Dataset("x", samples(8), targets, samples(8), targets)
+    warning = equal_targets_warning(dataset, choose_task(network_with(outputs), dataset))
+    assert (warning is None) if expected is None else (expected in str(warning))
