@@ -119,8 +119,8 @@ def equal_targets_warning(dataset: Dataset, task: Task) -> str | None:
         return None
     which = "" if rows.shape[1] == 1 else f" number {some_of([str(each) for each in equal])} (from 0)"
     return (
-        f"the target{which} is the same in all {len(rows):,} test samples, so that {metric} says nothing about it: give "
-        "a test set with different targets"
+        f"the target{which} is the same in all {len(rows):,} test samples, so that {metric} says nothing about it: "
+        "give a test set with different targets"
     )
 
 
