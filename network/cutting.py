@@ -1,4 +1,4 @@
-"""Ends of a network before its own outputs: cutting of a read network, and advice on where a file can be cut."""
+"""Ends of a network before its own outputs: cutting of a read network, advice where to cut a file, and what is left."""
 
 from __future__ import annotations
 
@@ -91,3 +91,19 @@ def _layers_before(writers: dict[str, Layer], tensor: str) -> int:
         seen.update(read)
         pending.extend(read)
     return len(seen)
+
+
+def has_weights_before(layers: Sequence[Layer], outputs: Collection[str]) -> bool:
+    """Return whether a layer with weights is needed for one of the tensors at which a network ends.
+
+    Args:
+        layers: The layers, in schedule order.
+        outputs: Names of the tensors.
+    """
+    needed = set(outputs)
+    for layer in reversed(layers):
+        if layer.output in needed:
+            if isinstance(layer, WeightLayer):
+                return True
+            needed.update(layer.inputs)
+    return False

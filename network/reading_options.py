@@ -21,7 +21,8 @@ MAX_INPUT_SHAPES: Final = 16
 """Largest number of inputs whose shape can be given."""
 
 MAX_OUTPUTS: Final = 100
-"""Largest number of tensors at which the network can end."""
+"""Largest number of outputs of a file, and of tensors at which the network can end; the time to find what the host
+computes grows with it."""
 
 _MAX_DIMENSIONS: Final = 8
 _SHAPE: Final = re.compile(r"[0-9]{1,10}(?:\s*[,x]\s*[0-9]{1,10})*")

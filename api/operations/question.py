@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from api.schemas.devices import DevicesRequest
 from api.schemas.fit import FitRequest
-from api.schemas.pareto import ParetoRequest
-from api.schemas.shrink import ShrinkRequest
 from api.schemas.solve import SolveRequest
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.devices.core_speeds import SPEEDS
@@ -19,7 +17,6 @@ from network.memory.books import accounting_for
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.options import SolveOptions
-from solver.pareto import Axis
 from solver.question import Question
 
 
@@ -111,7 +108,7 @@ def _budget(request: FitRequest) -> Budget:
     """Return the budgets of flash and RAM in bytes: those of the request, else of the device, minus the reserves."""
     sizes: dict[str, int] = {}
     device = request.device
-    varied = _varied(request)
+    varied = request.optional_budgets
     for what, given in (("flash", request.flash), ("ram", request.ram)):
         if given is not None:
             sizes[what] = given
@@ -128,15 +125,6 @@ def _budget(request: FitRequest) -> Budget:
                 f"reserved_{what} uses up all {size_bytes} bytes of {what}; reserve less, or give a larger budget"
             )
     return Budget(*left)
-
-
-def _varied(request: FitRequest) -> tuple[str, ...]:
-    """Return which budgets (flash, RAM) the request need not give: those that a front varies, or that are optional."""
-    if isinstance(request, ShrinkRequest):
-        return ("flash", "ram")
-    if not isinstance(request, ParetoRequest):
-        return ()
-    return ("flash", "ram") if request.axis is Axis.BOTH else (request.axis,)
 
 
 def _max_cycles(request: FitRequest, speed: CoreSpeed | None) -> int | None:

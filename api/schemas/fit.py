@@ -63,6 +63,11 @@ class FitRequest(SolveRequest):
         description="whether to compute how much the objective falls with one more kB of flash, and of RAM",
     )
 
+    @property
+    def optional_budgets(self) -> tuple[str, ...]:
+        """Budgets that the request need not give: "flash", "ram", both or none."""
+        return ()
+
 
 class LatencyAnswer(Answer):
     """Estimated latency of one inference of a network."""

@@ -20,6 +20,11 @@ class ParetoRequest(FitRequest):
         default=20, ge=2, le=MAX_POINTS, description="number of budgets along the axis, evenly spaced"
     )
 
+    @property
+    def optional_budgets(self) -> tuple[str, ...]:
+        """Budgets that the front varies."""
+        return ("flash", "ram") if self.axis is Axis.BOTH else (self.axis,)
+
 
 class ParetoPointAnswer(Answer):
     """One point of a Pareto front: the best bits under one memory budget."""

@@ -77,6 +77,11 @@ class ShrinkRequest(FitRequest):
         "them are judged",
     )
 
+    @property
+    def optional_budgets(self) -> tuple[str, ...]:
+        """Both budgets: the minimized memory is varied, and the other one need not be limited."""
+        return ("flash", "ram")
+
     @model_validator(mode="after")
     def _check_limit(self) -> Self:
         if (self.max_loss is None) is (self.min_quality is None):

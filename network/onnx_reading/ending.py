@@ -11,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from network.cutting import has_weights_before
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.host_steps import HostSteps
-from network.layers import WeightLayer
 from network.onnx_reading.causes import Obstacle, Unknown
 from network.onnx_reading.graph import Node
 from network.onnx_reading.refusal import refusal
 from network.onnx_reading.translation import Translation
 from network.onnx_reading.views import View
+from network.reading_options import MAX_OUTPUTS
 
 _RECURRENT: Final = frozenset(("GRU", "LSTM", "RNN", "Loop", "Scan"))
 """Operators that are layers with weights whatever their inputs are."""
@@ -32,9 +33,6 @@ _WITH_WEIGHTS: Final = frozenset((
 
 _WITHOUT_EFFECT: Final = frozenset(("Dropout", "Identity"))
 """Operators that the host need not compute."""
-
-_MAX_OUTPUTS: Final = 100
-"""Largest number of outputs of a graph; the time to find what the host computes grows with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,8 @@ def ending_of(translation: Translation) -> Ending:
         InvalidNetwork: If an output of the graph does not depend on the network's input.
     """
     graph = translation.graph
-    if len(graph.outputs) > _MAX_OUTPUTS:
-        raise UnsupportedOperator(f"the graph has {len(graph.outputs)} outputs; expected at most {_MAX_OUTPUTS}")
+    if len(graph.outputs) > MAX_OUTPUTS:
+        raise UnsupportedOperator(f"the graph has {len(graph.outputs)} outputs; expected at most {MAX_OUTPUTS}")
     in_the_way = _in_the_way(translation)
     if in_the_way:
         raise refusal(translation, in_the_way)
@@ -78,7 +76,7 @@ def ending_of(translation: Translation) -> Ending:
             if tensor in translation.shapes and (tensor not in graph.input_names or not each.operators)
         )
     )
-    if translation.obstacles and not _has_weights_before(translation, outputs):
+    if translation.obstacles and not has_weights_before(translation.layers, outputs):
         raise refusal(translation, tuple(translation.obstacles.values()))
     return Ending(outputs, tuple(each for each in steps if each.operators), is_cut=bool(translation.obstacles))
 
@@ -115,17 +113,6 @@ def _is_constant(translation: Translation, name: str) -> bool:
     if isinstance(value, Unknown):
         return value.is_constant
     return not isinstance(value, View) and (value is not None or name in translation.graph.initializers)
-
-
-def _has_weights_before(translation: Translation, outputs: tuple[str, ...]) -> bool:
-    """Return whether a layer with weights is needed for one of the tensors."""
-    needed = set(outputs)
-    for layer in reversed(translation.layers):
-        if layer.output in needed:
-            if isinstance(layer, WeightLayer):
-                return True
-            needed.update(layer.inputs)
-    return False
 
 
 def is_tensor_of_network(translation: Translation, view: View) -> bool:

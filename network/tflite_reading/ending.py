@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from network.cutting import cut_advice
+from network.cutting import cut_advice, has_weights_before
 from network.errors import InvalidNetwork, UnsupportedOperator
 from network.host_graph import HostRead
 from network.host_steps import HostSteps
-from network.layers import WeightLayer
 from network.names import shown
+from network.reading_options import MAX_OUTPUTS
 from network.tflite_reading.graph import Node
 from network.tflite_reading.refusals import BRANCHING, RECURRENT, STATEFUL, refusal_of
 from network.tflite_reading.translation import Translation
@@ -32,9 +32,6 @@ _WITH_WEIGHTS: Final = frozenset((
 
 WITHOUT_EFFECT: Final = frozenset(("DEQUANTIZE", "QUANTIZE"))
 """Operators that change no real number, so that the host need not compute them."""
-
-_MAX_OUTPUTS: Final = 100
-"""Largest number of outputs of a file; the time to find what the host computes grows with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +58,8 @@ def ending_of(translation: Translation) -> Ending:
         InvalidNetwork: If an output does not exist, or does not depend on the network's input.
     """
     graph = translation.graph
-    if len(graph.outputs) > _MAX_OUTPUTS:
-        raise UnsupportedOperator(f"the file has {len(graph.outputs)} outputs; expected at most {_MAX_OUTPUTS}")
+    if len(graph.outputs) > MAX_OUTPUTS:
+        raise UnsupportedOperator(f"the file has {len(graph.outputs)} outputs; expected at most {MAX_OUTPUTS}")
     if _stands_in_the_way(translation):
         advice = cut_advice(translation.layers, translation.inputs)
         raise refusal_of(translation.refusals, len(graph.nodes), advice)
@@ -76,7 +73,7 @@ def ending_of(translation: Translation) -> Ending:
             if tensor not in translation.inputs or not each.operators
         )
     )
-    if translation.refusals and not _has_weights_before(translation, outputs):
+    if translation.refusals and not has_weights_before(translation.layers, outputs):
         advice = cut_advice(translation.layers, translation.inputs)
         raise refusal_of(translation.refusals, len(graph.nodes), advice)
     return Ending(outputs, tuple(each for each in steps if each.operators))
@@ -124,17 +121,6 @@ def _has_weights(translation: Translation, node: Node) -> bool:
 def _is_constant(translation: Translation, index: int) -> bool:
     tensor = translation.tensor(index)
     return tensor.data is not None or not isinstance(translation.values.get(index), View | None)
-
-
-def _has_weights_before(translation: Translation, outputs: tuple[str, ...]) -> bool:
-    """Return whether a layer with weights is needed for one of the tensors."""
-    needed = set(outputs)
-    for layer in reversed(translation.layers):
-        if layer.output in needed:
-            if isinstance(layer, WeightLayer):
-                return True
-            needed.update(layer.inputs)
-    return False
 
 
 def _host_steps(translation: Translation, writers: Mapping[int, int], output: int) -> HostSteps:

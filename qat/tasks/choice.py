@@ -36,6 +36,7 @@ from qat.tasks.targets import (
     is_one_hot,
     is_whole,
     rows_of,
+    without_ones,
 )
 from qat.training.label_source import LabelSource
 
@@ -190,7 +191,7 @@ def _suits(wanted: TaskKind, found: TaskKind | None, network: Network, output: s
 
 
 def _is_mask(targets: TargetSource, shape: Shape) -> bool:
-    if targets.dtype.kind not in "iub" or _extents(targets.shape[1:]) != _extents((shape.height, shape.width)):
+    if targets.dtype.kind not in "iub" or without_ones(targets.shape[1:]) != without_ones((shape.height, shape.width)):
         return False
     some = targets[: min(len(targets), 64)]
     return shape.channels > 1 or bool(np.isin(some, (0, 1, 255)).all())
@@ -239,10 +240,6 @@ def _check_forms(dataset: Dataset) -> None:
             f"train_y has targets of the shape {list(train.shape[1:])} and test_y of {list(test.shape[1:])}; expected "
             "equal shapes"
         )
-
-
-def _extents(dims: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(extent for extent in dims if extent != 1)
 
 
 def _described(shape: Shape) -> str:

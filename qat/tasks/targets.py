@@ -130,9 +130,9 @@ def in_channel_order(rows: Array, shape: Shape, *, channels_last: bool) -> Array
     Returns:
         The targets, [n, values]; None if the extents do not fit.
     """
-    flat, dims = (len(rows), shape.elements), _without_ones(rows.shape[1:])
-    last = _without_ones((shape.height, shape.width, shape.channels))
-    first = _without_ones((shape.channels, shape.height, shape.width))
+    flat, dims = (len(rows), shape.elements), without_ones(rows.shape[1:])
+    last = without_ones((shape.height, shape.width, shape.channels))
+    first = without_ones((shape.channels, shape.height, shape.width))
     for order in (last, first) if channels_last else (first, last):
         if dims == order == last and last != first:
             images = rows.reshape(len(rows), shape.height, shape.width, shape.channels)
@@ -207,5 +207,6 @@ def _chunks(targets: TargetSource) -> list[Array]:
     return [targets[start : start + _ROWS_AT_ONCE] for start in range(0, len(targets), _ROWS_AT_ONCE)]
 
 
-def _without_ones(dims: tuple[int, ...]) -> tuple[int, ...]:
+def without_ones(dims: tuple[int, ...]) -> tuple[int, ...]:
+    """Return extents without those of 1."""
     return tuple(extent for extent in dims if extent != 1)

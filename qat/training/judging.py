@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from deploy.integer_network import IntegerNetwork
 from network.layers import Float32Array
@@ -157,7 +155,7 @@ class Judge:
         steps = len(evaluation_batches(self.network, len(every)))
         cost = FLOAT_COST + DEPLOYED_COST + INTERPRETER_COST
         reporter.begin("testing", epoch=None, steps=steps, cost=cost)
-        fake = of_module(_deployed(module), self.network, self.processor)
+        fake = of_module(module.deployed(), self.network, self.processor)
         integer_only = of_integers(integer_network)
         flags = classes_in(dataset.test_y) if self.objectives.task.kind is TaskKind.ANOMALY else None
         meters = [TaskMeter(self.objectives) for _ in range(3)]
@@ -195,10 +193,6 @@ class Judge:
 def _is_distance(metric: Metric, against: LabelSource) -> bool:
     """Return whether a figure of the float network would compare its outputs with themselves, as real numbers."""
     return against is LabelSource.FLOAT_NETWORK and metric in {Metric.SNR, Metric.R2, Metric.RMSE}
-
-
-def _deployed(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
-    return module.deployed()
 
 
 def judgement_to_json(judgement: Judgement) -> str:

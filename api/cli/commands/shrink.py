@@ -20,10 +20,10 @@ from api.cli.options import (
 )
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import progress_line, warnings_shown
+from api.cli.training_options import results_option, training_data_option, training_file_option
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
-from api.schemas.jobs import DIGITS
 from api.schemas.shrink import ShrinkAnswer, ShrinkRequest, ShrinkTrainingOptions
 from api.storage.result_files import check_output
 
@@ -31,20 +31,9 @@ from api.storage.result_files import check_output
 @click.command("shrink", short_help="Find the least bytes at which a network keeps a limit of quality.")
 @model_options(ShrinkRequest, only=("max_loss", "min_quality", "minimize", "points"))
 @fit_options
-@click.option(
-    "--data",
-    required=True,
-    metavar="PATH",
-    help=f"Image folders, .npz, .parquet, .tar shards, CIFAR or MNIST files (docs/datasets.md); or '{DIGITS}'.",
-)
+@training_data_option
 @label_offset_option
-@click.option(
-    "--out",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Directory for the results; earlier results in the directory are replaced.",
-)
+@results_option
 @click.option(
     "--checkpoints",
     metavar="DIR",
@@ -52,12 +41,7 @@ from api.storage.result_files import check_output
     help="Directory for finished points and training checkpoints, from which a later call with the same arguments, or "
     "with another limit, continues.",
 )
-@click.option(
-    "--training-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="JSON file with training options, as in 'training' of a job request; other options override it.",
-)
+@training_file_option
 @model_options(ShrinkTrainingOptions, without=("overrides", "requantization"))
 @json_option
 def command(

@@ -20,11 +20,11 @@ from api.cli.options import (
 )
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import progress_line, warnings_shown
+from api.cli.training_options import results_option, training_data_option, training_file_option
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitAnswer
-from api.schemas.jobs import DIGITS
 from api.schemas.reports import TrainAnswer
 from api.storage.result_files import check_output
 from qat.options.training import TrainingOptions
@@ -33,32 +33,16 @@ from qat.training.process_rank import is_first_process
 
 @click.command("train", short_help="Choose bits, retrain a network, and convert it to integers.")
 @fit_options
-@click.option(
-    "--data",
-    required=True,
-    metavar="PATH",
-    help=f"Image folders, .npz, .parquet, .tar shards, CIFAR or MNIST files (docs/datasets.md); or '{DIGITS}'.",
-)
+@training_data_option
 @label_offset_option
-@click.option(
-    "--out",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="Directory for the results; earlier results in the directory are replaced.",
-)
+@results_option
 @click.option(
     "--checkpoints",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="Directory for training checkpoints, from which a later call with the same arguments continues.",
 )
-@click.option(
-    "--training-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="JSON file with training options, as in 'training' of a job request; other options override it.",
-)
+@training_file_option
 @model_options(TrainingOptions)
 @json_option
 def command(

@@ -89,7 +89,8 @@ def run_shrink_job(
             continues, also with another limit; None keeps none.
 
     Returns:
-        The report, and the files. If no point keeps the limit, there are no files of an integer-only network.
+        The report, and the files in the directory: the report, the curve, and the integer-only network of the chosen
+        point, if a point keeps the limit.
 
     Raises:
         DoesNotFit: If the network does not fit the largest budget.
