@@ -108,5 +108,5 @@ def instructions_of(ticks: int, machine: Machine) -> int:
     """
     if machine.counter_hz == 0:
         return ticks
-    nanoseconds_per_instruction = 2 ** SHIFT[Architecture.ARM]
+    nanoseconds_per_instruction = 1 << SHIFT[Architecture.ARM]
     return round(ticks * 10**9 / (machine.counter_hz * nanoseconds_per_instruction))

@@ -51,8 +51,8 @@ class RegionOverflow(BuildError):
         self.region = region
         self.excess_bytes = excess_bytes
         super().__init__(
-            f"the linked network needs {budget_bytes + excess_bytes} bytes of {_MEMORY[region]}, and {budget_bytes} bytes are "
-            f"available: {excess_bytes} too many; choose fewer bits or a larger budget"
+            f"the linked network needs {budget_bytes + excess_bytes} bytes of {_MEMORY[region]}, and {budget_bytes} "
+            f"bytes are available: {excess_bytes} too many; choose fewer bits or a larger budget"
         )
 
 
