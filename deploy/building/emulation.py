@@ -10,6 +10,7 @@ instructions:
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,7 +61,12 @@ class EmulatedRun:
 
 
 def run_elf(
-    elf: Path, core: Core, *, machine: Machine | None = None, timeout_seconds: float = DEFAULT_SECONDS
+    elf: Path,
+    core: Core,
+    *,
+    machine: Machine | None = None,
+    timeout_seconds: float = DEFAULT_SECONDS,
+    more: Sequence[str] = (),
 ) -> EmulatedRun:
     """Run an ELF file on an emulated chip until it exits.
 
@@ -69,6 +75,7 @@ def run_elf(
         core: The core.
         machine: The emulated machine; None for the first of the core.
         timeout_seconds: Seconds after which the emulator is stopped.
+        more: Further arguments of the emulator.
 
     Raises:
         BuildError: if the emulator is missing, refuses the file, or does not end in time.
@@ -81,6 +88,7 @@ def run_elf(
         *["-display", "none", "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native"],
         "-icount",
         f"shift={SHIFT[core.architecture]}",
+        *more,
         "-kernel",
         str(elf),
     ]

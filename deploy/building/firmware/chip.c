@@ -110,3 +110,5 @@ int memcmp(const void *left, const void *right, size_t count) {
     }
     return 0;
 }
+
+__attribute__((noinline, used)) void chip_mark(void) { __asm volatile(""); }
