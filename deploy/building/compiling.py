@@ -64,6 +64,7 @@ def compile_files(
     *,
     optimization: Optimization = Optimization.SPEED,
     definitions: Iterable[str] = (),
+    more_flags: Iterable[str] = (),
 ) -> Objects:
     """Write C files to a directory and compile them, with the start code of the core.
 
@@ -75,6 +76,7 @@ def compile_files(
         firmware: Names of the C files around it, with `main`.
         optimization: Optimization of all files.
         definitions: Macros, as NAME or NAME=VALUE.
+        more_flags: Further compiler flags, behind all others.
 
     Raises:
         BuildError: if a file does not compile; the message has the compiler's first lines.
@@ -82,7 +84,7 @@ def compile_files(
     start = firmware_files(toolchain.core)
     for name, content in {**files, **start}.items():
         (directory / name).write_bytes(content)
-    flags = [*toolchain.flags(optimization), *STACK_FLAGS, *(f"-D{each}" for each in definitions)]
+    flags = [*toolchain.flags(optimization), *STACK_FLAGS, *(f"-D{each}" for each in definitions), *more_flags]
     folders = {NETWORK_FOLDER: tuple(network), FIRMWARE_FOLDER: (*firmware, *(n for n in start if n.endswith(".c")))}
     objects = {}
     for folder, names in folders.items():
