@@ -67,7 +67,7 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
 
 
 def contents(network: IntegerNetwork) -> dict[str, bytes]:
-    """Return the content of each file that `save` writes without a memory report, by its name; network.json is the last.
+    """Return the content of each file that `save` writes without a memory report, by its name; network.json is last.
 
     Raises:
         ConversionError: if the network is inconsistent, an accumulator could overflow, or the weights file would exceed

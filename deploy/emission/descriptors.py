@@ -13,7 +13,7 @@ from typing import Any, Final
 from deploy.arithmetic import top_code
 from deploy.counterparts import fault
 from deploy.emission.constants import Constants
-from deploy.emission.text import signed, unsigned, wrapped
+from deploy.emission.text import signed, unsigned, with_prefix, wrapped
 from deploy.integer_network import IntegerConvolution, IntegerLayer, IntegerTensor
 from network.kernel_functions import Form, calls_dot, dot_function, pack_function, widen_function
 
@@ -42,17 +42,22 @@ class Struct:
     elements: tuple[Fields, ...]
     is_array: bool = False
 
-    @property
-    def declaration(self) -> str:
-        """Declaration of the object without storage class and semicolon."""
-        return f"const {self.type} {self.symbol}" + (f"[{len(self.elements)}]" if self.is_array else "")
+    def definition(self, name: str) -> str:
+        """Return the definition of the object.
 
-    def initializer(self) -> str:
-        """Return the initializer of the object."""
-        bodies = [wrapped(f".{name} = {value}" for name, value in fields.items()) for fields in self.elements]
-        if not self.is_array:
-            return f"{{\n{bodies[0]}\n}}"
-        return "{\n" + "\n".join(f"    {{\n{body}\n    }}," for body in bodies) + "\n}"
+        Args:
+            name: The name of the network's C files, which becomes the prefix.
+        """
+        count = f"[{len(self.elements)}]" if self.is_array else ""
+        heading = with_prefix(f"static const {self.type} {self.symbol}{count} BB_TABLES_ATTRIBUTE = {{", name)
+        indent = "        " if self.is_array else "    "
+        bodies = [
+            wrapped((with_prefix(f".{field} = {value}", name) for field, value in fields.items()), indent)
+            for fields in self.elements
+        ]
+        if self.is_array:
+            bodies = [f"    {{\n{body}\n    }}," for body in bodies]
+        return "\n".join([heading, *bodies, "};\n"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,7 @@ def limited(layer: IntegerLayer, field_bits: int, **values: int) -> Fields:
     return {name: str(value) for name, value in values.items()}
 
 
-def convolution_structs(
-    layer: IntegerConvolution, around: Surroundings, constants: Constants
-) -> tuple[Struct, ...]:
+def convolution_structs(layer: IntegerConvolution, around: Surroundings, constants: Constants) -> tuple[Struct, ...]:
     """Return the structs of a layer with weights.
 
     Raises:

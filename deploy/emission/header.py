@@ -78,7 +78,9 @@ class End:
         }
         if self.role == "input":
             is_intact = program.placement.is_intact(self.tensor)
-            note = "a run leaves the input as it is" if is_intact else "a run overwrites the input: write it before each"
+            note = (
+                "a run leaves the input as it is" if is_intact else "a run overwrites the input: write it before each"
+            )
             values["IS_INTACT"] = f"{int(is_intact)} /* {note} */"
         lines = "".join(f"#define {self.macro}_{what} {value}\n" for what, value in values.items())
         return f'/* {self.role.capitalize()} "{comment_text(self.tensor)}". */\n{lines}'
@@ -86,7 +88,7 @@ class End:
     def accessor(self) -> str:
         """Return the definition of the function that returns the address of the tensor."""
         return (
-            f"/* Returns the address of the {self.role} \"{comment_text(self.tensor)}\" in an arena. */\n"
+            f'/* Returns the address of the {self.role} "{comment_text(self.tensor)}" in an arena. */\n'
             f"static inline uint8_t *{self.function}(uint32_t *arena)\n"
             "{\n"
             f"    return (uint8_t *)arena + {self.macro}_OFFSET;\n"
@@ -103,9 +105,7 @@ def ends(program: Program, role: str) -> Sequence[End]:
     """
     tensors = program.network.input_names if role == "input" else program.network.outputs
     suffixes = distinct_suffixes(tensors)
-    return [
-        End(program.name, tensor, role, f"_{suffixes[tensor]}" if len(tensors) > 1 else "") for tensor in tensors
-    ]
+    return [End(program.name, tensor, role, f"_{suffixes[tensor]}" if len(tensors) > 1 else "") for tensor in tensors]
 
 
 def _decimal(number: float) -> str:

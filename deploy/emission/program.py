@@ -69,9 +69,7 @@ class Program:
     def multiply_accumulates(self) -> int:
         """Number of multiply-accumulates of an inference; those with padding elements are included."""
         structure = self.structure
-        return sum(
-            layer.multiply_accumulates(structure.input_shapes(layer)) for layer in structure.weight_layers
-        )
+        return sum(layer.multiply_accumulates(structure.input_shapes(layer)) for layer in structure.weight_layers)
 
     def objects(self) -> Iterator[tuple[StepCode, ConstantObject]]:
         """Yield each constant array with the step that stores it."""
@@ -108,8 +106,9 @@ def program_of(network: IntegerNetwork, name: str, accounting: DeployedAccountin
         )
         if isinstance(layer, IntegerConvolution):
             owner = numbers[layer.shares_weights_of or layer.name]
-            steps.append(_weighted(layer, around, constants_of(layer, around.number, owner, around.inputs[0],
-                                                               around.output)))
+            steps.append(
+                _weighted(layer, around, constants_of(layer, around.number, owner, around.inputs[0], around.output))
+            )
         else:
             steps.append(_weightless(layer, around))
     return Program(name, network, structure, placement, tuple(steps))

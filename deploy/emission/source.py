@@ -50,15 +50,16 @@ def tables(program: Program, notice: Notice) -> str:
 
 def _step(step: StepCode, name: str) -> str:
     """Return the definitions of the constants of a step."""
-    heading = f"/* Step {step.number}: {comment_text(step.layer.name)} ({step.layer.kind}) */\n\n"
-    return heading + with_prefix("\n".join(_definitions(step)), name)
+    return "\n".join(
+        [f"/* Step {step.number}: {comment_text(step.layer.name)} ({step.layer.kind}) */\n", *_definitions(step, name)]
+    )
 
 
-def _definitions(step: StepCode) -> Iterator[str]:
+def _definitions(step: StepCode, name: str) -> Iterator[str]:
     for each in step.objects:
-        yield f"{_declaration(each)} = {{\n{table_of_words(each.words)}\n}};\n"
+        yield with_prefix(_declaration(each), name) + f" = {{\n{table_of_words(each.words)}\n}};\n"
     for struct in step.structs:
-        yield f"static {struct.declaration} BB_TABLES_ATTRIBUTE = {struct.initializer()};\n"
+        yield struct.definition(name)
 
 
 def _declaration(each: ConstantObject) -> str:

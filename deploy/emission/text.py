@@ -69,22 +69,20 @@ def signed(number: int) -> str:
     return "(-2147483647 - 1)" if number == -(2**31) else str(number)
 
 
-def wrapped(parts: Iterable[str], indent: str = "    ") -> str:
+def wrapped(parts: Iterable[str], indent: str) -> str:
     """Return texts in lines of at most `LINE_WIDTH` characters, each text followed by a comma.
 
     Args:
-        parts: The texts.
+        parts: The texts, one or more.
         indent: White space before each line.
     """
     lines: list[str] = []
-    line = indent.rstrip("\n")
     for part in parts:
-        piece = f"{part}," if line == indent else f" {part},"
-        if line != indent and len(line) + len(piece) > LINE_WIDTH:
-            lines.append(line)
-            piece, line = f"{part},", indent
-        line += piece
-    return "\n".join([*lines, line])
+        if lines and len(lines[-1]) + len(part) + 2 <= LINE_WIDTH:
+            lines[-1] += f" {part},"
+        else:
+            lines.append(f"{indent}{part},")
+    return "\n".join(lines)
 
 
 def table_of_words(words: npt.NDArray[np.uint32]) -> str:
@@ -98,6 +96,4 @@ def table_of_bytes(content: bytes) -> str:
 
 
 def _table(parts: Sequence[str], columns: int) -> str:
-    return "\n".join(
-        "    " + "".join(parts[start : start + columns]) for start in range(0, len(parts), columns)
-    )
+    return "\n".join("    " + "".join(parts[start : start + columns]) for start in range(0, len(parts), columns))
