@@ -55,8 +55,10 @@ typedef struct {
 /* ---- Convolution (any but depthwise), pointwise convolution, fully connected layer ---- */
 
 /* Words of a column that one group of 4 codes takes: group g of column c is at words[(g * columns + c) *
-   BB_GROUP_WORDS]. At levels 0 and 1 they are (k0 | k2 << 16), (k1 | k3 << 16). */
-#ifndef BB_GROUP_WORDS
+   BB_GROUP_WORDS]; their format is that of the level (columns.h). */
+#if BB_LEVEL == 2
+#define BB_GROUP_WORDS 1u
+#else
 #define BB_GROUP_WORDS 2u
 #endif
 
