@@ -39,87 +39,125 @@ BB_INLINE uint8x16_t bb_field(uint32x4_t words, const int shift, uint32_t mask)
     return vandq_u8((shift == 0) ? bytes : vshrq_n_u8(bytes, (shift == 0) ? 1 : shift), vdupq_n_u8((uint8_t)mask));
 }
 
-typedef struct {
-    uint8x16_t codes[4]; /* for each field of the weights' bytes */
-} bb_fields;
-
-/* Returns the codes of a column for 4 words of weights, in the order of the fields of the weights' bytes. */
-BB_INLINE bb_fields bb_column(const uint32_t *x, uint32_t columns, uint32_t left, uint32_t weight_bits)
+/* Adds the products of 4 words of weights of one or two rows and a column of 8-, 4- or 2-bit weights' groups; *second is
+   left alone if other = 0. */
+BB_INLINE void bb_add_8(uint32_t *first, uint32_t *second, uint32x4_t word0, uint32x4_t word1, uint32_t other,
+                        uint32x4_t groups)
 {
-    bb_fields column;
-    if (weight_bits == 8u) {
-        column.codes[0] = vreinterpretq_u8_u32(bb_words(x, columns, left));
-    } else if (weight_bits == 4u) {
-        const uint32x4_t first = bb_words(x, 2u * columns, left);
-        const uint32x4_t second = bb_words(&x[columns], 2u * columns, left);
-        column.codes[0] = bb_even(first, second);
-        column.codes[1] = bb_odd(first, second);
-    } else {
-        const uint32x4_t first = bb_words(x, 4u * columns, left);
-        const uint32x4_t second = bb_words(&x[columns], 4u * columns, left);
-        const uint32x4_t third = bb_words(&x[2u * columns], 4u * columns, left);
-        const uint32x4_t fourth = bb_words(&x[3u * columns], 4u * columns, left);
-        column.codes[0] = bb_even(first, third);
-        column.codes[1] = bb_odd(first, third);
-        column.codes[2] = bb_even(second, fourth);
-        column.codes[3] = bb_odd(second, fourth);
+    const uint8x16_t codes = vreinterpretq_u8_u32(groups);
+    *first = vmladavaq_u8(*first, vreinterpretq_u8_u32(word0), codes);
+    if (other != 0u) {
+        *second = vmladavaq_u8(*second, vreinterpretq_u8_u32(word1), codes);
     }
-    return column;
 }
 
-/* Adds the products of 4 words of weights and a column. */
-BB_INLINE uint32_t bb_add_products(uint32_t sum, uint32x4_t words, const bb_fields *column, uint32_t weight_bits)
+BB_INLINE void bb_add_4(uint32_t *first, uint32_t *second, uint32x4_t word0, uint32x4_t word1, uint32_t other,
+                        uint32x4_t groups0, uint32x4_t groups1)
+{
+    const uint8x16_t even = bb_even(groups0, groups1);
+    const uint8x16_t odd = bb_odd(groups0, groups1);
+    *first = vmladavaq_u8(*first, bb_field(word0, 0, 0xFu), even);
+    *first = vmladavaq_u8(*first, vshrq_n_u8(vreinterpretq_u8_u32(word0), 4), odd);
+    if (other != 0u) {
+        *second = vmladavaq_u8(*second, bb_field(word1, 0, 0xFu), even);
+        *second = vmladavaq_u8(*second, vshrq_n_u8(vreinterpretq_u8_u32(word1), 4), odd);
+    }
+}
+
+BB_INLINE uint32_t bb_sum_2(uint32_t sum, uint32x4_t words, uint8x16_t codes0, uint8x16_t codes1, uint8x16_t codes2,
+                            uint8x16_t codes3)
+{
+    sum = vmladavaq_u8(sum, bb_field(words, 0, 3u), codes0);
+    sum = vmladavaq_u8(sum, bb_field(words, 2, 3u), codes1);
+    sum = vmladavaq_u8(sum, bb_field(words, 4, 3u), codes2);
+    return vmladavaq_u8(sum, vshrq_n_u8(vreinterpretq_u8_u32(words), 6), codes3);
+}
+
+BB_INLINE void bb_add_2(uint32_t *first, uint32_t *second, uint32x4_t word0, uint32x4_t word1, uint32_t other,
+                        const uint32_t *x, uint32_t columns, uint32_t left)
+{
+    const uint32x4_t groups0 = bb_words(x, 4u * columns, left);
+    const uint32x4_t groups1 = bb_words(&x[columns], 4u * columns, left);
+    const uint32x4_t groups2 = bb_words(&x[2u * columns], 4u * columns, left);
+    const uint32x4_t groups3 = bb_words(&x[3u * columns], 4u * columns, left);
+    const uint8x16_t codes0 = bb_even(groups0, groups2);
+    const uint8x16_t codes1 = bb_odd(groups0, groups2);
+    const uint8x16_t codes2 = bb_even(groups1, groups3);
+    const uint8x16_t codes3 = bb_odd(groups1, groups3);
+    *first = bb_sum_2(*first, word0, codes0, codes1, codes2, codes3);
+    if (other != 0u) {
+        *second = bb_sum_2(*second, word1, codes0, codes1, codes2, codes3);
+    }
+}
+
+typedef struct {
+    uint32_t row0_column0, row0_column1, row1_column0, row1_column1;
+} bb_sums;
+
+/* Adds the products of 4 words of weights of each row and both columns. */
+BB_INLINE void bb_add_vectors(bb_sums *s, uint32x4_t word0, uint32x4_t word1, uint32_t other, const uint32_t *x,
+                              uint32_t columns, uint32_t weight_bits)
+{
+    if (weight_bits == 2u) {
+        bb_add_2(&s->row0_column0, &s->row1_column0, word0, word1, other, x, columns, 4u);
+        if (columns == 2u) {
+            bb_add_2(&s->row0_column1, &s->row1_column1, word0, word1, other, &x[1], columns, 4u);
+        }
+    } else if (columns == 1u) {
+        if (weight_bits == 8u) {
+            bb_add_8(&s->row0_column0, &s->row1_column0, word0, word1, other, vld1q_u32(x));
+        } else {
+            const uint32x4x2_t groups = vld2q_u32(x);
+            bb_add_4(&s->row0_column0, &s->row1_column0, word0, word1, other, groups.val[0], groups.val[1]);
+        }
+    } else if (weight_bits == 8u) {
+        const uint32x4x2_t groups = vld2q_u32(x);
+        bb_add_8(&s->row0_column0, &s->row1_column0, word0, word1, other, groups.val[0]);
+        bb_add_8(&s->row0_column1, &s->row1_column1, word0, word1, other, groups.val[1]);
+    } else {
+        const uint32x4x4_t groups = vld4q_u32(x);
+        bb_add_4(&s->row0_column0, &s->row1_column0, word0, word1, other, groups.val[0], groups.val[2]);
+        bb_add_4(&s->row0_column1, &s->row1_column1, word0, word1, other, groups.val[1], groups.val[3]);
+    }
+}
+
+/* Adds the products of the last `left` words, 1 to 3. */
+BB_INLINE void bb_add_tail(uint32_t *first, uint32_t *second, uint32x4_t word0, uint32x4_t word1, uint32_t other,
+                           const uint32_t *x, uint32_t columns, uint32_t left, uint32_t weight_bits)
 {
     if (weight_bits == 8u) {
-        sum = vmladavaq_u8(sum, vreinterpretq_u8_u32(words), column->codes[0]);
+        bb_add_8(first, second, word0, word1, other, bb_words(x, columns, left));
     } else if (weight_bits == 4u) {
-        sum = vmladavaq_u8(sum, bb_field(words, 0, 0xFu), column->codes[0]);
-        sum = vmladavaq_u8(sum, vshrq_n_u8(vreinterpretq_u8_u32(words), 4), column->codes[1]);
+        bb_add_4(first, second, word0, word1, other, bb_words(x, 2u * columns, left),
+                 bb_words(&x[columns], 2u * columns, left));
     } else {
-        sum = vmladavaq_u8(sum, bb_field(words, 0, 3u), column->codes[0]);
-        sum = vmladavaq_u8(sum, bb_field(words, 2, 3u), column->codes[1]);
-        sum = vmladavaq_u8(sum, bb_field(words, 4, 3u), column->codes[2]);
-        sum = vmladavaq_u8(sum, vshrq_n_u8(vreinterpretq_u8_u32(words), 6), column->codes[3]);
+        bb_add_2(first, second, word0, word1, other, x, columns, left);
     }
-    return sum;
 }
 
 /* ---- Outputs ---- */
 
-/* Returns floor(total * m / 2^16) + addend, m in the lower half of a word of constants. */
-BB_INLINE int32_t bb_multiply_add(uint32_t total, uint32_t constant, int32_t addend)
+/* Returns the code of a sum of products; `constant`: m in its lower half, `start`: the offset and what the zero points
+   of the weights take away. */
+BB_INLINE uint8_t bb_vector_output(uint32_t sum, uint32_t start, uint32_t constant, int32_t addend, uint32_t shift)
 {
     int32_t steps;
-    __asm("smlawb %0, %1, %2, %3" : "=r"(steps) : "r"(total), "r"(constant), "r"(addend));
-    return steps;
-}
-
-/* Writes the outputs of a row for all columns. */
-BB_INLINE void bb_put_row(const bb_rows *rows, uint32_t row, const uint32_t *row_sums, const uint32_t *sums,
-                          uint8_t *output, uint32_t stride, uint32_t columns)
-{
-    const uint32_t constant = rows->constants[row];
-    const uint32_t offset = (uint32_t)((int32_t)constant >> 16) << rows->offset_shift;
-    const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
-    for (uint32_t column = 0u; column < columns; column++) {
-        const uint32_t total = row_sums[column] + offset - (zero_point * sums[column]);
-        const int32_t steps = bb_multiply_add(total, constant, rows->addend) >> rows->shift;
-        uint32_t code;
-        __asm("usat %0, #8, %1" : "=r"(code) : "r"(steps));
-        output[(column * stride) + row] = (uint8_t)code;
-    }
+    uint32_t code;
+    __asm("smlawb %0, %1, %2, %3" : "=r"(steps) : "r"(sum + start), "r"(constant), "r"(addend));
+    __asm("usat %0, #8, %1" : "=r"(code) : "r"(steps >> shift));
+    return (uint8_t)code;
 }
 
 /* ---- Dot products ---- */
 
 /* Computes two rows (other = 1) or one (other = 0). */
 BB_INLINE void bb_vector_rows(const bb_rows *rows, uint32_t row, uint32_t other, const uint32_t *weights,
-                              const uint32_t *words, const uint32_t *sums, uint8_t *output, uint32_t stride,
+                              const uint32_t *words, const uint32_t *column_sums, uint8_t *output, uint32_t stride,
                               uint32_t columns, uint32_t weight_bits)
 {
     const uint32_t *x = words;
-    uint32_t first[2] = {0u, 0u}, second[2] = {0u, 0u};
     uint32_t left = rows->row_words;
+    bb_sums s = {0u, 0u, 0u, 0u};
     for (; left >= 4u; left -= 4u) {
         uint32x4_t word0, word1;
         if (other != 0u) {
@@ -130,30 +168,32 @@ BB_INLINE void bb_vector_rows(const bb_rows *rows, uint32_t row, uint32_t other,
             word0 = vld1q_u32(weights);
             word1 = word0;
         }
-        for (uint32_t column = 0u; column < columns; column++) {
-            const bb_fields codes = bb_column(&x[column], columns, 4u, weight_bits);
-            first[column] = bb_add_products(first[column], word0, &codes, weight_bits);
-            if (other != 0u) {
-                second[column] = bb_add_products(second[column], word1, &codes, weight_bits);
-            }
-        }
+        bb_add_vectors(&s, word0, word1, other, x, columns, weight_bits);
         weights = &weights[4u + (4u * other)];
         x = &x[(32u / weight_bits) * columns];
     }
     if (left != 0u) {
         const uint32x4_t word0 = bb_words(weights, 1u + other, left);
         const uint32x4_t word1 = bb_words(&weights[other], 1u + other, left);
-        for (uint32_t column = 0u; column < columns; column++) {
-            const bb_fields codes = bb_column(&x[column], columns, left, weight_bits);
-            first[column] = bb_add_products(first[column], word0, &codes, weight_bits);
-            if (other != 0u) {
-                second[column] = bb_add_products(second[column], word1, &codes, weight_bits);
-            }
+        bb_add_tail(&s.row0_column0, &s.row1_column0, word0, word1, other, x, columns, left, weight_bits);
+        if (columns == 2u) {
+            bb_add_tail(&s.row0_column1, &s.row1_column1, word0, word1, other, &x[1], columns, left, weight_bits);
         }
     }
-    bb_put_row(rows, row, first, sums, output, stride, columns);
-    if (other != 0u) {
-        bb_put_row(rows, row + 1u, second, sums, output, stride, columns);
+    for (uint32_t i = 0u; i <= other; i++) {
+        const uint32_t constant = rows->constants[row + i];
+        const uint32_t offset = (uint32_t)((int32_t)constant >> 16) << rows->offset_shift;
+        const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row + i] : rows->zero_point;
+        const int32_t addend = rows->addend;
+        const uint32_t shift = rows->shift;
+        const uint32_t start0 = offset - (zero_point * column_sums[0]);
+        const uint32_t start1 = (columns == 2u) ? (offset - (zero_point * column_sums[1])) : 0u;
+        const uint32_t sum0 = (i == 0u) ? s.row0_column0 : s.row1_column0;
+        const uint32_t sum1 = (i == 0u) ? s.row0_column1 : s.row1_column1;
+        output[row + i] = bb_vector_output(sum0, start0, constant, addend, shift);
+        if (columns == 2u) {
+            output[stride + row + i] = bb_vector_output(sum1, start1, constant, addend, shift);
+        }
     }
 }
 
