@@ -135,28 +135,13 @@ BB_INLINE void bb_add_tail(uint32_t *first, uint32_t *second, uint32x4_t word0, 
     }
 }
 
-/* ---- Outputs ---- */
-
-/* Returns the code of a sum of products; `constant`: m in its lower half, `start`: the offset and what the zero points
-   of the weights take away. */
-BB_INLINE uint8_t bb_vector_output(uint32_t sum, uint32_t start, uint32_t constant, int32_t addend, uint32_t shift)
-{
-    int32_t steps;
-    uint32_t code;
-    __asm("smlawb %0, %1, %2, %3" : "=r"(steps) : "r"(sum + start), "r"(constant), "r"(addend));
-    __asm("usat %0, #8, %1" : "=r"(code) : "r"(steps >> shift));
-    return (uint8_t)code;
-}
-
 /* ---- Dot products ---- */
 
-/* Computes two rows (other = 1) or one (other = 0). */
-BB_INLINE void bb_vector_rows(const bb_rows *rows, uint32_t row, uint32_t other, const uint32_t *weights,
-                              const uint32_t *words, const uint32_t *column_sums, uint8_t *output, uint32_t stride,
-                              uint32_t columns, uint32_t weight_bits)
+/* Returns the sums of two rows (other = 1) or one (other = 0). */
+BB_INLINE bb_sums bb_sums_of(const uint32_t *weights, uint32_t row_words, uint32_t other, const uint32_t *x,
+                             uint32_t columns, uint32_t weight_bits)
 {
-    const uint32_t *x = words;
-    uint32_t left = rows->row_words;
+    uint32_t left = row_words;
     bb_sums s = {0u, 0u, 0u, 0u};
     for (; left >= 4u; left -= 4u) {
         uint32x4_t word0, word1;
@@ -180,33 +165,86 @@ BB_INLINE void bb_vector_rows(const bb_rows *rows, uint32_t row, uint32_t other,
             bb_add_tail(&s.row0_column1, &s.row1_column1, word0, word1, other, &x[1], columns, left, weight_bits);
         }
     }
-    for (uint32_t i = 0u; i <= other; i++) {
-        const uint32_t constant = rows->constants[row + i];
-        const uint32_t offset = (uint32_t)((int32_t)constant >> 16) << rows->offset_shift;
-        const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row + i] : rows->zero_point;
-        const int32_t addend = rows->addend;
-        const uint32_t shift = rows->shift;
-        const uint32_t start0 = offset - (zero_point * column_sums[0]);
-        const uint32_t start1 = (columns == 2u) ? (offset - (zero_point * column_sums[1])) : 0u;
-        const uint32_t sum0 = (i == 0u) ? s.row0_column0 : s.row1_column0;
-        const uint32_t sum1 = (i == 0u) ? s.row0_column1 : s.row1_column1;
-        output[row + i] = bb_vector_output(sum0, start0, constant, addend, shift);
-        if (columns == 2u) {
-            output[stride + row + i] = bb_vector_output(sum1, start1, constant, addend, shift);
-        }
-    }
+    return s;
 }
 
-BB_INLINE void bb_vector_dot(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
+/* Constants of 1 to 4 rows. */
+typedef struct {
+    int32x4_t multiplier; /* m * 2^16 */
+    int32x4_t offset;
+    uint32x4_t zero_point;
+    mve_pred16_t is_row;
+    int32_t addend, left_shift;
+} bb_row_vector;
+
+BB_INLINE bb_row_vector bb_row_vector_of(const bb_rows *rows, uint32_t row)
+{
+    const mve_pred16_t is_row = vctp32q((uint32_t)rows->rows - row);
+    const int32x4_t constants = vreinterpretq_s32_u32(vldrwq_z_u32(&rows->constants[row], is_row));
+    bb_row_vector vector;
+    vector.multiplier = vshlq_n_s32(constants, 16);
+    vector.offset = vshlq_r_s32(vshrq_n_s32(constants, 16), (int32_t)rows->offset_shift);
+    vector.zero_point = (rows->zero_points != NULL) ? vldrbq_z_u32(&rows->zero_points[row], is_row)
+                                                    : vdupq_n_u32(rows->zero_point);
+    vector.is_row = is_row;
+    vector.addend = rows->addend;
+    vector.left_shift = -(int32_t)rows->shift;
+    return vector;
+}
+
+/* Writes the outputs of 1 to 4 rows from their sums of products with one column. The high half of A * (m * 2^16) is
+   floor(A * m / 2^16). */
+BB_INLINE void bb_put_rows(const bb_row_vector *vector, uint32x4_t sums, uint32_t column_sum, uint8_t *output)
+{
+    const uint32x4_t centred = vsubq_u32(sums, vmulq_n_u32(vector->zero_point, column_sum));
+    const int32x4_t total = vaddq_s32(vreinterpretq_s32_u32(centred), vector->offset);
+    int32x4_t code = vaddq_n_s32(vmulhq_s32(total, vector->multiplier), vector->addend);
+    code = vshlq_r_s32(code, vector->left_shift);
+    code = vminq_s32(vmaxq_s32(code, vdupq_n_s32(0)), vdupq_n_s32(0xFF));
+    vstrbq_p_u32(output, vreinterpretq_u32_s32(code), vector->is_row);
+}
+
+/* Returns a vector of the sums of 4 rows. */
+BB_INLINE uint32x4_t bb_four(uint32_t row0, uint32_t row1, uint32_t row2, uint32_t row3)
+{
+    uint32x4_t sums = vdupq_n_u32(row0);
+    sums = vsetq_lane_u32(row1, sums, 1);
+    sums = vsetq_lane_u32(row2, sums, 2);
+    return vsetq_lane_u32(row3, sums, 3);
+}
+
+/* Four rows at a time, as two pairs; the last rows may be 1 to 3. */
+BB_INLINE void bb_vector_dot(const bb_rows *rows, const uint32_t *words, const uint32_t *column_sums, uint8_t *output,
                              uint32_t stride, uint32_t columns, uint32_t weight_bits)
 {
+    const uint32_t count = rows->rows;
+    const uint32_t row_words = rows->row_words;
     const uint32_t *weights = rows->weights;
-    uint32_t row = 0u;
-    for (; (row + 1u) < rows->rows; row += 2u) {
-        bb_vector_rows(rows, row, 1u, weights, words, sums, output, stride, columns, weight_bits);
-        weights = &weights[2u * (uint32_t)rows->row_words];
-    }
-    if (row < rows->rows) {
-        bb_vector_rows(rows, row, 0u, weights, words, sums, output, stride, columns, weight_bits);
+    for (uint32_t row = 0u; row < count; row += 4u) {
+        const uint32_t left = count - row;
+        bb_sums first, second = {0u, 0u, 0u, 0u};
+        if (left >= 2u) {
+            first = bb_sums_of(weights, row_words, 1u, words, columns, weight_bits);
+            weights = &weights[2u * row_words];
+        } else {
+            first = bb_sums_of(weights, row_words, 0u, words, columns, weight_bits);
+        }
+        if (left >= 4u) {
+            second = bb_sums_of(weights, row_words, 1u, words, columns, weight_bits);
+            weights = &weights[2u * row_words];
+        } else if (left == 3u) {
+            second = bb_sums_of(weights, row_words, 0u, words, columns, weight_bits);
+        } else {
+            /* one or two rows */
+        }
+        const bb_row_vector vector = bb_row_vector_of(rows, row);
+        bb_put_rows(&vector,
+                    bb_four(first.row0_column0, first.row1_column0, second.row0_column0, second.row1_column0),
+                    column_sums[0], &output[row]);
+        if (columns == 2u) {
+            bb_put_rows(&vector,
+                        bb_four(first.row0_column1, first.row1_column1, second.row0_column1, second.row1_column1),
+                        column_sums[1], &output[stride + row]);
+        }
     }
 }
