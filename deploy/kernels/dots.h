@@ -57,7 +57,8 @@ BB_INLINE void bb_put_output(const bb_rows *rows, uint32_t row, uint32_t sum, ui
 BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
                            uint32_t stride, uint32_t columns, uint32_t weight_bits, uint32_t form)
 {
-    const uint32_t step = columns * BB_GROUP_WORDS; /* words from a group to the next of the same column */
+    const uint32_t step = BB_GROUP_STEP(columns); /* words from a group to the next of the same column */
+    const uint32_t second = BB_COLUMN_WORDS(rows->row_words * (8u / weight_bits)); /* words to the second column */
     const uint32_t *weights = rows->weights;
     for (uint32_t row = 0u; row < rows->rows; row += 2u) {
         const uint32_t other = ((row + 1u) < rows->rows) ? 1u : 0u;
@@ -69,8 +70,8 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
             sum00 += bb_products(word0, x, step, weight_bits);
             sum10 += bb_products(word1, x, step, weight_bits);
             if (columns == 2u) {
-                sum01 += bb_products(word0, &x[BB_GROUP_WORDS], step, weight_bits);
-                sum11 += bb_products(word1, &x[BB_GROUP_WORDS], step, weight_bits);
+                sum01 += bb_products(word0, &x[second], step, weight_bits);
+                sum11 += bb_products(word1, &x[second], step, weight_bits);
             }
             weights = &weights[1u + other];
             x = &x[step * (8u / weight_bits)];

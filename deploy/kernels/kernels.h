@@ -54,16 +54,19 @@ typedef struct {
 
 /* ---- Convolution (any but depthwise), pointwise convolution, fully connected layer ---- */
 
-/* Words of a column that one group of 4 codes takes: group g of column c is at words[(g * columns + c) *
-   BB_GROUP_WORDS]; their format is that of the level (columns.h). */
+/* Format of columns: words from a group of 4 codes to the next one, and from a column to the second one, for columns of
+   `groups` groups. At levels 0 and 1, groups of 2 words of both columns alternate; at level 2, each column is
+   contiguous, a word for each group. */
 #if BB_LEVEL == 2
-#define BB_GROUP_WORDS 1u
+#define BB_GROUP_STEP(columns) 1u
+#define BB_COLUMN_WORDS(groups) ((uint32_t)(groups))
 #else
-#define BB_GROUP_WORDS 2u
+#define BB_GROUP_STEP(columns) (2u * (columns))
+#define BB_COLUMN_WORDS(groups) 2u
 #endif
 
-/* Widens `groups` groups of 4 codes (packed, starting on a byte), each shifted left by e, to words[0], words[columns *
-   BB_GROUP_WORDS], ...; returns the sum of the widened codes. */
+/* Widens `groups` groups of 4 codes (packed, starting on a byte), each shifted left by e, to words[0],
+   words[BB_GROUP_STEP(columns)], ...; returns the sum of the widened codes. */
 typedef uint32_t (*bb_widen)(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 
 typedef struct {                /* the rows (output channels) of one group of a convolution */

@@ -131,7 +131,7 @@ BB_INLINE uint32_t bb_widen_codes(bb_widen widen, const uint8_t *codes, uint32_t
         for (uint32_t i = 0u; i < (count & 3u); i++) {
             bb_put_code(tail, i, bits, bb_code(codes, (4u * groups) + i, bits));
         }
-        sum += widen(tail, 1u, &words[groups * columns * BB_GROUP_WORDS], columns);
+        sum += widen(tail, 1u, &words[groups * BB_GROUP_STEP(columns)], columns);
     }
     return sum;
 }

@@ -1,6 +1,7 @@
 BB_KERNEL uint32_t bb_widen_2(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns)
 {
     uint32_t sum = 0u;
+    (void)columns;
     for (uint32_t done = 0u; done < groups; done += 4u) {
         const uint32_t left = groups - done;
         const uint32x4_t packed = vldrbq_z_u32(&codes[done], vctp32q(left));
@@ -11,7 +12,7 @@ BB_KERNEL uint32_t bb_widen_2(const uint8_t *codes, uint32_t groups, uint32_t *w
         const uint32x4_t above = vandq_u32(fourth, vdupq_n_u32(0xC0000000u));
         const uint32x4_t groups_of_4 = vorrq_u32(vorrq_u32(first, second), vorrq_u32(third, above));
         sum = vaddvaq_u8(sum, vreinterpretq_u8_u32(groups_of_4));
-        bb_store_groups(&words[done * columns], groups_of_4, columns, left);
+        vstrwq_p_u32(&words[done], groups_of_4, vctp32q(left));
     }
     return sum;
 }

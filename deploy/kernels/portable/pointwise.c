@@ -15,7 +15,8 @@ BB_KERNEL void bb_pointwise(const void *layer, uint8_t *arena)
         uint32_t sums[2];
         for (uint32_t column = 0u; column < 2u; column++) {
             sums[column] =
-                bb_widen_codes(l->widen, input, channels, l->input_bits, &words[column * BB_GROUP_WORDS], 2u);
+                bb_widen_codes(l->widen, input, channels, l->input_bits,
+                               &words[column * BB_COLUMN_WORDS(l->column_groups)], 2u);
             input = &input[step * input_bytes];
         }
         bb_store_pair(l, l->rows, words, sums, codes, &arena[l->output + (first * output_bytes)], step * output_bytes,

@@ -4,7 +4,7 @@ BB_KERNEL uint32_t bb_widen_8(const uint8_t *codes, uint32_t groups, uint32_t *w
     for (; groups != 0u; groups--) {
         sum += bb_put_group(words, codes[0], codes[1], codes[2], codes[3]);
         codes = &codes[4];
-        words = &words[columns * BB_GROUP_WORDS];
+        words = &words[BB_GROUP_STEP(columns)];
     }
     return sum;
 }
