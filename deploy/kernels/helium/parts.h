@@ -62,6 +62,14 @@ BB_INLINE void bb_add_2(uint32_t *first, uint32_t *second, uint32x4_t word0, uin
     *second = vmladavaq_u8(*second, vshrq_n_u8(vreinterpretq_u8_u32(word1), 6), odd1);
 }
 
+/* Returns an address as it is, hidden from the compiler: GCC 12 advances the address of an interleaving load by a
+   register, which these instructions do not have. */
+BB_INLINE const uint32_t *bb_address(const uint32_t *at)
+{
+    __asm("" : "+r"(at));
+    return at;
+}
+
 /* Adds the products of 4 words of weights and one column, which is contiguous. */
 BB_INLINE void bb_add_column(uint32_t *first, uint32_t *second, uint32x4_t word0, uint32x4_t word1, const uint32_t *x,
                              uint32_t weight_bits)
@@ -69,10 +77,10 @@ BB_INLINE void bb_add_column(uint32_t *first, uint32_t *second, uint32x4_t word0
     if (weight_bits == 8u) {
         bb_add_8(first, second, word0, word1, vld1q_u32(x));
     } else if (weight_bits == 4u) {
-        const uint32x4x2_t groups = vld2q_u32(x);
+        const uint32x4x2_t groups = vld2q_u32(bb_address(x));
         bb_add_4(first, second, word0, word1, groups.val[0], groups.val[1]);
     } else {
-        const uint32x4x4_t groups = vld4q_u32(x);
+        const uint32x4x4_t groups = vld4q_u32(bb_address(x));
         bb_add_2(first, second, word0, word1, groups.val[0], groups.val[1], groups.val[2], groups.val[3]);
     }
 }
