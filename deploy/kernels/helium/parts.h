@@ -85,16 +85,25 @@ BB_INLINE void bb_add_column(uint32_t *first, uint32_t *second, uint32x4_t word0
     }
 }
 
-/* Adds the products of the last 1 to 3 words, one at a time. */
-BB_INLINE uint32_t bb_tail(uint32_t sum, const uint32_t *weights, uint32_t step, const uint32_t *x, uint32_t left,
-                           uint32_t weight_bits)
+/* Returns words at, at + step, ... of the lanes that exist; the others are 0. */
+BB_INLINE uint32x4_t bb_words(const uint32_t *at, uint32x4_t offsets, mve_pred16_t lanes)
 {
-    for (; left != 0u; left--) {
-        sum += bb_products(weights[0], x, 1u, weight_bits);
-        weights = &weights[step];
-        x = &x[8u / weight_bits];
+    return vldrwq_gather_shifted_offset_z_u32(at, offsets, lanes);
+}
+
+/* The same as bb_add_column for the lanes that exist. `multiples`: 0, 1, 2, 3. */
+BB_INLINE void bb_add_some(uint32_t *first, uint32_t *second, uint32x4_t word0, uint32x4_t word1, const uint32_t *x,
+                           uint32x4_t multiples, mve_pred16_t lanes, uint32_t weight_bits)
+{
+    const uint32x4_t offsets = vmulq_n_u32(multiples, 8u / weight_bits);
+    if (weight_bits == 8u) {
+        bb_add_8(first, second, word0, word1, bb_words(x, offsets, lanes));
+    } else if (weight_bits == 4u) {
+        bb_add_4(first, second, word0, word1, bb_words(x, offsets, lanes), bb_words(&x[1], offsets, lanes));
+    } else {
+        bb_add_2(first, second, word0, word1, bb_words(x, offsets, lanes), bb_words(&x[1], offsets, lanes),
+                 bb_words(&x[2], offsets, lanes), bb_words(&x[3], offsets, lanes));
     }
-    return sum;
 }
 
 /* ---- Dot products ---- */
@@ -116,13 +125,20 @@ BB_INLINE bb_sums bb_sums_of(const uint32_t *weights, uint32_t row_words, uint32
             x = &x[32u / weight_bits];
         }
     }
-    if (left != 0u) {
-        s.first0 = bb_tail(s.first0, weights, step, x, left, weight_bits);
-        s.second0 = bb_tail(s.second0, &weights[step - 1u], step, x, left, weight_bits);
+    while (left != 0u) { /* the last words, and all words of a single row */
+        const uint32_t count = (left < 4u) ? left : 4u;
+        const mve_pred16_t lanes = vctp32q(count);
+        const uint32x4_t multiples = vidupq_n_u32(0u, 1);
+        const uint32x4_t offsets = vmulq_n_u32(multiples, step);
+        const uint32x4_t word0 = bb_words(weights, offsets, lanes);
+        const uint32x4_t word1 = bb_words(&weights[step - 1u], offsets, lanes);
+        bb_add_some(&s.first0, &s.second0, word0, word1, x, multiples, lanes, weight_bits);
         if (columns == 2u) {
-            s.first1 = bb_tail(s.first1, weights, step, &x[column_words], left, weight_bits);
-            s.second1 = bb_tail(s.second1, &weights[step - 1u], step, &x[column_words], left, weight_bits);
+            bb_add_some(&s.first1, &s.second1, word0, word1, &x[column_words], multiples, lanes, weight_bits);
         }
+        left -= count;
+        weights = &weights[count * step];
+        x = &x[count * (8u / weight_bits)];
     }
     return s;
 }
