@@ -36,10 +36,11 @@ typedef struct {
     uint32_t is_first_odd;  /* 1: the first is the second of a pair */
     uint32_t whole_words;   /* words of the ring of whole pairs */
     uint32_t is_last_odd;   /* 1: the last is the first of a pair */
-    uint32_t first_word;    /* of the pair with the first column */
     uint32_t input_pixel, input_row, output_pixel;
     uint32_t whole_bytes, next_bytes, left, left_words; /* of bb_depthwise_store */
-    uint32_t group_bytes; /* of the input codes of the four channels, less in the last group */
+    uint32_t last_row;      /* of the image */
+    uint32_t group_bytes;   /* of the input codes of the four channels */
+    uint32_t whole_bits;    /* input bits; 0 for less than four channels that do not fill these bytes */
 } bb_depthwise_plan;
 
 BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bytes)
@@ -57,39 +58,53 @@ BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bytes)
     return word;
 }
 
-/* Makes pairs of the codes of four channels of two pixels (packed in a and b): channel c at pairs[step * c], shifted left
-   by 8 - bits. */
-BB_INLINE void bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t bits, uint32_t *pairs, uint32_t step)
+typedef struct {
+    uint32_t channel[4];
+} bb_depthwise_four;
+
+/* Returns pairs of the codes of four channels of two pixels (packed in a and b), shifted left by 8 - bits. */
+BB_INLINE bb_depthwise_four bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t bits)
 {
+    bb_depthwise_four pairs;
+    uint32_t both;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(both) : "r"(a), "r"(b));
     if (bits == 8u) {
-        const uint32_t low = (a & 0xFFFFu) | (b << 16);
-        const uint32_t high = (a >> 16) | (b & 0xFFFF0000u);
-        pairs[0] = low & 0x00FF00FFu;
-        pairs[step] = (low >> 8) & 0x00FF00FFu;
-        pairs[2u * step] = high & 0x00FF00FFu;
-        pairs[3u * step] = (high >> 8) & 0x00FF00FFu;
+        uint32_t high;
+        __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(b), "r"(a));
+        __asm__("uxtb16 %0, %1" : "=r"(pairs.channel[0]) : "r"(both));
+        __asm__("uxtb16 %0, %1, ror #8" : "=r"(pairs.channel[1]) : "r"(both));
+        __asm__("uxtb16 %0, %1" : "=r"(pairs.channel[2]) : "r"(high));
+        __asm__("uxtb16 %0, %1, ror #8" : "=r"(pairs.channel[3]) : "r"(high));
     } else if (bits == 4u) {
-        const uint32_t both = a | (b << 16);
-        pairs[0] = (both << 4) & 0x00F000F0u;
-        pairs[step] = both & 0x00F000F0u;
-        pairs[2u * step] = (both >> 4) & 0x00F000F0u;
-        pairs[3u * step] = (both >> 8) & 0x00F000F0u;
+        pairs.channel[0] = (both << 4) & 0x00F000F0u;
+        pairs.channel[1] = both & 0x00F000F0u;
+        pairs.channel[2] = (both >> 4) & 0x00F000F0u;
+        pairs.channel[3] = (both >> 8) & 0x00F000F0u;
     } else {
-        const uint32_t both = a | (b << 16);
-        pairs[0] = (both << 6) & 0x00C000C0u;
-        pairs[step] = (both << 4) & 0x00C000C0u;
-        pairs[2u * step] = (both << 2) & 0x00C000C0u;
-        pairs[3u * step] = both & 0x00C000C0u;
+        pairs.channel[0] = (both << 6) & 0x00C000C0u;
+        pairs.channel[1] = (both << 4) & 0x00C000C0u;
+        pairs.channel[2] = (both << 2) & 0x00C000C0u;
+        pairs.channel[3] = both & 0x00C000C0u;
     }
+    return pairs;
+}
+
+/* Widens one column of two rows to words[0], words[2], words[4], words[6]. */
+BB_INLINE void bb_depthwise_column(const uint8_t *a, const uint8_t *b, uint32_t bytes, uint32_t bits, uint32_t *words)
+{
+    const bb_depthwise_four pairs = bb_depthwise_pairs(bb_depthwise_load(a, bytes), bb_depthwise_load(b, bytes), bits);
+    words[0] = pairs.channel[0];
+    words[2] = pairs.channel[1];
+    words[4] = pairs.channel[2];
+    words[6] = pairs.channel[3];
 }
 
 /* Widens all columns of the image; bits is a constant. */
 BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t step_a,
                                       const uint8_t *b, uint32_t step_b, uint32_t bits, uint32_t *words)
 {
-    const uint32_t bytes = bits >> 1;
     if (plan->is_first_odd != 0u) {
-        bb_depthwise_pairs(bb_depthwise_load(a, bytes), bb_depthwise_load(b, bytes), bits, &words[1], 2u);
+        bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
         a = &a[step_a];
         b = &b[step_b];
         words = &words[16];
@@ -106,78 +121,103 @@ BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8
         words = end;
     }
     if (plan->is_last_odd != 0u) {
-        bb_depthwise_pairs(bb_depthwise_load(a, bytes), bb_depthwise_load(b, bytes), bits, words, 2u);
+        bb_depthwise_column(a, b, bits >> 1, bits, words);
     }
 }
 
-/* Widens the rows y and y + 1 of the image (rows outside of it: padding) to `row` of the ring. */
-BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *source, uint32_t y, uint32_t *row)
+/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. offset: of the first
+   row, y; rows that are not in the image are padding. */
+BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *source, uint32_t offset, uint32_t y,
+                                  uint32_t *words)
 {
-    const uint32_t bits = plan->layer->input_bits;
-    const uint8_t *a = plan->padding;
-    const uint8_t *b = a;
-    uint32_t step_a = 0u, step_b = 0u;
-    uint32_t *words = &row[plan->first_word];
-    if (y < plan->layer->input_height) {
-        a = &source[y * plan->input_row];
-        step_a = plan->input_pixel;
+    const uint8_t *a = &source[offset];
+    const uint8_t *b = &source[offset + plan->input_row];
+    uint32_t step_a = plan->input_pixel;
+    uint32_t step_b = step_a;
+    if (y >= plan->last_row) { /* not both are in the image; y wraps above it */
+        if (y != plan->last_row) {
+            a = plan->padding;
+            step_a = 0u;
+        }
+        if (y != 0xFFFFFFFFu) {
+            b = plan->padding;
+            step_b = 0u;
+        }
     }
-    if ((y + 1u) < plan->layer->input_height) {
-        b = &source[(y + 1u) * plan->input_row];
-        step_b = plan->input_pixel;
-    }
-    if (plan->group_bytes != (bits >> 1)) { /* the last channels, of a number that is not a multiple of 4 */
+    if (plan->whole_bits == 8u) {
+        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 8u, words);
+    } else if (plan->whole_bits == 4u) {
+        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 4u, words);
+    } else if (plan->whole_bits == 2u) {
+        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 2u, words);
+    } else { /* the last channels, of a number that is not a multiple of 4 */
         uint32_t is_odd = plan->is_first_odd;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
-            bb_depthwise_pairs(bb_depthwise_load(a, plan->group_bytes), bb_depthwise_load(b, plan->group_bytes), bits,
-                               &words[is_odd], 2u);
+            bb_depthwise_column(a, b, plan->group_bytes, plan->layer->input_bits, &words[is_odd]);
             a = &a[step_a];
             b = &b[step_b];
             words = &words[16u * is_odd];
             is_odd ^= 1u;
         }
-    } else if (bits == 8u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 8u, words);
-    } else if (bits == 4u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 4u, words);
-    } else {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 2u, words);
     }
 }
 
-/* Unpacks constants and weights of four channels (of `count` that exist) from `first` on. */
-BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t first, uint32_t count)
+BB_INLINE uint32_t bb_depthwise_difference(uint32_t pair, uint32_t zero_points)
+{
+    uint32_t difference;
+    __asm__("ssub16 %0, %1, %2" : "=r"(difference) : "r"(pair), "r"(zero_points));
+    return difference;
+}
+
+/* Returns z_w of a channel in both halves of a word; of the layer if the channel does not exist. */
+BB_INLINE uint32_t bb_depthwise_zero_points(const bb_depthwise_layer *layer, uint32_t channel)
+{
+    uint32_t zero_point = layer->weight_zero_point;
+    if ((layer->zero_points != NULL) && (channel < layer->input_channels)) {
+        zero_point = layer->zero_points[channel];
+    }
+    return zero_point * 0x00010001u;
+}
+
+/* Unpacks the weights q_w - z_w of four channels from `first` on; bytes: of their codes of one tap. */
+BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t first, uint32_t bytes)
 {
     const bb_depthwise_layer *const layer = plan->layer;
     const uint32_t bits = layer->weight_bits;
-    const uint32_t row_bytes = bb_pixel_bytes(layer->input_channels, bits);
-    const uint32_t bytes = bb_pixel_bytes(count, bits);
-    const uint8_t *row = &layer->weights[(first * bits) >> 3];
-    for (uint32_t column = 0u; column < 3u; column++) {
-        const uint32_t w0 = bb_depthwise_load(row, bytes);
-        const uint32_t w1 = bb_depthwise_load(&row[3u * row_bytes], bytes);
-        const uint32_t w2 = bb_depthwise_load(&row[6u * row_bytes], bytes);
-        uint32_t *const words = &plan->channels[6u + (2u * column)];
-        for (uint32_t i = 0u; i < 2u; i++) {
-            bb_depthwise_pairs((i == 0u) ? w0 : w1, (i == 0u) ? w1 : w2, bits, &words[i], BB_DEPTHWISE_CHANNEL_WORDS);
-        }
-        row = &row[row_bytes];
+    const uint32_t shift = 8u - bits;
+    const uint32_t tap_bytes = bb_pixel_bytes(layer->input_channels, bits);
+    const uint32_t z0 = bb_depthwise_zero_points(layer, first);
+    const uint32_t z1 = bb_depthwise_zero_points(layer, first + 1u);
+    const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u);
+    const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u);
+    const uint8_t *tap = &layer->weights[(first * bits) >> 3]; /* of the upper row */
+    uint32_t *words = &plan->channels[6];
+    for (uint32_t i = 0u; i < 6u; i++) { /* kernel column 0: rows 0 and 1, rows 1 and 2; column 1: ... */
+        const uint32_t upper = bb_depthwise_load(tap, bytes);
+        const uint32_t lower = bb_depthwise_load(&tap[3u * tap_bytes], bytes);
+        const bb_depthwise_four pairs = bb_depthwise_pairs(upper, lower, bits);
+        words[0] = bb_depthwise_difference(pairs.channel[0] >> shift, z0);
+        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[1] >> shift, z1);
+        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[2] >> shift, z2);
+        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[3] >> shift, z3);
+        words = &words[1];
+        tap = ((i & 1u) == 0u) ? &tap[3u * tap_bytes] : (tap - (2u * tap_bytes));
     }
-    for (uint32_t channel = 0u; channel < count; channel++) {
-        uint32_t *const words = &plan->channels[BB_DEPTHWISE_CHANNEL_WORDS * channel];
-        const uint32_t constant = layer->constants[first + channel];
-        uint32_t zero_points = layer->weight_zero_point;
-        if (layer->zero_points != NULL) {
-            zero_points = layer->zero_points[first + channel];
-        }
-        zero_points *= 0x00010001u;
-        words[2] = (uint32_t)((int32_t)constant >> 16) << layer->offset_shift;
-        words[4] = (uint32_t)(int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu) << (16u - layer->shift);
-        for (uint32_t i = 6u; i < BB_DEPTHWISE_CHANNEL_WORDS; i++) {
-            uint32_t difference;
-            __asm__("ssub16 %0, %1, %2" : "=r"(difference) : "r"(words[i] >> (8u - bits)), "r"(zero_points));
-            words[i] = difference;
-        }
+}
+
+/* Unpacks the constants of `count` channels from `first` on. */
+BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t first, uint32_t count)
+{
+    const uint32_t *constants = &plan->layer->constants[first];
+    const uint32_t offset_shift = plan->layer->offset_shift;
+    const uint32_t shift = 16u - plan->layer->shift;
+    uint32_t *words = plan->channels;
+    for (uint32_t i = count; i != 0u; i--) {
+        const uint32_t constant = *constants;
+        words[2] = (uint32_t)((int32_t)constant >> 16) << offset_shift;
+        words[4] = (uint32_t)(int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu) << shift;
+        constants = &constants[1];
+        words = &words[BB_DEPTHWISE_CHANNEL_WORDS];
     }
 }
 
@@ -276,7 +316,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     plan.is_first_odd = (plan.image_columns != 0u) ? (layer->pad_left & 1u) : 0u;
     plan.whole_words = 16u * ((plan.image_columns - plan.is_first_odd) >> 1);
     plan.is_last_odd = (plan.image_columns - plan.is_first_odd) & 1u;
-    plan.first_word = 16u * ((uint32_t)layer->pad_left >> 1);
+    plan.last_row = (uint32_t)layer->input_height - 1u;
     plan.input_pixel = bb_pixel_bytes(layer->input_channels, layer->input_bits);
     plan.input_row = layer->input_width * plan.input_pixel;
     plan.output_pixel = bb_pixel_bytes(layer->input_channels, bits);
@@ -310,6 +350,8 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         words[5] = (uint32_t)(layer->addend >> layer->shift);
     }
 
+    uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
+    const uint32_t rows = 3u - stride;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
         const uint32_t left = layer->input_channels - first;
         const uint32_t channels = (left < 4u) ? left : 4u;
@@ -317,33 +359,31 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         const uint8_t *const source = &arena[layer->input + ((first * layer->input_bits) >> 3)];
         uint32_t *const end = &plan.channels[BB_DEPTHWISE_CHANNEL_WORDS * channels];
         uint8_t *pixel = &arena[layer->output + ((first * bits) >> 3)];
-        uint32_t rows_left = layer->output_height;
         uint32_t y = 0u - layer->pad_top; /* wraps above the image */
-        uint32_t is_odd = 0u;
-        uint32_t is_filled = 0u;
+        uint32_t offset = y * plan.input_row;
+        uint32_t second = (stride == 1u) ? output_row : (2u * plan.output_pixel);
+        uint32_t left_bytes = (stride == 1u) ? output_row : plan.output_pixel;
         plan.group_bytes = bb_pixel_bytes(channels, layer->input_bits);
+        plan.whole_bits = ((2u * plan.group_bytes) == layer->input_bits) ? layer->input_bits : 0u;
+        bb_depthwise_weights(&plan, first, bb_pixel_bytes(channels, layer->weight_bits));
         bb_depthwise_constants(&plan, first, channels);
         if (channels < 4u) {
             for (uint32_t i = 0u; i < (block_words * blocks); i++) { /* codes of channels that do not exist */
                 plan.codes[i] = 0u;
             }
         }
-        for (;;) {
-            bb_depthwise_widen(&plan, source, y, &plan.ring[8u * is_odd]);
+        bb_depthwise_widen(&plan, source, offset, y, first_words);
+        uint32_t is_odd = 0u;
+        for (uint32_t rows_left = layer->output_height; rows_left != 0u; rows_left -= rows) {
             y += 2u;
-            is_odd ^= 1u;
-            if (is_filled == 0u) { /* one of two rows of pairs */
-                is_filled = 1u;
-                continue;
-            }
+            offset += 2u * plan.input_row;
+            bb_depthwise_widen(&plan, source, offset, y, &first_words[8u * (is_odd ^ 1u)]);
             bb_depthwise_channels(plan.channels, end, stride, is_odd);
-            uint32_t rows = 1u;
-            uint32_t second = 2u * plan.output_pixel;
-            uint32_t left_bytes = plan.output_pixel;
-            if (stride == 1u) {
-                rows = (rows_left == 1u) ? 1u : 2u;
-                second = (rows_left == 1u) ? 0u : output_row;
-                left_bytes = second;
+            is_odd ^= 1u;
+            if ((rows_left == 1u) && (stride == 1u)) {
+                second = 0u;
+                left_bytes = 0u;
+                rows_left = 2u;
             }
             if (bytes == 4u) {
                 bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, 4u);
@@ -353,10 +393,6 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
                 bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, 1u);
             } else { /* the last channels, of a number that is not a multiple of 4 */
                 bb_depthwise_store(&plan, pixel, second, left_bytes, bits, bytes);
-            }
-            rows_left -= rows;
-            if (rows_left == 0u) {
-                break;
             }
             pixel = &pixel[rows * output_row];
         }
