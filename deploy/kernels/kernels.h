@@ -34,7 +34,7 @@ extern "C" {
 /* A kernel is never inlined and has an aligned start, so that the sizes of kernels can be added up. */
 #if defined(__GNUC__)
 #define BB_KERNEL __attribute__((noinline, aligned(4)))
-#define BB_INLINE static inline __attribute__((always_inline))
+#define BB_INLINE static inline __attribute__((always_inline, unused))
 #else
 #define BB_KERNEL
 #define BB_INLINE static inline
