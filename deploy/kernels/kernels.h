@@ -89,8 +89,8 @@ typedef void (*bb_pack)(const uint8_t *codes, uint32_t count, uint8_t *packed);
 /* Scratch, K16 = codes of a column rounded up to 16, C4 = rows of a group rounded up to 4 (all in bytes):
      convolution      4 * K16 columns, K16 staging, 2 * C4 output codes
      pointwise        4 * K16 columns, 2 * C4 output codes
-     fully connected  2 * K16 column, K16 staging if the pixels of the input do not fill whole bytes and there are two
-                      or more, C4 output codes
+     fully connected  2 * K16 column, K16 staging if the input has two or more pixels and its channels are no multiple
+                      of 4, C4 output codes
    Output codes are only used if the output has fewer than 8 bits. */
 typedef struct {
     const bb_rows *rows;      /* one for each group */
