@@ -1,13 +1,11 @@
-/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
-   channels are a multiple of 4, runs are widened from the input and `staging` holds padding; else they are first joined
-   in `staging`. */
-BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
-                             uint32_t first, uint32_t *words, uint8_t *staging)
+/* Makes the column of any window and a group, run by run: taps that are neighbours in memory, or that are padding.
+   Returns the number of codes. */
+BB_INLINE uint32_t bb_window_with_padding(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
+                                          uint32_t first, uint32_t *words, uint8_t *staging, uint32_t *sums)
 {
     const uint32_t channels = l->group_channels;
     const uint32_t bits = l->input_bits;
-    const uint32_t tensor_channels = channels * l->groups;
-    const uint32_t pixel_bytes = bb_pixel_bytes(tensor_channels, bits);
+    const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
     const uint32_t is_staged = channels & 3u;
     const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (uint32_t)l->dilation_x : 0u;
     uint32_t sum = 0u, index = 0u;
@@ -50,7 +48,49 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
             index += count;
         }
     }
-    return (is_staged == 0u) ? sum : bb_widen_codes(l->widen, staging, index, bits, words, 2u);
+    *sums = sum;
+    return index;
+}
+
+/* Makes the column of a window and a group. If the channels are a multiple of 4, runs are widened from the input and
+   `staging` holds padding; else they are first joined in `staging`. */
+BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
+                             uint32_t first, uint32_t *words, uint8_t *staging)
+{
+    const uint32_t channels = l->group_channels;
+    const uint32_t bits = l->input_bits;
+    const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
+    const uint32_t is_staged = channels & 3u;
+    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (uint32_t)l->dilation_x : 0u;
+    uint32_t sum = 0u, index = 0u;
+    if ((is_joined == 1u) && ((is_staged == 0u) || (bits == 8u)) && (top >= 0) && (left >= 0) &&
+        ((left + (int32_t)l->kernel_width) <= (int32_t)l->input_width) &&
+        ((top + (int32_t)((l->kernel_height - 1u) * l->dilation_y)) < (int32_t)l->input_height)) {
+        /* most windows: each kernel row is one run of the image */
+        const uint8_t *codes = &input[(((uint32_t)top * l->input_width) + (uint32_t)left) * pixel_bytes];
+        const uint32_t row_bytes = l->dilation_y * l->input_width * pixel_bytes;
+        const uint32_t count = l->kernel_width * channels;
+        for (uint32_t rows = l->kernel_height; rows != 0u; rows--) {
+            if (is_staged == 0u) {
+                sum += l->widen(codes, count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
+            } else {
+                for (uint32_t i = 0u; i < count; i++) {
+                    staging[index + i] = codes[i];
+                }
+            }
+            codes = &codes[row_bytes];
+            index += count;
+        }
+    } else {
+        index = bb_window_with_padding(l, input, top, left, first, words, staging, &sum);
+    }
+    if (is_staged != 0u) {
+        for (; (index & 3u) != 0u; index++) {
+            bb_put_code(staging, index, bits, 0u);
+        }
+        sum = l->widen(staging, index >> 2, words, 2u);
+    }
+    return sum;
 }
 
 /* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
