@@ -34,11 +34,11 @@ from network.layers import Layer, WeightLayer
 from network.live_ranges import live_ranges
 from network.memory.accounting import Feature, LayerBits
 from network.memory.code import code_of, stack_of
-from network.memory.descriptors import descriptor_bytes
+from network.memory.descriptors import STRUCT_BYTES, descriptor_bytes
 from network.memory.kernel_table import in_place_scratch_bytes, scratch_bytes
 from network.memory.measure import overwritten_input, step_scratch_bytes
 from network.memory.packing import WORD_BYTES, packed_row_bytes, weight_tensor_bytes, whole_words
-from network.memory.report import Shared
+from network.memory.report import Region, Shared
 from network.memory.requantization import requantization_bytes
 from network.memory.steps import InPlace, Occupant, Step, live_steps
 from network.network import Network
@@ -150,7 +150,8 @@ class DeployedAccounting:
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
         """Return the bytes of the code that a network needs at all bits, and of its deepest stack."""
         always, _ = code_of(network, self.sizes, self.forms)
-        return (*always, stack_of(network, self.sizes, self.forms))
+        end = Shared(Region.FLASH, "end of the table of steps", STRUCT_BYTES["bb_step"], is_estimate=False)
+        return (*always, end, stack_of(network, self.sizes, self.forms))
 
     def features(self, network: Network) -> tuple[Feature, ...]:
         """Return the bytes of the code that a network needs only if certain bits are in use."""
