@@ -35,12 +35,12 @@ class Form(StrEnum):
 
     NARROW = "narrow"
     """16-bit multipliers and offsets, one shift for the whole layer, 32-bit arithmetic."""
-    PAIRS = "pairs"
-    """As narrow, with functions that make four products of 2-bit codes at once: for inputs and weights of 2 bits."""
     WIDE = "wide"
     """32-bit multipliers and offsets, a shift for each channel, a 64-bit product."""
     THRESHOLDS = "thresholds"
     """Comparison with 2^b - 1 thresholds for each channel, for outputs of b bits."""
+    PAIRS = "pairs"
+    """As narrow, with functions that make four products of 2-bit codes at once: for inputs and weights of 2 bits."""
 
 
 _DRIVERS: Final[Mapping[str, str]] = {
