@@ -78,6 +78,7 @@ def _(layer: IntegerAveragePool) -> Layer:
     return AveragePool(
         name=layer.name, inputs=layer.inputs, output=layer.output,
         kernel=layer.kernel, stride=layer.stride, padding=layer.padding,
+        count_includes_padding=layer.count_includes_padding,
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from deploy.integer_network import (
     IntegerPad,
 )
 from deploy.proof import prove_accumulators
-from deploy.weight_packing import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weights
+from deploy.weight_rows import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weight_rows
 from network.layers import Axis
 from network.network_input import NetworkInput
 
@@ -251,7 +251,7 @@ def _(layer: IntegerPad) -> dict[str, Any]:
 def _arrays(layer: Any) -> Arrays:
     arrays: Arrays = {}
     if isinstance(layer, IntegerConvolution):
-        arrays |= {"weights": pack_weights(layer), "weight_zero_point": layer.weight_zero_point.astype(np.int32)}
+        arrays |= {"weights": pack_weight_rows(layer), "weight_zero_point": layer.weight_zero_point.astype(np.int32)}
         if layer.thresholds is not None:
             return arrays | {"thresholds": layer.thresholds.values, "direction": layer.thresholds.direction}
         arrays["bias"] = layer.bias.astype(np.int32)

@@ -25,7 +25,7 @@ from deploy.integer_network import (
 )
 from deploy.shared_weights import layout_of
 from deploy.thresholds import Thresholds
-from deploy.weight_packing import unpack_weights
+from deploy.weight_rows import unpack_weight_rows
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
 from network.json_reading.fields import Fields
@@ -137,7 +137,7 @@ def _convolution(
     owner = storing.get(array)
     if owner is None:
         try:
-            codes = unpack_weights(packed, (outputs, height, width, inputs), groups, bits)
+            codes = unpack_weight_rows(packed, (outputs, height, width, inputs), groups, bits)
         except ValueError as error:
             raise IntegerFileError(f"{weights.owner} are invalid: {error}") from error
     elif layout_of(owner) == (kind.kind, (outputs, height, width, inputs), bits, groups):

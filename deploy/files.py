@@ -56,6 +56,23 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
             `MAX_WEIGHT_FILE_BYTES`. Nothing is written then.
         OSError: if a file cannot be written.
     """
+    files = contents(network)
+    if memory is None:
+        (directory / MEMORY_FILE).unlink(missing_ok=True)
+    else:
+        files = {MEMORY_FILE: _json_text(memory), **files}
+    for name, content in files.items():
+        write_atomically(directory / name, content)
+    return sorted(files)
+
+
+def contents(network: IntegerNetwork) -> dict[str, bytes]:
+    """Return the content of each file that `save` writes without a memory report, by its name; network.json is last.
+
+    Raises:
+        ConversionError: if the network is inconsistent, an accumulator could overflow, or the weights file would exceed
+            `MAX_WEIGHT_FILE_BYTES`.
+    """
     check_consistency(network)
     description, arrays = describe(network)
     weights = safetensors.numpy.save(arrays)
@@ -65,14 +82,7 @@ def save(network: IntegerNetwork, directory: Path, *, memory: Mapping[str, Any] 
             f"{MAX_WEIGHT_FILE_BYTES} bytes"
         )
     description["weights_file"] = _weights_file(weights)
-    files = {WEIGHTS_FILE: weights, DESCRIPTION_FILE: _json_text(description)}
-    if memory is None:
-        (directory / MEMORY_FILE).unlink(missing_ok=True)
-    else:
-        files = {MEMORY_FILE: _json_text(memory), **files}
-    for name, content in files.items():
-        write_atomically(directory / name, content)
-    return sorted(files)
+    return {WEIGHTS_FILE: weights, DESCRIPTION_FILE: _json_text(description)}
 
 
 def load(directory: Path) -> IntegerNetwork:

@@ -19,7 +19,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from network.errors import InvalidNetwork
-from network.layers import Activation, Add, AveragePool, Concat, Convolution, FullyConnected, Layer, MaxPool, Pad
+from network.layers import (
+    Activation,
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    FullyConnected,
+    Layer,
+    MaxPool,
+    Pad,
+    Padding,
+    is_depthwise,
+)
 from network.shapes import Shape
 
 LAYER_KINDS: Final[Mapping[str, type[Layer]]] = {
@@ -122,9 +134,24 @@ def kernel_of(layer: Layer, input_shape: Shape) -> str:
     check_registered(layer)
     if not isinstance(layer, Convolution):
         return layer.kind
-    if layer.is_depthwise(input_shape):
+    return convolution_kernel(input_shape.channels, layer.groups, layer.kernel, layer.stride, layer.padding)
+
+
+def convolution_kernel(
+    input_channels: int, groups: int, kernel_size: tuple[int, int], stride: tuple[int, int], padding: Padding
+) -> str:
+    """Return the name of the kernel that runs a convolution of the given form.
+
+    Args:
+        input_channels: Number of channels of its input.
+        groups: Number of groups of the convolution.
+        kernel_size: Height and width of the kernel.
+        stride: Vertical and horizontal stride.
+        padding: Rows and columns of zeros around the input.
+    """
+    if is_depthwise(groups, input_channels):
         return DEPTHWISE
-    is_pointwise = layer.kernel == (1, 1) and layer.stride == (1, 1) and not any(layer.padding) and layer.groups == 1
+    is_pointwise = kernel_size == (1, 1) and stride == (1, 1) and not any(padding) and groups == 1
     return POINTWISE if is_pointwise else Convolution.kind
 
 

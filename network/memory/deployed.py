@@ -29,7 +29,14 @@ from network.kernels import IN_PLACE_KERNELS, KERNELS, kernel_of
 from network.layers import Layer, WeightLayer
 from network.live_ranges import live_ranges
 from network.memory.accounting import Feature, LayerBits
-from network.memory.kernel_table import CORTEX_M4, KernelTable, in_place_scratch_bytes, scratch_bytes
+from network.memory.kernel_table import (
+    ALIGNMENT_BYTES,
+    CORTEX_M4,
+    KernelTable,
+    in_place_scratch_bytes,
+    rounded_up,
+    scratch_bytes,
+)
 from network.memory.measure import overwritten_input, step_scratch_bytes
 from network.memory.packing import packed_row_bytes, weight_rows
 from network.memory.report import Region, Shared
@@ -90,9 +97,12 @@ class DeployedAccounting:
         return {tensor: tensor for tensor in network.tensors}
 
     def activation_bytes(self, occupant: Occupant, bits: Bits) -> float:
-        """Return the number of bytes of an activation tensor, with the channels of each pixel padded to whole bytes."""
+        """Return the number of bytes of an activation tensor in the arena, a multiple of 4.
+
+        The channels of each pixel are padded to whole bytes.
+        """
         shape = occupant.shape
-        return shape.height * shape.width * packed_row_bytes(shape.channels, bits)
+        return rounded_up(shape.height * shape.width * packed_row_bytes(shape.channels, bits), ALIGNMENT_BYTES)
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
         """Return the number of bytes of a layer's packed weight tensor, with each row padded to whole bytes.
@@ -179,7 +189,7 @@ class DeployedAccounting:
             scratch[step.layer] = step_scratch_bytes(step, overwritten)
         placed = [tensor for tensor in network.tensors if tensor in activation_bits]
         rectangles = self._rectangles(network, activation_bits, placed, owner) + _scratch_rectangles(scratch)
-        plan = plan_arena(rectangles, enough_bytes=enough_bytes)
+        plan = plan_arena(rectangles, alignment_bytes=ALIGNMENT_BYTES, enough_bytes=enough_bytes)
         tensors = {tensor: plan.offsets[owner.get(tensor, tensor)] for tensor in placed}
         scratches = {name: offset for name, offset in plan.offsets.items() if name not in tensors}
         return replace(plan, offsets=tensors | scratches)

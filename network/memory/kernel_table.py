@@ -4,6 +4,15 @@ All figures of a core are in one table. No C has been linked yet, so code, state
 report says so (`is_estimate`). The estimates start from the sizes of CMSIS-NN's kernels on a Cortex-M4 (GCC 12.2, -O3:
 convolve 1,584 bytes of .text, pointwise 2,504, depthwise 3x3 2,896); unpacking 4 and 2 bits adds to each.
 
+Scratch memory does not depend on bits, so that the solver can count it before bits are chosen. K is the number of codes
+of a window in one group rounded up to 16, and C the number of output channels of a group rounded up to 4:
+
+    convolution         4 K for two columns of 16-bit elements, K for the codes of one column before they are widened,
+                        2 C for the output bytes of both columns
+    pointwise           the same, but without the codes if the number of channels is a multiple of 16
+    fully connected     2 K for one column, C for the output bytes, and K for the codes if there are several pixels and
+                        the number of channels is not a multiple of 4, so that a pixel may end within a byte
+
 Layers that overwrite an input need additional scratch memory:
 
     activation, add           None: each element is read before its place is written.
@@ -32,13 +41,22 @@ from network.kernels import (
     kernel_of,
     require_rows,
 )
-from network.layers import Convolution, Layer, Shape
+from network.layers import Convolution, FullyConnected, Layer, Shape
 
-COLUMN_ELEMENT_BYTES: Final = 2
-"""Number of bytes of one element of an im2col column: dual multiply-accumulate instructions read 16-bit values."""
+ALIGNMENT_BYTES: Final = 4
+"""Number of bytes of which every offset and size in the arena, and every constant object, is a multiple."""
+
+ELEMENT_BYTES: Final = 2
+"""Number of bytes of one element of a column: dual multiply-accumulate instructions read 16-bit values."""
 
 COLUMNS: Final = 2
-"""Number of im2col columns: a kernel computes two output positions at once."""
+"""Number of columns of a convolution: it computes two output positions at once."""
+
+COLUMN_MULTIPLE: Final = 16
+"""Number of elements of which a column is a multiple, at all bits: the codes of a word of 2-bit weights."""
+
+GROUP_CODES: Final = 4
+"""Number of codes that are widened or packed at once: those of a byte at 2 bits."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,7 @@ def scratch_bytes(layer: Layer, input_shape: Shape) -> int:
     Raises:
         InvalidNetwork: if the class of the layer is not registered.
     """
-    return _SCRATCH_BYTES[kernel_of(layer, input_shape)](layer, input_shape)
+    return rounded_up(_SCRATCH_BYTES[kernel_of(layer, input_shape)](layer, input_shape), ALIGNMENT_BYTES)
 
 
 def in_place_scratch_bytes(layer: Layer, input_shape: Shape) -> int | None:
@@ -126,17 +144,48 @@ def in_place_scratch_bytes(layer: Layer, input_shape: Shape) -> int | None:
         InvalidNetwork: if the class of the layer is not registered.
     """
     kernel = kernel_of(layer, input_shape)
-    return _IN_PLACE_SCRATCH_BYTES[kernel](layer, input_shape) if KERNELS[kernel].can_write_in_place else None
+    size_bytes = _IN_PLACE_SCRATCH_BYTES[kernel](layer, input_shape) if KERNELS[kernel].can_write_in_place else None
+    return None if size_bytes is None else rounded_up(size_bytes, ALIGNMENT_BYTES)
+
+
+def rounded_up(size: int, multiple: int) -> int:
+    """Return the smallest multiple of a number that is at least as large as a size."""
+    return -(-size // multiple) * multiple
 
 
 def _none(_layer: Layer, _input_shape: Shape) -> int:
     return 0
 
 
-def _columns(layer: Convolution, input_shape: Shape) -> int:
-    """Return the number of bytes of the im2col columns of a convolution."""
+def _convolution(layer: Convolution, input_shape: Shape) -> int:
+    """Return the bytes of two columns, of one column's codes before they are widened, and of two columns of outputs."""
+    elements = _column_elements(layer, input_shape)
+    return COLUMNS * ELEMENT_BYTES * elements + elements + COLUMNS * _output_bytes(layer.output_channels, layer.groups)
+
+
+def _pointwise(layer: Convolution, input_shape: Shape) -> int:
+    """Return the bytes of two columns and of two columns of outputs, and of staging unless pixels fill the columns."""
+    elements = _column_elements(layer, input_shape)
+    staging_bytes = 0 if elements == input_shape.channels else elements
+    return COLUMNS * ELEMENT_BYTES * elements + staging_bytes + COLUMNS * _output_bytes(layer.output_channels, 1)
+
+
+def _fully_connected(layer: FullyConnected, input_shape: Shape) -> int:
+    """Return the bytes of one column and of the outputs, and of staging if pixels can end within a byte."""
+    elements = rounded_up(input_shape.elements, COLUMN_MULTIPLE)
+    has_gaps = input_shape.channels % GROUP_CODES != 0 and input_shape.height * input_shape.width > 1
+    return ELEMENT_BYTES * elements + (elements if has_gaps else 0) + _output_bytes(layer.output_channels, 1)
+
+
+def _column_elements(layer: Convolution, input_shape: Shape) -> int:
+    """Return the number of elements of a column: those of a window in one group, in whole words at 2 bits."""
     height, width = layer.kernel
-    return COLUMNS * COLUMN_ELEMENT_BYTES * height * width * (input_shape.channels // layer.groups)
+    return rounded_up(height * width * (input_shape.channels // layer.groups), COLUMN_MULTIPLE)
+
+
+def _output_bytes(output_channels: int, groups: int) -> int:
+    """Return the bytes of one column's outputs, a byte for each channel of a group, before they are packed."""
+    return rounded_up(output_channels // groups, GROUP_CODES)
 
 
 def _copied_rows(layer: Convolution, input_shape: Shape) -> int | None:
@@ -148,10 +197,10 @@ def _copied_rows(layer: Convolution, input_shape: Shape) -> int | None:
 
 
 _SCRATCH_BYTES: Final[Mapping[str, Callable[[Any, Shape], int]]] = {
-    "convolution": _columns,
-    POINTWISE: _columns,
+    "convolution": _convolution,
+    POINTWISE: _pointwise,
     DEPTHWISE: _none,
-    "fully_connected": _none,
+    "fully_connected": _fully_connected,
     "add": _none,
     "activation": _none,
     "concat": _none,

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from deploy.files import DESCRIPTION_FILE, MEMORY_FILE, WEIGHTS_FILE, load, save
 from deploy.integer_network import IntegerConvolution
 from deploy.interpreter import trace
-from deploy.weight_packing import packed_weight_bytes
+from deploy.weight_rows import pack_weight_rows
 from network.allocation import BITS, Bits
 from network.errors import ConversionError, IntegerFileError
 from network.host_steps import HostSteps
@@ -91,8 +91,8 @@ def test_files_shrink_with_the_bits(tmp_path: Path) -> None:
         assert isinstance(layer, IntegerConvolution)
         save(builder.network(), tmp_path)
         sizes[bits] = (tmp_path / WEIGHTS_FILE).stat().st_size
-        overhead = sizes[bits] - packed_weight_bytes(layer)
-        assert packed_weight_bytes(layer) == 64 * 3 * 3 * 64 * bits // 8
+        overhead = sizes[bits] - pack_weight_rows(layer).nbytes
+        assert pack_weight_rows(layer).nbytes == 64 * 3 * 3 * 64 * bits // 8
         assert 0 < overhead < 2000, "the header and 64 channels of constants"
     assert sizes[4] < 0.54 * sizes[8]
     assert sizes[2] < 0.31 * sizes[8]

@@ -11,9 +11,9 @@ import pytest
 
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.errors import RequestError
-from network.layers import Activation, Add, Convolution, FullyConnected, Padding, Shape
+from network.layers import Activation, Add, Convolution, FullyConnected, Layer, Padding, Shape
 from network.memory.deployed import DeployedAccounting
-from network.memory.kernel_table import CORTEX_M4, in_place_scratch_bytes
+from network.memory.kernel_table import CORTEX_M4, in_place_scratch_bytes, scratch_bytes
 from network.memory.measure import measure
 from network.memory.report import Region
 from tests.builders import network_of
@@ -61,16 +61,18 @@ def test_every_byte_by_hand() -> None:
         # 5 rows of 48 bytes; 5 biases, one factor, one zero point
         ("fc", 240, 5 * 4 + 5 + 1 + entry["fully_connected"]),
     ]
-    # A pixel of 3 channels takes 3, 2 and 1 bytes at 8, 4 and 2 bits; columns of `a`: 2 x 27 elements of 2 bytes.
+    # A pixel of 3 channels takes 3, 2 and 1 bytes at 8, 4 and 2 bits. Scratch of `a`: windows of 27 codes, rounded to
+    # 32: two columns of 2 bytes, one of codes, two of outputs. Scratch of `fc`: a column of 48 elements, its codes, and
+    # 5 outputs, rounded up to 8.
     steps = [(s.layer, s.input_bytes, s.output_bytes, s.waiting_bytes, s.scratch_bytes) for s in report.steps]
     assert steps == [
-        ("a", 48, 32, 0, 108),
+        ("a", 48, 32, 0, 2 * 2 * 32 + 32 + 2 * 4),
         ("dw", 32, 32, 0, 0),
         ("sum", 64, 16, 0, 0),
-        ("fc", 16, 5, 0, 0),
+        ("fc", 16, 8, 0, 2 * 48 + 48 + 8),
     ]  # fmt: skip
     assert report.arena is not None
-    assert report.arena.arena_bytes == 48 + 32 + 108
+    assert report.arena.arena_bytes == 48 + 32 + 168
     shared = {each.part: each.size_bytes for each in report.shared}
     kernels = CORTEX_M4.weight_kernel_bytes
     assert shared == {
@@ -88,7 +90,7 @@ def test_every_byte_by_hand() -> None:
     assert all(each.is_estimate for each in report.shared)
     flash = [each.size_bytes for each in report.shared if each.region is Region.FLASH]
     assert report.flash_bytes == sum(layer.flash_bytes for layer in report.layers) + sum(flash)
-    assert report.ram_bytes == 188 + CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
+    assert report.ram_bytes == 248 + CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
 
 
 def test_a_chain_keeps_a_pools_own_bits() -> None:
@@ -117,7 +119,7 @@ IN_PLACE = network_of(
     Shape(3, 4, 4),
 )
 ALL = ("activation", "add", "depthwise_convolution")
-COLUMNS_OF_A = 2 * 2 * 3
+COLUMNS_OF_A = 2 * 2 * 16 + 16 + 2 * 4
 ROWS_OF_DW = 2 * 4 * 3
 
 
@@ -212,11 +214,12 @@ def test_one_rectangle_for_what_lies_on_each_other() -> None:
     assert plan is not None
     assert plan.offsets["a"] == plan.offsets["r"] == plan.offsets["dw"]
     assert plan.offsets["input"] == plan.offsets["sum"] == plan.offsets["double"]
-    # what the input began lives to the end, what a began until the add; the largest step is the depthwise layer's
-    assert plan.arena_bytes == plan.lower_bound_bytes == 48 + 48 + ROWS_OF_DW
+    # what the input began lives to the end, what a began until the add; the largest step is the
+    # first, whose columns need more than the depthwise layer's rows
+    assert plan.arena_bytes == plan.lower_bound_bytes == 48 + 48 + COLUMNS_OF_A
     parted = DeployedAccounting(in_place=ALL).arena(IN_PLACE, bits | {"r": 4})
     assert parted is not None
-    assert parted.arena_bytes == 48 + 48 + 32
+    assert parted.arena_bytes == 48 + 48 + COLUMNS_OF_A
 
 
 def test_tensors_without_bits_are_not_placed() -> None:
@@ -272,3 +275,48 @@ def test_rows_in_place_give_the_same_image() -> None:
                         total += weights[i, j] * (ring[y] if y <= row else held[y])[x]
                 held[row, column] = total
         assert (held == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "expected"),
+    [
+        # 3 * 3 * 5 = 45 codes -> 48; 7 outputs -> 8
+        (
+            Convolution(name="c", inputs=("x",), output="y", output_channels=7, kernel=(3, 3)),
+            Shape(5, 8, 8),
+            5 * 48 + 16,
+        ),
+        # 2 groups: 3 * 3 * 4 = 36 -> 48; 3 outputs of a group -> 4
+        (
+            Convolution(name="c", inputs=("x",), output="y", output_channels=6, kernel=(3, 3), groups=2),
+            Shape(8, 8, 8),
+            5 * 48 + 8,
+        ),
+        # pixels of 32 codes fill their columns: they are widened where they are
+        (
+            Convolution(name="c", inputs=("x",), output="y", output_channels=10, kernel=(1, 1)),
+            Shape(32, 8, 8),
+            4 * 32 + 24,
+        ),
+        (
+            Convolution(name="c", inputs=("x",), output="y", output_channels=10, kernel=(1, 1)),
+            Shape(33, 8, 8),
+            5 * 48 + 24,
+        ),
+        # pixels of 4 channels, and one pixel of any number, leave no gaps
+        (FullyConnected(name="f", inputs=("x",), output="y", output_channels=10), Shape(4, 3, 3), 2 * 48 + 12),
+        (FullyConnected(name="f", inputs=("x",), output="y", output_channels=10), Shape(37), 2 * 48 + 12),
+        (FullyConnected(name="f", inputs=("x",), output="y", output_channels=10), Shape(5, 3, 3), 3 * 48 + 12),
+    ],
+)
+def test_scratch_memory_by_hand(layer: Layer, shape: Shape, expected: int) -> None:
+    assert scratch_bytes(layer, shape) == expected
+
+
+def test_every_place_in_the_arena_is_a_multiple_of_4() -> None:
+    """Pixels of 3 codes, and vectors of 5, would end within a word."""
+    bits: dict[str, Bits] = {"input": 8, "a": 2, "dw": 4, "sum": 2, "fc": 8}
+    plan = DeployedAccounting(in_place=ALL).arena(NETWORK, bits)
+    assert plan is not None
+    assert plan.arena_bytes % 4 == 0
+    assert all(offset % 4 == 0 for offset in plan.offsets.values())

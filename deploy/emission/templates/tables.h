@@ -1,0 +1,32 @@
+/* ${name}_tables.h: the constants of ${name}.c, for ${name}.c, ${name}_kernels.c and ${name}_selftest.c.
+
+$notice */
+
+#ifndef BB_TABLES_H
+#define BB_TABLES_H
+
+#include "${name}_kernels.h"
+
+/* Attributes that place constants in flash, e.g.
+   -D'BB_WEIGHTS_ATTRIBUTE=__attribute__((section(".external_flash")))'. Define them alike for all files of the network,
+   or in the file whose name BB_ATTRIBUTES_FILE is, e.g. -D'BB_ATTRIBUTES_FILE="attributes.h"'. */
+#ifdef BB_ATTRIBUTES_FILE
+#include BB_ATTRIBUTES_FILE
+#endif
+
+/* Attribute of the weights: read once for each output position, the largest part of the flash. */
+#ifndef BB_WEIGHTS_ATTRIBUTE
+#define BB_WEIGHTS_ATTRIBUTE
+#endif
+
+/* Attribute of all other constants: requantization constants, zero points, descriptors, and the table of steps. */
+#ifndef BB_TABLES_ATTRIBUTE
+#define BB_TABLES_ATTRIBUTE
+#endif
+
+$declarations
+
+/* The steps in the order in which they run; one entry without function ends the table. */
+extern const bb_step bb_steps[$entries] BB_TABLES_ATTRIBUTE;
+
+#endif

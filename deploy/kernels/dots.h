@@ -1,0 +1,84 @@
+/* Dot products of rows of weights and widened columns, in plain C for all levels. The number of columns, the bits of
+   the weights and the form are constants at each use. */
+
+/* Returns an output of the narrow form: floor(A * m / 2^16) by two 32-bit products, then rounding, zero point and shift
+   at once. */
+BB_INLINE uint32_t bb_narrow_output(const bb_rows *rows, uint32_t row, uint32_t sum)
+{
+    const uint32_t constant = rows->constants[row];
+    const int32_t multiplier = (int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu);
+    const uint32_t offset = (uint32_t)((int32_t)constant >> 16) << rows->offset_shift;
+    const uint32_t total = sum + offset;
+    const int32_t high = ((int32_t)total >> 16) * multiplier;
+    const int32_t low = ((int32_t)(total & 0xFFFFu) * multiplier) >> 16;
+    return bb_clamp((high + low + rows->addend) >> rows->shift, 0xFFu);
+}
+
+BB_INLINE uint32_t bb_wide_output(const bb_rows *rows, uint32_t row, uint32_t sum)
+{
+    const uint32_t *const constants = &rows->constants[3u * row];
+    const int32_t total = (int32_t)(constants[0] + (uint32_t)((int32_t)sum >> rows->shift));
+    const int64_t product = ((int64_t)total * (int32_t)constants[1]) + bb_half(constants[2]);
+    return bb_code_of(product, constants[2], (uint32_t)rows->addend, 0xFFu);
+}
+
+/* Returns the number of thresholds that the sum reaches, by bisection: there are 2^b - 1, in ascending order. */
+BB_INLINE uint32_t bb_threshold_output(const bb_rows *rows, uint32_t row, uint32_t sum)
+{
+    const uint32_t *const constants = &rows->constants[row * (2u + (uint32_t)rows->levels)];
+    const int32_t total = (int32_t)((constants[1] + (uint32_t)((int32_t)sum >> rows->shift)) * constants[0]);
+    uint32_t code = 0u;
+    for (uint32_t step = ((uint32_t)rows->levels + 1u) >> 1; step != 0u; step >>= 1) {
+        if (total >= (int32_t)constants[1u + code + step]) {
+            code += step;
+        }
+    }
+    return code;
+}
+
+/* Writes an output; sum: of the products of raw weights. */
+BB_INLINE void bb_put_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint8_t *output,
+                             uint32_t form)
+{
+    const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
+    const uint32_t centred = sum - (zero_point * column_sum);
+    uint32_t code;
+    if (form == BB_NARROW) {
+        code = bb_narrow_output(rows, row, centred);
+    } else if (form == BB_WIDE) {
+        code = bb_wide_output(rows, row, centred);
+    } else {
+        code = bb_threshold_output(rows, row, centred);
+    }
+    output[row] = (uint8_t)code;
+}
+
+/* Two rows at a time; a last single row is computed as both. */
+BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
+                           uint32_t stride, uint32_t columns, uint32_t weight_bits, uint32_t form)
+{
+    const uint32_t step = columns * BB_GROUP_WORDS; /* words from a group to the next of the same column */
+    const uint32_t *weights = rows->weights;
+    for (uint32_t row = 0u; row < rows->rows; row += 2u) {
+        const uint32_t other = ((row + 1u) < rows->rows) ? 1u : 0u;
+        const uint32_t *x = words;
+        uint32_t sum00 = 0u, sum01 = 0u, sum10 = 0u, sum11 = 0u; /* row, column */
+        for (uint32_t i = rows->row_words; i != 0u; i--) {
+            const uint32_t word0 = weights[0];
+            const uint32_t word1 = weights[other];
+            sum00 += bb_products(word0, x, step, weight_bits);
+            sum10 += bb_products(word1, x, step, weight_bits);
+            if (columns == 2u) {
+                sum01 += bb_products(word0, &x[BB_GROUP_WORDS], step, weight_bits);
+                sum11 += bb_products(word1, &x[BB_GROUP_WORDS], step, weight_bits);
+            }
+            weights = &weights[1u + other];
+            x = &x[step * (8u / weight_bits)];
+        }
+        for (uint32_t column = 0u; column < columns; column++) {
+            bb_put_output(rows, row, (column == 0u) ? sum00 : sum01, sums[column], &output[column * stride], form);
+            bb_put_output(rows, row + other, (column == 0u) ? sum10 : sum11, sums[column], &output[column * stride],
+                          form);
+        }
+    }
+}

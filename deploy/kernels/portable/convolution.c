@@ -1,0 +1,105 @@
+/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
+   channels are a multiple of 4, runs are widened from the input and `staging` holds padding; else they are first joined
+   in `staging`. */
+BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
+                             uint32_t first, uint32_t *words, uint8_t *staging)
+{
+    const uint32_t channels = l->group_channels;
+    const uint32_t bits = l->input_bits;
+    const uint32_t tensor_channels = channels * l->groups;
+    const uint32_t pixel_bytes = bb_pixel_bytes(tensor_channels, bits);
+    const uint32_t is_staged = channels & 3u;
+    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (uint32_t)l->dilation_x : 0u;
+    uint32_t sum = 0u, index = 0u;
+    for (uint32_t tap_y = 0u; tap_y < l->kernel_height; tap_y++) {
+        const int32_t y = top + (int32_t)(tap_y * l->dilation_y);
+        const uint32_t is_row = ((y >= 0) && (y < (int32_t)l->input_height)) ? 1u : 0u;
+        uint32_t taps;
+        for (uint32_t tap_x = 0u; tap_x < l->kernel_width; tap_x += taps) {
+            int32_t x = left + (int32_t)(tap_x * l->dilation_x);
+            const uint32_t is_inside = ((x >= 0) && (x < (int32_t)l->input_width)) ? is_row : 0u;
+            const uint8_t *const codes =
+                (is_inside != 0u) ? &input[(((uint32_t)y * l->input_width) + (uint32_t)x) * pixel_bytes] : staging;
+            uint32_t count;
+            for (taps = 1u; (tap_x + taps) < l->kernel_width; taps++) {
+                x += (int32_t)l->dilation_x;
+                if ((((x >= 0) && (x < (int32_t)l->input_width)) ? is_row : 0u) != is_inside) {
+                    break;
+                }
+                if ((is_inside != 0u) && (is_joined != 1u)) {
+                    break;
+                }
+            }
+            count = taps * channels;
+            if (is_staged == 0u) {
+                const uint32_t skipped = (is_inside != 0u) ? ((first * bits) >> 3) : 0u;
+                sum += l->widen(&codes[skipped], count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
+            } else if (is_inside == 0u) {
+                for (uint32_t i = 0u; i < count; i++) {
+                    bb_put_code(staging, index + i, bits, l->zero_point);
+                }
+            } else if (bits == 8u) {
+                for (uint32_t i = 0u; i < count; i++) {
+                    staging[index + i] = codes[first + i];
+                }
+            } else {
+                for (uint32_t i = 0u; i < count; i++) {
+                    bb_put_code(staging, index + i, bits, bb_code(codes, first + i, bits));
+                }
+            }
+            index += count;
+        }
+    }
+    return (is_staged == 0u) ? sum : bb_widen_codes(l->widen, staging, index, bits, words, 2u);
+}
+
+/* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
+BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
+{
+    const bb_convolution_layer *const l = layer;
+    const uint32_t output_bytes = bb_pixel_bytes(l->output_channels, l->output_bits);
+    const uint32_t pixels = (uint32_t)l->output_height * l->output_width;
+    const uint32_t step = (pixels > 1u) ? 1u : 0u;
+    uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
+    uint8_t *const staging = &arena[l->scratch + (4u * bb_column_codes(l))];
+    uint8_t *const codes = &staging[bb_column_codes(l)];
+    uint32_t y = 0u, x = 0u, padding = l->zero_point;
+    for (uint32_t bits = l->input_bits; bits < 8u; bits <<= 1) {
+        padding |= padding << bits;
+    }
+    for (uint32_t i = bb_column_codes(l); i != 0u; i--) { /* as many codes of padding as a column has */
+        staging[i - 1u] = (uint8_t)padding;
+    }
+    for (uint32_t pixel = 0u; pixel < pixels; pixel += 2u) {
+        uint32_t first = pixel, channel = 0u;
+        int32_t tops[2], lefts[2];
+        if (((pixel + 1u) == pixels) && (step != 0u)) { /* back to the pixel before */
+            first--;
+            if (x == 0u) {
+                x = l->output_width;
+                y--;
+            }
+            x--;
+        }
+        for (uint32_t column = 0u; column < 2u; column++) {
+            tops[column] = (int32_t)(y * l->stride_y) - (int32_t)l->pad_top;
+            lefts[column] = (int32_t)(x * l->stride_x) - (int32_t)l->pad_left;
+            x += step;
+            if (x == l->output_width) {
+                x = 0u;
+                y++;
+            }
+        }
+        for (uint32_t group = 0u; group < l->groups; group++) {
+            const bb_rows *const rows = &l->rows[group];
+            uint32_t sums[2];
+            for (uint32_t column = 0u; column < 2u; column++) {
+                sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group * l->group_channels,
+                                         &words[column * BB_GROUP_WORDS], staging);
+            }
+            bb_store_pair(l, rows, words, sums, codes, &arena[l->output + (first * output_bytes)],
+                          step * output_bytes, channel);
+            channel += rows->rows;
+        }
+    }
+}

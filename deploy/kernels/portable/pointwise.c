@@ -1,0 +1,24 @@
+/* Two pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
+BB_KERNEL void bb_pointwise(const void *layer, uint8_t *arena)
+{
+    const bb_convolution_layer *const l = layer;
+    const uint32_t channels = l->group_channels;
+    const uint32_t input_bytes = bb_pixel_bytes(channels, l->input_bits);
+    const uint32_t output_bytes = bb_pixel_bytes(l->output_channels, l->output_bits);
+    const uint32_t pixels = (uint32_t)l->output_height * l->output_width;
+    const uint32_t step = (pixels > 1u) ? 1u : 0u; /* from the first pixel of a pair to the second */
+    uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
+    uint8_t *const codes = &arena[l->scratch + (4u * bb_column_codes(l))];
+    for (uint32_t pixel = 0u; pixel < pixels; pixel += 2u) {
+        const uint32_t first = ((pixel + 1u) == pixels) ? (pixel - step) : pixel;
+        const uint8_t *input = &arena[l->input + (first * input_bytes)];
+        uint32_t sums[2];
+        for (uint32_t column = 0u; column < 2u; column++) {
+            sums[column] =
+                bb_widen_codes(l->widen, input, channels, l->input_bits, &words[column * BB_GROUP_WORDS], 2u);
+            input = &input[step * input_bytes];
+        }
+        bb_store_pair(l, l->rows, words, sums, codes, &arena[l->output + (first * output_bytes)], step * output_bytes,
+                      0u);
+    }
+}

@@ -1,0 +1,59 @@
+"""The structure of an integer-only network as a `network.network.Network` without weights, with the bits and schemes of
+its tensors, so that the byte accounting counts the bytes of an integer-only network and plans its arena.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deploy.consistency import check_consistency
+from deploy.counterparts import counterpart
+from deploy.integer_network import IntegerConvolution, IntegerLayer, IntegerNetwork
+from network.allocation import Allocation
+from network.layers import Layer, WeightLayer
+from network.network import Network
+
+
+def structure_of(network: IntegerNetwork) -> tuple[Network, Allocation]:
+    """Return the structure of an integer-only network: the same layers and tensors in the same order, by the same
+    names, without weights; and the bits and schemes that the network has.
+
+    Args:
+        network: The integer-only network. It is checked first.
+
+    Returns:
+        The network, whose weights are None, and the allocation of its bits and schemes.
+
+    Raises:
+        ConversionError: if the network is inconsistent.
+        InvalidNetwork: if a layer writes a tensor that is neither read nor an output.
+    """
+    check_consistency(network)
+    convolutions = [layer for layer in network.layers if isinstance(layer, IntegerConvolution)]
+    shared = {layer.shares_weights_of for layer in convolutions if layer.shares_weights_of is not None}
+    structure = Network(
+        name=network.name,
+        inputs=network.inputs,
+        layers=tuple(_layer(layer, shared) for layer in network.layers),
+        outputs=network.outputs,
+        host_steps=network.host_steps,
+    )
+    return structure, Allocation(
+        weight_bits={layer.name: layer.weight_bits for layer in convolutions},
+        activation_bits={name: tensor.bits for name, tensor in network.tensors.items()},
+        schemes={layer.name: layer.scheme for layer in convolutions},
+    )
+
+
+def _layer(layer: IntegerLayer, shared: set[str]) -> Layer:
+    """Return the layer with the parameters of an integer layer, without weights.
+
+    Args:
+        layer: The integer layer.
+        shared: Names of the layers whose weights later layers share.
+    """
+    made = counterpart(layer)
+    if isinstance(layer, IntegerConvolution) and isinstance(made, WeightLayer):
+        owner = layer.shares_weights_of or layer.name
+        return replace(made, shared_weight=owner if owner in shared else None)
+    return made
