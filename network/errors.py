@@ -9,6 +9,7 @@
     ├── DatasetError          data that cannot be read, or does not match the network
     ├── ConversionError       a network that has no safe integer form
     ├── IntegerFileError      files of an integer-only network that are damaged or inconsistent
+    ├── BuildError            C code that cannot be compiled or linked, or that fails on the emulated chip
     └── TrainingError         a training run that cannot continue
 
 Every message says what was expected, what came, and, if possible, what to do. HTTP statuses and exit codes are
@@ -52,6 +53,10 @@ class ConversionError(BitbudgetError):
 
 class IntegerFileError(BitbudgetError):
     """Error of files of an integer-only network that are damaged, inconsistent, or of an unsupported format."""
+
+
+class BuildError(BitbudgetError):
+    """Error of C code that cannot be compiled or linked for a core, or that does not end on the emulated chip."""
 
 
 class TrainingError(BitbudgetError):

@@ -1,0 +1,100 @@
+"""What a link of a network holds: bytes by section and symbol, calls and stack, and the findings of the audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.building.audit import Finding, audit
+from deploy.building.call_graph import CallGraph, read_call_graph
+from deploy.building.compiling import Objects
+from deploy.building.disassembly import disassemble, library_functions
+from deploy.building.elf import ElfFile, Symbol, read_elf
+from deploy.building.toolchains import Toolchain
+
+CODE: Final = ".network_code"
+LIBRARY: Final = ".network_library"
+CONSTANTS: Final = ".network_constants"
+ARENA: Final = ".network_arena"
+DATA: Final = ".network_data"
+BSS: Final = ".network_bss"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedNetwork:
+    """A linked network as the ELF file describes it.
+
+    Attributes:
+        elf: Contents of the ELF file.
+        graph: Functions of the network and of the runtime library, with their calls and frames.
+        findings: Breaches of the audit's rules; empty if it keeps all.
+    """
+
+    elf: ElfFile
+    graph: CallGraph
+    findings: tuple[Finding, ...]
+
+    @property
+    def functions(self) -> tuple[Symbol, ...]:
+        """Functions of the network, by address."""
+        return self.elf.in_sections(CODE)
+
+    @property
+    def constants(self) -> tuple[Symbol, ...]:
+        """Constants of the network, by address."""
+        return self.elf.in_sections(CONSTANTS)
+
+    @property
+    def code_bytes(self) -> int:
+        """Number of bytes of flash of the network's functions."""
+        return self._bytes(CODE)
+
+    @property
+    def library_bytes(self) -> int:
+        """Number of bytes of flash of functions of the compiler's runtime library."""
+        return self._bytes(LIBRARY)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Number of bytes of flash of the network's constants."""
+        return self._bytes(CONSTANTS)
+
+    @property
+    def arena_bytes(self) -> int:
+        """Number of bytes of RAM of the arena."""
+        return self._bytes(ARENA)
+
+    @property
+    def data_bytes(self) -> int:
+        """Number of bytes of RAM of writable data beside the arena; 0 if the audit has no finding."""
+        return self._bytes(DATA) + self._bytes(BSS)
+
+    @property
+    def flash_bytes(self) -> int:
+        """Number of bytes of flash of the network."""
+        return self.code_bytes + self.library_bytes + self.constant_bytes + self._bytes(DATA)
+
+    def _bytes(self, section: str) -> int:
+        return self.elf.section_bytes.get(section, 0)
+
+
+def examine(toolchain: Toolchain, objects: Objects, elf: Path) -> LinkedNetwork:
+    """Read a linked network, its calls and frames, and audit it.
+
+    Args:
+        toolchain: The compiler that linked it.
+        objects: The object files.
+        elf: The ELF file.
+
+    Raises:
+        BuildError: if a file cannot be read.
+    """
+    contents = read_elf(elf)
+    network = {path: read_elf(objects.directory / path) for path in objects.network}
+    instructions = disassemble(toolchain, elf, (CODE, LIBRARY))
+    library = [symbol for symbol in contents.symbols if symbol.section == LIBRARY]
+    inside = [each for each in instructions if any(symbol.address <= each.address for symbol in library)]
+    end = max((each.address for each in inside), default=0) + 1
+    graph = read_call_graph(objects.directory, network, library_functions(library, inside, end))
+    return LinkedNetwork(contents, graph, audit(contents, network, graph, instructions))

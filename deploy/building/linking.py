@@ -1,0 +1,147 @@
+"""Linking of a network and the firmware around it into regions of exactly the budget's size.
+
+The network's code and constants go to one region of flash, its arena and reserved stack to one region of RAM. With a
+budget, these regions have its lengths, so that the linker refuses what is one byte too large; the firmware around the
+network has regions of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.building.compiling import Objects, linker_script
+from deploy.building.cores import KIB, Architecture, Machine
+from deploy.building.toolchains import Toolchain
+from network.budget import Budget
+from network.errors import BuildError
+from network.memory.report import Region
+
+STACK_ALIGNMENT: Final = {Architecture.ARM: 8, Architecture.RISCV: 16}
+"""Architecture -> number of bytes of which every frame on the stack is a multiple, by its procedure call standard."""
+
+FIRMWARE_RAM_BYTES: Final = 64 * KIB
+"""Number of bytes of RAM of the firmware around the network, and of its stack; a quarter of the RAM if that is less."""
+
+_SCRIPT: Final = "chip.ld"
+_OVERFLOW: Final = re.compile(r"region `(\w+)' overflowed by (\d+) bytes?")
+_REGIONS: Final = {"NETWORK_FLASH": Region.FLASH, "NETWORK_RAM": Region.RAM}
+_MEMORY: Final = {Region.FLASH: "flash", Region.RAM: "RAM"}
+_ERROR_LINES: Final = 6
+
+
+class RegionOverflow(BuildError):
+    """Error of a network that is larger than the memory it may use, as the linker says.
+
+    Attributes:
+        region: Kind of memory that is too small.
+        excess_bytes: Number of bytes that are missing.
+    """
+
+    def __init__(self, region: Region, excess_bytes: int, budget_bytes: int) -> None:
+        """Create the error with its message.
+
+        Args:
+            region: Kind of memory that is too small.
+            excess_bytes: Number of bytes that are missing.
+            budget_bytes: Number of bytes that the network may use.
+        """
+        self.region = region
+        self.excess_bytes = excess_bytes
+        super().__init__(
+            f"the linked network needs {budget_bytes + excess_bytes} bytes of {_MEMORY[region]}, and {budget_bytes} "
+            f"bytes are available: {excess_bytes} too many; choose fewer bits or a larger budget"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Memory of a chip that a link uses.
+
+    Attributes:
+        machine: The emulated machine whose addresses are used.
+        budget: Flash and RAM of the network, its stack included; None for all that the machine has.
+        stack_bytes: Number of bytes of RAM that are reserved for the network's stack.
+    """
+
+    machine: Machine
+    budget: Budget | None
+    stack_bytes: int
+
+    def symbols(self) -> dict[str, int]:
+        """Return the symbols that the linker script reads: name -> address or number of bytes."""
+        machine = self.machine
+        firmware_flash = machine.code_bytes // 2
+        firmware_ram = min(FIRMWARE_RAM_BYTES, machine.ram_bytes // 4)
+        flash, ram = machine.code_bytes - firmware_flash, machine.ram_bytes - firmware_ram
+        if self.budget is not None:
+            flash, ram = self.budget.flash_bytes, self.budget.ram_bytes
+        return {
+            "CHIP_FIRMWARE_FLASH": machine.code_origin,
+            "CHIP_FIRMWARE_FLASH_BYTES": firmware_flash,
+            "CHIP_NETWORK_FLASH": machine.code_origin + firmware_flash,
+            "CHIP_NETWORK_FLASH_BYTES": flash,
+            "CHIP_FIRMWARE_RAM": machine.ram_origin,
+            "CHIP_FIRMWARE_RAM_BYTES": firmware_ram,
+            "CHIP_NETWORK_RAM": machine.ram_origin + firmware_ram,
+            "CHIP_NETWORK_RAM_BYTES": ram,
+            "CHIP_NETWORK_STACK_BYTES": self.stack_bytes,
+        }
+
+
+def link(toolchain: Toolchain, objects: Objects, placement: Placement, name: str = "firmware.elf") -> Path:
+    """Link object files into an ELF file, and return its path.
+
+    Args:
+        toolchain: The compiler.
+        objects: The object files, in the directory that receives the ELF file.
+        placement: Memory of the chip.
+        name: Name of the ELF file.
+
+    Raises:
+        RegionOverflow: if the network is larger than its budget, or than the emulated machine.
+        BuildError: if the files do not link, e.g. because a symbol is missing, or if the stack is not a multiple of the
+            alignment that the core's calls require.
+    """
+    alignment = STACK_ALIGNMENT[toolchain.core.architecture]
+    if placement.stack_bytes % alignment:
+        raise BuildError(f"a stack of {placement.stack_bytes} bytes was given; expected a multiple of {alignment}")
+    (objects.directory / _SCRIPT).write_bytes(linker_script())
+    symbols = placement.symbols()
+    arguments = [
+        *toolchain.core.flags,
+        "-nostartfiles",
+        "-nostdlib",
+        "-Wl,--gc-sections",
+        "-Wl,--no-warn-rwx-segments",
+        *(f"-Wl,--defsym={symbol}={value:#x}" for symbol, value in symbols.items()),
+        "-T",
+        _SCRIPT,
+        *objects.network,
+        *objects.firmware,
+        "-lm",
+        "-lc",
+        "-lgcc",
+        f"-Wl,-Map={Path(name).stem}.map",
+        "-o",
+        name,
+    ]
+    done = toolchain.call(arguments, objects.directory)
+    if done.returncode != 0:
+        raise _refused(toolchain, done.stderr, symbols)
+    return objects.directory / name
+
+
+def _refused(toolchain: Toolchain, messages: str, symbols: dict[str, int]) -> BuildError:
+    """Return the error that says what the linker refused."""
+    for region, excess in _OVERFLOW.findall(messages):
+        if region in _REGIONS:
+            return RegionOverflow(_REGIONS[region], int(excess), symbols[f"CHIP_{region}_BYTES"])
+    lines = [line for line in messages.splitlines() if "undefined reference" in line or "overflowed" in line]
+    shown = lines or [line for line in messages.splitlines() if line]
+    return BuildError(
+        f"{toolchain.compiler.name} {toolchain.version} cannot link for {toolchain.core.name}: "
+        + "; ".join(shown[:_ERROR_LINES])
+    )
