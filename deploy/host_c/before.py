@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from deploy.arithmetic import CodeArray, top_code
-from deploy.host_c.comments import comment
+from deploy.emission.names import distinct_suffixes
+from deploy.emission.text import comment_text
 from deploy.host_c.views import INDENT
 from deploy.host_c.writer import real_number
 from deploy.input_codes import HALF_TOLERANCE, codes_of_bytes, has_table, is_identity
@@ -32,7 +33,7 @@ def input_prototypes(name: str, network: IntegerNetwork) -> list[str]:
         dims = " x ".join(map(str, given.format.dims))
         shape = given.shape
         place = (
-            f"the codes of input '{comment(given.name)}' as the chip stores them, "
+            f"the codes of input '{comment_text(given.name)}' as the chip stores them, "
             f"{shape.height} x {shape.width} x {shape.channels} (height, width, channels), {tensor.bits} bits each"
         )
         if has_table(given.format):
@@ -62,7 +63,9 @@ def input_definitions(name: str, network: IntegerNetwork) -> list[str]:
 
 
 def _suffix(network: IntegerNetwork, index: int) -> str:
-    return "" if len(network.inputs) == 1 else f"_{index}"
+    """Return what distinguishes an input in identifiers, as in the network's own header; empty for the only one."""
+    names = network.input_names
+    return "" if len(names) == 1 else f"_{distinct_suffixes(names)[names[index]]}"
 
 
 def _from_bytes(function: str, table: str, given: NetworkInput, tensor: IntegerTensor) -> list[str]:

@@ -12,28 +12,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from deploy.emission.notice import Notice
+from deploy.emission.text import comment_text
 from deploy.host_c.after import After, HostOutput, after_in_c
 from deploy.host_c.before import input_definitions, input_prototypes
-from deploy.host_c.comments import comment
 from deploy.host_c.views import INDENT, Kind
 from deploy.integer_network import IntegerNetwork
 from network.host_graph import HostGraph
 from network.host_steps import HostSteps
 
-LICENCE_LINE: Final = "/* SPDX-License-Identifier: 0BSD */"
-"""First line of each C file: whoever gets a network may ship its C without conditions."""
-
 _BYTES: Final = {Kind.REAL: 4, Kind.WHOLE: 4, Kind.TRUTH: 1}
 
 
 def host_c_files(
-    network: IntegerNetwork, graph: HostGraph | None, name: str, steps: Sequence[HostSteps] = ()
+    network: IntegerNetwork, graph: HostGraph | None, notice: Notice, name: str, steps: Sequence[HostSteps] = ()
 ) -> dict[str, bytes]:
     """Return the C files of the host's work.
 
     Args:
         network: The integer-only network.
         graph: Host graph of the network from which the integer-only network was made; None if it is not known.
+        notice: Where the files come from.
         name: Prefix of the identifiers and of the names of the files (`deploy.emission.names`).
         steps: What the host computes, for a comment if the graph is not known.
 
@@ -42,8 +41,8 @@ def host_c_files(
     """
     after = after_in_c(network, graph, steps)
     return {
-        f"{name}_host.h": _text(_header(name, network, after)),
-        f"{name}_host.c": _text(_source(name, network, after)),
+        f"{name}_host.h": _text(_header(name, network, notice, after)),
+        f"{name}_host.c": _text(_source(name, network, notice, after)),
     }
 
 
@@ -51,17 +50,17 @@ def _text(lines: Sequence[str]) -> bytes:
     return ("\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n").encode("ascii")
 
 
-def _header(name: str, network: IntegerNetwork, after: After) -> list[str]:
+def _header(name: str, network: IntegerNetwork, notice: Notice, after: After) -> list[str]:
     guard = f"{name.upper()}_HOST_H"
     return [
-        LICENCE_LINE,
-        f"/* The work before and after the network '{comment(network.name)}', in floating point: samples to codes,",
-        "   codes to real values and outputs. The network itself does not need this file. */",
+        f"/* {name}_host.h: the work before and after the network, in floating point: samples to codes, and codes to",
+        "   real values and outputs. The network itself does not need this file.",
+        "", f"{notice.text} */", "",
         f"#ifndef {guard}", f"#define {guard}", "", "#include <stdint.h>", "",
         "#ifdef __cplusplus", 'extern "C" {', "#endif", "",
         *input_prototypes(name, network),
         *_structure(name, after),
-        *_declaration_comment(network, after),
+        *_declaration_comment_text(network, after),
         f"{_signature(name, network, after)};", "",
         "#ifdef __cplusplus", "}", "#endif", "", "#endif",
     ]  # fmt: skip
@@ -83,19 +82,19 @@ def _structure(name: str, after: After) -> list[str]:
 
 def _note(output: HostOutput) -> str:
     dims = " x ".join(map(str, output.dims)) or "one number"
-    return f" /* {'output' if output.is_final else 'value'} '{comment(output.name)}', {dims} */"
+    return f" /* {'output' if output.is_final else 'value'} '{comment_text(output.name)}', {dims} */"
 
 
-def _declaration_comment(network: IntegerNetwork, after: After) -> list[str]:
+def _declaration_comment_text(network: IntegerNetwork, after: After) -> list[str]:
     lines = [
-        f"   codes_{index}: output '{comment(tensor)}' of the network, as the chip stores it."
+        f"   codes_{index}: output '{comment_text(tensor)}' of the network, as the chip stores it."
         for index, tensor in enumerate(network.outputs)
     ]
     if after.needs_samples:
         lines.append("   sample_0, ...: the samples as real numbers, before any normalisation.")
     if after.missing:
         lines.append("   Not computed here, because there is no C for these operators; see host.py:")
-        lines += [f"     {comment(each)}" for each in after.missing]
+        lines += [f"     {comment_text(each)}" for each in after.missing]
     lines[-1] += " */"
     return ["/* Computes the outputs of the source file from the codes of the network's outputs.", *lines]
 
@@ -107,13 +106,13 @@ def _signature(name: str, network: IntegerNetwork, after: After) -> str:
     return f"void {name}_finish({', '.join(parameters)}, {name}_host_values *values)"
 
 
-def _source(name: str, network: IntegerNetwork, after: After) -> list[str]:
+def _source(name: str, network: IntegerNetwork, notice: Notice, after: After) -> list[str]:
     read = "\n".join(after.lines)
     parameters = [f"codes_{index}" for index in range(len(network.outputs))]
     if after.needs_samples:
         parameters += [f"sample_{index}" for index in range(len(network.inputs))]
     return [
-        LICENCE_LINE,
+        f"/* {name}_host.c: the work before and after the network, in floating point.", "", f"{notice.text} */", "",
         f'#include "{name}_host.h"', "", "#include <math.h>", "",
         *input_definitions(name, network),
         *(line for definition in after.constants for line in (*definition.splitlines(), "")),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deploy.emission.notice import Notice
 from deploy.host_c.after import After, after_in_c
 from deploy.host_c.files import host_c_files
 from deploy.host_c.operators import FORMS as C_FORMS
@@ -28,6 +29,8 @@ from tests.deploy.test_host_program import NETWORKS, assert_equal, is_float, net
 from tests.network.onnx_reading.onnx_models import model, node, read
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+
+NOTICE = Notice("   a notice", "1.0", "0" * 64)
 
 BITS: tuple[Bits, ...] = (8, 4, 2)
 
@@ -73,7 +76,7 @@ def test_every_operator_computes_what_the_program_computes(tmp_path: Path) -> No
     for name, network in networks.items():
         integers = without_layers(network)
         afters[name] = after_in_c(integers, network.host_graph, network.host_steps)
-        files |= host_c_files(integers, network.host_graph, name, network.host_steps)
+        files |= host_c_files(integers, network.host_graph, NOTICE, name, network.host_steps)
         assert afters[name].missing == ()
     library = built(files, tmp_path, "-fsanitize=undefined", "-fno-sanitize-recover=all")
     for name, network in networks.items():
@@ -101,7 +104,7 @@ def test_softmax_of_an_old_opset_and_a_sample_that_is_read_again(tmp_path: Path)
         directory.mkdir()
         write_host(network, directory)
         integers = without_layers(network)
-        library = built(host_c_files(integers, network.host_graph, "net"), directory)
+        library = built(host_c_files(integers, network.host_graph, NOTICE, "net"), directory)
         after = after_in_c(integers, network.host_graph, ())
         assert after.needs_samples == (index == 1)
         assert_c_computes(library, "net", after, network, imported(directory))
@@ -111,11 +114,11 @@ def test_the_c_ends_before_an_operator_without_a_form(tmp_path: Path) -> None:
     nodes = [*HEAD, node("Sin", "s", "z"), node("Add", "z half", "y"), node("Identity", "g", "o")]
     network = read(model(nodes, constants=CONSTANTS, outputs="y o"))
     integers = without_layers(network)
-    files = host_c_files(integers, network.host_graph, "net")
+    files = host_c_files(integers, network.host_graph, NOTICE, "net")
     after = after_in_c(integers, network.host_graph, ())
     assert [(each.name, each.is_final) for each in after.outputs] == [("o", True), ("s", False)]
     header = files["net_host.h"].decode()
-    assert "see host.py:\n     Sin, Add -. y */" in header
+    assert "see host.py:\n     Sin, Add -> y */" in header
     assert "float given_0[6]; /* value 's', 1 x 6 */" in header
     codes = random_codes(integers, 0)
     library = built(files, tmp_path)
@@ -128,8 +131,8 @@ def test_the_c_ends_before_an_operator_without_a_form(tmp_path: Path) -> None:
 def test_a_network_without_a_known_host_graph_gives_real_values(tmp_path: Path) -> None:
     network = replace(read(model(HEAD[:4], constants=CONSTANTS, outputs="s")), host_graph=None)
     integers = without_layers(network)
-    files = host_c_files(integers, None, "net", network.host_steps)
-    assert "Sigmoid of .g. -. s" in files["net_host.h"].decode()
+    files = host_c_files(integers, None, NOTICE, "net", network.host_steps)
+    assert "Sigmoid of 'g' -> s" in files["net_host.h"].decode()
     found = outputs_by_c(built(files, tmp_path), "net", after_in_c(integers, None, ()), [np.arange(6, dtype=np.uint8)])
     np.testing.assert_array_equal(found[0].reshape(-1), (np.arange(6) - 3) * np.float32(0.25))
 
@@ -150,7 +153,7 @@ def test_samples_become_the_codes_of_the_program(bits: Bits, channels_last: bool
     tensor = integers.tensors[integers.only_input.name]
     tensor = replace(tensor, scale=1 / 127.5 if numbers != "none" else 1.0, zero_point=2**bits // 2)
     integers = replace(integers, tensors={**integers.tensors, tensor.name: tensor})
-    library = built(host_c_files(integers, None, "net"), tmp_path)
+    library = built(host_c_files(integers, None, NOTICE, "net"), tmp_path)
     host = host_of(integers, tmp_path)
     rng = np.random.default_rng(0)
     sample = rng.integers(0, 256, dims).astype(np.uint8)
@@ -173,7 +176,7 @@ def host_of(integers: IntegerNetwork, directory: Path) -> Any:
 def test_packed_codes_of_outputs_become_real_values(bits: Bits, tmp_path: Path) -> None:
     network = read(model(HEAD[:1], constants=CONSTANTS, outputs="c"))
     integers = with_bits(without_layers(network), bits)
-    library = built(host_c_files(integers, network.host_graph, "net"), tmp_path)
+    library = built(host_c_files(integers, network.host_graph, NOTICE, "net"), tmp_path)
     codes = random_codes(integers, 1)[0]
     tensor = integers.tensors["c"]
     (found,) = outputs_by_c(library, "net", after_in_c(integers, network.host_graph, ()), [packed(codes, tensor)])
@@ -188,7 +191,7 @@ def test_a_hostile_name_stays_in_its_comment(name: str, tmp_path: Path) -> None:
     tensors = {f"{name} g" if key == "g" else key: each for key, each in integers.tensors.items()}
     reads = tuple(replace(each, tensor=f"{name} g", value=name) for each in graph.reads)
     integers = replace(integers, tensors=tensors, outputs=(f"{name} g",))
-    files = host_c_files(integers, HostGraph(reads, (name,)), "net")
+    files = host_c_files(integers, HostGraph(reads, (name,)), NOTICE, "net")
     assert all(content.isascii() for content in files.values())
     built(files, tmp_path, "-trigraphs")
 
@@ -204,7 +207,7 @@ def test_a_damaged_host_graph_gives_c(form: str, tmp_path: Path) -> None:
         for at in rng.integers(0, len(content), rng.integers(1, 5)).tolist():
             content[at : at + int(rng.integers(0, 3))] = rng.bytes(int(rng.integers(0, 3)))
         graph = replace(network.host_graph, model=bytes(content))
-        files |= host_c_files(without_layers(network), graph, f"net{index}", network.host_steps)
+        files |= host_c_files(without_layers(network), graph, NOTICE, f"net{index}", network.host_steps)
     one = b"\n".join(content for name, content in files.items() if name.endswith(".c"))
     assert b"system" not in one
     built({name: files[name] for name in list(files)[:20]}, tmp_path)
@@ -222,7 +225,7 @@ def test_published_networks(tmp_path: Path) -> None:
         after = after_in_c(integers, network.host_graph, ())
         if after.missing or sum(elements for _, elements in after.members.values()) > 10**6:
             continue
-        files |= host_c_files(integers, network.host_graph, f"net{index}")
+        files |= host_c_files(integers, network.host_graph, NOTICE, f"net{index}")
         kept[f"net{index}"] = network, after
     assert len(kept) >= 8
     library = built(files, tmp_path)
