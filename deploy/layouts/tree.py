@@ -110,10 +110,10 @@ def laid_out(files: Mapping[str, bytes], name: str, notice: Notice, layout: Layo
     tree = {path if path == EXAMPLE_FILE else f"{folder}{path}": content for path, content in files.items()}
     for tool in tools:
         tree |= {path: _content(path, template, name, notice) for path, template in tool.templates.items()}
-    uses = "".join(f"- {_substituted(tool.use, name, notice)}\n" for tool in tools)
+    uses = "".join(f"- {_substituted(tool.use, name)}\n" for tool in tools)
     tree[README_FILE] = _encoded(
         _substituted(
-            _template(README_FILE), name, notice,
+            _template(README_FILE), name,
             sources=SOURCE_FOLDER if not is_flat else ".",
             uses=uses or "Compile all `.c` files but `main.c` with your firmware.\n",
         )
@@ -127,7 +127,7 @@ def _content(path: str, template: str, name: str, notice: Notice) -> bytes:
     mark = _COMMENTS.get(path.rpartition(".")[2], _hash_comment)
     lines = mark(notice.text)
     return _encoded(
-        _substituted(_template(template), name, notice, notice=lines, cores=", ".join(core_names()), table=core_table())
+        _substituted(_template(template), name, notice=lines, cores=", ".join(core_names()), table=core_table())
     )
 
 
@@ -153,8 +153,8 @@ def _platformio(name: str) -> dict[str, object]:
     }
 
 
-def _substituted(text: str, name: str, notice: Notice, **values: str) -> str:
-    return _Template(text).substitute({"notice": notice.text, **values}, name=name, upper=name.upper())
+def _substituted(text: str, name: str, **values: str) -> str:
+    return _Template(text).substitute(values, name=name, upper=name.upper())
 
 
 @cache

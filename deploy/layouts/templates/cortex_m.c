@@ -2,8 +2,11 @@
 
 @notice */
 
+#include <stddef.h>
 #include <stdint.h>
 
+extern char simulated_heap[];
+extern char simulated_heap_end[];
 extern uint32_t simulated_stack_top[];
 extern void _start(void); /* of newlib: clears memory, calls main, ends the simulation with its result */
 
@@ -17,6 +20,20 @@ static void simulated_fault(void)
     __asm volatile("bkpt 0xab" : "+r"(operation) : "r"(reason) : "memory");
     for (;;) {
     }
+}
+
+void *_sbrk(ptrdiff_t bytes);
+
+/* The heap of printf: newlib's own takes its limits from the simulator, which knows too little on some machines. */
+void *_sbrk(ptrdiff_t bytes)
+{
+    static char *top = simulated_heap;
+    char *const start = top;
+    if (bytes > simulated_heap_end - top) {
+        return (void *)-1;
+    }
+    top += bytes;
+    return start;
 }
 
 void simulated_reset(void)
