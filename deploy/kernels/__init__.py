@@ -2,7 +2,7 @@
 
     kernels.h              types and declarations, all functions
     portable/columns.h     format of widened columns, with a plain product of a weight word and a column
-    parts.h, dots.h        inline functions that kernels share
+    parts.h, dots.h        inline functions that kernels share; depthwise.h: those of depthwise convolutions
     portable/NAME.c        function bb_NAME in portable C99
 
 The folders `dsp` and `helium` have files of the same names for functions with a form of their own at this level; a
@@ -47,7 +47,8 @@ def kernel_source(functions: Collection[str]) -> str:
     if unknown:
         raise ValueError(f"no source of {', '.join(unknown)}; expected names of {', '.join(known)}")
     names = sorted(f"{name.removeprefix('bb_')}.c" for name in set(functions))
-    shared = [files(__name__).joinpath(name).read_text(encoding="utf-8") for name in ("parts.h", "dots.h")]
+    inline = ("parts.h", "dots.h", "depthwise.h")
+    shared = [files(__name__).joinpath(name).read_text(encoding="utf-8") for name in inline]
     return "\n".join([_of_levels("columns.h"), *shared, _of_levels("parts.h"), *map(_of_levels, names)])
 
 
