@@ -18,11 +18,12 @@ Depthwise convolutions and layers without weights read and write 8, 4 and 2 bits
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from network.allocation import WIDEST_BITS, Bits
+from network.allocation import BITS, WIDEST_BITS, Bits
 from network.kernels import DEPTHWISE, KERNELS, POINTWISE, require_rows
 
 RUN_FUNCTION: Final = "bb_run"
@@ -156,3 +157,16 @@ def functions_of(
         dot_function(kernel, weight_bits, form),
         *(() if pack is None else (pack,)),
     )
+
+
+def _all_functions() -> tuple[str, ...]:
+    found = {RUN_FUNCTION: None}
+    for kernel, properties in KERNELS.items():
+        forms = tuple(Form) if properties.has_weights else (Form.NARROW, Form.WIDE)
+        for form, bits, is_3x3 in itertools.product(forms, BITS, (False, True)):
+            found |= dict.fromkeys(functions_of(kernel, bits, bits, bits, form, is_3x3=is_3x3))
+    return tuple(found)
+
+
+FUNCTIONS: Final = _all_functions()
+"""Names of all C functions that a network can need."""

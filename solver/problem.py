@@ -121,16 +121,14 @@ class CodeFeature:
     Attributes:
         name: Name of the feature in the memory report.
         size: Size in bits of the flash that is needed.
-        bits: Bits of a tensor that need the feature: 8, 4 or 2.
-        layers: Names of the layers whose weight bits count.
-        tensors: Names of the activation tensors whose bits count.
+        weights: Pairs of a layer and the bits of its weights that need the feature.
+        activations: Pairs of an activation tensor and its bits that need the feature.
     """
 
     name: str
     size: int
-    bits: Bits
-    layers: frozenset[str]
-    tensors: frozenset[str]
+    weights: frozenset[tuple[str, Bits]]
+    activations: frozenset[tuple[str, Bits]]
 
 
 @dataclass(frozen=True, slots=True)

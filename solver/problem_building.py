@@ -81,9 +81,8 @@ def problem_of(question: Question) -> Problem:
             CodeFeature(
                 feature.shared.part,
                 BITS_PER_BYTE * feature.shared.size_bytes,
-                feature.bits,
-                frozenset(feature.layers),
-                frozenset(same_bits[tensor] for tensor in feature.tensors),
+                feature.weights,
+                frozenset((same_bits[tensor], bits) for tensor, bits in feature.activations),
             )
             for feature in accounting.features(network)
         ),

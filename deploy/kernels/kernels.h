@@ -34,7 +34,7 @@ extern "C" {
 /* A kernel is never inlined and has an aligned start, so that the sizes of kernels can be added up. */
 #if defined(__GNUC__)
 #define BB_KERNEL __attribute__((noinline, aligned(4)))
-#define BB_INLINE static inline __attribute__((always_inline))
+#define BB_INLINE static inline __attribute__((always_inline, unused))
 #else
 #define BB_KERNEL
 #define BB_INLINE static inline
@@ -218,6 +218,7 @@ void bb_pad(const void *layer, uint8_t *arena);             /* bb_pad_layer */
 uint32_t bb_widen_8(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 uint32_t bb_widen_4(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 uint32_t bb_widen_2(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
+uint32_t bb_widen_2x2(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 
 #define BB_DECLARE_DOT(name)                                                                                          \
     void name(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output, uint32_t stride)
@@ -227,6 +228,8 @@ BB_DECLARE_DOT(bb_dot1_2);
 BB_DECLARE_DOT(bb_dot2_8);
 BB_DECLARE_DOT(bb_dot2_4);
 BB_DECLARE_DOT(bb_dot2_2);
+BB_DECLARE_DOT(bb_dot1_2x2); /* input and weights of 2 bits, narrow; with bb_widen_2x2 */
+BB_DECLARE_DOT(bb_dot2_2x2);
 BB_DECLARE_DOT(bb_dot1_wide_8);
 BB_DECLARE_DOT(bb_dot1_wide_4);
 BB_DECLARE_DOT(bb_dot1_wide_2);

@@ -35,24 +35,23 @@ class LayerBits:
 class Feature:
     """Memory that a network needs once, but only if certain bits are in use, e.g. the code of a 4-bit kernel.
 
-    It is needed if one of `layers` has weights of `bits`, or one of `tensors` has `bits`.
+    It is needed if one of the layers of `weights` has the weight bits that stand beside it, or one of the tensors of
+    `activations` the bits beside it.
 
     Attributes:
         shared: The memory that is needed if the bits are in use.
-        bits: The bits that need it: 8, 4 or 2.
-        layers: Names of the layers whose weight bits count.
-        tensors: Names of the activation tensors whose bits count.
+        weights: Pairs of a layer's name and bits of its weights: 8, 4 or 2.
+        activations: Pairs of an activation tensor's name and its bits: 8, 4 or 2.
     """
 
     shared: Shared
-    bits: Bits
-    layers: tuple[str, ...] = field(default=())
-    tensors: tuple[str, ...] = field(default=())
+    weights: frozenset[tuple[str, Bits]] = field(default=frozenset())
+    activations: frozenset[tuple[str, Bits]] = field(default=frozenset())
 
     def is_needed(self, allocation: Allocation) -> bool:
         """Return whether an allocation uses the bits that need this memory, e.g. 4-bit weights for a 4-bit kernel."""
-        return any(allocation.weight_bits[layer] == self.bits for layer in self.layers) or any(
-            allocation.activation_bits[tensor] == self.bits for tensor in self.tensors
+        return any(allocation.weight_bits[layer] == bits for layer, bits in self.weights) or any(
+            allocation.activation_bits[tensor] == bits for tensor, bits in self.activations
         )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from network.devices.device import Device
 from network.errors import RequestError
+from network.kernel_sizes.tables import Optimization, sizes_for
 from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
 from network.memory.paper import PaperAccounting
@@ -44,19 +45,23 @@ def accounting_named(name: str) -> Accounting:
         ) from None
 
 
-def accounting_for(name: str, device: Device | None) -> Accounting:
-    """Return the byte accounting rules of the given name, with the kernels of a device that overwrite their inputs.
+def accounting_for(name: str, device: Device | None, optimization: Optimization = Optimization.SPEED) -> Accounting:
+    """Return the byte accounting rules of the given name, with the code of a device's core and its kernels in place.
 
-    The `paper` accounting ignores the device.
+    The `paper` accounting ignores the device and the optimization.
 
     Args:
         name: Name of the accounting: "deployed" or "paper".
-        device: Device whose kernels may overwrite inputs; None if no device was chosen.
+        device: Device whose core runs the code, and whose kernels may overwrite inputs; None if no device was chosen.
+        optimization: Optimization flag with which the code is compiled.
 
     Raises:
         RequestError: if no accounting has that name.
     """
     book = accounting_named(name)
-    if device is None or not isinstance(book, DeployedAccounting):
+    if not isinstance(book, DeployedAccounting):
         return book
-    return DeployedAccounting(book.kernels, device.in_place, reuses_input=device.reuses_input)
+    if device is None:
+        return book if optimization is Optimization.SPEED else DeployedAccounting(sizes_for(None, optimization))
+    sizes = sizes_for(device.core, optimization)
+    return DeployedAccounting(sizes, device.in_place, reuses_input=device.reuses_input)

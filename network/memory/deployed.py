@@ -1,12 +1,13 @@
 """The `deployed` byte accounting: the flash and RAM that the generated C code of a network needs.
 
-    flash    packed weights, each row padded to a byte; those that several layers share once, with the first of them
-             requantization constants of every layer, and its entry in the layer table
-             code of the linked kernels, and start-up data                          estimates until linked
+    flash    packed weights; those that several layers share once, with the first of them
+             requantization constants of every layer, its constant structs and its step in the schedule
+             code of the C functions in use
     RAM      the arena: activation tensors and scratch memory at planned offsets
-             state and the deepest stack                                            estimates until linked
+             the deepest stack
 
-`packing.py` defines the rows, `requantization.py` the constants, and `kernel_table.py` the figures of the core.
+`packing.py` defines the weights, `requantization.py` the constants, `descriptors.py` the structs, `kernel_table.py` the
+scratch memory, and `code.py` code and stack, from the sizes that were measured for the core (`network/kernel_sizes`).
 
 Every layer is a step, in chains too, and every tensor that is alive during it has a place in the arena.
 
@@ -21,24 +22,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
-from network.allocation import BITS, Bits, Scheme
+from network.allocation import Bits, Scheme
 from network.arena.plan import ArenaPlan, LiveTensor, plan_arena, scratch_name
 from network.errors import InvalidNetwork, RequestError
+from network.kernel_functions import Form
+from network.kernel_sizes.tables import KernelSizes, sizes_for
 from network.kernels import IN_PLACE_KERNELS, KERNELS, kernel_of
 from network.layers import Layer, WeightLayer
 from network.live_ranges import live_ranges
 from network.memory.accounting import Feature, LayerBits
-from network.memory.kernel_table import (
-    ALIGNMENT_BYTES,
-    CORTEX_M4,
-    KernelTable,
-    in_place_scratch_bytes,
-    rounded_up,
-    scratch_bytes,
-)
+from network.memory.code import code_of, stack_of
+from network.memory.descriptors import STRUCT_BYTES, descriptor_bytes
+from network.memory.kernel_table import in_place_scratch_bytes, scratch_bytes
 from network.memory.measure import overwritten_input, step_scratch_bytes
-from network.memory.packing import packed_row_bytes, weight_rows
+from network.memory.packing import WORD_BYTES, packed_row_bytes, weight_tensor_bytes, whole_words
 from network.memory.report import Region, Shared
 from network.memory.requantization import requantization_bytes
 from network.memory.steps import InPlace, Occupant, Step, live_steps
@@ -49,23 +48,30 @@ class DeployedAccounting:
     """Byte accounting by the flash and RAM of the generated C code; the module's docstring lists the rules.
 
     Attributes:
-        kernels: Memory that the kernels of the core need.
+        sizes: Code and stack of the C functions on the core.
         in_place: Names of the kernels that overwrite an input.
         reuses_input: Whether the memory of each input of the network is free after the last layer that reads it.
+        forms: Name of a layer -> how it requantizes; a missing layer is narrow, as the bits are chosen for.
     """
 
     name = "deployed"
     counts_shared_weights_once = True
 
     def __init__(
-        self, kernels: KernelTable = CORTEX_M4, in_place: Collection[str] = (), *, reuses_input: bool = True
+        self,
+        sizes: KernelSizes | None = None,
+        in_place: Collection[str] = (),
+        *,
+        reuses_input: bool = True,
+        forms: Mapping[str, Form] = MappingProxyType({}),
     ) -> None:
         """Create the `deployed` byte accounting for a device.
 
         Args:
-            kernels: Memory that the kernels of the core need.
+            sizes: Code and stack of the C functions on the core; None for estimates for a core that is not known.
             in_place: Names of the kernels that overwrite an input, of `network.kernels.IN_PLACE_KERNELS`.
             reuses_input: Whether the memory of each input of the network is free after the last layer that reads it.
+            forms: Name of a layer -> how it requantizes; a missing layer is narrow.
 
         Raises:
             RequestError: if a kernel of `in_place` cannot overwrite an input.
@@ -76,9 +82,18 @@ class DeployedAccounting:
                 f"the kernel {unknown[0][:60]!r} cannot overwrite an input; kernels that can are: "
                 f"{', '.join(IN_PLACE_KERNELS)}"
             )
-        self.kernels = kernels
+        self.sizes = sizes_for(None) if sizes is None else sizes
         self.in_place = frozenset(in_place)
         self.reuses_input = reuses_input
+        self.forms = forms
+
+    def with_forms(self, forms: Mapping[str, Form]) -> DeployedAccounting:
+        """Return the same byte accounting for layers that requantize in the given forms.
+
+        Args:
+            forms: Name of a layer -> how it requantizes; a missing layer is narrow.
+        """
+        return DeployedAccounting(self.sizes, self.in_place, reuses_input=self.reuses_input, forms=forms)
 
     def steps(self, network: Network) -> tuple[Step, ...]:
         """Return every layer of a network as a step whose RAM is counted.
@@ -102,10 +117,10 @@ class DeployedAccounting:
         The channels of each pixel are padded to whole bytes.
         """
         shape = occupant.shape
-        return rounded_up(shape.height * shape.width * packed_row_bytes(shape.channels, bits), ALIGNMENT_BYTES)
+        return whole_words(shape.height * shape.width * packed_row_bytes(shape.channels, bits))
 
     def weight_bytes(self, network: Network, layer: WeightLayer, bits: Bits) -> float:
-        """Return the number of bytes of a layer's packed weight tensor, with each row padded to whole bytes.
+        """Return the number of bytes of a layer's packed weight tensor, with all padding.
 
         It is 0 if an earlier layer stores the same weight tensor.
 
@@ -116,13 +131,12 @@ class DeployedAccounting:
         kernel = KERNELS[kernel_of(layer, input_shape)]
         if not network.weight_owners.stores(layer.name):
             return 0.0
-        rows, elements = weight_rows(layer.weight_shape((input_shape,)), is_depthwise=kernel.has_row_per_position)
-        return rows * packed_row_bytes(elements, bits)
+        return weight_tensor_bytes(layer.weight_shape((input_shape,)), bits, is_depthwise=kernel.has_row_per_position)
 
     def parameter_bytes(
         self, network: Network, layer: Layer, scheme: Scheme | None, bits: LayerBits, *, is_last: bool
     ) -> int:
-        """Return the number of bytes of a layer's requantization constants and of its entry in the layer table.
+        """Return the number of bytes of a layer's requantization constants, constant structs and step.
 
         Raises:
             InvalidNetwork: if the class of the layer is not registered.
@@ -130,46 +144,19 @@ class DeployedAccounting:
         """
         del is_last
         (shape, *_) = network.input_shapes(layer)
-        entry = self.kernels.table_entry_bytes[kernel_of(layer, shape)]
-        return entry + self._constant_bytes(layer, scheme, bits)
+        constants = requantization_bytes(layer, scheme, bits, self.forms.get(layer.name, Form.NARROW))
+        return descriptor_bytes(layer, shape) + constants
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return the bytes of weightless kernels' code, runtime code, start-up data, state and stack of a network."""
-        kernels = self.kernels
-        used = {kernel_of(layer, network.input_shapes(layer)[0]) for layer in network.layers}
-        return (
-            *(
-                Shared(Region.FLASH, f"kernel code: {kernel}", kernels.kernel_bytes[kernel], is_estimate=True)
-                for kernel in sorted(used)
-                if not KERNELS[kernel].has_weights
-            ),
-            Shared(Region.FLASH, "runtime code", kernels.runtime_bytes, is_estimate=True),
-            Shared(Region.FLASH, "start-up data", kernels.startup_bytes, is_estimate=True),
-            Shared(Region.RAM, "state", kernels.state_bytes, is_estimate=True),
-            Shared(Region.RAM, "stack", kernels.stack_bytes, is_estimate=True),
-        )
+        """Return the bytes of the code that a network needs at all bits, and of its deepest stack."""
+        always, _ = code_of(network, self.sizes, self.forms)
+        end = Shared(Region.FLASH, "end of the table of steps", STRUCT_BYTES["bb_step"], is_estimate=False)
+        return (*always, end, stack_of(network, self.sizes, self.forms))
 
     def features(self, network: Network) -> tuple[Feature, ...]:
-        """Return the code that a network needs only at certain bits: kernels by weight bits, and activation packing."""
-        by_kernel: dict[str, list[str]] = {}
-        for layer in network.weight_layers:
-            (shape,) = network.input_shapes(layer)
-            by_kernel.setdefault(kernel_of(layer, shape), []).append(layer.name)
-        weight_kernels = [
-            Feature(
-                self._code(f"{kernel}, {bits}-bit weights", self.kernels.weight_kernel_bytes[kernel, bits]),
-                bits,
-                layers=tuple(layers),
-            )
-            for kernel, layers in by_kernel.items()
-            for bits in BITS
-        ]
-        packers = [
-            Feature(self._code(f"{bits}-bit activations", size), bits, tensors=network.tensors)
-            for bits, size in self.kernels.activation_bits_bytes.items()
-            if size
-        ]
-        return (*weight_kernels, *packers)
+        """Return the bytes of the code that a network needs only if certain bits are in use."""
+        _, features = code_of(network, self.sizes, self.forms)
+        return features
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
         """Plan the offset of each activation tensor and scratch buffer of a network in the arena, their RAM buffer.
@@ -189,7 +176,7 @@ class DeployedAccounting:
             scratch[step.layer] = step_scratch_bytes(step, overwritten)
         placed = [tensor for tensor in network.tensors if tensor in activation_bits]
         rectangles = self._rectangles(network, activation_bits, placed, owner) + _scratch_rectangles(scratch)
-        plan = plan_arena(rectangles, alignment_bytes=ALIGNMENT_BYTES, enough_bytes=enough_bytes)
+        plan = plan_arena(rectangles, alignment_bytes=WORD_BYTES, enough_bytes=enough_bytes)
         tensors = {tensor: plan.offsets[owner.get(tensor, tensor)] for tensor in placed}
         scratches = {name: offset for name, offset in plan.offsets.items() if name not in tensors}
         return replace(plan, offsets=tensors | scratches)
@@ -214,10 +201,6 @@ class DeployedAccounting:
             if tensor not in owner
         ]
 
-    def _constant_bytes(self, layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
-        """Return the number of bytes of a layer's requantization constants."""
-        return requantization_bytes(layer, scheme, bits)
-
     def _in_place(self, network: Network) -> dict[str, InPlace]:
         """Return, for each layer that can overwrite an input, the names of those inputs."""
         if not self.in_place:
@@ -235,10 +218,6 @@ class DeployedAccounting:
             if scratch is not None and candidates:
                 found[layer.name] = InPlace(candidates, scratch)
         return found
-
-    @staticmethod
-    def _code(part: str, size_bytes: int) -> Shared:
-        return Shared(Region.FLASH, f"kernel code: {part}", size_bytes, is_estimate=True)
 
 
 def _scratch(network: Network) -> dict[str, int]:

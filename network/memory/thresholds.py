@@ -1,32 +1,21 @@
 """The `deployed` byte accounting of a network that requantizes by comparing with thresholds instead of multiplying.
 
-    thresholds            4 c (2^b - 1)    int32; they contain bias, batch norm and scales
-    direction             c                int8
-    weight zero point     c                int8 for each channel; 1 if the layer has one
-
-with c output channels and b bits of the layer's output. These constants replace the bias, multipliers and shifts of a
-layer with weights (arXiv 1905.13082, section 4). They depend on the bits of the layer's output: 13 bytes for each
-channel at 2 bits, 61 at 4 and 1,021 at 8. The solver chooses bits by the `deployed` accounting, and the chosen bits are
-then measured by this one.
+The thresholds of a layer with weights contain its bias, batch norm and scales (arXiv 1905.13082, section 4). They
+depend on the bits b of the layer's output: 4 (2 + 2^b - 1) bytes for each channel, which are 20 at 2 bits, 68 at 4 and
+1,028 at 8. The solver chooses bits for narrow multipliers, and the chosen bits are then measured with thresholds.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
-from network.allocation import Allocation, Scheme
+from network.allocation import Allocation
 from network.budget import Budget
 from network.errors import RequestError
-from network.layers import Layer, WeightLayer
-from network.memory.accounting import Accounting, LayerBits
+from network.kernel_functions import Form
+from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from network.memory.report import MemoryReport
-from network.memory.requantization import scheme_of, zero_point_bytes
 from network.network import Network
-
-THRESHOLD_BYTES: Final = 4
-"""Number of bytes of an int32 threshold."""
 
 
 def measure_thresholds(network: Network, allocation: Allocation, book: Accounting, budget: Budget) -> MemoryReport:
@@ -47,7 +36,8 @@ def measure_thresholds(network: Network, allocation: Allocation, book: Accountin
             f"the '{book.name}' accounting cannot count requantization by thresholds; choose the "
             f"'{DeployedAccounting.name}' accounting, or requantization by multipliers"
         )
-    report = measure(network, allocation, ThresholdAccounting(book))
+    forms = {layer.name: Form.THRESHOLDS for layer in network.weight_layers}
+    report = measure(network, allocation, book.with_forms(forms))
     if report.flash_bytes > budget.flash_bytes:
         largest = max(report.layers, key=lambda layer: layer.parameter_bytes)
         raise RequestError(
@@ -58,24 +48,6 @@ def measure_thresholds(network: Network, allocation: Allocation, book: Accountin
             "by multipliers, fewer activation bits, or more flash"
         )
     return report
-
-
-class ThresholdAccounting(DeployedAccounting):
-    """The `deployed` byte accounting, with thresholds as the requantization constants of layers with weights."""
-
-    def __init__(self, book: DeployedAccounting) -> None:
-        """Create the byte accounting of a network that requantizes by thresholds.
-
-        Args:
-            book: The accounting that counts everything except the constants of layers with weights.
-        """
-        super().__init__(book.kernels, book.in_place, reuses_input=book.reuses_input)
-
-    def _constant_bytes(self, layer: Layer, scheme: Scheme | None, bits: LayerBits) -> int:
-        if not isinstance(layer, WeightLayer):
-            return super()._constant_bytes(layer, scheme, bits)
-        zero_points = zero_point_bytes(layer, scheme_of(layer, scheme))
-        return layer.output_channels * (THRESHOLD_BYTES * (2**bits.output - 1) + 1) + zero_points
 
 
 def _output(network: Network, layer: str) -> str:

@@ -22,7 +22,7 @@ from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut
 from solver.exact.choices import Choices, shared_activation_bits
 from solver.exact.program import IntArray, Program, integer_costs
-from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, at_least, exactly
+from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, any_of, at_least, exactly
 from solver.exact.shared_weights import shared_weight_bits, summed_rows
 from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor, plus
 
@@ -172,11 +172,14 @@ def _add_features(
     for feature in problem.features:
         indicator = builder.add_indicator(feature.name)
         flash.append((indicator, (feature.size, 0, 0)))
-        groups = [layer_group[layer] for layer in sorted(feature.layers)]
-        groups += [group_of[tensor] for tensor in sorted(feature.tensors)]
-        for group in dict.fromkeys(groups):
-            name = f"group {group} with {feature.bits} bits => {feature.name}"
-            builder.add_implication(name, indicator, FORCED_ON, group, exactly(feature.bits))
+        bits_of_group: dict[int, list[Bits]] = {}
+        for layer, bits in sorted(feature.weights):
+            bits_of_group.setdefault(layer_group[layer], []).append(bits)
+        for tensor, bits in sorted(feature.activations):
+            bits_of_group.setdefault(group_of[tensor], []).append(bits)
+        for group, needing in bits_of_group.items():
+            name = f"group {group} with {' or '.join(map(str, needing))} bits => {feature.name}"
+            builder.add_implication(name, indicator, FORCED_ON, group, any_of(needing))
     return flash
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -111,6 +111,12 @@ class ProgramBuilder:
 def exactly(bits: Bits) -> Sizes:
     """Return the sizes of a constraint entry that counts 1 for the choice of exactly the given bits, else 0."""
     widest, middle, narrowest = (int(each == bits) for each in BITS)
+    return widest, middle, narrowest
+
+
+def any_of(bits: Collection[Bits]) -> Sizes:
+    """Return the sizes of a constraint entry that counts 1 for the choice of one of the given bits, else 0."""
+    widest, middle, narrowest = (int(each in bits) for each in BITS)
     return widest, middle, narrowest
 
 

@@ -159,11 +159,13 @@ class _Flash:
         self._readers = tuple(problem.weight_tensors.values())
         self._is_shared = {index for indices in self._readers if len(indices) > 1 for index in indices}
         self._parameters = [self._parameters_of(index) for index in range(len(self.bits))]
-        self._features = {bits: tuple(f for f in problem.features if f.bits == bits) for bits in CHOICE_OF_BITS}
+        self._features: dict[tuple[str, Bits], list[CodeFeature]] = {}
+        for feature in problem.features:
+            for pair in feature.weights:
+                self._features.setdefault(pair, []).append(feature)
         self._users = {
-            feature.name: sum(tensor.layer in feature.layers for tensor in problem.weights)
-            * (feature.bits == WIDEST_BITS)
-            + sum(activation_bits[tensor] == feature.bits for tensor in feature.tensors)
+            feature.name: sum((tensor.layer, WIDEST_BITS) in feature.weights for tensor in problem.weights)
+            + sum(activation_bits[tensor] == bits for tensor, bits in feature.activations)
             for feature in problem.features
         }
         self.tensor_sizes = [sum(self.sizes[index] for index in indices) for indices in self._readers]
@@ -183,27 +185,26 @@ class _Flash:
     def _halve(self, index: int) -> None:
         """Halve the bits of a layer's weights, and update the size of the network's flash."""
         tensor = self._problem.weights[index]
-        self._count_users(self._features[self.bits[index]], tensor.layer, -1)
+        self._count_users(tensor.layer, self.bits[index], -1)
         self.bits[index] = halved(self.bits[index])
-        self._count_users(self._features[self.bits[index]], tensor.layer, 1)
+        self._count_users(tensor.layer, self.bits[index], 1)
         size, parameters = tensor.sizes[CHOICE_OF_BITS[self.bits[index]]], self._parameters_of(index)
         self.weights += size - self.sizes[index]
         self.total += size - self.sizes[index] + parameters - self._parameters[index]
         self.sizes[index], self._parameters[index] = size, parameters
 
-    def _count_users(self, features: tuple[CodeFeature, ...], layer: str, more: int) -> None:
+    def _count_users(self, layer: str, bits: Bits, more: int) -> None:
         """Update how many tensors need code for certain bits, and the flash size if code is added or removed.
 
         Args:
-            features: The features of some bits.
             layer: Name of the layer whose weights now have, or no longer have, these bits.
+            bits: The bits.
             more: 1 if they have them now, -1 if they no longer have them.
         """
-        for feature in features:
-            if layer in feature.layers:
-                before = self._users[feature.name]
-                self._users[feature.name] += more
-                self.total += feature.size * (bool(before + more) - bool(before))
+        for feature in self._features.get((layer, bits), ()):
+            before = self._users[feature.name]
+            self._users[feature.name] += more
+            self.total += feature.size * (bool(before + more) - bool(before))
 
     def _parameters_of(self, index: int) -> int:
         """Return the size in bits of a layer's parameters, given the index of its weight tensor."""

@@ -322,7 +322,7 @@ def test_the_trouble_with_a_tied_network(tmp_path: Path) -> None:
     trained = train(network, solution.allocation, dataset, options).integer_network
     save(trained, tmp_path)
     stored_bytes = sum(layer.weight_bytes for layer in solution.memory.layers)
-    assert stored_bytes == 32 * 27 + 32 * 32 * 9 + 4 * 32
+    assert stored_bytes == 32 * 28 + 32 * 32 * 9 + 4 * 32  # rows of 27 codes in whole words
     assert (tmp_path / WEIGHTS_FILE).stat().st_size < stored_bytes + 32 * 32 * 9
     again = load(tmp_path)
     codes = quantize_input(again, images)

@@ -7,12 +7,8 @@ $notice */
 
 #include "${name}_kernels.h"
 
-/* Attributes that place constants in flash, e.g.
-   -D'BB_WEIGHTS_ATTRIBUTE=__attribute__((section(".external_flash")))'. Define them alike for all files of the network,
-   or in the file whose name BB_ATTRIBUTES_FILE is, e.g. -D'BB_ATTRIBUTES_FILE="attributes.h"'. */
-#ifdef BB_ATTRIBUTES_FILE
-#include BB_ATTRIBUTES_FILE
-#endif
+/* The attributes below place constants in flash. Define them alike for all files of the network, e.g. with
+   -D'BB_WEIGHTS_ATTRIBUTE=__attribute__((section(".external_flash")))'. */
 
 /* Attribute of the weights: read once for each output position, the largest part of the flash. */
 #ifndef BB_WEIGHTS_ATTRIBUTE

@@ -11,11 +11,13 @@ import pytest
 
 from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.errors import RequestError
+from network.kernel_functions import FUNCTIONS, Form
+from network.kernel_sizes.tables import FunctionSize, KernelSizes, Optimization, sizes_for
 from network.layers import Activation, Add, Convolution, FullyConnected, Layer, Padding, Shape
+from network.memory.accounting import LayerBits
 from network.memory.deployed import DeployedAccounting
-from network.memory.kernel_table import CORTEX_M4, in_place_scratch_bytes, scratch_bytes
+from network.memory.kernel_table import in_place_scratch_bytes, scratch_bytes
 from network.memory.measure import measure
-from network.memory.report import Region
 from tests.builders import network_of
 
 NETWORK = network_of(
@@ -43,23 +45,50 @@ PER_CHANNEL = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
 FOLDED = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 
 
+SIZES_BY_HAND = {
+    "kernel code: run": 20,
+    "kernel code: convolution": 100,
+    "kernel code: fully_connected": 80,
+    "kernel code: depthwise_3x3": 300,
+    "kernel code: add": 60,
+    "kernel code: widen_8": 24,
+    "kernel code: widen_2": 32,
+    "kernel code: dot2_4": 200,
+    "kernel code: dot1_8": 160,
+    "kernel code: pack_4": 28,
+    "end of the table of steps": 8,
+    "stack": 80,
+}
+FRAMES = {"bb_run": 8, "bb_convolution": 16, "bb_fully_connected": 20, "bb_dot2_8": 56, "bb_dot1_8": 48}
+"""Stack frames in bytes; the others are 4."""
+
+
+def sizes_by_hand() -> KernelSizes:
+    """A table in which every function that NETWORK cannot use has 1,000 bytes."""
+    functions = {
+        name: FunctionSize(SIZES_BY_HAND.get(f"kernel code: {name[3:]}", 1000), FRAMES.get(name, 4))
+        for name in FUNCTIONS
+    }
+    return KernelSizes("by hand", Optimization.SPEED, functions)
+
+
 def test_every_byte_by_hand() -> None:
     allocation = Allocation(
         weight_bits={"a": 4, "dw": 2, "fc": 8},
         activation_bits={"input": 8, "a": 4, "dw": 4, "sum": 2, "fc": 8},
         schemes={"a": PER_CHANNEL, "dw": PER_CHANNEL, "fc": FOLDED},
     )
-    report = measure(NETWORK, allocation, DeployedAccounting())
-    entry = CORTEX_M4.table_entry_bytes
+    report = measure(NETWORK, allocation, DeployedAccounting(sizes_by_hand()))
     assert [(layer.layer, layer.weight_bytes, layer.parameter_bytes) for layer in report.layers] == [
-        # 3 rows of 27 codes at 4 bits: 14 bytes each; bias 4, factor 5 and zero point 1 for each of 3 channels
-        ("a", 3 * 14, 3 * 10 + entry["convolution"]),
-        # depthwise: 9 rows of 3 codes at 2 bits, a byte each
-        ("dw", 9, 3 * 10 + entry["depthwise_convolution"]),
-        # two multipliers and a shift
-        ("sum", 0, 9 + entry["add"]),
-        # 5 rows of 48 bytes; 5 biases, one factor, one zero point
-        ("fc", 240, 5 * 4 + 5 + 1 + entry["fully_connected"]),
+        # 3 rows of 27 codes at 4 bits: 4 words each; a word for each of 3 channels, 3 zero points in a word; the step,
+        # the layer and its rows
+        ("a", 3 * 16, 3 * 4 + 4 + 8 + 56 + 24),
+        # depthwise: 9 rows of 3 codes at 2 bits, a byte each, in 3 words
+        ("dw", 12, 3 * 4 + 4 + 8 + 56),
+        # the step, the layer, two inputs
+        ("sum", 0, 8 + 28 + 2 * 12),
+        # 5 rows of 48 codes; 5 words; one zero point, in the descriptor
+        ("fc", 240, 5 * 4 + 8 + 56 + 24),
     ]
     # A pixel of 3 channels takes 3, 2 and 1 bytes at 8, 4 and 2 bits. Scratch of `a`: windows of 27 codes, rounded to
     # 32: two columns of 2 bytes, one of codes, two of outputs. Scratch of `fc`: a column of 48 elements, its codes, and
@@ -74,23 +103,12 @@ def test_every_byte_by_hand() -> None:
     assert report.arena is not None
     assert report.arena.arena_bytes == 48 + 32 + 168
     shared = {each.part: each.size_bytes for each in report.shared}
-    kernels = CORTEX_M4.weight_kernel_bytes
-    assert shared == {
-        "kernel code: add": CORTEX_M4.kernel_bytes["add"],
-        "runtime code": CORTEX_M4.runtime_bytes,
-        "start-up data": CORTEX_M4.startup_bytes,
-        "state": CORTEX_M4.state_bytes,
-        "stack": CORTEX_M4.stack_bytes,
-        "kernel code: convolution, 4-bit weights": kernels["convolution", 4],
-        "kernel code: depthwise_convolution, 2-bit weights": kernels["depthwise_convolution", 2],
-        "kernel code: fully_connected, 8-bit weights": kernels["fully_connected", 8],
-        "kernel code: 4-bit activations": CORTEX_M4.activation_bits_bytes[4],
-        "kernel code: 2-bit activations": CORTEX_M4.activation_bits_bytes[2],
-    }
-    assert all(each.is_estimate for each in report.shared)
-    flash = [each.size_bytes for each in report.shared if each.region is Region.FLASH]
-    assert report.flash_bytes == sum(layer.flash_bytes for layer in report.layers) + sum(flash)
-    assert report.ram_bytes == 248 + CORTEX_M4.state_bytes + CORTEX_M4.stack_bytes
+    # each function once: the input of `a` has 8 bits, that of `fc` 2, their weights 4 and 8, the output of `a` 4
+    assert shared == SIZES_BY_HAND
+    assert not any(each.is_estimate for each in report.shared)
+    assert report.flash_bytes == (48 + 104) + (12 + 80) + 60 + (240 + 108) + sum(SIZES_BY_HAND.values()) - 80
+    # run, then `a` with dot2_8, which its weights could have: 8 + 16 + 56
+    assert report.ram_bytes == 248 + 80
 
 
 def test_a_chain_keeps_a_pools_own_bits() -> None:
@@ -119,7 +137,7 @@ IN_PLACE = network_of(
     Shape(3, 4, 4),
 )
 ALL = ("activation", "add", "depthwise_convolution")
-COLUMNS_OF_A = 2 * 2 * 16 + 16 + 2 * 4
+COLUMNS_OF_A = 2 * 2 * 16 + 2 * 4
 ROWS_OF_DW = 2 * 4 * 3
 
 
@@ -292,7 +310,7 @@ def test_rows_in_place_give_the_same_image() -> None:
             Shape(8, 8, 8),
             5 * 48 + 8,
         ),
-        # pixels of 32 codes fill their columns: they are widened where they are
+        # a pixel is widened where it is
         (
             Convolution(name="c", inputs=("x",), output="y", output_channels=10, kernel=(1, 1)),
             Shape(32, 8, 8),
@@ -301,7 +319,7 @@ def test_rows_in_place_give_the_same_image() -> None:
         (
             Convolution(name="c", inputs=("x",), output="y", output_channels=10, kernel=(1, 1)),
             Shape(33, 8, 8),
-            5 * 48 + 24,
+            4 * 48 + 24,
         ),
         # pixels of 4 channels, and one pixel of any number, leave no gaps
         (FullyConnected(name="f", inputs=("x",), output="y", output_channels=10), Shape(4, 3, 3), 2 * 48 + 12),
@@ -320,3 +338,48 @@ def test_every_place_in_the_arena_is_a_multiple_of_4() -> None:
     assert plan is not None
     assert plan.arena_bytes % 4 == 0
     assert all(offset % 4 == 0 for offset in plan.offsets.values())
+
+
+def parameters_of(layer: str, accounting: DeployedAccounting, bits: LayerBits) -> int:
+    found = next(each for each in NETWORK.layers if each.name == layer)
+    scheme = PER_CHANNEL if layer != "sum" else None
+    return accounting.parameter_bytes(NETWORK, found, scheme, bits, is_last=False)
+
+
+def test_constants_of_each_form_by_hand() -> None:
+    forms = {"a": Form.WIDE, "dw": Form.THRESHOLDS, "sum": Form.WIDE}
+    narrow, other = DeployedAccounting(), DeployedAccounting(forms=forms)
+    for bits, thresholds in ((LayerBits(8, 8), 255), (LayerBits(8, 4), 15), (LayerBits(4, 2), 3)):
+        assert parameters_of("a", other, bits) - parameters_of("a", narrow, bits) == 3 * (12 - 4)
+        assert parameters_of("dw", other, bits) - parameters_of("dw", narrow, bits) == 3 * (4 * (2 + thresholds) - 4)
+        assert parameters_of("sum", other, bits) == parameters_of("sum", narrow, bits)
+    parts = {each.part for each in other.always_shared(NETWORK)}
+    assert {"kernel code: add_wide", "kernel code: depthwise"} < parts
+    assert not {"kernel code: add", "kernel code: depthwise_3x3"} & parts
+    dots = {each.shared.part for each in other.features(NETWORK) if "dot" in each.shared.part}
+    expected = {f"kernel code: dot2_wide_{bits}" for bits in (8, 4, 2)} | {f"kernel code: dot1_{b}" for b in (8, 4, 2)}
+    assert dots == expected
+
+
+def test_a_library_function_is_linked_once_with_the_functions_that_call_it() -> None:
+    """Two dots call a multiplication; the deepest stack passes through it."""
+    table = sizes_by_hand()
+    calling = {name: replace(table.functions[name], calls=("__long_multiply",)) for name in ("bb_dot2_4", "bb_dot1_2")}
+    library = {"__long_multiply": FunctionSize(44, 20, ("__carry",)), "__carry": FunctionSize(12, 40)}
+    accounting = DeployedAccounting(replace(table, functions={**table.functions, **calling, **library}))
+    features = {each.shared.part: each for each in accounting.features(NETWORK)}
+    for name, size_bytes in (("__long_multiply", 44), ("__carry", 12)):
+        feature = features[f"kernel code: {name}"]
+        assert feature.shared.size_bytes == size_bytes
+        assert feature.weights == {("a", 4), ("fc", 2)}
+        assert feature.activations == frozenset()
+    (stack,) = [each.size_bytes for each in accounting.always_shared(NETWORK) if each.part == "stack"]
+    # run 8, fully_connected 20, dot1_2 4, and 60 below; the convolution has 8 + 16 + 4 + 60
+    assert stack == 8 + 20 + 4 + 20 + 40 + 4  # a multiple of 8
+
+
+def test_code_of_a_core_without_a_table_is_an_estimate() -> None:
+    for accounting in (DeployedAccounting(sizes_for("xtensa-lx7")), DeployedAccounting()):
+        found = {each.part: each.is_estimate for each in accounting.always_shared(NETWORK)}
+        assert found.pop("end of the table of steps") is False
+        assert all(found.values())

@@ -8,12 +8,11 @@ from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
 from network.errors import RequestError
 from network.layers import Add, Convolution, FullyConnected, Padding, Shape
-from network.memory.accounting import LayerBits
 from network.memory.deployed import DeployedAccounting
-from network.memory.kernel_table import CORTEX_M4
 from network.memory.measure import measure
 from network.memory.paper import PaperAccounting
-from network.memory.thresholds import ThresholdAccounting, measure_thresholds
+from network.memory.report import MemoryReport
+from network.memory.thresholds import measure_thresholds
 from tests.builders import network_of
 
 NETWORK = network_of(
@@ -30,6 +29,10 @@ PER_CHANNEL = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
 PER_LAYER = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.WEIGHTS)
 
 
+def layers_bytes(report: MemoryReport) -> float:
+    return sum(each.flash_bytes for each in report.layers)
+
+
 @pytest.mark.parametrize(("output_bits", "thresholds"), [(2, 3), (4, 15), (8, 255)])
 def test_every_byte_by_hand(output_bits: Bits, thresholds: int) -> None:
     allocation = Allocation(
@@ -38,18 +41,21 @@ def test_every_byte_by_hand(output_bits: Bits, thresholds: int) -> None:
         schemes={"a": PER_CHANNEL, "fc": PER_LAYER},
     )
     book = DeployedAccounting(in_place=("add",), reuses_input=False)
-    report = measure(NETWORK, allocation, ThresholdAccounting(book))
-    entry = CORTEX_M4.table_entry_bytes
+    report = measure_thresholds(NETWORK, allocation, book, Budget(10**6, 10**6))
+    # direction, offset and thresholds for each channel; 3 zero points in a word, or one in the descriptor; the
+    # descriptors: step, layer and rows; step, layer and two inputs
     assert [(layer.layer, layer.parameter_bytes) for layer in report.layers] == [
-        ("a", 3 * (4 * thresholds + 1) + 3 + entry["convolution"]),
-        ("sum", 9 + entry["add"]),
-        ("fc", 5 * (4 * 255 + 1) + 1 + entry["fully_connected"]),
+        ("a", 3 * 4 * (2 + thresholds) + 4 + 8 + 56 + 24),
+        ("sum", 8 + 28 + 2 * 12),
+        ("fc", 5 * 4 * (2 + 255) + 8 + 56 + 24),
     ]
     multiplied = measure(NETWORK, allocation, book)
-    # bias 4, multiplier and shift 5 for each of 3 channels; bias 4 for each of 5 and one factor
-    more = 3 * (4 * thresholds + 1 - 9) + 5 * (4 * 255 + 1 - 4) - 5
-    assert report.flash_bytes - multiplied.flash_bytes == more
-    assert report.ram_bytes == multiplied.ram_bytes
+    # a word for each channel instead
+    more = 3 * 4 * (2 + thresholds - 1) + 5 * 4 * (2 + 255 - 1)
+    assert layers_bytes(report) - layers_bytes(multiplied) == more
+    codes, other_codes = ({each.part for each in found.shared} for found in (report, multiplied))
+    assert codes - other_codes == {"kernel code: dot2_thresholds_4", "kernel code: dot1_thresholds_8"}
+    assert other_codes - codes == {"kernel code: dot2_4", "kernel code: dot1_8"}
     assert report.arena == multiplied.arena
     assert report.accounting == "deployed"
 
@@ -58,7 +64,7 @@ def test_a_network_that_no_longer_fits_is_refused() -> None:
     bits: dict[str, Bits] = {"input": 8, "a": 4, "sum": 4, "fc": 8}
     allocation = Allocation({"a": 4, "fc": 8}, bits, {"a": PER_CHANNEL, "fc": PER_LAYER})
     book = DeployedAccounting()
-    taken = measure(NETWORK, allocation, ThresholdAccounting(book)).flash_bytes
+    taken = measure_thresholds(NETWORK, allocation, book, Budget(10**6, 10**6)).flash_bytes
     multiplied = measure(NETWORK, allocation, book).flash_bytes
     assert multiplied < taken - 1
     exactly = Budget(int(taken), 10**6)
@@ -73,6 +79,8 @@ def test_a_network_that_no_longer_fits_is_refused() -> None:
 
 def test_a_layer_without_a_scheme_is_an_error() -> None:
     with pytest.raises(ValueError, match="layer 'fc' has weights, but no quantization scheme"):
-        ThresholdAccounting(DeployedAccounting()).parameter_bytes(
-            NETWORK, NETWORK.weight_layers[-1], None, LayerBits(8, 8), is_last=True
+        measure(
+            NETWORK,
+            Allocation({"a": 4, "fc": 8}, dict.fromkeys(NETWORK.tensors, 8), {"a": PER_CHANNEL}),
+            DeployedAccounting(),
         )

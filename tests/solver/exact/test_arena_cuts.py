@@ -66,9 +66,9 @@ def test_forbidden_bits_do_not_fit(network: Network, accounting: Accounting, sha
 
 
 def test_tensors_that_may_overwrite_each_other_are_cut_at_exactly_their_bits() -> None:
-    """The ReLU r overwrites a at 8 bits each, 64 bytes; at 8 and 4 bits they need 96, in addition to the 64 of x.
+    """The ReLU r overwrites a at 8 bits each, 256 bytes; at 8 and 4 bits they need 384, in addition to the 256 of x.
 
-    The largest other step, of a pointwise convolution, needs 64 + 64 bytes, and 16 of scratch memory.
+    The largest other step, of a pointwise convolution, needs 256 + 256 bytes, and 72 of scratch memory.
     """
     network = network_of(
         [
@@ -78,11 +78,11 @@ def test_tensors_that_may_overwrite_each_other_are_cut_at_exactly_their_bits() -
             Add(name="sum", inputs=("x", "r"), output="sum"),
             pointwise("z", "sum", 4),
         ],
-        Shape(1, 4, 4),
+        Shape(1, 8, 8),
     )
     parted: dict[str, Bits] = {"input": 8, "x": 8, "a": 8, "r": 4, "sum": 8, "z": 8}
-    assert arena_cut(network, IN_PLACE, parted | {"r": 8}, 144) is None
-    cut = arena_cut(network, IN_PLACE, parted, 144)
+    assert arena_cut(network, IN_PLACE, parted | {"r": 8}, 584) is None
+    cut = arena_cut(network, IN_PLACE, parted, 584)
     assert cut is not None
     assert cut.is_proven
     assert dict(cut.bits) == {"x": 8, "a": 8, "r": 4}
@@ -121,8 +121,8 @@ def test_cuts_lead_to_the_optimum(seed: int, monkeypatch: pytest.MonkeyPatch) ->
         Shape(1, 3, 3),
     )
 
-    def plan_without_reuse(tensors: list[LiveTensor], enough_bytes: int) -> ArenaPlan:
-        del enough_bytes
+    def plan_without_reuse(tensors: list[LiveTensor], *, alignment_bytes: int, enough_bytes: int) -> ArenaPlan:
+        del alignment_bytes, enough_bytes
         top, offsets = 0, {}
         for each in tensors:
             offsets[each.name], top = top, top + each.size_bytes

@@ -1,0 +1,29 @@
+/* Turns of 8 words, 54 bytes of code each. */
+BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
+                        BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
+{
+    __asm volatile(BB_DOT2_START("60", "96", "4")
+                   BB_DOT2_SLOTS("7", "54")
+                   BB_DOT2_PAIR("bx r2\n")
+                   "3:\n"
+                   ".rept 8\n"
+                   "ldrd r6, r7, [lr], #8\n"
+                   "ldm r0!, {r2-r5}\n"
+                   "uxtb16 r12, r6\n" BB_MAC2("r12", "r2", "r4", "r8", "r9")
+                   "uxtb16 r12, r7\n" BB_MAC2("r12", "r2", "r4", "r10", "r11")
+                   "uxtb16 r6, r6, ror #8\n" BB_MAC2("r6", "r3", "r5", "r8", "r9")
+                   "uxtb16 r7, r7, ror #8\n" BB_MAC2("r7", "r3", "r5", "r10", "r11")
+                   ".endr\n"
+                   "cmp r0, r1\n"
+                   "bne.w 3b\n"
+                   BB_DOT2_STORE
+                   BB_DOT2_SINGLE
+                   "7:\n"
+                   "ldr r6, [lr], #4\n"
+                   "ldm r0!, {r2-r5}\n"
+                   "uxtb16 r7, r6\n" BB_MAC2("r7", "r2", "r4", "r8", "r9")
+                   "uxtb16 r7, r6, ror #8\n" BB_MAC2("r7", "r3", "r5", "r8", "r9")
+                   "cmp r0, r12\n"
+                   "bne 7b\n"
+                   BB_DOT2_STORE_SINGLE("60"));
+}
