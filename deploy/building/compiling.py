@@ -14,6 +14,7 @@ from typing import Final
 
 from deploy.building.cores import Architecture, Core
 from deploy.building.toolchains import Optimization, Toolchain
+from deploy.emission.text import with_prefix
 from network.errors import BuildError
 
 NETWORK_FOLDER: Final = "network"
@@ -21,6 +22,7 @@ FIRMWARE_FOLDER: Final = "firmware"
 
 _FIRMWARE_PACKAGE: Final = "deploy.building.firmware"
 _FIRMWARE_FILES: Final = ("chip.h", "chip_core.h", "chip.c")
+_CHECK_FILE: Final = "check.c"
 _START_FILE: Final = {Architecture.ARM: "chip_arm.c", Architecture.RISCV: "chip_riscv.c"}
 _ERROR_LINES: Final = 6
 
@@ -48,6 +50,16 @@ def firmware_files(core: Core) -> Mapping[str, bytes]:
     package = resources.files(_FIRMWARE_PACKAGE)
     names = (*_FIRMWARE_FILES, _START_FILE[core.architecture])
     return {name: package.joinpath(name).read_bytes() for name in names}
+
+
+def check_program(name: str) -> bytes:
+    """Return the C file that checks a network on an emulated chip, with the network's prefix.
+
+    Args:
+        name: Name of the network's C files.
+    """
+    text = resources.files(_FIRMWARE_PACKAGE).joinpath(_CHECK_FILE).read_text(encoding="ascii")
+    return with_prefix(text, name).encode("ascii")
 
 
 def linker_script() -> bytes:

@@ -8,6 +8,7 @@ network has regions of its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,24 +37,22 @@ class RegionOverflow(BuildError):
     """Error of a network that is larger than the memory it may use, as the linker says.
 
     Attributes:
-        region: Kind of memory that is too small.
-        excess_bytes: Number of bytes that are missing.
+        excess: Kind of memory that is too small -> number of bytes that are missing.
     """
 
-    def __init__(self, region: Region, excess_bytes: int, budget_bytes: int) -> None:
+    def __init__(self, excess: Mapping[Region, int], available: Mapping[Region, int]) -> None:
         """Create the error with its message.
 
         Args:
-            region: Kind of memory that is too small.
-            excess_bytes: Number of bytes that are missing.
-            budget_bytes: Number of bytes that the network may use.
+            excess: Kind of memory that is too small -> number of bytes that are missing.
+            available: Kind of memory -> number of bytes that the network may use.
         """
-        self.region = region
-        self.excess_bytes = excess_bytes
-        super().__init__(
-            f"the linked network needs {budget_bytes + excess_bytes} bytes of {_MEMORY[region]}, and {budget_bytes} "
-            f"bytes are available: {excess_bytes} too many; choose fewer bits or a larger budget"
+        self.excess = excess
+        needs = " and ".join(
+            f"{available[region] + more} bytes of {_MEMORY[region]}, {more} more than the {available[region]} available"
+            for region, more in excess.items()
         )
+        super().__init__(f"the linked network needs {needs}; choose fewer bits or a larger budget")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +135,9 @@ def link(toolchain: Toolchain, objects: Objects, placement: Placement, name: str
 
 def _refused(toolchain: Toolchain, messages: str, symbols: dict[str, int]) -> BuildError:
     """Return the error that says what the linker refused."""
-    for region, excess in _OVERFLOW.findall(messages):
-        if region in _REGIONS:
-            return RegionOverflow(_REGIONS[region], int(excess), symbols[f"CHIP_{region}_BYTES"])
+    excess = {_REGIONS[name]: int(more) for name, more in _OVERFLOW.findall(messages) if name in _REGIONS}
+    if excess:
+        return RegionOverflow(excess, {each: symbols[f"CHIP_{name}_BYTES"] for name, each in _REGIONS.items()})
     lines = [line for line in messages.splitlines() if "undefined reference" in line or "overflowed" in line]
     shown = lines or [line for line in messages.splitlines() if line]
     return BuildError(

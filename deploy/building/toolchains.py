@@ -27,6 +27,7 @@ COMMON_FLAGS: Final = (
     "-ffunction-sections",
     "-fdata-sections",
     "-fno-tree-loop-distribute-patterns",  # no loop becomes a call of memcpy or memset
+    "-fno-section-anchors",  # with them, the vectorizer for Helium aligns constants to 8 bytes
     "-fno-common",
 )
 """Flags of every translation unit, beside those of the core and the optimization."""

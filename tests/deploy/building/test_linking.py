@@ -18,8 +18,8 @@ STACK_BYTES = 128
 
 
 def excess_bytes(error: pytest.ExceptionInfo[RegionOverflow], region: Region) -> int:
-    assert error.value.region is region
-    return error.value.excess_bytes
+    assert error.value.excess.keys() == {region}
+    return error.value.excess[region]
 
 
 @pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imac"])
@@ -39,9 +39,15 @@ def test_regions_are_exact_to_the_byte(tmp_path: Path, name: str) -> None:
     ) as less:
         link(toolchain, objects, placed(core, flash_bytes - 1, ram_bytes))
     assert excess_bytes(less, Region.FLASH) == 1
-    with pytest.raises(RegionOverflow, match=f"needs {ram_bytes} bytes of RAM") as less:
+    with pytest.raises(RegionOverflow, match=f"needs {ram_bytes} bytes of RAM, 1 more than") as less:
         link(toolchain, objects, placed(core, flash_bytes, ram_bytes - 1))
     assert excess_bytes(less, Region.RAM) == 1
+
+
+def test_both_regions_can_be_too_small(tmp_path: Path) -> None:
+    core = core_or_skip("cortex-m4")
+    with pytest.raises(RegionOverflow, match=r"bytes of flash, \d+ more than .* and 228 bytes of RAM, 128 more than"):
+        link(toolchain_for(core), compiled(tmp_path, core), placed(core, 16, 100))
 
 
 def test_data_of_the_network_counts_in_flash_and_ram(tmp_path: Path) -> None:
