@@ -215,7 +215,7 @@ def _weight_sums(layer: IntegerConvolution) -> npt.NDArray[np.int64]:
 
 
 def _spread(layer: IntegerConvolution, tensor: IntegerTensor) -> float:
-    return max(1.0, layer.codes[0].size**0.5 * top_code(layer.weight_bits) * top_code(tensor.bits) / 4)
+    return max(1.0, layer.codes[0].size ** 0.5 * top_code(layer.weight_bits) * top_code(tensor.bits) / 4)
 
 
 def _narrow(
@@ -236,9 +236,7 @@ def _narrow(
     narrow = replace(
         layer,
         bias=bias.astype(np.int32),
-        requantization=Requantization(
-            multiplier.astype(np.int32), np.full(channels, shift + 16 - e, dtype=np.int8)
-        ),
+        requantization=Requantization(multiplier.astype(np.int32), np.full(channels, shift + 16 - e, dtype=np.int8)),
     )
     words = (multiplier & 0xFFFF) | ((offset & 0xFFFF) << 16)
     addend = (output.zero_point << shift) + (1 << (shift - 1))
