@@ -12,9 +12,10 @@ from deploy.building.cores import Core, Machine
 from deploy.building.linked import LinkedNetwork, examine
 from deploy.building.linking import STACK_ALIGNMENT, Placement, RegionOverflow, link
 from deploy.building.stack import StackBound, stack_bound
-from deploy.building.toolchains import Optimization, Toolchain, toolchain_for
+from deploy.building.toolchains import Toolchain, toolchain_for
 from network.budget import Budget
 from network.errors import BuildError
+from network.kernel_sizes.tables import Optimization
 from network.memory.report import Region
 
 KERNELS_SUFFIX: Final = "_kernels.c"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from deploy.building.cores import Architecture, Core
-from deploy.building.toolchains import Optimization, Toolchain
+from deploy.building.toolchains import Toolchain
 from deploy.emission.text import with_prefix
 from network.errors import BuildError
+from network.kernel_sizes.tables import Optimization
 
 NETWORK_FOLDER: Final = "network"
 FIRMWARE_FOLDER: Final = "firmware"

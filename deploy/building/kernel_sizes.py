@@ -15,6 +15,7 @@ from typing import Final
 
 from deploy.building.call_graph import read_call_graph
 from deploy.building.compiling import STACK_FLAGS
+from deploy.building.disassembly import disassemble, pushed_bytes
 from deploy.building.elf import ElfFile, read_elf
 from deploy.building.runtime_library import runtime_functions
 from deploy.building.toolchains import Optimization, Toolchain
@@ -62,7 +63,12 @@ def measure_functions(
         graph = read_call_graph(directory, {_OBJECT: unit}, {})
         library = runtime_functions(toolchain, directory, {each for calls in called.values() for each in calls})
         own = {
-            name: FunctionSize(size_bytes, graph[name].frame_bytes, tuple(sorted(called.get(name, ()))))
+            name: FunctionSize(
+                size_bytes,
+                # The compiler counts no frame of a function that is written in assembler (naked).
+                graph[name].frame_bytes or _pushed_bytes(toolchain, directory, name),
+                tuple(sorted(called.get(name, ()))),
+            )
             for name, size_bytes in sizes.items()
         }
     return dict(sorted({**own, **library}.items()))
@@ -98,6 +104,11 @@ def _code_bytes(unit: ElfFile, toolchain: Toolchain) -> Mapping[str, int]:
             )
         sizes[found[1]] = sizes.get(found[1], 0) + whole_words(size_bytes)
     return sizes
+
+
+def _pushed_bytes(toolchain: Toolchain, directory: Path, function: str) -> int:
+    """Return the number of bytes of all that a function's instructions push and subtract from the stack pointer."""
+    return sum(map(pushed_bytes, disassemble(toolchain, directory / _OBJECT, (f".text.{function}",))))
 
 
 def _library_calls(unit: ElfFile) -> Mapping[str, set[str]]:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from network.allocation import BITS, Bits
+from network.allocation import BITS, NARROWEST_BITS, Bits
 from network.kernel_functions import (
     RUN_FUNCTION,
     Form,
@@ -139,12 +139,11 @@ def _called(network: Network, layer: Layer, forms: Mapping[str, Form]) -> Iterat
     kernel = kernel_of(layer, shape)
     if not calls_dot(kernel):
         return
+    form = forms.get(layer.name, Form.NARROW)
     for bits in BITS:
-        yield widen_function(bits), _Users(activations={(layer.inputs[0], bits)})
-        yield (
-            dot_function(kernel, bits, forms.get(layer.name, Form.NARROW)),
-            _Users(weights={(layer.name, bits)}),
-        )
+        if form is not Form.PAIRS or bits == NARROWEST_BITS:
+            yield widen_function(bits, form), _Users(activations={(layer.inputs[0], bits)})
+            yield dot_function(kernel, bits, form), _Users(weights={(layer.name, bits)})
         pack = pack_function(bits)
         if pack is not None:
             yield pack, _Users(activations={(layer.output, bits)})

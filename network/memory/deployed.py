@@ -1,7 +1,8 @@
 """The `deployed` byte accounting: the flash and RAM that the generated C code of a network needs.
 
     flash    packed weights; those that several layers share once, with the first of them
-             requantization constants of every layer, its constant structs and its step in the schedule
+             requantization constants of every layer, its constant structs and its step in the table of steps
+             the entry that ends this table
              code of the C functions in use
     RAM      the arena: activation tensors and scratch memory at planned offsets
              the deepest stack
@@ -34,7 +35,7 @@ from network.layers import Layer, WeightLayer
 from network.live_ranges import live_ranges
 from network.memory.accounting import Feature, LayerBits
 from network.memory.code import code_of, stack_of
-from network.memory.descriptors import STRUCT_BYTES, descriptor_bytes
+from network.memory.descriptors import END_OF_STEPS, STRUCT_BYTES, descriptor_bytes
 from network.memory.kernel_table import in_place_scratch_bytes, scratch_bytes
 from network.memory.measure import overwritten_input, step_scratch_bytes
 from network.memory.packing import WORD_BYTES, packed_row_bytes, weight_tensor_bytes, whole_words
@@ -148,9 +149,9 @@ class DeployedAccounting:
         return descriptor_bytes(layer, shape) + constants
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return the bytes of the code that a network needs at all bits, and of its deepest stack."""
+        """Return the bytes of the code that a network needs at all bits, of the end of its steps, and of its stack."""
         always, _ = code_of(network, self.sizes, self.forms)
-        end = Shared(Region.FLASH, "end of the table of steps", STRUCT_BYTES["bb_step"], is_estimate=False)
+        end = Shared(Region.FLASH, END_OF_STEPS, STRUCT_BYTES["bb_step"], is_estimate=False)
         return (*always, end, stack_of(network, self.sizes, self.forms))
 
     def features(self, network: Network) -> tuple[Feature, ...]:

@@ -9,8 +9,9 @@ import pytest
 from deploy.building.compiling import Objects, compile_files
 from deploy.building.cores import CORES, Core
 from deploy.building.linking import Placement
-from deploy.building.toolchains import Optimization, has_compiler, has_emulator, toolchain_for
+from deploy.building.toolchains import has_compiler, has_emulator, toolchain_for
 from network.budget import Budget
+from network.kernel_sizes.tables import Optimization
 
 NETWORK = b"""
 #include <stdint.h>

@@ -1,0 +1,193 @@
+/* Inner loops of bb_depthwise_3x3 (dsp/depthwise_3x3.c) in assembler, because no compiler keeps their 14 values in
+   registers. */
+
+/* Words of a channel: its words in the ring, its bytes among the output codes, offset O, the words of its last block,
+   factor M, z_y, and 3 x 2 words of weights. */
+#define BB_DEPTHWISE_CHANNEL_WORDS 12u
+
+/* Computes all blocks of the channels from `channel` to `end`. The stack pointer moves by 28 bytes: r7 (which may be the
+   compiler's frame pointer), O, last block, M, z_y, next channel, end. */
+#define BB_DEPTHWISE_CHANNELS(block, p, q, p2, q2)                                                                    \
+    __asm__ volatile("push {r0, r1}\n"                                                                                \
+                     "sub sp, sp, #20\n"                                                                              \
+                     "str r7, [sp]\n"                                                                                 \
+                     "2:\n"                                                                                           \
+                     "ldmia r0!, {r1, r2, r8, r9, r10, r11}\n"                                                        \
+                     "strd r8, r9, [sp, #4]\n"                                                                        \
+                     "strd r10, r11, [sp, #12]\n"                                                                     \
+                     "add r3, r0, #24\n"                                                                              \
+                     "str r3, [sp, #20]\n"                                                                            \
+                     "ldmia r0, {r0, r3, r4, r5, r6, r7}\n"                                                           \
+                     "1:\n"                                                                                           \
+                     "ldrd r8, r9, [sp, #4]\n"                                                                        \
+                     "ldrd r12, lr, [r1, #" p "]\n"                                                                   \
+                     "cmp r1, r9\n" block(p, q, p2, q2) "bne 1b\n"                                                   \
+                     "ldrd r0, r1, [sp, #20]\n"                                                                       \
+                     "cmp r0, r1\n"                                                                                   \
+                     "bne 2b\n"                                                                                       \
+                     "ldr r7, [sp], #28\n"                                                                            \
+                     : "+r"(r0), "+r"(r1)                                                                             \
+                     :                                                                                                \
+                     : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
+
+/* A block of 2 x 2 outputs: r9, r11 (upper row), r10, r8 (lower row) from four columns. */
+#define BB_DEPTHWISE_2X2(p, q, p2, q2)                                                                                     \
+    "smlad r9, r12, r0, r8\n"                                                                                         \
+    "smlatb r10, r12, r0, r8\n"                                                                                       \
+    "smlad r9, lr, r4, r9\n"                                                                                          \
+    "smlatb r10, lr, r4, r10\n"                                                                                       \
+    "smlad r11, lr, r0, r8\n"                                                                                         \
+    "smlatb r8, lr, r0, r8\n"                                                                                         \
+    "ldrd r12, lr, [r1, #" q "]\n"                                                                                    \
+    "smlabt r9, r12, r3, r9\n"                                                                                        \
+    "smlad r10, r12, r3, r10\n"                                                                                       \
+    "smlabt r9, lr, r5, r9\n"                                                                                         \
+    "smlad r10, lr, r5, r10\n"                                                                                        \
+    "smlabt r11, lr, r3, r11\n"                                                                                       \
+    "smlad r8, lr, r3, r8\n"                                                                                          \
+    "ldrd r12, lr, " p2 "\n"                                                                               \
+    "smlad r9, r12, r6, r9\n"                                                                                         \
+    "smlatb r10, r12, r6, r10\n"                                                                                      \
+    "smlad r11, r12, r4, r11\n"                                                                                       \
+    "smlatb r8, r12, r4, r8\n"                                                                                        \
+    "smlad r11, lr, r6, r11\n"                                                                                        \
+    "smlatb r8, lr, r6, r8\n"                                                                                         \
+    "ldrd r12, lr, " q2 "\n"                                                                               \
+    "smlabt r9, r12, r7, r9\n"                                                                                        \
+    "smlad r10, r12, r7, r10\n"                                                                                       \
+    "smlabt r11, r12, r5, r11\n"                                                                                      \
+    "smlad r8, r12, r5, r8\n"                                                                                         \
+    "smlabt r11, lr, r7, r11\n"                                                                                       \
+    "smlad r8, lr, r7, r8\n"                                                                                          \
+    "ldrd r12, lr, [sp, #12]\n"                                                                                       \
+    "smmlar r11, r11, r12, lr\n"                                                                                      \
+    "smmlar r10, r10, r12, lr\n"                                                                                      \
+    "smmlar r8, r8, r12, lr\n"                                                                                        \
+    "smmlar r9, r9, r12, lr\n"                                                                                        \
+    "usat r11, #8, r11\n"                                                                                             \
+    "usat r10, #8, r10\n"                                                                                             \
+    "usat r8, #8, r8\n"                                                                                               \
+    "usat r9, #8, r9\n"                                                                                               \
+    "strb r11, [r2, #4]\n"                                                                                            \
+    "strb r10, [r2, #8]\n"                                                                                            \
+    "strb r8, [r2, #12]\n"                                                                                            \
+    "strb r9, [r2], #16\n"
+
+/* A block of 1 x 2 outputs with stride 2: r9, r8 from five columns. */
+#define BB_DEPTHWISE_1X2(p, q, p2, q2)                                                                                     \
+    "smlad r9, r12, r0, r8\n"                                                                                         \
+    "smlad r9, lr, r4, r9\n"                                                                                          \
+    "ldrd r12, lr, [r1, #" q "]\n"                                                                                    \
+    "smlabt r9, r12, r3, r9\n"                                                                                        \
+    "smlabt r9, lr, r5, r9\n"                                                                                         \
+    "ldrd r12, lr, [r1, #64 + " p "]\n"                                                                               \
+    "smlad r9, r12, r6, r9\n"                                                                                         \
+    "smlad r8, r12, r0, r8\n"                                                                                         \
+    "smlad r8, lr, r4, r8\n"                                                                                          \
+    "ldrd r12, lr, [r1, #64 + " q "]\n"                                                                               \
+    "smlabt r9, r12, r7, r9\n"                                                                                        \
+    "smlabt r8, r12, r3, r8\n"                                                                                        \
+    "smlabt r8, lr, r5, r8\n"                                                                                         \
+    "ldr r12, " p2 "\n"                                                                                   \
+    "ldr lr, " q2 "\n"                                                                                    \
+    "smlad r8, r12, r6, r8\n"                                                                                         \
+    "smlabt r8, lr, r7, r8\n"                                                                                         \
+    "ldrd r12, lr, [sp, #12]\n"                                                                                       \
+    "smmlar r9, r9, r12, lr\n"                                                                                        \
+    "smmlar r8, r8, r12, lr\n"                                                                                        \
+    "usat r9, #8, r9\n"                                                                                               \
+    "usat r8, #8, r8\n"                                                                                               \
+    "strb r8, [r2, #4]\n"                                                                                             \
+    "strb r9, [r2], #8\n"
+
+BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t *end, uint32_t stride, uint32_t is_odd)
+{
+    register uint32_t *r0 __asm__("r0") = channel;
+    register uint32_t *r1 __asm__("r1") = end;
+    if (stride == 1u) {
+        if (is_odd == 0u) {
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, "0", "32", "[r1, #64]!", "[r1, #32]");
+        } else {
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, "32", "0", "[r1, #96]", "[r1, #64]!");
+        }
+    } else {
+        if (is_odd == 0u) {
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, "0", "32", "[r1, #128]!", "[r1, #32]");
+        } else {
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, "32", "0", "[r1, #160]", "[r1, #128]!");
+        }
+    }
+}
+
+/* Widens pairs of columns of 8-bit codes of four channels until `words` is `end`. a, b: the two rows; step_a, step_b:
+   bytes from pixel to pixel. */
+BB_INLINE void bb_depthwise_columns_8(const uint8_t **a, uint32_t step_a, const uint8_t **b, uint32_t step_b,
+                                      uint32_t *words, const uint32_t *end)
+{
+    uint32_t low, high;
+    __asm__ volatile("1:\n"
+                     "ldr r10, [%[a]]\n"
+                     "ldr r11, [%[a], %[step_a]]\n"
+                     "ldr %[low], [%[b]]\n"
+                     "ldr %[high], [%[b], %[step_b]]\n"
+                     "pkhbt r8, r10, %[low], lsl #16\n"
+                     "pkhtb %[low], %[low], r10, asr #16\n"
+                     "pkhbt r9, r11, %[high], lsl #16\n"
+                     "pkhtb %[high], %[high], r11, asr #16\n"
+                     "uxtb16 r10, r8, ror #8\n"
+                     "uxtb16 r11, r9, ror #8\n"
+                     "uxtb16 r8, r8\n"
+                     "uxtb16 r9, r9\n"
+                     "stmia %[words]!, {r8, r9, r10, r11}\n"
+                     "uxtb16 r8, %[low]\n"
+                     "uxtb16 r9, %[high]\n"
+                     "uxtb16 r10, %[low], ror #8\n"
+                     "uxtb16 r11, %[high], ror #8\n"
+                     "stmia %[words], {r8, r9, r10, r11}\n"
+                     "adds %[words], #48\n"
+                     "add %[a], %[a], %[step_a], lsl #1\n"
+                     "add %[b], %[b], %[step_b], lsl #1\n"
+                     "cmp %[words], %[end]\n"
+                     "bne 1b\n"
+                     : [a] "+r"(*a), [b] "+r"(*b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)
+                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [end] "r"(end)
+                     : "r8", "r9", "r10", "r11", "cc", "memory");
+}
+
+/* The same for 4 and 2 bits: load: instruction; s0 to s3: shifts of the channels' codes; mask: of a pair. */
+#define BB_DEPTHWISE_COLUMNS(load, s0, s1, s2, s3, mask)                                                              \
+    uint32_t low, high;                                                                                               \
+    __asm__ volatile("1:\n" load " r8, [%[a]]\n" load " r9, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load          \
+                     " %[high], [%[b], %[step_b]]\n"                                                                  \
+                     "orr %[low], r8, %[low], lsl #16\n"                                                              \
+                     "orr %[high], r9, %[high], lsl #16\n"                                                            \
+                     "and r8, %[pair], %[low]" s0 "\n"                                                                \
+                     "and r9, %[pair], %[high]" s0 "\n"                                                               \
+                     "and r10, %[pair], %[low]" s1 "\n"                                                               \
+                     "and r11, %[pair], %[high]" s1 "\n"                                                              \
+                     "stmia %[words]!, {r8, r9, r10, r11}\n"                                                          \
+                     "and r8, %[pair], %[low]" s2 "\n"                                                                \
+                     "and r9, %[pair], %[high]" s2 "\n"                                                               \
+                     "and r10, %[pair], %[low]" s3 "\n"                                                               \
+                     "and r11, %[pair], %[high]" s3 "\n"                                                              \
+                     "stmia %[words], {r8, r9, r10, r11}\n"                                                           \
+                     "adds %[words], #48\n"                                                                           \
+                     "add %[a], %[a], %[step_a], lsl #1\n"                                                            \
+                     "add %[b], %[b], %[step_b], lsl #1\n"                                                            \
+                     "cmp %[words], %[end]\n"                                                                         \
+                     "bne 1b\n"                                                                                       \
+                     : [a] "+r"(*a), [b] "+r"(*b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)            \
+                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [end] "r"(end), [pair] "r"(mask)                   \
+                     : "r8", "r9", "r10", "r11", "cc", "memory")
+
+BB_INLINE void bb_depthwise_columns_4(const uint8_t **a, uint32_t step_a, const uint8_t **b, uint32_t step_b,
+                                      uint32_t *words, const uint32_t *end)
+{
+    BB_DEPTHWISE_COLUMNS("ldrh", ", lsl #4", "", ", lsr #4", ", lsr #8", 0x00F000F0u);
+}
+
+BB_INLINE void bb_depthwise_columns_2(const uint8_t **a, uint32_t step_a, const uint8_t **b, uint32_t step_b,
+                                      uint32_t *words, const uint32_t *end)
+{
+    BB_DEPTHWISE_COLUMNS("ldrb", ", lsl #6", ", lsl #4", ", lsl #2", "", 0x00C000C0u);
+}
