@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -53,8 +54,8 @@ int main(void)
 @needs_gcc
 def test_two_networks_link_into_one_program(tmp_path: Path) -> None:
     one, two = emit(network_of_all_kinds(1), name="one"), emit(network_of_all_kinds(2), name="two")
-    files = {**one, **two, "both.c": BOTH}
-    output_of(compiled(write(files, tmp_path), sources_of(files, "both.c")))
+    write({**one, **two, "both.c": BOTH}, tmp_path)
+    output_of(compiled(tmp_path, sources_of([*one, *two], "both.c")))
 
 
 @needs_gcc
@@ -75,8 +76,9 @@ def test_a_program_in_cpp_includes_the_headers(tmp_path: Path) -> None:
     output_of(compiled(tmp_path, inputs, compiler="g++", flags=flags))
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize(
+    ("compiler", "form"), [("gcc", Form.NARROW), ("clang", Form.NARROW), ("gcc", Form.WIDE), ("clang", Form.THRESHOLDS)]
+)
 def test_sanitizers_find_nothing(compiler: str, form: Form, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"needs the compiler {compiler}")
@@ -123,3 +125,14 @@ def test_names_of_any_characters(tmp_path: Path) -> None:
     assert b'*/ "%s\\n ??/ bb_fully_connected10 \xc3\xa9: largest at pixel' in printed
     assert all(content.isascii() for content in files.values())
     assert 'MY_NETWORK_NAME "\\042/* \\134"' in files["my_network.h"].decode()
+
+
+@needs_gcc
+def test_the_example_of_the_documents(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "generated-c.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```c\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    files = emit(network_of_all_kinds(7), name="digits")
+    write({**files, "example.c": example.encode()}, tmp_path)
+    output_of(compiled(tmp_path, sources_of(files, "example.c")))
+    names = {name.replace("digits", "NAME") for name in files}
+    assert names == set(re.findall(r"`(\w+\.[ch])`", page.split("## Call")[0]))
