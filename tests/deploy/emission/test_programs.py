@@ -11,14 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.arithmetic import pack_rows
 from deploy.emission import emit
+from deploy.emission.selftest import generated_codes
 from deploy.integer_network import IntegerNetwork
+from deploy.interpreter import run
+from deploy.structure import forms_of
 from network.kernel_functions import Form
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Flattening, Padding, Shape
 from network.memory.deployed import DeployedAccounting
 from tests.deploy.emission.c_programs import STRICT, compiled, needs_gcc, output_of, sources_of, write
 from tests.deploy.emission.chip_networks import on_chip
+from tests.deploy.emission.comparison import assert_equal_to_interpreter
 from tests.deploy.random_networks import Builder
 
 
@@ -131,8 +136,27 @@ def test_names_of_any_characters(tmp_path: Path) -> None:
 def test_the_example_of_the_documents(tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "generated-c.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^```c\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    files = emit(network_of_all_kinds(7), name="digits")
+    builder = Builder(np.random.default_rng(7), Shape(3, 5, 5))
+    builder.fully_connected(builder.convolution("input", 4, (3, 3)), 10)
+    network = on_chip(builder.network(), 7)
+    files = emit(network, name="digits")
     write({**files, "example.c": example.encode()}, tmp_path)
-    output_of(compiled(tmp_path, sources_of(files, "example.c")))
+    done = subprocess.run([compiled(tmp_path, sources_of(files, "example.c"))], check=False)
+    codes = run(network, generated_codes(network))[network.outputs[0]]
+    assert done.returncode == pack_rows(codes.reshape(1, -1), network.tensors[network.outputs[0]].bits)[0, 0]
     names = {name.replace("digits", "NAME") for name in files}
     assert names == set(re.findall(r"`(\w+\.[ch])`", page.split("## Call")[0]))
+
+
+@needs_gcc
+def test_the_accounting_chooses_functions_for_pairs_of_codes(tmp_path: Path) -> None:
+    builder = Builder(np.random.default_rng(8), Shape(9, 4, 4), 2)
+    builder.convolution(builder.convolution("input", 5, (3, 3), weight_bits=2), 4, (1, 1), weight_bits=2)
+    network = on_chip(builder.network(), 8, Form.NARROW)
+    forms = {"convolution0": Form.PAIRS}
+    assert forms_of(network)["convolution0"] is Form.NARROW
+    accounting = DeployedAccounting(forms=forms)
+    files = emit(network, name="net", accounting=accounting)
+    assert b".widen = net_widen_2x2, .dot = net_dot2_2x2" in files["net.c"]
+    assert b"net_dot2_2x2" not in emit(network, name="net")["net.c"]
+    assert_equal_to_interpreter(network, builder.input_codes(2), accounting, tmp_path)
