@@ -7,7 +7,7 @@
     RAM      the arena: activation tensors and scratch memory at planned offsets
              the deepest stack
 
-`packing.py` defines the weights, `requantization.py` the constants, `descriptors.py` the structs, `kernel_table.py` the
+`packing.py` defines the weights, `requantization.py` the constants, `descriptors.py` the structs, `scratch.py` the
 scratch memory, and `code.py` code and stack, from the sizes that were measured for the core (`network/kernel_sizes`).
 
 Every layer is a step, in chains too, and every tensor that is alive during it has a place in the arena.
@@ -36,11 +36,11 @@ from network.live_ranges import live_ranges
 from network.memory.accounting import Feature, LayerBits
 from network.memory.code import code_of, stack_of
 from network.memory.descriptors import END_OF_STEPS, STRUCT_BYTES, descriptor_bytes
-from network.memory.kernel_table import in_place_scratch_bytes, scratch_bytes
 from network.memory.measure import overwritten_input, step_scratch_bytes
 from network.memory.packing import WORD_BYTES, packed_row_bytes, weight_tensor_bytes, whole_words
 from network.memory.report import Region, Shared
 from network.memory.requantization import requantization_bytes
+from network.memory.scratch import in_place_scratch_bytes, scratch_bytes
 from network.memory.steps import InPlace, Occupant, Step, live_steps
 from network.network import Network
 
