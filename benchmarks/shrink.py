@@ -105,8 +105,8 @@ class Case:
             folder.parent.mkdir(parents=True, exist_ok=True)
             answer = describe_fit(self._name, question, solution)
             report, _ = train_solution(
-                self.task.dataset, self.options.plain, solution, answer, folder, report=_Line(),
-                checkpoint_directory=None,
+                self.task.dataset, self.options.plain, solution, answer, folder,
+                accounting=question.accounting, report=_Line(), checkpoint_directory=None,
             )  # fmt: skip
         quality = held_out_quality_of(report)
         return row | {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from api.errors import DoesNotFit
     from bitbudget._budgets import BudgetOptions, DatasetLike, SolveOptionFields
     from bitbudget._devices import Catalogue, DevicesResult, devices
+    from bitbudget._emission import EmitResult, emit
     from bitbudget._fit import FitResult, fit
     from bitbudget._integers import codes_of_inputs, input_codes, input_values, load, real_values, run, save
     from bitbudget._pareto import ParetoResult, pareto
@@ -69,6 +70,7 @@ __all__ = [
     "Device",
     "DevicesResult",
     "DoesNotFit",
+    "EmitResult",
     "FitResult",
     "InputArrays",
     "IntegerFileError",
@@ -100,6 +102,7 @@ __all__ = [
     "convert",
     "dataset",
     "devices",
+    "emit",
     "fit",
     "input_codes",
     "input_values",
@@ -122,6 +125,7 @@ _NAMES_OF_MODULE: Final = {
     "api.errors": ("DoesNotFit",),
     "bitbudget._budgets": ("BudgetOptions", "DatasetLike", "SolveOptionFields"),
     "bitbudget._devices": ("Catalogue", "DevicesResult", "devices"),
+    "bitbudget._emission": ("EmitResult", "emit"),
     "bitbudget._fit": ("FitResult", "fit"),
     "bitbudget._integers": ("codes_of_inputs", "input_codes", "input_values", "load", "real_values", "run", "save"),
     "bitbudget._pareto": ("ParetoResult", "pareto"),

@@ -96,7 +96,7 @@ class _Writer:
         if line is None:
             raise NoLine
         values = tuple(self._constant(name) for name in node.input)
-        attributes = {each.name: _plain(helper.get_attribute_value(each)) for each in node.attribute}
+        attributes = {each.name: plain_attribute(helper.get_attribute_value(each)) for each in node.attribute}
         expressions = tuple(
             self._expression(name, value) if name else "" for name, value in zip(node.input, values, strict=True)
         )
@@ -144,7 +144,7 @@ def _literal(value: npt.NDArray[Any]) -> str | None:
     return text if value.ndim == 1 else f"{text}.reshape{value.shape}"
 
 
-def _plain(value: Any) -> Any:
+def plain_attribute(value: Any) -> Any:
     """Return an attribute as a number or a tuple of numbers; None if it is of another type."""
     if isinstance(value, int | float):
         return value

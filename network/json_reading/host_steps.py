@@ -90,9 +90,14 @@ def write_host(network: Network, *, with_weights: bool) -> dict[str, Any]:
     if network.host_steps:
         written["host_steps"] = [asdict(steps) for steps in network.host_steps]
     if network.host_graph is not None and with_weights:
-        written["host_graph"] = {
-            "reads": [asdict(read) for read in network.host_graph.reads],
-            "outputs": list(network.host_graph.outputs),
-            "onnx_base64": base64.b64encode(network.host_graph.model).decode(),
-        }
+        written["host_graph"] = write_host_graph(network.host_graph)
     return written
+
+
+def write_host_graph(graph: HostGraph) -> dict[str, Any]:
+    """Return the JSON object that `read_host_graph` reads."""
+    return {
+        "reads": [asdict(read) for read in graph.reads],
+        "outputs": list(graph.outputs),
+        "onnx_base64": base64.b64encode(graph.model).decode(),
+    }

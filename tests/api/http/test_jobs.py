@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import bitbudget
 from deploy.files import load
 from tests.api.http.test_uploads import assert_problem
 from tests.api.live_service import Answer, LiveService, is_alive, is_training
@@ -84,7 +86,10 @@ def test_a_finished_job_keeps_its_result(service: LiveService, finished: Answer,
     assert finished["error"] is None
     assert [epoch["epoch"] for epoch in finished["result"]["epochs"]] == [0, 1, 2]
     names = [artifact["name"] for artifact in finished["artifacts"]]
-    assert names == ["host.py", "memory.json", "network.json", "network.onnx", "report.json", "weights.safetensors"]
+    assert names == [
+        "deployment.json", "host.py", "memory.json", "network.json", "network.onnx", "report.json", "tiny-c.zip",
+        "vectors.npz", "weights.safetensors",
+    ]  # fmt: skip
     report = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/report.json").json()
     assert report == finished["result"]
     listed = service.http.get("/v1/jobs", params={"state": "succeeded"}).json()
@@ -101,6 +106,22 @@ def test_artifacts_are_cached_by_their_hash(service: LiveService, finished: Answ
     )
     again = service.http.get(path, headers={"if-none-match": etag})
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_c_files_are_those_that_the_command_writes(service: LiveService, finished: Answer, tmp_path: Path) -> None:
+    fetched, emitted = tmp_path / "fetched", tmp_path / "emitted"
+    fetched.mkdir()
+    for artifact in finished["artifacts"]:
+        path = f"/v1/jobs/{finished['id']}/artifacts/{artifact['name']}"
+        (fetched / artifact["name"]).write_bytes(service.http.get(path).content)
+    assert service.http.get(f"/v1/jobs/{finished['id']}/artifacts/tiny-c.zip").headers["content-type"] == (
+        "application/zip"
+    )
+    bitbudget.emit(fetched, emitted)
+    with zipfile.ZipFile(fetched / "tiny-c.zip") as archive:
+        kept = {each.removeprefix("tiny/"): archive.read(each) for each in archive.namelist()}
+    assert kept == {path: (emitted / path).read_bytes() for path in kept}
+    assert {"src/tiny.c", "src/tiny_selftest.c", "CMakeLists.txt", "zephyr/module.yml"} <= kept.keys()
 
 
 @pytest.mark.parametrize("name", ["other.json", "../log.txt", "..%2flog.txt", "%2fetc%2fpasswd", "lock", "."])

@@ -1,0 +1,115 @@
+"""What the emission of C needs beside an integer-only network, in the file `deployment.json` next to it.
+
+The memory plan depends on which layers of the device overwrite their inputs, and the host's work is known from the
+source network only. A folder without the file, from an earlier version, is emitted with the rules of no device, and
+with real values in place of the outputs of the source file.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.integer_network import IntegerNetwork
+from network.errors import BitbudgetError, IntegerFileError
+from network.host_graph import MAX_HOST_GRAPH_BYTES, HostGraph, check_host_graph
+from network.json_reading.fields import Fields, load_object
+from network.json_reading.host_steps import read_host_graph, write_host_graph
+from network.memory.accounting import Accounting
+from network.memory.deployed import DeployedAccounting
+
+DEPLOYMENT_FILE: Final = "deployment.json"
+FORMAT_VERSION: Final = 1
+
+MAX_DEPLOYMENT_BYTES: Final = 2 * MAX_HOST_GRAPH_BYTES + 2**20
+"""Largest size in bytes of the file that is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the emission of C needs beside an integer-only network.
+
+    Attributes:
+        in_place: Names of the kernels that overwrite an input.
+        reuses_input: Whether the memory of each input is free after the last layer that reads it.
+        host_graph: Computation behind the network; None if it is not known.
+    """
+
+    in_place: frozenset[str] = frozenset()
+    reuses_input: bool = True
+    host_graph: HostGraph | None = None
+
+    @classmethod
+    def of(cls, accounting: Accounting, host_graph: HostGraph | None) -> Deployment:
+        """Return the deployment of a network whose bytes were counted by given rules.
+
+        Args:
+            accounting: The rules; those of the paper know no memory plan, so that no layer overwrites its input.
+            host_graph: Computation behind the network.
+        """
+        if isinstance(accounting, DeployedAccounting):
+            return cls(frozenset(accounting.in_place), accounting.reuses_input, host_graph)
+        return cls(host_graph=host_graph)
+
+    @property
+    def accounting(self) -> DeployedAccounting:
+        """Rules by which the memory is planned.
+
+        Raises:
+            RequestError: If a kernel cannot overwrite an input.
+        """
+        return DeployedAccounting(in_place=self.in_place, reuses_input=self.reuses_input)
+
+
+def deployment_bytes(deployment: Deployment) -> bytes:
+    """Return the content of the file."""
+    content = {
+        "format_version": FORMAT_VERSION,
+        "in_place": sorted(deployment.in_place),
+        "reuses_input": deployment.reuses_input,
+        **({} if deployment.host_graph is None else {"host_graph": write_host_graph(deployment.host_graph)}),
+    }
+    return (json.dumps(content, indent=2) + "\n").encode("ascii")
+
+
+def read_deployment(directory: Path, network: IntegerNetwork) -> Deployment:
+    """Read the file of a directory, which may come from an untrusted source.
+
+    Args:
+        directory: The directory.
+        network: The integer-only network of the directory.
+
+    Returns:
+        The deployment; the one of no device if there is no file.
+
+    Raises:
+        IntegerFileError: If the file is damaged, of an unknown version, or does not belong to the network.
+    """
+    path = directory / DEPLOYMENT_FILE
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_DEPLOYMENT_BYTES + 1)
+    except FileNotFoundError:
+        return Deployment()
+    except OSError as error:
+        raise IntegerFileError(f"the file {DEPLOYMENT_FILE} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_DEPLOYMENT_BYTES:
+        raise IntegerFileError(f"the file {DEPLOYMENT_FILE} has more than {MAX_DEPLOYMENT_BYTES} bytes; save it again")
+    known = ("format_version", "in_place", "reuses_input", "host_graph")
+    value = load_object(content, DEPLOYMENT_FILE, IntegerFileError)
+    fields = Fields(value, DEPLOYMENT_FILE, known, error=IntegerFileError)
+    if fields.raw("format_version") != FORMAT_VERSION:
+        raise fields.refused("format_version", f"{FORMAT_VERSION}; use the version of bitbudget that wrote it")
+    try:
+        deployment = Deployment(
+            frozenset(fields.texts("in_place", ())), fields.flag("reuses_input", default=True), read_host_graph(fields)
+        )
+        if deployment.host_graph is not None:
+            shapes = {name: tensor.shape for name, tensor in network.tensors.items()}
+            check_host_graph(deployment.host_graph, shapes, network.outputs, network.input_names)
+        _ = deployment.accounting
+    except BitbudgetError as error:
+        raise IntegerFileError(f"{DEPLOYMENT_FILE} does not belong to the network: {error}") from error
+    return deployment
