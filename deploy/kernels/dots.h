@@ -56,8 +56,9 @@ BB_INLINE uint32_t bb_output_of_row(const bb_rows *rows, uint32_t row, uint32_t 
 BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
                            uint32_t stride, uint32_t columns, uint32_t weight_bits, uint32_t form)
 {
-    const uint32_t step = columns * BB_GROUP_WORDS; /* words from a group to the next of the same column */
+    const uint32_t step = BB_GROUP_STEP(columns); /* words from a group to the next of the same column */
     const uint32_t next = step * (8u / weight_bits); /* the same of weight words */
+    const uint32_t second = BB_COLUMN_WORDS(rows->row_words * (8u / weight_bits)); /* words to the second column */
     const uint32_t *weights = rows->weights;
     uint32_t count;
     for (uint32_t row = 0u; row < rows->rows; row += count) {
@@ -73,8 +74,8 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
                 sum00 = bb_add_products(sum00, word0, x, step, weight_bits);
                 sum10 = bb_add_products(sum10, word1, x, step, weight_bits);
                 if (columns == 2u) {
-                    sum01 = bb_add_products(sum01, word0, &x[BB_GROUP_WORDS], step, weight_bits);
-                    sum11 = bb_add_products(sum11, word1, &x[BB_GROUP_WORDS], step, weight_bits);
+                    sum01 = bb_add_products(sum01, word0, &x[second], step, weight_bits);
+                    sum11 = bb_add_products(sum11, word1, &x[second], step, weight_bits);
                 }
                 weights = &weights[2];
                 x = &x[next];
@@ -85,7 +86,7 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
             products[3] = sum11;
         } else {
             for (uint32_t column = 0u; column < columns; column++) {
-                const uint32_t *x = &words[column * BB_GROUP_WORDS];
+                const uint32_t *x = &words[column * second];
                 uint32_t sum = 0u;
                 for (uint32_t i = 0u; i < rows->row_words; i++) {
                     sum = bb_add_products(sum, weights[i], x, step, weight_bits);

@@ -31,7 +31,7 @@ BB_INLINE uint32_t bb_window_with_padding(const bb_convolution_layer *l, const u
             count = taps * channels;
             if (is_staged == 0u) {
                 const uint32_t skipped = (is_inside != 0u) ? ((first * bits) >> 3) : 0u;
-                sum += l->widen(&codes[skipped], count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
+                sum += l->widen(&codes[skipped], count >> 2, &words[(index >> 2) * BB_GROUP_STEP(2u)], 2u);
             } else if (is_inside == 0u) {
                 for (uint32_t i = 0u; i < count; i++) {
                     bb_put_code(staging, index + i, bits, l->zero_point);
@@ -72,7 +72,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
         const uint32_t count = l->kernel_width * channels;
         for (uint32_t rows = l->kernel_height; rows != 0u; rows--) {
             if (is_staged == 0u) {
-                sum += l->widen(codes, count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
+                sum += l->widen(codes, count >> 2, &words[(index >> 2) * BB_GROUP_STEP(2u)], 2u);
             } else {
                 for (uint32_t i = 0u; i < count; i++) {
                     staging[index + i] = codes[i];
@@ -135,7 +135,7 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
             uint32_t sums[2];
             for (uint32_t column = 0u; column < 2u; column++) {
                 sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group * l->group_channels,
-                                         &words[column * BB_GROUP_WORDS], staging);
+                                         &words[column * BB_COLUMN_WORDS(l->column_groups)], staging);
             }
             bb_store_pair(l, rows, words, sums, codes, &arena[l->output + (first * output_bytes)],
                           step * output_bytes, channel);

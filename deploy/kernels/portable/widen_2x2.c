@@ -6,7 +6,7 @@ BB_KERNEL uint32_t bb_widen_2x2(const uint8_t *codes, uint32_t groups, uint32_t 
         sum += bb_put_group(words, ((uint32_t)codes[0] << 6) & 0xC0u, ((uint32_t)codes[0] << 4) & 0xC0u,
                             ((uint32_t)codes[0] << 2) & 0xC0u, codes[0] & 0xC0u);
         codes = &codes[1];
-        words = &words[columns * BB_GROUP_WORDS];
+        words = &words[BB_GROUP_STEP(columns)];
     }
     return sum;
 }
