@@ -1,4 +1,4 @@
-/* Depthwise 3x3 convolution with stride 1 or 2, narrow form with 1 <= s <= 16.
+/* Depthwise 3x3 convolution with stride 1 or 2, narrow form.
 
    Four channels at a time. Two rows of the image become one row of vertical pairs: a word holds two codes of a column,
    x << e as int16, the upper one in the low half. The ring holds two such rows, and a step reads both: pairs P of rows
@@ -11,7 +11,8 @@
    are two copies of the inner loop. The output may overwrite the input (stride 1): rows are in the ring before.
 
    An output is SMMLAR(sum, M, z_y) with M = m * 2^(16 - s): z_y + floor(sum * m / 2^(16 + s) + 1/2), which is the narrow
-   form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s).
+   form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s). With s > 16, which no layer of usual scales has, M
+   would not be an integer; then a slow loop in C follows the definition.
 
    Scratch  ring      [pair of columns][2 rows of pairs][4 channels][2 columns] words, columns with padding
             codes     stride 1: [block][2 rows][2 columns][4 channels] bytes; stride 2: one row
@@ -66,7 +67,7 @@ BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t fi
 {
     const uint32_t *constants = &plan->layer->constants[first];
     const uint32_t offset_shift = plan->layer->offset_shift;
-    const uint32_t shift = 16u - plan->layer->shift;
+    const uint32_t shift = (plan->layer->shift > 16u) ? 0u : (16u - plan->layer->shift);
     uint32_t *words = plan->channels;
     for (uint32_t i = count; i != 0u; i--) {
         const uint32_t constant = *constants;
@@ -74,6 +75,36 @@ BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t fi
         words[4] = (uint32_t)(int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu) << shift;
         constants = &constants[1];
         words = &words[BB_DEPTHWISE_CHANNEL_WORDS];
+    }
+}
+
+/* Computes all blocks of the channels from `channel` to `end` like bb_depthwise_channels, with any shift. */
+BB_INLINE void bb_depthwise_channels_slow(const bb_depthwise_layer *layer, const uint32_t *channel, const uint32_t *end,
+                                          uint32_t stride, uint32_t is_odd)
+{
+    while (channel != end) {
+        const uint32_t *const in = (const uint32_t *)channel[0];
+        const int32_t factor = (int32_t)channel[4];
+        for (uint32_t i = 0u; i < (layer->output_width * (3u - stride)); i++) {
+            const uint32_t x = i >> (2u - stride);
+            const uint32_t row = (stride == 1u) ? (i & 1u) : 0u;
+            uint32_t sum = channel[2];
+            for (uint32_t k = 0u; k < 3u; k++) {
+                const uint32_t column = (stride * x) + k;
+                const uint32_t at = ((column >> 1) * 16u) + (column & 1u);
+                const uint32_t p = in[at + (8u * is_odd)];
+                const uint32_t q = in[at + (8u * (is_odd ^ 1u))];
+                const uint32_t first = (row == 0u) ? p : ((p >> 16) | (q << 16));
+                const uint32_t last = (row == 0u) ? (q & 0xFFFFu) : (q >> 16);
+                __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(first), "r"(channel[6u + (2u * k)]));
+                sum += last * (uint32_t)((int32_t)channel[7u + (2u * k)] >> 16);
+            }
+            const int32_t high = ((int32_t)sum >> 16) * factor;
+            const int32_t low = ((int32_t)(sum & 0xFFFFu) * factor) >> 16;
+            const uint32_t code = bb_clamp((high + low + layer->addend) >> layer->shift, 0xFFu);
+            ((uint8_t *)channel[1])[((x >> 1) * (24u - (8u * stride))) + (8u * row) + (4u * (x & 1u))] = (uint8_t)code;
+        }
+        channel = &channel[BB_DEPTHWISE_CHANNEL_WORDS];
     }
 }
 
@@ -167,7 +198,11 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             y += 2u;
             offset += 2u * plan.input_row;
             if (step != 0u) { /* both rows of pairs are there */
-                bb_depthwise_channels(plan.channels, end, stride, is_odd);
+                if (layer->shift > 16u) {
+                    bb_depthwise_channels_slow(layer, plan.channels, end, stride, is_odd);
+                } else {
+                    bb_depthwise_channels(plan.channels, end, stride, is_odd);
+                }
                 if ((step == steps) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
                     second = 0u;
                     left_bytes = 0u;
