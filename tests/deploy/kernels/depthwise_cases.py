@@ -225,9 +225,11 @@ def _narrow(
     if generator.integers(6) == 0:
         shift = int(generator.integers(1, LARGEST_SHIFT + 1))
     multiplier = generator.integers(-(2**15), 2**15, channels)
-    offset = generator.integers(-(2**15), 2**15, channels)
-    wanted = _spread(layer, tensor) / 2**15 * 2.0 ** generator.integers(-2, 3)
-    offset_shift = max(0, round(float(np.log2(max(wanted, 1e-9)))))
+    # Offsets o * 2^k of the size of the sums, with as many bits of o as they have, or with all of them.
+    size = _spread(layer, tensor) * 2.0 ** generator.integers(-3, 2)
+    offset_shift = max(0, int(np.log2(size / 2**15)))
+    limit = 2**15 if generator.integers(4) == 0 else min(2**15, int(size) + 1)
+    offset = generator.integers(-limit, limit, channels)
     bias = (offset << offset_shift) + tensor.zero_point * _weight_sums(layer)
     narrow = replace(
         layer,
