@@ -32,17 +32,16 @@ BB_INLINE uint32_t bb_window_with_padding(const bb_convolution_layer *l, const u
             if (is_staged == 0u) {
                 const uint32_t skipped = (is_inside != 0u) ? ((first * bits) >> 3) : 0u;
                 sum += l->widen(&codes[skipped], count >> 2, &words[(index >> 2) * BB_GROUP_STEP(2u)], 2u);
-            } else if (is_inside == 0u) {
+            } else if (bits != 8u) {
                 for (uint32_t i = 0u; i < count; i++) {
-                    bb_put_code(staging, index + i, bits, l->zero_point);
+                    const uint32_t code = (is_inside != 0u) ? bb_code(codes, first + i, bits) : l->zero_point;
+                    bb_put_code(staging, index + i, bits, code);
                 }
-            } else if (bits == 8u) {
-                for (uint32_t i = 0u; i < count; i++) {
-                    staging[index + i] = codes[first + i];
-                }
+            } else if (is_inside != 0u) {
+                bb_copy_codes(&staging[index], &codes[first], count);
             } else {
                 for (uint32_t i = 0u; i < count; i++) {
-                    bb_put_code(staging, index + i, bits, bb_code(codes, first + i, bits));
+                    staging[index + i] = l->zero_point;
                 }
             }
             index += count;
@@ -70,16 +69,19 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
         const uint8_t *codes = &input[(((uint32_t)top * l->input_width) + (uint32_t)left) * pixel_bytes];
         const uint32_t row_bytes = l->dilation_y * l->input_width * pixel_bytes;
         const uint32_t count = l->kernel_width * channels;
-        for (uint32_t rows = l->kernel_height; rows != 0u; rows--) {
-            if (is_staged == 0u) {
-                sum += l->widen(codes, count >> 2, &words[(index >> 2) * BB_GROUP_STEP(2u)], 2u);
-            } else {
-                for (uint32_t i = 0u; i < count; i++) {
-                    staging[index + i] = codes[i];
-                }
+        uint32_t rows = l->kernel_height;
+        if (is_staged == 0u) {
+            for (; rows != 0u; rows--) {
+                sum += l->widen(codes, count >> 2, words, 2u);
+                words = &words[(count >> 2) * BB_GROUP_STEP(2u)];
+                codes = &codes[row_bytes];
             }
-            codes = &codes[row_bytes];
-            index += count;
+        } else {
+            for (; rows != 0u; rows--) {
+                bb_copy_codes(&staging[index], codes, count);
+                codes = &codes[row_bytes];
+                index += count;
+            }
         }
     } else {
         index = bb_window_with_padding(l, input, top, left, first, words, staging, &sum);
