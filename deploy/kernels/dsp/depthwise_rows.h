@@ -15,9 +15,8 @@ typedef struct {
     uint32_t *channels;
     const uint8_t *padding;
     uint32_t image_columns; /* columns of the image that are in the ring, of them: */
-    uint32_t is_first_odd;  /* 1: the first is the second of a pair */
-    uint32_t whole_words;   /* words of the ring of whole pairs */
-    uint32_t is_last_odd;   /* 1: the last is the first of a pair */
+    uint32_t flags;         /* 1: the first is the second of a pair; 2: the last is the first of a pair */
+    uint32_t whole_words;   /* words of the ring from the pair of the first column to the end of whole pairs */
     uint32_t input_pixel, input_row, output_pixel;
     uint32_t whole_bytes, next_bytes, left, left_words; /* of bb_depthwise_store */
     uint32_t last_row;      /* of the image */
@@ -85,25 +84,26 @@ BB_INLINE void bb_depthwise_column(const uint8_t *a, const uint8_t *b, uint32_t 
 BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t step_a,
                                       const uint8_t *b, uint32_t step_b, uint32_t bits, uint32_t *words)
 {
-    if (plan->is_first_odd != 0u) {
+    uint32_t *const end = &words[plan->whole_words];
+    if (bits == 8u) {
+        bb_depthwise_columns_8(a, step_a, b, step_b, plan->flags, words, end);
+        return;
+    }
+    if ((plan->flags & 1u) != 0u) {
         bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
         a = &a[step_a];
         b = &b[step_b];
         words = &words[16];
     }
-    if (plan->whole_words != 0u) {
-        uint32_t *const end = &words[plan->whole_words];
-        if (bits == 8u) {
-            bb_depthwise_columns_8(&a, step_a, &b, step_b, words, end);
-        } else if (bits == 4u) {
+    if (words != end) {
+        if (bits == 4u) {
             bb_depthwise_columns_4(&a, step_a, &b, step_b, words, end);
         } else {
             bb_depthwise_columns_2(&a, step_a, &b, step_b, words, end);
         }
-        words = end;
     }
-    if (plan->is_last_odd != 0u) {
-        bb_depthwise_column(a, b, bits >> 1, bits, words);
+    if ((plan->flags & 2u) != 0u) {
+        bb_depthwise_column(a, b, bits >> 1, bits, end);
     }
 }
 
@@ -133,7 +133,7 @@ BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *
     } else if (plan->input_bits == 2u) {
         bb_depthwise_widen_row(plan, a, step_a, b, step_b, 2u, words);
     } else { /* the last channels, of a number that is not a multiple of 4 */
-        uint32_t is_odd = plan->is_first_odd;
+        uint32_t is_odd = plan->flags & 1u;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
             bb_depthwise_column(a, b, plan->group_bytes, plan->layer->input_bits, &words[is_odd]);
             a = &a[step_a];
