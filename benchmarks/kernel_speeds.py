@@ -2,9 +2,9 @@
 
     python -m benchmarks.kernel_speeds [--cores CORE ...]
 
-Each kernel runs one layer of `benchmarks.single_layers` on the emulated chip, at every combination of bits. The rates of
-the Cortex-M4, M3 and M33 are by the cycle model (docs/benchmarks/cycles.md); for other cores, each executed instruction
-is counted as one cycle. The table is `network/devices/core_speeds.json`.
+Each kernel runs one layer of `benchmarks.single_layers` on the emulated chip, at every combination of bits. The rates
+of the Cortex-M4, M3 and M33 are by the cycle model (docs/benchmarks/cycles.md); for other cores, each executed
+instruction is counted as one cycle. The table is `network/devices/core_speeds.json`.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def weighted(shape: WeightedShape, input_bits: Bits, weight_bits: Bits, output_b
     centre = (top_code(weight_bits) + 1) // 2
     taps = codes[0].size
     deviation = math.sqrt(taps) * top_code(input_bits) * top_code(weight_bits) / 6
-    least, most = shift_limits(input_bits)
+    least, most = shift_limits(input_bits, weight_bits)
     shift = min(max(15 - math.frexp(top_code(output_bits) / 4 / deviation)[1], least), most)
     multiplier = rng.integers(2**14, 2**15, shape.channels)
     common: dict[str, Any] = {
@@ -200,4 +200,4 @@ WEIGHTLESS: Final[Mapping[str, tuple[Callable[[Bits], IntegerNetwork], int]]] = 
     "average_pool": (_average_pool, SQUARE.elements),
     "pad": (_pad, SQUARE.elements),
 }
-"""Kernel without weights -> builder of a network whose layer "layer" it runs, and the number of elements that it reads."""
+"""Kernel without weights -> builder of a network whose layer "layer" it runs, and number of elements that it reads."""

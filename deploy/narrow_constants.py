@@ -6,22 +6,24 @@ sum of (q_x - z_x) * (q_w - z_w) and the bias. A layer is narrow if the values o
 form; else it is wide, with an int32 multiplier, a shift and an int32 offset for each channel, and a 64-bit product.
 
     e = 8 - b_x        a chip holds input codes of b_x bits as X = q_x * 2^e, like codes of 8 bits
+    d = 8 - b_w        it shifts the sum of products with weight codes of b_w bits, like those of 8 bits
     m                  |m| < 2^15, with one shift n for the whole layer
-    s = n + e - 16     from 1 to 22
+    s = n + e + d - 16 from 1 to 22
     offset             bias - z_x * sum (q_w - z_w) = o * 2^k, with o in int16 and one k for the whole layer
-    A                  (o << (k + e)) + sum X * q_w - z_w * sum X   = acc * 2^e
+    A                  ((o << (k + e)) + sum X * q_w - z_w * sum X) << d   = acc * 2^(e + d)
     y                  clamp((floor(A * m / 2^16) + z_y * 2^s + 2^(s-1)) >> s, 0, 2^b_y - 1)
 
-In the sums, padding has the code z_x, so that the offset is the same for all windows. They are computed modulo 2^32:
-A is exact because |acc| * 2^e < 2^31, which is proved from the weights for all inputs; partial sums may wrap.
+So accumulators, multipliers and shifts have the same ranges for all bits. In the sums, padding has the code z_x, so
+that the offset is the same for all windows. They are computed modulo 2^32: A is exact because |acc| * 2^(e + d) < 2^31,
+which is proved from the weights for all inputs; partial sums may wrap.
 
 The codes are equal to those of the definition: A * m / 2^16 / 2^s = acc * m / 2^n, and for a whole number C,
 floor((floor(v) + C) / 2^s) = floor((v + C) / 2^s). The last sum is an int32: the magnitude of A * m / 2^16 is below
 2^31 * 2^15 / 2^16 = 2^30, and z_y * 2^s + 2^(s-1) < 256 * 2^22 = 2^30.
 
-Example: a 4-bit input (e = 4) with z_x = 2, one weight of 3, bias 10, m = 19661, n = 17, z_y = 0. The offset is
-10 - 2 * 3 = 4 = 4 * 2^0, and s = 5. For q_x = 7, acc = 10 + 5 * 3 = 25, and 25 * 19661 / 2^17 = 3.75 is rounded to 4.
-On the chip A = (4 << 4) + 112 * 3 = 400, floor(400 * 19661 / 2^16) = 120, and (120 + 16) >> 5 = 4.
+Example: a 4-bit input (e = 4) with z_x = 2, one 8-bit weight (d = 0) of 3, bias 10, m = 19661, n = 17, z_y = 0. The
+offset is 10 - 2 * 3 = 4 = 4 * 2^0, and s = 5. For q_x = 7, acc = 10 + 5 * 3 = 25, and 25 * 19661 / 2^17 = 3.75 is
+rounded to 4. On the chip A = (4 << 4) + 112 * 3 = 400, floor(400 * 19661 / 2^16) = 120, and (120 + 16) >> 5 = 4.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ class NarrowConstants:
         shift: The shift s after the multiplication, 1 to 22.
         offset_shift: The shift k of the offsets, 0 or more.
         input_shift: The shift e of the input codes: 8 minus the bits of the input.
+        weight_shift: The shift d of the sums: 8 minus the bits of the weights.
     """
 
     multiplier: npt.NDArray[np.int16]
@@ -80,16 +83,19 @@ class NarrowConstants:
     shift: int
     offset_shift: int
     input_shift: int
+    weight_shift: int
 
 
-def input_shift(bits: Bits) -> int:
-    """Return the shift e by which a chip widens input codes of the given number of bits to 8 bits."""
+def widening_shift(bits: Bits) -> int:
+    """Return the shift e or d by which a chip makes codes of the given number of bits, or their sums, like those of 8
+    bits.
+    """
     return 8 - bits
 
 
-def shift_limits(bits: Bits) -> tuple[int, int]:
-    """Return the smallest and the largest shift n of a narrow layer whose input codes have the given number of bits."""
-    least = PRODUCT_SHIFT - input_shift(bits)
+def shift_limits(input_bits: Bits, weight_bits: Bits) -> tuple[int, int]:
+    """Return the smallest and the largest shift n of a narrow layer with the given bits of input and weight codes."""
+    least = PRODUCT_SHIFT - widening_shift(input_bits) - widening_shift(weight_bits)
     return least + MIN_SHIFT, least + MAX_SHIFT
 
 
@@ -122,7 +128,7 @@ def narrow_constants_of(
         output: The tensor that the layer writes.
     """
     multiplier, shifts = layer.requantization.multiplier.astype(np.int64), set(layer.requantization.shift.tolist())
-    least, most = shift_limits(layer_input.bits)
+    least, most = shift_limits(layer_input.bits, layer.weight_bits)
     shift = max(shifts)
     if layer.thresholds is not None or len(shifts) > 1 or not least <= shift <= most:
         return None
@@ -131,17 +137,19 @@ def narrow_constants_of(
     if (layer.weight_zero_point < 0).any() or (layer.weight_zero_point > MAX_ZERO_POINT).any():
         return None
     offsets = chip_offsets(layer, layer_input)
-    offset_shift, widening = offset_shift_of(offsets), input_shift(layer_input.bits)
+    offset_shift = offset_shift_of(offsets)
+    input_shift, weight_shift = widening_shift(layer_input.bits), widening_shift(layer.weight_bits)
     if (offsets & ((1 << offset_shift) - 1)).any():
         return None
-    if accumulator_bound(layer, layer_input) << widening > INT32_MAX:
+    if accumulator_bound(layer, layer_input) << (input_shift + weight_shift) > INT32_MAX:
         return None
     return NarrowConstants(
         np.broadcast_to(multiplier, offsets.shape).astype(np.int16),
         (offsets >> offset_shift).astype(np.int16),
-        shift + widening - PRODUCT_SHIFT,
+        shift + input_shift + weight_shift - PRODUCT_SHIFT,
         offset_shift,
-        widening,
+        input_shift,
+        weight_shift,
     )
 
 
@@ -187,7 +195,8 @@ def chip_codes(
         window = windows[..., first : first + channels]
         start = int(constants.offset[channel]) << (constants.offset_shift + constants.input_shift)
         sums = (window * weights).sum(axis=(3, 4, 5)) - zero_points[channel] * window.sum(axis=(3, 4, 5))
-        product = _checked(start + sums, layer) * int(constants.multiplier[channel]) >> PRODUCT_SHIFT
+        total = _checked((start + sums) << constants.weight_shift, layer)
+        product = total * int(constants.multiplier[channel]) >> PRODUCT_SHIFT
         addend = (output.zero_point << constants.shift) + (1 << (constants.shift - 1))
         steps = _checked(product + addend, layer) >> constants.shift
         result[..., channel] = np.clip(steps, 0, top_code(output.bits))

@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import INT32_MAX, Requantization, round_half_up
-from deploy.narrow_constants import MULTIPLIER_BITS, input_shift, shift_limits
+from deploy.narrow_constants import MULTIPLIER_BITS, shift_limits, widening_shift
+from network.allocation import Bits
 from qat.coarse_weights import MAX_LEVEL, coarser
 from qat.deployed_weights import DeployedWeights, DoubleArray
 from qat.quantizers.fake_quantize import Grid
@@ -56,11 +57,14 @@ class _WideError(Exception):
     """The reason why a layer cannot be narrow."""
 
 
-def encoded(weights: DeployedWeights, source: Grid, target: Grid, *, keeps_codes: bool) -> DeployedWeights:
+def encoded(
+    weights: DeployedWeights, weight_bits: Bits, source: Grid, target: Grid, *, keeps_codes: bool
+) -> DeployedWeights:
     """Encode the real factors and offsets of a layer with weights as narrow constants.
 
     Args:
         weights: The constants of the layer, with real factors.
+        weight_bits: Number of bits of each weight code.
         source: Quantization grid of the layer's input.
         target: Quantization grid of the layer's output.
         keeps_codes: Whether the weight codes must stay, because other layers read them too.
@@ -70,20 +74,20 @@ def encoded(weights: DeployedWeights, source: Grid, target: Grid, *, keeps_codes
     """
     change = np.zeros_like(weights.offset)
     try:
-        found = _Encoder(weights, source, target, keeps_codes=keeps_codes).encoded()
+        found = _Encoder(weights, weight_bits, source, target, keeps_codes=keeps_codes).encoded()
         for level in () if keeps_codes else range(1, MAX_LEVEL + 1):
             imprecise = found.added_error > MAX_ADDED_ERROR
             if not imprecise.any():
                 break
             coarse, change = coarser(weights, imprecise | (np.abs(weights.bias) > _LARGEST), level, source)
-            found = _Encoder(coarse, source, target, keeps_codes=False).encoded()
-        _check(found, source)
+            found = _Encoder(coarse, weight_bits, source, target, keeps_codes=False).encoded()
+        _check(found, weight_bits, source)
     except _WideError as reason:
         return replace(weights, wide_because=str(reason))
     return replace(found, added_error=found.added_error + change)
 
 
-def _check(found: DeployedWeights, source: Grid) -> None:
+def _check(found: DeployedWeights, weight_bits: Bits, source: Grid) -> None:
     """Reject narrow constants that are too imprecise, or whose sums exceed 32 bits."""
     worst = int(found.added_error.argmax())
     if found.added_error[worst] > MAX_ADDED_ERROR:
@@ -92,16 +96,19 @@ def _check(found: DeployedWeights, source: Grid) -> None:
             f"expected at most {MAX_ADDED_ERROR:g}"
         )
     highest, lowest = found.highest + np.maximum(found.bias, 0), found.lowest + np.minimum(found.bias, 0)
-    bound = int(np.maximum(highest, -lowest).max()) << input_shift(source.bits)
+    widening = widening_shift(source.bits) + widening_shift(weight_bits)
+    bound = int(np.maximum(highest, -lowest).max()) << widening
     if bound > INT32_MAX:
-        raise _WideError(f"its sums, of input codes widened to 8 bits, reach {bound}; expected at most {INT32_MAX}")
+        raise _WideError(f"its sums, shifted as if all codes had 8 bits, reach {bound}; expected at most {INT32_MAX}")
 
 
 class _Encoder:
     """Encoder of the constants of one layer; the module's docstring has the rules."""
 
-    def __init__(self, real: DeployedWeights, source: Grid, target: Grid, *, keeps_codes: bool) -> None:
-        self.real, self.source = real, source
+    def __init__(
+        self, real: DeployedWeights, weight_bits: Bits, source: Grid, target: Grid, *, keeps_codes: bool
+    ) -> None:
+        self.real, self.weight_bits, self.source = real, weight_bits, source
         self.factor = np.broadcast_to(real.factor, real.offset.shape)
         if not np.isfinite(self.factor).all():
             raise _WideError("a factor is not finite")
@@ -134,7 +141,7 @@ class _Encoder:
 
     def _shift(self) -> int:
         """Return the shift n of the layer."""
-        least, most = shift_limits(self.source.bits)
+        least, most = shift_limits(self.source.bits, self.weight_bits)
         largest = np.abs(self.factor[~self.is_constant]).max(initial=0.0)
         if largest == 0.0:
             return least

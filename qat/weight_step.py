@@ -179,7 +179,7 @@ class WeightStep(nn.Module):
         )  # fmt: skip
         if constants is ConstantsForm.WIDE:
             return replace(weights, wide_because=ASKED_FOR)
-        return encoded(weights, source, target, keeps_codes=keeps_codes)
+        return encoded(weights, self.bits, source, target, keeps_codes=keeps_codes)
 
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Return the layer's weights and bias after folding batch norm with its running statistics."""

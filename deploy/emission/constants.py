@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from deploy.counterparts import fault
 from deploy.integer_network import IntegerConvolution, IntegerTensor
-from deploy.narrow_constants import MAX_ZERO_POINT, NarrowConstants, chip_offsets, input_shift, narrow_constants_of
+from deploy.narrow_constants import MAX_ZERO_POINT, NarrowConstants, chip_offsets, narrow_constants_of, widening_shift
 from deploy.weight_packing import pack_weights
 
 WORD_BYTES: Final = 4
@@ -97,7 +97,7 @@ def constants_of(
     weights = ConstantObject(f"weights_{owner}", _words(pack_weights(layer).tobytes()), is_weight_tensor=True)
     zero_points = _zero_points(layer, number)
     if narrow is None:
-        offset_shift, shift, addend = 0, input_shift(layer_input.bits), output.zero_point
+        offset_shift, shift, addend = 0, widening_shift(layer_input.bits), output.zero_point
     else:
         offset_shift, shift = narrow.offset_shift + narrow.input_shift, narrow.shift
         addend = (output.zero_point << shift) + (1 << (shift - 1))

@@ -42,7 +42,7 @@ BB_INLINE uint32_t bb_depthwise_output(const bb_depthwise_state *state, uint32_t
     const bb_depthwise_layer *const layer = state->layer;
     uint32_t code;
     if (layer->form == BB_NARROW) {
-        code = bb_narrow_output(&state->outputs, channel, sum << (8u - layer->input_bits));
+        code = bb_narrow_output(&state->outputs, channel, sum << (8u - layer->input_bits), layer->weight_bits);
     } else if (layer->form == BB_WIDE) {
         code = bb_wide_output(&state->outputs, channel, sum);
     } else {
@@ -135,7 +135,8 @@ BB_INLINE void bb_depthwise_row_3x3(const bb_depthwise_state *state, const uint8
         int32_t sum = (above[0] * w0) + (above[4] * w1) + (above[8] * w2);
         sum += (middle[0] * w3) + (middle[4] * w4) + (middle[8] * w5);
         sum += (below[0] * w6) + (below[4] * w7) + (below[8] * w8);
-        const uint32_t code = bb_narrow_output(&state->outputs, channel, (uint32_t)sum << (8u - layer->input_bits));
+        const uint32_t code = bb_narrow_output(&state->outputs, channel, (uint32_t)sum << (8u - layer->input_bits),
+                                               layer->weight_bits);
         bb_put_code(pixel, channel, layer->output_bits, bb_clamp((int32_t)code, state->outputs.levels));
         above = &above[step];
         middle = &middle[step];

@@ -3,12 +3,12 @@
 
 /* Returns an output of the narrow form: floor(A * m / 2^16) by two 32-bit products, then rounding, zero point and shift
    at once. */
-BB_INLINE uint32_t bb_narrow_output(const bb_rows *rows, uint32_t row, uint32_t sum)
+BB_INLINE uint32_t bb_narrow_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t weight_bits)
 {
     const uint32_t constant = rows->constants[row];
     const int32_t multiplier = (int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu);
     const uint32_t offset = (uint32_t)((int32_t)constant >> 16) << rows->offset_shift;
-    const uint32_t total = sum + offset;
+    const uint32_t total = (sum + offset) << (8u - weight_bits);
     const int32_t high = ((int32_t)total >> 16) * multiplier;
     const int32_t low = ((int32_t)(total & 0xFFFFu) * multiplier) >> 16;
     return bb_clamp((high + low + rows->addend) >> rows->shift, 0xFFu);
@@ -37,13 +37,14 @@ BB_INLINE uint32_t bb_threshold_output(const bb_rows *rows, uint32_t row, uint32
 }
 
 /* Returns the output of a row and a column; sum: of the products of raw weights. */
-BB_INLINE uint32_t bb_output_of_row(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
+BB_INLINE uint32_t bb_output_of_row(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum,
+                                    uint32_t weight_bits, uint32_t form)
 {
     const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
     const uint32_t centred = sum - (zero_point * column_sum);
     uint32_t output;
     if (form == BB_NARROW) {
-        output = bb_narrow_output(rows, row, centred);
+        output = bb_narrow_output(rows, row, centred, weight_bits);
     } else if (form == BB_WIDE) {
         output = bb_wide_output(rows, row, centred);
     } else {
@@ -98,7 +99,8 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
         for (uint32_t i = 0u; i < count; i++) {
             for (uint32_t column = 0u; column < columns; column++) {
                 const uint32_t sum = products[(2u * i) + column];
-                output[(column * stride) + row + i] = (uint8_t)bb_output_of_row(rows, row + i, sum, sums[column], form);
+                output[(column * stride) + row + i] =
+                    (uint8_t)bb_output_of_row(rows, row + i, sum, sums[column], weight_bits, form);
             }
         }
     }

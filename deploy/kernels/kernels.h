@@ -7,8 +7,9 @@
    significant bits; each pixel starts on a byte; the unused bits of its last byte are 0. Every tensor and every scratch
    area starts at a multiple of 4 and has a multiple of 4 bytes.
 
-   b_x is the number of bits of the input codes, e = 8 - b_x. Convolutions compute with codes that are shifted left by
-   e, so that their sums are those of 8-bit activations; |sum| * 2^e must be below 2^31 (proved for each layer). */
+   b_x and b_w are the numbers of bits of the input codes and of the weights, e = 8 - b_x. Convolutions compute with codes
+   that are shifted left by e, and narrow layers shift the sum left by 8 - b_w before they multiply: so all sums are like
+   those of 8-bit codes; |sum| * 2^e * 2^(8 - b_w) must be below 2^31 (proved for each narrow layer). */
 
 #ifndef BB_KERNELS_H
 #define BB_KERNELS_H

@@ -16,11 +16,11 @@ from deploy.narrow_constants import (
     NarrowConstants,
     chip_codes,
     chip_offsets,
-    input_shift,
     is_int32_sum,
     narrow_constants_of,
     offset_shift_of,
     shift_limits,
+    widening_shift,
 )
 from deploy.thresholds import thresholds_of
 from network.allocation import Bits
@@ -72,7 +72,7 @@ def made_narrow(builder: Builder, index: int) -> IntegerConvolution | None:
     generator, found = builder.generator, builder.layers[index]
     assert isinstance(found, IntegerConvolution)
     source, channels = builder.tensors[found.inputs[0]], len(found.codes)
-    least, most = shift_limits(source.bits)
+    least, most = shift_limits(source.bits, found.weight_bits)
     multiplier = generator.integers(-(2**15) + 1, 2**15, channels) >> generator.integers(0, 12)
     requantization = Requantization(
         multiplier.astype(np.int32), np.full(channels, generator.integers(least, most + 1), np.int8)
@@ -178,7 +178,7 @@ def test_one_multiplier_is_repeated_for_each_channel() -> None:
     assert found is not None
     assert found.multiplier.tolist() == [-20000, -20000]
     assert found.offset.tolist() == [5 - 3 * 1, -7 - 3 * 2]
-    assert (found.shift, found.input_shift) == (20 + 6 - 16, input_shift(2))
+    assert (found.shift, found.input_shift) == (20 + 6 - 16, widening_shift(2))
 
 
 def test_a_layer_with_thresholds_has_no_narrow_constants() -> None:

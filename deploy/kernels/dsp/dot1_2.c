@@ -22,7 +22,7 @@ BB_NAKED void bb_dot1_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    BB_FIELD1(", lsr #14", "r5")
                    "cmp r0, r1\n"
                    "bne.w 3b\n"
-                   BB_DOT1_STORE
+                   BB_DOT1_STORE(BB_SCALE_2)
                    BB_DOT1_SINGLE
                    "7:\n"
                    "ldr r7, [lr], #4\n"
@@ -38,5 +38,5 @@ BB_NAKED void bb_dot1_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    BB_FIELD1_SINGLE(", lsr #14", "r5")
                    "cmp r0, r1\n"
                    "bne 7b\n"
-                   BB_DOT1_STORE_SINGLE);
+                   BB_DOT1_STORE_SINGLE(BB_SCALE_2));
 }

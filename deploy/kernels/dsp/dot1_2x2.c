@@ -51,7 +51,7 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "add r11, r8, r11, lsl #6\n"
                    "cmp r0, r1\n"
                    "bne.w 5b\n"
-                   BB_DOT1_STORE
+                   BB_DOT1_STORE(BB_SCALE_2)
                    BB_DOT1_SINGLE
                    "7:\n"
                    "ldr r7, [lr], #4\n"
@@ -69,5 +69,5 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "adds r0, #16\n"
                    "cmp r0, r1\n"
                    "bne 7b\n"
-                   BB_DOT1_STORE_SINGLE);
+                   BB_DOT1_STORE_SINGLE(BB_SCALE_2));
 }

@@ -54,7 +54,7 @@ BB_NAKED void bb_dot1_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "cmp r0, r1\n"
                    "bne.w 3b\n"
                    "4:\n"
-                   BB_DOT1_STORE
+                   BB_DOT1_STORE(BB_SCALE_8)
                    BB_DOT1_SINGLE
                    "7:\n"
                    "ldr r7, [lr], #4\n"
@@ -65,5 +65,5 @@ BB_NAKED void bb_dot1_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    BB_MAC1("r12", "r3", "r10")
                    "cmp r0, r1\n"
                    "bne 7b\n"
-                   BB_DOT1_STORE_SINGLE);
+                   BB_DOT1_STORE_SINGLE(BB_SCALE_8));
 }

@@ -56,7 +56,7 @@ BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "add r11, r5, r11, lsl #6\n"
                    "ldr pc, [sp, #60]\n"
                    "8:\n"
-                   BB_DOT2_STORE
+                   BB_DOT2_STORE(BB_SCALE_2)
                    BB_DOT2_SINGLE
                    "ldr r12, [sp, #84]\n"
                    "7:\n"
@@ -79,7 +79,7 @@ BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "adds r0, #32\n"
                    "cmp r0, r12\n"
                    "bne 7b\n"
-                   BB_DOT2_STORE_SINGLE("92")
+                   BB_DOT2_STORE_SINGLE(BB_SCALE_2, "92")
                    "5:\n"
                    "ldr r6, [sp, #84]\n"
                    "cmp r0, r6\n"

@@ -17,7 +17,7 @@ BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    ".endr\n"
                    "cmp r0, r1\n"
                    "bne.w 3b\n"
-                   BB_DOT2_STORE
+                   BB_DOT2_STORE(BB_SCALE_8)
                    BB_DOT2_SINGLE
                    "7:\n"
                    "ldr r6, [lr], #4\n"
@@ -26,5 +26,5 @@ BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "uxtb16 r7, r6, ror #8\n" BB_MAC2("r7", "r3", "r5", "r8", "r9")
                    "cmp r0, r12\n"
                    "bne 7b\n"
-                   BB_DOT2_STORE_SINGLE("60"));
+                   BB_DOT2_STORE_SINGLE(BB_SCALE_8, "60"));
 }

@@ -116,11 +116,17 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
     "smlatb r10, r12, r4, r5\n"                                                                                       \
     "smlatb r11, r12, r4, r6\n"
 
+/* Shifts a sum left by 8 minus the bits of the weights (argument of the following). */
+#define BB_SCALE_8(sum)
+#define BB_SCALE_4(sum) "lsl " sum ", " sum ", #4\n"
+#define BB_SCALE_2(sum) "lsl " sum ", " sum ", #6\n"
+
 /* Requantizes and stores a pair: floor(A * m / 2^16) with zero point and rounding in the addend, shift, clamp. */
-#define BB_DOT2_STORE                                                                                                 \
+#define BB_DOT2_STORE(scale)                                                                                                 \
     "add r6, sp, #28\n"                                                                                               \
     "ldm r6, {r0-r5}\n"                                                                                               \
     "ldrd r7, r12, [r0], #8\n"                                                                                        \
+    scale("r8") scale("r9") scale("r10") scale("r11")                                                                  \
     "smlawb r8, r8, r7, r3\n"                                                                                         \
     "smlawb r9, r9, r7, r3\n"                                                                                         \
     "smlawb r10, r10, r12, r3\n"                                                                                      \
@@ -159,10 +165,11 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
     "mls r8, r5, r7, r8\n"                                                                                            \
     "ldr r12, [sp, #56]\n"
 
-#define BB_DOT2_STORE_SINGLE(slot_bytes)                                                                              \
+#define BB_DOT2_STORE_SINGLE(scale, slot_bytes)                                                                              \
     "add r6, sp, #28\n"                                                                                               \
     "ldm r6, {r0-r4}\n"                                                                                               \
     "ldrsh r7, [r0]\n"                                                                                                \
+    scale("r8") scale("r9")                                                                                            \
     "smlawb r8, r8, r7, r3\n"                                                                                         \
     "smlawb r9, r9, r7, r3\n"                                                                                         \
     "asr r8, r8, r4\n"                                                                                                \
@@ -263,10 +270,11 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
     "smlatb r10, r7, r4, r5\n"                                                                                        \
     "smlatb r11, r12, r4, r5\n"
 
-#define BB_DOT1_STORE                                                                                                 \
+#define BB_DOT1_STORE(scale)                                                                                                 \
     "add r9, sp, #28\n"                                                                                               \
     "ldm r9, {r0-r4}\n"                                                                                               \
     "ldrd r7, r12, [r0], #8\n"                                                                                        \
+    scale("r10") scale("r11")                                                                                          \
     "smlawb r10, r10, r7, r2\n"                                                                                       \
     "smlawb r11, r11, r12, r2\n"                                                                                      \
     "asr r10, r10, r3\n"                                                                                              \
@@ -295,10 +303,11 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
     "ldrbhi r7, [r3]\n"                                                                                               \
     "mls r10, r5, r7, r10\n"
 
-#define BB_DOT1_STORE_SINGLE                                                                                          \
+#define BB_DOT1_STORE_SINGLE(scale)                                                                                          \
     "add r9, sp, #28\n"                                                                                               \
     "ldm r9, {r0-r3}\n"                                                                                               \
     "ldrsh r7, [r0]\n"                                                                                                \
+    scale("r10")                                                                                                       \
     "smlawb r10, r10, r7, r2\n"                                                                                       \
     "asr r10, r10, r3\n"                                                                                              \
     "usat r10, #8, r10\n"                                                                                             \

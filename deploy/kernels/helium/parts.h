@@ -146,7 +146,7 @@ BB_INLINE bb_sums bb_sums_of(const uint32_t *weights, uint32_t row_words, uint32
 /* Writes the outputs of `left` rows (4 at most) from their sums of products with each column. The high half of
    A * (m * 2^16) is floor(A * m / 2^16). */
 BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, const uint32_t row_sums[2][4],
-                           const uint32_t *column_sums, uint8_t *output, uint32_t stride, uint32_t columns)
+                           const uint32_t *column_sums, uint8_t *output, uint32_t stride, uint32_t columns, uint32_t weight_bits)
 {
     const mve_pred16_t is_row = vctp32q(left);
     const int32x4_t constants = vreinterpretq_s32_u32(vldrwq_z_u32(&rows->constants[row], is_row));
@@ -159,7 +159,8 @@ BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, con
     for (uint32_t column = 0u; column < columns; column++) {
         const uint32x4_t sums = vld1q_u32(row_sums[column]);
         const uint32x4_t centred = vsubq_u32(sums, vmulq_n_u32(zero_points, column_sums[column]));
-        const int32x4_t total = vaddq_s32(vreinterpretq_s32_u32(centred), offsets);
+        const int32x4_t total =
+            vshlq_r_s32(vaddq_s32(vreinterpretq_s32_u32(centred), offsets), (int32_t)(8u - weight_bits));
         int32x4_t code = vaddq_n_s32(vmulhq_s32(total, multipliers), addend);
         code = vshlq_r_s32(code, shift);
         code = vminq_s32(vmaxq_s32(code, vdupq_n_s32(0)), vdupq_n_s32(0xFF));
@@ -187,7 +188,7 @@ BB_INLINE void bb_vector_dot(const bb_rows *rows, const uint32_t *words, const u
         sums[1][(row & 2u) + 1u] = s.second1;
         if (((row & 2u) != 0u) || (left <= 2u)) {
             const uint32_t first = row & ~3u;
-            bb_put_rows(rows, first, count - first, sums, column_sums, output, stride, columns);
+            bb_put_rows(rows, first, count - first, sums, column_sums, output, stride, columns, weight_bits);
         }
     }
 }

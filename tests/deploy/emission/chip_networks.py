@@ -46,7 +46,7 @@ def on_chip(network: IntegerNetwork, seed: int, form: Form | None = None) -> Int
 def narrowed(layer: IntegerConvolution, source: IntegerTensor, output: IntegerTensor) -> IntegerConvolution:
     """Return a layer with the nearest narrow constants; the layer itself if its sums are too large."""
     factors = np.broadcast_to(layer.requantization.factors, len(layer.codes))
-    least, most = shift_limits(source.bits)
+    least, most = shift_limits(source.bits, layer.weight_bits)
     largest = max(float(np.abs(factors).max()), 2.0**-60)
     shift = int(np.clip(MULTIPLIER_BITS - 1 - np.floor(np.log2(largest)), least, most))
     limit = (1 << MULTIPLIER_BITS) - 1

@@ -219,8 +219,9 @@ def _narrow(
     layer: IntegerConvolution, tensor: IntegerTensor, output: IntegerTensor, generator: np.random.Generator
 ) -> Constants:
     channels, e = len(layer.codes), 8 - tensor.bits
+    widening = e + 8 - layer.weight_bits
     # Sums of the usual size cover the range of the output codes; a few layers have an extreme shift.
-    usual = 14 - 16 - np.log2(top_code(output.bits) / (_spread(layer, tensor) * 2**e))
+    usual = 14 - 16 - np.log2(top_code(output.bits) / (_spread(layer, tensor) * 2**widening))
     shift = int(np.clip(round(float(usual)) + generator.integers(1, 6), 1, LARGEST_SHIFT))
     if generator.integers(6) == 0:
         shift = int(generator.integers(1, LARGEST_SHIFT + 1))
@@ -234,7 +235,9 @@ def _narrow(
     narrow = replace(
         layer,
         bias=bias.astype(np.int32),
-        requantization=Requantization(multiplier.astype(np.int32), np.full(channels, shift + 16 - e, dtype=np.int8)),
+        requantization=Requantization(
+            multiplier.astype(np.int32), np.full(channels, shift + 16 - widening, dtype=np.int8)
+        ),
     )
     words = (multiplier & 0xFFFF) | ((offset & 0xFFFF) << 16)
     addend = (output.zero_point << shift) + (1 << (shift - 1))

@@ -131,12 +131,12 @@ class RandomLayers:
             narrow = self._narrow(output_channels, spread, bits)
             steps = weights.reshape(output_channels, -1).astype(np.int64) - zero_points[:, None]
             offsets = narrow.offset.astype(np.int64) << narrow.offset_shift
-            shifts = np.full(output_channels, narrow.shift + 16 - (8 - input_bits), dtype=np.int8)
+            shifts = np.full(output_channels, narrow.shift + 16 - (8 - input_bits) - (8 - weight_bits), dtype=np.int8)
             layer = layer_of(
                 offsets + source.zero_point * steps.sum(axis=1),
                 Requantization(narrow.multiplier.astype(np.int32), shifts),
             )
-            assert accumulator_bound(layer, source) << (8 - input_bits) < 2**31
+            assert accumulator_bound(layer, source) << (16 - input_bits - weight_bits) < 2**31
         elif form == "thresholds":
             thresholds = thresholds_of(layer.requantization, layer.bias, output_zero_point, output_bits)
             layer = replace(layer, thresholds=thresholds)
@@ -149,15 +149,15 @@ class RandomLayers:
 
     def _narrow(self, channels: int, spread: float, bits: tuple[Bits, Bits, Bits]) -> NarrowConstants:
         """Return narrow constants for sums of about `spread`; one in five in the corners of their ranges."""
-        widening, size = 8 - bits[0], max(int(spread), 1).bit_length()
+        widening, weight_shift, size = 8 - bits[0], 8 - bits[1], max(int(spread), 1).bit_length()
         multiplier = self.generator.integers(1 - 2**15, 2**15, channels).astype(np.int16)
         multiplier[self.generator.integers(channels)] = (2**15 - 1, 1 - 2**15)[self.generator.integers(2)]
         limit = 2 ** min(size, 15)
         offset = self.generator.integers(-limit, limit, channels).astype(np.int16)
-        shift = min(max(size + widening - 1 - bits[2] + int(self.generator.integers(-1, 3)), 1), 22)
+        shift = min(max(size + widening + weight_shift - 1 - bits[2] + int(self.generator.integers(-1, 3)), 1), 22)
         if self.generator.random() < 0.2:
             shift = (1, 22)[self.generator.integers(2)]
-        return NarrowConstants(multiplier, offset, shift, max(size - 15, 0), widening)
+        return NarrowConstants(multiplier, offset, shift, max(size - 15, 0), widening, weight_shift)
 
     def add(self, shape: Shape, bits: tuple[Bits, ...], *, is_wide: bool, overwritten: int | None = None) -> Case:
         """Return the case of an add of inputs of the first bits; the last bits are those of the output."""
