@@ -16,6 +16,7 @@ from deploy.files import WEIGHTS_FILE, save
 from deploy.integer_network import IntegerConvolution, IntegerFullyConnected
 from deploy.interpreter import quantize_input, trace
 from deploy.requantization_form import RequantizationForm
+from deploy.weight_rows import pack_weight_rows
 from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import ConversionError, InvalidNetwork, RequestError
 from network.kernels import kernel_of
@@ -247,4 +248,6 @@ def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path
         entry = book.kernels.table_entry_bytes[kernel_of(layer, network.input_shapes(layer)[0])]
         saved = arrays[f"{index}.thresholds"].nbytes + arrays[f"{index}.direction"].nbytes
         assert found.parameter_bytes == entry + saved + arrays[f"{index}.weight_zero_point"].size
-        assert found.weight_bytes == arrays[f"{index}.weights"].nbytes
+        integer_layer = integer_network.layers[index]
+        assert isinstance(integer_layer, IntegerConvolution)
+        assert found.weight_bytes == pack_weight_rows(integer_layer).nbytes
