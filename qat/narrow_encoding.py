@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import INT32_MAX, Requantization, round_half_up
-from deploy.narrow_constants import MULTIPLIER_BITS, shift_limits, widening_shift
+from deploy.narrow_constants import MAX_OFFSET_SHIFT, MULTIPLIER_BITS, shift_limits, widening_shift
 from network.allocation import Bits
 from qat.coarse_weights import MAX_LEVEL, coarser
 from qat.deployed_weights import DeployedWeights, DoubleArray
@@ -48,9 +48,6 @@ ASKED_FOR: Final = "wide constants were asked for"
 
 _LARGEST: Final = 2**MULTIPLIER_BITS - 1
 """Largest magnitude of a multiplier, and largest offset."""
-
-_LARGEST_OFFSET_SHIFT: Final = 16
-"""Largest shift k for which an offset is an int32."""
 
 
 class _WideError(Exception):
@@ -130,7 +127,7 @@ class _Encoder:
             _WideError: If the layer cannot be narrow.
         """
         shift = self._shift()
-        multiplier = round_half_up(np.ldexp(self.factor, shift))
+        multiplier: DoubleArray = np.floor(np.ldexp(self.factor, shift) + 0.5)
         exact = np.zeros(len(self.factor))
         np.divide(self.real.offset, self.factor, out=exact, where=~self.is_constant)
         found = self._with_biases(shift, multiplier, exact)
@@ -160,7 +157,7 @@ class _Encoder:
         centres = real.zero_point.reshape(across)
         codes = np.where(constant.reshape(across), centres, real.codes).astype(np.uint8)
         sums = self.source.zero_point * (codes - centres).reshape(len(codes), -1).sum(axis=1)
-        for offset_shift in range(_LARGEST_OFFSET_SHIFT + 1):
+        for offset_shift in range(MAX_OFFSET_SHIFT + 1):
             free_offsets, free = _constant_pairs(np.ldexp(self.constants.astype(np.float64), shift - offset_shift))
             offsets = np.where(constant, free_offsets, round_half_up(np.ldexp(exact - sums, -offset_shift)))
             if (np.abs(offsets + 0.5) <= _LARGEST + 0.5).all():
@@ -202,14 +199,16 @@ class _Encoder:
         """Return the real bias of each channel for which the errors at both ends of its reach are opposite."""
         middle, factor = self._reach().mean(axis=0), np.ldexp(multiplier, -shift)
         wanted = self.factor * middle + self.real.offset
-        return np.divide(wanted, factor, out=np.zeros_like(wanted), where=factor != 0) - middle
+        balanced = np.zeros_like(wanted)
+        np.divide(wanted, factor, out=balanced, where=factor != 0)
+        return balanced - middle
 
 
 def _constant_pairs(products: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """Return an offset and a multiplier, a power of two, whose product is nearly the given number, [c] each."""
     least = np.maximum(np.abs(products) / _LARGEST, 1.0)
     multiplier = np.minimum(np.exp2(np.ceil(np.log2(least))), 2.0 ** (MULTIPLIER_BITS - 1))
-    return round_half_up(products / multiplier), multiplier
+    return np.floor(products / multiplier + 0.5), multiplier
 
 
 def whole_steps(values: DoubleArray, target: Grid) -> IntArray:
