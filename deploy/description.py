@@ -53,8 +53,8 @@ ARITHMETIC: Final = {
     "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
     "window's number of elements, without its padding unless count_includes_padding",
     "pad": "y = R((q - z_x) * m, n, z_y, bits) inside the image, z_y around it",
-    "narrow constants": "m int16, n = shift + 16 - e with e = 8 - bits of the input, bias = offset * 2^offset_shift + "
-    "z_x * sum of (q_w - z_w)",
+    "narrow constants": "m int16, n = shift + 16 - e - d with e = 8 - bits of the input and d = 8 - bits of the "
+    "weights, bias = offset * 2^offset_shift + z_x * sum of (q_w - z_w)",
     "packing": "by the order of weights: words of 4 bytes, permuted, in pairs of rows; or rows of bytes, the first "
     "code in the least significant bits; unused bits are 0",
     "byte order": "little-endian",

@@ -26,12 +26,12 @@ from deploy.narrow_constants import (
     MAX_SHIFT,
     MIN_SHIFT,
     NarrowConstants,
-    input_shift,
     values_of,
+    widening_shift,
 )
 from deploy.shared_weights import layout_of
 from deploy.thresholds import Thresholds
-from network.allocation import BITS, Folding, Scheme, WeightScheme
+from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.errors import IntegerFileError
 from network.json_reading.fields import Fields
 from network.names import shown
@@ -76,7 +76,7 @@ def read_weight_layer(
             "bits or of groups; expected the same"
         )
     zero_point = array_of(fields, "weight_zero_point", arrays, np.int32)
-    bias, requantization = _constants(fields, source, codes, zero_point)
+    bias, requantization = _constants(fields, source, codes, zero_point, bits)
     layer = kind(
         **common,
         codes=codes,
@@ -101,7 +101,7 @@ def read_weight_layer(
 
 
 def _constants(
-    fields: Fields, source: FieldSource, codes: CodeArray, zero_point: npt.NDArray[np.int32]
+    fields: Fields, source: FieldSource, codes: CodeArray, zero_point: npt.NDArray[np.int32], weight_bits: Bits
 ) -> tuple[npt.NDArray[np.int32], Requantization]:
     """Return the bias and the requantization of a layer with weights, narrow or wide or those of its thresholds."""
     arrays = source.arrays
@@ -119,7 +119,8 @@ def _constants(
         array_of(fields, "offset", arrays, np.int16),
         fields.integer("shift", least=MIN_SHIFT, most=MAX_SHIFT),
         fields.integer("offset_shift", least=0, most=MAX_OFFSET_SHIFT),
-        input_shift(given.bits),
+        widening_shift(given.bits),
+        widening_shift(weight_bits),
     )
     try:
         return values_of(constants, codes, zero_point, given)

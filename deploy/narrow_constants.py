@@ -191,7 +191,7 @@ def values_of(
     bias = offsets + zero_point_sums(codes, zero_point, layer_input)
     if (np.abs(bias) > INT32_MAX).any():
         raise ValueError(f"the offsets give a bias of {bias[np.abs(bias).argmax()]}; expected values of int32")
-    shift = np.full(channels, constants.shift + PRODUCT_SHIFT - constants.input_shift, np.int8)
+    shift = np.full(channels, constants.shift + PRODUCT_SHIFT - constants.input_shift - constants.weight_shift, np.int8)
     return bias.astype(np.int32), Requantization(constants.multiplier.astype(np.int32), shift)
 
 

@@ -1,9 +1,9 @@
 """Speeds of microcontroller cores: multiply-accumulates and elements per clock cycle of the generated C.
 
 The rates are in `core_speeds.json`, which `python -m benchmarks.kernel_speeds` writes from counts of executed
-instructions under an emulator. For the Cortex-M3, M4 and M33 they are cycles by a model of the core without flash wait states; for
-the others, each instruction counts as one cycle, although a Cortex-M7 can start two at once and a Cortex-M55 needs up
-to two cycles for a vector instruction. `docs/benchmarks/cycles.md` has the error of the model.
+instructions under an emulator. For the Cortex-M3, M4 and M33 they are cycles by a model of the core without flash wait
+states; for the others, each instruction counts as one cycle, although a Cortex-M7 can start two at once and a
+Cortex-M55 needs up to two cycles for a vector instruction. `docs/benchmarks/cycles.md` has the error of the model.
 """
 
 from __future__ import annotations
