@@ -117,8 +117,9 @@ def zero_point_sums(codes: CodeArray, zero_point: npt.NDArray[np.int32], layer_i
         zero_point: The zero points z_w, [1] or [output_channels].
         layer_input: The tensor that the layer reads, with the zero point z_x.
     """
-    sums: IntArray = codes.reshape(len(codes), -1).sum(axis=1, dtype=np.int64)
-    return layer_input.zero_point * (sums - codes[0].size * zero_point.astype(np.int64))
+    sums = codes.reshape(len(codes), -1).sum(axis=1, dtype=np.int64) - codes[0].size * zero_point.astype(np.int64)
+    scaled: IntArray = layer_input.zero_point * sums
+    return scaled
 
 
 def offset_shift_of(offsets: IntArray) -> int:

@@ -199,9 +199,10 @@ class _Encoder:
         """Return the real bias of each channel for which the errors at both ends of its reach are opposite."""
         middle, factor = self._reach().mean(axis=0), np.ldexp(multiplier, -shift)
         wanted = self.factor * middle + self.real.offset
-        balanced = np.zeros_like(wanted)
-        np.divide(wanted, factor, out=balanced, where=factor != 0)
-        return balanced - middle
+        total = np.zeros_like(wanted)
+        np.divide(wanted, factor, out=total, where=factor != 0)
+        balanced: DoubleArray = total - middle
+        return balanced
 
 
 def _constant_pairs(products: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
