@@ -1,25 +1,3 @@
-/* ---- Copies ---- */
-
-typedef struct {
-    uint32_t word;
-} __attribute__((packed, may_alias)) bb_unaligned;
-
-/* Copies codes of 8 bits, four at a time: these cores load and store words at any address. */
-BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
-{
-    const uint8_t *const end = &from[count];
-    for (; count >= 4u; count -= 4u) {
-        ((bb_unaligned *)(void *)to)->word = ((const bb_unaligned *)(const void *)from)->word;
-        to = &to[4];
-        from = &from[4];
-    }
-    while (from != end) {
-        *to = *from;
-        to = &to[1];
-        from = &from[1];
-    }
-}
-
 /* Assembler text that the DSP kernels share. The kernels are naked functions: compilers keep neither the two by two
    accumulators nor the loads of several registers together, and all 14 registers are used.
 
