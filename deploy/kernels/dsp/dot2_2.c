@@ -1,5 +1,5 @@
 /* Turns of 2 words, 204 bytes of code each. Rows of one word (label 5) end after its first 8 codes if the others are 0,
-   so that 8 channels do not take longer than at 8 bits. */
+   so that 8 channels do not take longer than at 8 bits. Two texts, because C99 limits a string to 4095 characters. */
 BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
@@ -27,8 +27,8 @@ BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "cmp r0, r12\n"
                    "bne.w 3b\n"
                    "8:\n"
-                   BB_DOT2_STORE
-                   BB_DOT2_SINGLE
+                   BB_DOT2_STORE);
+    __asm volatile(BB_DOT2_SINGLE
                    "7:\n"
                    "ldr r6, [lr], #4\n"
                    BB_GROUP2(BB_FIELD2_SINGLE, "", ", lsr #2")
