@@ -107,13 +107,11 @@ BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8
     }
 }
 
-/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. offset: of the first
-   row, y; rows that are not in the image are padding. */
-BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *source, uint32_t offset, uint32_t y,
-                                  uint32_t *words)
+/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. a: the first row, y;
+   rows that are not in the image are padding. */
+BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t y, uint32_t *words)
 {
-    const uint8_t *a = &source[offset];
-    const uint8_t *b = &source[offset + plan->input_row];
+    const uint8_t *b = &a[plan->input_row];
     uint32_t step_a = plan->input_pixel;
     uint32_t step_b = step_a;
     if (y >= plan->last_row) { /* not both are in the image; y wraps above it */
@@ -152,15 +150,20 @@ BB_INLINE uint32_t bb_depthwise_saturated(uint32_t bytes, uint32_t added)
     return sum;
 }
 
-/* Packs the codes of four channels (bytes), each clamped to the largest code c of `bits` bits: a code plus 255 - c, at
-   most 255, has c's clamped bits below ones, which AND drops. */
+/* Returns the byte of a channel's code among those of four channels. */
+BB_INLINE uint32_t bb_depthwise_place(uint32_t channel, uint32_t bits)
+{
+    return ((bits == 4u) && (channel != 0u) && (channel != 3u)) ? (3u - channel) : channel;
+}
+
+/* Packs the codes of four channels, each clamped to the largest code c of `bits` bits: a code plus 255 - c, at most 255,
+   is the clamped code below ones, so AND puts codes together. */
 BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
 {
     uint32_t packed = codes;
     if (bits == 4u) {
         packed = bb_depthwise_saturated(codes, 0xF0F0F0F0u);
-        packed = (packed & (packed >> 4)) & 0x00FF00FFu;
-        packed |= packed >> 8;
+        packed &= packed >> 12;
     } else if (bits == 2u) {
         packed = bb_depthwise_saturated(codes, 0xFCFCFCFCu);
         packed &= packed >> 6;
