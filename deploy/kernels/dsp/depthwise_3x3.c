@@ -216,13 +216,13 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
                 left_bytes = 0u;
             }
             if (plan.output_bits == 8u) {
-                bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, 4u);
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, bytes);
             } else if (plan.output_bits == 4u) {
-                bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, 2u);
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, bytes);
             } else if (plan.output_bits == 2u) {
-                bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, 1u);
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, bytes);
             } else { /* the last channels, of a number that is not a multiple of 4 */
-                bb_depthwise_store(&plan, pixel, second, left_bytes, bits, bytes);
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 0u, bytes);
             }
             if (steps_left == 0u) {
                 break;
