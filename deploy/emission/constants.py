@@ -60,7 +60,7 @@ class Constants:
         zero_point: The zero point of all weights; 0 if there is one for each output channel.
         offset_shift: Shift of the offsets of a narrow layer, k + e; else 0.
         shift: Shift s of a narrow layer; else the shift e of the input codes.
-        addend: z_y * 2^s + 2^(s-1) of a narrow layer; else z_y.
+        addend: Zero point z_y of the output; of a narrow layer z_y * 2^s + 2^(s-1), which also rounds.
         objects: The objects that the layer stores itself.
     """
 

@@ -136,7 +136,7 @@ def convolution_structs(layer: IntegerConvolution, around: Surroundings, constan
         (
             {
                 "rows": rows.symbol,
-                "widen": widen_function(given.bits),
+                "widen": widen_function(given.bits, around.form),
                 "dot": dot_function(around.kernel, layer.weight_bits, around.form),
                 "pack": "NULL" if pack is None else pack,
                 "input": around.input_offset(),

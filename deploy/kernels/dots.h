@@ -36,49 +36,69 @@ BB_INLINE uint32_t bb_threshold_output(const bb_rows *rows, uint32_t row, uint32
     return code;
 }
 
-/* Writes an output; sum: of the products of raw weights. */
-BB_INLINE void bb_put_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint8_t *output,
-                             uint32_t form)
+/* Returns the output of a row and a column; sum: of the products of raw weights. */
+BB_INLINE uint32_t bb_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
 {
     const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
     const uint32_t centred = sum - (zero_point * column_sum);
-    uint32_t code;
+    uint32_t output;
     if (form == BB_NARROW) {
-        code = bb_narrow_output(rows, row, centred);
+        output = bb_narrow_output(rows, row, centred);
     } else if (form == BB_WIDE) {
-        code = bb_wide_output(rows, row, centred);
+        output = bb_wide_output(rows, row, centred);
     } else {
-        code = bb_threshold_output(rows, row, centred);
+        output = bb_threshold_output(rows, row, centred);
     }
-    output[row] = (uint8_t)code;
+    return output;
 }
 
-/* Two rows at a time; a last single row is computed as both. */
+/* Two rows at a time, then a last single row. */
 BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
                            uint32_t stride, uint32_t columns, uint32_t weight_bits, uint32_t form)
 {
     const uint32_t step = columns * BB_GROUP_WORDS; /* words from a group to the next of the same column */
+    const uint32_t next = step * (8u / weight_bits); /* the same of weight words */
     const uint32_t *weights = rows->weights;
-    for (uint32_t row = 0u; row < rows->rows; row += 2u) {
-        const uint32_t other = ((row + 1u) < rows->rows) ? 1u : 0u;
-        const uint32_t *x = words;
-        uint32_t sum00 = 0u, sum01 = 0u, sum10 = 0u, sum11 = 0u; /* row, column */
-        for (uint32_t i = rows->row_words; i != 0u; i--) {
-            const uint32_t word0 = weights[0];
-            const uint32_t word1 = weights[other];
-            sum00 += bb_products(word0, x, step, weight_bits);
-            sum10 += bb_products(word1, x, step, weight_bits);
-            if (columns == 2u) {
-                sum01 += bb_products(word0, &x[BB_GROUP_WORDS], step, weight_bits);
-                sum11 += bb_products(word1, &x[BB_GROUP_WORDS], step, weight_bits);
+    uint32_t count;
+    for (uint32_t row = 0u; row < rows->rows; row += count) {
+        uint32_t products[4]; /* row 0 of columns 0 and 1, row 1 of both */
+        count = ((row + 1u) < rows->rows) ? 2u : 1u;
+        if (count == 2u) {
+            const uint32_t *x = words;
+            const uint32_t *const end = &weights[2u * (uint32_t)rows->row_words];
+            uint32_t sum00 = 0u, sum01 = 0u, sum10 = 0u, sum11 = 0u;
+            while (weights != end) {
+                const uint32_t word0 = weights[0];
+                const uint32_t word1 = weights[1];
+                sum00 = bb_add_products(sum00, word0, x, step, weight_bits);
+                sum10 = bb_add_products(sum10, word1, x, step, weight_bits);
+                if (columns == 2u) {
+                    sum01 = bb_add_products(sum01, word0, &x[BB_GROUP_WORDS], step, weight_bits);
+                    sum11 = bb_add_products(sum11, word1, &x[BB_GROUP_WORDS], step, weight_bits);
+                }
+                weights = &weights[2];
+                x = &x[next];
             }
-            weights = &weights[1u + other];
-            x = &x[step * (8u / weight_bits)];
+            products[0] = sum00;
+            products[1] = sum01;
+            products[2] = sum10;
+            products[3] = sum11;
+        } else {
+            for (uint32_t column = 0u; column < columns; column++) {
+                const uint32_t *x = &words[column * BB_GROUP_WORDS];
+                uint32_t sum = 0u;
+                for (uint32_t i = 0u; i < rows->row_words; i++) {
+                    sum = bb_add_products(sum, weights[i], x, step, weight_bits);
+                    x = &x[next];
+                }
+                products[column] = sum;
+            }
         }
-        for (uint32_t column = 0u; column < columns; column++) {
-            bb_put_output(rows, row, (column == 0u) ? sum00 : sum01, sums[column], &output[column * stride], form);
-            bb_put_output(rows, row + other, (column == 0u) ? sum10 : sum11, sums[column], &output[column * stride],
-                          form);
+        for (uint32_t i = 0u; i < count; i++) {
+            for (uint32_t column = 0u; column < columns; column++) {
+                const uint32_t sum = products[(2u * i) + column];
+                output[(column * stride) + row + i] = (uint8_t)bb_output(rows, row + i, sum, sums[column], form);
+            }
         }
     }
 }

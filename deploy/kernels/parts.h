@@ -33,9 +33,9 @@ BB_INLINE int64_t bb_half(uint32_t shift)
 {
     uint64_t half = 0u;
     if (shift > 32u) {
-        half = (uint64_t)(1uL << (shift - 33u)) << 32;
+        half = (uint64_t)(1u << (shift - 33u)) << 32;
     } else if (shift > 0u) {
-        half = 1uL << (shift - 1u);
+        half = 1u << (shift - 1u);
     } else {
         /* no fraction, nothing to round */
     }
@@ -50,7 +50,7 @@ BB_INLINE uint32_t bb_code_of(int64_t value, uint32_t shift, uint32_t zero_point
     if (shift >= 32u) {
         steps = high >> (shift - 32u);
     } else {
-        const int32_t above = high >> shift;
+        const int32_t above = (high >> (shift >> 1)) >> (shift - (shift >> 1)); /* never by 31 at once */
         const uint32_t low = (((uint32_t)high << 1) << (31u - shift)) | ((uint32_t)((uint64_t)value) >> shift);
         if (above >= 0) {
             steps = ((above > 0) || (low > 0xFFu)) ? 0xFF : (int32_t)low;
@@ -78,7 +78,7 @@ BB_INLINE bb_scale bb_scale_of(int32_t multiplier, uint32_t shift, uint32_t inpu
     scale.input_zero_point = input_zero_point;
     scale.output_zero_point = output_zero_point;
     scale.top = (1u << output_bits) - 1u;
-    scale.is_identity = ((shift < 31u) && (multiplier == (int32_t)(1uL << shift)) && (input_bits <= output_bits) &&
+    scale.is_identity = ((shift < 31u) && (multiplier == (int32_t)(1u << shift)) && (input_bits <= output_bits) &&
                          (input_zero_point == output_zero_point))
                             ? 1u
                             : 0u;

@@ -159,7 +159,7 @@ class DeployedAccounting:
         _, features = code_of(network, self.sizes, self.forms)
         return features
 
-    def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan | None:
+    def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan:
         """Plan the offset of each activation tensor and scratch buffer of a network in the arena, their RAM buffer.
 
         Args:

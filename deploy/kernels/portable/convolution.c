@@ -1,56 +1,72 @@
+/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
+BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, uint32_t first, uint32_t count,
+                        uint32_t bits, uint32_t zero_point)
+{
+    if ((bits == 8u) && (from != NULL)) {
+        const uint8_t *const end = &from[first + count];
+        uint8_t *to = &staging[index];
+        for (from = &from[first]; from != end; from = &from[1]) {
+            to[0] = from[0];
+            to = &to[1];
+        }
+    } else {
+        for (uint32_t i = 0u; i < count; i++) {
+            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : zero_point);
+        }
+    }
+}
+
 /* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
    channels are a multiple of 4, runs are widened from the input and `staging` holds padding; else they are first joined
    in `staging`. */
 BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
-                             uint32_t first, uint32_t *words, uint8_t *staging)
+                             uint32_t group, uint32_t *words, uint8_t *staging)
 {
     const uint32_t channels = l->group_channels;
     const uint32_t bits = l->input_bits;
-    const uint32_t tensor_channels = channels * l->groups;
-    const uint32_t pixel_bytes = bb_pixel_bytes(tensor_channels, bits);
+    const uint32_t first = group * channels;
+    const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
+    const uint32_t width = l->input_width;
     const uint32_t is_staged = channels & 3u;
-    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (uint32_t)l->dilation_x : 0u;
+    const uint32_t is_dilated = (l->dilation_x != 1u) ? 1u : 0u;
+    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (1u - is_dilated) : 0u;
     uint32_t sum = 0u, index = 0u;
     for (uint32_t tap_y = 0u; tap_y < l->kernel_height; tap_y++) {
-        const int32_t y = top + (int32_t)(tap_y * l->dilation_y);
-        const uint32_t is_row = ((y >= 0) && (y < (int32_t)l->input_height)) ? 1u : 0u;
+        const uint32_t y = (uint32_t)top + (tap_y * l->dilation_y); /* a number below 0 wraps to a large one */
+        const uint32_t rest = l->kernel_width;
         uint32_t taps;
-        for (uint32_t tap_x = 0u; tap_x < l->kernel_width; tap_x += taps) {
-            int32_t x = left + (int32_t)(tap_x * l->dilation_x);
-            const uint32_t is_inside = ((x >= 0) && (x < (int32_t)l->input_width)) ? is_row : 0u;
-            const uint8_t *const codes =
-                (is_inside != 0u) ? &input[(((uint32_t)y * l->input_width) + (uint32_t)x) * pixel_bytes] : staging;
-            uint32_t count;
-            for (taps = 1u; (tap_x + taps) < l->kernel_width; taps++) {
-                x += (int32_t)l->dilation_x;
-                if ((((x >= 0) && (x < (int32_t)l->input_width)) ? is_row : 0u) != is_inside) {
-                    break;
-                }
-                if ((is_inside != 0u) && (is_joined != 1u)) {
-                    break;
+        for (uint32_t tap_x = 0u; tap_x < rest; tap_x += taps) {
+            const uint32_t x = (uint32_t)left + (tap_x * l->dilation_x);
+            const uint8_t *from = NULL;
+            taps = rest - tap_x; /* padding to the end of the row, if the following does not say otherwise */
+            if (y < l->input_height) {
+                if (x < width) {
+                    from = &input[((y * width) + x) * pixel_bytes];
+                    taps = (is_joined == 0u) ? 1u : ((taps < (width - x)) ? taps : (width - x));
+                } else if (((int32_t)x < 0) && (is_dilated != 0u)) {
+                    taps = 1u;
+                } else if (((int32_t)x < 0) && ((0u - x) < taps)) {
+                    taps = 0u - x;
+                } else {
+                    /* padding */
                 }
             }
-            count = taps * channels;
-            if (is_staged == 0u) {
-                const uint32_t skipped = (is_inside != 0u) ? ((first * bits) >> 3) : 0u;
-                sum += l->widen(&codes[skipped], count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
-            } else if (is_inside == 0u) {
-                for (uint32_t i = 0u; i < count; i++) {
-                    bb_put_code(staging, index + i, bits, l->zero_point);
-                }
-            } else if (bits == 8u) {
-                for (uint32_t i = 0u; i < count; i++) {
-                    staging[index + i] = codes[first + i];
-                }
+            if (is_staged != 0u) {
+                bb_stage(staging, index, from, first, taps * channels, bits, l->zero_point);
             } else {
-                for (uint32_t i = 0u; i < count; i++) {
-                    bb_put_code(staging, index + i, bits, bb_code(codes, first + i, bits));
-                }
+                const uint8_t *const codes = (from != NULL) ? &from[(first * bits) >> 3] : staging;
+                sum += l->widen(codes, (taps * channels) >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
             }
-            index += count;
+            index += taps * channels;
         }
     }
-    return (is_staged == 0u) ? sum : bb_widen_codes(l->widen, staging, index, bits, words, 2u);
+    if (is_staged != 0u) {
+        for (; (index & 3u) != 0u; index++) {
+            bb_put_code(staging, index, bits, 0u);
+        }
+        sum = l->widen(staging, index >> 2, words, 2u);
+    }
+    return sum;
 }
 
 /* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
@@ -94,7 +110,7 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
             const bb_rows *const rows = &l->rows[group];
             uint32_t sums[2];
             for (uint32_t column = 0u; column < 2u; column++) {
-                sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group * l->group_channels,
+                sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group,
                                          &words[column * BB_GROUP_WORDS], staging);
             }
             bb_store_pair(l, rows, words, sums, codes, &arena[l->output + (first * output_bytes)],

@@ -5,8 +5,9 @@ BB_KERNEL void bb_fully_connected(const void *layer, uint8_t *arena)
     const uint32_t count = pixels * l->group_channels;
     const uint8_t *input = &arena[l->input];
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
-    uint8_t *codes = &arena[l->scratch + (2u * bb_column_codes(l))];
-    if ((pixels > 1u) && ((l->group_channels & 3u) != 0u)) { /* pixels may have unused bits: close the gaps */
+    uint8_t *const codes = &arena[l->scratch + (2u * bb_column_codes(l))];
+    if ((pixels > 1u) && ((l->group_channels & 3u) != 0u)) {
+        /* Pixels may have unused bits: the gaps are closed, at the place of the output codes. */
         const uint32_t pixel_bytes = bb_pixel_bytes(l->group_channels, l->input_bits);
         uint32_t index = 0u;
         for (uint32_t pixel = 0u; pixel < pixels; pixel++) {
@@ -17,7 +18,6 @@ BB_KERNEL void bb_fully_connected(const void *layer, uint8_t *arena)
             input = &input[pixel_bytes];
         }
         input = codes;
-        codes = &codes[bb_column_codes(l)];
     }
     const uint32_t sum = bb_widen_codes(l->widen, input, count, l->input_bits, words, 1u);
     if (l->pack == NULL) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -10,14 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.arithmetic import pack_rows
 from deploy.emission import emit
+from deploy.emission.selftest import generated_codes
 from deploy.integer_network import IntegerNetwork
+from deploy.interpreter import run
+from deploy.structure import forms_of
 from network.kernel_functions import Form
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Flattening, Padding, Shape
 from network.memory.deployed import DeployedAccounting
 from tests.deploy.emission.c_programs import STRICT, compiled, needs_gcc, output_of, sources_of, write
 from tests.deploy.emission.chip_networks import on_chip
+from tests.deploy.emission.comparison import assert_equal_to_interpreter
 from tests.deploy.random_networks import Builder
 
 
@@ -53,8 +59,8 @@ int main(void)
 @needs_gcc
 def test_two_networks_link_into_one_program(tmp_path: Path) -> None:
     one, two = emit(network_of_all_kinds(1), name="one"), emit(network_of_all_kinds(2), name="two")
-    files = {**one, **two, "both.c": BOTH}
-    output_of(compiled(write(files, tmp_path), sources_of(files, "both.c")))
+    write({**one, **two, "both.c": BOTH}, tmp_path)
+    output_of(compiled(tmp_path, sources_of([*one, *two], "both.c")))
 
 
 @needs_gcc
@@ -75,8 +81,9 @@ def test_a_program_in_cpp_includes_the_headers(tmp_path: Path) -> None:
     output_of(compiled(tmp_path, inputs, compiler="g++", flags=flags))
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize(
+    ("compiler", "form"), [("gcc", Form.NARROW), ("clang", Form.NARROW), ("gcc", Form.WIDE), ("clang", Form.THRESHOLDS)]
+)
 def test_sanitizers_find_nothing(compiler: str, form: Form, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"needs the compiler {compiler}")
@@ -123,3 +130,33 @@ def test_names_of_any_characters(tmp_path: Path) -> None:
     assert b'*/ "%s\\n ??/ bb_fully_connected10 \xc3\xa9: largest at pixel' in printed
     assert all(content.isascii() for content in files.values())
     assert 'MY_NETWORK_NAME "\\042/* \\134"' in files["my_network.h"].decode()
+
+
+@needs_gcc
+def test_the_example_of_the_documents(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "generated-c.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```c\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    builder = Builder(np.random.default_rng(7), Shape(3, 5, 5))
+    builder.fully_connected(builder.convolution("input", 4, (3, 3)), 10)
+    network = on_chip(builder.network(), 7)
+    files = emit(network, name="digits")
+    write({**files, "example.c": example.encode()}, tmp_path)
+    done = subprocess.run([compiled(tmp_path, sources_of(files, "example.c"))], check=False)
+    codes = run(network, generated_codes(network))[network.outputs[0]]
+    assert done.returncode == pack_rows(codes.reshape(1, -1), network.tensors[network.outputs[0]].bits)[0, 0]
+    names = {name.replace("digits", "NAME") for name in files}
+    assert names == set(re.findall(r"`(\w+\.[ch])`", page.split("## Call")[0]))
+
+
+@needs_gcc
+def test_the_accounting_chooses_functions_for_pairs_of_codes(tmp_path: Path) -> None:
+    builder = Builder(np.random.default_rng(8), Shape(9, 4, 4), 2)
+    builder.convolution(builder.convolution("input", 5, (3, 3), weight_bits=2), 4, (1, 1), weight_bits=2)
+    network = on_chip(builder.network(), 8, Form.NARROW)
+    forms = {"convolution0": Form.PAIRS}
+    assert forms_of(network)["convolution0"] is Form.NARROW
+    accounting = DeployedAccounting(forms=forms)
+    files = emit(network, name="net", accounting=accounting)
+    assert b".widen = net_widen_2x2, .dot = net_dot2_2x2" in files["net.c"]
+    assert b"net_dot2_2x2" not in emit(network, name="net")["net.c"]
+    assert_equal_to_interpreter(network, builder.input_codes(2), accounting, tmp_path)

@@ -40,7 +40,7 @@ def images() -> npt.NDArray[np.generic]:
 
 def digits() -> npt.NDArray[np.generic]:
     with np.load(SHARED / "data" / "fsdd_mfcc.npz") as arrays:
-        return arrays["test_mfcc"][::10]
+        return np.asarray(arrays["test_mfcc"][::10])
 
 
 def samples_of(network: Network, data: npt.NDArray[np.generic]) -> Float32Array:

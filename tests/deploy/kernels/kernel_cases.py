@@ -25,11 +25,12 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
-from deploy.proof import largest_step
+from deploy.narrow_constants import NarrowConstants, is_int32_sum
+from deploy.weight_packing import pack_weights
 from network.layers import Axis, Flattening
 
 DRIVERS: Final = (
-    "convolution", "pointwise", "fully_connected", "depthwise", "depthwise_3x3", "add", "add_wide", "concat",
+    "convolution", "pointwise", "fully_connected", "add", "add_wide", "concat",
     "max_pool", "average_pool", "pad",
 )  # fmt: skip
 NARROW: Final = 0
@@ -63,23 +64,6 @@ class Case:
     before: Bytes
     expected: Bytes
     compared: npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class NarrowForm:
-    """Constants of a narrow layer: y = (floor(((o << k) + sum) * m / 2^16) + addend) >> s, of sums of codes << e.
-
-    Attributes:
-        multiplier: m, int16 [output channels].
-        offset: o, int16 [output channels].
-        offset_shift: k.
-        shift: s.
-    """
-
-    multiplier: npt.NDArray[np.int16]
-    offset: npt.NDArray[np.int16]
-    offset_shift: int
-    shift: int
 
 
 def pixels_of(codes: CodeArray, bits: int) -> Bytes:
@@ -166,7 +150,9 @@ def offsets_of(layer: IntegerConvolution, tensor: IntegerTensor) -> list[int]:
     return (layer.bias - tensor.zero_point * steps.sum(axis=1)).tolist()
 
 
-def constants_of(layer: IntegerConvolution, tensor: IntegerTensor, narrow: NarrowForm | None) -> npt.NDArray[np.uint32]:
+def constants_of(
+    layer: IntegerConvolution, tensor: IntegerTensor, narrow: NarrowConstants | None
+) -> npt.NDArray[np.uint32]:
     """Return the words of constants of each output channel, uint32 [output channels, words]."""
     channels = len(layer.codes)
     if narrow is not None:
@@ -188,7 +174,7 @@ def convolution_case(
     inputs: tuple[IntegerTensor, ...],
     output: IntegerTensor,
     codes: CodeArray,
-    narrow: NarrowForm | None,
+    narrow: NarrowConstants | None,
     generator: np.random.Generator,
 ) -> Case:
     """Return the case of a convolution that is not depthwise, or of a fully connected layer; `codes` is one image."""
@@ -204,9 +190,11 @@ def convolution_case(
     zero_points = np.broadcast_to(layer.weight_zero_point, channels).astype(np.uint8)
     levels = top_code(output.bits) if form == THRESHOLDS else 0
     case.add(layer.groups, form, layer.weight_bits)
+    weights = [weight_bytes(each, layer.weight_bits) for each in layer.codes.reshape(layer.groups, rows, row_codes)]
+    assert np.array_equal(np.concatenate(weights), pack_weights(layer))
     for group in range(layer.groups):
         of = slice(group * rows, (group + 1) * rows)
-        case.array(weight_bytes(layer.codes[of].reshape(rows, row_codes), layer.weight_bits))
+        case.array(weights[group])
         case.array(constants[of].astype("<u4").reshape(-1).view(np.uint8))
         case.array(zero_points[of] if len(layer.weight_zero_point) > 1 else np.zeros(0, dtype=np.uint8))
         addend, offset_shift, shift = output.zero_point, 0, e
@@ -247,7 +235,9 @@ def other_case(
     """Return the case of a layer without weights; `overwritten` is the input at whose place the output is written."""
     expected = executor(layer, tuple(inputs), output)(*(each[None] for each in codes))[0]
     packed = pixels_of(expected, output.bits)
-    driver = layer.kind if not isinstance(layer, IntegerAdd) else add_driver(layer, inputs, output)
+    driver = layer.kind
+    if isinstance(layer, IntegerAdd) and not is_int32_sum(layer, inputs, output):
+        driver = "add_wide"
     case = CaseWords(driver, generator)
     places = [case.tensor(each, tensor.bits) for each, tensor in zip(codes, inputs, strict=True)]
     target = case.place(packed.size) if overwritten is None else places[overwritten]
@@ -261,14 +251,6 @@ def other_case(
         assert isinstance(layer, IntegerPad)
         _pad(case, layer, inputs[0], output, places[0], target)
     return case.case(f"{layer}, {inputs} -> {output}", target, packed)
-
-
-def add_driver(layer: IntegerAdd, inputs: Sequence[IntegerTensor], output: IntegerTensor) -> str:
-    """Return the driver of an add: 32-bit sums suffice if sum |m| * largest step + (z_y + 1) * 2^n < 2^31."""
-    multipliers = layer.requantization.multiplier.tolist()
-    largest = sum(abs(factor) * largest_step(tensor) for factor, tensor in zip(multipliers, inputs, strict=True))
-    limit = largest + (output.zero_point + 1) * 2 ** int(layer.requantization.shift[0])
-    return "add" if limit < 2**31 else "add_wide"
 
 
 def _add(

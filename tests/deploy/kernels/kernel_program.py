@@ -28,9 +28,8 @@ def build(folder: Path, compiler: str, *flags: str) -> Path:
     """Compile the kernels under sanitizers and link them with kernel_program.c; return the path of the program."""
     source = write_kernels(folder)
     program = folder / f"kernels_{compiler}"
-    depthwise = ["-DBB_TEST_DEPTHWISE"] if "bb_depthwise" in kernel_functions() else []
     main = Path(__file__).with_name("kernel_program.c")
-    command = [compiler, "-O1", "-g", *WARNINGS, *SANITIZERS, *flags, *depthwise, f"-I{folder}"]
+    command = [compiler, "-O1", "-g", *WARNINGS, *SANITIZERS, *flags, f"-I{folder}"]
     done = subprocess.run(
         [*command, str(source), str(main), "-o", str(program)], check=False, capture_output=True, text=True
     )

@@ -21,12 +21,13 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
+from deploy.narrow_constants import NarrowConstants, narrow_constants_of
 from deploy.proof import accumulator_bound, largest_step, product_bound
 from deploy.thresholds import thresholds_of
 from network.allocation import BITS, Bits, Folding, Scheme, WeightScheme
 from network.layers import Axis, Flattening, Padding, Shape
 from network.windows import window_divisors
-from tests.deploy.kernels.kernel_cases import Case, NarrowForm, convolution_case, other_case
+from tests.deploy.kernels.kernel_cases import Case, convolution_case, other_case
 
 SCHEME: Final = Scheme(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX, Folding.ICN)
 NO_PADDING: Final = Padding()
@@ -127,7 +128,7 @@ class RandomLayers:
 
         layer, narrow = layer_of(bias, factors), None
         if form == "narrow":
-            narrow = self._narrow(output_channels, spread * 2 ** (8 - input_bits), output_bits)
+            narrow = self._narrow(output_channels, spread, bits)
             steps = weights.reshape(output_channels, -1).astype(np.int64) - zero_points[:, None]
             offsets = narrow.offset.astype(np.int64) << narrow.offset_shift
             shifts = np.full(output_channels, narrow.shift + 16 - (8 - input_bits), dtype=np.int8)
@@ -141,19 +142,22 @@ class RandomLayers:
             layer = replace(layer, thresholds=thresholds)
         assert product_bound(layer, source) << (8 - input_bits) < 2**31
         output = IntegerTensor("output", self.shape_of(layer, shape), output_bits, 0.5, output_zero_point)
+        if form == "narrow" and self.generator.integers(2):
+            narrow = narrow_constants_of(layer, source, output)
+            assert narrow is not None
         return convolution_case(layer, (source,), output, self.codes(shape, input_bits), narrow, self.generator)
 
-    def _narrow(self, channels: int, spread: float, output_bits: Bits) -> NarrowForm:
+    def _narrow(self, channels: int, spread: float, bits: tuple[Bits, Bits, Bits]) -> NarrowConstants:
         """Return narrow constants for sums of about `spread`; one in five in the corners of their ranges."""
-        multiplier = self.generator.integers(-(2**15), 2**15, channels).astype(np.int16)
-        multiplier[self.generator.integers(channels)] = (2**15 - 1, -(2**15))[self.generator.integers(2)]
-        size = max(int(spread), 1).bit_length()
-        offset_shift = max(size - 15, 0)
-        offset = self.generator.integers(-(2 ** min(size, 15)), 2 ** min(size, 15), channels).astype(np.int16)
-        shift = min(max(size - 1 - output_bits + int(self.generator.integers(-1, 3)), 1), 22)
+        widening, size = 8 - bits[0], max(int(spread), 1).bit_length()
+        multiplier = self.generator.integers(1 - 2**15, 2**15, channels).astype(np.int16)
+        multiplier[self.generator.integers(channels)] = (2**15 - 1, 1 - 2**15)[self.generator.integers(2)]
+        limit = 2 ** min(size, 15)
+        offset = self.generator.integers(-limit, limit, channels).astype(np.int16)
+        shift = min(max(size + widening - 1 - bits[2] + int(self.generator.integers(-1, 3)), 1), 22)
         if self.generator.random() < 0.2:
             shift = (1, 22)[self.generator.integers(2)]
-        return NarrowForm(multiplier, offset, max(offset_shift - 8, 0), shift)
+        return NarrowConstants(multiplier, offset, shift, max(size - 15, 0), widening)
 
     def add(self, shape: Shape, bits: tuple[Bits, ...], *, is_wide: bool, overwritten: int | None = None) -> Case:
         """Return the case of an add of inputs of the first bits; the last bits are those of the output."""
