@@ -18,6 +18,7 @@ CORES: Final = {
     "cortex-m4": ("arm-none-eabi", ("-mthumb", "-mcpu=cortex-m4")),
     "riscv": ("riscv64-unknown-elf", ("-march=rv32imac", "-mabi=ilp32", "--specs=picolibc.specs")),
 }
+MISRA_PAGE: Final = Path(__file__).parents[3] / "docs" / "misra.md"
 BUILD: Final = ("-ffunction-sections", "-fdata-sections", "-fno-tree-loop-distribute-patterns", "-c")
 
 MULTIPLIES_IN_64_BITS: Final = re.compile(
@@ -97,6 +98,22 @@ def test_cppcheck_finds_nothing(level: str, tmp_path: Path) -> None:
         "--suppress=objectIndex", f"-DBB_LEVEL={level}", write_kernels(tmp_path),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("level", ["0", "1"])
+def test_the_deviations_from_misra_are_listed(level: str, tmp_path: Path) -> None:
+    need("cppcheck")
+    done = run(
+        "cppcheck", "--addon=misra", "--std=c99", "--platform=unix32", "-q", f"-DBB_LEVEL={level}",
+        write_kernels(tmp_path),
+    )  # fmt: skip
+    if "Did not find addon" in done.stderr:
+        pytest.skip("cppcheck has no addon for MISRA")
+    found = set(re.findall(r"\[misra-c2012-([\d.]+)\]", done.stderr))
+    page = MISRA_PAGE.read_text(encoding="utf-8")
+    listed = {rule for cell in re.findall(r"^\| ([\d., ]+) \|", page, re.MULTILINE) for rule in cell.split(", ")}
+    assert "17.8" in found
+    assert found - listed == set()
 
 
 @pytest.mark.long

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -14,9 +15,10 @@ from tests.deploy.kernels.kernel_cases import Case
 from tests.deploy.kernels.kernel_program import build, check
 from tests.deploy.kernels.random_layers import RandomLayers
 
-ALL_BITS = list(itertools.product(BITS, repeat=3))
-FORMS = ("narrow", "wide", "thresholds")
-PADDINGS = (Padding(0, 0, 0, 0), Padding(1, 1, 1, 1), Padding(0, 2, 1, 0), Padding(2, 0, 3, 1))
+PAIRS_OF_BITS: Final = list(itertools.product(BITS, BITS))
+ALL_BITS: Final = list(itertools.product(BITS, BITS, BITS))
+FORMS: Final = ("narrow", "wide", "thresholds")
+PADDINGS: Final = (Padding(0, 0, 0, 0), Padding(1, 1, 1, 1), Padding(0, 2, 1, 0), Padding(2, 0, 3, 1))
 
 
 @pytest.fixture(scope="module", params=["gcc", "clang"])
@@ -101,7 +103,7 @@ def test_add_and_activation(program: Path) -> None:
     """One to three inputs of any bits, sums of 32 and 64 bits, at a place of its own and at that of an input."""
     layers, cases = RandomLayers(5), []
     for bits, is_wide, channels in itertools.product(
-        [*itertools.product(BITS, repeat=2), *ALL_BITS, (8, 4, 2, 4), (4, 4, 4, 4)], (False, True), (1, 2, 5, 8)
+        [*PAIRS_OF_BITS, *ALL_BITS, (8, 4, 2, 4), (4, 4, 4, 4)], (False, True), (1, 2, 5, 8)
     ):
         shape = Shape(channels, 1 + channels % 3, 2)
         cases.append(layers.add(shape, bits, is_wide=is_wide))
@@ -136,7 +138,7 @@ def test_concat(program: Path) -> None:
 def test_pools(program: Path) -> None:
     layers, cases = RandomLayers(7), []
     generator = layers.generator
-    for bits in itertools.product(BITS, repeat=2):
+    for bits in PAIRS_OF_BITS:
         for _ in range(20):
             kernel = (int(generator.integers(1, 4)), int(generator.integers(1, 4)))
             stride = (int(generator.integers(1, 4)), int(generator.integers(1, 4)))
@@ -150,7 +152,7 @@ def test_pools(program: Path) -> None:
 
 def test_pad(program: Path) -> None:
     layers, cases = RandomLayers(8), []
-    for bits, padding in itertools.product(itertools.product(BITS, repeat=2), PADDINGS):
+    for bits, padding in itertools.product(PAIRS_OF_BITS, PADDINGS):
         for channels, before, after in ((1, 0, 0), (3, 1, 0), (4, 4, 3), (5, 0, 2)):
             cases.append(layers.pad(Shape(channels, 2, 3), padding, (before, after), bits))
     check(program, cases)
