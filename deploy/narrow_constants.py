@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -51,6 +52,15 @@ MAX_SHIFT: Final = 22
 
 MAX_ZERO_POINT: Final = 255
 """Largest weight zero point on a chip, which stores it as a byte."""
+
+
+class ConstantsForm(StrEnum):
+    """Form of the requantization constants of a layer with weights on a chip."""
+
+    NARROW = "narrow"
+    """A 16-bit multiplier and a 16-bit offset for each output channel: 4 bytes, and 32-bit arithmetic."""
+    WIDE = "wide"
+    """An int32 multiplier, a shift and an int32 offset for each output channel: 12 bytes, and a 64-bit product."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,12 +147,12 @@ def narrow_constants_of(
 
 def is_int32_sum(layer: IntegerAdd, inputs: Sequence[IntegerTensor], output: IntegerTensor) -> bool:
     """Return whether a chip can compute a sum of tensors in 32 bits: sum |m_i| * largest |q_i - z_i|, with the output's
-    zero point and the half step of the rounding, in units of 2^-n steps, is below 2^31.
+    zero point and the half step of the rounding, in units of 2^-n steps, is below 2^31. n is at least 1.
     """
     shift = int(layer.requantization.shift[0])
     terms = zip(layer.requantization.multiplier.tolist(), inputs, strict=True)
     largest = sum(abs(factor) * largest_step(tensor) for factor, tensor in terms)
-    return shift < INT32_MAX.bit_length() and largest + ((output.zero_point + 1) << shift) <= INT32_MAX
+    return 0 < shift < INT32_MAX.bit_length() and largest + ((output.zero_point + 1) << shift) <= INT32_MAX
 
 
 def chip_codes(

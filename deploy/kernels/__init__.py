@@ -49,7 +49,7 @@ def kernel_source(functions: Collection[str]) -> str:
     names = sorted(f"{name.removeprefix('bb_')}.c" for name in set(functions))
     inline = ("parts.h", "dots.h", "depthwise.h")
     shared = [files(__name__).joinpath(name).read_text(encoding="utf-8") for name in inline]
-    of_levels = ("parts.h", "depthwise_blocks.h")
+    of_levels = ("parts.h", "depthwise_blocks.h", "depthwise_rows.h")
     return "\n".join([_of_levels("columns.h"), *shared, *map(_of_levels, of_levels), *map(_of_levels, names)])
 
 

@@ -197,6 +197,8 @@ def test_a_layer_with_thresholds_has_no_narrow_constants() -> None:
         ([(2**30 - 12) // 200, 1], 22, 255, True),
         ([2**30 // 200 + 1, 1], 22, 255, False),
         ([1, 1], 31, 0, False),
+        ([1, 1], 1, 0, True),
+        ([1, 1], 0, 0, False),
     ],
 )
 def test_sums_of_32_bits(multipliers: list[int], shift: int, zero_point: int, fits: bool) -> None:

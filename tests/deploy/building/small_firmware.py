@@ -33,10 +33,9 @@ MAIN = b"""
 static uint32_t arena[25];
 static uint32_t initialized = 7, cleared;
 void tiny_run(uint32_t *arena);
-static void run(void *argument) { tiny_run(argument); }
 int main(void) {
     if (initialized != 7u || cleared != 0u) { return 3; }
-    const uint32_t painted = chip_measure_stack(run, arena);
+    const uint32_t painted = chip_measure_stack(tiny_run, arena);
     chip_write("sum "); chip_write_number(arena[0]); chip_write("\\n");
     chip_write("painted "); chip_write_number(painted); chip_write("\\n");
     chip_write("reserved "); chip_write_number(chip_reserved_stack()); chip_write("\\n");
