@@ -13,6 +13,7 @@ from bitbudget._reading import dataset_of
 from network.allocation import Bits, WeightScheme
 from network.devices.device import Device
 from network.devices.latency import CoreSpeed
+from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
@@ -46,6 +47,7 @@ class SolveOptionFields(TypedDict, total=False):
     backend: str
     time_limit_seconds: float
     accounting: BookName | Literal["deployed", "paper"]
+    optimization: Optimization | Literal["O2", "Os", "O3"]
     sensitivity: SensitivityTable | Literal["weights", "fisher", "hessian", "measured"] | Mapping[str, Any] | None
     reserved_flash: Size
     reserved_ram: Size

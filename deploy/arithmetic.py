@@ -20,6 +20,7 @@ Each row (the channels of a pixel, the weights of an output channel) starts on a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -37,6 +38,9 @@ CodeArray = npt.NDArray[np.uint8]
 INT32_MAX: Final = 2**31 - 1
 MAX_SHIFT: Final = 62
 """Largest shift n of a requantization: |accumulator * m| is below 2^62, and 2^61 can be added in 64 bits."""
+
+MAX_SUM_ERROR: Final = Fraction(1, 8)
+"""Largest error in steps that 32-bit addition may add to a sum of tensors."""
 
 
 def top_code(bits: Bits) -> int:
@@ -139,6 +143,38 @@ def encode_factors_of_sum(factors: npt.ArrayLike, layer: str) -> Requantization:
     shift = int(encode_factors(values, layer).shift.min())
     multipliers = [round(Fraction(factor) * 2**shift) for factor in values.tolist()]
     return Requantization(np.array(multipliers, dtype=np.int32), np.full(len(values), shift, dtype=np.int8))
+
+
+def encode_factors_of_int32_sum(
+    factors: npt.ArrayLike, layer: str, largest_steps: Sequence[int], zero_point: int
+) -> Requantization:
+    """Encode the real requantization factor of each term of a sum so that a chip can add in 32 bits.
+
+    The shift n is the largest for which sum |m_i| * largest_steps_i + (zero_point + 1) * 2^n is below 2^31. If rounding
+    the factors could then change the sum by more than `MAX_SUM_ERROR` steps, as with factors beyond 2^20, the result is
+    that of `encode_factors_of_sum`, which needs 64 bits.
+
+    Args:
+        factors: The real factors of any sign, [k].
+        layer: The name of the layer in the error message.
+        largest_steps: The largest |q_i - z_i| of each input, [k].
+        zero_point: The zero point of the output.
+
+    Raises:
+        ConversionError: if a factor is not finite, or if its magnitude is 2^31 or more.
+    """
+    wide = encode_factors_of_sum(factors, layer)
+    exact = [Fraction(factor) for factor in np.atleast_1d(np.asarray(factors, dtype=np.float64)).tolist()]
+    for shift in range(INT32_MAX.bit_length() - 1, 0, -1):
+        multipliers = [round(factor * 2**shift) for factor in exact]
+        largest = sum(abs(m) * steps for m, steps in zip(multipliers, largest_steps, strict=True))
+        if largest + ((zero_point + 1) << shift) > INT32_MAX:
+            continue
+        terms = zip(multipliers, exact, largest_steps, strict=True)
+        if sum(abs(Fraction(m, 2**shift) - factor) * steps for m, factor, steps in terms) > MAX_SUM_ERROR:
+            break
+        return Requantization(np.array(multipliers, np.int32), np.full(len(multipliers), shift, np.int8))
+    return wide
 
 
 def requantize(accumulator: IntArray, requantization: Requantization, zero_point: int, bits: Bits) -> CodeArray:

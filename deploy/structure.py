@@ -1,5 +1,10 @@
-"""The structure of an integer-only network as a `network.network.Network` without weights, with the bits and schemes of
-its tensors, so that the byte accounting counts the bytes of an integer-only network and plans its arena.
+"""The structure of an integer-only network as a `network.network.Network` without weights.
+
+With it and the bits, schemes and forms of the layers, the byte accounting counts the bytes of an integer-only network
+and plans its arena:
+
+    structure, allocation = structure_of(network)
+    report = measure(structure, allocation, accounting.with_forms(forms_of(network)))
 """
 
 from __future__ import annotations
@@ -8,8 +13,10 @@ from dataclasses import replace
 
 from deploy.consistency import check_consistency
 from deploy.counterparts import counterpart
-from deploy.integer_network import IntegerConvolution, IntegerLayer, IntegerNetwork
+from deploy.integer_network import IntegerAdd, IntegerConvolution, IntegerLayer, IntegerNetwork
+from deploy.narrow_constants import is_int32_sum, narrow_constants_of
 from network.allocation import Allocation
+from network.kernel_functions import Form
 from network.layers import Layer, WeightLayer
 from network.network import Network
 
@@ -43,6 +50,21 @@ def structure_of(network: IntegerNetwork) -> tuple[Network, Allocation]:
         activation_bits={name: tensor.bits for name, tensor in network.tensors.items()},
         schemes={layer.name: layer.scheme for layer in convolutions},
     )
+
+
+def forms_of(network: IntegerNetwork) -> dict[str, Form]:
+    """Return how each layer of an integer-only network requantizes on a chip, by the name of the layer."""
+    return {layer.name: _form(network, layer) for layer in network.layers}
+
+
+def _form(network: IntegerNetwork, layer: IntegerLayer) -> Form:
+    inputs, output = tuple(network.tensors[each] for each in layer.inputs), network.tensors[layer.output]
+    if isinstance(layer, IntegerConvolution):
+        if layer.thresholds is not None:
+            return Form.THRESHOLDS
+        return Form.WIDE if narrow_constants_of(layer, inputs[0], output) is None else Form.NARROW
+    is_wide = isinstance(layer, IntegerAdd) and not is_int32_sum(layer, inputs, output)
+    return Form.WIDE if is_wide else Form.NARROW
 
 
 def _layer(layer: IntegerLayer, shared: set[str]) -> Layer:

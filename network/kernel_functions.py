@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
-from network.allocation import BITS, WIDEST_BITS, Bits
+from network.allocation import BITS, NARROWEST_BITS, WIDEST_BITS, Bits
 from network.kernels import DEPTHWISE, KERNELS, POINTWISE, require_rows
 
 RUN_FUNCTION: Final = "bb_run"
@@ -39,6 +39,8 @@ class Form(StrEnum):
     """32-bit multipliers and offsets, a shift for each channel, a 64-bit product."""
     THRESHOLDS = "thresholds"
     """Comparison with 2^b - 1 thresholds for each channel, for outputs of b bits."""
+    PAIRS = "pairs"
+    """As narrow, with functions that make four products of 2-bit codes at once: for inputs and weights of 2 bits."""
 
 
 _DRIVERS: Final[Mapping[str, str]] = {
@@ -57,6 +59,9 @@ require_rows(_DRIVERS, KERNELS, "the table of drivers in network/kernel_function
 
 _COLUMNS: Final[Mapping[str, int]] = {"convolution": 2, POINTWISE: 2, "fully_connected": 1}
 """Name of each kernel that multiplies rows of weights by columns of activations -> number of columns at a time."""
+
+
+_PAIRS: Final = "2x2"
 
 
 def calls_dot(kernel: str) -> bool:
@@ -91,19 +96,38 @@ def driver_of(kernel: str, form: Form = Form.NARROW, *, is_3x3: bool = False) ->
         is_3x3: Whether `is_depthwise_3x3` is true of the layer; it matters only to depthwise convolutions.
 
     Raises:
-        ValueError: if the kernel has no weights and the form is thresholds.
+        ValueError: if the form does not suit the kernel.
     """
-    if form is Form.THRESHOLDS and not KERNELS[kernel].has_weights:
-        raise ValueError(f"the kernel {kernel!r} has no weights, so it has no thresholds; expected narrow or wide")
+    if form not in forms_of_kernel(kernel):
+        expected = ", ".join(forms_of_kernel(kernel))
+        raise ValueError(f"the kernel {kernel!r} does not requantize in the form {form!s}; expected one of {expected}")
     driver = _DRIVERS[kernel]
     if kernel == DEPTHWISE and is_3x3 and form is Form.NARROW:
         return "bb_depthwise_3x3"
     return "bb_add_wide" if driver == "bb_add" and form is Form.WIDE else driver
 
 
-def widen_function(input_bits: Bits) -> str:
-    """Return the name of the C function that widens activation codes of the given bits to a column."""
-    return f"bb_widen_{input_bits}"
+def forms_of_kernel(kernel: str) -> tuple[Form, ...]:
+    """Return the forms in which a kernel can requantize.
+
+    Args:
+        kernel: Name of the kernel, e.g. "pointwise_convolution".
+    """
+    if calls_dot(kernel):
+        return tuple(Form)
+    if KERNELS[kernel].has_weights:
+        return (Form.NARROW, Form.WIDE, Form.THRESHOLDS)
+    return (Form.NARROW, Form.WIDE)
+
+
+def widen_function(input_bits: Bits, form: Form = Form.NARROW) -> str:
+    """Return the name of the C function that widens activation codes of the given bits to a column.
+
+    Args:
+        input_bits: Number of bits of each activation code: 8, 4 or 2.
+        form: How the layer requantizes.
+    """
+    return f"bb_widen_{_PAIRS if form is Form.PAIRS else input_bits}"
 
 
 def dot_function(kernel: str, weight_bits: Bits, form: Form = Form.NARROW) -> str:
@@ -114,6 +138,8 @@ def dot_function(kernel: str, weight_bits: Bits, form: Form = Form.NARROW) -> st
         weight_bits: Number of bits of each weight code: 8, 4 or 2.
         form: How the layer requantizes.
     """
+    if form is Form.PAIRS:
+        return f"bb_dot{_COLUMNS[kernel]}_{_PAIRS}"
     middle = "" if form is Form.NARROW else f"{form}_"
     return f"bb_dot{_COLUMNS[kernel]}_{middle}{weight_bits}"
 
@@ -150,10 +176,12 @@ def functions_of(
         return (driver,)
     if weight_bits is None:
         raise ValueError(f"the kernel {kernel!r} reads weights; expected their number of bits, got None")
+    if form is Form.PAIRS and not input_bits == weight_bits == NARROWEST_BITS:
+        raise ValueError(f"pairs need inputs and weights of 2 bits; got {input_bits} and {weight_bits}")
     pack = pack_function(output_bits)
     return (
         driver,
-        widen_function(input_bits),
+        widen_function(input_bits, form),
         dot_function(kernel, weight_bits, form),
         *(() if pack is None else (pack,)),
     )
@@ -161,10 +189,10 @@ def functions_of(
 
 def _all_functions() -> tuple[str, ...]:
     found = {RUN_FUNCTION: None}
-    for kernel, properties in KERNELS.items():
-        forms = tuple(Form) if properties.has_weights else (Form.NARROW, Form.WIDE)
-        for form, bits, is_3x3 in itertools.product(forms, BITS, (False, True)):
-            found |= dict.fromkeys(functions_of(kernel, bits, bits, bits, form, is_3x3=is_3x3))
+    for kernel in KERNELS:
+        for form, bits, is_3x3 in itertools.product(forms_of_kernel(kernel), BITS, (False, True)):
+            if form is not Form.PAIRS or bits == NARROWEST_BITS:
+                found |= dict.fromkeys(functions_of(kernel, bits, bits, bits, form, is_3x3=is_3x3))
     return tuple(found)
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import INT32_MAX, encode_factors, round_half_up
+from deploy.arithmetic import INT32_MAX, CodeArray, Requantization, encode_factors
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,
@@ -32,6 +32,7 @@ from deploy.integer_network import (
     IntegerPad,
     IntegerTensor,
 )
+from deploy.narrow_constants import ConstantsForm
 from deploy.proof import prove_accumulators
 from deploy.requantization_form import RequantizationForm, in_form
 from network.errors import ConversionError
@@ -49,20 +50,20 @@ from network.layers import (
     WeightLayer,
 )
 from network.network import Network
+from qat.deployed_weights import DeployedWeights
+from qat.narrow_encoding import MAX_CONSTANT_SPREAD, whole_steps
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.fake_quantize import Grid
 from qat.quantizers.ranges import InputRange
 from qat.requantization_factors import limited, requantization_of
 from qat.shared_weight_conversion import bias_and_factor
-from qat.weight_step import DeployedWeights, WeightStep
-
-MAX_CONSTANT_SPREAD: Final = 2
-"""Largest difference between the codes of an output channel that a constant replaces; the constant is at most one code
-from each of them."""
+from qat.weight_step import WeightStep
 
 
 def convert(
-    module: QuantizedNetwork, requantization: RequantizationForm = RequantizationForm.MULTIPLIER
+    module: QuantizedNetwork,
+    requantization: RequantizationForm = RequantizationForm.MULTIPLIER,
+    constants: ConstantsForm = ConstantsForm.NARROW,
 ) -> IntegerNetwork:
     """Convert a fake-quantized network to the integer-only network that computes the same codes in evaluation mode.
 
@@ -71,13 +72,15 @@ def convert(
         requantization: How layers with weights turn accumulators into output codes: multipliers or thresholds. Both
             forms give the same codes. Thresholds need more flash, which grows with the bits of the layer's output
             (counted by `network.memory.thresholds`).
+        constants: Form of the constants of layers with weights: narrow if they are precise enough, as in evaluation
+            mode; or wide, which other runtimes use, and which needs three times the flash and more time on a chip.
 
     Raises:
         ConversionError: If a layer has no integer form, or if a bias, a factor or an accumulator exceeds the range of
             its integer type. The message names the layer and the limit.
     """
     network = module.network
-    deployed = module.deployed()
+    deployed = module.deployed(constants)
     grids = deployed.grids
     steps = {step.layer.name: step for step in module.weight_steps()}
     integer_network = IntegerNetwork(
@@ -150,11 +153,7 @@ def _weight_layer(
     layer: WeightLayer, weights: DeployedWeights, step: WeightStep, network: Network, target: Grid
 ) -> IntegerConvolution:
     owners = network.weight_owners
-    if owners.is_shared(layer.name):
-        codes, zero_point = weights.codes, weights.zero_point
-        bias, factor = bias_and_factor(layer.name, weights, target)
-    else:
-        codes, zero_point, bias, factor = _with_constant_channels(layer.name, weights, target)
+    codes, bias, requantization = _integers(layer.name, weights, target, keeps_codes=owners.is_shared(layer.name))
     if isinstance(layer, FullyConnected):
         # The device stores images in the order height, width, channel; the float network flattens them in the order
         # channel, height, width.
@@ -165,9 +164,9 @@ def _weight_layer(
         "output": layer.output,
         "codes": np.ascontiguousarray(codes.transpose(0, 2, 3, 1)),
         "weight_bits": step.bits,
-        "weight_zero_point": zero_point.astype(np.int32),
+        "weight_zero_point": weights.zero_point.astype(np.int32),
         "bias": bias.astype(np.int32),
-        "requantization": encode_factors(factor, layer.name),
+        "requantization": requantization,
         "scheme": step.scheme,
         "weight_scale": weights.scale,
         "shares_weights_of": None if owners.stores(layer.name) else owners.of[layer.name],
@@ -183,10 +182,23 @@ def _weight_layer(
     return IntegerFullyConnected(**constants)
 
 
+def _integers(
+    name: str, weights: DeployedWeights, target: Grid, *, keeps_codes: bool
+) -> tuple[CodeArray, npt.NDArray[np.int64], Requantization]:
+    """Return the weight codes, biases and requantization factors of a layer, narrow if its constants are."""
+    if weights.narrow is not None:
+        return weights.codes, weights.bias.astype(np.int64), weights.narrow
+    if keeps_codes:
+        bias, factor = bias_and_factor(name, weights, target)
+        return weights.codes, bias, encode_factors(factor, name)
+    codes, bias, factor = _with_constant_channels(name, weights, target)
+    return codes, bias, encode_factors(factor, name)
+
+
 def _with_constant_channels(
     name: str, weights: DeployedWeights, target: Grid
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return a layer's weight codes, zero points, biases and factors, after replacing channels without an int32 bias.
+) -> tuple[CodeArray, npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Return a wide layer's weight codes, biases and factors, after replacing channels without an int32 bias.
 
     A channel whose bias is not representable in int32 gets weights of real zero and a bias that gives the code in the
     middle of those that it can write.
@@ -217,7 +229,7 @@ def _with_constant_channels(
         for channel in chosen.tolist():
             bias[channel] = _bias_for(int(constants.steps[channel]), float(factor[0]), name, channel, target)
     codes[chosen] = zero_points[chosen].reshape((-1,) + (1,) * (codes.ndim - 1))
-    return codes, weights.zero_point, bias, factor
+    return codes, bias, factor
 
 
 class _Constants:
@@ -236,8 +248,8 @@ class _Constants:
     def __init__(self, weights: DeployedWeights, target: Grid) -> None:
         self.factor = np.broadcast_to(weights.factor, weights.offset.shape)
         ends = weights.offset + self.factor * np.stack([weights.lowest, weights.highest])
-        self.steps = _steps(ends.mean(axis=0), target)
-        rounded = _steps(ends, target)
+        self.steps = whole_steps(ends.mean(axis=0), target)
+        rounded = whole_steps(ends, target)
         self.spread = np.abs(rounded[1] - rounded[0])
 
 
@@ -248,7 +260,7 @@ def _bias_for(steps: int, factor: float, name: str, channel: int, target: Grid) 
         ConversionError: If no int32 bias gives exactly this number of steps.
     """
     bias = min(max(math.floor(steps / factor + 0.5), -INT32_MAX), INT32_MAX)
-    reached = int(_steps(np.array([encode_factors(factor, name).factors[0] * bias]), target)[0])
+    reached = int(whole_steps(np.array([encode_factors(factor, name).factors[0] * bias]), target)[0])
     if reached != steps:
         raise ConversionError(
             f"output channel {channel} of layer '{name}' has a constant output of {steps} quantization steps, but with "
@@ -256,11 +268,3 @@ def _bias_for(steps: int, factor: float, name: str, channel: int, target: Grid) 
             "for each channel (folding ICN)"
         )
     return bias
-
-
-def _steps(values: npt.NDArray[np.float64], target: Grid) -> npt.NDArray[np.int64]:
-    """Round real multiples of the output's step size to whole steps and clamp them to those that have a code."""
-    steps: npt.NDArray[np.int64] = np.clip(round_half_up(values), target.lowest_step, target.highest_step).astype(
-        np.int64
-    )
-    return steps

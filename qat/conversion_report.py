@@ -3,8 +3,8 @@
 For each layer, the input codes of the integer interpreter are dequantized, and the layer is computed as in training: in
 float32, with fake-quantized weights, with batch norm on the running statistics (folded if the scheme folds it), and
 with fake quantization of the output. The resulting codes are compared with the codes of the interpreter. Differences
-therefore do not accumulate over layers. They have three causes: the bias is rounded to a multiple of the accumulator's
-step, the factor is rounded to 31 significant bits, and training computes in float32.
+therefore do not accumulate over layers. They have three causes: biases and factors are rounded (`qat.narrow_encoding`),
+channels that hardly change become constants, and training computes in float32.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from deploy.arithmetic import INT32_MAX, CodeArray
-from deploy.integer_network import IntegerAdd, IntegerNetwork
+from deploy.integer_network import IntegerAdd, IntegerConvolution, IntegerLayer, IntegerNetwork
 from deploy.interpreter import quantize_inputs, trace
+from deploy.narrow_constants import ConstantsForm, narrow_constants_of
 from deploy.proof import prove_accumulators
 from deploy.requantization_form import RequantizationForm, form_of
 from network.layers import Float32Array, Layer
 from qat.float_network import combined
+from qat.narrow_encoding import ASKED_FOR
 from qat.quantized_network import QuantizedNetwork
 from qat.training.evaluation import evaluation_batches
 from qat.weight_step import WeightStep
@@ -43,6 +45,8 @@ class LayerConversion:
         largest_difference: Largest absolute difference between the codes of training and of the integer-only network.
         mean_difference: Mean absolute difference of these codes over all elements.
         equal_share: Share of elements for which both codes are equal, 0 to 1.
+        constants: Form of the constants of a layer with weights and multipliers, narrow or wide; None for other layers.
+        wide_because: Reason why the constants are wide; None if they are not.
     """
 
     layer: str
@@ -52,6 +56,8 @@ class LayerConversion:
     largest_difference: int
     mean_difference: float
     equal_share: float
+    constants: ConstantsForm | None = None
+    wide_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +93,25 @@ def conversion_report(
         for layer in network.layers:
             inputs = [_dequantized(codes[tensor], integer_network, tensor) for tensor in layer.inputs]
             differences[layer.name].add(training.codes(layer, inputs), codes[layer.output])
-    bounds = prove_accumulators(integer_network)
+    bounds, deployed = prove_accumulators(integer_network), module.deployed().weights
     layers = []
     for converted in integer_network.layers:
         bound = None if isinstance(converted, IntegerAdd) else bounds.get(converted.name)
         share = None if bound is None else bound / INT32_MAX
         figures = differences[converted.name].figures()
-        layers.append(LayerConversion(converted.name, converted.kind, bound, share, *figures))
+        form = _constants_form(converted, integer_network)
+        reason = None
+        if form is ConstantsForm.WIDE:
+            reason = deployed[converted.name].wide_because or ASKED_FOR
+        layers.append(LayerConversion(converted.name, converted.kind, bound, share, *figures, form, reason))
     return ConversionReport(form_of(integer_network), len(samples), tuple(layers))
+
+
+def _constants_form(layer: IntegerLayer, network: IntegerNetwork) -> ConstantsForm | None:
+    if not isinstance(layer, IntegerConvolution) or layer.thresholds is not None:
+        return None
+    narrow = narrow_constants_of(layer, network.tensors[layer.inputs[0]], network.tensors[layer.output])
+    return ConstantsForm.WIDE if narrow is None else ConstantsForm.NARROW
 
 
 class _CodeDifferences:

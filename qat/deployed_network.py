@@ -15,11 +15,12 @@ from deploy.input_codes import HALF_TOLERANCE
 from network.joined_samples import input_tensors
 from network.layers import Add, AveragePool, Concat, Layer, WeightLayer
 from network.network import Network
+from qat.deployed_weights import DeployedWeights
 from qat.float_network import combined
 from qat.graph import joined_outputs, run_layers
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import requantization_of
-from qat.weight_step import DeployedWeights, deployed_steps
+from qat.weight_step import deployed_steps
 from qat.windows import window_sizes, window_sums
 
 

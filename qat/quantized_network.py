@@ -14,6 +14,7 @@ from typing import Final
 
 from torch import Tensor, nn
 
+from deploy.narrow_constants import ConstantsForm
 from network.allocation import Allocation
 from network.joined_samples import input_tensors
 from network.network import Network
@@ -166,12 +167,21 @@ class QuantizedNetwork(nn.Module):
         owners = [*self._ranges, *(step.quantizer for step in self.storing_steps())]
         return [parameter for owner in owners for parameter in owner.parameters() if parameter.requires_grad]
 
-    def deployed(self) -> DeployedNetwork:
-        """Build the floating-point simulation of the network on the device from the current parameters."""
+    def deployed(self, constants: ConstantsForm = ConstantsForm.NARROW) -> DeployedNetwork:
+        """Build the floating-point simulation of the network on the device from the current parameters.
+
+        Args:
+            constants: Form of the constants of layers with weights: narrow if they are precise enough, or wide.
+        """
         self.keep_valid()
         grids = {tensor: self.grid(tensor) for tensor in self.network.tensors}
         weights = {
-            step.layer.name: step.deployed(grids[step.layer.inputs[0]], grids[step.layer.output])
+            step.layer.name: step.deployed(
+                grids[step.layer.inputs[0]],
+                grids[step.layer.output],
+                constants=constants,
+                keeps_codes=self.network.weight_owners.is_shared(step.layer.name),
+            )
             for step in self.weight_steps()
         }
         return DeployedNetwork(self.network, grids, self.range_owner, weights)

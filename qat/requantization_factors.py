@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import INT32_MAX, Requantization, encode_factors, encode_factors_of_sum
+from deploy.arithmetic import INT32_MAX, Requantization, encode_factors, encode_factors_of_int32_sum
 from network.layers import Activation, Add, AveragePool, Layer, Shape
 from qat.quantizers.fake_quantize import Grid
 
@@ -66,7 +66,9 @@ def requantization_of(layer: Layer, shape: Shape, grids: Mapping[str, Grid]) -> 
     """
     factors = [grids[tensor].scale / grids[layer.output].scale for tensor in layer.inputs]
     if isinstance(layer, Add | Activation):
-        return encode_factors_of_sum(limited_of_sum(factors), layer.name)
+        sources, target = [grids[tensor] for tensor in layer.inputs], grids[layer.output]
+        largest_steps = [max(-source.lowest_step, source.highest_step) for source in sources]
+        return encode_factors_of_int32_sum(limited_of_sum(factors), layer.name, largest_steps, -target.lowest_step)
     if isinstance(layer, AveragePool):
         factors = [factors[0] / divisor * BELOW_TIES for divisor in layer.divisors(shape)]
     return encode_factors(limited(factors), layer.name)

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from deploy.arithmetic import INT32_MAX
 from network.errors import ConversionError
+from qat.deployed_weights import DeployedWeights
 from qat.quantizers.fake_quantize import Grid
 from qat.requantization_factors import limited
-from qat.weight_step import DeployedWeights
 
 DoubleArray = npt.NDArray[np.float64]
 

@@ -19,17 +19,20 @@ section 4, equation 6). Without batch norm, shift is the layer's bias and the fa
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from deploy.arithmetic import INT32_MAX, CodeArray, round_half_up
+from deploy.arithmetic import INT32_MAX, round_half_up
+from deploy.narrow_constants import ConstantsForm
 from network.allocation import Bits, Folding, Scheme
 from network.layers import WeightLayer
+from qat.deployed_weights import DeployedWeights, accumulator_ends
 from qat.float_network import WeightParameters
+from qat.narrow_encoding import ASKED_FOR, encoded
 from qat.quantizers.fake_quantize import Grid
 from qat.quantizers.flag import Flag
 from qat.quantizers.weights import WeightGrid, across, quantizer_for, weight_codes
@@ -39,41 +42,6 @@ DoubleArray = npt.NDArray[np.float64]
 
 EXACT_IN_FLOAT32 = 2**24
 """Limit below which sums of whole numbers are exact in float32, in any order of addition."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DeployedWeights:
-    """Constants of a layer with weights and c output channels on the device: weight codes, factors and biases.
-
-    Attributes:
-        codes: Weight codes q_w, uint8, in the shape of the weight tensor.
-        zero_point: Zero point z_w of the weights, int64 [1] or [c].
-        scale: Scale s_w of the weights, float64 [1] or [c]; negative for a channel whose weights decrease with the
-            code.
-        factor: Factor from the accumulator to multiples of the output's step, float64 [1] or [c].
-        offset: Value added to factor * accumulator, in multiples of the output's step, not rounded, float64 [c].
-        bias: The offset in multiples of the accumulator's step, rounded, float64 [c]; 0 for channels not in `on_grid`.
-        on_grid: Whether an int32 bias can represent the channel's offset, bool [c]. The output of any other channel
-            must not depend on the input.
-        lowest: Smallest accumulator without bias over all possible inputs, int64 [c].
-        highest: Largest accumulator without bias over all possible inputs, int64 [c].
-    """
-
-    codes: CodeArray
-    zero_point: npt.NDArray[np.int64]
-    scale: DoubleArray
-    factor: DoubleArray
-    offset: DoubleArray
-    bias: DoubleArray
-    on_grid: npt.NDArray[np.bool_]
-    lowest: npt.NDArray[np.int64]
-    highest: npt.NDArray[np.int64]
-
-    @property
-    def centred(self) -> npt.NDArray[np.int64]:
-        """Weight codes minus zero point, q_w - z_w, in the shape of the weight tensor."""
-        broadcastable = (-1,) + (1,) * (self.codes.ndim - 1)
-        return self.codes.astype(np.int64) - self.zero_point.reshape(broadcastable)
 
 
 class WeightStep(nn.Module):
@@ -172,12 +140,21 @@ class WeightStep(nn.Module):
         return learned.normalised(sums, momentum=None if self.is_frozen else self._batch_norm_momentum)
 
     @torch.no_grad()
-    def deployed(self, source: Grid, target: Grid) -> DeployedWeights:
+    def deployed(
+        self,
+        source: Grid,
+        target: Grid,
+        *,
+        constants: ConstantsForm = ConstantsForm.NARROW,
+        keeps_codes: bool = False,
+    ) -> DeployedWeights:
         """Compute the constants of the layer on the device: weight codes, requantization factors and biases.
 
         Args:
             source: Quantization grid of the layer's input.
             target: Quantization grid of the layer's output.
+            constants: Form of the constants: narrow if they are precise enough, or wide.
+            keeps_codes: Whether other layers read the weight codes too, so that channels cannot become constants.
         """
         weight, grid, gain, shift = self._deployed_parameters()
         codes = weight_codes(weight, grid, self.bits)
@@ -185,10 +162,7 @@ class WeightStep(nn.Module):
         scale = grid.scale.double().cpu().numpy()
         broadcastable = (-1,) + (1,) * (codes.ndim - 1)
         rows = (codes.astype(np.int64) - zero_point.reshape(broadcastable)).reshape(len(codes), -1)
-        positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
-        highest = positive * source.highest_step + negative * source.lowest_step
-        lowest = positive * source.lowest_step + negative * source.highest_step
-
+        lowest, highest = accumulator_ends(rows, source)
         step = scale * source.scale
         factor = gain * step / target.scale
         offset = shift / target.scale
@@ -199,9 +173,13 @@ class WeightStep(nn.Module):
         # not depend on it.
         has_scale = rows.any(axis=1) | (len(scale) == 1)
         on_grid = np.isfinite(bias) & (np.abs(bias) <= room) & has_scale
-        return DeployedWeights(
-            codes, zero_point, scale, factor, offset, np.where(on_grid, bias, 0.0), on_grid, lowest, highest
-        )
+        weights = DeployedWeights(
+            codes, zero_point, scale, factor, offset, np.where(on_grid, bias, 0.0), on_grid, lowest, highest,
+            added_error=np.zeros_like(offset),
+        )  # fmt: skip
+        if constants is ConstantsForm.WIDE:
+            return replace(weights, wide_because=ASKED_FOR)
+        return encoded(weights, source, target, keeps_codes=keeps_codes)
 
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Return the layer's weights and bias after folding batch norm with its running statistics."""

@@ -3,6 +3,7 @@
     {"network": {...},            description without weights (docs/json-description.md): element counts are enough
      "budget": {"flash_bytes": 60000, "ram_bytes": 40000},
      "accounting": "deployed",    name of the accounting; its kernels follow from the device
+     "optimization": "O2",        optimization flag of the code that it counts
      "device": {...},             the whole device (docs/devices.md), or null
      "sensitivity": {...},        the table (docs/sensitivity.md), or null
      "options": {...},            every option of `SolveOptions`
@@ -26,15 +27,18 @@ from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import NetworkError, RequestError
 from network.json_reading.description import read_json, write_json
 from network.json_reading.fields import Fields, load_object
+from network.kernel_sizes.tables import Optimization
 from network.memory.accounting import Accounting
 from network.memory.books import ACCOUNTINGS, accounting_for
+from network.memory.deployed import DeployedAccounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_of, sensitivity_to_document
 from solver.options import SolveOptions
 from solver.question import Question
 
 _KEYS: Final = (
-    "network", "budget", "accounting", "device", "sensitivity", "options", "speed", "measured_speeds", "max_cycles",
+    "network", "budget", "accounting", "optimization", "device", "sensitivity", "options", "speed", "measured_speeds",
+    "max_cycles",
 )  # fmt: skip
 
 
@@ -52,6 +56,7 @@ def question_to_json(question: Question) -> str:
         "network": json.loads(write_json(question.network, with_weights=False)),
         "budget": {"flash_bytes": question.budget.flash_bytes, "ram_bytes": question.budget.ram_bytes},
         "accounting": _accounting_name(question.accounting, question.device),
+        "optimization": _optimization(question.accounting).value,
         "device": None if question.device is None else device_to_json(question.device),
         "sensitivity": None if question.sensitivity is None else sensitivity_to_document(question.sensitivity),
         "options": question.options.model_dump(mode="json"),
@@ -80,7 +85,7 @@ def question_from_json(text: str) -> Question:
     question = Question(
         network=_network(fields.raw("network")),
         budget=Budget(budget.raw("flash_bytes"), budget.raw("ram_bytes")),
-        accounting=accounting_for(fields.text("accounting"), device),
+        accounting=accounting_for(fields.text("accounting"), device, _named_optimization(fields.text("optimization"))),
         sensitivity=_table(fields.raw("sensitivity")),
         options=_options(fields),
         device=device,
@@ -98,7 +103,7 @@ def _accounting_name(accounting: Accounting, device: Device | None) -> str:
         ValueError: If the name and the device stand for another accounting.
     """
     if accounting.name in ACCOUNTINGS:
-        named = accounting_for(accounting.name, device)
+        named = accounting_for(accounting.name, device, _optimization(accounting))
         if type(named) is type(accounting) and vars(named) == vars(accounting):
             return accounting.name
     where = "no device" if device is None else f"device '{device.name}'"
@@ -106,6 +111,26 @@ def _accounting_name(accounting: Accounting, device: Device | None) -> str:
         f"the byte accounting '{accounting.name}' ({type(accounting).__name__}) was changed and differs from the "
         f"built-in one of that name for {where}; only built-in ones can be written as JSON"
     )
+
+
+def _optimization(accounting: Accounting) -> Optimization:
+    """Return the optimization of the code that an accounting counts; the default of one that counts no code."""
+    return accounting.sizes.optimization if isinstance(accounting, DeployedAccounting) else Optimization.SPEED
+
+
+def _named_optimization(name: str) -> Optimization:
+    """Return the optimization flag that has a name.
+
+    Raises:
+        RequestError: If no flag has that name.
+    """
+    try:
+        return Optimization(name)
+    except ValueError:
+        expected = ", ".join(Optimization)
+        raise RequestError(
+            f"the question has {name[:60]!r} as its 'optimization'; expected one of {expected}"
+        ) from None
 
 
 def _network(given: Any) -> Network:

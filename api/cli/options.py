@@ -122,6 +122,7 @@ reserve_options = model_options(FitRequest, only=("reserved_flash", "reserved_ra
 method_options = _all(
     (
         model_options(FitRequest, only=("method", "accounting")),
+        model_options(FitRequest, only=("optimization",), flags={"optimization": "--optimize"}),
         click.option(
             "--sensitivity",
             metavar=f"{'|'.join(MEASURES)}|FILE",

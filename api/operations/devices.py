@@ -61,7 +61,7 @@ def answer_devices(
 
 
 class _Solver:
-    """Solver that computes bits once for each distinct memory budget and byte accounting, within one time limit."""
+    """Solver that computes bits once for each distinct memory budget, core and accounting, within one time limit."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -69,7 +69,7 @@ class _Solver:
 
     def solution(self, question: Question) -> Solution:
         device = question.device
-        key = (question.budget, device and device.in_place, device and device.reuses_input)
+        key = (question.budget, device and (device.core, device.in_place, device.reuses_input))
         if key not in self._solved:
             seconds = max(self._deadline - time.perf_counter(), LEAST_SECONDS)
             limited = question.options.replace(time_limit_seconds=seconds)

@@ -70,7 +70,7 @@ def terms_of(request: FitRequest) -> Terms:
     speed = request.core_speed or (None if device is None else SPEEDS.get(device.core))
     return Terms(
         budget=_budget(request),
-        accounting=accounting_for(request.accounting, device),
+        accounting=accounting_for(request.accounting, device, request.optimization),
         options=request.options,
         device=device,
         speed=speed,
@@ -86,7 +86,7 @@ def terms_on(request: DevicesRequest, device: Device) -> Terms:
     flash_bytes, ram_bytes = left_of(request, device.flash_bytes, device.ram_bytes)
     return Terms(
         budget=Budget(max(flash_bytes, 1), max(ram_bytes, 1)),
-        accounting=accounting_for(request.accounting, device),
+        accounting=accounting_for(request.accounting, device, request.optimization),
         options=request.options,
         device=device,
         speed=SPEEDS.get(device.core),

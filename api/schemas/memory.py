@@ -13,8 +13,8 @@ from network.allocation import Bits
 class BudgetAnswer(Answer):
     """Flash and RAM in bytes that a network may use."""
 
-    flash_bytes: Count = Field(description="flash for weights, parameters and code, in bytes")
-    ram_bytes: Count = Field(description="RAM for activation tensors, stack and state, in bytes")
+    flash_bytes: Count = Field(description="flash for weights, other constants and code, in bytes")
+    ram_bytes: Count = Field(description="RAM for activation tensors, scratch memory and stack, in bytes")
 
 
 class SharedMemory(Answer):
@@ -23,7 +23,9 @@ class SharedMemory(Answer):
     region: Literal["flash", "ram"] = Field(description="kind of memory that the part occupies")
     part: str = Field(description="name of the part")
     size_bytes: Count = Field(description="size of the part, in bytes")
-    is_estimate: bool = Field(description="whether the size is estimated, because only the linker knows it")
+    is_estimate: bool = Field(
+        description="whether the size is an estimate, because the core of the device was not measured, or is not known"
+    )
 
 
 class ArenaAnswer(Answer):
@@ -55,8 +57,10 @@ class LayerMemory(Answer):
     kind: str = Field(description="kind of the layer, such as convolution")
     weight_bits: Bits | None = Field(description="bits of each weight; null for a layer without weights")
     weight_bytes: Bytes = Field(description="size of the packed weights, in bytes; 0 if another layer stores them")
-    parameter_bytes: Bytes = Field(description="size of the biases and requantization constants, in bytes")
-    flash_bytes: Bytes = Field(description="sum of weights and parameters, in bytes")
+    parameter_bytes: Bytes = Field(
+        description="size of all other constants, in bytes: requantization, zero points, structs of the layer"
+    )
+    flash_bytes: Bytes = Field(description="sum of weights and other constants, in bytes")
     reuses_weights_of: str | None = Field(
         default=None,
         description="name of the earlier layer that stores the weights of this layer; null if it stores its own",

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.schemas.answer import Amount, Answer, Count, NetworkName, Percent, Share
 from api.schemas.fit import FitAnswer
+from deploy.narrow_constants import ConstantsForm
 from deploy.requantization_form import RequantizationForm
 from network.allocation import WeightScheme
 from qat.options.task import Direction, Metric, TaskKind
@@ -118,6 +119,12 @@ class LayerConversionAnswer(Answer):
     )
     mean_difference: Amount = Field(description="mean difference of all elements, in codes")
     equal_share: Share = Field(description="share of elements with the same code, 0 to 1")
+    constants: ConstantsForm | None = Field(
+        default=None, description="form of the constants of a layer with weights and multipliers; null for other layers"
+    )
+    wide_because: str | None = Field(
+        default=None, description="reason why the constants are wide; null if they are not"
+    )
 
 
 class ConversionAnswer(Answer):

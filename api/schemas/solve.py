@@ -19,6 +19,7 @@ from network.devices.device import Device
 from network.devices.latency import SLOWEST, CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import RequestError
 from network.json_reading.fields import MAX_NUMBER
+from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName
 from network.option_fields import SIZE_FORMAT
 from network.options import NAMED_FAULT
@@ -226,6 +227,11 @@ class SolveRequest(SolveOptions):
     """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
     accounting: BookName = Field(default=BookName.DEPLOYED, description="rule set that counts bytes")
+    optimization: Optimization = Field(
+        default=Optimization.SPEED,
+        description="optimization flag with which the C code is compiled, whose size the accounting deployed counts: "
+        "O2 for speed, Os for size, O3 for unrolled loops",
+    )
     sensitivity: SensitivityField | None = Field(
         default=None,
         description="sensitivities whose sum the method exact minimizes; for other methods, the sum is only "

@@ -10,11 +10,12 @@ from typing import Final
 from deploy.building.compiling import Objects, check_program, compile_files
 from deploy.building.cores import Core, Machine
 from deploy.building.linked import LinkedNetwork, examine
-from deploy.building.linking import STACK_ALIGNMENT, Placement, RegionOverflow, link
+from deploy.building.linking import Placement, RegionOverflow, link
 from deploy.building.stack import StackBound, stack_bound
-from deploy.building.toolchains import Optimization, Toolchain, toolchain_for
+from deploy.building.toolchains import Toolchain, toolchain_for
 from network.budget import Budget
 from network.errors import BuildError
+from network.kernel_sizes.tables import Optimization
 from network.memory.report import Region
 
 KERNELS_SUFFIX: Final = "_kernels.c"
@@ -98,9 +99,7 @@ def build(
     machine, elf = _linked(toolchain, objects, core, 0)
     linked = examine(toolchain, objects, elf)
     bound = stack_bound(linked.graph, f"{name}_run")
-    alignment = STACK_ALIGNMENT[core.architecture]
-    needed = bound.stack_bytes if stack_bytes is None else stack_bytes
-    reserved = -(-needed // alignment) * alignment
+    reserved = bound.stack_bytes if stack_bytes is None else stack_bytes
     machine, elf = _linked(toolchain, objects, core, reserved)
     return BuildReport(
         name=name,

@@ -11,12 +11,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 from deploy.building.cores import ARM_COMPILER, RISCV_COMPILER, Architecture, Core
 from network.errors import BuildError
+from network.kernel_sizes.tables import Optimization
 
 LOCKED_VERSION: Final = "12.2"
 """Version of GCC for which figures in bytes are exact: major and minor number."""
@@ -45,14 +45,6 @@ _PACKAGES: Final = {
     RISCV_EMULATOR: "qemu-system-misc",
 }
 """Command -> the packages of Debian and Ubuntu that hold it."""
-
-
-class Optimization(StrEnum):
-    """Optimization flags with which kernels are built and their sizes are tabled."""
-
-    SPEED = "O2"
-    SIZE = "Os"
-    UNROLLED = "O3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,6 @@ from deploy.counterparts import fault
 from deploy.integer_network import IntegerConvolution, IntegerTensor
 from deploy.narrow_constants import MAX_ZERO_POINT, NarrowConstants, chip_offsets, input_shift, narrow_constants_of
 from deploy.weight_packing import pack_weights
-from network.kernel_functions import Form
 
 WORD_BYTES: Final = 4
 
@@ -53,7 +52,6 @@ class Constants:
     """Constants of a layer with weights.
 
     Attributes:
-        form: How the layer requantizes.
         weights: Symbol of the object of the weights, which may belong to an earlier layer.
         row_words: Number of words of weights of an output channel; 0 for a depthwise convolution.
         requantization: Object of the requantization constants.
@@ -62,11 +60,10 @@ class Constants:
         zero_point: The zero point of all weights; 0 if there is one for each output channel.
         offset_shift: Shift of the offsets of a narrow layer, k + e; else 0.
         shift: Shift s of a narrow layer; else the shift e of the input codes.
-        addend: z_y * 2^s + 2^(s-1) of a narrow layer; else z_y.
+        addend: Zero point z_y of the output; of a narrow layer z_y * 2^s + 2^(s-1), which also rounds.
         objects: The objects that the layer stores itself.
     """
 
-    form: Form
     weights: str
     row_words: int
     requantization: ConstantObject
@@ -95,7 +92,7 @@ def constants_of(
         ConversionError: if a zero point of the weights is not a byte.
     """
     narrow = narrow_constants_of(layer, layer_input, output)
-    form, table = _requantization(layer, layer_input, narrow)
+    table = _requantization(layer, layer_input, narrow)
     requantization = ConstantObject(f"constants_{number}", np.ascontiguousarray(table).reshape(-1))
     weights = ConstantObject(f"weights_{owner}", _words(pack_weights(layer).tobytes()), is_weight_tensor=True)
     zero_points = _zero_points(layer, number)
@@ -106,7 +103,6 @@ def constants_of(
         addend = (output.zero_point << shift) + (1 << (shift - 1))
     stored = (weights if owner == number else None, requantization, zero_points)
     return Constants(
-        form=form,
         weights=weights.symbol,
         row_words=0 if layer.is_depthwise else len(weights.words) // len(layer.codes),
         requantization=requantization,
@@ -120,22 +116,20 @@ def constants_of(
     )
 
 
-def _requantization(
-    layer: IntegerConvolution, layer_input: IntegerTensor, narrow: NarrowConstants | None
-) -> tuple[Form, Words]:
-    """Return the form of a layer, and its requantization constants, [output channels, words of a channel]."""
+def _requantization(layer: IntegerConvolution, layer_input: IntegerTensor, narrow: NarrowConstants | None) -> Words:
+    """Return the requantization constants of a layer, [output channels, words of a channel]."""
     if narrow is not None:
         low = narrow.multiplier.astype(np.uint16).astype(np.uint32)
         high = narrow.offset.astype(np.uint16).astype(np.uint32)
-        return Form.NARROW, (low | high << np.uint32(16))[:, None]
+        return (low | high << np.uint32(16))[:, None]
     offsets = chip_offsets(layer, layer_input)
     if layer.thresholds is not None:
         sums = (offsets - layer.bias.astype(np.int64))[:, None]
         direction = layer.thresholds.direction.astype(np.int64)[:, None]
-        return Form.THRESHOLDS, _modulo(np.hstack([direction, sums, layer.thresholds.values.astype(np.int64)]))
+        return _modulo(np.hstack([direction, sums, layer.thresholds.values.astype(np.int64)]))
     factors = layer.requantization
     columns = (offsets, *(np.broadcast_to(each, offsets.shape) for each in (factors.multiplier, factors.shift)))
-    return Form.WIDE, _modulo(np.stack(columns, axis=1).astype(np.int64))
+    return _modulo(np.stack(columns, axis=1).astype(np.int64))
 
 
 def _modulo(values: npt.NDArray[np.int64]) -> Words:

@@ -67,6 +67,7 @@ class Surroundings:
     Attributes:
         number: Number of the layer's step.
         kernel: Name of the layer's kernel.
+        form: How the layer requantizes.
         inputs: The tensors that the layer reads.
         output: The tensor that the layer writes.
         offsets: Name of each tensor -> its offset in the arena in bytes.
@@ -75,6 +76,7 @@ class Surroundings:
 
     number: int
     kernel: str
+    form: Form
     inputs: tuple[IntegerTensor, ...]
     output: IntegerTensor
     offsets: Mapping[str, int]
@@ -134,8 +136,8 @@ def convolution_structs(layer: IntegerConvolution, around: Surroundings, constan
         (
             {
                 "rows": rows.symbol,
-                "widen": widen_function(given.bits),
-                "dot": dot_function(around.kernel, layer.weight_bits, constants.form),
+                "widen": widen_function(given.bits, around.form),
+                "dot": dot_function(around.kernel, layer.weight_bits, around.form),
                 "pack": "NULL" if pack is None else pack,
                 "input": around.input_offset(),
                 "output": around.output_offset,
@@ -175,7 +177,7 @@ def _rows(layer: IntegerConvolution, constants: Constants, around: Surroundings)
             "zero_point": str(constants.zero_point),
             "offset_shift": str(constants.offset_shift),
             "shift": str(constants.shift),
-            "levels": str(top_code(around.output.bits) if constants.form is Form.THRESHOLDS else 0),
+            "levels": str(top_code(around.output.bits) if around.form is Form.THRESHOLDS else 0),
         }
 
 
@@ -200,7 +202,7 @@ def _depthwise(layer: IntegerConvolution, around: Surroundings, constants: Const
             output_bits=output.bits, zero_point=given.zero_point, weight_zero_point=constants.zero_point,
             offset_shift=constants.offset_shift, shift=constants.shift,
         ),
-        "form": _FORMS[constants.form],
+        "form": _FORMS[around.form],
     }  # fmt: skip
     return Struct("bb_depthwise_layer", around.symbol, (fields,))
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.emission.constants import ConstantObject, Constants, constants_of
+from deploy.emission.constants import ConstantObject, constants_of
 from deploy.emission.descriptors import Struct, Surroundings, convolution_structs
 from deploy.emission.placement import Placement, placement_of
 from deploy.emission.weightless_descriptors import weightless_structs
-from deploy.integer_network import IntegerAdd, IntegerConvolution, IntegerLayer, IntegerNetwork
-from deploy.narrow_constants import is_int32_sum
-from deploy.structure import structure_of
+from deploy.integer_network import IntegerConvolution, IntegerLayer, IntegerNetwork
+from deploy.structure import forms_of, structure_of
 from network.kernel_functions import RUN_FUNCTION, Form, functions_of, is_depthwise_3x3
 from network.kernels import kernel_of
 from network.memory.deployed import DeployedAccounting
@@ -94,11 +93,12 @@ def program_of(network: IntegerNetwork, name: str, accounting: DeployedAccountin
     placement = placement_of(structure, allocation, accounting)
     numbers = {layer.name: number for number, layer in enumerate(network.layers, start=1)}
     offsets = {tensor: region.offset_bytes for tensor, region in placement.tensors.items()}
-    steps = []
+    forms, steps = _forms(network, accounting), []
     for layer, counted in zip(network.layers, structure.layers, strict=True):
         around = Surroundings(
             number=numbers[layer.name],
             kernel=kernel_of(counted, structure.input_shapes(counted)[0]),
+            form=forms[layer.name],
             inputs=tuple(network.tensors[each] for each in layer.inputs),
             output=network.tensors[layer.output],
             offsets=offsets,
@@ -106,33 +106,30 @@ def program_of(network: IntegerNetwork, name: str, accounting: DeployedAccountin
         )
         if isinstance(layer, IntegerConvolution):
             owner = numbers[layer.shares_weights_of or layer.name]
-            steps.append(
-                _weighted(layer, around, constants_of(layer, around.number, owner, around.inputs[0], around.output))
-            )
+            steps.append(_weighted(layer, owner, around))
         else:
             steps.append(_weightless(layer, around))
     return Program(name, network, structure, placement, tuple(steps))
 
 
-def _weighted(layer: IntegerConvolution, around: Surroundings, constants: Constants) -> StepCode:
-    (given,) = around.inputs
-    functions = functions_of(
-        around.kernel,
-        given.bits,
-        layer.weight_bits,
-        around.output.bits,
-        constants.form,
-        is_3x3=is_depthwise_3x3(
-            layer.kernel, layer.stride, layer.dilation, around.output.shape.channels // given.shape.channels
-        ),
-    )
+def _forms(network: IntegerNetwork, accounting: DeployedAccounting) -> dict[str, Form]:
+    """Return how each layer requantizes; a narrow layer multiplies pairs of codes if the accounting counts it so."""
+    return {
+        name: Form.PAIRS if form is Form.NARROW and accounting.forms.get(name) is Form.PAIRS else form
+        for name, form in forms_of(network).items()
+    }
+
+
+def _weighted(layer: IntegerConvolution, owner: int, around: Surroundings) -> StepCode:
+    """Return the step of a layer whose weights the step of number `owner` stores."""
+    (given,), output = around.inputs, around.output
+    constants = constants_of(layer, around.number, owner, given, output)
+    is_3x3 = is_depthwise_3x3(layer.kernel, layer.stride, layer.dilation, output.shape.channels // given.shape.channels)
+    functions = functions_of(around.kernel, given.bits, layer.weight_bits, output.bits, around.form, is_3x3=is_3x3)
     structs = convolution_structs(layer, around, constants)
     return StepCode(around.number, layer, functions, constants.objects, structs)
 
 
 def _weightless(layer: IntegerLayer, around: Surroundings) -> StepCode:
-    is_wide = isinstance(layer, IntegerAdd) and not is_int32_sum(layer, around.inputs, around.output)
-    functions = functions_of(
-        around.kernel, around.inputs[0].bits, None, around.output.bits, Form.WIDE if is_wide else Form.NARROW
-    )
+    functions = functions_of(around.kernel, around.inputs[0].bits, None, around.output.bits, around.form)
     return StepCode(around.number, layer, functions, (), weightless_structs(layer, around))

@@ -37,7 +37,7 @@ BB_INLINE uint32_t bb_threshold_output(const bb_rows *rows, uint32_t row, uint32
 }
 
 /* Returns the output of a row and a column; sum: of the products of raw weights. */
-BB_INLINE uint32_t bb_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
+BB_INLINE uint32_t bb_row_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
 {
     const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
     const uint32_t centred = sum - (zero_point * column_sum);
@@ -119,7 +119,7 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
         for (uint32_t i = 0u; i < count; i++) {
             for (uint32_t column = 0u; column < columns; column++) {
                 const uint32_t sum = products[(2u * i) + column];
-                output[(column * stride) + row + i] = (uint8_t)bb_output(rows, row + i, sum, sums[column], form);
+                output[(column * stride) + row + i] = (uint8_t)bb_row_output(rows, row + i, sum, sums[column], form);
             }
         }
     }

@@ -9,15 +9,19 @@
     library function of the compiler                           if a function that calls it is needed
 
 The stack is that of the deepest path: run, driver, then the deepest of the functions that the driver calls. It is
-counted over all bits that the tensors can have, so that the memory that is left for the arena does not depend on bits.
+counted over all bits that the tensors can have, so that the memory that is left for the arena does not depend on bits,
+and rounded up to 8 bytes, to which a program aligns its stack.
+
+The table of steps ends with an empty step, so that the code that runs them does not depend on their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-from network.allocation import BITS, Bits
+from network.allocation import BITS, NARROWEST_BITS, Bits
 from network.kernel_functions import (
     RUN_FUNCTION,
     Form,
@@ -35,7 +39,10 @@ from network.memory.accounting import Feature
 from network.memory.report import Region, Shared
 from network.network import Network
 
-_PREFIX = "bb_"
+STACK_ALIGNMENT_BYTES: Final = 8
+"""Number of bytes of which the stack of a network is a multiple."""
+
+_PREFIX: Final = "bb_"
 
 
 @dataclass
@@ -95,9 +102,9 @@ def stack_of(network: Network, sizes: KernelSizes, forms: Mapping[str, Form]) ->
         frame = sizes.functions[driver].stack_bytes
         deepest = max(deepest, sizes.stack_bytes(driver), frame + below)
     own = sizes.functions[RUN_FUNCTION].stack_bytes
-    return Shared(
-        Region.RAM, "stack", max(sizes.stack_bytes(RUN_FUNCTION), own + deepest), is_estimate=sizes.is_estimate
-    )
+    stack_bytes = max(sizes.stack_bytes(RUN_FUNCTION), own + deepest)
+    whole = -(-stack_bytes // STACK_ALIGNMENT_BYTES) * STACK_ALIGNMENT_BYTES
+    return Shared(Region.RAM, "stack", whole, is_estimate=sizes.is_estimate)
 
 
 def _users(network: Network, sizes: KernelSizes, forms: Mapping[str, Form]) -> dict[str, _Users]:
@@ -132,12 +139,11 @@ def _called(network: Network, layer: Layer, forms: Mapping[str, Form]) -> Iterat
     kernel = kernel_of(layer, shape)
     if not calls_dot(kernel):
         return
+    form = forms.get(layer.name, Form.NARROW)
     for bits in BITS:
-        yield widen_function(bits), _Users(activations={(layer.inputs[0], bits)})
-        yield (
-            dot_function(kernel, bits, forms.get(layer.name, Form.NARROW)),
-            _Users(weights={(layer.name, bits)}),
-        )
+        if form is not Form.PAIRS or bits == NARROWEST_BITS:
+            yield widen_function(bits, form), _Users(activations={(layer.inputs[0], bits)})
+            yield dot_function(kernel, bits, form), _Users(weights={(layer.name, bits)})
         pack = pack_function(bits)
         if pack is not None:
             yield pack, _Users(activations={(layer.output, bits)})

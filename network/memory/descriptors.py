@@ -40,6 +40,9 @@ STRUCT_BYTES: Final[Mapping[str, int]] = MappingProxyType(
 )
 """Name of each struct of the generated C -> its size in bytes on a core with 32-bit addresses."""
 
+END_OF_STEPS: Final = "end of the steps"
+"""Name of the part of a memory report for the entry that ends the table of steps."""
+
 
 def descriptor_bytes(layer: Layer, input_shape: Shape) -> int:
     """Return the number of bytes of a layer's constant structs, with its step in the schedule.

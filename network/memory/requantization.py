@@ -2,7 +2,7 @@
 
 The constants of each output channel, in the form of the layer (`network.kernel_functions.Form`):
 
-    narrow        4                int16 multiplier, int16 offset
+    narrow, pairs 4                int16 multiplier, int16 offset
     wide         12                int32 offset, multiplier and shift
     thresholds    4 (2 + T)        int32 direction, offset and T = 2^b - 1 thresholds, with b bits of the layer's output
 
@@ -25,6 +25,7 @@ from network.memory.packing import whole_words
 
 _CHANNEL_BYTES: Final[Mapping[Form, Callable[[Bits], int]]] = {
     Form.NARROW: lambda _bits: 4,
+    Form.PAIRS: lambda _bits: 4,
     Form.WIDE: lambda _bits: 12,
     Form.THRESHOLDS: lambda bits: 4 * (2 + 2**bits - 1),
 }

@@ -15,6 +15,7 @@ from deploy.arithmetic import (
     MAX_SHIFT,
     Requantization,
     encode_factors,
+    encode_factors_of_int32_sum,
     encode_factors_of_sum,
     pack_rows,
     quantize,
@@ -162,3 +163,31 @@ def test_what_does_not_fit_is_not_packed() -> None:
         pack_rows(np.array([[16]], np.uint8), 4)
     with pytest.raises(ValueError, match="5 codes of 2 bits need 2 bytes for each row"):
         unpack_rows(np.zeros((1, 3), np.uint8), 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("factors", "largest_steps", "zero_point", "shift"),
+    [
+        # 255 * 1 + 255 * 0.5 + 1 = 383.5 steps: 2^31 / 383.5 = 5,599,731 is above 2^22
+        ([1.0, -0.5], [255, 255], 0, 22),
+        ([1.0, -0.5], [255, 255], 129, 21),  # 512.5 steps
+        ([1.0, -0.5], [255, 255], 128, 22),  # 511.5 steps
+        ([2.0**-20], [3], 0, 30),  # the output's own step
+        ([0.0, 0.0], [3, 3], 3, 28),
+    ],
+)
+def test_sums_of_32_bits_have_the_largest_shift(
+    factors: list[float], largest_steps: list[int], zero_point: int, shift: int
+) -> None:
+    encoded = encode_factors_of_int32_sum(factors, "layer", largest_steps, zero_point)
+    assert encoded.shift.tolist() == [shift] * len(factors)
+    np.testing.assert_allclose(encoded.factors, factors, atol=2.0 ** -(shift + 1))
+
+
+def test_factors_too_large_for_32_bits_are_encoded_for_64() -> None:
+    """255 * 2^22 steps leave one bit for the fraction of a factor, whose rounding could change the sum by 64 steps."""
+    exact = encode_factors_of_int32_sum([2.0**22, 0.5], "layer", [255, 255], 0)
+    assert exact.shift.tolist() == [1, 1]
+    wide = encode_factors_of_int32_sum([2.0**22, 0.2], "layer", [255, 255], 0)
+    assert wide.shift.tolist() == encode_factors_of_sum([2.0**22, 0.2], "layer").shift.tolist()
+    assert encode_factors_of_int32_sum([2.0**30], "layer", [255], 0).multiplier.tolist() == [2**30]

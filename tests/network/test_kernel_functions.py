@@ -18,6 +18,8 @@ from network.layers import Convolution, Padding, Shape
         ((DEPTHWISE, 4, 2, 4, Form.NARROW), ("bb_depthwise",)),
         (("add", 8, None, 4, Form.NARROW), ("bb_add",)),
         (("activation", 8, None, 4, Form.WIDE), ("bb_add_wide",)),
+        ((POINTWISE, 2, 2, 2, Form.PAIRS), ("bb_pointwise", "bb_widen_2x2", "bb_dot2_2x2", "bb_pack_2")),
+        (("fully_connected", 2, 2, 8, Form.PAIRS), ("bb_fully_connected", "bb_widen_2x2", "bb_dot1_2x2")),
         (("max_pool", 2, None, 2, Form.NARROW), ("bb_max_pool",)),
     ],
 )
@@ -57,7 +59,9 @@ def test_geometry_of_the_fast_depthwise_function(geometry, is_fast) -> None:
 def test_impossible_questions_are_refused() -> None:
     with pytest.raises(ValueError, match="expected their number of bits"):
         functions_of("convolution", 8, None, 8)
-    with pytest.raises(ValueError, match="no thresholds"):
+    with pytest.raises(
+        ValueError, match="'add' does not requantize in the form thresholds; expected one of narrow, wide"
+    ):
         functions_of("add", 8, None, 8, Form.THRESHOLDS)
 
 

@@ -209,7 +209,7 @@ def test_tables_must_have_exactly_the_expected_rows() -> None:
     [
         ("network.kernel_functions", "table of drivers in network/kernel_functions.py lacks a row for 'softplus'"),
         ("network.memory.descriptors", "structs of layers lacks a row for 'softplus'"),
-        ("network.memory.kernel_table", "lacks a row for 'softplus'"),
+        ("network.memory.scratch", "lacks a row for 'softplus'"),
         ("network.devices.latency", "elements that kernels read lacks a row for 'softplus'"),
         ("network.devices.core_speeds", "lacks a row for 'softplus'"),
         ("network.json_reading.layers", "JSON kinds lacks a row for 'softplus'"),

@@ -16,7 +16,7 @@ from deploy.integer_network import IntegerConvolution, IntegerNetwork
 from deploy.interpreter import quantize_input, trace
 from deploy.requantization_form import RequantizationForm
 from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
-from network.layers import Convolution, WeightLayer
+from network.layers import Activation, Add, Convolution, WeightLayer
 from network.network import Network
 from qat.calibration import calibrate
 from qat.conversion import convert
@@ -156,7 +156,8 @@ def test_weights_counted_downwards_and_negative_gammas_reach_every_form() -> Non
 def test_every_layer_is_the_rounded_real_computation(bits: Bits, scheme: Scheme) -> None:
     """The codes of each layer equal dequantizing its input codes, computing the float layer in float64, and quantizing.
 
-    Only the rounding of the bias differs, by at most half a step of the accumulator.
+    Only the rounding of the constants differs: that of the bias, by at most half a step of the accumulator, and what
+    narrow constants and 32-bit sums add.
     """
     network = all_kinds(int(bits) + 10 * SCHEMES.index(scheme))
     images = images_for(network, bits)
@@ -178,7 +179,10 @@ def test_every_layer_is_the_rounded_real_computation(bits: Bits, scheme: Scheme)
             found = steps[layer.name].deployed(module.grid(layer.inputs[0]), module.grid(layer.output))
             # float32 holds the folded bias and the batch norm; half a step of the accumulator is the bias's rounding
             slack = np.where(found.on_grid, 0.5 * np.abs(found.factor), 0.0).reshape(1, -1, 1, 1) + 1e-4
+            slack = slack + found.added_error.reshape(1, -1, 1, 1)
         else:
+            if isinstance(layer, Add | Activation):  # each multiplier is rounded to a multiple of 2^-n, n at least 20
+                slack = slack + len(inputs) * 255 * 2.0**-21
             values = combined(layer, inputs)
         values = np.clip(values, layer.activation.low, layer.activation.high)
         lowest, highest = (

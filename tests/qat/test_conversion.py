@@ -16,13 +16,15 @@ from deploy.files import WEIGHTS_FILE, save
 from deploy.integer_network import IntegerConvolution, IntegerFullyConnected
 from deploy.interpreter import quantize_input, trace
 from deploy.requantization_form import RequantizationForm
+from deploy.weight_packing import pack_weights
 from network.allocation import Folding, Scheme, WeightScheme
 from network.errors import ConversionError, InvalidNetwork, RequestError
-from network.kernels import kernel_of
+from network.kernel_functions import Form
 from network.layers import RELU, BatchNorm, Convolution, FullyConnected, MaxPool, Padding, Shape, WeightLayer
 from network.memory.deployed import DeployedAccounting
+from network.memory.descriptors import descriptor_bytes
 from network.memory.measure import measure
-from network.memory.thresholds import ThresholdAccounting
+from network.memory.packing import whole_words
 from network.network import Network
 from network.network_input import InputFormat
 from qat.activation_ranges import intervals, shared_ranges
@@ -73,13 +75,17 @@ def converted(network: Network, scheme: Scheme, *, high: float = 2.0) -> tuple[Q
     return module, layer
 
 
+def channel_factor(layer: IntegerConvolution, channel: int) -> float:
+    return float(np.broadcast_to(layer.requantization.factors, layer.bias.shape)[channel])
+
+
 @pytest.mark.parametrize("scheme", [PER_CHANNEL_ICN, PER_LAYER_ICN], ids=["per channel", "per layer"])
 @pytest.mark.parametrize("gamma", [0.0, 1e-12, -1e-12, 1e-30], ids=str)
 def test_a_channel_that_ignores_its_input_becomes_a_constant(gamma: float, scheme: Scheme) -> None:
     module, layer = converted(pointwise([1.0, gamma]), scheme)
     weight_zero_point = int(np.broadcast_to(layer.weight_zero_point, 2)[1])
     assert (layer.codes[1] == weight_zero_point).all()
-    assert layer.bias[1] == round(0.4 / module.grid("out").scale)
+    assert round(layer.bias[1] * channel_factor(layer, 1)) == round(0.4 / module.grid("out").scale)
     codes = trace(convert(module), quantize_input(convert(module), IMAGES))["out"]
     assert (codes[..., 1] == round(0.4 / 2.0 * 255)).all()
     assert len(np.unique(codes[..., 0])) > 5
@@ -87,8 +93,8 @@ def test_a_channel_that_ignores_its_input_becomes_a_constant(gamma: float, schem
 
 def test_a_channel_of_zeros_writes_its_bias_exactly() -> None:
     module, layer = converted(pointwise([1.0, 3.0], weight=[[0.5], [0.0]]), PER_CHANNEL_ICN)
-    assert layer.requantization.factors[1] == 1.0
-    assert layer.bias[1] == round(0.4 / module.grid("out").scale)
+    written = layer.bias[1] * channel_factor(layer, 1)
+    assert written == pytest.approx(round(0.4 / module.grid("out").scale), rel=2**-14)
 
 
 def test_a_bias_far_beyond_the_range_saturates() -> None:
@@ -226,7 +232,7 @@ def test_the_module_answers_with_real_values_of_its_codes() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: f"{scheme.weights}-{scheme.folding}")
 def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path) -> None:
-    """Compare counted bytes with the files of each layer, in which zero points are int32 instead of one byte."""
+    """Compare counted bytes with the files of each layer, in which directions are int8 and offsets are missing."""
     network = all_kinds(3)
     images = np.random.default_rng(3).normal(size=(8, *network.only_input.shape)).astype(np.float32)
     allocation = random_allocation(network, 3)
@@ -235,12 +241,17 @@ def test_thresholds_are_counted_as_they_are_saved(scheme: Scheme, tmp_path: Path
     save(integer_network, tmp_path)
     arrays = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
     book = DeployedAccounting()
-    report = measure(network, allocation, ThresholdAccounting(book))
+    forms = {layer.name: Form.THRESHOLDS for layer in network.weight_layers}
+    report = measure(network, allocation, book.with_forms(forms))
     for index, layer in enumerate(network.layers):
         if not isinstance(layer, WeightLayer):
             continue
         (found,) = (each for each in report.layers if each.layer == layer.name)
-        entry = book.kernels.table_entry_bytes[kernel_of(layer, network.input_shapes(layer)[0])]
-        saved = arrays[f"{index}.thresholds"].nbytes + arrays[f"{index}.direction"].nbytes
-        assert found.parameter_bytes == entry + saved + arrays[f"{index}.weight_zero_point"].size
-        assert found.weight_bytes == arrays[f"{index}.weights"].nbytes
+        structs = descriptor_bytes(layer, network.input_shapes(layer)[0])
+        # the C files have int32 directions and an int32 offset for each channel, and zero points of channels in words
+        saved = arrays[f"{index}.thresholds"].nbytes + 2 * 4 * arrays[f"{index}.direction"].size
+        zero_points = arrays[f"{index}.weight_zero_point"].size
+        assert found.parameter_bytes == structs + saved + (whole_words(zero_points) if zero_points > 1 else 0)
+        integer_layer = integer_network.layers[index]
+        assert isinstance(integer_layer, IntegerConvolution)
+        assert found.weight_bytes == pack_weights(integer_layer).nbytes

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from deploy.arithmetic import INT32_MAX, CodeArray
+from deploy.narrow_constants import ConstantsForm
 from deploy.proof import prove_accumulators
 from deploy.requantization_form import RequantizationForm
 from network.allocation import Allocation, Folding, Scheme, WeightScheme
@@ -46,6 +47,10 @@ def test_a_bias_between_two_steps_of_the_accumulator_by_hand() -> None:
     assert line.equal_share == 0.75
     assert line.accumulator_bound == (1 + 3) * 3
     assert line.int32_share == 12 / INT32_MAX
+    # 255 steps of the output for one of the accumulator
+    assert (line.constants, line.wide_because) == (
+        "wide", "the factor 255 is too large for 16 bits; expected less than 16",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -66,6 +71,9 @@ def test_every_layer_is_there_and_nothing_changes(seed: int) -> None:
     assert [line.layer for line in report.layers] == [layer.name for layer in network.layers]
     for line in report.layers:
         assert (line.accumulator_bound is None) == (line.kind in {"add", "concat", "max_pool", "pad"})
+        has_multipliers = line.kind in {"convolution", "fully_connected"} and seed % 3
+        assert (line.constants is not None) == bool(has_multipliers)
+        assert (line.wide_because is not None) == (line.constants == "wide")
         if line.accumulator_bound is not None:
             assert line.accumulator_bound == bounds[line.layer]
         assert 0 <= line.mean_difference <= line.largest_difference
@@ -74,6 +82,16 @@ def test_every_layer_is_there_and_nothing_changes(seed: int) -> None:
             # Without bias and batch norm, only float32 causes differences: it may round a half in the other direction.
             assert line.largest_difference <= 1
             assert line.equal_share >= 0.999
+
+
+def test_wide_constants_that_were_asked_for_are_said() -> None:
+    network = all_kinds(2)
+    images = images_for(network, 2)
+    module = calibrated(network, random_allocation(network, 2), images, TrainingOptions())
+    report = conversion_report(module, convert(module, constants=ConstantsForm.WIDE), images)
+    reasons = {line.wide_because for line in report.layers if line.constants is ConstantsForm.WIDE}
+    assert "wide constants were asked for" in reasons
+    assert not any(line.constants is ConstantsForm.NARROW for line in report.layers)
 
 
 def test_differences_are_a_layers_own() -> None:

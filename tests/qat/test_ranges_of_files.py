@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from deploy.interpreter import quantize_input, run
+from deploy.narrow_constants import ConstantsForm
 from network.allocation import Bits, Folding, Scheme, WeightScheme
 from network.joined_samples import joined_input
 from network.network import Network
@@ -28,6 +29,7 @@ from tests.network.tflite_reading.tflite_models import (
 )
 from tests.qat.zoo import allocation_of
 
+WIDE = ConstantsForm.WIDE
 SCHEME = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
 
 # file -> largest difference of an output code from LiteRT's
@@ -71,7 +73,8 @@ def test_codes_are_those_of_litert(name: str) -> None:
     network, oracle = read_network(content, name), LiteRTReference(content)
     samples = np.concatenate([each.reshape(1, *network.only_input.format.dims) for each in oracle.samples(16)])
     expected = np.array([oracle.run(sample.reshape(oracle.input_dims), network) for sample in samples])
-    integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval())
+    # LiteRT has multipliers of 31 bits
+    integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval(), constants=WIDE)
     output = network.outputs[0]
     codes = run(integers, quantize_input(integers, joined_input(samples, network.inputs)))
     tensor = integers.tensors[output]

@@ -13,6 +13,7 @@ import pytest
 from benchmarks.agreement import snr_db
 from benchmarks.onnx_reference import OnnxReference
 from deploy.interpreter import quantize_input, real_values, run
+from deploy.narrow_constants import ConstantsForm
 from network.allocation import Folding, Scheme, WeightScheme
 from network.json_reading.description import read_json, write_json
 from network.network import Network
@@ -37,7 +38,8 @@ LEAST_GAIN_DB = 5.0
 
 
 def outputs_at_8_bits(network: Network, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    integers = convert(prepare(network, allocation_of(network, 8, SCHEME), samples).eval())
+    module = prepare(network, allocation_of(network, 8, SCHEME), samples).eval()
+    integers = convert(module, constants=ConstantsForm.WIDE)  # as precise as the runtime's
     codes = run(
         integers, quantize_input(integers, network.only_input.format.to_input_tensor(samples, network.only_input.shape))
     )

@@ -203,11 +203,6 @@ def test_files_with_shared_weights_that_contradict_each_other_are_refused(tmp_pa
     layers[2] = replace(two, shares_weights_of="three")
     with pytest.raises(ConversionError, match="shares the weights of 'three'; expected an earlier layer"):
         save(replace(integer_network, layers=tuple(layers)), tmp_path)
-    save(integer_network, tmp_path)
-    description = (tmp_path / "network.json").read_text()
-    (tmp_path / "network.json").write_text(description.replace('"version": 3', '"version": 1'))
-    with pytest.raises(Exception, match="version must be the number 3"):
-        load(tmp_path)
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -322,7 +317,7 @@ def test_the_trouble_with_a_tied_network(tmp_path: Path) -> None:
     trained = train(network, solution.allocation, dataset, options).integer_network
     save(trained, tmp_path)
     stored_bytes = sum(layer.weight_bytes for layer in solution.memory.layers)
-    assert stored_bytes == 32 * 27 + 32 * 32 * 9 + 4 * 32
+    assert stored_bytes == 32 * 28 + 32 * 32 * 9 + 4 * 32  # rows of 27 codes in whole words
     assert (tmp_path / WEIGHTS_FILE).stat().st_size < stored_bytes + 32 * 32 * 9
     again = load(tmp_path)
     codes = quantize_input(again, images)

@@ -166,7 +166,7 @@ def test_weights_that_two_layers_share_are_counted_and_reported_once(
     answer = json.loads(capsys.readouterr().out)
     assert {answer["weight_bits"][name] for name in ("one", "two", "three")} == {4}
     found = [(each["weight_bytes"], each["reuses_weights_of"]) for each in answer["memory"]["layers"]]
-    assert found == [(24, None), (32, None), (0, "one"), (0, "one"), (64, None)]
+    assert found == [(32, None), (32, None), (0, "one"), (0, "one"), (64, None)]
     assert run(budget) == 0
     assert "the weights of 'one' are stored once and reused by 'two', 'three'" in capsys.readouterr().out
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deploy.arithmetic import CodeArray, unpack_rows
 from deploy.emission import emit
 from deploy.integer_network import IntegerConvolution, IntegerNetwork
 from deploy.interpreter import trace
@@ -23,81 +21,10 @@ from network.kernel_functions import Form
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Padding, Shape
 from network.memory.deployed import DeployedAccounting
-from network.memory.packing import packed_row_bytes
-from tests.deploy.emission.c_programs import STRICT, compiled, needs_gcc, output_of, sources_of, write
+from tests.deploy.emission.c_programs import compiled, needs_gcc, output_of, sources_of, write
 from tests.deploy.emission.chip_networks import on_chip
+from tests.deploy.emission.comparison import assert_equal_to_interpreter
 from tests.deploy.random_networks import Builder, builders
-
-DUMP = """
-#include <stdio.h>
-
-#include "NAME.h"
-#include "NAME_selftest.h"
-
-static uint32_t arena[UPPER_ARENA_WORDS];
-
-/* Writes the whole arena after each step of each sample, and again after NAME_run. */
-int main(void)
-{
-    uint32_t sample, step;
-    for (sample = 0u; sample < UPPER_SELFTEST_SAMPLES; sample++) {
-        NAME_selftest_input(sample, arena);
-        for (step = 1u; step <= UPPER_STEPS; step++) {
-            NAME_run_step(step, arena);
-            (void)fwrite(arena, 1u, sizeof(arena), stdout);
-        }
-        NAME_selftest_input(sample, arena);
-        NAME_run(arena);
-        (void)fwrite(arena, 1u, sizeof(arena), stdout);
-    }
-    return NAME_selftest(arena);
-}
-"""
-
-
-def dump_of(name: str) -> bytes:
-    return DUMP.replace("NAME", name).replace("UPPER", name.upper()).encode()
-
-
-def offsets_of(files: Mapping[str, bytes], name: str) -> list[int]:
-    """Return the offset of the output of each step, as the self-test knows it."""
-    text = files[f"{name}_selftest.c"].decode()
-    (table,) = re.findall(r"_outputs\[\w+\] = \{\n(.*?)\n\};", text, re.DOTALL)
-    return [int(row.split("u")[0]) for row in re.findall(r"\{(.*?)\}", table)]
-
-
-def unpacked(arena: bytes, offset: int, network: IntegerNetwork, tensor: str) -> CodeArray:
-    described = network.tensors[tensor]
-    channels, height, width = described.shape
-    size = height * width * packed_row_bytes(channels, described.bits)
-    rows = np.frombuffer(arena[offset : offset + size], np.uint8).reshape(height * width, -1)
-    return unpack_rows(rows, channels, described.bits).reshape(height, width, channels)
-
-
-def assert_equal_to_interpreter(
-    network: IntegerNetwork, codes: Mapping[str, CodeArray], accounting: DeployedAccounting | None, directory: Path
-) -> None:
-    """Compile a network under strict flags, run it, and compare the output of every step of every sample."""
-    files = emit(network, name="net", accounting=accounting, vectors=dict(codes))
-    write({**files, "dump.c": dump_of("net")}, directory)
-    content = output_of(compiled(directory, sources_of(files, "dump.c"), flags=(*STRICT, "-O1")))
-    expected = trace(network, dict(codes))
-    offsets, steps = offsets_of(files, "net"), len(network.layers)
-    samples = len(next(iter(codes.values())))
-    arenas = [
-        content[start : start + len(content) // (samples * (steps + 1))]
-        for start in range(0, len(content), len(content) // (samples * (steps + 1)))
-    ]
-    for sample in range(samples):
-        first = sample * (steps + 1)
-        for step, layer in enumerate(network.layers):
-            found = unpacked(arenas[first + step], offsets[step], network, layer.output)
-            np.testing.assert_array_equal(found, expected[layer.output][sample], err_msg=f"{layer.name} ({layer.kind})")
-        for step, layer in enumerate(network.layers):
-            if layer.output in network.outputs:
-                found = unpacked(arenas[first + steps], offsets[step], network, layer.output)
-                np.testing.assert_array_equal(found, expected[layer.output][sample], err_msg=f"{layer.name} at the end")
-
 
 ACCOUNTINGS = (
     None,
@@ -177,7 +104,8 @@ def test_the_self_test_finds_any_flipped_bit_of_a_constant(data: st.DataObject) 
     found = data.draw(st.sampled_from(words))
     flipped = int(found.group(1), 16) ^ (1 << data.draw(st.integers(0, 31)))
     text = f"{text[: found.start()]}0x{flipped:08x},{text[found.end() :]}"
-    main = b'#include "varied_selftest.h"\nstatic uint32_t arena[VARIED_ARENA_WORDS];\n' + (
+    main = (
+        b'#include "varied_selftest.h"\nstatic uint32_t arena[VARIED_ARENA_WORDS];\n'
         b"int main(void)\n{\n    return varied_selftest(arena) < 0 ? 0 : 1;\n}\n"
     )
     with TemporaryDirectory() as directory:
@@ -195,6 +123,22 @@ def test_the_self_test_names_the_first_layer_that_differs(tmp_path: Path) -> Non
     write({**files, "varied.c": changed.encode()}, tmp_path)
     program = compiled(tmp_path, sources_of(files))
     with pytest.raises(AssertionError, match=r"self-test: the outputs of step 3 \(add2\) differ"):
+        output_of(program)
+
+
+@needs_gcc
+def test_the_self_test_compares_the_outputs_of_the_whole_run(tmp_path: Path) -> None:
+    network, _ = varied(2)
+    network = replace(network, outputs=(*network.outputs, network.outputs[0]))
+    files = emit(network)
+    text = files["varied_selftest.c"].decode()
+    changed, count = re.subn(
+        r"(_expected.*?\{\n    \{\n    )(\d+)", lambda found: f"{found[1]}{int(found[2]) ^ 1}", text, flags=re.DOTALL
+    )
+    assert count == 1
+    write({**files, "varied_selftest.c": changed.encode()}, tmp_path)
+    program = compiled(tmp_path, sources_of(files))
+    with pytest.raises(AssertionError, match=r"self-test: the outputs of step 4 \(fully_connected3\) differ"):
         output_of(program)
 
 
@@ -220,7 +164,7 @@ def test_generated_vectors_depend_on_the_input_alone() -> None:
 def test_networks_that_cannot_be_emitted() -> None:
     builder = Builder(np.random.default_rng(0), Shape(1, 300, 1))
     builder.convolution("input", 1, (1, 1), stride=(299, 1))
-    with pytest.raises(ConversionError, match="layer 'convolution0' .* has stride y 299; .* at most 255"):
+    with pytest.raises(ConversionError, match=r"layer 'convolution0' .* has stride y 299; .* at most 255"):
         emit(on_chip(builder.network(), 0))
     layer = builder.layers[0]
     assert isinstance(layer, IntegerConvolution)

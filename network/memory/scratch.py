@@ -8,16 +8,10 @@ of a window in one group rounded up to 16, and C the number of output channels o
     pointwise           4 K and 2 C: its codes are widened where they are
     fully connected     2 K for one column, C for the output bytes, and K for the codes if there are several pixels and
                         the number of channels is not a multiple of 4, so that a pixel may end within a byte
+    depthwise           a ring of rows (`depthwise_scratch.py`)
 
-Layers that overwrite an input need additional scratch memory:
-
-    activation, add           None: each element is read before its place is written.
-    depthwise convolution     A ring of rows. Row r of the output is written over row r of the input, but the rows from
-                              r - top to r are still read, where `top` is the number of padding rows above. These rows
-                              are copied, unpacked to 8 bits, into a ring of top + 1 rows of width * channels codes (at
-                              most the number of rows of the image). A 3x3 kernel with one row of padding needs 2 rows,
-                              a 1x1 kernel needs none. Overwriting requires stride 1, one filter per channel, and an
-                              output that has the shape of the input.
+A layer that overwrites its input needs no more: an activation or add reads each element before it writes its place, and
+a depthwise convolution of stride 1 has the rows that it reads again in its ring.
 """
 
 from __future__ import annotations
@@ -27,6 +21,7 @@ from typing import Any, Final
 
 from network.kernels import DEPTHWISE, IN_PLACE_KERNELS, KERNELS, POINTWISE, kernel_of, require_rows
 from network.layers import Convolution, FullyConnected, Layer, Shape
+from network.memory.depthwise_scratch import depthwise_scratch_bytes
 from network.memory.packing import whole_words
 
 ELEMENT_BYTES: Final = 2
@@ -107,12 +102,9 @@ def _output_bytes(output_channels: int, groups: int) -> int:
     return _rounded_up(output_channels // groups, GROUP_CODES)
 
 
-def _copied_rows(layer: Convolution, input_shape: Shape) -> int | None:
-    """Return the number of bytes of a depthwise convolution's ring of copied rows; None if its stride is not 1."""
-    if layer.stride != (1, 1):
-        return None
-    rows = 0 if layer.kernel == (1, 1) else min(layer.padding.top + 1, input_shape.height)
-    return rows * input_shape.width * input_shape.channels
+def _depthwise_in_place(layer: Convolution, _input_shape: Shape) -> int | None:
+    """Return 0, because the rows that are read again are in the scratch memory; None if the stride is not 1."""
+    return 0 if layer.stride == (1, 1) else None
 
 
 def _rounded_up(size: int, multiple: int) -> int:
@@ -122,7 +114,7 @@ def _rounded_up(size: int, multiple: int) -> int:
 _SCRATCH_BYTES: Final[Mapping[str, Callable[[Any, Shape], int]]] = {
     "convolution": _convolution,
     POINTWISE: _pointwise,
-    DEPTHWISE: _none,
+    DEPTHWISE: depthwise_scratch_bytes,
     "fully_connected": _fully_connected,
     "add": _none,
     "activation": _none,
@@ -136,6 +128,6 @@ require_rows(_SCRATCH_BYTES, KERNELS, "the table of scratch memory")
 _IN_PLACE_SCRATCH_BYTES: Final[Mapping[str, Callable[[Any, Shape], int | None]]] = {
     "activation": _none,
     "add": _none,
-    DEPTHWISE: _copied_rows,
+    DEPTHWISE: _depthwise_in_place,
 }
 require_rows(_IN_PLACE_SCRATCH_BYTES, IN_PLACE_KERNELS, "the table of scratch memory in place")
