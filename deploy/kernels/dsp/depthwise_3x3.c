@@ -36,29 +36,30 @@ BB_INLINE uint32_t bb_depthwise_zero_points(const bb_depthwise_layer *layer, uin
     return zero_point * 0x00010001u;
 }
 
-/* Unpacks the weights (q_w - z_w) * 2^(8 - b_w) of four channels from `first` on; bytes: of their codes of one tap. */
+/* Unpacks the weights q_w - z_w of four channels from `first` on; bytes: of their codes of one tap. */
 BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t first, uint32_t bytes)
 {
     const bb_depthwise_layer *const layer = plan->layer;
     const uint32_t bits = layer->weight_bits;
     const uint32_t shift = 8u - bits;
     const uint32_t tap_bytes = bb_pixel_bytes(layer->input_channels, bits);
-    const uint32_t z0 = bb_depthwise_zero_points(layer, first) << shift;
-    const uint32_t z1 = bb_depthwise_zero_points(layer, first + 1u) << shift;
-    const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u) << shift;
-    const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u) << shift;
-    const uint8_t *tap = &layer->weights[(first * bits) >> 3]; /* of the upper row */
+    const uint32_t z0 = bb_depthwise_zero_points(layer, first);
+    const uint32_t z1 = bb_depthwise_zero_points(layer, first + 1u);
+    const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u);
+    const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u);
+    const uint8_t *const taps = &layer->weights[(first * bits) >> 3];
+    uint32_t tap = 0u; /* offset of the upper one */
     uint32_t *words = &plan->channels[7];
     for (uint32_t i = 0u; i < 6u; i++) { /* kernel column 0: rows 0 and 1, rows 1 and 2; column 1: ... */
-        const uint32_t upper = bb_depthwise_load(tap, bytes);
-        const uint32_t lower = bb_depthwise_load(&tap[3u * tap_bytes], bytes);
+        const uint32_t upper = bb_depthwise_load(&taps[tap], bytes);
+        const uint32_t lower = bb_depthwise_load(&taps[tap + (3u * tap_bytes)], bytes);
         const bb_depthwise_four pairs = bb_depthwise_pairs(upper, lower, bits);
-        words[0] = bb_depthwise_difference(pairs.channel[0], z0);
-        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[1], z1);
-        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[2], z2);
-        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[3], z3);
+        words[0] = bb_depthwise_difference(pairs.c0 >> shift, z0);
+        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c1 >> shift, z1);
+        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c2 >> shift, z2);
+        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c3 >> shift, z3);
         words = &words[1];
-        tap = ((i & 1u) == 0u) ? &tap[3u * tap_bytes] : (tap - (2u * tap_bytes));
+        tap = ((i & 1u) == 0u) ? (tap + (3u * tap_bytes)) : (tap - (2u * tap_bytes));
     }
 }
 
@@ -66,7 +67,7 @@ BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t firs
 BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t first, uint32_t count)
 {
     const uint32_t *constants = &plan->layer->constants[first];
-    const uint32_t offset_shift = (uint32_t)plan->layer->offset_shift + 8u - plan->layer->weight_bits;
+    const uint32_t offset_shift = plan->layer->offset_shift;
     const uint32_t shift = (plan->layer->shift > 16u) ? 0u : (16u - plan->layer->shift);
     uint32_t *words = plan->channels;
     for (uint32_t i = count; i != 0u; i--) {
@@ -161,7 +162,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     for (uint32_t i = 0u; i < 4u; i++) {
         uint32_t *const words = &plan.channels[BB_DEPTHWISE_CHANNEL_WORDS * i];
         words[0] = (uint32_t)(uintptr_t)&plan.ring[2u * i];
-        words[1] = (uint32_t)(uintptr_t)plan.codes + i;
+        words[1] = (uint32_t)(uintptr_t)plan.codes + bb_depthwise_place(i, bits);
         words[2] = (i < 3u) ? (uint32_t)(uintptr_t)&words[BB_DEPTHWISE_CHANNEL_WORDS] : 0u;
         words[4] = words[0] + (64u * stride * (blocks - 1u));
         words[6] = (uint32_t)(layer->addend >> layer->shift);
@@ -170,15 +171,16 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
     const uint32_t is_two_rows = 2u - stride; /* a step computes two rows */
     const uint32_t steps = ((uint32_t)layer->output_height + is_two_rows) >> is_two_rows;
+    const uint32_t mode = (layer->shift > 16u) ? 0u : stride; /* 0: slow */
+    const uint32_t two_rows = 2u * plan.input_row;
     const uint32_t step_bytes = output_row << is_two_rows;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
         const uint32_t left = layer->input_channels - first;
         const uint32_t channels = (left < 4u) ? left : 4u;
         const uint32_t bytes = bb_pixel_bytes(channels, bits);
-        const uint8_t *const source = &arena[layer->input + ((first * layer->input_bits) >> 3)];
+        uint32_t y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
+        uint32_t row = layer->input + ((first * layer->input_bits) >> 3) + (y * plan.input_row);
         uint8_t *pixel = &arena[layer->output + ((first * bits) >> 3)];
-        uint32_t y = 0u - layer->pad_top; /* wraps above the image */
-        uint32_t offset = y * plan.input_row;
         uint32_t second = (stride == 1u) ? output_row : (2u * plan.output_pixel);
         uint32_t left_bytes = (stride == 1u) ? output_row : plan.output_pixel;
         plan.group_bytes = bb_pixel_bytes(channels, layer->input_bits);
@@ -193,35 +195,40 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             plan.channels[(BB_DEPTHWISE_CHANNEL_WORDS * (channels - 1u)) + 2u] = 0u; /* the last one */
         }
         uint32_t is_odd = 0u;
-        for (uint32_t step = 0u;; step++) {
-            bb_depthwise_widen(&plan, source, offset, y, &first_words[8u * is_odd]);
+        uint32_t steps_left = steps + 1u;
+        for (;;) {
+            bb_depthwise_widen(&plan, &arena[row], y, &first_words[8u * is_odd]);
             is_odd ^= 1u;
             y += 2u;
-            offset += 2u * plan.input_row;
-            if (step != 0u) { /* both rows of pairs are there */
-                if (layer->shift > 16u) {
-                    bb_depthwise_channels_slow(layer, plan.channels, stride, is_odd);
-                } else {
-                    bb_depthwise_channels(plan.channels, stride, is_odd);
-                }
-                if ((step == steps) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
-                    second = 0u;
-                    left_bytes = 0u;
-                }
-                if (plan.output_bits == 8u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, 4u);
-                } else if (plan.output_bits == 4u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, 2u);
-                } else if (plan.output_bits == 2u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, 1u);
-                } else { /* the last channels, of a number that is not a multiple of 4 */
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, bits, bytes);
-                }
-                if (step == steps) {
-                    break;
-                }
-                pixel = &pixel[step_bytes];
+            row += two_rows;
+            steps_left--;
+            if (steps_left == steps) {
+                continue; /* the first of two rows of pairs */
             }
+            if (mode == 1u) {
+                bb_depthwise_channels(plan.channels, 1u, is_odd);
+            } else if (mode == 2u) {
+                bb_depthwise_channels(plan.channels, 2u, is_odd);
+            } else {
+                bb_depthwise_channels_slow(layer, plan.channels, stride, is_odd);
+            }
+            if ((steps_left == 0u) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
+                second = 0u;
+                left_bytes = 0u;
+            }
+            if (plan.output_bits == 8u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, bytes);
+            } else if (plan.output_bits == 4u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, bytes);
+            } else if (plan.output_bits == 2u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, bytes);
+            } else { /* the last channels, of a number that is not a multiple of 4 */
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 0u, bytes);
+            }
+            if (steps_left == 0u) {
+                break;
+            }
+            pixel = &pixel[step_bytes];
         }
     }
 }

@@ -1,25 +1,3 @@
-/* ---- Copies ---- */
-
-typedef struct {
-    uint32_t word;
-} __attribute__((packed, may_alias)) bb_unaligned;
-
-/* Copies codes of 8 bits, four at a time: these cores load and store words at any address. */
-BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
-{
-    const uint8_t *const end = &from[count];
-    for (; count >= 4u; count -= 4u) {
-        ((bb_unaligned *)(void *)to)->word = ((const bb_unaligned *)(const void *)from)->word;
-        to = &to[4];
-        from = &from[4];
-    }
-    while (from != end) {
-        *to = *from;
-        to = &to[1];
-        from = &from[1];
-    }
-}
-
 /* Assembler text that the DSP kernels share. The kernels are naked functions: compilers keep neither the two by two
    accumulators nor the loads of several registers together, and all 14 registers are used.
 
@@ -33,14 +11,13 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
 #define BB_NAKED __attribute__((naked, noinline, aligned(4)))
 #define BB_UNUSED __attribute__((unused)) /* an argument that the assembler finds in its register */
 
-/* ---- Two columns. Slots: 0 columns, 1 end of the columns or mask, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise, k + e > 14),
-   4 2^(k + e),
-   5 and 6 sums of the columns (with one zero point for all rows: -z_w * sum), 7 constants, 8 and 9 outputs, 10 addend,
-   11 shift, 12 end of the constants of pairs, 13 rows, 14 end of the columns.
-   Accumulators: r8 (row 0, column 0), r9 (0, 1), r10 (1, 0), r11 (1, 1). ---- */
+/* ---- Two columns. Slots: 0 columns, 1 end of the columns or mask, 2 entry of the loop, 3 zero points (0: one for all
+   rows; 1: likewise, k + e > 14), 4 2^(k + e), 5 and 6 sums of the columns (with one zero point for all rows: -z_w *
+   sum), 7 constants, 8 and 9 outputs, 10 addend, 11 shift, 12 end of the constants of pairs, 13 rows, 14 end of the
+   columns. Accumulators: r8 (row 0, column 0), r9 (0, 1), r10 (1, 0), r11 (1, 1). ---- */
 
-/* slot_bytes: of all slots; stack_bytes: with the 9 registers; word_shift: log2 of the bytes of both columns that belong
-   to a word of weights. Leaves the number of words of a row in r12, of pairs of rows in r0, slot 14 in r1. */
+/* slot_bytes: of all slots; stack_bytes: with the 9 registers; word_shift: log2 of the bytes of both columns that
+   belong to a word of weights. Leaves the number of words of a row in r12, of pairs of rows in r0, slot 14 in r1. */
 #define BB_DOT2_START(slot_bytes, stack_bytes, word_shift)                                                            \
     ".syntax unified\n"                                                                                               \
     "push {r4-r11, lr}\n"                                                                                             \
@@ -196,10 +173,9 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
 #define BB_GROUP2(field, first, second)                                                                               \
     "ldm r0!, {r2-r5}\n" field(first, "r2", "r4") field(second, "r3", "r5")
 
-/* ---- One column. Slots: 0 column, 1 its end, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise, k + e > 14),
-   4 2^(k + e), 5 sum of the column
-   (with one zero point for all rows: -z_w * sum), 6 mask, 7 constants, 8 output, 9 addend, 10 shift, 11 end of the
-   constants of pairs, 12 rows. Accumulators: r10, r11. ---- */
+/* ---- One column. Slots: 0 column, 1 its end, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise,
+   k + e > 14), 4 2^(k + e), 5 sum of the column (with one zero point for all rows: -z_w * sum), 6 mask, 7 constants,
+   8 output, 9 addend, 10 shift, 11 end of the constants of pairs, 12 rows. Accumulators: r10, r11. ---- */
 
 /* word_shift: log2 of the bytes of the column that belong to a word of weights. Leaves the number of words of a row in
    r12. */

@@ -1,98 +1,121 @@
-/* Makes the column of any window and a group, run by run: taps that are neighbours in memory, or that are padding.
-   Returns the number of codes. */
-BB_INLINE uint32_t bb_window_with_padding(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
-                                          uint32_t first, uint32_t *words, uint8_t *staging, uint32_t *sums)
+/* Copies bytes, four at a time where the core reads words at any address. */
+BB_INLINE void bb_copy(uint8_t *to, const uint8_t *from, uint32_t count)
 {
-    const uint32_t channels = l->group_channels;
-    const uint32_t bits = l->input_bits;
-    const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
-    const uint32_t is_staged = channels & 3u;
-    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (uint32_t)l->dilation_x : 0u;
-    uint32_t sum = 0u, index = 0u;
-    for (uint32_t tap_y = 0u; tap_y < l->kernel_height; tap_y++) {
-        const int32_t y = top + (int32_t)(tap_y * l->dilation_y);
-        const uint32_t is_row = ((y >= 0) && (y < (int32_t)l->input_height)) ? 1u : 0u;
-        uint32_t taps;
-        for (uint32_t tap_x = 0u; tap_x < l->kernel_width; tap_x += taps) {
-            int32_t x = left + (int32_t)(tap_x * l->dilation_x);
-            const uint32_t is_inside = ((x >= 0) && (x < (int32_t)l->input_width)) ? is_row : 0u;
-            const uint8_t *const codes =
-                (is_inside != 0u) ? &input[(((uint32_t)y * l->input_width) + (uint32_t)x) * pixel_bytes] : staging;
-            uint32_t count;
-            for (taps = 1u; (tap_x + taps) < l->kernel_width; taps++) {
-                x += (int32_t)l->dilation_x;
-                if ((((x >= 0) && (x < (int32_t)l->input_width)) ? is_row : 0u) != is_inside) {
-                    break;
-                }
-                if ((is_inside != 0u) && (is_joined != 1u)) {
-                    break;
-                }
-            }
-            count = taps * channels;
-            if (is_staged == 0u) {
-                const uint32_t skipped = (is_inside != 0u) ? ((first * bits) >> 3) : 0u;
-                sum += l->widen(&codes[skipped], count >> 2, &words[(index >> 2) * BB_GROUP_STEP(2u)], 2u);
-            } else if (bits != 8u) {
-                for (uint32_t i = 0u; i < count; i++) {
-                    const uint32_t code = (is_inside != 0u) ? bb_code(codes, first + i, bits) : l->zero_point;
-                    bb_put_code(staging, index + i, bits, code);
-                }
-            } else if (is_inside != 0u) {
-                bb_copy_codes(&staging[index], &codes[first], count);
-            } else {
-                for (uint32_t i = 0u; i < count; i++) {
-                    staging[index + i] = l->zero_point;
-                }
-            }
-            index += count;
-        }
+    const uint8_t *const end = &from[count];
+#if defined(__ARM_FEATURE_UNALIGNED)
+    for (; count >= 4u; count -= 4u) {
+        const uint32_t word = (uint32_t)from[0] | ((uint32_t)from[1] << 8) | ((uint32_t)from[2] << 16) |
+                              ((uint32_t)from[3] << 24);
+        to[0] = (uint8_t)word;
+        to[1] = (uint8_t)(word >> 8);
+        to[2] = (uint8_t)(word >> 16);
+        to[3] = (uint8_t)(word >> 24);
+        from = &from[4];
+        to = &to[4];
     }
-    *sums = sum;
-    return index;
+#endif
+    while (from != end) {
+        to[0] = from[0];
+        from = &from[1];
+        to = &to[1];
+    }
 }
 
-/* Makes the column of a window and a group. If the channels are a multiple of 4, runs are widened from the input and
-   `staging` holds padding; else they are first joined in `staging`. */
+/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
+BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, uint32_t first, uint32_t count,
+                        uint32_t bits, uint32_t zero_point)
+{
+    if (bits != 8u) {
+        for (uint32_t i = 0u; i < count; i++) {
+            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : zero_point);
+        }
+    } else if (from != NULL) {
+        bb_copy(&staging[index], &from[first], count);
+    } else {
+        for (uint32_t i = 0u; i < count; i++) {
+            staging[index + i] = (uint8_t)zero_point;
+        }
+    }
+}
+
+/* Fills up the last group of the codes in `staging` with 0 and widens them. */
+BB_INLINE uint32_t bb_widen_staged(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, uint32_t *words)
+{
+    uint32_t count = index;
+    for (; (count & 3u) != 0u; count++) {
+        bb_put_code(staging, count, l->input_bits, 0u);
+    }
+    return l->widen(staging, count >> 2, words, 2u);
+}
+
+/* Makes the column of a window that is inside the image, of a layer without groups and dilation: a run for each row. */
+BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t *from, uint32_t row_bytes,
+                                   uint32_t *words, uint8_t *staging)
+{
+    const uint32_t count = (uint32_t)l->kernel_width * l->group_channels;
+    uint32_t sum = 0u, index = 0u;
+    if ((l->group_channels & 3u) == 0u) {
+        for (uint32_t row = l->kernel_height; row != 0u; row--) {
+            sum += l->widen(from, count >> 2, words, 2u);
+            words = &words[(count >> 1) * BB_GROUP_WORDS];
+            from = &from[row_bytes];
+        }
+    } else {
+        for (uint32_t row = l->kernel_height; row != 0u; row--) {
+            bb_copy(&staging[index], from, count);
+            index += count;
+            from = &from[row_bytes];
+        }
+        sum = bb_widen_staged(l, staging, index, words);
+    }
+    return sum;
+}
+
+/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
+   channels are a multiple of 4, runs are widened from the input and `staging` holds padding; else they are first joined
+   in `staging`. */
 BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
-                             uint32_t first, uint32_t *words, uint8_t *staging)
+                             uint32_t group, uint32_t *words, uint8_t *staging)
 {
     const uint32_t channels = l->group_channels;
     const uint32_t bits = l->input_bits;
+    const uint32_t first = group * channels;
     const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
+    const uint32_t width = l->input_width;
     const uint32_t is_staged = channels & 3u;
-    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (uint32_t)l->dilation_x : 0u;
+    const uint32_t is_dilated = (l->dilation_x != 1u) ? 1u : 0u;
+    const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (1u - is_dilated) : 0u;
     uint32_t sum = 0u, index = 0u;
-    if ((is_joined == 1u) && ((is_staged == 0u) || (bits == 8u)) && (top >= 0) && (left >= 0) &&
-        ((left + (int32_t)l->kernel_width) <= (int32_t)l->input_width) &&
-        ((top + (int32_t)((l->kernel_height - 1u) * l->dilation_y)) < (int32_t)l->input_height)) {
-        /* most windows: each kernel row is one run of the image */
-        const uint8_t *codes = &input[(((uint32_t)top * l->input_width) + (uint32_t)left) * pixel_bytes];
-        const uint32_t row_bytes = l->dilation_y * l->input_width * pixel_bytes;
-        const uint32_t count = l->kernel_width * channels;
-        uint32_t rows = l->kernel_height;
-        if (is_staged == 0u) {
-            for (; rows != 0u; rows--) {
-                sum += l->widen(codes, count >> 2, words, 2u);
-                words = &words[(count >> 2) * BB_GROUP_STEP(2u)];
-                codes = &codes[row_bytes];
+    for (uint32_t tap_y = 0u; tap_y < l->kernel_height; tap_y++) {
+        const uint32_t y = (uint32_t)top + (tap_y * l->dilation_y); /* a number below 0 wraps to a large one */
+        const uint32_t rest = l->kernel_width;
+        uint32_t taps;
+        for (uint32_t tap_x = 0u; tap_x < rest; tap_x += taps) {
+            const uint32_t x = (uint32_t)left + (tap_x * l->dilation_x);
+            const uint8_t *from = NULL;
+            taps = rest - tap_x; /* padding to the end of the row, if the following does not say otherwise */
+            if (y < l->input_height) {
+                if (x < width) {
+                    from = &input[((y * width) + x) * pixel_bytes];
+                    taps = (is_joined == 0u) ? 1u : ((taps < (width - x)) ? taps : (width - x));
+                } else if (((int32_t)x < 0) && (is_dilated != 0u)) {
+                    taps = 1u;
+                } else if (((int32_t)x < 0) && ((0u - x) < taps)) {
+                    taps = 0u - x;
+                } else {
+                    /* padding */
+                }
             }
-        } else {
-            for (; rows != 0u; rows--) {
-                bb_copy_codes(&staging[index], codes, count);
-                codes = &codes[row_bytes];
-                index += count;
+            if (is_staged != 0u) {
+                bb_stage(staging, index, from, first, taps * channels, bits, l->zero_point);
+            } else {
+                const uint8_t *const codes = (from != NULL) ? &from[(first * bits) >> 3] : staging;
+                sum += l->widen(codes, (taps * channels) >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
             }
+            index += taps * channels;
         }
-    } else {
-        index = bb_window_with_padding(l, input, top, left, first, words, staging, &sum);
     }
-    if (is_staged != 0u) {
-        for (; (index & 3u) != 0u; index++) {
-            bb_put_code(staging, index, bits, 0u);
-        }
-        sum = l->widen(staging, index >> 2, words, 2u);
-    }
-    return sum;
+    return (is_staged == 0u) ? sum : bb_widen_staged(l, staging, index, words);
 }
 
 /* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
@@ -105,6 +128,18 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
     uint8_t *const staging = &arena[l->scratch + (4u * bb_column_codes(l))];
     uint8_t *const codes = &staging[bb_column_codes(l)];
+    const uint32_t pixel_bytes = bb_pixel_bytes((uint32_t)l->group_channels * l->groups, l->input_bits);
+    const uint32_t row_bytes = pixel_bytes * l->input_width;
+    /* Windows that start in the first inner_rows rows and inner_columns columns are inside the image. */
+    const uint32_t last_row = (l->kernel_height - 1u) * l->dilation_y;
+    const uint32_t is_plain = ((l->groups == 1u) && (l->dilation_x == 1u) &&
+                               ((l->input_bits == 8u) || ((l->group_channels & 3u) == 0u)))
+                                  ? 1u
+                                  : 0u;
+    const uint32_t inner_rows =
+        ((is_plain != 0u) && (last_row < l->input_height)) ? (l->input_height - last_row) : 0u;
+    const uint32_t inner_columns =
+        (l->kernel_width <= l->input_width) ? ((uint32_t)l->input_width - l->kernel_width + 1u) : 0u;
     uint32_t y = 0u, x = 0u, padding = l->zero_point;
     for (uint32_t bits = l->input_bits; bits < 8u; bits <<= 1) {
         padding |= padding << bits;
@@ -136,8 +171,14 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
             const bb_rows *const rows = &l->rows[group];
             uint32_t sums[2];
             for (uint32_t column = 0u; column < 2u; column++) {
-                sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group * l->group_channels,
-                                         &words[column * BB_COLUMN_WORDS(l->column_groups)], staging);
+                const uint32_t top = (uint32_t)tops[column], left = (uint32_t)lefts[column];
+                uint32_t *const to = &words[column * BB_GROUP_WORDS];
+                if ((top < inner_rows) && (left < inner_columns)) {
+                    const uint32_t at = (top * row_bytes) + (left * pixel_bytes);
+                    sums[column] = bb_inner_window(l, &arena[l->input + at], row_bytes * l->dilation_y, to, staging);
+                } else {
+                    sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group, to, staging);
+                }
             }
             bb_store_pair(l, rows, words, sums, codes, &arena[l->output + (first * output_bytes)],
                           step * output_bytes, channel);
