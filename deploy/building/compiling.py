@@ -80,6 +80,7 @@ def compile_files(
     *,
     optimization: Optimization = Optimization.SPEED,
     definitions: Iterable[str] = (),
+    more_flags: Iterable[str] = (),
 ) -> Objects:
     """Write C files to a directory and compile them, with the start code of the core.
 
@@ -91,6 +92,7 @@ def compile_files(
         firmware: Names of the C files around it, with `main`.
         optimization: Optimization of the files of the network.
         definitions: Macros, as NAME or NAME=VALUE.
+        more_flags: Further compiler flags, behind all others.
 
     Raises:
         BuildError: if a file does not compile; the message has the compiler's first lines.
@@ -105,7 +107,7 @@ def compile_files(
     objects = {}
     for folder, (names, level) in folders.items():
         (directory / folder).mkdir(exist_ok=True)
-        flags = [*toolchain.flags(level), *STACK_FLAGS, *(f"-D{each}" for each in definitions)]
+        flags = [*toolchain.flags(level), *STACK_FLAGS, *(f"-D{each}" for each in definitions), *more_flags]
         objects[folder] = tuple(_compile(toolchain, directory, name, folder, flags) for name in names)
     return Objects(directory, objects[NETWORK_FOLDER], objects[FIRMWARE_FOLDER])
 

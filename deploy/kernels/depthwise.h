@@ -24,6 +24,7 @@ typedef struct {
     bb_rows rows;
     uint32_t constants[3];
     uint32_t widening; /* shift of the sums */
+    uint32_t weight_bits;
     uint32_t form;
     uint8_t *target;   /* byte of the channel in the next pixel */
     uint32_t position; /* bit of the channel in that byte */
@@ -38,6 +39,7 @@ BB_INLINE bb_depthwise_outputs bb_depthwise_outputs_of(const bb_depthwise_state 
     const uint32_t bit = channel * layer->output_bits;
     bb_depthwise_outputs outputs;
     outputs.form = layer->form;
+    outputs.weight_bits = layer->weight_bits;
     outputs.widening = (layer->form == BB_NARROW) ? (8u - layer->input_bits) : 0u;
     outputs.target = &pixel[bit >> 3];
     outputs.position = bit & 7u;
@@ -70,7 +72,7 @@ BB_INLINE void bb_depthwise_put_output(bb_depthwise_outputs *outputs, uint32_t s
     uint32_t code;
     if (form == BB_NARROW) {
         outputs->rows.constants = outputs->constants;
-        code = bb_narrow_output(&outputs->rows, 0u, sum << outputs->widening);
+        code = bb_narrow_output(&outputs->rows, 0u, sum << outputs->widening, outputs->weight_bits);
     } else if (form == BB_WIDE) {
         outputs->rows.constants = outputs->constants;
         code = bb_wide_output(&outputs->rows, 0u, sum);

@@ -3,12 +3,12 @@
 
 /* Returns an output of the narrow form: floor(A * m / 2^16) by two 32-bit products, then rounding, zero point and shift
    at once. */
-BB_INLINE uint32_t bb_narrow_output(const bb_rows *rows, uint32_t row, uint32_t sum)
+BB_INLINE uint32_t bb_narrow_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t weight_bits)
 {
     const uint32_t constant = rows->constants[row];
     const int32_t multiplier = (int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu);
     const uint32_t offset = (uint32_t)((int32_t)constant >> 16) << rows->offset_shift;
-    const uint32_t total = sum + offset;
+    const uint32_t total = (sum + offset) << (8u - weight_bits);
     const int32_t high = ((int32_t)total >> 16) * multiplier;
     const int32_t low = ((int32_t)(total & 0xFFFFu) * multiplier) >> 16;
     return bb_clamp((high + low + rows->addend) >> rows->shift, 0xFFu);
@@ -37,13 +37,14 @@ BB_INLINE uint32_t bb_threshold_output(const bb_rows *rows, uint32_t row, uint32
 }
 
 /* Returns the output of a row and a column; sum: of the products of raw weights. */
-BB_INLINE uint32_t bb_row_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
+BB_INLINE uint32_t bb_row_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum,
+                                 uint32_t weight_bits, uint32_t form)
 {
     const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
     const uint32_t centred = sum - (zero_point * column_sum);
     uint32_t output;
     if (form == BB_NARROW) {
-        output = bb_narrow_output(rows, row, centred);
+        output = bb_narrow_output(rows, row, centred, weight_bits);
     } else if (form == BB_WIDE) {
         output = bb_wide_output(rows, row, centred);
     } else {
@@ -65,8 +66,9 @@ BB_INLINE uint32_t bb_row_output(const bb_rows *rows, uint32_t row, uint32_t sum
 BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
                            uint32_t stride, uint32_t columns, uint32_t weight_bits, uint32_t form)
 {
-    const uint32_t step = columns * BB_GROUP_WORDS; /* words from a group to the next of the same column */
+    const uint32_t step = BB_GROUP_STEP(columns); /* words from a group to the next of the same column */
     const uint32_t next = step * (8u / weight_bits); /* the same of weight words */
+    const uint32_t second = BB_COLUMN_WORDS(rows->row_words * (8u / weight_bits)); /* words to the second column */
     const uint32_t is_single = ((BB_FEW_REGISTERS == 1) && (columns == 2u)) ? 1u : 0u;
     const uint32_t *weights = rows->weights;
     uint32_t count;
@@ -83,8 +85,8 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
                 sum00 = bb_add_products(sum00, word0, x, step, weight_bits);
                 sum10 = bb_add_products(sum10, word1, x, step, weight_bits);
                 if (columns == 2u) {
-                    sum01 = bb_add_products(sum01, word0, &x[BB_GROUP_WORDS], step, weight_bits);
-                    sum11 = bb_add_products(sum11, word1, &x[BB_GROUP_WORDS], step, weight_bits);
+                    sum01 = bb_add_products(sum01, word0, &x[second], step, weight_bits);
+                    sum11 = bb_add_products(sum11, word1, &x[second], step, weight_bits);
                 }
                 weights = &weights[2];
                 x = &x[next];
@@ -100,13 +102,13 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
             const uint32_t *const first = &rows->weights[((row - odd) * rows->row_words) + odd];
             const uint32_t *const end = &first[(uint32_t)rows->row_words << is_paired];
             for (uint32_t column = 0u; column < columns; column += pass) {
-                const uint32_t *x = &words[column * BB_GROUP_WORDS];
+                const uint32_t *x = &words[column * second];
                 uint32_t sum0 = 0u, sum1 = 0u; /* sum1: only of two columns at once */
                 for (weights = first; weights != end; weights = &weights[1u + is_paired]) {
                     const uint32_t word = weights[0];
                     sum0 = bb_add_products(sum0, word, x, step, weight_bits);
                     if (pass == 2u) {
-                        sum1 = bb_add_products(sum1, word, &x[BB_GROUP_WORDS], step, weight_bits);
+                        sum1 = bb_add_products(sum1, word, &x[second], step, weight_bits);
                     }
                     x = &x[next];
                 }
@@ -119,7 +121,8 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
         for (uint32_t i = 0u; i < count; i++) {
             for (uint32_t column = 0u; column < columns; column++) {
                 const uint32_t sum = products[(2u * i) + column];
-                output[(column * stride) + row + i] = (uint8_t)bb_row_output(rows, row + i, sum, sums[column], form);
+                output[(column * stride) + row + i] =
+                    (uint8_t)bb_row_output(rows, row + i, sum, sums[column], weight_bits, form);
             }
         }
     }

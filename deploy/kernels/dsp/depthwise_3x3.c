@@ -36,17 +36,17 @@ BB_INLINE uint32_t bb_depthwise_zero_points(const bb_depthwise_layer *layer, uin
     return zero_point * 0x00010001u;
 }
 
-/* Unpacks the weights q_w - z_w of four channels from `first` on; bytes: of their codes of one tap. */
+/* Unpacks the weights (q_w - z_w) * 2^(8 - b_w) of four channels from `first` on; bytes: of their codes of one tap. */
 BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t first, uint32_t bytes)
 {
     const bb_depthwise_layer *const layer = plan->layer;
     const uint32_t bits = layer->weight_bits;
     const uint32_t shift = 8u - bits;
     const uint32_t tap_bytes = bb_pixel_bytes(layer->input_channels, bits);
-    const uint32_t z0 = bb_depthwise_zero_points(layer, first);
-    const uint32_t z1 = bb_depthwise_zero_points(layer, first + 1u);
-    const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u);
-    const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u);
+    const uint32_t z0 = bb_depthwise_zero_points(layer, first) << shift;
+    const uint32_t z1 = bb_depthwise_zero_points(layer, first + 1u) << shift;
+    const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u) << shift;
+    const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u) << shift;
     const uint8_t *const taps = &layer->weights[(first * bits) >> 3];
     uint32_t tap = 0u; /* offset of the upper one */
     uint32_t *words = &plan->channels[7];
@@ -54,10 +54,10 @@ BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t firs
         const uint32_t upper = bb_depthwise_load(&taps[tap], bytes);
         const uint32_t lower = bb_depthwise_load(&taps[tap + (3u * tap_bytes)], bytes);
         const bb_depthwise_four pairs = bb_depthwise_pairs(upper, lower, bits);
-        words[0] = bb_depthwise_difference(pairs.c0 >> shift, z0);
-        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c1 >> shift, z1);
-        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c2 >> shift, z2);
-        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c3 >> shift, z3);
+        words[0] = bb_depthwise_difference(pairs.c0, z0);
+        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c1, z1);
+        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c2, z2);
+        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c3, z3);
         words = &words[1];
         tap = ((i & 1u) == 0u) ? (tap + (3u * tap_bytes)) : (tap - (2u * tap_bytes));
     }
@@ -67,7 +67,7 @@ BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t firs
 BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t first, uint32_t count)
 {
     const uint32_t *constants = &plan->layer->constants[first];
-    const uint32_t offset_shift = plan->layer->offset_shift;
+    const uint32_t offset_shift = (uint32_t)plan->layer->offset_shift + 8u - plan->layer->weight_bits;
     const uint32_t shift = (plan->layer->shift > 16u) ? 0u : (16u - plan->layer->shift);
     uint32_t *words = plan->channels;
     for (uint32_t i = count; i != 0u; i--) {

@@ -27,7 +27,7 @@ BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "cmp r0, r12\n"
                    "bne.w 3b\n"
                    "8:\n"
-                   BB_DOT2_STORE);
+                   BB_DOT2_STORE(BB_SCALE_2));
     __asm volatile(BB_DOT2_SINGLE
                    "7:\n"
                    "ldr r6, [lr], #4\n"
@@ -37,7 +37,7 @@ BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    BB_GROUP2(BB_FIELD2_SINGLE, ", lsr #12", ", lsr #14")
                    "cmp r0, r12\n"
                    "bne 7b\n"
-                   BB_DOT2_STORE_SINGLE("60")
+                   BB_DOT2_STORE_SINGLE(BB_SCALE_2, "60")
                    "5:\n"
                    "ldrd r6, r7, [lr], #8\n"
                    BB_GROUP2(BB_FIELD2, "", ", lsr #2")

@@ -99,7 +99,7 @@
 #define BB_SCALE_2(sum) "lsl " sum ", " sum ", #6\n"
 
 /* Requantizes and stores a pair: floor(A * m / 2^16) with zero point and rounding in the addend, shift, clamp. */
-#define BB_DOT2_STORE(scale)                                                                                                 \
+#define BB_DOT2_STORE(scale) \
     "add r6, sp, #28\n"                                                                                               \
     "ldm r6, {r0-r5}\n"                                                                                               \
     "ldrd r7, r12, [r0], #8\n"                                                                                        \
@@ -142,7 +142,7 @@
     "mls r8, r5, r7, r8\n"                                                                                            \
     "ldr r12, [sp, #56]\n"
 
-#define BB_DOT2_STORE_SINGLE(scale, slot_bytes)                                                                              \
+#define BB_DOT2_STORE_SINGLE(scale, slot_bytes) \
     "add r6, sp, #28\n"                                                                                               \
     "ldm r6, {r0-r4}\n"                                                                                               \
     "ldrsh r7, [r0]\n"                                                                                                \
@@ -246,7 +246,7 @@
     "smlatb r10, r7, r4, r5\n"                                                                                        \
     "smlatb r11, r12, r4, r5\n"
 
-#define BB_DOT1_STORE(scale)                                                                                                 \
+#define BB_DOT1_STORE(scale) \
     "add r9, sp, #28\n"                                                                                               \
     "ldm r9, {r0-r4}\n"                                                                                               \
     "ldrd r7, r12, [r0], #8\n"                                                                                        \
@@ -279,7 +279,7 @@
     "ldrbhi r7, [r3]\n"                                                                                               \
     "mls r10, r5, r7, r10\n"
 
-#define BB_DOT1_STORE_SINGLE(scale)                                                                                          \
+#define BB_DOT1_STORE_SINGLE(scale) \
     "add r9, sp, #28\n"                                                                                               \
     "ldm r9, {r0-r3}\n"                                                                                               \
     "ldrsh r7, [r0]\n"                                                                                                \

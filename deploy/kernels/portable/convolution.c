@@ -57,7 +57,7 @@ BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t 
     if ((l->group_channels & 3u) == 0u) {
         for (uint32_t row = l->kernel_height; row != 0u; row--) {
             sum += l->widen(from, count >> 2, words, 2u);
-            words = &words[(count >> 1) * BB_GROUP_WORDS];
+            words = &words[(count >> 2) * BB_GROUP_STEP(2u)];
             from = &from[row_bytes];
         }
     } else {
@@ -110,7 +110,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
                 bb_stage(staging, index, from, first, taps * channels, bits, l->zero_point);
             } else {
                 const uint8_t *const codes = (from != NULL) ? &from[(first * bits) >> 3] : staging;
-                sum += l->widen(codes, (taps * channels) >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
+                sum += l->widen(codes, (taps * channels) >> 2, &words[(index >> 2) * BB_GROUP_STEP(2u)], 2u);
             }
             index += taps * channels;
         }
@@ -172,7 +172,7 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
             uint32_t sums[2];
             for (uint32_t column = 0u; column < 2u; column++) {
                 const uint32_t top = (uint32_t)tops[column], left = (uint32_t)lefts[column];
-                uint32_t *const to = &words[column * BB_GROUP_WORDS];
+                uint32_t *const to = &words[column * BB_COLUMN_WORDS(l->column_groups)];
                 if ((top < inner_rows) && (left < inner_columns)) {
                     const uint32_t at = (top * row_bytes) + (left * pixel_bytes);
                     sums[column] = bb_inner_window(l, &arena[l->input + at], row_bytes * l->dilation_y, to, staging);

@@ -19,11 +19,11 @@ BB_KERNEL void bb_pointwise(const void *layer, uint8_t *arena)
         }
         if ((channels & 3u) == 0u) {
             sums[0] = l->widen(input, channels >> 2, words, 2u);
-            sums[1] = l->widen(&input[step * input_bytes], channels >> 2, &words[BB_GROUP_WORDS], 2u);
+            sums[1] = l->widen(&input[step * input_bytes], channels >> 2, &words[BB_COLUMN_WORDS(l->column_groups)], 2u);
         } else {
             for (uint32_t column = 0u; column < 2u; column++) {
                 sums[column] = bb_widen_codes(l->widen, &input[column * step * input_bytes], channels, l->input_bits,
-                                              &words[column * BB_GROUP_WORDS], 2u);
+                                              &words[column * BB_COLUMN_WORDS(l->column_groups)], 2u);
             }
         }
         bb_store_pair(l, l->rows, words, sums, codes, output, step * output_bytes, 0u);
