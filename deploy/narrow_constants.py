@@ -8,7 +8,7 @@ form; else it is wide, with an int32 multiplier, a shift and an int32 offset for
     e = 8 - b_x        a chip holds input codes of b_x bits as X = q_x * 2^e, like codes of 8 bits
     d = 8 - b_w        it shifts the sum of products with weight codes of b_w bits, like those of 8 bits
     m                  |m| < 2^15, with one shift n for the whole layer
-    s = n + e + d - 16 from 1 to 22
+    s = n + e + d - 16 from 1 to 16: m / 2^(s - 16) is a whole number, which a chip may multiply by at once
     offset             bias - z_x * sum (q_w - z_w) = o * 2^k, with o in int16 and one k for the whole layer
     A                  ((o << (k + e)) + sum X * q_w - z_w * sum X) << d   = acc * 2^(e + d)
     y                  clamp((floor(A * m / 2^16) + z_y * 2^s + 2^(s-1)) >> s, 0, 2^b_y - 1)
@@ -19,7 +19,7 @@ which is proved from the weights for all inputs; partial sums may wrap.
 
 The codes are equal to those of the definition: A * m / 2^16 / 2^s = acc * m / 2^n, and for a whole number C,
 floor((floor(v) + C) / 2^s) = floor((v + C) / 2^s). The last sum is an int32: the magnitude of A * m / 2^16 is below
-2^31 * 2^15 / 2^16 = 2^30, and z_y * 2^s + 2^(s-1) < 256 * 2^22 = 2^30.
+2^31 * 2^15 / 2^16 = 2^30, and z_y * 2^s + 2^(s-1) < 2^24.
 
 Example: a 4-bit input (e = 4) with z_x = 2, one 8-bit weight (d = 0) of 3, bias 10, m = 19661, n = 17, z_y = 0. The
 offset is 10 - 2 * 3 = 4 = 4 * 2^0, and s = 5. For q_x = 7, acc = 10 + 5 * 3 = 25, and 25 * 19661 / 2^17 = 3.75 is
@@ -49,7 +49,7 @@ PRODUCT_SHIFT: Final = 16
 """Number of low bits of the 48-bit product A * m that the multiplication instruction drops."""
 
 MIN_SHIFT: Final = 1
-MAX_SHIFT: Final = 22
+MAX_SHIFT: Final = 16
 """Smallest and largest second shift s of a narrow layer."""
 
 MAX_OFFSET_SHIFT: Final = 16
@@ -75,7 +75,7 @@ class NarrowConstants:
     Attributes:
         multiplier: The multipliers m, int16 [c].
         offset: The offsets o in units of 2^offset_shift accumulator steps, int16 [c].
-        shift: The shift s after the multiplication, 1 to 22.
+        shift: The shift s after the multiplication, 1 to 16.
         offset_shift: The shift k of the offsets, 0 or more.
         input_shift: The shift e of the input codes: 8 minus the bits of the input.
         weight_shift: The shift d of the sums: 8 minus the bits of the weights.

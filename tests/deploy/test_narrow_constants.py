@@ -124,9 +124,9 @@ LIMITS = layer([[255, 255]], [0], [2**15 - 1], [17])
         ({"shift": [12]}, 4, False),
         ({"shift": [11]}, 2, True),
         ({"shift": [10]}, 2, False),
-        ({"shift": [38]}, 8, True),
-        ({"shift": [39]}, 8, False),
-        ({"shift": [35]}, 4, False),
+        ({"shift": [32]}, 8, True),
+        ({"shift": [33]}, 8, False),
+        ({"shift": [29]}, 4, False),
         ({"bias": [32767]}, 8, True),
         ({"bias": [32769]}, 8, False),  # an odd offset of 17 bits
         ({"bias": [32770]}, 8, True),

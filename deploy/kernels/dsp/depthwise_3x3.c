@@ -10,9 +10,8 @@
    Then P is not needed any more, and the next two rows take its place. So P and Q change places in each step, and there
    are two copies of the inner loop. The output may overwrite the input (stride 1): rows are in the ring before.
 
-   An output is SMMLAR(sum, M, z_y) with M = m * 2^(16 - s): z_y + floor(sum * m / 2^(16 + s) + 1/2), which is the narrow
-   form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s). With s > 16, which no layer of usual scales has, M
-   would not be an integer; then a slow loop in C follows the definition.
+   An output is SMMLAR(sum, M, z_y) with M = m * 2^(16 - s), s at most 16: z_y + floor(sum * m / 2^(16 + s) + 1/2), which
+   is the narrow form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s).
 
    Scratch  ring      [pair of columns][2 rows of pairs][4 channels][2 columns] words, columns with padding
             codes     stride 1: [block][2 rows][2 columns][4 channels] bytes; stride 2: one row
@@ -68,7 +67,7 @@ BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t fi
 {
     const uint32_t *constants = &plan->layer->constants[first];
     const uint32_t offset_shift = (uint32_t)plan->layer->offset_shift + 8u - plan->layer->weight_bits;
-    const uint32_t shift = (plan->layer->shift > 16u) ? 0u : (16u - plan->layer->shift);
+    const uint32_t shift = 16u - plan->layer->shift;
     uint32_t *words = plan->channels;
     for (uint32_t i = count; i != 0u; i--) {
         const uint32_t constant = *constants;
@@ -76,36 +75,6 @@ BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t fi
         words[5] = (uint32_t)(int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu) << shift;
         constants = &constants[1];
         words = &words[BB_DEPTHWISE_CHANNEL_WORDS];
-    }
-}
-
-/* Computes all blocks of the channels from `channel` on like bb_depthwise_channels, with any shift. */
-BB_INLINE void bb_depthwise_channels_slow(const bb_depthwise_layer *layer, const uint32_t *channel, uint32_t stride,
-                                          uint32_t is_odd)
-{
-    while (channel != NULL) {
-        const uint32_t *const in = (const uint32_t *)channel[0];
-        const int32_t factor = (int32_t)channel[5];
-        for (uint32_t i = 0u; i < (layer->output_width * (3u - stride)); i++) {
-            const uint32_t x = i >> (2u - stride);
-            const uint32_t row = (stride == 1u) ? (i & 1u) : 0u;
-            uint32_t sum = channel[3];
-            for (uint32_t k = 0u; k < 3u; k++) {
-                const uint32_t column = (stride * x) + k;
-                const uint32_t at = ((column >> 1) * 16u) + (column & 1u);
-                const uint32_t p = in[at + (8u * is_odd)];
-                const uint32_t q = in[at + (8u * (is_odd ^ 1u))];
-                const uint32_t first = (row == 0u) ? p : ((p >> 16) | (q << 16));
-                const uint32_t last = (row == 0u) ? (q & 0xFFFFu) : (q >> 16);
-                __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(first), "r"(channel[7u + (2u * k)]));
-                sum += last * (uint32_t)((int32_t)channel[8u + (2u * k)] >> 16);
-            }
-            const int32_t high = ((int32_t)sum >> 16) * factor;
-            const int32_t low = ((int32_t)(sum & 0xFFFFu) * factor) >> 16;
-            const uint32_t code = bb_clamp((high + low + layer->addend) >> layer->shift, 0xFFu);
-            ((uint8_t *)channel[1])[((x >> 1) * (24u - (8u * stride))) + (8u * row) + (4u * (x & 1u))] = (uint8_t)code;
-        }
-        channel = (const uint32_t *)channel[2];
     }
 }
 
@@ -171,7 +140,6 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
     const uint32_t is_two_rows = 2u - stride; /* a step computes two rows */
     const uint32_t steps = ((uint32_t)layer->output_height + is_two_rows) >> is_two_rows;
-    const uint32_t mode = (layer->shift > 16u) ? 0u : stride; /* 0: slow */
     const uint32_t two_rows = 2u * plan.input_row;
     const uint32_t step_bytes = output_row << is_two_rows;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
@@ -205,12 +173,10 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             if (steps_left == steps) {
                 continue; /* the first of two rows of pairs */
             }
-            if (mode == 1u) {
+            if (stride == 1u) {
                 bb_depthwise_channels(plan.channels, 1u, is_odd);
-            } else if (mode == 2u) {
-                bb_depthwise_channels(plan.channels, 2u, is_odd);
             } else {
-                bb_depthwise_channels_slow(layer, plan.channels, stride, is_odd);
+                bb_depthwise_channels(plan.channels, 2u, is_odd);
             }
             if ((steps_left == 0u) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
                 second = 0u;

@@ -22,7 +22,7 @@ from network.windows import window_positions
 FORMS: Final = ("narrow", "wide", "thresholds")
 """Forms of constants, in the order of BB_NARROW, BB_WIDE and BB_THRESHOLDS."""
 
-LARGEST_SHIFT: Final = 22
+LARGEST_SHIFT: Final = 16
 """Largest shift s of a narrow layer."""
 
 FILL: Final = 0xA5

@@ -154,9 +154,9 @@ class RandomLayers:
         multiplier[self.generator.integers(channels)] = (2**15 - 1, 1 - 2**15)[self.generator.integers(2)]
         limit = 2 ** min(size, 15)
         offset = self.generator.integers(-limit, limit, channels).astype(np.int16)
-        shift = min(max(size + widening + weight_shift - 1 - bits[2] + int(self.generator.integers(-1, 3)), 1), 22)
+        shift = min(max(size + widening + weight_shift - 1 - bits[2] + int(self.generator.integers(-1, 3)), 1), 16)
         if self.generator.random() < 0.2:
-            shift = (1, 22)[self.generator.integers(2)]
+            shift = (1, 16)[self.generator.integers(2)]
         return NarrowConstants(multiplier, offset, shift, max(size - 15, 0), widening, weight_shift)
 
     def add(self, shape: Shape, bits: tuple[Bits, ...], *, is_wide: bool, overwritten: int | None = None) -> Case:
