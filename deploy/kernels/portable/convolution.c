@@ -65,7 +65,7 @@ BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t 
         }
     } else {
         for (uint32_t row = l->kernel_height; row != 0u; row--) {
-            bb_stage(l, staging, index, from, 0u, count);
+            bb_copy(&staging[(index * l->input_bits) >> 3], from, (count * l->input_bits) >> 3);
             index += count;
             from = &from[row_bytes];
         }

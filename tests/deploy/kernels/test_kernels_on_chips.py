@@ -53,7 +53,9 @@ def cases() -> list[Case]:
     return found
 
 
-@pytest.mark.parametrize("core", CHIPS)
+@pytest.mark.parametrize(
+    "core", [core if core == "cortex-m4" else pytest.param(core, marks=pytest.mark.long) for core in CHIPS]
+)
 def test_kernels_on_an_emulated_chip(core: str, tmp_path: Path) -> None:
     for tool in ("arm-none-eabi-gcc", "qemu-system-arm"):
         if shutil.which(tool) is None:
