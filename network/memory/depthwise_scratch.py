@@ -24,7 +24,7 @@ BLOCK_COLUMNS: Final = 2
 COLUMN_PAIR_BYTES: Final = 64
 """Bytes of two columns of the ring of the 3x3 function: 2 columns of 4 rows of 4 channels of 2 bytes."""
 
-CHANNELS_BYTES: Final = 4 * 48 + 4
+CHANNELS_BYTES: Final = 4 * 52 + 4
 """Bytes of the weights and constants of four channels of the 3x3 function, and of the padding codes."""
 
 

@@ -1,4 +1,4 @@
-/* Depthwise 3x3 convolution with stride 1 or 2, narrow form with 1 <= s <= 16.
+/* Depthwise 3x3 convolution with stride 1 or 2, narrow form.
 
    Four channels at a time. Two rows of the image become one row of vertical pairs: a word holds two codes of a column,
    x << e as int16, the upper one in the low half. The ring holds two such rows, and a step reads both: pairs P of rows
@@ -11,7 +11,8 @@
    are two copies of the inner loop. The output may overwrite the input (stride 1): rows are in the ring before.
 
    An output is SMMLAR(sum, M, z_y) with M = m * 2^(16 - s): z_y + floor(sum * m / 2^(16 + s) + 1/2), which is the narrow
-   form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s).
+   form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s). With s > 16, which no layer of usual scales has, M
+   would not be an integer; then a slow loop in C follows the definition.
 
    Scratch  ring      [pair of columns][2 rows of pairs][4 channels][2 columns] words, columns with padding
             codes     stride 1: [block][2 rows][2 columns][4 channels] bytes; stride 2: one row
@@ -47,7 +48,7 @@ BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t firs
     const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u);
     const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u);
     const uint8_t *tap = &layer->weights[(first * bits) >> 3]; /* of the upper row */
-    uint32_t *words = &plan->channels[6];
+    uint32_t *words = &plan->channels[7];
     for (uint32_t i = 0u; i < 6u; i++) { /* kernel column 0: rows 0 and 1, rows 1 and 2; column 1: ... */
         const uint32_t upper = bb_depthwise_load(tap, bytes);
         const uint32_t lower = bb_depthwise_load(&tap[3u * tap_bytes], bytes);
@@ -66,14 +67,44 @@ BB_INLINE void bb_depthwise_constants(const bb_depthwise_plan *plan, uint32_t fi
 {
     const uint32_t *constants = &plan->layer->constants[first];
     const uint32_t offset_shift = plan->layer->offset_shift;
-    const uint32_t shift = 16u - plan->layer->shift;
+    const uint32_t shift = (plan->layer->shift > 16u) ? 0u : (16u - plan->layer->shift);
     uint32_t *words = plan->channels;
     for (uint32_t i = count; i != 0u; i--) {
         const uint32_t constant = *constants;
-        words[2] = (uint32_t)((int32_t)constant >> 16) << offset_shift;
-        words[4] = (uint32_t)(int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu) << shift;
+        words[3] = (uint32_t)((int32_t)constant >> 16) << offset_shift;
+        words[5] = (uint32_t)(int32_t)(int16_t)(uint16_t)(constant & 0xFFFFu) << shift;
         constants = &constants[1];
         words = &words[BB_DEPTHWISE_CHANNEL_WORDS];
+    }
+}
+
+/* Computes all blocks of the channels from `channel` on like bb_depthwise_channels, with any shift. */
+BB_INLINE void bb_depthwise_channels_slow(const bb_depthwise_layer *layer, const uint32_t *channel, uint32_t stride,
+                                          uint32_t is_odd)
+{
+    while (channel != NULL) {
+        const uint32_t *const in = (const uint32_t *)channel[0];
+        const int32_t factor = (int32_t)channel[5];
+        for (uint32_t i = 0u; i < (layer->output_width * (3u - stride)); i++) {
+            const uint32_t x = i >> (2u - stride);
+            const uint32_t row = (stride == 1u) ? (i & 1u) : 0u;
+            uint32_t sum = channel[3];
+            for (uint32_t k = 0u; k < 3u; k++) {
+                const uint32_t column = (stride * x) + k;
+                const uint32_t at = ((column >> 1) * 16u) + (column & 1u);
+                const uint32_t p = in[at + (8u * is_odd)];
+                const uint32_t q = in[at + (8u * (is_odd ^ 1u))];
+                const uint32_t first = (row == 0u) ? p : ((p >> 16) | (q << 16));
+                const uint32_t last = (row == 0u) ? (q & 0xFFFFu) : (q >> 16);
+                __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(first), "r"(channel[7u + (2u * k)]));
+                sum += last * (uint32_t)((int32_t)channel[8u + (2u * k)] >> 16);
+            }
+            const int32_t high = ((int32_t)sum >> 16) * factor;
+            const int32_t low = ((int32_t)(sum & 0xFFFFu) * factor) >> 16;
+            const uint32_t code = bb_clamp((high + low + layer->addend) >> layer->shift, 0xFFu);
+            ((uint8_t *)channel[1])[((x >> 1) * (24u - (8u * stride))) + (8u * row) + (4u * (x & 1u))] = (uint8_t)code;
+        }
+        channel = (const uint32_t *)channel[2];
     }
 }
 
@@ -85,7 +116,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     const uint32_t blocks = ((uint32_t)layer->output_width + 1u) >> 1;
     const uint32_t pairs = (stride * blocks) + 1u;
     const uint32_t block_words = 6u - (2u * stride);
-    volatile uint32_t frame[7]; /* as much as bb_depthwise_channels moves the stack pointer: compilers do not see it */
+    volatile uint32_t frame[6]; /* as much as bb_depthwise_channels moves the stack pointer: compilers do not see it */
     bb_depthwise_plan plan;
     frame[0] = 0u;
     (void)frame[0];
@@ -98,9 +129,9 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     if (plan.image_columns > ((2u * pairs) - layer->pad_left)) {
         plan.image_columns = (2u * pairs) - layer->pad_left;
     }
-    plan.is_first_odd = (plan.image_columns != 0u) ? (layer->pad_left & 1u) : 0u;
-    plan.whole_words = 16u * ((plan.image_columns - plan.is_first_odd) >> 1);
-    plan.is_last_odd = (plan.image_columns - plan.is_first_odd) & 1u;
+    const uint32_t is_first_odd = (plan.image_columns != 0u) ? (layer->pad_left & 1u) : 0u;
+    plan.flags = is_first_odd | (((plan.image_columns - is_first_odd) & 1u) << 1);
+    plan.whole_words = 16u * ((plan.image_columns + is_first_odd) >> 1);
     plan.last_row = (uint32_t)layer->input_height - 1u;
     plan.input_pixel = bb_pixel_bytes(layer->input_channels, layer->input_bits);
     plan.input_row = layer->input_width * plan.input_pixel;
@@ -130,24 +161,25 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     for (uint32_t i = 0u; i < 4u; i++) {
         uint32_t *const words = &plan.channels[BB_DEPTHWISE_CHANNEL_WORDS * i];
         words[0] = (uint32_t)(uintptr_t)&plan.ring[2u * i];
-        words[1] = (uint32_t)(uintptr_t)plan.codes + i;
-        words[3] = words[0] + (64u * stride * (blocks - 1u));
-        words[5] = (uint32_t)(layer->addend >> layer->shift);
+        words[1] = (uint32_t)(uintptr_t)plan.codes + bb_depthwise_place(i, bits);
+        words[2] = (i < 3u) ? (uint32_t)(uintptr_t)&words[BB_DEPTHWISE_CHANNEL_WORDS] : 0u;
+        words[4] = words[0] + (64u * stride * (blocks - 1u));
+        words[6] = (uint32_t)(layer->addend >> layer->shift);
     }
 
     uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
     const uint32_t is_two_rows = 2u - stride; /* a step computes two rows */
     const uint32_t steps = ((uint32_t)layer->output_height + is_two_rows) >> is_two_rows;
+    const uint32_t mode = (layer->shift > 16u) ? 0u : stride; /* 0: slow */
+    const uint32_t two_rows = 2u * plan.input_row;
     const uint32_t step_bytes = output_row << is_two_rows;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
         const uint32_t left = layer->input_channels - first;
         const uint32_t channels = (left < 4u) ? left : 4u;
         const uint32_t bytes = bb_pixel_bytes(channels, bits);
-        const uint8_t *const source = &arena[layer->input + ((first * layer->input_bits) >> 3)];
-        uint32_t *const end = &plan.channels[BB_DEPTHWISE_CHANNEL_WORDS * channels];
+        uint32_t y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
+        uint32_t row = layer->input + ((first * layer->input_bits) >> 3) + (y * plan.input_row);
         uint8_t *pixel = &arena[layer->output + ((first * bits) >> 3)];
-        uint32_t y = 0u - layer->pad_top; /* wraps above the image */
-        uint32_t offset = y * plan.input_row;
         uint32_t second = (stride == 1u) ? output_row : (2u * plan.output_pixel);
         uint32_t left_bytes = (stride == 1u) ? output_row : plan.output_pixel;
         plan.group_bytes = bb_pixel_bytes(channels, layer->input_bits);
@@ -159,33 +191,43 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             for (uint32_t i = 0u; i < (block_words * blocks); i++) { /* codes of channels that do not exist */
                 plan.codes[i] = 0u;
             }
+            plan.channels[(BB_DEPTHWISE_CHANNEL_WORDS * (channels - 1u)) + 2u] = 0u; /* the last one */
         }
         uint32_t is_odd = 0u;
-        for (uint32_t step = 0u;; step++) {
-            bb_depthwise_widen(&plan, source, offset, y, &first_words[8u * is_odd]);
+        uint32_t steps_left = steps + 1u;
+        for (;;) {
+            bb_depthwise_widen(&plan, &arena[row], y, &first_words[8u * is_odd]);
             is_odd ^= 1u;
             y += 2u;
-            offset += 2u * plan.input_row;
-            if (step != 0u) { /* both rows of pairs are there */
-                bb_depthwise_channels(plan.channels, end, stride, is_odd);
-                if ((step == steps) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
-                    second = 0u;
-                    left_bytes = 0u;
-                }
-                if (plan.output_bits == 8u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, 4u);
-                } else if (plan.output_bits == 4u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, 2u);
-                } else if (plan.output_bits == 2u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, 1u);
-                } else { /* the last channels, of a number that is not a multiple of 4 */
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, bits, bytes);
-                }
-                if (step == steps) {
-                    break;
-                }
-                pixel = &pixel[step_bytes];
+            row += two_rows;
+            steps_left--;
+            if (steps_left == steps) {
+                continue; /* the first of two rows of pairs */
             }
+            if (mode == 1u) {
+                bb_depthwise_channels(plan.channels, 1u, is_odd);
+            } else if (mode == 2u) {
+                bb_depthwise_channels(plan.channels, 2u, is_odd);
+            } else {
+                bb_depthwise_channels_slow(layer, plan.channels, stride, is_odd);
+            }
+            if ((steps_left == 0u) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
+                second = 0u;
+                left_bytes = 0u;
+            }
+            if (plan.output_bits == 8u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, bytes);
+            } else if (plan.output_bits == 4u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, bytes);
+            } else if (plan.output_bits == 2u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, bytes);
+            } else { /* the last channels, of a number that is not a multiple of 4 */
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 0u, bytes);
+            }
+            if (steps_left == 0u) {
+                break;
+            }
+            pixel = &pixel[step_bytes];
         }
     }
 }

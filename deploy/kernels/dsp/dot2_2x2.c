@@ -1,25 +1,26 @@
 /* Codes of 2 bits on both sides, columns of bb_widen_2x2: a halfword has two codes, a + b * 2^12 of the column and
-   b' + a' * 2^12 of the weights, so that bits 12 to 23 of their product are a * a' + b * b', and one dual multiplication
-   makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take blocks of 28 words,
-   the first one the rest. Turns of 2 words, 106 bytes of code each.
-   Slots: 14 end of the block, 15 end of the columns if there is one block, else 0, 16 to 19 totals, 20 end of the first
+   b' + a' * 2^12 of the weights, so that bits 12 to 23 of their product are a * a' + b * b', and one dual
+   multiplication makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take
+   blocks of 28 words, the first one the rest. Turns of 2 words, 106 bytes of code each.
+   Slots: 14 end of the block, 15 what follows a block (label 5 or 8), 16 to 19 totals, 20 end of the first
    block, 21 end of the columns. */
 BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
                           BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT2_START("92", "128", "6")
                    "str r1, [sp, #84]\n"
-                   "mov r2, r1\n"
+                   "adr.w r2, 8f\n"
                    "4:\n"
                    "cmp r12, #28\n"
                    "bls 1f\n"
                    "sub r12, r12, #28\n"
                    "sub r1, r1, #1792\n"
-                   "mov r2, #0\n"
+                   "adr.w r2, 5f\n"
                    "b 4b\n"
                    "1:\n"
                    "str r1, [sp, #56]\n"
                    "str r1, [sp, #80]\n"
+                   "add r2, r2, #1\n"
                    "str r2, [sp, #60]\n"
                    "mov r1, #0x30003000\n"
                    "orr r1, r1, #0x00030003\n"
@@ -53,9 +54,7 @@ BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "add r9, r3, r9, lsl #6\n"
                    "add r10, r4, r10, lsl #6\n"
                    "add r11, r5, r11, lsl #6\n"
-                   "ldr r6, [sp, #60]\n"
-                   "cmp r0, r6\n"
-                   "bne.w 5f\n"
+                   "ldr pc, [sp, #60]\n"
                    "8:\n"
                    BB_DOT2_STORE
                    BB_DOT2_SINGLE
