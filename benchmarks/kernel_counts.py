@@ -19,9 +19,10 @@ from deploy.building.cores import Core
 from deploy.building.elf import read_elf
 from deploy.building.emulation import instructions_of, run_elf
 from deploy.building.linking import Placement, link
-from deploy.building.toolchains import Optimization, toolchain_for
+from deploy.building.toolchains import toolchain_for
 from deploy.kernels import kernel_source, kernels_header
 from network.errors import BuildError
+from network.kernel_sizes.tables import Optimization
 
 _FIRMWARE: Final = "benchmarks.kernel_firmware"
 _PREFIX: Final = re.compile(r"\b(bb|BB)_")

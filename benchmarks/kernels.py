@@ -20,7 +20,7 @@ from benchmarks.kernel_counts import KernelCount, KernelMeasurement, measure_ker
 from benchmarks.kernel_layers import LAYERS, PEERS
 from benchmarks.markdown import markdown
 from deploy.building.cores import Core, core_named
-from deploy.building.toolchains import Optimization
+from network.kernel_sizes.tables import Optimization
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "benchmarks" / "kernels.md"
 

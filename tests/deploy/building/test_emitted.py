@@ -150,6 +150,17 @@ def test_a_flipped_bit_and_a_wrong_kernel_are_told_by_the_chip(tmp_path: Path) -
     assert run_check(idle).painted_stack_bytes < run_check(report).painted_stack_bytes
 
 
+def test_a_network_that_no_emulated_chip_can_hold_is_judged_but_not_run(tmp_path: Path) -> None:
+    core = core_or_skip("cortex-m55")
+    builder = Builder(np.random.default_rng(1), Shape(700), 8)
+    builder.fully_connected("input", 800, 8)
+    report = build(emit(on_chip(builder.network("large"), 1)), core, Budget(2**20, 2**16), directory=tmp_path)
+    assert report.flash_bytes > 800 * 700
+    assert (report.excess_bytes, report.fits_machine) == ({}, False)
+    with pytest.raises(BuildError, match=r"too large for the emulated cortex-m55 \(mps3-an547\)"):
+        run_check(report)
+
+
 def test_files_of_no_network_are_refused(tmp_path: Path) -> None:
     core = core_or_skip("cortex-m4")
     with pytest.raises(BuildError, match=r"have 0 files NAME_kernels\.c; expected the files of one network"):
