@@ -18,6 +18,9 @@ from network.kernels import DEPTHWISE, POINTWISE
 CONVOLUTION: Final = "convolution"
 FULLY_CONNECTED: Final = "fully_connected"
 
+LayerBits = tuple[Bits, Bits, Bits]
+"""Numbers of bits of input, weights and output of a layer."""
+
 
 @dataclass(frozen=True, slots=True)
 class KernelLayer:
@@ -38,7 +41,7 @@ class KernelLayer:
     channels: int
     outputs: int
     kernel_size: int
-    bits: tuple[Bits, Bits, Bits]
+    bits: LayerBits
     goal: float | None = None
 
     @property
@@ -75,17 +78,24 @@ class KernelLayer:
 
 
 def _layers() -> tuple[KernelLayer, ...]:
-    pointwise = {(8, 8, 8): 1.06, (8, 4, 8): 1.03, (8, 2, 8): 1.0, (4, 4, 4): None, (2, 2, 8): 0.7, (2, 2, 2): 0.7}
-    weights = ((8, 8, 8), (8, 4, 8), (8, 2, 8))
-    depthwise = {(8, 8, 8): 1.55, (8, 4, 8): 1.6, (4, 4, 4): 1.6, (2, 2, 2): 1.6}
-    small = ((8, 8, 8), (8, 4, 8), (8, 2, 8), (2, 2, 2))
+    pointwise: dict[LayerBits, float | None] = {
+        (8, 8, 8): 1.06,
+        (8, 4, 8): 1.03,
+        (8, 2, 8): 1.0,
+        (4, 4, 4): None,
+        (2, 2, 8): 0.7,
+        (2, 2, 2): 0.7,
+    }
+    weights: tuple[LayerBits, ...] = ((8, 8, 8), (8, 4, 8), (8, 2, 8))
+    depthwise: dict[LayerBits, float] = {(8, 8, 8): 1.55, (8, 4, 8): 1.6, (4, 4, 4): 1.6, (2, 2, 2): 1.6}
+    packed: tuple[LayerBits, ...] = ((2, 2, 2),)
     return (
         *(KernelLayer(POINTWISE, 16, 64, 64, 1, bits, goal) for bits, goal in pointwise.items()),
         *(KernelLayer(CONVOLUTION, extent, channels, channels, 3, bits, 1.2)
-          for extent, channels in ((32, 16), (16, 32), (8, 64)) for bits in small),
+          for extent, channels in ((32, 16), (16, 32), (8, 64)) for bits in (*weights, *packed)),
         *(KernelLayer(CONVOLUTION, 32, 3, 16, 3, bits) for bits in weights),
         *(KernelLayer(FULLY_CONNECTED, 1, channels, 128, 1, bits, 1.35)
-          for channels in (640, 128) for bits in (*weights, (2, 2, 2))),
+          for channels in (640, 128) for bits in (*weights, *packed)),
         *(KernelLayer(POINTWISE, extent, channels, outputs, 1, bits)
           for extent, channels, outputs in ((48, 8, 16), (24, 16, 32), (3, 256, 256)) for bits in weights),
         *(KernelLayer(DEPTHWISE, 16, 64, 64, 3, bits, goal) for bits, goal in depthwise.items()),
@@ -95,7 +105,7 @@ def _layers() -> tuple[KernelLayer, ...]:
 LAYERS: Final = _layers()
 """The layers of the benchmark; the first of each kind has the shape for which other libraries were measured."""
 
-PEERS: Final[Mapping[str, Mapping[tuple[str, tuple[int, int, int]], str]]] = {
+PEERS: Final[Mapping[str, Mapping[tuple[str, LayerBits], str]]] = {
     "cortex-m4": {
         (POINTWISE, (8, 8, 8)): "CMSIS-NN 2.07, CMix-NN 2.29",
         (POINTWISE, (8, 4, 8)): "CMSIS-NN 3.73, CMix-NN 2.52",
