@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 extern uint32_t chip_data_load[], chip_data_start[], chip_data_end[], chip_bss_start[], chip_bss_end[];
-extern uint32_t chip_network_stack_start[], chip_network_stack_end[];
+extern uint32_t chip_stack_end[], chip_network_stack_start[], chip_network_stack_end[];
 
 int main(void);
 
@@ -46,7 +46,7 @@ uint32_t chip_reserved_stack(void) {
 }
 
 uint32_t chip_measure_stack(void (*function)(uint32_t *arena), uint32_t *arena) {
-    volatile uint32_t *const start = chip_network_stack_start;
+    volatile uint32_t *const start = chip_stack_end; /* the network's stack begins some bytes above */
     volatile uint32_t *const end = chip_network_stack_end;
     volatile uint32_t *word;
     for (word = start; word < end; ++word) {

@@ -27,8 +27,9 @@ uint64_t chip_count(void);
 /* Stops the counter, so that its interrupt uses no stack. */
 void chip_count_stop(void);
 
-/* Paints the network's stack (section .network_stack of the linker script), calls a function on it and returns the
- * number of bytes that the function has written, counted from the top. */
+/* Paints the network's stack (section .network_stack of the linker script) and at least 256 bytes below it, calls a
+ * function on it and returns the number of bytes that the function has written, counted from the top: more than are
+ * reserved if the stack is too small. */
 uint32_t chip_measure_stack(void (*function)(uint32_t *arena), uint32_t *arena);
 
 /* Number of bytes that are reserved for the network's stack. */

@@ -150,6 +150,27 @@ def test_a_flipped_bit_and_a_wrong_kernel_are_told_by_the_chip(tmp_path: Path) -
     assert run_check(idle).painted_stack_bytes < run_check(report).painted_stack_bytes
 
 
+@pytest.mark.parametrize("name", ["cortex-m4", "rv32imac"])
+def test_a_stack_that_is_too_small_is_told(tmp_path: Path, name: str) -> None:
+    core = core_or_skip(name, is_run=True)
+    files = emit(chain_in_place())
+    bound = build(files, core, directory=tmp_path).stack.stack_bytes
+    report = build(files, core, stack_bytes=bound - 32, directory=tmp_path)
+    assert not report.is_good
+    assert bound - 32 < run_check(report).painted_stack_bytes <= bound
+
+
+def test_a_network_that_no_emulated_chip_can_hold_is_judged_but_not_run(tmp_path: Path) -> None:
+    core = core_or_skip("cortex-m55")
+    builder = Builder(np.random.default_rng(1), Shape(700), 8)
+    builder.fully_connected("input", 800, 8)
+    report = build(emit(on_chip(builder.network("large"), 1)), core, Budget(2**20, 2**16), directory=tmp_path)
+    assert report.flash_bytes > 800 * 700
+    assert (report.excess_bytes, report.fits_machine) == ({}, False)
+    with pytest.raises(BuildError, match=r"too large for the emulated cortex-m55 \(mps3-an547\)"):
+        run_check(report)
+
+
 def test_files_of_no_network_are_refused(tmp_path: Path) -> None:
     core = core_or_skip("cortex-m4")
     with pytest.raises(BuildError, match=r"have 0 files NAME_kernels\.c; expected the files of one network"):
