@@ -23,7 +23,9 @@ class SharedMemory(Answer):
     region: Literal["flash", "ram"] = Field(description="kind of memory that the part occupies")
     part: str = Field(description="name of the part")
     size_bytes: Count = Field(description="size of the part, in bytes")
-    is_estimate: bool = Field(description="whether the size is an estimate, because the core of the device was not measured, or is not known")
+    is_estimate: bool = Field(
+        description="whether the size is an estimate, because the core of the device was not measured, or is not known"
+    )
 
 
 class ArenaAnswer(Answer):
@@ -55,7 +57,9 @@ class LayerMemory(Answer):
     kind: str = Field(description="kind of the layer, such as convolution")
     weight_bits: Bits | None = Field(description="bits of each weight; null for a layer without weights")
     weight_bytes: Bytes = Field(description="size of the packed weights, in bytes; 0 if another layer stores them")
-    parameter_bytes: Bytes = Field(description="size of the other constants: requantization, zero points, structs that describe the layer, in bytes")
+    parameter_bytes: Bytes = Field(
+        description="size of the other constants: requantization, zero points, structs that describe the layer, in bytes"
+    )
     flash_bytes: Bytes = Field(description="sum of weights and other constants, in bytes")
     reuses_weights_of: str | None = Field(
         default=None,

@@ -16,6 +16,7 @@ from deploy.deployment import DEPLOYMENT_FILE, Deployment, deployment_bytes, rea
 from deploy.sample_codes import MAX_SAMPLES, VECTORS_FILE, fitting_samples, read_vectors, vectors_bytes
 from network.errors import IntegerFileError
 from network.host_graph import HostGraph, HostRead
+from network.kernel_sizes.tables import Optimization, sizes_for
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Shape
 from network.memory.books import accounting_named
@@ -38,11 +39,13 @@ def test_a_deployment_is_read_as_it_was_written(tmp_path: Path) -> None:
     for deployment in (
         Deployment(),
         Deployment.of(DeployedAccounting(in_place=IN_PLACE_KERNELS[:2], reuses_input=False), GRAPH),
+        Deployment.of(DeployedAccounting(sizes_for("cortex-m7", Optimization.SIZE)), None),
         Deployment.of(accounting_named("paper"), GRAPH),
     ):
         (tmp_path / DEPLOYMENT_FILE).write_bytes(deployment_bytes(deployment))
         assert read_deployment(tmp_path, network()) == deployment
         assert deployment.accounting.in_place == deployment.in_place
+        assert deployment.accounting.sizes.optimization is deployment.optimization
         assert deployment.accounting.reuses_input == deployment.reuses_input
 
 
@@ -55,7 +58,7 @@ def test_a_folder_without_the_files_is_of_an_earlier_version(tmp_path: Path) -> 
     "change",
     [
         {"format_version": 2}, {"format_version": None}, {"in_place": ["teleport"]}, {"in_place": 3},
-        {"reuses_input": "yes"}, {"host_graph": []}, {"more": 1},
+        {"optimization": "O9"}, {"core": 7}, {"reuses_input": "yes"}, {"host_graph": []}, {"more": 1},
         {"host_graph": {"reads": [{"value": "y", "tensor": "nowhere", "dims": [4]}], "outputs": ["y"]}},
         {"host_graph": {"reads": [{"value": "y", "tensor": "fully_connected0", "dims": [5]}], "outputs": ["y"]}},
     ],
