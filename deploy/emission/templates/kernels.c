@@ -4,7 +4,6 @@ $notice */
 
 #include "${name}_kernels.h"
 
-#include "$name.h"
 #include "${name}_tables.h"
 
 $kernels

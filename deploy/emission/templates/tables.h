@@ -25,4 +25,7 @@ $declarations
 /* The steps in the order in which they run; one entry without function ends the table. */
 extern const bb_step bb_steps[$entries] BB_TABLES_ATTRIBUTE;
 
+/* Declared as in $name.h, which defines names of inputs and outputs that a kernel could have, too. */
+void bb_run(uint32_t *arena);
+
 #endif

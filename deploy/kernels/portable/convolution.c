@@ -1,3 +1,26 @@
+/* Copies bytes, four at a time where the core reads words at any address. */
+BB_INLINE void bb_copy(uint8_t *to, const uint8_t *from, uint32_t count)
+{
+    const uint8_t *const end = &from[count];
+#if defined(__ARM_FEATURE_UNALIGNED)
+    for (; count >= 4u; count -= 4u) {
+        const uint32_t word = (uint32_t)from[0] | ((uint32_t)from[1] << 8) | ((uint32_t)from[2] << 16) |
+                              ((uint32_t)from[3] << 24);
+        to[0] = (uint8_t)word;
+        to[1] = (uint8_t)(word >> 8);
+        to[2] = (uint8_t)(word >> 16);
+        to[3] = (uint8_t)(word >> 24);
+        from = &from[4];
+        to = &to[4];
+    }
+#endif
+    while (from != end) {
+        to[0] = from[0];
+        from = &from[1];
+        to = &to[1];
+    }
+}
+
 /* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
 BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, uint32_t first, uint32_t count,
                         uint32_t bits, uint32_t zero_point)
@@ -14,6 +37,34 @@ BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, u
             bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : zero_point);
         }
     }
+}
+
+/* Fills up the last group of the codes in `staging` with 0 and widens them. */
+BB_INLINE uint32_t bb_widen_staged(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, uint32_t *words)
+{
+    uint32_t count = index;
+    for (; (count & 3u) != 0u; count++) {
+        bb_put_code(staging, count, l->input_bits, 0u);
+    }
+    return l->widen(staging, count >> 2, words, 2u);
+}
+
+/* Makes the column of a window that is inside the image, of a layer without groups and dilation: a run for each row. */
+BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t *from, uint32_t row_bytes,
+                                   uint32_t *words, uint8_t *staging)
+{
+    const uint32_t count = (uint32_t)l->kernel_width * l->group_channels;
+    uint32_t sum = 0u, index = 0u;
+    for (uint32_t row = l->kernel_height; row != 0u; row--) {
+        if ((l->group_channels & 3u) == 0u) {
+            sum += l->widen(from, count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
+        } else {
+            bb_copy(&staging[index], from, count);
+        }
+        index += count;
+        from = &from[row_bytes];
+    }
+    return ((l->group_channels & 3u) == 0u) ? sum : bb_widen_staged(l, staging, index, words);
 }
 
 /* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
@@ -60,13 +111,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
             index += taps * channels;
         }
     }
-    if (is_staged != 0u) {
-        for (; (index & 3u) != 0u; index++) {
-            bb_put_code(staging, index, bits, 0u);
-        }
-        sum = l->widen(staging, index >> 2, words, 2u);
-    }
-    return sum;
+    return (is_staged == 0u) ? sum : bb_widen_staged(l, staging, index, words);
 }
 
 /* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
@@ -79,6 +124,18 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
     uint8_t *const staging = &arena[l->scratch + (4u * bb_column_codes(l))];
     uint8_t *const codes = &staging[bb_column_codes(l)];
+    const uint32_t pixel_bytes = bb_pixel_bytes((uint32_t)l->group_channels * l->groups, l->input_bits);
+    const uint32_t row_bytes = pixel_bytes * l->input_width;
+    /* Windows that start in the first inner_rows rows and inner_columns columns are inside the image. */
+    const uint32_t last_row = (l->kernel_height - 1u) * l->dilation_y;
+    const uint32_t is_plain = ((l->groups == 1u) && (l->dilation_x == 1u) &&
+                               ((l->input_bits == 8u) || ((l->group_channels & 3u) == 0u)))
+                                  ? 1u
+                                  : 0u;
+    const uint32_t inner_rows =
+        ((is_plain != 0u) && (last_row < l->input_height)) ? (l->input_height - last_row) : 0u;
+    const uint32_t inner_columns =
+        (l->kernel_width <= l->input_width) ? ((uint32_t)l->input_width - l->kernel_width + 1u) : 0u;
     uint32_t y = 0u, x = 0u, padding = l->zero_point;
     for (uint32_t bits = l->input_bits; bits < 8u; bits <<= 1) {
         padding |= padding << bits;
@@ -110,8 +167,14 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
             const bb_rows *const rows = &l->rows[group];
             uint32_t sums[2];
             for (uint32_t column = 0u; column < 2u; column++) {
-                sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group,
-                                         &words[column * BB_GROUP_WORDS], staging);
+                const uint32_t top = (uint32_t)tops[column], left = (uint32_t)lefts[column];
+                uint32_t *const to = &words[column * BB_GROUP_WORDS];
+                if ((top < inner_rows) && (left < inner_columns)) {
+                    const uint32_t at = (top * row_bytes) + (left * pixel_bytes);
+                    sums[column] = bb_inner_window(l, &arena[l->input + at], row_bytes * l->dilation_y, to, staging);
+                } else {
+                    sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group, to, staging);
+                }
             }
             bb_store_pair(l, rows, words, sums, codes, &arena[l->output + (first * output_bytes)],
                           step * output_bytes, channel);
