@@ -58,7 +58,7 @@ class LayerMemory(Answer):
     weight_bits: Bits | None = Field(description="bits of each weight; null for a layer without weights")
     weight_bytes: Bytes = Field(description="size of the packed weights, in bytes; 0 if another layer stores them")
     parameter_bytes: Bytes = Field(
-        description="size of the other constants: requantization, zero points, structs that describe the layer, in bytes"
+        description="size of all other constants, in bytes: requantization, zero points, structs of the layer"
     )
     flash_bytes: Bytes = Field(description="sum of weights and other constants, in bytes")
     reuses_weights_of: str | None = Field(
