@@ -94,12 +94,13 @@ def test_the_number_of_kept_samples_is_limited() -> None:
 @pytest.mark.parametrize("damage", ["shape", "code", "type", "count", "missing", "object", "bytes", "bomb", "scalar"])
 def test_damaged_vectors_are_rejected(damage: str, tmp_path: Path) -> None:
     first, second = np.zeros((2, 6, 6, 3), np.uint8), np.zeros((2, 1, 1, 2), np.uint8)
-    arrays: dict[str, Any] = {
+    of_damage: dict[str, dict[str, Any]] = {
         "shape": {"input0": first[:, :5], "input1": second}, "code": {"input0": first + 16, "input1": second},
         "type": {"input0": first.astype(np.int64), "input1": second}, "count": {"input0": first[:1], "input1": second},
         "missing": {"input0": first}, "object": {"input0": np.array([None] * 2), "input1": second},
         "scalar": {"input0": np.uint8(1), "input1": np.uint8(1)},
-    }.get(damage, {})  # fmt: skip
+    }  # fmt: skip
+    arrays = of_damage.get(damage, {})
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     content = buffer.getvalue() if arrays else b"PK\x03\x04 no archive"
