@@ -90,6 +90,33 @@ def test_every_line_of_the_program_has_a_form_in_c() -> None:
     assert set(C_FORMS) == set(LINES)
 
 
+CHECKERS = {
+    "clang": ["clang", "-fsyntax-only", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"],
+    "cppcheck": [
+        "cppcheck",
+        "--enable=warning,portability",
+        "--std=c99",
+        "--platform=unix32",
+        "-q",
+        "--error-exitcode=3",
+    ],
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_other_compilers_and_checkers_find_nothing(checker: str, tmp_path: Path) -> None:
+    if shutil.which(checker) is None:
+        pytest.skip(f"{checker} is not installed")
+    for index, form in enumerate(FORMS):
+        network = read(model_of(form))
+        files = host_c_files(without_layers(network), network.host_graph, NOTICE, f"form{index}", network.host_steps)
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+    command = [*CHECKERS[checker], *(path.name for path in tmp_path.glob("*.c"))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_cpp_includes_the_header(tmp_path: Path) -> None:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
