@@ -46,7 +46,7 @@ class KernelCount:
 
     @property
     def rate(self) -> float:
-        """Instructions for each multiply-accumulate operation, rounded up to hundredths in no case."""
+        """Instructions for each multiply-accumulate operation."""
         return self.instructions / self.layer.operations
 
     @property

@@ -87,7 +87,7 @@ def _layers() -> tuple[KernelLayer, ...]:
         *(KernelLayer(FULLY_CONNECTED, 1, channels, 128, 1, bits, 1.35)
           for channels in (640, 128) for bits in (*weights, (2, 2, 2))),
         *(KernelLayer(POINTWISE, extent, channels, outputs, 1, bits)
-          for extent, channels, outputs in ((48, 8, 16), (3, 256, 256)) for bits in weights),
+          for extent, channels, outputs in ((48, 8, 16), (24, 16, 32), (3, 256, 256)) for bits in weights),
         *(KernelLayer(DEPTHWISE, 16, 64, 64, 3, bits, goal) for bits, goal in depthwise.items()),
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ _START_FILE: Final = {Architecture.ARM: "chip_arm.c", Architecture.RISCV: "chip_
 _ERROR_LINES: Final = 6
 
 FIRMWARE_OPTIMIZATION: Final = Optimization.SPEED
-"""Optimization of the firmware. At O2 it calls no function of the runtime library, which would count for the network."""
+"""Optimization of the firmware. At O2 it calls no function of the runtime library, which counts for the network."""
 
 STACK_FLAGS: Final = ("-fstack-usage", "-fcallgraph-info=su")
 """Flags that write the stack of each function (.su) and the calls between functions (.ci) beside the object file."""

@@ -161,7 +161,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     for (uint32_t i = 0u; i < 4u; i++) {
         uint32_t *const words = &plan.channels[BB_DEPTHWISE_CHANNEL_WORDS * i];
         words[0] = (uint32_t)(uintptr_t)&plan.ring[2u * i];
-        words[1] = (uint32_t)(uintptr_t)plan.codes + i;
+        words[1] = (uint32_t)(uintptr_t)plan.codes + bb_depthwise_place(i, bits);
         words[2] = (i < 3u) ? (uint32_t)(uintptr_t)&words[BB_DEPTHWISE_CHANNEL_WORDS] : 0u;
         words[4] = words[0] + (64u * stride * (blocks - 1u));
         words[6] = (uint32_t)(layer->addend >> layer->shift);
@@ -170,15 +170,16 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
     const uint32_t is_two_rows = 2u - stride; /* a step computes two rows */
     const uint32_t steps = ((uint32_t)layer->output_height + is_two_rows) >> is_two_rows;
+    const uint32_t mode = (layer->shift > 16u) ? 0u : stride; /* 0: slow */
+    const uint32_t two_rows = 2u * plan.input_row;
     const uint32_t step_bytes = output_row << is_two_rows;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
         const uint32_t left = layer->input_channels - first;
         const uint32_t channels = (left < 4u) ? left : 4u;
         const uint32_t bytes = bb_pixel_bytes(channels, bits);
-        const uint8_t *const source = &arena[layer->input + ((first * layer->input_bits) >> 3)];
+        uint32_t y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
+        uint32_t row = layer->input + ((first * layer->input_bits) >> 3) + (y * plan.input_row);
         uint8_t *pixel = &arena[layer->output + ((first * bits) >> 3)];
-        uint32_t y = 0u - layer->pad_top; /* wraps above the image */
-        uint32_t offset = y * plan.input_row;
         uint32_t second = (stride == 1u) ? output_row : (2u * plan.output_pixel);
         uint32_t left_bytes = (stride == 1u) ? output_row : plan.output_pixel;
         plan.group_bytes = bb_pixel_bytes(channels, layer->input_bits);
@@ -193,35 +194,40 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             plan.channels[(BB_DEPTHWISE_CHANNEL_WORDS * (channels - 1u)) + 2u] = 0u; /* the last one */
         }
         uint32_t is_odd = 0u;
-        for (uint32_t step = 0u;; step++) {
-            bb_depthwise_widen(&plan, source, offset, y, &first_words[8u * is_odd]);
+        uint32_t steps_left = steps + 1u;
+        for (;;) {
+            bb_depthwise_widen(&plan, &arena[row], y, &first_words[8u * is_odd]);
             is_odd ^= 1u;
             y += 2u;
-            offset += 2u * plan.input_row;
-            if (step != 0u) { /* both rows of pairs are there */
-                if (layer->shift > 16u) {
-                    bb_depthwise_channels_slow(layer, plan.channels, stride, is_odd);
-                } else {
-                    bb_depthwise_channels(plan.channels, stride, is_odd);
-                }
-                if ((step == steps) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
-                    second = 0u;
-                    left_bytes = 0u;
-                }
-                if (plan.output_bits == 8u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, 4u);
-                } else if (plan.output_bits == 4u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, 2u);
-                } else if (plan.output_bits == 2u) {
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, 1u);
-                } else { /* the last channels, of a number that is not a multiple of 4 */
-                    bb_depthwise_store(&plan, pixel, second, left_bytes, bits, bytes);
-                }
-                if (step == steps) {
-                    break;
-                }
-                pixel = &pixel[step_bytes];
+            row += two_rows;
+            steps_left--;
+            if (steps_left == steps) {
+                continue; /* the first of two rows of pairs */
             }
+            if (mode == 1u) {
+                bb_depthwise_channels(plan.channels, 1u, is_odd);
+            } else if (mode == 2u) {
+                bb_depthwise_channels(plan.channels, 2u, is_odd);
+            } else {
+                bb_depthwise_channels_slow(layer, plan.channels, stride, is_odd);
+            }
+            if ((steps_left == 0u) && ((layer->output_height & is_two_rows) != 0u)) { /* no second row */
+                second = 0u;
+                left_bytes = 0u;
+            }
+            if (plan.output_bits == 8u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 8u, bytes);
+            } else if (plan.output_bits == 4u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 4u, bytes);
+            } else if (plan.output_bits == 2u) {
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 2u, bytes);
+            } else { /* the last channels, of a number that is not a multiple of 4 */
+                bb_depthwise_store(&plan, pixel, second, left_bytes, 0u, bytes);
+            }
+            if (steps_left == 0u) {
+                break;
+            }
+            pixel = &pixel[step_bytes];
         }
     }
 }

@@ -107,13 +107,11 @@ BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8
     }
 }
 
-/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. offset: of the first
-   row, y; rows that are not in the image are padding. */
-BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *source, uint32_t offset, uint32_t y,
-                                  uint32_t *words)
+/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. a: the first row, y;
+   rows that are not in the image are padding. */
+BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t y, uint32_t *words)
 {
-    const uint8_t *a = &source[offset];
-    const uint8_t *b = &source[offset + plan->input_row];
+    const uint8_t *b = &a[plan->input_row];
     uint32_t step_a = plan->input_pixel;
     uint32_t step_b = step_a;
     if (y >= plan->last_row) { /* not both are in the image; y wraps above it */
@@ -152,15 +150,20 @@ BB_INLINE uint32_t bb_depthwise_saturated(uint32_t bytes, uint32_t added)
     return sum;
 }
 
-/* Packs the codes of four channels (bytes), each clamped to the largest code c of `bits` bits: a code plus 255 - c, at
-   most 255, has c's clamped bits below ones, which AND drops. */
+/* Returns the byte of a channel's code among those of four channels. */
+BB_INLINE uint32_t bb_depthwise_place(uint32_t channel, uint32_t bits)
+{
+    return ((bits == 4u) && (channel != 0u) && (channel != 3u)) ? (3u - channel) : channel;
+}
+
+/* Packs the codes of four channels, each clamped to the largest code c of `bits` bits: a code plus 255 - c, at most 255,
+   is the clamped code below ones, so AND puts codes together. */
 BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
 {
     uint32_t packed = codes;
     if (bits == 4u) {
         packed = bb_depthwise_saturated(codes, 0xF0F0F0F0u);
-        packed = (packed & (packed >> 4)) & 0x00FF00FFu;
-        packed |= packed >> 8;
+        packed &= packed >> 12;
     } else if (bits == 2u) {
         packed = bb_depthwise_saturated(codes, 0xFCFCFCFCu);
         packed &= packed >> 6;
@@ -171,12 +174,15 @@ BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
     return packed;
 }
 
-BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t packed, uint32_t bytes)
+/* Writes packed codes of four channels of `bits` bits (a constant); bits = 0: any `bytes`. */
+BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t packed, uint32_t bits, uint32_t bytes)
 {
-    if (bytes == 4u) {
+    if (bits == 8u) {
         ((bb_depthwise_word *)(void *)pixel)->value = packed;
-    } else if (bytes == 2u) {
+    } else if (bits == 4u) {
         ((bb_depthwise_half *)(void *)pixel)->value = (uint16_t)packed;
+    } else if (bits == 2u) {
+        *pixel = (uint8_t)packed;
     } else {
         for (uint32_t i = 0u; i < bytes; i++) {
             pixel[i] = (uint8_t)(packed >> (8u * i));
@@ -187,10 +193,11 @@ BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t packed, uint32_t bytes)
 /* Packs the codes of a step into the output: of each four words two to pixels from `pixel` on and two to those from
    pixel[second] on, which are the next row (stride 1) or the next two pixels (stride 2). The first are written last, so
    that second = 0 drops a row that does not exist. Then the pixels that are left: `left` of them, `left_bytes` and
-   `left_words` apart. bits and bytes (of a pixel's four channels) are constants but for the last channels. */
+   `left_words` apart. bits: a constant, of the output; 0 for the last channels, which have any number of bytes. */
 BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t second, uint32_t left_bytes,
                                   uint32_t bits, uint32_t bytes)
 {
+    const uint32_t output_bits = (bits == 0u) ? plan->layer->output_bits : bits;
     const uint32_t pixel_bytes = plan->output_pixel;
     const uint32_t *codes = plan->codes;
     uint8_t *const end = &pixel[plan->whole_bytes];
@@ -203,14 +210,14 @@ BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel,
                          : "=r"(w0), "=r"(w1), "=r"(w2), "=r"(w3), "+r"(codes)
                          :
                          : "memory");
-        bb_depthwise_put(&pixel[second], bb_depthwise_packed(w2, bits), bytes);
-        bb_depthwise_put(&pixel[second + pixel_bytes], bb_depthwise_packed(w3, bits), bytes);
-        bb_depthwise_put(pixel, bb_depthwise_packed(w0, bits), bytes);
-        bb_depthwise_put(&pixel[pixel_bytes], bb_depthwise_packed(w1, bits), bytes);
+        bb_depthwise_put(&pixel[second], bb_depthwise_packed(w2, output_bits), bits, bytes);
+        bb_depthwise_put(&pixel[second + pixel_bytes], bb_depthwise_packed(w3, output_bits), bits, bytes);
+        bb_depthwise_put(pixel, bb_depthwise_packed(w0, output_bits), bits, bytes);
+        bb_depthwise_put(&pixel[pixel_bytes], bb_depthwise_packed(w1, output_bits), bits, bytes);
         pixel = &pixel[plan->next_bytes];
     }
     for (uint32_t i = plan->left; i != 0u; i--) {
-        bb_depthwise_put(&pixel[(i - 1u) * left_bytes], bb_depthwise_packed(codes[(i - 1u) * plan->left_words], bits),
-                         bytes);
+        const uint32_t packed = bb_depthwise_packed(codes[(i - 1u) * plan->left_words], output_bits);
+        bb_depthwise_put(&pixel[(i - 1u) * left_bytes], packed, bits, bytes);
     }
 }

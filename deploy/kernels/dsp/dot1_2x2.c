@@ -1,7 +1,7 @@
 /* Codes of 2 bits on both sides, columns of bb_widen_2x2: a halfword has two codes, a + b * 2^12 of the column and
-   b' + a' * 2^12 of the weights, so that bits 12 to 23 of their product are a * a' + b * b', and one dual multiplication
-   makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take blocks of 28 words,
-   the first one the rest. Turns of 2 words, 72 bytes of code each.
+   b' + a' * 2^12 of the weights, so that bits 12 to 23 of their product are a * a' + b * b', and one dual
+   multiplication makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take
+   blocks of 28 words, the first one the rest. Turns of 2 words, 72 bytes of code each.
    Slots: 13 end of the first block, 14 and 15 totals. */
 BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
                           BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)

@@ -1,7 +1,7 @@
 /* Codes of 2 bits on both sides, columns of bb_widen_2x2: a halfword has two codes, a + b * 2^12 of the column and
-   b' + a' * 2^12 of the weights, so that bits 12 to 23 of their product are a * a' + b * b', and one dual multiplication
-   makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take blocks of 28 words,
-   the first one the rest. Turns of 2 words, 106 bytes of code each.
+   b' + a' * 2^12 of the weights, so that bits 12 to 23 of their product are a * a' + b * b', and one dual
+   multiplication makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take
+   blocks of 28 words, the first one the rest. Turns of 2 words, 106 bytes of code each.
    Slots: 14 end of the block, 15 what follows a block (label 5 or 8), 16 to 19 totals, 20 end of the first
    block, 21 end of the columns. */
 BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,

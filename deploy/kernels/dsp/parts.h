@@ -11,14 +11,13 @@
 #define BB_NAKED __attribute__((naked, noinline, aligned(4)))
 #define BB_UNUSED __attribute__((unused)) /* an argument that the assembler finds in its register */
 
-/* ---- Two columns. Slots: 0 columns, 1 end of the columns or mask, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise, k + e > 14),
-   4 2^(k + e),
-   5 and 6 sums of the columns (with one zero point for all rows: -z_w * sum), 7 constants, 8 and 9 outputs, 10 addend,
-   11 shift, 12 end of the constants of pairs, 13 rows, 14 end of the columns.
-   Accumulators: r8 (row 0, column 0), r9 (0, 1), r10 (1, 0), r11 (1, 1). ---- */
+/* ---- Two columns. Slots: 0 columns, 1 end of the columns or mask, 2 entry of the loop, 3 zero points (0: one for all
+   rows; 1: likewise, k + e > 14), 4 2^(k + e), 5 and 6 sums of the columns (with one zero point for all rows: -z_w *
+   sum), 7 constants, 8 and 9 outputs, 10 addend, 11 shift, 12 end of the constants of pairs, 13 rows, 14 end of the
+   columns. Accumulators: r8 (row 0, column 0), r9 (0, 1), r10 (1, 0), r11 (1, 1). ---- */
 
-/* slot_bytes: of all slots; stack_bytes: with the 9 registers; word_shift: log2 of the bytes of both columns that belong
-   to a word of weights. Leaves the number of words of a row in r12, of pairs of rows in r0, slot 14 in r1. */
+/* slot_bytes: of all slots; stack_bytes: with the 9 registers; word_shift: log2 of the bytes of both columns that
+   belong to a word of weights. Leaves the number of words of a row in r12, of pairs of rows in r0, slot 14 in r1. */
 #define BB_DOT2_START(slot_bytes, stack_bytes, word_shift)                                                            \
     ".syntax unified\n"                                                                                               \
     "push {r4-r11, lr}\n"                                                                                             \
@@ -167,10 +166,9 @@
 #define BB_GROUP2(field, first, second)                                                                               \
     "ldm r0!, {r2-r5}\n" field(first, "r2", "r4") field(second, "r3", "r5")
 
-/* ---- One column. Slots: 0 column, 1 its end, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise, k + e > 14),
-   4 2^(k + e), 5 sum of the column
-   (with one zero point for all rows: -z_w * sum), 6 mask, 7 constants, 8 output, 9 addend, 10 shift, 11 end of the
-   constants of pairs, 12 rows. Accumulators: r10, r11. ---- */
+/* ---- One column. Slots: 0 column, 1 its end, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise,
+   k + e > 14), 4 2^(k + e), 5 sum of the column (with one zero point for all rows: -z_w * sum), 6 mask, 7 constants,
+   8 output, 9 addend, 10 shift, 11 end of the constants of pairs, 12 rows. Accumulators: r10, r11. ---- */
 
 /* word_shift: log2 of the bytes of the column that belong to a word of weights. Leaves the number of words of a row in
    r12. */

@@ -25,16 +25,15 @@ BB_INLINE void bb_copy(uint8_t *to, const uint8_t *from, uint32_t count)
 BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, uint32_t first, uint32_t count,
                         uint32_t bits, uint32_t zero_point)
 {
-    if ((bits == 8u) && (from != NULL)) {
-        const uint8_t *const end = &from[first + count];
-        uint8_t *to = &staging[index];
-        for (from = &from[first]; from != end; from = &from[1]) {
-            to[0] = from[0];
-            to = &to[1];
-        }
-    } else {
+    if (bits != 8u) {
         for (uint32_t i = 0u; i < count; i++) {
             bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : zero_point);
+        }
+    } else if (from != NULL) {
+        bb_copy(&staging[index], &from[first], count);
+    } else {
+        for (uint32_t i = 0u; i < count; i++) {
+            staging[index + i] = (uint8_t)zero_point;
         }
     }
 }
@@ -55,16 +54,21 @@ BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t 
 {
     const uint32_t count = (uint32_t)l->kernel_width * l->group_channels;
     uint32_t sum = 0u, index = 0u;
-    for (uint32_t row = l->kernel_height; row != 0u; row--) {
-        if ((l->group_channels & 3u) == 0u) {
-            sum += l->widen(from, count >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
-        } else {
-            bb_copy(&staging[index], from, count);
+    if ((l->group_channels & 3u) == 0u) {
+        for (uint32_t row = l->kernel_height; row != 0u; row--) {
+            sum += l->widen(from, count >> 2, words, 2u);
+            words = &words[(count >> 1) * BB_GROUP_WORDS];
+            from = &from[row_bytes];
         }
-        index += count;
-        from = &from[row_bytes];
+    } else {
+        for (uint32_t row = l->kernel_height; row != 0u; row--) {
+            bb_copy(&staging[index], from, count);
+            index += count;
+            from = &from[row_bytes];
+        }
+        sum = bb_widen_staged(l, staging, index, words);
     }
-    return ((l->group_channels & 3u) == 0u) ? sum : bb_widen_staged(l, staging, index, words);
+    return sum;
 }
 
 /* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the

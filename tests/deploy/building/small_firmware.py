@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,11 @@ int main(void) {
 """
 
 ARENA_BYTES = 100
+
+
+def quick_cores(*names: str, others: tuple[str, ...]) -> list[Any]:
+    """Parameters of a test: some cores in every run, others only in the long one."""
+    return [*names, *(pytest.param(name, marks=pytest.mark.long) for name in others)]
 
 
 def core_or_skip(name: str, *, is_run: bool = False) -> Core:

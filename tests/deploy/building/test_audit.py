@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from deploy.building.audit import Finding, Rule
+from deploy.building.emulation import run_elf
 from deploy.building.linked import LinkedNetwork, examine
 from deploy.building.linking import link
 from deploy.building.stack import stack_bound
 from deploy.building.toolchains import toolchain_for
 from network.errors import BuildError
-from tests.deploy.building.small_firmware import NETWORK, compiled, core_or_skip, placed
+from tests.deploy.building.small_firmware import NETWORK, compiled, core_or_skip, placed, quick_cores
 
-CORES = ("cortex-m0", "cortex-m4", "rv32imac")
+CORES = quick_cores("cortex-m4", others=("cortex-m0", "rv32imac"))
 
 
 def examined(directory: Path, name: str, more: bytes, call: bytes = b"", optimization: str = "O2") -> LinkedNetwork:
@@ -59,7 +60,7 @@ BAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "rv32imac"])
+@pytest.mark.parametrize("name", CORES)
 @pytest.mark.parametrize("rule", BAD)
 def test_each_forbidden_thing_is_found(tmp_path: Path, name: str, rule: Rule) -> None:
     more, call = BAD[rule]
@@ -103,12 +104,10 @@ for (int at = 0; at < 2; ++at, ++step) { step->run(step->layer, arena); }
 """
 
 
-@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imac"])
+@pytest.mark.parametrize("name", quick_cores("cortex-m4", "rv32imac", others=("cortex-m0", "cortex-m55")))
 @pytest.mark.parametrize("optimization", ["O2", "Os"])
 def test_calls_through_descriptors_are_followed_exactly(tmp_path: Path, name: str, optimization: str) -> None:
     """The deepest path is the driver with the small frame, whose descriptor names the function with the large one."""
-    from deploy.building.emulation import run_elf
-
     core = core_or_skip(name, is_run=True)
     linked = examined(tmp_path, name, STEPS, RUN, optimization)
     assert linked.graph["tiny_run"].pointer_calls == {"tiny_first", "tiny_second"}

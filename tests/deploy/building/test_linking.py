@@ -12,7 +12,7 @@ from deploy.building.linking import RegionOverflow, link
 from deploy.building.toolchains import Toolchain, toolchain_for
 from network.errors import BuildError
 from network.memory.report import Region
-from tests.deploy.building.small_firmware import ARENA_BYTES, MAIN, NETWORK, compiled, core_or_skip, placed
+from tests.deploy.building.small_firmware import ARENA_BYTES, MAIN, NETWORK, compiled, core_or_skip, placed, quick_cores
 
 STACK_BYTES = 128
 
@@ -22,7 +22,7 @@ def excess_bytes(error: pytest.ExceptionInfo[RegionOverflow], region: Region) ->
     return error.value.excess[region]
 
 
-@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imac"])
+@pytest.mark.parametrize("name", quick_cores("cortex-m4", "rv32imac", others=("cortex-m0", "cortex-m55")))
 def test_regions_are_exact_to_the_byte(tmp_path: Path, name: str) -> None:
     core = core_or_skip(name, is_run=True)
     toolchain = toolchain_for(core)
