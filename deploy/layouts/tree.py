@@ -22,7 +22,7 @@ from string import Template
 from typing import Final
 
 from deploy.emission.notice import Notice
-from deploy.layouts.cross_compiling import core_names, core_table
+from deploy.layouts.cross_compiling import core_values
 from network.kernel_sizes.tables import Optimization
 
 
@@ -66,12 +66,13 @@ _FILES: Final[Mapping[Layout, _Tool]] = {
         {
             "CMakeLists.txt": "CMakeLists.txt",
             "toolchains/arm-none-eabi.cmake": "arm-none-eabi.cmake",
+            "toolchains/riscv64-unknown-elf.cmake": "riscv64-unknown-elf.cmake",
             "simulated/cortex_m.c": "cortex_m.c",
             "simulated/cortex_m.ld": "cortex_m.ld",
         },
         "CMake: `add_subdirectory(this/folder)` and `target_link_libraries(my_firmware PRIVATE @name)`. "
-        "`CMakeLists.txt` and `toolchains/arm-none-eabi.cmake` say how the example is built and run, here and on a "
-        "simulated chip.",
+        "`CMakeLists.txt` and the files in `toolchains/` say how the example is built and run, here and on simulated "
+        "chips.",
     ),
     Layout.ZEPHYR: _Tool(
         {
@@ -141,9 +142,8 @@ def _content(path: str, template: str, name: str, notice: Notice, optimization: 
             _template(template),
             name,
             notice=lines,
-            cores=", ".join(core_names()),
-            table=core_table(),
             optimization=optimization,
+            **core_values(),
         )
     )
 
