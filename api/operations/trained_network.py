@@ -55,7 +55,7 @@ def train_solution(
         checkpoint_directory: Directory for the checkpoints; None writes none.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
-    from api.operations.chip_files import ChipFiles
+    from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
     from deploy.files import save
     from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
@@ -103,7 +103,7 @@ def train_solution(
             training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory)
+        publish(staged, directory, OPTIONAL_FILES)
     return training_report, artifacts
 
 

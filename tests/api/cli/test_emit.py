@@ -142,6 +142,18 @@ def test_a_network_that_is_not_linked_is_kept_with_a_warning(
     assert "linked.json" not in names
 
 
+def test_a_second_training_leaves_no_optional_file_of_the_first(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    (out / "linked.json").write_text("{}")
+    (out / "earlier_name-c.zip").write_bytes(b"")
+    network = bitbudget.read(trained.parent / "tiny.onnx")
+    data = bitbudget.dataset(trained.parent / "data.npz")
+    result = bitbudget.train(network, data, out=out, flash="100kB", ram="20kB", training={"epochs": 0})
+    assert {path.name for path in out.iterdir()} == {each.name for each in result.files}
+    assert not {"linked.json", "earlier_name-c.zip"} & {each.name for each in result.files}
+
+
 def test_the_kept_samples_are_those_of_the_test_set(trained: Path) -> None:
     network = load(trained)
     with np.load(trained.parent / "data.npz") as data:
