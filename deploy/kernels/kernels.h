@@ -61,7 +61,8 @@ typedef struct {
 #endif
 
 /* Widens `groups` groups of 4 codes (packed, starting on a byte), each shifted left by e, to words[0], words[columns *
-   BB_GROUP_WORDS], ...; returns the sum of the widened codes. */
+   BB_GROUP_WORDS], ...; returns the sum of the widened codes. A column may be made by several calls; all but the last
+   take a multiple of 4 codes, or of 16 codes of 2 bits. */
 typedef uint32_t (*bb_widen)(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 
 typedef struct {                /* the rows (output channels) of one group of a convolution */

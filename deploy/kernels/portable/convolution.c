@@ -21,19 +21,22 @@ BB_INLINE void bb_copy(uint8_t *to, const uint8_t *from, uint32_t count)
     }
 }
 
-/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
-BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, uint32_t first, uint32_t count,
-                        uint32_t bits, uint32_t zero_point)
+/* Whether the codes of a group's pixels can be widened from the input; else they are joined in `staging` first. */
+BB_INLINE uint32_t bb_is_direct(const bb_convolution_layer *l)
 {
-    if (bits != 8u) {
-        for (uint32_t i = 0u; i < count; i++) {
-            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : zero_point);
-        }
-    } else if (from != NULL) {
-        bb_copy(&staging[index], &from[first], count);
+    return ((l->group_channels & (bb_piece_codes(l->input_bits) - 1u)) == 0u) ? 1u : 0u;
+}
+
+/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
+BB_INLINE void bb_stage(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, const uint8_t *from,
+                        uint32_t first, uint32_t count)
+{
+    const uint32_t bits = l->input_bits;
+    if ((from != NULL) && (((l->group_channels * bits) & 7u) == 0u)) {
+        bb_copy(&staging[(index * bits) >> 3], &from[(first * bits) >> 3], (count * bits) >> 3);
     } else {
         for (uint32_t i = 0u; i < count; i++) {
-            staging[index + i] = (uint8_t)zero_point;
+            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : l->zero_point);
         }
     }
 }
@@ -54,7 +57,7 @@ BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t 
 {
     const uint32_t count = (uint32_t)l->kernel_width * l->group_channels;
     uint32_t sum = 0u, index = 0u;
-    if ((l->group_channels & 3u) == 0u) {
+    if (bb_is_direct(l) != 0u) {
         for (uint32_t row = l->kernel_height; row != 0u; row--) {
             sum += l->widen(from, count >> 2, words, 2u);
             words = &words[(count >> 1) * BB_GROUP_WORDS];
@@ -62,7 +65,7 @@ BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t 
         }
     } else {
         for (uint32_t row = l->kernel_height; row != 0u; row--) {
-            bb_copy(&staging[index], from, count);
+            bb_stage(l, staging, index, from, 0u, count);
             index += count;
             from = &from[row_bytes];
         }
@@ -71,9 +74,8 @@ BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t 
     return sum;
 }
 
-/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
-   channels are a multiple of 4, runs are widened from the input and `staging` holds padding; else they are first joined
-   in `staging`. */
+/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If
+   runs are widened from the input, `staging` holds padding. */
 BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
                              uint32_t group, uint32_t *words, uint8_t *staging)
 {
@@ -82,7 +84,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
     const uint32_t first = group * channels;
     const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
     const uint32_t width = l->input_width;
-    const uint32_t is_staged = channels & 3u;
+    const uint32_t is_direct = bb_is_direct(l);
     const uint32_t is_dilated = (l->dilation_x != 1u) ? 1u : 0u;
     const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (1u - is_dilated) : 0u;
     uint32_t sum = 0u, index = 0u;
@@ -106,8 +108,8 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
                     /* padding */
                 }
             }
-            if (is_staged != 0u) {
-                bb_stage(staging, index, from, first, taps * channels, bits, l->zero_point);
+            if (is_direct == 0u) {
+                bb_stage(l, staging, index, from, first, taps * channels);
             } else {
                 const uint8_t *const codes = (from != NULL) ? &from[(first * bits) >> 3] : staging;
                 sum += l->widen(codes, (taps * channels) >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
@@ -115,7 +117,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
             index += taps * channels;
         }
     }
-    return (is_staged == 0u) ? sum : bb_widen_staged(l, staging, index, words);
+    return (is_direct != 0u) ? sum : bb_widen_staged(l, staging, index, words);
 }
 
 /* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
@@ -133,7 +135,7 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
     /* Windows that start in the first inner_rows rows and inner_columns columns are inside the image. */
     const uint32_t last_row = (l->kernel_height - 1u) * l->dilation_y;
     const uint32_t is_plain = ((l->groups == 1u) && (l->dilation_x == 1u) &&
-                               ((l->input_bits == 8u) || ((l->group_channels & 3u) == 0u)))
+                               ((((uint32_t)l->group_channels * l->input_bits) & 7u) == 0u))
                                   ? 1u
                                   : 0u;
     const uint32_t inner_rows =
