@@ -159,18 +159,18 @@ BB_INLINE uint32_t bb_depthwise_sum(const bb_depthwise_state *state, const uint8
 }
 
 /* Computes a row of one output channel. */
-BB_INLINE void bb_depthwise_row(const bb_depthwise_state *state, const uint8_t *column, bb_depthwise_outputs outputs)
+BB_INLINE void bb_depthwise_row(const bb_depthwise_state *state, const uint8_t *column, bb_depthwise_outputs *outputs)
 {
     const uint32_t step = 4u * (uint32_t)state->layer->stride_x;
     for (uint32_t x = state->layer->output_width; x != 0u; x--) {
-        bb_depthwise_put_output(&outputs, bb_depthwise_sum(state, column), outputs.form);
+        bb_depthwise_put_output(outputs, bb_depthwise_sum(state, column), outputs->form);
         column = &column[step];
     }
 }
 
 /* The same for a 3x3 kernel without dilation, with the weights in registers; narrow form. */
 BB_INLINE void bb_depthwise_row_3x3(const bb_depthwise_state *state, const uint8_t *column,
-                                    bb_depthwise_outputs outputs)
+                                    bb_depthwise_outputs *outputs)
 {
     const int16_t *const w = state->weights;
     const int32_t w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6], w7 = w[7], w8 = w[8];
@@ -184,7 +184,7 @@ BB_INLINE void bb_depthwise_row_3x3(const bb_depthwise_state *state, const uint8
         int32_t sum = (above[0] * w0) + (above[4] * w1) + (above[8] * w2);
         sum += (middle[0] * w3) + (middle[4] * w4) + (middle[8] * w5);
         sum += (below[0] * w6) + (below[4] * w7) + (below[8] * w8);
-        bb_depthwise_put_output(&outputs, (uint32_t)sum, BB_NARROW);
+        bb_depthwise_put_output(outputs, (uint32_t)sum, BB_NARROW);
         above = &above[step];
         middle = &middle[step];
         below = &below[step];
@@ -231,11 +231,11 @@ BB_INLINE void bb_depthwise_layer_run(const bb_depthwise_layer *layer, uint8_t *
             for (uint32_t channel = 0u; channel < channels; channel++) {
                 for (uint32_t copy = 0u; copy < multiplier; copy++) {
                     const uint32_t output = ((first + channel) * multiplier) + copy;
-                    const bb_depthwise_outputs outputs = bb_depthwise_outputs_of(&state, output, output_row);
+                    bb_depthwise_outputs outputs = bb_depthwise_outputs_of(&state, output, output_row);
                     if (is_3x3 != 0u) {
-                        bb_depthwise_row_3x3(&state, &ring[channel], outputs);
+                        bb_depthwise_row_3x3(&state, &ring[channel], &outputs);
                     } else {
-                        bb_depthwise_row(&state, &ring[channel], outputs);
+                        bb_depthwise_row(&state, &ring[channel], &outputs);
                     }
                     state.weights = &state.weights[state.taps];
                 }

@@ -47,18 +47,19 @@ BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, uint32_t firs
     const uint32_t z1 = bb_depthwise_zero_points(layer, first + 1u);
     const uint32_t z2 = bb_depthwise_zero_points(layer, first + 2u);
     const uint32_t z3 = bb_depthwise_zero_points(layer, first + 3u);
-    const uint8_t *tap = &layer->weights[(first * bits) >> 3]; /* of the upper row */
+    const uint8_t *const taps = &layer->weights[(first * bits) >> 3];
+    uint32_t tap = 0u; /* offset of the upper one */
     uint32_t *words = &plan->channels[7];
     for (uint32_t i = 0u; i < 6u; i++) { /* kernel column 0: rows 0 and 1, rows 1 and 2; column 1: ... */
-        const uint32_t upper = bb_depthwise_load(tap, bytes);
-        const uint32_t lower = bb_depthwise_load(&tap[3u * tap_bytes], bytes);
+        const uint32_t upper = bb_depthwise_load(&taps[tap], bytes);
+        const uint32_t lower = bb_depthwise_load(&taps[tap + (3u * tap_bytes)], bytes);
         const bb_depthwise_four pairs = bb_depthwise_pairs(upper, lower, bits);
-        words[0] = bb_depthwise_difference(pairs.channel[0] >> shift, z0);
-        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[1] >> shift, z1);
-        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[2] >> shift, z2);
-        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.channel[3] >> shift, z3);
+        words[0] = bb_depthwise_difference(pairs.c0 >> shift, z0);
+        words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c1 >> shift, z1);
+        words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c2 >> shift, z2);
+        words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(pairs.c3 >> shift, z3);
         words = &words[1];
-        tap = ((i & 1u) == 0u) ? &tap[3u * tap_bytes] : (tap - (2u * tap_bytes));
+        tap = ((i & 1u) == 0u) ? (tap + (3u * tap_bytes)) : (tap - (2u * tap_bytes));
     }
 }
 

@@ -40,7 +40,7 @@ BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bytes)
 }
 
 typedef struct {
-    uint32_t channel[4];
+    uint32_t c0, c1, c2, c3;
 } bb_depthwise_four;
 
 /* Returns pairs of the codes of four channels of two pixels (packed in a and b), shifted left by 8 - bits. */
@@ -52,20 +52,20 @@ BB_INLINE bb_depthwise_four bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t 
     if (bits == 8u) {
         uint32_t high;
         __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(high) : "r"(b), "r"(a));
-        __asm__("uxtb16 %0, %1" : "=r"(pairs.channel[0]) : "r"(both));
-        __asm__("uxtb16 %0, %1, ror #8" : "=r"(pairs.channel[1]) : "r"(both));
-        __asm__("uxtb16 %0, %1" : "=r"(pairs.channel[2]) : "r"(high));
-        __asm__("uxtb16 %0, %1, ror #8" : "=r"(pairs.channel[3]) : "r"(high));
+        __asm__("uxtb16 %0, %1" : "=r"(pairs.c0) : "r"(both));
+        __asm__("uxtb16 %0, %1, ror #8" : "=r"(pairs.c1) : "r"(both));
+        __asm__("uxtb16 %0, %1" : "=r"(pairs.c2) : "r"(high));
+        __asm__("uxtb16 %0, %1, ror #8" : "=r"(pairs.c3) : "r"(high));
     } else if (bits == 4u) {
-        pairs.channel[0] = (both << 4) & 0x00F000F0u;
-        pairs.channel[1] = both & 0x00F000F0u;
-        pairs.channel[2] = (both >> 4) & 0x00F000F0u;
-        pairs.channel[3] = (both >> 8) & 0x00F000F0u;
+        pairs.c0 = (both << 4) & 0x00F000F0u;
+        pairs.c1 = both & 0x00F000F0u;
+        pairs.c2 = (both >> 4) & 0x00F000F0u;
+        pairs.c3 = (both >> 8) & 0x00F000F0u;
     } else {
-        pairs.channel[0] = (both << 6) & 0x00C000C0u;
-        pairs.channel[1] = (both << 4) & 0x00C000C0u;
-        pairs.channel[2] = (both << 2) & 0x00C000C0u;
-        pairs.channel[3] = both & 0x00C000C0u;
+        pairs.c0 = (both << 6) & 0x00C000C0u;
+        pairs.c1 = (both << 4) & 0x00C000C0u;
+        pairs.c2 = (both << 2) & 0x00C000C0u;
+        pairs.c3 = both & 0x00C000C0u;
     }
     return pairs;
 }
@@ -74,10 +74,10 @@ BB_INLINE bb_depthwise_four bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t 
 BB_INLINE void bb_depthwise_column(const uint8_t *a, const uint8_t *b, uint32_t bytes, uint32_t bits, uint32_t *words)
 {
     const bb_depthwise_four pairs = bb_depthwise_pairs(bb_depthwise_load(a, bytes), bb_depthwise_load(b, bytes), bits);
-    words[0] = pairs.channel[0];
-    words[2] = pairs.channel[1];
-    words[4] = pairs.channel[2];
-    words[6] = pairs.channel[3];
+    words[0] = pairs.c0;
+    words[2] = pairs.c1;
+    words[4] = pairs.c2;
+    words[6] = pairs.c3;
 }
 
 /* Widens all columns of the image; bits is a constant. */
@@ -87,23 +87,23 @@ BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8
     uint32_t *const end = &words[plan->whole_words];
     if (bits == 8u) {
         bb_depthwise_columns_8(a, step_a, b, step_b, plan->flags, words, end);
-        return;
-    }
-    if ((plan->flags & 1u) != 0u) {
-        bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
-        a = &a[step_a];
-        b = &b[step_b];
-        words = &words[16];
-    }
-    if (words != end) {
-        if (bits == 4u) {
-            bb_depthwise_columns_4(&a, step_a, &b, step_b, words, end);
-        } else {
-            bb_depthwise_columns_2(&a, step_a, &b, step_b, words, end);
+    } else {
+        if ((plan->flags & 1u) != 0u) {
+            bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
+            a = &a[step_a];
+            b = &b[step_b];
+            words = &words[16];
         }
-    }
-    if ((plan->flags & 2u) != 0u) {
-        bb_depthwise_column(a, b, bits >> 1, bits, end);
+        if (words != end) {
+            if (bits == 4u) {
+                bb_depthwise_columns_4(&a, step_a, &b, step_b, words, end);
+            } else {
+                bb_depthwise_columns_2(&a, step_a, &b, step_b, words, end);
+            }
+        }
+        if ((plan->flags & 2u) != 0u) {
+            bb_depthwise_column(a, b, bits >> 1, bits, end);
+        }
     }
 }
 

@@ -212,7 +212,7 @@ def _weight_sums(layer: IntegerConvolution) -> npt.NDArray[np.int64]:
 
 
 def _spread(layer: IntegerConvolution, tensor: IntegerTensor) -> float:
-    return max(1.0, layer.codes[0].size ** 0.5 * top_code(layer.weight_bits) * top_code(tensor.bits) / 4)
+    return max(1.0, float(layer.codes[0].size ** 0.5) * top_code(layer.weight_bits) * top_code(tensor.bits) / 4)
 
 
 def _narrow(
