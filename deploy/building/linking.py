@@ -74,7 +74,7 @@ class Placement:
     def symbols(self) -> dict[str, int]:
         """Return the symbols that the linker script reads: name -> address or number of bytes."""
         machine = self.machine
-        firmware_flash = machine.code_bytes // 2
+        firmware_flash = machine.code_bytes // 4
         firmware_ram = min(FIRMWARE_RAM_BYTES, machine.ram_bytes // 4)
         flash = machine.code_bytes - firmware_flash
         ram = machine.ram_bytes - firmware_ram - STACK_ALIGNMENT_BYTES
