@@ -17,6 +17,7 @@ from network.errors import BitbudgetError, IntegerFileError
 from network.host_graph import MAX_HOST_GRAPH_BYTES, HostGraph, check_host_graph
 from network.json_reading.fields import Fields, load_object
 from network.json_reading.host_steps import read_host_graph, write_host_graph
+from network.kernel_sizes.tables import Optimization, sizes_for
 from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
 
@@ -32,11 +33,15 @@ class Deployment:
     """What the emission of C needs beside an integer-only network.
 
     Attributes:
+        core: Name of the core whose code the memory report counts; None for estimates for a core that is not known.
+        optimization: Optimization flag with which the C is compiled.
         in_place: Names of the kernels that overwrite an input.
         reuses_input: Whether the memory of each input is free after the last layer that reads it.
         host_graph: Computation behind the network; None if it is not known.
     """
 
+    core: str | None = None
+    optimization: Optimization = Optimization.SPEED
     in_place: frozenset[str] = frozenset()
     reuses_input: bool = True
     host_graph: HostGraph | None = None
@@ -50,7 +55,8 @@ class Deployment:
             host_graph: Computation behind the network.
         """
         if isinstance(accounting, DeployedAccounting):
-            return cls(frozenset(accounting.in_place), accounting.reuses_input, host_graph)
+            sizes = accounting.sizes
+            return cls(sizes.core, sizes.optimization, accounting.in_place, accounting.reuses_input, host_graph)
         return cls(host_graph=host_graph)
 
     @property
@@ -60,13 +66,16 @@ class Deployment:
         Raises:
             RequestError: If a kernel cannot overwrite an input.
         """
-        return DeployedAccounting(in_place=self.in_place, reuses_input=self.reuses_input)
+        sizes = sizes_for(self.core, self.optimization)
+        return DeployedAccounting(sizes, self.in_place, reuses_input=self.reuses_input)
 
 
 def deployment_bytes(deployment: Deployment) -> bytes:
     """Return the content of the file."""
     content = {
         "format_version": FORMAT_VERSION,
+        "core": deployment.core,
+        "optimization": deployment.optimization.value,
         "in_place": sorted(deployment.in_place),
         "reuses_input": deployment.reuses_input,
         **({} if deployment.host_graph is None else {"host_graph": write_host_graph(deployment.host_graph)}),
@@ -97,19 +106,23 @@ def read_deployment(directory: Path, network: IntegerNetwork) -> Deployment:
         raise IntegerFileError(f"the file {DEPLOYMENT_FILE} cannot be read: {error.strerror}") from error
     if len(content) > MAX_DEPLOYMENT_BYTES:
         raise IntegerFileError(f"the file {DEPLOYMENT_FILE} has more than {MAX_DEPLOYMENT_BYTES} bytes; save it again")
-    known = ("format_version", "in_place", "reuses_input", "host_graph")
+    known = ("format_version", "core", "optimization", "in_place", "reuses_input", "host_graph")
     value = load_object(content, DEPLOYMENT_FILE, IntegerFileError)
     fields = Fields(value, DEPLOYMENT_FILE, known, error=IntegerFileError)
     if fields.raw("format_version") != FORMAT_VERSION:
         raise fields.refused("format_version", f"{FORMAT_VERSION}; use the version of bitbudget that wrote it")
     try:
         deployment = Deployment(
-            frozenset(fields.texts("in_place", ())), fields.flag("reuses_input", default=True), read_host_graph(fields)
+            None if fields.raw("core") is None else fields.text("core"),
+            Optimization(fields.text("optimization")),
+            frozenset(fields.texts("in_place", ())),
+            fields.flag("reuses_input", default=True),
+            read_host_graph(fields),
         )
         if deployment.host_graph is not None:
             shapes = {name: tensor.shape for name, tensor in network.tensors.items()}
             check_host_graph(deployment.host_graph, shapes, network.outputs, network.input_names)
         _ = deployment.accounting
-    except BitbudgetError as error:
+    except (BitbudgetError, ValueError) as error:
         raise IntegerFileError(f"{DEPLOYMENT_FILE} does not belong to the network: {error}") from error
     return deployment

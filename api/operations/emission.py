@@ -19,6 +19,7 @@ from api.schemas.emission import EmissionAnswer
 from api.schemas.reports import Artifact
 from api.storage.emitted_files import write_emitted
 from deploy.arithmetic import CodeArray
+from deploy.building.predicted import predicted_memory
 from deploy.deployment import Deployment, read_deployment
 from deploy.emission import emit
 from deploy.emission.names import checked_name, derived_name
@@ -28,8 +29,6 @@ from deploy.host_c.files import host_c_files
 from deploy.integer_network import IntegerNetwork
 from deploy.layouts.tree import Layout, laid_out
 from deploy.sample_codes import fitting_samples, read_vectors
-from deploy.structure import structure_of
-from network.memory.measure import measure
 from network.memory.report import MemoryReport
 
 MAX_TEST_SAMPLES: Final = 10
@@ -99,11 +98,11 @@ def emit_network(
     notice = notice_of(network, name)
     files = emit(network, name=name, accounting=accounting, vectors=vectors)
     files |= host_c_files(network, deployment.host_graph, notice, name, network.host_steps)
-    memory = measure(*structure_of(network), accounting)
+    memory = predicted_memory(network, accounting)
     assert memory.arena is not None  # noqa: S101  # these rules plan one
     return EmittedC(
         name=name,
-        files=laid_out(files, name, notice, layout),
+        files=laid_out(files, name, notice, layout, deployment.optimization),
         memory=memory,
         arena_bytes=memory.arena.arena_bytes,
         test_samples=0 if vectors is None else len(next(iter(vectors.values()))),

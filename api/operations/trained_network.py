@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from api.schemas.fit import FitAnswer
 from api.schemas.reports import (
@@ -17,9 +15,8 @@ from api.schemas.reports import (
     TrainingReport,
 )
 from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
-from deploy.arithmetic import CodeArray
-from deploy.integer_network import IntegerNetwork
-from network.errors import BitbudgetError
+from network.budget import Budget
+from network.devices.device import Device
 from network.memory.accounting import Accounting
 from qat.data.dataset import Dataset
 from qat.options.task import TERMS, TaskKind
@@ -31,10 +28,6 @@ from qat.training.epoch_result import EpochResult
 from qat.training.process_rank import is_first_process
 from solver.solution import Solution
 
-if TYPE_CHECKING:
-    from api.operations.emission import EmittedC
-    from deploy.deployment import Deployment
-
 
 def train_solution(
     dataset: Dataset,
@@ -44,6 +37,7 @@ def train_solution(
     directory: Path,
     *,
     accounting: Accounting,
+    device: Device | None,
     report: Report,
     checkpoint_directory: Path | None,
 ) -> tuple[TrainingReport, list[Artifact]]:
@@ -56,18 +50,16 @@ def train_solution(
         answer: Description of the solution, for the report.
         directory: Directory for the files, as for `run_main_job`.
         accounting: The rules by which the bytes of the solution were counted.
+        device: The device of the request; None without one.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints; None writes none.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
-    from api.operations.emission import EmittedC, archive_of
-    from deploy.deployment import DEPLOYMENT_FILE, Deployment, deployment_bytes
+    from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
     from deploy.files import save
     from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
     from deploy.qdq_ranks import output_extents
-    from deploy.sample_codes import VECTORS_FILE, vectors_bytes
-    from qat.data.sample_codes import sample_codes
     from qat.train import train
 
     result = train(
@@ -103,32 +95,16 @@ def train_solution(
         (staged / ONNX_FILE).write_bytes(onnx_bytes(result.integer_network, output_extents=extents))
         for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
             (staged / name).write_bytes(content)
-        deployment = Deployment.of(accounting, network.host_graph)
-        codes = sample_codes(result.integer_network, dataset)
-        (staged / DEPLOYMENT_FILE).write_bytes(deployment_bytes(deployment))
-        (staged / VECTORS_FILE).write_bytes(vectors_bytes(result.integer_network, codes))
-        emitted = _emitted(result.integer_network, deployment, codes)
-        if isinstance(emitted, EmittedC):
-            (staged / emitted.archive_name).write_bytes(archive_of(emitted))
-        else:
-            warning = f"no C files were written: {emitted}"
-            training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, warning)})
+        chip = ChipFiles(
+            host_graph=network.host_graph, dataset=dataset, accounting=accounting, device=device,
+            budget=Budget(answer.budget.flash_bytes, answer.budget.ram_bytes),
+        )  # fmt: skip
+        if reasons := chip.write(result.integer_network, staged):
+            training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory)
+        publish(staged, directory, OPTIONAL_FILES)
     return training_report, artifacts
-
-
-def _emitted(
-    network: IntegerNetwork, deployment: Deployment, codes: Mapping[str, CodeArray]
-) -> EmittedC | BitbudgetError:
-    """Return a network as C; or the error, because a trained network is kept even if it has no C."""
-    from api.operations.emission import emit_network
-
-    try:
-        return emit_network(network, deployment, codes)
-    except BitbudgetError as error:
-        return error
 
 
 def quality_answer(quality: Quality) -> QualityAnswer:

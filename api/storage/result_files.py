@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -89,18 +89,21 @@ def staging(directory: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def publish(staged: Path, directory: Path) -> None:
+def publish(staged: Path, directory: Path, optional: Iterable[str] = ()) -> None:
     """Move complete files and folders from a temporary directory to the directory of the results, the report last.
 
     Args:
         staged: Directory made by `staging`.
         directory: Directory for the results; files and folders of an earlier result are replaced.
+        optional: Patterns of the names of files that not every result has; those of an earlier result are deleted.
     """
     if not directory.is_dir():
         staged.chmod(0o777 & ~_umask())
         staged.rename(directory)
         return
     (directory / REPORT_FILE).unlink(missing_ok=True)
+    for path in (path for pattern in optional for path in directory.glob(pattern)):
+        path.unlink()
     for path in sorted(staged.iterdir(), key=lambda path: path.name == REPORT_FILE):
         if path.is_dir():
             shutil.rmtree(directory / path.name, ignore_errors=True)

@@ -175,7 +175,7 @@ def top_k_form(writer: Writer, step: HostStep, views: tuple[View, ...]) -> tuple
         *loop("k", [count], [
             "int32_t best = -1;",
             *loop("j", [extent], [
-                f"const int is_left = last < 0 || {last} {comparison} {x} || ({x} == {last} && {index} > last);",
+                f"const int is_left = last < 0 || {last} {comparison} {x} || ({index} > last && {x} == {last});",
                 f"if (is_left && (best < 0 || {x} {comparison} {best})) {{", f"{INDENT}best = {index};", "}",
             ]),
             "best = best < 0 ? 0 : best;",

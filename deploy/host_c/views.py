@@ -30,7 +30,7 @@ class View:
     Attributes:
         array: C expression of the array, or of a single number if there are no strides that are not 0.
         kind: Type of the elements.
-        shape: Extents.
+        shape: The extents.
         strides: Elements of the C array between two neighbours along each dimension; 0 along a dimension that repeats.
         offset: Index of the first element in the C array.
         is_number: Whether `array` is a number instead of an array.

@@ -22,7 +22,8 @@ from string import Template
 from typing import Final
 
 from deploy.emission.notice import Notice
-from deploy.layouts.cross_compiling import core_names, core_table
+from deploy.layouts.cross_compiling import core_values
+from network.kernel_sizes.tables import Optimization
 
 
 class Layout(StrEnum):
@@ -65,12 +66,13 @@ _FILES: Final[Mapping[Layout, _Tool]] = {
         {
             "CMakeLists.txt": "CMakeLists.txt",
             "toolchains/arm-none-eabi.cmake": "arm-none-eabi.cmake",
+            "toolchains/riscv64-unknown-elf.cmake": "riscv64-unknown-elf.cmake",
             "simulated/cortex_m.c": "cortex_m.c",
             "simulated/cortex_m.ld": "cortex_m.ld",
         },
         "CMake: `add_subdirectory(this/folder)` and `target_link_libraries(my_firmware PRIVATE @name)`. "
-        "`CMakeLists.txt` and `toolchains/arm-none-eabi.cmake` say how the example is built and run, here and on a "
-        "simulated chip.",
+        "`CMakeLists.txt` and the files in `toolchains/` say how the example is built and run, here and on simulated "
+        "chips.",
     ),
     Layout.ZEPHYR: _Tool(
         {
@@ -92,7 +94,13 @@ _FILES: Final[Mapping[Layout, _Tool]] = {
 }  # fmt: skip
 
 
-def laid_out(files: Mapping[str, bytes], name: str, notice: Notice, layout: Layout = Layout.ALL) -> dict[str, bytes]:
+def laid_out(
+    files: Mapping[str, bytes],
+    name: str,
+    notice: Notice,
+    layout: Layout = Layout.ALL,
+    optimization: Optimization = Optimization.SPEED,
+) -> dict[str, bytes]:
     """Return the tree of files for a build tool.
 
     Args:
@@ -100,6 +108,7 @@ def laid_out(files: Mapping[str, bytes], name: str, notice: Notice, layout: Layo
         name: Name of the C files.
         notice: Where the files come from.
         layout: The build tool; ALL for all of them, FLAT for the C files without folders.
+        optimization: Optimization flag of the kernels, as the memory report counts them.
 
     Returns:
         Content of each file by its path in the tree, sorted.
@@ -109,7 +118,9 @@ def laid_out(files: Mapping[str, bytes], name: str, notice: Notice, layout: Layo
     folder = "" if is_flat else f"{SOURCE_FOLDER}/"
     tree = {path if path == EXAMPLE_FILE else f"{folder}{path}": content for path, content in files.items()}
     for tool in tools:
-        tree |= {path: _content(path, template, name, notice) for path, template in tool.templates.items()}
+        tree |= {
+            path: _content(path, template, name, notice, optimization) for path, template in tool.templates.items()
+        }
     uses = "".join(f"- {_substituted(tool.use, name)}\n" for tool in tools)
     tree[README_FILE] = _encoded(
         _substituted(
@@ -121,13 +132,19 @@ def laid_out(files: Mapping[str, bytes], name: str, notice: Notice, layout: Layo
     return dict(sorted(tree.items()))
 
 
-def _content(path: str, template: str, name: str, notice: Notice) -> bytes:
+def _content(path: str, template: str, name: str, notice: Notice, optimization: Optimization) -> bytes:
     if not template:
-        return _encoded(json.dumps(_platformio(name), indent=2) + "\n")
+        return _encoded(json.dumps(_platformio(name, optimization), indent=2) + "\n")
     mark = _COMMENTS.get(path.rpartition(".")[2], _hash_comment)
     lines = mark(notice.text)
     return _encoded(
-        _substituted(_template(template), name, notice=lines, cores=", ".join(core_names()), table=core_table())
+        _substituted(
+            _template(template),
+            name,
+            notice=lines,
+            optimization=optimization,
+            **core_values(),
+        )
     )
 
 
@@ -139,7 +156,7 @@ _COMMENTS: Final[Mapping[str, Callable[[str], str]]] = {"c": str, "ld": str, "in
 """Comment with the notice by the extension of a file's name; in C, the template has the comment around it."""
 
 
-def _platformio(name: str) -> dict[str, object]:
+def _platformio(name: str, optimization: Optimization) -> dict[str, object]:
     return {
         "name": name,
         "version": "1.0.0",
@@ -149,7 +166,12 @@ def _platformio(name: str) -> dict[str, object]:
         "frameworks": ["*"],
         "platforms": ["*"],
         "headers": [f"{name}.h"],
-        "build": {"srcDir": SOURCE_FOLDER, "includeDir": SOURCE_FOLDER, "flags": ["-O2"], "libArchive": True},
+        "build": {
+            "srcDir": SOURCE_FOLDER,
+            "includeDir": SOURCE_FOLDER,
+            "flags": [f"-{optimization}"],
+            "libArchive": True,
+        },
     }
 
 

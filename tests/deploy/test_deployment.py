@@ -16,6 +16,7 @@ from deploy.deployment import DEPLOYMENT_FILE, Deployment, deployment_bytes, rea
 from deploy.sample_codes import MAX_SAMPLES, VECTORS_FILE, fitting_samples, read_vectors, vectors_bytes
 from network.errors import IntegerFileError
 from network.host_graph import HostGraph, HostRead
+from network.kernel_sizes.tables import Optimization, sizes_for
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Shape
 from network.memory.books import accounting_named
@@ -38,11 +39,13 @@ def test_a_deployment_is_read_as_it_was_written(tmp_path: Path) -> None:
     for deployment in (
         Deployment(),
         Deployment.of(DeployedAccounting(in_place=IN_PLACE_KERNELS[:2], reuses_input=False), GRAPH),
+        Deployment.of(DeployedAccounting(sizes_for("cortex-m7", Optimization.SIZE)), None),
         Deployment.of(accounting_named("paper"), GRAPH),
     ):
         (tmp_path / DEPLOYMENT_FILE).write_bytes(deployment_bytes(deployment))
         assert read_deployment(tmp_path, network()) == deployment
         assert deployment.accounting.in_place == deployment.in_place
+        assert deployment.accounting.sizes.optimization is deployment.optimization
         assert deployment.accounting.reuses_input == deployment.reuses_input
 
 
@@ -55,7 +58,7 @@ def test_a_folder_without_the_files_is_of_an_earlier_version(tmp_path: Path) -> 
     "change",
     [
         {"format_version": 2}, {"format_version": None}, {"in_place": ["teleport"]}, {"in_place": 3},
-        {"reuses_input": "yes"}, {"host_graph": []}, {"more": 1},
+        {"optimization": "O9"}, {"core": 7}, {"reuses_input": "yes"}, {"host_graph": []}, {"more": 1},
         {"host_graph": {"reads": [{"value": "y", "tensor": "nowhere", "dims": [4]}], "outputs": ["y"]}},
         {"host_graph": {"reads": [{"value": "y", "tensor": "fully_connected0", "dims": [5]}], "outputs": ["y"]}},
     ],
@@ -91,12 +94,13 @@ def test_the_number_of_kept_samples_is_limited() -> None:
 @pytest.mark.parametrize("damage", ["shape", "code", "type", "count", "missing", "object", "bytes", "bomb", "scalar"])
 def test_damaged_vectors_are_rejected(damage: str, tmp_path: Path) -> None:
     first, second = np.zeros((2, 6, 6, 3), np.uint8), np.zeros((2, 1, 1, 2), np.uint8)
-    arrays: dict[str, Any] = {
+    of_damage: dict[str, dict[str, Any]] = {
         "shape": {"input0": first[:, :5], "input1": second}, "code": {"input0": first + 16, "input1": second},
         "type": {"input0": first.astype(np.int64), "input1": second}, "count": {"input0": first[:1], "input1": second},
         "missing": {"input0": first}, "object": {"input0": np.array([None] * 2), "input1": second},
         "scalar": {"input0": np.uint8(1), "input1": np.uint8(1)},
-    }.get(damage, {})  # fmt: skip
+    }  # fmt: skip
+    arrays = of_damage.get(damage, {})
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     content = buffer.getvalue() if arrays else b"PK\x03\x04 no archive"

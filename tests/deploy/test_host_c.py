@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from network.network_input import InputFormat
 from tests.deploy.host_c_runs import built, codes_by_c, outputs_by_c, packed, with_bits
 from tests.deploy.host_forms import CONSTANTS, FORMS, HEAD, model_of
 from tests.deploy.host_runs import imported, needs_sample, parts_of, sample_of, without_layers, write_host
+from tests.deploy.test_host_of_several_inputs import image_and_vector
 from tests.deploy.test_host_program import NETWORKS, assert_equal, is_float, network_of, published
 from tests.network.onnx_reading.onnx_models import model, node, read
 
@@ -88,6 +90,47 @@ def test_every_line_of_the_program_has_a_form_in_c() -> None:
     assert set(C_FORMS) == set(LINES)
 
 
+CHECKERS = {
+    "clang": ["clang", "-fsyntax-only", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Werror"],
+    "cppcheck": [
+        "cppcheck",
+        "--enable=warning,portability",
+        "--std=c99",
+        "--platform=unix32",
+        "-q",
+        "--error-exitcode=3",
+    ],
+}
+
+
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_other_compilers_and_checkers_find_nothing(checker: str, tmp_path: Path) -> None:
+    if shutil.which(checker) is None:
+        pytest.skip(f"{checker} is not installed")
+    for index, form in enumerate(FORMS):
+        network = read(model_of(form))
+        files = host_c_files(without_layers(network), network.host_graph, NOTICE, f"form{index}", network.host_steps)
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+    command = [*CHECKERS[checker], *(path.name for path in tmp_path.glob("*.c"))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_cpp_includes_the_header(tmp_path: Path) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    network = read(model_of("TopK"))
+    for name, content in host_c_files(without_layers(network), network.host_graph, NOTICE, "net").items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "main.cpp").write_text(
+        '#include "net_host.h"\nint main() { net_host_values values; const uint8_t codes[6] = {1, 2, 3, 4, 5, 9};\n'
+        "  net_finish(codes, &values); return values.output_1[0] == 5 ? 0 : 1; }\n"
+    )
+    command = ["sh", "-c", "gcc -std=c99 -c net_host.c && g++ -Wall -Wextra -Werror main.cpp net_host.o -lm && ./a.out"]
+    assert subprocess.run(command, cwd=tmp_path, check=False, timeout=120).returncode == 0
+
+
 def test_softmax_of_an_old_opset_and_a_sample_that_is_read_again(tmp_path: Path) -> None:
     heads = [each for each in HEAD if each.output[0] != "b"]
     again = [node("Mul", "x half", "n"), node("Conv", "n w", "c"), node("Flatten", "c", "f"), node("Gemm", "f m", "g"),
@@ -108,6 +151,22 @@ def test_softmax_of_an_old_opset_and_a_sample_that_is_read_again(tmp_path: Path)
         after = after_in_c(integers, network.host_graph, ())
         assert after.needs_samples == (index == 1)
         assert_c_computes(library, "net", after, network, imported(directory))
+
+
+@pytest.mark.parametrize("reads_samples", [False, True])
+def test_several_inputs_have_functions_of_their_names(reads_samples: bool, tmp_path: Path) -> None:
+    network = read(image_and_vector(reads_samples=reads_samples))
+    integers = without_layers(network)
+    library = built(host_c_files(integers, network.host_graph, NOTICE, "net"), tmp_path)
+    after = after_in_c(integers, network.host_graph, ())
+    assert after.needs_samples == reads_samples
+    write_host(network, tmp_path)
+    host = imported(tmp_path)
+    assert_c_computes(library, "net", after, network, host)
+    parts = parts_of(network, sample_of(network, np.random.default_rng(0)))
+    for name, part, codes in zip(network.input_names, parts, host.before(parts), strict=True):
+        found = codes_by_c(library, f"net_input_{name}_from_reals", part, integers.tensors[name])
+        np.testing.assert_array_equal(found, codes.reshape(-1))
 
 
 def test_the_c_ends_before_an_operator_without_a_form(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from deploy.interpreter import quantize_inputs
 from network.errors import InvalidNetwork
 from network.joined_samples import joined_input
 from network.json_reading.description import read_json, write_json
+from tests.deploy.host_forms import CONSTANTS, HEAD
 from tests.deploy.host_runs import (
     imported,
     outputs_by_host,
@@ -23,7 +24,7 @@ from tests.deploy.host_runs import (
     without_layers,
     write_host,
 )
-from tests.deploy.test_host_program import CONSTANTS, HEAD, assert_equal
+from tests.deploy.test_host_program import assert_equal
 from tests.network.onnx_reading.onnx_models import node, random, read
 from tests.network.onnx_reading.test_several_inputs import several
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import DoesNotFit
+from api.operations.chip_files import OPTIONAL_FILES
 from api.operations.fit import describe_fit
 from api.operations.measures import MeasureChoice
 from api.operations.question import Terms, terms_of
@@ -195,5 +196,5 @@ def _write(report: ShrinkReport, found: Search, work: Path, directory: Path) -> 
         (staged / CURVE_FILE).write_text(curve_svg(report), encoding="utf-8")
         (staged / REPORT_FILE).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory)
+        publish(staged, directory, OPTIONAL_FILES)
     return artifacts

@@ -9,12 +9,13 @@ set(CMAKE_C_COMPILER arm-none-eabi-gcc)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES CORE)
 
-set(CORE cortex-m4 CACHE STRING "core of the chip: @cores")
-@table
+set(CORE cortex-m4 CACHE STRING "core of the chip: @arm_cores")
+@arm_table
 if(NOT SIMULATED_MACHINE)
-  message(FATAL_ERROR "the core '${CORE}' is unknown; expected one of @cores")
+  message(FATAL_ERROR "the core '${CORE}' is unknown; expected one of @arm_cores")
 endif()
 set(CMAKE_C_FLAGS_INIT "${CORE_FLAGS}")
+set(SIMULATED_START cortex_m)
 set(CMAKE_EXE_LINKER_FLAGS_INIT "--specs=rdimon.specs ${SIMULATED_MEMORY}")
 set(CMAKE_CROSSCOMPILING_EMULATOR
   qemu-system-arm -M ${SIMULATED_MACHINE} -display none -monitor none -serial none

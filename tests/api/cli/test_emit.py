@@ -15,9 +15,12 @@ import pytest
 
 import bitbudget
 from api.cli.main import run
+from deploy.building.cores import core_named
+from deploy.building.toolchains import has_compiler
 from deploy.files import load
 from deploy.interpreter import real_values
 from deploy.sample_codes import read_vectors
+from network.errors import BuildError
 from tests.api.small_files import tiny_dataset, tiny_network
 from tests.onnx_files import to_onnx
 
@@ -108,6 +111,47 @@ def test_a_training_writes_the_archive_of_the_same_files(trained: Path, tmp_path
     assert result.report.test_samples == 10
     assert str(result).startswith("tiny in C, in ")
     assert repr(result).startswith("<EmitResult of tiny: ")
+
+
+def test_a_training_for_a_device_is_linked_where_its_compiler_is_installed(trained: Path) -> None:
+    linked = trained / "linked.json"
+    assert linked.is_file() == has_compiler(core_named("cortex-m4"))
+    if not linked.is_file():
+        return
+    report = json.loads(linked.read_text())
+    assert (report["device"], report["core"]) == ("nrf52840", "cortex-m4")
+    sections = {each["part"]: (each["predicted_bytes"], each["linked_bytes"]) for each in report["sections"]}
+    for part in ("weights", "constants", "arena"):
+        assert sections[part][0] == sections[part][1] > 0, part
+
+
+def test_a_network_that_is_not_linked_is_kept_with_a_warning(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise BuildError("the compiler refuses")
+
+    monkeypatch.setattr("api.operations.chip_files.linked_report", refuses)
+    network = bitbudget.read(trained.parent / "tiny.onnx")
+    data = bitbudget.dataset(trained.parent / "data.npz")
+    result = bitbudget.train(network, data, out=tmp_path / "out", device="nrf52840", training={"epochs": 0})
+    assert "the C files were not linked: the compiler refuses" in result.report.warnings
+    assert json.loads((tmp_path / "out/report.json").read_text())["warnings"] == list(result.report.warnings)
+    names = {each.name for each in result.files}
+    assert {"tiny-c.zip", "network.json"} <= names
+    assert "linked.json" not in names
+
+
+def test_a_second_training_leaves_no_optional_file_of_the_first(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    (out / "linked.json").write_text("{}")
+    (out / "earlier_name-c.zip").write_bytes(b"")
+    network = bitbudget.read(trained.parent / "tiny.onnx")
+    data = bitbudget.dataset(trained.parent / "data.npz")
+    result = bitbudget.train(network, data, out=out, flash="100kB", ram="20kB", training={"epochs": 0})
+    assert {path.name for path in out.iterdir()} == {each.name for each in result.files}
+    assert not {"linked.json", "earlier_name-c.zip"} & {each.name for each in result.files}
 
 
 def test_the_kept_samples_are_those_of_the_test_set(trained: Path) -> None:

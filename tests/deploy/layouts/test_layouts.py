@@ -101,6 +101,19 @@ def test_the_toolchain_file_runs_the_example_on_a_simulated_chip(core: str, tmp_
         assert "self-test: passed" in run(tmp_path, "ctest", "--test-dir", each, "-V")
 
 
+@pytest.mark.long
+@pytest.mark.skipif(
+    any(shutil.which(each) is None for each in ("cmake", "riscv64-unknown-elf-gcc", "qemu-system-riscv32")),
+    reason="cmake, riscv64-unknown-elf-gcc or qemu-system-riscv32 is not installed",
+)
+def test_the_toolchain_file_runs_the_example_on_a_simulated_riscv(tmp_path: Path) -> None:
+    written(tmp_path)
+    toolchain = "-DCMAKE_TOOLCHAIN_FILE=toolchains/riscv64-unknown-elf.cmake"
+    run(tmp_path, "cmake", "-S", ".", "-B", "build", toolchain)
+    run(tmp_path, "cmake", "--build", "build")
+    assert "self-test: passed" in run(tmp_path, "ctest", "--test-dir", "build", "-V")
+
+
 @needs_chip
 def test_an_unknown_core_is_named(tmp_path: Path) -> None:
     written(tmp_path)

@@ -1,0 +1,49 @@
+"""The linked report of a trained network, where the compiler for the core of its device is installed."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from api.schemas.build import BuildAnswer
+from deploy.building.cores import CORES
+from deploy.building.toolchains import has_compiler
+from deploy.integer_network import IntegerNetwork
+from network.budget import Budget
+from network.devices.device import Device
+from network.kernel_sizes.tables import Optimization
+
+LINKED_FILE: Final = "linked.json"
+
+_ELF_READER: Final = "elftools"
+
+
+def linked_report(
+    network: IntegerNetwork, device: Device | None, budget: Budget, optimization: Optimization
+) -> BuildAnswer | None:
+    """Compile and link a network for the core of a device, and return predicted and linked bytes.
+
+    Args:
+        network: The integer-only network.
+        device: The device of the request; None without one.
+        budget: Flash and RAM that the network may use.
+        optimization: Optimization flag of the compiler.
+
+    Returns:
+        The report; None if there is no device, or if the compiler for its core or the reader of ELF files is not
+        installed.
+
+    Raises:
+        BuildError: If the C files do not compile or link.
+        ConversionError: If the network cannot be written as C.
+    """
+    core = None if device is None else CORES.get(device.core)
+    if device is None or core is None or not has_compiler(core) or find_spec(_ELF_READER) is None:
+        return None
+    from api.operations.build import BuildJob, build_network
+
+    job = BuildJob(network=network, core=core, device=device, budget=budget, optimization=optimization)
+    with tempfile.TemporaryDirectory() as directory:
+        return build_network(job, Path(directory))
