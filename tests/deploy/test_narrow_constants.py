@@ -158,6 +158,20 @@ def test_the_limits_of_narrow_layers(changes: dict[str, list[int]], bits: Bits, 
         assert chip_codes(changed, source, output, corners).ravel().tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("weight_bits", "shift", "is_narrow"),
+    [(8, 17, True), (8, 16, False), (4, 13, True), (4, 12, False), (2, 11, True), (2, 10, False)],
+)
+def test_sums_of_weights_of_fewer_bits_are_shifted(weight_bits: Bits, shift: int, is_narrow: bool) -> None:
+    """Sums of 4-bit weights are 16 times as large on a chip, so that factors that are 16 times larger fit."""
+    changed = dataclasses.replace(layer([[1, 2]], [3], [2**15 - 1], [shift], 2), weight_bits=weight_bits)
+    source, output = tensor(8, 0, 2), tensor(8, 77)
+    assert (narrow_constants_of(changed, source, output) is not None) == is_narrow
+    if is_narrow:
+        codes = np.array([25, 9], np.uint8).reshape(1, 1, 1, 2)
+        assert chip_codes(changed, source, output, codes).item() == code_by_hand(changed, source, output, [25, 9])
+
+
 def code_by_hand(found: IntegerConvolution, source: IntegerTensor, output: IntegerTensor, codes: list[int]) -> int:
     z_w = int(found.weight_zero_point[0])
     acc = int(found.bias[0]) + sum(

@@ -44,7 +44,7 @@ BYTES = Grid(8, 1.0, 0)
 
 
 def test_the_example_of_the_module() -> None:
-    found = encoded(weights([[9], [9]], [0.003, 0.0001], [1.0, 2.0], BYTES), BYTES, BYTES, keeps_codes=False)
+    found = encoded(weights([[9], [9]], [0.003, 0.0001], [1.0, 2.0], BYTES), 8, BYTES, BYTES, keeps_codes=False)
     assert found.narrow is not None
     assert found.narrow.multiplier.tolist() == [25166, 839]
     assert found.narrow.shift.tolist() == [23, 23]
@@ -55,25 +55,25 @@ def test_the_example_of_the_module() -> None:
 
 
 def test_offsets_beyond_16_bits_share_a_unit() -> None:
-    found = encoded(weights([[255]] * 2, [1e-3] * 2, [0.5, 100.0], BYTES), BYTES, BYTES, keeps_codes=False)
+    found = encoded(weights([[255]] * 2, [1e-3] * 2, [0.5, 100.0], BYTES), 8, BYTES, BYTES, keeps_codes=False)
     assert found.bias.tolist() == [500, 100000]  # a unit of 2^2: 100,000 / 4 = 25,000
-    found = encoded(weights([[255]] * 2, [1e-3] * 2, [0.501, 100.002], BYTES), BYTES, BYTES, keeps_codes=False)
+    found = encoded(weights([[255]] * 2, [1e-3] * 2, [0.501, 100.002], BYTES), 8, BYTES, BYTES, keeps_codes=False)
     assert found.bias.tolist() == [500, 100000 + 4]  # 501 is rounded to 500, and 100,002 up
 
 
 def test_a_channel_that_hardly_changes_is_a_constant() -> None:
     real = weights([[7], [200], [9]], [0.01, 1e-6, 0.02], [3.0, 77.3, 1.0], BYTES, zero_point=3)
-    found = encoded(real, BYTES, BYTES, keeps_codes=False)
+    found = encoded(real, 8, BYTES, BYTES, keeps_codes=False)
     assert found.codes.tolist() == [[7], [3], [9]]
     assert found.bias[1] * found.factor[1] == pytest.approx(77, abs=0.01)
     assert found.added_error[1] == pytest.approx(197 * 255e-6 / 2, abs=0.01)
-    kept = encoded(real, BYTES, BYTES, keeps_codes=True)
+    kept = encoded(real, 8, BYTES, BYTES, keeps_codes=True)
     assert kept.narrow is None  # a bias of 77.3 / 1e-6 needs a unit of 2^12, which is too much for the others
     assert "output channel 0 by up to 3 codes" in kept.wide_because
 
 
 def test_a_channel_that_always_saturates_is_a_constant() -> None:
-    found = encoded(weights([[200], [9]], [0.01, 0.02], [300.0, 1.0], BYTES), BYTES, BYTES, keeps_codes=False)
+    found = encoded(weights([[200], [9]], [0.01, 0.02], [300.0, 1.0], BYTES), 8, BYTES, BYTES, keeps_codes=False)
     assert found.codes.tolist() == [[0], [9]]
     assert np.floor(found.bias[0] * found.factor[0] + 0.5) == 255
 
@@ -92,7 +92,7 @@ def test_a_channel_that_always_saturates_is_a_constant() -> None:
     ids=["large", "infinite", "saturated", "always 0", "no bias", "near", "far"],
 )
 def test_layers_become_wide(given: DeployedWeights, reason: str | None) -> None:
-    found = encoded(given, BYTES, BYTES, keeps_codes=False)
+    found = encoded(given, 8, BYTES, BYTES, keeps_codes=False)
     assert (found.narrow is None) == (reason is not None)
     assert (reason or "") in found.wide_because
     if reason is not None:
@@ -101,11 +101,19 @@ def test_layers_become_wide(given: DeployedWeights, reason: str | None) -> None:
 
 def test_sums_of_widened_codes_must_fit() -> None:
     source = Grid(4, 1.0, 0)
-    found = encoded(weights([[255] * 40_000], [1e-6], [0.0], source), source, BYTES, keeps_codes=False)
+    found = encoded(weights([[255] * 40_000], [1e-6], [0.0], source), 8, source, BYTES, keeps_codes=False)
     assert found.narrow is None
     assert found.wide_because == (
-        f"its sums, of input codes widened to 8 bits, reach {255 * 40_000 * 15 * 16}; expected at most {INT32_MAX}"
+        f"its sums, shifted as if all codes had 8 bits, reach {255 * 40_000 * 15 * 16}; expected at most {INT32_MAX}"
     )
+
+
+@pytest.mark.parametrize(("weight_bits", "largest"), [(8, 0.25), (4, 4.0), (2, 16.0)])
+def test_weights_of_fewer_bits_have_larger_factors(weight_bits: Bits, largest: float) -> None:
+    """Their accumulators have fewer steps; a chip shifts them as if the weights had 8 bits."""
+    for factor, fits in ((largest * 0.99, True), (largest * 1.01, False)):
+        found = encoded(weights([[3]], [factor], [0.0], BYTES), weight_bits, BYTES, BYTES, keeps_codes=False)
+        assert (found.narrow is not None) == fits
 
 
 def test_coarser_weights_by_hand() -> None:
@@ -124,10 +132,10 @@ def test_one_channel_of_tiny_weights_does_not_spoil_its_layer() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 256, (2, 9)).tolist()
     real = weights(codes, [3.2e-5, 0.05], [20.0, 3.0], BYTES, zero_point=128)
-    found = encoded(real, BYTES, BYTES, keeps_codes=False)
+    found = encoded(real, 8, BYTES, BYTES, keeps_codes=False)
     assert found.narrow is not None
     assert found.added_error.max() <= MAX_ADDED_ERROR + MAX_ERROR
-    assert encoded(real, BYTES, BYTES, keeps_codes=True).narrow is None
+    assert encoded(real, 8, BYTES, BYTES, keeps_codes=True).narrow is None
     inputs = rng.integers(0, 256, (1000, 9))
     expected = (inputs @ (real.centred.T)) * real.factor + real.offset
     difference = np.abs((inputs @ found.centred.T + found.bias) * found.factor - expected)[:, 0]
@@ -146,7 +154,7 @@ def layers(draw: st.DrawFn) -> tuple[DeployedWeights, Grid, Grid, Bits]:
     factor = 2.0 ** (rng.uniform(-14, 0) - rng.uniform(0, 1, channels) * spread) * rng.choice([-1, 1], channels)
     factor[rng.random(channels) < 0.1] = 0.0
     offset = rng.normal(0, draw(st.sampled_from([1.0, 100.0, 1e5])), channels)
-    real = weights(codes.tolist(), factor.tolist(), offset.tolist(), source, int(rng.integers(256)))
+    real = weights(codes.tolist(), factor.tolist(), offset.tolist(), source, int(rng.integers(top_code(bits) + 1)))
     return real, source, target, bits
 
 
@@ -156,7 +164,7 @@ def test_the_error_is_bounded_and_the_layer_is_narrow(
     drawn: tuple[DeployedWeights, Grid, Grid, Bits], keeps_codes: bool, seed: int
 ) -> None:
     real, source, target, bits = drawn
-    found = encoded(real, source, target, keeps_codes=keeps_codes)
+    found = encoded(real, bits, source, target, keeps_codes=keeps_codes)
     assert (found.narrow is None) == bool(found.wide_because)
     if found.narrow is None:
         np.testing.assert_array_equal(found.codes, real.codes)
