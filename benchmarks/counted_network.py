@@ -12,10 +12,11 @@ from deploy.building.compiling import compile_files
 from deploy.building.cores import Core
 from deploy.building.cycles import Count, count_cycles
 from deploy.building.linking import Placement, link
-from deploy.building.toolchains import Optimization, toolchain_for
+from deploy.building.toolchains import toolchain_for
 from deploy.emission import emit
 from deploy.integer_network import IntegerNetwork
 from network.errors import BuildError
+from network.kernel_sizes.tables import Optimization
 from network.memory.deployed import DeployedAccounting
 
 NAME: Final = "counted"

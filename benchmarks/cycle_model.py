@@ -28,7 +28,8 @@ from deploy.building.compiling import compile_files
 from deploy.building.cores import CORES
 from deploy.building.cycles import Count, count_cycles
 from deploy.building.linking import Placement, link
-from deploy.building.toolchains import Optimization, toolchain_for
+from deploy.building.toolchains import toolchain_for
+from network.kernel_sizes.tables import Optimization
 
 PAGE: Final = Path("docs/benchmarks/cycles.md")
 BEGIN: Final = "<!-- table: python -m benchmarks.cycle_model --write -->"
@@ -110,7 +111,7 @@ def _generated(case: Case, directory: Path) -> Mapping[str, bytes]:
     quantization: Any = importlib.import_module("bakenn.quantization.ptq_graph")
     torch.manual_seed(0)
     if case.name == "fc":
-        layers = (torch.nn.Linear(32, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
+        layers: tuple[torch.nn.Module, ...] = (torch.nn.Linear(32, 16), torch.nn.ReLU(), torch.nn.Linear(16, 4))
         samples = [torch.randn(1, 32) for _ in range(32)]
     else:
         layers = (torch.nn.Conv2d(1, 2, 3, padding=1),)
