@@ -17,7 +17,8 @@ from typing import Final
 
 from deploy.building.cores import CORES, Core
 from deploy.building.kernel_sizes import measure_functions
-from deploy.building.toolchains import LOCKED_VERSION, Optimization, toolchain_for
+from deploy.building.toolchains import LOCKED_VERSION, toolchain_for
+from network.kernel_sizes.tables import Optimization
 
 FOLDER: Final = Path(__file__).parents[1] / "network" / "kernel_sizes"
 

@@ -18,12 +18,12 @@ from deploy.building.compiling import STACK_FLAGS
 from deploy.building.disassembly import disassemble, pushed_bytes
 from deploy.building.elf import ElfFile, read_elf
 from deploy.building.runtime_library import runtime_functions
-from deploy.building.toolchains import Optimization, Toolchain
+from deploy.building.toolchains import Toolchain
 from deploy.emission.text import from_template
 from deploy.kernels import kernel_source, kernels_header
 from network.errors import BuildError
 from network.kernel_functions import FUNCTIONS, RUN_FUNCTION
-from network.kernel_sizes.tables import FunctionSize
+from network.kernel_sizes.tables import FunctionSize, Optimization
 from network.memory.packing import whole_words
 
 _NAME: Final = "bb"

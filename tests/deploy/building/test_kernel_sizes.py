@@ -6,9 +6,9 @@ import pytest
 
 from deploy.building.cores import CORES
 from deploy.building.kernel_sizes import measure_functions
-from deploy.building.toolchains import Optimization, Toolchain, has_compiler, toolchain_for
+from deploy.building.toolchains import Toolchain, has_compiler, toolchain_for
 from network.kernel_functions import FUNCTIONS, RUN_FUNCTION, functions_of
-from network.kernel_sizes.tables import sizes_for
+from network.kernel_sizes.tables import Optimization, sizes_for
 
 
 def locked_or_skip(name: str) -> Toolchain:
