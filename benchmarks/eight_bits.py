@@ -1,4 +1,5 @@
-"""Networks at 8 bits without training, compared with LiteRT: `python -m benchmarks.eight_bits FOLDER [--json]`.
+"""Networks at 8 bits without training, compared with LiteRT: `python -m benchmarks.eight_bits FOLDER [--json]
+[--constants wide]`.
 
 For each `NAME_int8.tflite` of the folder: our 8-bit integer-only network of that file, whose output codes are compared
 with LiteRT's at the tensors at which the network ends. If `NAME_float.tflite` is there, too: the signal-to-noise ratio
@@ -26,6 +27,7 @@ from benchmarks.litert_reference import LiteRTReference, with_bias_axes_mended
 from benchmarks.markdown import markdown
 from deploy.integer_network import IntegerNetwork
 from deploy.interpreter import quantize_inputs, run
+from deploy.narrow_constants import ConstantsForm
 from network.allocation import Allocation, Folding, Scheme, WeightScheme
 from network.joined_samples import joined, joined_input
 from network.network import Network
@@ -66,7 +68,9 @@ class Comparison:
     litert_db: float | None
 
 
-def eight_bit_network(network: Network, calibration: Floats) -> IntegerNetwork:
+def eight_bit_network(
+    network: Network, calibration: Floats, constants: ConstantsForm = ConstantsForm.NARROW
+) -> IntegerNetwork:
     """Return the integer-only network with 8 bits for every tensor, calibrated on samples and not trained."""
     scheme = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
     allocation = Allocation(
@@ -74,7 +78,7 @@ def eight_bit_network(network: Network, calibration: Floats) -> IntegerNetwork:
         activation_bits=dict.fromkeys(network.tensors, 8),
         schemes={layer.name: scheme for layer in network.weight_layers},
     )
-    return convert(prepare(network, allocation, calibration).eval())
+    return convert(prepare(network, allocation, calibration).eval(), constants=constants)
 
 
 def own_signal_to_noise(network: Network, seed: int = 0) -> float:
@@ -119,7 +123,9 @@ def codes_of(integers: IntegerNetwork, network: Network, samples: Floats) -> npt
     return found.reshape(len(samples), -1).astype(np.int64)
 
 
-def compared(name: str, folder: Path, samples: Floats, calibration: Floats, kind: str) -> Comparison:
+def compared(
+    name: str, folder: Path, samples: Floats, calibration: Floats, kind: str, constants: ConstantsForm
+) -> Comparison:
     """Compare the int8 file, and the float file if there is one, with LiteRT on samples.
 
     Args:
@@ -128,10 +134,11 @@ def compared(name: str, folder: Path, samples: Floats, calibration: Floats, kind
         samples: Samples as the files take them, float32 [n, *dims].
         calibration: Samples on which the float network is calibrated.
         kind: Name of the samples.
+        constants: Form of the constants of our networks.
     """
     content = with_bias_axes_mended((folder / f"{name}_int8.tflite").read_bytes())
     network, oracle = read_network(content, name), LiteRTReference(content)
-    integers = eight_bit_network(network, samples[:CALIBRATION_SAMPLES])
+    integers = eight_bit_network(network, samples[:CALIBRATION_SAMPLES], constants)
     tensor = integers.tensors[network.outputs[0]]
     theirs = np.array([oracle.run(sample.reshape(oracle.input_dims), network) for sample in samples])
     expected = np.round(theirs / tensor.scale).astype(np.int64) + tensor.zero_point
@@ -139,30 +146,31 @@ def compared(name: str, folder: Path, samples: Floats, calibration: Floats, kind
     ours_db = litert_db = None
     of_float = folder / f"{name}_float.tflite"
     if of_float.exists():
-        ours_db, litert_db = _signal_to_noise(of_float, theirs, samples, calibration)
+        ours_db, litert_db = _signal_to_noise(of_float, theirs, samples, calibration, constants)
     within = 100 * float((differences <= 2).mean())
     return Comparison(f"{name}, {kind}", len(samples), int(differences.max()), within, ours_db, litert_db)
 
 
 def _signal_to_noise(
-    path: Path, of_int8: npt.NDArray[np.float64], samples: Floats, calibration: Floats
+    path: Path, of_int8: npt.NDArray[np.float64], samples: Floats, calibration: Floats, constants: ConstantsForm
 ) -> tuple[float, float]:
     content = path.read_bytes()
     network, oracle = read_network(content, path.stem), LiteRTReference(content)
     reference = np.array([oracle.run(sample.reshape(oracle.input_dims), network) for sample in samples])
-    integers = eight_bit_network(network, calibration)
+    integers = eight_bit_network(network, calibration, constants)
     tensor = integers.tensors[network.outputs[0]]
     ours = (codes_of(integers, network, samples) - tensor.zero_point) * tensor.scale
     return snr_db(reference, ours), snr_db(reference, of_int8)
 
 
-def comparisons(folder: Path, count: int, images: int) -> list[Comparison]:
+def comparisons(folder: Path, count: int, images: int, constants: ConstantsForm) -> list[Comparison]:
     """Compare every int8 file of a folder with LiteRT.
 
     Args:
         folder: The folder.
         count: Number of random samples.
         images: Number of images of CIFAR-10, for networks that take them.
+        constants: Form of the constants of our networks.
     """
     found = []
     for path in sorted(folder.glob("*_int8.tflite")):
@@ -171,10 +179,10 @@ def comparisons(folder: Path, count: int, images: int) -> list[Comparison]:
         dims = oracle.input_dims[1:] or (1,)
         drawn = np.stack([each.reshape(dims) for each in oracle.samples(count + CALIBRATION_SAMPLES)])
         samples, calibration = drawn[:count], drawn[count:]
-        found.append(compared(name, folder, samples, calibration, "random samples"))
+        found.append(compared(name, folder, samples, calibration, "random samples", constants))
         if dims == (32, 32, 3) and cifar10.FILE.exists():
             taken = cifar10.load().test_x[: 2 * images].astype(np.float32)
-            found.append(compared(name, folder, taken[:images], taken[images:], "images of CIFAR-10"))
+            found.append(compared(name, folder, taken[:images], taken[images:], "images of CIFAR-10", constants))
     return found
 
 
@@ -183,9 +191,10 @@ def main(given: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--images", type=int, default=100)
+    parser.add_argument("--constants", type=ConstantsForm, default=ConstantsForm.NARROW, help="narrow or wide")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     arguments = parser.parse_args(given)
-    rows = comparisons(arguments.folder, arguments.samples, arguments.images)
+    rows = comparisons(arguments.folder, arguments.samples, arguments.images, arguments.constants)
     if not rows:
         parser.error(f"'{arguments.folder}' has no files NAME_int8.tflite")
     if arguments.json:

@@ -11,9 +11,7 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
+from deploy.description_weights import Arrays, weight_fields
 from deploy.input_codes import codes_of_bytes, has_table, is_identity
 from deploy.integer_network import (
     IntegerAdd,
@@ -26,14 +24,14 @@ from deploy.integer_network import (
     IntegerPad,
 )
 from deploy.proof import prove_accumulators
-from deploy.weight_rows import CONVOLUTION_ORDER, DEPTHWISE_ORDER, pack_weight_rows
 from network.layers import Axis
 from network.network_input import NetworkInput
 
 FORMAT: Final = "bitbudget integer-only network"
-VERSIONS: Final = (1, 2, 3)
+VERSIONS: Final = (1, 2, 3, 4)
 """Versions of network.json; version 2 adds thresholds, version 3 weights that several layers share, several inputs and
-new forms of concat. A network is written in the lowest sufficient version."""
+new forms of concat, version 4 narrow constants and the order of weights on a chip. A network is written in version 4;
+versions 1 to 3 were the lowest sufficient one."""
 
 ARITHMETIC: Final = {
     "activation": "code q in [0, 2^bits - 1]; real value = scale * (q - zero_point)",
@@ -55,13 +53,12 @@ ARITHMETIC: Final = {
     "average_pool": "y = R(sum of (q - z_x) over the window * m_d, n_d, z_y, bits); d is the index in divisors of the "
     "window's number of elements, without its padding unless count_includes_padding",
     "pad": "y = R((q - z_x) * m, n, z_y, bits) inside the image, z_y around it",
-    "packing": "rows of codes, each row starts on a new byte; the first code is in the least significant bits; "
-    "unused bits of a row are 0",
+    "narrow constants": "m int16, n = shift + 16 - e with e = 8 - bits of the input, bias = offset * 2^offset_shift + "
+    "z_x * sum of (q_w - z_w)",
+    "packing": "by the order of weights: words of 4 bytes, permuted, in pairs of rows; or rows of bytes, the first "
+    "code in the least significant bits; unused bits are 0",
     "byte order": "little-endian",
 }
-
-MULTIPLIER_FORM: Final = "thresholds_of"
-"""Key under which a layer with thresholds records the bias, multipliers and shifts that its thresholds replace."""
 
 CODES_OF_BYTES: Final = "codes_of_bytes"
 """Key of the exact table from bytes to input codes; only a network whose samples are bytes has it."""
@@ -69,11 +66,13 @@ CODES_OF_BYTES: Final = "codes_of_bytes"
 IDENTITY: Final = "identity"
 """Value of `CODES_OF_BYTES` if each byte is its own code."""
 
-Arrays = dict[str, npt.NDArray[Any]]
 
-
-def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
+def describe(network: IntegerNetwork, *, as_old: bool = False) -> tuple[dict[str, Any], Arrays]:
     """Return the content of `network.json` that describes an integer-only network, and the network's arrays by name.
+
+    Args:
+        network: The network.
+        as_old: Whether to describe it in the lowest sufficient of the versions 1 to 3, as old files are.
 
     Returns:
         The content of `network.json` without the entry of the weights file, and the arrays by the names that the
@@ -83,6 +82,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
         ConversionError: if an accumulator could overflow.
     """
     arrays: Arrays = {}
+    version = _old_version(network) if as_old else VERSIONS[-1]
     bounds = prove_accumulators(network)
     indices = {layer.name: index for index, layer in enumerate(network.layers)}
     layers = []
@@ -93,8 +93,9 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
             "inputs": list(layer.inputs),
             "output": layer.output,
         }
-        described |= _parameters(layer)
-        for what, array in _arrays(layer).items():
+        fields, own = _constants(layer, network, version)
+        described |= _parameters(layer) | fields
+        for what, array in own.items():
             name = f"{indices[_owner(layer)] if what == 'weights' else index}.{what}"
             arrays.setdefault(name, array)
             reference = {"array": name, "type": str(array.dtype), "shape": list(array.shape), "bytes": array.nbytes}
@@ -105,7 +106,7 @@ def describe(network: IntegerNetwork) -> tuple[dict[str, Any], Arrays]:
     inputs = [_input(network, each) for each in network.inputs]
     return {
         "format": FORMAT,
-        "version": _version(network),
+        "version": version,
         "name": network.name,
         "arithmetic": ARITHMETIC,
         **({"input": inputs[0]} if len(inputs) == 1 else {"inputs": inputs}),
@@ -186,29 +187,11 @@ def _(layer: IntegerConvolution) -> dict[str, Any]:
         "padding": list(layer.padding),
         "dilation": list(layer.dilation),
         "groups": layer.groups,
-        "weights": {
-            "bits": layer.weight_bits,
-            "codes_shape": list(layer.codes.shape),
-            "order": DEPTHWISE_ORDER if layer.is_depthwise else CONVOLUTION_ORDER,
-        },
-        "scheme": {"weights": layer.scheme.weights.value, "folding": layer.scheme.folding.value},
-        "weight_scale": layer.weight_scale.tolist(),
-    } | _multiplier_form(layer)
+    }
 
 
-def _multiplier_form(layer: IntegerConvolution) -> dict[str, Any]:
-    """Return the bias, multipliers and shifts that a layer's requantization thresholds replace, as JSON; empty without
-    thresholds.
-    """
-    if layer.thresholds is None:
-        return {}
-    factors = layer.requantization
-    recorded: Arrays = {"bias": layer.bias, "multiplier": factors.multiplier, "shift": factors.shift}
-    return {MULTIPLIER_FORM: {name: values.tolist() for name, values in recorded.items()}}
-
-
-def _version(network: IntegerNetwork) -> int:
-    """Return the lowest version of network.json that can describe a network."""
+def _old_version(network: IntegerNetwork) -> int:
+    """Return the lowest of the versions 1 to 3 of network.json that can describe a network."""
     if len(network.inputs) > 1 or any(_is_new_concat(layer) or _owner(layer) != layer.name for layer in network.layers):
         return 3
     return 2 if any(map(_has_thresholds, network.layers)) else 1
@@ -248,11 +231,8 @@ def _(layer: IntegerPad) -> dict[str, Any]:
     }
 
 
-def _arrays(layer: Any) -> Arrays:
-    arrays: Arrays = {}
+def _constants(layer: Any, network: IntegerNetwork, version: int) -> tuple[dict[str, Any], Arrays]:
+    """Return the JSON fields of a layer's weights and constants, and its arrays by the name of the field."""
     if isinstance(layer, IntegerConvolution):
-        arrays |= {"weights": pack_weight_rows(layer), "weight_zero_point": layer.weight_zero_point.astype(np.int32)}
-        if layer.thresholds is not None:
-            return arrays | {"thresholds": layer.thresholds.values, "direction": layer.thresholds.direction}
-        arrays["bias"] = layer.bias.astype(np.int32)
-    return arrays | {"multiplier": layer.requantization.multiplier, "shift": layer.requantization.shift}
+        return weight_fields(layer, network, version)
+    return {}, {"multiplier": layer.requantization.multiplier, "shift": layer.requantization.shift}

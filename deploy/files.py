@@ -1,11 +1,12 @@
 """Saving and loading of the files of an integer-only network; `docs/integer-network.md` specifies the files.
 
     network.json           the layers, the tensors, and the name of each array
-    weights.safetensors    packed weights, zero points, biases, multipliers, shifts: the content of a chip's flash
+    weights.safetensors    packed weights, zero points, multipliers, offsets: the content of a chip's flash
     memory.json            the memory report, if the caller gives one; `load` does not read it
 
-The same network always gives the same bytes. Each file is written atomically. `network.json` is written last and holds
-the SHA-256 of the weights, so `load` rejects files that come from two different calls of `save`.
+Files of versions 1 to 3 are read, too. The same network always gives the same bytes. Each file is written atomically.
+`network.json` is written last and holds the SHA-256 of the weights, so `load` rejects files that come from two
+different calls of `save`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ import safetensors.numpy
 
 from deploy.atomic_write import write_atomically
 from deploy.consistency import check_consistency
-from deploy.description import Arrays, describe
+from deploy.description import describe
 from deploy.description_reading import check_version, read_description
+from deploy.description_weights import NARROW_VERSION, Arrays
 from deploy.integer_network import IntegerNetwork
 from deploy.json_comparison import first_difference
 from network.errors import ConversionError, IntegerFileError
@@ -101,7 +103,7 @@ def load(directory: Path) -> IntegerNetwork:
     where = DESCRIPTION_FILE
     content = load_object(_read(directory / DESCRIPTION_FILE, MAX_DESCRIPTION_BYTES), where, IntegerFileError)
     fields = Fields(content, where, error=IntegerFileError)
-    check_version(fields)
+    is_old = check_version(fields) < NARROW_VERSION
     weights = _read(directory / WEIGHTS_FILE, MAX_WEIGHT_FILE_BYTES)
     difference = first_difference(_weights_file(weights), fields.raw("weights_file"), f"{where}: weights_file")
     if difference is not None:
@@ -113,7 +115,7 @@ def load(directory: Path) -> IntegerNetwork:
     network = read_description(fields, arrays)
     try:
         check_consistency(network)
-        description, described_arrays = describe(network)
+        description, described_arrays = describe(network, as_old=is_old)
     except ConversionError as error:
         raise IntegerFileError(f"{where} is inconsistent: {error}") from error
     # "arithmetic" is prose: its wording may change without a new version of the format.

@@ -34,7 +34,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from deploy.arithmetic import INT32_MAX, CodeArray, IntArray, top_code
+from deploy.arithmetic import INT32_MAX, CodeArray, IntArray, Requantization, top_code
 from deploy.integer_network import IntegerAdd, IntegerConvolution, IntegerTensor
 from deploy.proof import accumulator_bound, largest_step
 from deploy.windows import padded, window_view
@@ -49,6 +49,9 @@ PRODUCT_SHIFT: Final = 16
 MIN_SHIFT: Final = 1
 MAX_SHIFT: Final = 22
 """Smallest and largest second shift s of a narrow layer."""
+
+MAX_OFFSET_SHIFT: Final = 16
+"""Largest shift k for which an offset o * 2^k is an int32."""
 
 MAX_ZERO_POINT: Final = 255
 """Largest weight zero point on a chip, which stores it as a byte."""
@@ -97,10 +100,20 @@ def chip_offsets(layer: IntegerConvolution, layer_input: IntegerTensor) -> IntAr
     """Return what a chip adds to the sums of raw input codes and centred weights of each output channel: the bias minus
     z_x * sum (q_w - z_w), int64 [output_channels].
     """
-    taps = layer.codes[0].size
-    sums = layer.codes.reshape(len(layer.codes), -1).sum(axis=1, dtype=np.int64)
-    centred = sums - taps * layer.weight_zero_point.astype(np.int64)
-    return layer.bias.astype(np.int64) - layer_input.zero_point * centred
+    return layer.bias.astype(np.int64) - zero_point_sums(layer.codes, layer.weight_zero_point, layer_input)
+
+
+def zero_point_sums(codes: CodeArray, zero_point: npt.NDArray[np.int32], layer_input: IntegerTensor) -> IntArray:
+    """Return z_x * sum (q_w - z_w) of each output channel, int64 [output_channels].
+
+    Args:
+        codes: The weight codes q_w, uint8, output channels first.
+        zero_point: The zero points z_w, [1] or [output_channels].
+        layer_input: The tensor that the layer reads, with the zero point z_x.
+    """
+    sums = codes.reshape(len(codes), -1).sum(axis=1, dtype=np.int64) - codes[0].size * zero_point.astype(np.int64)
+    scaled: IntArray = layer_input.zero_point * sums
+    return scaled
 
 
 def offset_shift_of(offsets: IntArray) -> int:
@@ -143,6 +156,36 @@ def narrow_constants_of(
         offset_shift,
         widening,
     )
+
+
+def values_of(
+    constants: NarrowConstants, codes: CodeArray, zero_point: npt.NDArray[np.int32], layer_input: IntegerTensor
+) -> tuple[npt.NDArray[np.int32], Requantization]:
+    """Return the biases and the requantization that narrow constants stand for, the inverse of `narrow_constants_of`.
+
+    Args:
+        constants: The narrow constants of a layer.
+        codes: The weight codes of the layer, uint8, output channels first.
+        zero_point: The zero points of its weights, [1] or [output_channels].
+        layer_input: The tensor that the layer reads.
+
+    Raises:
+        ValueError: if there is not one multiplier and one offset for each output channel, or a bias exceeds int32.
+    """
+    channels = (len(codes),)
+    if constants.multiplier.shape != channels or constants.offset.shape != channels:
+        raise ValueError(
+            f"{len(codes)} output channels have multipliers of shape {list(constants.multiplier.shape)} and offsets of "
+            f"shape {list(constants.offset.shape)}; expected one of each for every channel"
+        )
+    if zero_point.shape not in ((1,), channels):
+        raise ValueError(f"weight zero points of shape {list(zero_point.shape)}; expected 1 or {len(codes)}")
+    offsets = constants.offset.astype(np.int64) << constants.offset_shift
+    bias = offsets + zero_point_sums(codes, zero_point, layer_input)
+    if (np.abs(bias) > INT32_MAX).any():
+        raise ValueError(f"the offsets give a bias of {bias[np.abs(bias).argmax()]}; expected values of int32")
+    shift = np.full(channels, constants.shift + PRODUCT_SHIFT - constants.input_shift, np.int8)
+    return bias.astype(np.int32), Requantization(constants.multiplier.astype(np.int32), shift)
 
 
 def is_int32_sum(layer: IntegerAdd, inputs: Sequence[IntegerTensor], output: IntegerTensor) -> bool:

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import INT32_MAX, Requantization, round_half_up
-from deploy.narrow_constants import MULTIPLIER_BITS, input_shift, shift_limits
+from deploy.narrow_constants import MAX_OFFSET_SHIFT, MULTIPLIER_BITS, input_shift, shift_limits
 from qat.coarse_weights import MAX_LEVEL, coarser
 from qat.deployed_weights import DeployedWeights, DoubleArray
 from qat.quantizers.fake_quantize import Grid
@@ -47,9 +47,6 @@ ASKED_FOR: Final = "wide constants were asked for"
 
 _LARGEST: Final = 2**MULTIPLIER_BITS - 1
 """Largest magnitude of a multiplier, and largest offset."""
-
-_LARGEST_OFFSET_SHIFT: Final = 16
-"""Largest shift k for which an offset is an int32."""
 
 
 class _WideError(Exception):
@@ -123,7 +120,7 @@ class _Encoder:
             _WideError: If the layer cannot be narrow.
         """
         shift = self._shift()
-        multiplier = round_half_up(np.ldexp(self.factor, shift))
+        multiplier: DoubleArray = np.floor(np.ldexp(self.factor, shift) + 0.5)
         exact = np.zeros(len(self.factor))
         np.divide(self.real.offset, self.factor, out=exact, where=~self.is_constant)
         found = self._with_biases(shift, multiplier, exact)
@@ -153,7 +150,7 @@ class _Encoder:
         centres = real.zero_point.reshape(across)
         codes = np.where(constant.reshape(across), centres, real.codes).astype(np.uint8)
         sums = self.source.zero_point * (codes - centres).reshape(len(codes), -1).sum(axis=1)
-        for offset_shift in range(_LARGEST_OFFSET_SHIFT + 1):
+        for offset_shift in range(MAX_OFFSET_SHIFT + 1):
             free_offsets, free = _constant_pairs(np.ldexp(self.constants.astype(np.float64), shift - offset_shift))
             offsets = np.where(constant, free_offsets, round_half_up(np.ldexp(exact - sums, -offset_shift)))
             if (np.abs(offsets + 0.5) <= _LARGEST + 0.5).all():
@@ -195,14 +192,17 @@ class _Encoder:
         """Return the real bias of each channel for which the errors at both ends of its reach are opposite."""
         middle, factor = self._reach().mean(axis=0), np.ldexp(multiplier, -shift)
         wanted = self.factor * middle + self.real.offset
-        return np.divide(wanted, factor, out=np.zeros_like(wanted), where=factor != 0) - middle
+        total = np.zeros_like(wanted)
+        np.divide(wanted, factor, out=total, where=factor != 0)
+        balanced: DoubleArray = total - middle
+        return balanced
 
 
 def _constant_pairs(products: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """Return an offset and a multiplier, a power of two, whose product is nearly the given number, [c] each."""
     least = np.maximum(np.abs(products) / _LARGEST, 1.0)
     multiplier = np.minimum(np.exp2(np.ceil(np.log2(least))), 2.0 ** (MULTIPLIER_BITS - 1))
-    return round_half_up(products / multiplier), multiplier
+    return np.floor(products / multiplier + 0.5), multiplier
 
 
 def whole_steps(values: DoubleArray, target: Grid) -> IntArray:

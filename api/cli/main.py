@@ -28,7 +28,7 @@ INTERNAL_ERROR: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
-_SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "shrink", "serve")
+_SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "shrink", "build", "serve")
 
 
 class _Subcommands(click.Group):

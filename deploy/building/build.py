@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from deploy.building.compiling import Objects, check_program, compile_files
-from deploy.building.cores import Core, Machine
+from deploy.building.cores import MIB, Core, Machine
 from deploy.building.linked import LinkedNetwork, examine
-from deploy.building.linking import STACK_ALIGNMENT, Placement, RegionOverflow, link
+from deploy.building.linking import Placement, RegionOverflow, link
 from deploy.building.stack import StackBound, stack_bound
 from deploy.building.toolchains import Toolchain, toolchain_for
 from network.budget import Budget
@@ -19,6 +19,9 @@ from network.kernel_sizes.tables import Optimization
 from network.memory.report import Region
 
 KERNELS_SUFFIX: Final = "_kernels.c"
+UNLIMITED: Final = Budget(16 * MIB, 16 * MIB)
+"""Flash and RAM that no network for a microcontroller needs, for programs that no emulated machine can hold."""
+
 _EXPECTED: Final = "the files of one network, as 'bitbudget emit' writes them"
 ELF_FILE: Final = "firmware.elf"
 BUDGET_ELF_FILE: Final = "budget.elf"
@@ -33,6 +36,7 @@ class BuildReport:
         toolchain: The compiler.
         optimization: Optimization flag.
         machine: The emulated machine for which the program is linked.
+        fits_machine: Whether the machine has enough memory to run the program.
         linked: Bytes, calls and findings of the linked network.
         stack: Largest stack of a run, by the frames along the deepest path of calls.
         reserved_stack_bytes: Number of bytes of RAM that are reserved for the stack.
@@ -45,6 +49,7 @@ class BuildReport:
     toolchain: Toolchain
     optimization: Optimization
     machine: Machine
+    fits_machine: bool
     linked: LinkedNetwork
     stack: StackBound
     reserved_stack_bytes: int
@@ -96,18 +101,17 @@ def build(
     name = network_name(files)
     directory.mkdir(parents=True, exist_ok=True)
     objects = _compiled(toolchain, directory, files, name, optimization)
-    machine, elf = _linked(toolchain, objects, core, 0)
+    _, _, elf = _linked(toolchain, objects, core, 0)
     linked = examine(toolchain, objects, elf)
     bound = stack_bound(linked.graph, f"{name}_run")
-    alignment = STACK_ALIGNMENT[core.architecture]
-    needed = bound.stack_bytes if stack_bytes is None else stack_bytes
-    reserved = -(-needed // alignment) * alignment
-    machine, elf = _linked(toolchain, objects, core, reserved)
+    reserved = bound.stack_bytes if stack_bytes is None else stack_bytes
+    machine, fits_machine, elf = _linked(toolchain, objects, core, reserved)
     return BuildReport(
         name=name,
         toolchain=toolchain,
         optimization=optimization,
         machine=machine,
+        fits_machine=fits_machine,
         linked=examine(toolchain, objects, elf),
         stack=bound,
         reserved_stack_bytes=reserved,
@@ -151,19 +155,23 @@ def _compiled(
     )  # fmt: skip
 
 
-def _linked(toolchain: Toolchain, objects: Objects, core: Core, stack_bytes: int) -> tuple[Machine, Path]:
+def _linked(toolchain: Toolchain, objects: Objects, core: Core, stack_bytes: int) -> tuple[Machine, bool, Path]:
     """Link for the first emulated machine of the core that has enough memory.
 
+    Returns:
+        The machine; whether it has enough memory, or else the largest is given, at whose addresses the program is
+        linked without a limit; and the program.
+
     Raises:
-        RegionOverflow: if none has.
+        BuildError: if the files do not link.
     """
-    *smaller, largest = core.machines
-    for machine in smaller:
+    for machine in core.machines:
         try:
-            return machine, link(toolchain, objects, Placement(machine, None, stack_bytes), ELF_FILE)
-        except RegionOverflow:
+            return machine, True, link(toolchain, objects, Placement(machine, None, stack_bytes), ELF_FILE)
+        except BuildError:  # the network, or the vectors of its self-test, need a larger machine
             continue
-    return largest, link(toolchain, objects, Placement(largest, None, stack_bytes), ELF_FILE)
+    largest = core.machines[-1]
+    return largest, False, link(toolchain, objects, Placement(largest, UNLIMITED, stack_bytes), ELF_FILE)
 
 
 def _excess(

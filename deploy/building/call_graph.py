@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -95,6 +95,16 @@ def read_call_graph(directory: Path, objects: Mapping[str, ElfFile], library: Ca
         )
         for name, (frame_bytes, frame) in frames.items()
     }
+
+
+def with_frames(graph: CallGraph, frames: Mapping[str, int]) -> CallGraph:
+    """Return a call graph in which each frame is at least the given one: what inline assembler pushes is added so.
+
+    Args:
+        graph: The functions.
+        frames: Name of a function -> number of bytes of its frame by its instructions.
+    """
+    return {name: replace(each, frame_bytes=max(each.frame_bytes, frames.get(name, 0))) for name, each in graph.items()}
 
 
 def _plain(title: str) -> str:

@@ -42,8 +42,14 @@ def run_check(report: BuildReport, *, timeout_seconds: float = DEFAULT_SECONDS) 
         timeout_seconds: Seconds after which the emulator is stopped.
 
     Raises:
-        BuildError: if the emulator is missing, or the program does not end or stops with a fault.
+        BuildError: if the emulator is missing or too small, or the program does not end or stops with a fault.
     """
+    if not report.fits_machine:
+        raise BuildError(
+            f"the network and its self-test are too large for the emulated {report.toolchain.core.name} "
+            f"({report.machine.name}), which has {report.machine.code_bytes} bytes of flash and "
+            f"{report.machine.ram_bytes} bytes of RAM; build without running it"
+        )
     run = run_elf(report.elf, report.toolchain.core, machine=report.machine, timeout_seconds=timeout_seconds)
     if run.exit_code == FAULT:
         raise BuildError(f"the network stopped the emulated {report.toolchain.core.name}: {run.output.strip()}")

@@ -27,6 +27,9 @@ _CHECK_FILE: Final = "check.c"
 _START_FILE: Final = {Architecture.ARM: "chip_arm.c", Architecture.RISCV: "chip_riscv.c"}
 _ERROR_LINES: Final = 6
 
+FIRMWARE_OPTIMIZATION: Final = Optimization.SPEED
+"""Optimization of the firmware. At O2 it calls no function of the runtime library, which counts for the network."""
+
 STACK_FLAGS: Final = ("-fstack-usage", "-fcallgraph-info=su")
 """Flags that write the stack of each function (.su) and the calls between functions (.ci) beside the object file."""
 
@@ -86,7 +89,7 @@ def compile_files(
         files: Name of each C file and header -> its content; the names have no directories.
         network: Names of the C files of the network.
         firmware: Names of the C files around it, with `main`.
-        optimization: Optimization of all files.
+        optimization: Optimization of the files of the network.
         definitions: Macros, as NAME or NAME=VALUE.
 
     Raises:
@@ -95,11 +98,14 @@ def compile_files(
     start = firmware_files(toolchain.core)
     for name, content in {**files, **start}.items():
         (directory / name).write_bytes(content)
-    flags = [*toolchain.flags(optimization), *STACK_FLAGS, *(f"-D{each}" for each in definitions)]
-    folders = {NETWORK_FOLDER: tuple(network), FIRMWARE_FOLDER: (*firmware, *(n for n in start if n.endswith(".c")))}
+    folders = {
+        NETWORK_FOLDER: (tuple(network), optimization),
+        FIRMWARE_FOLDER: ((*firmware, *(name for name in start if name.endswith(".c"))), FIRMWARE_OPTIMIZATION),
+    }
     objects = {}
-    for folder, names in folders.items():
+    for folder, (names, level) in folders.items():
         (directory / folder).mkdir(exist_ok=True)
+        flags = [*toolchain.flags(level), *STACK_FLAGS, *(f"-D{each}" for each in definitions)]
         objects[folder] = tuple(_compile(toolchain, directory, name, folder, flags) for name in names)
     return Objects(directory, objects[NETWORK_FOLDER], objects[FIRMWARE_FOLDER])
 

@@ -40,6 +40,11 @@ class Instruction:
     mnemonic: str
     operands: str
 
+    @property
+    def is_data(self) -> bool:
+        """Whether it is a constant between the instructions."""
+        return self.mnemonic.startswith(".")
+
 
 def disassemble(toolchain: Toolchain, elf: Path, sections: Iterable[str]) -> tuple[Instruction, ...]:
     """Return the instructions of sections of a linked file.
@@ -95,7 +100,7 @@ def library_functions(
         for instruction in instructions:
             if start <= instruction.address < stop:
                 frame_bytes += pushed_bytes(instruction)
-                calls.update(names.get(_branch_target(instruction), ()))
+                calls.update(names.get(branch_target(instruction), ()))
         calls.difference_update(names[start])  # a loop back to the function's first instruction
         for name in names[start]:
             found[name] = Function(name, frame_bytes, "static", frozenset(calls), frozenset(), has_pointer_call=False)
@@ -110,14 +115,22 @@ def pushed_bytes(instruction: Instruction) -> int:
     """
     mnemonic, operands = instruction.mnemonic, instruction.operands
     if mnemonic in _ARM_PUSHES and (mnemonic != "stmdb" or operands.startswith("sp!")):
-        listed = _REGISTER_LIST.search(operands)
-        registers = sum(map(_registers, listed[1].split(","))) if listed else 0
-        return registers * (8 if mnemonic == "vpush" and "d" in operands else 4)
+        return registers(operands) * (8 if mnemonic == "vpush" and "d" in operands else 4)
     if mnemonic in {"str", "strd"} and (store := _ARM_STORE.search(operands)):
         return int(store[1])
     subtraction = _SUBTRACTION.get(mnemonic)
     amount = None if subtraction is None else subtraction.match(operands)
     return 0 if amount is None else int(amount[1])
+
+
+def registers(operands: str) -> int:
+    """Return the number of registers of a list such as "{r4, r5-r7, lr}" in operands; 0 if there is no list.
+
+    Args:
+        operands: Operands of an instruction.
+    """
+    listed = _REGISTER_LIST.search(operands)
+    return 0 if listed is None else sum(map(_registers, listed[1].split(",")))
 
 
 def _registers(text: str) -> int:
@@ -126,7 +139,11 @@ def _registers(text: str) -> int:
     return 1 if not last else int(last[1:]) - int(first[1:]) + 1
 
 
-def _branch_target(instruction: Instruction) -> int:
-    """Return the address to which an instruction branches; -1 if it is another instruction."""
-    target = _TARGET.search(instruction.operands) if instruction.mnemonic[0] in "bcj" else None
+def branch_target(instruction: Instruction) -> int:
+    """Return the address to which an instruction branches; -1 if it is another instruction.
+
+    Args:
+        instruction: The instruction.
+    """
+    target = _TARGET.search(instruction.operands) if instruction.mnemonic[0] in "bcjlw" else None
     return -1 if target is None else int(target[1], 16)

@@ -15,8 +15,9 @@ from typing import Final
 
 from deploy.building.call_graph import read_call_graph
 from deploy.building.compiling import STACK_FLAGS
-from deploy.building.disassembly import disassemble, pushed_bytes
+from deploy.building.disassembly import disassemble
 from deploy.building.elf import ElfFile, read_elf
+from deploy.building.frames import frame_bytes
 from deploy.building.runtime_library import runtime_functions
 from deploy.building.toolchains import Toolchain
 from deploy.emission.text import from_template
@@ -65,8 +66,8 @@ def measure_functions(
         own = {
             name: FunctionSize(
                 size_bytes,
-                # The compiler counts no frame of a function that is written in assembler (naked).
-                graph[name].frame_bytes or _pushed_bytes(toolchain, directory, name),
+                # The compiler does not count what assembler code pushes.
+                max(graph[name].frame_bytes, _frame_bytes(toolchain, directory, name)),
                 tuple(sorted(called.get(name, ()))),
             )
             for name, size_bytes in sizes.items()
@@ -106,9 +107,9 @@ def _code_bytes(unit: ElfFile, toolchain: Toolchain) -> Mapping[str, int]:
     return sizes
 
 
-def _pushed_bytes(toolchain: Toolchain, directory: Path, function: str) -> int:
-    """Return the number of bytes of all that a function's instructions push and subtract from the stack pointer."""
-    return sum(map(pushed_bytes, disassemble(toolchain, directory / _OBJECT, (f".text.{function}",))))
+def _frame_bytes(toolchain: Toolchain, directory: Path, function: str) -> int:
+    """Return the number of bytes by which a function's instructions extend the stack; 0 if they do not say it."""
+    return frame_bytes(disassemble(toolchain, directory / _OBJECT, (f".text.{function}",))) or 0
 
 
 def _library_calls(unit: ElfFile) -> Mapping[str, set[str]]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from deploy.building.audit import Finding, audit
-from deploy.building.call_graph import CallGraph, read_call_graph
+from deploy.building.call_graph import CallGraph, read_call_graph, with_frames
 from deploy.building.compiling import Objects
 from deploy.building.disassembly import disassemble, library_functions
 from deploy.building.elf import ElfFile, Symbol, read_elf
+from deploy.building.frames import frames_of
 from deploy.building.toolchains import Toolchain
 
 WORD_BYTES: Final = 4
@@ -102,6 +103,7 @@ def examine(toolchain: Toolchain, objects: Objects, elf: Path) -> LinkedNetwork:
     inside = [each for each in instructions if any(symbol.address <= each.address for symbol in library)]
     end = max((each.address for each in inside), default=0) + 1
     graph = read_call_graph(objects.directory, network, library_functions(library, inside, end))
+    graph = with_frames(graph, frames_of(contents.in_sections(CODE), instructions))
     linked = {symbol.name for symbol in contents.in_sections(CODE)}
     sizes = {name: size for each in network.values() for name, size in _function_bytes(each).items() if name in linked}
     return LinkedNetwork(contents, graph, audit(contents, network, graph, instructions), sizes)

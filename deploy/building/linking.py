@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from deploy.building.compiling import Objects, linker_script
-from deploy.building.cores import KIB, Architecture, Machine
+from deploy.building.cores import KIB, Machine
 from deploy.building.toolchains import Toolchain
 from network.budget import Budget
 from network.errors import BuildError
 from network.memory.report import Region
 
-STACK_ALIGNMENT: Final = {Architecture.ARM: 8, Architecture.RISCV: 16}
-"""Architecture -> number of bytes of which every frame on the stack is a multiple, by its procedure call standard."""
+STACK_ALIGNMENT_BYTES: Final = 16
+"""Number of bytes of which the stack pointer is a multiple when a network is called: 16 on RISC-V, 8 on ARM."""
+
+WORD_BYTES: Final = 4
 
 FIRMWARE_RAM_BYTES: Final = 64 * KIB
 """Number of bytes of RAM of the firmware around the network, and of its stack; a quarter of the RAM if that is less."""
@@ -72,9 +74,10 @@ class Placement:
     def symbols(self) -> dict[str, int]:
         """Return the symbols that the linker script reads: name -> address or number of bytes."""
         machine = self.machine
-        firmware_flash = machine.code_bytes // 2
+        firmware_flash = machine.code_bytes // 4
         firmware_ram = min(FIRMWARE_RAM_BYTES, machine.ram_bytes // 4)
-        flash, ram = machine.code_bytes - firmware_flash, machine.ram_bytes - firmware_ram
+        flash = machine.code_bytes - firmware_flash
+        ram = machine.ram_bytes - firmware_ram - STACK_ALIGNMENT_BYTES
         if self.budget is not None:
             flash, ram = self.budget.flash_bytes, self.budget.ram_bytes
         return {
@@ -84,7 +87,7 @@ class Placement:
             "CHIP_NETWORK_FLASH_BYTES": flash,
             "CHIP_FIRMWARE_RAM": machine.ram_origin,
             "CHIP_FIRMWARE_RAM_BYTES": firmware_ram,
-            "CHIP_NETWORK_RAM": machine.ram_origin + firmware_ram,
+            "CHIP_NETWORK_RAM": machine.ram_origin + firmware_ram + -self.stack_bytes % STACK_ALIGNMENT_BYTES,
             "CHIP_NETWORK_RAM_BYTES": ram,
             "CHIP_NETWORK_STACK_BYTES": self.stack_bytes,
         }
@@ -101,12 +104,10 @@ def link(toolchain: Toolchain, objects: Objects, placement: Placement, name: str
 
     Raises:
         RegionOverflow: if the network is larger than its budget, or than the emulated machine.
-        BuildError: if the files do not link, e.g. because a symbol is missing, or if the stack is not a multiple of the
-            alignment that the core's calls require.
+        BuildError: if the files do not link, e.g. because a symbol is missing, or if the stack is not a multiple of 4.
     """
-    alignment = STACK_ALIGNMENT[toolchain.core.architecture]
-    if placement.stack_bytes % alignment:
-        raise BuildError(f"a stack of {placement.stack_bytes} bytes was given; expected a multiple of {alignment}")
+    if placement.stack_bytes % WORD_BYTES:
+        raise BuildError(f"a stack of {placement.stack_bytes} bytes was given; expected a multiple of {WORD_BYTES}")
     (objects.directory / _SCRIPT).write_bytes(linker_script())
     symbols = placement.symbols()
     arguments = [

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from deploy.emission.constants import constants_of
-from deploy.integer_network import IntegerAdd, IntegerConvolution, IntegerNetwork
-from deploy.narrow_constants import is_int32_sum
-from deploy.structure import structure_of
-from network.kernel_functions import Form
+from deploy.integer_network import IntegerNetwork
+from deploy.structure import forms_of, structure_of
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from network.memory.report import MemoryReport
@@ -27,23 +22,3 @@ def predicted_memory(network: IntegerNetwork, accounting: DeployedAccounting) ->
     """
     structure, allocation = structure_of(network)
     return measure(structure, allocation, accounting.with_forms(forms_of(network)))
-
-
-def forms_of(network: IntegerNetwork) -> Mapping[str, Form]:
-    """Return how each layer of an integer-only network requantizes: name of the layer -> form.
-
-    Args:
-        network: The integer-only network.
-
-    Raises:
-        ConversionError: if a layer cannot be written as C.
-    """
-    forms = {}
-    for layer in network.layers:
-        inputs = [network.tensors[each] for each in layer.inputs]
-        output = network.tensors[layer.output]
-        if isinstance(layer, IntegerConvolution):
-            forms[layer.name] = constants_of(layer, 1, 1, inputs[0], output).form
-        elif isinstance(layer, IntegerAdd) and not is_int32_sum(layer, inputs, output):
-            forms[layer.name] = Form.WIDE
-    return forms

@@ -103,7 +103,8 @@ def ends(program: Program, role: str) -> Sequence[End]:
         program: The network.
         role: "input" or "output".
     """
-    tensors = program.network.input_names if role == "input" else program.network.outputs
+    network = program.network
+    tensors = network.input_names if role == "input" else tuple(dict.fromkeys(network.outputs))
     suffixes = distinct_suffixes(tensors)
     return [End(program.name, tensor, role, f"_{suffixes[tensor]}" if len(tensors) > 1 else "") for tensor in tensors]
 

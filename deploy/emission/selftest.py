@@ -86,7 +86,12 @@ def selftest_definitions(program: Program, notice: Notice, traced: Mapping[str, 
     ]
     inputs = [tensors[name] for name in network.input_names]
     outputs = [tensors[step.layer.output] for step in program.steps]
-    vectors = [b"".join(_packed(network, traced, each.name, sample) for each in inputs) for sample in samples]
+    numbers = {step.layer.output: step.number for step in program.steps}
+    results = [tensors[name] for name in dict.fromkeys(network.outputs) if name in numbers]
+    vectors, expected = (
+        [b"".join(_packed(network, traced, each.name, sample) for each in regions) for sample in samples]
+        for regions in (inputs, results)
+    )
     crcs = [
         np.array([zlib.crc32(_packed(network, traced, each.name, sample)) for each in outputs], dtype=np.uint32)
         for sample in samples
@@ -102,6 +107,10 @@ def selftest_definitions(program: Program, notice: Notice, traced: Mapping[str, 
         input_rows=_regions(inputs),
         vector_bytes=unsigned(len(vectors[0])),
         vectors=_nested([table_of_bytes(each) for each in vectors]),
+        results=unsigned(len(results)),
+        result_rows="\n".join(f"    {{{_region(each)}, {numbers[each.name]}}}," for each in results),
+        expected_bytes=unsigned(len(expected[0])),
+        expected=_nested([table_of_bytes(each) for each in expected]),
         crcs=_nested([table_of_words(each) for each in crcs]),
         names="\n".join(f"    {string_literal(step.layer.name)}," for step in program.steps),
     )
@@ -119,7 +128,11 @@ def _packed(network: IntegerNetwork, traced: Mapping[str, CodeArray], tensor: st
 
 
 def _regions(regions: list[Region]) -> str:
-    return "\n".join(f"    {{{unsigned(each.offset_bytes)}, {unsigned(each.size_bytes)}}}," for each in regions)
+    return "\n".join(f"    {_region(each)}," for each in regions)
+
+
+def _region(region: Region) -> str:
+    return f"{{{unsigned(region.offset_bytes)}, {unsigned(region.size_bytes)}}}"
 
 
 def _nested(tables: list[str]) -> str:

@@ -47,16 +47,28 @@ def kernel_source(functions: Collection[str]) -> str:
     if unknown:
         raise ValueError(f"no source of {', '.join(unknown)}; expected names of {', '.join(known)}")
     names = sorted(f"{name.removeprefix('bb_')}.c" for name in set(functions))
-    inline = ("parts.h", "dots.h", "depthwise.h")
-    shared = [files(__name__).joinpath(name).read_text(encoding="utf-8") for name in inline]
-    of_levels = ("parts.h", "depthwise_blocks.h")
-    return "\n".join([_of_levels("columns.h"), *shared, *map(_of_levels, of_levels), *map(_of_levels, names)])
+    shared = [_shared("parts.h"), _shared("dots.h")]
+    levels = ["parts.h"]
+    if any(name.startswith("depthwise") for name in names):
+        shared.append(_shared("depthwise.h"))
+        levels += ["depthwise_blocks.h", "depthwise_rows.h"]
+    return "\n".join([_of_levels("columns.h"), *shared, *map(_of_levels, levels), *map(_of_levels, names)])
+
+
+def _shared(name: str) -> str:
+    """Return the text of inline functions of all levels."""
+    return files(__name__).joinpath(name).read_text(encoding="utf-8")
 
 
 def _of_levels(name: str) -> str:
-    """Return the sources of one name for all levels, each under the condition of its level."""
+    """Return the sources of one name for all levels, each under the condition of its level.
+
+    DSP code of depthwise convolutions also serves Helium cores without a form of their own: it does not depend on the
+    format of columns.
+    """
     forms = [(level, _text(level, name)) for level in LEVELS]
-    conditions = [f"BB_LEVEL == {LEVELS[level]}\n{text}" for level, text in forms if text is not None]
+    comparison = ">=" if name.startswith("depthwise") else "=="
+    conditions = [f"BB_LEVEL {comparison} {LEVELS[level]}\n{text}" for level, text in forms if text is not None]
     portable = _text("portable", name) or ""
     if not conditions:
         return portable

@@ -10,7 +10,6 @@
 
 typedef struct {
     const bb_depthwise_layer *layer;
-    bb_rows outputs;        /* constants of the outputs */
     uint32_t extent;        /* rows of the ring */
     uint32_t row_size;      /* bytes of a row of the ring */
     uint32_t taps;
@@ -20,35 +19,70 @@ typedef struct {
     uint32_t slot;          /* row of the ring that is the first of the window */
 } bb_depthwise_state;
 
-BB_INLINE bb_rows bb_depthwise_outputs(const bb_depthwise_layer *layer)
-{
+/* What the outputs of one channel need; local copies, so that a compiler keeps them in registers. */
+typedef struct {
     bb_rows rows;
-    rows.weights = NULL;
-    rows.constants = layer->constants;
-    rows.zero_points = NULL;
-    rows.addend = layer->addend;
-    rows.rows = 0u;
-    rows.row_words = 0u;
-    rows.zero_point = 0u;
-    rows.offset_shift = layer->offset_shift;
-    rows.shift = (layer->form == BB_NARROW) ? layer->shift : 0u; /* other forms: sums of codes that are not widened */
-    rows.levels = (uint8_t)((1u << layer->output_bits) - 1u);
-    return rows;
-}
+    uint32_t constants[3];
+    uint32_t widening; /* shift of the sums */
+    uint32_t form;
+    uint8_t *target;   /* byte of the channel in the next pixel */
+    uint32_t position; /* bit of the channel in that byte */
+    uint32_t pixel_bytes;
+} bb_depthwise_outputs;
 
-/* Returns the output code of a sum of q_x * (q_w - z_w) with padding. */
-BB_INLINE uint32_t bb_depthwise_output(const bb_depthwise_state *state, uint32_t channel, uint32_t sum)
+BB_INLINE bb_depthwise_outputs bb_depthwise_outputs_of(const bb_depthwise_state *state, uint32_t channel,
+                                                       uint8_t *pixel)
 {
     const bb_depthwise_layer *const layer = state->layer;
-    uint32_t code;
+    const uint32_t top = (1u << layer->output_bits) - 1u;
+    const uint32_t bit = channel * layer->output_bits;
+    bb_depthwise_outputs outputs;
+    outputs.form = layer->form;
+    outputs.widening = (layer->form == BB_NARROW) ? (8u - layer->input_bits) : 0u;
+    outputs.target = &pixel[bit >> 3];
+    outputs.position = bit & 7u;
+    outputs.pixel_bytes = state->output_pixel;
+    outputs.rows.weights = NULL;
+    outputs.rows.zero_points = NULL;
+    outputs.rows.addend = layer->addend;
+    outputs.rows.rows = 1u;
+    outputs.rows.row_words = 0u;
+    outputs.rows.zero_point = 0u;
+    outputs.rows.offset_shift = layer->offset_shift;
+    outputs.rows.shift = (layer->form == BB_NARROW) ? layer->shift : 0u;
+    outputs.rows.levels = (uint8_t)top;
+    outputs.rows.constants = NULL;
     if (layer->form == BB_NARROW) {
-        code = bb_narrow_output(&state->outputs, channel, sum << (8u - layer->input_bits));
+        outputs.constants[0] = layer->constants[channel];
     } else if (layer->form == BB_WIDE) {
-        code = bb_wide_output(&state->outputs, channel, sum);
+        outputs.constants[0] = layer->constants[3u * channel];
+        outputs.constants[1] = layer->constants[(3u * channel) + 1u];
+        outputs.constants[2] = layer->constants[(3u * channel) + 2u];
     } else {
-        code = bb_threshold_output(&state->outputs, channel, sum);
+        outputs.rows.constants = &layer->constants[(2u + top) * channel];
     }
-    return bb_clamp((int32_t)code, state->outputs.levels);
+    return outputs;
+}
+
+/* Writes the output code of a sum of q_x * (q_w - z_w) with padding to the next pixel. */
+BB_INLINE void bb_depthwise_put_output(bb_depthwise_outputs *outputs, uint32_t sum, uint32_t form)
+{
+    uint32_t code;
+    if (form == BB_NARROW) {
+        outputs->rows.constants = outputs->constants;
+        code = bb_narrow_output(&outputs->rows, 0u, sum << outputs->widening);
+    } else if (form == BB_WIDE) {
+        outputs->rows.constants = outputs->constants;
+        code = bb_wide_output(&outputs->rows, 0u, sum);
+    } else {
+        code = bb_threshold_output(&outputs->rows, 0u, sum);
+    }
+    code = bb_clamp((int32_t)code, outputs->rows.levels);
+    if (outputs->position != 0u) { /* the first code of a byte clears the others */
+        code = (code << outputs->position) | *outputs->target;
+    }
+    *outputs->target = (uint8_t)code;
+    outputs->target = &outputs->target[outputs->pixel_bytes];
 }
 
 /* Copies up to 4 channels of a row of the image to a row of the ring, between its padding. A row that is not in the
@@ -56,16 +90,33 @@ BB_INLINE uint32_t bb_depthwise_output(const bb_depthwise_state *state, uint32_t
 BB_INLINE void bb_depthwise_fill(const bb_depthwise_state *state, const uint8_t *source, uint32_t channels,
                                  uint8_t *ring_row)
 {
-    const bb_depthwise_layer *const layer = state->layer;
+    const uint32_t bits = state->layer->input_bits;
+    const uint32_t zero_point = state->layer->zero_point;
+    const uint32_t pad_left = state->layer->pad_left;
+    const uint32_t width = state->layer->input_width;
     for (uint32_t column = 0u; column < (state->row_size >> 2); column++) {
-        const uint32_t x = column - layer->pad_left; /* wraps left of the image */
-        for (uint32_t channel = 0u; channel < channels; channel++) {
-            uint32_t code = layer->zero_point;
-            if ((source != NULL) && (x < layer->input_width)) {
-                code = bb_code(&source[x * state->input_pixel], channel, layer->input_bits);
+        const uint32_t x = column - pad_left; /* wraps left of the image */
+        if ((source == NULL) || (x >= width)) {
+            for (uint32_t channel = 0u; channel < 4u; channel++) {
+                ring_row[channel] = (uint8_t)zero_point;
             }
-            ring_row[(4u * column) + channel] = (uint8_t)code;
+        } else if (bits == 8u) {
+            for (uint32_t channel = 0u; channel < channels; channel++) {
+                ring_row[channel] = source[channel];
+            }
+            source = &source[state->input_pixel];
+        } else {
+            uint32_t codes = source[0];
+            if ((bits == 4u) && (channels > 2u)) {
+                codes |= (uint32_t)source[1] << 8;
+            }
+            for (uint32_t channel = 0u; channel < 4u; channel++) {
+                ring_row[channel] = (uint8_t)(codes & ((1u << bits) - 1u));
+                codes >>= bits;
+            }
+            source = &source[state->input_pixel];
         }
+        ring_row = &ring_row[4];
     }
 }
 
@@ -88,41 +139,39 @@ BB_INLINE void bb_depthwise_unpack(const bb_depthwise_state *state, uint32_t fir
 /* Returns the sum of q_x * (q_w - z_w) of the window whose first column is `column` of the ring. */
 BB_INLINE uint32_t bb_depthwise_sum(const bb_depthwise_state *state, const uint8_t *column)
 {
-    const bb_depthwise_layer *const layer = state->layer;
+    const uint32_t step = 4u * (uint32_t)state->layer->dilation_x;
+    const uint32_t width = state->layer->kernel_width;
+    const uint32_t dilation_y = state->layer->dilation_y;
     const int16_t *weights = state->weights;
     uint32_t slot = state->slot;
-    uint32_t sum = 0u;
-    for (uint32_t y = 0u; y < layer->kernel_height; y++) {
+    int32_t sum = 0;
+    for (uint32_t y = state->layer->kernel_height; y != 0u; y--) {
         const uint8_t *codes = &column[slot * state->row_size];
-        for (uint32_t x = 0u; x < layer->kernel_width; x++) {
-            sum += (uint32_t)((int32_t)*codes * *weights);
+        for (uint32_t x = width; x != 0u; x--) {
+            sum += (int32_t)*codes * *weights;
             weights++;
-            codes = &codes[4u * layer->dilation_x];
+            codes = &codes[step];
         }
-        slot += layer->dilation_y;
+        slot += dilation_y;
         slot -= (slot >= state->extent) ? state->extent : 0u;
     }
-    return sum;
+    return (uint32_t)sum;
 }
 
 /* Computes a row of one output channel. */
-BB_INLINE void bb_depthwise_row(const bb_depthwise_state *state, const uint8_t *column, uint32_t channel,
-                                uint8_t *pixel)
+BB_INLINE void bb_depthwise_row(const bb_depthwise_state *state, const uint8_t *column, bb_depthwise_outputs *outputs)
 {
-    const bb_depthwise_layer *const layer = state->layer;
-    for (uint32_t x = layer->output_width; x != 0u; x--) {
-        const uint32_t sum = bb_depthwise_sum(state, column);
-        bb_put_code(pixel, channel, layer->output_bits, bb_depthwise_output(state, channel, sum));
-        column = &column[4u * layer->stride_x];
-        pixel = &pixel[state->output_pixel];
+    const uint32_t step = 4u * (uint32_t)state->layer->stride_x;
+    for (uint32_t x = state->layer->output_width; x != 0u; x--) {
+        bb_depthwise_put_output(outputs, bb_depthwise_sum(state, column), outputs->form);
+        column = &column[step];
     }
 }
 
 /* The same for a 3x3 kernel without dilation, with the weights in registers; narrow form. */
-BB_INLINE void bb_depthwise_row_3x3(const bb_depthwise_state *state, const uint8_t *column, uint32_t channel,
-                                    uint8_t *pixel)
+BB_INLINE void bb_depthwise_row_3x3(const bb_depthwise_state *state, const uint8_t *column,
+                                    bb_depthwise_outputs *outputs)
 {
-    const bb_depthwise_layer *const layer = state->layer;
     const int16_t *const w = state->weights;
     const int32_t w0 = w[0], w1 = w[1], w2 = w[2], w3 = w[3], w4 = w[4], w5 = w[5], w6 = w[6], w7 = w[7], w8 = w[8];
     const uint32_t second = (state->slot == 2u) ? 0u : (state->slot + 1u);
@@ -130,17 +179,15 @@ BB_INLINE void bb_depthwise_row_3x3(const bb_depthwise_state *state, const uint8
     const uint8_t *above = &column[state->slot * state->row_size];
     const uint8_t *middle = &column[second * state->row_size];
     const uint8_t *below = &column[third * state->row_size];
-    const uint32_t step = 4u * (uint32_t)layer->stride_x;
-    for (uint32_t x = layer->output_width; x != 0u; x--) {
+    const uint32_t step = 4u * (uint32_t)state->layer->stride_x;
+    for (uint32_t x = state->layer->output_width; x != 0u; x--) {
         int32_t sum = (above[0] * w0) + (above[4] * w1) + (above[8] * w2);
         sum += (middle[0] * w3) + (middle[4] * w4) + (middle[8] * w5);
         sum += (below[0] * w6) + (below[4] * w7) + (below[8] * w8);
-        const uint32_t code = bb_narrow_output(&state->outputs, channel, (uint32_t)sum << (8u - layer->input_bits));
-        bb_put_code(pixel, channel, layer->output_bits, bb_clamp((int32_t)code, state->outputs.levels));
+        bb_depthwise_put_output(outputs, (uint32_t)sum, BB_NARROW);
         above = &above[step];
         middle = &middle[step];
         below = &below[step];
-        pixel = &pixel[state->output_pixel];
     }
 }
 
@@ -153,7 +200,6 @@ BB_INLINE void bb_depthwise_layer_run(const bb_depthwise_layer *layer, uint8_t *
                                 (layer->dilation_x * ((uint32_t)layer->kernel_width - 1u)) + 1u;
     bb_depthwise_state state;
     state.layer = layer;
-    state.outputs = bb_depthwise_outputs(layer);
     state.extent = (layer->dilation_y * ((uint32_t)layer->kernel_height - 1u)) + 1u;
     state.row_size = 4u * ring_width;
     state.taps = (uint32_t)layer->kernel_height * layer->kernel_width;
@@ -185,10 +231,11 @@ BB_INLINE void bb_depthwise_layer_run(const bb_depthwise_layer *layer, uint8_t *
             for (uint32_t channel = 0u; channel < channels; channel++) {
                 for (uint32_t copy = 0u; copy < multiplier; copy++) {
                     const uint32_t output = ((first + channel) * multiplier) + copy;
+                    bb_depthwise_outputs outputs = bb_depthwise_outputs_of(&state, output, output_row);
                     if (is_3x3 != 0u) {
-                        bb_depthwise_row_3x3(&state, &ring[channel], output, output_row);
+                        bb_depthwise_row_3x3(&state, &ring[channel], &outputs);
                     } else {
-                        bb_depthwise_row(&state, &ring[channel], output, output_row);
+                        bb_depthwise_row(&state, &ring[channel], &outputs);
                     }
                     state.weights = &state.weights[state.taps];
                 }

@@ -37,7 +37,7 @@ BB_INLINE uint32_t bb_threshold_output(const bb_rows *rows, uint32_t row, uint32
 }
 
 /* Returns the output of a row and a column; sum: of the products of raw weights. */
-BB_INLINE uint32_t bb_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
+BB_INLINE uint32_t bb_row_output(const bb_rows *rows, uint32_t row, uint32_t sum, uint32_t column_sum, uint32_t form)
 {
     const uint32_t zero_point = (rows->zero_points != NULL) ? rows->zero_points[row] : rows->zero_point;
     const uint32_t centred = sum - (zero_point * column_sum);
@@ -52,17 +52,27 @@ BB_INLINE uint32_t bb_output(const bb_rows *rows, uint32_t row, uint32_t sum, ui
     return output;
 }
 
-/* Two rows at a time, then a last single row. */
+/* Cores with 8 registers for arithmetic: two rows by two columns do not fit. */
+#ifndef BB_FEW_REGISTERS
+#if (BB_LEVEL == 0) && (defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__))
+#define BB_FEW_REGISTERS 1
+#else
+#define BB_FEW_REGISTERS 0
+#endif
+#endif
+
+/* Two rows at a time and a last single row, or all rows one by one. */
 BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uint32_t *sums, uint8_t *output,
                            uint32_t stride, uint32_t columns, uint32_t weight_bits, uint32_t form)
 {
     const uint32_t step = columns * BB_GROUP_WORDS; /* words from a group to the next of the same column */
     const uint32_t next = step * (8u / weight_bits); /* the same of weight words */
+    const uint32_t is_single = ((BB_FEW_REGISTERS == 1) && (columns == 2u)) ? 1u : 0u;
     const uint32_t *weights = rows->weights;
     uint32_t count;
     for (uint32_t row = 0u; row < rows->rows; row += count) {
         uint32_t products[4]; /* row 0 of columns 0 and 1, row 1 of both */
-        count = ((row + 1u) < rows->rows) ? 2u : 1u;
+        count = ((is_single == 0u) && ((row + 1u) < rows->rows)) ? 2u : 1u;
         if (count == 2u) {
             const uint32_t *x = words;
             const uint32_t *const end = &weights[2u * (uint32_t)rows->row_words];
@@ -84,20 +94,32 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
             products[2] = sum10;
             products[3] = sum11;
         } else {
-            for (uint32_t column = 0u; column < columns; column++) {
+            const uint32_t is_paired = ((is_single == 1u) && ((row | 1u) < rows->rows)) ? 1u : 0u; /* interleaved */
+            const uint32_t odd = row & is_paired;
+            const uint32_t pass = (is_single == 1u) ? 2u : 1u; /* columns at once */
+            const uint32_t *const first = &rows->weights[((row - odd) * rows->row_words) + odd];
+            const uint32_t *const end = &first[(uint32_t)rows->row_words << is_paired];
+            for (uint32_t column = 0u; column < columns; column += pass) {
                 const uint32_t *x = &words[column * BB_GROUP_WORDS];
-                uint32_t sum = 0u;
-                for (uint32_t i = 0u; i < rows->row_words; i++) {
-                    sum = bb_add_products(sum, weights[i], x, step, weight_bits);
+                uint32_t sum0 = 0u, sum1 = 0u; /* sum1: only of two columns at once */
+                for (weights = first; weights != end; weights = &weights[1u + is_paired]) {
+                    const uint32_t word = weights[0];
+                    sum0 = bb_add_products(sum0, word, x, step, weight_bits);
+                    if (pass == 2u) {
+                        sum1 = bb_add_products(sum1, word, &x[BB_GROUP_WORDS], step, weight_bits);
+                    }
                     x = &x[next];
                 }
-                products[column] = sum;
+                products[column] = sum0;
+                if (pass == 2u) {
+                    products[1] = sum1;
+                }
             }
         }
         for (uint32_t i = 0u; i < count; i++) {
             for (uint32_t column = 0u; column < columns; column++) {
                 const uint32_t sum = products[(2u * i) + column];
-                output[(column * stride) + row + i] = (uint8_t)bb_output(rows, row + i, sum, sums[column], form);
+                output[(column * stride) + row + i] = (uint8_t)bb_row_output(rows, row + i, sum, sums[column], form);
             }
         }
     }

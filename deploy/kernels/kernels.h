@@ -61,7 +61,8 @@ typedef struct {
 #endif
 
 /* Widens `groups` groups of 4 codes (packed, starting on a byte), each shifted left by e, to words[0], words[columns *
-   BB_GROUP_WORDS], ...; returns the sum of the widened codes. */
+   BB_GROUP_WORDS], ...; returns the sum of the widened codes. A column may be made by several calls; all but the last
+   take a multiple of 4 codes, or of 16 codes of 2 bits. */
 typedef uint32_t (*bb_widen)(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 
 typedef struct {                /* the rows (output channels) of one group of a convolution */
@@ -112,7 +113,11 @@ typedef struct {
 /* ---- Depthwise convolution ---- */
 
 /* The bits of input, weights and output are read at run time. Weights: one row of packed codes for each kernel row and
-   column, output channels in order, each row on a byte. Output channel c reads input channel c / multiplier. */
+   column, output channels in order, each row on a byte. Output channel c reads input channel c / multiplier. The output
+   may overwrite the input: stride 1, multiplier 1, same extents and bits. Scratch: a ring of rows of four channels
+   (network/memory/depthwise_scratch.py).
+   bb_depthwise_3x3: narrow form, kernel 3x3, dilation 1, multiplier 1, stride_y = stride_x = 1 or 2; with DSP
+   instructions fast for a shift s <= 16. */
 typedef struct {
     const uint8_t *weights;
     const uint32_t *constants;
@@ -205,7 +210,7 @@ void bb_convolution(const void *layer, uint8_t *arena);     /* bb_convolution_la
 void bb_pointwise(const void *layer, uint8_t *arena);       /* bb_convolution_layer: 1x1, stride 1, 1 group */
 void bb_fully_connected(const void *layer, uint8_t *arena); /* bb_convolution_layer */
 void bb_depthwise(const void *layer, uint8_t *arena);       /* bb_depthwise_layer */
-void bb_depthwise_3x3(const void *layer, uint8_t *arena);   /* bb_depthwise_layer: stride 1 or 2 */
+void bb_depthwise_3x3(const void *layer, uint8_t *arena);   /* bb_depthwise_layer: see there */
 void bb_add(const void *layer, uint8_t *arena);             /* bb_add_layer */
 void bb_add_wide(const void *layer, uint8_t *arena);        /* bb_add_layer */
 void bb_concat(const void *layer, uint8_t *arena);          /* bb_concat_layer */

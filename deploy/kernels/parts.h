@@ -117,21 +117,28 @@ BB_INLINE bb_range bb_range_of(uint32_t start, uint32_t padding, uint32_t kernel
 
 /* ---- Columns ---- */
 
+/* Codes of which a call of bb_widen takes a multiple, if it is not the last of a column. */
+BB_INLINE uint32_t bb_piece_codes(uint32_t bits)
+{
+    return (bits == 2u) ? 16u : 4u;
+}
+
 /* Widens `count` packed codes that start on a byte; the last group is filled up with 0. */
 BB_INLINE uint32_t bb_widen_codes(bb_widen widen, const uint8_t *codes, uint32_t count, uint32_t bits, uint32_t *words,
                                   uint32_t columns)
 {
-    const uint32_t groups = count >> 2;
+    const uint32_t rest = ((count & 3u) != 0u) ? (count & (bb_piece_codes(bits) - 1u)) : 0u;
+    const uint32_t groups = (count - rest) >> 2;
     uint32_t sum = 0u;
     if (groups != 0u) {
         sum = widen(codes, groups, words, columns);
     }
-    if ((count & 3u) != 0u) {
-        uint8_t tail[4] = {0u, 0u, 0u, 0u};
-        for (uint32_t i = 0u; i < (count & 3u); i++) {
+    if (rest != 0u) {
+        uint8_t tail[4] = {0u, 0u, 0u, 0u}; /* up to 3 codes, or up to 15 of 2 bits */
+        for (uint32_t i = 0u; i < rest; i++) {
             bb_put_code(tail, i, bits, bb_code(codes, (4u * groups) + i, bits));
         }
-        sum += widen(tail, 1u, &words[groups * columns * BB_GROUP_WORDS], columns);
+        sum += widen(tail, (rest + 3u) >> 2, &words[groups * columns * BB_GROUP_WORDS], columns);
     }
     return sum;
 }

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from deploy.files import DESCRIPTION_FILE, MEMORY_FILE, WEIGHTS_FILE, load, save
 from deploy.integer_network import IntegerConvolution
 from deploy.interpreter import trace
-from deploy.weight_rows import pack_weight_rows
+from deploy.weight_packing import pack_weights
 from network.allocation import BITS, Bits
 from network.errors import ConversionError, IntegerFileError
 from network.host_steps import HostSteps
@@ -91,8 +91,8 @@ def test_files_shrink_with_the_bits(tmp_path: Path) -> None:
         assert isinstance(layer, IntegerConvolution)
         save(builder.network(), tmp_path)
         sizes[bits] = (tmp_path / WEIGHTS_FILE).stat().st_size
-        overhead = sizes[bits] - pack_weight_rows(layer).nbytes
-        assert pack_weight_rows(layer).nbytes == 64 * 3 * 3 * 64 * bits // 8
+        overhead = sizes[bits] - pack_weights(layer).nbytes
+        assert pack_weights(layer).nbytes == 64 * 3 * 3 * 64 * bits // 8
         assert 0 < overhead < 2000, "the header and 64 channels of constants"
     assert sizes[4] < 0.54 * sizes[8]
     assert sizes[2] < 0.31 * sizes[8]
@@ -135,8 +135,8 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
     ("path", "value", "message"),
     [
         (("format",), "onnx", "as its format; expected the text 'bitbudget integer-only network'"),
-        (("version",), 4, "has the number 4 as its version; expected one of 1, 2, 3, the versions"),
-        (("version",), 2, "network.json.version must be the number 1, is the number 2"),
+        (("version",), 5, "has the number 5 as its version; expected one of 1, 2, 3, 4, the versions"),
+        (("version",), 3, "need packed bytes of type uint8 and shape"),
         (("version",), True, "network.json has true as its version; expected a whole number"),
         (("name",), 5, "network.json has the number 5 as its name; expected a text"),
         (("tensors", 1, "bits"), 3, "'convolution0' of .* has the number 3 as its bits; expected one of 8, 4, 2"),
@@ -168,7 +168,7 @@ def test_two_savings_cannot_be_mixed(tmp_path: Path) -> None:
         (("layers", 0, "weights", "codes_shape"), [2**24] * 4, "need packed bytes of type uint8 and shape"),
         (("layers", 0, "weights", "array"), "../../etc/passwd", "which the weights file lacks"),
         (("layers", 0, "weights", "array"), "0.bias", "array '0.bias' of .* has the type int32; expected uint8"),
-        (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be the number 288, is the number 1"),
+        (("layers", 0, "weights", "bytes"), 1, r"layers\[0\].weights.bytes must be the number 320, is the number 1"),
         (("layers", 0, "bias", "array"), "1.bias", r"layers\[0\].bias.array must be the text '0.bias'"),
         (("layers", 0, "accumulator_bound"), 1, r"accumulator_bound must be the number \d+, is the number 1"),
         (("layers", 0, "scheme", "folding"), "ironing", "expected one of folding_weights, ICN"),
@@ -200,7 +200,7 @@ def test_a_description_that_was_tampered_with(
         load(tmp_path)
 
 
-def test_several_inputs_and_flattened_tensors_need_version_3(tmp_path: Path) -> None:
+def test_several_inputs_and_flattened_tensors(tmp_path: Path) -> None:
     builder = Builder(np.random.default_rng(2), Shape(3, 4, 5))
     vector = builder.add_input(Shape(7))
     builder.fully_connected(builder.concat("input", vector, flattening=Flattening.CHANNELS_FIRST), 2)
@@ -208,7 +208,7 @@ def test_several_inputs_and_flattened_tensors_need_version_3(tmp_path: Path) -> 
     save(network, tmp_path)
     file = tmp_path / DESCRIPTION_FILE
     description = json.loads(file.read_text())
-    assert description["version"] == 3
+    assert description["version"] == 4
     assert "input" not in description
     assert [each["tensor"] for each in description["inputs"]] == ["input", vector]
     assert description["layers"][0]["flattening"] == "channels_first"
@@ -218,7 +218,6 @@ def test_several_inputs_and_flattened_tensors_need_version_3(tmp_path: Path) -> 
         ({"inputs": description["inputs"][:1]}, "expected its inputs and then"),
         ({"inputs": []}, "0 inputs; expected 1 to 100"),
         ({"inputs": description["inputs"][:1] * 101}, "101 inputs; expected at most 100"),
-        ({"version": 2}, "must be the number 3"),
     ):
         file.write_text(json.dumps(description | fault))
         with pytest.raises(IntegerFileError, match=message):
@@ -300,9 +299,9 @@ def replace_weights(directory: Path, content: bytes) -> None:
         ("0.shift", lambda array: np.resize(array, 7), "expected one dimension with one shift for each multiplier"),
         ("0.bias", lambda array: array[:5], "a bias of type .* expected int32 of 16 elements"),
         ("0.bias", lambda array: array + (2**31 - 10**4), "can reach a sum of"),
-        ("0.weights", lambda array: array[:, :-1], "need packed bytes of type uint8 and shape"),
-        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes of 4 bits: half a byte is unused
-         "unused bits in the last byte of a row; expected 0"),
+        ("0.weights", lambda array: array[:-1], "need packed bytes of type uint8 and shape"),
+        ("7.weights", lambda array: array | 0x80,  # rows of 5 * 5 * 35 codes of 4 bits: part of a word is unused
+         "unused bits; expected 0"),
         ("0.weight_zero_point", lambda array: array.astype(np.float64), "has the type float64; expected int32"),
         ("2.shift", lambda array: array - np.array([0, 1], np.int8), "expected the same shift for all inputs"),
         ("9.weights", lambda _array: np.zeros(3), "holds arrays that network.json does not name"),

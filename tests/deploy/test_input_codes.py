@@ -115,7 +115,6 @@ def test_each_of_several_inputs_has_its_table(tmp_path: Path) -> None:
     network = replace(whole, inputs=(image, other, plain), tensors=tensors | dict(whole.tensors))
     save(network, tmp_path)
     written = json.loads((tmp_path / DESCRIPTION_FILE).read_text())
-    assert written["version"] == 3
     tables = [each.get("codes_of_bytes") for each in written["inputs"]]
     assert tables[0] == "identity"
     assert tables[1] == codes_of_bytes(other.format, tensors["other"]).tolist()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import safetensors.numpy
 
-from deploy.arithmetic import encode_factors, pack_rows
+from deploy.arithmetic import Requantization, pack_rows
 from deploy.files import DESCRIPTION_FILE, WEIGHTS_FILE, load, save
 from deploy.integer_network import IntegerConvolution, IntegerNetwork, IntegerTensor
 from deploy.interpreter import run
@@ -31,7 +31,7 @@ def example() -> IntegerNetwork:
         weight_bits=2,
         weight_zero_point=np.array([1], np.int32),
         bias=np.array([10, -4], np.int32),
-        requantization=encode_factors([0.15, -0.25], "filter"),
+        requantization=Requantization(np.array([9830, -16384], np.int32), np.array([16, 16], np.int8)),
         scheme=Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN),
         weight_scale=np.array([0.125]),
     )
@@ -62,11 +62,19 @@ def test_the_inference_in_the_manual_is_the_interpreters(tmp_path: Path) -> None
     for line in (
         "a[0] = 10 + 0*-1 + 3*0 + 13*1 + -2*2 + 5*0 + 0*-1 = 19",
         "a[1] = -4 + 0*2 + 3*2 + 13*-1 + -2*0 + 5*1 + 0*0  = -6",
-        "(19 * 1288490189 + 2^32) >> 33 = 3",
-        "(-6 * -1073741824 + 2^31) >> 32 = 2",
+        "(19 * 9830 + 2^15) >> 16 = 3",
+        "(-6 * -16384 + 2^15) >> 16 = 2",
+        "A[0] = (8 << 4) + 16 * 42 - 1 * 16 * 31 = 304",
+        "A[1] = (-12 << 4) + 16 * 37 - 1 * 16 * 31 = -96",
+        "((304 * 9830 >> 16) + 2^3) >> 4 = 3",
+        "((-96 * -16384 >> 16) + 2^3) >> 4 = 2",
     ):
         assert line in text
     assert 10 + 0 * -1 + 3 * 0 + 13 * 1 + -2 * 2 + 5 * 0 + 0 * -1 == 19
     assert -4 + 0 * 2 + 3 * 2 + 13 * -1 + -2 * 0 + 5 * 1 + 0 * 0 == -6
-    assert (19 * 1288490189 + 2**32) >> 33 == 3
-    assert (-6 * -1073741824 + 2**31) >> 32 == 2
+    assert (19 * 9830 + 2**15) >> 16 == 3
+    assert (-6 * -16384 + 2**15) >> 16 == 2
+    assert (8 << 4) + 16 * 42 - 16 * 31 == 304
+    assert (-12 << 4) + 16 * 37 - 16 * 31 == -96
+    assert ((304 * 9830 >> 16) + 2**3) >> 4 == 3
+    assert ((-96 * -16384 >> 16) + 2**3) >> 4 == 2

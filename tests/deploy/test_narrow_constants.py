@@ -142,12 +142,13 @@ LIMITS = layer([[255, 255]], [0], [2**15 - 1], [17])
 )
 def test_the_limits_of_narrow_layers(changes: dict[str, list[int]], bits: Bits, is_narrow: bool) -> None:
     factors = LIMITS.requantization
-    multiplier = np.array(changes.pop("multiplier", factors.multiplier.tolist()), np.int32)
-    shift = np.array(changes.pop("shift", factors.shift.tolist()), np.int8)
+    multiplier = np.array(changes.get("multiplier", factors.multiplier.tolist()), np.int32)
+    shift = np.array(changes.get("shift", factors.shift.tolist()), np.int8)
     changed = dataclasses.replace(
         LIMITS,
         requantization=Requantization(multiplier, shift),
-        **{name: np.array(values, np.int32) for name, values in changes.items()},
+        bias=np.array(changes.get("bias", [0]), np.int32),
+        weight_zero_point=np.array(changes.get("weight_zero_point", [0]), np.int32),
     )
     source, output = tensor(bits, 0, 2), tensor(8, 255)
     assert (narrow_constants_of(changed, source, output) is not None) == is_narrow
@@ -169,7 +170,9 @@ def code_by_hand(found: IntegerConvolution, source: IntegerTensor, output: Integ
 def test_different_shifts_make_a_layer_wide() -> None:
     two = layer([[1], [2]], [0, 0], [20000, 3], [17, 17])
     assert isinstance(narrow_constants_of(two, tensor(8, 3), tensor(8, 0)), NarrowConstants)
-    two = dataclasses.replace(two, requantization=Requantization(two.requantization.multiplier, np.int8([17, 18])))
+    two = dataclasses.replace(
+        two, requantization=Requantization(two.requantization.multiplier, np.array([17, 18], np.int8))
+    )
     assert narrow_constants_of(two, tensor(8, 3), tensor(8, 0)) is None
 
 

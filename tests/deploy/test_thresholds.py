@@ -115,20 +115,15 @@ def test_the_form_of_a_network() -> None:
 
 def test_flash_holds_thresholds_instead_of_bias_multiplier_and_shift(tmp_path: Path) -> None:
     save(small(), tmp_path)
-    description = json.loads((tmp_path / DESCRIPTION_FILE).read_text())
-    assert description["version"] == 2
     arrays = safetensors.numpy.load((tmp_path / WEIGHTS_FILE).read_bytes())
     assert {name for name in arrays if name.startswith("0.")} == {
         "0.weights", "0.weight_zero_point", "0.thresholds", "0.direction",
     }  # fmt: skip
-    save(small(RequantizationForm.MULTIPLIER), tmp_path)
-    assert json.loads((tmp_path / DESCRIPTION_FILE).read_text())["version"] == 1
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("version",), 1, "version must be the number 2, is the number 1"),
         (("layers", 0, "thresholds_of", "bias"), [0, 0], "expected int32 of 3 elements"),
         (("layers", 0, "thresholds_of", "bias"), [0, 0, 2**31], "whole numbers from -2147483648 to 2147483647"),
         (("layers", 0, "thresholds_of", "shift"), [63], "one shift for each multiplier|a shift outside 0 to 62"),

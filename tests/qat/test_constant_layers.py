@@ -16,7 +16,8 @@ from network.layers import RELU, Add, AveragePool, Concat, Convolution, FullyCon
 from network.network import Network
 from network.reading import read_network
 from qat.calibration import calibrate
-from qat.conversion import MAX_CONSTANT_SPREAD, convert
+from qat.conversion import convert
+from qat.narrow_encoding import MAX_CONSTANT_SPREAD
 from qat.options.training import TrainingOptions
 from qat.prepare import prepare
 from qat.requantization_factors import LARGEST_FACTOR, limited, limited_of_sum

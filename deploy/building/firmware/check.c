@@ -6,8 +6,6 @@
 
 static uint32_t arena[BB_ARENA_WORDS];
 
-static void run(void *argument) { bb_run(argument); }
-
 static void line(const char *name, uint64_t number) {
     chip_write(name);
     chip_write(" ");
@@ -25,7 +23,7 @@ int main(void) {
     }
     for (sample = 0u; sample < BB_SELFTEST_SAMPLES; ++sample) {
         bb_selftest_input(sample, arena);
-        const uint32_t bytes = chip_measure_stack(run, arena);
+        const uint32_t bytes = chip_measure_stack(bb_run, arena);
         painted = bytes > painted ? bytes : painted;
     }
     line("painted", painted);

@@ -45,14 +45,14 @@ uint32_t chip_reserved_stack(void) {
     return (uint32_t)((uintptr_t)chip_network_stack_end - (uintptr_t)chip_network_stack_start);
 }
 
-uint32_t chip_measure_stack(void (*function)(void *argument), void *argument) {
+uint32_t chip_measure_stack(void (*function)(uint32_t *arena), uint32_t *arena) {
     volatile uint32_t *const start = chip_network_stack_start;
     volatile uint32_t *const end = chip_network_stack_end;
     volatile uint32_t *word;
     for (word = start; word < end; ++word) {
         *word = PAINT;
     }
-    chip_call_on_stack(function, argument, chip_network_stack_end);
+    chip_call_on_stack(function, arena, chip_network_stack_end);
     for (word = start; word < end && *word == PAINT; ++word) {
     }
     return (uint32_t)((uintptr_t)end - (uintptr_t)word);

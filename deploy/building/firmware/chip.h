@@ -26,7 +26,7 @@ void chip_count_stop(void);
 
 /* Paints the network's stack (section .network_stack of the linker script), calls a function on it and returns the
  * number of bytes that the function has written, counted from the top. */
-uint32_t chip_measure_stack(void (*function)(void *argument), void *argument);
+uint32_t chip_measure_stack(void (*function)(uint32_t *arena), uint32_t *arena);
 
 /* Number of bytes that are reserved for the network's stack. */
 uint32_t chip_reserved_stack(void);

@@ -22,7 +22,7 @@ __attribute__((naked)) uintptr_t chip_semihosting(uint32_t operation, const void
     (void)argument;
 }
 
-__attribute__((naked)) void chip_call_on_stack(void (*function)(void *argument), void *argument, void *top) {
+__attribute__((naked)) void chip_call_on_stack(void (*function)(uint32_t *arena), uint32_t *arena, void *top) {
     __asm volatile(
         "push {r4, lr}\n"
         "mov r4, sp\n"
@@ -33,7 +33,7 @@ __attribute__((naked)) void chip_call_on_stack(void (*function)(void *argument),
         "mov sp, r4\n"
         "pop {r4, pc}");
     (void)function;
-    (void)argument;
+    (void)arena;
     (void)top;
 }
 

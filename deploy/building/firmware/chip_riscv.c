@@ -22,7 +22,7 @@ __attribute__((naked, aligned(16))) uintptr_t chip_semihosting(uint32_t operatio
     (void)argument;
 }
 
-__attribute__((naked)) void chip_call_on_stack(void (*function)(void *argument), void *argument, void *top) {
+__attribute__((naked)) void chip_call_on_stack(void (*function)(uint32_t *arena), uint32_t *arena, void *top) {
     __asm volatile(
         "addi sp, sp, -16\n"
         "sw ra, 12(sp)\n"
@@ -38,7 +38,7 @@ __attribute__((naked)) void chip_call_on_stack(void (*function)(void *argument),
         "addi sp, sp, 16\n"
         "ret");
     (void)function;
-    (void)argument;
+    (void)arena;
     (void)top;
 }
 

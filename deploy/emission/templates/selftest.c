@@ -9,9 +9,14 @@ $notice */
 #include "${name}_tables.h"
 
 typedef struct {
-    uint32_t offset; /* in the arena, or in the vector of a sample */
+    uint32_t offset; /* in the arena */
     uint32_t bytes;
 } bb_region;
+
+typedef struct {
+    bb_region region;
+    int step;
+} bb_result;
 
 typedef struct {
     const uint32_t *words;
@@ -42,6 +47,15 @@ $vectors
 /* Checksum of the output of each step. */
 static const uint32_t bb_crcs[BB_SELFTEST_SAMPLES][BB_STEPS] = {
 $crcs
+};
+
+/* Outputs of the network, and the steps that write them. */
+static const bb_result bb_results[$results] = {
+$result_rows
+};
+
+static const uint8_t bb_expected[BB_SELFTEST_SAMPLES][$expected_bytes] = {
+$expected
 };
 
 static const char *const bb_names[BB_STEPS] = {
@@ -89,11 +103,30 @@ void bb_selftest_input(uint32_t sample, uint32_t *arena)
     }
 }
 
+/* Returns 0 if the outputs of the network are those of a sample, else the first step whose output differs. */
+static int bb_compare(uint32_t sample, const uint32_t *arena)
+{
+    const uint8_t *expected = bb_expected[sample];
+    uint32_t result;
+    uint32_t i;
+    for (result = 0u; result < $results; result++) {
+        const uint8_t *found = (const uint8_t *)arena + bb_results[result].region.offset;
+        for (i = 0u; i < bb_results[result].region.bytes; i++) {
+            if (found[i] != *expected) {
+                return bb_results[result].step;
+            }
+            expected++;
+        }
+    }
+    return 0;
+}
+
 int bb_selftest(uint32_t *arena)
 {
     uint32_t sample;
     uint32_t step;
     uint32_t i;
+    int wrong;
     for (i = 0u; i < (uint32_t)(sizeof(bb_constants) / sizeof(bb_constants[0])); i++) {
         if (bb_crc((const uint8_t *)bb_constants[i].words, bb_constants[i].bytes) != bb_constants[i].crc) {
             return -bb_constants[i].step;
@@ -107,6 +140,12 @@ int bb_selftest(uint32_t *arena)
             if (bb_crc((const uint8_t *)arena + output->offset, output->bytes) != bb_crcs[sample][step - 1u]) {
                 return (int)step;
             }
+        }
+        bb_selftest_input(sample, arena);
+        bb_run(arena);
+        wrong = bb_compare(sample, arena);
+        if (wrong != 0) {
+            return wrong;
         }
     }
     return 0;

@@ -7,6 +7,11 @@ $notice */
 
 #include "${name}_kernels.h"
 
+/* Weights of depthwise convolutions and zero points are read as bytes of these words. */
+#if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__) && (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+#error "the constants of the network need a little-endian core"
+#endif
+
 /* The attributes below place constants in flash. Define them alike for all files of the network, e.g. with
    -D'BB_WEIGHTS_ATTRIBUTE=__attribute__((section(".external_flash")))'. */
 

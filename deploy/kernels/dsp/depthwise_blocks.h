@@ -1,34 +1,30 @@
 /* Inner loops of bb_depthwise_3x3 (dsp/depthwise_3x3.c) in assembler, because no compiler keeps their 14 values in
    registers. */
 
-/* Words of a channel: its words in the ring, its bytes among the output codes, offset O, the words of its last block,
-   factor M, z_y, and 3 x 2 words of weights. */
-#define BB_DEPTHWISE_CHANNEL_WORDS 12u
+/* Words of a channel: its words in the ring, its bytes among the output codes, the next channel (0: none), offset O, the
+   words of its last block, factor M, z_y, and 3 x 2 words of weights. */
+#define BB_DEPTHWISE_CHANNEL_WORDS 13u
 
-/* Computes all blocks of the channels from `channel` to `end`. The stack pointer moves by 28 bytes: r7 (which may be the
-   compiler's frame pointer), O, last block, M, z_y, next channel, end. */
+/* Computes all blocks of a channel and of those after it. The stack pointer moves by 24 bytes: r7 (which may be the
+   compiler's frame pointer), next channel, O, last block, M, z_y. */
 #define BB_DEPTHWISE_CHANNELS(block, p, q, p2, q2)                                                                    \
-    __asm__ volatile("push {r0, r1}\n"                                                                                \
-                     "sub sp, sp, #20\n"                                                                              \
-                     "str r7, [sp]\n"                                                                                 \
+    __asm__ volatile("str r7, [sp, #-24]!\n"                                                                          \
                      "2:\n"                                                                                           \
-                     "ldmia r0!, {r1, r2, r8, r9, r10, r11}\n"                                                        \
-                     "strd r8, r9, [sp, #4]\n"                                                                        \
-                     "strd r10, r11, [sp, #12]\n"                                                                     \
-                     "add r3, r0, #24\n"                                                                              \
-                     "str r3, [sp, #20]\n"                                                                            \
+                     "ldmia r0!, {r1, r2, r3, r8, r9, r10, r11}\n"                                                    \
+                     "add r4, sp, #4\n"                                                                               \
+                     "stmia r4, {r3, r8, r9, r10, r11}\n"                                                             \
                      "ldmia r0, {r0, r3, r4, r5, r6, r7}\n"                                                           \
                      "1:\n"                                                                                           \
-                     "ldrd r8, r9, [sp, #4]\n"                                                                        \
+                     "ldrd r8, r9, [sp, #8]\n"                                                                        \
                      "ldrd r12, lr, [r1, #" p "]\n"                                                                   \
                      "cmp r1, r9\n" block(p, q, p2, q2) "bne 1b\n"                                                   \
-                     "ldrd r0, r1, [sp, #20]\n"                                                                       \
-                     "cmp r0, r1\n"                                                                                   \
+                     "ldr r0, [sp, #4]\n"                                                                             \
+                     "cmp r0, #0\n"                                                                                   \
                      "bne 2b\n"                                                                                       \
-                     "ldr r7, [sp], #28\n"                                                                            \
-                     : "+r"(r0), "+r"(r1)                                                                             \
+                     "ldr r7, [sp], #24\n"                                                                            \
+                     : "+r"(r0)                                                                                       \
                      :                                                                                                \
-                     : "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
+                     : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
 
 /* A block of 2 x 2 outputs: r9, r11 (upper row), r10, r8 (lower row) from four columns. */
 #define BB_DEPTHWISE_2X2(p, q, p2, q2)                                                                                     \
@@ -59,7 +55,7 @@
     "smlad r8, r12, r5, r8\n"                                                                                         \
     "smlabt r11, lr, r7, r11\n"                                                                                       \
     "smlad r8, lr, r7, r8\n"                                                                                          \
-    "ldrd r12, lr, [sp, #12]\n"                                                                                       \
+    "ldrd r12, lr, [sp, #16]\n"                                                                                       \
     "smmlar r11, r11, r12, lr\n"                                                                                      \
     "smmlar r10, r10, r12, lr\n"                                                                                      \
     "smmlar r8, r8, r12, lr\n"                                                                                        \
@@ -92,7 +88,7 @@
     "ldr lr, " q2 "\n"                                                                                    \
     "smlad r8, r12, r6, r8\n"                                                                                         \
     "smlabt r8, lr, r7, r8\n"                                                                                         \
-    "ldrd r12, lr, [sp, #12]\n"                                                                                       \
+    "ldrd r12, lr, [sp, #16]\n"                                                                                       \
     "smmlar r9, r9, r12, lr\n"                                                                                        \
     "smmlar r8, r8, r12, lr\n"                                                                                        \
     "usat r9, #8, r9\n"                                                                                               \
@@ -100,10 +96,9 @@
     "strb r8, [r2, #4]\n"                                                                                             \
     "strb r9, [r2], #8\n"
 
-BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t *end, uint32_t stride, uint32_t is_odd)
+BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_t is_odd)
 {
     register uint32_t *r0 __asm__("r0") = channel;
-    register uint32_t *r1 __asm__("r1") = end;
     if (stride == 1u) {
         if (is_odd == 0u) {
             BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, "0", "32", "[r1, #64]!", "[r1, #32]");
@@ -119,13 +114,34 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t *end, uint32_t 
     }
 }
 
-/* Widens pairs of columns of 8-bit codes of four channels until `words` is `end`. a, b: the two rows; step_a, step_b:
-   bytes from pixel to pixel. */
-BB_INLINE void bb_depthwise_columns_8(const uint8_t **a, uint32_t step_a, const uint8_t **b, uint32_t step_b,
-                                      uint32_t *words, const uint32_t *end)
+/* Widens columns of 8-bit codes of four channels: a single one to the second of a pair (flag 1), pairs until `words` is
+   `end`, and a single one to the first of a pair (flag 2). a, b: the two rows; step_a, step_b: bytes from pixel to
+   pixel. */
+BB_INLINE void bb_depthwise_columns_8(const uint8_t *a, uint32_t step_a, const uint8_t *b, uint32_t step_b,
+                                      uint32_t flags, uint32_t *words, const uint32_t *end)
 {
     uint32_t low, high;
-    __asm__ volatile("1:\n"
+    __asm__ volatile("tst %[flags], #1\n"
+                     "beq 2f\n"
+                     "ldr r8, [%[a]]\n"
+                     "ldr %[low], [%[b]]\n"
+                     "add %[a], %[a], %[step_a]\n"
+                     "add %[b], %[b], %[step_b]\n"
+                     "pkhbt r9, r8, %[low], lsl #16\n"
+                     "pkhtb %[low], %[low], r8, asr #16\n"
+                     "uxtb16 r8, r9\n"
+                     "uxtb16 r9, r9, ror #8\n"
+                     "uxtb16 r10, %[low]\n"
+                     "uxtb16 r11, %[low], ror #8\n"
+                     "str r9, [%[words], #12]\n"
+                     "str r10, [%[words], #20]\n"
+                     "str r11, [%[words], #28]\n"
+                     "str r8, [%[words], #4]\n"
+                     "add %[words], %[words], #64\n"
+                     "2:\n"
+                     "cmp %[words], %[end]\n"
+                     "beq 3f\n"
+                     "1:\n"
                      "ldr r10, [%[a]]\n"
                      "ldr r11, [%[a], %[step_a]]\n"
                      "ldr %[low], [%[b]]\n"
@@ -144,17 +160,33 @@ BB_INLINE void bb_depthwise_columns_8(const uint8_t **a, uint32_t step_a, const 
                      "uxtb16 r10, %[low], ror #8\n"
                      "uxtb16 r11, %[high], ror #8\n"
                      "stmia %[words], {r8, r9, r10, r11}\n"
-                     "adds %[words], #48\n"
+                     "add %[words], %[words], #48\n"
                      "add %[a], %[a], %[step_a], lsl #1\n"
                      "add %[b], %[b], %[step_b], lsl #1\n"
                      "cmp %[words], %[end]\n"
                      "bne 1b\n"
-                     : [a] "+r"(*a), [b] "+r"(*b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)
-                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [end] "r"(end)
+                     "3:\n"
+                     "tst %[flags], #2\n"
+                     "beq 4f\n"
+                     "ldr r8, [%[a]]\n"
+                     "ldr %[low], [%[b]]\n"
+                     "pkhbt r9, r8, %[low], lsl #16\n"
+                     "pkhtb %[low], %[low], r8, asr #16\n"
+                     "uxtb16 r8, r9\n"
+                     "uxtb16 r9, r9, ror #8\n"
+                     "uxtb16 r10, %[low]\n"
+                     "uxtb16 r11, %[low], ror #8\n"
+                     "str r8, [%[words]]\n"
+                     "str r9, [%[words], #8]\n"
+                     "str r10, [%[words], #16]\n"
+                     "str r11, [%[words], #24]\n"
+                     "4:\n"
+                     : [a] "+r"(a), [b] "+r"(b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)
+                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [flags] "r"(flags), [end] "r"(end)
                      : "r8", "r9", "r10", "r11", "cc", "memory");
 }
 
-/* The same for 4 and 2 bits: load: instruction; s0 to s3: shifts of the channels' codes; mask: of a pair. */
+/* Widens pairs of columns of 4- and 2-bit codes until `words` is `end`. load: instruction; s0 to s3: shifts of the channels' codes; mask: of a pair. */
 #define BB_DEPTHWISE_COLUMNS(load, s0, s1, s2, s3, mask)                                                              \
     uint32_t low, high;                                                                                               \
     __asm__ volatile("1:\n" load " r8, [%[a]]\n" load " r9, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load          \
@@ -171,7 +203,7 @@ BB_INLINE void bb_depthwise_columns_8(const uint8_t **a, uint32_t step_a, const 
                      "and r10, %[pair], %[low]" s3 "\n"                                                               \
                      "and r11, %[pair], %[high]" s3 "\n"                                                              \
                      "stmia %[words], {r8, r9, r10, r11}\n"                                                           \
-                     "adds %[words], #48\n"                                                                           \
+                     "add %[words], %[words], #48\n"                                                                           \
                      "add %[a], %[a], %[step_a], lsl #1\n"                                                            \
                      "add %[b], %[b], %[step_b], lsl #1\n"                                                            \
                      "cmp %[words], %[end]\n"                                                                         \

@@ -7,6 +7,7 @@ BB_NAKED void bb_dot1_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "mov r6, #0x00030003\n"
                    BB_DOT1_SLOTS
                    BB_DOT1_PAIR("bx r2\n")
+                   "bx r2\n"
                    "3:\n"
                    "ldrd r7, r8, [lr], #8\n"
                    "ldm r0!, {r2-r5}\n"

@@ -14,6 +14,7 @@ BB_NAKED void bb_dot1_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "1:\n"
                    BB_DOT1_SLOTS
                    BB_DOT1_PAIR("bx r2\n")
+                   "bx r2\n"
                    "5:\n"
                    "ldrd r6, r7, [lr], #8\n"
                    "ldrd r2, r3, [r0], #8\n"

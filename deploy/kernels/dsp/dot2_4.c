@@ -6,6 +6,7 @@ BB_NAKED void bb_dot2_4(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "mov r1, #0x000F000F\n"
                    BB_DOT2_SLOTS("3", "104")
                    BB_DOT2_PAIR("bx r2\n")
+                   "bx r2\n"
                    "3:\n"
                    ".rept 4\n"
                    "ldrd r6, r7, [lr], #8\n"

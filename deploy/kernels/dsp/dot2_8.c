@@ -5,6 +5,7 @@ BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
     __asm volatile(BB_DOT2_START("60", "96", "4")
                    BB_DOT2_SLOTS("7", "54")
                    BB_DOT2_PAIR("bx r2\n")
+                   "bx r2\n"
                    "3:\n"
                    ".rept 8\n"
                    "ldrd r6, r7, [lr], #8\n"

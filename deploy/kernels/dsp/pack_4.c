@@ -1,8 +1,45 @@
-/* A saturating sum with 0xF0 leaves the smaller of the code and 15 in the low nibble of each byte. */
+/* A saturating sum with 0xF0 leaves the smaller of the code and 15 in the low nibble of each byte. 16 codes a
+   turn where they are aligned, then 4. */
 BB_NAKED void bb_pack_4(BB_UNUSED const uint8_t *codes, BB_UNUSED uint32_t count, BB_UNUSED uint8_t *packed)
 {
     __asm volatile(".syntax unified\n"
+                   "push {r4-r6, lr}\n"
                    "mov r12, #0xF0F0F0F0\n"
+                   "lsls r3, r0, #30\n"
+                   "bne 2f\n"
+                   "subs r1, r1, #16\n"
+                   "blo 6f\n"
+                   "5:\n"
+                   "ldm r0!, {r3-r6}\n"
+                   "uqadd8 r3, r3, r12\n"
+                   "and r3, r3, #0x0F0F0F0F\n"
+                   "orr r3, r3, r3, lsr #4\n"
+                   "strb r3, [r2], #1\n"
+                   "lsr r3, r3, #16\n"
+                   "strb r3, [r2], #1\n"
+                   "uqadd8 r4, r4, r12\n"
+                   "and r4, r4, #0x0F0F0F0F\n"
+                   "orr r4, r4, r4, lsr #4\n"
+                   "strb r4, [r2], #1\n"
+                   "lsr r4, r4, #16\n"
+                   "strb r4, [r2], #1\n"
+                   "uqadd8 r5, r5, r12\n"
+                   "and r5, r5, #0x0F0F0F0F\n"
+                   "orr r5, r5, r5, lsr #4\n"
+                   "strb r5, [r2], #1\n"
+                   "lsr r5, r5, #16\n"
+                   "strb r5, [r2], #1\n"
+                   "uqadd8 r6, r6, r12\n"
+                   "and r6, r6, #0x0F0F0F0F\n"
+                   "orr r6, r6, r6, lsr #4\n"
+                   "strb r6, [r2], #1\n"
+                   "lsr r6, r6, #16\n"
+                   "strb r6, [r2], #1\n"
+                   "subs r1, r1, #16\n"
+                   "bhs 5b\n"
+                   "6:\n"
+                   "adds r1, r1, #16\n"
+                   "2:\n"
                    "subs r1, r1, #4\n"
                    "blo 2f\n"
                    "1:\n"
@@ -31,5 +68,5 @@ BB_NAKED void bb_pack_4(BB_UNUSED const uint8_t *codes, BB_UNUSED uint32_t count
                    "subsne r1, r1, #1\n"
                    "bne 3b\n"
                    "4:\n"
-                   "bx lr\n");
+                   "pop {r4-r6, pc}\n");
 }

@@ -11,13 +11,13 @@
 #define BB_NAKED __attribute__((naked, noinline, aligned(4)))
 #define BB_UNUSED __attribute__((unused)) /* an argument that the assembler finds in its register */
 
-/* ---- Two columns. Slots: 0 columns, 1 end of the columns or mask, 2 entry of the loop, 3 zero points, 4 2^(k + e),
-   5 and 6 sums of the columns (with one zero point for all rows: -z_w * sum), 7 constants, 8 and 9 outputs, 10 addend,
-   11 shift, 12 end of the constants of pairs, 13 rows, 14 end of the columns.
-   Accumulators: r8 (row 0, column 0), r9 (0, 1), r10 (1, 0), r11 (1, 1). ---- */
+/* ---- Two columns. Slots: 0 columns, 1 end of the columns or mask, 2 entry of the loop, 3 zero points (0: one for all
+   rows; 1: likewise, k + e > 14), 4 2^(k + e), 5 and 6 sums of the columns (with one zero point for all rows: -z_w *
+   sum), 7 constants, 8 and 9 outputs, 10 addend, 11 shift, 12 end of the constants of pairs, 13 rows, 14 end of the
+   columns. Accumulators: r8 (row 0, column 0), r9 (0, 1), r10 (1, 0), r11 (1, 1). ---- */
 
-/* slot_bytes: of all slots; stack_bytes: with the 9 registers; word_shift: log2 of the bytes of both columns that belong
-   to a word of weights. Leaves the number of words of a row in r12, of pairs of rows in r0, slot 14 in r1. */
+/* slot_bytes: of all slots; stack_bytes: with the 9 registers; word_shift: log2 of the bytes of both columns that
+   belong to a word of weights. Leaves the number of words of a row in r12, of pairs of rows in r0, slot 14 in r1. */
 #define BB_DOT2_START(slot_bytes, stack_bytes, word_shift)                                                            \
     ".syntax unified\n"                                                                                               \
     "push {r4-r11, lr}\n"                                                                                             \
@@ -40,6 +40,9 @@
     "rsb r12, r12, #0\n"                                                                                              \
     "mul r5, r5, r12\n"                                                                                               \
     "mul r6, r6, r12\n"                                                                                               \
+    "lsrs r3, r4, #15\n"                                                                                              \
+    "it ne\n"                                                                                                         \
+    "movne r3, #1\n"                                                                                                  \
     "1:\n"                                                                                                            \
     "ldrh r12, [r0, #18]\n"                                                                                           \
     "ldrh r0, [r0, #16]\n"                                                                                            \
@@ -62,28 +65,33 @@
     "cmp r7, r12\n"                                                                                                   \
     "beq.w 6f\n"
 
-/* Starts the accumulators of a pair with (o << (k + e)) - z_w * sum; goes to `next`. */
+/* Starts the accumulators of a pair with (o << (k + e)) - z_w * sum, one instruction each if 2^(k + e) is an int16 and
+   there is one zero point for all rows. Ends with `next`, and again behind the macro. */
 #define BB_DOT2_PAIR(next)                                                                                            \
     "2:\n"                                                                                                            \
     "ldm sp, {r0-r7}\n"                                                                                               \
     "ldrd r7, r12, [r7]\n"                                                                                            \
+    "cbz r3, 1f\n"                                                                                                    \
     "asr r7, r7, #16\n"                                                                                               \
     "asr r12, r12, #16\n"                                                                                             \
-    "cbz r3, 1f\n"                                                                                                    \
     "mul r8, r7, r4\n"                                                                                                \
     "mul r10, r12, r4\n"                                                                                              \
-    "ldrb r7, [r3], #1\n"                                                                                             \
-    "ldrb r12, [r3], #1\n"                                                                                            \
-    "str r3, [sp, #12]\n"                                                                                             \
+    "mov r7, #-1\n"                                                                                                   \
+    "mov r12, #-1\n"                                                                                                  \
+    "cmp r3, #1\n"                                                                                                    \
+    "ittt ne\n"                                                                                                       \
+    "ldrbne r7, [r3], #1\n"                                                                                           \
+    "ldrbne r12, [r3], #1\n"                                                                                          \
+    "strne r3, [sp, #12]\n"                                                                                           \
     "mls r9, r6, r7, r8\n"                                                                                            \
     "mls r8, r5, r7, r8\n"                                                                                            \
     "mls r11, r6, r12, r10\n"                                                                                         \
     "mls r10, r5, r12, r10\n"                                                                                         \
     next "1:\n"                                                                                                       \
-    "mla r8, r7, r4, r5\n"                                                                                            \
-    "mla r9, r7, r4, r6\n"                                                                                            \
-    "mla r10, r12, r4, r5\n"                                                                                          \
-    "mla r11, r12, r4, r6\n" next
+    "smlatb r8, r7, r4, r5\n"                                                                                         \
+    "smlatb r9, r7, r4, r6\n"                                                                                         \
+    "smlatb r10, r12, r4, r5\n"                                                                                       \
+    "smlatb r11, r12, r4, r6\n"
 
 /* Requantizes and stores a pair: floor(A * m / 2^16) with zero point and rounding in the addend, shift, clamp. */
 #define BB_DOT2_STORE                                                                                                 \
@@ -121,9 +129,9 @@
     "ldrsh r7, [r7, #2]\n"                                                                                            \
     "mul r8, r7, r4\n"                                                                                                \
     "mov r7, #-1\n"                                                                                                   \
-    "cbz r3, 1f\n"                                                                                                    \
-    "ldrb r7, [r3]\n"                                                                                                 \
-    "1:\n"                                                                                                            \
+    "cmp r3, #1\n"                                                                                                    \
+    "it hi\n"                                                                                                         \
+    "ldrbhi r7, [r3]\n"                                                                                               \
     "mls r9, r6, r7, r8\n"                                                                                            \
     "mls r8, r5, r7, r8\n"                                                                                            \
     "ldr r12, [sp, #56]\n"
@@ -158,9 +166,9 @@
 #define BB_GROUP2(field, first, second)                                                                               \
     "ldm r0!, {r2-r5}\n" field(first, "r2", "r4") field(second, "r3", "r5")
 
-/* ---- One column. Slots: 0 column, 1 its end, 2 entry of the loop, 3 zero points, 4 2^(k + e), 5 sum of the column
-   (with one zero point for all rows: -z_w * sum), 6 mask, 7 constants, 8 output, 9 addend, 10 shift, 11 end of the
-   constants of pairs, 12 rows. Accumulators: r10, r11. ---- */
+/* ---- One column. Slots: 0 column, 1 its end, 2 entry of the loop, 3 zero points (0: one for all rows; 1: likewise,
+   k + e > 14), 4 2^(k + e), 5 sum of the column (with one zero point for all rows: -z_w * sum), 6 mask, 7 constants,
+   8 output, 9 addend, 10 shift, 11 end of the constants of pairs, 12 rows. Accumulators: r10, r11. ---- */
 
 /* word_shift: log2 of the bytes of the column that belong to a word of weights. Leaves the number of words of a row in
    r12. */
@@ -183,6 +191,9 @@
     "ldrb r12, [r0, #20]\n"                                                                                           \
     "rsb r12, r12, #0\n"                                                                                              \
     "mul r5, r5, r12\n"                                                                                               \
+    "lsrs r3, r4, #15\n"                                                                                              \
+    "it ne\n"                                                                                                         \
+    "movne r3, #1\n"                                                                                                  \
     "1:\n"                                                                                                            \
     "ldrh r12, [r0, #18]\n"                                                                                           \
     "ldrh r0, [r0, #16]\n"                                                                                            \
@@ -210,20 +221,23 @@
     "2:\n"                                                                                                            \
     "ldm sp, {r0-r7}\n"                                                                                               \
     "ldrd r7, r12, [r7]\n"                                                                                            \
+    "cbz r3, 1f\n"                                                                                                    \
     "asr r7, r7, #16\n"                                                                                               \
     "asr r12, r12, #16\n"                                                                                             \
-    "cbz r3, 1f\n"                                                                                                    \
     "mul r10, r7, r4\n"                                                                                               \
     "mul r11, r12, r4\n"                                                                                              \
-    "ldrb r7, [r3], #1\n"                                                                                             \
-    "ldrb r12, [r3], #1\n"                                                                                            \
-    "str r3, [sp, #12]\n"                                                                                             \
+    "mov r7, #-1\n"                                                                                                   \
+    "mov r12, #-1\n"                                                                                                  \
+    "cmp r3, #1\n"                                                                                                    \
+    "ittt ne\n"                                                                                                       \
+    "ldrbne r7, [r3], #1\n"                                                                                           \
+    "ldrbne r12, [r3], #1\n"                                                                                          \
+    "strne r3, [sp, #12]\n"                                                                                           \
     "mls r10, r5, r7, r10\n"                                                                                          \
     "mls r11, r5, r12, r11\n"                                                                                         \
-    next "1:\n"                                                                                                        \
-    "mla r10, r7, r4, r5\n"                                                                                           \
-    "mla r11, r12, r4, r5\n"                                                                                          \
-    next
+    next "1:\n"                                                                                                       \
+    "smlatb r10, r7, r4, r5\n"                                                                                        \
+    "smlatb r11, r12, r4, r5\n"
 
 #define BB_DOT1_STORE                                                                                                 \
     "add r9, sp, #28\n"                                                                                               \
@@ -252,9 +266,9 @@
     "ldrsh r7, [r7, #2]\n"                                                                                            \
     "mul r10, r7, r4\n"                                                                                               \
     "mov r7, #-1\n"                                                                                                   \
-    "cbz r3, 1f\n"                                                                                                    \
-    "ldrb r7, [r3]\n"                                                                                                 \
-    "1:\n"                                                                                                            \
+    "cmp r3, #1\n"                                                                                                    \
+    "it hi\n"                                                                                                         \
+    "ldrbhi r7, [r3]\n"                                                                                               \
     "mls r10, r5, r7, r10\n"
 
 #define BB_DOT1_STORE_SINGLE                                                                                          \

@@ -1,6 +1,7 @@
-/* Columns for bb_dot1_2x2 and bb_dot2_2x2: 16 codes take two groups of two words, (a12 a0 | a14 a2), (a13 a1 | a15 a3)
-   and (a6 a8 | a4 a10), (a7 a9 | a5 a11), each a halfword of two codes, the second times 2^12; a missing group is 0. The sum: of two codes in each
-   nibble (code + code), then of bytes, which counts high nibbles 16 times; 15 times the sum of low nibbles is added. */
+/* Columns for bb_dot1_2x2 and bb_dot2_2x2: of the four groups of 16 codes, the first two hold all, (a12 a0 | a14 a2),
+   (a13 a1 | a15 a3) and (a6 a8 | a4 a10), (a7 a9 | a5 a11), each a halfword of two codes, the second times 2^12; a
+   missing group is 0. The sum: of two codes in each nibble (code + code), then of bytes, which counts high nibbles 16
+   times; 15 times the sum of low nibbles is added. */
 BB_NAKED uint32_t bb_widen_2x2(BB_UNUSED const uint8_t *codes, BB_UNUSED uint32_t groups, BB_UNUSED uint32_t *words,
                                BB_UNUSED uint32_t columns)
 {
@@ -41,6 +42,7 @@ BB_NAKED uint32_t bb_widen_2x2(BB_UNUSED const uint8_t *codes, BB_UNUSED uint32_
                    "and r7, lr, r5, lsr #2\n"
                    "strd r6, r7, [r2]\n"
                    "add r2, r2, r3\n"
+                   "add r2, r2, r3, lsl #1\n"
                    "subs r1, r1, #4\n"
                    "bhs 1b\n"
                    "3:\n"

@@ -1,24 +1,81 @@
-/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
-BB_INLINE void bb_stage(uint8_t *staging, uint32_t index, const uint8_t *from, uint32_t first, uint32_t count,
-                        uint32_t bits, uint32_t zero_point)
+/* Copies bytes, four at a time where the core reads words at any address. */
+BB_INLINE void bb_copy(uint8_t *to, const uint8_t *from, uint32_t count)
 {
-    if ((bits == 8u) && (from != NULL)) {
-        const uint8_t *const end = &from[first + count];
-        uint8_t *to = &staging[index];
-        for (from = &from[first]; from != end; from = &from[1]) {
-            to[0] = from[0];
-            to = &to[1];
-        }
+    const uint8_t *const end = &from[count];
+#if defined(__ARM_FEATURE_UNALIGNED)
+    for (; count >= 4u; count -= 4u) {
+        const uint32_t word = (uint32_t)from[0] | ((uint32_t)from[1] << 8) | ((uint32_t)from[2] << 16) |
+                              ((uint32_t)from[3] << 24);
+        to[0] = (uint8_t)word;
+        to[1] = (uint8_t)(word >> 8);
+        to[2] = (uint8_t)(word >> 16);
+        to[3] = (uint8_t)(word >> 24);
+        from = &from[4];
+        to = &to[4];
+    }
+#endif
+    while (from != end) {
+        to[0] = from[0];
+        from = &from[1];
+        to = &to[1];
+    }
+}
+
+/* Whether the codes of a group's pixels can be widened from the input; else they are joined in `staging` first. */
+BB_INLINE uint32_t bb_is_direct(const bb_convolution_layer *l)
+{
+    return ((l->group_channels & (bb_piece_codes(l->input_bits) - 1u)) == 0u) ? 1u : 0u;
+}
+
+/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
+BB_INLINE void bb_stage(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, const uint8_t *from,
+                        uint32_t first, uint32_t count)
+{
+    const uint32_t bits = l->input_bits;
+    if ((from != NULL) && (((l->group_channels * bits) & 7u) == 0u)) {
+        bb_copy(&staging[(index * bits) >> 3], &from[(first * bits) >> 3], (count * bits) >> 3);
     } else {
         for (uint32_t i = 0u; i < count; i++) {
-            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : zero_point);
+            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : l->zero_point);
         }
     }
 }
 
-/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If the
-   channels are a multiple of 4, runs are widened from the input and `staging` holds padding; else they are first joined
-   in `staging`. */
+/* Fills up the last group of the codes in `staging` with 0 and widens them. */
+BB_INLINE uint32_t bb_widen_staged(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, uint32_t *words)
+{
+    uint32_t count = index;
+    for (; (count & 3u) != 0u; count++) {
+        bb_put_code(staging, count, l->input_bits, 0u);
+    }
+    return l->widen(staging, count >> 2, words, 2u);
+}
+
+/* Makes the column of a window that is inside the image, of a layer without groups and dilation: a run for each row. */
+BB_INLINE uint32_t bb_inner_window(const bb_convolution_layer *l, const uint8_t *from, uint32_t row_bytes,
+                                   uint32_t *words, uint8_t *staging)
+{
+    const uint32_t count = (uint32_t)l->kernel_width * l->group_channels;
+    uint32_t sum = 0u, index = 0u;
+    if (bb_is_direct(l) != 0u) {
+        for (uint32_t row = l->kernel_height; row != 0u; row--) {
+            sum += l->widen(from, count >> 2, words, 2u);
+            words = &words[(count >> 1) * BB_GROUP_WORDS];
+            from = &from[row_bytes];
+        }
+    } else {
+        for (uint32_t row = l->kernel_height; row != 0u; row--) {
+            bb_copy(&staging[(index * l->input_bits) >> 3], from, (count * l->input_bits) >> 3);
+            index += count;
+            from = &from[row_bytes];
+        }
+        sum = bb_widen_staged(l, staging, index, words);
+    }
+    return sum;
+}
+
+/* Makes the column of a window and a group, run by run: taps that are neighbours in memory, or that are padding. If
+   runs are widened from the input, `staging` holds padding. */
 BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input, int32_t top, int32_t left,
                              uint32_t group, uint32_t *words, uint8_t *staging)
 {
@@ -27,7 +84,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
     const uint32_t first = group * channels;
     const uint32_t pixel_bytes = bb_pixel_bytes(channels * l->groups, bits);
     const uint32_t width = l->input_width;
-    const uint32_t is_staged = channels & 3u;
+    const uint32_t is_direct = bb_is_direct(l);
     const uint32_t is_dilated = (l->dilation_x != 1u) ? 1u : 0u;
     const uint32_t is_joined = ((l->groups == 1u) && (((channels * bits) & 7u) == 0u)) ? (1u - is_dilated) : 0u;
     uint32_t sum = 0u, index = 0u;
@@ -51,8 +108,8 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
                     /* padding */
                 }
             }
-            if (is_staged != 0u) {
-                bb_stage(staging, index, from, first, taps * channels, bits, l->zero_point);
+            if (is_direct == 0u) {
+                bb_stage(l, staging, index, from, first, taps * channels);
             } else {
                 const uint8_t *const codes = (from != NULL) ? &from[(first * bits) >> 3] : staging;
                 sum += l->widen(codes, (taps * channels) >> 2, &words[(index >> 1) * BB_GROUP_WORDS], 2u);
@@ -60,13 +117,7 @@ BB_INLINE uint32_t bb_window(const bb_convolution_layer *l, const uint8_t *input
             index += taps * channels;
         }
     }
-    if (is_staged != 0u) {
-        for (; (index & 3u) != 0u; index++) {
-            bb_put_code(staging, index, bits, 0u);
-        }
-        sum = l->widen(staging, index >> 2, words, 2u);
-    }
-    return sum;
+    return (is_direct != 0u) ? sum : bb_widen_staged(l, staging, index, words);
 }
 
 /* Two output pixels at a time; a last single pixel is computed with the one before again, an only pixel twice. */
@@ -79,6 +130,18 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
     uint8_t *const staging = &arena[l->scratch + (4u * bb_column_codes(l))];
     uint8_t *const codes = &staging[bb_column_codes(l)];
+    const uint32_t pixel_bytes = bb_pixel_bytes((uint32_t)l->group_channels * l->groups, l->input_bits);
+    const uint32_t row_bytes = pixel_bytes * l->input_width;
+    /* Windows that start in the first inner_rows rows and inner_columns columns are inside the image. */
+    const uint32_t last_row = (l->kernel_height - 1u) * l->dilation_y;
+    const uint32_t is_plain = ((l->groups == 1u) && (l->dilation_x == 1u) &&
+                               ((((uint32_t)l->group_channels * l->input_bits) & 7u) == 0u))
+                                  ? 1u
+                                  : 0u;
+    const uint32_t inner_rows =
+        ((is_plain != 0u) && (last_row < l->input_height)) ? (l->input_height - last_row) : 0u;
+    const uint32_t inner_columns =
+        (l->kernel_width <= l->input_width) ? ((uint32_t)l->input_width - l->kernel_width + 1u) : 0u;
     uint32_t y = 0u, x = 0u, padding = l->zero_point;
     for (uint32_t bits = l->input_bits; bits < 8u; bits <<= 1) {
         padding |= padding << bits;
@@ -110,8 +173,14 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
             const bb_rows *const rows = &l->rows[group];
             uint32_t sums[2];
             for (uint32_t column = 0u; column < 2u; column++) {
-                sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group,
-                                         &words[column * BB_GROUP_WORDS], staging);
+                const uint32_t top = (uint32_t)tops[column], left = (uint32_t)lefts[column];
+                uint32_t *const to = &words[column * BB_GROUP_WORDS];
+                if ((top < inner_rows) && (left < inner_columns)) {
+                    const uint32_t at = (top * row_bytes) + (left * pixel_bytes);
+                    sums[column] = bb_inner_window(l, &arena[l->input + at], row_bytes * l->dilation_y, to, staging);
+                } else {
+                    sums[column] = bb_window(l, &arena[l->input], tops[column], lefts[column], group, to, staging);
+                }
             }
             bb_store_pair(l, rows, words, sums, codes, &arena[l->output + (first * output_bytes)],
                           step * output_bytes, channel);

@@ -6,8 +6,8 @@ BB_KERNEL void bb_fully_connected(const void *layer, uint8_t *arena)
     const uint8_t *input = &arena[l->input];
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
     uint8_t *const codes = &arena[l->scratch + (2u * bb_column_codes(l))];
-    if ((pixels > 1u) && ((l->group_channels & 3u) != 0u)) {
-        /* Pixels may have unused bits: the gaps are closed, at the place of the output codes. */
+    if ((pixels > 1u) && ((((uint32_t)l->group_channels * l->input_bits) & 7u) != 0u)) {
+        /* Pixels have unused bits: the gaps are closed, at the place of the output codes. */
         const uint32_t pixel_bytes = bb_pixel_bytes(l->group_channels, l->input_bits);
         uint32_t index = 0u;
         for (uint32_t pixel = 0u; pixel < pixels; pixel++) {

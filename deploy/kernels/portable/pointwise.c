@@ -9,16 +9,25 @@ BB_KERNEL void bb_pointwise(const void *layer, uint8_t *arena)
     const uint32_t step = (pixels > 1u) ? 1u : 0u; /* from the first pixel of a pair to the second */
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
     uint8_t *const codes = &arena[l->scratch + (4u * bb_column_codes(l))];
+    const uint8_t *input = &arena[l->input];
+    uint8_t *output = &arena[l->output];
     for (uint32_t pixel = 0u; pixel < pixels; pixel += 2u) {
-        const uint32_t first = ((pixel + 1u) == pixels) ? (pixel - step) : pixel;
-        const uint8_t *input = &arena[l->input + (first * input_bytes)];
         uint32_t sums[2];
-        for (uint32_t column = 0u; column < 2u; column++) {
-            sums[column] =
-                bb_widen_codes(l->widen, input, channels, l->input_bits, &words[column * BB_GROUP_WORDS], 2u);
-            input = &input[step * input_bytes];
+        if ((pixel + 1u) == pixels) {
+            input = &arena[l->input + ((pixel - step) * input_bytes)];
+            output = &arena[l->output + ((pixel - step) * output_bytes)];
         }
-        bb_store_pair(l, l->rows, words, sums, codes, &arena[l->output + (first * output_bytes)], step * output_bytes,
-                      0u);
+        if ((channels & 3u) == 0u) {
+            sums[0] = l->widen(input, channels >> 2, words, 2u);
+            sums[1] = l->widen(&input[step * input_bytes], channels >> 2, &words[BB_GROUP_WORDS], 2u);
+        } else {
+            for (uint32_t column = 0u; column < 2u; column++) {
+                sums[column] = bb_widen_codes(l->widen, &input[column * step * input_bytes], channels, l->input_bits,
+                                              &words[column * BB_GROUP_WORDS], 2u);
+            }
+        }
+        bb_store_pair(l, l->rows, words, sums, codes, output, step * output_bytes, 0u);
+        input = &input[2u * input_bytes];
+        output = &output[2u * output_bytes];
     }
 }

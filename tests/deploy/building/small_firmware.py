@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,10 +34,9 @@ MAIN = b"""
 static uint32_t arena[25];
 static uint32_t initialized = 7, cleared;
 void tiny_run(uint32_t *arena);
-static void run(void *argument) { tiny_run(argument); }
 int main(void) {
     if (initialized != 7u || cleared != 0u) { return 3; }
-    const uint32_t painted = chip_measure_stack(run, arena);
+    const uint32_t painted = chip_measure_stack(tiny_run, arena);
     chip_write("sum "); chip_write_number(arena[0]); chip_write("\\n");
     chip_write("painted "); chip_write_number(painted); chip_write("\\n");
     chip_write("reserved "); chip_write_number(chip_reserved_stack()); chip_write("\\n");
@@ -47,6 +47,11 @@ int main(void) {
 """
 
 ARENA_BYTES = 100
+
+
+def quick_cores(*names: str, others: tuple[str, ...]) -> list[Any]:
+    """Parameters of a test: some cores in every run, others only in the long one."""
+    return [*names, *(pytest.param(name, marks=pytest.mark.long) for name in others)]
 
 
 def core_or_skip(name: str, *, is_run: bool = False) -> Core:

@@ -12,7 +12,7 @@ from deploy.building.linking import RegionOverflow, link
 from deploy.building.toolchains import Toolchain, toolchain_for
 from network.errors import BuildError
 from network.memory.report import Region
-from tests.deploy.building.small_firmware import ARENA_BYTES, MAIN, NETWORK, compiled, core_or_skip, placed
+from tests.deploy.building.small_firmware import ARENA_BYTES, MAIN, NETWORK, compiled, core_or_skip, placed, quick_cores
 
 STACK_BYTES = 128
 
@@ -22,7 +22,7 @@ def excess_bytes(error: pytest.ExceptionInfo[RegionOverflow], region: Region) ->
     return error.value.excess[region]
 
 
-@pytest.mark.parametrize("name", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imac"])
+@pytest.mark.parametrize("name", quick_cores("cortex-m4", "rv32imac", others=("cortex-m0", "cortex-m55")))
 def test_regions_are_exact_to_the_byte(tmp_path: Path, name: str) -> None:
     core = core_or_skip(name, is_run=True)
     toolchain = toolchain_for(core)
@@ -34,9 +34,7 @@ def test_regions_are_exact_to_the_byte(tmp_path: Path, name: str) -> None:
     ram_bytes = STACK_BYTES + ARENA_BYTES
     elf = link(toolchain, objects, placed(core, flash_bytes, ram_bytes))
     assert run_elf(elf, core).exit_code == 42
-    with pytest.raises(
-        RegionOverflow, match=f"needs {flash_bytes} bytes of flash, and {flash_bytes - 1} bytes"
-    ) as less:
+    with pytest.raises(RegionOverflow, match=f"needs {flash_bytes} bytes of flash, 1 more than") as less:
         link(toolchain, objects, placed(core, flash_bytes - 1, ram_bytes))
     assert excess_bytes(less, Region.FLASH) == 1
     with pytest.raises(RegionOverflow, match=f"needs {ram_bytes} bytes of RAM, 1 more than") as less:
@@ -75,8 +73,8 @@ def test_a_file_that_does_not_compile_is_told(tmp_path: Path) -> None:
 
 def test_a_stack_that_is_not_aligned_is_refused(tmp_path: Path) -> None:
     core = core_or_skip("cortex-m4")
-    with pytest.raises(BuildError, match="a stack of 100 bytes was given; expected a multiple of 8"):
-        link(toolchain_for(core), compiled(tmp_path, core), placed(core, stack_bytes=100))
+    with pytest.raises(BuildError, match="a stack of 102 bytes was given; expected a multiple of 4"):
+        link(toolchain_for(core), compiled(tmp_path, core), placed(core, stack_bytes=102))
 
 
 def test_a_missing_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -127,6 +127,22 @@ def test_the_self_test_names_the_first_layer_that_differs(tmp_path: Path) -> Non
 
 
 @needs_gcc
+def test_the_self_test_compares_the_outputs_of_the_whole_run(tmp_path: Path) -> None:
+    network, _ = varied(2)
+    network = replace(network, outputs=(*network.outputs, network.outputs[0]))
+    files = emit(network)
+    text = files["varied_selftest.c"].decode()
+    changed, count = re.subn(
+        r"(_expected.*?\{\n    \{\n    )(\d+)", lambda found: f"{found[1]}{int(found[2]) ^ 1}", text, flags=re.DOTALL
+    )
+    assert count == 1
+    write({**files, "varied_selftest.c": changed.encode()}, tmp_path)
+    program = compiled(tmp_path, sources_of(files))
+    with pytest.raises(AssertionError, match=r"self-test: the outputs of step 4 \(fully_connected3\) differ"):
+        output_of(program)
+
+
+@needs_gcc
 def test_the_example_prints_the_largest_code(tmp_path: Path) -> None:
     network, builder = varied(5)
     codes = builder.input_codes(1)

@@ -22,11 +22,8 @@ from network.windows import window_positions
 FORMS: Final = ("narrow", "wide", "thresholds")
 """Forms of constants, in the order of BB_NARROW, BB_WIDE and BB_THRESHOLDS."""
 
-LARGEST_SHIFT: Final = 16
-"""Largest shift s of a narrow 3x3 layer."""
-
-LARGEST_SHIFT_ELSEWHERE: Final = 22
-"""Largest shift s of any other narrow layer."""
+LARGEST_SHIFT: Final = 22
+"""Largest shift s of a narrow layer."""
 
 FILL: Final = 0xA5
 """Byte of the arena wherever no tensor is."""
@@ -215,23 +212,24 @@ def _weight_sums(layer: IntegerConvolution) -> npt.NDArray[np.int64]:
 
 
 def _spread(layer: IntegerConvolution, tensor: IntegerTensor) -> float:
-    return max(1.0, layer.codes[0].size ** 0.5 * top_code(layer.weight_bits) * top_code(tensor.bits) / 4)
+    return max(1.0, float(layer.codes[0].size ** 0.5) * top_code(layer.weight_bits) * top_code(tensor.bits) / 4)
 
 
 def _narrow(
     layer: IntegerConvolution, tensor: IntegerTensor, output: IntegerTensor, generator: np.random.Generator
 ) -> Constants:
     channels, e = len(layer.codes), 8 - tensor.bits
-    largest = LARGEST_SHIFT if layer.codes[0].size == 9 and layer.dilation == (1, 1) else LARGEST_SHIFT_ELSEWHERE
     # Sums of the usual size cover the range of the output codes; a few layers have an extreme shift.
-    usual = 15 - np.log2(max(1, top_code(output.bits)) / (_spread(layer, tensor) * 2**e))
-    shift = int(np.clip(round(usual) - 1 + generator.integers(-2, 2), 1, largest))
+    usual = 14 - 16 - np.log2(top_code(output.bits) / (_spread(layer, tensor) * 2**e))
+    shift = int(np.clip(round(float(usual)) + generator.integers(1, 6), 1, LARGEST_SHIFT))
     if generator.integers(6) == 0:
-        shift = int(generator.integers(1, largest + 1))
+        shift = int(generator.integers(1, LARGEST_SHIFT + 1))
     multiplier = generator.integers(-(2**15), 2**15, channels)
-    offset = generator.integers(-(2**15), 2**15, channels)
-    wanted = _spread(layer, tensor) / 2**15 * 2.0 ** generator.integers(-2, 3)
-    offset_shift = max(0, round(float(np.log2(max(wanted, 1e-9)))))
+    # Offsets o * 2^k of the size of the sums, with as many bits of o as they have, or with all of them.
+    size = _spread(layer, tensor) * 2.0 ** generator.integers(-3, 2)
+    offset_shift = max(0, int(np.log2(size / 2**15)))
+    limit = 2**15 if generator.integers(4) == 0 else min(2**15, int(size) + 1)
+    offset = generator.integers(-limit, limit, channels)
     bias = (offset << offset_shift) + tensor.zero_point * _weight_sums(layer)
     narrow = replace(
         layer,
@@ -249,7 +247,7 @@ def _wide(
     channels, spread = len(layer.codes), _spread(layer, tensor)
     bias = generator.integers(-int(spread), int(spread) + 1, channels)
     shift = generator.integers(0, 63, channels)
-    usual = np.clip(np.round(np.log2(spread / top_code(output.bits)) + 30 + generator.integers(-2, 3, channels)), 0, 62)
+    usual = np.clip(np.round(np.log2(spread / top_code(output.bits)) + 30 + generator.integers(0, 5, channels)), 0, 62)
     shift = np.where(generator.random(channels) < 0.8, usual.astype(np.int64), shift)
     multiplier = generator.integers(-(2**31) + 1, 2**31, channels)
     wide = replace(

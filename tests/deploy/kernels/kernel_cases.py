@@ -27,6 +27,7 @@ from deploy.integer_network import (
 )
 from deploy.narrow_constants import NarrowConstants, is_int32_sum
 from deploy.weight_packing import pack_weights
+from network.allocation import Bits
 from network.layers import Axis, Flattening
 
 DRIVERS: Final = (
@@ -66,7 +67,7 @@ class Case:
     compared: npt.NDArray[np.bool_]
 
 
-def pixels_of(codes: CodeArray, bits: int) -> Bytes:
+def pixels_of(codes: CodeArray, bits: Bits) -> Bytes:
     """Return the packed bytes of an image, uint8 [bytes]."""
     return pack_rows(codes.reshape(-1, codes.shape[-1]), bits).reshape(-1)
 
@@ -112,7 +113,7 @@ class CaseWords:
         self.size = offset + -(-size // 4) * 4
         return offset
 
-    def tensor(self, codes: CodeArray, bits: int) -> int:
+    def tensor(self, codes: CodeArray, bits: Bits) -> int:
         values = pixels_of(codes, bits)
         offset = self.place(len(values))
         self.placed.append((offset, values))
@@ -147,7 +148,8 @@ def driver_of(layer: IntegerConvolution) -> str:
 def offsets_of(layer: IntegerConvolution, tensor: IntegerTensor) -> list[int]:
     """Return bias - z_x * sum(q_w - z_w) of each output channel."""
     steps = layer.codes.reshape(len(layer.codes), -1).astype(np.int64) - layer.weight_zero_point[:, None]
-    return (layer.bias - tensor.zero_point * steps.sum(axis=1)).tolist()
+    offsets: list[int] = (layer.bias - tensor.zero_point * steps.sum(axis=1)).tolist()
+    return offsets
 
 
 def constants_of(

@@ -12,8 +12,7 @@ from tests.deploy.kernels.depthwise_runs import build_for_host, run_on_host
 
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
-@pytest.mark.parametrize("is_fast", [False, True], ids=["any", "3x3"])
-def test_every_code_is_the_interpreters(tmp_path: Path, compiler: str, is_fast: bool) -> None:
-    generator = np.random.default_rng(7 if is_fast else 11)
-    cases = [case_of(random_geometry(generator, is_fast=is_fast), generator) for _ in range(400)]
+def test_every_code_is_the_interpreters(tmp_path: Path, compiler: str) -> None:
+    generator = np.random.default_rng(7)
+    cases = [case_of(random_geometry(generator, is_fast=each % 2 == 0), generator) for each in range(400)]
     run_on_host(build_for_host(tmp_path, compiler), tmp_path, cases)

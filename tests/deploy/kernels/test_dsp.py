@@ -5,6 +5,8 @@ Both are in one program: the portable ones get another prefix and BB_LEVEL 0.
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from deploy.building.toolchains import toolchain_for
 from deploy.emission.text import with_prefix
 from deploy.kernels import kernel_source, kernels_header
 from tests.deploy.building.small_firmware import core_or_skip
+from tests.deploy.kernels.kernel_program import WARNINGS
 
 FUNCTIONS = [
     *(f"bb_widen_{bits}" for bits in (8, 4, 2, "2x2")),
@@ -56,6 +59,21 @@ def test_dsp_kernels_give_the_codes_of_portable_ones(tmp_path: Path) -> None:
     layers, different, output = differences(tmp_path, "cortex-m4", 1000, 1)
     assert layers == 1000
     assert different == 0, output
+
+
+@pytest.mark.parametrize("target", ["thumbv7em-none-eabi -mcpu=cortex-m4", "thumbv8m.main-none-eabi -mcpu=cortex-m33"])
+@pytest.mark.parametrize("optimization", ["-O0", "-O2"])
+def test_clang_assembles_the_dsp_kernels(tmp_path: Path, target: str, optimization: str) -> None:
+    clang, headers = shutil.which("clang"), Path("/usr/include/newlib")
+    if clang is None or not headers.is_dir():
+        pytest.skip("clang and newlib are not installed")
+    (tmp_path / "kernels.h").write_text(kernels_header(), encoding="ascii")
+    source = tmp_path / "kernels.c"
+    source.write_text('#include "kernels.h"\n' + kernel_source(FUNCTIONS), encoding="ascii")
+    flags = [*WARNINGS, optimization, *f"--target={target}".split(), "-isystem", str(headers)]
+    command = [clang, *flags, "-c", str(source), "-o", str(tmp_path / "kernels.o")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.long

@@ -64,7 +64,7 @@ def test_every_name_can_be_replaced_by_its_prefix() -> None:
     assert [name for name in found if not name.lower().startswith("bb_")] == []
 
 
-@pytest.mark.parametrize("optimization", ["-Os", "-O2", "-O3"])
+@pytest.mark.parametrize("optimization", ["-Os", "-O2", pytest.param("-O3", marks=pytest.mark.long)])
 @pytest.mark.parametrize("core", CORES)
 def test_kernels_compile_for_chips(core: str, optimization: str, tmp_path: Path) -> None:
     """No warning, no data, no call of a library but 64-bit products where the core has no instruction for them."""

@@ -21,11 +21,13 @@ FORMS: Final = ("narrow", "wide", "thresholds")
 PADDINGS: Final = (Padding(0, 0, 0, 0), Padding(1, 1, 1, 1), Padding(0, 2, 1, 0), Padding(2, 0, 3, 1))
 
 
-@pytest.fixture(scope="module", params=["gcc", "clang"])
+@pytest.fixture(scope="module", params=[("gcc", 0), ("clang", 0), ("gcc", 1)], ids=["gcc", "clang", "few_registers"])
 def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which(request.param) is None:
-        pytest.skip(f"{request.param} is not installed")
-    return build(tmp_path_factory.mktemp(request.param), request.param)
+    """Return the program of one compiler; in the form for cores with few registers (Cortex-M0), if the number is 1."""
+    compiler, few_registers = request.param
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    return build(tmp_path_factory.mktemp(compiler), compiler, f"-DBB_FEW_REGISTERS={few_registers}")
 
 
 def test_pointwise(program: Path) -> None:

@@ -1,0 +1,121 @@
+"""Build of a trained network for a device: C files, compiler, linker, and the comparison with the prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.schemas.build import BuildAnswer, CheckAnswer, ComparedAnswer, FindingAnswer
+from deploy.building.build import BuildReport, build
+from deploy.building.checking import CheckedRun, run_check
+from deploy.building.comparison import Comparison, compare
+from deploy.building.cores import Core
+from deploy.building.predicted import predicted_memory
+from deploy.emission.emitter import emit
+from deploy.integer_network import IntegerNetwork
+from network.budget import Budget
+from network.devices.device import Device
+from network.kernel_sizes.tables import Optimization, sizes_for
+from network.memory.deployed import DeployedAccounting
+from network.memory.report import MemoryReport, Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildJob:
+    """A network to build, and what it is built for.
+
+    Attributes:
+        network: The integer-only network.
+        core: The core for which C is compiled.
+        device: The device, whose kernels may overwrite inputs; None without one.
+        budget: Flash and RAM that the network may use; None without a budget.
+        optimization: Optimization flag of the compiler.
+        is_run: Whether the self-test runs on the emulated chip.
+    """
+
+    network: IntegerNetwork
+    core: Core
+    device: Device | None = None
+    budget: Budget | None = None
+    optimization: Optimization = Optimization.SPEED
+    is_run: bool = False
+
+    @property
+    def accounting(self) -> DeployedAccounting:
+        """Rules by which the bytes of the network are predicted."""
+        sizes = sizes_for(self.core.name, self.optimization)
+        if self.device is None:
+            return DeployedAccounting(sizes)
+        return DeployedAccounting(sizes, self.device.in_place, reuses_input=self.device.reuses_input)
+
+
+def build_network(job: BuildJob, directory: Path) -> BuildAnswer:
+    """Build a network, compare it with the prediction, and run its self-test if that is asked for.
+
+    Args:
+        job: The network, and what it is built for.
+        directory: Directory for the sources, object files and programs; it is created.
+
+    Raises:
+        BuildError: If the compiler or the emulator is missing, or the files do not compile or link.
+        ConversionError: If the network cannot be written as C.
+    """
+    memory = predicted_memory(job.network, job.accounting)
+    files = emit(job.network, accounting=job.accounting)
+    report = build(
+        files,
+        job.core,
+        job.budget,
+        optimization=job.optimization,
+        stack_bytes=_exact_stack(memory),
+        directory=directory,
+    )
+    comparison = compare(report, memory, [layer.name for layer in job.network.layers])
+    return _answer(job, report, comparison, run_check(report) if job.is_run else None)
+
+
+def _exact_stack(memory: MemoryReport) -> int | None:
+    """Return the bytes of stack that the accounting reserves; None if they are an estimate."""
+    stack = [each for each in memory.shared if each.region is Region.RAM]
+    return None if any(each.is_estimate for each in stack) else sum(each.size_bytes for each in stack)
+
+
+def _answer(job: BuildJob, report: BuildReport, comparison: Comparison, check: CheckedRun | None) -> BuildAnswer:
+    compiler = report.toolchain
+    return BuildAnswer(
+        network=job.network.name,
+        device=None if job.device is None else job.device.name,
+        core=job.core.name,
+        compiler=f"{compiler.compiler.name} {compiler.version}",
+        optimization=job.optimization,
+        has_locked_toolchain=compiler.is_locked,
+        flash_bytes=report.flash_bytes,
+        ram_bytes=report.ram_bytes,
+        flash_budget_bytes=None if job.budget is None else job.budget.flash_bytes,
+        ram_budget_bytes=None if job.budget is None else job.budget.ram_bytes,
+        excess_bytes={region.value: excess for region, excess in report.excess_bytes.items()},
+        sections=[ComparedAnswer.model_validate(each) for each in comparison.sections],
+        layers=[ComparedAnswer.model_validate(each) for each in comparison.layers],
+        functions=[ComparedAnswer.model_validate(each) for each in comparison.functions],
+        is_as_predicted=comparison.is_kept,
+        stack_bound_bytes=report.stack.stack_bytes,
+        stack_path=list(report.stack.path),
+        reserved_stack_bytes=report.reserved_stack_bytes,
+        findings=[FindingAnswer.model_validate(each) for each in report.linked.findings],
+        check=None if check is None else _checked(check),
+        is_good=report.is_good and comparison.is_kept and _has_passed(report, check),
+    )
+
+
+def _checked(check: CheckedRun) -> CheckAnswer:
+    return CheckAnswer(
+        passed=check.passed,
+        wrong=check.wrong,
+        painted_stack_bytes=check.painted_stack_bytes,
+        instructions=list(check.instructions),
+    )
+
+
+def _has_passed(report: BuildReport, check: CheckedRun | None) -> bool:
+    """Return whether the self-test passed within the reserved stack, or was not run."""
+    return check is None or (check.passed and check.painted_stack_bytes <= report.reserved_stack_bytes)
