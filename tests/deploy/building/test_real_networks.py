@@ -37,6 +37,8 @@ SHARED: Final = Path(__file__).parents[4] / "shared"
 SCHEME: Final = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
 NAMES: Final = ("resnet8_cifar10", "dscnn_fsdd", "toyadmos_ae")
 
+SAMPLES: Final = 100
+
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not SHARED.is_dir(), reason="the real networks lie beside the project"),
@@ -48,11 +50,11 @@ def samples_of(name: str) -> npt.NDArray[np.generic]:
     """Real samples of the test set; random ones for the autoencoder, which has no data here."""
     if name == "dscnn_fsdd":
         with np.load(SHARED / "data" / "fsdd_mfcc.npz") as arrays:
-            return np.asarray(arrays["test_mfcc"][::10])
+            return np.asarray(arrays["test_mfcc"][:: 300 // SAMPLES])
     if name == "toyadmos_ae":
-        return np.random.default_rng(0).standard_normal((32, 640)).astype(np.float32)
+        return np.random.default_rng(0).standard_normal((SAMPLES, 640)).astype(np.float32)
     with np.load(SHARED / "data" / "cifar10_jpeg.npz") as arrays:
-        offsets, content = arrays["test_offsets"][:33].tolist(), arrays["test_jpeg"].tobytes()
+        offsets, content = arrays["test_offsets"][: SAMPLES + 1].tolist(), arrays["test_jpeg"].tobytes()
     return np.stack(
         [np.asarray(Image.open(io.BytesIO(content[start:end]))) for start, end in itertools.pairwise(offsets)]
     )
@@ -107,3 +109,18 @@ def test_a_real_network_is_right_to_the_bit_and_to_the_byte(
     assert check.wrong == ""
     assert report.stack.stack_bytes - 64 <= check.painted_stack_bytes <= report.stack.stack_bytes
     assert report.stack.stack_bytes <= stack
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imac"])
+def test_every_layer_is_right_for_a_hundred_samples(tmp_path: Path, core: str, name: str) -> None:
+    """The self-test compares every step's output for every sample; a machine with less flash gets fewer at once."""
+    core_or_skip(core, is_run=True)
+    network, samples = converted(name, 1)
+    codes = quantize_input(network, samples)
+    at_once = 25 if core == "cortex-m55" else SAMPLES
+    assert len(codes) == SAMPLES
+    for first in range(0, SAMPLES, at_once):
+        vectors = {network.input_names[0]: codes[first : first + at_once]}
+        report = build(emit(network, vectors=vectors), CORES[core], directory=tmp_path)
+        assert run_check(report, timeout_seconds=1800).wrong == ""
