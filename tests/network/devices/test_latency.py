@@ -80,44 +80,44 @@ def test_every_core_has_every_rate(core: str) -> None:
         (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
     }
     assert set(speed.elements_per_cycle) == set(KERNELS_WITHOUT_WEIGHTS)
-    assert not speed.is_estimate("pointwise_convolution", 8, 8)
-    assert speed.is_estimate("fully_connected", 8, 8)
-    assert speed.is_estimate("depthwise_convolution", 2, 2)
+    assert not any(speed.is_estimate(*key) for key in speed.multiply_accumulates_per_cycle)
 
 
 @pytest.mark.parametrize(
-    ("core", "kernel", "activation", "weight", "instructions"),
+    ("core", "kernel", "least", "most"),
     [
-        ("cortex-m4", "pointwise_convolution", 8, 2, 2.633),
-        ("cortex-m4", "pointwise_convolution", 4, 8, 2.286 * 2.514 / 2.516),
-        ("cortex-m4", "convolution", 2, 2, 2.741),
-        ("cortex-m4", "depthwise_convolution", 8, 8, 11.58),
-        ("cortex-m4", "depthwise_convolution", 8, 4, 17.3),
-        ("cortex-m7", "pointwise_convolution", 2, 8, 2.411 * 2.753 / 2.660),
-        ("cortex-m55", "pointwise_convolution", 8, 4, 0.636),
-        ("cortex-m55", "pointwise_convolution", 8, 2, 0.636 * 2.633 / 2.516),
-        ("cortex-m55", "pointwise_convolution", 2, 2, 0.636 * 2.633 / 2.516 * 2.741 / 2.633),
-        ("cortex-m55", "depthwise_convolution", 8, 4, 2.784),
+        # instructions of one multiply-accumulate with 8 bits are between 1 and those of the slowest published kernels
+        ("cortex-m4", "pointwise_convolution", 1.2, 2.1),
+        ("cortex-m4", "depthwise_convolution", 1.6, 8.0),
+        ("cortex-m7", "pointwise_convolution", 1.0, 2.1),
+        ("cortex-m55", "pointwise_convolution", 0.2, 0.7),
+        ("cortex-m0", "pointwise_convolution", 4.0, 12.0),
+        ("rv32imac", "pointwise_convolution", 3.0, 8.0),
     ],
 )
-def test_rates_are_measured_or_derived(
-    core: str, kernel: str, activation: Any, weight: Any, instructions: float
-) -> None:
-    rate = speed_of_core(core).multiply_accumulates_per_cycle[kernel, activation, weight]
-    assert 1 / rate == pytest.approx(instructions)
+def test_rates_are_plausible(core: str, kernel: str, least: float, most: float) -> None:
+    assert least < 1 / speed_of_core(core).multiply_accumulates_per_cycle[kernel, 8, 8] < most
+
+
+@pytest.mark.parametrize("core", ["cortex-m4", "cortex-m33"])
+@pytest.mark.parametrize("kernel", ["pointwise_convolution", "convolution", "fully_connected"])
+def test_fewer_weight_bits_cost_no_time(core: str, kernel: str) -> None:
+    rates = speed_of_core(core).multiply_accumulates_per_cycle
+    assert rates[kernel, 8, 4] >= rates[kernel, 8, 8]
+    assert rates[kernel, 8, 2] >= rates[kernel, 8, 8]
 
 
 def test_a_mobilenet_takes_about_as_many_instructions_as_products() -> None:
     network = mobilenet_v1(1.0, 224)
     allocation = Allocation({layer.name: 8 for layer in network.weight_layers}, dict.fromkeys(network.tensors, 8), {})
     products = sum(layer.multiply_accumulates(network.input_shapes(layer)) for layer in network.weight_layers)
-    assert 2 < network_cycles(network, allocation, SPEEDS["cortex-m4"]) / products < 3
+    assert 1.2 < network_cycles(network, allocation, SPEEDS["cortex-m4"]) / products < 2.5
 
 
 def test_an_unknown_core() -> None:
     with pytest.raises(
         RequestError,
-        match=r"speeds of core 'z80' are not known; choose one of the cores cortex-m4, cortex-m7, cortex-m55",
+        match=r"speeds of core 'z80' are not known; choose one of the cores cortex-m0, cortex-m0plus, cortex-m3",
     ):
         speed_of_core("z80")
 
