@@ -1,8 +1,10 @@
 """Tests of the names of the C functions that run each layer."""
 
+from typing import Any
+
 import pytest
 
-from network.allocation import BITS
+from network.allocation import BITS, Bits
 from network.kernel_functions import Form, functions_of, is_depthwise_3x3
 from network.kernels import DEPTHWISE, KERNELS, POINTWISE, kernel_of
 from network.layers import Convolution, Padding, Shape
@@ -23,7 +25,7 @@ from network.layers import Convolution, Padding, Shape
         (("max_pool", 2, None, 2, Form.NARROW), ("bb_max_pool",)),
     ],
 )
-def test_functions_of_a_layer(asked, expected) -> None:
+def test_functions_of_a_layer(asked: tuple[str, Bits, Bits | None, Bits, Form], expected: tuple[str, ...]) -> None:
     assert functions_of(*asked) == expected
 
 
@@ -52,7 +54,9 @@ def test_only_narrow_3x3_depthwise_layers_have_the_fast_function() -> None:
         (((5, 3), (1, 1), (1, 1), 1), False),
     ],
 )
-def test_geometry_of_the_fast_depthwise_function(geometry, is_fast) -> None:
+def test_geometry_of_the_fast_depthwise_function(
+    geometry: tuple[tuple[int, int], tuple[int, int], tuple[int, int], int], is_fast: bool
+) -> None:
     assert is_depthwise_3x3(*geometry) is is_fast
 
 
@@ -66,8 +70,8 @@ def test_impossible_questions_are_refused() -> None:
 
 
 def test_kernel_of_a_convolution_by_its_form() -> None:
-    def kernel(channels: int, **changes: object) -> str:
-        layer = Convolution(name="c", inputs=("x",), output="y", output_channels=8, **({"kernel": (1, 1)} | changes))
+    def kernel(channels: int, **changes: Any) -> str:
+        layer = Convolution(name="c", inputs=("x",), output="y", output_channels=8, kernel=(1, 1), **changes)
         return kernel_of(layer, Shape(channels, 4, 4))
 
     assert kernel(4) == POINTWISE

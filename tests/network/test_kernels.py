@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 import network as network_package
-from network.allocation import BITS, Allocation, Folding, Scheme, WeightScheme
+from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.devices.core_speeds import SPEEDS
 from network.devices.latency import network_cycles
 from network.errors import InvalidNetwork
@@ -135,7 +135,7 @@ def test_every_kernel_is_counted_by_both_accountings(kernel: str) -> None:
     # the paper's formula for the last layer, per channel and ICN; it counts no layer without weights
     assert taken["paper"].get("y") == (7 * layer.output_channels + 4 if isinstance(layer, WeightLayer) else None)
     code = {each.part.removeprefix("kernel code: ") for each in reports["deployed"].shared}
-    weight_bits = 8 if KERNELS[kernel].has_weights else None
+    weight_bits: Bits | None = 8 if KERNELS[kernel].has_weights else None
     needed = functions_of(kernel, 8, weight_bits, 8, is_3x3=kernel == DEPTHWISE)
     assert {name.removeprefix("bb_") for name in needed} < code
     assert network_cycles(network, allocation, SPEEDS["cortex-m4"]) > 0

@@ -17,9 +17,11 @@ from network.devices.core_speeds import SPEEDS
 from network.devices.device import Device
 from network.devices.latency import Latency
 from network.errors import RequestError
+from network.kernel_sizes.tables import Optimization, sizes_for
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Shape
 from network.memory.books import ACCOUNTINGS, accounting_for
+from network.memory.deployed import DeployedAccounting
 from network.network import Network
 from solver.exact.choices import Choices
 from solver.fit import fit
@@ -217,3 +219,15 @@ def test_options_survive() -> None:
     options = SolveOptions(schedule="given", backend="highs", time_limit_seconds=3)  # type: ignore[arg-type]  # as JSON
     read = question_from_json(question_to_json(replace(TINY_QUESTION, options=options)))
     assert read.options == options
+
+
+@pytest.mark.parametrize("device", [None, catalogue()["stm32l432kc"]], ids=["no device", "device"])
+def test_the_optimization_of_the_code_survives(device: Device | None) -> None:
+    accounting = accounting_for("deployed", device, Optimization.SIZE)
+    question = replace(question_of(mobilenet_v1(), Budget(10**6, 10**6), Method.EXACT, accounting), device=device)
+    read = question_from_json(question_to_json(question)).accounting
+    assert isinstance(read, DeployedAccounting)
+    assert read.sizes is sizes_for(None if device is None else device.core, Optimization.SIZE)
+    damaged = json.loads(question_to_json(question)) | {"optimization": "O9"}
+    with pytest.raises(RequestError, match="has 'O9' as its 'optimization'; expected one of O2, Os, O3"):
+        question_from_json(json.dumps(damaged))

@@ -26,7 +26,7 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 @pytest.fixture
 def network_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.json"
-    path.write_bytes(tiny_json().replace(b'"first"', f'"{LONG_NAME}"'.encode()))
+    path.write_bytes(tiny_json().replace(b'"last"', f'"{LONG_NAME}"'.encode()))
     return path
 
 
@@ -71,7 +71,7 @@ def test_a_pipe_gets_one_line_for_each_row_without_control_characters(network_fi
     assert "\r" not in text
     assert [line for line in lines if line != line.rstrip()] == []
     (row,) = [line for line in lines if line.startswith(LONG_NAME)]
-    assert row.split()[1:3] == ["convolution", "8"]
+    assert row.split()[1:3] == ["fully_connected", "8"]
     assert re.search(r" [█·]{20}", row)
     assert lines[-1] == "FITS"
 

@@ -135,8 +135,8 @@ IN_PLACE = network_of(
 )
 ALL = ("activation", "add", "depthwise_convolution")
 COLUMNS_OF_A = 2 * 2 * 16 + 2 * 4
-# pairs of columns: 2 outputs, and one more for the window; 2 rows of outputs; weights and constants of 4 channels
-RING_OF_DW = 64 * (2 + 1) + 8 * 2 * 2 + 4 * 48 + 4
+RING_OF_DW = scratch_bytes(IN_PLACE.layers[2], Shape(3, 4, 4))
+"""Of both depthwise layers; `test_depthwise_scratch.py` counts it by hand."""
 
 
 StepFigures = tuple[str | None, float, float, float, int]
