@@ -32,8 +32,12 @@ extern "C" {
 #endif
 #endif
 
-/* A kernel is never inlined and has an aligned start, so that the sizes of kernels can be added up. */
-#if defined(__GNUC__)
+/* A kernel is compiled as if it were alone (never inlined, never compared with other functions) and has an aligned start,
+   so that the sizes of kernels can be added up. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define BB_KERNEL __attribute__((noipa, aligned(4)))
+#define BB_INLINE static inline __attribute__((always_inline, unused))
+#elif defined(__clang__)
 #define BB_KERNEL __attribute__((noinline, aligned(4)))
 #define BB_INLINE static inline __attribute__((always_inline, unused))
 #else
