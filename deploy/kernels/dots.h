@@ -69,7 +69,8 @@ BB_INLINE void bb_dot_rows(const bb_rows *rows, const uint32_t *words, const uin
     const uint32_t step = BB_GROUP_STEP(columns); /* words from a group to the next of the same column */
     const uint32_t next = step * (8u / weight_bits); /* the same of weight words */
     const uint32_t second = BB_COLUMN_WORDS(rows->row_words * (8u / weight_bits)); /* words to the second column */
-    const uint32_t is_single = ((BB_FEW_REGISTERS == 1) && (columns == 2u)) ? 1u : 0u;
+    /* The comparison with thresholds is slow anyway, and its code shorter so. */
+    const uint32_t is_single = (((BB_FEW_REGISTERS == 1) || (form == BB_THRESHOLDS)) && (columns == 2u)) ? 1u : 0u;
     const uint32_t *weights = rows->weights;
     uint32_t count;
     for (uint32_t row = 0u; row < rows->rows; row += count) {
