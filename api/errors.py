@@ -93,6 +93,7 @@ DOES_NOT_FIT: Final = ProblemKind("does-not-fit", 422, "The network does not fit
 NO_INTEGER_FORM: Final = ProblemKind(
     "no-integer-form", 422, "The network cannot be converted to integer arithmetic safely"
 )
+BUILD_FAILED: Final = ProblemKind("build-failed", 422, "The generated C cannot be built or run")
 TRAINING_FAILED: Final = ProblemKind("training-failed", 422, "The training run cannot continue")
 MALFORMED_REQUEST: Final = ProblemKind("malformed-request", 400, "The request cannot be parsed")
 NOT_FOUND: Final = ProblemKind("not-found", 404, "The resource does not exist")
@@ -110,8 +111,9 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
-    DOES_NOT_FIT, NO_INTEGER_FORM, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, JOB_FINISHED,
-    JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED,
+    JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE,
+    STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -199,6 +201,7 @@ _KIND_OF_ERROR: Final[dict[type[Exception], ProblemKind]] = {
     errors.RequestError: INVALID_REQUEST,
     errors.DatasetError: INVALID_DATASET,
     errors.ConversionError: NO_INTEGER_FORM,
+    errors.BuildError: BUILD_FAILED,
     errors.TrainingError: TRAINING_FAILED,
 }
 

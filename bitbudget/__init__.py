@@ -14,6 +14,7 @@ from bitbudget._shadowing import import_internal_packages
 if TYPE_CHECKING:
     from api.errors import DoesNotFit
     from bitbudget._budgets import BudgetOptions, DatasetLike, SolveOptionFields
+    from bitbudget._building import BuildResult, build
     from bitbudget._devices import Catalogue, DevicesResult, devices
     from bitbudget._emission import EmitResult, emit
     from bitbudget._fit import FitResult, fit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from network.devices.device import Device
     from network.errors import (
         BitbudgetError,
+        BuildError,
         ConversionError,
         DatasetError,
         IntegerFileError,
@@ -62,6 +64,8 @@ __all__ = [
     "BitbudgetError",
     "Budget",
     "BudgetOptions",
+    "BuildError",
+    "BuildResult",
     "Catalogue",
     "ConversionError",
     "Dataset",
@@ -96,6 +100,7 @@ __all__ = [
     "TrainingOptions",
     "UnreadableFile",
     "UnsupportedOperator",
+    "build",
     "calibrate",
     "codes_of_inputs",
     "compiled",
@@ -124,6 +129,7 @@ __all__ = [
 _NAMES_OF_MODULE: Final = {
     "api.errors": ("DoesNotFit",),
     "bitbudget._budgets": ("BudgetOptions", "DatasetLike", "SolveOptionFields"),
+    "bitbudget._building": ("BuildResult", "build"),
     "bitbudget._devices": ("Catalogue", "DevicesResult", "devices"),
     "bitbudget._emission": ("EmitResult", "emit"),
     "bitbudget._fit": ("FitResult", "fit"),
@@ -139,6 +145,7 @@ _NAMES_OF_MODULE: Final = {
     "network.devices.device": ("Device",),
     "network.errors": (
         "BitbudgetError",
+        "BuildError",
         "ConversionError",
         "DatasetError",
         "IntegerFileError",

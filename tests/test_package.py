@@ -22,7 +22,10 @@ def test_every_package_says_that_it_is_one() -> None:
 
 def test_every_file_that_is_read_at_run_time_is_packaged() -> None:
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    data = {f"{package.replace('.', '/')}/{name}" for package, names in tools["package-data"].items() for name in names}
+    patterns = [(package, name) for package, names in tools["package-data"].items() for name in names]
+    matches = {(package, name): set((ROOT / package.replace(".", "/")).glob(name)) for package, name in patterns}
+    assert [pattern for pattern, paths in matches.items() if not paths] == []
+    data = {str(path.relative_to(ROOT)) for paths in matches.values() for path in paths if path.is_file()}
     found = {
         str(path.relative_to(ROOT))
         for room in ROOMS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,13 @@ from api.schemas.build import BuildAnswer, CheckAnswer, ComparedAnswer, FindingA
 from deploy.building.build import BuildReport, build
 from deploy.building.checking import CheckedRun, run_check
 from deploy.building.comparison import Comparison, compare
-from deploy.building.cores import Core
+from deploy.building.cores import Core, core_named
 from deploy.building.predicted import predicted_memory
 from deploy.emission.emitter import emit
 from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.device import Device
+from network.errors import RequestError
 from network.kernel_sizes.tables import Optimization, sizes_for
 from network.memory.deployed import DeployedAccounting
 from network.memory.report import MemoryReport, Region
@@ -40,6 +42,44 @@ class BuildJob:
     optimization: Optimization = Optimization.SPEED
     is_run: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        network: IntegerNetwork,
+        device: Device | None,
+        core: str | None,
+        optimization: Optimization = Optimization.SPEED,
+        *,
+        is_run: bool = False,
+    ) -> BuildJob:
+        """Return the build of a network for a device with all its memory, or for a core without a budget.
+
+        Args:
+            network: The integer-only network.
+            device: The device; None without one.
+            core: Name of the core; None for that of the device.
+            optimization: Optimization flag of the compiler.
+            is_run: Whether the self-test runs on the emulated chip.
+
+        Raises:
+            RequestError: If there is neither a device nor a core, or if C cannot be built for the core.
+        """
+        if core is None:
+            if device is None:
+                raise RequestError(
+                    "neither a device nor a core is given; expected one of them, such as the device stm32f411re or the "
+                    "core cortex-m4"
+                )
+            core = device.core
+        return cls(
+            network=network,
+            core=core_named(core),
+            device=device,
+            budget=None if device is None else device.budget,
+            optimization=optimization,
+            is_run=is_run,
+        )
+
     @property
     def accounting(self) -> DeployedAccounting:
         """Rules by which the bytes of the network are predicted."""
@@ -49,17 +89,20 @@ class BuildJob:
         return DeployedAccounting(sizes, self.device.in_place, reuses_input=self.device.reuses_input)
 
 
-def build_network(job: BuildJob, directory: Path) -> BuildAnswer:
+def build_network(job: BuildJob, directory: Path | None = None) -> BuildAnswer:
     """Build a network, compare it with the prediction, and run its self-test if that is asked for.
 
     Args:
         job: The network, and what it is built for.
-        directory: Directory for the sources, object files and programs; it is created.
+        directory: Directory for the sources, object files and programs, which is created; None for a temporary one.
 
     Raises:
         BuildError: If the compiler or the emulator is missing, or the files do not compile or link.
         ConversionError: If the network cannot be written as C.
     """
+    if directory is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            return build_network(job, Path(temporary))
     memory = predicted_memory(job.network, job.accounting)
     files = emit(job.network, accounting=job.accounting)
     report = build(

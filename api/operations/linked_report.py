@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Final
 
 from api.schemas.build import BuildAnswer
-from deploy.building.cores import CORES
+from deploy.building.cores import Core, core_named
 from deploy.building.toolchains import has_compiler
 from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.device import Device
+from network.errors import RequestError
 from network.kernel_sizes.tables import Optimization
 
 LINKED_FILE: Final = "linked.json"
-
-_ELF_READER: Final = "elftools"
 
 
 def linked_report(
@@ -32,18 +28,24 @@ def linked_report(
         optimization: Optimization flag of the compiler.
 
     Returns:
-        The report; None if there is no device, or if the compiler for its core or the reader of ELF files is not
-        installed.
+        The report; None if there is no device, or if the compiler for its core is not installed.
 
     Raises:
         BuildError: If the C files do not compile or link.
         ConversionError: If the network cannot be written as C.
     """
-    core = None if device is None else CORES.get(device.core)
-    if device is None or core is None or not has_compiler(core) or find_spec(_ELF_READER) is None:
+    core = None if device is None else _core_of(device)
+    if device is None or core is None or not has_compiler(core):
         return None
     from api.operations.build import BuildJob, build_network
 
     job = BuildJob(network=network, core=core, device=device, budget=budget, optimization=optimization)
-    with tempfile.TemporaryDirectory() as directory:
-        return build_network(job, Path(directory))
+    return build_network(job)
+
+
+def _core_of(device: Device) -> Core | None:
+    """Return the core for which C is built for a device; None if there is no compiler for it."""
+    try:
+        return core_named(device.core)
+    except RequestError:
+        return None

@@ -52,8 +52,11 @@ def make_base() -> None:
         run("buildah", "commit", "--rm", container, BASE)
 
 
-def build(project: Path) -> None:
-    """Build the project's Dockerfile as `IMAGE`. Layers are kept, so that a second build is a matter of seconds."""
+def build(project: Path, image: str = IMAGE, **options: str) -> None:
+    """Build the project's Dockerfile under a name, with build arguments.
+
+    Layers are kept, so that a second build is a matter of seconds.
+    """
     make_base()
     build_arguments, mounts = _pip_of_this_machine()
     command = [
@@ -67,20 +70,20 @@ def build(project: Path) -> None:
         "--format",
         "docker",
     ]
-    command += [f"--build-arg={name}={value}" for name, value in build_arguments.items()]
+    command += [f"--build-arg={name}={value}" for name, value in {**build_arguments, **options}.items()]
     command += [f"--volume={here}:{there}:ro" for here, there in mounts.items()]
-    run(*command, "--file", str(project / "docker" / "Dockerfile"), "--tag", IMAGE, str(project))
+    run(*command, "--file", str(project / "docker" / "Dockerfile"), "--tag", image, str(project))
 
 
-def configuration() -> dict[str, Any]:
+def configuration(image: str = IMAGE) -> dict[str, Any]:
     """What the image says about how it is run: User, Entrypoint, Cmd, Healthcheck, Volumes, ..."""
-    inspected = json.loads(run("buildah", "inspect", "--type", "image", IMAGE))
+    inspected = json.loads(run("buildah", "inspect", "--type", "image", image))
     config: dict[str, Any] = inspected["Docker"]["config"]
     return config
 
 
 class Container:
-    """A working container of `IMAGE`."""
+    """A working container of an image."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -118,9 +121,9 @@ class Container:
 
 
 @contextmanager
-def container() -> Iterator[Container]:
+def container(image: str = IMAGE) -> Iterator[Container]:
     """A fresh container, removed again."""
-    name = run("buildah", "from", "--pull-never", IMAGE)
+    name = run("buildah", "from", "--pull-never", image)
     try:
         yield Container(name)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,26 +61,13 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
       bitbudget build result --core rv32imac --optimize Os --out build
     """
     from api.operations.build import BuildJob, build_network
-    from deploy.building.cores import core_named
     from deploy.files import load
 
     device = _device(options["device"], options["devices_file"])
     if device is None and options["core"] is None:
         raise RequestError("neither --device nor --core is given; expected one of them, such as --device stm32f411re")
-    core = core_named(options["core"] or (device.core if device is not None else ""))
-    job = BuildJob(
-        network=load(result),
-        core=core,
-        device=device,
-        budget=None if device is None else device.budget,
-        optimization=Optimization(options["optimization"]),
-        is_run=is_run,
-    )
-    if out is None:
-        with tempfile.TemporaryDirectory() as directory:
-            answer = build_network(job, Path(directory))
-    else:
-        answer = build_network(job, out)
+    optimization = Optimization(options["optimization"])
+    answer = build_network(BuildJob.of(load(result), device, options["core"], optimization, is_run=is_run), out)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

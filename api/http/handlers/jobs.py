@@ -97,7 +97,13 @@ def delete_job(job_id: JobId, service: ServiceOf) -> None:
 
 @router.get("/{job_id}/artifacts", operation_id="listArtifacts", responses=problems(404, 409))
 def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
-    """List the files that a job has produced."""
+    """List the files that a job has produced.
+
+    A training job: the integer-only network (network.json, weights.safetensors, network.onnx), report.json,
+    memory.json, host.py, and NAME-c.zip, the network in C, with deployment.json and vectors.npz, from which
+    `bitbudget emit` writes it again. For a device whose compiler the service has, linked.json: predicted and linked
+    bytes. A sensitivity job: sensitivity.json. docs/api.md describes each file.
+    """
     return service.jobs.artifacts(job_id)
 
 

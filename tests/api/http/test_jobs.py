@@ -16,6 +16,7 @@ from deploy.files import load
 from tests.api.http.test_uploads import assert_problem
 from tests.api.live_service import Answer, LiveService, is_alive, is_training
 from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json
+from tests.deploy.building.small_firmware import core_or_skip
 
 BUDGET = {"flash": 400, "ram": 60, "method": "mixpc", "accounting": "paper"}
 ENDLESS = {"epochs": 10_000, "threads": 1}
@@ -122,6 +123,23 @@ def test_the_c_files_are_those_that_the_command_writes(service: LiveService, fin
         kept = {each.removeprefix("tiny/"): archive.read(each) for each in archive.namelist()}
     assert kept == {path: (emitted / path).read_bytes() for path in kept}
     assert {"src/tiny.c", "src/tiny_selftest.c", "CMakeLists.txt", "zephyr/module.yml"} <= kept.keys()
+
+
+def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_body: dict[str, Any]) -> None:
+    core_or_skip("cortex-m4")
+    body = {key: value for key, value in request_body.items() if key not in BUDGET}
+    job = service.finished(service.start_job(**body, device="nrf52840", optimization="Os"))
+    assert job["state"] == "succeeded", job
+    artifacts = f"/v1/jobs/{job['id']}/artifacts"
+    linked = service.http.get(f"{artifacts}/linked.json").json()
+    memory = service.http.get(f"{artifacts}/memory.json").json()
+    assert (linked["device"], linked["core"], linked["optimization"]) == ("nrf52840", "cortex-m4", "Os")
+    if linked["has_locked_toolchain"]:
+        assert linked["is_good"]
+        assert (linked["flash_bytes"], linked["ram_bytes"]) == (memory["flash_bytes"], memory["ram_bytes"])
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+    names = [each["name"].replace("tiny-c.zip", "NAME-c.zip") for each in job["artifacts"]]
+    assert [name for name in names if f"`{name}`" not in page] == []
 
 
 @pytest.mark.parametrize("name", ["other.json", "../log.txt", "..%2flog.txt", "%2fetc%2fpasswd", "lock", "."])
