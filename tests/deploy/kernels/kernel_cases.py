@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import CodeArray, pack_rows, top_code
-from deploy.execution import executor
 from deploy.emission.code_factors import code_factors
+from deploy.execution import executor
 from deploy.integer_network import (
     IntegerAdd,
     IntegerAveragePool,

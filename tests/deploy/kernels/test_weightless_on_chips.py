@@ -27,6 +27,7 @@ from network.kernels import IN_PLACE_KERNELS
 from network.layers import Axis, Flattening, Padding, Shape
 from network.memory.deployed import DeployedAccounting
 from tests.deploy.building.small_firmware import core_or_skip
+from tests.deploy.emission.chip_networks import on_chip
 from tests.deploy.random_networks import Builder
 
 KINDS = (IntegerAdd, IntegerAveragePool, IntegerConcat, IntegerMaxPool, IntegerPad)
@@ -52,7 +53,7 @@ def weightless(seed: int, channels: int, bits: Bits | None = None) -> IntegerNet
     flat = builder.concat(mean, large, flattening=Flattening.CHANNELS_LAST)
     first = builder.concat(wide, builder.pool(tall, (3, 3), (5, 3)), flattening=Flattening.CHANNELS_FIRST)
     builder.fully_connected(builder.concat(flat, first, whole, flattening=Flattening.CHANNELS_LAST), 3)
-    network = builder.network()
+    network = on_chip(builder.network(), seed)
     if bits is None:
         return network
     tensors = {name: replace(each, bits=bits, zero_point=1) for name, each in network.tensors.items()}
