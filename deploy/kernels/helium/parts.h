@@ -25,6 +25,9 @@ BB_INLINE void bb_copy_codes(uint8_t *to, const uint8_t *from, uint32_t count)
 
 /* ---- Dot products ---- */
 
+/* Keeps a vector that is made of the value from being computed once for all rows and held on the stack. */
+#define BB_RECOMPUTE(value) __asm__ volatile("" : "+r"(value))
+
 /* Returns the codes of the lowest fields of both halfwords, one in each byte, in the order of a group of a column. */
 BB_INLINE uint8x16_t bb_group_of(uint32x4_t words, uint32_t weight_bits)
 {
@@ -43,7 +46,9 @@ BB_INLINE void bb_add_words(uint32_t *sums, const uint32_t *weights, uint32_t le
                             uint32_t weight_bits)
 {
     const uint32_t groups = 8u / weight_bits;
-    const uint32x4_t multiples = vidupq_n_u32(0u, 1);
+    uint32_t zero = 0u;
+    BB_RECOMPUTE(zero);
+    const uint32x4_t multiples = vidupq_n_u32(zero, 1);
     const uint32x4_t word_offsets = vmulq_n_u32(multiples, step);
     const uint32x4_t group_offsets = vmulq_n_u32(multiples, groups);
     uint32_t first = sums[0], second = sums[1];
@@ -87,8 +92,10 @@ BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, con
             vshlq_r_s32(vaddq_s32(vreinterpretq_s32_u32(centred), offsets), (int32_t)(8u - weight_bits));
         int32x4_t code = vaddq_n_s32(vmulhq_s32(total, multipliers), addend);
         code = vshlq_r_s32(code, shift);
-        code = vminq_s32(vmaxq_s32(code, vdupq_n_s32(0)), vdupq_n_s32(0xFF));
-        vstrbq_p_u32(&output[(column * stride) + row], vreinterpretq_u32_s32(code), is_row);
+        /* saturates to 16, then to 8 bits; what is above them is not stored */
+        const uint16x8_t halves = vqmovunbq_s32(vreinterpretq_u16_s32(code), code);
+        const uint8x16_t bytes = vqmovnbq_u16(vreinterpretq_u8_u16(halves), halves);
+        vstrbq_p_u32(&output[(column * stride) + row], vreinterpretq_u32_u8(bytes), is_row);
     }
 }
 
@@ -181,18 +188,20 @@ BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, con
     "adds r1, #32\n"                                                                                                  \
     "adds r3, #32\n"
 
-#define BB_TURNS(turn)                                                                                                \
-    __asm__ volatile("1:\n" turn "subs r11, #1\n"                                                                     \
+#define BB_TURNS(start, turn)                                                                                                \
+    __asm__ volatile(start "1:\n" turn "subs r11, #1\n"                                                                     \
                      "bne 1b\n"                                                                                       \
                      : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3), "+r"(b0), "+r"(b1), "+r"(b2), "+r"(b3), "+r"(first),   \
                        "+r"(second), "+r"(x), "+r"(y), "+r"(left)                                                     \
-                     : "w"(mask)                                                                                      \
-                     : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory")
+                     :                                                                                                \
+                     : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
+
+/* Keeps stores of registers from being collected in a vector on the stack first. */
+#define BB_IN_ORDER __asm__ volatile("" : : : "memory")
 
 BB_INLINE void bb_sum_four_rows(uint32_t sums[2][4], const uint32_t *weights, uint32_t row_words, const uint32_t *column,
                                 uint32_t column_words, uint32_t columns, uint32_t weight_bits)
 {
-    register uint8x16_t mask __asm__("q7") = vdupq_n_u8((uint8_t)((1u << weight_bits) - 1u));
     register const uint32_t *first __asm__("r1") = weights;
     register const uint32_t *second __asm__("r3") = &weights[2u * row_words];
     register const uint32_t *x __asm__("r5") = column;
@@ -202,25 +211,28 @@ BB_INLINE void bb_sum_four_rows(uint32_t sums[2][4], const uint32_t *weights, ui
     register uint32_t b0 __asm__("r8") = 0u, b1 __asm__("r10") = 0u, b2 __asm__("r12") = 0u, b3 __asm__("lr") = 0u;
     if (columns == 1u) {
         if (weight_bits == 8u) {
-            BB_TURNS(BB_FOUR_ROWS_8(BB_WITHOUT));
+            BB_TURNS("", BB_FOUR_ROWS_8(BB_WITHOUT));
         } else if (weight_bits == 4u) {
-            BB_TURNS(BB_FOUR_ROWS_4(BB_WITHOUT));
+            BB_TURNS("vmov.i8 q7, #15\n", BB_FOUR_ROWS_4(BB_WITHOUT));
         } else {
-            BB_TURNS(BB_FOUR_ROWS_2(BB_WITHOUT));
+            BB_TURNS("vmov.i8 q7, #3\n", BB_FOUR_ROWS_2(BB_WITHOUT));
         }
     } else if (weight_bits == 8u) {
-        BB_TURNS(BB_FOUR_ROWS_8(BB_WITH));
+        BB_TURNS("", BB_FOUR_ROWS_8(BB_WITH));
     } else if (weight_bits == 4u) {
-        BB_TURNS(BB_FOUR_ROWS_4(BB_WITH));
+        BB_TURNS("vmov.i8 q7, #15\n", BB_FOUR_ROWS_4(BB_WITH));
     } else {
-        BB_TURNS(BB_FOUR_ROWS_2(BB_WITH));
+        BB_TURNS("vmov.i8 q7, #3\n", BB_FOUR_ROWS_2(BB_WITH));
     }
     sums[0][0] = a0;
     sums[0][1] = a1;
+    BB_IN_ORDER;
     sums[0][2] = a2;
     sums[0][3] = a3;
+    BB_IN_ORDER;
     sums[1][0] = b0;
     sums[1][1] = b1;
+    BB_IN_ORDER;
     sums[1][2] = b2;
     sums[1][3] = b3;
 }
