@@ -99,8 +99,8 @@ BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, con
     }
 }
 
-/* Four rows (two pairs) and two columns at a time: `turns` times 4 words of each row. The accumulators of these
-   instructions are even registers, so C code would not keep eight of them. Weights at r1 and r3, columns at r5 and r9. */
+/* Products of 4 words of four rows (two pairs) with one or two columns. The accumulators of these instructions are even
+   registers, and a compiler would not keep eight of them. Weights at r1 and r3, columns at r5 and r9. */
 #define BB_LOAD_PAIR(first, second, at)                                                                               \
     "vld20.32 {" first ", " second "}, [" at "]\n"                                                                    \
     "vld21.32 {" first ", " second "}, [" at "]!\n"
@@ -162,11 +162,11 @@ BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, con
     "vshr.u8 " word ", " word ", #2\n"                                                                                \
     "vmladava.u8 " sum ", " word ", q3\n"
 
-#define BB_COLUMN_2(column, row0, row1, row2, row3)                                                                   \
-    "vld40.32 {q0, q1, q2, q3}, [" column "]\n"                                                                       \
-    "vld41.32 {q0, q1, q2, q3}, [" column "]\n"                                                                       \
-    "vld42.32 {q0, q1, q2, q3}, [" column "]\n"                                                                       \
-    "vld43.32 {q0, q1, q2, q3}, [" column "]!\n"                                                                      \
+#define BB_FOUR_ROWS_2                                                                                                \
+    "vld40.32 {q0, q1, q2, q3}, [r5]\n"                                                                               \
+    "vld41.32 {q0, q1, q2, q3}, [r5]\n"                                                                               \
+    "vld42.32 {q0, q1, q2, q3}, [r5]\n"                                                                               \
+    "vld43.32 {q0, q1, q2, q3}, [r5]!\n"                                                                              \
     "vmov q6, q0\n"                                                                                                   \
     "vmovnt.i16 q0, q2\n"                                                                                             \
     "vshrnb.i16 q2, q6, #8\n"                                                                                         \
@@ -174,67 +174,64 @@ BB_INLINE void bb_put_rows(const bb_rows *rows, uint32_t row, uint32_t left, con
     "vmovnt.i16 q1, q3\n"                                                                                             \
     "vshrnb.i16 q3, q6, #8\n"                                                                                         \
     "vld20.32 {q4, q5}, [r1]\n"                                                                                       \
-    "vld21.32 {q4, q5}, [r1]\n"                                                                                       \
-    BB_ROW_2("q4", row0)                                                                                              \
-    BB_ROW_2("q5", row1)                                                                                              \
+    "vld21.32 {q4, q5}, [r1]!\n"                                                                                      \
+    BB_ROW_2("q4", "r0")                                                                                              \
+    BB_ROW_2("q5", "r2")                                                                                              \
     "vld20.32 {q4, q5}, [r3]\n"                                                                                       \
-    "vld21.32 {q4, q5}, [r3]\n"                                                                                       \
-    BB_ROW_2("q4", row2)                                                                                              \
-    BB_ROW_2("q5", row3)
+    "vld21.32 {q4, q5}, [r3]!\n"                                                                                      \
+    BB_ROW_2("q4", "r4")                                                                                              \
+    BB_ROW_2("q5", "r6")
 
-#define BB_FOUR_ROWS_2(SECOND)                                                                                        \
-    BB_COLUMN_2("r5", "r0", "r2", "r4", "r6")                                                                         \
-    SECOND(BB_COLUMN_2("r9", "r8", "r10", "r12", "lr"))                                                               \
-    "adds r1, #32\n"                                                                                                  \
-    "adds r3, #32\n"
-
-#define BB_TURNS(start, turn)                                                                                                \
-    __asm__ volatile(start "1:\n" turn "subs r11, #1\n"                                                                     \
+#define BB_TURNS(start, turn, second_operands)                                                                        \
+    __asm__ volatile(start "1:\n" turn "subs r11, #1\n"                                                               \
                      "bne 1b\n"                                                                                       \
-                     : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3), "+r"(b0), "+r"(b1), "+r"(b2), "+r"(b3), "+r"(first),   \
-                       "+r"(second), "+r"(x), "+r"(y), "+r"(left)                                                     \
+                     : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3), "+r"(first), "+r"(second), "+r"(x),                    \
+                       "+r"(left)second_operands                                                                      \
                      :                                                                                                \
                      : "q0", "q1", "q2", "q3", "q4", "q5", "q6", "q7", "cc", "memory")
+#define BB_ONE_COLUMN
+#define BB_TWO_COLUMNS , "+r"(y), "+r"(b0), "+r"(b1), "+r"(b2), "+r"(b3)
 
 /* Keeps stores of registers from being collected in a vector on the stack first. */
 #define BB_IN_ORDER __asm__ volatile("" : : : "memory")
 
+/* Writes the sums of products of four rows with each column, of the first `row_words` / 4 * 4 words. */
 BB_INLINE void bb_sum_four_rows(uint32_t sums[2][4], const uint32_t *weights, uint32_t row_words, const uint32_t *column,
                                 uint32_t column_words, uint32_t columns, uint32_t weight_bits)
 {
     register const uint32_t *first __asm__("r1") = weights;
     register const uint32_t *second __asm__("r3") = &weights[2u * row_words];
     register const uint32_t *x __asm__("r5") = column;
-    register const uint32_t *y __asm__("r9") = &column[column_words];
     register uint32_t left __asm__("r11") = row_words >> 2;
     register uint32_t a0 __asm__("r0") = 0u, a1 __asm__("r2") = 0u, a2 __asm__("r4") = 0u, a3 __asm__("r6") = 0u;
-    register uint32_t b0 __asm__("r8") = 0u, b1 __asm__("r10") = 0u, b2 __asm__("r12") = 0u, b3 __asm__("lr") = 0u;
     if (columns == 1u) {
         if (weight_bits == 8u) {
-            BB_TURNS("", BB_FOUR_ROWS_8(BB_WITHOUT));
+            BB_TURNS("", BB_FOUR_ROWS_8(BB_WITHOUT), BB_ONE_COLUMN);
         } else if (weight_bits == 4u) {
-            BB_TURNS("vmov.i8 q7, #15\n", BB_FOUR_ROWS_4(BB_WITHOUT));
+            BB_TURNS("vmov.i8 q7, #15\n", BB_FOUR_ROWS_4(BB_WITHOUT), BB_ONE_COLUMN);
         } else {
-            BB_TURNS("vmov.i8 q7, #3\n", BB_FOUR_ROWS_2(BB_WITHOUT));
+            BB_TURNS("vmov.i8 q7, #3\n", BB_FOUR_ROWS_2, BB_ONE_COLUMN);
         }
-    } else if (weight_bits == 8u) {
-        BB_TURNS("", BB_FOUR_ROWS_8(BB_WITH));
-    } else if (weight_bits == 4u) {
-        BB_TURNS("vmov.i8 q7, #15\n", BB_FOUR_ROWS_4(BB_WITH));
     } else {
-        BB_TURNS("vmov.i8 q7, #3\n", BB_FOUR_ROWS_2(BB_WITH));
+        register const uint32_t *y __asm__("r9") = &column[column_words];
+        register uint32_t b0 __asm__("r8") = 0u, b1 __asm__("r10") = 0u, b2 __asm__("r12") = 0u, b3 __asm__("lr") = 0u;
+        if (weight_bits == 8u) {
+            BB_TURNS("", BB_FOUR_ROWS_8(BB_WITH), BB_TWO_COLUMNS);
+        } else {
+            BB_TURNS("vmov.i8 q7, #15\n", BB_FOUR_ROWS_4(BB_WITH), BB_TWO_COLUMNS);
+        }
+        sums[1][0] = b0;
+        sums[1][1] = b1;
+        BB_IN_ORDER;
+        sums[1][2] = b2;
+        sums[1][3] = b3;
+        BB_IN_ORDER;
     }
     sums[0][0] = a0;
     sums[0][1] = a1;
     BB_IN_ORDER;
     sums[0][2] = a2;
     sums[0][3] = a3;
-    BB_IN_ORDER;
-    sums[1][0] = b0;
-    sums[1][1] = b1;
-    BB_IN_ORDER;
-    sums[1][2] = b2;
-    sums[1][3] = b3;
 }
 
 /* Four rows at a time, as two pairs; the last rows may be 1 to 3. Words of a row after the last multiple of 4, and all
@@ -251,7 +248,14 @@ BB_INLINE void bb_vector_dot(const bb_rows *rows, const uint32_t *words, const u
         const uint32_t left = rows->rows - row;
         uint32_t start = 0u;
         if ((left >= 4u) && (row_words >= 4u)) {
-            bb_sum_four_rows(sums, weights, row_words, words, column_words, columns, weight_bits);
+            if (weight_bits == 2u) { /* loads its weights for each column anyway */
+                for (uint32_t column = 0u; column < columns; column++) {
+                    BB_RECOMPUTE(column);
+                    bb_sum_four_rows(&sums[column], weights, row_words, &words[column * column_words], 0u, 1u, 2u);
+                }
+            } else {
+                bb_sum_four_rows(sums, weights, row_words, words, column_words, columns, weight_bits);
+            }
             start = row_words & ~3u;
         } else {
             for (uint32_t i = 0u; i < 4u; i++) {

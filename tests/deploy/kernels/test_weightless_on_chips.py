@@ -53,11 +53,11 @@ def weightless(seed: int, channels: int, bits: Bits | None = None) -> IntegerNet
     flat = builder.concat(mean, large, flattening=Flattening.CHANNELS_LAST)
     first = builder.concat(wide, builder.pool(tall, (3, 3), (5, 3)), flattening=Flattening.CHANNELS_FIRST)
     builder.fully_connected(builder.concat(flat, first, whole, flattening=Flattening.CHANNELS_LAST), 3)
-    network = on_chip(builder.network(), seed)
+    network = builder.network()
     if bits is None:
-        return network
+        return on_chip(network, seed)
     tensors = {name: replace(each, bits=bits, zero_point=1) for name, each in network.tensors.items()}
-    return replace(network, tensors=tensors, layers=tuple(map(_copying, network.layers)))
+    return on_chip(replace(network, tensors=tensors, layers=tuple(map(_copying, network.layers))), seed)
 
 
 def _copying(layer: IntegerLayer) -> IntegerLayer:
