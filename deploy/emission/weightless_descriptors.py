@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import Final
 
+from deploy.emission.code_factors import CodeFactor, code_factors
 from deploy.emission.descriptors import Fields, Struct, Surroundings, limited
 from deploy.emission.text import signed, unsigned
 from deploy.integer_network import (
@@ -70,12 +71,13 @@ def _(layer: IntegerAdd, around: Surroundings) -> tuple[Struct, ...]:
 
 @weightless_structs.register
 def _(layer: IntegerConcat, around: Surroundings) -> tuple[Struct, ...]:
+    factors = code_factors(layer.requantization)
     elements = tuple(
         {
-            "multiplier": signed(int(layer.requantization.multiplier[index])),
+            "multiplier": signed(factors[index].multiplier),
             "input": around.input_offset(index),
             **_extents(layer, "", tensor),
-            "shift": str(int(layer.requantization.shift[index])),
+            "shift": str(factors[index].shift),
             "bits": str(tensor.bits),
             "zero_point": str(tensor.zero_point),
         }
@@ -98,25 +100,27 @@ def _(layer: IntegerConcat, around: Surroundings) -> tuple[Struct, ...]:
 
 @weightless_structs.register
 def _(layer: IntegerMaxPool, around: Surroundings) -> tuple[Struct, ...]:
-    return _pool(layer, around, (1,))
+    return _pool(layer, around, (1,), code_factors(layer.requantization))
 
 
 @weightless_structs.register
 def _(layer: IntegerAveragePool, around: Surroundings) -> tuple[Struct, ...]:
-    return _pool(layer, around, layer.divisors)
+    factors = (layer.requantization.multiplier.tolist(), layer.requantization.shift.tolist())
+    return _pool(layer, around, layer.divisors, tuple(map(CodeFactor, *factors)))
 
 
 def _pool(
-    layer: IntegerMaxPool | IntegerAveragePool, around: Surroundings, divisors: tuple[int, ...]
+    layer: IntegerMaxPool | IntegerAveragePool,
+    around: Surroundings,
+    divisors: tuple[int, ...],
+    scales: tuple[CodeFactor, ...],
 ) -> tuple[Struct, ...]:
     factors = Struct(
         "bb_pool_factor",
         f"bb_factors_{around.number}",
         tuple(
-            {"multiplier": signed(factor), "divisor": unsigned(divisor), "shift": unsigned(shift)}
-            for factor, divisor, shift in zip(
-                layer.requantization.multiplier.tolist(), divisors, layer.requantization.shift.tolist(), strict=True
-            )
+            {"multiplier": signed(scale.multiplier), "divisor": unsigned(divisor), "shift": unsigned(scale.shift)}
+            for scale, divisor in zip(scales, divisors, strict=True)
         ),
         is_array=True,
     )
@@ -139,17 +143,18 @@ def _pool(
 
 @weightless_structs.register
 def _(layer: IntegerPad, around: Surroundings) -> tuple[Struct, ...]:
+    (factor,) = code_factors(layer.requantization)
     (given,) = around.inputs
     fields = {
         "input": around.input_offset(),
         "output": around.output_offset,
-        "multiplier": signed(int(layer.requantization.multiplier[0])),
+        "multiplier": signed(factor.multiplier),
         **_extents(layer, "input_", given),
         **_extents(layer, "output_", around.output),
         **limited(
             layer, 16, pad_top=layer.padding.top, pad_left=layer.padding.left, channels_before=layer.channels_before
         ),
-        "shift": str(int(layer.requantization.shift[0])),
+        "shift": str(factor.shift),
         **_codes(given, around.output),
     }
     return (Struct("bb_pad_layer", around.symbol, (fields,)),)

@@ -2,7 +2,8 @@
 
     kernels.h              types and declarations, all functions
     portable/columns.h     format of widened columns, with a plain product of a weight word and a column
-    parts.h, dots.h        inline functions that kernels share; depthwise.h: those of depthwise convolutions
+    parts.h, dots.h        inline functions that kernels share; depthwise.h: those of depthwise convolutions,
+                           weightless.h and scaling.h: those of layers without weights
     portable/NAME.c        function bb_NAME in portable C99
 
 The folders `dsp` and `helium` have files of the same names for functions with a form of their own at this level; a
@@ -18,6 +19,9 @@ from typing import Final
 
 LEVELS: Final = {"helium": 2, "dsp": 1}
 """Name of each level that is not portable -> the value of BB_LEVEL, in the order in which they are tried."""
+
+WEIGHTLESS: Final = ("add", "average_pool", "concat", "max_pool", "pad")
+"""Beginnings of the names of kernels of layers without weights."""
 
 
 def kernels_header() -> str:
@@ -49,6 +53,8 @@ def kernel_source(functions: Collection[str]) -> str:
     names = sorted(f"{name.removeprefix('bb_')}.c" for name in set(functions))
     shared = [_shared("parts.h"), _shared("dots.h")]
     levels = ["parts.h"]
+    if any(name.startswith(WEIGHTLESS) for name in names):
+        shared += [_of_levels("scaling.h"), _shared("weightless.h")]
     if any(name.startswith("depthwise") for name in names):
         shared.append(_shared("depthwise.h"))
         levels += ["depthwise_blocks.h", "depthwise_rows.h"]
@@ -63,11 +69,10 @@ def _shared(name: str) -> str:
 def _of_levels(name: str) -> str:
     """Return the sources of one name for all levels, each under the condition of its level.
 
-    DSP code of depthwise convolutions also serves Helium cores without a form of their own: it does not depend on the
-    format of columns.
+    DSP code that does not depend on the format of columns also serves Helium cores without a form of their own.
     """
     forms = [(level, _text(level, name)) for level in LEVELS]
-    comparison = ">=" if name.startswith("depthwise") else "=="
+    comparison = ">=" if name.startswith(("depthwise", "scaling", *WEIGHTLESS)) else "=="
     conditions = [f"BB_LEVEL {comparison} {LEVELS[level]}\n{text}" for level, text in forms if text is not None]
     portable = _text("portable", name) or ""
     if not conditions:

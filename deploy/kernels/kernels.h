@@ -145,7 +145,9 @@ typedef struct {
     uint8_t form;               /* BB_NARROW, BB_WIDE or BB_THRESHOLDS */
 } bb_depthwise_layer;
 
-/* ---- Layers without weights: v = q - z requantized by m / 2^n (int32 m, n from 0 to 62) ---- */
+/* ---- Layers without weights: v = q - z requantized by m / 2^n, m int32 ----
+
+   n is from 22 to 46 in concat, max_pool and pad, which requantize single codes, and from 0 to 62 in average_pool. */
 
 typedef struct {
     int32_t multiplier;

@@ -61,60 +61,6 @@ BB_INLINE uint32_t bb_code_of(int64_t value, uint32_t shift, uint32_t zero_point
     return bb_clamp(steps + (int32_t)zero_point, top);
 }
 
-typedef struct {
-    int64_t half;
-    int32_t multiplier;
-    uint32_t shift, input_zero_point, output_zero_point, top;
-    uint32_t is_identity; /* 1: codes stay as they are */
-} bb_scale;
-
-BB_INLINE bb_scale bb_scale_of(int32_t multiplier, uint32_t shift, uint32_t input_zero_point, uint32_t input_bits,
-                               uint32_t output_zero_point, uint32_t output_bits)
-{
-    bb_scale scale;
-    scale.half = bb_half(shift);
-    scale.multiplier = multiplier;
-    scale.shift = shift;
-    scale.input_zero_point = input_zero_point;
-    scale.output_zero_point = output_zero_point;
-    scale.top = (1u << output_bits) - 1u;
-    scale.is_identity = ((shift < 31u) && (multiplier == (int32_t)(1u << shift)) && (input_bits <= output_bits) &&
-                         (input_zero_point == output_zero_point))
-                            ? 1u
-                            : 0u;
-    return scale;
-}
-
-/* Returns the code of a step count v = q - z (or of a sum of them). */
-BB_INLINE uint32_t bb_scaled(const bb_scale *scale, int32_t steps)
-{
-    const int64_t product = ((int64_t)steps * scale->multiplier) + scale->half;
-    return bb_code_of(product, scale->shift, scale->output_zero_point, scale->top);
-}
-
-BB_INLINE uint32_t bb_rescaled(const bb_scale *scale, uint32_t code)
-{
-    return (scale->is_identity != 0u) ? code : bb_scaled(scale, (int32_t)code - (int32_t)scale->input_zero_point);
-}
-
-/* ---- Windows of pools ---- */
-
-typedef struct {
-    uint32_t begin, end;
-} bb_range;
-
-/* Returns the rows (or columns) of the image that a window covers which starts at `start` of the padded image. */
-BB_INLINE bb_range bb_range_of(uint32_t start, uint32_t padding, uint32_t kernel, uint32_t extent)
-{
-    const uint32_t end = start + kernel;
-    bb_range range;
-    range.begin = (start > padding) ? (start - padding) : 0u;
-    range.end = (end > padding) ? (end - padding) : 0u;
-    range.begin = (range.begin < extent) ? range.begin : extent;
-    range.end = (range.end < extent) ? range.end : extent;
-    return range;
-}
-
 /* ---- Columns ---- */
 
 /* Codes of which a call of bb_widen takes a multiple, if it is not the last of a column. */

@@ -43,8 +43,9 @@ static void report(const char *what, uint32_t bits, uint32_t columns, uint32_t r
     }
 }
 
-/* Columns of random codes that start anywhere, by kernel and reference; each level has its own format of them. */
-static void columns_of(uint32_t input_bits, uint32_t groups, uint32_t columns, uint32_t is_pair)
+/* Columns of random codes that start anywhere, by kernel and reference; each level has its own format of them. `all_groups`: with
+   those after the last code. */
+static void columns_of(uint32_t input_bits, uint32_t groups, uint32_t all_groups, uint32_t columns, uint32_t is_pair)
 {
     static const widen kernels[3] = {bb_widen_8, bb_widen_4, bb_widen_2};
     static const widen references[3] = {ref_widen_8, ref_widen_4, ref_widen_2};
@@ -55,7 +56,7 @@ static void columns_of(uint32_t input_bits, uint32_t groups, uint32_t columns, u
         for (uint32_t i = 0u; i < groups * input_bits / 2u; i++) {
             codes[0][start + i] = (uint8_t)largest_or_random(kind, 256u);
         }
-        sums[0][c] = (is_pair ? bb_widen_2x2 : kernels[at])(&codes[0][start], groups, &words[0][2u * c], columns);
+        sums[0][c] = (is_pair ? bb_widen_2x2 : kernels[at])(&codes[0][start], groups, &words[0][BB_COLUMN_WORDS(all_groups) * c], columns);
         sums[1][c] = references[at](&codes[0][start], groups, &words[1][2u * c], columns);
         if (sums[0][c] != sums[1][c]) {
             report(is_pair ? "widen_2x2" : "widen", input_bits, columns, c, groups);
@@ -83,7 +84,7 @@ static void check_dot(void)
     for (uint32_t i = 0u; i < 2u * MOST_CODES; i++) {
         (&words[0][0])[i] = state * i;
     }
-    columns_of(input_bits, used, columns, form == 3u);
+    columns_of(input_bits, used, row_words * per_word / 4u, columns, form == 3u);
     for (uint32_t row = 0u; row < rows; row++) {
         const uint32_t is_alone = (row == (rows & ~1u)) ? 1u : 0u;
         for (uint32_t word = 0u; word < row_words; word++) {

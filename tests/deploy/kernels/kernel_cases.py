@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.arithmetic import CodeArray, pack_rows, top_code
+from deploy.emission.code_factors import code_factors
 from deploy.execution import executor
 from deploy.integer_network import (
     IntegerAdd,
@@ -282,11 +283,11 @@ def _concat(
     places: list[int],
     target: int,
 ) -> None:
-    factors = layer.requantization
+    factors = code_factors(layer.requantization)
     case.add(len(inputs))
     for index, (tensor, place) in enumerate(zip(inputs, places, strict=True)):
-        case.add(int(factors.multiplier[index]), place, tensor.shape.height, tensor.shape.width, tensor.shape.channels)
-        case.add(int(factors.shift[index]), tensor.bits, tensor.zero_point)
+        case.add(factors[index].multiplier, place, tensor.shape.height, tensor.shape.width, tensor.shape.channels)
+        case.add(factors[index].shift, tensor.bits, tensor.zero_point)
     axis = {Axis.CHANNELS: 0, Axis.HEIGHT: 1, Axis.WIDTH: 2}[layer.axis]
     if layer.flattening is not None:
         axis = 4 if layer.flattening is Flattening.CHANNELS_FIRST else 3
@@ -304,9 +305,12 @@ def _pool(
 ) -> None:
     divisors = layer.divisors if isinstance(layer, IntegerAveragePool) else (1,)
     factors = layer.requantization
+    pairs = list(zip(factors.multiplier.tolist(), factors.shift.tolist(), strict=True))
+    if isinstance(layer, IntegerMaxPool):
+        pairs = list(code_factors(factors))
     case.add(len(divisors))
-    for divisor, multiplier, shift in zip(divisors, factors.multiplier, factors.shift, strict=True):
-        case.add(int(multiplier), divisor, int(shift))
+    for divisor, (multiplier, shift) in zip(divisors, pairs, strict=True):
+        case.add(multiplier, divisor, shift)
     shape = source.shape
     case.add(place, target, shape.height, shape.width, shape.channels, output.shape.height, output.shape.width)
     case.add(*layer.kernel, *layer.stride, layer.padding.top, layer.padding.left)
@@ -316,8 +320,9 @@ def _pool(
 def _pad(
     case: CaseWords, layer: IntegerPad, source: IntegerTensor, output: IntegerTensor, place: int, target: int
 ) -> None:
-    case.add(place, target, int(layer.requantization.multiplier[0]))
+    (factor,) = code_factors(layer.requantization)
+    case.add(place, target, factor.multiplier)
     case.add(source.shape.height, source.shape.width, source.shape.channels)
     case.add(output.shape.height, output.shape.width, output.shape.channels)
-    case.add(layer.padding.top, layer.padding.left, layer.channels_before, int(layer.requantization.shift[0]))
+    case.add(layer.padding.top, layer.padding.left, layer.channels_before, factor.shift)
     case.add(source.bits, source.zero_point, output.bits, output.zero_point)

@@ -1,4 +1,4 @@
-"""The DSP kernels give the codes of the portable kernels, on emulated chips: thousands of random layers, corners first.
+"""The DSP and Helium kernels give the codes of the portable kernels, on emulated chips: random layers, corners first.
 
 Both are in one program: the portable ones get another prefix and BB_LEVEL 0.
 """
@@ -55,8 +55,9 @@ def differences(directory: Path, core_name: str, layers: int, seed: int) -> tupl
     return run.number("layers"), run.number("differences"), run.output
 
 
-def test_dsp_kernels_give_the_codes_of_portable_ones(tmp_path: Path) -> None:
-    layers, different, output = differences(tmp_path, "cortex-m4", 1000, 1)
+@pytest.mark.parametrize("core_name", ["cortex-m4", "cortex-m55"])
+def test_kernels_give_the_codes_of_portable_ones(tmp_path: Path, core_name: str) -> None:
+    layers, different, output = differences(tmp_path, core_name, 1000, 1)
     assert layers == 1000
     assert different == 0, output
 
@@ -77,9 +78,9 @@ def test_clang_assembles_the_dsp_kernels(tmp_path: Path, target: str, optimizati
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("core_name", ["cortex-m4", "cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize("core_name", ["cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55"])
 @pytest.mark.parametrize("seed", [2, 3])
-def test_dsp_kernels_on_each_core(tmp_path: Path, core_name: str, seed: int) -> None:
+def test_kernels_on_each_core(tmp_path: Path, core_name: str, seed: int) -> None:
     layers, different, output = differences(tmp_path, core_name, 20_000, seed)
     assert layers == 20_000
     assert different == 0, output
