@@ -41,7 +41,7 @@ BB_INLINE uint32_t bb_rescaled_8(const bb_scale *scale, uint32_t code)
 /* ---- Moving codes ---- */
 
 /* Copies bytes, four at a time if both addresses allow it. */
-BB_INLINE void bb_copy(uint8_t *to, const uint8_t *from, uint32_t count)
+BB_INLINE void bb_copy_bytes(uint8_t *to, const uint8_t *from, uint32_t count)
 {
     uint32_t left = count;
     if ((((uintptr_t)to | (uintptr_t)from) & 3u) == 0u) {
@@ -68,7 +68,7 @@ BB_INLINE void bb_move_codes(const bb_scale *scale, uint8_t *to, uint32_t first,
     uint8_t *output = &to[(first * to_bits) >> 3];
     uint32_t left = count;
     if ((scale->is_copy != 0u) && (at == 0u)) {
-        bb_copy(output, next, bb_pixel_bytes(count, to_bits)); /* also the zeros after the last code */
+        bb_copy_bytes(output, next, bb_pixel_bytes(count, to_bits)); /* also the zeros after the last code */
     } else if ((from_bits & to_bits) == 8u) {
         do {
             *output = (uint8_t)bb_rescaled_8(scale, *next);
