@@ -19,6 +19,7 @@ BB_INLINE uint32_t bb_add_products(uint32_t start, uint32_t word, const uint32_t
         sum += ((word >> (shift + 16u)) & mask) * ((x[0] >> 16) & 0xFFu);
         sum += ((word >> (shift + weight_bits)) & mask) * ((x[0] >> 8) & 0xFFu);
         sum += ((word >> (shift + weight_bits + 16u)) & mask) * (x[0] >> 24);
+        __asm__("" : "+r"(sum)); /* not as vectors at -O3: these need much stack here */
         x = &x[step];
     }
     return sum;

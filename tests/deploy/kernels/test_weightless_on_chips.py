@@ -11,7 +11,6 @@ import pytest
 from deploy.arithmetic import Requantization
 from deploy.building.build import build
 from deploy.building.checking import run_check
-from deploy.building.toolchains import Optimization
 from deploy.emission import emit
 from deploy.integer_network import (
     IntegerAdd,
@@ -23,6 +22,7 @@ from deploy.integer_network import (
     IntegerPad,
 )
 from network.allocation import BITS, Bits
+from network.kernel_sizes.tables import Optimization
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Axis, Flattening, Padding, Shape
 from network.memory.deployed import DeployedAccounting
