@@ -10,7 +10,7 @@ from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest, HostStepsA
 from api.schemas.memory import ArenaAnswer, BudgetAnswer, LayerMemory, Memory, RegionAnswer, SharedMemory, StepMemory
 from network.allocation import NARROWEST_BITS
 from network.devices.latency import network_cycles
-from network.memory.books import BookName
+from network.memory.books import BookName, optimization_of
 from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
@@ -63,7 +63,8 @@ def describe_fit(
     return FitAnswer(
         fits=allocation is not None,
         method=solution.method,
-        accounting=BookName(question.accounting.name),
+        accounting=BookName(solution.accounting.name),
+        optimization=optimization_of(solution.accounting),
         network=network_name,
         device=None if device is None else device.name,
         budget=BudgetAnswer.model_validate(budget),

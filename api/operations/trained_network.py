@@ -17,7 +17,6 @@ from api.schemas.reports import (
 from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
 from network.budget import Budget
 from network.devices.device import Device
-from network.memory.accounting import Accounting
 from qat.data.dataset import Dataset
 from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
@@ -36,7 +35,6 @@ def train_solution(
     answer: FitAnswer,
     directory: Path,
     *,
-    accounting: Accounting,
     device: Device | None,
     report: Report,
     checkpoint_directory: Path | None,
@@ -49,7 +47,6 @@ def train_solution(
         solution: The bits, with the network in the order in which its layers run.
         answer: Description of the solution, for the report.
         directory: Directory for the files, as for `run_main_job`.
-        accounting: The rules by which the bytes of the solution were counted.
         device: The device of the request; None without one.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints; None writes none.
@@ -96,7 +93,7 @@ def train_solution(
         for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
             (staged / name).write_bytes(content)
         chip = ChipFiles(
-            host_graph=network.host_graph, dataset=dataset, accounting=accounting, device=device,
+            host_graph=network.host_graph, dataset=dataset, accounting=solution.accounting, device=device,
             budget=Budget(answer.budget.flash_bytes, answer.budget.ram_bytes),
         )  # fmt: skip
         if reasons := chip.write(result.integer_network, staged):

@@ -227,10 +227,11 @@ class SolveRequest(SolveOptions):
     """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
     accounting: BookName = Field(default=BookName.DEPLOYED, description="rule set that counts bytes")
-    optimization: Optimization = Field(
-        default=Optimization.SPEED,
+    optimization: Optimization | None = Field(
+        default=None,
         description="optimization flag with which the C code is compiled, whose size the accounting deployed counts: "
-        "O2 for speed, Os for size, O3 for unrolled loops",
+        "O2 for speed, Os for size, O3 for unrolled loops; null: O2, or Os where the bytes that it saves buy bits or "
+        "are needed to fit",
     )
     sensitivity: SensitivityField | None = Field(
         default=None,

@@ -32,9 +32,7 @@ NOT_AS_PROMISED: Final = DOES_NOT_FIT
     "--optimize",
     "optimization",
     type=click.Choice([each.value for each in Optimization]),
-    default=Optimization.SPEED.value,
-    show_default=True,
-    help="Optimization flag of the compiler.",
+    help="Optimization flag of the compiler.  [default: the one for which the training chose bits]",
 )
 @click.option(
     "--out",
@@ -63,18 +61,20 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     """
     from api.operations.build import BuildJob, build_network
     from deploy.building.cores import core_named
+    from deploy.deployment import read_deployment
     from deploy.files import load
 
     device = _device(options["device"], options["devices_file"])
     if device is None and options["core"] is None:
         raise RequestError("neither --device nor --core is given; expected one of them, such as --device stm32f411re")
     core = core_named(options["core"] or (device.core if device is not None else ""))
+    network, given = load(result), options["optimization"]
     job = BuildJob(
-        network=load(result),
+        network=network,
         core=core,
         device=device,
         budget=None if device is None else device.budget,
-        optimization=Optimization(options["optimization"]),
+        optimization=read_deployment(result, network).optimization if given is None else Optimization(given),
         is_run=is_run,
     )
     if out is None:
