@@ -15,6 +15,7 @@ from deploy.emission.emitter import emit
 from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.device import Device
+from network.kernel_functions import Form
 from network.kernel_sizes.tables import Optimization, sizes_for
 from network.memory.deployed import DeployedAccounting
 from network.memory.report import MemoryReport, Region
@@ -30,6 +31,7 @@ class BuildJob:
         device: The device, whose kernels may overwrite inputs; None without one.
         budget: Flash and RAM that the network may use; None without a budget.
         optimization: Optimization flag of the compiler.
+        pairs: Names of the layers that multiply pairs of 2-bit codes at once.
         is_run: Whether the self-test runs on the emulated chip.
     """
 
@@ -38,15 +40,17 @@ class BuildJob:
     device: Device | None = None
     budget: Budget | None = None
     optimization: Optimization = Optimization.SPEED
+    pairs: frozenset[str] = frozenset()
     is_run: bool = False
 
     @property
     def accounting(self) -> DeployedAccounting:
         """Rules by which the bytes of the network are predicted."""
         sizes = sizes_for(self.core.name, self.optimization)
+        forms = dict.fromkeys(sorted(self.pairs), Form.PAIRS)
         if self.device is None:
-            return DeployedAccounting(sizes)
-        return DeployedAccounting(sizes, self.device.in_place, reuses_input=self.device.reuses_input)
+            return DeployedAccounting(sizes, forms=forms)
+        return DeployedAccounting(sizes, self.device.in_place, reuses_input=self.device.reuses_input, forms=forms)
 
 
 def build_network(job: BuildJob, directory: Path) -> BuildAnswer:

@@ -10,10 +10,10 @@ from typing import Final
 from api.schemas.build import BuildAnswer
 from deploy.building.cores import CORES
 from deploy.building.toolchains import has_compiler
+from deploy.deployment import Deployment
 from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.device import Device
-from network.kernel_sizes.tables import Optimization
 
 LINKED_FILE: Final = "linked.json"
 
@@ -21,7 +21,7 @@ _ELF_READER: Final = "elftools"
 
 
 def linked_report(
-    network: IntegerNetwork, device: Device | None, budget: Budget, optimization: Optimization
+    network: IntegerNetwork, device: Device | None, budget: Budget, deployment: Deployment
 ) -> BuildAnswer | None:
     """Compile and link a network for the core of a device, and return predicted and linked bytes.
 
@@ -29,7 +29,7 @@ def linked_report(
         network: The integer-only network.
         device: The device of the request; None without one.
         budget: Flash and RAM that the network may use.
-        optimization: Optimization flag of the compiler.
+        deployment: Optimization flag of the compiler, and the functions that the network uses.
 
     Returns:
         The report; None if there is no device, or if the compiler for its core or the reader of ELF files is not
@@ -44,6 +44,9 @@ def linked_report(
         return None
     from api.operations.build import BuildJob, build_network
 
-    job = BuildJob(network=network, core=core, device=device, budget=budget, optimization=optimization)
+    job = BuildJob(
+        network=network, core=core, device=device, budget=budget, optimization=deployment.optimization,
+        pairs=deployment.pairs,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as directory:
         return build_network(job, Path(directory))

@@ -69,12 +69,14 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
         raise RequestError("neither --device nor --core is given; expected one of them, such as --device stm32f411re")
     core = core_named(options["core"] or (device.core if device is not None else ""))
     network, given = load(result), options["optimization"]
+    deployment = read_deployment(result, network)
     job = BuildJob(
         network=network,
         core=core,
         device=device,
         budget=None if device is None else device.budget,
-        optimization=read_deployment(result, network).optimization if given is None else Optimization(given),
+        optimization=deployment.optimization if given is None else Optimization(given),
+        pairs=deployment.pairs,
         is_run=is_run,
     )
     if out is None:
