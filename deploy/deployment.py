@@ -20,6 +20,7 @@ from network.json_reading.fields import Fields, load_object
 from network.json_reading.host_steps import read_host_graph, write_host_graph
 from network.kernel_functions import Form
 from network.kernel_sizes.tables import Optimization, sizes_for
+from network.kernels import IN_PLACE_KERNELS
 from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
 from network.memory.pairs import layers_for_pairs
@@ -46,7 +47,7 @@ class Deployment:
 
     core: str | None = None
     optimization: Optimization = Optimization.SPEED
-    in_place: frozenset[str] = frozenset()
+    in_place: frozenset[str] = frozenset(IN_PLACE_KERNELS)
     reuses_input: bool = True
     pairs: frozenset[str] = frozenset()
     host_graph: HostGraph | None = None
@@ -56,7 +57,7 @@ class Deployment:
         """Return the deployment of a network whose bytes were counted by given rules.
 
         Args:
-            accounting: The rules; those of the paper know no memory plan, so that no layer overwrites its input.
+            accounting: The rules; those of the paper know no memory plan, so that the one of no device is made.
             host_graph: Computation behind the network.
         """
         if isinstance(accounting, DeployedAccounting):
