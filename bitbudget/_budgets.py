@@ -47,7 +47,7 @@ class SolveOptionFields(TypedDict, total=False):
     backend: str
     time_limit_seconds: float
     accounting: BookName | Literal["deployed", "paper"]
-    optimization: Optimization | Literal["O2", "Os", "O3"]
+    optimization: Optimization | Literal["O2", "Os", "O3"] | None
     sensitivity: SensitivityTable | Literal["weights", "fisher", "hessian", "measured"] | Mapping[str, Any] | None
     reserved_flash: Size
     reserved_ram: Size

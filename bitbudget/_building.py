@@ -11,6 +11,7 @@ from api.cli.text.columns import plain
 from api.operations.build import BuildJob, build_network
 from api.schemas.build import BuildAnswer
 from bitbudget._budgets import DeviceLike
+from deploy.deployment import Deployment, read_deployment
 from deploy.files import load
 from deploy.integer_network import IntegerNetwork
 from network.devices.catalogue import device_named, device_of
@@ -71,7 +72,7 @@ def build(
     *,
     device: DeviceLike | None = None,
     core: str | None = None,
-    optimization: str = Optimization.SPEED.value,
+    optimization: str | None = None,
     folder: str | os.PathLike[str] | None = None,
     run: bool = False,
 ) -> BuildResult:
@@ -85,7 +86,7 @@ def build(
         device: Device into whose flash and RAM the linker places the network: its name in the catalogue, a `Device`, or
             the description of a custom one. None: a build for a core, without a budget.
         core: Core such as "cortex-m4" or "rv32imac". None takes that of the device.
-        optimization: Optimization flag of the compiler: "O2", "Os" or "O3".
+        optimization: Optimization flag of the compiler: "O2", "Os" or "O3". None takes that of the folder, or "O2".
         folder: Folder for the C files, object files, map and program. None keeps none of them.
         run: Whether the self-test runs on the emulated chip, which also measures the stack.
 
@@ -98,11 +99,17 @@ def build(
         ConversionError: If a number of the network does not fit into the C structures.
         BuildError: If the compiler or the emulator is missing, or the C does not compile or link.
     """
-    if optimization not in {each.value for each in Optimization}:
+    if optimization is not None and optimization not in {each.value for each in Optimization}:
         raise RequestError(f"the optimization {optimization!r} is unknown; expected one of {', '.join(Optimization)}")
-    network = source if isinstance(source, IntegerNetwork) else load(Path(source))
-    job = BuildJob.of(network, _device(device), core, Optimization(optimization), is_run=run)
+    network, deployment = (source, Deployment()) if isinstance(source, IntegerNetwork) else _of_folder(Path(source))
+    chosen = deployment.optimization if optimization is None else Optimization(optimization)
+    job = BuildJob.of(network, _device(device), core, chosen, pairs=deployment.pairs, is_run=run)
     return BuildResult(build_network(job, None if folder is None else Path(folder)))
+
+
+def _of_folder(folder: Path) -> tuple[IntegerNetwork, Deployment]:
+    network = load(folder)
+    return network, read_deployment(folder, network)
 
 
 def _device(device: DeviceLike | None) -> Device | None:

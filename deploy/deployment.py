@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from deploy.integer_network import IntegerNetwork
+from deploy.structure import forms_of, structure_of
 from network.errors import BitbudgetError, IntegerFileError
 from network.host_graph import MAX_HOST_GRAPH_BYTES, HostGraph, check_host_graph
 from network.json_reading.fields import Fields, load_object
 from network.json_reading.host_steps import read_host_graph, write_host_graph
+from network.kernel_functions import Form
 from network.kernel_sizes.tables import Optimization, sizes_for
+from network.kernels import IN_PLACE_KERNELS
 from network.memory.accounting import Accounting
 from network.memory.deployed import DeployedAccounting
+from network.memory.pairs import layers_for_pairs
 
 DEPLOYMENT_FILE: Final = "deployment.json"
 FORMAT_VERSION: Final = 1
@@ -37,13 +41,15 @@ class Deployment:
         optimization: Optimization flag with which the C is compiled.
         in_place: Names of the kernels that overwrite an input.
         reuses_input: Whether the memory of each input is free after the last layer that reads it.
+        pairs: Names of the layers that multiply pairs of 2-bit codes at once.
         host_graph: Computation behind the network; None if it is not known.
     """
 
     core: str | None = None
     optimization: Optimization = Optimization.SPEED
-    in_place: frozenset[str] = frozenset()
+    in_place: frozenset[str] = frozenset(IN_PLACE_KERNELS)
     reuses_input: bool = True
+    pairs: frozenset[str] = frozenset()
     host_graph: HostGraph | None = None
 
     @classmethod
@@ -51,12 +57,14 @@ class Deployment:
         """Return the deployment of a network whose bytes were counted by given rules.
 
         Args:
-            accounting: The rules; those of the paper know no memory plan, so that no layer overwrites its input.
+            accounting: The rules; those of the paper know no memory plan, so that the one of no device is made.
             host_graph: Computation behind the network.
         """
         if isinstance(accounting, DeployedAccounting):
             sizes = accounting.sizes
-            return cls(sizes.core, sizes.optimization, accounting.in_place, accounting.reuses_input, host_graph)
+            pairs = frozenset(name for name, form in accounting.forms.items() if form is Form.PAIRS)
+            in_place, reuses_input = accounting.in_place, accounting.reuses_input
+            return cls(sizes.core, sizes.optimization, in_place, reuses_input, pairs, host_graph)
         return cls(host_graph=host_graph)
 
     @property
@@ -67,7 +75,8 @@ class Deployment:
             RequestError: If a kernel cannot overwrite an input.
         """
         sizes = sizes_for(self.core, self.optimization)
-        return DeployedAccounting(sizes, self.in_place, reuses_input=self.reuses_input)
+        forms = dict.fromkeys(sorted(self.pairs), Form.PAIRS)
+        return DeployedAccounting(sizes, self.in_place, reuses_input=self.reuses_input, forms=forms)
 
 
 def deployment_bytes(deployment: Deployment) -> bytes:
@@ -78,6 +87,7 @@ def deployment_bytes(deployment: Deployment) -> bytes:
         "optimization": deployment.optimization.value,
         "in_place": sorted(deployment.in_place),
         "reuses_input": deployment.reuses_input,
+        "pairs": sorted(deployment.pairs),
         **({} if deployment.host_graph is None else {"host_graph": write_host_graph(deployment.host_graph)}),
     }
     return (json.dumps(content, indent=2) + "\n").encode("ascii")
@@ -106,7 +116,7 @@ def read_deployment(directory: Path, network: IntegerNetwork) -> Deployment:
         raise IntegerFileError(f"the file {DEPLOYMENT_FILE} cannot be read: {error.strerror}") from error
     if len(content) > MAX_DEPLOYMENT_BYTES:
         raise IntegerFileError(f"the file {DEPLOYMENT_FILE} has more than {MAX_DEPLOYMENT_BYTES} bytes; save it again")
-    known = ("format_version", "core", "optimization", "in_place", "reuses_input", "host_graph")
+    known = ("format_version", "core", "optimization", "in_place", "reuses_input", "pairs", "host_graph")
     value = load_object(content, DEPLOYMENT_FILE, IntegerFileError)
     fields = Fields(value, DEPLOYMENT_FILE, known, error=IntegerFileError)
     if fields.raw("format_version") != FORMAT_VERSION:
@@ -117,12 +127,16 @@ def read_deployment(directory: Path, network: IntegerNetwork) -> Deployment:
             Optimization(fields.text("optimization")),
             frozenset(fields.texts("in_place", ())),
             fields.flag("reuses_input", default=True),
+            frozenset(fields.texts("pairs", ())),
             read_host_graph(fields),
         )
         if deployment.host_graph is not None:
             shapes = {name: tensor.shape for name, tensor in network.tensors.items()}
             check_host_graph(deployment.host_graph, shapes, network.outputs, network.input_names)
         _ = deployment.accounting
+        structure, allocation = structure_of(network)
+        if unsuited := deployment.pairs.difference(layers_for_pairs(structure, allocation, forms_of(network))):
+            raise IntegerFileError(f"the layer {min(unsuited)[:60]!r} cannot multiply pairs of 2-bit codes")
     except (BitbudgetError, ValueError) as error:
         raise IntegerFileError(f"{DEPLOYMENT_FILE} does not belong to the network: {error}") from error
     return deployment

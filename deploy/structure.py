@@ -18,6 +18,7 @@ from deploy.narrow_constants import is_int32_sum, narrow_constants_of
 from network.allocation import Allocation
 from network.kernel_functions import Form
 from network.layers import Layer, WeightLayer
+from network.memory.deployed import DeployedAccounting
 from network.network import Network
 
 
@@ -55,6 +56,20 @@ def structure_of(network: IntegerNetwork) -> tuple[Network, Allocation]:
 def forms_of(network: IntegerNetwork) -> dict[str, Form]:
     """Return how each layer of an integer-only network requantizes on a chip, by the name of the layer."""
     return {layer.name: _form(network, layer) for layer in network.layers}
+
+
+def forms_on_chip(network: IntegerNetwork, accounting: DeployedAccounting) -> dict[str, Form]:
+    """Return the forms by which a network is written as C: those of its values, with functions for pairs of 2-bit codes
+    where the accounting counts them.
+
+    Args:
+        network: The integer-only network.
+        accounting: The rules by which bytes are counted.
+    """
+    return {
+        name: Form.PAIRS if form is Form.NARROW and accounting.forms.get(name) is Form.PAIRS else form
+        for name, form in forms_of(network).items()
+    }
 
 
 def _form(network: IntegerNetwork, layer: IntegerLayer) -> Form:

@@ -35,6 +35,8 @@ class Question:
         network: The network, with its layers in the order of its file. The solver needs no weights.
         budget: Number of bytes of flash and RAM that the network may use.
         accounting: The rule book that counts bytes.
+        alternatives: Rule books that the solver uses instead, the first one first, where they allow a smaller sum or
+            are needed to fit, e.g. those of code that is compiled for size.
         sensitivity: The sensitivity table whose sum the exact program minimizes, and by which solutions of the rules
             are compared with it; None only for the rules.
         options: The method that chooses bits, and its options.
@@ -51,6 +53,7 @@ class Question:
     device: Device | None = None
     speed: CoreSpeed | None = None
     max_cycles: int | None = None
+    alternatives: tuple[Accounting, ...] = ()
 
     @property
     def method(self) -> Method:

@@ -3,7 +3,7 @@
     {"network": {...},            description without weights (docs/json-description.md): element counts are enough
      "budget": {"flash_bytes": 60000, "ram_bytes": 40000},
      "accounting": "deployed",    name of the accounting; its kernels follow from the device
-     "optimization": "O2",        optimization flag of the code that it counts
+     "optimization": "O2",        optimization flag of the code that it counts; null: the solver chooses it
      "device": {...},             the whole device (docs/devices.md), or null
      "sensitivity": {...},        the table (docs/sensitivity.md), or null
      "options": {...},            every option of `SolveOptions`
@@ -22,15 +22,13 @@ from typing import Any, Final
 
 from network.budget import Budget
 from network.devices.catalogue import device_of, device_to_json
-from network.devices.device import Device
 from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
 from network.errors import NetworkError, RequestError
 from network.json_reading.description import read_json, write_json
 from network.json_reading.fields import Fields, load_object
 from network.kernel_sizes.tables import Optimization
 from network.memory.accounting import Accounting
-from network.memory.books import ACCOUNTINGS, accounting_for
-from network.memory.deployed import DeployedAccounting
+from network.memory.books import ACCOUNTINGS, accountings_for, optimization_of
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_of, sensitivity_to_document
 from solver.options import SolveOptions
@@ -55,8 +53,8 @@ def question_to_json(question: Question) -> str:
     document = {
         "network": json.loads(write_json(question.network, with_weights=False)),
         "budget": {"flash_bytes": question.budget.flash_bytes, "ram_bytes": question.budget.ram_bytes},
-        "accounting": _accounting_name(question.accounting, question.device),
-        "optimization": _optimization(question.accounting).value,
+        "accounting": _accounting_name(question),
+        "optimization": _optimization(question),
         "device": None if question.device is None else device_to_json(question.device),
         "sensitivity": None if question.sensitivity is None else sensitivity_to_document(question.sensitivity),
         "options": question.options.model_dump(mode="json"),
@@ -82,48 +80,60 @@ def question_from_json(text: str) -> Question:
     given_device = fields.raw("device")
     device = None if given_device is None else device_of(given_device)
     budget = fields.child("budget", ("flash_bytes", "ram_bytes"))
+    accounting, *alternatives = accountings_for(fields.text("accounting"), device, _named_optimization(fields))
     question = Question(
         network=_network(fields.raw("network")),
         budget=Budget(budget.raw("flash_bytes"), budget.raw("ram_bytes")),
-        accounting=accounting_for(fields.text("accounting"), device, _named_optimization(fields.text("optimization"))),
+        accounting=accounting,
         sensitivity=_table(fields.raw("sensitivity")),
         options=_options(fields),
         device=device,
         speed=_speed(fields),
         max_cycles=fields.raw("max_cycles"),
+        alternatives=tuple(alternatives),
     )
     _ = question.latency  # rejects a ceiling that is out of range or has no speed
     return question
 
 
-def _accounting_name(accounting: Accounting, device: Device | None) -> str:
-    """Return the name of built-in byte accounting rules; reject rules that differ from the built-in ones.
+def _accounting_name(question: Question) -> str:
+    """Return the name of a question's byte accounting rules; reject rules that differ from the built-in ones.
 
     Raises:
-        ValueError: If the name and the device stand for another accounting.
+        ValueError: If the name, the device and the optimization stand for other rules.
     """
-    if accounting.name in ACCOUNTINGS:
-        named = accounting_for(accounting.name, device, _optimization(accounting))
-        if type(named) is type(accounting) and vars(named) == vars(accounting):
-            return accounting.name
-    where = "no device" if device is None else f"device '{device.name}'"
+    name, given = question.accounting.name, (question.accounting, *question.alternatives)
+    if name in ACCOUNTINGS:
+        optimization = None if question.alternatives else optimization_of(question.accounting) or Optimization.SPEED
+        named = accountings_for(name, question.device, optimization)
+        if len(named) == len(given) and all(map(_is_same, named, given)):
+            return name
+    where = "no device" if question.device is None else f"device '{question.device.name}'"
+    kind = type(question.accounting).__name__
     raise ValueError(
-        f"the byte accounting '{accounting.name}' ({type(accounting).__name__}) was changed and differs from the "
-        f"built-in one of that name for {where}; only built-in ones can be written as JSON"
+        f"the byte accounting '{name}' ({kind}) or one of its alternatives was changed and differs from the built-in "
+        f"one of that name for {where}; only built-in ones can be written as JSON"
     )
 
 
-def _optimization(accounting: Accounting) -> Optimization:
-    """Return the optimization of the code that an accounting counts; the default of one that counts no code."""
-    return accounting.sizes.optimization if isinstance(accounting, DeployedAccounting) else Optimization.SPEED
+def _is_same(first: Accounting, second: Accounting) -> bool:
+    return type(first) is type(second) and vars(first) == vars(second)
 
 
-def _named_optimization(name: str) -> Optimization:
-    """Return the optimization flag that has a name.
+def _optimization(question: Question) -> str | None:
+    """Return the optimization of the code that a question counts; None if the solver chooses it."""
+    return None if question.alternatives else (optimization_of(question.accounting) or Optimization.SPEED).value
+
+
+def _named_optimization(fields: Fields) -> Optimization | None:
+    """Read an optimization flag; None if the solver chooses it.
 
     Raises:
         RequestError: If no flag has that name.
     """
+    if fields.raw("optimization") is None:
+        return None
+    name = fields.text("optimization")
     try:
         return Optimization(name)
     except ValueError:

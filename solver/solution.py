@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from network.allocation import Allocation
+from network.memory.accounting import Accounting
 from network.memory.report import MemoryReport
 from network.network import Network
 from solver.options import Method
@@ -80,6 +81,7 @@ class Solution:
         certificate: The certificate that no bits fit; None if some do.
         memory: Memory report of the allocation; if no bits fit, of the bits that come closest.
         network: The network, with its layers in the order in which they run; the exact program may choose the order.
+        accounting: The rule book that counted the bytes: that of the question, or one of its alternatives.
         objective: Summed sensitivity of the allocation; None without a table or an allocation.
         bound: Lower bound on the summed sensitivity over all bits and orders; None if nothing is proven.
         given_order_ram_bytes: RAM in bytes of the same bits in the order of the file; None without an allocation.
@@ -91,6 +93,7 @@ class Solution:
     certificate: Certificate | None
     memory: MemoryReport
     network: Network
+    accounting: Accounting
     objective: float | None = None
     bound: float | None = None
     given_order_ram_bytes: float | None = None

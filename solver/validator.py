@@ -9,6 +9,7 @@ from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightSch
 from network.arena.plan import scratch_name
 from network.devices.latency import network_cycles
 from network.memory.accounting import Accounting
+from network.memory.books import optimization_of
 from network.memory.measure import measure, overwritten_input, step_scratch_bytes
 from network.network import Network
 from solver.exact.choices import Choices
@@ -30,8 +31,11 @@ def violations(question: Question, solution: Solution) -> list[str]:
     if solution.allocation is None:
         return []
     network, allocation = solution.network, solution.allocation
-    budget, method, accounting, latency = question.budget, question.method, question.accounting, question.latency
+    budget, method, accounting, latency = question.budget, question.method, solution.accounting, question.latency
     broken = _names(network, allocation)
+    known = {(each.name, optimization_of(each)) for each in (question.accounting, *question.alternatives)}
+    if (accounting.name, optimization_of(accounting)) not in known:
+        broken.append(f"the bytes are counted by the accounting '{accounting.name}', which the question does not have")
     if broken:  # such an allocation cannot be measured
         return broken
     for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):

@@ -17,6 +17,7 @@ from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.device import Device
 from network.errors import RequestError
+from network.kernel_functions import Form
 from network.kernel_sizes.tables import Optimization, sizes_for
 from network.memory.deployed import DeployedAccounting
 from network.memory.report import MemoryReport, Region
@@ -32,6 +33,7 @@ class BuildJob:
         device: The device, whose kernels may overwrite inputs; None without one.
         budget: Flash and RAM that the network may use; None without a budget.
         optimization: Optimization flag of the compiler.
+        pairs: Names of the layers that multiply pairs of 2-bit codes at once.
         is_run: Whether the self-test runs on the emulated chip.
     """
 
@@ -40,6 +42,7 @@ class BuildJob:
     device: Device | None = None
     budget: Budget | None = None
     optimization: Optimization = Optimization.SPEED
+    pairs: frozenset[str] = frozenset()
     is_run: bool = False
 
     @classmethod
@@ -50,6 +53,7 @@ class BuildJob:
         core: str | None,
         optimization: Optimization = Optimization.SPEED,
         *,
+        pairs: frozenset[str] = frozenset(),
         is_run: bool = False,
     ) -> BuildJob:
         """Return the build of a network for a device with all its memory, or for a core without a budget.
@@ -59,6 +63,7 @@ class BuildJob:
             device: The device; None without one.
             core: Name of the core; None for that of the device.
             optimization: Optimization flag of the compiler.
+            pairs: Names of the layers with functions for pairs of 2-bit codes.
             is_run: Whether the self-test runs on the emulated chip.
 
         Raises:
@@ -77,6 +82,7 @@ class BuildJob:
             device=device,
             budget=None if device is None else device.budget,
             optimization=optimization,
+            pairs=pairs,
             is_run=is_run,
         )
 
@@ -84,9 +90,10 @@ class BuildJob:
     def accounting(self) -> DeployedAccounting:
         """Rules by which the bytes of the network are predicted."""
         sizes = sizes_for(self.core.name, self.optimization)
+        forms = dict.fromkeys(sorted(self.pairs), Form.PAIRS)
         if self.device is None:
-            return DeployedAccounting(sizes)
-        return DeployedAccounting(sizes, self.device.in_place, reuses_input=self.device.reuses_input)
+            return DeployedAccounting(sizes, forms=forms)
+        return DeployedAccounting(sizes, self.device.in_place, reuses_input=self.device.reuses_input, forms=forms)
 
 
 def build_network(job: BuildJob, directory: Path | None = None) -> BuildAnswer:

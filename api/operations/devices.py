@@ -14,6 +14,7 @@ from api.schemas.memory import BudgetAnswer
 from network.allocation import Allocation
 from network.devices.catalogue import catalogue
 from network.devices.device import Device
+from network.memory.books import optimization_of
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.fit import fit
@@ -84,6 +85,7 @@ def _fit_answer(device: Device, left: tuple[int, int], question: Question, solut
         fits=allocation is not None,
         budget=BudgetAnswer(flash_bytes=left[0], ram_bytes=left[1]),
         regions=regions_of(solution.memory, *left),
+        optimization=optimization_of(solution.accounting),
         objective=solution.objective,
         gap=solution.gap,
         mean_weight_bits=None if allocation is None else _mean_weight_bits(network, allocation),

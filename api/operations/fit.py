@@ -10,7 +10,7 @@ from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest, HostStepsA
 from api.schemas.memory import ArenaAnswer, BudgetAnswer, LayerMemory, Memory, RegionAnswer, SharedMemory, StepMemory
 from network.allocation import NARROWEST_BITS
 from network.devices.latency import network_cycles
-from network.memory.books import BookName
+from network.memory.books import BookName, optimization_of
 from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
@@ -63,7 +63,8 @@ def describe_fit(
     return FitAnswer(
         fits=allocation is not None,
         method=solution.method,
-        accounting=BookName(question.accounting.name),
+        accounting=BookName(solution.accounting.name),
+        optimization=optimization_of(solution.accounting),
         network=network_name,
         device=None if device is None else device.name,
         budget=BudgetAnswer.model_validate(budget),
@@ -72,7 +73,7 @@ def describe_fit(
         activation_bits=dict(allocation.activation_bits) if allocation else {},
         schemes={layer: each.weights for layer, each in allocation.schemes.items()} if allocation else {},
         foldings={layer: each.folding for layer, each in allocation.schemes.items()} if allocation else {},
-        memory=_memory(solution),
+        memory=memory_answer(solution),
         schedule=[layer.name for layer in solution.network.layers] if allocation else [],
         host_steps=[HostStepsAnswer.model_validate(steps) for steps in solution.network.host_steps],
         given_order_ram_bytes=solution.given_order_ram_bytes,
@@ -123,7 +124,8 @@ def latency_of(question: Question, solution: Solution) -> LatencyAnswer | None:
     return LatencyAnswer(core=speed.core, cycles=cycles, milliseconds=milliseconds, is_estimate=True)
 
 
-def _memory(solution: Solution) -> Memory:
+def memory_answer(solution: Solution) -> Memory:
+    """Return the memory report of a solution, as an answer shows it."""
     report: MemoryReport = solution.memory
     network = solution.network
     outputs = {layer.name: layer.output for layer in network.layers}

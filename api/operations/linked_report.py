@@ -7,17 +7,17 @@ from typing import Final
 from api.schemas.build import BuildAnswer
 from deploy.building.cores import Core, core_named
 from deploy.building.toolchains import has_compiler
+from deploy.deployment import Deployment
 from deploy.integer_network import IntegerNetwork
 from network.budget import Budget
 from network.devices.device import Device
 from network.errors import RequestError
-from network.kernel_sizes.tables import Optimization
 
 LINKED_FILE: Final = "linked.json"
 
 
 def linked_report(
-    network: IntegerNetwork, device: Device | None, budget: Budget, optimization: Optimization
+    network: IntegerNetwork, device: Device | None, budget: Budget, deployment: Deployment
 ) -> BuildAnswer | None:
     """Compile and link a network for the core of a device, and return predicted and linked bytes.
 
@@ -25,7 +25,7 @@ def linked_report(
         network: The integer-only network.
         device: The device of the request; None without one.
         budget: Flash and RAM that the network may use.
-        optimization: Optimization flag of the compiler.
+        deployment: Optimization flag of the compiler, and the functions that the network uses.
 
     Returns:
         The report; None if there is no device, or if the compiler for its core is not installed.
@@ -39,7 +39,10 @@ def linked_report(
         return None
     from api.operations.build import BuildJob, build_network
 
-    job = BuildJob(network=network, core=core, device=device, budget=budget, optimization=optimization)
+    job = BuildJob(
+        network=network, core=core, device=device, budget=budget, optimization=deployment.optimization,
+        pairs=deployment.pairs,
+    )  # fmt: skip
     return build_network(job)
 
 

@@ -7,6 +7,7 @@ from api.schemas.answer import NetworkName
 from api.schemas.memory import BudgetAnswer
 from api.schemas.pareto import ParetoAnswer, ParetoPointAnswer, ParetoRequest
 from network.errors import RequestError
+from network.memory.books import optimization_of
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.pareto import ParetoPoint, pareto_front
@@ -47,6 +48,7 @@ def _point_answer(point: ParetoPoint) -> ParetoPointAnswer:
         budget=BudgetAnswer.model_validate(point.budget),
         flash_bytes=solution.memory.flash_bytes,
         ram_bytes=solution.memory.ram_bytes,
+        optimization=optimization_of(solution.accounting),
         objective=solution.objective or 0.0,
         bound=solution.bound or 0.0,
         gap=solution.gap or 0.0,

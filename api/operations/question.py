@@ -13,7 +13,7 @@ from network.devices.device import Device
 from network.devices.latency import MAX_CYCLES, CoreSpeed
 from network.errors import RequestError
 from network.memory.accounting import Accounting
-from network.memory.books import accounting_for
+from network.memory.books import accountings_for
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.options import SolveOptions
@@ -27,6 +27,7 @@ class Terms:
     Attributes:
         budget: Bytes that the network may take.
         accounting: Rule book that counts bytes.
+        alternatives: Rule books that are used instead where they buy bits, or are needed to fit.
         options: How bits are chosen.
         device: Device of the request; None without one.
         speed: Speed of the device's core; None if it is unknown.
@@ -39,6 +40,7 @@ class Terms:
     device: Device | None = None
     speed: CoreSpeed | None = None
     max_cycles: int | None = None
+    alternatives: tuple[Accounting, ...] = ()
 
     def question(self, network: Network, table: SensitivityTable | None) -> Question:
         """Return the solver's question for a network and its sensitivity table.
@@ -56,6 +58,7 @@ class Terms:
             device=self.device,
             speed=self.speed,
             max_cycles=self.max_cycles,
+            alternatives=self.alternatives,
         )
 
 
@@ -68,13 +71,15 @@ def terms_of(request: FitRequest) -> Terms:
     """
     device = request.device
     speed = request.core_speed or (None if device is None else SPEEDS.get(device.core))
+    accounting, *alternatives = accountings_for(request.accounting, device, request.optimization)
     return Terms(
         budget=_budget(request),
-        accounting=accounting_for(request.accounting, device, request.optimization),
+        accounting=accounting,
         options=request.options,
         device=device,
         speed=speed,
         max_cycles=_max_cycles(request, speed),
+        alternatives=tuple(alternatives),
     )
 
 
@@ -84,12 +89,14 @@ def terms_on(request: DevicesRequest, device: Device) -> Terms:
     If the reserves use up a memory, a budget of 1 byte is left, which no network fits.
     """
     flash_bytes, ram_bytes = left_of(request, device.flash_bytes, device.ram_bytes)
+    accounting, *alternatives = accountings_for(request.accounting, device, request.optimization)
     return Terms(
         budget=Budget(max(flash_bytes, 1), max(ram_bytes, 1)),
-        accounting=accounting_for(request.accounting, device, request.optimization),
+        accounting=accounting,
         options=request.options,
         device=device,
         speed=SPEEDS.get(device.core),
+        alternatives=tuple(alternatives),
     )
 
 

@@ -103,7 +103,7 @@ def run_main_job(
         solution = _count_again(job, terms, solution)
     return train_solution(
         job.dataset, job.options, solution, describe_fit(job.network_name, question, solution, prices), directory,
-        accounting=terms.accounting, device=terms.device, report=report, checkpoint_directory=checkpoint_directory,
+        alternatives=terms.alternatives, device=terms.device, report=report, checkpoint_directory=checkpoint_directory,
     )  # fmt: skip
 
 
@@ -157,9 +157,9 @@ def _count_again(job: MainJob, terms: Terms, solution: Solution) -> Solution:
     allocation = overridden(solution.network, solution.allocation, job.options.overrides)
     budget = terms.budget
     if job.options.requantization is RequantizationForm.THRESHOLDS:
-        memory = measure_thresholds(solution.network, allocation, terms.accounting, budget)
+        memory = measure_thresholds(solution.network, allocation, solution.accounting, budget)
         return replace(solution, allocation=allocation, memory=memory)
-    memory = measure(solution.network, allocation, terms.accounting)
+    memory = measure(solution.network, allocation, solution.accounting)
     if memory.flash_bytes > budget.flash_bytes:
         raise RequestError(
             f"with the weight schemes in overrides, the network needs {memory.flash_bytes:g} bytes of flash, and "

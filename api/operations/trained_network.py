@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def train_solution(
     answer: FitAnswer,
     directory: Path,
     *,
-    accounting: Accounting,
+    alternatives: Sequence[Accounting] = (),
     device: Device | None,
     report: Report,
     checkpoint_directory: Path | None,
@@ -49,13 +50,17 @@ def train_solution(
         solution: The bits, with the network in the order in which its layers run.
         answer: Description of the solution, for the report.
         directory: Directory for the files, as for `run_main_job`.
-        accounting: The rules by which the bytes of the solution were counted.
+        alternatives: Rules by which bytes may be counted if the integer-only network does not fit by the solution's.
         device: The device of the request; None without one.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints; None writes none.
+
+    Raises:
+        ConversionError: If the retrained network cannot be converted to integers, or no longer fits the budget.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
     from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
+    from api.operations.deployed_memory import deployed_solution, with_memory
     from deploy.files import save
     from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
@@ -70,6 +75,9 @@ def train_solution(
         report=report,
         checkpoint_directory=checkpoint_directory,
     )
+    budget = Budget(answer.budget.flash_bytes, answer.budget.ram_bytes)
+    solution = deployed_solution(result.integer_network, solution, budget, alternatives)
+    answer = with_memory(answer, solution)
     training_report = TrainingReport(
         **answer.model_dump(),
         task=result.task.kind,
@@ -96,8 +104,8 @@ def train_solution(
         for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
             (staged / name).write_bytes(content)
         chip = ChipFiles(
-            host_graph=network.host_graph, dataset=dataset, accounting=accounting, device=device,
-            budget=Budget(answer.budget.flash_bytes, answer.budget.ram_bytes),
+            host_graph=network.host_graph, dataset=dataset, accounting=solution.accounting, device=device,
+            budget=budget,
         )  # fmt: skip
         if reasons := chip.write(result.integer_network, staged):
             training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})

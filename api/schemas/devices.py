@@ -11,6 +11,7 @@ from api.schemas.fit import LatencyAnswer
 from api.schemas.memory import BudgetAnswer, RegionAnswer
 from api.schemas.solve import DeviceField, SolveRequest
 from network.devices.catalogue import MAX_DEVICES
+from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName
 from solver.options import Method
 
@@ -65,6 +66,9 @@ class DeviceFit(Answer):
     fits: bool = Field(description="whether the network fits the device")
     budget: BudgetAnswer = Field(description="memory of the device that the reserves leave")
     regions: list[RegionAnswer] = Field(description="required, available and excess bytes of flash and of RAM")
+    optimization: Optimization | None = Field(
+        description="optimization flag of the C code whose bytes were counted; null for the accounting paper"
+    )
     objective: Amount | None = Field(
         description="summed sensitivity; null if nothing fits or no sensitivity measure was chosen"
     )

@@ -15,6 +15,7 @@ from api.schemas.solve import CoreSpeedField, DeviceField, Size, SolveRequest
 from network.allocation import Bits, Folding, WeightScheme
 from network.budget import MAX_BUDGET_BYTES
 from network.devices.latency import MAX_CYCLES
+from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName
 from solver.options import Method
 
@@ -187,6 +188,11 @@ class FitAnswer(Answer):
     fits: bool = Field(description="whether the network fits the budget")
     method: Method = Field(description="method that chose the bits")
     accounting: BookName = Field(description="accounting: rule set that counted the bytes")
+    optimization: Optimization | None = Field(
+        default=None,
+        description="optimization flag of the C code whose bytes were counted; null for the accounting paper, which "
+        "counts no code",
+    )
     network: NetworkName = Field(description="network of the request")
     device: str | None = Field(description="name of the device; null if the request has none")
     budget: BudgetAnswer = Field(description="flash and RAM that the network may use")

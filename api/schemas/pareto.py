@@ -8,6 +8,7 @@ from api.schemas.answer import Amount, Answer, Bytes, NetworkName
 from api.schemas.fit import FitRequest
 from api.schemas.memory import BudgetAnswer
 from network.allocation import Bits
+from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName
 from solver.pareto import MAX_POINTS, Axis
 
@@ -32,6 +33,9 @@ class ParetoPointAnswer(Answer):
     budget: BudgetAnswer = Field(description="budget of this point")
     flash_bytes: Bytes = Field(description="flash that the network requires with these bits, in bytes")
     ram_bytes: Bytes = Field(description="RAM that the network requires with these bits, in bytes")
+    optimization: Optimization | None = Field(
+        description="optimization flag of the C code whose bytes were counted; null for the accounting paper"
+    )
     objective: Amount = Field(description="summed sensitivity of the bits")
     bound: Amount = Field(description="lower bound of the objective under this budget")
     gap: Amount = Field(description="largest possible excess over the optimum, as a share of the objective; 0: optimal")

@@ -20,6 +20,7 @@ from network.devices.latency import SLOWEST, CoreSpeed, core_speed_of, core_spee
 from network.errors import RequestError
 from network.json_reading.fields import MAX_NUMBER
 from network.kernel_sizes.tables import Optimization
+from network.kernels import IN_PLACE_KERNELS
 from network.memory.books import BookName
 from network.option_fields import SIZE_FORMAT
 from network.options import NAMED_FAULT
@@ -92,7 +93,10 @@ class DeviceDescription(BaseModel):
     chip_flash: Size | None = Field(default=None, description="flash of the chip; null: the same as `flash`")
     chip_ram: Size | None = Field(default=None, description="RAM of the chip, all regions together; null: as `ram`")
     flash_is_external: bool = Field(default=False, description="whether flash is a separate chip")
-    in_place: list[str] = Field(default=[], description="kinds of layers whose kernels overwrite their input")
+    in_place: list[str] = Field(
+        default=list(IN_PLACE_KERNELS),
+        description="kernels that overwrite their input where its codes are not read again; an empty list: none",
+    )
     reuses_input: bool = Field(
         default=True, description="whether other tensors may use the memory of the network's input after its last use"
     )
@@ -227,10 +231,11 @@ class SolveRequest(SolveOptions):
     """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
     accounting: BookName = Field(default=BookName.DEPLOYED, description="rule set that counts bytes")
-    optimization: Optimization = Field(
-        default=Optimization.SPEED,
+    optimization: Optimization | None = Field(
+        default=None,
         description="optimization flag with which the C code is compiled, whose size the accounting deployed counts: "
-        "O2 for speed, Os for size, O3 for unrolled loops",
+        "O2 for speed, Os for size, O3 for unrolled loops; null: O2, or Os where the bytes that it saves buy bits or "
+        "are needed to fit",
     )
     sensitivity: SensitivityField | None = Field(
         default=None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deploy.integer_network import IntegerNetwork
-from deploy.structure import forms_of, structure_of
+from deploy.structure import forms_on_chip, structure_of
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from network.memory.report import MemoryReport
@@ -14,11 +14,12 @@ def predicted_memory(network: IntegerNetwork, accounting: DeployedAccounting) ->
 
     Args:
         network: The integer-only network.
-        accounting: The rules by which bytes are counted; the forms of the layers are those of the network.
+        accounting: The rules by which bytes are counted; its forms say only which layers multiply pairs of
+            2-bit codes, the others are those of the network.
 
     Raises:
         ConversionError: if the network is inconsistent.
         InvalidNetwork: if the network has no layer with weights.
     """
     structure, allocation = structure_of(network)
-    return measure(structure, allocation, accounting.with_forms(forms_of(network)))
+    return measure(structure, allocation, accounting.with_forms(forms_on_chip(network, accounting)))

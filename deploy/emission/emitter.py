@@ -30,7 +30,7 @@ def emit(
         name: Prefix of everything that the files define, and name of the files (`deploy.emission.names`); None derives
             it from the name of the network.
         accounting: The rules by which bytes are counted, which plan the arena and decide which layers overwrite their
-            inputs: those of the memory report. None: no layer overwrites its input.
+            inputs: those of the memory report. None: those of no device.
         vectors: The codes of the samples of the self-test, as `deploy.interpreter.run` reads them; None for fixed
             pseudo-random codes.
 

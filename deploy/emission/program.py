@@ -10,8 +10,8 @@ from deploy.emission.descriptors import Struct, Surroundings, convolution_struct
 from deploy.emission.placement import Placement, placement_of
 from deploy.emission.weightless_descriptors import weightless_structs
 from deploy.integer_network import IntegerConvolution, IntegerLayer, IntegerNetwork
-from deploy.structure import forms_of, structure_of
-from network.kernel_functions import RUN_FUNCTION, Form, functions_of, is_depthwise_3x3
+from deploy.structure import forms_on_chip, structure_of
+from network.kernel_functions import RUN_FUNCTION, functions_of, is_depthwise_3x3
 from network.kernels import kernel_of
 from network.memory.deployed import DeployedAccounting
 from network.network import Network
@@ -93,7 +93,7 @@ def program_of(network: IntegerNetwork, name: str, accounting: DeployedAccountin
     placement = placement_of(structure, allocation, accounting)
     numbers = {layer.name: number for number, layer in enumerate(network.layers, start=1)}
     offsets = {tensor: region.offset_bytes for tensor, region in placement.tensors.items()}
-    forms, steps = _forms(network, accounting), []
+    forms, steps = forms_on_chip(network, accounting), []
     for layer, counted in zip(network.layers, structure.layers, strict=True):
         around = Surroundings(
             number=numbers[layer.name],
@@ -110,14 +110,6 @@ def program_of(network: IntegerNetwork, name: str, accounting: DeployedAccountin
         else:
             steps.append(_weightless(layer, around))
     return Program(name, network, structure, placement, tuple(steps))
-
-
-def _forms(network: IntegerNetwork, accounting: DeployedAccounting) -> dict[str, Form]:
-    """Return how each layer requantizes; a narrow layer multiplies pairs of codes if the accounting counts it so."""
-    return {
-        name: Form.PAIRS if form is Form.NARROW and accounting.forms.get(name) is Form.PAIRS else form
-        for name, form in forms_of(network).items()
-    }
 
 
 def _weighted(layer: IntegerConvolution, owner: int, around: Surroundings) -> StepCode:

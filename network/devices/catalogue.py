@@ -20,6 +20,7 @@ from network.budget import parse_size_bytes
 from network.devices.device import MAX_DEVICE_NAME_LENGTH, Device, Source
 from network.errors import NetworkError, RequestError, UnreadableFile
 from network.json_reading.fields import Fields, load_object
+from network.kernels import IN_PLACE_KERNELS
 from network.names import described, shown
 
 MAX_FILE_BYTES: Final = 2**20
@@ -161,7 +162,7 @@ def _device(given: Any, owner: str) -> Device:
             flash_bytes=flash_bytes,
             ram_bytes=ram_bytes,
             flash_is_external=fields.flag("flash_is_external", default=False),
-            in_place=frozenset(_texts(fields, "in_place")),
+            in_place=frozenset(_texts(fields, "in_place", IN_PLACE_KERNELS)),
             reuses_input=fields.flag("reuses_input", default=True),
             note="" if fields.raw("note", "") == "" else fields.text("note"),
             sources=_sources(fields),
@@ -175,11 +176,11 @@ def _size_bytes(fields: Fields, key: str) -> int:
     return parse_size_bytes(value, f"the {key} of {fields.owner}")
 
 
-def _texts(fields: Fields, key: str) -> tuple[str, ...]:
+def _texts(fields: Fields, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Read a list of texts from a field of a JSON object, and reject a single text."""
     if isinstance(fields.raw(key, []), str):
         raise fields.refused(key, "a list of names")
-    return fields.texts(key, ())
+    return fields.texts(key, default)
 
 
 def _sources(fields: Fields) -> tuple[Source, ...]:

@@ -45,6 +45,31 @@ def accounting_named(name: str) -> Accounting:
         ) from None
 
 
+CHOSEN_OPTIMIZATIONS: Final = (Optimization.SPEED, Optimization.SIZE)
+"""Optimization flags from which the solver chooses, the preferred one first."""
+
+
+def accountings_for(name: str, device: Device | None, optimization: Optimization | None) -> tuple[Accounting, ...]:
+    """Return the byte accounting rules from which the solver chooses, the preferred ones first.
+
+    Args:
+        name: Name of the accounting: "deployed" or "paper".
+        device: Device whose core runs the code; None if no device was chosen.
+        optimization: Optimization flag with which the code is compiled; None: the solver chooses one.
+
+    Raises:
+        RequestError: if no accounting has that name.
+    """
+    chosen_from = CHOSEN_OPTIMIZATIONS if optimization is None else (optimization,)
+    preferred, *others = (accounting_for(name, device, each) for each in chosen_from)
+    return (preferred, *(each for each in others if isinstance(each, DeployedAccounting)))
+
+
+def optimization_of(accounting: Accounting) -> Optimization | None:
+    """Return the optimization flag of the code that an accounting counts; None for one that counts no code."""
+    return accounting.sizes.optimization if isinstance(accounting, DeployedAccounting) else None
+
+
 def accounting_for(name: str, device: Device | None, optimization: Optimization = Optimization.SPEED) -> Accounting:
     """Return the byte accounting rules of the given name, with the code of a device's core and its kernels in place.
 

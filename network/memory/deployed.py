@@ -61,7 +61,7 @@ class DeployedAccounting:
     def __init__(
         self,
         sizes: KernelSizes | None = None,
-        in_place: Collection[str] = (),
+        in_place: Collection[str] = IN_PLACE_KERNELS,
         *,
         reuses_input: bool = True,
         forms: Mapping[str, Form] = MappingProxyType({}),

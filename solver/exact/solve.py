@@ -34,7 +34,7 @@ def solve_by_exact_program(question: Question) -> Solution:
                 "proved that no bits fit; raise the time limit or the budget"
             )
         certificate, report = certified
-        return Solution(Method.EXACT, None, certificate, report, network)
+        return Solution(Method.EXACT, None, certificate, report, network, accounting)
     latency = question.latency
     report = measure(found.network, found.allocation, accounting)
     given_bits = {tensor: found.allocation.activation_bits[tensor] for tensor in network.tensors}
@@ -45,6 +45,7 @@ def solve_by_exact_program(question: Question) -> Solution:
         None,
         report,
         found.network,
+        accounting,
         objective=found.objective,
         bound=found.bound,
         given_order_ram_bytes=measure(network, in_given_order, accounting).ram_bytes,

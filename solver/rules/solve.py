@@ -37,6 +37,7 @@ class _Rule:
     def solve(self) -> Solution:
         """Return the bits that MixPL or MixPC chooses, or a certificate that the rule finds none that fit."""
         network, budget, method = self._question.network, self._question.budget, self._question.method
+        accounting = self._question.accounting
         activation_bits = self._activation_bits()
         if activation_bits is None:
             certificate = Certificate(
@@ -47,11 +48,13 @@ class _Rule:
                 conflicting=("ram",),
                 least_ram_bytes=self._narrowest.ram_bytes,
             )
-            return Solution(method, None, certificate, self._narrowest, network)
+            return Solution(method, None, certificate, self._narrowest, network, accounting)
         weight_bits, fits = cut_weights(self._problem, method, activation_bits)
         allocation, report = self._measured(activation_bits, weight_bits)
         if fits:
-            return Solution(method, allocation, None, report, network, given_order_ram_bytes=report.ram_bytes)
+            return Solution(
+                method, allocation, None, report, network, accounting, given_order_ram_bytes=report.ram_bytes
+            )
         # Code that is needed only for some activation bits can make this allocation larger than the narrowest one.
         smallest = self._narrowest if self._narrowest.flash_bytes == report.flash_bytes else report
         certificate = Certificate(
@@ -63,7 +66,7 @@ class _Rule:
             least_flash_bytes=smallest.flash_bytes,
             least_ram_bytes=self._narrowest.ram_bytes,
         )
-        return Solution(method, None, certificate, smallest, network)
+        return Solution(method, None, certificate, smallest, network, accounting)
 
     def _activation_bits(self) -> dict[str, Bits] | None:
         """Choose the bits of activation tensors by MixPL or MixPC, reserving RAM for gaps in the arena.

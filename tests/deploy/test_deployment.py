@@ -59,6 +59,7 @@ def test_a_folder_without_the_files_is_of_an_earlier_version(tmp_path: Path) -> 
     [
         {"format_version": 2}, {"format_version": None}, {"in_place": ["teleport"]}, {"in_place": 3},
         {"optimization": "O9"}, {"core": 7}, {"reuses_input": "yes"}, {"host_graph": []}, {"more": 1},
+        {"pairs": ["fully_connected0"]},
         {"host_graph": {"reads": [{"value": "y", "tensor": "nowhere", "dims": [4]}], "outputs": ["y"]}},
         {"host_graph": {"reads": [{"value": "y", "tensor": "fully_connected0", "dims": [5]}], "outputs": ["y"]}},
     ],

@@ -20,6 +20,7 @@ from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightSc
 from network.budget import Budget
 from network.errors import ConversionError, RequestError
 from network.layers import RELU, AveragePool, Convolution, FullyConnected, Layer, Padding, Shape
+from network.memory.books import accountings_for
 from network.network import Network
 from network.reading import read_network
 from network.sensitivity.from_weights import weight_sensitivity
@@ -301,11 +302,14 @@ def test_the_trouble_with_a_tied_network(tmp_path: Path) -> None:
     if not path.exists():
         pytest.skip("needs ../shared/troubles/tied.onnx")
     network = read_network(path.read_bytes(), path.name)
+    fast, *small = accountings_for("deployed", None, None)
     question = Question(
         network=network,
         budget=Budget(16_000, 64_000),
         sensitivity=weight_sensitivity(network, WeightScheme.PER_CHANNEL_SYM_LSQ),
         options=SolveOptions(allowed_weight_bits={"*": [8]}),
+        accounting=fast,
+        alternatives=tuple(small),
     )
     solution = fit(question)
     assert solution.allocation is not None

@@ -20,7 +20,7 @@ from network.errors import RequestError
 from network.kernel_sizes.tables import Optimization, sizes_for
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Shape
-from network.memory.books import ACCOUNTINGS, accounting_for
+from network.memory.books import ACCOUNTINGS, accounting_for, accountings_for, optimization_of
 from network.memory.deployed import DeployedAccounting
 from network.network import Network
 from solver.exact.choices import Choices
@@ -219,6 +219,19 @@ def test_options_survive() -> None:
     options = SolveOptions(schedule="given", backend="highs", time_limit_seconds=3)  # type: ignore[arg-type]  # as JSON
     read = question_from_json(question_to_json(replace(TINY_QUESTION, options=options)))
     assert read.options == options
+
+
+@pytest.mark.parametrize("device", [None, catalogue()["stm32l432kc"]], ids=["no device", "device"])
+def test_the_choice_of_the_optimization_survives(device: Device | None) -> None:
+    accounting, *alternatives = accountings_for("deployed", device, None)
+    question = question_of(mobilenet_v1(), Budget(10**6, 10**6), Method.EXACT, accounting)
+    question = replace(question, device=device, alternatives=tuple(alternatives))
+    text = question_to_json(question)
+    assert json.loads(text)["optimization"] is None
+    read = question_from_json(text)
+    assert optimization_of(read.accounting) is Optimization.SPEED
+    assert [optimization_of(each) for each in read.alternatives] == [Optimization.SIZE]
+    assert question_to_json(read) == text
 
 
 @pytest.mark.parametrize("device", [None, catalogue()["stm32l432kc"]], ids=["no device", "device"])

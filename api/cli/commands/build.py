@@ -31,9 +31,7 @@ NOT_AS_PROMISED: Final = DOES_NOT_FIT
     "--optimize",
     "optimization",
     type=click.Choice([each.value for each in Optimization]),
-    default=Optimization.SPEED.value,
-    show_default=True,
-    help="Optimization flag of the compiler.",
+    help="Optimization flag of the compiler.  [default: the one for which the training chose bits]",
 )
 @click.option(
     "--out",
@@ -61,13 +59,17 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
       bitbudget build result --core rv32imac --optimize Os --out build
     """
     from api.operations.build import BuildJob, build_network
+    from deploy.deployment import read_deployment
     from deploy.files import load
 
     device = _device(options["device"], options["devices_file"])
     if device is None and options["core"] is None:
         raise RequestError("neither --device nor --core is given; expected one of them, such as --device stm32f411re")
-    optimization = Optimization(options["optimization"])
-    answer = build_network(BuildJob.of(load(result), device, options["core"], optimization, is_run=is_run), out)
+    network, given = load(result), options["optimization"]
+    deployment = read_deployment(result, network)
+    optimization = deployment.optimization if given is None else Optimization(given)
+    job = BuildJob.of(network, device, options["core"], optimization, pairs=deployment.pairs, is_run=is_run)
+    answer = build_network(job, out)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

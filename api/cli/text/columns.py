@@ -148,6 +148,15 @@ def bar(part: float, whole: float, note: str = "") -> Text:
     return Text.assemble((full * cells, colour), (empty * (_BAR_CELLS - cells), "dim"), note)
 
 
+def code(optimization: str | None) -> str:
+    """Return how a table names the C code of an optimization flag, such as '-Os'; empty text if no code was counted.
+
+    Args:
+        optimization: The flag without its dash; None if no code was counted.
+    """
+    return "" if optimization is None else f"-{optimization}"
+
+
 def verdict(text: str, *, is_good: bool) -> Text:
     """Return the line of text with the result of a fit, coloured green for success and red for failure."""
     return Text(text, style="bold green" if is_good else "bold red")

@@ -8,7 +8,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from api.cli.text.columns import Rows, figures, verdict, words
+from api.cli.text.columns import Rows, code, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.devices import DeviceFit, DevicesAnswer
 from api.schemas.memory import RegionAnswer
@@ -42,7 +42,7 @@ def devices_text(answer: DevicesAnswer) -> RenderableType:
     """Return a text table with one row for each device that a network was fitted into, and the number of fits."""
     rows = Rows(
         words("device"), words("core"), figures("flash bytes"), figures("used"), figures("RAM bytes"), figures("used"),
-        words("weights"), words("activations"), figures("objective"), figures("ms"), words(),
+        words("code"), words("weights"), words("activations"), figures("objective"), figures("ms"), words(),
     )  # fmt: skip
     for each in answer.devices:
         rows.add(*_device_row(each))
@@ -78,6 +78,7 @@ def _device_row(fit: DeviceFit) -> list[str | Text]:
         _share(flash),
         format_bytes(ram.required_bytes),
         _share(ram),
+        code(fit.optimization),
         "" if fit.mean_weight_bits is None else f"{fit.mean_weight_bits:.1f} bits",
         "" if fit.mean_activation_bits is None else f"{fit.mean_activation_bits:.1f} bits",
         "" if fit.objective is None else f"{fit.objective:.4g}",

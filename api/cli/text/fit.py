@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
+from api.cli.text.columns import Rows, bar, bars, code, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.fit import FitAnswer, NextImprovementAnswer
 from network.host_steps import HostSteps
@@ -20,7 +20,8 @@ def fit_text(answer: FitAnswer) -> RenderableType:
 
 def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
     on_device = "" if answer.device is None else f" on {answer.device}"
-    yield Text(f"{answer.network.name}{on_device}: {answer.method}, {answer.accounting} accounting\n")
+    level = "" if answer.optimization is None else f", code {code(answer.optimization)}"
+    yield Text(f"{answer.network.name}{on_device}: {answer.method}, {answer.accounting} accounting{level}\n")
     if answer.fits:
         yield _layer_table(answer)
         yield Text()

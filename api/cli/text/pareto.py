@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
+from api.cli.text.columns import Rows, bar, bars, code, figures, verdict, words
 from api.schemas.answer import format_bytes
 from api.schemas.pareto import ParetoAnswer
 from network.allocation import BITS
@@ -21,13 +21,14 @@ def pareto_text(answer: ParetoAnswer) -> RenderableType:
         return Group(heading, verdict(nothing, is_good=False))
     most = max(point.objective for point in answer.points) or 1.0
     rows = Rows(
-        figures("flash bytes"), figures("RAM bytes"), figures("objective"), bars(), words("proven"), words("weights"),
-        words("activations"),
+        figures("flash bytes"), figures("RAM bytes"), words("code"), figures("objective"), bars(), words("proven"),
+        words("weights"), words("activations"),
     )  # fmt: skip
     for point in answer.points:
         rows.add(
             format_bytes(point.flash_bytes),
             format_bytes(point.ram_bytes),
+            code(point.optimization),
             f"{point.objective:.4g}",
             bar(point.objective, most),
             "yes" if point.gap == 0 else f"within {point.gap:.2%}",

@@ -60,3 +60,19 @@ def test_a_network_that_would_no_longer_fit_keeps_its_functions() -> None:
 def test_wide_layers_stay_wide() -> None:
     wide = BOOK.with_forms({"b": Form.WIDE})
     assert with_pairs(NETWORK, NARROW, wide, MUCH) is wide
+
+
+def test_every_tap_of_a_convolution_has_whole_groups_of_16_codes() -> None:
+    def found(channels: int, groups: int, kernel: tuple[int, int]) -> dict[str, Form]:
+        network = network_of(
+            [
+                Convolution(name="a", inputs=("input",), output="a", output_channels=channels, kernel=(1, 1)),
+                Convolution(name="b", inputs=("a",), output="b", output_channels=8, kernel=kernel, groups=groups),
+            ],
+            Shape(3, 6, 6),
+        )
+        bits = Allocation({"a": 8, "b": 2}, {"input": 8, "a": 2, "b": 8}, {"a": SCHEME, "b": SCHEME})
+        return dict(with_pairs(network, bits, BOOK, MUCH).forms)
+
+    assert found(16, 1, (3, 3)) == found(32, 2, (3, 3)) == found(4, 1, (1, 1)) == {"b": Form.PAIRS}
+    assert found(12, 1, (3, 3)) == found(32, 4, (3, 3)) == found(6, 1, (1, 1)) == {}

@@ -1,0 +1,87 @@
+"""The memory of a network after its conversion: wide layers, functions for pairs, and an excess over the budget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from api.operations.deployed_memory import deployed_solution
+from deploy.building.predicted import predicted_memory
+from deploy.deployment import Deployment
+from deploy.emission import emit
+from deploy.integer_network import IntegerNetwork
+from deploy.structure import structure_of
+from network.budget import Budget
+from network.errors import ConversionError
+from network.kernel_functions import Form
+from network.kernel_sizes.tables import Optimization
+from network.layers import Shape
+from network.memory.accounting import Accounting
+from network.memory.books import accounting_for, accountings_for, optimization_of
+from network.memory.deployed import DeployedAccounting
+from network.memory.measure import measure
+from solver.options import Method
+from solver.solution import Solution
+from tests.deploy.emission.chip_networks import on_chip
+from tests.deploy.random_networks import Builder
+
+FAST, SMALL = accountings_for("deployed", None, None)
+MUCH = Budget(10**6, 10**6)
+
+
+def network_of(form: Form, bits: int = 8) -> IntegerNetwork:
+    builder = Builder(np.random.default_rng(3), Shape(4, 6, 6), bits)
+    last = builder.convolution(builder.convolution("input", 16, (1, 1), weight_bits=2), 16, (3, 3), weight_bits=2)
+    builder.fully_connected(last, 10)
+    return on_chip(builder.network(), 3, form)
+
+
+def solution_of(network: IntegerNetwork, accounting: Accounting = FAST) -> Solution:
+    """Return the solution of a network as the solver counts it: every layer narrow."""
+    structure, allocation = structure_of(network)
+    memory = measure(structure, allocation, accounting)
+    return Solution(Method.EXACT, allocation, None, memory, structure, accounting)
+
+
+def test_wide_layers_are_counted_as_they_are_emitted() -> None:
+    network = network_of(Form.WIDE)
+    solution = solution_of(network)
+    deployed = deployed_solution(network, solution, MUCH, ())
+    assert deployed.memory.flash_bytes > solution.memory.flash_bytes
+    assert isinstance(deployed.accounting, DeployedAccounting)
+    assert Form.WIDE in deployed.accounting.forms.values()
+    predicted = predicted_memory(network, Deployment.of(deployed.accounting, None).accounting)
+    assert (predicted.flash_bytes, predicted.ram_bytes) == (deployed.memory.flash_bytes, deployed.memory.ram_bytes)
+
+
+def test_smaller_code_is_used_if_wide_layers_no_longer_fit() -> None:
+    network = network_of(Form.WIDE)
+    needed = deployed_solution(network, solution_of(network), MUCH, ()).memory
+    budget = Budget(int(needed.flash_bytes) - 1, 10**6)
+    deployed = deployed_solution(network, solution_of(network), budget, (SMALL,))
+    assert optimization_of(deployed.accounting) is Optimization.SIZE
+    assert deployed.memory.flash_bytes <= budget.flash_bytes
+    with pytest.raises(
+        ConversionError, match=r"needs 1 bytes of flash more .* 3 layers.*'convolution0'.*reserved_flash 1"
+    ):
+        deployed_solution(network, solution_of(network), budget, ())
+
+
+def test_the_paper_accounting_counts_no_forms() -> None:
+    network = network_of(Form.WIDE)
+    solution = solution_of(network, accounting_for("paper", None))
+    assert deployed_solution(network, solution, Budget(1, 1), ()) is solution
+
+
+def test_pairs_are_multiplied_where_the_code_fits_and_emission_uses_the_same_functions() -> None:
+    network = network_of(Form.NARROW, 2)
+    with_two_bits = [layer.name for layer in network.layers if network.tensors[layer.inputs[0]].bits == 2]
+    deployed = deployed_solution(network, solution_of(network), MUCH, ())
+    deployment = Deployment.of(deployed.accounting, None)
+    assert deployment.pairs
+    assert deployment.pairs <= set(with_two_bits)
+    predicted = predicted_memory(network, deployment.accounting)
+    assert predicted.flash_bytes == deployed.memory.flash_bytes
+    assert b"net_widen_2x2" in emit(network, name="net", accounting=deployment.accounting)["net.c"]
+    tight = Budget(int(deployed.memory.flash_bytes) - 1, 10**6)
+    assert not Deployment.of(deployed_solution(network, solution_of(network), tight, (SMALL,)).accounting, None).pairs
