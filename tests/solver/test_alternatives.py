@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -83,7 +84,7 @@ def test_the_certificate_states_the_minimum_of_the_smaller_code() -> None:
 def test_nothing_is_solved_again_where_every_tensor_has_its_best_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = importlib.import_module("solver.fit")
     solved: list[Question] = []
-    original = entry._solved
+    original: Callable[[Question], Solution] = entry._solved
 
     def counted(question: Question) -> Solution:
         solved.append(question)
