@@ -57,8 +57,8 @@ class Device:
         flash_bytes: Number of bytes of flash that one program can use.
         ram_bytes: Number of bytes of the largest contiguous region of RAM, which holds all data of a program.
         flash_is_external: Whether flash is a separate chip.
-        in_place: Names of the kernels that overwrite an input, of `network.kernels.IN_PLACE_KERNELS`; all by
-            default.
+        in_place: Names of the kernels that overwrite an input, of `network.kernels.IN_PLACE_KERNELS`; by
+            default all of them.
         reuses_input: Whether other tensors may use the memory of the network's input after the last layer that reads
             it. If False, the input stays intact to the end.
         note: Reason why a program can use less memory than the chip has.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -18,6 +20,7 @@ from solver.fit import fit
 from solver.options import Method, SolveOptions
 from solver.prices import shadow_prices
 from solver.question import Question
+from solver.solution import Solution
 from tests.builders import mobilenet_v1, question_of
 from tests.solver.instances import budget_between, chains, random_table
 
@@ -79,12 +82,15 @@ def test_the_certificate_states_the_minimum_of_the_smaller_code() -> None:
 
 
 def test_nothing_is_solved_again_where_every_tensor_has_its_best_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    from solver import fit as entry
+    entry = importlib.import_module("solver.fit")
+    solved: list[Question] = []
+    original: Callable[[Question], Solution] = entry._solved
 
-    solved = []
-    monkeypatch.setattr(
-        entry, "_solved", lambda question, original=entry._solved: solved.append(question) or original(question)
-    )
+    def counted(question: Question) -> Solution:
+        solved.append(question)
+        return original(question)
+
+    monkeypatch.setattr(entry, "_solved", counted)
     chosen = fit(choosing(NETWORK, Budget(10**7, 10**7)))
     assert chosen.accounting is FAST
     assert len(solved) == 1

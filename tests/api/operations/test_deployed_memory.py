@@ -11,6 +11,7 @@ from deploy.deployment import Deployment
 from deploy.emission import emit
 from deploy.integer_network import IntegerNetwork
 from deploy.structure import structure_of
+from network.allocation import Bits
 from network.budget import Budget
 from network.errors import ConversionError
 from network.kernel_functions import Form
@@ -29,7 +30,7 @@ FAST, SMALL = accountings_for("deployed", None, None)
 MUCH = Budget(10**6, 10**6)
 
 
-def network_of(form: Form, bits: int = 8) -> IntegerNetwork:
+def network_of(form: Form, bits: Bits = 8) -> IntegerNetwork:
     builder = Builder(np.random.default_rng(3), Shape(4, 6, 6), bits)
     last = builder.convolution(builder.convolution("input", 16, (1, 1), weight_bits=2), 16, (3, 3), weight_bits=2)
     builder.fully_connected(last, 10)

@@ -17,6 +17,8 @@ from deploy.building.cores import CORES
 from deploy.building.predicted import predicted_memory
 from deploy.emission.emitter import emit
 from deploy.integer_network import IntegerNetwork
+from deploy.structure import forms_of, structure_of
+from network.allocation import BITS, NARROWEST_BITS, Bits
 from network.budget import Budget
 from network.errors import BuildError
 from network.kernel_functions import Form
@@ -24,6 +26,7 @@ from network.kernel_sizes.tables import Optimization, sizes_for
 from network.kernels import IN_PLACE_KERNELS
 from network.layers import Flattening, Padding, Shape
 from network.memory.deployed import DeployedAccounting
+from network.memory.pairs import with_pairs
 from network.memory.report import Region
 from tests.deploy.building.small_firmware import core_or_skip
 from tests.deploy.emission.chip_networks import on_chip
@@ -55,10 +58,15 @@ def built(
     optimization: Optimization = Optimization.SPEED,
     *,
     in_place: bool = False,
+    pairs: bool = False,
 ) -> BuildReport:
     """Build a network with the predicted stack, and check that every prediction is exact."""
     kernels = IN_PLACE_KERNELS if in_place else ()
     accounting = DeployedAccounting(sizes_for(core, optimization), kernels)
+    if pairs:
+        structure, allocation = structure_of(network)
+        accounting = with_pairs(structure, allocation, accounting.with_forms(forms_of(network)), Budget(10**7, 10**7))
+        assert Form.PAIRS in accounting.forms.values()
     memory = predicted_memory(network, accounting)
     (stack,) = [each for each in memory.shared if each.region is Region.RAM]
     assert not stack.is_estimate
@@ -118,6 +126,39 @@ def test_layers_overwrite_their_inputs_on_the_chip(tmp_path: Path) -> None:
     apart = built(tmp_path / "apart", chain_in_place(), "cortex-m4")
     assert report.linked.arena_bytes < apart.linked.arena_bytes
     checked(report)
+
+
+def mobile_network(bits: Bits) -> IntegerNetwork:
+    """A small MobileNet: a convolution, pairs of depthwise and pointwise convolutions, and all tensors of some bits."""
+    builder = Builder(np.random.default_rng(9), Shape(3, 24, 24), 8)
+    last = builder.convolution("input", 8, (3, 3), stride=(2, 2), padding=AROUND, weight_bits=bits)
+    for channels, stride in ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1)):
+        inputs = builder.tensors[last].shape.channels
+        last = builder.convolution(
+            last, inputs, (3, 3), stride=(stride, stride), padding=AROUND, groups=inputs, weight_bits=bits
+        )
+        last = builder.convolution(last, channels, (1, 1), weight_bits=bits)
+    last = builder.convolution(last, 32, (3, 3), padding=AROUND, weight_bits=bits)
+    logits = builder.fully_connected(builder.pool(last, (3, 3), average=True), 10, weight_bits=bits)
+    tensors = {
+        name: replace(each, bits=bits, zero_point=min(each.zero_point, 2**bits - 1))
+        for name, each in builder.tensors.items()
+        if name not in {"input", logits}
+    }
+    return on_chip(replace(builder.network("mobile"), tensors=builder.tensors | tensors), 4, Form.NARROW)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("optimization", [Optimization.SPEED, Optimization.SIZE])
+@pytest.mark.parametrize("core", ["cortex-m0", "cortex-m4", "cortex-m55", "rv32imac"])
+def test_a_mobilenet_in_place(tmp_path: Path, core: str, optimization: Optimization, bits: Bits) -> None:
+    core_or_skip(core, is_run=True)
+    network = mobile_network(bits)
+    report = built(tmp_path, network, core, optimization, in_place=True, pairs=bits == NARROWEST_BITS)
+    checked(report)
+    steps = predicted_memory(network, DeployedAccounting()).steps
+    assert len([each for each in steps if each.overwrites is not None]) == 3  # depthwise convolutions of stride 1
 
 
 def test_a_budget_is_filled_to_its_last_byte(tmp_path: Path) -> None:
