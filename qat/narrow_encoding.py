@@ -36,7 +36,7 @@ from qat.quantizers.fake_quantize import Grid
 
 IntArray = npt.NDArray[np.int64]
 
-MAX_ADDED_ERROR: Final = 1 / 8
+MAX_ADDED_ERROR: Final = 1 / 4
 """Largest error in steps of the output that narrow constants may add in a layer."""
 
 MAX_CONSTANT_SPREAD: Final = 2

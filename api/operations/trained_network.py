@@ -20,6 +20,7 @@ from network.budget import Budget
 from network.devices.device import Device
 from network.memory.accounting import Accounting
 from qat.data.dataset import Dataset
+from qat.data.images import fitted
 from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
 from qat.progress import Report
@@ -104,7 +105,8 @@ def train_solution(
         for name, content in host_files(result.integer_network, network.host_graph, network.host_steps).items():
             (staged / name).write_bytes(content)
         chip = ChipFiles(
-            host_graph=network.host_graph, dataset=dataset, accounting=solution.accounting, device=device,
+            host_graph=network.host_graph, dataset=fitted(dataset, network),
+            accounting=solution.accounting, device=device,
             budget=budget,
         )  # fmt: skip
         if reasons := chip.write(result.integer_network, staged):

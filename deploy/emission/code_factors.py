@@ -16,8 +16,8 @@ class CodeFactor(NamedTuple):
     """A factor m / 2^n.
 
     Attributes:
-        multiplier: m, int32.
-        shift: n.
+        multiplier: Multiplier m, int32.
+        shift: Shift n, from 22 to 46.
     """
 
     multiplier: int

@@ -44,14 +44,14 @@ BYTES = Grid(8, 1.0, 0)
 
 
 def test_the_example_of_the_module() -> None:
-    found = encoded(weights([[9], [9]], [0.003, 0.0001], [1.0, 2.0], BYTES), 8, BYTES, BYTES, keeps_codes=False)
+    found = encoded(weights([[9], [90]], [0.003, 0.0001], [1.0, 2.0], BYTES), 8, BYTES, BYTES, keeps_codes=False)
     assert found.narrow is not None
     assert found.narrow.multiplier.tolist() == [25166, 839]
     assert found.narrow.shift.tolist() == [23, 23]
     # 1 / 0.003 = 333.3 and 2 / 0.0001 = 20,000: both fit into 16 bits
     assert found.bias.tolist() == [333, 20000]
-    # the second channel reaches 9 * 255 = 2,295; the factor differs by 839 / 2^23 - 0.0001 = 1.67e-8
-    assert found.added_error[1] == pytest.approx((2295 + 20000) * (839 / 2**23 - 0.0001) - 0.00005, rel=1e-3)
+    # the second channel reaches 90 * 255 = 22,950; the factor differs by 839 / 2^23 - 0.0001 = 1.67e-8
+    assert found.added_error[1] == pytest.approx((22950 + 20000) * (839 / 2**23 - 0.0001) - 0.00005, rel=1e-3)
 
 
 def test_offsets_beyond_16_bits_share_a_unit() -> None:
@@ -128,10 +128,10 @@ def test_coarser_weights_by_hand() -> None:
 
 
 def test_one_channel_of_tiny_weights_does_not_spoil_its_layer() -> None:
-    """Its output is 20 to 24 steps; without coarser weights, its bias of 625,000 would need a unit of 2^5 for all."""
+    """Its output is 19 to 21 steps; without coarser weights, its bias of 2,500,000 would need a unit of 2^7 for all."""
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 256, (2, 9)).tolist()
-    real = weights(codes, [3.2e-5, 0.05], [20.0, 3.0], BYTES, zero_point=128)
+    real = weights(codes, [8e-6, 0.05], [20.0, 3.0], BYTES, zero_point=128)
     found = encoded(real, 8, BYTES, BYTES, keeps_codes=False)
     assert found.narrow is not None
     assert found.added_error.max() <= MAX_ADDED_ERROR + MAX_ERROR
