@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-ONE_REQUEST = {"device": 1, "budget": 1, "rule book": 1}
+ONE_REQUEST = {"device": 1, "budget": 1, "rule book": 2}
+"""A rule book for each optimization that the solver may choose."""
 SIZES = {"size": 3}
 """The device's flash and RAM, and the RAM of the request."""
 
