@@ -1,4 +1,4 @@
-"""ResNet8, DS-CNN and the autoencoder on emulated chips, with real samples: right to the bit and to the byte."""
+"""Real networks on emulated chips, with real samples where there are some: right to the bit and to the byte."""
 
 from __future__ import annotations
 
@@ -30,12 +30,21 @@ from network.memory.deployed import DeployedAccounting
 from network.memory.report import Region
 from network.reading import read_network
 from qat.conversion import convert
+from qat.data.digits import digits
 from qat.prepare import prepare
 from tests.deploy.building.small_firmware import core_or_skip
 
 SHARED: Final = Path(__file__).parents[4] / "shared"
 SCHEME: Final = Scheme(WeightScheme.PER_CHANNEL_SYM_LSQ, Folding.ICN)
 NAMES: Final = ("resnet8_cifar10", "dscnn_fsdd", "toyadmos_ae")
+OTHERS: Final = {
+    "vww_96_float": SHARED / "networks" / "vww_96_float.tflite",
+    "digits": Path(__file__).parents[3] / "examples" / "digits" / "digits.onnx",
+}
+"""Wake-word network and the example network: name -> file."""
+
+VECTOR_BYTES: Final = {"cortex-m55": 80_000}
+"""Core -> number of bytes of samples that its machine's flash holds at once, where they are few."""
 
 SAMPLES: Final = 100
 
@@ -47,7 +56,11 @@ pytestmark = [
 
 @cache
 def samples_of(name: str) -> npt.NDArray[np.generic]:
-    """Real samples of the test set; random ones for the autoencoder, which has no data here."""
+    """Real samples of the test set; random ones for networks that have no data here."""
+    if name == "digits":
+        return np.asarray(digits().test_x[:SAMPLES])
+    if name == "vww_96_float":
+        return np.random.default_rng(0).uniform(0, 1, (SAMPLES, 96, 96, 3)).astype(np.float32)
     if name == "dscnn_fsdd":
         with np.load(SHARED / "data" / "fsdd_mfcc.npz") as arrays:
             return np.asarray(arrays["test_mfcc"][:: 300 // SAMPLES])
@@ -63,7 +76,7 @@ def samples_of(name: str) -> npt.NDArray[np.generic]:
 @cache
 def converted(name: str, seed: int) -> tuple[IntegerNetwork, Float32Array]:
     """The calibrated network with 8 bits for seed 0, else with random bits of every tensor; and its samples."""
-    network = read_network((SHARED / "models" / f"{name}.onnx").read_bytes(), name)
+    network = read_network(OTHERS.get(name, SHARED / "models" / f"{name}.onnx").read_bytes(), name)
     rng = np.random.default_rng(seed)
     choices = BITS if seed else BITS[:1]
     allocation = Allocation(
@@ -111,14 +124,23 @@ def test_a_real_network_is_right_to_the_bit_and_to_the_byte(
     assert report.stack.stack_bytes <= stack
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imac"])
+HUNDRED: Final = [
+    *(
+        (core, name)
+        for core in ("cortex-m3", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imac")
+        for name in (*NAMES, "digits")
+    ),
+    *((core, "vww_96_float") for core in ("cortex-m4", "cortex-m55", "rv32imac")),
+]
+
+
+@pytest.mark.parametrize(("core", "name"), HUNDRED)
 def test_every_layer_is_right_for_a_hundred_samples(tmp_path: Path, core: str, name: str) -> None:
     """The self-test compares every step's output for every sample; a machine with less flash gets fewer at once."""
     core_or_skip(core, is_run=True)
     network, samples = converted(name, 1)
     codes = quantize_input(network, samples)
-    at_once = 25 if core == "cortex-m55" else SAMPLES
+    at_once = min(SAMPLES, VECTOR_BYTES.get(core, 800_000) // codes[0].size)
     assert len(codes) == SAMPLES
     for first in range(0, SAMPLES, at_once):
         vectors = {network.input_names[0]: codes[first : first + at_once]}
