@@ -117,8 +117,8 @@ def test_one_multiplier_for_the_layer_is_written_for_each_channel(tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shift": 0}, "whole number from 1 to 22"),
-        ({"shift": 23}, "whole number from 1 to 22"),
+        ({"shift": 0}, "whole number from 1 to 16"),
+        ({"shift": 23}, "whole number from 1 to 16"),
         ({"offset_shift": -1}, "whole number from 0 to 16"),
         ({"offset_shift": 17}, "whole number from 0 to 16"),
         ({"inputs": []}, "expected the name of a tensor of the network"),
