@@ -125,7 +125,7 @@ def container(image: str = IMAGE) -> Iterator[Container]:
 
 
 def _stop(runner: subprocess.Popen[bytes]) -> None:
-    """End what `buildah run` runs: the signal is for the command alone, because buildah kills it when signalled itself."""
+    """End what `buildah run` runs, by a signal to the command alone: when signalled itself, buildah kills it."""
     try:
         if runner.poll() is None:
             os.kill(_innermost_child(runner.pid), signal.SIGTERM)
