@@ -110,14 +110,8 @@ class Container:
             )  # fmt: skip
             try:
                 yield
-                # buildah kills what it runs when it is signalled itself: the signal is for the command alone.
-                os.kill(_innermost_child(runner.pid), signal.SIGTERM)
-                runner.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                raise RuntimeError("the service did not end within 20 s of SIGTERM") from None
             finally:
-                runner.kill()
-                runner.wait()
+                _stop(runner)
 
 
 @contextmanager
@@ -128,6 +122,19 @@ def container(image: str = IMAGE) -> Iterator[Container]:
         yield Container(name)
     finally:
         run("buildah", "rm", name)
+
+
+def _stop(runner: subprocess.Popen[bytes]) -> None:
+    """End what `buildah run` runs, by a signal to the command alone: when signalled itself, buildah kills it."""
+    try:
+        if runner.poll() is None:
+            os.kill(_innermost_child(runner.pid), signal.SIGTERM)
+            runner.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError("the service did not end within 20 s of SIGTERM") from None
+    finally:
+        runner.kill()
+        runner.wait()
 
 
 def _innermost_child(pid: int) -> int:
