@@ -34,8 +34,9 @@ BB_INLINE uint8x16_t bb_group_of(uint32x4_t words, uint32_t weight_bits)
     const uint32_t mask = ((1u << weight_bits) - 1u) * 0x00010001u;
     uint32x4_t codes = words;
     if (weight_bits != 8u) {
-        codes = vorrq_u32(vandq_u32(words, vdupq_n_u32(mask)),
-                          vandq_u32(vshlq_n_u32(words, (int)(8u - weight_bits)), vdupq_n_u32(mask << 8)));
+        /* compilers want a number as shift */
+        const uint32x4_t upper = (weight_bits == 4u) ? vshlq_n_u32(words, 4) : vshlq_n_u32(words, 6);
+        codes = vorrq_u32(vandq_u32(words, vdupq_n_u32(mask)), vandq_u32(upper, vdupq_n_u32(mask << 8)));
     }
     return vreinterpretq_u8_u32(codes);
 }
@@ -61,8 +62,8 @@ BB_INLINE void bb_add_words(uint32_t *sums, const uint32_t *weights, uint32_t le
                 vreinterpretq_u8_u32(vldrwq_gather_shifted_offset_z_u32(&x[i], group_offsets, lanes));
             first = vmladavaq_u8(first, bb_group_of(word0, weight_bits), codes);
             second = vmladavaq_u8(second, bb_group_of(word1, weight_bits), codes);
-            word0 = vshrq_n_u32(word0, (int)(2u * weight_bits));
-            word1 = vshrq_n_u32(word1, (int)(2u * weight_bits));
+            word0 = (weight_bits == 4u) ? vshrq_n_u32(word0, 8) : vshrq_n_u32(word0, 4);
+            word1 = (weight_bits == 4u) ? vshrq_n_u32(word1, 8) : vshrq_n_u32(word1, 4);
         }
         weights = &weights[4u * step];
         x = &x[4u * groups];
