@@ -101,7 +101,7 @@ def read_deployment(directory: Path, network: IntegerNetwork) -> Deployment:
         network: The integer-only network of the directory.
 
     Returns:
-        The deployment; the one of no device if there is no file.
+        The deployment that the file describes; one with default values, for no device, if there is no file.
 
     Raises:
         IntegerFileError: If the file is damaged, of an unknown version, or does not belong to the network.

@@ -60,7 +60,8 @@ def read_vectors(directory: Path, network: IntegerNetwork) -> dict[str, CodeArra
         network: The integer-only network of the directory.
 
     Returns:
-        Codes of each input by its name, of one or more samples; None if there is no file.
+        Input codes of one or more samples, uint8 [n, height, width, channels], by the name of the input. None if the
+            directory has no such file.
 
     Raises:
         IntegerFileError: If the file is damaged, or does not belong to the network.

@@ -7,9 +7,9 @@
    significant bits; each pixel starts on a byte; the unused bits of its last byte are 0. Every tensor and every scratch
    area starts at a multiple of 4 and has a multiple of 4 bytes.
 
-   b_x and b_w are the numbers of bits of the input codes and of the weights, e = 8 - b_x. Convolutions compute with codes
-   that are shifted left by e, and narrow layers shift the sum left by 8 - b_w before they multiply: so all sums are like
-   those of 8-bit codes; |sum| * 2^e * 2^(8 - b_w) must be below 2^31 (proved for each narrow layer). */
+   b_x and b_w are the numbers of bits of the input codes and of the weights, e = 8 - b_x. Convolutions compute with
+   codes that are shifted left by e, and narrow layers shift the sum left by 8 - b_w before they multiply: so all sums
+   are like those of 8-bit codes; |sum| * 2^e * 2^(8 - b_w) must be below 2^31 (proved for each narrow layer). */
 
 #ifndef BB_KERNELS_H
 #define BB_KERNELS_H
@@ -32,8 +32,8 @@ extern "C" {
 #endif
 #endif
 
-/* A kernel is compiled as if it were alone (never inlined, never compared with other functions) and has an aligned start,
-   so that the sizes of kernels can be added up. */
+/* A kernel is compiled as if it were alone (never inlined, never compared with other functions) and has an aligned
+   start, so that the sizes of kernels can be added up. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define BB_KERNEL __attribute__((noipa, aligned(4)))
 #define BB_INLINE static inline __attribute__((always_inline, unused))
@@ -71,8 +71,8 @@ typedef struct {
 #endif
 
 /* Widens `groups` groups of 4 codes (packed, starting on a byte), each shifted left by e, to words[0],
-   words[BB_GROUP_STEP(columns)], ...; returns the sum of the widened codes. A column may be made by several calls; all but
-   the last take a multiple of 4 codes, or of 16 codes of 2 bits. */
+   words[BB_GROUP_STEP(columns)], ...; returns the sum of the widened codes. A column may be made by several calls;
+   all but the last take a multiple of 4 codes, or of 16 codes of 2 bits. */
 typedef uint32_t (*bb_widen)(const uint8_t *codes, uint32_t groups, uint32_t *words, uint32_t columns);
 
 typedef struct {                /* the rows (output channels) of one group of a convolution */
