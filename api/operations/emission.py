@@ -28,12 +28,8 @@ from deploy.files import load
 from deploy.host_c.files import host_c_files
 from deploy.integer_network import IntegerNetwork
 from deploy.layouts.tree import Layout, laid_out
-from deploy.sample_codes import fitting_samples, read_vectors
+from deploy.sample_codes import codes_of_test, read_vectors
 from network.memory.report import MemoryReport
-
-MAX_TEST_SAMPLES: Final = 10
-MAX_TEST_BYTES: Final = 8192
-"""Largest number of samples, and of their bytes, in the self-test: they take flash of the chip while it is linked."""
 
 ARCHIVE_SUFFIX: Final = "-c.zip"
 
@@ -91,10 +87,7 @@ def emit_network(
     """
     name = derived_name(network.name) if name is None else checked_name(name)
     accounting = deployment.accounting
-    vectors = None
-    if codes is not None:
-        count = fitting_samples(network, MAX_TEST_SAMPLES, MAX_TEST_BYTES)
-        vectors = {key: each[:count] for key, each in codes.items()}
+    vectors = None if codes is None else codes_of_test(network, codes)
     notice = notice_of(network, name)
     files = emit(network, name=name, accounting=accounting, vectors=vectors)
     files |= host_c_files(network, deployment.host_graph, notice, name, network.host_steps)

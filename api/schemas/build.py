@@ -62,6 +62,7 @@ class BuildAnswer(Answer):
     stack_path: list[str] = Field(description="functions of this path, the outermost first")
     reserved_stack_bytes: Count = Field(description="bytes of RAM that are reserved for the stack")
     findings: list[FindingAnswer] = Field(description="breaches of the audit's rules; empty if it keeps all")
+    test_samples: Count = Field(description="number of real samples in the self-test; 0: it has pseudo-random codes")
     check: CheckAnswer | None = Field(description="result of the self-test on the emulated chip; null if not asked for")
     is_good: bool = Field(
         description="whether the network fits, is as predicted, keeps the audit's rules and passes the self-test"

@@ -119,6 +119,7 @@ def test_a_training_for_a_device_is_linked_where_its_compiler_is_installed(train
     if not linked.is_file():
         return
     report = json.loads(linked.read_text())
+    assert report["test_samples"] == 10
     assert (report["device"], report["core"]) == ("nrf52840", "cortex-m4")
     sections = {each["part"]: (each["predicted_bytes"], each["linked_bytes"]) for each in report["sections"]}
     for part in ("weights", "constants", "arena"):
