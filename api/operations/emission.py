@@ -35,6 +35,7 @@ ARCHIVE_SUFFIX: Final = "-c.zip"
 
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _ZIP_MODE: Final = 0o100644
+_ZIP_LEVEL: Final = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,11 +155,14 @@ def describe_emission(emitted: EmittedC) -> EmissionAnswer:
 
 
 def archive_of(emitted: EmittedC) -> bytes:
-    """Return a ZIP archive of all files, in a folder with the name of the network; equal files give equal bytes."""
+    """Return a ZIP archive of all files, in a folder with the name of the network.
+
+    Equal files give equal bytes where the same version of zlib compresses them.
+    """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # the bytes of a compression depend on zlib
+    with zipfile.ZipFile(buffer, "w") as archive:
         for path, content in emitted.files.items():
             entry = zipfile.ZipInfo(f"{emitted.name}/{path}", _ZIP_TIME)
             entry.create_system, entry.external_attr = 3, _ZIP_MODE << 16
-            archive.writestr(entry, content)
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED, _ZIP_LEVEL)
     return buffer.getvalue()

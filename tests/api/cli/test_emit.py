@@ -15,6 +15,7 @@ import pytest
 
 import bitbudget
 from api.cli.main import run
+from api.operations.emission import archive_of, emit_result
 from deploy.building.cores import core_named
 from deploy.building.toolchains import has_compiler
 from deploy.files import load
@@ -106,6 +107,9 @@ def test_a_training_writes_the_archive_of_the_same_files(trained: Path, tmp_path
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         kept = {each.filename: archive.read(each) for each in archive.infolist()}
         assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+    assert len(content) < sum(map(len, kept.values())) / 2, "C text compresses well"
+    assert archive_of(emit_result(trained)) == content, "the same files give the same bytes"
     assert kept == {f"tiny/{each.name}": (tmp_path / "c" / each.name).read_bytes() for each in result.files}
     assert list(kept) == sorted(kept)
     assert result.report.test_samples == 10
