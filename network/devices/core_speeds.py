@@ -3,7 +3,8 @@
 The rates are in `core_speeds.json`, which `python -m benchmarks.kernel_speeds` writes from counts of executed
 instructions under an emulator, with the code compiled at -O2, -Os and -O3. For the Cortex-M3, M4 and M33 they are
 cycles by a model of the core without flash wait states; for the others, each instruction counts as one cycle, although
-a Cortex-M7 can start two at once and a Cortex-M55 needs up to two cycles for a vector instruction. `docs/benchmarks/cycles.md` has the error of the model.
+a Cortex-M7 can start two at once and a Cortex-M55 needs up to two cycles for a vector instruction.
+`docs/benchmarks/cycles.md` has the error of the model.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import pytest
 import bitbudget
 from api.cli.main import run
 from api.operations.emission import archive_of, emit_result
+from api.schemas.build import BuildAnswer
 from deploy.building.cores import core_named
 from deploy.building.toolchains import has_compiler
 from deploy.files import load
@@ -123,6 +124,7 @@ def test_a_training_for_a_device_is_linked_where_its_compiler_is_installed(train
     if not linked.is_file():
         return
     report = json.loads(linked.read_text())
+    assert BuildAnswer.model_validate_json(linked.read_text()).model_dump(mode="json") == report
     assert report["test_samples"] == 10
     assert (report["device"], report["core"]) == ("nrf52840", "cortex-m4")
     sections = {each["part"]: (each["predicted_bytes"], each["linked_bytes"]) for each in report["sections"]}
