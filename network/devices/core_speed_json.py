@@ -60,7 +60,7 @@ def core_speed_of(given: Any) -> CoreSpeed:
 
 def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
     """Return a table of kernel speeds as a JSON object; `core_speed_of` reads it back."""
-    document = {"core": speed.core, "source": speed.source, **_rates_to_json(speed)}
+    document = {"core": speed.core, "source": speed.source, **_rates_to_json(speed.rates)}
     if speed.by_optimization:
         document[_OPTIMIZATIONS] = {
             str(flag): _rates_to_json(rates) for flag, rates in sorted(speed.by_optimization.items())
@@ -68,7 +68,7 @@ def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
     return document
 
 
-def _rates_to_json(rates: CoreSpeed | Rates) -> dict[str, Any]:
+def _rates_to_json(rates: Rates) -> dict[str, Any]:
     rows: dict[str, dict[str, float]] = {}
     for (kernel, activation, weight), rate in rates.multiply_accumulates_per_cycle.items():
         rows.setdefault(kernel, {})[f"{activation}/{weight}"] = rate

@@ -27,7 +27,7 @@ def _speeds() -> Mapping[str, CoreSpeed]:
     table = json.loads(resources.files("network.devices").joinpath("core_speeds.json").read_bytes())
     speeds = {speed.core: speed for speed in map(core_speed_of, table["speeds"])}
     for core, speed in speeds.items():
-        for rates in (speed, *speed.by_optimization.values()):
+        for rates in (speed.rates, *speed.by_optimization.values()):
             kernels = {kernel for kernel, _, _ in rates.multiply_accumulates_per_cycle}
             require_rows(kernels, WEIGHT_KERNELS, f"the table of speeds of {core}")
             require_rows(rates.elements_per_cycle, KERNELS_WITHOUT_WEIGHTS, f"the table of speeds of {core}")

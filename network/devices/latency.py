@@ -61,6 +61,11 @@ class CoreSpeed:
     measured: frozenset[Key] = field(default=frozenset())
     by_optimization: Mapping[str, Rates] = field(default_factory=dict)
 
+    @property
+    def rates(self) -> Rates:
+        """The rates that hold for every optimization flag that has none of its own."""
+        return Rates(self.multiply_accumulates_per_cycle, self.elements_per_cycle)
+
     def compiled(self, optimization: str | None) -> CoreSpeed:
         """Return the speed of the kernels if they are compiled with an optimization flag.
 

@@ -79,7 +79,8 @@ def test_a_rate_that_is_missing_is_named() -> None:
 @pytest.mark.parametrize("core", sorted(SPEEDS))
 def test_every_core_has_every_rate(core: str) -> None:
     speed = speed_of_core(core)
-    for rates in (speed, *speed.by_optimization.values()):
+    assert set(speed.by_optimization) == {Optimization.SIZE, Optimization.UNROLLED}
+    for rates in (speed.rates, *speed.by_optimization.values()):
         assert set(rates.multiply_accumulates_per_cycle) == {
             (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
         }
@@ -109,6 +110,17 @@ def test_fewer_weight_bits_cost_no_time(core: str, kernel: str) -> None:
     rates = speed_of_core(core).multiply_accumulates_per_cycle
     assert rates[kernel, 8, 4] >= rates[kernel, 8, 8]
     assert rates[kernel, 8, 2] >= rates[kernel, 8, 8]
+
+
+@pytest.mark.parametrize("core", sorted(SPEEDS))
+def test_a_mobilenet_is_not_faster_if_it_is_compiled_for_size(core: str) -> None:
+    network = mobilenet_v1(0.25, 96)
+    allocation = Allocation({layer.name: 8 for layer in network.weight_layers}, dict.fromkeys(network.tensors, 8), {})
+    fast, small = (
+        network_cycles(network, allocation, SPEEDS[core].compiled(each))
+        for each in (Optimization.SPEED, Optimization.SIZE)
+    )
+    assert fast <= small < 1.5 * fast
 
 
 def test_a_mobilenet_takes_about_as_many_instructions_as_products() -> None:
