@@ -9,32 +9,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from api.operations.fit import memory_answer, regions_of
+from api.operations.fit import latency_of, memory_answer, regions_of
 from api.schemas.fit import FitAnswer
 from deploy.integer_network import IntegerNetwork
 from deploy.structure import forms_of, structure_of
 from network.budget import Budget
+from network.devices.latency import network_cycles
 from network.errors import ConversionError
 from network.kernel_functions import Form
-from network.memory.accounting import Accounting
 from network.memory.books import optimization_of
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from network.memory.pairs import with_pairs
 from network.memory.report import MemoryReport
+from solver.question import Question
 from solver.solution import Solution
 
 
-def deployed_solution(
-    network: IntegerNetwork, solution: Solution, budget: Budget, alternatives: Sequence[Accounting]
-) -> Solution:
+def deployed_solution(network: IntegerNetwork, solution: Solution, question: Question) -> Solution:
     """Return a solution with the memory that its integer-only network needs, and the rules by which it is counted.
 
     Args:
         network: The integer-only network with the bits of the solution.
         solution: The solution.
-        budget: Flash and RAM that the network may use.
-        alternatives: Rules that may be used if the network does not fit by those of the solution.
+        question: The question that the solution answers, with the budget. Its alternative rules may be used if the
+            network does not fit by those of the solution, and keeps the ceiling of latency by them.
 
     Raises:
         ConversionError: If the network does not fit the budget; names the layers whose constants are wide.
@@ -43,7 +42,9 @@ def deployed_solution(
         return solution
     structure, allocation = structure_of(network)
     forms, reports = forms_of(network), []
-    for book in (solution.accounting, *(each for each in alternatives if each is not solution.accounting)):
+    budget, others = question.budget, [each for each in question.alternatives if each is not solution.accounting]
+    allowed = [each for each in others if _keeps_ceiling(replace(question, accounting=each), solution)]
+    for book in (solution.accounting, *allowed):
         if isinstance(book, DeployedAccounting):
             counted = book.with_forms(forms)
             report = measure(structure, allocation, counted)
@@ -54,21 +55,31 @@ def deployed_solution(
     raise ConversionError(_excess(min(reports, key=lambda each: each.flash_bytes), budget, forms))
 
 
-def with_memory(answer: FitAnswer, solution: Solution) -> FitAnswer:
-    """Return an answer with the memory of a solution in place of what was counted before the conversion.
+def with_memory(answer: FitAnswer, solution: Solution, question: Question) -> FitAnswer:
+    """Return an answer with the memory and latency of a solution in place of those from before the conversion.
 
     Args:
         answer: The answer that described the solution.
         solution: The solution, with the memory of its integer-only network.
+        question: The question that the solution answers.
     """
-    budget = answer.budget
+    budget = question.budget
     return answer.model_copy(
         update={
             "memory": memory_answer(solution),
             "regions": regions_of(solution.memory, budget.flash_bytes, budget.ram_bytes),
             "optimization": optimization_of(solution.accounting),
+            "latency": latency_of(question, solution),
         }
     )
+
+
+def _keeps_ceiling(question: Question, solution: Solution) -> bool:
+    """Return whether the bits of a solution keep the ceiling of latency with the code that a question counts."""
+    latency, allocation = question.latency, solution.allocation
+    if latency is None or allocation is None:
+        return True
+    return network_cycles(solution.network, allocation, latency.speed) <= latency.most_cycles
 
 
 def _excess(report: MemoryReport, budget: Budget, forms: dict[str, Form]) -> str:

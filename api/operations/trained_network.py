@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,9 +15,6 @@ from api.schemas.reports import (
     TrainingReport,
 )
 from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
-from network.budget import Budget
-from network.devices.device import Device
-from network.memory.accounting import Accounting
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
 from qat.options.task import TERMS, TaskKind
@@ -28,6 +24,7 @@ from qat.tasks.quality import Quality
 from qat.training.accuracy import Accuracy
 from qat.training.epoch_result import EpochResult
 from qat.training.process_rank import is_first_process
+from solver.question import Question
 from solver.solution import Solution
 
 
@@ -38,8 +35,7 @@ def train_solution(
     answer: FitAnswer,
     directory: Path,
     *,
-    alternatives: Sequence[Accounting] = (),
-    device: Device | None,
+    question: Question,
     report: Report,
     checkpoint_directory: Path | None,
 ) -> tuple[TrainingReport, list[Artifact]]:
@@ -51,8 +47,8 @@ def train_solution(
         solution: The bits, with the network in the order in which its layers run.
         answer: Description of the solution, for the report.
         directory: Directory for the files, as for `run_main_job`.
-        alternatives: Rules by which bytes may be counted if the integer-only network does not fit by the solution's.
-        device: The device of the request; None without one.
+        question: The question that the solution answers: its budget and ceiling of latency hold after the training, and
+            its alternative rules count the bytes if the integer-only network does not fit by those of the solution.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints; None writes none.
 
@@ -76,9 +72,8 @@ def train_solution(
         report=report,
         checkpoint_directory=checkpoint_directory,
     )
-    budget = Budget(answer.budget.flash_bytes, answer.budget.ram_bytes)
-    solution = deployed_solution(result.integer_network, solution, budget, alternatives)
-    answer = with_memory(answer, solution)
+    solution = deployed_solution(result.integer_network, solution, question)
+    answer = with_memory(answer, solution, question)
     training_report = TrainingReport(
         **answer.model_dump(),
         task=result.task.kind,
@@ -106,8 +101,8 @@ def train_solution(
             (staged / name).write_bytes(content)
         chip = ChipFiles(
             host_graph=network.host_graph, dataset=fitted(dataset, network),
-            accounting=solution.accounting, device=device,
-            budget=budget,
+            accounting=solution.accounting, device=question.device,
+            budget=question.budget,
         )  # fmt: skip
         if reasons := chip.write(result.integer_network, staged):
             training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})

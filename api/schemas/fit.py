@@ -74,6 +74,9 @@ class LatencyAnswer(Answer):
     """Estimated latency of one inference of a network."""
 
     core: str = Field(description="processor core for which the latency is estimated")
+    optimization: Optimization | None = Field(
+        default=None, description="optimization flag of the code whose cycles are estimated; null if it is not known"
+    )
     cycles: Count = Field(description="estimated number of cycles of one inference")
     milliseconds: Amount | None = Field(
         description="estimated time of one inference in milliseconds, at the device's clock; null if it is not known"

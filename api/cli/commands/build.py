@@ -61,6 +61,7 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     from api.operations.build import BuildJob, build_network
     from deploy.deployment import read_deployment
     from deploy.files import load
+    from deploy.sample_codes import read_vectors
 
     device = _device(options["device"], options["devices_file"])
     if device is None and options["core"] is None:
@@ -68,7 +69,15 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     network, given = load(result), options["optimization"]
     deployment = read_deployment(result, network)
     optimization = deployment.optimization if given is None else Optimization(given)
-    job = BuildJob.of(network, device, options["core"], optimization, pairs=deployment.pairs, is_run=is_run)
+    job = BuildJob.of(
+        network,
+        device,
+        options["core"],
+        optimization,
+        pairs=deployment.pairs,
+        codes=read_vectors(result, network),
+        is_run=is_run,
+    )
     answer = build_network(job, out)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))

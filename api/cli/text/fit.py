@@ -155,4 +155,5 @@ def _latency(answer: FitAnswer) -> list[str]:
     if latency is None:
         return []
     time = "" if latency.milliseconds is None else f", {latency.milliseconds:,.1f} ms at the device's clock"
-    return [f"latency  ~{latency.cycles:,} cycles of {latency.core}{time}"]
+    compiled = "" if latency.optimization is None else f" at -{latency.optimization}"
+    return [f"latency  ~{latency.cycles:,} cycles of {latency.core}{compiled}{time}"]

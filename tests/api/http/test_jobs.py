@@ -125,6 +125,15 @@ def test_the_c_files_are_those_that_the_command_writes(service: LiveService, fin
     assert {"src/tiny.c", "src/tiny_selftest.c", "CMakeLists.txt", "zephyr/module.yml"} <= kept.keys()
 
 
+def test_the_deployment_has_a_schema(service: LiveService, finished: Answer) -> None:
+    """The written file has the properties of the schema and no others, and the answer is its content."""
+    job = f"/v1/jobs/{finished['id']}"
+    written = service.http.get(f"{job}/artifacts/deployment.json").json()
+    answer = service.http.get(f"{job}/deployment").json()
+    assert answer == {"host_graph": None, **written}
+    assert_problem(service.http.get(f"{job}/linked"), 404, "not-found")
+
+
 def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_body: dict[str, Any]) -> None:
     core_or_skip("cortex-m4")
     body = {key: value for key, value in request_body.items() if key not in BUDGET}
@@ -132,6 +141,7 @@ def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_b
     assert job["state"] == "succeeded", job
     artifacts = f"/v1/jobs/{job['id']}/artifacts"
     linked = service.http.get(f"{artifacts}/linked.json").json()
+    assert service.http.get(f"/v1/jobs/{job['id']}/linked").json() == linked
     memory = service.http.get(f"{artifacts}/memory.json").json()
     assert (linked["device"], linked["core"], linked["optimization"]) == ("nrf52840", "cortex-m4", "Os")
     if linked["has_locked_toolchain"]:

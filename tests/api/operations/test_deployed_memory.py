@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from api.operations.deployed_memory import deployed_solution
+from api.operations.fit import latency_of
 from deploy.building.predicted import predicted_memory
 from deploy.deployment import Deployment
 from deploy.emission import emit
@@ -13,6 +16,8 @@ from deploy.integer_network import IntegerNetwork
 from deploy.structure import structure_of
 from network.allocation import Bits
 from network.budget import Budget
+from network.devices.core_speeds import SPEEDS
+from network.devices.latency import Rates, network_cycles
 from network.errors import ConversionError
 from network.kernel_functions import Form
 from network.kernel_sizes.tables import Optimization
@@ -22,12 +27,18 @@ from network.memory.books import accounting_for, accountings_for, optimization_o
 from network.memory.deployed import DeployedAccounting
 from network.memory.measure import measure
 from solver.options import Method
+from solver.question import Question
 from solver.solution import Solution
 from tests.deploy.emission.chip_networks import on_chip
 from tests.deploy.random_networks import Builder
 
 FAST, SMALL = accountings_for("deployed", None, None)
 MUCH = Budget(10**6, 10**6)
+
+
+def question_of(network: IntegerNetwork, budget: Budget, *alternatives: Accounting) -> Question:
+    structure, _ = structure_of(network)
+    return Question(network=structure, budget=budget, accounting=FAST, alternatives=alternatives)
 
 
 def network_of(form: Form, bits: Bits = 8) -> IntegerNetwork:
@@ -47,7 +58,7 @@ def solution_of(network: IntegerNetwork, accounting: Accounting = FAST) -> Solut
 def test_wide_layers_are_counted_as_they_are_emitted() -> None:
     network = network_of(Form.WIDE)
     solution = solution_of(network)
-    deployed = deployed_solution(network, solution, MUCH, ())
+    deployed = deployed_solution(network, solution, question_of(network, MUCH))
     assert deployed.memory.flash_bytes > solution.memory.flash_bytes
     assert isinstance(deployed.accounting, DeployedAccounting)
     assert Form.WIDE in deployed.accounting.forms.values()
@@ -57,27 +68,52 @@ def test_wide_layers_are_counted_as_they_are_emitted() -> None:
 
 def test_smaller_code_is_used_if_wide_layers_no_longer_fit() -> None:
     network = network_of(Form.WIDE)
-    needed = deployed_solution(network, solution_of(network), MUCH, ()).memory
+    needed = deployed_solution(network, solution_of(network), question_of(network, MUCH)).memory
     budget = Budget(int(needed.flash_bytes) - 1, 10**6)
-    deployed = deployed_solution(network, solution_of(network), budget, (SMALL,))
+    deployed = deployed_solution(network, solution_of(network), question_of(network, budget, SMALL))
     assert optimization_of(deployed.accounting) is Optimization.SIZE
     assert deployed.memory.flash_bytes <= budget.flash_bytes
     with pytest.raises(
         ConversionError, match=r"needs 1 bytes of flash more .* 3 layers.*'convolution0'.*reserved_flash 1"
     ):
-        deployed_solution(network, solution_of(network), budget, ())
+        deployed_solution(network, solution_of(network), question_of(network, budget))
+
+
+def test_smaller_code_is_not_used_if_it_is_too_slow() -> None:
+    """The code for size takes twice the cycles; with a ceiling between both, the network has no code that fits."""
+    network = network_of(Form.WIDE)
+    solution = solution_of(network)
+    needed = deployed_solution(network, solution, question_of(network, MUCH)).memory
+    fast = SPEEDS["cortex-m4"].compiled(Optimization.SPEED)
+    slow = Rates(
+        {key: rate / 2 for key, rate in fast.multiply_accumulates_per_cycle.items()},
+        {key: rate / 2 for key, rate in fast.elements_per_cycle.items()},
+    )
+    speed = replace(fast, by_optimization={Optimization.SIZE: slow})
+    assert solution.allocation is not None
+    cycles = network_cycles(solution.network, solution.allocation, fast)
+    budget = Budget(int(needed.flash_bytes) - 1, 10**6)
+    allowed = replace(question_of(network, budget, SMALL), speed=speed, max_cycles=3 * cycles)
+    deployed = deployed_solution(network, solution, allowed)
+    assert optimization_of(deployed.accounting) is Optimization.SIZE
+    latency = latency_of(allowed, deployed)
+    assert latency is not None
+    assert latency.optimization is Optimization.SIZE
+    assert latency.cycles == network_cycles(solution.network, solution.allocation, speed.compiled(Optimization.SIZE))
+    with pytest.raises(ConversionError, match="needs 1 bytes of flash more"):
+        deployed_solution(network, solution, replace(allowed, max_cycles=cycles))
 
 
 def test_the_paper_accounting_counts_no_forms() -> None:
     network = network_of(Form.WIDE)
     solution = solution_of(network, accounting_for("paper", None))
-    assert deployed_solution(network, solution, Budget(1, 1), ()) is solution
+    assert deployed_solution(network, solution, question_of(network, Budget(1, 1))) is solution
 
 
 def test_pairs_are_multiplied_where_the_code_fits_and_emission_uses_the_same_functions() -> None:
     network = network_of(Form.NARROW, 2)
     with_two_bits = [layer.name for layer in network.layers if network.tensors[layer.inputs[0]].bits == 2]
-    deployed = deployed_solution(network, solution_of(network), MUCH, ())
+    deployed = deployed_solution(network, solution_of(network), question_of(network, MUCH))
     deployment = Deployment.of(deployed.accounting, None)
     assert deployment.pairs
     assert deployment.pairs <= set(with_two_bits)
@@ -85,4 +121,5 @@ def test_pairs_are_multiplied_where_the_code_fits_and_emission_uses_the_same_fun
     assert predicted.flash_bytes == deployed.memory.flash_bytes
     assert b"net_widen_2x2" in emit(network, name="net", accounting=deployment.accounting)["net.c"]
     tight = Budget(int(deployed.memory.flash_bytes) - 1, 10**6)
-    assert not Deployment.of(deployed_solution(network, solution_of(network), tight, (SMALL,)).accounting, None).pairs
+    chosen = deployed_solution(network, solution_of(network), question_of(network, tight, SMALL))
+    assert not Deployment.of(chosen.accounting, None).pairs

@@ -43,8 +43,8 @@ static void report(const char *what, uint32_t bits, uint32_t columns, uint32_t r
     }
 }
 
-/* Columns of random codes that start anywhere, by kernel and reference; each level has its own format of them. `all_groups`: with
-   those after the last code. */
+/* Columns of random codes that start anywhere, by kernel and reference; each level has its own format of them.
+   `all_groups`: with those after the last code. */
 static void columns_of(uint32_t input_bits, uint32_t groups, uint32_t all_groups, uint32_t columns, uint32_t is_pair)
 {
     static const widen kernels[3] = {bb_widen_8, bb_widen_4, bb_widen_2};
