@@ -81,8 +81,8 @@ def train_solution(
     solution = deployed_solution(result.integer_network, solution, budget, alternatives)
     answer = with_memory(answer, solution)
     conversion = ConversionAnswer.model_validate(result.conversion)
-    reasons = {each.layer: each.wide_because for each in conversion.layers if each.wide_because is not None}
-    overflow = overflow_of(solution, budget, reasons)
+    wide_because = {each.layer: each.wide_because for each in conversion.layers if each.wide_because is not None}
+    overflow = overflow_of(solution, budget, wide_because)
     training_report = TrainingReport(
         **answer.model_dump(),
         task=result.task.kind,
