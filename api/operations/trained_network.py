@@ -53,11 +53,12 @@ def train_solution(
         checkpoint_directory: Directory for the checkpoints; None writes none.
 
     Raises:
-        ConversionError: If the retrained network cannot be converted to integers, or no longer fits the budget.
+        ConversionError: If the retrained network cannot be converted to integers. If it only exceeds the budget after
+            the conversion, the files are written, and the report says that it does not fit.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
     from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
-    from api.operations.deployed_memory import deployed_solution, with_memory
+    from api.operations.deployed_memory import deployed_solution, overflow_of, with_memory
     from deploy.files import save
     from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
@@ -74,13 +75,16 @@ def train_solution(
     )
     solution = deployed_solution(result.integer_network, solution, question)
     answer = with_memory(answer, solution, question)
+    conversion = ConversionAnswer.model_validate(result.conversion)
+    wide_because = {each.layer: each.wide_because for each in conversion.layers if each.wide_because is not None}
+    overflow = overflow_of(solution, question.budget, wide_because)
     training_report = TrainingReport(
         **answer.model_dump(),
         task=result.task.kind,
         quality=quality_answer(result.qualities[0]) if result.qualities else None,
         other_qualities=[quality_answer(each) for each in result.qualities[1:]],
         accuracy=None if result.accuracy is None else _accuracy_answer(result.accuracy),
-        conversion=ConversionAnswer.model_validate(result.conversion),
+        conversion=conversion,
         epochs=[_epoch_answer(epoch, result.task.kind) for epoch in result.epochs],
         best_epoch=result.best_epoch,
         learned_from=result.task.learned_from,
@@ -88,7 +92,8 @@ def train_solution(
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
-        warnings=result.warnings,
+        warnings=(*result.warnings, *(() if overflow is None else (overflow,))),
+        overflow=overflow,
     )
     if not is_first_process():
         return training_report, []

@@ -183,7 +183,13 @@ class TrainingReport(FitAnswer):
     )
     warnings: tuple[str, ...] = Field(
         default=(),
-        description="warnings about the network, the dataset or the options that were found before the training",
+        description="warnings about the network, the dataset or the options that were found before the training; then "
+        "what of the result exceeds the budget, and which files are missing",
+    )
+    overflow: str | None = Field(
+        default=None,
+        description="what of the integer-only network exceeds the budget, why, and what to do; then fits is false. "
+        "null if the network fits",
     )
 
 

@@ -237,6 +237,10 @@ SensitivityField = Annotated[
 assert {f"{bits}" for bits in BITS} == {"8", "4", "2"}  # noqa: S101  # `BitsRow` spells them out
 
 
+MAX_WIDE_LAYERS: Final = 100_000
+"""Largest number of layers that a request names."""
+
+
 class SolveRequest(SolveOptions):
     """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
@@ -262,6 +266,13 @@ class SolveRequest(SolveOptions):
         default="0",
         validate_default=True,
         description="RAM that the rest of the program needs; it is subtracted from the budget",
+    )
+
+    wide_layers: list[str] = Field(
+        default=[],
+        max_length=MAX_WIDE_LAYERS,
+        description="names of layers that the accounting deployed counts with constants of 32 bits instead of 16; the "
+        "report of a training whose result exceeds its budget names them",
     )
 
     @property

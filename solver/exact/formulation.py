@@ -3,7 +3,8 @@
 The groups are the activation tensors, the weight tensors, then the indicator variables. A weight tensor that several
 layers share is one group; its cost is the sum of the layers' sensitivities. The rows are, in this order:
 
-    RAM of each step    the live tensors; a pairwise term for each output that may overwrite an input
+    RAM of each step    the live tensors, and the stack that only some bits need; a pairwise term for each output that
+                        may overwrite an input
     arena cuts          bits that the arena cannot hold together (`arena_cuts.py`)
     implications        bits of a tensor that force an indicator variable ON or OFF
     flash               weights, parameters and code that is linked once, minus what folding saves
@@ -24,7 +25,7 @@ from solver.exact.choices import Choices, shared_activation_bits
 from solver.exact.program import IntArray, Program, integer_costs
 from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, any_of, at_least, exactly
 from solver.exact.shared_weights import shared_weight_bits, summed_rows
-from solver.problem import NOTHING, Cycles, Problem, Sizes, WeightTensor, plus
+from solver.problem import NOTHING, CodeFeature, Cycles, Problem, Sizes, WeightTensor, plus
 
 FLASH_ROW = "flash"
 LATENCY_ROW = "latency"
@@ -67,11 +68,15 @@ def formulate(
         sensitivities.append(_allowed_costs(summed_rows(table, readers), shared_weight_bits(choices, readers)))
     costs, cost_unit = integer_costs(np.array(sensitivities))
     builder = ProgramBuilder((*group_of, *problem.weight_tensors), costs)
-    _add_ram(builder, problem, group_of)
-    _add_arena_cuts(builder, arena_cuts, group_of)
+    code = {each.name: builder.add_indicator(each.name) for each in problem.features}
+    stack = {each.name: builder.add_indicator(each.name) for each in problem.ram_features}
+    _add_ram(builder, problem, group_of, stack)
+    _add_arena_cuts(builder, arena_cuts, group_of, stack)
     scheme = Scheme(choices.weights, Folding.ICN)
     flash = _flash_entries(problem, scheme, group_of, layer_group)
-    flash += _add_features(builder, problem, group_of, layer_group)
+    flash += [(code[each.name], (each.size, 0, 0)) for each in problem.features]
+    for feature in (*problem.features, *problem.ram_features):
+        _add_implications(builder, feature, (code | stack)[feature.name], group_of, layer_group)
     if not choices.weights.is_per_channel:
         flash += _add_folding(builder, problem, scheme, group_of, layer_group)
     builder.add_row(FLASH_ROW, problem.flash_limit, flash)
@@ -129,22 +134,36 @@ def scheme_under(weights: WeightScheme, weight_bits: Bits, output_bits: Bits, *,
     return Scheme(weights, Folding.WEIGHTS if folds else Folding.ICN)
 
 
-def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int]) -> None:
-    """Add one constraint for each step of the schedule: the RAM of the step must not exceed its limit."""
+def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int], stack: Mapping[str, int]) -> None:
+    """Add one constraint for each step of the schedule: the RAM of the step must not exceed its limit.
+
+    Args:
+        builder: Builder of the program.
+        problem: The allocation problem.
+        group_of: Name of each activation tensor -> its group.
+        stack: Name of each RAM feature -> its indicator variable.
+    """
+    shared = [(stack[each.name], (each.size, 0, 0)) for each in problem.ram_features]
     for step in problem.steps:
-        entries = [(group_of[name], sizes) for name, sizes in step.tensors.items()]
+        entries = [*((group_of[name], sizes) for name, sizes in step.tensors.items()), *shared]
         row = builder.add_row(f"RAM at '{step.layer}'", step.limit, entries)
         for overwritten in step.overwrites:
             builder.add_pairwise_term(row, group_of[overwritten], group_of[step.output], -np.diag(step.saved))
 
 
-def _add_arena_cuts(builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], group_of: Mapping[str, int]) -> None:
-    """Add a constraint for each set of bits that the arena cannot hold together: at least one must not be chosen."""
+def _add_arena_cuts(
+    builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], group_of: Mapping[str, int], stack: Mapping[str, int]
+) -> None:
+    """Add a constraint for each set of bits that the arena cannot hold together: at least one must not be chosen.
+
+    Or the stack must be smaller, by one of the RAM features of the cut.
+    """
     for number, cut in enumerate(arena_cuts):
-        entries = [
+        entries: list[tuple[int, Sizes]] = [
             (group_of[name], exactly(bits) if name in cut.exactly else at_least(bits))
             for name, bits in cut.bits.items()
         ]
+        entries += [(stack[name], (1, 0, 0)) for name in sorted(cut.ram_features)]
         builder.add_row(f"arena cut {number}", len(entries) - 1, entries)
 
 
@@ -164,23 +183,22 @@ def _flash_entries(
     return [*by_group.items(), *((group_of[name], sizes) for name, sizes in by_tensor.items())]
 
 
-def _add_features(
-    builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int], layer_group: Mapping[str, int]
-) -> list[tuple[int, Sizes]]:
-    """Add an indicator variable for each kernel code that some bits need; return the entries in flash."""
-    flash = []
-    for feature in problem.features:
-        indicator = builder.add_indicator(feature.name)
-        flash.append((indicator, (feature.size, 0, 0)))
-        bits_of_group: dict[int, list[Bits]] = {}
-        for layer, bits in sorted(feature.weights):
-            bits_of_group.setdefault(layer_group[layer], []).append(bits)
-        for tensor, bits in sorted(feature.activations):
-            bits_of_group.setdefault(group_of[tensor], []).append(bits)
-        for group, needing in bits_of_group.items():
-            name = f"group {group} with {' or '.join(map(str, needing))} bits => {feature.name}"
-            builder.add_implication(name, indicator, FORCED_ON, group, any_of(needing))
-    return flash
+def _add_implications(
+    builder: ProgramBuilder,
+    feature: CodeFeature,
+    indicator: int,
+    group_of: Mapping[str, int],
+    layer_group: Mapping[str, int],
+) -> None:
+    """Add the bits of tensors that force the indicator variable of a feature ON."""
+    bits_of_group: dict[int, list[Bits]] = {}
+    for layer, bits in sorted(feature.weights):
+        bits_of_group.setdefault(layer_group[layer], []).append(bits)
+    for tensor, bits in sorted(feature.activations):
+        bits_of_group.setdefault(group_of[tensor], []).append(bits)
+    for group, needing in bits_of_group.items():
+        name = f"group {group} with {' or '.join(map(str, needing))} bits => {feature.name}"
+        builder.add_implication(name, indicator, FORCED_ON, group, any_of(needing))
 
 
 def _add_folding(

@@ -10,6 +10,7 @@ from network.budget import Budget
 from network.devices.latency import Latency, network_cycles
 from network.memory.accounting import Accounting
 from network.memory.measure import measure
+from network.memory.report import Region
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
@@ -29,6 +30,7 @@ def minimum_by_enumeration(
     orders = all_orders(network, 10_000)
     assert orders is not None
     layers = [layer.name for layer in network.weight_layers]
+    changes_ram = any(each.shared.region is Region.RAM and each.weights for each in accounting.features(network))
     best = math.inf
     for order in orders:
         same_bits = accounting.same_bits(order)
@@ -58,7 +60,8 @@ def minimum_by_enumeration(
                     continue
                 report = measure(order, allocation, accounting)
                 if report.ram_bytes > budget.ram_bytes:
-                    break  # weights do not change the RAM
-                if report.flash_bytes <= budget.flash_bytes:
+                    if not changes_ram:
+                        break
+                elif report.flash_bytes <= budget.flash_bytes:
                     best = objective
     return best

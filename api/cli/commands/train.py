@@ -60,7 +60,8 @@ def command(
     \b
     Exit codes:
       0  the files are written
-      1  the network does not fit; nothing is written
+      1  no bits fit, and nothing is written; or the files are written, but the integer-only network exceeds the
+         budget after the conversion ("fits" is false in report.json)
       2  the input is invalid
 
     \b
@@ -94,7 +95,7 @@ def command(
         return 0
     answer = TrainAnswer(**training_report.model_dump(), artifacts=artifacts)
     _answer(answer, out, as_json=as_json)
-    return 0
+    return 0 if answer.fits else DOES_NOT_FIT
 
 
 def _answer(answer: FitAnswer, directory: Path, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from api.cli.text.columns import verdict
 from api.cli.text.fit import fit_text
 from api.schemas.reports import QualityAnswer, TrainAnswer
 from qat.options.task import TERMS, Direction, TaskKind
@@ -40,7 +41,8 @@ def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
         f"files in {directory}",
         *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
     )
-    return Group(fit_text(answer), *map(Text, lines))
+    overflow = [] if answer.overflow is None else [verdict(f"\nDOES NOT FIT: {answer.overflow}", is_good=False)]
+    return Group(fit_text(answer), *map(Text, lines), *overflow)
 
 
 def _quality_lines(answer: TrainAnswer) -> list[str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from api.operations.deployed_memory import deployed_solution
+from api.operations.deployed_memory import deployed_solution, overflow_of
 from api.operations.fit import latency_of
 from deploy.building.predicted import predicted_memory
 from deploy.deployment import Deployment
@@ -18,7 +17,6 @@ from network.allocation import Bits
 from network.budget import Budget
 from network.devices.core_speeds import SPEEDS
 from network.devices.latency import Rates, network_cycles
-from network.errors import ConversionError
 from network.kernel_functions import Form
 from network.kernel_sizes.tables import Optimization
 from network.layers import Shape
@@ -73,10 +71,6 @@ def test_smaller_code_is_used_if_wide_layers_no_longer_fit() -> None:
     deployed = deployed_solution(network, solution_of(network), question_of(network, budget, SMALL))
     assert optimization_of(deployed.accounting) is Optimization.SIZE
     assert deployed.memory.flash_bytes <= budget.flash_bytes
-    with pytest.raises(
-        ConversionError, match=r"needs 1 bytes of flash more .* 3 layers.*'convolution0'.*reserved_flash 1"
-    ):
-        deployed_solution(network, solution_of(network), question_of(network, budget))
 
 
 def test_smaller_code_is_not_used_if_it_is_too_slow() -> None:
@@ -100,8 +94,36 @@ def test_smaller_code_is_not_used_if_it_is_too_slow() -> None:
     assert latency is not None
     assert latency.optimization is Optimization.SIZE
     assert latency.cycles == network_cycles(solution.network, solution.allocation, speed.compiled(Optimization.SIZE))
-    with pytest.raises(ConversionError, match="needs 1 bytes of flash more"):
-        deployed_solution(network, solution, replace(allowed, max_cycles=cycles))
+    slower = replace(allowed, max_cycles=cycles)
+    closest = deployed_solution(network, solution, slower)
+    assert optimization_of(closest.accounting) is Optimization.SPEED
+    assert "needs 1 bytes of flash more" in (overflow_of(closest, budget, {}) or "")
+
+
+def test_a_network_that_exceeds_its_budget_is_counted_by_the_closest_rules() -> None:
+    network = network_of(Form.WIDE)
+    free = deployed_solution(network, solution_of(network), question_of(network, MUCH))
+    small = deployed_solution(network, solution_of(network, SMALL), question_of(network, MUCH))
+    reasons = {"convolution0": "a reason", "convolution1": "another"}
+    assert overflow_of(free, MUCH, reasons) is None
+    budget = Budget(int(free.memory.flash_bytes) - 1, 10**6)
+    alone = deployed_solution(network, solution_of(network), question_of(network, budget))
+    assert optimization_of(alone.accounting) is Optimization.SPEED
+    text = overflow_of(alone, budget, reasons)
+    assert text is not None
+    assert "needs 1 bytes of flash more than the budget, because 3 layers need wide constants ('" in text
+    assert "'convolution0': a reason; 'convolution1': another; " in text
+    assert "sums need 64 bits). All files are written" in text
+    assert "train again with these layers as wide_layers" in text
+    tiny = Budget(int(small.memory.flash_bytes) - 2, int(small.memory.ram_bytes) - 3)
+    closest = deployed_solution(network, solution_of(network), question_of(network, tiny, SMALL))
+    assert optimization_of(closest.accounting) is Optimization.SIZE
+    assert closest.memory.flash_bytes == small.memory.flash_bytes
+    assert "needs 2 bytes of flash and 3 bytes of RAM more" in (overflow_of(closest, tiny, reasons) or "")
+    narrow = overflow_of(solution_of(network), Budget(1, 10**6), {})
+    assert narrow is not None
+    assert "because" not in narrow
+    assert narrow.endswith("does not fit this budget: use a larger budget")
 
 
 def test_the_paper_accounting_counts_no_forms() -> None:
