@@ -27,16 +27,32 @@ BB_INLINE uint32_t bb_is_direct(const bb_convolution_layer *l)
     return ((l->group_channels & (bb_piece_codes(l->input_bits) - 1u)) == 0u) ? 1u : 0u;
 }
 
+/* Returns a byte of codes of padding. */
+BB_INLINE uint8_t bb_padding(const bb_convolution_layer *l)
+{
+    uint32_t padding = l->zero_point;
+    for (uint32_t bits = l->input_bits; bits < 8u; bits <<= 1) {
+        padding |= padding << bits;
+    }
+    return (uint8_t)padding;
+}
+
 /* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`. */
 BB_INLINE void bb_stage(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, const uint8_t *from,
                         uint32_t first, uint32_t count)
 {
     const uint32_t bits = l->input_bits;
-    if ((from != NULL) && (((l->group_channels * bits) & 7u) == 0u)) {
-        bb_copy(&staging[(index * bits) >> 3], &from[(first * bits) >> 3], (count * bits) >> 3);
-    } else {
+    if (((l->group_channels * bits) & 7u) != 0u) {
         for (uint32_t i = 0u; i < count; i++) {
             bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : l->zero_point);
+        }
+    } else if (from != NULL) {
+        bb_copy(&staging[(index * bits) >> 3], &from[(first * bits) >> 3], (count * bits) >> 3);
+    } else {
+        const uint8_t padding = bb_padding(l);
+        uint8_t *const to = &staging[(index * bits) >> 3];
+        for (uint32_t i = (count * bits) >> 3; i != 0u; i--) {
+            to[i - 1u] = padding;
         }
     }
 }
@@ -142,15 +158,23 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
         ((is_plain != 0u) && (last_row < l->input_height)) ? (l->input_height - last_row) : 0u;
     const uint32_t inner_columns =
         (l->kernel_width <= l->input_width) ? ((uint32_t)l->input_width - l->kernel_width + 1u) : 0u;
-    uint32_t y = 0u, x = 0u, padding = l->zero_point;
-    for (uint32_t bits = l->input_bits; bits < 8u; bits <<= 1) {
-        padding |= padding << bits;
-    }
+    const uint32_t has_pairs = bb_has_fast_pairs(l);
+    const uint8_t padding = bb_padding(l);
+    uint32_t y = 0u, x = 0u, pixel = 0u;
     for (uint32_t i = bb_column_codes(l); i != 0u; i--) { /* as many codes of padding as a column has */
-        staging[i - 1u] = (uint8_t)padding;
+        staging[i - 1u] = padding;
     }
-    for (uint32_t pixel = 0u; pixel < pixels; pixel += 2u) {
-        uint32_t first = pixel, channel = 0u;
+    while (pixel < pixels) {
+        const uint32_t pairs = (has_pairs != 0u) ? bb_fast_pairs(l, arena, y, x, staging) : 0u;
+        uint32_t first, channel = 0u;
+        pixel += 2u * pairs;
+        x += 2u * pairs;
+        if (x == l->output_width) { /* the next row */
+            x = 0u;
+            y++;
+            continue;
+        }
+        first = pixel;
         int32_t tops[2], lefts[2];
         if (((pixel + 1u) == pixels) && (step != 0u)) { /* back to the pixel before */
             first--;
@@ -186,5 +210,6 @@ BB_KERNEL void bb_convolution(const void *layer, uint8_t *arena)
                           step * output_bytes, channel);
             channel += rows->rows;
         }
+        pixel += 2u;
     }
 }
