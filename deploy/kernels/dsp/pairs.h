@@ -1,4 +1,7 @@
-/* Windows and pixels with codes of 8 bits: those that are inside the image are widened here, without calls. */
+/* Pairs of windows and pixels, computed without what the drivers need for all others; with codes of 8 bits, they are
+   widened without calls. */
+
+#define BB_PAIRS 1
 
 /* Makes the column of a window inside the image. The last 1 to 3 codes of a row wait in `rest` for those of the next
    row, which are shifted left by `shift`. */
@@ -126,61 +129,79 @@ BB_INLINE void bb_shared_windows(const bb_convolution_layer *l, const uint8_t *i
     sums[1] = sum1;
 }
 
-/* Whether neighbouring windows share codes, in parts of 16. */
-BB_INLINE uint32_t bb_is_shared(const bb_convolution_layer *l)
-{
-    return (((l->group_channels & 15u) == 0u) && (l->stride_x < l->kernel_width)) ? 1u : 0u;
-}
-
-/* Whether the next function computes pairs of pixels of a layer. */
-BB_INLINE uint32_t bb_has_fast_pairs(const bb_convolution_layer *l)
-{
-    return ((l->input_bits == 8u) && (l->groups == 1u) && (l->dilation_x == 1u) &&
-            (((uint32_t)l->kernel_width * l->group_channels) >= 4u))
-               ? 1u
-               : 0u;
-}
-
-/* Computes pairs of pixels of a row from pixel x on as long as both windows are inside the image, or share codes and
-   have all codes of the first or of the second alone outside; returns their number. */
-BB_INLINE uint32_t bb_fast_pairs(const bb_convolution_layer *l, uint8_t *arena, uint32_t y, uint32_t x,
-                                 uint8_t *staging)
+/* Computes pairs of pixels whose windows are inside the image, or share codes and are outside with all that the first or
+   the second has alone; tells which pixels these are. Of layers without groups and horizontal dilation, whose pixels
+   are whole bytes. */
+BB_INLINE void bb_compute_pairs(const bb_convolution_layer *l, uint8_t *arena, uint8_t *staging, bb_pixels *computed)
 {
     const uint32_t channels = l->group_channels;
     const uint32_t stride = l->stride_x;
-    const uint32_t output_bytes = bb_pixel_bytes(l->output_channels, l->output_bits);
-    const uint32_t top = (y * l->stride_y) - l->pad_top;
-    const uint32_t rows = (l->kernel_height - 1u) * l->dilation_y;
-    const uint32_t row_bytes = (uint32_t)l->input_width * channels;
-    const uint32_t is_shared = bb_is_shared(l);
-    const uint32_t is_inside = ((top < l->input_height) && ((l->input_height - top) > rows)) ? 1u : 0u;
-    const uint32_t count = l->kernel_width * channels;
+    const uint32_t pixel_bytes = (channels * l->input_bits) >> 3;
+    const uint32_t count = l->kernel_width * pixel_bytes; /* bytes of a row of a window */
+    const uint32_t is_shared =
+        ((l->input_bits == 8u) && ((channels & 15u) == 0u) && (stride < l->kernel_width)) ? 1u : 0u;
+    const uint32_t is_gathered = ((l->input_bits == 8u) && (count >= 4u)) ? 1u : 0u;
+    const uint32_t rows = (is_shared != 0u) ? 0u : ((l->kernel_height - 1u) * l->dilation_y); /* inside, below the first */
+    const uint32_t row_bytes = l->input_width * pixel_bytes;
     const uint32_t step = row_bytes * l->dilation_y;
-    const uint32_t is_fast = is_shared | is_inside;
+    const uint32_t skip = step - count;
+    const uint32_t pixel_step = stride * pixel_bytes;
+    const uint32_t output_bytes = bb_pixel_bytes(l->output_channels, l->output_bits);
     uint32_t *const words = (uint32_t *)(void *)&arena[l->scratch];
-    uint32_t left = (x * stride) - l->pad_left, pairs = 0u;
-    uint8_t *to = &arena[l->output + (((y * l->output_width) + x) * output_bytes)];
-    uint32_t at = l->input + (((top * l->input_width) + left) * channels);
-    uint32_t rest = (uint32_t)l->input_width - left - l->kernel_width; /* pixels behind the first window */
-    while ((is_fast != 0u) && ((x + (2u * pairs) + 1u) < l->output_width) && ((int32_t)rest >= 0) &&
-           (((int32_t)left >= 0) || ((is_shared != 0u) && ((left + stride) == 0u))) &&
-           ((rest >= stride) || ((is_shared != 0u) && (rest == 0u)))) {
-        uint32_t sums[2];
-        if (is_shared != 0u) {
-            bb_shared_windows(l, &arena[l->input], top, left, words, staging, sums);
-        } else {
-            for (uint32_t column = 0u; column < 2u; column++) {
-                sums[column] = bb_gathered_window(&arena[at], l->kernel_height, count, step - count, &words[2u * column]);
-                at += stride * channels;
-            }
+    uint32_t y = 0u, x = 0u, pairs = 0u;
+    if ((l->groups == 1u) && (l->dilation_x == 1u) && (((channels * l->input_bits) & 7u) == 0u)) {
+        const int32_t end = (int32_t)l->input_width - (int32_t)l->kernel_width;
+        int32_t left = -(int32_t)l->pad_left;
+        while ((left < 0) && ((is_shared == 0u) || ((left + (int32_t)stride) != 0))) {
+            left += (int32_t)stride;
+            x++;
         }
-        bb_store_pair(l, l->rows, words, sums, &staging[bb_column_codes(l)], to, output_bytes, 0u);
-        left += 2u * stride;
-        rest -= 2u * stride;
-        to = &to[2u * output_bytes];
-        pairs++;
+        for (uint32_t at = x + 1u; at < l->output_width; at += 2u) {
+            const int32_t rest = end - left; /* pixels behind the first window */
+            if ((rest >= (int32_t)stride) || ((is_shared != 0u) && (rest == 0))) {
+                pairs++;
+            }
+            left += 2 * (int32_t)stride;
+        }
+        while ((is_shared == 0u) && ((y * l->stride_y) < l->pad_top)) {
+            y++;
+        }
     }
-    return pairs;
+    if (pairs != 0u) {
+        uint32_t top = (y * l->stride_y) - l->pad_top;
+        uint32_t to = l->output + (((y * l->output_width) + x) * output_bytes);
+        computed->x = x;
+        computed->y = y;
+        computed->width = 2u * pairs;
+        while ((y < l->output_height) && ((is_shared != 0u) || ((top + rows) < l->input_height))) {
+            uint32_t left = (x * stride) - l->pad_left;
+            uint32_t at = l->input + (top * row_bytes) + (left * pixel_bytes);
+            uint32_t next = to;
+            for (uint32_t pair = pairs; pair != 0u; pair--) {
+                uint32_t sums[2];
+                if (is_shared != 0u) {
+                    bb_shared_windows(l, &arena[l->input], top, left, words, staging, sums);
+                } else if (is_gathered != 0u) {
+                    for (uint32_t column = 0u; column < 2u; column++) {
+                        sums[column] = bb_gathered_window(&arena[at], l->kernel_height, count, skip, &words[2u * column]);
+                        at += pixel_step;
+                    }
+                } else {
+                    for (uint32_t column = 0u; column < 2u; column++) {
+                        sums[column] = bb_inner_window(l, &arena[at], step, &words[2u * column], staging);
+                        at += pixel_step;
+                    }
+                }
+                bb_store_pair(l, l->rows, words, sums, &staging[bb_column_codes(l)], &arena[next], output_bytes, 0u);
+                left += 2u * stride;
+                next += 2u * output_bytes;
+            }
+            top += l->stride_y;
+            to += l->output_width * output_bytes;
+            y++;
+        }
+        computed->height = y - computed->y;
+    }
 }
 
 /* Computes a pointwise layer whose pixels are widened in pairs, 8 codes of each at a time; a last single pixel with the
