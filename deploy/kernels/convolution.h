@@ -40,16 +40,24 @@ BB_INLINE void bb_stage(const bb_convolution_layer *l, uint8_t *staging, uint32_
                         uint32_t first, uint32_t count, uint8_t padding)
 {
     const uint32_t bits = l->input_bits;
-    if (((l->group_channels * bits) & 7u) != 0u) {
-        for (uint32_t i = 0u; i < count; i++) {
-            bb_put_code(staging, index + i, bits, (from != NULL) ? bb_code(from, first + i, bits) : l->zero_point);
+    const uint32_t zero_point = l->zero_point;
+    if (((l->group_channels * bits) & 7u) == 0u) {
+        uint8_t *const to = &staging[(index * bits) >> 3];
+        const uint32_t bytes = (count * bits) >> 3;
+        if (from != NULL) {
+            bb_copy(to, &from[(first * bits) >> 3], bytes);
+        } else {
+            for (uint32_t i = bytes; i != 0u; i--) {
+                to[i - 1u] = padding;
+            }
         }
     } else if (from != NULL) {
-        bb_copy(&staging[(index * bits) >> 3], &from[(first * bits) >> 3], (count * bits) >> 3);
+        for (uint32_t i = 0u; i < count; i++) {
+            bb_put_code(staging, index + i, bits, bb_code(from, first + i, bits));
+        }
     } else {
-        uint8_t *const to = &staging[(index * bits) >> 3];
-        for (uint32_t i = (count * bits) >> 3; i != 0u; i--) {
-            to[i - 1u] = padding;
+        for (uint32_t i = 0u; i < count; i++) {
+            bb_put_code(staging, index + i, bits, zero_point);
         }
     }
 }
