@@ -2,8 +2,9 @@
 
     kernels.h              types and declarations, all functions
     portable/columns.h     format of widened columns, with a plain product of a weight word and a column
-    parts.h, dots.h        inline functions that kernels share; depthwise.h: those of depthwise convolutions,
-                           weightless.h and scaling.h: those of layers without weights
+    parts.h, dots.h        inline functions that kernels share; convolution.h and depthwise.h: those of
+                           convolutions, weightless.h and scaling.h: those of layers without weights
+    portable/pairs.h       pairs of windows and pixels that a level computes apart from all others
     portable/NAME.c        function bb_NAME in portable C99
 
 The folders `dsp` and `helium` have files of the same names for functions with a form of their own at this level; a
@@ -58,6 +59,9 @@ def kernel_source(functions: Collection[str]) -> str:
     if any(name.startswith("depthwise") for name in names):
         shared.append(_shared("depthwise.h"))
         levels += ["depthwise_blocks.h", "depthwise_rows.h"]
+    if {"convolution.c", "pointwise.c"} & set(names):
+        shared.append(_shared("convolution.h"))
+        levels.append("pairs.h")
     return "\n".join([_of_levels("columns.h"), *shared, *map(_of_levels, levels), *map(_of_levels, names)])
 
 
