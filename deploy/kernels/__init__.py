@@ -21,6 +21,9 @@ from typing import Final
 LEVELS: Final = {"helium": 2, "dsp": 1}
 """Name of each level that is not portable -> the value of BB_LEVEL, in the order in which they are tried."""
 
+FAST_ONLY: Final = ("pairs.h",)
+"""Files whose forms of a level are left out where the compiler optimizes for size; the portable form is small."""
+
 WEIGHTLESS: Final = ("add", "average_pool", "concat", "max_pool", "pad")
 """Beginnings of the names of kernels of layers without weights."""
 
@@ -77,7 +80,8 @@ def _of_levels(name: str) -> str:
     """
     forms = [(level, _text(level, name)) for level in LEVELS]
     comparison = ">=" if name.startswith(("depthwise", "scaling", *WEIGHTLESS)) else "=="
-    conditions = [f"BB_LEVEL {comparison} {LEVELS[level]}\n{text}" for level, text in forms if text is not None]
+    end = " && !defined(__OPTIMIZE_SIZE__)\n" if name in FAST_ONLY else "\n"
+    conditions = [f"BB_LEVEL {comparison} {LEVELS[level]}{end}{text}" for level, text in forms if text is not None]
     portable = _text("portable", name) or ""
     if not conditions:
         return portable
