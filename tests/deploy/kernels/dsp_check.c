@@ -101,7 +101,7 @@ static void check_dot(void)
         constants[row] = kind == 2u ? 0x80008000u : kind == 3u ? 0x7FFF7FFFu : (draw(65536u) << 16) | draw(65536u);
         zero_points[row] = (uint8_t)largest_or_random(draw(4u), 256u);
     }
-    const uint32_t shift = 1u + draw(22u), zero_point = draw(256u);
+    const uint32_t shift = 1u + draw(16u), zero_point = draw(256u);
     const bb_rows kernel = {
         weights, constants, draw(2u) ? zero_points : NULL, (int32_t)((zero_point << shift) + (1u << (shift - 1u))),
         (uint16_t)rows, (uint16_t)row_words, (uint8_t)largest_or_random(draw(4u), 256u), (uint8_t)draw(17u),
