@@ -3,8 +3,8 @@
    multiplication makes four products. 28 words of weights fill the 12 bits (28 * 16 * 9 < 2^12); longer rows take
    blocks of 28 words, the first one the rest. Turns of 2 words, 72 bytes of code each.
    Accumulators start with 0 and are added, times 2^(e + d) = 2^12, to totals.
-   Slots: 7 end of the first block (r9; rows of several blocks: less 1, so that they are known by the flags), 12 start of
-   the totals (rare case: factor), 13 and 14 totals, 15 end of the column. */
+   Slots: 7 end of the first block (r9; rows of several blocks: less 1, so that the flags tell them), 12 start of the
+   totals (rare case: factor), 13 and 14 totals, 15 end of the column. */
 BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
                           BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
@@ -36,6 +36,14 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                                 "mov r10, #0\n"
                                 "mov r11, #0\n")
                    ".p2align 2\n"
+                   "4:\n" /* the next block; up to label 3 a multiple of 4 bytes */
+                   "ldr r6, [sp, #60]\n"
+                   "cmp r0, r6\n"
+                   "beq.w 5f\n"
+                   "strd r10, r11, [sp, #52]\n"
+                   "mov r10, #0\n"
+                   "mov r11, #0\n"
+                   "addw r9, r0, #895\n"
                    "3:\n"
                    ".rept 2\n"
                    "ldrd r7, r8, [lr], #8\n"
@@ -49,7 +57,7 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "ubfx r11, r11, #12, #12\n"
                    "add r10, r7, r10, lsl #12\n"
                    "add r11, r8, r11, lsl #12\n"
-                   "bne.w 5f\n"
+                   "bne.w 4b\n"
                    "8:\n"
                    BB_DOT1_STORE(BB_PAIR1_2X2));
     __asm volatile(BB_DOT1_SINGLE("64", "44", "48", "{r0, r9-r12}", "ldr r10, [sp, #52]\n")
@@ -72,17 +80,7 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "bne 7b\n"
                    BB_DOT1_STORE_SINGLE("64")
                    "5:\n"
-                   "ldr r6, [sp, #60]\n"
-                   "cmp r0, r6\n"
-                   "beq 1f\n"
-                   "strd r10, r11, [sp, #52]\n"
-                   "mov r10, #0\n"
-                   "mov r11, #0\n"
-                   "addw r9, r0, #895\n"
-                   "b.w 3b\n"
-                   "1:\n"
                    "ldr r6, [sp, #48]\n"
-                   "str r6, [sp, #52]\n"
-                   "str r6, [sp, #56]\n"
+                   "strd r6, r6, [sp, #52]\n"
                    "b.w 8b\n");
 }

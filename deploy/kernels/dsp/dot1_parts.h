@@ -2,8 +2,8 @@
    slot 6; start of a pair: 6 column, 7 its end, 8 and 9 accumulators r10 and r11, then a mask (not for 8 bits) and the
    entry of the loop, at `entry` bytes; then, at `factor`, the factor of the offsets in the rare case. Behind the slots:
    bb_rows, sums.
-   Rare case: 8 -2^d times the sum of the column, 9 zero points or 0, at `entry` label 21; the entry of the loop takes the
-   place of `sums`. */
+   Rare case: 8 -2^d times the sum of the column, 9 zero points or 0, at `entry` label 21; the entry of the loop takes
+   the place of `sums`. */
 
 #define BB_PAIR1_8 "{r0, r1, r10, r11, pc}"
 #define BB_PAIR1 "{r0, r1, r10-r12, pc}"
@@ -23,8 +23,8 @@
 
 #define BB_ENTRY1(count, words, word_bytes) BB_ENTRY(count, words, word_bytes, "r11", "r9", "r12")
 
-/* Stores the slots (r7: slot 7, r11: entry of the loop, stored by `last`) and starts the first pair. Before that `starts`
-   may put the starts of the sums, r8 and r9, elsewhere. */
+/* Stores the slots (r7: slot 7, r11: entry of the loop, stored by `last`) and starts the first pair. Before that
+   `starts` may put the starts of the sums, r8 and r9, elsewhere. */
 #define BB_DOT1_SLOTS(bits, starts, last, pair)                                                                       \
     BB_FACTORS(bits, "r2", "r3", "r5", "r12", "r9")                                                                   \
     "mul r8, r10, r5\n"                                                                                               \

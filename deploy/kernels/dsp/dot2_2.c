@@ -10,10 +10,8 @@ BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "bne 1f\n"
                    "adr.w r11, 5f + 1\n"
                    "1:\n"
-                   "add r8, r7, r8, lsl #6\n"
-                   "str r8, [sp, #56]\n"
-                   "mov r8, #0x00C000C0\n"
-                   BB_DOT2_SLOTS(2, "60", "")
+                   "add r12, r7, r8, lsl #6\n"
+                   BB_DOT2_SLOTS(2, "60", "r8", "mov r8, #0x00C000C0\n", "strd r11, r12, [sp, #52]\n")
                    BB_DOT2_RARE(2, "60", ""));
     __asm volatile(".p2align 2\n"
                    "3:\n"

@@ -4,10 +4,8 @@ BB_NAKED void bb_dot2_4(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
 {
     __asm volatile(BB_DOT2_START("60")
                    BB_ENTRY2("3", "104")
-                   "add r8, r7, r8, lsl #5\n"
-                   "str r8, [sp, #56]\n"
-                   "mov r8, #0x00F000F0\n"
-                   BB_DOT2_SLOTS(4, "60", "")
+                   "add r12, r7, r8, lsl #5\n"
+                   BB_DOT2_SLOTS(4, "60", "r8", "mov r8, #0x00F000F0\n", "strd r11, r12, [sp, #52]\n")
                    BB_DOT2_RARE(4, "60", "")
                    ".p2align 2\n"
                    "3:\n"

@@ -5,7 +5,7 @@ BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
     __asm volatile(BB_DOT2_START("56")
                    BB_ENTRY2("7", "54")
                    "add r8, r7, r8, lsl #4\n"
-                   BB_DOT2_SLOTS(8, "56", "")
+                   BB_DOT2_SLOTS(8, "56", "r12", "", "str r11, [sp, #52]\n")
                    BB_DOT2_RARE(8, "56", "")
                    ".p2align 2\n"
                    "3:\n"

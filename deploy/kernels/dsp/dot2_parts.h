@@ -20,10 +20,11 @@
 
 #define BB_ENTRY2(words, word_bytes) BB_ENTRY("r8", words, word_bytes, "r11", "r12", "r2")
 
-/* Stores the slots (r8: slot 8, r11: entry of the loop) and starts the first pair. Before that `starts` may put the
-   starts of the sums, r9 and r10, elsewhere. */
-#define BB_DOT2_SLOTS(bits, slots, starts)                                                                            \
-    BB_FACTORS(bits, "r3", "r4", "r6", "r12", "r2")                                                                   \
+/* Stores the slots (r8: slot 8, r11: entry of the loop) and starts the first pair; `free` is a register for it. Before
+   the stores, `starts` makes what is not there yet, or puts the starts of the sums, r9 and r10, elsewhere. `last` stores
+   slot 13. */
+#define BB_DOT2_SLOTS(bits, slots, free, starts, last)                                                                \
+    BB_FACTORS(bits, "r3", "r4", "r6", free, "r2")                                                                    \
     "ldr r2, [sp, #" slots " + 44]\n"                                                                                 \
     "add r2, r2, r1\n"                                                                                                \
     "mul r9, r9, r6\n"                                                                                                \
@@ -34,7 +35,7 @@
     starts                                                                                                            \
     "stm sp, {r0-r10}\n"                                                                                              \
     "strd r9, r10, [sp, #44]\n"                                                                                       \
-    "str r11, [sp, #52]\n"                                                                                            \
+    last                                                                                                              \
     "bhs.w 20f\n"                                                                                                     \
     "10:\n"                                                                                                           \
     "cmp r0, r5\n"                                                                                                    \

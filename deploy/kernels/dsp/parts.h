@@ -19,9 +19,8 @@
    -2^(16 - s) in the lower half. Sums are modulo 2^32; that SMLAD and SMLATT may set the Q flag has no effect.
 
    Each function walks over pairs of rows. What it needs lies on the stack ("slots") in the order of registers: one load
-   of several registers starts a pair, loads the starts of the accumulators, and jumps into the unrolled loop, whose last
-   turn is always complete; another one fetches what the stores need. The widened columns (r0) and the weights (lr)
-   advance together.
+   of several registers starts a pair, with the accumulators, and jumps into the unrolled loop, whose last turn is always
+   complete; another one fetches what the stores need. The widened columns (r0) and the weights (lr) advance together.
 
    In the rare case of a zero point for each row, or of k + e + d > 14, a pair starts at label 21 and goes from there to
    the loop. It adds o times 2^(k + e + d) - F / 2^16, so that nothing is added twice.
@@ -36,8 +35,8 @@
 #define BB_SCALE_4(value) "lsl " value ", " value ", #4\n"
 #define BB_SCALE_2(value) "lsl " value ", " value ", #6\n"
 
-/* Makes F in `factors` (before: zero_points) and z_y in `addend` out of the word at offset 20. Leaves "higher or same" in
-   the flags in the rare case, and -2^d * z_w in `fields`. */
+/* Makes F in `factors` (before: zero_points) and z_y in `addend` out of the word at offset 20, `fields`. Leaves "higher
+   or same" in the flags in the rare case, and -2^d * z_w in `fields`. */
 #define BB_FACTORS(bits, factors, addend, fields, free0, free1)                                                       \
     "lsr " free0 ", " fields ", #16\n"                                                                                \
     "asr " addend ", " addend ", " free0 "\n"                                                                         \
