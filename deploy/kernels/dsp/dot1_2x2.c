@@ -61,7 +61,7 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "8:\n"
                    BB_DOT1_STORE(BB_PAIR1_2X2));
     __asm volatile(BB_DOT1_SINGLE("64", "44", "48", "{r0, r9-r12}", "ldr r10, [sp, #52]\n")
-                   "ldr r1, [sp, #60]\n"
+                   "ldr.w r1, [sp, #60]\n"
                    "7:\n"
                    "ldr r7, [lr], #4\n"
                    "ldm r0!, {r2-r5}\n"

@@ -2,7 +2,7 @@
    slot 6; start of a pair: 6 column, 7 its end, 8 and 9 accumulators r10 and r11, then a mask (not for 8 bits) and the
    entry of the loop, at `entry` bytes; then, at `factor`, the factor of the offsets in the rare case. Behind the slots:
    bb_rows, sums.
-   Rare case: 8 -2^d times the sum of the column, 9 zero points or 0, at `entry` label 21; the entry of the loop takes
+   Rare case: 8 2^d times the sum of the column, 9 zero points or 0, at `entry` label 21; the entry of the loop takes
    the place of `sums`. */
 
 #define BB_PAIR1_8 "{r0, r1, r10, r11, pc}"
@@ -52,7 +52,7 @@
     "ldrd r6, r7, [sp, #" slots "]\n"                                                                                 \
     "str r11, [sp, #" slots " + 4]\n"                                                                                 \
     "ldr r8, [r7]\n"                                                                                                  \
-    "rsb r8, r8, #0\n" BB_SCALE_##bits("r8")                                                                          \
+    BB_SCALE_##bits("r8")                                                                                             \
     "ldr r9, [r6, #8]\n"                                                                                              \
     "strd r8, r9, [sp, #32]\n"                                                                                        \
     "ldrb r7, [r6, #21]\n"                                                                                            \
@@ -76,8 +76,8 @@
     "ldrsh r6, [r4, #6]\n"                                                                                            \
     "mul r5, r5, r7\n"                                                                                                \
     "mul r6, r6, r7\n"                                                                                                \
-    "mla r11, r10, r3, r6\n"                                                                                          \
-    "mla r10, r10, r2, r5\n"                                                                                          \
+    "mls r11, r10, r3, r6\n"                                                                                          \
+    "mls r10, r10, r2, r5\n"                                                                                          \
     totals                                                                                                            \
     "ldr pc, [sp, #" slots " + 4]\n"                                                                                  \
     "22:\n"                                                                                                           \
@@ -123,11 +123,12 @@
     "ite eq\n"                                                                                                        \
     "ldrbeq r11, [r2, #20]\n"                                                                                         \
     "ldrbne r11, [r11]\n"                                                                                             \
-    "mul r10, r10, r11\n"                                                                                             \
     "ldrsh r3, [r4, #2]\n"                                                                                            \
     "ldr r7, [sp, #" factor "]\n"                                                                                     \
-    "mla r10, r3, r7, r10\n"                                                                                          \
+    "mul r3, r3, r7\n"                                                                                                \
+    "mls r10, r10, r11, r3\n"                                                                                         \
     "b 25f\n"                                                                                                         \
+    ".p2align 2\n"                                                                                                    \
     "24:\n" starts "25:\n"
 
 #define BB_DOT1_STORE_SINGLE(slots)                                                                                   \

@@ -1,7 +1,7 @@
 /* Dot products of two columns. Slots: 0 constants, 1 and 2 outputs, 3 F, 4 z_y, 5 end of the constants of pairs, 6
    address of slot 7; start of a pair: 7 columns, 8 their end or a mask, 9 to 12 accumulators r8 (row 0, column 0), r9
    (0, 1), r10 (1, 0), r11 (1, 1), 13 entry of the loop. Behind the slots: bb_rows, sums.
-   Rare case: 9 and 10 -2^d times the sums of the columns, 11 zero points or 0, 12 factor of the offsets, 13 label 21;
+   Rare case: 9 and 10 2^d times the sums of the columns, 11 zero points or 0, 12 factor of the offsets, 13 label 21;
    the entry of the loop takes the place of `sums`. */
 
 #define BB_PAIR2 "{r0, r1, r8-r11, pc}"
@@ -21,8 +21,8 @@
 #define BB_ENTRY2(words, word_bytes) BB_ENTRY("r8", words, word_bytes, "r11", "r12", "r2")
 
 /* Stores the slots (r8: slot 8, r11: entry of the loop) and starts the first pair; `free` is a register for it. Before
-   the stores, `starts` makes what is not there yet, or puts the starts of the sums, r9 and r10, elsewhere. `last` stores
-   slot 13. */
+   the stores, `starts` makes r8 if it is not there yet, and may put the starts of the sums, r9 and r10, elsewhere.
+   `last` stores slot 13. */
 #define BB_DOT2_SLOTS(bits, slots, free, starts, last)                                                                \
     BB_FACTORS(bits, "r3", "r4", "r6", free, "r2")                                                                    \
     "ldr r2, [sp, #" slots " + 44]\n"                                                                                 \
@@ -48,8 +48,7 @@
     "ldrd r7, r8, [sp, #" slots "]\n"                                                                                 \
     "str r11, [sp, #" slots " + 4]\n"                                                                                 \
     "ldrd r9, r10, [r8]\n"                                                                                            \
-    "rsb r9, r9, #0\n"                                                                                                \
-    "rsb r10, r10, #0\n" BB_SCALE_##bits("r9") BB_SCALE_##bits("r10")                                                 \
+    BB_SCALE_##bits("r9") BB_SCALE_##bits("r10")                                                                      \
     "ldr r11, [r7, #8]\n"                                                                                             \
     "ldrb r8, [r7, #21]\n"                                                                                            \
     "mov r12, #1 << " BB_EXTRA_##bits "\n"                                                                            \
@@ -72,10 +71,10 @@
     "ldrsh r6, [r4, #6]\n"                                                                                            \
     "mul r7, r5, r11\n"                                                                                               \
     "mul r12, r6, r11\n"                                                                                              \
-    "mla r11, r9, r3, r12\n"                                                                                          \
-    "mla r10, r8, r3, r12\n"                                                                                          \
-    "mla r9, r9, r2, r7\n"                                                                                            \
-    "mla r8, r8, r2, r7\n"                                                                                            \
+    "mls r11, r9, r3, r12\n"                                                                                          \
+    "mls r10, r8, r3, r12\n"                                                                                          \
+    "mls r9, r9, r2, r7\n"                                                                                            \
+    "mls r8, r8, r2, r7\n"                                                                                            \
     totals                                                                                                            \
     "ldr pc, [sp, #" slots " + 4]\n"                                                                                  \
     "22:\n"                                                                                                           \
@@ -128,12 +127,12 @@
     "ite eq\n"                                                                                                        \
     "ldrbeq r10, [r2, #20]\n"                                                                                         \
     "ldrbne r10, [r10]\n"                                                                                             \
-    "mul r8, r8, r10\n"                                                                                               \
-    "mul r9, r9, r10\n"                                                                                               \
     "ldrsh r3, [r4, #2]\n"                                                                                            \
-    "mla r8, r3, r11, r8\n"                                                                                           \
-    "mla r9, r3, r11, r9\n"                                                                                           \
+    "mul r3, r3, r11\n"                                                                                               \
+    "mls r8, r8, r10, r3\n"                                                                                           \
+    "mls r9, r9, r10, r3\n"                                                                                           \
     "b 25f\n"                                                                                                         \
+    ".p2align 2\n"                                                                                                    \
     "24:\n" starts "25:\n"
 
 #define BB_DOT2_STORE_SINGLE(slots)                                                                                   \

@@ -19,7 +19,7 @@
    -2^(16 - s) in the lower half. Sums are modulo 2^32; that SMLAD and SMLATT may set the Q flag has no effect.
 
    Each function walks over pairs of rows. What it needs lies on the stack ("slots") in the order of registers: one load
-   of several registers starts a pair, with the accumulators, and jumps into the unrolled loop, whose last turn is always
+   of several registers starts a pair, with the accumulators, and jumps into the unrolled loop, whose last turn is
    complete; another one fetches what the stores need. The widened columns (r0) and the weights (lr) advance together.
 
    In the rare case of a zero point for each row, or of k + e + d > 14, a pair starts at label 21 and goes from there to
