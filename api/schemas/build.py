@@ -45,7 +45,8 @@ class BuildAnswer(Answer):
     compiler: str = Field(description="name and version of the compiler")
     optimization: str = Field(description="optimization flag, such as O2")
     has_locked_toolchain: bool = Field(
-        description="whether predictions must be exact; with another compiler, flash may differ by 0.5 %"
+        description="whether predictions must be exact; with another compiler, flash may be smaller, or up to 0.5 % "
+        "larger"
     )
     flash_bytes: Count = Field(description="linked flash of the network, in bytes")
     ram_bytes: Count = Field(description="linked RAM of the network: arena and reserved stack, in bytes")

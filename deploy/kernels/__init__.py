@@ -8,8 +8,9 @@
     portable/NAME.c        function bb_NAME in portable C99
 
 The folders `dsp` and `helium` have files of the same names for functions with a form of their own at this level; a
-level without one uses the portable one. They may have a `parts.h` with inline functions of their kernels. A source
-includes nothing: `kernel_source` puts everything that the functions need into one text, with the levels under #if.
+level without one uses the portable one. They may have a `parts.h` with what their kernels share, and a `dot1_parts.h`
+and a `dot2_parts.h` for the dot products of one and two columns. A source includes nothing: `kernel_source` puts
+everything that the functions need into one text, with the levels under #if.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ def kernel_source(functions: Collection[str]) -> str:
     if {"convolution.c", "pointwise.c"} & set(names):
         shared.append(_shared("convolution.h"))
         levels.append("pairs.h")
+    levels += [f"{dot}_parts.h" for dot in ("dot1", "dot2") if any(name.startswith(dot) for name in names)]
     return "\n".join([_of_levels("columns.h"), *shared, *map(_of_levels, levels), *map(_of_levels, names)])
 
 

@@ -45,7 +45,8 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     """Compile and link the integer-only network in RESULT, the directory that 'bitbudget train' has written.
 
     The linker places the network into regions of exactly the device's flash and RAM. The table shows predicted and
-    linked bytes side by side. GCC 12.2 for the core must be installed; with another version, flash may differ by 0.5 %.
+    linked bytes side by side. GCC 12.2 for the core must be installed; with another version, flash may be smaller, or
+    up to 0.5 % larger.
 
     \b
     Exit codes:

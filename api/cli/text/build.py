@@ -37,7 +37,7 @@ def _parts(answer: BuildAnswer) -> Iterator[RenderableType]:
     if not answer.findings:
         yield Text("audit: no heap, no floating point, no 64-bit division, no writable data, no recursion")
     if not answer.has_locked_toolchain:
-        yield Text("this compiler is not GCC 12.2: flash may differ from the prediction by 0.5 %")
+        yield Text("this compiler is not GCC 12.2: flash may be smaller than predicted, or up to 0.5 % larger")
     yield verdict(_verdict(answer), is_good=answer.is_good)
 
 

@@ -62,6 +62,14 @@ def test_only_the_given_functions_are_taken() -> None:
     assert kernel_source(["bb_widen_8", "bb_pointwise", "bb_widen_8"]) == source
 
 
+def test_parts_of_dot_products_come_with_those_of_the_same_columns() -> None:
+    one, two = kernel_source(["bb_dot1_4"]), kernel_source(["bb_dot2_4"])
+    assert ("BB_DOT1_START(" in one, "BB_DOT2_START(" in one) == (True, False)
+    assert ("BB_DOT1_START(" in two, "BB_DOT2_START(" in two) == (False, True)
+    assert "BB_ENTRY(" in one
+    assert "BB_ENTRY(" in two
+
+
 def test_a_function_without_source_is_refused() -> None:
     with pytest.raises(ValueError, match="no source of bb_missing; expected names of bb_add, bb_add_wide, "):
         kernel_source(["bb_missing", "bb_add"])
