@@ -1,61 +1,68 @@
 /* Inner loops of bb_depthwise_3x3 (dsp/depthwise_3x3.c) in assembler, because no compiler keeps their 14 values in
    registers. */
 
-/* Words of a channel: its words in the ring, its bytes among the output codes, the next channel (0: none), offset O, the
-   words of its last block, factor M, z_y, and 3 x 2 words of weights. */
+/* Words of a channel: its words in the ring, its bytes among the output codes, 3 x 2 words of weights, offset O, the
+   words of its last block, factor M, z_y, and the next channel (0: none; + 1: a single column of outputs follows the
+   blocks). */
 #define BB_DEPTHWISE_CHANNEL_WORDS 13u
 
-/* Computes all blocks of a channel and of those after it. The stack pointer moves by 24 bytes: r7 (which may be the
-   compiler's frame pointer), next channel, O, last block, M, z_y. */
-#define BB_DEPTHWISE_CHANNELS(block, p, q, p2, q2)                                                                    \
-    __asm__ volatile("str r7, [sp, #-24]!\n"                                                                          \
+/* Computes all blocks of a channel and of those after it. The stack pointer moves by 24 bytes: O, last block, M, z_y,
+   next channel, and r7 (which may be the compiler's frame pointer). */
+#define BB_DEPTHWISE_CHANNELS(block, column, p, q, p2, q2, p3, q3)                                                    \
+    __asm__ volatile("sub sp, sp, #24\n"                                                                              \
+                     "str r7, [sp, #20]\n"                                                                            \
+                     "b 2f\n"                                                                                         \
+                     "3:\n" column(p, q, p3, q3) "ldr r9, [sp, #16]\n"                                                \
+                     "bics r9, r9, #1\n"                                                                              \
+                     "beq 4f\n"                                                                                       \
                      "2:\n"                                                                                           \
-                     "ldmia r0!, {r1, r2, r3, r8, r9, r10, r11}\n"                                                    \
-                     "add r4, sp, #4\n"                                                                               \
-                     "stmia r4, {r3, r8, r9, r10, r11}\n"                                                             \
-                     "ldmia r0, {r0, r3, r4, r5, r6, r7}\n"                                                           \
+                     "ldmia r9, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12}\n"                            \
+                     "stmia sp, {r8, r9, r10, r11, r12}\n"                                                            \
                      "1:\n"                                                                                           \
-                     "ldrd r8, r9, [sp, #8]\n"                                                                        \
-                     "ldrd r12, lr, [r1, #" p "]\n"                                                                   \
-                     "cmp r1, r9\n" block(p, q, p2, q2) "bne 1b\n"                                                   \
-                     "ldr r0, [sp, #4]\n"                                                                             \
-                     "cmp r0, #0\n"                                                                                   \
+                     "ldrd r8, r9, [sp]\n"                                                                            \
+                     "ldrd r12, lr, [r0, #" p "]\n"                                                                   \
+                     "cmp r0, r9\n" block(p, q, p2, q2) "bne 1b\n"                                                    \
+                     "ldr r9, [sp, #16]\n"                                                                            \
+                     "lsrs r8, r9, #1\n"                                                                              \
+                     "bcs 3b\n"                                                                                       \
                      "bne 2b\n"                                                                                       \
-                     "ldr r7, [sp], #24\n"                                                                            \
-                     : "+r"(r0)                                                                                       \
+                     "4:\n"                                                                                           \
+                     "ldr r7, [sp, #20]\n"                                                                            \
+                     "add sp, sp, #24\n"                                                                              \
+                     : "+r"(r9)                                                                                       \
                      :                                                                                                \
-                     : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
+                     : "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r10", "r11", "r12", "lr", "cc", "memory")
 
 /* A block of 2 x 2 outputs: r9, r11 (upper row), r10, r8 (lower row) from four columns. */
-#define BB_DEPTHWISE_2X2(p, q, p2, q2)                                                                                     \
-    "smlad r9, r12, r0, r8\n"                                                                                         \
-    "smlatb r10, r12, r0, r8\n"                                                                                       \
+#define BB_DEPTHWISE_2X2(p, q, p2, q2)                                                                                \
+    "smlad r9, r12, r2, r8\n"                                                                                         \
+    "smlatb r10, r12, r2, r8\n"                                                                                       \
     "smlad r9, lr, r4, r9\n"                                                                                          \
     "smlatb r10, lr, r4, r10\n"                                                                                       \
-    "smlad r11, lr, r0, r8\n"                                                                                         \
-    "smlatb r8, lr, r0, r8\n"                                                                                         \
-    "ldrd r12, lr, [r1, #" q "]\n"                                                                                    \
+    "smlad r11, lr, r2, r8\n"                                                                                         \
+    "smlatb r8, lr, r2, r8\n"                                                                                         \
+    "ldrd r12, lr, [r0, #" q "]\n"                                                                                    \
     "smlabt r9, r12, r3, r9\n"                                                                                        \
     "smlad r10, r12, r3, r10\n"                                                                                       \
     "smlabt r9, lr, r5, r9\n"                                                                                         \
     "smlad r10, lr, r5, r10\n"                                                                                        \
     "smlabt r11, lr, r3, r11\n"                                                                                       \
     "smlad r8, lr, r3, r8\n"                                                                                          \
-    "ldrd r12, lr, " p2 "\n"                                                                               \
+    "ldrd r12, lr, " p2 "\n"                                                                                          \
     "smlad r9, r12, r6, r9\n"                                                                                         \
     "smlatb r10, r12, r6, r10\n"                                                                                      \
     "smlad r11, r12, r4, r11\n"                                                                                       \
     "smlatb r8, r12, r4, r8\n"                                                                                        \
     "smlad r11, lr, r6, r11\n"                                                                                        \
     "smlatb r8, lr, r6, r8\n"                                                                                         \
-    "ldrd r12, lr, " q2 "\n"                                                                               \
+    "ldrd r12, lr, " q2 "\n"                                                                                          \
     "smlabt r9, r12, r7, r9\n"                                                                                        \
     "smlad r10, r12, r7, r10\n"                                                                                       \
     "smlabt r11, r12, r5, r11\n"                                                                                      \
     "smlad r8, r12, r5, r8\n"                                                                                         \
     "smlabt r11, lr, r7, r11\n"                                                                                       \
     "smlad r8, lr, r7, r8\n"                                                                                          \
-    "ldrd r12, lr, [sp, #16]\n"                                                                                       \
+    "ldrd r12, lr, [sp, #8]\n"                                                                                        \
     "smmlar r11, r11, r12, lr\n"                                                                                      \
     "smmlar r10, r10, r12, lr\n"                                                                                      \
     "smmlar r8, r8, r12, lr\n"                                                                                        \
@@ -64,52 +71,98 @@
     "usat r10, #8, r10\n"                                                                                             \
     "usat r8, #8, r8\n"                                                                                               \
     "usat r9, #8, r9\n"                                                                                               \
-    "strb r11, [r2, #4]\n"                                                                                            \
-    "strb r10, [r2, #8]\n"                                                                                            \
-    "strb r8, [r2, #12]\n"                                                                                            \
-    "strb r9, [r2], #16\n"
+    "strb r11, [r1, #4]\n"                                                                                            \
+    "strb r10, [r1, #8]\n"                                                                                            \
+    "strb r8, [r1, #12]\n"                                                                                            \
+    "strb r9, [r1], #16\n"
+
+/* The last column of an odd number: 2 x 1 outputs, r9 and r10 from three columns. */
+#define BB_DEPTHWISE_2X1(p, q, p2, q2)                                                                                \
+    "ldr r8, [sp]\n"                                                                                                  \
+    "ldrd r12, lr, [r0, #" p "]\n"                                                                                    \
+    "smlad r9, r12, r2, r8\n"                                                                                         \
+    "smlatb r10, r12, r2, r8\n"                                                                                       \
+    "smlad r9, lr, r4, r9\n"                                                                                          \
+    "smlatb r10, lr, r4, r10\n"                                                                                       \
+    "ldrd r12, lr, [r0, #" q "]\n"                                                                                    \
+    "smlabt r9, r12, r3, r9\n"                                                                                        \
+    "smlad r10, r12, r3, r10\n"                                                                                       \
+    "smlabt r9, lr, r5, r9\n"                                                                                         \
+    "smlad r10, lr, r5, r10\n"                                                                                        \
+    "ldr r12, [r0, #" p2 "]\n"                                                                                        \
+    "ldr lr, [r0, #" q2 "]\n"                                                                                         \
+    "smlad r9, r12, r6, r9\n"                                                                                         \
+    "smlatb r10, r12, r6, r10\n"                                                                                      \
+    "smlabt r9, lr, r7, r9\n"                                                                                         \
+    "smlad r10, lr, r7, r10\n"                                                                                        \
+    "ldrd r12, lr, [sp, #8]\n"                                                                                        \
+    "smmlar r9, r9, r12, lr\n"                                                                                        \
+    "smmlar r10, r10, r12, lr\n"                                                                                      \
+    "usat r9, #8, r9\n"                                                                                               \
+    "usat r10, #8, r10\n"                                                                                             \
+    "strb r9, [r1]\n"                                                                                                 \
+    "strb r10, [r1, #8]\n"
 
 /* A block of 1 x 2 outputs with stride 2: r9, r8 from five columns. */
-#define BB_DEPTHWISE_1X2(p, q, p2, q2)                                                                                     \
-    "smlad r9, r12, r0, r8\n"                                                                                         \
+#define BB_DEPTHWISE_1X2(p, q, p2, q2)                                                                                \
+    "smlad r9, r12, r2, r8\n"                                                                                         \
     "smlad r9, lr, r4, r9\n"                                                                                          \
-    "ldrd r12, lr, [r1, #" q "]\n"                                                                                    \
+    "ldrd r12, lr, [r0, #" q "]\n"                                                                                    \
     "smlabt r9, r12, r3, r9\n"                                                                                        \
     "smlabt r9, lr, r5, r9\n"                                                                                         \
-    "ldrd r12, lr, [r1, #64 + " p "]\n"                                                                               \
+    "ldrd r12, lr, [r0, #64 + " p "]\n"                                                                               \
     "smlad r9, r12, r6, r9\n"                                                                                         \
-    "smlad r8, r12, r0, r8\n"                                                                                         \
+    "smlad r8, r12, r2, r8\n"                                                                                         \
     "smlad r8, lr, r4, r8\n"                                                                                          \
-    "ldrd r12, lr, [r1, #64 + " q "]\n"                                                                               \
+    "ldrd r12, lr, [r0, #64 + " q "]\n"                                                                               \
     "smlabt r9, r12, r7, r9\n"                                                                                        \
     "smlabt r8, r12, r3, r8\n"                                                                                        \
     "smlabt r8, lr, r5, r8\n"                                                                                         \
-    "ldr r12, " p2 "\n"                                                                                   \
-    "ldr lr, " q2 "\n"                                                                                    \
+    "ldr r12, " p2 "\n"                                                                                               \
+    "ldr lr, " q2 "\n"                                                                                                \
     "smlad r8, r12, r6, r8\n"                                                                                         \
     "smlabt r8, lr, r7, r8\n"                                                                                         \
-    "ldrd r12, lr, [sp, #16]\n"                                                                                       \
+    "ldrd r12, lr, [sp, #8]\n"                                                                                        \
     "smmlar r9, r9, r12, lr\n"                                                                                        \
     "smmlar r8, r8, r12, lr\n"                                                                                        \
     "usat r9, #8, r9\n"                                                                                               \
     "usat r8, #8, r8\n"                                                                                               \
-    "strb r8, [r2, #4]\n"                                                                                             \
-    "strb r9, [r2], #8\n"
+    "strb r8, [r1, #4]\n"                                                                                             \
+    "strb r9, [r1], #8\n"
 
-BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_t is_odd)
+/* The last output of an odd number with stride 2: r9 from three columns. */
+#define BB_DEPTHWISE_1X1(p, q, p2, q2)                                                                                \
+    "ldr r9, [sp]\n"                                                                                                  \
+    "ldrd r12, lr, [r0, #" p "]\n"                                                                                    \
+    "smlad r9, r12, r2, r9\n"                                                                                         \
+    "smlad r9, lr, r4, r9\n"                                                                                          \
+    "ldrd r12, lr, [r0, #" q "]\n"                                                                                    \
+    "smlabt r9, r12, r3, r9\n"                                                                                        \
+    "smlabt r9, lr, r5, r9\n"                                                                                         \
+    "ldr r12, [r0, #" p2 "]\n"                                                                                        \
+    "ldr lr, [r0, #" q2 "]\n"                                                                                         \
+    "smlad r9, r12, r6, r9\n"                                                                                         \
+    "smlabt r9, lr, r7, r9\n"                                                                                         \
+    "ldrd r12, lr, [sp, #8]\n"                                                                                        \
+    "smmlar r9, r9, r12, lr\n"                                                                                        \
+    "usat r9, #8, r9\n"                                                                                               \
+    "strb r9, [r1]\n"
+
+/* is_second: whether the older of the two rows of pairs is the second one of the ring. */
+BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_t is_second)
 {
-    register uint32_t *r0 __asm__("r0") = channel;
+    register uint32_t *r9 __asm__("r9") = channel;
     if (stride == 1u) {
-        if (is_odd == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, "0", "32", "[r1, #64]!", "[r1, #32]");
+        if (is_second == 0u) {
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, "32", "0", "[r1, #96]", "[r1, #64]!");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]", "[r0, #64]!", "96", "64");
         }
     } else {
-        if (is_odd == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, "0", "32", "[r1, #128]!", "[r1, #32]");
+        if (is_second == 0u) {
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "0", "32", "[r0, #128]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, "32", "0", "[r1, #160]", "[r1, #128]!");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "32", "0", "[r0, #160]", "[r0, #128]!", "96", "64");
         }
     }
 }

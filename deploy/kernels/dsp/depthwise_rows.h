@@ -11,6 +11,7 @@ typedef struct {
 typedef struct {
     const bb_depthwise_layer *layer;
     uint32_t *ring;
+    uint32_t *first_words;  /* of the pair of columns that has the first column of the image */
     uint32_t *codes;
     uint32_t *channels;
     const uint8_t *padding;
@@ -18,9 +19,13 @@ typedef struct {
     uint32_t flags;         /* 1: the first is the second of a pair; 2: the last is the first of a pair */
     uint32_t whole_words;   /* words of the ring from the pair of the first column to the end of whole pairs */
     uint32_t input_pixel, input_row, output_pixel;
-    uint32_t whole_bytes, next_bytes, left, left_words; /* of bb_depthwise_store */
+    uint32_t whole_bytes;   /* of the pixels that bb_depthwise_store writes by fours, */
+    uint32_t next_bytes;    /* from the first of them to the first of the next four, */
+    uint32_t left;          /* and the number of columns that are left then; their codes: */
+    const uint32_t *last_codes;
+    uint32_t second_row;    /* mask: all bits if a step computes two rows, else 0 */
     uint32_t last_row;      /* of the image */
-    uint32_t group_bytes;   /* of the input codes of the four channels */
+    uint32_t group_bytes, pixel_bytes; /* of the input and output codes of less than four channels */
     uint32_t input_bits, output_bits; /* of the layer; 0 for less than four channels that do not fill as many bytes */
 } bb_depthwise_plan;
 
@@ -107,10 +112,10 @@ BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8
     }
 }
 
-/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. a: the first row, y;
-   rows that are not in the image are padding. */
-BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t y, uint32_t *words)
+/* Widens two rows of the image, y and y + 1, to the ring. a: row y; rows that are not in the image are padding. */
+BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t y)
 {
+    uint32_t *words = &plan->first_words[4u * (y & 2u)];
     const uint8_t *b = &a[plan->input_row];
     uint32_t step_a = plan->input_pixel;
     uint32_t step_b = step_a;
@@ -174,34 +179,36 @@ BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
     return packed;
 }
 
-/* Writes packed codes of four channels of `bits` bits (a constant); bits = 0: any `bytes`. */
-BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t packed, uint32_t bits, uint32_t bytes)
+/* Packs the codes of four channels into a pixel. bits: of the output, a constant; 0 for the last channels, which have any
+   number of bytes. */
+BB_INLINE void bb_depthwise_put(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t codes, uint32_t bits)
 {
     if (bits == 8u) {
-        ((bb_depthwise_word *)(void *)pixel)->value = packed;
+        ((bb_depthwise_word *)(void *)pixel)->value = codes;
     } else if (bits == 4u) {
-        ((bb_depthwise_half *)(void *)pixel)->value = (uint16_t)packed;
+        ((bb_depthwise_half *)(void *)pixel)->value = (uint16_t)bb_depthwise_packed(codes, 4u);
     } else if (bits == 2u) {
-        *pixel = (uint8_t)packed;
+        *pixel = (uint8_t)bb_depthwise_packed(codes, 2u);
     } else {
-        for (uint32_t i = 0u; i < bytes; i++) {
-            pixel[i] = (uint8_t)(packed >> (8u * i));
+        uint32_t packed = bb_depthwise_packed(codes, plan->layer->output_bits);
+        for (uint32_t i = plan->pixel_bytes; i != 0u; i--) {
+            *pixel = (uint8_t)packed;
+            pixel = &pixel[1];
+            packed >>= 8;
         }
     }
 }
 
-/* Packs the codes of a step into the output: of each four words two to pixels from `pixel` on and two to those from
-   pixel[second] on, which are the next row (stride 1) or the next two pixels (stride 2). The first are written last, so
-   that second = 0 drops a row that does not exist. Then the pixels that are left: `left` of them, `left_bytes` and
-   `left_words` apart. bits: a constant, of the output; 0 for the last channels, which have any number of bytes. */
-BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t second, uint32_t left_bytes,
-                                  uint32_t bits, uint32_t bytes)
+/* Where bb_depthwise_store writes four words of codes: bytes from one pixel to the others, and from four to the next. */
+typedef struct {
+    uint32_t next, second, fourth, step;
+} bb_depthwise_offsets;
+
+/* Packs codes into the pixels until `end`. bits: as in bb_depthwise_put. */
+BB_INLINE void bb_depthwise_pixels(const bb_depthwise_plan *plan, uint8_t *pixel, const uint8_t *end,
+                                   const uint32_t *codes, bb_depthwise_offsets offsets, uint32_t bits)
 {
-    const uint32_t output_bits = (bits == 0u) ? plan->layer->output_bits : bits;
-    const uint32_t pixel_bytes = plan->output_pixel;
-    const uint32_t *codes = plan->codes;
-    uint8_t *const end = &pixel[plan->whole_bytes];
-    while (pixel != end) {
+    do {
         register uint32_t w0 __asm__("r3");
         register uint32_t w1 __asm__("r4");
         register uint32_t w2 __asm__("r5");
@@ -210,14 +217,56 @@ BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel,
                          : "=r"(w0), "=r"(w1), "=r"(w2), "=r"(w3), "+r"(codes)
                          :
                          : "memory");
-        bb_depthwise_put(&pixel[second], bb_depthwise_packed(w2, output_bits), bits, bytes);
-        bb_depthwise_put(&pixel[second + pixel_bytes], bb_depthwise_packed(w3, output_bits), bits, bytes);
-        bb_depthwise_put(pixel, bb_depthwise_packed(w0, output_bits), bits, bytes);
-        bb_depthwise_put(&pixel[pixel_bytes], bb_depthwise_packed(w1, output_bits), bits, bytes);
-        pixel = &pixel[plan->next_bytes];
-    }
-    for (uint32_t i = plan->left; i != 0u; i--) {
-        const uint32_t packed = bb_depthwise_packed(codes[(i - 1u) * plan->left_words], output_bits);
-        bb_depthwise_put(&pixel[(i - 1u) * left_bytes], packed, bits, bytes);
+        bb_depthwise_put(plan, &pixel[offsets.fourth], w3, bits);
+        bb_depthwise_put(plan, &pixel[offsets.second], w2, bits);
+        bb_depthwise_put(plan, &pixel[offsets.next], w1, bits);
+        bb_depthwise_put(plan, pixel, w0, bits);
+        pixel = &pixel[offsets.step];
+    } while (pixel != end);
+}
+
+/* Packs the codes of a step into the output. Each four words of codes are two neighbouring pixels and two at `second`,
+   which are the next row (stride 1) or the next two pixels (stride 2). The first pixel is written last: an offset of 0
+   drops a pixel that does not exist, because another one is written there afterwards. So does the offset of another
+   pixel; this is how the last pixels of a row are written. */
+BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t second)
+{
+    const uint32_t *codes = plan->codes;
+    uint32_t left = plan->left;
+    uint8_t *end = &pixel[plan->whole_bytes];
+    bb_depthwise_offsets offsets;
+    offsets.step = plan->next_bytes;
+    offsets.next = plan->output_pixel;
+    offsets.second = second;
+    offsets.fourth = second + offsets.next;
+    for (;;) {
+        if (pixel != end) {
+            if (plan->output_bits == 8u) {
+                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 8u);
+            } else if (plan->output_bits == 4u) {
+                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 4u);
+            } else if (plan->output_bits == 2u) {
+                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 2u);
+            } else { /* the last channels, of a number that is not a multiple of 4 */
+                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 0u);
+            }
+        }
+        if (left == 0u) {
+            break;
+        }
+        codes = plan->last_codes;
+        pixel = end;
+        end = &end[offsets.step];
+        if (left == 1u) { /* of four pixels, or 1 of two in both rows */
+            offsets.second &= plan->second_row;
+            offsets.fourth = offsets.second;
+            offsets.next = 0u;
+        } else if (left == 2u) { /* of four pixels */
+            offsets.second = 0u;
+            offsets.fourth = offsets.next;
+        } else {
+            offsets.fourth = offsets.second;
+        }
+        left = 0u;
     }
 }
