@@ -83,7 +83,6 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     (void)frame[0];
     plan.layer = layer;
     plan.ring = (uint32_t *)(void *)&arena[layer->scratch];
-    plan.first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
     plan.codes = &plan.ring[16u * pairs];
     plan.channels = &plan.codes[code_words];
     plan.padding = (const uint8_t *)&plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS];
@@ -92,36 +91,30 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         plan.image_columns = (2u * pairs) - layer->pad_left;
     }
     const uint32_t is_first_odd = (plan.image_columns != 0u) ? (layer->pad_left & 1u) : 0u;
-    plan.flags = is_first_odd | (((plan.image_columns - is_first_odd) & 1u) << 1);
-    plan.whole_words = 16u * ((plan.image_columns + is_first_odd) >> 1);
-    plan.last_row = (uint32_t)layer->input_height - 1u;
+    plan.source.flags = is_first_odd | (((plan.image_columns - is_first_odd) & 1u) << 1);
+    plan.source.whole_bytes = 64u * ((plan.image_columns + is_first_odd) >> 1);
+    plan.source.last_y = (uint32_t)layer->input_height - 1u;
+    plan.source.pixel_bytes = bb_pixel_bytes(layer->input_channels, layer->input_bits);
+    plan.source.row_bytes = layer->input_width * plan.source.pixel_bytes;
     plan.input_bits = layer->input_bits;
     plan.output_bits = layer->output_bits;
-    plan.input_pixel = bb_pixel_bytes(layer->input_channels, plan.input_bits);
-    plan.input_row = layer->input_width * plan.input_pixel;
-    plan.output_pixel = bb_pixel_bytes(layer->input_channels, plan.output_bits);
-    const uint32_t output_row = output_width * plan.output_pixel;
-    uint32_t next_second = output_row; /* see bb_depthwise_store */
-    plan.next_bytes = 2u * plan.output_pixel;
-    plan.whole_bytes = (output_width & ~1u) * plan.output_pixel;
-    plan.left = output_width & 1u;
-    plan.last_codes = &plan.codes[4u * (output_width >> 1)];
-    plan.second_row = 0xFFFFFFFFu;
-    if (stride != 1u) {
-        next_second = plan.next_bytes;
-        plan.next_bytes = 4u * plan.output_pixel;
-        plan.whole_bytes = (output_width & ~3u) * plan.output_pixel;
-        plan.left = output_width & 3u;
-        plan.last_codes = &plan.codes[4u * (output_width >> 2)];
-        plan.second_row = 0u;
-    }
+    const uint32_t output_pixel = bb_pixel_bytes(layer->input_channels, plan.output_bits);
+    const uint32_t output_row = output_width * output_pixel;
+    plan.target.codes = plan.codes;
+    plan.target.next = output_pixel;
+    const uint32_t fours = output_width >> stride; /* four pixels: two in two rows, or four in one */
+    const uint32_t second = (stride == 1u) ? output_row : (2u * output_pixel);
+    plan.target.four_bytes = (2u * stride) * output_pixel;
+    plan.target.whole_bytes = fours * plan.target.four_bytes;
+    plan.target.left = output_width - (2u * stride * fours);
+    plan.last_codes = &plan.codes[4u * fours];
 
     const uint32_t both = (uint32_t)layer->zero_point * 0x00010001u;
     for (uint32_t i = 0u; i < (16u * pairs); i++) { /* columns of padding stay as they are */
-        plan.ring[i] = both << (8u - plan.input_bits);
+        plan.ring[i] = both << (8u - layer->input_bits);
     }
-    const uint32_t zero_points = (plan.input_bits == 8u) ? (both * 0x101u)
-                                 : (plan.input_bits == 4u) ? (layer->zero_point * 0x1111u)
+    const uint32_t zero_points = (layer->input_bits == 8u) ? (both * 0x101u)
+                                 : (layer->input_bits == 4u) ? (layer->zero_point * 0x1111u)
                                                            : (layer->zero_point * 0x55u);
     plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS] = zero_points;
     const uint32_t whole_blocks = (output_width == 1u) ? 1u : (output_width >> 1);
@@ -137,11 +130,12 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     }
 
     const uint32_t is_two_rows = 2u - stride; /* a step computes two rows */
-    const uint32_t two_rows = 2u * plan.input_row;
-    const uint32_t step_bytes = output_row << is_two_rows;
+    plan.target.step_bytes = output_row << is_two_rows;
     const uint32_t first_y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
     const uint32_t second_y = first_y + 2u;
     const uint32_t steps = layer->output_height >> is_two_rows;
+    uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
+    plan.source.both_words = (2u * (uint32_t)(uintptr_t)first_words) + 32u;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
         uint32_t channels = layer->input_channels - first;
         if (channels < 4u) {
@@ -169,36 +163,38 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         } else {
             bb_depthwise_weights(&plan, taps, weight_zero_points, 2u);
         }
-        uint32_t y = first_y;
-        const uint8_t *row = &arena[layer->input + ((first * layer->input_bits) >> 3) + (y * plan.input_row)];
-        uint8_t *pixel = &arena[layer->output + ((first * layer->output_bits) >> 3)];
-        uint32_t second = next_second;
+        plan.source.words = &first_words[4u * (first_y & 2u)];
+        plan.source.y = first_y;
+        plan.source.row = &arena[layer->input + ((first * layer->input_bits) >> 3) + (first_y * plan.source.row_bytes)];
+        plan.target.pixel = &arena[layer->output + ((first * layer->output_bits) >> 3)];
+        plan.target.second = second;
+        plan.target.fourth = second + output_pixel;
         uint32_t end_y = second_y + (2u * steps);
         if (steps == 0u) { /* a single row */
             end_y += 2u;
-            second = 0u;
+            plan.target.second = 0u;
+            plan.target.fourth = output_pixel;
         }
         for (;;) {
-            bb_depthwise_widen(&plan, row, y);
-            row = &row[two_rows];
-            y += 2u;
-            if (y == second_y) {
+            bb_depthwise_widen(&plan);
+            if (plan.source.y == second_y) {
                 continue; /* the first of two rows of pairs */
             }
+            const uint32_t is_second = plan.source.y & 2u;
             if (stride == 1u) {
-                bb_depthwise_channels(plan.channels, 1u, y & 2u);
+                bb_depthwise_channels(plan.channels, 1u, is_second);
             } else {
-                bb_depthwise_channels(plan.channels, 2u, y & 2u);
+                bb_depthwise_channels(plan.channels, 2u, is_second);
             }
-            bb_depthwise_store(&plan, pixel, second);
-            pixel = &pixel[step_bytes];
-            if (y == end_y) {
-                if ((second == 0u) || ((layer->output_height & is_two_rows) == 0u)) {
+            bb_depthwise_store(&plan);
+            if (plan.source.y == end_y) {
+                if ((plan.target.second == 0u) || ((layer->output_height & is_two_rows) == 0u)) {
                     break;
                 }
                 end_y += 2u; /* the last row of an odd number */
-                second = 0u;
-                }
+                plan.target.second = 0u;
+                plan.target.fourth = output_pixel;
+            }
         }
     }
 }

@@ -7,20 +7,20 @@
 #define BB_DEPTHWISE_CHANNEL_WORDS 13u
 
 /* Computes all blocks of a channel and of those after it. The stack pointer moves by 24 bytes: O, last block, M, z_y,
-   next channel, and r7 (which may be the compiler's frame pointer). */
-#define BB_DEPTHWISE_CHANNELS(block, column, p, q, p2, q2, p3, q3)                                                    \
+   next channel, and r7 (which may be the compiler's frame pointer). Labels behind which a loop begins are on words. */
+#define BB_DEPTHWISE_CHANNELS(first, block, column, p, q, p2, q2, p3, q3)                                             \
     __asm__ volatile("sub sp, sp, #24\n"                                                                              \
                      "str r7, [sp, #20]\n"                                                                            \
                      "b 2f\n"                                                                                         \
+                     ".p2align 2\n"                                                                                   \
                      "3:\n" column(p, q, p3, q3) "ldr r9, [sp, #16]\n"                                                \
                      "bics r9, r9, #1\n"                                                                              \
-                     "beq 4f\n"                                                                                       \
+                     "beq.w 4f\n"                                                                                     \
                      "2:\n"                                                                                           \
                      "ldmia r9, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12}\n"                            \
-                     "stmia sp, {r8, r9, r10, r11, r12}\n"                                                            \
+                     "stmia sp, {r8, r9, r10, r11, r12}\n" first(p, q)                                                \
                      "1:\n"                                                                                           \
                      "ldrd r8, r9, [sp]\n"                                                                            \
-                     "ldrd r12, lr, [r0, #" p "]\n"                                                                   \
                      "cmp r0, r9\n" block(p, q, p2, q2) "bne 1b\n"                                                    \
                      "ldr r9, [sp, #16]\n"                                                                            \
                      "lsrs r8, r9, #1\n"                                                                              \
@@ -35,6 +35,7 @@
 
 /* A block of 2 x 2 outputs: r9, r11 (upper row), r10, r8 (lower row) from four columns. */
 #define BB_DEPTHWISE_2X2(p, q, p2, q2)                                                                                \
+    "ldrd r12, lr, [r0, #" p "]\n"                                                                                    \
     "smlad r9, r12, r2, r8\n"                                                                                         \
     "smlatb r10, r12, r2, r8\n"                                                                                       \
     "smlad r9, lr, r4, r9\n"                                                                                          \
@@ -103,12 +104,19 @@
     "strb r9, [r1]\n"                                                                                                 \
     "strb r10, [r1, #8]\n"
 
-/* A block of 1 x 2 outputs with stride 2: r9, r8 from five columns. */
+#define BB_DEPTHWISE_NOTHING(p, q)
+
+/* The first column of the first block with stride 2. */
+#define BB_DEPTHWISE_COLUMN(p, q) "ldr r12, [r0, #" p "]\n" "ldr lr, [r0, #" q "]\n"
+
+/* A block of 1 x 2 outputs with stride 2: r9, r8 from five columns. The first is in r12, lr, and so is the last afterwards;
+   r10, r11: M, z_y. */
 #define BB_DEPTHWISE_1X2(p, q, p2, q2)                                                                                \
     "smlad r9, r12, r2, r8\n"                                                                                         \
-    "smlad r9, lr, r4, r9\n"                                                                                          \
-    "ldrd r12, lr, [r0, #" q "]\n"                                                                                    \
-    "smlabt r9, r12, r3, r9\n"                                                                                        \
+    "smlabt r9, lr, r3, r9\n"                                                                                         \
+    "ldr r12, [r0, #4 + " p "]\n"                                                                                     \
+    "ldr lr, [r0, #4 + " q "]\n"                                                                                      \
+    "smlad r9, r12, r4, r9\n"                                                                                         \
     "smlabt r9, lr, r5, r9\n"                                                                                         \
     "ldrd r12, lr, [r0, #64 + " p "]\n"                                                                               \
     "smlad r9, r12, r6, r9\n"                                                                                         \
@@ -122,9 +130,8 @@
     "ldr lr, " q2 "\n"                                                                                                \
     "smlad r8, r12, r6, r8\n"                                                                                         \
     "smlabt r8, lr, r7, r8\n"                                                                                         \
-    "ldrd r12, lr, [sp, #8]\n"                                                                                        \
-    "smmlar r9, r9, r12, lr\n"                                                                                        \
-    "smmlar r8, r8, r12, lr\n"                                                                                        \
+    "smmlar r9, r9, r10, r11\n"                                                                                       \
+    "smmlar r8, r8, r10, r11\n"                                                                                       \
     "usat r9, #8, r9\n"                                                                                               \
     "usat r8, #8, r8\n"                                                                                               \
     "strb r8, [r1, #4]\n"                                                                                             \
@@ -133,18 +140,17 @@
 /* The last output of an odd number with stride 2: r9 from three columns. */
 #define BB_DEPTHWISE_1X1(p, q, p2, q2)                                                                                \
     "ldr r9, [sp]\n"                                                                                                  \
-    "ldrd r12, lr, [r0, #" p "]\n"                                                                                    \
     "smlad r9, r12, r2, r9\n"                                                                                         \
-    "smlad r9, lr, r4, r9\n"                                                                                          \
-    "ldrd r12, lr, [r0, #" q "]\n"                                                                                    \
-    "smlabt r9, r12, r3, r9\n"                                                                                        \
+    "smlabt r9, lr, r3, r9\n"                                                                                         \
+    "ldr r12, [r0, #4 + " p "]\n"                                                                                     \
+    "ldr lr, [r0, #4 + " q "]\n"                                                                                      \
+    "smlad r9, r12, r4, r9\n"                                                                                         \
     "smlabt r9, lr, r5, r9\n"                                                                                         \
     "ldr r12, [r0, #" p2 "]\n"                                                                                        \
     "ldr lr, [r0, #" q2 "]\n"                                                                                         \
     "smlad r9, r12, r6, r9\n"                                                                                         \
     "smlabt r9, lr, r7, r9\n"                                                                                         \
-    "ldrd r12, lr, [sp, #8]\n"                                                                                        \
-    "smmlar r9, r9, r12, lr\n"                                                                                        \
+    "smmlar r9, r9, r10, r11\n"                                                                                       \
     "usat r9, #8, r9\n"                                                                                               \
     "strb r9, [r1]\n"
 
@@ -154,15 +160,15 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
     register uint32_t *r9 __asm__("r9") = channel;
     if (stride == 1u) {
         if (is_second == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!", "[r0, #32]", "64", "96");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_NOTHING, BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]", "[r0, #64]!", "96", "64");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_NOTHING, BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]", "[r0, #64]!", "96", "64");
         }
     } else {
         if (is_second == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "0", "32", "[r0, #128]!", "[r0, #32]", "64", "96");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "0", "32", "[r0, #128]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "32", "0", "[r0, #160]", "[r0, #128]!", "96", "64");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "32", "0", "[r0, #160]", "[r0, #128]!", "96", "64");
         }
     }
 }
@@ -194,6 +200,7 @@ BB_INLINE void bb_depthwise_columns_8(const uint8_t *a, uint32_t step_a, const u
                      "2:\n"
                      "cmp %[words], %[end]\n"
                      "beq 3f\n"
+                     ".p2align 2\n"
                      "1:\n"
                      "ldr r10, [%[a]]\n"
                      "ldr r11, [%[a], %[step_a]]\n"
@@ -242,7 +249,7 @@ BB_INLINE void bb_depthwise_columns_8(const uint8_t *a, uint32_t step_a, const u
 /* Widens pairs of columns of 4- and 2-bit codes until `words` is `end`. load: instruction; s0 to s3: shifts of the channels' codes; mask: of a pair. */
 #define BB_DEPTHWISE_COLUMNS(load, s0, s1, s2, s3, mask)                                                              \
     uint32_t low, high;                                                                                               \
-    __asm__ volatile("1:\n" load " r8, [%[a]]\n" load " r9, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load          \
+    __asm__ volatile(".p2align 2\n1:\n" load " r8, [%[a]]\n" load " r9, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load          \
                      " %[high], [%[b], %[step_b]]\n"                                                                  \
                      "orr %[low], r8, %[low], lsl #16\n"                                                              \
                      "orr %[high], r9, %[high], lsl #16\n"                                                            \

@@ -8,25 +8,42 @@ typedef struct {
     uint16_t value;
 } __attribute__((packed, may_alias)) bb_depthwise_half;
 
+/* The next two rows of the image to widen. */
+typedef struct {
+    uint32_t *words;        /* in the ring, of the pair of columns that has the first column of the image */
+    const uint8_t *row;
+    uint32_t y;             /* the row; wraps above the image */
+    uint32_t pixel_bytes, row_bytes;
+    uint32_t both_words;    /* sum of the two values that `words` has in turns */
+    uint32_t whole_bytes;   /* of the ring, from `words` to the end of whole pairs of columns */
+    uint32_t flags;         /* 1: the first column is the second of a pair; 2: the last is the first of a pair */
+    uint32_t last_y;        /* the last row of the image */
+} bb_depthwise_source;
+
+/* The next pixels to write: each four words of codes are two neighbouring ones and two at `second`, which are the next
+   row (stride 1) or the next two pixels (stride 2). */
+typedef struct {
+    uint8_t *pixel;
+    const uint32_t *codes;
+    uint32_t whole_bytes;   /* of the pixels that are written by fours */
+    uint32_t next, second, fourth; /* bytes from a pixel to the others */
+    uint32_t four_bytes;    /* from four pixels to the next four */
+    uint32_t step_bytes;    /* to the pixels of the next step */
+    uint32_t left;          /* columns that are left behind pixels by fours */
+} bb_depthwise_target;
+
 typedef struct {
     const bb_depthwise_layer *layer;
     uint32_t *ring;
-    uint32_t *first_words;  /* of the pair of columns that has the first column of the image */
     uint32_t *codes;
+    const uint32_t *last_codes; /* of the columns that are left */
     uint32_t *channels;
     const uint8_t *padding;
-    uint32_t image_columns; /* columns of the image that are in the ring, of them: */
-    uint32_t flags;         /* 1: the first is the second of a pair; 2: the last is the first of a pair */
-    uint32_t whole_words;   /* words of the ring from the pair of the first column to the end of whole pairs */
-    uint32_t input_pixel, input_row, output_pixel;
-    uint32_t whole_bytes;   /* of the pixels that bb_depthwise_store writes by fours, */
-    uint32_t next_bytes;    /* from the first of them to the first of the next four, */
-    uint32_t left;          /* and the number of columns that are left then; their codes: */
-    const uint32_t *last_codes;
-    uint32_t second_row;    /* mask: all bits if a step computes two rows, else 0 */
-    uint32_t last_row;      /* of the image */
+    uint32_t image_columns; /* columns of the image that are in the ring */
     uint32_t group_bytes, pixel_bytes; /* of the input and output codes of less than four channels */
     uint32_t input_bits, output_bits; /* of the layer; 0 for less than four channels that do not fill as many bytes */
+    bb_depthwise_source source;
+    bb_depthwise_target target;
 } bb_depthwise_plan;
 
 BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bytes)
@@ -86,14 +103,13 @@ BB_INLINE void bb_depthwise_column(const uint8_t *a, const uint8_t *b, uint32_t 
 }
 
 /* Widens all columns of the image; bits is a constant. */
-BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t step_a,
-                                      const uint8_t *b, uint32_t step_b, uint32_t bits, uint32_t *words)
+BB_INLINE void bb_depthwise_widen_row(uint32_t flags, const uint8_t *a, uint32_t step_a, const uint8_t *b,
+                                      uint32_t step_b, uint32_t bits, uint32_t *words, uint32_t *end)
 {
-    uint32_t *const end = &words[plan->whole_words];
     if (bits == 8u) {
-        bb_depthwise_columns_8(a, step_a, b, step_b, plan->flags, words, end);
+        bb_depthwise_columns_8(a, step_a, b, step_b, flags, words, end);
     } else {
-        if ((plan->flags & 1u) != 0u) {
+        if ((flags & 1u) != 0u) {
             bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
             a = &a[step_a];
             b = &b[step_b];
@@ -106,21 +122,36 @@ BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8
                 bb_depthwise_columns_2(&a, step_a, &b, step_b, words, end);
             }
         }
-        if ((plan->flags & 2u) != 0u) {
+        if ((flags & 2u) != 0u) {
             bb_depthwise_column(a, b, bits >> 1, bits, end);
         }
     }
 }
 
-/* Widens two rows of the image, y and y + 1, to the ring. a: row y; rows that are not in the image are padding. */
-BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t y)
+/* Widens the next two rows of the image to the ring; rows that are not in the image are padding. */
+BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
 {
-    uint32_t *words = &plan->first_words[4u * (y & 2u)];
-    const uint8_t *b = &a[plan->input_row];
-    uint32_t step_a = plan->input_pixel;
+    bb_depthwise_source *const source = &plan->source;
+    register uint32_t *words __asm__("r0");
+    register const uint8_t *a __asm__("r1");
+    register uint32_t y __asm__("r2");
+    register uint32_t step_a __asm__("r3");
+    register uint32_t row_bytes __asm__("r4");
+    register uint32_t both_words __asm__("r5");
+    register uint32_t whole_bytes __asm__("r6");
+    register uint32_t flags __asm__("r12");
+    register uint32_t last_y __asm__("lr");
+    __asm__ volatile("ldmia %9, {%0, %1, %2, %3, %4, %5, %6, %7, %8}"
+                     : "=r"(words), "=r"(a), "=r"(y), "=r"(step_a), "=r"(row_bytes), "=r"(both_words),
+                       "=r"(whole_bytes), "=r"(flags), "=r"(last_y)
+                     : "r"(source), "m"(*source));
+    const uint8_t *b = &a[row_bytes];
     uint32_t step_b = step_a;
-    if (y >= plan->last_row) { /* not both are in the image; y wraps above it */
-        if (y != plan->last_row) {
+    source->words = (uint32_t *)(uintptr_t)(both_words - (uint32_t)(uintptr_t)words);
+    source->row = &b[row_bytes];
+    source->y = y + 2u;
+    if (y >= last_y) { /* not both are in the image; y wraps above it */
+        if (y != last_y) {
             a = plan->padding;
             step_a = 0u;
         }
@@ -129,14 +160,15 @@ BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *
             step_b = 0u;
         }
     }
+    uint32_t *const end = &words[whole_bytes >> 2];
     if (plan->input_bits == 8u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 8u, words);
+        bb_depthwise_widen_row(flags, a, step_a, b, step_b, 8u, words, end);
     } else if (plan->input_bits == 4u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 4u, words);
+        bb_depthwise_widen_row(flags, a, step_a, b, step_b, 4u, words, end);
     } else if (plan->input_bits == 2u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 2u, words);
+        bb_depthwise_widen_row(flags, a, step_a, b, step_b, 2u, words, end);
     } else { /* the last channels, of a number that is not a multiple of 4 */
-        uint32_t is_odd = plan->flags & 1u;
+        uint32_t is_odd = flags & 1u;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
             bb_depthwise_column(a, b, plan->group_bytes, plan->layer->input_bits, &words[is_odd]);
             a = &a[step_a];
@@ -199,14 +231,10 @@ BB_INLINE void bb_depthwise_put(const bb_depthwise_plan *plan, uint8_t *pixel, u
     }
 }
 
-/* Where bb_depthwise_store writes four words of codes: bytes from one pixel to the others, and from four to the next. */
-typedef struct {
-    uint32_t next, second, fourth, step;
-} bb_depthwise_offsets;
-
 /* Packs codes into the pixels until `end`. bits: as in bb_depthwise_put. */
 BB_INLINE void bb_depthwise_pixels(const bb_depthwise_plan *plan, uint8_t *pixel, const uint8_t *end,
-                                   const uint32_t *codes, bb_depthwise_offsets offsets, uint32_t bits)
+                                   const uint32_t *codes, uint32_t next, uint32_t second, uint32_t fourth,
+                                   uint32_t four_bytes, uint32_t bits)
 {
     do {
         register uint32_t w0 __asm__("r3");
@@ -217,56 +245,63 @@ BB_INLINE void bb_depthwise_pixels(const bb_depthwise_plan *plan, uint8_t *pixel
                          : "=r"(w0), "=r"(w1), "=r"(w2), "=r"(w3), "+r"(codes)
                          :
                          : "memory");
-        bb_depthwise_put(plan, &pixel[offsets.fourth], w3, bits);
-        bb_depthwise_put(plan, &pixel[offsets.second], w2, bits);
-        bb_depthwise_put(plan, &pixel[offsets.next], w1, bits);
+        bb_depthwise_put(plan, &pixel[fourth], w3, bits);
+        bb_depthwise_put(plan, &pixel[second], w2, bits);
+        bb_depthwise_put(plan, &pixel[next], w1, bits);
         bb_depthwise_put(plan, pixel, w0, bits);
-        pixel = &pixel[offsets.step];
+        pixel = &pixel[four_bytes];
     } while (pixel != end);
 }
 
-/* Packs the codes of a step into the output. Each four words of codes are two neighbouring pixels and two at `second`,
-   which are the next row (stride 1) or the next two pixels (stride 2). The first pixel is written last: an offset of 0
-   drops a pixel that does not exist, because another one is written there afterwards. So does the offset of another
-   pixel; this is how the last pixels of a row are written. */
-BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t second)
+/* Packs the codes of a step into the output. The first of four pixels is written last: an offset of 0 drops a pixel that
+   does not exist, because another one is written there afterwards. So does the offset of another pixel; this is how the
+   last pixels of a row are written. */
+BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
 {
-    const uint32_t *codes = plan->codes;
-    uint32_t left = plan->left;
-    uint8_t *end = &pixel[plan->whole_bytes];
-    bb_depthwise_offsets offsets;
-    offsets.step = plan->next_bytes;
-    offsets.next = plan->output_pixel;
-    offsets.second = second;
-    offsets.fourth = second + offsets.next;
+    bb_depthwise_target *const target = &plan->target;
+    register uint8_t *pixel __asm__("r0");
+    register const uint32_t *codes __asm__("r1");
+    register uint32_t whole_bytes __asm__("r2");
+    register uint32_t next __asm__("r8");
+    register uint32_t second __asm__("r9");
+    register uint32_t fourth __asm__("r10");
+    register uint32_t four_bytes __asm__("r11");
+    register uint32_t step_bytes __asm__("r12");
+    register uint32_t left __asm__("lr");
+    __asm__ volatile("ldmia %9, {%0, %1, %2, %3, %4, %5, %6, %7, %8}"
+                     : "=r"(pixel), "=r"(codes), "=r"(whole_bytes), "=r"(next), "=r"(second), "=r"(fourth),
+                       "=r"(four_bytes), "=r"(step_bytes), "=r"(left)
+                     : "r"(target), "m"(*target));
+    uint8_t *end = &pixel[whole_bytes];
+    target->pixel = &pixel[step_bytes];
     for (;;) {
         if (pixel != end) {
             if (plan->output_bits == 8u) {
-                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 8u);
+                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 8u);
             } else if (plan->output_bits == 4u) {
-                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 4u);
+                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 4u);
             } else if (plan->output_bits == 2u) {
-                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 2u);
+                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 2u);
             } else { /* the last channels, of a number that is not a multiple of 4 */
-                bb_depthwise_pixels(plan, pixel, end, codes, offsets, 0u);
+                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 0u);
             }
         }
         if (left == 0u) {
             break;
         }
-        codes = plan->last_codes;
-        pixel = end;
-        end = &end[offsets.step];
-        if (left == 1u) { /* of four pixels, or 1 of two in both rows */
-            offsets.second &= plan->second_row;
-            offsets.fourth = offsets.second;
-            offsets.next = 0u;
+        if (left == 1u) { /* of two in both rows, or of four pixels: then `second` is not the next row */
+            second = (plan->layer->stride_x == 1u) ? second : 0u;
+            fourth = second;
+            next = 0u;
         } else if (left == 2u) { /* of four pixels */
-            offsets.second = 0u;
-            offsets.fourth = offsets.next;
+            second = 0u;
+            fourth = next;
         } else {
-            offsets.fourth = offsets.second;
+            fourth = second;
         }
         left = 0u;
+        codes = plan->last_codes;
+        pixel = end;
+        end = &end[four_bytes];
     }
 }
