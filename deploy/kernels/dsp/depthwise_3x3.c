@@ -85,7 +85,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     plan.ring = (uint32_t *)(void *)&arena[layer->scratch];
     plan.codes = &plan.ring[16u * pairs];
     plan.channels = &plan.codes[code_words];
-    plan.padding = (const uint8_t *)&plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS];
+    plan.source.padding = (const uint8_t *)&plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS];
     plan.image_columns = layer->input_width;
     if (plan.image_columns > ((2u * pairs) - layer->pad_left)) {
         plan.image_columns = (2u * pairs) - layer->pad_left;

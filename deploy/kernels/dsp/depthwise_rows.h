@@ -18,6 +18,7 @@ typedef struct {
     uint32_t whole_bytes;   /* of the ring, from `words` to the end of whole pairs of columns */
     uint32_t flags;         /* 1: the first column is the second of a pair; 2: the last is the first of a pair */
     uint32_t last_y;        /* the last row of the image */
+    const uint8_t *padding; /* codes z_x of four channels */
 } bb_depthwise_source;
 
 /* The next pixels to write: each four words of codes are two neighbouring ones and two at `second`, which are the next
@@ -38,7 +39,6 @@ typedef struct {
     uint32_t *codes;
     const uint32_t *last_codes; /* of the columns that are left */
     uint32_t *channels;
-    const uint8_t *padding;
     uint32_t image_columns; /* columns of the image that are in the ring */
     uint32_t group_bytes, pixel_bytes; /* of the input and output codes of less than four channels */
     uint32_t input_bits, output_bits; /* of the layer; 0 for less than four channels that do not fill as many bytes */
@@ -128,39 +128,38 @@ BB_INLINE void bb_depthwise_widen_row(uint32_t flags, const uint8_t *a, uint32_t
     }
 }
 
-/* Widens the next two rows of the image to the ring; rows that are not in the image are padding. */
+/* Widens the next two rows of the image, a and b, to the ring; rows that are not in the image are padding. */
 BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
 {
-    bb_depthwise_source *const source = &plan->source;
     register uint32_t *words __asm__("r0");
     register const uint8_t *a __asm__("r1");
-    register uint32_t y __asm__("r2");
+    register const uint8_t *b __asm__("r2");
     register uint32_t step_a __asm__("r3");
-    register uint32_t row_bytes __asm__("r4");
-    register uint32_t both_words __asm__("r5");
-    register uint32_t whole_bytes __asm__("r6");
+    register uint32_t step_b __asm__("r4");
+    register uint32_t *end __asm__("r6");
     register uint32_t flags __asm__("r12");
-    register uint32_t last_y __asm__("lr");
-    __asm__ volatile("ldmia %9, {%0, %1, %2, %3, %4, %5, %6, %7, %8}"
-                     : "=r"(words), "=r"(a), "=r"(y), "=r"(step_a), "=r"(row_bytes), "=r"(both_words),
-                       "=r"(whole_bytes), "=r"(flags), "=r"(last_y)
-                     : "r"(source), "m"(*source));
-    const uint8_t *b = &a[row_bytes];
-    uint32_t step_b = step_a;
-    source->words = (uint32_t *)(uintptr_t)(both_words - (uint32_t)(uintptr_t)words);
-    source->row = &b[row_bytes];
-    source->y = y + 2u;
-    if (y >= last_y) { /* not both are in the image; y wraps above it */
-        if (y != last_y) {
-            a = plan->padding;
-            step_a = 0u;
-        }
-        if (y != 0xFFFFFFFFu) {
-            b = plan->padding;
-            step_b = 0u;
-        }
-    }
-    uint32_t *const end = &words[whole_bytes >> 2];
+    __asm__ volatile("ldmia %[source], {r0, r1, r2, r3, r4, r5, r6, r12, lr}\n"
+                     "cmp r2, lr\n"
+                     "add r10, r2, #2\n" /* y of the rows after these */
+                     "add r2, r1, r4\n"
+                     "add r9, r2, r4\n"
+                     "sub r5, r5, r0\n"
+                     "add r6, r0, r6\n"
+                     "mov r4, r3\n"
+                     "stmia %[source], {r5, r9, r10}\n"
+                     "blo 1f\n" /* both are in the image */
+                     "ldr r9, [%[source], #36]\n"
+                     "itt ne\n"
+                     "movne r1, r9\n"
+                     "movne r3, #0\n"
+                     "cmp r10, #1\n"
+                     "itt ne\n"
+                     "movne r2, r9\n"
+                     "movne r4, #0\n"
+                     "1:\n"
+                     : "=&r"(words), "=&r"(a), "=&r"(b), "=&r"(step_a), "=&r"(step_b), "=&r"(end), "=&r"(flags)
+                     : [source] "r"(&plan->source)
+                     : "r5", "r9", "r10", "lr", "cc", "memory");
     if (plan->input_bits == 8u) {
         bb_depthwise_widen_row(flags, a, step_a, b, step_b, 8u, words, end);
     } else if (plan->input_bits == 4u) {
