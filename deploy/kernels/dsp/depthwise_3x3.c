@@ -36,13 +36,13 @@ BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, const uint8_t
     const uint32_t z0 = z.c0 << shift, z1 = z.c1 << shift, z2 = z.c2 << shift, z3 = z.c3 << shift;
     uint32_t *words = &plan->channels[2];
     for (uint32_t column = 3u; column != 0u; column--) { /* of the kernel: its rows 0 and 1, then its rows 1 and 2 */
-        const uint32_t middle = bb_depthwise_load(&taps[row_bytes], bits >> 1);
-        const bb_depthwise_four upper = bb_depthwise_pairs(bb_depthwise_load(taps, bits >> 1), middle, bits);
+        const uint32_t middle = bb_depthwise_load(&taps[row_bytes], bits);
+        const bb_depthwise_four upper = bb_depthwise_pairs(bb_depthwise_load(taps, bits), middle, bits);
         words[0] = bb_depthwise_difference(upper.c0, z0);
         words[BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(upper.c1, z1);
         words[2u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(upper.c2, z2);
         words[3u * BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(upper.c3, z3);
-        const uint32_t last = bb_depthwise_load(&taps[2u * row_bytes], bits >> 1);
+        const uint32_t last = bb_depthwise_load(&taps[2u * row_bytes], bits);
         const bb_depthwise_four lower = bb_depthwise_pairs(middle, last, bits);
         words[1] = bb_depthwise_difference(lower.c0, z0);
         words[1u + BB_DEPTHWISE_CHANNEL_WORDS] = bb_depthwise_difference(lower.c1, z1);
@@ -76,16 +76,14 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     const uint32_t output_width = layer->output_width;
     const uint32_t blocks = (output_width + 1u) >> 1;
     const uint32_t pairs = (stride * blocks) + 1u;
-    const uint32_t code_words = (6u - (2u * stride)) * blocks;
+    uint32_t *const ring = (uint32_t *)(void *)&arena[layer->scratch];
     volatile uint32_t frame[6]; /* as much as bb_depthwise_channels moves the stack pointer: compilers do not see it */
     bb_depthwise_plan plan;
     frame[0] = 0u;
     (void)frame[0];
     plan.layer = layer;
-    plan.ring = (uint32_t *)(void *)&arena[layer->scratch];
-    plan.codes = &plan.ring[16u * pairs];
-    plan.channels = &plan.codes[code_words];
-    plan.source.padding = (const uint8_t *)&plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS];
+    plan.target.codes = &ring[16u * pairs];
+    plan.channels = &plan.target.codes[(6u - (2u * stride)) * blocks];
     plan.image_columns = layer->input_width;
     if (plan.image_columns > ((2u * pairs) - layer->pad_left)) {
         plan.image_columns = (2u * pairs) - layer->pad_left;
@@ -96,46 +94,48 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
     plan.source.last_y = (uint32_t)layer->input_height - 1u;
     plan.source.pixel_bytes = bb_pixel_bytes(layer->input_channels, layer->input_bits);
     plan.source.row_bytes = layer->input_width * plan.source.pixel_bytes;
+    plan.source.padding = (const uint8_t *)&plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS];
+    uint32_t *const first_words = &ring[16u * ((uint32_t)layer->pad_left >> 1)];
+    plan.source.both_words = (2u * (uint32_t)(uintptr_t)first_words) + 32u;
     plan.input_bits = layer->input_bits;
     plan.output_bits = layer->output_bits;
-    const uint32_t output_pixel = bb_pixel_bytes(layer->input_channels, plan.output_bits);
-    const uint32_t output_row = output_width * output_pixel;
-    plan.target.codes = plan.codes;
-    plan.target.next = output_pixel;
-    const uint32_t fours = output_width >> stride; /* four pixels: two in two rows, or four in one */
-    const uint32_t second = (stride == 1u) ? output_row : (2u * output_pixel);
-    plan.target.four_bytes = (2u * stride) * output_pixel;
+
+    plan.target.next = bb_pixel_bytes(layer->input_channels, layer->output_bits);
+    plan.target.step_bytes = output_width * plan.target.next;
+    uint32_t second = 2u * plan.target.next;
+    plan.target.four_bytes = stride * second;
+    if (stride == 1u) { /* a step computes two rows */
+        second = plan.target.step_bytes;
+        plan.target.step_bytes = 2u * second;
+    }
+    const uint32_t fours = output_width >> stride; /* four pixels: two in each of two rows, or four in a row */
     plan.target.whole_bytes = fours * plan.target.four_bytes;
     plan.target.left = output_width - (2u * stride * fours);
-    plan.last_codes = &plan.codes[4u * fours];
+    plan.last_codes = &plan.target.codes[4u * fours];
 
     const uint32_t both = (uint32_t)layer->zero_point * 0x00010001u;
     for (uint32_t i = 0u; i < (16u * pairs); i++) { /* columns of padding stay as they are */
-        plan.ring[i] = both << (8u - layer->input_bits);
+        ring[i] = both << (8u - layer->input_bits);
     }
-    const uint32_t zero_points = (layer->input_bits == 8u) ? (both * 0x101u)
-                                 : (layer->input_bits == 4u) ? (layer->zero_point * 0x1111u)
-                                                           : (layer->zero_point * 0x55u);
-    plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS] = zero_points;
-    const uint32_t whole_blocks = (output_width == 1u) ? 1u : (output_width >> 1);
-    const uint32_t is_column_left = (whole_blocks != blocks) ? 1u : 0u;
+    plan.channels[4u * BB_DEPTHWISE_CHANNEL_WORDS] = layer->zero_point * ((layer->input_bits == 8u)   ? 0x01010101u
+                                                                          : (layer->input_bits == 4u) ? 0x1111u
+                                                                                                      : 0x55u);
+    const uint32_t is_column_left = ((stride == 1u) && (output_width != 1u)) ? (output_width & 1u) : 0u;
     uint32_t *words = plan.channels;
     for (uint32_t i = 0u; i < 4u; i++) {
-        words[0] = (uint32_t)(uintptr_t)&plan.ring[2u * i];
-        words[1] = (uint32_t)(uintptr_t)plan.codes + bb_depthwise_place(i, plan.output_bits);
-        words[9] = words[0] + (64u * stride * (whole_blocks - 1u));
+        words[0] = (uint32_t)(uintptr_t)&ring[2u * i];
+        words[1] = (uint32_t)(uintptr_t)plan.target.codes + bb_depthwise_place(i, layer->output_bits);
+        words[9] = words[0] + (64u * stride * (blocks - 1u - is_column_left));
         words[11] = (uint32_t)(layer->addend >> layer->shift);
-        words[12] = (i < 3u) ? ((uint32_t)(uintptr_t)&words[BB_DEPTHWISE_CHANNEL_WORDS] | is_column_left) : is_column_left;
+        words[12] = is_column_left;
+        if (i < 3u) {
+            words[12] += (uint32_t)(uintptr_t)&words[BB_DEPTHWISE_CHANNEL_WORDS];
+        }
         words = &words[BB_DEPTHWISE_CHANNEL_WORDS];
     }
 
-    const uint32_t is_two_rows = 2u - stride; /* a step computes two rows */
-    plan.target.step_bytes = output_row << is_two_rows;
-    const uint32_t first_y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
-    const uint32_t second_y = first_y + 2u;
+    const uint32_t is_two_rows = 2u - stride;
     const uint32_t steps = layer->output_height >> is_two_rows;
-    uint32_t *const first_words = &plan.ring[16u * ((uint32_t)layer->pad_left >> 1)];
-    plan.source.both_words = (2u * (uint32_t)(uintptr_t)first_words) + 32u;
     for (uint32_t first = 0u; first < layer->input_channels; first += 4u) {
         uint32_t channels = layer->input_channels - first;
         if (channels < 4u) {
@@ -143,17 +143,17 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             plan.group_bytes = bb_pixel_bytes(channels, layer->input_bits);
             plan.output_bits = ((2u * plan.pixel_bytes) == layer->output_bits) ? layer->output_bits : 0u;
             plan.input_bits = ((2u * plan.group_bytes) == layer->input_bits) ? layer->input_bits : 0u;
-            for (uint32_t i = 0u; i < code_words; i++) { /* codes of channels that do not exist */
-                plan.codes[i] = 0u;
+            for (uint32_t *code = plan.target.codes; code != plan.channels; code = &code[1]) {
+                *code = 0u; /* codes of channels that do not exist */
             }
-            plan.channels[(BB_DEPTHWISE_CHANNEL_WORDS * (channels - 1u)) + 12u] = is_column_left; /* the last one */
+            plan.channels[(BB_DEPTHWISE_CHANNEL_WORDS * (channels - 1u)) + 12u] = words[-1]; /* the last one */
         } else {
             channels = 4u;
         }
         bb_depthwise_constants(&plan, first, channels);
         uint32_t weight_zero_points = layer->weight_zero_point * 0x01010101u;
         if (layer->zero_points != NULL) {
-            weight_zero_points = bb_depthwise_load(&layer->zero_points[first], 4u);
+            weight_zero_points = bb_depthwise_load(&layer->zero_points[first], 8u);
         }
         const uint8_t *const taps = &layer->weights[(first * layer->weight_bits) >> 3];
         if (layer->weight_bits == 8u) {
@@ -163,28 +163,29 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         } else {
             bb_depthwise_weights(&plan, taps, weight_zero_points, 2u);
         }
+        const uint32_t first_y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
         plan.source.words = &first_words[4u * (first_y & 2u)];
         plan.source.y = first_y;
         plan.source.row = &arena[layer->input + ((first * layer->input_bits) >> 3) + (first_y * plan.source.row_bytes)];
         plan.target.pixel = &arena[layer->output + ((first * layer->output_bits) >> 3)];
         plan.target.second = second;
-        plan.target.fourth = second + output_pixel;
-        uint32_t end_y = second_y + (2u * steps);
+        plan.target.fourth = second + plan.target.next;
+        uint32_t end_y = first_y + 2u + (2u * steps);
         if (steps == 0u) { /* a single row */
             end_y += 2u;
             plan.target.second = 0u;
-            plan.target.fourth = output_pixel;
+            plan.target.fourth = plan.target.next;
         }
         for (;;) {
             bb_depthwise_widen(&plan);
-            if (plan.source.y == second_y) {
+            const uint32_t y = plan.source.y;
+            if (y == (first_y + 2u)) {
                 continue; /* the first of two rows of pairs */
             }
-            const uint32_t is_second = plan.source.y & 2u;
             if (stride == 1u) {
-                bb_depthwise_channels(plan.channels, 1u, is_second);
+                bb_depthwise_channels(plan.channels, 1u, y & 2u);
             } else {
-                bb_depthwise_channels(plan.channels, 2u, is_second);
+                bb_depthwise_channels(plan.channels, 2u, y & 2u);
             }
             bb_depthwise_store(&plan);
             if (plan.source.y == end_y) {
@@ -193,7 +194,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
                 }
                 end_y += 2u; /* the last row of an odd number */
                 plan.target.second = 0u;
-                plan.target.fourth = output_pixel;
+                plan.target.fourth = plan.target.next;
             }
         }
     }

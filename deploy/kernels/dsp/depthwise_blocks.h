@@ -8,20 +8,18 @@
 
 /* Computes all blocks of a channel and of those after it. The stack pointer moves by 24 bytes: O, last block, M, z_y,
    next channel, and r7 (which may be the compiler's frame pointer). Labels behind which a loop begins are on words. */
-#define BB_DEPTHWISE_CHANNELS(first, block, column, p, q, p2, q2, p3, q3)                                             \
+#define BB_DEPTHWISE_CHANNELS(first, blocks, last, p, q, p2, q2, p3, q3)                                             \
     __asm__ volatile("sub sp, sp, #24\n"                                                                              \
                      "str r7, [sp, #20]\n"                                                                            \
                      "b 2f\n"                                                                                         \
                      ".p2align 2\n"                                                                                   \
-                     "3:\n" column(p, q, p3, q3) "ldr r9, [sp, #16]\n"                                                \
+                     "3:\n" last(p, q, p3, q3) "ldr r9, [sp, #16]\n"                                                \
                      "bics r9, r9, #1\n"                                                                              \
                      "beq.w 4f\n"                                                                                     \
                      "2:\n"                                                                                           \
                      "ldmia r9, {r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11, r12}\n"                            \
                      "stmia sp, {r8, r9, r10, r11, r12}\n" first(p, q)                                                \
-                     "1:\n"                                                                                           \
-                     "ldrd r8, r9, [sp]\n"                                                                            \
-                     "cmp r0, r9\n" block(p, q, p2, q2) "bne 1b\n"                                                    \
+                     "1:\n" blocks(p, q, p2, q2) "bne 1b\n"                                                           \
                      "ldr r9, [sp, #16]\n"                                                                            \
                      "lsrs r8, r9, #1\n"                                                                              \
                      "bcs 3b\n"                                                                                       \
@@ -104,7 +102,21 @@
     "strb r9, [r1]\n"                                                                                                 \
     "strb r10, [r1, #8]\n"
 
-#define BB_DEPTHWISE_NOTHING(p, q)
+/* The start of a block, and whether it is the last one. */
+#define BB_DEPTHWISE_START                                                                                            \
+    "ldrd r8, r9, [sp]\n"                                                                                             \
+    "cmp r0, r9\n"
+
+/* Two blocks with stride 1; an odd number of blocks begins at the second (5). */
+#define BB_DEPTHWISE_TWO_2X2(p, q, p2, q2)                                                                            \
+    "ldr r8, [sp]\n" BB_DEPTHWISE_2X2(p, q, p2, q2) "5:\n" BB_DEPTHWISE_START BB_DEPTHWISE_2X2(p, q, p2, q2)
+
+#define BB_DEPTHWISE_ONE_1X2(p, q, p2, q2) BB_DEPTHWISE_START BB_DEPTHWISE_1X2(p, q, p2, q2)
+
+#define BB_DEPTHWISE_ENTRY(p, q)                                                                                      \
+    "sub r8, r9, r0\n"                                                                                                \
+    "lsls.w r8, r8, #25\n" /* bit 6: odd number of blocks before the last one */                                        \
+    "bpl.w 5f\n"
 
 /* The first column of the first block with stride 2. */
 #define BB_DEPTHWISE_COLUMN(p, q) "ldr r12, [r0, #" p "]\n" "ldr lr, [r0, #" q "]\n"
@@ -137,22 +149,7 @@
     "strb r8, [r1, #4]\n"                                                                                             \
     "strb r9, [r1], #8\n"
 
-/* The last output of an odd number with stride 2: r9 from three columns. */
-#define BB_DEPTHWISE_1X1(p, q, p2, q2)                                                                                \
-    "ldr r9, [sp]\n"                                                                                                  \
-    "smlad r9, r12, r2, r9\n"                                                                                         \
-    "smlabt r9, lr, r3, r9\n"                                                                                         \
-    "ldr r12, [r0, #4 + " p "]\n"                                                                                     \
-    "ldr lr, [r0, #4 + " q "]\n"                                                                                      \
-    "smlad r9, r12, r4, r9\n"                                                                                         \
-    "smlabt r9, lr, r5, r9\n"                                                                                         \
-    "ldr r12, [r0, #" p2 "]\n"                                                                                        \
-    "ldr lr, [r0, #" q2 "]\n"                                                                                         \
-    "smlad r9, r12, r6, r9\n"                                                                                         \
-    "smlabt r9, lr, r7, r9\n"                                                                                         \
-    "smmlar r9, r9, r10, r11\n"                                                                                       \
-    "usat r9, #8, r9\n"                                                                                               \
-    "strb r9, [r1]\n"
+#define BB_DEPTHWISE_NOTHING(p, q, p2, q2)
 
 /* is_second: whether the older of the two rows of pairs is the second one of the ring. */
 BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_t is_second)
@@ -160,15 +157,15 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
     register uint32_t *r9 __asm__("r9") = channel;
     if (stride == 1u) {
         if (is_second == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_NOTHING, BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!", "[r0, #32]", "64", "96");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_ENTRY, BB_DEPTHWISE_TWO_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_NOTHING, BB_DEPTHWISE_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]", "[r0, #64]!", "96", "64");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_ENTRY, BB_DEPTHWISE_TWO_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]", "[r0, #64]!", "96", "64");
         }
     } else {
         if (is_second == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "0", "32", "[r0, #128]!", "[r0, #32]", "64", "96");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_ONE_1X2, BB_DEPTHWISE_NOTHING, "0", "32", "[r0, #128]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_1X2, BB_DEPTHWISE_1X1, "32", "0", "[r0, #160]", "[r0, #128]!", "96", "64");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_ONE_1X2, BB_DEPTHWISE_NOTHING, "32", "0", "[r0, #160]", "[r0, #128]!", "96", "64");
         }
     }
 }

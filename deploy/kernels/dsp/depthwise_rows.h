@@ -25,7 +25,7 @@ typedef struct {
    row (stride 1) or the next two pixels (stride 2). */
 typedef struct {
     uint8_t *pixel;
-    const uint32_t *codes;
+    uint32_t *codes;
     uint32_t whole_bytes;   /* of the pixels that are written by fours */
     uint32_t next, second, fourth; /* bytes from a pixel to the others */
     uint32_t four_bytes;    /* from four pixels to the next four */
@@ -35,8 +35,6 @@ typedef struct {
 
 typedef struct {
     const bb_depthwise_layer *layer;
-    uint32_t *ring;
-    uint32_t *codes;
     const uint32_t *last_codes; /* of the columns that are left */
     uint32_t *channels;
     uint32_t image_columns; /* columns of the image that are in the ring */
@@ -46,17 +44,20 @@ typedef struct {
     bb_depthwise_target target;
 } bb_depthwise_plan;
 
-BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bytes)
+/* Returns the codes of four channels of `bits` bits, a constant, in the low bits. */
+BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bits)
+{
+    return (bits == 8u)   ? ((const bb_depthwise_word *)(const void *)codes)->value
+           : (bits == 4u) ? ((const bb_depthwise_half *)(const void *)codes)->value
+                          : *codes;
+}
+
+/* Returns `bytes` bytes of codes in the low bits. */
+BB_INLINE uint32_t bb_depthwise_load_bytes(const uint8_t *codes, uint32_t bytes)
 {
     uint32_t word = 0u;
-    if (bytes == 4u) {
-        word = ((const bb_depthwise_word *)(const void *)codes)->value;
-    } else if (bytes == 2u) {
-        word = ((const bb_depthwise_half *)(const void *)codes)->value;
-    } else {
-        for (uint32_t i = 0u; i < bytes; i++) {
-            word |= (uint32_t)codes[i] << (8u * i);
-        }
+    for (uint32_t i = bytes; i != 0u; i--) {
+        word = (word << 8) | codes[i - 1u];
     }
     return word;
 }
@@ -92,10 +93,10 @@ BB_INLINE bb_depthwise_four bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t 
     return pairs;
 }
 
-/* Widens one column of two rows to words[0], words[2], words[4], words[6]. */
-BB_INLINE void bb_depthwise_column(const uint8_t *a, const uint8_t *b, uint32_t bytes, uint32_t bits, uint32_t *words)
+/* Writes one column of two rows, the packed codes a and b, to words[0], words[2], words[4], words[6]. */
+BB_INLINE void bb_depthwise_column(uint32_t a, uint32_t b, uint32_t bits, uint32_t *words)
 {
-    const bb_depthwise_four pairs = bb_depthwise_pairs(bb_depthwise_load(a, bytes), bb_depthwise_load(b, bytes), bits);
+    const bb_depthwise_four pairs = bb_depthwise_pairs(a, b, bits);
     words[0] = pairs.c0;
     words[2] = pairs.c1;
     words[4] = pairs.c2;
@@ -110,7 +111,7 @@ BB_INLINE void bb_depthwise_widen_row(uint32_t flags, const uint8_t *a, uint32_t
         bb_depthwise_columns_8(a, step_a, b, step_b, flags, words, end);
     } else {
         if ((flags & 1u) != 0u) {
-            bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
+            bb_depthwise_column(bb_depthwise_load(a, bits), bb_depthwise_load(b, bits), bits, &words[1]);
             a = &a[step_a];
             b = &b[step_b];
             words = &words[16];
@@ -123,7 +124,7 @@ BB_INLINE void bb_depthwise_widen_row(uint32_t flags, const uint8_t *a, uint32_t
             }
         }
         if ((flags & 2u) != 0u) {
-            bb_depthwise_column(a, b, bits >> 1, bits, end);
+            bb_depthwise_column(bb_depthwise_load(a, bits), bb_depthwise_load(b, bits), bits, end);
         }
     }
 }
@@ -169,7 +170,8 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
     } else { /* the last channels, of a number that is not a multiple of 4 */
         uint32_t is_odd = flags & 1u;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
-            bb_depthwise_column(a, b, plan->group_bytes, plan->layer->input_bits, &words[is_odd]);
+            bb_depthwise_column(bb_depthwise_load_bytes(a, plan->group_bytes), bb_depthwise_load_bytes(b, plan->group_bytes),
+                                plan->layer->input_bits, &words[is_odd]);
             a = &a[step_a];
             b = &b[step_b];
             words = &words[16u * is_odd];
@@ -210,28 +212,18 @@ BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
     return packed;
 }
 
-/* Packs the codes of four channels into a pixel. bits: of the output, a constant; 0 for the last channels, which have any
-   number of bytes. */
-BB_INLINE void bb_depthwise_put(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t codes, uint32_t bits)
+/* Packs the codes of four channels into a pixel. bits: of the output, a constant. */
+BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t codes, uint32_t bits)
 {
-    if (bits == 8u) {
-        ((bb_depthwise_word *)(void *)pixel)->value = codes;
-    } else if (bits == 4u) {
+    if (bits == 4u) {
         ((bb_depthwise_half *)(void *)pixel)->value = (uint16_t)bb_depthwise_packed(codes, 4u);
-    } else if (bits == 2u) {
-        *pixel = (uint8_t)bb_depthwise_packed(codes, 2u);
     } else {
-        uint32_t packed = bb_depthwise_packed(codes, plan->layer->output_bits);
-        for (uint32_t i = plan->pixel_bytes; i != 0u; i--) {
-            *pixel = (uint8_t)packed;
-            pixel = &pixel[1];
-            packed >>= 8;
-        }
+        *pixel = (uint8_t)bb_depthwise_packed(codes, 2u);
     }
 }
 
-/* Packs codes into the pixels until `end`. bits: as in bb_depthwise_put. */
-BB_INLINE void bb_depthwise_pixels(const bb_depthwise_plan *plan, uint8_t *pixel, const uint8_t *end,
+/* Packs codes into the pixels until `end`. bits: of the output, a constant. */
+BB_INLINE void bb_depthwise_pixels(uint8_t *pixel, const uint8_t *end,
                                    const uint32_t *codes, uint32_t next, uint32_t second, uint32_t fourth,
                                    uint32_t four_bytes, uint32_t bits)
 {
@@ -244,10 +236,29 @@ BB_INLINE void bb_depthwise_pixels(const bb_depthwise_plan *plan, uint8_t *pixel
                          : "=r"(w0), "=r"(w1), "=r"(w2), "=r"(w3), "+r"(codes)
                          :
                          : "memory");
-        bb_depthwise_put(plan, &pixel[fourth], w3, bits);
-        bb_depthwise_put(plan, &pixel[second], w2, bits);
-        bb_depthwise_put(plan, &pixel[next], w1, bits);
-        bb_depthwise_put(plan, pixel, w0, bits);
+        bb_depthwise_put(&pixel[fourth], w3, bits);
+        bb_depthwise_put(&pixel[second], w2, bits);
+        bb_depthwise_put(&pixel[next], w1, bits);
+        bb_depthwise_put(pixel, w0, bits);
+        pixel = &pixel[four_bytes];
+    } while (pixel != end);
+}
+
+/* The same for the last channels, of a number that is not a multiple of 4. */
+BB_INLINE void bb_depthwise_last_pixels(const bb_depthwise_plan *plan, uint8_t *pixel, const uint8_t *end,
+                                        const uint32_t *codes, uint32_t next, uint32_t second, uint32_t fourth,
+                                        uint32_t four_bytes)
+{
+    do {
+        for (uint32_t i = 4u; i != 0u; i--) {
+            const uint32_t offset = (i == 4u) ? fourth : (i == 3u) ? second : (i == 2u) ? next : 0u;
+            uint32_t packed = bb_depthwise_packed(codes[i - 1u], plan->layer->output_bits);
+            for (uint32_t byte = 0u; byte < plan->pixel_bytes; byte++) {
+                pixel[offset + byte] = (uint8_t)packed;
+                packed >>= 8;
+            }
+        }
+        codes = &codes[4];
         pixel = &pixel[four_bytes];
     } while (pixel != end);
 }
@@ -276,13 +287,25 @@ BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
     for (;;) {
         if (pixel != end) {
             if (plan->output_bits == 8u) {
-                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 8u);
+                __asm__ volatile("1:\n"
+                                 "ldmia %[codes]!, {r3, r4, r5, r6}\n"
+                                 "str r6, [%[pixel], %[fourth]]\n"
+                                 "str r5, [%[pixel], %[second]]\n"
+                                 "str r4, [%[pixel], %[next]]\n"
+                                 "str r3, [%[pixel]]\n"
+                                 "add %[pixel], %[pixel], %[four_bytes]\n"
+                                 "cmp %[pixel], %[end]\n"
+                                 "bne 1b\n"
+                                 : [pixel] "+r"(pixel), [codes] "+r"(codes)
+                                 : [end] "r"(end), [next] "r"(next), [second] "r"(second), [fourth] "r"(fourth),
+                                   [four_bytes] "r"(four_bytes)
+                                 : "r3", "r4", "r5", "r6", "cc", "memory");
             } else if (plan->output_bits == 4u) {
-                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 4u);
+                bb_depthwise_pixels(pixel, end, codes, next, second, fourth, four_bytes, 4u);
             } else if (plan->output_bits == 2u) {
-                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 2u);
+                bb_depthwise_pixels(pixel, end, codes, next, second, fourth, four_bytes, 2u);
             } else { /* the last channels, of a number that is not a multiple of 4 */
-                bb_depthwise_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes, 0u);
+                bb_depthwise_last_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes);
             }
         }
         if (left == 0u) {
