@@ -35,7 +35,7 @@ typedef struct {
 
 typedef struct {
     const bb_depthwise_layer *layer;
-    const uint32_t *last_codes; /* of the columns that are left */
+    uint32_t *last_codes;   /* of the columns that are left */
     uint32_t *channels;
     uint32_t image_columns; /* columns of the image that are in the ring */
     uint32_t group_bytes, pixel_bytes; /* of the input and output codes of less than four channels */
@@ -161,7 +161,7 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
                      : "=&r"(words), "=&r"(a), "=&r"(b), "=&r"(step_a), "=&r"(step_b), "=&r"(end), "=&r"(flags)
                      : [source] "r"(&plan->source)
                      : "r5", "r9", "r10", "lr", "cc", "memory");
-    if (plan->input_bits == 8u) {
+    if (__builtin_expect((long)(plan->input_bits == 8u), 1L) != 0L) { /* the usual case in a straight line */
         bb_depthwise_widen_row(flags, a, step_a, b, step_b, 8u, words, end);
     } else if (plan->input_bits == 4u) {
         bb_depthwise_widen_row(flags, a, step_a, b, step_b, 4u, words, end);
@@ -212,37 +212,26 @@ BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
     return packed;
 }
 
-/* Packs the codes of four channels into a pixel. bits: of the output, a constant. */
-BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t codes, uint32_t bits)
-{
-    if (bits == 4u) {
-        ((bb_depthwise_half *)(void *)pixel)->value = (uint16_t)bb_depthwise_packed(codes, 4u);
-    } else {
-        *pixel = (uint8_t)bb_depthwise_packed(codes, 2u);
-    }
-}
-
-/* Packs codes into the pixels until `end`. bits: of the output, a constant. */
-BB_INLINE void bb_depthwise_pixels(uint8_t *pixel, const uint8_t *end,
-                                   const uint32_t *codes, uint32_t next, uint32_t second, uint32_t fourth,
-                                   uint32_t four_bytes, uint32_t bits)
-{
-    do {
-        register uint32_t w0 __asm__("r3");
-        register uint32_t w1 __asm__("r4");
-        register uint32_t w2 __asm__("r5");
-        register uint32_t w3 __asm__("r6");
-        __asm__ volatile("ldmia %4!, {%0, %1, %2, %3}"
-                         : "=r"(w0), "=r"(w1), "=r"(w2), "=r"(w3), "+r"(codes)
-                         :
-                         : "memory");
-        bb_depthwise_put(&pixel[fourth], w3, bits);
-        bb_depthwise_put(&pixel[second], w2, bits);
-        bb_depthwise_put(&pixel[next], w1, bits);
-        bb_depthwise_put(pixel, w0, bits);
-        pixel = &pixel[four_bytes];
-    } while (pixel != end);
-}
+/* Packs codes into the pixels until `end`, each four words in the order of bb_depthwise_store. */
+#define BB_DEPTHWISE_PIXELS(pack, store, added_to_codes)                                                              \
+    __asm__ volatile("1:\n"                                                                                           \
+                     "ldmia %[codes]!, {r3, r4, r5, r6}\n"                                                            \
+                     pack("r6") store " r6, [%[pixel], %[fourth]]\n"                                                  \
+                     pack("r5") store " r5, [%[pixel], %[second]]\n"                                                  \
+                     pack("r4") store " r4, [%[pixel], %[next]]\n"                                                    \
+                     pack("r3") store " r3, [%[pixel]]\n"                                                             \
+                     "add %[pixel], %[pixel], %[four_bytes]\n"                                                        \
+                     "cmp %[pixel], %[end]\n"                                                                         \
+                     "bne 1b\n"                                                                                       \
+                     : [pixel] "+r"(pixel), [codes] "+r"(codes)                                                       \
+                     : [end] "r"(end), [next] "r"(next), [second] "r"(second), [fourth] "r"(fourth),                  \
+                       [four_bytes] "r"(four_bytes), [added] "r"(added_to_codes)                                      \
+                     : "r3", "r4", "r5", "r6", "cc", "memory")
+#define BB_DEPTHWISE_PACK_8(word)
+#define BB_DEPTHWISE_PACK_4(word) "uqadd8 " word ", " word ", %[added]\n and " word ", " word ", " word ", lsr #12\n"
+#define BB_DEPTHWISE_PACK_2(word)                                                                                     \
+    "uqadd8 " word ", " word ", %[added]\n and " word ", " word ", " word ", lsr #6\n"                                \
+    "and " word ", " word ", " word ", lsr #12\n"
 
 /* The same for the last channels, of a number that is not a multiple of 4. */
 BB_INLINE void bb_depthwise_last_pixels(const bb_depthwise_plan *plan, uint8_t *pixel, const uint8_t *end,
@@ -268,42 +257,30 @@ BB_INLINE void bb_depthwise_last_pixels(const bb_depthwise_plan *plan, uint8_t *
    last pixels of a row are written. */
 BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
 {
-    bb_depthwise_target *const target = &plan->target;
     register uint8_t *pixel __asm__("r0");
-    register const uint32_t *codes __asm__("r1");
-    register uint32_t whole_bytes __asm__("r2");
+    register uint32_t *codes __asm__("r1");
+    register uint8_t *end __asm__("r2");
     register uint32_t next __asm__("r8");
     register uint32_t second __asm__("r9");
     register uint32_t fourth __asm__("r10");
     register uint32_t four_bytes __asm__("r11");
-    register uint32_t step_bytes __asm__("r12");
     register uint32_t left __asm__("lr");
-    __asm__ volatile("ldmia %9, {%0, %1, %2, %3, %4, %5, %6, %7, %8}"
-                     : "=r"(pixel), "=r"(codes), "=r"(whole_bytes), "=r"(next), "=r"(second), "=r"(fourth),
-                       "=r"(four_bytes), "=r"(step_bytes), "=r"(left)
-                     : "r"(target), "m"(*target));
-    uint8_t *end = &pixel[whole_bytes];
-    target->pixel = &pixel[step_bytes];
+    __asm__ volatile("ldmia %[target], {r0, r1, r2, r8, r9, r10, r11, r12, lr}\n"
+                     "add r12, r0, r12\n" /* the pixels of the next step */
+                     "add r2, r0, r2\n"
+                     "str r12, [%[target]]\n"
+                     : "=&r"(pixel), "=&r"(codes), "=&r"(end), "=&r"(next), "=&r"(second), "=&r"(fourth),
+                       "=&r"(four_bytes), "=&r"(left)
+                     : [target] "r"(&plan->target)
+                     : "r12", "memory");
     for (;;) {
         if (pixel != end) {
-            if (plan->output_bits == 8u) {
-                __asm__ volatile("1:\n"
-                                 "ldmia %[codes]!, {r3, r4, r5, r6}\n"
-                                 "str r6, [%[pixel], %[fourth]]\n"
-                                 "str r5, [%[pixel], %[second]]\n"
-                                 "str r4, [%[pixel], %[next]]\n"
-                                 "str r3, [%[pixel]]\n"
-                                 "add %[pixel], %[pixel], %[four_bytes]\n"
-                                 "cmp %[pixel], %[end]\n"
-                                 "bne 1b\n"
-                                 : [pixel] "+r"(pixel), [codes] "+r"(codes)
-                                 : [end] "r"(end), [next] "r"(next), [second] "r"(second), [fourth] "r"(fourth),
-                                   [four_bytes] "r"(four_bytes)
-                                 : "r3", "r4", "r5", "r6", "cc", "memory");
+            if (__builtin_expect((long)(plan->output_bits == 8u), 1L) != 0L) {
+                BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_8, "str", next);
             } else if (plan->output_bits == 4u) {
-                bb_depthwise_pixels(pixel, end, codes, next, second, fourth, four_bytes, 4u);
+                BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_4, "strh", 0xF0F0F0F0u);
             } else if (plan->output_bits == 2u) {
-                bb_depthwise_pixels(pixel, end, codes, next, second, fourth, four_bytes, 2u);
+                BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_2, "strb", 0xFCFCFCFCu);
             } else { /* the last channels, of a number that is not a multiple of 4 */
                 bb_depthwise_last_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes);
             }
