@@ -170,113 +170,101 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
     }
 }
 
-/* Widens columns of 8-bit codes of four channels: a single one to the second of a pair (flag 1), pairs until `words` is
-   `end`, and a single one to the first of a pair (flag 2). a, b: the two rows; step_a, step_b: bytes from pixel to
-   pixel. */
-BB_INLINE void bb_depthwise_columns_8(const uint8_t *a, uint32_t step_a, const uint8_t *b, uint32_t step_b,
-                                      uint32_t flags, uint32_t *words, const uint32_t *end)
-{
-    uint32_t low, high;
-    __asm__ volatile("tst %[flags], #1\n"
-                     "beq 2f\n"
-                     "ldr r8, [%[a]]\n"
-                     "ldr %[low], [%[b]]\n"
-                     "add %[a], %[a], %[step_a]\n"
-                     "add %[b], %[b], %[step_b]\n"
-                     "pkhbt r9, r8, %[low], lsl #16\n"
-                     "pkhtb %[low], %[low], r8, asr #16\n"
-                     "uxtb16 r8, r9\n"
-                     "uxtb16 r9, r9, ror #8\n"
-                     "uxtb16 r10, %[low]\n"
-                     "uxtb16 r11, %[low], ror #8\n"
-                     "str r9, [%[words], #12]\n"
-                     "str r10, [%[words], #20]\n"
-                     "str r11, [%[words], #28]\n"
-                     "str r8, [%[words], #4]\n"
-                     "add %[words], %[words], #64\n"
-                     "2:\n"
-                     "cmp %[words], %[end]\n"
-                     "beq 3f\n"
-                     ".p2align 2\n"
-                     "1:\n"
-                     "ldr r10, [%[a]]\n"
-                     "ldr r11, [%[a], %[step_a]]\n"
-                     "ldr %[low], [%[b]]\n"
-                     "ldr %[high], [%[b], %[step_b]]\n"
-                     "pkhbt r8, r10, %[low], lsl #16\n"
-                     "pkhtb %[low], %[low], r10, asr #16\n"
-                     "pkhbt r9, r11, %[high], lsl #16\n"
-                     "pkhtb %[high], %[high], r11, asr #16\n"
-                     "uxtb16 r10, r8, ror #8\n"
-                     "uxtb16 r11, r9, ror #8\n"
-                     "uxtb16 r8, r8\n"
-                     "uxtb16 r9, r9\n"
-                     "stmia %[words]!, {r8, r9, r10, r11}\n"
-                     "uxtb16 r8, %[low]\n"
-                     "uxtb16 r9, %[high]\n"
-                     "uxtb16 r10, %[low], ror #8\n"
-                     "uxtb16 r11, %[high], ror #8\n"
-                     "stmia %[words], {r8, r9, r10, r11}\n"
-                     "add %[words], %[words], #48\n"
-                     "add %[a], %[a], %[step_a], lsl #1\n"
-                     "add %[b], %[b], %[step_b], lsl #1\n"
-                     "cmp %[words], %[end]\n"
-                     "bne 1b\n"
-                     "3:\n"
-                     "tst %[flags], #2\n"
-                     "beq 4f\n"
-                     "ldr r8, [%[a]]\n"
-                     "ldr %[low], [%[b]]\n"
-                     "pkhbt r9, r8, %[low], lsl #16\n"
-                     "pkhtb %[low], %[low], r8, asr #16\n"
-                     "uxtb16 r8, r9\n"
-                     "uxtb16 r9, r9, ror #8\n"
-                     "uxtb16 r10, %[low]\n"
-                     "uxtb16 r11, %[low], ror #8\n"
-                     "str r8, [%[words]]\n"
-                     "str r9, [%[words], #8]\n"
-                     "str r10, [%[words], #16]\n"
-                     "str r11, [%[words], #24]\n"
-                     "4:\n"
-                     : [a] "+r"(a), [b] "+r"(b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)
-                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [flags] "r"(flags), [end] "r"(end)
-                     : "r8", "r9", "r10", "r11", "cc", "memory");
-}
-
-/* Widens pairs of columns of 4- and 2-bit codes until `words` is `end`. load: instruction; s0 to s3: shifts of the channels' codes; mask: of a pair. */
-#define BB_DEPTHWISE_COLUMNS(load, s0, s1, s2, s3, mask)                                                              \
+/* Widens columns of the packed codes of four channels: a single one to the second of a pair (flag 1), pairs until `words`
+   is `end`, and a single one to the first of a pair (flag 2). a, b: the two rows; step_a, step_b: bytes from pixel to
+   pixel. load: instruction that loads a pixel; one: instructions that make pairs r8 to r11 of the channels' codes from a
+   column in r8 (row a) and low (row b); two: likewise those of two columns in r10, low and r11, high, stored. */
+#define BB_DEPTHWISE_COLUMNS(load, one, two, mask)                                                                    \
     uint32_t low, high;                                                                                               \
-    __asm__ volatile(".p2align 2\n1:\n" load " r8, [%[a]]\n" load " r9, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load          \
-                     " %[high], [%[b], %[step_b]]\n"                                                                  \
-                     "orr %[low], r8, %[low], lsl #16\n"                                                              \
-                     "orr %[high], r9, %[high], lsl #16\n"                                                            \
-                     "and r8, %[pair], %[low]" s0 "\n"                                                                \
-                     "and r9, %[pair], %[high]" s0 "\n"                                                               \
-                     "and r10, %[pair], %[low]" s1 "\n"                                                               \
-                     "and r11, %[pair], %[high]" s1 "\n"                                                              \
-                     "stmia %[words]!, {r8, r9, r10, r11}\n"                                                          \
-                     "and r8, %[pair], %[low]" s2 "\n"                                                                \
-                     "and r9, %[pair], %[high]" s2 "\n"                                                               \
-                     "and r10, %[pair], %[low]" s3 "\n"                                                               \
-                     "and r11, %[pair], %[high]" s3 "\n"                                                              \
-                     "stmia %[words], {r8, r9, r10, r11}\n"                                                           \
-                     "add %[words], %[words], #48\n"                                                                           \
+    __asm__ volatile("tst %[flags], #1\n"                                                                             \
+                     "beq 2f\n" load " r8, [%[a]]\n" load " %[low], [%[b]]\n" one                                     \
+                     "add %[a], %[a], %[step_a]\n"                                                                    \
+                     "add %[b], %[b], %[step_b]\n"                                                                    \
+                     "str r8, [%[words], #4]\n"                                                                       \
+                     "str r9, [%[words], #12]\n"                                                                      \
+                     "str r10, [%[words], #20]\n"                                                                     \
+                     "str r11, [%[words], #28]\n"                                                                     \
+                     "add %[words], %[words], #64\n"                                                                  \
+                     "2:\n"                                                                                           \
+                     "cmp %[words], %[end]\n"                                                                         \
+                     "beq 3f\n"                                                                                       \
+                     ".p2align 2\n"                                                                                   \
+                     "1:\n" load " r10, [%[a]]\n" load " r11, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load      \
+                     " %[high], [%[b], %[step_b]]\n" two                                                              \
+                     "add %[words], %[words], #48\n"                                                                  \
                      "add %[a], %[a], %[step_a], lsl #1\n"                                                            \
                      "add %[b], %[b], %[step_b], lsl #1\n"                                                            \
                      "cmp %[words], %[end]\n"                                                                         \
                      "bne 1b\n"                                                                                       \
-                     : [a] "+r"(*a), [b] "+r"(*b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)            \
-                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [end] "r"(end), [pair] "r"(mask)                   \
+                     "3:\n"                                                                                           \
+                     "tst %[flags], #2\n"                                                                             \
+                     "beq 4f\n" load " r8, [%[a]]\n" load " %[low], [%[b]]\n" one                                     \
+                     "str r8, [%[words]]\n"                                                                           \
+                     "str r9, [%[words], #8]\n"                                                                       \
+                     "str r10, [%[words], #16]\n"                                                                     \
+                     "str r11, [%[words], #24]\n"                                                                     \
+                     "4:\n"                                                                                           \
+                     : [a] "+r"(a), [b] "+r"(b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)            \
+                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [flags] "r"(flags), [end] "r"(end), [pair] "r"(mask)\
                      : "r8", "r9", "r10", "r11", "cc", "memory")
 
-BB_INLINE void bb_depthwise_columns_4(const uint8_t **a, uint32_t step_a, const uint8_t **b, uint32_t step_b,
-                                      uint32_t *words, const uint32_t *end)
-{
-    BB_DEPTHWISE_COLUMNS("ldrh", ", lsl #4", "", ", lsr #4", ", lsr #8", 0x00F000F0u);
-}
+#define BB_DEPTHWISE_ONE_8                                                                                            \
+    "pkhbt r9, r8, %[low], lsl #16\n"                                                                                 \
+    "pkhtb %[low], %[low], r8, asr #16\n"                                                                             \
+    "uxtb16 r8, r9\n"                                                                                                 \
+    "uxtb16 r9, r9, ror #8\n"                                                                                         \
+    "uxtb16 r10, %[low]\n"                                                                                            \
+    "uxtb16 r11, %[low], ror #8\n"
 
-BB_INLINE void bb_depthwise_columns_2(const uint8_t **a, uint32_t step_a, const uint8_t **b, uint32_t step_b,
-                                      uint32_t *words, const uint32_t *end)
+#define BB_DEPTHWISE_TWO_8                                                                                            \
+    "pkhbt r8, r10, %[low], lsl #16\n"                                                                                \
+    "pkhtb %[low], %[low], r10, asr #16\n"                                                                            \
+    "pkhbt r9, r11, %[high], lsl #16\n"                                                                               \
+    "pkhtb %[high], %[high], r11, asr #16\n"                                                                          \
+    "uxtb16 r10, r8, ror #8\n"                                                                                        \
+    "uxtb16 r11, r9, ror #8\n"                                                                                        \
+    "uxtb16 r8, r8\n"                                                                                                 \
+    "uxtb16 r9, r9\n"                                                                                                 \
+    "stmia %[words]!, {r8, r9, r10, r11}\n"                                                                           \
+    "uxtb16 r8, %[low]\n"                                                                                             \
+    "uxtb16 r9, %[high]\n"                                                                                            \
+    "uxtb16 r10, %[low], ror #8\n"                                                                                    \
+    "uxtb16 r11, %[high], ror #8\n"                                                                                   \
+    "stmia %[words], {r8, r9, r10, r11}\n"
+
+/* 4- and 2-bit codes; s0 to s3: shifts of the channels' codes. */
+#define BB_DEPTHWISE_ONE(s0, s1, s2, s3)                                                                              \
+    "orr %[low], r8, %[low], lsl #16\n"                                                                               \
+    "and r8, %[pair], %[low]" s0 "\n"                                                                                 \
+    "and r9, %[pair], %[low]" s1 "\n"                                                                                 \
+    "and r10, %[pair], %[low]" s2 "\n"                                                                                \
+    "and r11, %[pair], %[low]" s3 "\n"
+
+#define BB_DEPTHWISE_TWO(s0, s1, s2, s3)                                                                              \
+    "orr %[low], r10, %[low], lsl #16\n"                                                                              \
+    "orr %[high], r11, %[high], lsl #16\n"                                                                            \
+    "and r8, %[pair], %[low]" s0 "\n"                                                                                 \
+    "and r9, %[pair], %[high]" s0 "\n"                                                                                \
+    "and r10, %[pair], %[low]" s1 "\n"                                                                                \
+    "and r11, %[pair], %[high]" s1 "\n"                                                                               \
+    "stmia %[words]!, {r8, r9, r10, r11}\n"                                                                           \
+    "and r8, %[pair], %[low]" s2 "\n"                                                                                 \
+    "and r9, %[pair], %[high]" s2 "\n"                                                                                \
+    "and r10, %[pair], %[low]" s3 "\n"                                                                                \
+    "and r11, %[pair], %[high]" s3 "\n"                                                                               \
+    "stmia %[words], {r8, r9, r10, r11}\n"
+
+/* bits: of a code, a constant. */
+BB_INLINE void bb_depthwise_columns(const uint8_t *a, uint32_t step_a, const uint8_t *b, uint32_t step_b,
+                                    uint32_t flags, uint32_t *words, const uint32_t *end, uint32_t bits)
 {
-    BB_DEPTHWISE_COLUMNS("ldrb", ", lsl #6", ", lsl #4", ", lsl #2", "", 0x00C000C0u);
+    if (bits == 8u) {
+        BB_DEPTHWISE_COLUMNS("ldr", BB_DEPTHWISE_ONE_8, BB_DEPTHWISE_TWO_8, flags);
+    } else if (bits == 4u) {
+        BB_DEPTHWISE_COLUMNS("ldrh", BB_DEPTHWISE_ONE(", lsl #4", "", ", lsr #4", ", lsr #8"),
+                             BB_DEPTHWISE_TWO(", lsl #4", "", ", lsr #4", ", lsr #8"), 0x00F000F0u);
+    } else {
+        BB_DEPTHWISE_COLUMNS("ldrb", BB_DEPTHWISE_ONE(", lsl #6", ", lsl #4", ", lsl #2", ""),
+                             BB_DEPTHWISE_TWO(", lsl #6", ", lsl #4", ", lsl #2", ""), 0x00C000C0u);
+    }
 }

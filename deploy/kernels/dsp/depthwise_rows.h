@@ -93,42 +93,6 @@ BB_INLINE bb_depthwise_four bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t 
     return pairs;
 }
 
-/* Writes one column of two rows, the packed codes a and b, to words[0], words[2], words[4], words[6]. */
-BB_INLINE void bb_depthwise_column(uint32_t a, uint32_t b, uint32_t bits, uint32_t *words)
-{
-    const bb_depthwise_four pairs = bb_depthwise_pairs(a, b, bits);
-    words[0] = pairs.c0;
-    words[2] = pairs.c1;
-    words[4] = pairs.c2;
-    words[6] = pairs.c3;
-}
-
-/* Widens all columns of the image; bits is a constant. */
-BB_INLINE void bb_depthwise_widen_row(uint32_t flags, const uint8_t *a, uint32_t step_a, const uint8_t *b,
-                                      uint32_t step_b, uint32_t bits, uint32_t *words, uint32_t *end)
-{
-    if (bits == 8u) {
-        bb_depthwise_columns_8(a, step_a, b, step_b, flags, words, end);
-    } else {
-        if ((flags & 1u) != 0u) {
-            bb_depthwise_column(bb_depthwise_load(a, bits), bb_depthwise_load(b, bits), bits, &words[1]);
-            a = &a[step_a];
-            b = &b[step_b];
-            words = &words[16];
-        }
-        if (words != end) {
-            if (bits == 4u) {
-                bb_depthwise_columns_4(&a, step_a, &b, step_b, words, end);
-            } else {
-                bb_depthwise_columns_2(&a, step_a, &b, step_b, words, end);
-            }
-        }
-        if ((flags & 2u) != 0u) {
-            bb_depthwise_column(bb_depthwise_load(a, bits), bb_depthwise_load(b, bits), bits, end);
-        }
-    }
-}
-
 /* Widens the next two rows of the image, a and b, to the ring; rows that are not in the image are padding. */
 BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
 {
@@ -162,16 +126,21 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
                      : [source] "r"(&plan->source)
                      : "r5", "r9", "r10", "lr", "cc", "memory");
     if (__builtin_expect((long)(plan->input_bits == 8u), 1L) != 0L) { /* the usual case in a straight line */
-        bb_depthwise_widen_row(flags, a, step_a, b, step_b, 8u, words, end);
+        bb_depthwise_columns(a, step_a, b, step_b, flags, words, end, 8u);
     } else if (plan->input_bits == 4u) {
-        bb_depthwise_widen_row(flags, a, step_a, b, step_b, 4u, words, end);
+        bb_depthwise_columns(a, step_a, b, step_b, flags, words, end, 4u);
     } else if (plan->input_bits == 2u) {
-        bb_depthwise_widen_row(flags, a, step_a, b, step_b, 2u, words, end);
+        bb_depthwise_columns(a, step_a, b, step_b, flags, words, end, 2u);
     } else { /* the last channels, of a number that is not a multiple of 4 */
         uint32_t is_odd = flags & 1u;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
-            bb_depthwise_column(bb_depthwise_load_bytes(a, plan->group_bytes), bb_depthwise_load_bytes(b, plan->group_bytes),
-                                plan->layer->input_bits, &words[is_odd]);
+            const bb_depthwise_four pairs = bb_depthwise_pairs(bb_depthwise_load_bytes(a, plan->group_bytes),
+                                                               bb_depthwise_load_bytes(b, plan->group_bytes),
+                                                               plan->layer->input_bits);
+            words[is_odd] = pairs.c0;
+            words[is_odd + 2u] = pairs.c1;
+            words[is_odd + 4u] = pairs.c2;
+            words[is_odd + 6u] = pairs.c3;
             a = &a[step_a];
             b = &b[step_b];
             words = &words[16u * is_odd];
