@@ -89,8 +89,8 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         plan.image_columns = (2u * pairs) - layer->pad_left;
     }
     const uint32_t is_first_odd = (plan.image_columns != 0u) ? (layer->pad_left & 1u) : 0u;
-    plan.source.flags = is_first_odd | (((plan.image_columns - is_first_odd) & 1u) << 1);
-    plan.source.whole_bytes = 64u * ((plan.image_columns + is_first_odd) >> 1);
+    plan.source.bound = (64u * ((plan.image_columns + is_first_odd) >> 1)) - 4u + is_first_odd +
+                        (((plan.image_columns - is_first_odd) & 1u) << 1);
     plan.source.last_y = (uint32_t)layer->input_height - 1u;
     plan.source.pixel_bytes = bb_pixel_bytes(layer->input_channels, layer->input_bits);
     plan.source.row_bytes = layer->input_width * plan.source.pixel_bytes;

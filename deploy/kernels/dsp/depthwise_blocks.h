@@ -170,13 +170,13 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
     }
 }
 
-/* Widens columns of the packed codes of four channels: a single one to the second of a pair (flag 1), pairs until `words`
-   is `end`, and a single one to the first of a pair (flag 2). a, b: the two rows; step_a, step_b: bytes from pixel to
+/* Widens columns of the packed codes of four channels: a single one to the second of a pair (bit 0 of `bound`), pairs
+   while `words` is below `bound`, and a single one to the first of a pair (bit 1 of `bound`). a, b: the two rows; step_a, step_b: bytes from pixel to
    pixel. load: instruction that loads a pixel; one: instructions that make pairs r8 to r11 of the channels' codes from a
    column in r8 (row a) and low (row b); two: likewise those of two columns in r10, low and r11, high, stored. */
 #define BB_DEPTHWISE_COLUMNS(load, one, two, mask)                                                                    \
     uint32_t low, high;                                                                                               \
-    __asm__ volatile("tst %[flags], #1\n"                                                                             \
+    __asm__ volatile("tst %[bound], #1\n"                                                                             \
                      "beq 2f\n" load " r8, [%[a]]\n" load " %[low], [%[b]]\n" one                                     \
                      "add %[a], %[a], %[step_a]\n"                                                                    \
                      "add %[b], %[b], %[step_b]\n"                                                                    \
@@ -186,18 +186,18 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
                      "str r11, [%[words], #28]\n"                                                                     \
                      "add %[words], %[words], #64\n"                                                                  \
                      "2:\n"                                                                                           \
-                     "cmp %[words], %[end]\n"                                                                         \
-                     "beq 3f\n"                                                                                       \
+                     "cmp %[words], %[bound]\n"                                                                       \
+                     "bhs 3f\n"                                                                                       \
                      ".p2align 2\n"                                                                                   \
                      "1:\n" load " r10, [%[a]]\n" load " r11, [%[a], %[step_a]]\n" load " %[low], [%[b]]\n" load      \
                      " %[high], [%[b], %[step_b]]\n" two                                                              \
                      "add %[words], %[words], #48\n"                                                                  \
                      "add %[a], %[a], %[step_a], lsl #1\n"                                                            \
                      "add %[b], %[b], %[step_b], lsl #1\n"                                                            \
-                     "cmp %[words], %[end]\n"                                                                         \
-                     "bne 1b\n"                                                                                       \
+                     "cmp %[words], %[bound]\n"                                                                       \
+                     "blo 1b\n"                                                                                       \
                      "3:\n"                                                                                           \
-                     "tst %[flags], #2\n"                                                                             \
+                     "tst %[bound], #2\n"                                                                             \
                      "beq 4f\n" load " r8, [%[a]]\n" load " %[low], [%[b]]\n" one                                     \
                      "str r8, [%[words]]\n"                                                                           \
                      "str r9, [%[words], #8]\n"                                                                       \
@@ -205,7 +205,7 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
                      "str r11, [%[words], #24]\n"                                                                     \
                      "4:\n"                                                                                           \
                      : [a] "+r"(a), [b] "+r"(b), [words] "+r"(words), [low] "=&r"(low), [high] "=&r"(high)            \
-                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [flags] "r"(flags), [end] "r"(end), [pair] "r"(mask)\
+                     : [step_a] "r"(step_a), [step_b] "r"(step_b), [bound] "r"(bound), [pair] "r"(mask)               \
                      : "r8", "r9", "r10", "r11", "cc", "memory")
 
 #define BB_DEPTHWISE_ONE_8                                                                                            \
@@ -256,10 +256,10 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
 
 /* bits: of a code, a constant. */
 BB_INLINE void bb_depthwise_columns(const uint8_t *a, uint32_t step_a, const uint8_t *b, uint32_t step_b,
-                                    uint32_t flags, uint32_t *words, const uint32_t *end, uint32_t bits)
+                                    uint32_t *words, uint32_t bound, uint32_t bits)
 {
     if (bits == 8u) {
-        BB_DEPTHWISE_COLUMNS("ldr", BB_DEPTHWISE_ONE_8, BB_DEPTHWISE_TWO_8, flags);
+        BB_DEPTHWISE_COLUMNS("ldr", BB_DEPTHWISE_ONE_8, BB_DEPTHWISE_TWO_8, bound);
     } else if (bits == 4u) {
         BB_DEPTHWISE_COLUMNS("ldrh", BB_DEPTHWISE_ONE(", lsl #4", "", ", lsr #4", ", lsr #8"),
                              BB_DEPTHWISE_TWO(", lsl #4", "", ", lsr #4", ", lsr #8"), 0x00F000F0u);

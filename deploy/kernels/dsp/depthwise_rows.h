@@ -15,8 +15,8 @@ typedef struct {
     uint32_t y;             /* the row; wraps above the image */
     uint32_t pixel_bytes, row_bytes;
     uint32_t both_words;    /* sum of the two values that `words` has in turns */
-    uint32_t whole_bytes;   /* of the ring, from `words` to the end of whole pairs of columns */
-    uint32_t flags;         /* 1: the first column is the second of a pair; 2: the last is the first of a pair */
+    uint32_t bound;         /* bytes from `words` to the end of whole pairs of columns, - 4, + 1 if the first column is
+                               the second of a pair, + 2 if the last is the first of a pair */
     uint32_t last_y;        /* the last row of the image */
     const uint8_t *padding; /* codes z_x of four channels */
 } bb_depthwise_source;
@@ -29,8 +29,8 @@ typedef struct {
     uint32_t whole_bytes;   /* of the pixels that are written by fours */
     uint32_t next, second, fourth; /* bytes from a pixel to the others */
     uint32_t four_bytes;    /* from four pixels to the next four */
-    uint32_t step_bytes;    /* to the pixels of the next step */
     uint32_t left;          /* columns that are left behind pixels by fours */
+    uint32_t step_bytes;    /* to the pixels of the next step */
 } bb_depthwise_target;
 
 typedef struct {
@@ -101,10 +101,9 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
     register const uint8_t *b __asm__("r2");
     register uint32_t step_a __asm__("r3");
     register uint32_t step_b __asm__("r4");
-    register uint32_t *end __asm__("r6");
-    register uint32_t flags __asm__("r12");
-    __asm__ volatile("ldmia %[source], {r0, r1, r2, r3, r4, r5, r6, r12, lr}\n"
-                     "cmp r2, lr\n"
+    register uint32_t bound __asm__("r6");
+    __asm__ volatile("ldmia %[source], {r0, r1, r2, r3, r4, r5, r6, r12}\n"
+                     "cmp r2, r12\n"
                      "add r10, r2, #2\n" /* y of the rows after these */
                      "add r2, r1, r4\n"
                      "add r9, r2, r4\n"
@@ -113,7 +112,7 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
                      "mov r4, r3\n"
                      "stmia %[source], {r5, r9, r10}\n"
                      "blo 1f\n" /* both are in the image */
-                     "ldr r9, [%[source], #36]\n"
+                     "ldr r9, [%[source], #32]\n"
                      "itt ne\n"
                      "movne r1, r9\n"
                      "movne r3, #0\n"
@@ -122,21 +121,22 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
                      "movne r2, r9\n"
                      "movne r4, #0\n"
                      "1:\n"
-                     : "=&r"(words), "=&r"(a), "=&r"(b), "=&r"(step_a), "=&r"(step_b), "=&r"(end), "=&r"(flags)
+                     : "=&r"(words), "=&r"(a), "=&r"(b), "=&r"(step_a), "=&r"(step_b), "=&r"(bound)
                      : [source] "r"(&plan->source)
-                     : "r5", "r9", "r10", "lr", "cc", "memory");
+                     : "r5", "r9", "r10", "r12", "cc", "memory");
     if (__builtin_expect((long)(plan->input_bits == 8u), 1L) != 0L) { /* the usual case in a straight line */
-        bb_depthwise_columns(a, step_a, b, step_b, flags, words, end, 8u);
+        bb_depthwise_columns(a, step_a, b, step_b, words, bound, 8u);
     } else if (plan->input_bits == 4u) {
-        bb_depthwise_columns(a, step_a, b, step_b, flags, words, end, 4u);
+        bb_depthwise_columns(a, step_a, b, step_b, words, bound, 4u);
     } else if (plan->input_bits == 2u) {
-        bb_depthwise_columns(a, step_a, b, step_b, flags, words, end, 2u);
+        bb_depthwise_columns(a, step_a, b, step_b, words, bound, 2u);
     } else { /* the last channels, of a number that is not a multiple of 4 */
-        uint32_t is_odd = flags & 1u;
+        const uint32_t bits = plan->layer->input_bits;
+        const uint32_t bytes = plan->group_bytes;
+        uint32_t is_odd = bound & 1u;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
-            const bb_depthwise_four pairs = bb_depthwise_pairs(bb_depthwise_load_bytes(a, plan->group_bytes),
-                                                               bb_depthwise_load_bytes(b, plan->group_bytes),
-                                                               plan->layer->input_bits);
+            const bb_depthwise_four pairs =
+                bb_depthwise_pairs(bb_depthwise_load_bytes(a, bytes), bb_depthwise_load_bytes(b, bytes), bits);
             words[is_odd] = pairs.c0;
             words[is_odd + 2u] = pairs.c1;
             words[is_odd + 4u] = pairs.c2;
@@ -207,14 +207,19 @@ BB_INLINE void bb_depthwise_last_pixels(const bb_depthwise_plan *plan, uint8_t *
                                         const uint32_t *codes, uint32_t next, uint32_t second, uint32_t fourth,
                                         uint32_t four_bytes)
 {
+    const uint32_t bits = plan->layer->output_bits;
+    const uint32_t bytes = plan->pixel_bytes;
     do {
         for (uint32_t i = 4u; i != 0u; i--) {
             const uint32_t offset = (i == 4u) ? fourth : (i == 3u) ? second : (i == 2u) ? next : 0u;
-            uint32_t packed = bb_depthwise_packed(codes[i - 1u], plan->layer->output_bits);
-            for (uint32_t byte = 0u; byte < plan->pixel_bytes; byte++) {
-                pixel[offset + byte] = (uint8_t)packed;
+            uint32_t packed = bb_depthwise_packed(codes[i - 1u], bits);
+            uint8_t *target = &pixel[offset];
+            const uint8_t *const target_end = &target[bytes];
+            do {
+                *target = (uint8_t)packed;
                 packed >>= 8;
-            }
+                target = &target[1];
+            } while (target != target_end);
         }
         codes = &codes[4];
         pixel = &pixel[four_bytes];
@@ -233,15 +238,15 @@ BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
     register uint32_t second __asm__("r9");
     register uint32_t fourth __asm__("r10");
     register uint32_t four_bytes __asm__("r11");
-    register uint32_t left __asm__("lr");
+    register uint32_t left __asm__("r12");
     __asm__ volatile("ldmia %[target], {r0, r1, r2, r8, r9, r10, r11, r12, lr}\n"
-                     "add r12, r0, r12\n" /* the pixels of the next step */
+                     "add lr, r0, lr\n" /* the pixels of the next step */
                      "add r2, r0, r2\n"
-                     "str r12, [%[target]]\n"
+                     "str lr, [%[target]]\n"
                      : "=&r"(pixel), "=&r"(codes), "=&r"(end), "=&r"(next), "=&r"(second), "=&r"(fourth),
                        "=&r"(four_bytes), "=&r"(left)
                      : [target] "r"(&plan->target)
-                     : "r12", "memory");
+                     : "lr", "memory");
     for (;;) {
         if (pixel != end) {
             if (__builtin_expect((long)(plan->output_bits == 8u), 1L) != 0L) {
