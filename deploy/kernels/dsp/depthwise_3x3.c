@@ -10,8 +10,11 @@
    Then P is not needed any more, and the next two rows take its place. So P and Q change places in each step, and there
    are two copies of the inner loop. The output may overwrite the input (stride 1): rows are in the ring before.
 
-   An output is SMMLAR(sum, M, z_y) with M = m * 2^(16 - s), s at most 16: z_y + floor(sum * m / 2^(16 + s) + 1/2), which
-   is the narrow form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s).
+   With stride 1, the loop computes blocks of two columns, two blocks in a turn; the last column of an odd width has
+   code of its own. With stride 2, blocks of two outputs.
+
+   An output is SMMLAR(sum, M, z_y) with M = m * 2^(16 - s), s at most 16: z_y + floor(sum * m / 2^(16 + s) + 1/2),
+   which is the narrow form, because floor((floor(v) + c) / 2^s) = floor((v + c) / 2^s).
 
    Scratch  ring      [pair of columns][2 rows of pairs][4 channels][2 columns] words, columns with padding
             codes     stride 1: [block][2 rows][2 columns][4 channels] bytes; stride 2: one row
@@ -25,9 +28,10 @@ BB_INLINE uint32_t bb_depthwise_difference(uint32_t pair, uint32_t zero_points)
     return difference;
 }
 
-/* Unpacks the weights (q_w - z_w) * 2^(8 - b_w) of four channels; bits: b_w, a constant. Weights of channels that do not
-   exist are any codes of the tensor, which is padded to 4 bytes. */
-BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, const uint8_t *taps, uint32_t zero_points, uint32_t bits)
+/* Unpacks the weights (q_w - z_w) * 2^(8 - b_w) of four channels; bits: b_w, a constant; zero_points: z_w of each,
+   packed. Weights of channels that do not exist are any codes of the tensor, which is padded to 4 bytes. */
+BB_INLINE void bb_depthwise_weights(const bb_depthwise_plan *plan, const uint8_t *taps, uint32_t zero_points,
+                                   uint32_t bits)
 {
     const uint32_t tap_bytes = bb_pixel_bytes(plan->layer->input_channels, bits);
     const uint32_t row_bytes = 3u * tap_bytes;
@@ -143,8 +147,10 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
             plan.group_bytes = bb_pixel_bytes(channels, layer->input_bits);
             plan.output_bits = ((2u * plan.pixel_bytes) == layer->output_bits) ? layer->output_bits : 0u;
             plan.input_bits = ((2u * plan.group_bytes) == layer->input_bits) ? layer->input_bits : 0u;
-            for (uint32_t *code = plan.target.codes; code != plan.channels; code = &code[1]) {
-                *code = 0u; /* codes of channels that do not exist */
+            uint32_t *codes = plan.target.codes;
+            while (codes != plan.channels) { /* codes of channels that do not exist */
+                *codes = 0u;
+                codes = &codes[1];
             }
             plan.channels[(BB_DEPTHWISE_CHANNEL_WORDS * (channels - 1u)) + 12u] = words[-1]; /* the last one */
         } else {
@@ -163,7 +169,7 @@ BB_KERNEL void bb_depthwise_3x3(const void *descriptor, uint8_t *arena)
         } else {
             bb_depthwise_weights(&plan, taps, weight_zero_points, 2u);
         }
-        const uint32_t first_y = 0u - layer->pad_top; /* wraps above the image, like the offset of the row in the arena */
+        const uint32_t first_y = 0u - layer->pad_top; /* wraps above the image, like the row's offset in the arena */
         plan.source.words = &first_words[4u * (first_y & 2u)];
         plan.source.y = first_y;
         plan.source.row = &arena[layer->input + ((first * layer->input_bits) >> 3) + (first_y * plan.source.row_bytes)];

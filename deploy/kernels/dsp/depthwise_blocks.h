@@ -115,14 +115,14 @@
 
 #define BB_DEPTHWISE_ENTRY(p, q)                                                                                      \
     "sub r8, r9, r0\n"                                                                                                \
-    "lsls.w r8, r8, #25\n" /* bit 6: odd number of blocks before the last one */                                        \
+    "lsls.w r8, r8, #25\n" /* bit 6: an odd number of blocks is before the last one */                                 \
     "bpl.w 5f\n"
 
 /* The first column of the first block with stride 2. */
 #define BB_DEPTHWISE_COLUMN(p, q) "ldr r12, [r0, #" p "]\n" "ldr lr, [r0, #" q "]\n"
 
-/* A block of 1 x 2 outputs with stride 2: r9, r8 from five columns. The first is in r12, lr, and so is the last afterwards;
-   r10, r11: M, z_y. */
+/* A block of 1 x 2 outputs with stride 2: r9, r8 from five columns. The first is in r12, lr, and so is the last
+   afterwards; r10, r11: M, z_y. */
 #define BB_DEPTHWISE_1X2(p, q, p2, q2)                                                                                \
     "smlad r9, r12, r2, r8\n"                                                                                         \
     "smlabt r9, lr, r3, r9\n"                                                                                         \
@@ -157,23 +157,28 @@ BB_INLINE void bb_depthwise_channels(uint32_t *channel, uint32_t stride, uint32_
     register uint32_t *r9 __asm__("r9") = channel;
     if (stride == 1u) {
         if (is_second == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_ENTRY, BB_DEPTHWISE_TWO_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!", "[r0, #32]", "64", "96");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_ENTRY, BB_DEPTHWISE_TWO_2X2, BB_DEPTHWISE_2X1, "0", "32", "[r0, #64]!",
+                                  "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_ENTRY, BB_DEPTHWISE_TWO_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]", "[r0, #64]!", "96", "64");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_ENTRY, BB_DEPTHWISE_TWO_2X2, BB_DEPTHWISE_2X1, "32", "0", "[r0, #96]",
+                                  "[r0, #64]!", "96", "64");
         }
     } else {
         if (is_second == 0u) {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_ONE_1X2, BB_DEPTHWISE_NOTHING, "0", "32", "[r0, #128]!", "[r0, #32]", "64", "96");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_ONE_1X2, BB_DEPTHWISE_NOTHING, "0", "32",
+                                  "[r0, #128]!", "[r0, #32]", "64", "96");
         } else {
-            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_ONE_1X2, BB_DEPTHWISE_NOTHING, "32", "0", "[r0, #160]", "[r0, #128]!", "96", "64");
+            BB_DEPTHWISE_CHANNELS(BB_DEPTHWISE_COLUMN, BB_DEPTHWISE_ONE_1X2, BB_DEPTHWISE_NOTHING, "32", "0",
+                                  "[r0, #160]", "[r0, #128]!", "96", "64");
         }
     }
 }
 
 /* Widens columns of the packed codes of four channels: a single one to the second of a pair (bit 0 of `bound`), pairs
-   while `words` is below `bound`, and a single one to the first of a pair (bit 1 of `bound`). a, b: the two rows; step_a, step_b: bytes from pixel to
-   pixel. load: instruction that loads a pixel; one: instructions that make pairs r8 to r11 of the channels' codes from a
-   column in r8 (row a) and low (row b); two: likewise those of two columns in r10, low and r11, high, stored. */
+   while `words` is below `bound`, and a single one to the first of a pair (bit 1 of `bound`). a, b: the two rows;
+   step_a, step_b: bytes from pixel to pixel. load: instruction that loads a pixel; one: instructions that make pairs r8
+   to r11 of the channels' codes from a column in r8 (row a) and low (row b); two: instructions that store those of two
+   columns in r10, low and r11, high; mask: of a pair of codes. */
 #define BB_DEPTHWISE_COLUMNS(load, one, two, mask)                                                                    \
     uint32_t low, high;                                                                                               \
     __asm__ volatile("tst %[bound], #1\n"                                                                             \

@@ -1,4 +1,4 @@
-/* Rows of bb_depthwise_3x3 (dsp/depthwise_3x3.c): codes of the input to pairs in the ring, output codes to the output. */
+/* Rows of bb_depthwise_3x3 (dsp/depthwise_3x3.c): codes of the input to pairs in the ring, output codes to pixels. */
 
 /* Memory that may be read and written at any address: cores of this level allow it. */
 typedef struct {
@@ -124,7 +124,7 @@ BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
                      : "=&r"(words), "=&r"(a), "=&r"(b), "=&r"(step_a), "=&r"(step_b), "=&r"(bound)
                      : [source] "r"(&plan->source)
                      : "r5", "r9", "r10", "r12", "cc", "memory");
-    if (__builtin_expect((long)(plan->input_bits == 8u), 1L) != 0L) { /* the usual case in a straight line */
+    if (__builtin_expect(plan->input_bits == 8u, 1) != 0) { /* the usual case without a branch */
         bb_depthwise_columns(a, step_a, b, step_b, words, bound, 8u);
     } else if (plan->input_bits == 4u) {
         bb_depthwise_columns(a, step_a, b, step_b, words, bound, 4u);
@@ -163,8 +163,8 @@ BB_INLINE uint32_t bb_depthwise_place(uint32_t channel, uint32_t bits)
     return ((bits == 4u) && (channel != 0u) && (channel != 3u)) ? (3u - channel) : channel;
 }
 
-/* Packs the codes of four channels, each clamped to the largest code c of `bits` bits: a code plus 255 - c, at most 255,
-   is the clamped code below ones, so AND puts codes together. */
+/* Packs the codes of four channels, each clamped to the largest code c of `bits` bits: a code plus 255 - c, at most
+   255, is the clamped code below ones, so AND puts codes together. */
 BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
 {
     uint32_t packed = codes;
@@ -226,9 +226,9 @@ BB_INLINE void bb_depthwise_last_pixels(const bb_depthwise_plan *plan, uint8_t *
     } while (pixel != end);
 }
 
-/* Packs the codes of a step into the output. The first of four pixels is written last: an offset of 0 drops a pixel that
-   does not exist, because another one is written there afterwards. So does the offset of another pixel; this is how the
-   last pixels of a row are written. */
+/* Packs the codes of a step into the output. The first of four pixels is written last: an offset of 0 drops a pixel
+   that does not exist, because another one is written there afterwards. So does the offset of another pixel, and
+   in this way the last pixels of a row are written. */
 BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
 {
     register uint8_t *pixel __asm__("r0");
@@ -249,7 +249,7 @@ BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
                      : "lr", "memory");
     for (;;) {
         if (pixel != end) {
-            if (__builtin_expect((long)(plan->output_bits == 8u), 1L) != 0L) {
+            if (__builtin_expect(plan->output_bits == 8u, 1) != 0) {
                 BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_8, "str", next);
             } else if (plan->output_bits == 4u) {
                 BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_4, "strh", 0xF0F0F0F0u);
