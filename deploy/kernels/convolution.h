@@ -34,8 +34,8 @@ BB_INLINE uint32_t bb_is_direct(const bb_convolution_layer *l)
     return ((l->group_channels & (bb_piece_codes(l->input_bits) - 1u)) == 0u) ? 1u : 0u;
 }
 
-/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`; `padding` is a byte of
-   codes. */
+/* Appends codes of the input (or padding, if `from` is NULL) to the codes of a column in `staging`; `padding` is a byte
+   of codes. */
 BB_INLINE void bb_stage(const bb_convolution_layer *l, uint8_t *staging, uint32_t index, const uint8_t *from,
                         uint32_t first, uint32_t count, uint8_t padding)
 {

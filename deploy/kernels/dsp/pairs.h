@@ -45,8 +45,8 @@ BB_INLINE uint32_t bb_gathered_window(const uint8_t *from, uint32_t rows, uint32
     return sum;
 }
 
-/* Neighbouring windows that share codes. Of a row of two windows, the first codes belong to the first window, the next to
-   both, the last to the second: each is widened once, 16 a turn. */
+/* Neighbouring windows that share codes. Of a row of two windows, the first codes belong to the first window, the next
+   to both, the last to the second: each is widened once, 16 a turn. */
 
 /* Widens the codes from `from` to `end`, 16 a turn, to one column; adds them to `sum`. */
 BB_INLINE uint32_t *bb_widen_part(const uint8_t *from, const uint8_t *end, uint32_t *to, uint32_t *sum)
@@ -129,8 +129,8 @@ BB_INLINE void bb_shared_windows(const bb_convolution_layer *l, const uint8_t *i
     sums[1] = sum1;
 }
 
-/* Computes pairs of pixels whose windows are inside the image, or share codes and are outside with all that the first or
-   the second has alone; tells which pixels these are. Of layers without groups and horizontal dilation, whose pixels
+/* Computes pairs of pixels whose windows are inside the image, or share codes and are outside with all that the first
+   or the second has alone; tells which pixels these are. Of layers without groups and horizontal dilation, whose pixels
    are whole bytes. */
 BB_INLINE void bb_compute_pairs(const bb_convolution_layer *l, uint8_t *arena, uint8_t *staging, bb_pixels *computed)
 {
@@ -141,7 +141,8 @@ BB_INLINE void bb_compute_pairs(const bb_convolution_layer *l, uint8_t *arena, u
     const uint32_t is_shared =
         ((l->input_bits == 8u) && ((channels & 15u) == 0u) && (stride < l->kernel_width)) ? 1u : 0u;
     const uint32_t is_gathered = ((l->input_bits == 8u) && (count >= 4u)) ? 1u : 0u;
-    const uint32_t rows = (is_shared != 0u) ? 0u : ((l->kernel_height - 1u) * l->dilation_y); /* inside, below the first */
+    /* Rows that have to be inside, below the first one. */
+    const uint32_t rows = (is_shared != 0u) ? 0u : ((l->kernel_height - 1u) * l->dilation_y);
     const uint32_t row_bytes = l->input_width * pixel_bytes;
     const uint32_t step = row_bytes * l->dilation_y;
     const uint32_t skip = step - count;
