@@ -2,8 +2,8 @@
    slot 6; start of a pair: 6 column, 7 its end, 8 and 9 accumulators r10 and r11, then a mask (not for 8 bits) and the
    entry of the loop, at `entry` bytes; then, at `factor`, the factor of the offsets in the rare case. Behind the slots:
    bb_rows, sums.
-   Rare case: 8 2^d times the sum of the column, 9 zero points or 0, at `entry` label 21; the entry of the loop takes
-   the place of `sums`. */
+   Rare case: 8 2^d times the sum of the column, 9 zero points or 0, at `entry` label 21 or 26; the entry of the loop
+   takes the place of `sums`. */
 
 #define BB_PAIR1_8 "{r0, r1, r10, r11, pc}"
 #define BB_PAIR1 "{r0, r1, r10-r12, pc}"
@@ -58,12 +58,23 @@
     "ldrb r7, [r6, #21]\n"                                                                                            \
     "mov r8, #1 << " BB_EXTRA_##bits "\n"                                                                             \
     "lsl r8, r8, r7\n"                                                                                                \
-    "sub r8, r8, r2, asr #16\n"                                                                                       \
+    "subs r8, r8, r2, asr #16\n"                                                                                      \
     "str r8, [sp, #" factor "]\n"                                                                                     \
     "adr.w r7, 21f + 1\n"                                                                                             \
+    "it ne\n"                                                                                                         \
+    "adrne.w r7, 26f + 1\n"                                                                                           \
     "str r7, [sp, #" entry "]\n"                                                                                      \
     "b 10b\n"                                                                                                         \
     "21:\n"                                                                                                           \
+    "ldrb r2, [r11], #1\n"                                                                                            \
+    "ldrb r3, [r11], #1\n"                                                                                            \
+    "str r11, [sp, #36]\n"                                                                                            \
+    "mov r4, #0\n"                                                                                                    \
+    "mls r11, r10, r3, r4\n"                                                                                          \
+    "mls r10, r10, r2, r4\n"                                                                                          \
+    totals                                                                                                            \
+    "ldr pc, [sp, #" slots " + 4]\n"                                                                                  \
+    "26:\n"                                                                                                           \
     "cmp r11, #0\n"                                                                                                   \
     "beq 22f\n"                                                                                                       \
     "ldrb r2, [r11], #1\n"                                                                                            \
@@ -84,7 +95,8 @@
     "ldr r2, [sp, #" slots "]\n"                                                                                      \
     "ldrb r2, [r2, #20]\n"                                                                                            \
     "mov r3, r2\n"                                                                                                    \
-    "b 23b\n"
+    "b 23b\n"                                                                                                         \
+    "27:\n"
 
 /* Requantizes and stores a pair, and starts the next one. */
 #define BB_DOT1_STORE(pair)                                                                                           \
@@ -116,9 +128,9 @@
     "ldr r4, [sp]\n"                                                                                                  \
     "ldm r5, " pair "\n"                                                                                              \
     "ldr r7, [sp, #" entry "]\n"                                                                                      \
-    "adr.w r3, 21b + 1\n"                                                                                             \
+    "adr.w r3, 27b\n"                                                                                                 \
     "cmp r7, r3\n"                                                                                                    \
-    "bne 24f\n"                                                                                                       \
+    "bhs 24f\n"                                                                                                       \
     "cmp r11, #0\n"                                                                                                   \
     "ite eq\n"                                                                                                        \
     "ldrbeq r11, [r2, #20]\n"                                                                                         \

@@ -1,8 +1,8 @@
 /* Dot products of two columns. Slots: 0 constants, 1 and 2 outputs, 3 F, 4 z_y, 5 end of the constants of pairs, 6
    address of slot 7; start of a pair: 7 columns, 8 their end or a mask, 9 to 12 accumulators r8 (row 0, column 0), r9
    (0, 1), r10 (1, 0), r11 (1, 1), 13 entry of the loop. Behind the slots: bb_rows, sums.
-   Rare case: 9 and 10 2^d times the sums of the columns, 11 zero points or 0, 12 factor of the offsets, 13 label 21;
-   the entry of the loop takes the place of `sums`. */
+   Rare case: 9 and 10 2^d times the sums of the columns, 11 zero points or 0, 12 factor of the offsets, 13 label 21
+   or 26; the entry of the loop takes the place of `sums`. */
 
 #define BB_PAIR2 "{r0, r1, r8-r11, pc}"
 
@@ -53,13 +53,26 @@
     "ldrb r8, [r7, #21]\n"                                                                                            \
     "mov r12, #1 << " BB_EXTRA_##bits "\n"                                                                            \
     "lsl r12, r12, r8\n"                                                                                              \
-    "sub r12, r12, r3, asr #16\n"                                                                                     \
+    "subs r12, r12, r3, asr #16\n"                                                                                    \
     "add r7, sp, #36\n"                                                                                               \
     "stm r7, {r9-r12}\n"                                                                                              \
     "adr.w r7, 21f + 1\n"                                                                                             \
+    "it ne\n"                                                                                                         \
+    "adrne.w r7, 26f + 1\n"                                                                                           \
     "str r7, [sp, #52]\n"                                                                                             \
     "b 10b\n"                                                                                                         \
     "21:\n"                                                                                                           \
+    "ldrb r2, [r10], #1\n"                                                                                            \
+    "ldrb r3, [r10], #1\n"                                                                                            \
+    "str r10, [sp, #44]\n"                                                                                            \
+    "mov r4, #0\n"                                                                                                    \
+    "mls r11, r9, r3, r4\n"                                                                                           \
+    "mls r10, r8, r3, r4\n"                                                                                           \
+    "mls r9, r9, r2, r4\n"                                                                                            \
+    "mls r8, r8, r2, r4\n"                                                                                            \
+    totals                                                                                                            \
+    "ldr pc, [sp, #" slots " + 4]\n"                                                                                  \
+    "26:\n"                                                                                                           \
     "cmp r10, #0\n"                                                                                                   \
     "beq 22f\n"                                                                                                       \
     "ldrb r2, [r10], #1\n"                                                                                            \
@@ -81,7 +94,8 @@
     "ldr r2, [sp, #" slots "]\n"                                                                                      \
     "ldrb r2, [r2, #20]\n"                                                                                            \
     "mov r3, r2\n"                                                                                                    \
-    "b 23b\n"
+    "b 23b\n"                                                                                                         \
+    "27:\n"
 
 /* Requantizes and stores a pair, and starts the next one. */
 #define BB_DOT2_STORE                                                                                                 \
@@ -120,9 +134,9 @@
     "beq.w 9f\n"                                                                                                      \
     "ldr r4, [sp]\n"                                                                                                  \
     "ldm r6, {r0, r1, r8-r12}\n"                                                                                      \
-    "adr.w r3, 21b + 1\n"                                                                                             \
+    "adr.w r3, 27b\n"                                                                                                 \
     "cmp r12, r3\n"                                                                                                   \
-    "bne 24f\n"                                                                                                       \
+    "bhs 24f\n"                                                                                                       \
     "cmp r10, #0\n"                                                                                                   \
     "ite eq\n"                                                                                                        \
     "ldrbeq r10, [r2, #20]\n"                                                                                         \

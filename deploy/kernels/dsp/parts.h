@@ -22,8 +22,8 @@
    of several registers starts a pair, with the accumulators, and jumps into the unrolled loop, whose last turn is
    complete; another one fetches what the stores need. The widened columns (r0) and the weights (lr) advance together.
 
-   In the rare case of a zero point for each row, or of k + e + d > 14, a pair starts at label 21 and goes from there to
-   the loop. It adds o times 2^(k + e + d) - F / 2^16, so that nothing is added twice.
+   In the rare case of a zero point for each row, or of k + e + d > 14, a pair starts at label 21 (k + e + d <= 14)
+   or 26 and goes from there to the loop. Label 26 adds o times 2^(k + e + d) - F / 2^16, so nothing is added twice.
 
    Fields of bb_rows: weights 0, constants 4, zero_points 8, addend 12, rows 16, row_words 18, zero_point 20,
    offset_shift 21, shift 22. */
