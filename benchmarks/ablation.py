@@ -1,6 +1,6 @@
 """Ablation of the training: the effect on accuracy of each training option alone, at two memory budgets.
 
-    python -m benchmarks.ablation [--network resnet8|dscnn] [--epochs N] [--seeds N] [--keep FILE] [--json]
+    python -m benchmarks.ablation [--network resnet8|dscnn|mobilenetv2] [--epochs N] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.ablation --table FILE        # show the output of --json as a table, without training
 
 Defaults are chosen by the integer-only accuracy on samples held out of the training set (5,000 of CIFAR-10's 50,000).
@@ -28,7 +28,11 @@ from network.allocation import Allocation, Folding, WeightScheme
 from network.memory.books import accounting_named
 from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
 
-SHARES: Final = {"resnet8": (Share(0.4), Share(0.3)), "dscnn": (Share(0.5), Share(0.45))}
+SHARES: Final = {
+    "resnet8": (Share(0.4), Share(0.3)),
+    "dscnn": (Share(0.5), Share(0.45)),
+    "mobilenetv2": (Share(0.4), Share(0.3)),
+}
 """Budgets of each task. DS-CNN has more parameters besides weights: 2 bits everywhere need 41 % of its flash."""
 
 HELD_OUT: Final = 5000
