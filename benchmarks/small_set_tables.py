@@ -67,8 +67,11 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
 def _against(defaults: Row, other: Row, named: str, points_allowed: float) -> str:
     points = _mean(defaults) - _mean(other)
     doubtful = STANDARD_ERRORS * hypot(defaults["standard_error"], other["standard_error"])
-    is_below = -points > max(points_allowed, doubtful)
-    flag = "**below**, " if is_below else ""
+    flag = ""
+    if -points > max(points_allowed, doubtful):
+        flag = "**below**, "
+    elif -points > MOST_POINTS_BELOW:
+        flag = "*lower, not for certain*, "
     return f"{flag}{points:+.2f} points against {named}, two standard errors are {doubtful:.2f}"
 
 

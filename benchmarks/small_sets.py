@@ -146,8 +146,9 @@ def row_of(entry: Entry, outcomes: Sequence[Outcome | None], test_samples: int) 
 def standard_error(percents: Sequence[float], test_samples: int) -> float | None:
     """Return the standard error of a mean accuracy, in percentage points; None without an accuracy.
 
-    It has two parts: the test set is a sample of all inputs, p (1 - p) / n, the same for all seeds; and, with several
-    seeds, the variance between them divided by their number.
+    Its square has two parts: p (1 - p) / n, because the test set is a sample of all inputs, the same for all seeds;
+    and, with several seeds, the variance between them divided by their number. For p, one right and one wrong answer
+    are added (Laplace's rule of succession), so that 100 % on a small test set is not taken for certain.
 
     Args:
         percents: The accuracy of each seed, in percent.
@@ -155,6 +156,6 @@ def standard_error(percents: Sequence[float], test_samples: int) -> float | None
     """
     if not percents:
         return None
-    share = fmean(percents) / 100
+    share = (fmean(percents) / 100 * test_samples + 1) / (test_samples + 2)
     between = stdev(percents) ** 2 / len(percents) if len(percents) > 1 else 0.0
     return sqrt(100**2 * share * (1 - share) / test_samples + between)
