@@ -27,6 +27,7 @@ class Progress:
         validation_quality: Figure of that metric after the last evaluated epoch.
         validation_samples: Number of held-out samples of which that figure is.
         warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
+        recipe: Options of the training that the recipe has chosen, with the reasons, one text each.
         point: Number of the judged point of a Pareto front, from 1, where several networks are trained one by one.
         points: Expected number of judged points.
     """
@@ -44,6 +45,7 @@ class Progress:
     validation_quality: float | None = None
     validation_samples: int | None = None
     warnings: tuple[str, ...] = ()
+    recipe: tuple[str, ...] = ()
     point: int | None = None
     points: int | None = None
 

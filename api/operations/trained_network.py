@@ -10,6 +10,7 @@ from api.schemas.fit import FitAnswer
 from api.schemas.reports import (
     AccuracyAnswer,
     Artifact,
+    ChoiceAnswer,
     ConversionAnswer,
     EpochAnswer,
     QualityAnswer,
@@ -94,6 +95,7 @@ def train_solution(
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
         warnings=result.warnings,
+        recipe=[ChoiceAnswer(**asdict(each)) for each in result.recipe],
     )
     if not is_first_process():
         return training_report, []

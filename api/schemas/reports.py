@@ -43,6 +43,9 @@ class ProgressAnswer(Answer):
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
     )
+    recipe: tuple[str, ...] = Field(
+        default=(), description="options of the training that the recipe has chosen, with the reasons, one text each"
+    )
     point: Count | None = Field(
         default=None, description="number of the judged point, counted from 1; null for jobs that train one network"
     )
@@ -135,6 +138,14 @@ class ConversionAnswer(Answer):
     layers: list[LayerConversionAnswer] = Field(description="layers, in the order of the schedule")
 
 
+class ChoiceAnswer(Answer):
+    """Option of a training that was not given, so that the recipe chose its value (docs/training.md)."""
+
+    option: str = Field(description="name of the option")
+    value: str = Field(description="chosen value")
+    reason: str = Field(description="reason for the value: the rule and the figures that it depends on")
+
+
 class TrainingReport(FitAnswer):
     """Bits, memory report and quality of a retrained network."""
 
@@ -184,6 +195,9 @@ class TrainingReport(FitAnswer):
     warnings: tuple[str, ...] = Field(
         default=(),
         description="warnings about the network, the dataset or the options that were found before the training",
+    )
+    recipe: list[ChoiceAnswer] = Field(
+        default=[], description="options of the training that were not given, as the recipe chose them"
     )
 
 

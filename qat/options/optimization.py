@@ -34,17 +34,19 @@ class LearningRateStep(Options):
 class OptimizationOptions(Options):
     """Options of the optimizer: number of epochs, batch size, the optimizer itself and its learning rate."""
 
-    epochs: StrictInt = Field(
-        default=3,
+    epochs: StrictInt | None = Field(
+        default=None,
         ge=0,
         le=10_000,
-        description="number of passes over the training set; 0 only calibrates the activation ranges",
+        description="number of passes over the training set; 0 only calibrates the activation ranges; none: chosen by "
+        "the recipe from the number of samples",
     )
-    batch_size: StrictInt = Field(
-        default=128,
+    batch_size: StrictInt | None = Field(
+        default=None,
         ge=2,
         le=65_536,
-        description="number of samples in each optimizer step, summed over all training processes",
+        description="number of samples in each optimizer step, summed over all training processes; none: chosen by the "
+        "recipe from the number of samples and the memory",
     )
     optimizer: OptimizerKind = Field(
         default=OptimizerKind.ADAM,

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from network.allocation import Allocation, Bits
-from qat.options.training import NEVER, Regime, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import NEVER, Regime
 from qat.training.state import TrainingState
 
 
@@ -32,7 +33,7 @@ class Milestones:
         options: Training options of the run.
     """
 
-    def __init__(self, allocation: Allocation, options: TrainingOptions) -> None:
+    def __init__(self, allocation: Allocation, options: ChosenOptions) -> None:
         self._allocation = allocation
         self._doubled = doubled(allocation)
         self._options = options

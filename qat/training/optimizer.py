@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from qat.options.training import OptimizerKind, Regime, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import OptimizerKind, Regime
 from qat.quantized_network import QuantizedNetwork
 
 
-def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.optim.Optimizer:
+def new_optimizer(module: QuantizedNetwork, options: ChosenOptions) -> torch.optim.Optimizer:
     """Create the torch optimizer of a fake-quantized network: SGD, Adam or AdamW.
 
     The parameter groups are 2-bit weights, other weights, biases and batch norms, and ranges. Only weights decay. Adam
@@ -46,7 +47,7 @@ def new_optimizer(module: QuantizedNetwork, options: TrainingOptions) -> torch.o
             return torch.optim.AdamW(described, lr=options.learning_rate)
 
 
-def two_bit_share(options: TrainingOptions) -> float:
+def two_bit_share(options: ChosenOptions) -> float:
     """Return the learning rate of 2-bit weights as a multiple of that of other weights; 1 in the paper's regime."""
     return 1.0 if options.regime is Regime.PAPER else options.two_bit_learning_rate
 

@@ -20,7 +20,6 @@ from qat.conversion_report import ConversionReport, conversion_report
 from qat.data.batches import batches_of, group_starts_of, split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.loader import training_batches
-from qat.options.training import TrainingOptions
 from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
 from qat.tasks.choice import Task
@@ -34,6 +33,7 @@ from qat.training.not_finite import NotFinite
 from qat.training.optimizer import new_optimizer
 from qat.training.oscillation import Oscillations
 from qat.training.parallel import Processes
+from qat.training.recipe.recipe import Recipe
 from qat.training.reporting import Reporter
 from qat.training.run_cost import TRAINING_COST, RunCost
 from qat.training.run_targets import RunTargets
@@ -53,7 +53,7 @@ class TrainingRun:
         network: The network, with weights.
         allocation: Bits of each tensor and scheme of each weight tensor, after the overrides of the options.
         dataset: The dataset, in shapes that fit the network.
-        options: Training options.
+        recipe: Training options, and which of them the recipe chose.
         processor: The torch device that trains.
         processes: The group of processes that train together.
         report: Callback that receives the progress.
@@ -67,11 +67,12 @@ class TrainingRun:
         network: Network,
         allocation: Allocation,
         dataset: Dataset,
-        options: TrainingOptions,
+        recipe: Recipe,
         processor: torch.device,
         processes: Processes,
         report: Report,
     ) -> None:
+        options = recipe.options
         self._network, self._dataset, self._options = network, dataset, options
         self._processor, self._processes = processor, processes
         self._targets = RunTargets(network, dataset, options)
@@ -82,7 +83,7 @@ class TrainingRun:
         self._teacher = Teacher(
             self._float_network, dataset.train_x, processor, samples_change=options.augmentation.changes_samples
         )
-        self._reporter = Reporter(report if processes.is_first else silent, options.epochs)
+        self._reporter = Reporter(report if processes.is_first else silent, options.epochs, recipe=recipe.choices)
         self._fingerprint = fingerprint_of(network, allocation, dataset, options.what_counts(), processes.count)
         self._saved = time.monotonic()
         self.warnings: tuple[str, ...] = ()

@@ -1,0 +1,13 @@
+"""Complete training options for tests of parts that a recipe does not precede."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qat.options.chosen import ChosenOptions
+
+
+def complete(**given: Any) -> ChosenOptions:
+    """Return training options with values for all that a recipe would choose."""
+    values: dict[str, Any] = {"epochs": 3, "batch_size": 128}
+    return ChosenOptions(**values | given)
