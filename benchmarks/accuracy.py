@@ -48,7 +48,7 @@ def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]
         return []
     label = f"{contender.name} at {contender.share}"
     runs = [(f"{label}, untrained", contender.options.replace(epochs=0))]
-    if contender.options.epochs:
+    if contender.options.epochs != 0:
         runs += [(f"{label}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
     by_brevitas = contender.name is Name.BREVITAS
     return [
@@ -172,7 +172,7 @@ def _by_training(
 
 
 def _turn(training: Training) -> tuple[bool, int]:
-    return training.options.epochs > 0, training.options.seed
+    return training.options.epochs != 0, training.options.seed
 
 
 def _chosen(given: str | None, between: str, known: Mapping[str, Each], what: str) -> list[Each]:

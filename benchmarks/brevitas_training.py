@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from benchmarks.brevitas_network import BrevitasNetwork
+from benchmarks.chosen_steps import with_steps
 from benchmarks.outcome import Outcome
 from network.allocation import Allocation
 from network.network import Network
@@ -59,12 +60,13 @@ class BrevitasTraining:
             raise ValueError(f"Brevitas is trained with plain Adam here, not with {options.optimizer}")
         if options.threads is not None:
             torch.set_num_threads(options.threads)
+        self._split = split_of(dataset, options.validation_fraction, options.seed)
+        options = with_steps(options, len(self._split.training))
         self._network, self._dataset, self._options = network, dataset, options
         of_classes = Task(TaskKind.CLASSES, network.outputs[0], LabelSource.LABELS, LabelSource.LABELS)
         classes = network.shapes[network.outputs[0]].elements
         self._objectives = TaskObjectives(of_classes, Categorical(network.outputs[0], 0, classes), ())
         self._processor = processor_of(options)
-        self._split = split_of(dataset, options.validation_fraction, options.seed)
         self._reporter = Reporter(report, options.epochs)
         self._float_network = float_module(network)
         self._module = BrevitasNetwork(network, allocation)

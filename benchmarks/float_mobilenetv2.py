@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import numpy as np
@@ -65,7 +65,7 @@ def trained(dataset: Dataset, run: FloatRun) -> MobileNetV2:
         ClickException: if the checkpoint belongs to a training with another number of epochs or another seed.
     """
     torch.manual_seed(run.seed)
-    module = MobileNetV2().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    module: MobileNetV2 = MobileNetV2().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
     labels = torch.from_numpy(np.asarray(dataset.train_y))
     steps = -(-len(labels) // BATCH_SIZE)
     optimizer = torch.optim.SGD(
@@ -74,7 +74,7 @@ def trained(dataset: Dataset, run: FloatRun) -> MobileNetV2:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=steps * run.epochs, pct_start=WARM_UP
     )
-    parts = {"module": module, "optimizer": optimizer, "schedule": schedule}
+    parts: dict[str, Any] = {"module": module, "optimizer": optimizer, "schedule": schedule}
     first = 1
     if run.checkpoint is not None and run.checkpoint.exists():
         state = torch.load(run.checkpoint)
@@ -95,7 +95,8 @@ def trained(dataset: Dataset, run: FloatRun) -> MobileNetV2:
             unfinished = run.checkpoint.with_suffix(".new")
             torch.save(state | {"epoch": epoch, "epochs": run.epochs, "seed": run.seed}, unfinished)
             unfinished.replace(run.checkpoint)
-    return module.eval()
+    module.eval()
+    return module
 
 
 def _epoch(

@@ -5,6 +5,8 @@ The exporter of torch folds batch norm into the weights; the benchmarks need it,
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -19,9 +21,9 @@ def onnx_of(module: MobileNetV2) -> bytes:
     """Return the network as the content of an ONNX file whose input `pixels` has values from 0 to 255."""
     writer = _Writer()
     trunk = writer.unit(module.stem, "pixels", weight_scale=PIXEL_SCALE)
-    for block in module.blocks:
+    for block in module.blocks_in_order():
         inside = trunk
-        for unit in block.units:
+        for unit in block.units_in_order():
             inside = writer.unit(unit, inside)
         trunk = writer.node("Add", f"{block.name}_add", [trunk, inside]) if block.has_add else inside
     trunk = writer.unit(module.last, trunk)
@@ -67,7 +69,7 @@ class _Writer:
         normalised = self.node("BatchNormalization", f"{name}_norm", [sums, *constants], epsilon=norm.eps)
         return normalised if unit.is_linear else self.node("Clip", f"{name}_relu6", [normalised, *self._bounds()])
 
-    def node(self, kind: str, name: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, kind: str, name: str, inputs: list[str], **attributes: Any) -> str:
         """Add a node, and return the name of its output, which is the node's own."""
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name

@@ -77,6 +77,12 @@ class InvertedResidual(nn.Module):
         self.units.append(ConvolutionUnit(f"{name}_project", wide, outputs, 1, is_linear=True))
         self.has_add = stride == 1 and inputs == outputs
 
+    def units_in_order(self) -> Iterator[ConvolutionUnit]:
+        """Yield the convolutions in the order in which they run."""
+        for unit in self.units:
+            assert isinstance(unit, ConvolutionUnit)  # noqa: S101  # for the type checker
+            yield unit
+
     def forward(self, images: Tensor) -> Tensor:
         projected: Tensor = self.units(images)
         return images + projected if self.has_add else projected
@@ -97,6 +103,12 @@ class MobileNetV2(nn.Module):
         self.blocks = nn.Sequential(*_blocks())
         self.last = ConvolutionUnit("last", BLOCKS[-1][1], LAST_CHANNELS, 1)
         self.classes = nn.Linear(LAST_CHANNELS, classes)
+
+    def blocks_in_order(self) -> Iterator[InvertedResidual]:
+        """Yield the inverted residual blocks in the order in which they run."""
+        for block in self.blocks:
+            assert isinstance(block, InvertedResidual)  # noqa: S101  # for the type checker
+            yield block
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.last(self.blocks(self.stem(images)))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from benchmarks.chosen_steps import with_steps
 from benchmarks.kept import Kept
 from benchmarks.narration import Narration
 from benchmarks.outcome import Outcome
@@ -62,8 +63,9 @@ class Training:
         """Relative duration of a training, compared with the other trainings of the benchmark."""
         images = len(self.task.dataset.train_x)
         held_out = images * self.options.validation_fraction
-        judged = (self.options.epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
-        return _TRAINING_COST * self.options.epochs * (images - held_out) + _JUDGING_COST * judged
+        epochs = with_steps(self.options, max(1, round(images - held_out))).epochs
+        judged = (epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
+        return _TRAINING_COST * epochs * (images - held_out) + _JUDGING_COST * judged
 
     @property
     def what(self) -> dict[str, Any]:
