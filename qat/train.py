@@ -29,6 +29,7 @@ from qat.training.parallel import joined
 from qat.training.processor import processor_of
 from qat.training.recipe.choice import Choice
 from qat.training.recipe.recipe import recipe_for
+from qat.training.reporting import Reporter
 from qat.training.run import TrainingRun
 
 __all__ = ["Accuracy", "EpochResult", "LabelSource", "TrainingResult", "train"]
@@ -113,7 +114,7 @@ def train(
     allocation = overridden(network, allocation, options.overrides)
     processor = processor_of(options)
     with _threads(options.threads), joined(processor) as processes:
-        recipe = recipe_for(network, dataset, options, processor, processes)
+        recipe = recipe_for(network, dataset, options, processor, processes, Reporter(report, 0))
         if recipe.options.post_training is not None and recipe.options.post_training.equalization:
             network = equalized(network)
         run = TrainingRun(network, allocation, dataset, recipe, processor, processes, report)

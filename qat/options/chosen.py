@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import StrictInt
 
+from qat.options.names import BatchNormMode
 from qat.options.training import TrainingOptions
 
 
@@ -14,6 +15,7 @@ class ChosenOptions(TrainingOptions):
 
     epochs: StrictInt
     batch_size: StrictInt
+    batch_norm: BatchNormMode
 
     @classmethod
     def of(cls, given: TrainingOptions, **chosen: Any) -> Self:

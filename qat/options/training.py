@@ -13,6 +13,7 @@ from deploy.requantization_form import RequantizationForm
 from qat.options.augmentation import AugmentationChoice, AugmentationOptions, AugmentationPreset
 from qat.options.names import (
     ActivationRange,
+    BatchNormMode,
     Compile,
     OptimizerKind,
     Precision,
@@ -28,6 +29,7 @@ from qat.options.task import TaskKind
 __all__ = [
     "ActivationRange",
     "AugmentationOptions",
+    "BatchNormMode",
     "Compile",
     "LearningRateStep",
     "OptimizerKind",
@@ -67,6 +69,13 @@ class TrainingOptions(OptimizationOptions):
         ge=0.001,
         le=0.9,
         description="share of the training set that is held out of training to choose the best epoch",
+    )
+    batch_norm: BatchNormMode | None = Field(
+        default=None,
+        description="statistics of batch norm in training. train: normalise by those of each batch, and follow them "
+        "with the running statistics; frozen: keep the running statistics of the float network, and normalise by them "
+        "from the first step; none: chosen by the recipe, by how far the float network's outputs move on "
+        "statistics of batches",
     )
     batch_fold_delay: StrictInt = Field(
         default=1,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 
 from network.network import Network
-from qat.data.batches import split_of
+from qat.data.batches import Split, split_of
 from qat.data.dataset import Dataset
 from qat.options.chosen import ChosenOptions
-from qat.options.training import TrainingOptions
+from qat.options.names import BatchNormMode, Regime
+from qat.options.training import NEVER, TrainingOptions
+from qat.prepare import float_module
 from qat.training.parallel import Processes
+from qat.training.recipe.batch_norm import batch_norm_for, distance_on_batch_statistics, has_batch_norm
 from qat.training.recipe.choice import Choice
 from qat.training.recipe.memory import fitting_batch
 from qat.training.recipe.steps import batch_size_for, epochs_for
+from qat.training.reporting import Reporter
+from qat.training.run_targets import RunTargets
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,12 @@ class Recipe:
 
 
 def recipe_for(
-    network: Network, dataset: Dataset, given: TrainingOptions, processor: torch.device, processes: Processes
+    network: Network,
+    dataset: Dataset,
+    given: TrainingOptions,
+    processor: torch.device,
+    processes: Processes,
+    reporter: Reporter,
 ) -> Recipe:
     """Choose the options of a training run that were not given.
 
@@ -41,24 +53,66 @@ def recipe_for(
         dataset: The dataset, in shapes that fit the network.
         given: Options as they were given, None where the recipe chooses.
         processor: The torch device that trains.
-        processes: The processes that train together.
+        processes: The processes that train together; the first one measures.
+        reporter: Receiver of the progress.
 
     Raises:
-        DatasetError: If too few samples remain for training.
+        DatasetError: If too few samples remain for training, or the targets do not suit the network.
+        RequestError: If the options augment samples in a way that does not suit the task.
     """
-    samples = len(split_of(dataset, given.validation_fraction, given.seed).training)
-    choices: list[Choice] = []
-
-    def chosen(option: str, value: int, reason: str) -> int:
-        choices.append(Choice(option, f"{value:,}", reason))
-        return value
-
+    split = split_of(dataset, given.validation_fraction, given.seed)
+    samples, notes = len(split.training), _Notes()
     batch_size = given.batch_size
     if batch_size is None:
         fitting = fitting_batch(network, processes.count, processor)
-        batch_size = chosen("batch_size", *batch_size_for(samples, fitting, processes.count))
+        batch_size = notes.chosen("batch_size", *batch_size_for(samples, fitting, processes.count))
     epochs = given.epochs
     if epochs is None:
-        epochs = chosen("epochs", *epochs_for(samples, batch_size))
-    completed: dict[str, Any] = {"batch_size": batch_size, "epochs": epochs}
-    return Recipe(ChosenOptions.of(given, **completed), tuple(choices))
+        epochs = notes.chosen("epochs", *epochs_for(samples, batch_size))
+    batch_norm = given.batch_norm
+    if batch_norm is None:
+        batch_norm = BatchNormMode.TRAIN
+        if epochs and has_batch_norm(network) and not _freezes_later(given):
+            together = max(min(batch_size, samples) // processes.count, 1)
+            measuring = _Measuring(network, dataset, given, split, processor, reporter)
+            distance = float(processes.from_first(lambda: repr(measuring.batch_norm_distance(together))))
+            batch_norm = notes.chosen("batch_norm", *batch_norm_for(distance, together))
+    completed = {"batch_size": batch_size, "epochs": epochs, "batch_norm": batch_norm}
+    return Recipe(ChosenOptions.of(given, **completed), tuple(notes.choices))
+
+
+def _freezes_later(given: TrainingOptions) -> bool:
+    """Return whether given options freeze the statistics of batch norm later in the run."""
+    return given.freeze_batch_norm_at < NEVER or given.regime is Regime.PAPER
+
+
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """What the recipe has chosen so far."""
+
+    choices: list[Choice] = field(default_factory=list)
+
+    def chosen(self, option: str, value: _T, reason: str) -> _T:
+        self.choices.append(Choice(option, f"{value}", reason))
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Measuring:
+    """What the recipe measures the float network with."""
+
+    network: Network
+    dataset: Dataset
+    given: TrainingOptions
+    split: Split
+    processor: torch.device
+    reporter: Reporter
+
+    def batch_norm_distance(self, batch_size: int) -> float:
+        float_network = float_module(self.network).to(self.processor)
+        targets = RunTargets(self.network, self.dataset, self.given)
+        objectives = targets.objectives(float_network, self.split, self.processor, self.reporter)
+        self.reporter.begin("measuring batch norm", epoch=None, steps=0, cost=1.0)
+        return distance_on_batch_statistics(
+            float_network, objectives, self.dataset.train_x, self.split, batch_size, self.processor
+        )
