@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from qat.options.chosen import ChosenOptions
-from qat.options.training import TrainingOptions
+from qat.options.training import BatchNormMode, TrainingOptions
 from qat.training.recipe.steps import batch_size_for, epochs_for
 
 
 def with_steps(given: TrainingOptions, samples: int) -> ChosenOptions:
     """Return options whose missing epochs and batch size are those of the recipe, if memory suffices for the batch.
+
+    Batch norm is trained if the options do not say otherwise.
 
     Args:
         given: The options of a training.
@@ -19,4 +21,6 @@ def with_steps(given: TrainingOptions, samples: int) -> ChosenOptions:
         batch_size, _ = batch_size_for(samples, None, 1)
     if epochs is None:
         epochs, _ = epochs_for(samples, batch_size)
-    return ChosenOptions.of(given, batch_size=batch_size, epochs=epochs)
+    return ChosenOptions.of(
+        given, batch_size=batch_size, epochs=epochs, batch_norm=given.batch_norm or BatchNormMode.TRAIN
+    )

@@ -27,7 +27,7 @@ from benchmarks.shares import Share
 from benchmarks.tasks import Task
 from benchmarks.trainings import Training
 from qat.options.post_training import PostTrainingOptions, Rounding
-from qat.options.training import NEVER, TrainingOptions
+from qat.options.training import BatchNormMode, TrainingOptions
 
 DEFAULTS: Final = "defaults"
 POST_TRAINING: Final = "post-training"
@@ -43,9 +43,9 @@ SHARES: Final[Mapping[str, tuple[Share, ...]]] = MappingProxyType({
 
 _NOTHING_FIRST: Final = PostTrainingOptions(equalization=False, rounding=Rounding.NEAREST, bias_correction=False)
 _BY_HAND: Final = TrainingOptions(
-    epochs=30, batch_size=16, learning_rate=3e-4, freeze_batch_norm_at=NEVER, post_training=_NOTHING_FIRST
+    epochs=30, batch_size=16, learning_rate=3e-4, batch_norm=BatchNormMode.TRAIN, post_training=_NOTHING_FIRST
 )
-_FROZEN: Final = _BY_HAND.replace(freeze_batch_norm_at=0.0)
+_FROZEN: Final = _BY_HAND.replace(batch_norm=BatchNormMode.FROZEN)
 
 GRID: Final[Mapping[str, TrainingOptions]] = MappingProxyType({
     "30 epochs, batch 16": _BY_HAND,

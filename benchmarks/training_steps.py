@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor, nn
 
 from benchmarks.brevitas_network import BrevitasNetwork
+from benchmarks.chosen_steps import with_steps
 from benchmarks.fused_network import FusedNetwork
 from benchmarks.shares import uniform
 from benchmarks.trained_float_network import TrainedFloatNetwork
@@ -26,7 +27,7 @@ from qat.training.compiling import compiled
 from qat.training.optimizer import new_optimizer
 
 FLOAT: Final = "float"
-OPTIONS: Final = ChosenOptions.of(TrainingOptions(distillation=0.0), epochs=1, batch_size=128)
+OPTIONS: Final = with_steps(TrainingOptions(distillation=0.0), 50_000)
 
 
 class Step:
