@@ -1,6 +1,6 @@
 """Float training of a depthwise network with inverted residuals, in the shape of MobileNetV2, for CIFAR-10.
 
-    python -m benchmarks.float_mobilenetv2 [--epochs N] [--threads N] [--seed N] [--checkpoint FILE] [--onnx FILE]
+    python -m benchmarks.float_mobilenetv2 [--epochs N] [--last-epoch N] [--threads N] [--seed N] [--checkpoint FILE]
 
 Trains by stochastic gradient descent with a one-cycle learning rate, on images that are shifted and mirrored. The test
 set is used once, after the last epoch; no epoch is chosen by it. The network is written as ONNX with its batch norm as
@@ -8,7 +8,8 @@ nodes of their own, so that the benchmarks of accuracy can train with it. Its in
 
 `benchmarks/trained/mobilenetv2_cifar10.onnx` was made by this script; `benchmarks/trained/README.md` states how. The
 data is in `../shared`. After each epoch, the state is written to the checkpoint, so that an interrupted training can be
-continued; a training with another number of epochs or another seed needs another file.
+continued; a training with another number of epochs or another seed needs another file. `--last-epoch` ends a training
+early, also one that was interrupted: over the last four epochs up to it, the learning rate falls to zero.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ LEARNING_RATE: Final = 0.2
 WARM_UP: Final = 0.25
 """Share of the steps in which the learning rate rises."""
 WEIGHT_DECAY: Final = 2e-4
+COOLING_EPOCHS: Final = 4
+"""Number of epochs over which the learning rate falls to zero, in addition to its cycle, if a training ends early."""
 _AT_ONCE: Final = 500
 
 
@@ -48,21 +51,34 @@ class FloatRun:
     """Options of a float training.
 
     Attributes:
-        epochs: Number of epochs.
+        epochs: Number of epochs of the learning rate's cycle.
+        last_epoch: The epoch after which training ends, at most `epochs`.
         seed: Seed of the initial weights, of the order of the images and of the augmentation.
         checkpoint: File that keeps the state after each epoch; None keeps none.
     """
 
     epochs: int
+    last_epoch: int
     seed: int
     checkpoint: Path | None
+
+    def cooling(self, done_epochs: float) -> float:
+        """Return the factor of the learning rate with which a training ends early, 0 to 1.
+
+        Args:
+            done_epochs: Number of epochs that are done, fractions included.
+        """
+        if self.last_epoch == self.epochs:
+            return 1.0
+        return min(1.0, max(0.0, (self.last_epoch - done_epochs) / COOLING_EPOCHS))
 
 
 def trained(dataset: Dataset, run: FloatRun) -> MobileNetV2:
     """Train the network from random weights, or from the checkpoint of an interrupted run.
 
     Raises:
-        ClickException: if the checkpoint belongs to a training with another number of epochs or another seed.
+        ClickException: if the checkpoint belongs to a training with another number of epochs, another seed, or another
+            last epoch before which the learning rate falls already.
     """
     torch.manual_seed(run.seed)
     module: MobileNetV2 = MobileNetV2().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped
@@ -83,17 +99,23 @@ def trained(dataset: Dataset, run: FloatRun) -> MobileNetV2:
                 f"'{run.checkpoint}' belongs to a training of {state['epochs']} epochs with seed {state['seed']}; "
                 "expected the same options, or another file"
             )
+        if state["last_epoch"] != run.last_epoch and state["epoch"] > run.last_epoch - COOLING_EPOCHS:
+            raise click.ClickException(
+                f"'{run.checkpoint}' has {state['epoch']} epochs; expected a last epoch of at least "
+                f"{state['epoch'] + COOLING_EPOCHS}, before which the learning rate can fall"
+            )
         for name, part in parts.items():
             part.load_state_dict(state[name])
         first = state["epoch"] + 1
-    for epoch in range(first, run.epochs + 1):
+    for epoch in range(first, run.last_epoch + 1):
         started = time.monotonic()
-        loss = _epoch(module, dataset, labels, optimizer, schedule, np.random.default_rng([run.seed, epoch]))
-        sys.stderr.write(f"epoch {epoch} of {run.epochs}: loss {loss:.4f}, {time.monotonic() - started:.0f} s\n")
+        loss = _epoch(module, dataset, labels, optimizer, schedule, run, epoch)
+        sys.stderr.write(f"epoch {epoch} of {run.last_epoch}: loss {loss:.4f}, {time.monotonic() - started:.0f} s\n")
         if run.checkpoint is not None:
             state = {name: part.state_dict() for name, part in parts.items()}
             unfinished = run.checkpoint.with_suffix(".new")
-            torch.save(state | {"epoch": epoch, "epochs": run.epochs, "seed": run.seed}, unfinished)
+            given = {"epochs": run.epochs, "last_epoch": run.last_epoch, "seed": run.seed}
+            torch.save(state | given | {"epoch": epoch}, unfinished)
             unfinished.replace(run.checkpoint)
     module.eval()
     return module
@@ -105,12 +127,17 @@ def _epoch(
     labels: Tensor,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.OneCycleLR,
-    generator: np.random.Generator,
+    run: FloatRun,
+    epoch: int,
 ) -> float:
     """Train on every image once, and return the mean loss."""
     module.train()
     total = 0.0
-    for chosen in np.array_split(generator.permutation(len(labels)), -(-len(labels) // BATCH_SIZE)):
+    generator = np.random.default_rng([run.seed, epoch])
+    batches = np.array_split(generator.permutation(len(labels)), -(-len(labels) // BATCH_SIZE))
+    for step, chosen in enumerate(batches):
+        for group in optimizer.param_groups:  # the schedule sets the rate anew after each step
+            group["lr"] *= run.cooling(epoch - 1 + step / len(batches))
         pixels = torch.from_numpy(np.asarray(dataset.train_x[chosen], dtype=np.float32)).permute(0, 3, 1, 2)
         loss = nn.functional.cross_entropy(module(shift_and_flip(pixels * PIXEL_SCALE, generator)), labels[chosen])
         optimizer.zero_grad()
@@ -137,16 +164,19 @@ def percent_right(network: Network, dataset: Dataset) -> float:
 
 @click.command()
 @click.option("--epochs", type=click.IntRange(1), default=24, show_default=True)
+@click.option("--last-epoch", type=click.IntRange(COOLING_EPOCHS), help="End after this epoch (default: the last).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Number of torch's threads.")
 @click.option("--checkpoint", type=click.Path(path_type=Path, dir_okay=False), help="Continue from this file.")
 @click.option("--onnx", type=click.Path(path_type=Path, dir_okay=False), default=ONNX_FILE, help="File to write.")
-def main(*, epochs: int, seed: int, threads: int, checkpoint: Path | None, onnx: Path) -> None:
+def main(*, epochs: int, last_epoch: int | None, seed: int, threads: int, checkpoint: Path | None, onnx: Path) -> None:
     """Train the network, write it as ONNX, and print the test accuracy of the network that the file contains."""
+    if last_epoch is not None and last_epoch > epochs:
+        raise click.ClickException(f"--last-epoch is {last_epoch}; expected at most the number of epochs, {epochs}")
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     dataset = cifar10.load()
-    content = onnx_of(trained(dataset, FloatRun(epochs, seed, checkpoint)))
+    content = onnx_of(trained(dataset, FloatRun(epochs, last_epoch or epochs, seed, checkpoint)))
     onnx.write_bytes(content)
     network = read_network(content, onnx.stem)
     click.echo(f"{onnx.name}: {len(content):,} bytes, {percent_right(network, dataset):.2f} % of the test images")

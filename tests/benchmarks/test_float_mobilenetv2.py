@@ -76,7 +76,7 @@ def test_the_file_has_the_shape_of_mobilenetv2() -> None:
 
 def test_an_interrupted_training_continues_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = images(40, 0)  # one batch, so that each epoch augments once
-    whole = trained(dataset, FloatRun(2, 0, None)).state_dict()
+    whole = trained(dataset, FloatRun(2, 2, 0, None)).state_dict()
     kept = tmp_path / "state.pt"
     calls = iter([shift_and_flip])
 
@@ -89,14 +89,14 @@ def test_an_interrupted_training_continues_alike(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(float_mobilenetv2, "shift_and_flip", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            trained(dataset, FloatRun(2, 0, kept))
+            trained(dataset, FloatRun(2, 2, 0, kept))
     assert torch.load(kept)["epoch"] == 1
-    continued = trained(dataset, FloatRun(2, 0, kept)).state_dict()
+    continued = trained(dataset, FloatRun(2, 2, 0, kept)).state_dict()
     assert torch.load(kept)["epoch"] == 2
     for name, value in continued.items():
         assert torch.equal(value, whole[name])
     with pytest.raises(click.ClickException, match="2 epochs with seed 0"):
-        trained(dataset, FloatRun(3, 0, kept))
+        trained(dataset, FloatRun(3, 3, 0, kept))
 
 
 def test_accuracy_is_counted_on_all_test_samples() -> None:
@@ -109,3 +109,14 @@ def test_accuracy_is_counted_on_all_test_samples() -> None:
     labels[:2] = (labels[:2] + 1) % 10
     known = Dataset("noise", dataset.train_x, dataset.train_y, dataset.test_x, labels)
     assert percent_right(network, known) == pytest.approx(100 * 5 / 7)
+
+
+def test_a_training_that_ends_early_cools_over_its_last_epochs(tmp_path: Path) -> None:
+    early = FloatRun(epochs=24, last_epoch=18, seed=0, checkpoint=None)
+    assert [early.cooling(done) for done in (0, 14, 16, 17.5, 18)] == [1, 1, 0.5, 0.125, 0]
+    assert FloatRun(24, 24, 0, None).cooling(23.9) == 1
+    kept = tmp_path / "state.pt"
+    dataset = images(8, 0)
+    trained(dataset, FloatRun(6, 6, 0, kept))
+    with pytest.raises(click.ClickException, match="at least 10"):
+        trained(dataset, FloatRun(6, 5, 0, kept))
