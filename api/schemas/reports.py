@@ -39,6 +39,10 @@ class ProgressAnswer(Answer):
     validation_quality: float | None = Field(
         default=None, description="figure of that metric after the last validated epoch; larger is better"
     )
+    validation_float: float | None = Field(
+        default=None,
+        description="figure of the float network on the same samples; null where its own outputs are the targets",
+    )
     validation_samples: Count | None = Field(default=None, description="number of held-out samples of that figure")
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
@@ -105,6 +109,16 @@ class EpochAnswer(Answer):
     at_doubled_bits: bool = Field(
         default=False,
         description="whether the epoch was trained and validated with twice the bits; such an epoch is never the best",
+    )
+    compared_loss: float | None = Field(
+        default=None,
+        description="mean held-out loss by which epochs are compared, as in training; null if they are compared by "
+        "quality",
+    )
+    float_quality: float | None = Field(
+        default=None,
+        description="figure of the float network on the held-out set; null where its own outputs are the targets, and "
+        "in reports of earlier versions",
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import StrictInt
 
-from qat.options.names import BatchNormMode
+from qat.options.names import BatchNormMode, BestBy
 from qat.options.training import TrainingOptions
 
 
@@ -15,6 +15,7 @@ class ChosenOptions(TrainingOptions):
 
     epochs: StrictInt
     batch_size: StrictInt
+    best_by: BestBy
     batch_norm: BatchNormMode
 
     @classmethod

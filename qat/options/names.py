@@ -98,6 +98,17 @@ class BatchNormMode(StrEnum):
     """Keep the running statistics of the float network and normalise by them; scale and shift are trained."""
 
 
+class BestBy(StrEnum):
+    """The measure on the held-out samples by which the best state of a training run is chosen."""
+
+    QUALITY = "quality"
+    """The figure of the task's metric."""
+
+    LOSS = "loss"
+    """The training loss of each sample, with distillation: the last state that is not worse by more than a standard
+    error."""
+
+
 class TensorOverride(Options):
     """Training options that differ for one layer of a network; None keeps the option of the run or the allocation.
 

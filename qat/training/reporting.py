@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from qat.options.task import Metric
 from qat.progress import Progress, Report
+from qat.training.epoch_result import EpochResult
 from qat.training.recipe.choice import Choice
 
 REPORT_EVERY_SECONDS = 0.5
@@ -111,19 +112,21 @@ class Reporter:
         self._phase_started += seconds
         self._now = before
 
-    def report_validation(self, metric: Metric, figure: float, samples: int) -> None:
+    def report_validation(self, metric: Metric, result: EpochResult, samples: int) -> None:
         """Report the quality of an epoch on the held-out split.
 
         Args:
             metric: The task's metric.
-            figure: The figure of the metric.
+            result: Result of the epoch.
             samples: Number of held-out samples.
         """
+        figure = result.validation_quality
         accuracy = figure if metric is Metric.ACCURACY else None
         self._now = replace(
             self._now,
             validation_metric=metric,
             validation_quality=figure,
+            validation_float=result.float_quality,
             validation_accuracy=accuracy,
             validation_samples=samples,
         )

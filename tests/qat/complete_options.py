@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from qat.options.chosen import ChosenOptions
-from qat.options.names import BatchNormMode
+from qat.options.names import BatchNormMode, BestBy
 
 
 def complete(**given: Any) -> ChosenOptions:
     """Return training options with values for all that a recipe would choose."""
     values: dict[str, Any] = {"epochs": 3, "batch_size": 128, "batch_norm": BatchNormMode.TRAIN}
+    values["best_by"] = BestBy.QUALITY
     return ChosenOptions(**values | given)

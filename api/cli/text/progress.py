@@ -56,7 +56,8 @@ def progress_text(progress: Progress) -> str:
     if progress.validation_metric is not None:
         terms = TERMS[progress.validation_metric]
         of = "" if progress.validation_samples is None else f" of {progress.validation_samples:,} samples"
-        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}{of}")
+        own = "" if progress.validation_float is None else f" (float {terms.text(progress.validation_float)})"
+        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}{own}{of}")
     if progress.seconds_left is not None:
         parts.append(f"{progress.seconds_left:.0f} s left")
     return "  ".join(parts)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from network.allocation import Allocation
 from network.network import Network
 from qat.data.batches import Split, split_of
 from qat.data.dataset import Dataset
@@ -14,10 +15,12 @@ from qat.options.chosen import ChosenOptions
 from qat.options.names import BatchNormMode, Regime
 from qat.options.training import NEVER, TrainingOptions
 from qat.prepare import float_module
+from qat.training.compiling import multiply_accumulates
 from qat.training.parallel import Processes
 from qat.training.recipe.batch_norm import batch_norm_for, distance_on_batch_statistics, has_batch_norm
 from qat.training.recipe.choice import Choice
 from qat.training.recipe.memory import fitting_batch
+from qat.training.recipe.start import best_by_for, start_for, start_text
 from qat.training.recipe.steps import batch_size_for, epochs_for
 from qat.training.reporting import Reporter
 from qat.training.run_targets import RunTargets
@@ -40,6 +43,7 @@ class Recipe:
 
 def recipe_for(
     network: Network,
+    allocation: Allocation,
     dataset: Dataset,
     given: TrainingOptions,
     processor: torch.device,
@@ -50,6 +54,7 @@ def recipe_for(
 
     Args:
         network: The network, with weights.
+        allocation: Bits of each tensor.
         dataset: The dataset, in shapes that fit the network.
         given: Options as they were given, None where the recipe chooses.
         processor: The torch device that trains.
@@ -68,7 +73,16 @@ def recipe_for(
         batch_size = notes.chosen("batch_size", *batch_size_for(samples, fitting, processes.count))
     epochs = given.epochs
     if epochs is None:
-        epochs = notes.chosen("epochs", *epochs_for(samples, batch_size))
+        epochs = notes.chosen("epochs", *epochs_for(samples, batch_size, multiply_accumulates(network)))
+    post_training = given.post_training
+    if post_training is None and epochs:
+        post_training, reason = start_for(samples, allocation)
+        notes.choices.append(Choice("post_training", start_text(post_training), reason))
+    best_by = given.best_by
+    if best_by is None:
+        best_by, reason = best_by_for(len(split.validation))
+        if epochs:
+            notes.chosen("best_by", best_by, reason)
     batch_norm = given.batch_norm
     if batch_norm is None:
         batch_norm = BatchNormMode.TRAIN
@@ -77,8 +91,15 @@ def recipe_for(
             measuring = _Measuring(network, dataset, given, split, processor, reporter)
             distance = float(processes.from_first(lambda: repr(measuring.batch_norm_distance(together))))
             batch_norm = notes.chosen("batch_norm", *batch_norm_for(distance, together))
-    completed = {"batch_size": batch_size, "epochs": epochs, "batch_norm": batch_norm}
-    return Recipe(ChosenOptions.of(given, **completed), tuple(notes.choices))
+    options = ChosenOptions.of(
+        given,
+        batch_size=batch_size,
+        epochs=epochs,
+        post_training=post_training,
+        best_by=best_by,
+        batch_norm=batch_norm,
+    )
+    return Recipe(options, tuple(notes.choices))
 
 
 def _freezes_later(given: TrainingOptions) -> bool:

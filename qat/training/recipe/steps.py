@@ -21,6 +21,10 @@ FEWEST_EPOCHS: Final = 3
 MOST_EPOCHS: Final = 30
 """Bounds of the number of epochs."""
 
+MOST_MULTIPLY_ACCUMULATES: Final = 6e12
+"""Number of multiply-accumulates of the forward passes of a run above which no epochs are added to the fewest: about
+ten minutes on two cores (`qat.training.compiling`)."""
+
 
 def batch_size_for(samples: int, fitting: int | None, processes: int) -> tuple[int, str]:
     """Choose the number of samples of an optimizer step.
@@ -46,21 +50,25 @@ def batch_size_for(samples: int, fitting: int | None, processes: int) -> tuple[i
     return by_set, reason
 
 
-def epochs_for(samples: int, batch_size: int) -> tuple[int, str]:
+def epochs_for(samples: int, batch_size: int, multiply_accumulates: int) -> tuple[int, str]:
     """Choose the number of passes over the training set.
 
     Args:
         samples: Number of samples that the network is trained on, without the held-out ones.
         batch_size: Number of samples of an optimizer step.
+        multiply_accumulates: Multiply-accumulates of a forward pass of one sample.
 
     Returns:
         The number of epochs, and the reason for it.
     """
     of_epoch = steps_of_epoch(samples, batch_size)
     enough = math.ceil(ENOUGH_STEPS / of_epoch)
-    epochs = min(max(enough, FEWEST_EPOCHS), MOST_EPOCHS)
+    affordable = math.floor(MOST_MULTIPLY_ACCUMULATES / (samples * max(multiply_accumulates, 1)))
+    epochs = max(min(enough, MOST_EPOCHS, affordable), FEWEST_EPOCHS)
     reason = (
         f"{of_epoch:,} steps of an epoch, {epochs * of_epoch:,} in all; about {ENOUGH_STEPS:,} steps in "
         f"{FEWEST_EPOCHS} to {MOST_EPOCHS} epochs"
     )
+    if FEWEST_EPOCHS < epochs == affordable < min(enough, MOST_EPOCHS):
+        reason += f", and at most {MOST_MULTIPLY_ACCUMULATES:.0e} multiply-accumulates of forward passes"
     return epochs, reason

@@ -60,7 +60,7 @@ def _without_gradients() -> Any:
 
 def recipe_of(network: Network, **given: Any) -> Recipe:
     options = TrainingOptions(epochs=1, batch_size=32, threads=1).replace(**given)
-    return recipe_for(network, problem(), options, CPU, Processes(CPU), Reporter(silent, 0))
+    return recipe_for(network, allocated(), problem(), options, CPU, Processes(CPU), Reporter(silent, 0))
 
 
 def of_batch_norm(recipe: Recipe) -> list[str]:

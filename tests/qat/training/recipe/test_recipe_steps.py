@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qat.data.batches import steps_of_epoch
+from qat.options.post_training import NO_POST_TRAINING
 from qat.options.training import TrainingOptions
 from qat.progress import silent
 from qat.training.memory_warning import training_bytes
@@ -18,13 +19,13 @@ from qat.training.recipe.memory import SHARE_OF_MACHINE, fitting_batch, total_me
 from qat.training.recipe.recipe import Recipe, recipe_for
 from qat.training.recipe.steps import ENOUGH_STEPS, MOST_EPOCHS, batch_size_for, epochs_for
 from qat.training.reporting import Reporter
-from tests.qat.small_problem import problem, small_network, trained
+from tests.qat.small_problem import allocated, problem, small_network, trained
 
 CPU = torch.device("cpu")
 
 
 def recipe_of(options: TrainingOptions, samples: int = 256) -> Recipe:
-    return recipe_for(small_network(), problem(samples), options, CPU, Processes(CPU), Reporter(silent, 0))
+    return recipe_for(small_network(), allocated(), problem(samples), options, CPU, Processes(CPU), Reporter(silent, 0))
 
 
 @pytest.mark.parametrize(
@@ -33,17 +34,24 @@ def recipe_of(options: TrainingOptions, samples: int = 256) -> Recipe:
 )
 def test_small_sets_get_small_batches_and_many_epochs(samples: int, batch_size: int, epochs: int) -> None:
     chosen, reason = batch_size_for(samples, None, 1)
-    assert (chosen, epochs_for(samples, chosen)[0]) == (batch_size, epochs)
+    assert (chosen, epochs_for(samples, chosen, 10**6)[0]) == (batch_size, epochs)
     assert f"{samples:,}" in reason
 
 
 @given(st.integers(2, 10**7), st.integers(2, 512))
 def test_steps_reach_the_aim_unless_a_bound_of_epochs_is_met(samples: int, batch_size: int) -> None:
-    epochs, _ = epochs_for(samples, batch_size)
+    epochs, _ = epochs_for(samples, batch_size, 0)
     of_epoch = steps_of_epoch(samples, batch_size)
     assert 3 <= epochs <= MOST_EPOCHS
     assert epochs == MOST_EPOCHS or epochs * of_epoch >= ENOUGH_STEPS
     assert epochs == 3 or (epochs - 1) * of_epoch < ENOUGH_STEPS
+
+
+@pytest.mark.parametrize(("multiply_accumulates", "epochs"), [(10**8, 18), (10**9, 6), (10**10, 3)])
+def test_large_networks_get_fewer_epochs(multiply_accumulates: int, epochs: int) -> None:
+    chosen, reason = epochs_for(900, 16, multiply_accumulates)
+    assert chosen == epochs
+    assert ("multiply-accumulates" in reason) == (chosen == 6)
 
 
 @given(st.integers(2, 10**7), st.integers(0, 10**4), st.integers(1, 8))
@@ -89,7 +97,10 @@ def test_complete_options_are_complete_for_a_recipe_too() -> None:
 
 def test_a_run_follows_its_recipe_and_reports_it() -> None:
     texts: list[tuple[str, ...]] = []
-    result = trained(TrainingOptions(batch_size=115, threads=1), report=lambda progress: texts.append(progress.recipe))
+    result = trained(
+        TrainingOptions(batch_size=115, post_training=NO_POST_TRAINING, threads=1),
+        report=lambda progress: texts.append(progress.recipe),
+    )
     assert len(result.epochs) == 1 + MOST_EPOCHS  # two steps of an epoch
     assert set(texts) - {()} == {tuple(map(str, result.recipe))}
     assert np.all([choice.reason for choice in result.recipe])
