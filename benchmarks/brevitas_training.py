@@ -61,7 +61,7 @@ class BrevitasTraining:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         self._split = split_of(dataset, options.validation_fraction, options.seed)
-        options = with_steps(options, len(self._split.training))
+        options = with_steps(options, network, len(self._split.training))
         self._network, self._dataset, self._options = network, dataset, options
         of_classes = Task(TaskKind.CLASSES, network.outputs[0], LabelSource.LABELS, LabelSource.LABELS)
         classes = network.shapes[network.outputs[0]].elements

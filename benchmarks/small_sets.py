@@ -26,8 +26,8 @@ from benchmarks.outcome import Outcome
 from benchmarks.shares import Share
 from benchmarks.tasks import Task
 from benchmarks.trainings import Training
-from qat.options.post_training import PostTrainingOptions, Rounding
-from qat.options.training import BatchNormMode, TrainingOptions
+from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
+from qat.options.training import BatchNormMode, BestBy, TrainingOptions
 
 DEFAULTS: Final = "defaults"
 POST_TRAINING: Final = "post-training"
@@ -41,9 +41,13 @@ SHARES: Final[Mapping[str, tuple[Share, ...]]] = MappingProxyType({
 })  # fmt: skip
 """Budgets of each task. DS-CNN has more parameters besides weights: 2 bits everywhere need 41 % of its flash."""
 
-_NOTHING_FIRST: Final = PostTrainingOptions(equalization=False, rounding=Rounding.NEAREST, bias_correction=False)
 _BY_HAND: Final = TrainingOptions(
-    epochs=30, batch_size=16, learning_rate=3e-4, batch_norm=BatchNormMode.TRAIN, post_training=_NOTHING_FIRST
+    epochs=30,
+    batch_size=16,
+    learning_rate=3e-4,
+    batch_norm=BatchNormMode.TRAIN,
+    post_training=NO_POST_TRAINING,
+    best_by=BestBy.QUALITY,
 )
 _FROZEN: Final = _BY_HAND.replace(batch_norm=BatchNormMode.FROZEN)
 

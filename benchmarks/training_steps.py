@@ -12,7 +12,6 @@ import torch.nn.functional as F  # noqa: N812  # torch's own habit
 from torch import Tensor, nn
 
 from benchmarks.brevitas_network import BrevitasNetwork
-from benchmarks.chosen_steps import with_steps
 from benchmarks.fused_network import FusedNetwork
 from benchmarks.shares import uniform
 from benchmarks.trained_float_network import TrainedFloatNetwork
@@ -21,13 +20,15 @@ from network.memory.books import accounting_named
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.options.chosen import ChosenOptions
-from qat.options.training import ActivationRange, TrainingOptions
+from qat.options.training import ActivationRange, BatchNormMode, BestBy, TrainingOptions
 from qat.prepare import prepare
 from qat.training.compiling import compiled
 from qat.training.optimizer import new_optimizer
 
 FLOAT: Final = "float"
-OPTIONS: Final = with_steps(TrainingOptions(distillation=0.0), 50_000)
+OPTIONS: Final = ChosenOptions.of(
+    TrainingOptions(distillation=0.0), epochs=1, batch_size=128, batch_norm=BatchNormMode.TRAIN, best_by=BestBy.QUALITY
+)
 
 
 class Step:

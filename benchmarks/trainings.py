@@ -63,7 +63,7 @@ class Training:
         """Relative duration of a training, compared with the other trainings of the benchmark."""
         images = len(self.task.dataset.train_x)
         held_out = images * self.options.validation_fraction
-        epochs = with_steps(self.options, max(1, round(images - held_out))).epochs
+        epochs = with_steps(self.options, self.network, max(1, round(images - held_out))).epochs
         judged = (epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
         return _TRAINING_COST * epochs * (images - held_out) + _JUDGING_COST * judged
 
