@@ -2,7 +2,8 @@
 
     defaults        no option given but the seed, three seeds
     post-training   no training: learned rounding and bias correction, without labels
-    frozen, ...     a grid of hand-set options, one seed
+    batch-16        the first of a grid of hand-set options, one seed: 30 epochs, batch 16
+    frozen, ...     the same with batch norm frozen, and more
     brevitas        Brevitas with the first options of the grid, one seed; evaluated fake-quantized
 
 All have the bits of `exact`, by the sensitivity of at most 256 samples of the small set itself, and train without
@@ -52,12 +53,13 @@ _BY_HAND: Final = TrainingOptions(
 _FROZEN: Final = _BY_HAND.replace(batch_norm=BatchNormMode.FROZEN)
 
 GRID: Final[Mapping[str, TrainingOptions]] = MappingProxyType({
-    "30 epochs, batch 16": _BY_HAND,
-    "the same, frozen": _FROZEN,
-    "frozen, 1e-4": _FROZEN.replace(learning_rate=1e-4),
-    "frozen, rounded first": _FROZEN.replace(post_training=PostTrainingOptions()),
+    "batch-16": _BY_HAND,
+    "frozen": _FROZEN,
+    "frozen-1e-4": _FROZEN.replace(learning_rate=1e-4),
+    "frozen-rounded": _FROZEN.replace(post_training=PostTrainingOptions()),
 })  # fmt: skip
-"""Hand-set options by name. frozen: batch norm is the float network's; rounded first: post-training comes before."""
+"""Hand-set options by name: batches of 16 in 30 epochs; the same with the float network's batch norm (frozen), with a
+lower learning rate, and with post-training before the first epoch (rounded)."""
 
 NAMES: Final = (DEFAULTS, POST_TRAINING, *GRID, BREVITAS)
 

@@ -94,6 +94,7 @@ def test_the_others_have_one_seed_and_differ(task: Task, bits: list[Contender]) 
     others = [entry_of(name, bits[0], task).trainings for name in NAMES if name != DEFAULTS]
     assert all(len(each) == 1 for each in others)
     assert len(GRID) <= 4
+    assert not any("," in name for name in NAMES)  # commas separate the names of --methods
     assert len({each[0].key for each in others}) == len(others)
     assert [each[0].by_brevitas for each in others] == [name == BREVITAS for name in NAMES if name != DEFAULTS]
     (unlabelled,) = entry_of(POST_TRAINING, bits[0], task).trainings
