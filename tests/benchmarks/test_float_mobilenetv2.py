@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import float_mobilenetv2
-from benchmarks.float_mobilenetv2 import FloatRun, percent_right, trained
+from benchmarks import cifar10, float_mobilenetv2
+from benchmarks.float_mobilenetv2 import ONNX_FILE, FloatRun, percent_right, trained
 from benchmarks.mobilenetv2_onnx import onnx_of
 from benchmarks.mobilenetv2_shape import PIXEL_SCALE, MobileNetV2
 from network.layers import Add, Convolution, WeightLayer
@@ -120,3 +120,11 @@ def test_a_training_that_ends_early_cools_over_its_last_epochs(tmp_path: Path) -
     trained(dataset, FloatRun(6, 6, 0, kept))
     with pytest.raises(click.ClickException, match="at least 10"):
         trained(dataset, FloatRun(6, 5, 0, kept))
+
+
+@pytest.mark.skipif(not cifar10.FILE.exists(), reason="needs ../shared/data")
+def test_the_kept_network_has_the_accuracy_that_its_page_states() -> None:
+    content = ONNX_FILE.read_bytes()
+    assert len(content) < 2_000_000
+    percent = percent_right(read_network(content, ONNX_FILE.stem), cifar10.load())
+    assert f"{percent:.2f} %" in (ONNX_FILE.parent / "README.md").read_text()
