@@ -13,7 +13,7 @@ from benchmarks.outcome import Outcome
 from benchmarks.tasks import Task
 from network.allocation import Allocation
 from network.network import Network
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
 from qat.progress import Report
 from qat.train import train
 from qat.training.fingerprint import fingerprint_of
@@ -40,7 +40,7 @@ class Training:
     task: Task
     network: Network
     allocation: Allocation
-    options: TrainingOptions
+    options: ChosenOptions
     by_brevitas: bool = False
 
     @property

@@ -22,7 +22,7 @@ EVEN = np.full(16, 1.0)
 def shifted(mean: float, noise: float) -> npt.NDArray[np.float64]:
     """Return losses that differ from `EVEN` by a mean, and by noise with that standard deviation."""
     signs = np.tile([1.0, -1.0], 8) * np.sqrt(15 / 16)
-    return EVEN + mean + noise * signs
+    return np.asarray(EVEN + mean + noise * signs, dtype=np.float64)
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,8 @@ def chosen_with(bits: Any = 4, **given: Any) -> dict[str, str]:
 def test_few_samples_start_at_the_post_trained_network() -> None:
     few, _ = start_for(FEW_SAMPLES, allocated(bits=4))
     assert few == PostTrainingOptions(rounding_steps=ROUNDING_STEPS)
-    assert start_for(FEW_SAMPLES + 1, allocated(bits=4))[0] is None
-    assert start_for(FEW_SAMPLES, allocated(bits=8))[0] is None
+    assert start_for(FEW_SAMPLES + 1, allocated(bits=4))[0] is NO_POST_TRAINING
+    assert start_for(FEW_SAMPLES, allocated(bits=8))[0] is NO_POST_TRAINING
 
 
 def test_many_held_out_samples_are_compared_by_quality() -> None:
