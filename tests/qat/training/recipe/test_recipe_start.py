@@ -71,5 +71,5 @@ def test_a_run_starts_at_what_the_recipe_chose_and_tells_the_float_networks_figu
     options = QUICK.replace(epochs=1, post_training=None, best_by=None, calibration_samples=64)
     result = trained(options, report=lambda progress: phases.append(progress.phase))
     assert "learning rounding" in phases
-    assert [epoch.compared_loss is None for epoch in result.epochs] == [False, False]
+    assert [epoch.float_distance is None for epoch in result.epochs] == [False, False]
     assert len({epoch.float_quality for epoch in result.epochs}) == 1
