@@ -72,7 +72,9 @@ def recipe_for(
     batch_size = given.batch_size
     if batch_size is None:
         fitting = fitting_batch(network, processes.count, processor)
-        batch_size = notes.chosen("batch_size", *batch_size_for(samples, fitting, processes.count))
+        batch_size, reason = batch_size_for(samples, fitting, processes.count)
+        if given.epochs != 0:
+            notes.chosen("batch_size", batch_size, reason)
     epochs = given.epochs
     if epochs is None:
         epochs = notes.chosen("epochs", *epochs_for(samples, batch_size, multiply_accumulates(network)))
@@ -97,7 +99,7 @@ def recipe_for(
     learning_rate, relative = given.learning_rate, given.relative_rates
     if learning_rate is None:
         learning_rate = LEARNING_RATE
-        if relative is None and epochs and given.optimizer is not OptimizerKind.SGD:
+        if relative is None and epochs and _follows_the_rate(given):
             relative = notes.chosen("relative_rates", *relative_rates_for(network))
     options = ChosenOptions.of(
         given,
@@ -115,6 +117,11 @@ def recipe_for(
 def _freezes_later(given: TrainingOptions) -> bool:
     """Return whether given options freeze the statistics of batch norm later in the run."""
     return given.freeze_batch_norm_at < NEVER or given.regime is Regime.PAPER
+
+
+def _follows_the_rate(given: TrainingOptions) -> bool:
+    """Return whether a step changes each weight by about the learning rate, and the regime uses the given one."""
+    return given.optimizer is not OptimizerKind.SGD and given.regime is not Regime.PAPER
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def without_batch_norm(network: Network) -> Network:
         ({"learning_rate": 0.01, "relative_rates": True}, True, (0.01, True, None)),
         ({"relative_rates": False}, False, (LEARNING_RATE, False, None)),
         ({"optimizer": "sgd"}, False, (LEARNING_RATE, False, None)),
+        ({"regime": "paper"}, False, (LEARNING_RATE, False, None)),
         ({"epochs": 0}, False, (LEARNING_RATE, False, None)),
     ],
 )
