@@ -26,7 +26,8 @@ from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
 from network.allocation import Allocation, Folding, WeightScheme
 from network.memory.books import accounting_named
-from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime
 
 SHARES: Final = {
     "resnet8": (Share(0.4), Share(0.3)),
@@ -45,10 +46,10 @@ class Variant:
 
     name: str
     allocation: Allocation
-    options: TrainingOptions
+    options: ChosenOptions
 
 
-def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Variant]:
+def variants(allocation: Allocation, options: ChosenOptions) -> Iterator[Variant]:
     """Yield training variants, the default options first; a variant without any change is omitted."""
     yield Variant(DEFAULTS, allocation, options)
     for scheme in WeightScheme:
@@ -64,7 +65,7 @@ def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Varia
             yield Variant(name, allocation, changed)
 
 
-def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
+def _changes(options: ChosenOptions) -> Mapping[str, ChosenOptions]:
     rate = options.learning_rate
     return {
         **{f"activations {kind}": options.replace(activation_range=kind) for kind in ActivationRange},

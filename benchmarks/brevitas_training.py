@@ -18,15 +18,15 @@ import torch
 from torch import nn
 
 from benchmarks.brevitas_network import BrevitasNetwork
-from benchmarks.chosen_steps import with_steps
 from benchmarks.outcome import Outcome
 from network.allocation import Allocation
 from network.network import Network
 from qat.data.batches import batches_of, split_of
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource, labelled
 from qat.data.loader import training_batches
+from qat.options.chosen import ChosenOptions
 from qat.options.task import TaskKind
-from qat.options.training import OptimizerKind, TrainingOptions
+from qat.options.training import OptimizerKind
 from qat.prepare import float_module
 from qat.progress import Report
 from qat.tasks.choice import Task
@@ -54,19 +54,18 @@ class BrevitasTraining:
     """
 
     def __init__(
-        self, network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
+        self, network: Network, allocation: Allocation, dataset: Dataset, options: ChosenOptions, report: Report
     ) -> None:
         if options.optimizer is not OptimizerKind.ADAM or options.weight_decay:
             raise ValueError(f"Brevitas is trained with plain Adam here, not with {options.optimizer}")
         if options.threads is not None:
             torch.set_num_threads(options.threads)
-        self._split = split_of(dataset, options.validation_fraction, options.seed)
-        options = with_steps(options, network, len(self._split.training))
         self._network, self._dataset, self._options = network, dataset, options
         of_classes = Task(TaskKind.CLASSES, network.outputs[0], LabelSource.LABELS, LabelSource.LABELS)
         classes = network.shapes[network.outputs[0]].elements
         self._objectives = TaskObjectives(of_classes, Categorical(network.outputs[0], 0, classes), ())
         self._processor = processor_of(options)
+        self._split = split_of(dataset, options.validation_fraction, options.seed)
         self._reporter = Reporter(report, options.epochs)
         self._float_network = float_module(network)
         self._module = BrevitasNetwork(network, allocation)
@@ -159,7 +158,7 @@ class BrevitasTraining:
 
 
 def trained_by_brevitas(
-    network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
+    network: Network, allocation: Allocation, dataset: Dataset, options: ChosenOptions, report: Report
 ) -> Outcome:
     """Train or, with 0 epochs, only calibrate a network with Brevitas, and return its accuracies."""
     return BrevitasTraining(network, allocation, dataset, options, report).outcome()

@@ -25,10 +25,11 @@ from benchmarks.brevitas_network import has_brevitas
 from benchmarks.contenders import Contender
 from benchmarks.outcome import Outcome
 from benchmarks.shares import Share
-from benchmarks.tasks import Task
+from benchmarks.tasks import OURS, Task
 from benchmarks.trainings import Training
-from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
-from qat.options.training import BatchNormMode, BestBy, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.post_training import PostTrainingOptions
+from qat.options.training import BatchNormMode, TrainingOptions
 
 DEFAULTS: Final = "defaults"
 POST_TRAINING: Final = "post-training"
@@ -42,17 +43,10 @@ SHARES: Final[Mapping[str, tuple[Share, ...]]] = MappingProxyType({
 })  # fmt: skip
 """Budgets of each task. DS-CNN has more parameters besides weights: 2 bits everywhere need 41 % of its flash."""
 
-_BY_HAND: Final = TrainingOptions(
-    epochs=30,
-    batch_size=16,
-    learning_rate=3e-4,
-    batch_norm=BatchNormMode.TRAIN,
-    post_training=NO_POST_TRAINING,
-    best_by=BestBy.QUALITY,
-)
+_BY_HAND: Final = OURS.replace(epochs=30, batch_size=16)
 _FROZEN: Final = _BY_HAND.replace(batch_norm=BatchNormMode.FROZEN)
 
-GRID: Final[Mapping[str, TrainingOptions]] = MappingProxyType({
+GRID: Final[Mapping[str, ChosenOptions]] = MappingProxyType({
     "batch-16": _BY_HAND,
     "frozen": _FROZEN,
     "frozen-1e-4": _FROZEN.replace(learning_rate=1e-4),

@@ -23,14 +23,25 @@ from network.network import Network
 from network.reading import read_network
 from qat.data.dataset import Dataset, labelled
 from qat.options.augmentation import preset
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.names import BatchNormMode, BestBy
+from qat.options.post_training import NO_POST_TRAINING
 from qat.training.fingerprint import fingerprint_of
 
 DSCNN_FILE: Final = cifar10.SHARED / "models" / "dscnn_fsdd.onnx"
 DIGITS_FILE: Final = cifar10.SHARED / "data" / "fsdd_mfcc.npz"
 
-OURS: Final = TrainingOptions()
-"""The default training options of the benchmarks, in addition to the scheme `PerChannelSymLSQ`."""
+OURS: Final = ChosenOptions(
+    epochs=3,
+    batch_size=128,
+    learning_rate=3e-4,
+    relative_rates=False,
+    batch_norm=BatchNormMode.TRAIN,
+    best_by=BestBy.QUALITY,
+    post_training=NO_POST_TRAINING,
+)
+"""The training options of the benchmarks, in addition to the scheme `PerChannelSymLSQ`: all are given, so that figures
+of different networks, budgets and methods have the same training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +59,7 @@ class Task:
     name: str
     network: Network
     dataset: Dataset
-    options: TrainingOptions
+    options: ChosenOptions
     is_quick: bool
 
     @cached_property

@@ -14,21 +14,20 @@ from torch import Tensor, nn
 from benchmarks.brevitas_network import BrevitasNetwork
 from benchmarks.fused_network import FusedNetwork
 from benchmarks.shares import uniform
+from benchmarks.tasks import OURS
 from benchmarks.trained_float_network import TrainedFloatNetwork
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.memory.books import accounting_named
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.options.chosen import ChosenOptions
-from qat.options.training import ActivationRange, BatchNormMode, BestBy, TrainingOptions
+from qat.options.training import ActivationRange
 from qat.prepare import prepare
 from qat.training.compiling import compiled
 from qat.training.optimizer import new_optimizer
 
 FLOAT: Final = "float"
-OPTIONS: Final = ChosenOptions.of(
-    TrainingOptions(distillation=0.0), epochs=1, batch_size=128, batch_norm=BatchNormMode.TRAIN, best_by=BestBy.QUALITY
-)
+OPTIONS: Final = OURS.replace(distillation=0.0)
 
 
 class Step:

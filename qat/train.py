@@ -115,7 +115,7 @@ def train(
     processor = processor_of(options)
     with _threads(options.threads), joined(processor) as processes:
         recipe = recipe_for(network, allocation, dataset, options, processor, processes, Reporter(report, 0))
-        if recipe.options.post_training is not None and recipe.options.post_training.equalization:
+        if recipe.options.post_training.equalization:
             network = equalized(network)
         run = TrainingRun(network, allocation, dataset, recipe, processor, processes, report)
         checkpoint = run.train(checkpoint_directory)

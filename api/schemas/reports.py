@@ -110,10 +110,10 @@ class EpochAnswer(Answer):
         default=False,
         description="whether the epoch was trained and validated with twice the bits; such an epoch is never the best",
     )
-    compared_loss: float | None = Field(
+    float_distance: float | None = Field(
         default=None,
-        description="mean held-out loss by which epochs are compared, as in training; null if they are compared by "
-        "quality",
+        description="mean distance from the float network's outputs on the held-out set, in the unit of the loss; null "
+        "if epochs are compared by quality",
     )
     float_quality: float | None = Field(
         default=None,

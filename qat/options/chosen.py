@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import StrictInt
+from pydantic import StrictBool, StrictFloat, StrictInt
 
 from qat.options.names import BatchNormMode, BestBy
+from qat.options.post_training import PostTrainingOptions
 from qat.options.training import TrainingOptions
 
 
@@ -15,8 +16,11 @@ class ChosenOptions(TrainingOptions):
 
     epochs: StrictInt
     batch_size: StrictInt
+    learning_rate: StrictFloat
+    relative_rates: StrictBool
     best_by: BestBy
     batch_norm: BatchNormMode
+    post_training: PostTrainingOptions
 
     @classmethod
     def of(cls, given: TrainingOptions, **chosen: Any) -> Self:

@@ -105,8 +105,8 @@ class BestBy(StrEnum):
     """The figure of the task's metric."""
 
     LOSS = "loss"
-    """The training loss of each sample, with distillation: the last state that is not worse by more than a standard
-    error."""
+    """The loss of each sample and its distance from the float network: the last state that is not worse by both, by
+    more than two standard errors."""
 
 
 class TensorOverride(Options):

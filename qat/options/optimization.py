@@ -65,12 +65,17 @@ class OptimizationOptions(Options):
         le=10.0,
         description="weight decay of weight tensors; biases, batch norm and quantization ranges do not decay",
     )
-    learning_rate: StrictFloat = Field(
-        default=3e-4,
+    learning_rate: StrictFloat | None = Field(
+        default=None,
         ge=0.0,
         le=10.0,
         description="learning rate at the start of the run; with the regime one_cycle the highest learning rate; the "
-        "regime paper ignores it",
+        "regime paper ignores it; none: chosen by the recipe",
+    )
+    relative_rates: StrictBool | None = Field(
+        default=None,
+        description="multiply the learning rate of each weight tensor by the root mean square of its weights, divided "
+        "by 0.1, at least 0.1 and at most 10; none: chosen by the recipe, false if learning_rate is given",
     )
     two_bit_learning_rate: StrictFloat = Field(
         default=3.0,

@@ -75,9 +75,9 @@ class TrainingOptions(OptimizationOptions):
     best_by: BestBy | None = Field(
         default=None,
         description="measure on the held-out samples by which the best state is chosen. quality: the task's metric; "
-        "loss: the training loss of each sample, with distillation; of all states that are not worse than the one with "
-        "the least loss by more than a standard error, the last one; none: chosen by the recipe from the number of "
-        "held-out samples",
+        "loss: the last state whose losses, or whose distances from the float network, are not above the least ones by "
+        "more than two standard errors, sample by sample; none: chosen by the recipe from the number of held-out "
+        "samples",
     )
     batch_norm: BatchNormMode | None = Field(
         default=None,

@@ -35,6 +35,6 @@ def calibrate_before(
     chosen = samples[split.training[: min(options.calibration_samples, len(split.training))]]
     calibrate(module, chosen, float_network)
     reporter.advance(len(chosen))
-    if options.post_training is not None:
+    if options.post_training.improves:
         unlabelled = samples[split.training[: options.post_training.samples]]
         improve(module, float_network, unlabelled, options.post_training, reporter)

@@ -45,7 +45,7 @@ class Checkpoint:
         now: State from which the run continues.
         best: Tensors of the fake-quantized network after the best epoch, by name.
         best_number: Number of the best epoch.
-        least: Held-out losses of the epoch with the least mean; None if epochs are compared by quality.
+        least: Least held-out losses and distances so far; None if epochs are compared by quality.
     """
 
     epochs: tuple[EpochResult, ...]
@@ -63,13 +63,13 @@ def after_epoch(
     before: Checkpoint | None, result: EpochResult, now: Snapshot, losses: Losses | None = None
 ) -> Checkpoint:
     """Create the checkpoint after an epoch; its network becomes the best one if its quality is better than in all
-    earlier epochs, or if its losses keep up with the least ones.
+    earlier epochs, or if its losses or its distances keep up with the least ones.
 
     Args:
         before: Checkpoint after the previous epoch; None before epoch 0.
         result: Result of the epoch.
         now: State of the run after the epoch.
-        losses: Loss of each held-out sample; None if epochs are compared by quality.
+        losses: Loss and distance of each held-out sample; None if epochs are compared by quality.
     """
     if before is None:
         return Checkpoint((result,), now, now.of_module, result.epoch, losses)

@@ -20,8 +20,8 @@ class EpochResult:
             run was resumed.
         at_doubled_bits: Whether the epoch was trained and evaluated at twice the bits of the allocation. Such an epoch
             is never chosen as the best.
-        compared_loss: Mean of the held-out losses by which the states are compared; None if they are compared by
-            quality.
+        float_distance: Mean distance from the float network on the held-out split, in the unit of the loss; None if
+            states are compared by quality.
         float_quality: Figure of the float network on the held-out split; None where its own outputs are the targets.
     """
 
@@ -31,7 +31,7 @@ class EpochResult:
     validation_loss: float
     seconds: float
     at_doubled_bits: bool = False
-    compared_loss: float | None = None
+    float_distance: float | None = None
     float_quality: float | None = None
 
     @property

@@ -60,6 +60,4 @@ class RunCost:
 
     def _post_training(self, samples: int) -> float:
         chosen = self.options.post_training
-        if chosen is None:
-            return 0.0
         return improvement_cost(self.module.network, self.module.allocation, min(samples, chosen.samples), chosen)

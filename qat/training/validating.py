@@ -37,7 +37,7 @@ class Validated:
             signal-to-noise ratio, because the training set contains no anomalies.
         loss: Mean loss of the task.
         float_quality: Figure of the float network on the same samples; None where its own outputs are the targets.
-        losses: Loss of each sample as in training, with distillation; None if states are compared by quality.
+        losses: Loss of each sample and its distance from the float network; None if states are compared by quality.
     """
 
     quality: float
@@ -57,13 +57,13 @@ class Validated:
         Args:
             result: The result, without what only this object has.
         """
-        mean = None if self.losses is None else float(self.losses.mean())
-        described = asdict(replace(result, compared_loss=mean, float_quality=self.float_quality))
+        distance = None if self.losses is None else float(self.losses[1].mean())
+        described = asdict(replace(result, float_distance=distance, float_quality=self.float_quality))
         return json.dumps([described, None if self.losses is None else self.losses.tolist()])
 
 
 def validated_from_json(text: str) -> tuple[EpochResult, Losses | None]:
-    """Return the result of an epoch, and the loss of each held-out sample, from `Validated.to_json`."""
+    """Return the result of an epoch, and the losses and distances of the held-out samples, from `Validated.to_json`."""
     described, losses = json.loads(text)
     return EpochResult(**described), None if losses is None else np.array(losses, dtype=np.float64)
 
@@ -109,26 +109,26 @@ class Validator:
         judge, objectives = self._judge, self._judge.objectives
         by_losses = self._options.best_by is BestBy.LOSS
         measures_float = not self._is_float_known
-        needs_float = measures_float or objectives.needs_teacher or (by_losses and self._options.distillation > 0)
+        needs_float = measures_float or objectives.needs_teacher or by_losses
         cost = INTERPRETER_COST + (FLOAT_COST if measures_float else 0.0)
         steps = len(evaluation_batches(judge.network, len(self._held_out)))
         self._reporter.begin("validating", epoch=epoch, steps=steps, cost=cost)
         integer_only = of_integers(convert(module))
         meter = TaskMeter(objectives, with_loss=True)
         of_float = TaskMeter(objectives)
-        losses: list[float] = []
+        losses: list[Losses] = []
         for indices, batch in samples_by_batch(judge.network, self._samples, self._held_out, self._reporter):
             taught = self._of_float(indices, batch) if needs_float else None
             outputs, targets = integer_only(batch), self._targets.of_training_set[indices]
             meter.add(outputs, targets, taught, None)
             if measures_float and taught is not None:
                 of_float.add(taught, targets, taught, None)
-            if by_losses:
-                losses += self._losses(outputs, np.asarray(targets), taught)
+            if by_losses and taught is not None:
+                losses.append(self._losses(outputs, np.asarray(targets), taught))
         if measures_float:
             self._float_quality, self._is_float_known = next(iter(of_float.figures().values())), True
         quality = next(iter(meter.figures().values()))
-        return Validated(quality, meter.loss, self._float_quality, np.array(losses) if by_losses else None)
+        return Validated(quality, meter.loss, self._float_quality, np.concatenate(losses, axis=1) if losses else None)
 
     def _of_float(self, indices: Indices, batch: Samples) -> Float32Array:
         first = int(indices[0])
@@ -139,21 +139,16 @@ class Validator:
             self._kept[first] = outputs
         return outputs
 
-    def _losses(self, outputs: Float32Array, targets: np.ndarray, taught: Float32Array | None) -> list[float]:
-        """Return the loss of each sample of a batch, as the training computes it."""
-        objectives, options = self._judge.objectives, self._options
-        given, wanted = torch.from_numpy(outputs).double(), torch.from_numpy(targets)
-        of_float = None if taught is None else torch.from_numpy(taught).double()
-        losses = []
-        for each in range(len(given)):
-            own = slice(each, each + 1)
-            loss = objectives.loss(
-                given[own],
-                wanted[own],
-                None if of_float is None else of_float[own],
-                distillation=options.distillation,
-                temperature=options.distillation_temperature,
-                smoothing=options.label_smoothing,
-            )
-            losses.append(float(loss))
-        return losses
+    def _losses(self, outputs: Float32Array, targets: np.ndarray, taught: Float32Array) -> Losses:
+        """Return the loss of each sample of a batch, and its distance from the float network, [2, n]."""
+        objectives = self._judge.objectives
+        given, wanted, of_float = (
+            torch.from_numpy(outputs).double(),
+            torch.from_numpy(targets),
+            torch.from_numpy(taught),
+        )
+        if not wanted.numel():
+            wanted = objectives.main.hard_targets(objectives.main.of(of_float))
+        samples = [slice(each, each + 1) for each in range(len(given))]
+        losses = [float(objectives.loss(given[own], wanted[own], of_float[own])) for own in samples]
+        return np.array([losses, objectives.divergences(of_float, given).numpy()], dtype=np.float64)

@@ -122,6 +122,7 @@ def test_a_training_that_ends_early_cools_over_its_last_epochs(tmp_path: Path) -
         trained(dataset, FloatRun(6, 5, 0, kept))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not cifar10.FILE.exists(), reason="needs ../shared/data")
 def test_the_kept_network_has_the_accuracy_that_its_page_states() -> None:
     content = ONNX_FILE.read_bytes()

@@ -24,7 +24,7 @@ from qat.options.names import BatchNormMode
 from qat.tasks.task_objectives import TaskObjectives
 from qat.windows import convolved
 
-LARGEST_DISTANCE: Final = 0.1
+LARGEST_DISTANCE: Final = 0.5
 """Distance between the float network's outputs on statistics of batches and on running statistics, in nats or as a
 share of the variance, from which batch norm is frozen (docs/training.md, "The recipe")."""
 

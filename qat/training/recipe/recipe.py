@@ -12,7 +12,8 @@ from network.network import Network
 from qat.data.batches import Split, split_of
 from qat.data.dataset import Dataset
 from qat.options.chosen import ChosenOptions
-from qat.options.names import BatchNormMode, Regime
+from qat.options.names import BatchNormMode, OptimizerKind, Regime
+from qat.options.post_training import NO_POST_TRAINING
 from qat.options.training import NEVER, TrainingOptions
 from qat.prepare import float_module
 from qat.training.compiling import multiply_accumulates
@@ -20,6 +21,7 @@ from qat.training.parallel import Processes
 from qat.training.recipe.batch_norm import batch_norm_for, distance_on_batch_statistics, has_batch_norm
 from qat.training.recipe.choice import Choice
 from qat.training.recipe.memory import fitting_batch
+from qat.training.recipe.rates import LEARNING_RATE, relative_rates_for
 from qat.training.recipe.start import best_by_for, start_for, start_text
 from qat.training.recipe.steps import batch_size_for, epochs_for
 from qat.training.reporting import Reporter
@@ -70,14 +72,17 @@ def recipe_for(
     batch_size = given.batch_size
     if batch_size is None:
         fitting = fitting_batch(network, processes.count, processor)
-        batch_size = notes.chosen("batch_size", *batch_size_for(samples, fitting, processes.count))
+        batch_size, reason = batch_size_for(samples, fitting, processes.count)
+        if given.epochs != 0:
+            notes.chosen("batch_size", batch_size, reason)
     epochs = given.epochs
     if epochs is None:
         epochs = notes.chosen("epochs", *epochs_for(samples, batch_size, multiply_accumulates(network)))
     post_training = given.post_training
-    if post_training is None and epochs:
-        post_training, reason = start_for(samples, allocation)
-        notes.choices.append(Choice("post_training", start_text(post_training), reason))
+    if post_training is None:
+        post_training, reason = start_for(samples, allocation) if epochs else (NO_POST_TRAINING, "")
+        if epochs:
+            notes.choices.append(Choice("post_training", start_text(post_training), reason))
     best_by = given.best_by
     if best_by is None:
         best_by, reason = best_by_for(len(split.validation))
@@ -91,6 +96,11 @@ def recipe_for(
             measuring = _Measuring(network, dataset, given, split, processor, reporter)
             distance = float(processes.from_first(lambda: repr(measuring.batch_norm_distance(together))))
             batch_norm = notes.chosen("batch_norm", *batch_norm_for(distance, together))
+    learning_rate, relative = given.learning_rate, given.relative_rates
+    if learning_rate is None:
+        learning_rate = LEARNING_RATE
+        if relative is None and epochs and _follows_the_rate(given):
+            relative = notes.chosen("relative_rates", *relative_rates_for(network))
     options = ChosenOptions.of(
         given,
         batch_size=batch_size,
@@ -98,6 +108,8 @@ def recipe_for(
         post_training=post_training,
         best_by=best_by,
         batch_norm=batch_norm,
+        learning_rate=learning_rate,
+        relative_rates=bool(relative),
     )
     return Recipe(options, tuple(notes.choices))
 
@@ -107,6 +119,11 @@ def _freezes_later(given: TrainingOptions) -> bool:
     return given.freeze_batch_norm_at < NEVER or given.regime is Regime.PAPER
 
 
+def _follows_the_rate(given: TrainingOptions) -> bool:
+    """Return whether a step changes each weight by about the learning rate, and the regime uses the given one."""
+    return given.optimizer is not OptimizerKind.SGD and given.regime is not Regime.PAPER
+
+
 @dataclass(frozen=True, slots=True)
 class _Notes:
     """What the recipe has chosen so far."""
@@ -114,7 +131,8 @@ class _Notes:
     choices: list[Choice] = field(default_factory=list)
 
     def chosen(self, option: str, value: _T, reason: str) -> _T:
-        self.choices.append(Choice(option, f"{value}", reason))
+        text = f"{value}".lower() if isinstance(value, bool) else f"{value}"  # as in JSON
+        self.choices.append(Choice(option, text, reason))
         return value
 
 

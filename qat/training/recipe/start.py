@@ -6,7 +6,7 @@ from typing import Final
 
 from network.allocation import WIDEST_BITS, Allocation
 from qat.options.names import BestBy
-from qat.options.post_training import PostTrainingOptions
+from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
 
 FEW_SAMPLES: Final = 1_000
 """Largest number of samples to train on with which training starts at the post-trained network."""
@@ -19,7 +19,7 @@ MANY_HELD_OUT: Final = 1_000
 two states, the difference of their accuracies has a standard error of 0.7 points with 1,000 samples, 4 with 30."""
 
 
-def start_for(samples: int, allocation: Allocation) -> tuple[PostTrainingOptions | None, str]:
+def start_for(samples: int, allocation: Allocation) -> tuple[PostTrainingOptions, str]:
     """Choose whether training starts at the calibrated or at the post-trained network.
 
     Args:
@@ -27,19 +27,19 @@ def start_for(samples: int, allocation: Allocation) -> tuple[PostTrainingOptions
         allocation: Bits of the network.
 
     Returns:
-        Options of post-training, or None to start at the calibrated network; and the reason.
+        Options of post-training, which change nothing if training starts at the calibrated network; and the reason.
     """
     if all(bits == WIDEST_BITS for bits in allocation.weight_bits.values()):
-        return None, f"all weights have {WIDEST_BITS} bits"
+        return NO_POST_TRAINING, f"all weights have {WIDEST_BITS} bits"
     few = f"{FEW_SAMPLES:,} or fewer samples"
     if samples > FEW_SAMPLES:
-        return None, f"{samples:,} samples to train on; post-training is the start with {few}"
+        return NO_POST_TRAINING, f"{samples:,} samples to train on; post-training is the start with {few}"
     return PostTrainingOptions(rounding_steps=ROUNDING_STEPS), f"{samples:,} samples to train on, {few}"
 
 
-def start_text(chosen: PostTrainingOptions | None) -> str:
+def start_text(chosen: PostTrainingOptions) -> str:
     """Return chosen options of post-training as text."""
-    return "false" if chosen is None else f"{chosen.rounding_steps} rounding steps of each block"
+    return f"{chosen.rounding_steps} rounding steps of each block" if chosen.improves else "false"
 
 
 def best_by_for(held_out: int) -> tuple[BestBy, str]:

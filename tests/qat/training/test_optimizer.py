@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from network.layers import WeightLayer
 from qat.options.chosen import ChosenOptions
 from qat.options.training import Regime
 from qat.prepare import prepare
@@ -72,3 +74,23 @@ def test_weights_with_two_bits_alone_have_a_rate_of_their_own(regime: str, share
         if parameter.requires_grad:
             expected = 0.1 * share if id(parameter) in of_two_bits else 0.1
             assert rates[id(parameter)] == pytest.approx(expected), name
+
+
+def test_relative_rates_follow_the_size_of_a_tensor_within_bounds() -> None:
+    network = small_network()
+    sizes = {"one": 0.02, "two": 500.0, "classes": 0.002}
+    scaled = tuple(
+        replace(layer, weight=np.full_like(layer.weight, sizes[layer.name]))
+        if isinstance(layer, WeightLayer)
+        else layer
+        for layer in network.layers
+    )
+    options = complete(relative_rates=True, two_bit_learning_rate=3.0)
+    allocation = replace(allocated(), weight_bits={"one": 2, "two": 4, "classes": 8})
+    module = prepare(replace(network, layers=scaled), allocation, options=options)
+    optimizer = new_optimizer(module, options)
+    set_learning_rate(optimizer, 0.1)
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    found = [rates[id(step.learned.weight)] for step in module.weight_steps()]
+    assert found == pytest.approx([0.1 * 3 * 0.2, 0.1 * 10, 0.1 / 10])
+    assert rates[id(module.weight_steps()[0].learned.gamma)] == pytest.approx(0.1)

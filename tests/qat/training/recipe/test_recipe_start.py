@@ -32,8 +32,8 @@ def chosen_with(bits: Any = 4, **given: Any) -> dict[str, str]:
 def test_few_samples_start_at_the_post_trained_network() -> None:
     few, _ = start_for(FEW_SAMPLES, allocated(bits=4))
     assert few == PostTrainingOptions(rounding_steps=ROUNDING_STEPS)
-    assert start_for(FEW_SAMPLES + 1, allocated(bits=4))[0] is None
-    assert start_for(FEW_SAMPLES, allocated(bits=8))[0] is None
+    assert start_for(FEW_SAMPLES + 1, allocated(bits=4))[0] is NO_POST_TRAINING
+    assert start_for(FEW_SAMPLES, allocated(bits=8))[0] is NO_POST_TRAINING
 
 
 def test_many_held_out_samples_are_compared_by_quality() -> None:
@@ -55,6 +55,7 @@ def test_many_held_out_samples_are_compared_by_quality() -> None:
 )
 def test_what_is_given_is_not_chosen(given: dict[str, Any], told: dict[str, str]) -> None:
     found = chosen_with(**given)
+    assert found or given == {"epochs": 0}
     assert {name: found[name] for name in ("post_training", "best_by") if name in found} == told
 
 
@@ -71,5 +72,5 @@ def test_a_run_starts_at_what_the_recipe_chose_and_tells_the_float_networks_figu
     options = QUICK.replace(epochs=1, post_training=None, best_by=None, calibration_samples=64)
     result = trained(options, report=lambda progress: phases.append(progress.phase))
     assert "learning rounding" in phases
-    assert [epoch.compared_loss is None for epoch in result.epochs] == [False, False]
+    assert [epoch.float_distance is None for epoch in result.epochs] == [False, False]
     assert len({epoch.float_quality for epoch in result.epochs}) == 1
