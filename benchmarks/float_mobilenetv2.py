@@ -4,7 +4,7 @@
 
 Trains by stochastic gradient descent with a one-cycle learning rate, on images that are shifted and mirrored. The test
 set is used once, after the last epoch; no epoch is chosen by it. The network is written as ONNX with its batch norm as
-nodes of their own, so that the benchmarks of accuracy can train with it. Its input are pixels, 0 to 255, as they are.
+nodes of their own, so that the benchmarks of accuracy can train with it. Its input is pixels, 0 to 255, as they are.
 
 `benchmarks/trained/mobilenetv2_cifar10.onnx` was made by this script; `benchmarks/trained/README.md` states how. The
 data is in `../shared`. After each epoch, the state is written to the checkpoint, so that an interrupted training can be
