@@ -9,6 +9,7 @@ from api.schemas.fit import FitAnswer
 from api.schemas.reports import (
     AccuracyAnswer,
     Artifact,
+    ChoiceAnswer,
     ConversionAnswer,
     EpochAnswer,
     QualityAnswer,
@@ -94,6 +95,7 @@ def train_solution(
         compile_seconds=result.compile_seconds,
         warnings=(*result.warnings, *(() if overflow is None else (overflow,))),
         overflow=overflow,
+        recipe=[ChoiceAnswer(**asdict(each)) for each in result.recipe],
     )
     if not is_first_process():
         return training_report, []

@@ -37,6 +37,7 @@ def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
         "",
         f"task: {TASK_WORDS[answer.task]}",
         *_quality_lines(answer),
+        *_recipe_lines(answer),
         "",
         f"files in {directory}",
         *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
@@ -56,6 +57,12 @@ def _quality_lines(answer: TrainAnswer) -> list[str]:
     for other in answer.other_qualities:
         lines += [_words(other, answer), *_figures(other)]
     return lines
+
+
+def _recipe_lines(answer: TrainAnswer) -> list[str]:
+    if not answer.recipe:
+        return []
+    return ["", "recipe", *(f"  {each.option}: {each.value} ({each.reason})" for each in answer.recipe)]
 
 
 def _words(quality: QualityAnswer, answer: TrainAnswer) -> str:

@@ -131,6 +131,23 @@ def test_warnings_are_printed_on_standard_error_before_the_training(
     assert "training  epoch 1 of 1" in after
 
 
+def test_the_recipe_is_printed_before_the_training_and_is_in_the_report(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(place, *BUDGET, "--epochs=1", "--batch-size=32", "--threads=1")) == 0
+    output = capsys.readouterr()
+    told, _, training = output.err.partition("training  epoch 1 of 1")
+    chosen = json.loads((place / "out" / "report.json").read_text())["recipe"]
+    lines = [f"{each['option']}: {each['value']} ({each['reason']})" for each in chosen]
+    assert {each["option"] for each in chosen} >= {"best_by", "post_training", "relative_rates"}
+    assert not {each["option"] for each in chosen} & {"epochs", "batch_size"}
+    for line in lines:
+        assert f"recipe: {line}\n" in told
+        assert f"  {line}\n" in output.out
+    assert "recipe: " not in training
+    assert " (float " in training
+
+
 @pytest.mark.parametrize(
     "options", [["--epochs=0"], ["--epochs=0", "--post-training", "--post-training-rounding-steps=5"]]
 )
