@@ -1,4 +1,4 @@
-"""Sensitivity tables of ResNet8 by each measure, and their deviation from the divergence on other images."""
+"""Sensitivity tables of a network by each measure, and their deviation from the divergence on other images."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ JUDGES: Final = 2000
 BATCH: Final = 16
 
 
-def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTable], dict[str, float]]:
-    """Return the sensitivity table of each measure, and the time in seconds to measure it."""
+def tables(
+    network: Network, dataset: Dataset, scheme: WeightScheme = SCHEME
+) -> tuple[dict[str, SensitivityTable], dict[str, float]]:
+    """Return the sensitivity table of each measure with weights in a scheme, and the time in seconds to measure it."""
     found: dict[str, SensitivityTable] = {}
     seconds: dict[str, float] = {}
     labels = labelled(dataset.train_y)
@@ -40,38 +42,42 @@ def tables(resnet8: Network, dataset: Dataset) -> tuple[dict[str, SensitivityTab
         seconds[name] = time.perf_counter() - started
         found[name] = table
 
-    measure_sensitivity(resnet8, dataset.train_x[:32], labels[:32], SensitivityOptions())  # warm up torch
+    measure_sensitivity(network, dataset.train_x[:32], labels[:32], SensitivityOptions())  # warm up torch
     started = time.perf_counter()
-    keep("weights", started, weight_sensitivity(resnet8, SCHEME))
+    keep("weights", started, weight_sensitivity(network, scheme))
     for measure in Measure:
         started = time.perf_counter()
-        options = SensitivityOptions(measure=measure, scheme=SCHEME, samples=SAMPLES)
-        keep(str(measure), started, measure_sensitivity(resnet8, dataset.train_x, labels, options))
+        options = SensitivityOptions(measure=measure, scheme=scheme, samples=SAMPLES)
+        keep(str(measure), started, measure_sensitivity(network, dataset.train_x, labels, options))
     started = time.perf_counter()
-    keep("diagonal", started, sensitivity_from_json(sensitivity_to_json(diagonal_fisher(resnet8, dataset.train_x))))
+    keep(
+        "diagonal",
+        started,
+        sensitivity_from_json(sensitivity_to_json(diagonal_fisher(network, dataset.train_x, scheme))),
+    )
     return found, seconds
 
 
-def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
+def diagonal_fisher(network: Network, images: SampleSource, scheme: WeightScheme = SCHEME) -> SensitivityTable:
     """Return 1/2 sum of g^2 e^2 over each tensor's elements: gradients g (labels drawn from the output), errors e."""
     randomness = np.random.default_rng(0)
     chosen = randomness.permutation(len(images))[:SAMPLES]
-    errors = tensor_errors(float_module(resnet8), images[chosen], SCHEME)
+    errors = tensor_errors(float_module(network), images[chosen], scheme)
     sums = Sums()
     for start in range(0, len(chosen), BATCH):
-        given = tensor_of(images[chosen[start : start + BATCH]], resnet8).requires_grad_()
+        given = tensor_of(images[chosen[start : start + BATCH]], network).requires_grad_()
         tensors = errors.float_network.tensors(given)
-        weights = [errors.parameters(layer).weight for layer in resnet8.weight_layers]
-        logits = tensors[resnet8.outputs[0]].flatten(1)
-        loss = Categorical(resnet8.outputs[0], 0, logits.shape[1]).drawn_loss(logits, randomness)
+        weights = [errors.parameters(layer).weight for layer in network.weight_layers]
+        logits = tensors[network.outputs[0]].flatten(1)
+        loss = Categorical(network.outputs[0], 0, logits.shape[1]).drawn_loss(logits, randomness)
         gradients = torch.autograd.grad(loss, [*weights, *tensors.values()])
-        for layer, gradient in zip(resnet8.weight_layers, gradients, strict=False):
+        for layer, gradient in zip(network.weight_layers, gradients, strict=False):
             of_layer = errors.weights[layer.name]
             sums.weights.add(layer.name, {bits: _half_square(gradient * of_layer[bits]) for bits in BITS})
         for (name, values), gradient in zip(tensors.items(), gradients[len(weights) :], strict=True):
             of_tensor = partial(errors.activation, name, values.detach())
             sums.activations.add(name, {bits: _half_square(gradient * of_tensor(bits)) for bits in BITS})
-    return sums.table("diagonal Fisher", resnet8, len(chosen))
+    return sums.table("diagonal Fisher", network, len(chosen))
 
 
 def _half_square(values: Tensor) -> float:

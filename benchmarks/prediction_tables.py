@@ -1,0 +1,87 @@
+"""Markdown tables of the benchmark `prediction`: rank correlation and seconds of each sensitivity measure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any, Final
+
+from benchmarks.allocation_losses import Stage
+from benchmarks.markdown import markdown
+from benchmarks.rank_correlation import FEWEST, Correlation, Resampled
+from benchmarks.shares import Share
+
+DEFAULT_MEASURE: Final = "fisher"
+"""The measure with which the others are compared."""
+
+
+def prediction_tables(result: Mapping[str, Any]) -> str:
+    """Return Markdown tables of the measured losses, of each measure's rank correlation, and of its gain."""
+    rows = result["rows"]
+    names = list(rows[0]["sums"])
+    known = {stage: [row for row in rows if row["losses"][stage] is not None] for stage in Stage}
+    stages = [stage for stage in Stage if len(known[stage]) >= FEWEST]
+    columns: dict[str, dict[str, Correlation]] = {}
+    gains: dict[str, dict[str, Correlation]] = {}
+    for stage in stages:
+        resampled = Resampled(
+            [(row["flash_share"], row["ram_share"]) for row in known[stage]],
+            [row["losses"][stage] for row in known[stage]],
+        )
+        sums = {name: [row["sums"][name] for row in known[stage]] for name in names}
+        columns[f"{stage}, all"] = {name: resampled.overall(sums[name]) for name in names}
+        columns[f"{stage}, within budgets"] = {name: resampled.within(sums[name]) for name in names}
+        gains[stage] = {name: resampled.gain_within(sums[name], sums[DEFAULT_MEASURE]) for name in names}
+    head = (
+        f"{result['network']}: {len(rows)} allocations ({result['accounting']}), {result['train_samples']:,} training "
+        f"and {result['test_samples']:,} test samples, {result['rounding_steps']} rounding steps a block, float "
+        f"{result['float_loss']:.3f} nats, {result['float_percent']:.2f} %"
+    )
+    seconds = {name: _seconds_text(result["seconds"].get(name)) for name in names}
+    others = [name for name in names if name != DEFAULT_MEASURE]
+    return "\n\n".join(
+        (
+            head,
+            "Losses, nats, least, median and most:",
+            _losses_table(known, stages),
+            "Rank correlation of sums with losses:",
+            markdown(
+                ("measure", "seconds", *columns),
+                [[name, seconds[name], *(_text(columns[each][name]) for each in columns)] for name in names],
+            ),
+            f"Rank correlation within budgets, minus that of {DEFAULT_MEASURE}:",
+            markdown(
+                ("measure", *gains),
+                [[name, *(_text(gains[each][name], sign="+") for each in gains)] for name in others],
+            ),
+        )
+    )
+
+
+def _losses_table(known: Mapping[Stage, Sequence[Mapping[str, Any]]], stages: Sequence[Stage]) -> str:
+    budgets = list(dict.fromkeys(Share(row["flash_share"], row["ram_share"]) for row in known[Stage.CALIBRATED]))
+    lines = []
+    for share in budgets:
+        cells = []
+        for stage in stages:
+            losses = [
+                row["losses"][stage]
+                for row in known[stage]
+                if Share(row["flash_share"], row["ram_share"]) == share
+            ]  # fmt: skip
+            cells.append(
+                f"{min(losses):.3f}, {median(losses):.3f}, {max(losses):.3f} ({len(losses)})" if losses else ""
+            )
+        lines.append([str(share), *cells])
+    return markdown(("budget", *(f"{stage} (number)" for stage in stages)), lines)
+
+
+def _text(given: Correlation, sign: str = "") -> str:
+    if math.isnan(given.value):
+        return ""
+    return f"{given.value:{sign}.2f} ({given.low:{sign}.2f}..{given.high:{sign}.2f})"
+
+
+def _seconds_text(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.3g}"
