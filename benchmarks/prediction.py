@@ -13,6 +13,7 @@ order the bits as their losses do. `--keep` and `--kept-only` work as in `benchm
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,8 @@ from benchmarks.tasks import NAMES, Task
 from network.allocation import DEFAULT_WEIGHT_SCHEME
 from network.memory.books import accounting_named
 from network.sensitivity.table import SensitivityTable
+from qat.options.sensitivity import SensitivityOptions
+from qat.sensitivity.measuring import measure_sensitivity
 
 ACCOUNTING: Final = "paper"
 
@@ -106,6 +109,15 @@ def row_of(
     }
 
 
+def fisher_of_all(task: Task) -> tuple[SensitivityTable, float]:
+    """Return the table of `fisher` on all training samples of a task, and the time in seconds to measure it."""
+    data = task.dataset
+    options = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=len(data.train_x))
+    started = time.perf_counter()
+    table = measure_sensitivity(task.network, data.train_x, data.train_y, options)
+    return replace(table, method=f"fisher, {len(data.train_x):,} samples"), time.perf_counter() - started
+
+
 @click.command()
 @click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True)
 @click.option(
@@ -160,7 +172,8 @@ def main(
     known: list[dict[Stage, Measured | None]] = [dict.fromkeys(Stage) for _ in drawn]
     for index, each in asked:
         known[index][each.stage] = kept.get(each.key)
-    rows = [row_of(bits, tables, measured) for bits, measured in zip(drawn, known, strict=True)]
+    more, seconds[more.method] = fisher_of_all(task)
+    rows = [row_of(bits, {**tables, more.method: more}, measured) for bits, measured in zip(drawn, known, strict=True)]
     if pairs:
         predictions = pair_predictions(task, tables, [bits.allocation for bits in drawn], pairs)
         seconds |= predictions.seconds

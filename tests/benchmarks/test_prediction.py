@@ -207,7 +207,7 @@ def test_the_command_measures_and_continues(task: Task, monkeypatch: pytest.Monk
     ran = CliRunner().invoke(prediction.main, asked)
     assert ran.exit_code == 0, ran.output
     result = json.loads(ran.stdout)
-    measures = {"weights", "fisher", "hessian", "measured", "diagonal", "joint"}
+    measures = {"weights", "fisher", "hessian", "measured", "diagonal", "joint", "fisher, 40 samples"}
     pairs = {f"{name} + {number} pairs" for name in ("fisher", "measured") for number in (8,)}
     assert len(result["rows"]) == 6
     for row in result["rows"]:
@@ -225,8 +225,8 @@ def test_the_command_measures_and_continues(task: Task, monkeypatch: pytest.Monk
     assert (table.exit_code, table.output) == (0, f"{prediction_tables(result)}\n")
     shown = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.output.splitlines()]
     assert [line[0] for line in shown if line[0] in measures] == [
-        *("weights", "fisher", "hessian", "measured", "diagonal", "joint"),
-        *("weights", "hessian", "measured", "diagonal", "joint"),
+        *2 * ("weights", "fisher", "hessian", "measured", "diagonal", "fisher, 40 samples", "joint"),
+        *("weights", "hessian", "measured", "diagonal", "fisher, 40 samples", "joint"),
     ]
 
 
@@ -244,3 +244,25 @@ def test_more_samples_than_there_are_is_one_line(task: Task, monkeypatch: pytest
     monkeypatch.setattr("benchmarks.run_options.task_named", lambda _name: task)
     ran = CliRunner().invoke(prediction.main, ["--samples", "65"])
     assert (ran.exit_code, ran.output) == (1, "Error: 65 samples were asked for; small has 64 to train on\n")
+
+
+def test_tables_tell_what_a_measures_choice_loses() -> None:
+    losses = {0.5: [1.0, 2.0, 4.0], 0.3: [3.0, 5.0, 6.0]}
+    rows = [
+        {
+            "flash_share": share, "ram_share": 1.0,
+            "sums": {"fisher": loss, "other": -loss}, "losses": {**dict.fromkeys(Stage), "calibrated": loss},
+        }
+        for share, of_share in losses.items()
+        for loss in of_share
+    ]  # fmt: skip
+    shown = prediction_tables({
+        "network": "small", "accounting": "paper", "train_samples": 40, "test_samples": 64, "rounding_steps": 2,
+        "float_loss": 0.5, "float_percent": 84.0, "seconds": {"fisher": 1.25}, "rows": rows,
+    })  # fmt: skip
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in shown.splitlines()]
+    assert ["50 %", "1.000, 2.000, 4.000 (3)"] in lines
+    assert ["fisher", "0.000"] in lines
+    assert ["other", "3.000"] in lines  # 4 - 1 and 6 - 3
+    assert ["fisher", "1.25", "1.00 (1.00..1.00)", "1.00 (1.00..1.00)"] in lines
+    assert ["other", "-2.00 (-2.00..-2.00)"] in lines
