@@ -11,8 +11,9 @@ from benchmarks.allocation_losses import Stage
 from benchmarks.markdown import markdown
 from benchmarks.rank_correlation import FEWEST, Correlation, Resampled
 from benchmarks.shares import Share
+from qat.options.sensitivity import SensitivityOptions
 
-DEFAULT_MEASURE: Final = "fisher"
+DEFAULT_MEASURE: Final = str(SensitivityOptions().measure)
 """The measure with which the others are compared."""
 
 
