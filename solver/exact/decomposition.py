@@ -11,13 +11,7 @@ import time
 import numpy as np
 
 from solver.exact.components import Component, components, row_size_bounds
-from solver.exact.dynamic_programming import (
-    MAX_WIDTH,
-    PairwiseTerm,
-    frontier_width,
-    solve_by_dynamic_programming,
-    solve_chain,
-)
+from solver.exact.dynamic_programming import PairwiseTerm, is_narrow, solve_by_dynamic_programming, solve_chain
 from solver.exact.knapsack import solve_knapsack
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import Float64Array, IntArray, Program, ProgramSolution
@@ -31,7 +25,7 @@ def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT
     suits it:
 
         one row without pairwise terms       multiple-choice knapsack (`knapsack.py`); optimal up to 500,000 states
-        at most 9 groups open during a row   dynamic programming over the rows (`dynamic_programming.py`); optimal
+        few groups open during a row         dynamic programming over the rows (`dynamic_programming.py`); optimal
         any other component                  HiGHS (`milp.py`), within the time limit
 
     Args:
@@ -73,9 +67,14 @@ def has_wide_component_with_pairwise_terms(program: Program) -> bool:
         if np.isin(component.rows, program.pairwise_rows).any():
             entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
             row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
-            if frontier_width(row_groups, len(component.groups)) > MAX_WIDTH:
+            if not is_narrow(row_groups, len(component.groups), _choice_count(program.costs[component.groups])):
                 return True
     return False
+
+
+def _choice_count(costs: Float64Array) -> int:
+    """Return the number of choices, at least 1, up to the last one that is allowed for any of the groups."""
+    return int(np.flatnonzero(np.isfinite(costs).any(axis=0)).max(initial=0)) + 1
 
 
 def _solve_component(program: Program, component: Component, deadline: float) -> ProgramSolution:
@@ -86,22 +85,24 @@ def _solve_component(program: Program, component: Component, deadline: float) ->
         component: The independent component to solve.
         deadline: Time of `time.perf_counter` at which the general solver has to stop.
     """
-    costs = program.costs[component.groups]
+    # Activation tensors have fewer choices than weight tensors: a component of them alone is solved with fewer.
+    choice_count = _choice_count(program.costs[component.groups])
+    costs: Float64Array = program.costs[component.groups, :choice_count]
     entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
     row_pairwise_terms = _pairwise_terms_by_row(program, component)
     if len(component.rows) == 1 and row_pairwise_terms is None:
         (own,) = entries
-        sizes = np.empty_like(program.entry_sizes, shape=(len(costs), program.entry_sizes.shape[1]))
-        sizes[np.searchsorted(component.groups, program.entry_groups[own])] = program.entry_sizes[own]
+        sizes = np.empty_like(program.entry_sizes, shape=costs.shape)
+        sizes[np.searchsorted(component.groups, program.entry_groups[own])] = program.entry_sizes[own, :choice_count]
         found = solve_knapsack(costs, sizes, int(program.limits[component.rows[0]]))
         return ProgramSolution(found.choices, found.cost, found.bound)
     row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
-    row_sizes = [program.entry_sizes[own] for own in entries]
+    row_sizes: list[IntArray] = [program.entry_sizes[own, :choice_count] for own in entries]
     limits = program.limits[component.rows].tolist()
     choices: IntArray | None
     if _is_chain(row_groups, len(costs)):
         choices = solve_chain(costs, _chain_tables(row_groups, row_sizes, row_pairwise_terms), limits)
-    elif frontier_width(row_groups, len(costs)) <= MAX_WIDTH:
+    elif is_narrow(row_groups, len(costs), choice_count):
         choices = solve_by_dynamic_programming(costs, row_groups, row_sizes, limits, row_pairwise_terms)
     else:
         own_program = _component_program(program, component, costs, row_groups, row_sizes)
@@ -131,7 +132,7 @@ def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[
     """
     if not len(program.pairwise_rows):
         return None
-    rows, groups, sizes = _pairwise_terms_of(program, component)
+    rows, groups, sizes = _pairwise_terms_of(program, component, _choice_count(program.costs[component.groups]))
     if not len(rows):
         return None
     row_terms: list[list[PairwiseTerm]] = [[] for _ in component.rows]
@@ -140,27 +141,34 @@ def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[
     return row_terms
 
 
-def _pairwise_terms_of(program: Program, component: Component) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the rows [t], groups [t, 2] and sizes [t, 3, 3] of the pairwise terms of a program's component.
+def _pairwise_terms_of(
+    program: Program, component: Component, choice_count: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the rows [t], groups [t, 2] and sizes [t, k, k] of the pairwise terms of a program's component.
 
     Rows and groups are numbered by their position in the component.
+
+    Args:
+        program: The program that contains the component.
+        component: The independent component.
+        choice_count: Number of choices k that are kept.
     """
     starts = np.searchsorted(program.pairwise_rows, component.rows, side="left")
     counts = np.searchsorted(program.pairwise_rows, component.rows, side="right") - starts
     rows = np.repeat(np.arange(len(component.rows)), counts)
     terms = np.arange(len(rows)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
     groups = np.searchsorted(component.groups, program.pairwise_groups[terms])
-    return rows, groups, program.pairwise_sizes[terms]
+    return rows, groups, program.pairwise_sizes[terms, :choice_count, :choice_count]
 
 
 def _chain_tables(
     row_groups: list[IntArray], row_sizes: list[IntArray], row_pairwise_terms: list[list[PairwiseTerm]] | None
 ) -> IntArray:
-    """Return the sum of sizes of each chain constraint by the choices of its two groups, int64 [rows, 3, 3].
+    """Return the sum of sizes of each chain constraint by the choices of its two groups, int64 [rows, k, k].
 
     Args:
         row_groups: Groups of each row.
-        row_sizes: Size of each entry of each row, int64 [2, 3] for each row.
+        row_sizes: Size of each entry of each row, int64 [2, k] for each row.
         row_pairwise_terms: Pairwise terms of each row; None if no row has one.
     """
     sizes = np.stack([sizes[groups.argsort()] for groups, sizes in zip(row_groups, row_sizes, strict=True)])
@@ -179,7 +187,7 @@ def _component_program(
     row_sizes: list[IntArray],
 ) -> Program:
     """Return an independent component of an integer program as a separate integer program."""
-    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component)
+    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component, costs.shape[1])
     return Program(
         groups=tuple(program.groups[group] for group in component.groups.tolist()),
         costs=costs,

@@ -16,8 +16,8 @@ these choices. The groups of the current row that are not yet in the state are *
         for each group whose last row this is:      minimize over its choices, and remember the best one
     trace the remembered choices back from the last row to the first
 
-Time and memory are proportional to 3^width for each row, where the width is the largest number of groups that are open
-during a row. A chain has width 2.
+Time and memory are proportional to k^width for each row, with k choices of each group, where the width is the largest
+number of groups that are open during a row. A chain has width 2.
 """
 
 from __future__ import annotations
@@ -29,12 +29,24 @@ import numpy as np
 
 from solver.exact.program import CHOICES, Float64Array, IntArray
 
-MAX_WIDTH: Final = 9
-"""Largest width that is solved here: 3^9 states are about 20 thousand, well under a millisecond for each row."""
+MAX_STATES: Final = CHOICES**9
+"""Largest number of states that is solved here: about 20 thousand, well under a millisecond for each row. With three
+choices, that is a width of 9."""
 
 
 PairwiseTerm = tuple[int, int, IntArray]
-"""First group, second group, size by the choice of the first and of the second: int64 [3, 3]."""
+"""First group, second group, size by the choice of the first and of the second: int64 [k, k]."""
+
+
+def is_narrow(row_groups: list[IntArray], group_count: int, choice_count: int) -> bool:
+    """Return whether dynamic programming over the rows has few enough states.
+
+    Args:
+        row_groups: Groups of each row, in sequence.
+        group_count: Number of groups; they are numbered from 0.
+        choice_count: Number of choices of each group.
+    """
+    return choice_count ** frontier_width(row_groups, group_count) <= MAX_STATES
 
 
 def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
@@ -66,16 +78,17 @@ def solve_by_dynamic_programming(
     closed before it, and so on.
 
     Args:
-        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
+        costs: Cost of each choice of each group: whole numbers, float64 [n, k]; infinite for a choice that is not
             allowed. Each group must have an entry in at least one row.
         row_groups: Groups of each row.
-        row_sizes: Size of each entry of each row, int64 [groups of the row, 3] for each row.
+        row_sizes: Size of each entry of each row, int64 [groups of the row, k] for each row.
         limits: Largest sum of sizes of each row.
         row_pairwise_terms: Pairwise terms of each row; None if no row has one.
 
     Returns:
         Choice of each group, int64 [n]; None if no choices keep every limit.
     """
+    choice_count = costs.shape[1]
     first_rows, last_rows = _first_and_last_rows(row_groups, len(costs))
     opened = _groups_by_row(first_rows, len(row_groups))
     closed = _groups_by_row(last_rows, len(row_groups))
@@ -90,11 +103,11 @@ def solve_by_dynamic_programming(
         total = np.zeros((1,) * len(frontier), dtype=np.int64)
         for group, size in zip(groups.tolist(), sizes, strict=True):
             shape = [1] * len(frontier)
-            shape[axis_of[group]] = CHOICES
+            shape[axis_of[group]] = choice_count
             total = total + size.reshape(shape)
         for first, second, table in () if row_pairwise_terms is None else row_pairwise_terms[row]:
             shape = [1] * len(frontier)
-            shape[axis_of[first]] = shape[axis_of[second]] = CHOICES
+            shape[axis_of[first]] = shape[axis_of[second]] = choice_count
             total = total + (table if axis_of[first] < axis_of[second] else table.T).reshape(shape)
         state = np.where(total <= limit, state, np.inf)
         for group in closed[row]:
@@ -116,9 +129,9 @@ def solve_chain(costs: Float64Array, tables: IntArray, limits: list[int]) -> Int
     The result is that of `solve_by_dynamic_programming`, many times faster.
 
     Args:
-        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
+        costs: Cost of each choice of each group: whole numbers, float64 [n, k]; infinite for a choice that is not
             allowed.
-        tables: Sum of sizes of each row by the choices of its first and of its second group, int64 [n - 1, 3, 3].
+        tables: Sum of sizes of each row by the choices of its first and of its second group, int64 [n - 1, k, k].
         limits: Largest sum of sizes of each row, [n - 1].
 
     Returns:
@@ -126,7 +139,7 @@ def solve_chain(costs: Float64Array, tables: IntArray, limits: list[int]) -> Int
     """
     best: list[float] = costs[0].tolist()
     came_from: list[tuple[int, ...]] = []
-    choices = range(CHOICES)
+    choices = range(costs.shape[1])
     for own_costs, by_second, limit in zip(costs[1:].tolist(), tables.transpose(0, 2, 1).tolist(), limits, strict=True):
         reached, parents = [], []
         for by_first, own_cost in zip(by_second, own_costs, strict=True):

@@ -14,10 +14,12 @@ ignored. The tensors are then solved by decomposition, and the result is a lower
             the node is solved; keep the completed solution if it is the best
         else:
             try to find a solution near the completed one, and keep it if it is the best
-            branch on the variable whose relaxed size is most violated: one node with ON, one with OFF
+            branch on a variable that may be neither ON nor OFF, else on the one whose relaxed size is most violated:
+            one node with ON, one with OFF
 
-Two kinds of programs do not decompose and are solved by HiGHS as a whole: those with a latency ceiling, which joins all
-tensors, and those with an indicator variable for each layer (folding), which are too many to branch on.
+HiGHS solves programs as a whole that do not decompose: those with a latency ceiling, which joins all tensors, and those
+with more indicator variables than the search can branch on. Variables without a size (folding) are many, but few of
+them are violated; HiGHS takes over if that does not hold.
 """
 
 from __future__ import annotations
@@ -33,11 +35,15 @@ import numpy as np
 from solver.exact.decomposition import has_wide_component_with_pairwise_terms, solve_by_decomposition
 from solver.exact.knapsack_core import MIN_GAIN
 from solver.exact.milp import highs, solve_integer_program
-from solver.exact.program import CHOICES, OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
+from solver.exact.program import OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
 from solver.options import DEFAULT_TIME_LIMIT_SECONDS
 
 MAX_BRANCHING_INDICATORS: Final = 16
-"""Largest number of indicator variables that the search branches on; a network uses about a dozen kernels."""
+"""Largest number of indicator variables with a size that the search branches on; a network uses about a dozen kernels.
+"""
+
+MAX_NODES: Final = 300
+"""Largest number of nodes of a search over more indicator variables than that, most of them without a size."""
 
 _RELAXED: Final = -1
 """Value of an indicator variable that a node does not fix."""
@@ -54,11 +60,18 @@ def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIM
     if not len(program.indicators):
         return solve_by_decomposition(program, time_limit_seconds)
     deadline = time.perf_counter() + time_limit_seconds
-    if len(program.indicators) > MAX_BRANCHING_INDICATORS:
-        solution = solve_integer_program(program, highs, time_limit_seconds / 2)
-        if solution.choices is not None or solution.bound == np.inf:
-            return solution
-    return _IndicatorSearch(program, deadline).run()
+    search = _IndicatorSearch(program, deadline)
+    if len(program.indicators) <= MAX_BRANCHING_INDICATORS:
+        return search.run()
+    if search.sized_indicators <= MAX_BRANCHING_INDICATORS:
+        found = search.run(MAX_NODES, time.perf_counter() + time_limit_seconds / 3)
+        if found.bound >= found.objective:  # it is proven optimal, or that there is no solution
+            return found
+        other = solve_integer_program(program, highs, deadline - time.perf_counter())
+        best = found if other.choices is None or found.objective <= other.objective else other
+        return replace(best, bound=min(max(found.bound, other.bound), best.objective))
+    solution = solve_integer_program(program, highs, time_limit_seconds / 2)
+    return search.run() if solution.choices is None and solution.bound < np.inf else solution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,19 +123,32 @@ class _IndicatorSearch:
         self._tensors = np.flatnonzero(indicator_of < 0)
         self._best = ProgramSolution(None, np.inf, np.inf)
 
-    def run(self) -> ProgramSolution:
-        """Search for the optimum of the program until the lower bound proves it, or until the time limit."""
+    @property
+    def sized_indicators(self) -> int:
+        """Number of indicator variables that have a size in a row."""
+        return len(np.unique(self._indicator_entry))
+
+    def run(self, max_nodes: int | None = None, deadline: float = np.inf) -> ProgramSolution:
+        """Search for the optimum of the program until the lower bound proves it, or until a limit.
+
+        Args:
+            max_nodes: Largest number of nodes; None for no limit.
+            deadline: Time of `time.perf_counter` at which the search stops, if the deadline of the program is later.
+        """
         counter = itertools.count()
         root = _Node(np.full(len(self._program.indicators), _RELAXED, dtype=np.int64))
         if has_wide_component_with_pairwise_terms(self._relaxation_of(root)):
             return solve_integer_program(self._program, highs, self._deadline - time.perf_counter())
         queue: list[tuple[float, int, _Node]] = [(-np.inf, next(counter), root)]
         broken_row: int | None = None
+        nodes = 0
         while queue:
             bound, _, node = heapq.heappop(queue)
             if bound > self._best.objective - MIN_GAIN:
                 break
-            if bound > -np.inf and time.perf_counter() > self._deadline:
+            nodes += 1
+            is_last = max_nodes is not None and nodes > max_nodes
+            if bound > -np.inf and (is_last or time.perf_counter() > min(self._deadline, deadline)):
                 return replace(self._best, bound=min(bound, self._best.objective))
             relaxed = self._solve_relaxation(node)
             if relaxed.choices is None:
@@ -159,7 +185,7 @@ class _IndicatorSearch:
         sums = self._implication_group_sizes[is_fixed] + indicator_sizes[:, None]
         is_excluded = sums > self._implication_limits[is_fixed][:, None]
         groups = self._implication_group[is_fixed]
-        for choice in range(CHOICES):
+        for choice in range(costs.shape[1]):
             costs[groups[is_excluded[:, choice]], choice] = np.inf
         entry_values = node.values[self._indicator_entry]
         entries = np.arange(len(entry_values))
@@ -175,15 +201,16 @@ class _IndicatorSearch:
     def _complete(self, node: _Node, tensor_choices: IntArray) -> tuple[int | None, IntArray]:
         """Give each relaxed indicator variable the value (ON or OFF) that the choices of the tensors imply.
 
-        Of two values that are both possible, the variable gets the one of smaller size.
+        Of two values that are both possible, the variable gets the one of smaller size, or ON. If the choices exclude
+        both, it gets OFF and is violated.
 
         Args:
             node: The node whose relaxation was solved.
             tensor_choices: Choice of each tensor, int64 [tensors].
 
         Returns:
-            The indicator variable whose size most exceeds the size that the relaxation counted, None if there is none;
-            and the choice of each group, int64 [n].
+            The indicator variable that can have no value, else the one whose size most exceeds the size that the
+            relaxation counted, None if there is none; and the choice of each group, int64 [n].
         """
         choices = np.zeros(len(self._program.groups), dtype=np.int64)
         choices[self._tensors] = tensor_choices
@@ -196,11 +223,13 @@ class _IndicatorSearch:
         on_allowed[self._implication_indicator[sums[:, ON] > self._implication_limits]] = False
         sizes = np.zeros((len(node.values), 2), dtype=np.int64)
         np.add.at(sizes, self._indicator_entry, self._indicator_entry_sizes)
-        prefers_on = sizes[:, ON] < sizes[:, OFF]
+        prefers_on = sizes[:, ON] <= sizes[:, OFF]
         values = np.where(on_allowed & (prefers_on | ~off_allowed), ON, OFF)
         values = np.where(node.values >= 0, node.values, values)
         choices[self._program.indicators] = values
         violation = np.where(node.values >= 0, 0, sizes[np.arange(len(values)), values] - sizes.min(axis=1))
+        has_no_value = (node.values < 0) & ~on_allowed & ~off_allowed
+        violation = np.where(has_no_value, np.iinfo(np.int64).max, violation)
         worst = int(violation.argmax()) if len(violation) else 0
         return (worst if violation[worst] > 0 else None), choices
 

@@ -55,10 +55,10 @@ class CoreSearch:
         """Start the knapsack search with the assignment in which all groups have their cheapest choice.
 
         Args:
-            costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
-            sizes: Size of each choice, int64 [n, 3].
+            costs: Cost of each choice, float64 [n, k]; infinite for a choice that is not allowed.
+            sizes: Size of each choice, int64 [n, k].
             limit: Largest sum of sizes.
-            penalties: Penalty of each choice, float64 [n, 3].
+            penalties: Penalty of each choice, float64 [n, k].
             cheapest: Cheapest choice of each group at the price, int64 [n].
             price: Price per unit of size.
             known: Choices of a solution, int64 [n].

@@ -97,7 +97,7 @@ def test_a_question_that_was_read_has_the_same_solution(
             method,
             accounting,
             random_table(network, seed),
-            choices=random_choices(network, weights, seed) if restricts_bits and is_exact else Choices(weights),
+            choices=random_choices(network, weights, seed) if restricts_bits and is_exact else Choices((weights,)),
             latency=random_latency(network, latency_share, seed) if latency_share is not None and is_exact else None,
         ),
         device=device,

@@ -67,7 +67,7 @@ def test_the_optimum_is_that_of_full_enumeration(
     assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= MAX_ENUMERATED_TENSORS)
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
-    choices = random_choices(network, weights, seed) if restricts_bits else Choices(weights)
+    choices = random_choices(network, weights, seed) if restricts_bits else Choices((weights,))
     try:
         check_choices(choices, network, accounting.same_bits(network))
     except RequestError:  # no bits are allowed for all of the tensors that share them
@@ -102,7 +102,7 @@ def test_the_optimum_is_that_of_general_solvers(
                 Method.EXACT,
                 accounting,
                 table,
-                choices=Choices(weights=weights),
+                choices=Choices((weights,)),
                 backend=backend,
                 chooses_schedule=False,
             )
@@ -143,7 +143,7 @@ def test_a_network_that_can_fold_every_layer_is_solved_to_optimality(book: str) 
     table = random_table(network, 0)
     budget = budget_between(network, accounting, weights, 0.7, 0.9)
     solutions = [
-        fit(question_of(network, budget, Method.EXACT, accounting, table, choices=Choices(weights), backend=backend))
+        fit(question_of(network, budget, Method.EXACT, accounting, table, choices=Choices((weights,)), backend=backend))
         for backend in ("native", "pulp:PULP_CBC_CMD")
     ]
     assert solutions[0].gap == pytest.approx(0, abs=1e-9)
