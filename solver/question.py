@@ -78,7 +78,7 @@ class Question:
 
     @property
     def choices(self) -> Choices:
-        """Allowed quantization schemes of the weights and allowed bits of each tensor, with '*' replaced by tensor names.
+        """Allowed schemes of the weights and allowed bits of each tensor, with '*' replaced by tensor names.
 
         Allowed bits of one layer hold for all layers that share its weight tensor and are not listed themselves.
         """

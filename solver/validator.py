@@ -20,7 +20,7 @@ from solver.question import Question
 from solver.solution import Solution
 
 SUM_TOLERANCE: Final = 1e-9
-"""Relative difference up to which two sums of the same sensitivities are equal: floats are added in different orders."""
+"""Relative difference up to which two sums of the same sensitivities are equal: the order of additions differs."""
 
 
 def violations(question: Question, solution: Solution) -> list[str]:
@@ -43,15 +43,7 @@ def violations(question: Question, solution: Solution) -> list[str]:
         broken.append(f"the bytes are counted by the accounting '{accounting.name}', which the question does not have")
     if broken:  # such an allocation cannot be measured
         return broken
-    for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):
-        broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
-    for tensor in (*network.input_names, *network.outputs):
-        if allocation.activation_bits[tensor] != WIDEST_BITS:
-            broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
-    for tensor, source in accounting.same_bits(network).items():
-        if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
-            broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
-    broken += _shared_weights(network, allocation)
+    broken += _bits(network, allocation, accounting) + _shared_weights(network, allocation)
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
     if method is Method.EXACT:
         broken += _not_allowed(question.choices, allocation) + _foldings(network, allocation)
@@ -119,6 +111,20 @@ def _names(network: Network, allocation: Allocation) -> list[str]:
     for what, given in (("weight bits", allocation.weight_bits), ("schemes", allocation.schemes)):
         if list(given) != layers:
             broken.append(f"{what} are not given for every layer with weights, in layer order")
+    return broken
+
+
+def _bits(network: Network, allocation: Allocation, accounting: Accounting) -> list[str]:
+    """List the tensors whose bits are not 8, 4 or 2, not 8 at an end of the network, or not those of a tied tensor."""
+    broken = []
+    for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):
+        broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
+    for tensor in (*network.input_names, *network.outputs):
+        if allocation.activation_bits[tensor] != WIDEST_BITS:
+            broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
+    for tensor, source in accounting.same_bits(network).items():
+        if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
+            broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
     return broken
 
 

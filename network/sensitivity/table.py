@@ -152,15 +152,15 @@ def sensitivity_to_json(table: SensitivityTable) -> str:
 
 def sensitivity_to_document(table: SensitivityTable) -> dict[str, Any]:
     """Return a sensitivity table as a JSON object; `sensitivity_of` reads it back unchanged."""
-    document = {"method": table.method, "weights": rows_as_json(table.weights)}
+    document: dict[str, Any] = {"method": table.method, "weights": rows_as_json(table.weights)}
     if table.weights_by_scheme:
-        document["weights_by_scheme"] = schemes_as_json(table)
+        document["weights_by_scheme"] = {str(scheme): rows for scheme, rows in schemes_as_json(table).items()}
     return {**document, "activations": rows_as_json(table.activations)}
 
 
-def schemes_as_json(table: SensitivityTable) -> dict[str, dict[str, dict[str, float]]]:
+def schemes_as_json(table: SensitivityTable) -> dict[WeightScheme, dict[str, dict[str, float]]]:
     """Return the sensitivities of weight tensors by scheme and layer, as JSON has them; empty without schemes."""
-    return {str(scheme): rows_as_json(rows) for scheme, rows in table.weights_by_scheme.items()}
+    return {scheme: rows_as_json(rows) for scheme, rows in table.weights_by_scheme.items()}
 
 
 def rows_as_json(rows: Mapping[str, Row]) -> dict[str, dict[str, float]]:

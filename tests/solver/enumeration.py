@@ -48,9 +48,8 @@ def minimum_by_enumeration(
                 weight_bits = dict(zip(layers, weight_choice, strict=True))
                 if not _is_same(order, weight_bits):
                     continue
-                least = [
-                    min(table.weight_rows(each)[name][weight_bits[name]] for each in choices.schemes) for name in layers
-                ]
+                rows = [table.weight_rows(scheme) for scheme in choices.schemes]
+                least = [min(each[name][weight_bits[name]] for each in rows) for name in layers]
                 if activation_sum + sum(least) >= best:
                     continue
                 for schemes in _schemes(order, accounting, table, choices, weight_bits, activation_bits):

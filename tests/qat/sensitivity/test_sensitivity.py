@@ -54,7 +54,7 @@ def samples_for(network: Network, count: int, seed: int = 1) -> Float32Array:
 
 def errors_of(network: Network, samples: Float32Array) -> tuple[FloatNetwork, TensorErrors]:
     module = float_module(network)
-    return module, tensor_errors(module, samples, PER_CHANNEL)
+    return module, tensor_errors(module, samples, (PER_CHANNEL,))
 
 
 def log_softmax(logits: Array) -> Array:
@@ -83,7 +83,7 @@ def test_divergence_of_weights_is_that_of_the_network_with_the_quantized_weights
     for layer in network.weight_layers:
         assert layer.weight is not None
         for bits in BITS:
-            quantized = layer.weight + errors.weights[layer.name][bits].numpy()
+            quantized = layer.weight + errors.weights[PER_CHANNEL][layer.name][bits].numpy()
             expected = naive_divergence(network, samples, with_weight(network, layer.name, quantized))
             assert table.weights[layer.name][bits] == pytest.approx(expected, rel=6e-3, abs=1e-7)
 
@@ -132,7 +132,7 @@ def test_fisher_is_the_expectation_over_the_networks_own_labels() -> None:
             )
             for layer, gradient in zip(network.weight_layers, gradients, strict=False):
                 for bits in BITS:
-                    along = (gradient * errors.weights[layer.name][bits]).flatten(1).sum(dim=1)
+                    along = (gradient * errors.weights[PER_CHANNEL][layer.name][bits]).flatten(1).sum(dim=1)
                     weight_figures[layer.name][bits] += probability * float(along.square().sum()) / 2 / len(samples)
             for (name, values), gradient in zip(tensors.items(), gradients[len(weights) :], strict=True):
                 for bits in BITS:
@@ -164,7 +164,7 @@ def test_hessian_is_the_trace_times_the_squared_error() -> None:
 
     trace = float(torch.autograd.functional.hessian(loss, weight.detach().flatten()).trace())  # type: ignore[no-untyped-call]
     for bits in BITS:
-        square = float(errors.weights["dense"][bits].square().sum())
+        square = float(errors.weights[PER_CHANNEL]["dense"][bits].square().sum())
         assert table.weights["dense"][bits] == pytest.approx(trace / 9 * square / 2, rel=0.15, abs=1e-9)
     logits = module(torch.tensor(samples)).detach()
     answer = F.softmax(logits, dim=1)

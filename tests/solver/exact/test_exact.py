@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from network.allocation import WeightScheme
+from network.allocation import WEIGHT_SCHEMES, WeightScheme
 from network.budget import Budget
 from network.errors import RequestError
 from network.layers import Shape
@@ -33,6 +33,7 @@ from tests.solver.instances import (
     random_choices,
     random_latency,
     random_table,
+    with_shared_weights,
 )
 
 ANY_BOOK = st.sampled_from(BOOKS)
@@ -83,6 +84,45 @@ def test_the_optimum_is_that_of_full_enumeration(
     if latency is not None:
         assert solution.cycles is not None
         assert solution.cycles <= latency.most_cycles
+    assert solution.objective == pytest.approx(best, rel=1e-9)
+    assert solution.gap == pytest.approx(0, abs=1e-9)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(
+    st.one_of(graphs(most=5), chains(most=3)),
+    st.sampled_from((BOOKS[0], *BOOKS)),
+    st.lists(SCHEMES, min_size=2, unique=True),
+    SHARES,
+    SHARES,
+    st.integers(0, 10**6),
+    st.booleans(),
+    st.sampled_from((False, False, False, True)),
+    st.sampled_from((None, None, None, 0.3)),
+)
+def test_the_optimum_over_schemes_is_that_of_full_enumeration(
+    network: Network,
+    accounting: Accounting,
+    schemes: list[WeightScheme],
+    ram_share: float,
+    flash_share: float,
+    seed: int,
+    has_schemes: bool,
+    shares_weights: bool,
+    latency_share: float | None,
+) -> None:
+    orders = all_orders(network, 20)
+    assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= MAX_ENUMERATED_TENSORS)
+    network = with_shared_weights(network, seed) if shares_weights else network
+    table = random_table(network, seed, has_schemes=has_schemes)
+    budget = budget_between(network, accounting, schemes[0], ram_share, flash_share)
+    choices = Choices(tuple(scheme for scheme in WEIGHT_SCHEMES if scheme in schemes))
+    latency = None if latency_share is None else random_latency(network, latency_share, seed)
+    solution = fit(question_of(network, budget, Method.EXACT, accounting, table, choices=choices, latency=latency))
+    best = minimum_by_enumeration(network, budget, accounting, table, choices, latency)
+    if math.isinf(best):
+        assert solution.certificate is not None
+        return
     assert solution.objective == pytest.approx(best, rel=1e-9)
     assert solution.gap == pytest.approx(0, abs=1e-9)
 
