@@ -42,7 +42,7 @@ class SolveOptionFields(TypedDict, total=False):
 
     method: Method | Literal["exact", "mixpl", "mixpc"]
     scheme: WeightScheme | SchemeName | None
-    allowed_schemes: Sequence[WeightScheme | SchemeName]
+    allowed_schemes: Sequence[WeightScheme | SchemeName] | None
     schedule: LayerOrder | Literal["best", "given"]
     allowed_weight_bits: Mapping[str, Sequence[Bits]]
     allowed_activation_bits: Mapping[str, Sequence[Bits]]

@@ -80,6 +80,10 @@ AllowedBits = Annotated[list[Bits], Field(min_length=1)]
 """Bits that a tensor may have: one or more of 8, 4 and 2."""
 
 
+AllowedSchemes = Annotated[list[WeightScheme], Field(min_length=1)]
+"""Schemes that the weights of a layer may have: one or more."""
+
+
 class SolveOptions(Options):
     """Options for choosing the bits of a network; all except `method` apply only to the method `exact`."""
 
@@ -93,11 +97,10 @@ class SolveOptions(Options):
         description="quantization scheme of all weights for the method exact; none: chosen for each layer among the "
         "allowed schemes; each of the paper's rules has its own scheme",
     )
-    allowed_schemes: list[WeightScheme] = Field(
-        default=list(WEIGHT_SCHEMES),
-        min_length=1,
-        description="quantization schemes that the weights of a layer may have, for the method exact; of several with "
-        "the same sum, the default scheme is chosen, PerChannelSymLSQ",
+    allowed_schemes: AllowedSchemes | None = Field(
+        default=None,
+        description="quantization schemes that the weights of a layer may have, for the method exact; none: all; "
+        "PerChannelSymLSQ is preferred where sums are equal",
     )
     schedule: LayerOrder = Field(
         default=LayerOrder.BEST,
@@ -134,7 +137,8 @@ class SolveOptions(Options):
         """Schemes that the weights of a layer may have, the preferred one first; at least one."""
         if self.scheme is not None:
             return (self.scheme,)
-        return tuple(scheme for scheme in WEIGHT_SCHEMES if scheme in self.allowed_schemes)
+        allowed = WEIGHT_SCHEMES if self.allowed_schemes is None else self.allowed_schemes
+        return tuple(scheme for scheme in WEIGHT_SCHEMES if scheme in allowed)
 
     @property
     def only_scheme(self) -> WeightScheme | None:

@@ -105,10 +105,11 @@ def check_question(question: Question) -> None:
             not one of the allowed schemes.
     """
     network, method, options = question.network, question.method, question.options
-    if options.scheme is not None and options.scheme not in options.allowed_schemes:
+    allowed = options.allowed_schemes
+    if options.scheme is not None and allowed is not None and options.scheme not in allowed:
         raise RequestError(
             f"the scheme of all weights is {options.scheme}, but the allowed schemes are "
-            f"{', '.join(options.allowed_schemes)}; add it to them, or leave out one of the two options"
+            f"{', '.join(allowed)}; add it to them, or leave out one of the two options"
         )
     if question.sensitivity is not None:
         check_sensitivity(question.sensitivity, network)

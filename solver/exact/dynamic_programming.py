@@ -29,9 +29,11 @@ import numpy as np
 
 from solver.exact.program import CHOICES, Float64Array, IntArray
 
-MAX_STATES: Final = CHOICES**9
-"""Largest number of states that is solved here: about 20 thousand, well under a millisecond for each row. With three
-choices, that is a width of 9."""
+MAX_WIDTH: Final = 9
+"""Largest width that is solved here."""
+
+MAX_STATES: Final = CHOICES**MAX_WIDTH
+"""Largest number of states that is solved here: about 20 thousand, well under a millisecond for each row."""
 
 
 PairwiseTerm = tuple[int, int, IntArray]
@@ -46,7 +48,8 @@ def is_narrow(row_groups: list[IntArray], group_count: int, choice_count: int) -
         group_count: Number of groups; they are numbered from 0.
         choice_count: Number of choices of each group.
     """
-    return choice_count ** frontier_width(row_groups, group_count) <= MAX_STATES
+    width = frontier_width(row_groups, group_count)
+    return width <= MAX_WIDTH and int(choice_count**width) <= MAX_STATES
 
 
 def frontier_width(row_groups: list[IntArray], group_count: int) -> int:

@@ -91,13 +91,11 @@ def _schemes(
 
         alike = [scheme for scheme in choices.schemes if scheme not in table.weights_by_scheme]
         # Layers that share weights have one scheme: there, every scheme is tried.
-        options = [
-            list(choices.schemes)
-            if layer.shared_weight is not None
-            else [scheme for scheme in choices.schemes if scheme in table.weights_by_scheme]
-            + ([min(alike, key=lambda scheme, layer=layer: size(scheme, layer))] if alike else [])
-            for layer in network.weight_layers
-        ]
+        options = []
+        for layer in network.weight_layers:
+            distinguished = [scheme for scheme in choices.schemes if scheme in table.weights_by_scheme]
+            smallest = [min((size(scheme, layer), scheme) for scheme in alike)[1]] if alike else []
+            options.append(list(choices.schemes) if layer.shared_weight is not None else distinguished + smallest)
     else:
         options = [list(choices.schemes)] * len(layers)
     for chosen in itertools.product(*options):

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own habit
 
-from network.allocation import BITS, Bits, WeightScheme
+from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, Bits, WeightScheme
 from network.errors import DatasetError, RequestError
 from network.layers import RELU, Activation, Add, AveragePool, Convolution, Float32Array, FullyConnected, Layer, Shape
 from network.network import Network
@@ -192,6 +192,28 @@ def test_every_kind_of_layer_is_measured(measure: Measure, scheme: WeightScheme)
     assert measure_sensitivity(network, samples, labels, options) == table
     other = options.replace(seed=1)
     assert measure_sensitivity(network, samples, labels, other) != table
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_a_table_of_all_schemes_has_the_figures_of_each(measure: Measure) -> None:
+    """A figure is that of the scheme alone, or that of a better scheme at the same bits if this is larger."""
+    network = all_kinds(4)
+    samples, labels = samples_for(network, 20), np.arange(20) % 5
+
+    def measured(scheme: WeightScheme | None) -> SensitivityTable:
+        return measure_sensitivity(
+            network, samples, labels, SensitivityOptions(measure=measure, scheme=scheme, samples=16)
+        )
+
+    table, alone = measured(None), {scheme: measured(scheme) for scheme in WeightScheme}
+    check_sensitivity(table, network)
+    default = alone[DEFAULT_WEIGHT_SCHEME]
+    assert (table.weights, table.activations) == (default.weights, default.activations)
+    assert not default.weights_by_scheme
+    for scheme in (WeightScheme.PER_LAYER_ASYM_PACT, WeightScheme.PER_CHANNELS_ASYM_MIN_MAX):
+        for layer, row in table.weight_rows(scheme).items():
+            own, best = alone[scheme].weights[layer], default.weights[layer]
+            assert row == {bits: max(own[bits], best[bits]) for bits in BITS}
 
 
 @pytest.mark.parametrize("part", ["weights", "activations"])
