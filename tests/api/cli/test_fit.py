@@ -109,18 +109,14 @@ def test_the_schemes_may_be_restricted_in_both(
     service: LiveService, network_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     allowed = ["PerLayerAsymMinMax", "PerLayerAsymPACT"]
-    assert (
-        run(
-            ["fit", str(network_file), "--flash=20kB", "--ram=2kB", f"--allowed-schemes={', '.join(allowed)}", "--json"]
-        )
-        == 0
-    )
+    budget = ["fit", str(network_file), "--flash=20kB", "--ram=2kB"]
+    assert run([*budget, f"--allowed-schemes={', '.join(allowed)}", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     network_id = service.upload_network(network_file.read_bytes())
     request = {"flash": "20kB", "ram": "2kB", "allowed_schemes": allowed}
     assert service.http.post(f"/v1/networks/{network_id}/fit", json=request).json() == answer
     assert set(answer["schemes"].values()) == {"PerLayerAsymPACT"}  # its figures are not above those of the other
-    assert run(["fit", str(network_file), "--flash=20kB", "--ram=2kB", "--allowed-schemes=mine"]) == 2
+    assert run([*budget, "--allowed-schemes=mine"]) == 2
     assert "allowed_schemes.0: expected one of: 'PerLayerAsymPACT', " in capsys.readouterr().err
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +39,7 @@ PACT, MIN_MAX = WeightScheme.PER_LAYER_ASYM_PACT, WeightScheme.PER_CHANNELS_ASYM
 NETWORK = network_of([pointwise("a", "input", 32), pointwise("b", "a", 32), pointwise("c", "b", 4)], Shape(4, 4, 4))
 
 
-def solved(budget: Budget, table: SensitivityTable, accounting: Accounting = PAPER, **options: object) -> Solution:
+def solved(budget: Budget, table: SensitivityTable, accounting: Accounting = PAPER, **options: Any) -> Solution:
     return fit(question_of(NETWORK, budget, Method.EXACT, accounting, table, **options))
 
 
