@@ -131,7 +131,10 @@ method_options = _all(
         ),
         model_options(FitRequest, only=("scheme",)),
         click.option(
-            "--allowed-schemes", "allowed_schemes", metavar="SCHEME,...", help=_help("allowed_schemes", "Default: all.")
+            "--allowed-schemes",
+            "allowed_schemes",
+            metavar="SCHEME[,SCHEME]",
+            help=_help("allowed_schemes", "Default: all."),
         ),
         model_options(FitRequest, only=("schedule",)),
         click.option(

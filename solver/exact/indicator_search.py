@@ -42,7 +42,7 @@ MAX_BRANCHING_INDICATORS: Final = 16
 """Largest number of indicator variables with a size that the search branches on; a network uses about a dozen kernels.
 """
 
-MAX_NODES: Final = 300
+MAX_NODES: Final = 30
 """Largest number of nodes of a search over more indicator variables than that, most of them without a size."""
 
 _RELAXED: Final = -1
