@@ -156,7 +156,7 @@ def _costs(
 
     Args:
         problem: The allocation problem.
-        table: Sensitivities.
+        table: Sensitivities of all tensors.
         allowed: Name of an activation tensor -> its allowed bits.
         options: Options of each weight tensor.
     """

@@ -49,7 +49,7 @@ def all_options(
     Args:
         problem: The allocation problem.
         layers: Indices in `problem.weights` of the layers that read the weight tensor.
-        table: Sensitivities.
+        table: Sensitivities of all tensors.
         choices: The allowed schemes and bits.
         may_fold: Whether 8 bits are allowed for the output of the layer.
     """
