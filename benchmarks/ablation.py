@@ -1,6 +1,6 @@
 """Ablation of the training: the effect on accuracy of each training option alone, at two memory budgets.
 
-    python -m benchmarks.ablation [--network resnet8|dscnn] [--epochs N] [--seeds N] [--keep FILE] [--json]
+    python -m benchmarks.ablation [--network resnet8|dscnn|mobilenetv2] [--epochs N] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.ablation --table FILE        # show the output of --json as a table, without training
 
 Defaults are chosen by the integer-only accuracy on samples held out of the training set (5,000 of CIFAR-10's 50,000).
@@ -26,9 +26,14 @@ from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
 from network.allocation import Allocation, Folding, WeightScheme
 from network.memory.books import accounting_named
-from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import ActivationRange, PostTrainingOptions, RangeSetting, Regime
 
-SHARES: Final = {"resnet8": (Share(0.4), Share(0.3)), "dscnn": (Share(0.5), Share(0.45))}
+SHARES: Final = {
+    "resnet8": (Share(0.4), Share(0.3)),
+    "dscnn": (Share(0.5), Share(0.45)),
+    "mobilenetv2": (Share(0.4), Share(0.3)),
+}
 """Budgets of each task. DS-CNN has more parameters besides weights: 2 bits everywhere need 41 % of its flash."""
 
 HELD_OUT: Final = 5000
@@ -41,10 +46,10 @@ class Variant:
 
     name: str
     allocation: Allocation
-    options: TrainingOptions
+    options: ChosenOptions
 
 
-def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Variant]:
+def variants(allocation: Allocation, options: ChosenOptions) -> Iterator[Variant]:
     """Yield training variants, the default options first; a variant without any change is omitted."""
     yield Variant(DEFAULTS, allocation, options)
     for scheme in WeightScheme:
@@ -60,7 +65,7 @@ def variants(allocation: Allocation, options: TrainingOptions) -> Iterator[Varia
             yield Variant(name, allocation, changed)
 
 
-def _changes(options: TrainingOptions) -> Mapping[str, TrainingOptions]:
+def _changes(options: ChosenOptions) -> Mapping[str, ChosenOptions]:
     rate = options.learning_rate
     return {
         **{f"activations {kind}": options.replace(activation_range=kind) for kind in ActivationRange},

@@ -1,6 +1,7 @@
 """Benchmark of integer-only accuracy under budgets of flash and RAM, for each method that chooses bits.
 
-    python -m benchmarks.accuracy [--network resnet8|dscnn] [--epochs N] [--seeds N] [--peers] [--keep FILE] [--json]
+    python -m benchmarks.accuracy [--network NAME] [--epochs N] [--seeds N] [--peers] [--keep FILE] [--json]
+    python -m benchmarks.accuracy --samples N [--network NAME] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.accuracy --table FILE        # show the output of --json as tables, without training
 
 Budgets are shares of the bytes that 8 bits everywhere need (`shares.SHARES`), counted by the `paper` rule book. It
@@ -9,6 +10,9 @@ also counts the code of the kernels, whose size does not depend on the bits. `co
 bits; `tasks.py` lists the networks and their data. Each percentage is the accuracy of the integer-only network in the
 interpreter on the whole test set. Brevitas has no integer-only network, so its fake-quantized accuracy is shown
 instead.
+
+With `--samples`, the training set is small, and the contenders are the default training, post-training alone, hand-set
+options, and Brevitas where it is installed, all with the bits of `exact` (`small_sets.py`).
 
 Equal trainings are run once. `--keep` records each training as soon as it is done, so that an interrupted benchmark can
 be continued; with `--kept-only` it trains nothing and prints the recorded results. Set OMP_WAIT_POLICY=PASSIVE if other
@@ -23,11 +27,13 @@ from typing import Any, TypeVar
 
 import click
 
+from benchmarks import small_sets
 from benchmarks.accuracy_tables import tables
 from benchmarks.contenders import METHODS, PEERS, Contender, Name, contenders, sensitivity_of
 from benchmarks.outcome import Outcome
 from benchmarks.run_options import RunOptions, json_option, run_options, table_option
-from benchmarks.shares import SHARES, THOROUGH
+from benchmarks.shares import SHARES, THOROUGH, Share
+from benchmarks.small_set_tables import small_set_tables
 from benchmarks.tasks import Task
 from benchmarks.trainings import Training, run_all
 from network.allocation import Scheme
@@ -42,7 +48,7 @@ def trainings_of(contender: Contender, task: Task, seeds: int) -> list[Training]
         return []
     label = f"{contender.name} at {contender.share}"
     runs = [(f"{label}, untrained", contender.options.replace(epochs=0))]
-    if contender.options.epochs:
+    if contender.options.epochs != 0:
         runs += [(f"{label}, seed {seed}", contender.options.replace(seed=seed)) for seed in range(seeds)]
     by_brevitas = contender.name is Name.BREVITAS
     return [
@@ -83,15 +89,20 @@ def _scheme_text(scheme: Scheme) -> str:
     return f"{scheme.weights}, {scheme.folding}"
 
 
+def shown(result: Mapping[str, Any]) -> str:
+    """Return the tables of a result of this benchmark: of small sets, or of the methods that choose bits."""
+    return small_set_tables(result) if "is_small_set" in result else tables(result)
+
+
 @click.command()
 @run_options(least_epochs=0)
 @click.option("--seeds", type=click.IntRange(1), help="Seeds at every budget (default: 3 at 50 % and 30 %, else 1).")
 @click.option("--only", help="Names of budgets, separated by semicolons: '50 %;50 %, RAM 75 %'.")
-@click.option("--methods", help=f"Names separated by commas (default: {','.join(METHODS)}).")
+@click.option("--methods", help="Names separated by commas (default: all but the peers).")
 @click.option("--peers", is_flag=True, help=f"Add {', '.join(PEERS)}, with the bits of exact.")
 @click.option("--accounting", type=click.Choice(sorted(ACCOUNTINGS)), default="paper", show_default=True)
 @json_option
-@table_option(tables)
+@table_option(shown)
 def main(
     *,
     run: RunOptions,
@@ -103,9 +114,24 @@ def main(
     as_json: bool,
 ) -> None:
     """Measure integer-only accuracy under budgets of flash and RAM, for each method that chooses bits."""
-    shares = _chosen(only, ";", {str(share): share for share in SHARES}, "budget") or list(SHARES)
-    names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
-    names += [peer for peer in PEERS if peers and peer not in names]
+    known_shares = SHARES if run.samples is None else small_sets.SHARES[run.name]
+    shares = _chosen(only, ";", {str(share): share for share in known_shares}, "budget") or list(known_shares)
+    if run.samples is None:
+        names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
+        names += [peer for peer in PEERS if peers and peer not in names]
+        result = _by_method(run, shares, names, accounting, seeds)
+    else:
+        there = small_sets.names_there()
+        ways = _chosen(methods, ",", {name: name for name in there}, "method") or list(there)
+        if run.epochs is not None or peers:
+            raise click.ClickException("--epochs and --peers cannot be given with --samples, which has its own options")
+        result = _by_training(run, shares, ways, accounting, seeds or small_sets.DEFAULT_SEEDS)
+    click.echo(json.dumps(result) if as_json else shown(result))
+
+
+def _by_method(
+    run: RunOptions, shares: Sequence[Share], names: Sequence[Name], accounting: str, seeds: int | None
+) -> dict[str, Any]:
     task, kept = run.task(), run.kept()
     found = list(contenders(task, sensitivity_of(task), shares, names, accounting_named(accounting)))
     asked = [trainings_of(each, task, seeds or (3 if task.is_quick or each.share in THOROUGH else 1)) for each in found]
@@ -113,7 +139,7 @@ def main(
         # The first seed of all answers comes before the second, so that an interrupted run gives useful results.
         run_all(sorted((each for some in asked for each in some), key=_turn), kept)
     known = [[kept.get(each.key) for each in some] for some in asked]
-    result = {
+    return {
         "network": run.name,
         "accounting": accounting,
         "epochs": task.options.epochs,
@@ -122,11 +148,31 @@ def main(
         "float_percent": next((each.float_percent for some in known for each in some if each is not None), None),
         "rows": [row_of(contender, outcomes) for contender, outcomes in zip(found, known, strict=True)],
     }
-    click.echo(json.dumps(result) if as_json else tables(result))
+
+
+def _by_training(
+    run: RunOptions, shares: Sequence[Share], names: Sequence[str], accounting: str, seeds: int
+) -> dict[str, Any]:
+    task, kept = run.task(), run.kept()
+    bits = contenders(task, sensitivity_of(task), shares, [Name.EXACT], accounting_named(accounting))
+    entries = [small_sets.entry_of(name, each, task, seeds) for each in bits for name in names]
+    if not run.kept_only:
+        run_all(sorted((each for entry in entries for each in entry.trainings), key=_turn), kept)
+    test_images = len(task.dataset.test_x)
+    known = [[kept.get(each.key) for each in entry.trainings] for entry in entries]
+    return {
+        "network": run.name,
+        "is_small_set": True,
+        "accounting": accounting,
+        "train_images": len(task.dataset.train_x),
+        "test_images": test_images,
+        "float_percent": next((each.float_percent for some in known for each in some if each is not None), None),
+        "rows": [small_sets.row_of(entry, some, test_images) for entry, some in zip(entries, known, strict=True)],
+    }
 
 
 def _turn(training: Training) -> tuple[bool, int]:
-    return training.options.epochs > 0, training.options.seed
+    return training.options.epochs != 0, training.options.seed
 
 
 def _chosen(given: str | None, between: str, known: Mapping[str, Each], what: str) -> list[Each]:

@@ -24,8 +24,9 @@ from network.network import Network
 from qat.data.batches import batches_of, split_of
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource, labelled
 from qat.data.loader import training_batches
+from qat.options.chosen import ChosenOptions
 from qat.options.task import TaskKind
-from qat.options.training import OptimizerKind, TrainingOptions
+from qat.options.training import OptimizerKind
 from qat.prepare import float_module
 from qat.progress import Report
 from qat.tasks.choice import Task
@@ -53,7 +54,7 @@ class BrevitasTraining:
     """
 
     def __init__(
-        self, network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
+        self, network: Network, allocation: Allocation, dataset: Dataset, options: ChosenOptions, report: Report
     ) -> None:
         if options.optimizer is not OptimizerKind.ADAM or options.weight_decay:
             raise ValueError(f"Brevitas is trained with plain Adam here, not with {options.optimizer}")
@@ -157,7 +158,7 @@ class BrevitasTraining:
 
 
 def trained_by_brevitas(
-    network: Network, allocation: Allocation, dataset: Dataset, options: TrainingOptions, report: Report
+    network: Network, allocation: Allocation, dataset: Dataset, options: ChosenOptions, report: Report
 ) -> Outcome:
     """Train or, with 0 epochs, only calibrate a network with Brevitas, and return its accuracies."""
     return BrevitasTraining(network, allocation, dataset, options, report).outcome()

@@ -26,8 +26,9 @@ from network.memory.accounting import Accounting
 from network.memory.measure import measure
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
+from qat.options.chosen import ChosenOptions
 from qat.options.sensitivity import SensitivityOptions
-from qat.options.training import ActivationRange, TrainingOptions
+from qat.options.training import ActivationRange
 from qat.sensitivity.measuring import measure_sensitivity
 from solver.fit import fit
 from solver.options import Method, SolveOptions
@@ -82,7 +83,7 @@ class Contender:
     flash_bytes: float | None
     ram_bytes: float | None
     objective: float | None
-    options: TrainingOptions
+    options: ChosenOptions
 
 
 def sensitivity_of(task: Task) -> SensitivityTable:

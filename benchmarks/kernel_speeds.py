@@ -2,7 +2,8 @@
 
     python -m benchmarks.kernel_speeds [--cores CORE ...]
 
-Each kernel runs one layer of `benchmarks.single_layers` on the emulated chip, at every combination of bits. The rates
+Each kernel runs one layer of `benchmarks.single_layers` on the emulated chip, at every combination of bits, compiled
+with each optimization flag for which the solver counts bytes: -O2 is the main table, the others are beside it. Rates
 of the Cortex-M4, M3 and M33 are by the cycle model (docs/benchmarks/cycles.md); for other cores, each executed
 instruction is counted as one cycle. The table is `network/devices/core_speeds.json`.
 """
@@ -19,7 +20,9 @@ from benchmarks.single_layers import WEIGHTED, WEIGHTLESS, weighted
 from deploy.building.cores import CORES, Core
 from deploy.building.cycles import Count
 from network.allocation import BITS
-from network.devices.latency import CoreSpeed, Key, core_speed_to_json
+from network.devices.core_speed_json import core_speed_to_json
+from network.devices.latency import CoreSpeed, Key, Rates
+from network.kernel_sizes.tables import Optimization
 
 TABLE: Final = Path("network/devices/core_speeds.json")
 
@@ -35,24 +38,37 @@ DIGITS: Final = 4
 
 
 def speed_of(core: Core) -> CoreSpeed:
-    """Count every kernel on a core, and return its speed."""
-    rates: dict[Key, float] = {}
-    for kernel, shape in WEIGHTED.items():
-        for activation in BITS:
-            for weight in BITS:
-                count = counted(weighted(shape, activation, weight), core).layers["layer"]
-                rates[kernel, activation, weight] = _rate(shape.multiply_accumulates, count, core)
-                print(core.name, kernel, f"{activation}/{weight}", rates[kernel, activation, weight], flush=True)
-    elements = {}
-    for kernel, (build, count_read) in WEIGHTLESS.items():
-        elements[kernel] = _rate(count_read, counted(build(8), core).layers["layer"], core)
-        print(core.name, kernel, elements[kernel], flush=True)
+    """Count every kernel on a core, with every optimization, and return its speed."""
     kind = (
         "cycles of the Cortex-M4 by a model of executed instructions (docs/benchmarks/cycles.md)"
         if core.name in MODELLED
         else "executed instructions, one counted as one cycle"
     )
-    return CoreSpeed(core.name, rates, elements, f"the generated C at -O2 under QEMU: {kind}")
+    main, others = rates_of(core, Optimization.SPEED), [each for each in Optimization if each is not Optimization.SPEED]
+    return CoreSpeed(
+        core.name,
+        main.multiply_accumulates_per_cycle,
+        main.elements_per_cycle,
+        f"the generated C at -{Optimization.SPEED} under QEMU: {kind}",
+        by_optimization={each: rates_of(core, each) for each in others},
+    )
+
+
+def rates_of(core: Core, optimization: Optimization) -> Rates:
+    """Count every kernel on a core, compiled with an optimization flag."""
+    rates: dict[Key, float] = {}
+    for kernel, shape in WEIGHTED.items():
+        for activation in BITS:
+            for weight in BITS:
+                network = weighted(shape, activation, weight)
+                count = counted(network, core, optimization=optimization).layers["layer"]
+                rates[kernel, activation, weight] = rate = _rate(shape.multiply_accumulates, count, core)
+                print(core.name, optimization, kernel, f"{activation}/{weight}", rate, flush=True)
+    elements = {}
+    for kernel, (build, count_read) in WEIGHTLESS.items():
+        elements[kernel] = _rate(count_read, counted(build(8), core, optimization=optimization).layers["layer"], core)
+        print(core.name, optimization, kernel, elements[kernel], flush=True)
+    return Rates(rates, elements)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ class RunOptions:
         name: The name of the task.
         epochs: Number of epochs of training; None for the number of the task.
         threads: Number of threads of torch.
+        samples: Number of training samples of a small set (`Task.with_samples`); None for no small set.
         train_images: Number of training images that are used, the first ones; None for all.
         test_images: Number of test images that are used, the first ones; None for all.
         keep: The file that records the outcomes of trainings; None for no file.
@@ -32,6 +33,7 @@ class RunOptions:
     name: str
     epochs: int | None
     threads: int
+    samples: int | None
     train_images: int | None
     test_images: int | None
     keep: Path | None
@@ -41,9 +43,15 @@ class RunOptions:
         """Return the benchmark task (network and data) that the command-line options choose.
 
         Raises:
-            ClickException: if one of its files is missing.
+            ClickException: if one of its files is missing, or the training set has fewer samples than asked for.
         """
-        task = task_there(self.name).shortened(self.train_images, self.test_images)
+        task = task_there(self.name)
+        if self.samples is not None:
+            try:
+                task = task.with_samples(self.samples)
+            except ValueError as error:
+                raise click.ClickException(str(error)) from None
+        task = task.shortened(self.train_images, self.test_images)
         options = task.options.replace(threads=self.threads)
         return replace(task, options=options if self.epochs is None else options.replace(epochs=self.epochs))
 
@@ -75,6 +83,11 @@ kept_only_option = click.option("--kept-only", is_flag=True, help="Do not train;
 _OPTIONS = (
     click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True),
     click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Number of torch's threads."),
+    click.option(
+        "--samples",
+        type=click.IntRange(8),
+        help="Train with a small set of this size, with equally many samples a class.",
+    ),
     click.option(
         "--train-images", type=click.IntRange(8), help="Use only the first images, this number (for a trial)."
     ),

@@ -42,13 +42,13 @@ from benchmarks.run_options import (
 from benchmarks.sensitivity_measures import SAMPLES, spreads
 from benchmarks.sensitivity_measures import tables as measures_of
 from benchmarks.shares import Share
-from benchmarks.tasks import Task
+from benchmarks.tasks import OURS, Task
 from benchmarks.trainings import Training, run_all
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.memory.books import accounting_named
 from network.sensitivity.table import SensitivityTable
 from qat.options.sensitivity import SensitivityOptions
-from qat.options.training import ActivationRange, Regime, TrainingOptions
+from qat.options.training import ActivationRange, Regime
 from qat.sensitivity.measuring import measure_sensitivity
 from solver.fit import fit
 from solver.options import Method, SolveOptions
@@ -58,7 +58,7 @@ from solver.solution import Solution
 BUDGETS: Final = (Share(0.6), Share(0.45), Share(0.38), Share(0.6, 0.5), Share(0.45, 0.35))
 """The budgets, counted by the `deployed` accounting."""
 
-TRAINING: Final = TrainingOptions(
+TRAINING: Final = OURS.replace(
     regime=Regime.COSINE,
     learning_rate=1e-3,
     two_bit_learning_rate=1.0,

@@ -107,7 +107,7 @@ class Case:
             answer = describe_fit(self._name, question, solution)
             report, _ = train_solution(
                 self.task.dataset, self.options.plain, solution, answer, folder,
-                device=question.device, report=_Line(), checkpoint_directory=None,
+                question=question, report=_Line(), checkpoint_directory=None,
             )  # fmt: skip
         quality = held_out_quality_of(report)
         return row | {

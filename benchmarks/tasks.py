@@ -1,7 +1,8 @@
 """The tasks of the accuracy benchmarks: a network, its data, and the number of epochs; see `../shared/README.md`.
 
-`resnet8` is ResNet8 on CIFAR-10 with shifted and flipped images: two epochs, or thirty with a GPU. `dscnn` is DS-CNN on
-spoken digits without augmentation: ten epochs.
+`resnet8` is ResNet8 on CIFAR-10 with shifted and flipped images: two epochs, or thirty with a GPU. `mobilenetv2` is a
+depthwise network with inverted residuals on the same images (`float_mobilenetv2.py`). `dscnn` is DS-CNN on spoken
+digits without augmentation: ten epochs.
 """
 
 from __future__ import annotations
@@ -16,18 +17,31 @@ import numpy as np
 import torch
 
 from benchmarks import cifar10, networks
+from benchmarks.balanced_order import balanced_order
+from benchmarks.float_mobilenetv2 import ONNX_FILE
 from network.network import Network
 from network.reading import read_network
-from qat.data.dataset import Dataset
+from qat.data.dataset import Dataset, labelled
 from qat.options.augmentation import preset
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.names import BatchNormMode, BestBy
+from qat.options.post_training import NO_POST_TRAINING
 from qat.training.fingerprint import fingerprint_of
 
 DSCNN_FILE: Final = cifar10.SHARED / "models" / "dscnn_fsdd.onnx"
 DIGITS_FILE: Final = cifar10.SHARED / "data" / "fsdd_mfcc.npz"
 
-OURS: Final = TrainingOptions()
-"""The default training options of the benchmarks, in addition to the scheme `PerChannelSymLSQ`."""
+OURS: Final = ChosenOptions(
+    epochs=3,
+    batch_size=128,
+    learning_rate=3e-4,
+    relative_rates=False,
+    batch_norm=BatchNormMode.TRAIN,
+    best_by=BestBy.QUALITY,
+    post_training=NO_POST_TRAINING,
+)
+"""The training options of the benchmarks, in addition to the scheme `PerChannelSymLSQ`: all are given, so that figures
+of different networks, budgets and methods have the same training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +59,7 @@ class Task:
     name: str
     network: Network
     dataset: Dataset
-    options: TrainingOptions
+    options: ChosenOptions
     is_quick: bool
 
     @cached_property
@@ -67,12 +81,35 @@ class Task:
             ),
         )
 
+    def with_samples(self, samples: int) -> Task:
+        """Return a task with a small training set: the first samples of `balanced_order`.
+
+        Raises:
+            ValueError: if the training set has fewer samples.
+        """
+        data = self.dataset
+        if samples > len(data.train_x):
+            raise ValueError(f"{samples} samples were asked for; {self.name} has {len(data.train_x)} to train on")
+        chosen = balanced_order(labelled(data.train_y))[:samples]
+        return replace(
+            self, dataset=replace(data, train_x=data.train_x[chosen], train_y=labelled(data.train_y)[chosen])
+        )
+
 
 def resnet8() -> Task:
     """Return the benchmark task of ResNet8 on CIFAR-10."""
+    return _photographs("resnet8", networks.resnet8())
+
+
+def mobilenetv2() -> Task:
+    """Return the benchmark task of a depthwise network with inverted residuals on CIFAR-10."""
+    return _photographs("mobilenetv2", read_network(ONNX_FILE.read_bytes(), ONNX_FILE.stem))
+
+
+def _photographs(name: str, network: Network) -> Task:
     has_gpu = torch.cuda.is_available()
     options = OURS.replace(epochs=30 if has_gpu else 2, augmentation=preset("flip_shift"))
-    return Task("resnet8", networks.resnet8(), cifar10.load(), options, is_quick=has_gpu)
+    return Task(name, network, cifar10.load(), options, is_quick=has_gpu)
 
 
 def dscnn() -> Task:
@@ -88,6 +125,7 @@ def dscnn() -> Task:
 _TASKS: Final[Mapping[str, tuple[Callable[[], Task], tuple[Path, ...]]]] = {
     "resnet8": (resnet8, (networks.RESNET8_FILE, cifar10.FILE)),
     "dscnn": (dscnn, (DSCNN_FILE, DIGITS_FILE)),
+    "mobilenetv2": (mobilenetv2, (ONNX_FILE, cifar10.FILE)),
 }
 NAMES: Final = tuple(_TASKS)
 
@@ -101,5 +139,9 @@ def task_named(name: str) -> Task:
     make, files = _TASKS[name]
     for file in files:
         if not file.exists():
-            raise FileNotFoundError(f"{name} needs {file.name} in ../shared/{file.parent.name}, which is missing")
+            raise FileNotFoundError(f"{name} needs {file.name} in {_folder_text(file)}, which is missing")
     return make()
+
+
+def _folder_text(file: Path) -> str:
+    return f"../shared/{file.parent.name}" if file.is_relative_to(cifar10.SHARED) else f"benchmarks/{file.parent.name}"

@@ -14,18 +14,20 @@ from torch import Tensor, nn
 from benchmarks.brevitas_network import BrevitasNetwork
 from benchmarks.fused_network import FusedNetwork
 from benchmarks.shares import uniform
+from benchmarks.tasks import OURS
 from benchmarks.trained_float_network import TrainedFloatNetwork
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.memory.books import accounting_named
 from network.network import Network
 from qat.data.batches import tensor_of
-from qat.options.training import ActivationRange, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import ActivationRange
 from qat.prepare import prepare
 from qat.training.compiling import compiled
 from qat.training.optimizer import new_optimizer
 
 FLOAT: Final = "float"
-OPTIONS: Final = TrainingOptions(distillation=0.0)
+OPTIONS: Final = OURS.replace(distillation=0.0)
 
 
 class Step:
@@ -82,7 +84,7 @@ def steps(
         optimizer = torch.optim.Adam(module.parameters(), OPTIONS.learning_rate)
         return Step(module if forward is None else forward, optimizer, images, labels)
 
-    def ours(scheme: WeightScheme, options: TrainingOptions, *, is_compiled: bool = False) -> Step:
+    def ours(scheme: WeightScheme, options: ChosenOptions, *, is_compiled: bool = False) -> Step:
         module = prepare(network, uniform(network, 4, 8, accounting, scheme), samples, options).to(processor).train()
         forward = compiled(module) if is_compiled else module
         return Step(forward, new_optimizer(module, options), images, labels, module.keep_valid)

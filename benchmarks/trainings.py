@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from benchmarks.estimated_epochs import estimated_epochs
 from benchmarks.kept import Kept
 from benchmarks.narration import Narration
 from benchmarks.outcome import Outcome
 from benchmarks.tasks import Task
 from network.allocation import Allocation
 from network.network import Network
+from qat.options.chosen import ChosenOptions
 from qat.options.training import TrainingOptions
 from qat.progress import Report
 from qat.train import train
@@ -62,8 +64,9 @@ class Training:
         """Relative duration of a training, compared with the other trainings of the benchmark."""
         images = len(self.task.dataset.train_x)
         held_out = images * self.options.validation_fraction
-        judged = (self.options.epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
-        return _TRAINING_COST * self.options.epochs * (images - held_out) + _JUDGING_COST * judged
+        epochs = estimated_epochs(self.options, self.network, max(1, round(images - held_out)))
+        judged = (epochs + 1) * held_out + 3 * len(self.task.dataset.test_x)
+        return _TRAINING_COST * epochs * (images - held_out) + _JUDGING_COST * judged
 
     @property
     def what(self) -> dict[str, Any]:
@@ -82,6 +85,7 @@ class Training:
         if self.by_brevitas:
             from benchmarks.brevitas_training import trained_by_brevitas
 
+            assert isinstance(self.options, ChosenOptions)  # noqa: S101  # Brevitas has no recipe
             return trained_by_brevitas(self.network, self.allocation, self.task.dataset, self.options, report)
         started = time.monotonic()
         result = train(self.network, self.allocation, self.task.dataset, self.options, report=report)

@@ -53,6 +53,7 @@ class SolveOptionFields(TypedDict, total=False):
     sensitivity: SensitivityTable | Literal["weights", "fisher", "hessian", "measured"] | Mapping[str, Any] | None
     reserved_flash: Size
     reserved_ram: Size
+    wide_layers: Sequence[str]
 
 
 class BudgetOptions(SolveOptionFields, total=False):

@@ -11,9 +11,12 @@ from api.cli.text.columns import plain
 from api.operations.build import BuildJob, build_network
 from api.schemas.build import BuildAnswer
 from bitbudget._budgets import DeviceLike
+from bitbudget._integers import InputSamples, codes_of_inputs
+from deploy.arithmetic import CodeArray
 from deploy.deployment import Deployment, read_deployment
 from deploy.files import load
 from deploy.integer_network import IntegerNetwork
+from deploy.sample_codes import read_vectors
 from network.devices.catalogue import device_named, device_of
 from network.devices.device import Device
 from network.errors import RequestError
@@ -75,6 +78,7 @@ def build(
     optimization: str | None = None,
     folder: str | os.PathLike[str] | None = None,
     run: bool = False,
+    samples: InputSamples | None = None,
 ) -> BuildResult:
     """Compile and link a network for a chip, and compare the linked bytes with the predicted ones.
 
@@ -89,6 +93,8 @@ def build(
         optimization: Optimization flag of the compiler: "O2", "Os" or "O3". None takes that of the folder, or "O2".
         folder: Folder for the C files, object files, map and program. None keeps none of them.
         run: Whether the self-test runs on the emulated chip, which also measures the stack.
+        samples: Samples for the self-test of an integer-only network, as for `codes_of_inputs`; at most 10 are used.
+            None takes pseudo-random codes. A folder has its own samples.
 
     Returns:
         The report: predicted and linked bytes by section, layer and function, stack, audit and self-test.
@@ -98,18 +104,27 @@ def build(
         RequestError: If neither a device nor a core is given, or the device, core or optimization is unknown.
         ConversionError: If a number of the network does not fit into the C structures.
         BuildError: If the compiler or the emulator is missing, or the C does not compile or link.
+        DatasetError: If the samples have another shape.
     """
     if optimization is not None and optimization not in {each.value for each in Optimization}:
         raise RequestError(f"the optimization {optimization!r} is unknown; expected one of {', '.join(Optimization)}")
-    network, deployment = (source, Deployment()) if isinstance(source, IntegerNetwork) else _of_folder(Path(source))
+    if isinstance(source, IntegerNetwork):
+        network, deployment = source, Deployment()
+        codes = None if samples is None else codes_of_inputs(network, samples)
+    elif samples is not None:
+        raise RequestError(
+            "samples were given with a folder, which has its own; give them with an integer-only network"
+        )
+    else:
+        network, deployment, codes = _of_folder(Path(source))
     chosen = deployment.optimization if optimization is None else Optimization(optimization)
-    job = BuildJob.of(network, _device(device), core, chosen, pairs=deployment.pairs, is_run=run)
+    job = BuildJob.of(network, _device(device), core, chosen, pairs=deployment.pairs, codes=codes, is_run=run)
     return BuildResult(build_network(job, None if folder is None else Path(folder)))
 
 
-def _of_folder(folder: Path) -> tuple[IntegerNetwork, Deployment]:
+def _of_folder(folder: Path) -> tuple[IntegerNetwork, Deployment, dict[str, CodeArray] | None]:
     network = load(folder)
-    return network, read_deployment(folder, network)
+    return network, read_deployment(folder, network), read_vectors(folder, network)
 
 
 def _device(device: DeviceLike | None) -> Device | None:

@@ -36,6 +36,11 @@ class TrainResult:
     folder: Path
 
     @property
+    def fits(self) -> bool:
+        """Whether the integer-only network fits the memory budget; if not, `report.overflow` says why."""
+        return self.report.fits
+
+    @property
     def accuracy(self) -> AccuracyAnswer | None:
         """Accuracies on the test set in percent: `float_`, `fake_quantized`, `integer_only`; None if there is no test
         set, or for a task without classes.
@@ -64,7 +69,8 @@ class TrainResult:
             terms = TERMS[quality.metric]
             of_float = "" if quality.float_ is None else f", float {terms.text(quality.float_)}"
             figures = f"integer-only {terms.text(quality.integer_only)}{of_float} ({terms.words})"
-        return f"<TrainResult of {self.report.network.name}: {figures}, files in {str(self.folder)!r}>"
+        fits = "" if self.fits else "does not fit, "
+        return f"<TrainResult of {self.report.network.name}: {fits}{figures}, files in {str(self.folder)!r}>"
 
 
 def train(
@@ -96,7 +102,8 @@ def train(
         options: Further options, as for `fit`.
 
     Raises:
-        DoesNotFit: If the network does not fit the budget; nothing is written.
+        DoesNotFit: If no bits fit the budget; nothing is written. If only the integer-only network exceeds it after the
+            training, the files are written, and `fits` of the result is false.
         RequestError: If an option is invalid or contradicts another one, or the folder cannot be written to.
         InvalidNetwork: If the network has no weights.
         DatasetError: If the samples cannot be read or do not match the network.

@@ -24,6 +24,10 @@ MAX_SAMPLES: Final = 100
 MAX_VECTORS_BYTES: Final = 2**20
 """Largest number of bytes of all codes together, unless one sample has more."""
 
+MAX_TEST_SAMPLES: Final = 10
+MAX_TEST_BYTES: Final = 8192
+"""Largest number of samples, and of their bytes, in a self-test: they take flash of the chip while it is linked."""
+
 _MAX_FILE_BYTES: Final = 256 * 2**20
 
 
@@ -37,6 +41,17 @@ def fitting_samples(network: IntegerNetwork, max_samples: int = MAX_SAMPLES, max
     """
     sample_bytes = sum(network.tensors[name].shape.elements for name in network.input_names)
     return min(max_samples, max(1, max_bytes // sample_bytes))
+
+
+def codes_of_test(network: IntegerNetwork, codes: Mapping[str, CodeArray]) -> dict[str, CodeArray]:
+    """Return the codes of the first samples, as many as a self-test on a chip gets.
+
+    Args:
+        network: The integer-only network.
+        codes: Codes of one or more samples, uint8 [n, height, width, channels], by the name of the input.
+    """
+    count = fitting_samples(network, MAX_TEST_SAMPLES, MAX_TEST_BYTES)
+    return {name: each[:count] for name, each in codes.items()}
 
 
 def vectors_bytes(network: IntegerNetwork, codes: Mapping[str, CodeArray]) -> bytes:

@@ -25,8 +25,10 @@ class Progress:
             with another metric.
         validation_metric: Metric of the task on the held-out split.
         validation_quality: Figure of that metric after the last evaluated epoch.
+        validation_float: Figure of the float network on the same samples; None where its own outputs are the targets.
         validation_samples: Number of held-out samples of which that figure is.
         warnings: Warnings about the network, the dataset or the options that were found so far, one text each.
+        recipe: Options of the training that the recipe has chosen, with the reasons, one text each.
         point: Number of the judged point of a Pareto front, from 1, where several networks are trained one by one.
         points: Expected number of judged points.
     """
@@ -42,8 +44,10 @@ class Progress:
     validation_accuracy: float | None = None
     validation_metric: Metric | None = None
     validation_quality: float | None = None
+    validation_float: float | None = None
     validation_samples: int | None = None
     warnings: tuple[str, ...] = ()
+    recipe: tuple[str, ...] = ()
     point: int | None = None
     points: int | None = None
 

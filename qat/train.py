@@ -27,6 +27,9 @@ from qat.training.epoch_result import EpochResult
 from qat.training.label_source import LabelSource
 from qat.training.parallel import joined
 from qat.training.processor import processor_of
+from qat.training.recipe.choice import Choice
+from qat.training.recipe.recipe import recipe_for
+from qat.training.reporting import Reporter
 from qat.training.run import TrainingRun
 
 __all__ = ["Accuracy", "EpochResult", "LabelSource", "TrainingResult", "train"]
@@ -51,6 +54,7 @@ class TrainingResult:
         compile_seconds: Seconds that compiling the training step took in this call; 0 if it was not compiled.
         warnings: Warnings about the network, the dataset and the options that were found before the training, one
             text each.
+        recipe: Options that the recipe has chosen, with their reasons.
     """
 
     integer_network: IntegerNetwork
@@ -64,6 +68,7 @@ class TrainingResult:
     frozen_weights_percent: float = 0.0
     compile_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    recipe: tuple[Choice, ...] = ()
 
 
 def train(
@@ -89,7 +94,7 @@ def train(
         allocation: Bits of each tensor and scheme of each weight tensor.
         dataset: Training and test samples, in shapes that fit the network (`qat.data.checks.check_dataset`). For
             samples without targets, the outputs of the float network, or the classes that it predicts, are the targets.
-        options: Training options.
+        options: Training options; the recipe (docs/training.md) chooses those that are None.
         report: Callback that receives the progress, about twice a second.
         checkpoint_directory: Directory of the checkpoints, which are written after each epoch and every few minutes. A
             later call with equal inputs continues from the last checkpoint and gives the result of an uninterrupted
@@ -107,11 +112,12 @@ def train(
     dataset = fitted(dataset, network)
     check_dataset(dataset, network, options.task)
     allocation = overridden(network, allocation, options.overrides)
-    if options.post_training is not None and options.post_training.equalization:
-        network = equalized(network)
     processor = processor_of(options)
     with _threads(options.threads), joined(processor) as processes:
-        run = TrainingRun(network, allocation, dataset, options, processor, processes, report)
+        recipe = recipe_for(network, allocation, dataset, options, processor, processes, Reporter(report, 0))
+        if recipe.options.post_training.equalization:
+            network = equalized(network)
+        run = TrainingRun(network, allocation, dataset, recipe, processor, processes, report)
         checkpoint = run.train(checkpoint_directory)
         integer_network, conversion, judgement = run.convert_best(checkpoint)
         return TrainingResult(
@@ -126,6 +132,7 @@ def train(
             100 * run.state.oscillations.frozen_share(),
             run.compile_seconds,
             run.warnings,
+            recipe.choices,
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from network.allocation import BITS, Bits, Scheme
+from network.allocation import BITS, Allocation, Bits, Scheme
 
 BITS_PER_BYTE: Final = 8
 CHOICE_OF_BITS: Final[Mapping[Bits, int]] = {bits: choice for choice, bits in enumerate(BITS)}
@@ -83,8 +83,8 @@ class RamStep:
         layer: Name of the layer that runs in the step.
         output: Name of the tensor that the layer writes.
         tensors: Name of each tensor that is alive, including the output -> its sizes.
-        limit: Largest sum of sizes, in bits: the RAM budget without the scratch memory of the step and the memory that
-            the network always needs.
+        limit: Largest sum of sizes, in bits, the RAM features that are needed included: the RAM budget without the
+            scratch memory of the step and the memory that the network always needs.
         own: Names of the tensors that the layer reads and writes; the other tensors wait for a later step.
         overwrites: Names of the inputs that the output overwrites if both have the same bits. In one order of the
             layers, there is at most one; in the relaxation over all orders, one for each input that is overwritten in
@@ -117,11 +117,11 @@ class RamStep:
 
 @dataclass(frozen=True, slots=True)
 class CodeFeature:
-    """Flash that is needed once if at least one tensor has certain bits, e.g. the code of a kernel.
+    """Flash or RAM that code needs once if at least one tensor has certain bits, e.g. a kernel, or its stack.
 
     Attributes:
-        name: Name of the feature in the memory report.
-        size: Size in bits of the flash that is needed.
+        name: Name of the feature, which no other feature of the problem has.
+        size: Size in bits of the memory that is needed.
         weights: Pairs of a layer and the bits of its weights that need the feature.
         activations: Pairs of an activation tensor and its bits that need the feature.
     """
@@ -179,6 +179,7 @@ class Problem:
         reuses_input: Whether the memory of each input of the network is free after the last layer that reads it. If
             not, the inputs are alive during every step.
         cycles: Cycles of the layers under a latency ceiling; None if there is no ceiling.
+        ram_features: RAM that is needed in every step if a tensor has certain bits: the deeper stack of some kernels.
     """
 
     activations: tuple[str, ...]
@@ -191,6 +192,20 @@ class Problem:
     same_bits: Mapping[str, str]
     reuses_input: bool = True
     cycles: Cycles | None = None
+    ram_features: tuple[CodeFeature, ...] = ()
+
+    def needed_ram_features(self, allocation: Allocation) -> frozenset[str]:
+        """Return the names of the RAM features that an allocation needs.
+
+        Args:
+            allocation: Bits of every tensor.
+        """
+        return frozenset(
+            feature.name
+            for feature in self.ram_features
+            if any(allocation.weight_bits[layer] == bits for layer, bits in feature.weights)
+            or any(allocation.activation_bits[tensor] == bits for tensor, bits in feature.activations)
+        )
 
     @property
     def weight_tensors(self) -> Mapping[str, tuple[int, ...]]:

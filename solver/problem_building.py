@@ -77,18 +77,26 @@ def problem_of(question: Question) -> Problem:
         ),
         flash_limit=BITS_PER_BYTE * (budget.flash_bytes - shared_flash) - constant,
         parameters=by_tensor,
-        features=tuple(
-            CodeFeature(
-                feature.shared.part,
-                BITS_PER_BYTE * feature.shared.size_bytes,
-                feature.weights,
-                frozenset((same_bits[tensor], bits) for tensor, bits in feature.activations),
-            )
-            for feature in accounting.features(network)
-        ),
+        features=_features(question, Region.FLASH, same_bits),
         same_bits=same_bits,
         reuses_input=accounting.reuses_input,
         cycles=None if latency is None else _cycles(network, latency, same_bits),
+        ram_features=_features(question, Region.RAM, same_bits),
+    )
+
+
+def _features(question: Question, region: Region, same_bits: Mapping[str, str]) -> tuple[CodeFeature, ...]:
+    """Return the flash or RAM that is needed once if a tensor has certain bits; parts of one name are numbered."""
+    features = [each for each in question.accounting.features(question.network) if each.shared.region is region]
+    names = [each.shared.part for each in features]
+    return tuple(
+        CodeFeature(
+            f"{name} {1 + names[:index].count(name)}" if names.count(name) > 1 else name,
+            BITS_PER_BYTE * feature.shared.size_bytes,
+            feature.weights,
+            frozenset((same_bits[tensor], bits) for tensor, bits in feature.activations),
+        )
+        for index, (name, feature) in enumerate(zip(names, features, strict=True))
     )
 
 

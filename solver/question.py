@@ -20,6 +20,7 @@ from network.devices.device import Device
 from network.devices.latency import CoreSpeed, Latency
 from network.errors import RequestError
 from network.memory.accounting import Accounting
+from network.memory.books import optimization_of
 from network.memory.deployed import DeployedAccounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, check_sensitivity
@@ -62,7 +63,7 @@ class Question:
 
     @property
     def latency(self) -> Latency | None:
-        """The latency ceiling of an inference, with the speed of the core; None if no ceiling is set.
+        """The latency ceiling of an inference, with the speed of the code that the accounting counts; None without one.
 
         Raises:
             RequestError: If a ceiling is set and the speed of the core is unknown.
@@ -74,7 +75,7 @@ class Question:
                 "a latency ceiling needs the speed of the core, which is not known; give a table of speeds by kernel "
                 "and bits"
             )
-        return Latency(self.speed, self.max_cycles)
+        return Latency(self.speed.compiled(optimization_of(self.accounting)), self.max_cycles)
 
     @property
     def choices(self) -> Choices:

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from network.budget import Budget
 from network.devices.catalogue import device_of, device_to_json
-from network.devices.latency import CoreSpeed, core_speed_of, core_speed_to_json
+from network.devices.core_speed_json import core_speed_of, core_speed_to_json
+from network.devices.latency import CoreSpeed
 from network.errors import NetworkError, RequestError
 from network.json_reading.description import read_json, write_json
 from network.json_reading.fields import Fields, load_object

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -36,7 +37,8 @@ def violations(question: Question, solution: Solution) -> list[str]:
     if solution.allocation is None:
         return []
     network, allocation = solution.network, solution.allocation
-    budget, method, accounting, latency = question.budget, question.method, solution.accounting, question.latency
+    budget, method, accounting = question.budget, question.method, solution.accounting
+    latency = replace(question, accounting=accounting).latency
     broken = _names(network, allocation)
     known = {(each.name, optimization_of(each)) for each in (question.accounting, *question.alternatives)}
     if (accounting.name, optimization_of(accounting)) not in known:

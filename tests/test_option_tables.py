@@ -76,7 +76,10 @@ def test_a_table_has_default_values_and_description() -> None:
     written = with_tables(TABLE)
     assert written.startswith(TABLE[: TABLE.index("| whatever")])
     assert written.endswith("<!-- end of options -->\n\nAfter.\n")
-    assert "| `batch_size` | 128 | whole number, 2 to 65,536 | number of samples in each optimizer step" in written
+    assert (
+        "| `batch_size` | none | whole number, 2 to 65,536, or none | number of samples in each optimizer step"
+        in written
+    )
     assert "| `threads` | none | whole number, 1 to 1,024, or none | number of torch's worker threads" in written
     assert "| `range_percentile` | 99.99 | number, 50 to 100 |" in written
     assert "whatever" not in written

@@ -1,7 +1,7 @@
 """The command `bitbudget`: its exit codes and its subcommands.
 
     exit code   0    the network fits, or the command is done
-                1    the network does not fit (the certificate is on standard output)
+                1    the network does not fit (the certificate, or what a training wrote, is on standard output)
                 2    the input is invalid (one line on standard error says why)
                70    an internal error, with its traceback on standard error
               130    the command was interrupted

@@ -151,6 +151,13 @@ method_options = _all(
             metavar="TENSOR=BITS",
             help=_help("allowed_activation_bits", "May be repeated."),
         ),
+        click.option(
+            "--wide-layer",
+            "wide_layers",
+            multiple=True,
+            metavar="LAYER",
+            help=_help("wide_layers", "May be repeated."),
+        ),
         model_options(FitRequest, only=("backend", "time_limit_seconds"), flags={"time_limit_seconds": "--time-limit"}),
     )
 )

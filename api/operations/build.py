@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from api.schemas.build import BuildAnswer, CheckAnswer, ComparedAnswer, FindingAnswer
+from deploy.arithmetic import CodeArray
 from deploy.building.build import BuildReport, build
 from deploy.building.checking import CheckedRun, run_check
 from deploy.building.comparison import Comparison, compare
@@ -14,6 +16,7 @@ from deploy.building.cores import Core, core_named
 from deploy.building.predicted import predicted_memory
 from deploy.emission.emitter import emit
 from deploy.integer_network import IntegerNetwork
+from deploy.sample_codes import codes_of_test
 from network.budget import Budget
 from network.devices.device import Device
 from network.errors import RequestError
@@ -34,6 +37,7 @@ class BuildJob:
         budget: Flash and RAM that the network may use; None without a budget.
         optimization: Optimization flag of the compiler.
         pairs: Names of the layers that multiply pairs of 2-bit codes at once.
+        codes: Codes of real samples for the self-test, by the name of the input; None for pseudo-random ones.
         is_run: Whether the self-test runs on the emulated chip.
     """
 
@@ -43,6 +47,7 @@ class BuildJob:
     budget: Budget | None = None
     optimization: Optimization = Optimization.SPEED
     pairs: frozenset[str] = frozenset()
+    codes: Mapping[str, CodeArray] | None = None
     is_run: bool = False
 
     @classmethod
@@ -54,6 +59,7 @@ class BuildJob:
         optimization: Optimization = Optimization.SPEED,
         *,
         pairs: frozenset[str] = frozenset(),
+        codes: Mapping[str, CodeArray] | None = None,
         is_run: bool = False,
     ) -> BuildJob:
         """Return the build of a network for a device with all its memory, or for a core without a budget.
@@ -64,6 +70,7 @@ class BuildJob:
             core: Name of the core; None for that of the device.
             optimization: Optimization flag of the compiler.
             pairs: Names of the layers with functions for pairs of 2-bit codes.
+            codes: Codes of real samples for the self-test, by the name of the input; None for pseudo-random ones.
             is_run: Whether the self-test runs on the emulated chip.
 
         Raises:
@@ -83,6 +90,7 @@ class BuildJob:
             budget=None if device is None else device.budget,
             optimization=optimization,
             pairs=pairs,
+            codes=codes,
             is_run=is_run,
         )
 
@@ -111,7 +119,8 @@ def build_network(job: BuildJob, directory: Path | None = None) -> BuildAnswer:
         with tempfile.TemporaryDirectory() as temporary:
             return build_network(job, Path(temporary))
     memory = predicted_memory(job.network, job.accounting)
-    files = emit(job.network, accounting=job.accounting)
+    vectors = None if job.codes is None else codes_of_test(job.network, job.codes)
+    files = emit(job.network, accounting=job.accounting, vectors=vectors)
     report = build(
         files,
         job.core,
@@ -121,7 +130,8 @@ def build_network(job: BuildJob, directory: Path | None = None) -> BuildAnswer:
         directory=directory,
     )
     comparison = compare(report, memory, [layer.name for layer in job.network.layers])
-    return _answer(job, report, comparison, run_check(report) if job.is_run else None)
+    samples = 0 if vectors is None else len(next(iter(vectors.values())))
+    return _answer(job, report, comparison, run_check(report) if job.is_run else None, samples)
 
 
 def _exact_stack(memory: MemoryReport) -> int | None:
@@ -130,7 +140,9 @@ def _exact_stack(memory: MemoryReport) -> int | None:
     return None if any(each.is_estimate for each in stack) else sum(each.size_bytes for each in stack)
 
 
-def _answer(job: BuildJob, report: BuildReport, comparison: Comparison, check: CheckedRun | None) -> BuildAnswer:
+def _answer(
+    job: BuildJob, report: BuildReport, comparison: Comparison, check: CheckedRun | None, test_samples: int
+) -> BuildAnswer:
     compiler = report.toolchain
     return BuildAnswer(
         network=job.network.name,
@@ -152,6 +164,7 @@ def _answer(job: BuildJob, report: BuildReport, comparison: Comparison, check: C
         stack_path=list(report.stack.path),
         reserved_stack_bytes=report.reserved_stack_bytes,
         findings=[FindingAnswer.model_validate(each) for each in report.linked.findings],
+        test_samples=test_samples,
         check=None if check is None else _checked(check),
         is_good=report.is_good and comparison.is_kept and _has_passed(report, check),
     )

@@ -65,7 +65,7 @@ class ChipFiles:
             (directory / emitted.archive_name).write_bytes(archive_of(emitted))
 
         def link() -> None:
-            linked = linked_report(network, self.device, self.budget, deployment)
+            linked = linked_report(network, self.device, self.budget, deployment, codes)
             if linked is not None:
                 (directory / LINKED_FILE).write_text(linked.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

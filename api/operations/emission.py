@@ -28,17 +28,14 @@ from deploy.files import load
 from deploy.host_c.files import host_c_files
 from deploy.integer_network import IntegerNetwork
 from deploy.layouts.tree import Layout, laid_out
-from deploy.sample_codes import fitting_samples, read_vectors
+from deploy.sample_codes import codes_of_test, read_vectors
 from network.memory.report import MemoryReport
-
-MAX_TEST_SAMPLES: Final = 10
-MAX_TEST_BYTES: Final = 8192
-"""Largest number of samples, and of their bytes, in the self-test: they take flash of the chip while it is linked."""
 
 ARCHIVE_SUFFIX: Final = "-c.zip"
 
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _ZIP_MODE: Final = 0o100644
+_ZIP_LEVEL: Final = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +88,7 @@ def emit_network(
     """
     name = derived_name(network.name) if name is None else checked_name(name)
     accounting = deployment.accounting
-    vectors = None
-    if codes is not None:
-        count = fitting_samples(network, MAX_TEST_SAMPLES, MAX_TEST_BYTES)
-        vectors = {key: each[:count] for key, each in codes.items()}
+    vectors = None if codes is None else codes_of_test(network, codes)
     notice = notice_of(network, name)
     files = emit(network, name=name, accounting=accounting, vectors=vectors)
     files |= host_c_files(network, deployment.host_graph, notice, name, network.host_steps)
@@ -161,11 +155,14 @@ def describe_emission(emitted: EmittedC) -> EmissionAnswer:
 
 
 def archive_of(emitted: EmittedC) -> bytes:
-    """Return a ZIP archive of all files, in a folder with the name of the network; equal files give equal bytes."""
+    """Return a ZIP archive of all files, in a folder with the name of the network.
+
+    Equal files give equal bytes where the same version of zlib compresses them.
+    """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # the bytes of a compression depend on zlib
+    with zipfile.ZipFile(buffer, "w") as archive:
         for path, content in emitted.files.items():
             entry = zipfile.ZipInfo(f"{emitted.name}/{path}", _ZIP_TIME)
             entry.create_system, entry.external_attr = 3, _ZIP_MODE << 16
-            archive.writestr(entry, content)
+            archive.writestr(entry, content, zipfile.ZIP_DEFLATED, _ZIP_LEVEL)
     return buffer.getvalue()

@@ -118,10 +118,13 @@ def latency_of(question: Question, solution: Solution) -> LatencyAnswer | None:
     speed, device = question.speed, question.device
     if speed is None or solution.allocation is None:
         return None
-    cycles = network_cycles(solution.network, solution.allocation, speed)
+    optimization = optimization_of(solution.accounting)
+    cycles = network_cycles(solution.network, solution.allocation, speed.compiled(optimization))
     clock_hz = None if device is None else device.clock_hz
     milliseconds = None if clock_hz is None else 1000 * cycles / clock_hz
-    return LatencyAnswer(core=speed.core, cycles=cycles, milliseconds=milliseconds, is_estimate=True)
+    return LatencyAnswer(
+        core=speed.core, optimization=optimization, cycles=cycles, milliseconds=milliseconds, is_estimate=True
+    )
 
 
 def memory_answer(solution: Solution) -> Memory:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from api.schemas.build import BuildAnswer
+from deploy.arithmetic import CodeArray
 from deploy.building.cores import Core, core_named
 from deploy.building.toolchains import has_compiler
 from deploy.deployment import Deployment
@@ -17,7 +19,11 @@ LINKED_FILE: Final = "linked.json"
 
 
 def linked_report(
-    network: IntegerNetwork, device: Device | None, budget: Budget, deployment: Deployment
+    network: IntegerNetwork,
+    device: Device | None,
+    budget: Budget,
+    deployment: Deployment,
+    codes: Mapping[str, CodeArray] | None = None,
 ) -> BuildAnswer | None:
     """Compile and link a network for the core of a device, and return predicted and linked bytes.
 
@@ -26,6 +32,7 @@ def linked_report(
         device: The device of the request; None without one.
         budget: Flash and RAM that the network may use.
         deployment: Optimization flag of the compiler, and the functions that the network uses.
+        codes: Codes of real samples for the self-test; None for pseudo-random ones.
 
     Returns:
         The report; None if there is no device, or if the compiler for its core is not installed.
@@ -41,7 +48,7 @@ def linked_report(
 
     job = BuildJob(
         network=network, core=core, device=device, budget=budget, optimization=deployment.optimization,
-        pairs=deployment.pairs,
+        pairs=deployment.pairs, codes=codes,
     )  # fmt: skip
     return build_network(job)
 

@@ -12,8 +12,10 @@ from network.devices.core_speeds import SPEEDS
 from network.devices.device import Device
 from network.devices.latency import MAX_CYCLES, CoreSpeed
 from network.errors import RequestError
+from network.kernel_functions import Form
 from network.memory.accounting import Accounting
 from network.memory.books import accountings_for
+from network.memory.deployed import DeployedAccounting
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.options import SolveOptions
@@ -28,6 +30,7 @@ class Terms:
         budget: Bytes that the network may take.
         accounting: Rule book that counts bytes.
         alternatives: Rule books that are used instead where they buy bits, or are needed to fit.
+        wide_layers: Names of the layers whose constants are counted as wide.
         options: How bits are chosen.
         device: Device of the request; None without one.
         speed: Speed of the device's core; None if it is unknown.
@@ -41,6 +44,7 @@ class Terms:
     speed: CoreSpeed | None = None
     max_cycles: int | None = None
     alternatives: tuple[Accounting, ...] = ()
+    wide_layers: tuple[str, ...] = ()
 
     def question(self, network: Network, table: SensitivityTable | None) -> Question:
         """Return the solver's question for a network and its sensitivity table.
@@ -48,18 +52,34 @@ class Terms:
         Args:
             network: The network, with its layers in the order of its file.
             table: Sensitivity table that the objective is computed from; None without one.
+
+        Raises:
+            RequestError: If a layer whose constants are counted as wide does not exist.
         """
+        layers = {layer.name for layer in network.layers}
+        unknown = next((name for name in self.wide_layers if name not in layers), None)
+        if unknown is not None:
+            raise RequestError(
+                f"wide_layers has {unknown[:60]!r}, which is not a layer of the network; expected the names that the "
+                "report of a training gives"
+            )
         return Question(
             network=network,
             budget=self.budget,
-            accounting=self.accounting,
+            accounting=self._counted(self.accounting),
             sensitivity=table,
             options=self.options,
             device=self.device,
             speed=self.speed,
             max_cycles=self.max_cycles,
-            alternatives=self.alternatives,
+            alternatives=tuple(map(self._counted, self.alternatives)),
         )
+
+    def _counted(self, accounting: Accounting) -> Accounting:
+        """Return a rule book that counts the constants of the wide layers with 32 bits; that of the paper has none."""
+        if not self.wide_layers or not isinstance(accounting, DeployedAccounting):
+            return accounting
+        return accounting.with_forms(dict.fromkeys(self.wide_layers, Form.WIDE))
 
 
 def terms_of(request: FitRequest) -> Terms:
@@ -80,6 +100,7 @@ def terms_of(request: FitRequest) -> Terms:
         speed=speed,
         max_cycles=_max_cycles(request, speed),
         alternatives=tuple(alternatives),
+        wide_layers=tuple(request.wide_layers),
     )
 
 
@@ -97,6 +118,7 @@ def terms_on(request: DevicesRequest, device: Device) -> Terms:
         device=device,
         speed=SPEEDS.get(device.core),
         alternatives=tuple(alternatives),
+        wide_layers=tuple(request.wide_layers),
     )
 
 

@@ -103,7 +103,7 @@ def run_main_job(
         solution = _count_again(job, terms, solution)
     return train_solution(
         job.dataset, job.options, solution, describe_fit(job.network_name, question, solution, prices), directory,
-        alternatives=terms.alternatives, device=terms.device, report=report, checkpoint_directory=checkpoint_directory,
+        question=question, report=report, checkpoint_directory=checkpoint_directory,
     )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,15 +9,13 @@ from api.schemas.fit import FitAnswer
 from api.schemas.reports import (
     AccuracyAnswer,
     Artifact,
+    ChoiceAnswer,
     ConversionAnswer,
     EpochAnswer,
     QualityAnswer,
     TrainingReport,
 )
 from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
-from network.budget import Budget
-from network.devices.device import Device
-from network.memory.accounting import Accounting
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
 from qat.options.task import TERMS, TaskKind
@@ -28,6 +25,7 @@ from qat.tasks.quality import Quality
 from qat.training.accuracy import Accuracy
 from qat.training.epoch_result import EpochResult
 from qat.training.process_rank import is_first_process
+from solver.question import Question
 from solver.solution import Solution
 
 
@@ -38,8 +36,7 @@ def train_solution(
     answer: FitAnswer,
     directory: Path,
     *,
-    alternatives: Sequence[Accounting] = (),
-    device: Device | None,
+    question: Question,
     report: Report,
     checkpoint_directory: Path | None,
 ) -> tuple[TrainingReport, list[Artifact]]:
@@ -51,17 +48,18 @@ def train_solution(
         solution: The bits, with the network in the order in which its layers run.
         answer: Description of the solution, for the report.
         directory: Directory for the files, as for `run_main_job`.
-        alternatives: Rules by which bytes may be counted if the integer-only network does not fit by the solution's.
-        device: The device of the request; None without one.
+        question: The question that the solution answers: its budget and ceiling of latency hold after the training, and
+            its alternative rules count the bytes if the integer-only network does not fit by those of the solution.
         report: Callback that receives the progress.
         checkpoint_directory: Directory for the checkpoints; None writes none.
 
     Raises:
-        ConversionError: If the retrained network cannot be converted to integers, or no longer fits the budget.
+        ConversionError: If the retrained network cannot be converted to integers. If it only exceeds the budget after
+            the conversion, the files are written, and the report says that it does not fit.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
     from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
-    from api.operations.deployed_memory import deployed_solution, with_memory
+    from api.operations.deployed_memory import deployed_solution, overflow_of, with_memory
     from deploy.files import save
     from deploy.host_program import host_files
     from deploy.qdq import ONNX_FILE, onnx_bytes
@@ -76,16 +74,18 @@ def train_solution(
         report=report,
         checkpoint_directory=checkpoint_directory,
     )
-    budget = Budget(answer.budget.flash_bytes, answer.budget.ram_bytes)
-    solution = deployed_solution(result.integer_network, solution, budget, alternatives)
-    answer = with_memory(answer, solution)
+    solution = deployed_solution(result.integer_network, solution, question)
+    answer = with_memory(answer, solution, question)
+    conversion = ConversionAnswer.model_validate(result.conversion)
+    wide_because = {each.layer: each.wide_because for each in conversion.layers if each.wide_because is not None}
+    overflow = overflow_of(solution, question.budget, wide_because)
     training_report = TrainingReport(
         **answer.model_dump(),
         task=result.task.kind,
         quality=quality_answer(result.qualities[0]) if result.qualities else None,
         other_qualities=[quality_answer(each) for each in result.qualities[1:]],
         accuracy=None if result.accuracy is None else _accuracy_answer(result.accuracy),
-        conversion=ConversionAnswer.model_validate(result.conversion),
+        conversion=conversion,
         epochs=[_epoch_answer(epoch, result.task.kind) for epoch in result.epochs],
         best_epoch=result.best_epoch,
         learned_from=result.task.learned_from,
@@ -93,7 +93,9 @@ def train_solution(
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
-        warnings=result.warnings,
+        warnings=(*result.warnings, *(() if overflow is None else (overflow,))),
+        overflow=overflow,
+        recipe=[ChoiceAnswer(**asdict(each)) for each in result.recipe],
     )
     if not is_first_process():
         return training_report, []
@@ -106,8 +108,8 @@ def train_solution(
             (staged / name).write_bytes(content)
         chip = ChipFiles(
             host_graph=network.host_graph, dataset=fitted(dataset, network),
-            accounting=solution.accounting, device=device,
-            budget=budget,
+            accounting=solution.accounting, device=question.device,
+            budget=question.budget,
         )  # fmt: skip
         if reasons := chip.write(result.integer_network, staged):
             training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})

@@ -45,12 +45,15 @@ class BuildAnswer(Answer):
     compiler: str = Field(description="name and version of the compiler")
     optimization: str = Field(description="optimization flag, such as O2")
     has_locked_toolchain: bool = Field(
-        description="whether predictions must be exact; with another compiler, flash may differ by 0.5 %"
+        description="whether predictions must be exact; with another compiler, flash may be smaller, or up to 0.5 % "
+        "larger"
     )
     flash_bytes: Count = Field(description="linked flash of the network, in bytes")
     ram_bytes: Count = Field(description="linked RAM of the network: arena and reserved stack, in bytes")
-    flash_budget_bytes: Count | None = Field(description="flash that the network may use; null without a budget")
-    ram_budget_bytes: Count | None = Field(description="RAM that the network may use; null without a budget")
+    flash_budget_bytes: Count | None = Field(
+        description="flash that the network may use, in bytes; null without a budget"
+    )
+    ram_budget_bytes: Count | None = Field(description="RAM that the network may use, in bytes; null without a budget")
     excess_bytes: dict[Literal["flash", "ram"], Count] = Field(
         description="kind of memory -> bytes that the linker found too many; empty if the network fits"
     )
@@ -58,10 +61,15 @@ class BuildAnswer(Answer):
     layers: list[ComparedAnswer] = Field(description="weights and constants of each layer")
     functions: list[ComparedAnswer] = Field(description="code of each function")
     is_as_predicted: bool = Field(description="whether the linked program keeps the prediction")
-    stack_bound_bytes: Count = Field(description="largest stack by the frames along the deepest path of calls")
+    stack_bound_bytes: Count = Field(
+        description="largest stack in bytes, by the frames along the deepest path of calls"
+    )
     stack_path: list[str] = Field(description="functions of this path, the outermost first")
     reserved_stack_bytes: Count = Field(description="bytes of RAM that are reserved for the stack")
     findings: list[FindingAnswer] = Field(description="breaches of the audit's rules; empty if it keeps all")
+    test_samples: Count = Field(
+        default=0, description="number of real samples in the self-test; 0: it has pseudo-random codes"
+    )
     check: CheckAnswer | None = Field(description="result of the self-test on the emulated chip; null if not asked for")
     is_good: bool = Field(
         description="whether the network fits, is as predicted, keeps the audit's rules and passes the self-test"

@@ -74,6 +74,9 @@ class LatencyAnswer(Answer):
     """Estimated latency of one inference of a network."""
 
     core: str = Field(description="processor core for which the latency is estimated")
+    optimization: Optimization | None = Field(
+        default=None, description="optimization flag of the code whose cycles are estimated; null if it is not known"
+    )
     cycles: Count = Field(description="estimated number of cycles of one inference")
     milliseconds: Amount | None = Field(
         description="estimated time of one inference in milliseconds, at the device's clock; null if it is not known"
@@ -185,7 +188,9 @@ class CertificateAnswer(Answer):
 class FitAnswer(Answer):
     """Bits of every tensor of a network under a memory budget, or the certificate that nothing fits."""
 
-    fits: bool = Field(description="whether the network fits the budget")
+    fits: bool = Field(
+        description="whether the network fits the budget; of a training, whether the integer-only network does"
+    )
     method: Method = Field(description="method that chose the bits")
     accounting: BookName = Field(description="accounting: rule set that counted the bytes")
     optimization: Optimization | None = Field(
@@ -244,4 +249,4 @@ class FitAnswer(Answer):
     shadow_prices: ShadowPricesAnswer | None = Field(
         description="shadow prices of the budgets; null if they were not requested, or if nothing fits"
     )
-    certificate: CertificateAnswer | None = Field(description="reason why nothing fits; null if the network fits")
+    certificate: CertificateAnswer | None = Field(description="reason why nothing fits; null if some bits fit")

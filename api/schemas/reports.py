@@ -39,9 +39,16 @@ class ProgressAnswer(Answer):
     validation_quality: float | None = Field(
         default=None, description="figure of that metric after the last validated epoch; larger is better"
     )
+    validation_float: float | None = Field(
+        default=None,
+        description="figure of the float network on the same samples; null where its own outputs are the targets",
+    )
     validation_samples: Count | None = Field(default=None, description="number of held-out samples of that figure")
     warnings: tuple[str, ...] = Field(
         default=(), description="warnings about the network, the dataset or the options that were found so far"
+    )
+    recipe: tuple[str, ...] = Field(
+        default=(), description="options of the training that the recipe has chosen, with the reasons, one text each"
     )
     point: Count | None = Field(
         default=None, description="number of the judged point, counted from 1; null for jobs that train one network"
@@ -103,6 +110,16 @@ class EpochAnswer(Answer):
         default=False,
         description="whether the epoch was trained and validated with twice the bits; such an epoch is never the best",
     )
+    float_distance: float | None = Field(
+        default=None,
+        description="mean distance from the float network's outputs on the held-out set, in the unit of the loss; null "
+        "if epochs are compared by quality",
+    )
+    float_quality: float | None = Field(
+        default=None,
+        description="figure of the float network on the held-out set; null where its own outputs are the targets, and "
+        "in reports of earlier versions",
+    )
 
 
 class LayerConversionAnswer(Answer):
@@ -133,6 +150,14 @@ class ConversionAnswer(Answer):
     requantization: RequantizationForm = Field(description="how accumulators are converted to codes")
     samples: Count = Field(description="number of held-out samples on which the differences were measured")
     layers: list[LayerConversionAnswer] = Field(description="layers, in the order of the schedule")
+
+
+class ChoiceAnswer(Answer):
+    """Option of a training that was not given, so that the recipe chose its value (docs/training.md)."""
+
+    option: str = Field(description="name of the option")
+    value: str = Field(description="chosen value")
+    reason: str = Field(description="reason for the value: the rule and the figures that it depends on")
 
 
 class TrainingReport(FitAnswer):
@@ -183,7 +208,16 @@ class TrainingReport(FitAnswer):
     )
     warnings: tuple[str, ...] = Field(
         default=(),
-        description="warnings about the network, the dataset or the options that were found before the training",
+        description="warnings about the network, the dataset or the options that were found before the training; then "
+        "what of the result exceeds the budget, and which files are missing",
+    )
+    overflow: str | None = Field(
+        default=None,
+        description="what of the integer-only network exceeds the budget, why, and what to do; then fits is false. "
+        "null if the network fits",
+    )
+    recipe: list[ChoiceAnswer] = Field(
+        default=[], description="options of the training that were not given, as the recipe chose them"
     )
 
 

@@ -101,17 +101,18 @@ class ShrinkRequest(FitRequest):
 class ShrinkTrainingOptions(TrainingOptions):
     """Training options of each judged point; by default, the network is quantized without training."""
 
-    epochs: StrictInt = Field(
+    epochs: StrictInt | None = Field(
         default=0,
         ge=0,
         le=10_000,
         description="number of passes over the training set for each judged point; 0: the point is quantized without "
-        "training and without labels",
+        "training and without labels; none: chosen by the recipe from the number of samples",
     )
     post_training: PostTrainingOptions | None = Field(
         default=PostTrainingOptions(),
-        description="how the network is improved without labels between calibration and the first epoch; none: it is "
-        "not improved; with one or more epochs, the default is none",
+        description="how the network is improved without labels between calibration and the first epoch; false: it is "
+        "not improved; none: chosen by the recipe from the number of samples, and not improved with 0 epochs; with one "
+        "or more epochs, the default is none",
     )
 
     @model_validator(mode="before")

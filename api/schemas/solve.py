@@ -15,8 +15,9 @@ from pydantic_core import PydanticCustomError
 from network.allocation import BITS, WeightScheme
 from network.budget import parse_size_bytes
 from network.devices.catalogue import catalogue, device_named, device_of, device_to_json
+from network.devices.core_speed_json import SLOWEST, core_speed_of, core_speed_to_json
 from network.devices.device import Device
-from network.devices.latency import SLOWEST, CoreSpeed, core_speed_of, core_speed_to_json
+from network.devices.latency import CoreSpeed
 from network.errors import RequestError
 from network.json_reading.fields import MAX_NUMBER
 from network.kernel_sizes.tables import Optimization
@@ -136,18 +137,27 @@ DeviceField = Annotated[
 _Rate = Annotated[float, Field(ge=SLOWEST, le=1 / SLOWEST)]
 
 
-class CoreSpeedDescription(BaseModel):
-    """Speed of each kernel on a processor core; docs/exact.md describes each key."""
+class RatesDescription(BaseModel):
+    """Rates of each kernel on a processor core."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
-    core: str = Field(description="name of the core")
-    source: str = Field(description="origin of the rates, such as a measurement or a document")
     multiply_accumulates_per_cycle: dict[str, dict[str, _Rate]] = Field(
         description="kernel -> activation bits and weight bits, such as 8/4 -> multiply-accumulates per cycle"
     )
     elements_per_cycle: dict[str, _Rate] = Field(
         description="kind of layer without weights -> elements that are read per cycle"
+    )
+
+
+class CoreSpeedDescription(RatesDescription):
+    """Speed of each kernel on a processor core; docs/exact.md describes each key."""
+
+    core: str = Field(description="name of the core")
+    source: str = Field(description="origin of the rates, such as a measurement or a document")
+    optimizations: dict[str, RatesDescription] = Field(
+        default={},
+        description="optimization flag of the compiler, such as Os -> the rates that differ with it",
     )
 
 
@@ -233,6 +243,10 @@ SensitivityField = Annotated[
 assert {f"{bits}" for bits in BITS} == {"8", "4", "2"}  # noqa: S101  # `BitsRow` spells them out
 
 
+MAX_WIDE_LAYERS: Final = 100_000
+"""Largest number of layers that a request names."""
+
+
 class SolveRequest(SolveOptions):
     """Request fields that say how the bits of a network are chosen, for any memory budget."""
 
@@ -258,6 +272,13 @@ class SolveRequest(SolveOptions):
         default="0",
         validate_default=True,
         description="RAM that the rest of the program needs; it is subtracted from the budget",
+    )
+
+    wide_layers: list[str] = Field(
+        default=[],
+        max_length=MAX_WIDE_LAYERS,
+        description="names of layers that the accounting deployed counts with constants of 32 bits instead of 16; the "
+        "report of a training whose result exceeds its budget names them",
     )
 
     @property

@@ -13,7 +13,7 @@ from network.memory.descriptors import END_OF_STEPS, STRUCT_BYTES
 from network.memory.report import MemoryReport, Region
 
 TOLERANCE: Final = 0.005
-"""Share by which the flash of another compiler than the locked one may differ from the prediction."""
+"""Share by which the flash of another compiler than the locked one may exceed the prediction."""
 
 STEP_BYTES: Final = STRUCT_BYTES["bb_step"]
 """Number of bytes of a step in the table of steps, and of the entry that ends the table."""
@@ -73,13 +73,13 @@ class Comparison:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the ELF file keeps the prediction: exactly with the locked toolchain, else flash within 0.5 %."""
+        """Whether the ELF file keeps the prediction: exactly with the locked toolchain, else with 0.5 % more flash."""
         if self.has_locked_toolchain:
             return not self.differences
         flash = [each for each in self.sections if each.part in {"weights", "constants", "code"}]
         predicted = sum(each.predicted_bytes for each in flash)
         linked = sum(each.linked_bytes for each in flash)
-        return abs(linked - predicted) <= TOLERANCE * predicted or any(each.is_estimate for each in flash)
+        return linked - predicted <= TOLERANCE * predicted or any(each.is_estimate for each in flash)
 
 
 def compare(report: BuildReport, memory: MemoryReport, layers: Sequence[str]) -> Comparison:

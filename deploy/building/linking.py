@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.building.compiling import Objects, linker_script
-from deploy.building.cores import KIB, Machine
+from deploy.building.cores import KIB, MIB, Machine
 from deploy.building.toolchains import Toolchain
 from network.budget import Budget
 from network.errors import BuildError
@@ -27,6 +27,10 @@ WORD_BYTES: Final = 4
 
 FIRMWARE_RAM_BYTES: Final = 64 * KIB
 """Number of bytes of RAM of the firmware around the network, and of its stack; a quarter of the RAM if that is less."""
+
+LARGE_FIRMWARE_BYTES: Final = 4 * MIB
+"""Number of bytes of flash of the firmware in a program that is linked for its sizes and never run, because no machine
+has the memory of the network; the vectors of its self-test may be large, too."""
 
 _SCRIPT: Final = "chip.ld"
 _OVERFLOW: Final = re.compile(r"region `(\w+)' overflowed by (\d+) bytes?")
@@ -80,6 +84,8 @@ class Placement:
         ram = machine.ram_bytes - firmware_ram - STACK_ALIGNMENT_BYTES
         if self.budget is not None:
             flash, ram = self.budget.flash_bytes, self.budget.ram_bytes
+            if flash > machine.code_bytes:
+                firmware_flash = LARGE_FIRMWARE_BYTES
         return {
             "CHIP_FIRMWARE_FLASH": machine.code_origin,
             "CHIP_FIRMWARE_FLASH_BYTES": firmware_flash,
@@ -139,6 +145,13 @@ def _refused(toolchain: Toolchain, messages: str, symbols: dict[str, int]) -> Bu
     excess = {_REGIONS[name]: int(more) for name, more in _OVERFLOW.findall(messages) if name in _REGIONS}
     if excess:
         return RegionOverflow(excess, {each: symbols[f"CHIP_{name}_BYTES"] for name, each in _REGIONS.items()})
+    firmware = [int(more) for name, more in _OVERFLOW.findall(messages) if name == "FIRMWARE_FLASH"]
+    if firmware:
+        available = symbols["CHIP_FIRMWARE_FLASH_BYTES"]
+        return BuildError(
+            f"the self-test and its vectors need {available + firmware[0]} bytes of flash beside the network; expected "
+            f"at most {available} on the emulated machine: give the self-test fewer vectors"
+        )
     lines = [line for line in messages.splitlines() if "undefined reference" in line or "overflowed" in line]
     shown = lines or [line for line in messages.splitlines() if line]
     return BuildError(

@@ -1,7 +1,7 @@
 """Compilers and emulators of this machine: their paths, their versions, and the flags that every build uses.
 
 Figures in bytes are exact for GCC 12.2, the locked toolchain. Another version of GCC gives other code, for which a
-build allows a difference of 0.5 % of the flash.
+build allows 0.5 % more flash.
 """
 
 from __future__ import annotations

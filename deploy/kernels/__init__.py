@@ -2,13 +2,15 @@
 
     kernels.h              types and declarations, all functions
     portable/columns.h     format of widened columns, with a plain product of a weight word and a column
-    parts.h, dots.h        inline functions that kernels share; depthwise.h: those of depthwise convolutions,
-                           weightless.h and scaling.h: those of layers without weights
+    parts.h, dots.h        inline functions that kernels share; convolution.h and depthwise.h: those of
+                           convolutions, weightless.h and scaling.h: those of layers without weights
+    portable/pairs.h       pairs of windows and pixels that a level computes apart from all others
     portable/NAME.c        function bb_NAME in portable C99
 
 The folders `dsp` and `helium` have files of the same names for functions with a form of their own at this level; a
-level without one uses the portable one. They may have a `parts.h` with inline functions of their kernels. A source
-includes nothing: `kernel_source` puts everything that the functions need into one text, with the levels under #if.
+level without one uses the portable one. They may have a `parts.h` with what their kernels share, and a `dot1_parts.h`
+and a `dot2_parts.h` for the dot products of one and two columns. A source includes nothing: `kernel_source` puts
+everything that the functions need into one text, with the levels under #if.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ from typing import Final
 
 LEVELS: Final = {"helium": 2, "dsp": 1}
 """Name of each level that is not portable -> the value of BB_LEVEL, in the order in which they are tried."""
+
+FAST_ONLY: Final = ("pairs.h",)
+"""Files whose forms of a level are left out where the compiler optimizes for size; the portable form is small."""
 
 WEIGHTLESS: Final = ("add", "average_pool", "concat", "max_pool", "pad")
 """Beginnings of the names of kernels of layers without weights."""
@@ -58,6 +63,10 @@ def kernel_source(functions: Collection[str]) -> str:
     if any(name.startswith("depthwise") for name in names):
         shared.append(_shared("depthwise.h"))
         levels += ["depthwise_blocks.h", "depthwise_rows.h"]
+    if {"convolution.c", "pointwise.c"} & set(names):
+        shared.append(_shared("convolution.h"))
+        levels.append("pairs.h")
+    levels += [f"{dot}_parts.h" for dot in ("dot1", "dot2") if any(name.startswith(dot) for name in names)]
     return "\n".join([_of_levels("columns.h"), *shared, *map(_of_levels, levels), *map(_of_levels, names)])
 
 
@@ -73,7 +82,8 @@ def _of_levels(name: str) -> str:
     """
     forms = [(level, _text(level, name)) for level in LEVELS]
     comparison = ">=" if name.startswith(("depthwise", "scaling", *WEIGHTLESS)) else "=="
-    conditions = [f"BB_LEVEL {comparison} {LEVELS[level]}\n{text}" for level, text in forms if text is not None]
+    end = " && !defined(__OPTIMIZE_SIZE__)\n" if name in FAST_ONLY else "\n"
+    conditions = [f"BB_LEVEL {comparison} {LEVELS[level]}{end}{text}" for level, text in forms if text is not None]
     portable = _text("portable", name) or ""
     if not conditions:
         return portable

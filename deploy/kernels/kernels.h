@@ -84,7 +84,7 @@ typedef struct {                /* the rows (output channels) of one group of a 
     uint16_t row_words;         /* words of the weights of a row */
     uint8_t zero_point;         /* z_w of all rows */
     uint8_t offset_shift;       /* narrow: k + e; else 0 */
-    uint8_t shift;              /* narrow: s; wide and thresholds: e */
+    uint8_t shift;              /* narrow: s, 1 to 16; wide and thresholds: e */
     uint8_t levels;             /* thresholds: T; else 0 */
 } bb_rows;
 

@@ -2,8 +2,8 @@
 
 /* ---- Requantization of a code: clamp(z_y + floor((q - z_x) * m / 2^n + 1/2), 0, top), n from 22 to 46 ---- */
 
-/* The code is found as one of 8 bits, of which the upper b_y are kept: e = 8 - b_y. Rounding down twice is rounding down
-   once, and half of 2^n is a multiple of 2^16, so that the lower 16 bits of the product do not matter. */
+/* The code is found as one of 8 bits, of which the upper b_y are kept: e = 8 - b_y. Rounding down twice is rounding
+   down once, and half of 2^n is a multiple of 2^16, so that the lower 16 bits of the product do not matter. */
 typedef struct {
     int32_t multiplier, half; /* half of 2^(n - 16) */
     uint32_t shift;           /* n - 16 - e */

@@ -1,9 +1,10 @@
 """Speeds of microcontroller cores: multiply-accumulates and elements per clock cycle of the generated C.
 
 The rates are in `core_speeds.json`, which `python -m benchmarks.kernel_speeds` writes from counts of executed
-instructions under an emulator. For the Cortex-M3, M4 and M33 they are cycles by a model of the core without flash wait
-states; for the others, each instruction counts as one cycle, although a Cortex-M7 can start two at once and a
-Cortex-M55 needs up to two cycles for a vector instruction. `docs/benchmarks/cycles.md` has the error of the model.
+instructions under an emulator, with the code compiled at -O2, -Os and -O3. For the Cortex-M3, M4 and M33 they are
+cycles by a model of the core without flash wait states; for the others, each instruction counts as one cycle, although
+a Cortex-M7 can start two at once and a Cortex-M55 needs up to two cycles for a vector instruction.
+`docs/benchmarks/cycles.md` has the error of the model.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
-from network.devices.latency import CoreSpeed, core_speed_of
+from network.devices.core_speed_json import core_speed_of
+from network.devices.latency import CoreSpeed
 from network.errors import RequestError
 from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, require_rows
 from network.names import shown
@@ -25,9 +27,10 @@ def _speeds() -> Mapping[str, CoreSpeed]:
     table = json.loads(resources.files("network.devices").joinpath("core_speeds.json").read_bytes())
     speeds = {speed.core: speed for speed in map(core_speed_of, table["speeds"])}
     for core, speed in speeds.items():
-        kernels = {kernel for kernel, _, _ in speed.multiply_accumulates_per_cycle}
-        require_rows(kernels, WEIGHT_KERNELS, f"the table of speeds of {core}")
-        require_rows(speed.elements_per_cycle, KERNELS_WITHOUT_WEIGHTS, f"the table of speeds of {core}")
+        for rates in (speed.rates, *speed.by_optimization.values()):
+            kernels = {kernel for kernel, _, _ in rates.multiply_accumulates_per_cycle}
+            require_rows(kernels, WEIGHT_KERNELS, f"the table of speeds of {core}")
+            require_rows(rates.elements_per_cycle, KERNELS_WITHOUT_WEIGHTS, f"the table of speeds of {core}")
     return MappingProxyType(speeds)
 
 

@@ -3,22 +3,22 @@
     convolution, fully connected    multiply-accumulates / multiply-accumulates per cycle at these bits
     add, concat, pool, ...          elements read / elements per cycle; a pool reads each window completely
 
-Each is rounded up to whole cycles. `core_speeds.py` has tables of three cores, which count instructions; a user's
-table of measured rates can replace them (`core_speed_of`).
+Each is rounded up to whole cycles. `core_speeds.py` has tables of cores; a user's table of measured rates can replace
+them (`core_speed_json.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
-from network.allocation import BITS, Allocation, Bits
+from network.allocation import Allocation, Bits
 from network.errors import RequestError
-from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS, kernel_of, require_rows
+from network.kernels import KERNELS_WITHOUT_WEIGHTS, kernel_of, require_rows
 from network.layers import Layer, Pool, WeightLayer
-from network.names import described, is_name, shown
+from network.names import shown
 from network.network import Network
 
 Key = tuple[str, Bits, Bits]
@@ -26,8 +26,19 @@ Key = tuple[str, Bits, Bits]
 
 MAX_CYCLES: Final = 2**53
 """Largest number of cycles of a ceiling: sums of cycles up to it are exact in floating point."""
-SLOWEST: Final = 1e-6
-"""Smallest rate per cycle: a million cycles for one multiplication can only be a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Multiply-accumulates and elements per clock cycle of the kernels of a core.
+
+    Attributes:
+        multiply_accumulates_per_cycle: (kernel, activation bits, weight bits) -> number per cycle, above 0.
+        elements_per_cycle: Kernel without weights -> number of elements read per cycle, above 0.
+    """
+
+    multiply_accumulates_per_cycle: Mapping[Key, float]
+    elements_per_cycle: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,7 @@ class CoreSpeed:
         elements_per_cycle: Kernel without weights -> number of elements read per cycle, above 0.
         source: Description of how the rates were found.
         measured: Keys of the rates that were measured; other rates are derived from them, or counted by hand.
+        by_optimization: Optimization flag of the compiler, e.g. "Os" -> the rates that differ with it from those above.
     """
 
     core: str
@@ -47,6 +59,30 @@ class CoreSpeed:
     elements_per_cycle: Mapping[str, float]
     source: str
     measured: frozenset[Key] = field(default=frozenset())
+    by_optimization: Mapping[str, Rates] = field(default_factory=dict)
+
+    @property
+    def rates(self) -> Rates:
+        """The rates that hold for every optimization flag that has none of its own."""
+        return Rates(self.multiply_accumulates_per_cycle, self.elements_per_cycle)
+
+    def compiled(self, optimization: str | None) -> CoreSpeed:
+        """Return the speed of the kernels if they are compiled with an optimization flag.
+
+        Args:
+            optimization: The flag, e.g. "Os"; None if it is not known.
+        """
+        rates = Rates({}, {}) if optimization is None else self.by_optimization.get(optimization, Rates({}, {}))
+        return replace(
+            self,
+            multiply_accumulates_per_cycle={
+                **self.multiply_accumulates_per_cycle,
+                **rates.multiply_accumulates_per_cycle,
+            },
+            elements_per_cycle={**self.elements_per_cycle, **rates.elements_per_cycle},
+            measured=self.measured.union(rates.multiply_accumulates_per_cycle),
+            by_optimization={},
+        )
 
     def is_estimate(self, kernel: str, activation_bits: Bits, weight_bits: Bits) -> bool:
         """Return whether a kernel's multiply-accumulates per cycle were derived from other rates, not measured."""
@@ -126,84 +162,6 @@ def network_cycles(network: Network, allocation: Allocation, speed: CoreSpeed) -
         layer_cycles(network, layer, bits[layer.inputs[0]], allocation.weight_bits.get(layer.name), speed)
         for layer in network.layers
     )
-
-
-def core_speed_of(given: Any) -> CoreSpeed:
-    """Read a user's table of kernel speeds (rates per clock cycle) from a decoded JSON value.
-
-        {"core": "my-core", "source": "measured on the board",
-         "multiply_accumulates_per_cycle": {"pointwise_convolution": {"8/8": 0.5, "8/4": 0.4}},
-         "elements_per_cycle": {"add": 0.1}}
-
-    "8/4" stands for 8 activation bits and 4 weight bits. Rates that a network does not need may be missing.
-
-    Args:
-        given: Decoded JSON value: an object with exactly the four keys above.
-
-    Raises:
-        RequestError: if the value is not such an object, or has an unknown kernel, an unknown pair of bits, or a rate
-            out of range.
-    """
-    table = _object(given, "the table of speeds")
-    keys = {"core", "source", "multiply_accumulates_per_cycle", "elements_per_cycle"}
-    if table.keys() != keys:
-        odd = next(iter(sorted(map(str, table.keys() ^ keys))))
-        raise RequestError(
-            f"the table of speeds {'lacks the key' if odd in keys else 'has the unknown key'} '{shown(odd)}'; "
-            f"expected exactly {', '.join(sorted(keys))}"
-        )
-    for key in ("core", "source"):
-        if not is_name(table[key]):
-            raise RequestError(f"the table of speeds has {described(table[key])} as its {key}; expected printable text")
-    rates: dict[Key, float] = {}
-    for kernel, row in _known(table["multiply_accumulates_per_cycle"], WEIGHT_KERNELS, "kernel").items():
-        pairs = {f"{activation}/{weight}": (activation, weight) for activation in BITS for weight in BITS}
-        for pair, rate in _known(row, pairs, f"pair of activation and weight bits of {kernel}").items():
-            rates[kernel, *pairs[pair]] = _rate(rate, f"{kernel} at {pair} bits", "multiply-accumulates")
-    elements = {
-        kind: _rate(rate, kind, "elements")
-        for kind, rate in _known(table["elements_per_cycle"], KERNELS_WITHOUT_WEIGHTS, "kernel without weights").items()
-    }
-    return CoreSpeed(table["core"], rates, elements, table["source"], frozenset(rates))
-
-
-def core_speed_to_json(speed: CoreSpeed) -> dict[str, Any]:
-    """Return a table of kernel speeds as a JSON object; `core_speed_of` reads it back."""
-    rates: dict[str, dict[str, float]] = {}
-    for (kernel, activation, weight), rate in speed.multiply_accumulates_per_cycle.items():
-        rates.setdefault(kernel, {})[f"{activation}/{weight}"] = rate
-    return {
-        "core": speed.core,
-        "source": speed.source,
-        "multiply_accumulates_per_cycle": rates,
-        "elements_per_cycle": dict(speed.elements_per_cycle),
-    }
-
-
-def _object(given: Any, what: str) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise RequestError(f"{what} is {described(given)}; expected a JSON object")
-    return cast("dict[str, Any]", given)
-
-
-def _known(given: Any, known: Iterable[str], what: str) -> dict[str, Any]:
-    expected = tuple(known)
-    rows = _object(given, f"the rates by {what}")
-    for name in rows:
-        if name not in expected:
-            raise RequestError(
-                f"the table of speeds has the unknown {what} '{shown(name)}'; expected one of {', '.join(expected)}"
-            )
-    return rows
-
-
-def _rate(given: Any, what: str, unit: str) -> float:
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not is_number or not SLOWEST <= given <= 1 / SLOWEST:
-        raise RequestError(
-            f"the rate of {what} is {str(given)[:40]!r}; expected a number of {unit} per cycle from 0.000001 to 1000000"
-        )
-    return float(given)
 
 
 def _each_input_once(network: Network, layer: Layer) -> int:

@@ -7,13 +7,13 @@ counts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from network.allocation import Allocation, Bits, Scheme
 from network.arena.plan import ArenaPlan
 from network.layers import Layer, WeightLayer
-from network.memory.report import Shared
+from network.memory.report import Region, Shared
 from network.memory.steps import Occupant, Step
 from network.network import Network
 
@@ -34,6 +34,8 @@ class LayerBits:
 @dataclass(frozen=True, slots=True)
 class Feature:
     """Memory that a network needs once, but only if certain bits are in use, e.g. the code of a 4-bit kernel.
+
+    Several may be parts of one memory, such as the stack of which each deeper path adds some bytes; they have one name.
 
     It is needed if one of the layers of `weights` has the weight bits that stand beside it, or one of the tensors of
     `activations` the bits beside it.
@@ -134,3 +136,20 @@ class Accounting(Protocol):
             The plan; None if the accounting makes no plan.
         """
         ...
+
+
+def shared_memory(network: Network, allocation: Allocation, accounting: Accounting) -> tuple[Shared, ...]:
+    """Return the memory that a network needs once at the given bits of its tensors, each part with its whole size.
+
+    Args:
+        network: The network.
+        allocation: Bits of every tensor.
+        accounting: Rules by which bytes are counted.
+    """
+    needed = (each.shared for each in accounting.features(network) if each.is_needed(allocation))
+    found: dict[tuple[Region, str], Shared] = {}
+    for part in (*accounting.always_shared(network), *needed):
+        key = part.region, part.part
+        known = found.get(key)
+        found[key] = part if known is None else replace(known, size_bytes=known.size_bytes + part.size_bytes)
+    return tuple(found.values())

@@ -1,4 +1,4 @@
-"""Bytes of code and of stack that the C functions of a network need, by the bits of its tensors.
+"""Bytes of code that the C functions of a network need, by the bits of its tensors.
 
 `network.kernel_functions` names the functions of a layer. A function is linked once, however many layers use it:
 
@@ -7,10 +7,6 @@
     dot                                                        if the weights of such a layer have its bits
     pack                                                       if the output of such a layer has its bits
     library function of the compiler                           if a function that calls it is needed
-
-The stack is that of the deepest path: run, driver, then the deepest of the functions that the driver calls. It is
-counted over all bits that the tensors can have, so that the memory that is left for the arena does not depend on bits,
-and rounded up to 8 bytes, to which a program aligns its stack.
 
 The table of steps ends with an empty step, so that the code that runs them does not depend on their number.
 """
@@ -39,14 +35,11 @@ from network.memory.accounting import Feature
 from network.memory.report import Region, Shared
 from network.network import Network
 
-STACK_ALIGNMENT_BYTES: Final = 8
-"""Number of bytes of which the stack of a network is a multiple."""
-
 _PREFIX: Final = "bb_"
 
 
 @dataclass
-class _Users:
+class Users:
     """Bits of tensors that need a function.
 
     Attributes:
@@ -84,47 +77,33 @@ def code_of(
     return tuple(always), tuple(features)
 
 
-def stack_of(network: Network, sizes: KernelSizes, forms: Mapping[str, Form]) -> Shared:
-    """Return the deepest stack of a network over all bits of its tensors.
-
-    Args:
-        network: The network.
-        sizes: Code and stack of each function.
-        forms: Name of a layer -> how it requantizes; a missing layer is narrow.
-
-    Raises:
-        InvalidNetwork: if the class of a layer is not registered.
-    """
-    deepest = 0
-    for layer in network.layers:
-        driver, called = _driver(network, layer, forms), _called(network, layer, forms)
-        below = max((sizes.stack_bytes(function) for function, _ in called), default=0)
-        frame = sizes.functions[driver].stack_bytes
-        deepest = max(deepest, sizes.stack_bytes(driver), frame + below)
-    own = sizes.functions[RUN_FUNCTION].stack_bytes
-    stack_bytes = max(sizes.stack_bytes(RUN_FUNCTION), own + deepest)
-    whole = -(-stack_bytes // STACK_ALIGNMENT_BYTES) * STACK_ALIGNMENT_BYTES
-    return Shared(Region.RAM, "stack", whole, is_estimate=sizes.is_estimate)
-
-
-def _users(network: Network, sizes: KernelSizes, forms: Mapping[str, Form]) -> dict[str, _Users]:
+def _users(network: Network, sizes: KernelSizes, forms: Mapping[str, Form]) -> dict[str, Users]:
     """Return, for each C function that a network can need, the bits that need it."""
-    found: dict[str, _Users] = {}
-    uses = [(RUN_FUNCTION, _Users(always=True))]
+    found: dict[str, Users] = {}
+    uses = [(RUN_FUNCTION, Users(always=True))]
     for layer in network.layers:
-        uses.append((_driver(network, layer, forms), _Users(always=True)))
-        uses += _called(network, layer, forms)
+        uses.append((driver_function(network, layer, forms), Users(always=True)))
+        uses += called_functions(network, layer, forms)
     for function, users in uses:
         for each in sizes.with_calls((function,)):
-            known = found.setdefault(each, _Users())
+            known = found.setdefault(each, Users())
             known.always |= users.always
             known.weights |= users.weights
             known.activations |= users.activations
     return found
 
 
-def _driver(network: Network, layer: Layer, forms: Mapping[str, Form]) -> str:
-    """Return the C function that runs a layer."""
+def driver_function(network: Network, layer: Layer, forms: Mapping[str, Form]) -> str:
+    """Return the C function that runs a layer.
+
+    Args:
+        network: The network that contains the layer.
+        layer: The layer.
+        forms: Name of a layer -> how it requantizes; a missing layer is narrow.
+
+    Raises:
+        InvalidNetwork: if the class of the layer is not registered.
+    """
     (shape, *_) = network.input_shapes(layer)
     kernel = kernel_of(layer, shape)
     is_3x3 = isinstance(layer, Convolution) and is_depthwise_3x3(
@@ -133,8 +112,17 @@ def _driver(network: Network, layer: Layer, forms: Mapping[str, Form]) -> str:
     return driver_of(kernel, forms.get(layer.name, Form.NARROW), is_3x3=is_3x3)
 
 
-def _called(network: Network, layer: Layer, forms: Mapping[str, Form]) -> Iterator[tuple[str, _Users]]:
-    """Yield each C function that the driver of a layer calls, and the bits of the layer's tensors that need it."""
+def called_functions(network: Network, layer: Layer, forms: Mapping[str, Form]) -> Iterator[tuple[str, Users]]:
+    """Yield each C function that the driver of a layer calls, and the bits of the layer's tensors that need it.
+
+    Args:
+        network: The network that contains the layer.
+        layer: The layer.
+        forms: Name of a layer -> how it requantizes; a missing layer is narrow.
+
+    Raises:
+        InvalidNetwork: if the class of the layer is not registered.
+    """
     (shape, *_) = network.input_shapes(layer)
     kernel = kernel_of(layer, shape)
     if not calls_dot(kernel):
@@ -142,8 +130,8 @@ def _called(network: Network, layer: Layer, forms: Mapping[str, Form]) -> Iterat
     form = forms.get(layer.name, Form.NARROW)
     for bits in BITS:
         if form is not Form.PAIRS or bits == NARROWEST_BITS:
-            yield widen_function(bits, form), _Users(activations={(layer.inputs[0], bits)})
-            yield dot_function(kernel, bits, form), _Users(weights={(layer.name, bits)})
+            yield widen_function(bits, form), Users(activations={(layer.inputs[0], bits)})
+            yield dot_function(kernel, bits, form), Users(weights={(layer.name, bits)})
         pack = pack_function(bits)
         if pack is not None:
-            yield pack, _Users(activations={(layer.output, bits)})
+            yield pack, Users(activations={(layer.output, bits)})

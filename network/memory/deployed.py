@@ -8,7 +8,8 @@
              the deepest stack
 
 `packing.py` defines the weights, `requantization.py` the constants, `descriptors.py` the structs, `scratch.py` the
-scratch memory, and `code.py` code and stack, from the sizes that were measured for the core (`network/kernel_sizes`).
+scratch memory, `code.py` the code and `stack.py` the stack, from the sizes that were measured for the core
+(`network/kernel_sizes`).
 
 Every layer is a step, in chains too, and every tensor that is alive during it has a place in the arena.
 
@@ -34,13 +35,14 @@ from network.kernels import IN_PLACE_KERNELS, KERNELS, kernel_of
 from network.layers import Layer, WeightLayer
 from network.live_ranges import live_ranges
 from network.memory.accounting import Feature, LayerBits
-from network.memory.code import code_of, stack_of
+from network.memory.code import code_of
 from network.memory.descriptors import END_OF_STEPS, STRUCT_BYTES, descriptor_bytes
 from network.memory.measure import overwritten_input, step_scratch_bytes
 from network.memory.packing import WORD_BYTES, packed_row_bytes, weight_tensor_bytes, whole_words
 from network.memory.report import Region, Shared
 from network.memory.requantization import requantization_bytes
 from network.memory.scratch import in_place_scratch_bytes, scratch_bytes
+from network.memory.stack import stack_of
 from network.memory.steps import InPlace, Occupant, Step, live_steps
 from network.network import Network
 
@@ -149,15 +151,17 @@ class DeployedAccounting:
         return descriptor_bytes(layer, shape) + constants
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
-        """Return the bytes of the code that a network needs at all bits, of the end of its steps, and of its stack."""
+        """Return the bytes of code and stack that a network needs at all bits, and those of the end of its steps."""
         always, _ = code_of(network, self.sizes, self.forms)
         end = Shared(Region.FLASH, END_OF_STEPS, STRUCT_BYTES["bb_step"], is_estimate=False)
-        return (*always, end, stack_of(network, self.sizes, self.forms))
+        stack, _ = stack_of(network, self.sizes, self.forms)
+        return (*always, end, stack)
 
     def features(self, network: Network) -> tuple[Feature, ...]:
-        """Return the bytes of the code that a network needs only if certain bits are in use."""
-        _, features = code_of(network, self.sizes, self.forms)
-        return features
+        """Return the bytes of code and stack that a network needs only if certain bits are in use."""
+        _, code = code_of(network, self.sizes, self.forms)
+        _, stack = stack_of(network, self.sizes, self.forms)
+        return (*code, *stack)
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan:
         """Plan the offset of each activation tensor and scratch buffer of a network in the arena, their RAM buffer.

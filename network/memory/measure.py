@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from network.allocation import Allocation, Bits
 from network.layers import WeightLayer
-from network.memory.accounting import Accounting, LayerBits
+from network.memory.accounting import Accounting, LayerBits, shared_memory
 from network.memory.report import LayerFlash, MemoryReport, StepRam
 from network.memory.steps import Occupant, Step
 from network.network import Network
@@ -23,12 +23,11 @@ def measure(network: Network, allocation: Allocation, accounting: Accounting) ->
     Raises:
         InvalidNetwork: if a layer is of a kind whose bytes the accounting does not know; names the layer.
     """
-    asked_for = tuple(feature.shared for feature in accounting.features(network) if feature.is_needed(allocation))
     return MemoryReport(
         accounting.name,
         _layers(network, allocation, accounting),
         _steps(network, allocation.activation_bits, accounting),
-        (*accounting.always_shared(network), *asked_for),
+        shared_memory(network, allocation, accounting),
         accounting.arena(network, allocation.activation_bits),
     )
 

@@ -88,6 +88,27 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class BatchNormMode(StrEnum):
+    """Whether training uses and updates the statistics of batch norm."""
+
+    TRAIN = "train"
+    """Normalise by the statistics of each batch, and follow them with the running statistics."""
+
+    FROZEN = "frozen"
+    """Keep the running statistics of the float network and normalise by them; scale and shift are trained."""
+
+
+class BestBy(StrEnum):
+    """The measure on the held-out samples by which the best state of a training run is chosen."""
+
+    QUALITY = "quality"
+    """The figure of the task's metric."""
+
+    LOSS = "loss"
+    """The loss of each sample and its distance from the float network: the last state that is not worse by both, by
+    more than two standard errors."""
+
+
 class TensorOverride(Options):
     """Training options that differ for one layer of a network; None keeps the option of the run or the allocation.
 

@@ -34,17 +34,19 @@ class LearningRateStep(Options):
 class OptimizationOptions(Options):
     """Options of the optimizer: number of epochs, batch size, the optimizer itself and its learning rate."""
 
-    epochs: StrictInt = Field(
-        default=3,
+    epochs: StrictInt | None = Field(
+        default=None,
         ge=0,
         le=10_000,
-        description="number of passes over the training set; 0 only calibrates the activation ranges",
+        description="number of passes over the training set; 0 only calibrates the activation ranges; none: chosen by "
+        "the recipe from the number of samples",
     )
-    batch_size: StrictInt = Field(
-        default=128,
+    batch_size: StrictInt | None = Field(
+        default=None,
         ge=2,
         le=65_536,
-        description="number of samples in each optimizer step, summed over all training processes",
+        description="number of samples in each optimizer step, summed over all training processes; none: chosen by the "
+        "recipe from the number of samples and the memory",
     )
     optimizer: OptimizerKind = Field(
         default=OptimizerKind.ADAM,
@@ -63,12 +65,17 @@ class OptimizationOptions(Options):
         le=10.0,
         description="weight decay of weight tensors; biases, batch norm and quantization ranges do not decay",
     )
-    learning_rate: StrictFloat = Field(
-        default=3e-4,
+    learning_rate: StrictFloat | None = Field(
+        default=None,
         ge=0.0,
         le=10.0,
         description="learning rate at the start of the run; with the regime one_cycle the highest learning rate; the "
-        "regime paper ignores it",
+        "regime paper ignores it; none: chosen by the recipe",
+    )
+    relative_rates: StrictBool | None = Field(
+        default=None,
+        description="multiply the learning rate of each weight tensor by the root mean square of its weights, divided "
+        "by 0.1, at least 0.1 and at most 10; none: chosen by the recipe, false if learning_rate is given",
     )
     two_bit_learning_rate: StrictFloat = Field(
         default=3.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -64,3 +65,7 @@ class PostTrainingOptions(Options):
     def improves(self) -> bool:
         """Whether these options enable a step after calibration: learned rounding or bias correction."""
         return self.bias_correction or self.rounding is Rounding.LEARNED
+
+
+NO_POST_TRAINING: Final = PostTrainingOptions(equalization=False, rounding=Rounding.NEAREST, bias_correction=False)
+"""Options with which the network stays as calibrated."""

@@ -13,6 +13,8 @@ from deploy.requantization_form import RequantizationForm
 from qat.options.augmentation import AugmentationChoice, AugmentationOptions, AugmentationPreset
 from qat.options.names import (
     ActivationRange,
+    BatchNormMode,
+    BestBy,
     Compile,
     OptimizerKind,
     Precision,
@@ -22,12 +24,14 @@ from qat.options.names import (
     TensorOverride,
 )
 from qat.options.optimization import LearningRateStep, OptimizationOptions
-from qat.options.post_training import PostTrainingOptions
+from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
 from qat.options.task import TaskKind
 
 __all__ = [
     "ActivationRange",
     "AugmentationOptions",
+    "BatchNormMode",
+    "BestBy",
     "Compile",
     "LearningRateStep",
     "OptimizerKind",
@@ -67,6 +71,20 @@ class TrainingOptions(OptimizationOptions):
         ge=0.001,
         le=0.9,
         description="share of the training set that is held out of training to choose the best epoch",
+    )
+    best_by: BestBy | None = Field(
+        default=None,
+        description="measure on the held-out samples by which the best state is chosen. quality: the task's metric; "
+        "loss: the last state whose losses, or whose distances from the float network, are not above the least ones by "
+        "more than two standard errors, sample by sample; none: chosen by the recipe from the number of held-out "
+        "samples",
+    )
+    batch_norm: BatchNormMode | None = Field(
+        default=None,
+        description="statistics of batch norm in training. train: normalise by those of each batch, and follow them "
+        "with the running statistics; frozen: keep the running statistics of the float network, and normalise by them "
+        "from the first step; none: chosen by the recipe, by how far the float network's outputs move on "
+        "statistics of batches",
     )
     batch_fold_delay: StrictInt = Field(
         default=1,
@@ -193,8 +211,8 @@ class TrainingOptions(OptimizationOptions):
     )
     post_training: PostTrainingOptions | None = Field(
         default=None,
-        description="how the network is improved without labels between calibration and the first epoch; none: it is "
-        "not improved",
+        description="how the network is improved without labels between calibration and the first epoch; false: it is "
+        "not improved; none: chosen by the recipe from the number of samples, and not improved with 0 epochs",
     )
     requantization: RequantizationForm = Field(
         default=RequantizationForm.MULTIPLIER,
@@ -237,7 +255,11 @@ class TrainingOptions(OptimizationOptions):
     @model_validator(mode="before")
     @classmethod
     def _accept_former_name(cls, given: Any) -> Any:  # Any: whatever a caller's JSON has here
-        """Accept `augment: true` and `augment: false`, the former names of two presets of the option `augmentation`."""
+        """Accept `post_training: false`, and `augment: true` and `augment: false`, the former names of two presets of
+        the option `augmentation`.
+        """
+        if isinstance(given, dict) and given.get("post_training") is False:
+            given = {**given, "post_training": NO_POST_TRAINING}
         if isinstance(given, dict) and isinstance(given.get("augment"), bool) and "augmentation" not in given:
             others = {name: value for name, value in given.items() if name != "augment"}
             named = AugmentationPreset.FLIP_SHIFT if given["augment"] else AugmentationPreset.NONE

@@ -6,7 +6,7 @@ from qat.calibration import calibrate
 from qat.data.batches import Split
 from qat.data.dataset import SampleSource
 from qat.float_network import FloatNetwork
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
 from qat.post_training.improve import improve
 from qat.quantized_network import QuantizedNetwork
 from qat.training.reporting import Reporter
@@ -18,7 +18,7 @@ def calibrate_before(
     float_network: FloatNetwork,
     samples: SampleSource,
     split: Split,
-    options: TrainingOptions,
+    options: ChosenOptions,
     reporter: Reporter,
 ) -> None:
     """Calibrate the activation ranges, and apply post-training quantization if it is chosen, before any training.
@@ -35,6 +35,6 @@ def calibrate_before(
     chosen = samples[split.training[: min(options.calibration_samples, len(split.training))]]
     calibrate(module, chosen, float_network)
     reporter.advance(len(chosen))
-    if options.post_training is not None:
+    if options.post_training.improves:
         unlabelled = samples[split.training[: options.post_training.samples]]
         improve(module, float_network, unlabelled, options.post_training, reporter)

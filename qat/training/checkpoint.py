@@ -14,12 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from deploy.atomic_write import replacing
 from network.errors import TrainingError
+from qat.training.best_state import Losses, keeps_up, lesser
 from qat.training.epoch_result import EpochResult, best_of
 from qat.training.state import Position, Snapshot, below
 
@@ -28,6 +30,7 @@ STEP_FILE_NAME: Final = "step.safetensors"
 VERSION: Final = 3
 _BEST: Final = "best/"
 _NOW: Final = "now/"
+_LEAST: Final = "least_losses"
 _UNREADABLE: Final = (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError)
 
 _Value = TypeVar("_Value")
@@ -41,30 +44,43 @@ class Checkpoint:
         epochs: Results of all finished epochs, from epoch 0.
         now: State from which the run continues.
         best: Tensors of the fake-quantized network after the best epoch, by name.
+        best_number: Number of the best epoch.
+        least: Least held-out losses and distances so far; None if epochs are compared by quality.
     """
 
     epochs: tuple[EpochResult, ...]
     now: Snapshot
     best: Mapping[str, Tensor]
+    best_number: int
+    least: Losses | None = None
 
     @property
     def best_epoch(self) -> EpochResult:
-        return best_of(self.epochs)
+        return self.epochs[self.best_number]
 
 
-def after_epoch(before: Checkpoint | None, result: EpochResult, now: Snapshot) -> Checkpoint:
-    """Create the checkpoint after an epoch; its network becomes the best one if it is better than in all earlier
-    epochs.
+def after_epoch(
+    before: Checkpoint | None, result: EpochResult, now: Snapshot, losses: Losses | None = None
+) -> Checkpoint:
+    """Create the checkpoint after an epoch; its network becomes the best one if its quality is better than in all
+    earlier epochs, or if its losses or its distances keep up with the least ones.
 
     Args:
         before: Checkpoint after the previous epoch; None before epoch 0.
         result: Result of the epoch.
         now: State of the run after the epoch.
+        losses: Loss and distance of each held-out sample; None if epochs are compared by quality.
     """
     if before is None:
-        return Checkpoint((result,), now, now.of_module)
-    is_best = result.merit > before.best_epoch.merit
-    return Checkpoint((*before.epochs, result), now, now.of_module if is_best else before.best)
+        return Checkpoint((result,), now, now.of_module, result.epoch, losses)
+    least = before.least
+    if losses is None or least is None:
+        is_best = result.merit > before.best_epoch.merit
+    else:
+        is_best = not result.at_doubled_bits and keeps_up(losses, least)
+        least = least if result.at_doubled_bits else lesser(losses, least)
+    best, number = (now.of_module, result.epoch) if is_best else (before.best, before.best_number)
+    return Checkpoint((*before.epochs, result), now, best, number, least)
 
 
 class CheckpointDirectory:
@@ -86,7 +102,10 @@ class CheckpointDirectory:
         tensors = {f"{_NOW}{name}": tensor for name, tensor in checkpoint.now.tensors.items()}
         tensors |= {f"{_BEST}{name}": tensor for name, tensor in checkpoint.best.items()}
         epochs = [asdict(result) for result in checkpoint.epochs]
-        self._write(FILE_NAME, tensors, {"epochs": epochs, "position": asdict(checkpoint.now.position)})
+        if checkpoint.least is not None:
+            tensors[_LEAST] = torch.from_numpy(checkpoint.least)
+        rest = {"epochs": epochs, "position": asdict(checkpoint.now.position), "best_epoch": checkpoint.best_number}
+        self._write(FILE_NAME, tensors, rest)
         (self._path / STEP_FILE_NAME).unlink(missing_ok=True)
 
     def save_step(self, epochs_done: int, snapshot: Snapshot) -> None:
@@ -117,7 +136,9 @@ class CheckpointDirectory:
             epochs = tuple(EpochResult(**result) for result in rest["epochs"])
             if [result.epoch for result in epochs] != list(range(len(epochs))) or not epochs:
                 raise ValueError("the epochs of the checkpoint are missing or not in ascending order from 0")
-            return Checkpoint(epochs, _snapshot(rest, tensors), below(_BEST, tensors))
+            least = tensors[_LEAST].numpy() if _LEAST in tensors else None
+            number = rest.get("best_epoch", best_of(epochs).epoch)  # checkpoints of earlier versions do not have it
+            return Checkpoint(epochs, _snapshot(rest, tensors), below(_BEST, tensors), number, least)
 
         return self.or_damaged(FILE_NAME, read)
 

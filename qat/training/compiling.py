@@ -19,8 +19,8 @@ from torch import Tensor
 
 from network.errors import TrainingError
 from network.network import Network
+from qat.options.chosen import ChosenOptions
 from qat.options.names import Compile
-from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 
 COMPILERS: Final = ("g++", "c++", "clang++")
@@ -52,7 +52,7 @@ def compiled(module: QuantizedNetwork) -> Callable[[Tensor], Tensor]:
     return forward
 
 
-def is_compiled(network: Network, options: TrainingOptions, images: int, processor: torch.device) -> bool:
+def is_compiled(network: Network, options: ChosenOptions, images: int, processor: torch.device) -> bool:
     """Decide whether torch.compile compiles the training step of a run.
 
     Args:

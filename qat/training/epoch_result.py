@@ -20,6 +20,9 @@ class EpochResult:
             run was resumed.
         at_doubled_bits: Whether the epoch was trained and evaluated at twice the bits of the allocation. Such an epoch
             is never chosen as the best.
+        float_distance: Mean distance from the float network on the held-out split, in the unit of the loss; None if
+            states are compared by quality.
+        float_quality: Figure of the float network on the held-out split; None where its own outputs are the targets.
     """
 
     epoch: int
@@ -28,6 +31,8 @@ class EpochResult:
     validation_loss: float
     seconds: float
     at_doubled_bits: bool = False
+    float_distance: float | None = None
+    float_quality: float | None = None
 
     @property
     def merit(self) -> tuple[bool, float, float]:

@@ -64,7 +64,7 @@ def held_out_quality(
     held_out, metric = split.validation, METRICS[targets.task.kind]
     if not has_float_figure(targets.task):
         return HeldOutQuality(targets.task, metric, len(held_out), None)
-    reporter = Reporter(report, options.epochs, total_cost=FLOAT_COST * len(held_out))
+    reporter = Reporter(report, options.epochs or 0, total_cost=FLOAT_COST * len(held_out))
     module = float_module(network).to(processor)
     meter = TaskMeter(targets.objectives(module, split, processor, reporter))
     predict = of_module(module, network, processor)

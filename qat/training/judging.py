@@ -1,4 +1,4 @@
-"""Validation and test of a training run: quality of the float, the fake-quantized and the integer-only network."""
+"""Test of a training run: quality of the float, the fake-quantized and the integer-only network."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from deploy.integer_network import IntegerNetwork
 from network.layers import Float32Array
 from network.network import Network
-from qat.conversion import convert
-from qat.data.dataset import Dataset, Indices, SampleSource, classes_in
+from qat.data.dataset import Dataset, classes_in
 from qat.float_network import FloatNetwork
 from qat.options.task import Metric, TaskKind
 from qat.quantized_network import QuantizedNetwork
@@ -95,43 +93,6 @@ class Judge:
     def metric(self) -> Metric:
         """Metric by which epochs are compared."""
         return METRICS[self.objectives.task.kind]
-
-    def validate(
-        self,
-        module: QuantizedNetwork,
-        samples: SampleSource,
-        targets: Targets | npt.NDArray[Any],
-        held_out: Indices,
-        epoch: int,
-        reporter: Reporter,
-    ) -> tuple[float, float]:
-        """Convert the fake-quantized network to an integer-only network, and evaluate that on the held-out split of the
-        training set.
-
-        Args:
-            module: The fake-quantized network.
-            samples: The training set, which contains the held-out split.
-            targets: Targets of the whole training set, in the form that the task compares with outputs.
-            held_out: Indices of the held-out samples in the training set, int64 [n].
-            epoch: Number of the epoch, for the progress.
-            reporter: Receiver of the progress.
-
-        Returns:
-            Figure of the task's metric, larger for a better network, and the mean loss. The task `anomaly` is judged by
-            its signal-to-noise ratio, because the training set contains no anomalies.
-
-        Raises:
-            ConversionError: If the network has no integer-only form.
-        """
-        steps = len(evaluation_batches(self.network, len(held_out)))
-        reporter.begin("validating", epoch=epoch, steps=steps, cost=INTERPRETER_COST)
-        integer_only = of_integers(convert(module))
-        meter = TaskMeter(self.objectives, with_loss=True)
-        needs_float = self.objectives.needs_teacher
-        for indices, batch in samples_by_batch(self.network, samples, held_out, reporter):
-            taught = self._of_float(batch) if needs_float else None
-            meter.add(integer_only(batch), targets[indices], taught, None)
-        return next(iter(meter.figures().values())), meter.loss
 
     def test(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from qat.options.training import Regime, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import Regime
 
 COSINE_ENDS_AT: Final = 0.01
 """Final learning rate of the cosine regime, as a share of the initial one."""
@@ -20,7 +21,7 @@ PAPER_RATES: Final = ((8, 1e-5), (5, 5e-5), (1, 1e-4))
 order of epochs (published code of arXiv 1905.13082)."""
 
 
-def learning_rate_at(options: TrainingOptions, epoch: int, through_epoch: float) -> float:
+def learning_rate_at(options: ChosenOptions, epoch: int, through_epoch: float) -> float:
     """Compute the learning rate of one training step from the training options.
 
     Args:

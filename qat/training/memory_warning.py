@@ -9,7 +9,7 @@ from typing import Final
 import torch
 
 from network.network import Network
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
 
 BYTES_PER_ACTIVATION: Final = 11.0
 """Memory of a training step for each element of an activation tensor, in bytes: the float32 values that the backward
@@ -30,7 +30,7 @@ _STATISTICS_FILE: Final = Path("/sys/fs/cgroup/memory.stat")
 
 def memory_warning(
     network: Network,
-    options: TrainingOptions,
+    options: ChosenOptions,
     samples: int,
     processes: int,
     processor: torch.device,

@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 
 from network.allocation import Allocation, Bits
-from qat.options.training import NEVER, Regime, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import NEVER, BatchNormMode, Regime
 from qat.training.state import TrainingState
 
 
@@ -32,7 +33,7 @@ class Milestones:
         options: Training options of the run.
     """
 
-    def __init__(self, allocation: Allocation, options: TrainingOptions) -> None:
+    def __init__(self, allocation: Allocation, options: ChosenOptions) -> None:
         self._allocation = allocation
         self._doubled = doubled(allocation)
         self._options = options
@@ -67,7 +68,8 @@ class Milestones:
             done: Finished share of the run, 0 to 1.
         """
         at = self._options.freeze_batch_norm_at
-        if (at < NEVER and done >= at) or (self._options.regime is Regime.PAPER and epoch > 1):
+        frozen = self._options.batch_norm is BatchNormMode.FROZEN or (at < NEVER and done >= at)
+        if frozen or (self._options.regime is Regime.PAPER and epoch > 1):
             state.module.freeze_batch_norm()
 
     def follows_oscillations(self, epoch: int) -> bool:

@@ -22,14 +22,14 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
 from qat.quantized_network import QuantizedNetwork
 from qat.quantizers.weights import across, centred_codes
 from qat.training.learning_rate import falling
 from qat.weight_step import WeightStep
 
 
-def threshold_at(options: TrainingOptions, done: float) -> float | None:
+def threshold_at(options: ChosenOptions, done: float) -> float | None:
     """Return the oscillation frequency above which weights are frozen, in oscillations per training step.
 
     Args:
@@ -94,7 +94,7 @@ class Oscillations:
         options: Training options, which give the momentum.
     """
 
-    def __init__(self, module: QuantizedNetwork, options: TrainingOptions) -> None:
+    def __init__(self, module: QuantizedNetwork, options: ChosenOptions) -> None:
         stored = {step.layer.name for step in module.storing_steps()}
         self._steps = {
             str(number): step for number, step in enumerate(module.weight_steps()) if step.layer.name in stored

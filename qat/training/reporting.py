@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from qat.options.task import Metric
 from qat.progress import Progress, Report
+from qat.training.epoch_result import EpochResult
+from qat.training.recipe.choice import Choice
 
 REPORT_EVERY_SECONDS = 0.5
 
@@ -24,13 +26,19 @@ class Reporter:
         epochs: Number of epochs of the run.
         total_cost: Known work of the run: the sum over all phases of images times cost per image.
         clock: Function that returns the time in seconds, from an arbitrary origin.
+        recipe: Options that the recipe has chosen.
 
     Attributes:
         one_time_seconds: Seconds spent in `one_time`, which are excluded from the estimate.
     """
 
     def __init__(
-        self, report: Report, epochs: int, total_cost: float = 0.0, clock: Callable[[], float] = time.monotonic
+        self,
+        report: Report,
+        epochs: int,
+        total_cost: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        recipe: Sequence[Choice] = (),
     ) -> None:
         self._report = report
         self._epochs = epochs
@@ -41,7 +49,7 @@ class Reporter:
         self._last_report = float("-inf")
         self._phase_images = 0
         self._cost = 1.0
-        self._now = Progress("starting", epochs=epochs)
+        self._now = Progress("starting", epochs=epochs, recipe=tuple(map(str, recipe)))
         self.one_time_seconds = 0.0
 
     def expect(self, cost: float) -> None:
@@ -104,19 +112,21 @@ class Reporter:
         self._phase_started += seconds
         self._now = before
 
-    def report_validation(self, metric: Metric, figure: float, samples: int) -> None:
+    def report_validation(self, metric: Metric, result: EpochResult, samples: int) -> None:
         """Report the quality of an epoch on the held-out split.
 
         Args:
             metric: The task's metric.
-            figure: The figure of the metric.
+            result: Result of the epoch.
             samples: Number of held-out samples.
         """
+        figure = result.validation_quality
         accuracy = figure if metric is Metric.ACCURACY else None
         self._now = replace(
             self._now,
             validation_metric=metric,
             validation_quality=figure,
+            validation_float=result.float_quality,
             validation_accuracy=accuracy,
             validation_samples=samples,
         )

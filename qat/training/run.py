@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,6 @@ from qat.conversion_report import ConversionReport, conversion_report
 from qat.data.batches import batches_of, group_starts_of, split_of
 from qat.data.dataset import Dataset, to_input_tensor
 from qat.data.loader import training_batches
-from qat.options.training import TrainingOptions
 from qat.prepare import float_module, prepare
 from qat.progress import Report, silent
 from qat.tasks.choice import Task
@@ -34,6 +32,7 @@ from qat.training.not_finite import NotFinite
 from qat.training.optimizer import new_optimizer
 from qat.training.oscillation import Oscillations
 from qat.training.parallel import Processes
+from qat.training.recipe.recipe import Recipe
 from qat.training.reporting import Reporter
 from qat.training.run_cost import TRAINING_COST, RunCost
 from qat.training.run_targets import RunTargets
@@ -41,6 +40,7 @@ from qat.training.run_warnings import warnings_before
 from qat.training.state import TrainingState
 from qat.training.step import TrainingStep
 from qat.training.teacher import Teacher
+from qat.training.validating import Validator, validated_from_json
 
 COMPARED_SAMPLES: Final = 64
 """Number of held-out samples on which the integer-only network is compared with training, layer by layer."""
@@ -53,7 +53,7 @@ class TrainingRun:
         network: The network, with weights.
         allocation: Bits of each tensor and scheme of each weight tensor, after the overrides of the options.
         dataset: The dataset, in shapes that fit the network.
-        options: Training options.
+        recipe: Training options, and which of them the recipe chose.
         processor: The torch device that trains.
         processes: The group of processes that train together.
         report: Callback that receives the progress.
@@ -67,11 +67,12 @@ class TrainingRun:
         network: Network,
         allocation: Allocation,
         dataset: Dataset,
-        options: TrainingOptions,
+        recipe: Recipe,
         processor: torch.device,
         processes: Processes,
         report: Report,
     ) -> None:
+        options = recipe.options
         self._network, self._dataset, self._options = network, dataset, options
         self._processor, self._processes = processor, processes
         self._targets = RunTargets(network, dataset, options)
@@ -82,7 +83,7 @@ class TrainingRun:
         self._teacher = Teacher(
             self._float_network, dataset.train_x, processor, samples_change=options.augmentation.changes_samples
         )
-        self._reporter = Reporter(report if processes.is_first else silent, options.epochs)
+        self._reporter = Reporter(report if processes.is_first else silent, options.epochs, recipe=recipe.choices)
         self._fingerprint = fingerprint_of(network, allocation, dataset, options.what_counts(), processes.count)
         self._saved = time.monotonic()
         self.warnings: tuple[str, ...] = ()
@@ -119,6 +120,9 @@ class TrainingRun:
         )  # fmt: skip
         objectives = self._targets.objectives(self._float_network, self._split, self._processor, self._reporter)
         self.judge = Judge(self._network, self._float_network, objectives, self._processor)
+        self._validator = Validator(
+            self.judge, self._dataset.train_x, self._targets, self._split.validation, self._options, self._reporter
+        )
         self.state = TrainingState(
             self._module, new_optimizer(self._module, self._options), Oscillations(self._module, self._options)
         )
@@ -199,19 +203,14 @@ class TrainingRun:
         """Evaluate the network after an epoch on the held-out split, and write the checkpoint of the epoch."""
 
         def evaluated() -> str:
-            found = self.judge.validate(
-                self._module, self._dataset.train_x, self._targets.of_training_set, self._split.validation, epoch,
-                self._reporter,
-            )  # fmt: skip
-            is_doubled = self._milestones.is_at_doubled_bits(epoch)
-            seconds = time.monotonic() - started
-            return json.dumps(asdict(EpochResult(epoch, training_loss, *found, seconds, is_doubled)))
+            found = self._validator(self._module, epoch)
+            doubled = self._milestones.is_at_doubled_bits(epoch)
+            return found.to_json(EpochResult(epoch, training_loss, *found.figures, time.monotonic() - started, doubled))
 
-        result = EpochResult(**json.loads(self._processes.from_first(evaluated)))
-        held_out = len(self._split.validation)
-        self._reporter.report_validation(self.judge.metric, result.validation_quality, held_out)
+        result, losses = validated_from_json(self._processes.from_first(evaluated))
+        self._reporter.report_validation(self.judge.metric, result, len(self._split.validation))
         self.state.position = replace(self.state.position, step=0, loss_sum=0.0)
-        checkpoint = after_epoch(before, result, self.state.snapshot())
+        checkpoint = after_epoch(before, result, self.state.snapshot(), losses)
         if self._directory is not None and self._processes.is_first:
             self._directory.save(checkpoint)
             self._saved = time.monotonic()

@@ -7,7 +7,7 @@ from typing import Final
 
 from qat.data.batches import Split
 from qat.data.dataset import Dataset
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
 from qat.post_training.improve import improvement_cost
 from qat.quantized_network import QuantizedNetwork
 from qat.training.judging import DEPLOYED_COST, FLOAT_COST, INTERPRETER_COST
@@ -33,7 +33,7 @@ class RunCost:
     module: QuantizedNetwork
     dataset: Dataset
     split: Split
-    options: TrainingOptions
+    options: ChosenOptions
 
     def left(self, epochs_done: int, *, resumed: bool, teacher_runs_once: bool, predicts_classes: bool) -> float:
         """Return the cost of the remaining work of a training run, in forward passes of the float network for one
@@ -60,6 +60,4 @@ class RunCost:
 
     def _post_training(self, samples: int) -> float:
         chosen = self.options.post_training
-        if chosen is None:
-            return 0.0
         return improvement_cost(self.module.network, self.module.allocation, min(samples, chosen.samples), chosen)

@@ -16,8 +16,8 @@ from qat.data.batches import Split, steps_of_epoch
 from qat.data.dataset import Dataset, Indices, Labels, SampleSource, classes_in
 from qat.data.dataset_warnings import dataset_warnings
 from qat.float_network import FloatNetwork
+from qat.options.chosen import ChosenOptions
 from qat.options.task import TaskKind
-from qat.options.training import TrainingOptions
 from qat.quantized_network import QuantizedNetwork
 from qat.tasks.choice import Task
 from qat.tasks.metrics import percent
@@ -52,7 +52,7 @@ def warnings_before(
     task: Task,
     dataset: Dataset,
     split: Split,
-    options: TrainingOptions,
+    options: ChosenOptions,
     processes: Processes,
     processor: torch.device,
     reporter: Reporter,
@@ -191,7 +191,7 @@ def label_warning(predicted: Labels, labels: Labels, all_labels: Labels, outputs
     )
 
 
-def few_steps_warning(options: TrainingOptions, samples: int) -> str | None:
+def few_steps_warning(options: ChosenOptions, samples: int) -> str | None:
     """Return a warning if the whole training run has fewer than `FEW_STEPS` optimizer steps.
 
     Args:

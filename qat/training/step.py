@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from qat.options.training import TrainingOptions
+from qat.options.chosen import ChosenOptions
 from qat.tasks.task_objectives import TaskObjectives
 from qat.training.compiling import compiled, is_compiled
 from qat.training.learning_rate import learning_rate_at
@@ -42,7 +42,7 @@ class TrainingStep:
         self,
         state: TrainingState,
         objectives: TaskObjectives,
-        options: TrainingOptions,
+        options: ChosenOptions,
         milestones: Milestones,
         processor: torch.device,
         processes: Processes,

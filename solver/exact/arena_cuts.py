@@ -6,6 +6,9 @@ forbids *at least* these bits of a tensor, or *exactly* these bits if the cut al
 overwrite or that may overwrite it:
 
     forbidden together:  a with 8 bits, b with 4 or 8 bits, c and d with exactly 4 bits (d may overwrite c)
+
+The stack leaves less memory for the arena if some tensor has certain bits (`Problem.ram_features`). A cut that was
+found with such a stack holds only with this stack or a larger one.
 """
 
 from __future__ import annotations
@@ -27,11 +30,13 @@ class ArenaCut:
         exactly: Names of the tensors of `bits` for which more bits are not forbidden.
         is_proven: Whether it is proven that no plan with these bits is small enough. If not, the planner only found
             none.
+        ram_features: Names of the RAM features that are all needed where the cut holds.
     """
 
     bits: Mapping[str, Bits]
     exactly: frozenset[str]
     is_proven: bool
+    ram_features: frozenset[str] = frozenset()
 
 
 def arena_cut(

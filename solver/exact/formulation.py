@@ -4,7 +4,8 @@ The groups are the activation tensors, the weight tensors, then the indicator va
 tensor are its bits; those of a weight tensor are its bits and its scheme (`weight_options.py`). A weight tensor that
 several layers share is one group; its cost is the sum of the layers' sensitivities. The rows are, in this order:
 
-    RAM of each step    the live tensors; a pairwise term for each output that may overwrite an input
+    RAM of each step    the live tensors, and the stack that only some bits need; a pairwise term for each output that
+                        may overwrite an input
     arena cuts          bits that the arena cannot hold together (`arena_cuts.py`)
     implications        a choice of a tensor that forces an indicator variable ON or OFF
     flash               weights, parameters and code that is linked once
@@ -28,7 +29,7 @@ from solver.exact.choices import Choices, shared_activation_bits
 from solver.exact.program import CHOICES, Float64Array, IntArray, Program, integer_costs
 from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, any_of, at_least, exactly
 from solver.exact.weight_options import WeightOption, all_options, scheme_under, useful_options
-from solver.problem import CHOICE_OF_BITS, NOTHING, Cycles, Problem, plus
+from solver.problem import CHOICE_OF_BITS, NOTHING, CodeFeature, Cycles, Problem, Sizes, plus
 
 FLASH_ROW = "flash"
 LATENCY_ROW = "latency"
@@ -92,10 +93,14 @@ def formulate(
     costs, cost_unit = integer_costs(_costs(problem, table, allowed, options))
     builder = ProgramBuilder((*group_of, *problem.weight_tensors), costs)
     bits_of = {len(group_of) + index: tuple(option.bits for option in own) for index, own in enumerate(options)}
-    _add_ram(builder, problem, group_of)
-    _add_arena_cuts(builder, arena_cuts, group_of)
+    code = {each.name: builder.add_indicator(each.name) for each in problem.features}
+    stack = {each.name: builder.add_indicator(each.name) for each in problem.ram_features}
+    _add_ram(builder, problem, group_of, stack)
+    _add_arena_cuts(builder, arena_cuts, group_of, stack)
     flash = _flash_entries(problem, options, group_of)
-    flash += _add_features(builder, problem, group_of, layer_group, bits_of)
+    flash += [(code[each.name], (each.size, 0, 0)) for each in problem.features]
+    for feature in (*problem.features, *problem.ram_features):
+        _add_implications(builder, feature, (code | stack)[feature.name], group_of, layer_group, bits_of)
     _add_folding(builder, problem, options, group_of, allowed)
     builder.add_row(FLASH_ROW, problem.flash_limit, flash)
     if problem.cycles is not None:
@@ -171,22 +176,36 @@ def _costs(
     return costs
 
 
-def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int]) -> None:
-    """Add one constraint for each step of the schedule: the RAM of the step must not exceed its limit."""
+def _add_ram(builder: ProgramBuilder, problem: Problem, group_of: Mapping[str, int], stack: Mapping[str, int]) -> None:
+    """Add one constraint for each step of the schedule: the RAM of the step must not exceed its limit.
+
+    Args:
+        builder: Builder of the program.
+        problem: The allocation problem.
+        group_of: Name of each activation tensor -> its group.
+        stack: Name of each RAM feature -> its indicator variable.
+    """
+    shared = [(stack[each.name], (each.size, 0, 0)) for each in problem.ram_features]
     for step in problem.steps:
-        entries = [(group_of[name], sizes) for name, sizes in step.tensors.items()]
+        entries = [*((group_of[name], sizes) for name, sizes in step.tensors.items()), *shared]
         row = builder.add_row(f"RAM at '{step.layer}'", step.limit, entries)
         for overwritten in step.overwrites:
             builder.add_pairwise_term(row, group_of[overwritten], group_of[step.output], -np.diag(step.saved))
 
 
-def _add_arena_cuts(builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], group_of: Mapping[str, int]) -> None:
-    """Add a constraint for each set of bits that the arena cannot hold together: at least one must not be chosen."""
+def _add_arena_cuts(
+    builder: ProgramBuilder, arena_cuts: Collection[ArenaCut], group_of: Mapping[str, int], stack: Mapping[str, int]
+) -> None:
+    """Add a constraint for each set of bits that the arena cannot hold together: at least one must not be chosen.
+
+    Or the stack must be smaller, by one of the RAM features of the cut.
+    """
     for number, cut in enumerate(arena_cuts):
-        entries = [
+        entries: list[tuple[int, Sizes]] = [
             (group_of[name], exactly(bits) if name in cut.exactly else at_least(bits))
             for name, bits in cut.bits.items()
         ]
+        entries += [(stack[name], (1, 0, 0)) for name in sorted(cut.ram_features)]
         builder.add_row(f"arena cut {number}", len(entries) - 1, entries)
 
 
@@ -206,35 +225,32 @@ def _flash_entries(
     ]
 
 
-def _add_features(
+def _add_implications(
     builder: ProgramBuilder,
-    problem: Problem,
+    feature: CodeFeature,
+    indicator: int,
     group_of: Mapping[str, int],
     layer_group: Mapping[str, int],
     bits_of: Mapping[int, tuple[Bits, ...]],
-) -> list[tuple[int, tuple[int, ...]]]:
-    """Add an indicator variable for each kernel code that some bits need; return the entries in flash.
+) -> None:
+    """Add the bits of tensors that force the indicator variable of a feature ON.
 
     Args:
         builder: Builder of the program.
-        problem: The allocation problem.
+        feature: Code or stack that some bits need.
+        indicator: The indicator variable of the feature.
         group_of: Name of an activation tensor -> its group.
         layer_group: Name of a layer -> group of its weight tensor.
         bits_of: Group of a weight tensor -> bits of its choices.
     """
-    flash: list[tuple[int, tuple[int, ...]]] = []
-    for feature in problem.features:
-        indicator = builder.add_indicator(feature.name)
-        flash.append((indicator, (feature.size, 0, 0)))
-        bits_of_group: dict[int, list[Bits]] = {}
-        for layer, bits in sorted(feature.weights):
-            bits_of_group.setdefault(layer_group[layer], []).append(bits)
-        for tensor, bits in sorted(feature.activations):
-            bits_of_group.setdefault(group_of[tensor], []).append(bits)
-        for group, needing in bits_of_group.items():
-            name = f"group {group} with {' or '.join(map(str, needing))} bits => {feature.name}"
-            builder.add_implication(name, indicator, FORCED_ON, group, any_of(needing, bits_of.get(group, BITS)))
-    return flash
+    bits_of_group: dict[int, list[Bits]] = {}
+    for layer, bits in sorted(feature.weights):
+        bits_of_group.setdefault(layer_group[layer], []).append(bits)
+    for tensor, bits in sorted(feature.activations):
+        bits_of_group.setdefault(group_of[tensor], []).append(bits)
+    for group, needing in bits_of_group.items():
+        name = f"group {group} with {' or '.join(map(str, needing))} bits => {feature.name}"
+        builder.add_implication(name, indicator, FORCED_ON, group, any_of(needing, bits_of.get(group, BITS)))
 
 
 def _add_folding(

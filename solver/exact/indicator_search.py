@@ -1,21 +1,21 @@
 """Exact solution of the integer program: branch and bound over indicator variables, decomposition of the rest.
 
-An indicator variable joins tensors that no other constraint joins: because of the code of a 4-bit kernel, the bits of
-each layer depend on those of all others. So the search branches on indicator variables. In a node, some of them are
-fixed to ON or OFF and the others are relaxed: each contributes the smaller of its two sizes, and its implications are
-ignored. The tensors are then solved by decomposition, and the result is a lower bound for the node.
+An indicator variable joins tensors that no other constraint joins: because of the code of a 4-bit kernel, or of its
+stack, the bits of each layer depend on those of all others. So the search branches on indicator variables. In a node,
+some of them are fixed to ON or OFF and the others are relaxed: each contributes the smaller of its two sizes, and its
+implications are ignored. The tensors are then solved by decomposition, and the result is a lower bound for the node.
 
     best = none; queue = {node without fixed variables}
     while the queue has a node whose bound is below the cost of best:
         take the node with the lowest bound
         solve its relaxation; discard the node if it has no solution
         complete the solution: give each relaxed variable the value that the choices of the tensors imply
-        if each variable has the size that the relaxation counted:
+        if the completed solution keeps all limits:
             the node is solved; keep the completed solution if it is the best
         else:
             try to find a solution near the completed one, and keep it if it is the best
-            branch on a variable that may be neither ON nor OFF, else on the one whose relaxed size is most violated:
-            one node with ON, one with OFF
+            branch on a variable that may be neither ON nor OFF, else on the one that adds most to the rows that exceed
+            their limits: one node with ON, one with OFF
 
 HiGHS solves programs as a whole that do not decompose: those with a latency ceiling, which joins all tensors, and those
 with more indicator variables than the search can branch on. Variables without a size (folding) are many, but few of
@@ -209,8 +209,9 @@ class _IndicatorSearch:
             tensor_choices: Choice of each tensor, int64 [tensors].
 
         Returns:
-            The indicator variable that can have no value, else the one whose size most exceeds the size that the
-            relaxation counted, None if there is none; and the choice of each group, int64 [n].
+            The indicator variable that can have no value, else the one whose sizes in rows that exceed their limits are
+            most above those that the relaxation counted, None if there is none; and the choice of each group, int64
+            [n].
         """
         choices = np.zeros(len(self._program.groups), dtype=np.int64)
         choices[self._tensors] = tensor_choices
@@ -227,9 +228,13 @@ class _IndicatorSearch:
         values = np.where(on_allowed & (prefers_on | ~off_allowed), ON, OFF)
         values = np.where(node.values >= 0, node.values, values)
         choices[self._program.indicators] = values
-        violation = np.where(node.values >= 0, 0, sizes[np.arange(len(values)), values] - sizes.min(axis=1))
-        has_no_value = (node.values < 0) & ~on_allowed & ~off_allowed
-        violation = np.where(has_no_value, np.iinfo(np.int64).max, violation)
+        exceeds = (self._program.row_sizes(choices) > self._program.limits)[self._indicator_entry_row]
+        added = self._indicator_entry_sizes[np.arange(len(exceeds)), values[self._indicator_entry]]
+        added = added - self._indicator_entry_sizes.min(axis=1)
+        violation = np.zeros(len(values), dtype=np.int64)
+        np.add.at(violation, self._indicator_entry, np.where(exceeds, added, 0))
+        violation[~on_allowed & ~off_allowed] = np.iinfo(np.int64).max
+        violation[node.values >= 0] = 0
         worst = int(violation.argmax()) if len(violation) else 0
         return (worst if violation[worst] > 0 else None), choices
 

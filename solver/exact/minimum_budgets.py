@@ -19,8 +19,10 @@ from solver.exact.choices import Choices, shared_activation_bits
 from solver.exact.components import row_size_bounds
 from solver.exact.decomposition import solve_by_decomposition
 from solver.exact.formulation import FLASH_ROW, Formulation, allocation_of, formulate
+from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import IntArray
+from solver.exact.shared_weights import shared_weight_bits
 from solver.orders import orders_to_try
 from solver.problem import BITS_PER_BYTE, CHOICE_OF_BITS, Problem
 from solver.problem_building import problem_of
@@ -87,8 +89,8 @@ def zero_table(network: Network) -> SensitivityTable:
 def minimum_ram(question: Question) -> MinimumRam:
     """Compute the minimum RAM of a network over all bits and orders of its layers.
 
-    If no output can overwrite an input, the fewest allowed bits need the least RAM. Otherwise the largest step is
-    minimized in each order, and the arena of these bits is planned.
+    If no output can overwrite an input, the fewest bits of one of the stacks need the least RAM. Otherwise the largest
+    step is minimized in each order, and the arena of these bits is planned.
 
     Args:
         question: The question; its budget and its latency ceiling are ignored.
@@ -96,11 +98,10 @@ def minimum_ram(question: Question) -> MinimumRam:
     network, accounting, choices = question.network, question.accounting, question.choices
     free = replace(question, budget=UNLIMITED, max_cycles=None)
     problem = problem_of(free)
-    fewest = _fewest_bits(network, problem, choices)
-    orders, _ = orders_to_try(network, problem, [fewest.activation_bits])
-    reports = [measure(order, fewest, accounting) for order in orders]
-    best = min(range(len(orders)), key=lambda index: reports[index].ram_bytes)
-    order, report = orders[best], reports[best]
+    fewest = _fewest_bits_by_stack(network, problem, choices)
+    orders, _ = orders_to_try(network, problem, [each.activation_bits for each in fewest])
+    found = ((order, measure(order, each, accounting)) for order in orders for each in fewest)
+    order, report = min(found, key=lambda each: each[1].ram_bytes)
     for other in orders if problem.has_candidates else ():
         allocation = _minimize_peak(replace(free, network=other), math.ceil(report.ram_bytes) - 1)
         if allocation is not None:
@@ -185,7 +186,7 @@ def _shared_minimum_cycles(question: Question, independent: MinimumCycles) -> Mi
     network, choices, latency = question.network, question.choices, question.latency
     problem = problem_of(replace(question, budget=UNLIMITED))
     assert problem.cycles is not None and latency is not None  # noqa: S101, PT018  # the question has a ceiling
-    only_cycles = replace(problem, steps=(), features=())
+    only_cycles = replace(problem, steps=(), features=(), ram_features=())
     without_weights = latency.most_cycles - problem.cycles.limit
     allocation = _fewest_bits(network, problem, choices)
     low, high = independent.cycles, network_cycles(network, allocation, latency.speed)
@@ -221,6 +222,33 @@ def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Alloca
     return allocation_of(problem, formulation, fewest)
 
 
+def _fewest_bits_by_stack(network: Network, problem: Problem, choices: Choices) -> list[Allocation]:
+    """Return the fewest bits of each tensor, and the fewest without the last RAM feature, without the last two, ...
+
+    Those for which a tensor has no bits left are omitted.
+    """
+    found = [_fewest_bits(network, problem, choices)]
+    for number in range(len(problem.ram_features)):
+        excluded = problem.ram_features[number:]
+        weights = {name: set(choices.allowed_weight_bits.get(name, BITS)) for name in found[0].weight_bits}
+        activations = {
+            name: set(choices.allowed_activation_bits.get(name, BITS))
+            for name in problem.same_bits
+            if problem.same_bits[name] not in problem.fixed
+        }
+        for feature in excluded:
+            for allowed, pairs in ((weights, feature.weights), (activations, feature.activations)):
+                for name, bits in pairs:
+                    allowed.get(name, set()).discard(bits)
+        fewer = replace(choices, allowed_weight_bits=weights, allowed_activation_bits=activations)
+        if all(activations.values()) and all(
+            shared_weight_bits(fewer, [problem.weights[index].layer for index in readers])
+            for readers in problem.weight_tensors.values()
+        ):
+            found.append(_fewest_bits(network, problem, fewer))
+    return found
+
+
 def _minimize_peak(question: Question, most_bytes: int) -> Allocation | None:
     """Return the bits for which the largest RAM of any step is smallest, by bisection over the RAM budget.
 
@@ -254,10 +282,10 @@ def _choices_within(formulation: Formulation, problem: Problem, ram_bytes: int) 
     """Return choices of bits for which each step keeps a RAM budget; None if there are none.
 
     Args:
-        formulation: The exact program under an unlimited budget, without features.
+        formulation: The exact program under an unlimited budget, without code in flash.
         problem: The problem of the program.
         ram_bytes: The RAM budget in bytes.
     """
     limits = formulation.program.limits.copy()
     limits[: len(problem.steps)] -= BITS_PER_BYTE * (MAX_BUDGET_BYTES - ram_bytes)
-    return solve_by_decomposition(replace(formulation.program, limits=limits)).choices
+    return solve_exactly(replace(formulation.program, limits=limits)).choices

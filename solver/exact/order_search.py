@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 
 from network.allocation import BITS, Allocation, Bits
+from network.memory.accounting import shared_memory
 from network.memory.report import Region
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
@@ -127,7 +128,6 @@ class _OrderSearch:
             order: The network, with its layers in the order.
         """
         problem = problem_of(replace(self._question, network=order))
-        arena_bytes = self._arena_bytes(order)
         cuts: list[ArenaCut] = []
         # After a cut that is not proven, the program may exclude bits that fit, and only the bound before it holds.
         proven_bound: float | None = None
@@ -138,6 +138,7 @@ class _OrderSearch:
             if solution.choices is None or bound >= self._best.objective:
                 return bound
             allocation = self._allocation(problem, formulation, solution)
+            arena_bytes = self._arena_bytes(order, allocation)
             cut = arena_cut(order, self._question.accounting, allocation.activation_bits, arena_bytes)
             if cut is None:
                 if proven_bound is None:
@@ -150,7 +151,7 @@ class _OrderSearch:
             if len(cuts) == MAX_ARENA_CUTS or time.perf_counter() > self._deadline:
                 self._try_with_reserve(order, bound)
                 return bound
-            cuts.append(cut)
+            cuts.append(replace(cut, ram_features=problem.needed_ram_features(allocation)))
 
     def _try_with_reserve(self, order: Network, bound: float) -> None:
         """Find bits that fit by reserving the RAM that the arena needs in addition to its largest step.
@@ -168,7 +169,7 @@ class _OrderSearch:
                 return
             allocation = self._allocation(problem, formulation, solution)
             plan = self._question.accounting.arena(order, allocation.activation_bits)
-            excess_bytes = 0 if plan is None else plan.arena_bytes - self._arena_bytes(order)
+            excess_bytes = 0 if plan is None else plan.arena_bytes - self._arena_bytes(order, allocation)
             if excess_bytes <= 0:
                 self._offer(order, allocation, bound)
                 return
@@ -189,9 +190,9 @@ class _OrderSearch:
         solver = highs if backend == HIGHS_BACKEND else pulp_backend(backend.partition(":")[2])
         return solve_integer_program(formulation.program, solver, seconds)
 
-    def _arena_bytes(self, order: Network) -> int:
-        """Return the number of bytes of the RAM budget that are left for the arena."""
-        shared = self._question.accounting.always_shared(order)
+    def _arena_bytes(self, order: Network, allocation: Allocation) -> int:
+        """Return the number of bytes of the RAM budget that are left for the arena at given bits."""
+        shared = shared_memory(order, allocation, self._question.accounting)
         return self._question.budget.ram_bytes - sum(each.size_bytes for each in shared if each.region is Region.RAM)
 
     def _allocation(self, problem: Problem, formulation: Formulation, solution: ProgramSolution) -> Allocation:

@@ -38,19 +38,21 @@ class _Rule:
         """Return the bits that MixPL or MixPC chooses, or a certificate that the rule finds none that fit."""
         network, budget, method = self._question.network, self._question.budget, self._question.method
         accounting = self._question.accounting
-        activation_bits = self._activation_bits()
-        if activation_bits is None:
+        allocation, report, fits = self._cut()
+        if report.ram_bytes > budget.ram_bytes:
+            # A larger stack of kernels for fewer bits can make the narrowest allocation larger than this one.
+            closest = min(self._narrowest, report, key=lambda each: each.ram_bytes)
+            if closest.ram_bytes <= budget.ram_bytes:
+                closest = report
             certificate = Certificate(
                 "ram",
-                self._narrowest.peak_layer,
-                self._narrowest.ram_bytes,
+                closest.peak_layer,
+                closest.ram_bytes,
                 budget.ram_bytes,
                 conflicting=("ram",),
-                least_ram_bytes=self._narrowest.ram_bytes,
+                least_ram_bytes=closest.ram_bytes,
             )
-            return Solution(method, None, certificate, self._narrowest, network, accounting)
-        weight_bits, fits = cut_weights(self._problem, method, activation_bits)
-        allocation, report = self._measured(activation_bits, weight_bits)
+            return Solution(method, None, certificate, closest, network, accounting)
         if fits:
             return Solution(
                 method, allocation, None, report, network, accounting, given_order_ram_bytes=report.ram_bytes
@@ -68,26 +70,26 @@ class _Rule:
         )
         return Solution(method, None, certificate, smallest, network, accounting)
 
-    def _activation_bits(self) -> dict[str, Bits] | None:
-        """Choose the bits of activation tensors by MixPL or MixPC, reserving RAM for gaps in the arena.
+    def _cut(self) -> tuple[Allocation, MemoryReport, bool]:
+        """Choose bits by MixPL or MixPC, reserving RAM for gaps in the arena and for a stack that only some bits need.
 
         Returns:
-            The bits of each tensor; None if the rule finds none that fit. If outputs can overwrite inputs of the same
-            bits, more bits can fit although the fewest do not.
+            The bits with their memory report, which exceeds the RAM budget if the rule finds no bits that fit; and
+            whether they fit the flash budget.
         """
         budget, problem = self._question.budget, self._problem
-        if self._narrowest.ram_bytes > budget.ram_bytes and not problem.has_steps_in_place:
-            return None
+        may_fit = problem.has_steps_in_place or bool(problem.ram_features)
         reserved_bytes = 0
         while True:
             bits = cut_activations(problem, reserved=BITS_PER_BYTE * reserved_bytes)
-            _, report = self._measured(bits, None)
+            weight_bits, fits = cut_weights(problem, self._question.method, bits)
+            allocation, report = self._measured(bits, weight_bits)
             excess_bytes = report.ram_bytes - budget.ram_bytes
-            if excess_bytes <= 0:
-                return bits
+            if excess_bytes <= 0 or (self._narrowest.ram_bytes > budget.ram_bytes and not may_fit):
+                return allocation, report, fits
             is_step_too_large = reserved_bytes == 0 and any(step.size(bits) > step.limit for step in problem.steps)
             if is_step_too_large or bits == narrowest_activations(problem):
-                return None
+                return allocation, report, fits
             reserved_bytes += math.ceil(excess_bytes)
 
     def _measured(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from network.json_reading.description import write_json
-from network.layers import RELU, Convolution, FullyConnected, Padding, Shape
+from network.layers import RELU, RELU6, Convolution, FullyConnected, Padding, Shape
 from network.network import Network
 from tests.builders import network_of, random_batch_norm
 from tests.onnx_files import to_onnx
@@ -57,6 +58,25 @@ def tiny_network(seed: int = 0) -> Network:
         ],
         Shape(1, SIDE, SIDE),
     )
+
+
+def wide_json() -> bytes:
+    """Return a network with one channel so large that 16-bit constants do not suffice for its first layer.
+
+    So this layer gets wide constants and functions of its own, and the network needs more flash than the solver counts.
+    """
+    network = tiny_network()
+    first, last = network.layers
+    assert isinstance(first, Convolution)
+    assert first.batch_norm is not None
+    assert first.weight is not None
+    gamma = first.batch_norm.gamma.copy()
+    gamma[0] *= 3000
+    large = replace(first, activation=RELU6, batch_norm=replace(first.batch_norm, gamma=gamma))
+    weight = np.repeat(first.weight, 8, axis=1)
+    middle = replace(first, name="middle", inputs=("first",), output="middle", weight=weight)
+    layers = (large, middle, replace(last, inputs=("middle",)))
+    return write_json(replace(network, layers=layers), with_weights=True).encode()
 
 
 def tiny_json(*, with_weights: bool = True) -> bytes:

@@ -26,7 +26,8 @@ from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.budget import Budget
 from network.memory.books import accounting_named
 from network.memory.measure import measure
-from qat.options.training import PostTrainingOptions, TrainingOptions
+from qat.options.chosen import ChosenOptions
+from qat.options.training import PostTrainingOptions
 from tests.qat.small_problem import problem, small_network
 
 PAPER = accounting_named("paper")
@@ -145,7 +146,7 @@ def test_equal_trainings_run_once_and_are_remembered(
 
     monkeypatch.setattr(Training, "outcome", outcome)
 
-    def training(label: str, options: TrainingOptions = task.options, *, by_brevitas: bool = False) -> Training:
+    def training(label: str, options: ChosenOptions = task.options, *, by_brevitas: bool = False) -> Training:
         return Training(label, task, task.network, bits, options, by_brevitas)
 
     asked = [

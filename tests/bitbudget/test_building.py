@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bitbudget
 from api.cli.main import run
+from deploy.emission.emitter import emit
 from tests.deploy.building.small_firmware import core_or_skip
 from tests.deploy.building.test_emitted import chain_in_place
 
@@ -48,6 +50,22 @@ def test_a_core_without_a_device_has_no_budget() -> None:
     built = bitbudget.build(chain_in_place(), core="rv32imac")
     assert built.is_good
     assert (built.report.flash_budget_bytes, built.report.device, built.report.check) == (None, None, None)
+
+
+def test_samples_become_the_inputs_of_the_self_test(tmp_path: Path) -> None:
+    core_or_skip("cortex-m4")
+    network = chain_in_place()
+    shape = network.tensors[network.input_names[0]].shape
+    extents = (3, shape.channels, shape.height, shape.width)
+    samples = np.random.default_rng(6).normal(size=extents).astype(np.float32)
+    built = bitbudget.build(network, core="cortex-m4", samples=samples, folder=tmp_path / "out")
+    assert built.report.test_samples == 3
+    assert "self-test with 3 real samples" in str(built)
+    vectors = {name: codes[:3] for name, codes in bitbudget.codes_of_inputs(network, samples).items()}
+    assert (tmp_path / "out" / "chain_selftest.c").read_bytes() == emit(network, vectors=vectors)["chain_selftest.c"]
+    bitbudget.save(network, tmp_path / "result")
+    with pytest.raises(bitbudget.RequestError, match="samples were given with a folder"):
+        bitbudget.build(tmp_path / "result", core="cortex-m4", samples=samples)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from network.allocation import Allocation, Bits, Folding, Scheme, WeightScheme
 from network.layers import RELU, AveragePool, BatchNorm, Convolution, FullyConnected, Padding, Shape
 from network.network import Network
 from qat.data.dataset import Dataset
+from qat.options.names import BatchNormMode, BestBy
+from qat.options.post_training import NO_POST_TRAINING
 from qat.options.training import TrainingOptions
 from qat.train import Accuracy, TrainingResult, train
 from tests.builders import network_of
@@ -67,7 +69,11 @@ def small_network(seed: int = 0) -> Network:
     return network_of(layers, Shape(1, 8, 8), name="small")
 
 
-QUICK = TrainingOptions(epochs=3, batch_size=32, learning_rate=0.01, distillation=0.0, calibration_samples=64, seed=3)
+QUICK = TrainingOptions(
+    epochs=3, batch_size=32, learning_rate=0.01, distillation=0.0, calibration_samples=64, seed=3,
+    batch_norm=BatchNormMode.TRAIN, best_by=BestBy.QUALITY, post_training=NO_POST_TRAINING,
+)  # fmt: skip
+"""Options of quick runs, all of them given, so that no recipe measures or chooses anything."""
 
 
 def allocated(scheme: Scheme = PER_CHANNEL_ICN, bits: Bits = 4) -> Allocation:

@@ -32,6 +32,7 @@ from qat.training.epoch_result import EpochResult, best_of
 from qat.training.milestones import Milestones, doubled
 from qat.training.run import TrainingRun
 from tests.builders import network_of
+from tests.qat.complete_options import complete
 from tests.qat.small_problem import (
     PACT_FOLDED,
     PER_CHANNEL_ICN,
@@ -81,9 +82,9 @@ def test_an_epoch_at_doubled_bits_is_never_the_best() -> None:
     [(0.0, 5, set()), (0.1, 5, {1}), (0.5, 4, {1, 2}), (0.9, 3, {1, 2}), (0.5, 1, set())],
 )
 def test_how_many_epochs_have_doubled_bits(share: float, epochs: int, at_doubled: set[int]) -> None:
-    milestones = Milestones(allocated(bits=2), TrainingOptions(epochs=epochs, gradual_bits=share))
+    milestones = Milestones(allocated(bits=2), complete(epochs=epochs, gradual_bits=share))
     assert {epoch for epoch in range(epochs + 1) if milestones.is_at_doubled_bits(epoch)} == at_doubled
-    at_eight = Milestones(allocated(bits=8), TrainingOptions(epochs=epochs, gradual_bits=share))
+    at_eight = Milestones(allocated(bits=8), complete(epochs=epochs, gradual_bits=share))
     assert not any(at_eight.is_at_doubled_bits(epoch) for epoch in range(epochs + 1))
 
 

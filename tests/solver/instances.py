@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from network.allocation import BITS, Allocation, Bits, Folding, Scheme, WeightScheme
 from network.budget import Budget
 from network.devices.latency import CoreSpeed, Latency, layer_cycles
+from network.kernel_sizes.tables import Optimization, sizes_for
 from network.kernels import IN_PLACE_KERNELS, KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS
 from network.layers import (
     RELU,
@@ -56,6 +57,8 @@ BOOKS = (
     DeployedAccounting(in_place=IN_PLACE_KERNELS, reuses_input=False),
     TableBook(),
     TableBook(in_place=IN_PLACE_KERNELS),
+    DeployedAccounting(sizes_for("rv32imac"), in_place=()),
+    DeployedAccounting(sizes_for("cortex-m55", Optimization.UNROLLED)),
 )
 BOOK_NAMES = (
     "paper",
@@ -65,6 +68,8 @@ BOOK_NAMES = (
     "in place, input kept",
     "constants by bits",
     "in place, constants by bits",
+    "stack by bits",
+    "in place, stack by bits",
 )
 
 

@@ -12,15 +12,19 @@ from hypothesis import strategies as st
 
 from network.allocation import DEFAULT_WEIGHT_SCHEME, WIDEST_BITS
 from network.budget import Budget
+from network.devices.core_speeds import SPEEDS
+from network.devices.latency import Rates, network_cycles
 from network.kernel_sizes.tables import Optimization
 from network.memory.books import accountings_for, optimization_of
 from network.memory.measure import measure
 from network.network import Network
+from solver.exact.minimum_budgets import minimum_cycles
 from solver.fit import fit
 from solver.options import Method, SolveOptions
 from solver.prices import shadow_prices
 from solver.question import Question
 from solver.solution import Solution
+from solver.validator import violations
 from tests.builders import mobilenet_v1, question_of
 from tests.solver.instances import budget_between, chains, random_table
 
@@ -70,6 +74,37 @@ def test_code_for_size_is_used_where_a_network_fits_only_with_it(method: Method)
     chosen = fit(replace(question, alternatives=(SMALL,)))
     assert chosen.allocation is not None
     assert chosen.accounting is SMALL
+
+
+def test_a_ceiling_of_latency_counts_the_cycles_of_the_code_that_is_chosen() -> None:
+    """Code for size is needed to fit, and takes twice the cycles: a ceiling below them leaves no code."""
+    fast = SPEEDS["cortex-m4"].compiled(Optimization.SPEED)
+    halves = Rates(
+        {key: rate / 2 for key, rate in fast.multiply_accumulates_per_cycle.items()},
+        {key: rate / 2 for key, rate in fast.elements_per_cycle.items()},
+    )
+    speed = replace(fast, by_optimization={Optimization.SIZE: halves})
+    least = fit(question_of(NETWORK, Budget(1, 10**7), Method.EXACT, FAST, TABLE)).certificate
+    assert least is not None
+    assert least.least_bytes is not None
+    question = replace(
+        question_of(NETWORK, Budget(int(least.least_bytes) - 1, 10**7), Method.EXACT, FAST, TABLE),
+        alternatives=(SMALL,),
+        speed=speed,
+        max_cycles=10**12,
+    )
+    free = fit(question)
+    assert free.accounting is SMALL
+    assert free.allocation is not None
+    assert free.cycles == network_cycles(free.network, free.allocation, speed.compiled(Optimization.SIZE))
+    assert free.cycles > network_cycles(free.network, free.allocation, fast)
+    fastest = minimum_cycles(replace(question, accounting=SMALL)).cycles
+    between = replace(question, max_cycles=fastest - 1)
+    assert minimum_cycles(between).cycles < fastest, "code for speed alone keeps the ceiling"
+    assert fit(between).allocation is None
+    assert violations(replace(question, max_cycles=free.cycles), free) == []
+    (broken,) = violations(replace(question, max_cycles=free.cycles - 1), free)
+    assert broken == f"the network needs {free.cycles} cycles, but the latency ceiling is {free.cycles - 1}"
 
 
 def test_the_certificate_states_the_minimum_of_the_smaller_code() -> None:

@@ -45,7 +45,8 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     """Compile and link the integer-only network in RESULT, the directory that 'bitbudget train' has written.
 
     The linker places the network into regions of exactly the device's flash and RAM. The table shows predicted and
-    linked bytes side by side. GCC 12.2 for the core must be installed; with another version, flash may differ by 0.5 %.
+    linked bytes side by side. GCC 12.2 for the core must be installed; with another version, flash may be smaller, or
+    up to 0.5 % larger.
 
     \b
     Exit codes:
@@ -61,6 +62,7 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     from api.operations.build import BuildJob, build_network
     from deploy.deployment import read_deployment
     from deploy.files import load
+    from deploy.sample_codes import read_vectors
 
     device = _device(options["device"], options["devices_file"])
     if device is None and options["core"] is None:
@@ -68,7 +70,15 @@ def command(result: Path, out: Path | None, is_run: bool, as_json: bool, **optio
     network, given = load(result), options["optimization"]
     deployment = read_deployment(result, network)
     optimization = deployment.optimization if given is None else Optimization(given)
-    job = BuildJob.of(network, device, options["core"], optimization, pairs=deployment.pairs, is_run=is_run)
+    job = BuildJob.of(
+        network,
+        device,
+        options["core"],
+        optimization,
+        pairs=deployment.pairs,
+        codes=read_vectors(result, network),
+        is_run=is_run,
+    )
     answer = build_network(job, out)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))

@@ -11,7 +11,7 @@ from api.cli.files import read_dataset, read_network_file
 from api.cli.model_options import model_of, model_options
 from api.cli.options import given_reading_options, json_option, network_argument, reading_options
 from api.cli.text.dataset import shown_first
-from api.cli.text.progress import progress_line, warnings_shown
+from api.cli.text.progress import notes_shown, progress_line
 from api.operations.sensitivity import SensitivityJob, measure
 from api.schemas.jobs import SensitivityRequest
 from api.storage.result_files import write_text
@@ -50,7 +50,7 @@ def command(network_file: str, data: str, out: Path | None, as_json: bool, **opt
         network=network, network_name=name, dataset=read_dataset(data, request.label_offset), options=chosen
     )
     with progress_line(is_wanted=not as_json) as report:
-        answer, table = measure(job, shown_first(job.dataset, warnings_shown(report)))
+        answer, table = measure(job, shown_first(job.dataset, notes_shown(report)))
     if out is not None:
         write_text(out, sensitivity_to_json(table) + "\n")
     if as_json:

@@ -19,7 +19,7 @@ from api.cli.options import (
     label_offset_option,
 )
 from api.cli.text.dataset import shown_first
-from api.cli.text.progress import progress_line, warnings_shown
+from api.cli.text.progress import notes_shown, progress_line
 from api.cli.training_options import results_option, training_data_option, training_file_option
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
@@ -85,7 +85,7 @@ def command(
     try:
         with progress_line(is_wanted=not as_json) as report:
             found, artifacts = run_shrink_job(
-                job, out, report=shown_first(job.dataset, warnings_shown(report)), checkpoint_directory=checkpoints
+                job, out, report=shown_first(job.dataset, notes_shown(report)), checkpoint_directory=checkpoints
             )
     except DoesNotFit as error:
         _print(error.answer, as_json=as_json)

@@ -19,7 +19,7 @@ from api.cli.options import (
     label_offset_option,
 )
 from api.cli.text.dataset import shown_first
-from api.cli.text.progress import progress_line, warnings_shown
+from api.cli.text.progress import notes_shown, progress_line
 from api.cli.training_options import results_option, training_data_option, training_file_option
 from api.errors import DoesNotFit
 from api.operations.question import terms_of
@@ -60,7 +60,8 @@ def command(
     \b
     Exit codes:
       0  the files are written
-      1  the network does not fit; nothing is written
+      1  no bits fit, and nothing is written; or the files are written, but the integer-only network exceeds the
+         budget after the conversion ("fits" is false in report.json)
       2  the input is invalid
 
     \b
@@ -85,7 +86,7 @@ def command(
     try:
         with progress_line(is_wanted=not as_json and is_first_process()) as report:
             training_report, artifacts = run_main_job(
-                job, out, report=shown_first(job.dataset, warnings_shown(report)), checkpoint_directory=checkpoints
+                job, out, report=shown_first(job.dataset, notes_shown(report)), checkpoint_directory=checkpoints
             )
     except DoesNotFit as error:
         _answer(error.answer, out, as_json=as_json)
@@ -94,7 +95,7 @@ def command(
         return 0
     answer = TrainAnswer(**training_report.model_dump(), artifacts=artifacts)
     _answer(answer, out, as_json=as_json)
-    return 0
+    return 0 if answer.fits else DOES_NOT_FIT
 
 
 def _answer(answer: FitAnswer, directory: Path, *, as_json: bool) -> None:

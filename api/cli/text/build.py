@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from api.cli.text.columns import Rows, bar, bars, figures, verdict, words
+from api.cli.text.emission import test_vectors
 from api.schemas.build import BuildAnswer, CheckAnswer, ComparedAnswer
 
 _MEMORY = {"flash": "flash", "ram": "RAM"}
@@ -29,13 +30,14 @@ def _parts(answer: BuildAnswer) -> Iterator[RenderableType]:
     yield Text()
     yield _totals(answer)
     yield Text(_stack(answer))
+    yield Text(f"self-test with {test_vectors(answer.test_samples)}")
     if answer.check is not None:
         yield Text(_check(answer.check))
     yield from (verdict(f"audit: {each.what}", is_good=False) for each in answer.findings)
     if not answer.findings:
         yield Text("audit: no heap, no floating point, no 64-bit division, no writable data, no recursion")
     if not answer.has_locked_toolchain:
-        yield Text("this compiler is not GCC 12.2: flash may differ from the prediction by 0.5 %")
+        yield Text("this compiler is not GCC 12.2: flash may be smaller than predicted, or up to 0.5 % larger")
     yield verdict(_verdict(answer), is_good=answer.is_good)
 
 

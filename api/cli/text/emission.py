@@ -23,6 +23,15 @@ _NEXT_OF_CMAKE = (
 )
 
 
+def test_vectors(samples: int) -> str:
+    """Return what a self-test has as its inputs.
+
+    Args:
+        samples: Number of real samples; 0 if there are none.
+    """
+    return f"{samples} real sample{'' if samples == 1 else 's'}" if samples else "pseudo-random codes (no real samples)"
+
+
 def emission_text(emitted: EmittedC, directory: Path, layout: Layout) -> RenderableType:
     """Return what was written, with the bytes of flash and RAM, and the next command.
 
@@ -33,14 +42,13 @@ def emission_text(emitted: EmittedC, directory: Path, layout: Layout) -> Rendera
     """
     width = max(map(len, emitted.files))
     memory = emitted.memory
-    vectors = f"{emitted.test_samples} real samples" if emitted.test_samples else "pseudo-random codes (no vectors.npz)"
     lines = (
         f"{emitted.name} in C, in {directory}",
         *(f"  {path:{width}}  {len(content):>9,} bytes" for path, content in emitted.files.items()),
         "",
         f"flash  {memory.flash_bytes:,.0f} bytes: weights, constants, tables and kernels",
         f"RAM    {memory.ram_bytes:,.0f} bytes, of which the arena that you provide takes {emitted.arena_bytes:,}",
-        f"self-test with {vectors}",
+        f"self-test with {test_vectors(emitted.test_samples)}",
         "",
         f"next: {_NEXT.get(layout, _NEXT_OF_CMAKE).format(folder=directory, name=emitted.name)}",
     )

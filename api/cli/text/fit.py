@@ -22,7 +22,7 @@ def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
     on_device = "" if answer.device is None else f" on {answer.device}"
     level = "" if answer.optimization is None else f", code {code(answer.optimization)}"
     yield Text(f"{answer.network.name}{on_device}: {answer.method}, {answer.accounting} accounting{level}\n")
-    if answer.fits:
+    if answer.certificate is None:
         yield _layer_table(answer)
         yield Text()
     if answer.memory.shared:
@@ -31,9 +31,9 @@ def _parts(answer: FitAnswer) -> Iterator[RenderableType]:
     yield _totals(answer)
     yield from map(Text, _shared_weights(answer))
     yield from map(Text, (*_host(answer), *_order(answer), *_latency(answer), *_objective(answer)))
-    if answer.certificate is None:
+    if answer.fits:
         yield verdict("FITS", is_good=True)
-    else:
+    elif answer.certificate is not None:
         yield verdict(f"DOES NOT FIT: {answer.certificate.sentence}", is_good=False)
 
 
@@ -77,7 +77,7 @@ def _totals(answer: FitAnswer) -> Rows:
         ("flash", answer.memory.flash_bytes, answer.budget.flash_bytes, ""),
         ("RAM", answer.memory.ram_bytes, answer.budget.ram_bytes, f"peak at {answer.memory.peak_layer}"),
     )
-    at = "" if answer.fits else " at 2 bits"
+    at = "" if answer.certificate is None else " at 2 bits"
     rows = Rows(words(), figures(), words(), words(), bars(), words(), has_header=False)
     for what, required, budget, where in totals:
         rows.add(
@@ -155,4 +155,5 @@ def _latency(answer: FitAnswer) -> list[str]:
     if latency is None:
         return []
     time = "" if latency.milliseconds is None else f", {latency.milliseconds:,.1f} ms at the device's clock"
-    return [f"latency  ~{latency.cycles:,} cycles of {latency.core}{time}"]
+    compiled = "" if latency.optimization is None else f" at -{latency.optimization}"
+    return [f"latency  ~{latency.cycles:,} cycles of {latency.core}{compiled}{time}"]

@@ -56,24 +56,29 @@ def progress_text(progress: Progress) -> str:
     if progress.validation_metric is not None:
         terms = TERMS[progress.validation_metric]
         of = "" if progress.validation_samples is None else f" of {progress.validation_samples:,} samples"
-        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}{of}")
+        own = "" if progress.validation_float is None else f" (float {terms.text(progress.validation_float)})"
+        parts.append(f"validation {terms.words} {terms.text(progress.validation_quality)}{own}{of}")
     if progress.seconds_left is not None:
         parts.append(f"{progress.seconds_left:.0f} s left")
     return "  ".join(parts)
 
 
-def warnings_shown(report: Report) -> Report:
-    """Return a callback that prints each warning of a progress once to standard error, and passes the progress on.
+def notes_shown(report: Report) -> Report:
+    """Return a callback that prints the recipe and each warning of a progress once to standard error, and passes the
+    progress on.
 
     Args:
         report: Callback that shows progress; if it is silent, nothing is printed.
     """
     if report is silent:
         return report
-    printed = 0
+    printed = told = 0
 
     def show(progress: Progress) -> None:
-        nonlocal printed
+        nonlocal printed, told
+        for choice in progress.recipe[told:]:
+            print(f"recipe: {choice}", file=sys.stderr, flush=True)
+        told = max(told, len(progress.recipe))
         for warning in progress.warnings[printed:]:
             print(f"warning: {warning}", file=sys.stderr, flush=True)
         printed = max(printed, len(progress.warnings))

@@ -8,6 +8,7 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from api.cli.text.columns import verdict
 from api.cli.text.fit import fit_text
 from api.schemas.reports import QualityAnswer, TrainAnswer
 from qat.options.task import TERMS, Direction, TaskKind
@@ -36,11 +37,13 @@ def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
         "",
         f"task: {TASK_WORDS[answer.task]}",
         *_quality_lines(answer),
+        *_recipe_lines(answer),
         "",
         f"files in {directory}",
         *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
     )
-    return Group(fit_text(answer), *map(Text, lines))
+    overflow = [] if answer.overflow is None else [verdict(f"\nDOES NOT FIT: {answer.overflow}", is_good=False)]
+    return Group(fit_text(answer), *map(Text, lines), *overflow)
 
 
 def _quality_lines(answer: TrainAnswer) -> list[str]:
@@ -54,6 +57,12 @@ def _quality_lines(answer: TrainAnswer) -> list[str]:
     for other in answer.other_qualities:
         lines += [_words(other, answer), *_figures(other)]
     return lines
+
+
+def _recipe_lines(answer: TrainAnswer) -> list[str]:
+    if not answer.recipe:
+        return []
+    return ["", "recipe", *(f"  {each.option}: {each.value} ({each.reason})" for each in answer.recipe)]
 
 
 def _words(quality: QualityAnswer, answer: TrainAnswer) -> str:

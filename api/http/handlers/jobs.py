@@ -12,10 +12,14 @@ from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.operations.linked_report import LINKED_FILE
+from api.schemas.build import BuildAnswer
+from api.schemas.deployment import DeploymentAnswer
 from api.schemas.jobs import CreatedJobRequest
 from api.schemas.reports import Artifact
 from api.services.jobs import JobAnswer, JobSummary
 from api.storage.records import JobState
+from deploy.deployment import DEPLOYMENT_FILE
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -105,6 +109,23 @@ def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
     bytes. A sensitivity job: sensitivity.json. docs/api.md describes each file.
     """
     return service.jobs.artifacts(job_id)
+
+
+@router.get("/{job_id}/linked", operation_id="getLinkedReport", responses=problems(404, 409))
+def get_linked_report(job_id: JobId, service: ServiceOf) -> BuildAnswer:
+    """Return predicted and linked bytes of a job's network: the content of linked.json.
+
+    A training for a device has this report if the service has the compiler for the core of the device.
+    """
+    _, path = service.jobs.artifact(job_id, LINKED_FILE)
+    return BuildAnswer.model_validate_json(path.read_bytes())
+
+
+@router.get("/{job_id}/deployment", operation_id="getDeployment", responses=problems(404, 409))
+def get_deployment(job_id: JobId, service: ServiceOf) -> DeploymentAnswer:
+    """Return how the memory of a job's network was planned, and the work behind it: the content of deployment.json."""
+    _, path = service.jobs.artifact(job_id, DEPLOYMENT_FILE)
+    return DeploymentAnswer.model_validate_json(path.read_bytes())
 
 
 @router.get(

@@ -91,7 +91,7 @@ class PointTrainer:
         folder.parent.mkdir(parents=True, exist_ok=True)
         report, _ = train_solution(
             self.dataset, self.options, point.solution, answer, folder,
-            alternatives=question.alternatives, device=question.device, report=self.progress,
+            question=question, report=self.progress,
             checkpoint_directory=checkpoint if self.keeps_checkpoints else None,
         )  # fmt: skip
         shutil.rmtree(checkpoint, ignore_errors=True)

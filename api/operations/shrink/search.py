@@ -26,7 +26,8 @@ class JudgedPoint:
         point: The point.
         report: Report of its training.
         quality: Quality of the integer-only network on the held-out samples.
-        keeps_limit: Whether this quality keeps the limit of the request.
+        keeps_limit: Whether this quality keeps the limit of the request, and the integer-only network the bytes of the
+            point.
     """
 
     point: ParetoPoint
@@ -81,7 +82,6 @@ def search(trainer: PointTrainer, network: Network, points: Sequence[ParetoPoint
         else:
             kept_seconds += seconds_of(found)
         quality = held_out_quality_of(found)
-        judged[number] = JudgedPoint(
-            point, found, quality, keeps_limit(trainer.request, quality, float_network.float_network)
-        )
+        is_kept = found.fits and keeps_limit(trainer.request, quality, float_network.float_network)
+        judged[number] = JudgedPoint(point, found, quality, is_kept)
     return Search(float_network, dict(sorted(judged.items())), kept_seconds)

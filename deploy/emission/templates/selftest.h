@@ -13,8 +13,8 @@ extern "C" {
 
 #define BB_SELFTEST_SAMPLES $samples /* $origin */
 
-/* Checks the constants in flash, then runs every sample step by step and checks the output of each step, then runs it at
-   once and compares the outputs of the network.
+/* Checks the constants in flash, then runs every sample step by step and checks the output of each step, then runs it
+   at once and compares the outputs of the network.
    Returns 0 if all are right. Returns -n if the constants of step n are wrong, and n if its output is wrong; the steps
    have the numbers 1 to BB_STEPS. */
 int bb_selftest(uint32_t *arena);

@@ -1,4 +1,4 @@
-/* Rows of bb_depthwise_3x3 (dsp/depthwise_3x3.c): codes of the input to pairs in the ring, output codes to the output. */
+/* Rows of bb_depthwise_3x3 (dsp/depthwise_3x3.c): codes of the input to pairs in the ring, output codes to pixels. */
 
 /* Memory that may be read and written at any address: cores of this level allow it. */
 typedef struct {
@@ -8,33 +8,56 @@ typedef struct {
     uint16_t value;
 } __attribute__((packed, may_alias)) bb_depthwise_half;
 
+/* The next two rows of the image to widen. */
+typedef struct {
+    uint32_t *words;        /* in the ring, of the pair of columns that has the first column of the image */
+    const uint8_t *row;
+    uint32_t y;             /* the row; wraps above the image */
+    uint32_t pixel_bytes, row_bytes;
+    uint32_t both_words;    /* sum of the two values that `words` has in turns */
+    uint32_t bound;         /* bytes from `words` to the end of whole pairs of columns, - 4, + 1 if the first column is
+                               the second of a pair, + 2 if the last is the first of a pair */
+    uint32_t last_y;        /* the last row of the image */
+    const uint8_t *padding; /* codes z_x of four channels */
+} bb_depthwise_source;
+
+/* The next pixels to write: each four words of codes are two neighbouring ones and two at `second`, which are the next
+   row (stride 1) or the next two pixels (stride 2). */
+typedef struct {
+    uint8_t *pixel;
+    uint32_t *codes;
+    uint32_t whole_bytes;   /* of the pixels that are written by fours */
+    uint32_t next, second, fourth; /* bytes from a pixel to the others */
+    uint32_t four_bytes;    /* from four pixels to the next four */
+    uint32_t left;          /* columns that are left behind pixels by fours */
+    uint32_t step_bytes;    /* to the pixels of the next step */
+} bb_depthwise_target;
+
 typedef struct {
     const bb_depthwise_layer *layer;
-    uint32_t *ring;
-    uint32_t *codes;
+    uint32_t *last_codes;   /* of the columns that are left */
     uint32_t *channels;
-    const uint8_t *padding;
-    uint32_t image_columns; /* columns of the image that are in the ring, of them: */
-    uint32_t flags;         /* 1: the first is the second of a pair; 2: the last is the first of a pair */
-    uint32_t whole_words;   /* words of the ring from the pair of the first column to the end of whole pairs */
-    uint32_t input_pixel, input_row, output_pixel;
-    uint32_t whole_bytes, next_bytes, left, left_words; /* of bb_depthwise_store */
-    uint32_t last_row;      /* of the image */
-    uint32_t group_bytes;   /* of the input codes of the four channels */
+    uint32_t image_columns; /* columns of the image that are in the ring */
+    uint32_t group_bytes, pixel_bytes; /* of the input and output codes of less than four channels */
     uint32_t input_bits, output_bits; /* of the layer; 0 for less than four channels that do not fill as many bytes */
+    bb_depthwise_source source;
+    bb_depthwise_target target;
 } bb_depthwise_plan;
 
-BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bytes)
+/* Returns the codes of four channels of `bits` bits, a constant, in the low bits. */
+BB_INLINE uint32_t bb_depthwise_load(const uint8_t *codes, uint32_t bits)
+{
+    return (bits == 8u)   ? ((const bb_depthwise_word *)(const void *)codes)->value
+           : (bits == 4u) ? ((const bb_depthwise_half *)(const void *)codes)->value
+                          : *codes;
+}
+
+/* Returns `bytes` bytes of codes in the low bits. */
+BB_INLINE uint32_t bb_depthwise_load_bytes(const uint8_t *codes, uint32_t bytes)
 {
     uint32_t word = 0u;
-    if (bytes == 4u) {
-        word = ((const bb_depthwise_word *)(const void *)codes)->value;
-    } else if (bytes == 2u) {
-        word = ((const bb_depthwise_half *)(const void *)codes)->value;
-    } else {
-        for (uint32_t i = 0u; i < bytes; i++) {
-            word |= (uint32_t)codes[i] << (8u * i);
-        }
+    for (uint32_t i = bytes; i != 0u; i--) {
+        word = (word << 8) | codes[i - 1u];
     }
     return word;
 }
@@ -70,70 +93,54 @@ BB_INLINE bb_depthwise_four bb_depthwise_pairs(uint32_t a, uint32_t b, uint32_t 
     return pairs;
 }
 
-/* Widens one column of two rows to words[0], words[2], words[4], words[6]. */
-BB_INLINE void bb_depthwise_column(const uint8_t *a, const uint8_t *b, uint32_t bytes, uint32_t bits, uint32_t *words)
+/* Widens the next two rows of the image, a and b, to the ring; rows that are not in the image are padding. */
+BB_INLINE void bb_depthwise_widen(bb_depthwise_plan *plan)
 {
-    const bb_depthwise_four pairs = bb_depthwise_pairs(bb_depthwise_load(a, bytes), bb_depthwise_load(b, bytes), bits);
-    words[0] = pairs.c0;
-    words[2] = pairs.c1;
-    words[4] = pairs.c2;
-    words[6] = pairs.c3;
-}
-
-/* Widens all columns of the image; bits is a constant. */
-BB_INLINE void bb_depthwise_widen_row(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t step_a,
-                                      const uint8_t *b, uint32_t step_b, uint32_t bits, uint32_t *words)
-{
-    uint32_t *const end = &words[plan->whole_words];
-    if (bits == 8u) {
-        bb_depthwise_columns_8(a, step_a, b, step_b, plan->flags, words, end);
-    } else {
-        if ((plan->flags & 1u) != 0u) {
-            bb_depthwise_column(a, b, bits >> 1, bits, &words[1]);
-            a = &a[step_a];
-            b = &b[step_b];
-            words = &words[16];
-        }
-        if (words != end) {
-            if (bits == 4u) {
-                bb_depthwise_columns_4(&a, step_a, &b, step_b, words, end);
-            } else {
-                bb_depthwise_columns_2(&a, step_a, &b, step_b, words, end);
-            }
-        }
-        if ((plan->flags & 2u) != 0u) {
-            bb_depthwise_column(a, b, bits >> 1, bits, end);
-        }
-    }
-}
-
-/* Widens two rows of the image to the ring, `words`: of the first pair with a column of the image. a: the first row, y;
-   rows that are not in the image are padding. */
-BB_INLINE void bb_depthwise_widen(const bb_depthwise_plan *plan, const uint8_t *a, uint32_t y, uint32_t *words)
-{
-    const uint8_t *b = &a[plan->input_row];
-    uint32_t step_a = plan->input_pixel;
-    uint32_t step_b = step_a;
-    if (y >= plan->last_row) { /* not both are in the image; y wraps above it */
-        if (y != plan->last_row) {
-            a = plan->padding;
-            step_a = 0u;
-        }
-        if (y != 0xFFFFFFFFu) {
-            b = plan->padding;
-            step_b = 0u;
-        }
-    }
-    if (plan->input_bits == 8u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 8u, words);
+    register uint32_t *words __asm__("r0");
+    register const uint8_t *a __asm__("r1");
+    register const uint8_t *b __asm__("r2");
+    register uint32_t step_a __asm__("r3");
+    register uint32_t step_b __asm__("r4");
+    register uint32_t bound __asm__("r6");
+    __asm__ volatile("ldmia %[source], {r0, r1, r2, r3, r4, r5, r6, r12}\n"
+                     "cmp r2, r12\n"
+                     "add r10, r2, #2\n" /* y of the rows after these */
+                     "add r2, r1, r4\n"
+                     "add r9, r2, r4\n"
+                     "sub r5, r5, r0\n"
+                     "add r6, r0, r6\n"
+                     "mov r4, r3\n"
+                     "stmia %[source], {r5, r9, r10}\n"
+                     "blo 1f\n" /* both are in the image */
+                     "ldr r9, [%[source], #32]\n"
+                     "itt ne\n"
+                     "movne r1, r9\n"
+                     "movne r3, #0\n"
+                     "cmp r10, #1\n"
+                     "itt ne\n"
+                     "movne r2, r9\n"
+                     "movne r4, #0\n"
+                     "1:\n"
+                     : "=&r"(words), "=&r"(a), "=&r"(b), "=&r"(step_a), "=&r"(step_b), "=&r"(bound)
+                     : [source] "r"(&plan->source)
+                     : "r5", "r9", "r10", "r12", "cc", "memory");
+    if (__builtin_expect(plan->input_bits == 8u, 1) != 0) { /* the usual case without a branch */
+        bb_depthwise_columns(a, step_a, b, step_b, words, bound, 8u);
     } else if (plan->input_bits == 4u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 4u, words);
+        bb_depthwise_columns(a, step_a, b, step_b, words, bound, 4u);
     } else if (plan->input_bits == 2u) {
-        bb_depthwise_widen_row(plan, a, step_a, b, step_b, 2u, words);
+        bb_depthwise_columns(a, step_a, b, step_b, words, bound, 2u);
     } else { /* the last channels, of a number that is not a multiple of 4 */
-        uint32_t is_odd = plan->flags & 1u;
+        const uint32_t bits = plan->layer->input_bits;
+        const uint32_t bytes = plan->group_bytes;
+        uint32_t is_odd = bound & 1u;
         for (uint32_t i = plan->image_columns; i != 0u; i--) {
-            bb_depthwise_column(a, b, plan->group_bytes, plan->layer->input_bits, &words[is_odd]);
+            const bb_depthwise_four pairs =
+                bb_depthwise_pairs(bb_depthwise_load_bytes(a, bytes), bb_depthwise_load_bytes(b, bytes), bits);
+            words[is_odd] = pairs.c0;
+            words[is_odd + 2u] = pairs.c1;
+            words[is_odd + 4u] = pairs.c2;
+            words[is_odd + 6u] = pairs.c3;
             a = &a[step_a];
             b = &b[step_b];
             words = &words[16u * is_odd];
@@ -156,8 +163,8 @@ BB_INLINE uint32_t bb_depthwise_place(uint32_t channel, uint32_t bits)
     return ((bits == 4u) && (channel != 0u) && (channel != 3u)) ? (3u - channel) : channel;
 }
 
-/* Packs the codes of four channels, each clamped to the largest code c of `bits` bits: a code plus 255 - c, at most 255,
-   is the clamped code below ones, so AND puts codes together. */
+/* Packs the codes of four channels, each clamped to the largest code c of `bits` bits: a code plus 255 - c, at most
+   255, is the clamped code below ones, so AND puts codes together. */
 BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
 {
     uint32_t packed = codes;
@@ -174,50 +181,100 @@ BB_INLINE uint32_t bb_depthwise_packed(uint32_t codes, uint32_t bits)
     return packed;
 }
 
-/* Writes packed codes of four channels of `bits` bits (a constant); bits = 0: any `bytes`. */
-BB_INLINE void bb_depthwise_put(uint8_t *pixel, uint32_t packed, uint32_t bits, uint32_t bytes)
+/* Packs codes into the pixels until `end`, each four words in the order of bb_depthwise_store. */
+#define BB_DEPTHWISE_PIXELS(pack, store, added_to_codes)                                                              \
+    __asm__ volatile("1:\n"                                                                                           \
+                     "ldmia %[codes]!, {r3, r4, r5, r6}\n"                                                            \
+                     pack("r6") store " r6, [%[pixel], %[fourth]]\n"                                                  \
+                     pack("r5") store " r5, [%[pixel], %[second]]\n"                                                  \
+                     pack("r4") store " r4, [%[pixel], %[next]]\n"                                                    \
+                     pack("r3") store " r3, [%[pixel]]\n"                                                             \
+                     "add %[pixel], %[pixel], %[four_bytes]\n"                                                        \
+                     "cmp %[pixel], %[end]\n"                                                                         \
+                     "bne 1b\n"                                                                                       \
+                     : [pixel] "+r"(pixel), [codes] "+r"(codes)                                                       \
+                     : [end] "r"(end), [next] "r"(next), [second] "r"(second), [fourth] "r"(fourth),                  \
+                       [four_bytes] "r"(four_bytes), [added] "r"(added_to_codes)                                      \
+                     : "r3", "r4", "r5", "r6", "cc", "memory")
+#define BB_DEPTHWISE_PACK_8(word)
+#define BB_DEPTHWISE_PACK_4(word) "uqadd8 " word ", " word ", %[added]\n and " word ", " word ", " word ", lsr #12\n"
+#define BB_DEPTHWISE_PACK_2(word)                                                                                     \
+    "uqadd8 " word ", " word ", %[added]\n and " word ", " word ", " word ", lsr #6\n"                                \
+    "and " word ", " word ", " word ", lsr #12\n"
+
+/* The same for the last channels, of a number that is not a multiple of 4. */
+BB_INLINE void bb_depthwise_last_pixels(const bb_depthwise_plan *plan, uint8_t *pixel, const uint8_t *end,
+                                        const uint32_t *codes, uint32_t next, uint32_t second, uint32_t fourth,
+                                        uint32_t four_bytes)
 {
-    if (bits == 8u) {
-        ((bb_depthwise_word *)(void *)pixel)->value = packed;
-    } else if (bits == 4u) {
-        ((bb_depthwise_half *)(void *)pixel)->value = (uint16_t)packed;
-    } else if (bits == 2u) {
-        *pixel = (uint8_t)packed;
-    } else {
-        for (uint32_t i = 0u; i < bytes; i++) {
-            pixel[i] = (uint8_t)(packed >> (8u * i));
+    const uint32_t bits = plan->layer->output_bits;
+    const uint32_t bytes = plan->pixel_bytes;
+    do {
+        for (uint32_t i = 4u; i != 0u; i--) {
+            const uint32_t offset = (i == 4u) ? fourth : (i == 3u) ? second : (i == 2u) ? next : 0u;
+            uint32_t packed = bb_depthwise_packed(codes[i - 1u], bits);
+            uint8_t *target = &pixel[offset];
+            const uint8_t *const target_end = &target[bytes];
+            do {
+                *target = (uint8_t)packed;
+                packed >>= 8;
+                target = &target[1];
+            } while (target != target_end);
         }
-    }
+        codes = &codes[4];
+        pixel = &pixel[four_bytes];
+    } while (pixel != end);
 }
 
-/* Packs the codes of a step into the output: of each four words two to pixels from `pixel` on and two to those from
-   pixel[second] on, which are the next row (stride 1) or the next two pixels (stride 2). The first are written last, so
-   that second = 0 drops a row that does not exist. Then the pixels that are left: `left` of them, `left_bytes` and
-   `left_words` apart. bits: a constant, of the output; 0 for the last channels, which have any number of bytes. */
-BB_INLINE void bb_depthwise_store(const bb_depthwise_plan *plan, uint8_t *pixel, uint32_t second, uint32_t left_bytes,
-                                  uint32_t bits, uint32_t bytes)
+/* Packs the codes of a step into the output. The first of four pixels is written last: an offset of 0 drops a pixel
+   that does not exist, because another one is written there afterwards. So does the offset of another pixel, and
+   in this way the last pixels of a row are written. */
+BB_INLINE void bb_depthwise_store(bb_depthwise_plan *plan)
 {
-    const uint32_t output_bits = (bits == 0u) ? plan->layer->output_bits : bits;
-    const uint32_t pixel_bytes = plan->output_pixel;
-    const uint32_t *codes = plan->codes;
-    uint8_t *const end = &pixel[plan->whole_bytes];
-    while (pixel != end) {
-        register uint32_t w0 __asm__("r3");
-        register uint32_t w1 __asm__("r4");
-        register uint32_t w2 __asm__("r5");
-        register uint32_t w3 __asm__("r6");
-        __asm__ volatile("ldmia %4!, {%0, %1, %2, %3}"
-                         : "=r"(w0), "=r"(w1), "=r"(w2), "=r"(w3), "+r"(codes)
-                         :
-                         : "memory");
-        bb_depthwise_put(&pixel[second], bb_depthwise_packed(w2, output_bits), bits, bytes);
-        bb_depthwise_put(&pixel[second + pixel_bytes], bb_depthwise_packed(w3, output_bits), bits, bytes);
-        bb_depthwise_put(pixel, bb_depthwise_packed(w0, output_bits), bits, bytes);
-        bb_depthwise_put(&pixel[pixel_bytes], bb_depthwise_packed(w1, output_bits), bits, bytes);
-        pixel = &pixel[plan->next_bytes];
-    }
-    for (uint32_t i = plan->left; i != 0u; i--) {
-        const uint32_t packed = bb_depthwise_packed(codes[(i - 1u) * plan->left_words], output_bits);
-        bb_depthwise_put(&pixel[(i - 1u) * left_bytes], packed, bits, bytes);
+    register uint8_t *pixel __asm__("r0");
+    register uint32_t *codes __asm__("r1");
+    register uint8_t *end __asm__("r2");
+    register uint32_t next __asm__("r8");
+    register uint32_t second __asm__("r9");
+    register uint32_t fourth __asm__("r10");
+    register uint32_t four_bytes __asm__("r11");
+    register uint32_t left __asm__("r12");
+    __asm__ volatile("ldmia %[target], {r0, r1, r2, r8, r9, r10, r11, r12, lr}\n"
+                     "add lr, r0, lr\n" /* the pixels of the next step */
+                     "add r2, r0, r2\n"
+                     "str lr, [%[target]]\n"
+                     : "=&r"(pixel), "=&r"(codes), "=&r"(end), "=&r"(next), "=&r"(second), "=&r"(fourth),
+                       "=&r"(four_bytes), "=&r"(left)
+                     : [target] "r"(&plan->target)
+                     : "lr", "memory");
+    for (;;) {
+        if (pixel != end) {
+            if (__builtin_expect(plan->output_bits == 8u, 1) != 0) {
+                BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_8, "str", next);
+            } else if (plan->output_bits == 4u) {
+                BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_4, "strh", 0xF0F0F0F0u);
+            } else if (plan->output_bits == 2u) {
+                BB_DEPTHWISE_PIXELS(BB_DEPTHWISE_PACK_2, "strb", 0xFCFCFCFCu);
+            } else { /* the last channels, of a number that is not a multiple of 4 */
+                bb_depthwise_last_pixels(plan, pixel, end, codes, next, second, fourth, four_bytes);
+            }
+        }
+        if (left == 0u) {
+            break;
+        }
+        if (left == 1u) { /* of two in both rows, or of four pixels: then `second` is not the next row */
+            second = (plan->layer->stride_x == 1u) ? second : 0u;
+            fourth = second;
+            next = 0u;
+        } else if (left == 2u) { /* of four pixels */
+            second = 0u;
+            fourth = next;
+        } else {
+            fourth = second;
+        }
+        left = 0u;
+        codes = plan->last_codes;
+        pixel = end;
+        end = &end[four_bytes];
     }
 }

@@ -1,42 +1,28 @@
+/* Turns of 2 words, 136 bytes of code each. */
 BB_NAKED void bb_dot1_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
-    __asm volatile(BB_DOT1_START("5")
-                   "adr.w r2, 3f\n"
-                   "add r2, r2, #1\n"
-                   "mov r6, #0x00030003\n"
-                   BB_DOT1_SLOTS
-                   BB_DOT1_PAIR("bx r2\n")
-                   "bx r2\n"
+    __asm volatile(BB_DOT1_START("52")
+                   BB_ENTRY1("r7", "1", "136")
+                   "add r7, r6, r7, lsl #5\n"
+                   BB_DOT1_SLOTS(2, "", BB_MASK1("0x00C000C0"), BB_PAIR1)
+                   BB_DOT1_RARE(2, "52", "44", "48", "")
+                   ".p2align 2\n"
                    "3:\n"
+                   ".rept 2\n"
                    "ldrd r7, r8, [lr], #8\n"
-                   "ldm r0!, {r2-r5}\n"
-                   BB_FIELD1("", "r2")
-                   BB_FIELD1(", lsr #2", "r3")
-                   BB_FIELD1(", lsr #4", "r4")
-                   BB_FIELD1(", lsr #6", "r5")
-                   "ldm r0!, {r2-r5}\n"
-                   BB_FIELD1(", lsr #8", "r2")
-                   BB_FIELD1(", lsr #10", "r3")
-                   BB_FIELD1(", lsr #12", "r4")
-                   BB_FIELD1(", lsr #14", "r5")
+                   BB_GROUPS1(BB_FIELD1, ", lsl #6", ", lsl #4", ", lsl #2", "")
+                   BB_GROUPS1(BB_FIELD1, ", lsr #2", ", lsr #4", ", lsr #6", ", lsr #8")
+                   ".endr\n"
                    "cmp r0, r1\n"
                    "bne.w 3b\n"
-                   BB_DOT1_STORE(BB_SCALE_2)
-                   BB_DOT1_SINGLE
+                   BB_DOT1_STORE(BB_PAIR1));
+    __asm volatile(BB_DOT1_SINGLE("52", "44", "48", "{r0, r1, r10-r12}", "")
                    "7:\n"
                    "ldr r7, [lr], #4\n"
-                   "ldm r0!, {r2-r5}\n"
-                   BB_FIELD1_SINGLE("", "r2")
-                   BB_FIELD1_SINGLE(", lsr #2", "r3")
-                   BB_FIELD1_SINGLE(", lsr #4", "r4")
-                   BB_FIELD1_SINGLE(", lsr #6", "r5")
-                   "ldm r0!, {r2-r5}\n"
-                   BB_FIELD1_SINGLE(", lsr #8", "r2")
-                   BB_FIELD1_SINGLE(", lsr #10", "r3")
-                   BB_FIELD1_SINGLE(", lsr #12", "r4")
-                   BB_FIELD1_SINGLE(", lsr #14", "r5")
+                   BB_GROUPS1(BB_FIELD1_SINGLE, ", lsl #6", ", lsl #4", ", lsl #2", "")
+                   BB_GROUPS1(BB_FIELD1_SINGLE, ", lsr #2", ", lsr #4", ", lsr #6", ", lsr #8")
                    "cmp r0, r1\n"
                    "bne 7b\n"
-                   BB_DOT1_STORE_SINGLE(BB_SCALE_2));
+                   BB_DOT1_STORE_SINGLE("52"));
 }

@@ -2,10 +2,12 @@
 BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t *words,
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
-    __asm volatile(BB_DOT2_START("60", "96", "4")
-                   BB_DOT2_SLOTS("7", "54")
-                   BB_DOT2_PAIR("bx r2\n")
-                   "bx r2\n"
+    __asm volatile(BB_DOT2_START("56")
+                   BB_ENTRY2("7", "54")
+                   "add r8, r7, r8, lsl #4\n"
+                   BB_DOT2_SLOTS(8, "56", "r12", "", "str r11, [sp, #52]\n")
+                   BB_DOT2_RARE(8, "56", "")
+                   ".p2align 2\n"
                    "3:\n"
                    ".rept 8\n"
                    "ldrd r6, r7, [lr], #8\n"
@@ -17,14 +19,14 @@ BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    ".endr\n"
                    "cmp r0, r1\n"
                    "bne.w 3b\n"
-                   BB_DOT2_STORE(BB_SCALE_8)
-                   BB_DOT2_SINGLE
+                   BB_DOT2_STORE
+                   BB_DOT2_SINGLE("56", "")
                    "7:\n"
                    "ldr r6, [lr], #4\n"
                    "ldm r0!, {r2-r5}\n"
                    "uxtb16 r7, r6\n" BB_MAC2("r7", "r2", "r4", "r8", "r9")
                    "uxtb16 r7, r6, ror #8\n" BB_MAC2("r7", "r3", "r5", "r8", "r9")
-                   "cmp r0, r12\n"
+                   "cmp r0, r1\n"
                    "bne 7b\n"
-                   BB_DOT2_STORE_SINGLE(BB_SCALE_8, "60"));
+                   BB_DOT2_STORE_SINGLE("56"));
 }

@@ -1,5 +1,5 @@
-/* Inline functions of the Helium kernels. A vector of weights holds 4 words of one row; the vectors of the columns hold,
-   in lane i, the groups that belong to word i. */
+/* Inline functions of the Helium kernels. A vector of weights holds 4 words of one row; the vectors of the columns
+   hold, in lane i, the groups that belong to word i. */
 
 /* ---- Copies ---- */
 

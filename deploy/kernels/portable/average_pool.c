@@ -1,5 +1,5 @@
-/* Padding adds real zeros to the sum; the factor of a window includes the division by its number of elements. Codes of 8
-   bits: four channels at a time if pixels are made of words and the sums of a window are below 2^16. */
+/* Padding adds real zeros to the sum; the factor of a window includes the division by its number of elements. Codes of
+   8 bits: four channels at a time if pixels are made of words and the sums of a window are below 2^16. */
 BB_KERNEL void bb_average_pool(const void *layer, uint8_t *arena)
 {
     const bb_pool_layer *const l = layer;

@@ -11,7 +11,8 @@ BB_KERNEL void bb_pointwise(const void *layer, uint8_t *arena)
     uint8_t *const codes = &arena[l->scratch + (4u * bb_column_codes(l))];
     const uint8_t *input = &arena[l->input];
     uint8_t *output = &arena[l->output];
-    for (uint32_t pixel = 0u; pixel < pixels; pixel += 2u) {
+    const uint32_t done = bb_paired_pixels(l, input, output, words);
+    for (uint32_t pixel = done; pixel < pixels; pixel += 2u) {
         uint32_t sums[2];
         if ((pixel + 1u) == pixels) {
             input = &arena[l->input + ((pixel - step) * input_bytes)];

@@ -15,6 +15,8 @@ import pytest
 
 import bitbudget
 from api.cli.main import run
+from api.operations.emission import archive_of, emit_result
+from api.schemas.build import BuildAnswer
 from deploy.building.cores import core_named
 from deploy.building.toolchains import has_compiler
 from deploy.files import load
@@ -106,6 +108,9 @@ def test_a_training_writes_the_archive_of_the_same_files(trained: Path, tmp_path
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         kept = {each.filename: archive.read(each) for each in archive.infolist()}
         assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+    assert len(content) < sum(map(len, kept.values())) / 2, "C text compresses well"
+    assert archive_of(emit_result(trained)) == content, "the same files give the same bytes"
     assert kept == {f"tiny/{each.name}": (tmp_path / "c" / each.name).read_bytes() for each in result.files}
     assert list(kept) == sorted(kept)
     assert result.report.test_samples == 10
@@ -119,6 +124,8 @@ def test_a_training_for_a_device_is_linked_where_its_compiler_is_installed(train
     if not linked.is_file():
         return
     report = json.loads(linked.read_text())
+    assert BuildAnswer.model_validate_json(linked.read_text()).model_dump(mode="json") == report
+    assert report["test_samples"] == 10
     assert (report["device"], report["core"]) == ("nrf52840", "cortex-m4")
     sections = {each["part"]: (each["predicted_bytes"], each["linked_bytes"]) for each in report["sections"]}
     for part in ("weights", "constants", "arena"):

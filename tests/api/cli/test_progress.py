@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.cli.text.progress import LINE_SECONDS, LinesOfLog, warnings_shown
+from api.cli.text.progress import LINE_SECONDS, LinesOfLog, notes_shown
 from qat.progress import Progress, silent
 
 
@@ -38,11 +38,22 @@ def test_a_stage_of_many_reports_is_one_line_if_it_is_short(capsys: pytest.Captu
 
 def test_each_warning_is_printed_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     passed_on: list[Progress] = []
-    show = warnings_shown(passed_on.append)
+    show = notes_shown(passed_on.append)
     reports = [Progress("training", warnings=warnings) for warnings in ((), ("few steps",), ("few steps", "chance"))]
     for progress in (*reports, reports[-1]):
         show(progress)
     output = capsys.readouterr()
     assert (output.out, output.err) == ("", "warning: few steps\nwarning: chance\n")
     assert passed_on == [*reports, reports[-1]]
-    assert warnings_shown(silent) is silent
+    assert notes_shown(silent) is silent
+
+
+def test_the_recipe_is_printed_once_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    show = notes_shown(silent_but_not_the_same)
+    for _ in range(2):
+        show(Progress("starting", recipe=("epochs: 30 (few samples)", "batch_size: 16 (few samples)")))
+    assert capsys.readouterr().err == "recipe: epochs: 30 (few samples)\nrecipe: batch_size: 16 (few samples)\n"
+
+
+def silent_but_not_the_same(progress: Progress) -> None:
+    """Ignore progress, as `silent` does, which is recognised by its identity."""

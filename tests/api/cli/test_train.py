@@ -21,7 +21,7 @@ from network.memory.books import BookName
 from qat.options.training import TrainingOptions
 from qat.progress import silent
 from tests.api.live_service import ROOT
-from tests.api.small_files import tiny_dataset, tiny_json
+from tests.api.small_files import tiny_dataset, tiny_json, wide_json
 
 RULE = ["--method=mixpc", "--accounting=paper"]
 BUDGET = ["--flash=400", "--ram=60", *RULE]
@@ -38,6 +38,50 @@ def place(tmp_path: Path) -> Path:
 
 def arguments(place: Path, *options: str, network: str = "tiny.json", data: str = "data.npz") -> list[str]:
     return ["train", str(place / network), f"--data={place / data}", f"--out={place / 'out'}", *options]
+
+
+def test_a_network_that_exceeds_its_budget_after_the_training_is_kept(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The budget is what the solver counts, to the last byte; conversion needs wide constants for a layer."""
+    (place / "wide.json").write_bytes(wide_json())
+    eight = ["--weight-bits=*=8", "--activation-bits=*=8", "--sensitivity=weights"]
+    device = ["--device=stm32f411re", "--optimize=O2", "--ram=20kB", *eight]
+    assert run(["fit", str(place / "wide.json"), *device, "--flash=100kB", "--json"]) == 0
+    flash_bytes = int(json.loads(capsys.readouterr().out)["memory"]["flash_bytes"])
+    train = arguments(place, *device, f"--flash={flash_bytes}", "--epochs=1", "--threads=1", network="wide.json")
+    assert run(train) == 1
+    text = " ".join(capsys.readouterr().out.split())
+    report = json.loads((place / "out" / "report.json").read_text())
+    excess, ram_excess = (region["excess_bytes"] for region in report["regions"])
+    assert (report["fits"], report["certificate"], ram_excess) == (False, None, 0)
+    assert excess == report["memory"]["flash_bytes"] - flash_bytes > 8 * 8  # 8 channels with 8 more bytes, and code
+    assert "FITS" not in text
+    said = f"DOES NOT FIT: after the conversion the network needs {excess:.0f} bytes of flash more than the budget"
+    assert said in text
+    reasons = {each["layer"]: each["wide_because"] for each in report["conversion"]["layers"]}
+    assert reasons["last"] is None
+    assert f"because 1 layer needs wide constants ('first': {reasons['first']})" in report["overflow"]
+    assert "train again with these layers as wide_layers" in report["overflow"]
+    assert report["overflow"] in report["warnings"]
+    assert load(place / "out").name == "tiny"
+    linked = place / "out" / "linked.json"
+    if linked.exists():  # there is a compiler
+        answer = json.loads(linked.read_text())
+        assert (answer["excess_bytes"], answer["is_as_predicted"], answer["is_good"]) == (
+            {"flash": excess},
+            True,
+            False,
+        )
+    # What the report says helps: the solver then counts the wide layer, to the last byte.
+    assert run([*train, "--wide-layer=first", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["certificate"]["missing_bytes"] == excess
+    assert run([*train, "--wide-layer=first", f"--flash={flash_bytes + excess:.0f}", "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["fits"], again["overflow"]) == (True, None)
+    assert again["memory"]["flash_bytes"] == flash_bytes + excess
+    assert run([*train, "--wide-layer=nothing"]) == 2
+    assert "wide_layers has 'nothing', which is not a layer of the network" in capsys.readouterr().err
 
 
 def test_the_whole_job(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +129,23 @@ def test_warnings_are_printed_on_standard_error_before_the_training(
     assert few_steps
     assert "training  epoch" not in before
     assert "training  epoch 1 of 1" in after
+
+
+def test_the_recipe_is_printed_before_the_training_and_is_in_the_report(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments(place, *BUDGET, "--epochs=1", "--batch-size=32", "--threads=1")) == 0
+    output = capsys.readouterr()
+    told, _, training = output.err.partition("training  epoch 1 of 1")
+    chosen = json.loads((place / "out" / "report.json").read_text())["recipe"]
+    lines = [f"{each['option']}: {each['value']} ({each['reason']})" for each in chosen]
+    assert {each["option"] for each in chosen} >= {"best_by", "post_training", "relative_rates"}
+    assert not {each["option"] for each in chosen} & {"epochs", "batch_size"}
+    for line in lines:
+        assert f"recipe: {line}\n" in told
+        assert f"  {line}\n" in output.out
+    assert "recipe: " not in training
+    assert " (float " in training
 
 
 @pytest.mark.parametrize(

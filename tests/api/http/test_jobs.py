@@ -15,7 +15,7 @@ import bitbudget
 from deploy.files import load
 from tests.api.http.test_uploads import assert_problem
 from tests.api.live_service import Answer, LiveService, is_alive, is_training
-from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json
+from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json, wide_json
 from tests.deploy.building.small_firmware import core_or_skip
 
 BUDGET = {"flash": 400, "ram": 60, "method": "mixpc", "accounting": "paper"}
@@ -38,6 +38,36 @@ def finished(service: LiveService, request_body: dict[str, Any]) -> Answer:
     job = service.finished(service.start_job(**request_body))
     assert job["state"] == "succeeded", job
     return job
+
+
+def test_a_network_that_exceeds_its_budget_after_the_training_is_an_answer(service: LiveService) -> None:
+    """Conversion needs wide constants for a layer, and the budget is what the solver counts, to the last byte."""
+    network_id = service.upload_network(wide_json(), "wide.json")
+    asked = {
+        "ram": "20kB", "optimization": "O2", "sensitivity": "weights",
+        "allowed_weight_bits": {"*": [8]}, "allowed_activation_bits": {"*": [8]},
+    }  # fmt: skip
+    fitted = service.http.post(f"/v1/networks/{network_id}/fit", json={**asked, "flash": "100kB"}).json()
+    flash_bytes = int(fitted["memory"]["flash_bytes"])
+    body = {
+        "network_id": network_id,
+        "dataset": service.upload_dataset(tiny_dataset()),
+        "training": {"epochs": 0, "threads": 1},
+        **asked,
+    }
+    job = service.finished(service.start_job(**body, flash=flash_bytes))
+    assert job["state"] == "succeeded", job
+    result = job["result"]
+    excess = result["memory"]["flash_bytes"] - flash_bytes
+    assert result["fits"] is False
+    assert [region["excess_bytes"] for region in result["regions"]] == [excess, 0]
+    assert f"needs {excess:.0f} bytes of flash more than the budget" in result["overflow"]
+    assert result["overflow"] in result["warnings"]
+    names = {each["name"] for each in job["artifacts"]}
+    assert {"report.json", "network.json", "weights.safetensors", "tiny-c.zip"} <= names
+    for flash, fits in ((flash_bytes + excess, True), (flash_bytes + excess - 1, False)):
+        asked_again = {**asked, "flash": int(flash), "wide_layers": ["first"]}
+        assert service.http.post(f"/v1/networks/{network_id}/fit", json=asked_again).json()["fits"] is fits
 
 
 def test_a_job_plays_the_main_job_on_real_digits(service: LiveService, tmp_path: Path) -> None:
@@ -125,6 +155,15 @@ def test_the_c_files_are_those_that_the_command_writes(service: LiveService, fin
     assert {"src/tiny.c", "src/tiny_selftest.c", "CMakeLists.txt", "zephyr/module.yml"} <= kept.keys()
 
 
+def test_the_deployment_has_a_schema(service: LiveService, finished: Answer) -> None:
+    """The written file has the properties of the schema and no others, and the answer is its content."""
+    job = f"/v1/jobs/{finished['id']}"
+    written = service.http.get(f"{job}/artifacts/deployment.json").json()
+    answer = service.http.get(f"{job}/deployment").json()
+    assert answer == {"host_graph": None, **written}
+    assert_problem(service.http.get(f"{job}/linked"), 404, "not-found")
+
+
 def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_body: dict[str, Any]) -> None:
     core_or_skip("cortex-m4")
     body = {key: value for key, value in request_body.items() if key not in BUDGET}
@@ -132,6 +171,7 @@ def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_b
     assert job["state"] == "succeeded", job
     artifacts = f"/v1/jobs/{job['id']}/artifacts"
     linked = service.http.get(f"{artifacts}/linked.json").json()
+    assert service.http.get(f"/v1/jobs/{job['id']}/linked").json() == linked
     memory = service.http.get(f"{artifacts}/memory.json").json()
     assert (linked["device"], linked["core"], linked["optimization"]) == ("nrf52840", "cortex-m4", "Os")
     if linked["has_locked_toolchain"]:

@@ -88,3 +88,16 @@ def test_a_missing_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 )
 def test_gcc_12_2_is_the_locked_toolchain(version: str, is_locked: bool) -> None:
     assert Toolchain(CORES["cortex-m4"], Path("gcc"), version).is_locked is is_locked
+
+
+def test_a_network_that_no_machine_holds_is_linked_for_its_sizes(tmp_path: Path) -> None:
+    """The firmware around it, with the vectors of the self-test, may be larger than that of a machine."""
+    core = core_or_skip("cortex-m55")
+    toolchain = toolchain_for(core)
+    vectors = b"const unsigned char vectors[1500000] = {1};\n"
+    main = vectors + MAIN.replace(b"return 42;", b"return vectors[arena[0]];")
+    objects = compiled(tmp_path, core, NETWORK, main)
+    flash_bytes = max(machine.code_bytes for machine in core.machines) + 1
+    assert link(toolchain, objects, placed(core, flash_bytes, 4096)).is_file()
+    with pytest.raises(BuildError, match=r"need 15\d{5} bytes of flash beside the network; expected at most \d+"):
+        link(toolchain, objects, placed(core, 4096, 4096))

@@ -1,6 +1,6 @@
 /* Runs depthwise layers: reads cases from "cases.bin", writes each arena to "results.bin" with the ticks that the layer
-   took. A case is FIELDS words and the contents of weights, constants, zero points and arena, each padded to 4 bytes. On a
-   chip, depthwise_chip.c replaces the C library. Comes after the text of the kernels. */
+   took. A case is FIELDS words and the contents of weights, constants, zero points and arena, each padded to 4 bytes.
+   On a chip, depthwise_chip.c replaces the C library. Comes after the text of the kernels. */
 
 enum { FIELDS = 34 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,41 @@ def random_cases(count: int, seed: int) -> list[Case]:
     return [case_of(random_geometry(generator, is_fast=each % 2 == 0), generator) for each in range(count)]
 
 
+def small_cases(seed: int, *, every_bits: bool) -> list[Case]:
+    """Return cases of the 3x3 function with 1 to 9 columns and 1 to 4 rows, also in place.
+
+    Args:
+        seed: Seed of the codes.
+        every_bits: Whether each geometry has all bits of input, weights and output, or the next ones in turns.
+    """
+    generator = np.random.default_rng(seed)
+    all_bits = list(product(BITS, BITS, BITS))
+    turns = cycle(all_bits)
+    paddings = {1: (Padding(1, 1, 1, 1), Padding(0, 2, 2, 1)), 2: (Padding(1, 1, 1, 1), Padding(0, 0, 1, 2))}
+    cases = []
+    for width, height, stride, way, in_place in product(range(1, 10), range(1, 5), (1, 2), (0, 1), (False, True)):
+        padding = Padding(way, way, 2 - way, 2 - way) if in_place else paddings[stride][way]
+        for input_bits, weight_bits, output_bits in all_bits if every_bits else [next(turns)]:
+            geometry = Geometry(
+                int(generator.integers(2, 10)), height, width, stride=(stride, stride), padding=padding,
+                input_bits=input_bits, weight_bits=weight_bits, output_bits=input_bits if in_place else output_bits,
+                is_fast=True, in_place=in_place,
+            )  # fmt: skip
+            if min(geometry.output) > 0 and not (in_place and stride == 2):
+                cases.append(case_of(geometry, generator))
+    return cases
+
+
+def test_small_images(tmp_path: Path) -> None:
+    run_on_chip(build_for_chip(tmp_path, M4), tmp_path, M4, small_cases(8, every_bits=False))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("level", ["-O2", "-Os"])
+def test_every_bits_of_small_images(tmp_path: Path, level: str) -> None:
+    run_on_chip(build_for_chip(tmp_path, M4, level), tmp_path, M4, small_cases(9, every_bits=True))
+
+
 def test_dsp_code_equals_the_interpreter(tmp_path: Path) -> None:
     run_on_chip(build_for_chip(tmp_path, M4), tmp_path, M4, random_cases(200, 3))
 
@@ -32,7 +68,7 @@ def test_instructions_of_a_multiply_accumulate_stay_low(tmp_path: Path) -> None:
     generator = np.random.default_rng(4)
     cases = [case_of(SIXTEEN, generator)]
     (instructions,) = run_on_chip(build_for_chip(tmp_path, M4), tmp_path, M4, cases)
-    assert instructions / SIXTEEN.multiply_accumulates < 1.65
+    assert instructions / SIXTEEN.multiply_accumulates < 1.56
 
 
 @pytest.mark.long

@@ -26,6 +26,7 @@ FUNCTIONS = [
     "bb_pack_4",
     "bb_pack_2",
 ]
+DRIVERS = ["bb_convolution", "bb_pointwise"]
 CHECK = Path(__file__).with_name("dsp_check.c")
 
 
@@ -70,7 +71,7 @@ def test_clang_assembles_the_dsp_kernels(tmp_path: Path, target: str, optimizati
         pytest.skip("clang and newlib are not installed")
     (tmp_path / "kernels.h").write_text(kernels_header(), encoding="ascii")
     source = tmp_path / "kernels.c"
-    source.write_text('#include "kernels.h"\n' + kernel_source(FUNCTIONS), encoding="ascii")
+    source.write_text('#include "kernels.h"\n' + kernel_source([*FUNCTIONS, *DRIVERS]), encoding="ascii")
     flags = [*WARNINGS, optimization, *f"--target={target}".split(), "-isystem", str(headers)]
     command = [clang, *flags, "-c", str(source), "-o", str(tmp_path / "kernels.o")]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -18,7 +18,12 @@ CORES: Final = {
     "cortex-m4": ("arm-none-eabi", ("-mthumb", "-mcpu=cortex-m4")),
     "riscv": ("riscv64-unknown-elf", ("-march=rv32imac", "-mabi=ilp32", "--specs=picolibc.specs")),
 }
-MISRA_PAGE: Final = Path(__file__).parents[3] / "docs" / "misra.md"
+ROOT: Final = Path(__file__).parents[3]
+MISRA_PAGE: Final = ROOT / "docs" / "misra.md"
+COMMENT: Final = re.compile(r"^[ \t]*/\*.*?\*/", re.MULTILINE | re.DOTALL)
+"""A comment that starts its line, with the indentation."""
+
+COMMENT_WIDTH: Final = 120
 BUILD: Final = ("-ffunction-sections", "-fdata-sections", "-fno-tree-loop-distribute-patterns", "-c")
 
 MULTIPLIES_IN_64_BITS: Final = re.compile(
@@ -37,10 +42,32 @@ def need(*tools: str) -> None:
             pytest.skip(f"{tool} is not installed")
 
 
+@pytest.mark.parametrize("folder", ["deploy", "tests", "benchmarks"])
+def test_comments_of_c_files_have_at_most_120_characters_a_line(folder: str) -> None:
+    files = sorted(path for path in (ROOT / folder).rglob("*") if path.suffix in {".c", ".h"})
+    assert files
+    long = [
+        f"{path.relative_to(ROOT)}: {line}"
+        for path in files
+        for comment in COMMENT.findall(path.read_text(encoding="utf-8"))
+        for line in comment.split("\n")
+        if len(line) > COMMENT_WIDTH
+    ]
+    assert long == []
+
+
 def test_only_the_given_functions_are_taken() -> None:
     source = kernel_source(["bb_pointwise", "bb_widen_8"])
     assert set(re.findall(r"BB_KERNEL [a-z0-9_]+ (\w+)\(", source)) == {"bb_pointwise", "bb_widen_8"}
     assert kernel_source(["bb_widen_8", "bb_pointwise", "bb_widen_8"]) == source
+
+
+def test_parts_of_dot_products_come_with_those_of_the_same_columns() -> None:
+    one, two = kernel_source(["bb_dot1_4"]), kernel_source(["bb_dot2_4"])
+    assert ("BB_DOT1_START(" in one, "BB_DOT2_START(" in one) == (True, False)
+    assert ("BB_DOT1_START(" in two, "BB_DOT2_START(" in two) == (False, True)
+    assert "BB_ENTRY(" in one
+    assert "BB_ENTRY(" in two
 
 
 def test_a_function_without_source_is_refused() -> None:

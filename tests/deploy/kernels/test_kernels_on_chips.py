@@ -34,6 +34,32 @@ CHIPS: Final = {  # core: flags, machine, level. An M3 runs the code of an M0.
 }
 
 
+def window_cases() -> list[Case]:
+    """Cases of windows partly or wholly outside the image, of images narrower than a window, and of odd widths."""
+    layers, found = RandomLayers(22), []
+    paddings = (Padding(0, 0, 0, 0), Padding(1, 1, 1, 1), Padding(0, 0, 1, 1), Padding(2, 3, 2, 1))
+    geometries = itertools.product((1, 3, 16, 40), (1, 2, 3), (1, 2, 3), (1, 2), paddings)
+    for channels, kernel, stride, dilation, padding in geometries:
+        bits = (8 if layers.generator.random() < 0.7 else layers.bits(), layers.bits(), layers.bits())
+        extents = []
+        for size, before, after in (
+            (dilation * (kernel - 1) + 1, padding.top, padding.bottom),
+            (kernel, padding.left, padding.right),
+        ):
+            least = max(1, size - before - after)
+            extents.append(int(layers.generator.integers(least, least + 7)))
+        found.append(
+            layers.convolution(
+                Shape(channels, *extents), int(layers.generator.integers(1, 6)), bits, "narrow",
+                kernel=(kernel, kernel), stride=(int(layers.generator.integers(1, 3)), stride), padding=padding,
+                dilation=(dilation, 1),
+            )
+        )  # fmt: skip
+    for channels, height, width in itertools.product((3, 4, 8, 16, 24), (1, 2), (1, 2, 5)):
+        found.append(layers.convolution(Shape(channels, height, width), 3, (8, layers.bits(), 8), "narrow"))
+    return found
+
+
 def cases() -> list[Case]:
     layers, found = RandomLayers(21), []
     for bits, form in itertools.product(itertools.product(BITS, BITS, BITS), ("narrow", "wide", "thresholds")):
@@ -50,7 +76,7 @@ def cases() -> list[Case]:
         found.append(layers.average_pool(Shape(5, 5, 4), (3, 2), (2, 1), Padding(1, 1, 0, 0), pair))
         found.append(layers.pad(Shape(3, 2, 2), Padding(1, 0, 0, 1), (1, 2), pair))
         found.append(layers.concat((Shape(3, 2, 2), Shape(2, 2, 2)), Axis.CHANNELS, Flattening.CHANNELS_FIRST))
-    return found
+    return found + window_cases()
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
 from network.allocation import BITS, Allocation
+from network.devices.core_speed_json import core_speed_of, core_speed_to_json
 from network.devices.core_speeds import SPEEDS, speed_of_core
-from network.devices.latency import CoreSpeed, Latency, core_speed_of, layer_cycles, network_cycles
+from network.devices.latency import CoreSpeed, Latency, layer_cycles, network_cycles
 from network.errors import RequestError
+from network.kernel_sizes.tables import Optimization
 from network.kernels import KERNELS_WITHOUT_WEIGHTS, WEIGHT_KERNELS
 from network.layers import Add, AveragePool, Concat, Convolution, FullyConnected, Padding, Shape
 from tests.builders import mobilenet_v1, network_of
@@ -76,10 +79,12 @@ def test_a_rate_that_is_missing_is_named() -> None:
 @pytest.mark.parametrize("core", sorted(SPEEDS))
 def test_every_core_has_every_rate(core: str) -> None:
     speed = speed_of_core(core)
-    assert set(speed.multiply_accumulates_per_cycle) == {
-        (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
-    }
-    assert set(speed.elements_per_cycle) == set(KERNELS_WITHOUT_WEIGHTS)
+    assert set(speed.by_optimization) == {Optimization.SIZE, Optimization.UNROLLED}
+    for rates in (speed.rates, *speed.by_optimization.values()):
+        assert set(rates.multiply_accumulates_per_cycle) == {
+            (kernel, activation, weight) for kernel in WEIGHT_KERNELS for activation in BITS for weight in BITS
+        }
+        assert set(rates.elements_per_cycle) == set(KERNELS_WITHOUT_WEIGHTS)
     assert not any(speed.is_estimate(*key) for key in speed.multiply_accumulates_per_cycle)
 
 
@@ -105,6 +110,17 @@ def test_fewer_weight_bits_cost_no_time(core: str, kernel: str) -> None:
     rates = speed_of_core(core).multiply_accumulates_per_cycle
     assert rates[kernel, 8, 4] >= rates[kernel, 8, 8]
     assert rates[kernel, 8, 2] >= rates[kernel, 8, 8]
+
+
+@pytest.mark.parametrize("core", sorted(SPEEDS))
+def test_a_mobilenet_is_not_faster_if_it_is_compiled_for_size(core: str) -> None:
+    network = mobilenet_v1(0.25, 96)
+    allocation = Allocation({layer.name: 8 for layer in network.weight_layers}, dict.fromkeys(network.tensors, 8), {})
+    fast, small = (
+        network_cycles(network, allocation, SPEEDS[core].compiled(each))
+        for each in (Optimization.SPEED, Optimization.SIZE)
+    )
+    assert fast <= small < 1.5 * fast
 
 
 def test_a_mobilenet_takes_about_as_many_instructions_as_products() -> None:
@@ -141,9 +157,32 @@ def test_a_table_of_ones_own() -> None:
     assert not speed.is_estimate("pointwise_convolution", 8, 4)
 
 
+def test_rates_of_code_for_size() -> None:
+    """Rates that a flag does not list are the general ones; a table without flags has the same rates for all."""
+    at_size = {"multiply_accumulates_per_cycle": {"pointwise_convolution": {"8/4": 0.25}}, "elements_per_cycle": {}}
+    given = {**OWN, "optimizations": {"Os": at_size}}
+    speed = core_speed_of(given)
+    assert core_speed_to_json(speed) == {**given, "multiply_accumulates_per_cycle": ANY}
+    assert core_speed_of(core_speed_to_json(speed)) == speed
+    small = speed.compiled(Optimization.SIZE)
+    assert small.multiply_accumulates_per_cycle == {
+        ("pointwise_convolution", 8, 4): 0.25,
+        ("pointwise_convolution", 2, 8): 1.0,
+    }
+    assert small.elements_per_cycle == {"add": 0.1}
+    for optimization in (None, Optimization.SPEED, Optimization.UNROLLED):
+        fast = speed.compiled(optimization)
+        assert fast.multiply_accumulates_per_cycle == speed.multiply_accumulates_per_cycle
+    old = core_speed_of(OWN)
+    assert old.compiled(Optimization.SIZE) == old
+    assert "optimizations" not in core_speed_to_json(old)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({**OWN, "optimizations": {"O1": {}}}, "unknown optimization flag 'O1'; expected one of O2, Os, O3"),
+        ({**OWN, "optimizations": {"Os": {}}}, "the table of speeds at -Os lacks the key 'elements_per_cycle'"),
         ([], "the table of speeds is a list of 0; expected a JSON object"),
         ({**OWN, "more": 1}, "has the unknown key 'more'"),
         (

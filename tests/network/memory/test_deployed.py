@@ -324,7 +324,7 @@ def test_constants_of_each_form_by_hand() -> None:
 
 
 def test_a_library_function_is_linked_once_with_the_functions_that_call_it() -> None:
-    """Two dots call a multiplication; the deepest stack passes through it."""
+    """Two dots call a multiplication; the deepest stack passes through it if one of them is needed."""
     table = sizes_by_hand()
     calling = {name: replace(table.functions[name], calls=("__long_multiply",)) for name in ("bb_dot2_4", "bb_dot1_2")}
     library = {"__long_multiply": FunctionSize(44, 20, ("__carry",)), "__carry": FunctionSize(12, 40)}
@@ -336,8 +336,15 @@ def test_a_library_function_is_linked_once_with_the_functions_that_call_it() -> 
         assert feature.weights == {("a", 4), ("fc", 2)}
         assert feature.activations == frozenset()
     (stack,) = [each.size_bytes for each in accounting.always_shared(NETWORK) if each.part == "stack"]
-    # run 8, fully_connected 20, dot1_2 4, and 60 below; the convolution has 8 + 16 + 4 + 60
-    assert stack == 8 + 20 + 4 + 20 + 40 + 4  # a multiple of 8
+    assert stack == 8 + 20 + 4  # fully_connected and dot1_4
+    deeper = [each for each in accounting.features(NETWORK) if each.shared.part == "stack"]
+    # dot1_8 and dot2_8 have frames of 48 and 56 bytes; run 8, convolution 16, dot2_4 4, and 60 below; then dot1_2
+    assert [stack := stack + each.shared.size_bytes for each in deeper] == [80, 88, 96]
+    assert [each.weights for each in deeper] == [
+        {("a", 8), ("a", 4), ("fc", 8), ("fc", 2)},
+        {("a", 4), ("fc", 2)},
+        {("fc", 2)},
+    ]
 
 
 def test_code_of_a_core_without_a_table_is_an_estimate() -> None:

@@ -11,6 +11,8 @@ import pytest
 from network.allocation import DEFAULT_WEIGHT_SCHEME, Allocation, Folding, Scheme
 from network.errors import RequestError
 from network.network import Network
+from qat.options.names import BestBy
+from qat.options.post_training import NO_POST_TRAINING
 from qat.options.sensitivity import Measure, SensitivityOptions
 from qat.options.task import Metric, TaskKind
 from qat.options.training import TrainingOptions
@@ -20,7 +22,9 @@ from qat.training.label_source import LabelSource
 from tests.qat.tasks.task_networks import dataset_for, image_network, outputs_for, two_outputs, vector_network
 from tests.qat.zoo import allocation_of
 
-OPTIONS = TrainingOptions(epochs=4, batch_size=16, learning_rate=3e-3, threads=1)
+OPTIONS = TrainingOptions(
+    epochs=4, batch_size=16, learning_rate=3e-3, threads=1, best_by=BestBy.QUALITY, post_training=NO_POST_TRAINING
+)
 
 
 def allocation(network: Network, bits: Any = 2) -> Allocation:

@@ -13,12 +13,12 @@ from network.errors import TrainingError
 from network.layers import RELU, RELU6, Add, Padding, Shape
 from network.network import Network
 from qat.options.names import ActivationRange, Compile
-from qat.options.training import TrainingOptions
 from qat.prepare import prepare
 from qat.progress import Progress
 from qat.training import compiling, reporting
 from qat.training.compiling import compiled, has_compiler, is_compiled, multiply_accumulates
 from tests.builders import network_of
+from tests.qat.complete_options import complete
 from tests.qat.small_problem import PACT_FOLDED, QUICK, assert_same, trained
 from tests.qat.zoo import all_kinds, allocation_of, convolution
 
@@ -41,13 +41,13 @@ def test_when_a_step_is_compiled(
     monkeypatch: pytest.MonkeyPatch, chosen: Compile, has: bool, images: int, expected: bool
 ) -> None:
     monkeypatch.setattr(compiling, "COMPILERS", ("sh",) if has else ("no-such-compiler",))
-    assert is_compiled(NETWORK, TrainingOptions(compile=chosen), images, CPU) is expected
+    assert is_compiled(NETWORK, complete(compile=chosen), images, CPU) is expected
 
 
 def test_a_compiler_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "COMPILERS", ("no-such-compiler",))
     with pytest.raises(TrainingError, match="expected one of no-such-compiler on the path"):
-        is_compiled(NETWORK, TrainingOptions(compile=Compile.ON), 1, CPU)
+        is_compiled(NETWORK, complete(compile=Compile.ON), 1, CPU)
 
 
 def test_multiply_accumulates_by_hand() -> None:
@@ -86,7 +86,7 @@ def small_network() -> Network:
 def test_a_compiled_step_learns_the_same(scheme: Scheme, kind: ActivationRange) -> None:
     network = small_network()
     images = torch.randn(8, *network.only_input.shape, generator=torch.Generator().manual_seed(0))
-    options = TrainingOptions(activation_range=kind)
+    options = complete(activation_range=kind)
     found = []
     for is_plain in (True, False):
         module = prepare(network, allocation_of(network, 4, scheme), images.numpy(), options).train()

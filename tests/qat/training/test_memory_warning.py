@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from qat.options.training import TrainingOptions
 from qat.training.memory_warning import free_memory_bytes, memory_warning, training_bytes
 from tests.builders import mobilenet_v1
+from tests.qat.complete_options import complete
 
 CPU = torch.device("cpu")
 NETWORK = mobilenet_v1(0.25, 96, classes=10, seed=0)
@@ -56,7 +56,7 @@ def test_memory_grows_with_the_batch_and_the_weights() -> None:
 def warning_with(
     free_bytes: int | None, processor: torch.device = CPU, processes: int = 1, **changes: int
 ) -> str | None:
-    options = TrainingOptions(batch_size=128).replace(**changes)
+    options = complete(batch_size=128).replace(**changes)
     return memory_warning(NETWORK, options, 1000, processes, processor, free_bytes)
 
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from network.allocation import Folding, Scheme, WeightScheme
 from qat.calibration import calibrate
-from qat.options.training import TrainingOptions
 from qat.prepare import prepare
 from qat.quantized_network import QuantizedNetwork
 from qat.training.oscillation import Oscillations, threshold_at
+from tests.qat.complete_options import complete
 from tests.qat.small_problem import PER_CHANNEL_ICN, QUICK, accuracy_of, allocated, problem, small_network, trained
 
-OPTIONS = TrainingOptions(oscillation_momentum=0.25, freeze_oscillating_at=0.5)
+OPTIONS = complete(oscillation_momentum=0.25, freeze_oscillating_at=0.5)
 FIXED_GRID = Scheme(WeightScheme.PER_LAYER_ASYM_PACT, Folding.ICN)
 
 
@@ -106,7 +106,7 @@ def test_the_threshold_falls_from_when_it_begins() -> None:
     assert threshold_at(options, 0.5) == pytest.approx(0.04)
     assert threshold_at(options, 0.75) == pytest.approx(0.025)
     assert threshold_at(options, 1.0) == pytest.approx(0.01)
-    assert threshold_at(TrainingOptions(), 1.0) is None
+    assert threshold_at(complete(), 1.0) is None
 
 
 def test_in_a_run_weights_freeze_and_it_still_learns() -> None:

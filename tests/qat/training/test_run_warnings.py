@@ -19,6 +19,7 @@ from qat.train import TrainingResult, train
 from qat.training import run_warnings
 from qat.training.run_warnings import few_steps_warning, label_warning
 from tests.builders import network_of
+from tests.qat.complete_options import complete
 from tests.qat.small_problem import PER_CHANNEL_ICN
 from tests.qat.zoo import allocation_of
 
@@ -115,7 +116,7 @@ def test_warnings_are_reported_before_the_training_and_change_no_result() -> Non
 
 @pytest.mark.parametrize(("epochs", "is_short"), [(0, False), (1, True), (9, True), (10, False)])
 def test_few_steps_are_those_of_the_whole_run(epochs: int, is_short: bool) -> None:
-    options = TrainingOptions(epochs=epochs, batch_size=20)
+    options = complete(epochs=epochs, batch_size=20)
     assert (few_steps_warning(options, 100) is not None) == is_short
 
 
