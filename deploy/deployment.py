@@ -101,7 +101,8 @@ def read_deployment(directory: Path, network: IntegerNetwork) -> Deployment:
         network: The integer-only network of the directory.
 
     Returns:
-        The deployment that the file describes; one with default values, for no device, if there is no file.
+        The deployment that the file describes. If there is no file, a deployment with default values and without a
+            device.
 
     Raises:
         IntegerFileError: If the file is damaged, of an unknown version, or does not belong to the network.

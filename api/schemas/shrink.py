@@ -111,8 +111,8 @@ class ShrinkTrainingOptions(TrainingOptions):
     post_training: PostTrainingOptions | None = Field(
         default=PostTrainingOptions(),
         description="how the network is improved without labels between calibration and the first epoch; false: it is "
-        "not improved; none: chosen by the recipe from the number of samples, and not improved with 0 epochs; with one "
-        "or more epochs, the default is none",
+        "not improved; none: with 0 epochs it is not improved, with others the recipe chooses from the number of "
+        "samples. If epochs is given and not 0, this option is none by default",
     )
 
     @model_validator(mode="before")

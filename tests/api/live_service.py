@@ -95,11 +95,15 @@ class LiveService:
         return int(process_id)
 
     def files(self) -> set[str]:
-        """Return the files in the data directory, without the database and the locks."""
+        """Return the files in the data directory, without the database and the locks.
+
+        A worker may delete a directory at the same time: `os.walk` passes over it, and `Path.rglob` does not.
+        """
         return {
-            str(path.relative_to(self.data))
-            for path in self.data.rglob("*")
-            if path.is_file() and not path.name.startswith("bitbudget.sqlite") and path.suffix != ".lock"
+            str(Path(folder, name).relative_to(self.data))
+            for folder, _, names in os.walk(self.data)
+            for name in names
+            if not name.startswith("bitbudget.sqlite") and not name.endswith(".lock")
         }
 
 

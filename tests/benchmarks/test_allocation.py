@@ -15,7 +15,7 @@ from benchmarks.answers import Pair
 from network.budget import Budget
 
 AMPLE = Budget(1_000_000, 1_000_000)
-TIGHT = Budget(11_000, 8_000)
+TIGHT = Budget(13_100, 8_000)
 HOPELESS = Budget(1, 1_000_000)
 
 

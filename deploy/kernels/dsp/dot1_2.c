@@ -3,13 +3,13 @@ BB_NAKED void bb_dot1_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT1_START("52")
-                   BB_ENTRY1("r7", "1", "136")
+                   BB_ENTRY1("r7", BB_TURN("1", "0"), "136")
                    "add r7, r6, r7, lsl #5\n"
                    BB_DOT1_SLOTS(2, "", BB_MASK1("0x00C000C0"), BB_PAIR1)
                    BB_DOT1_RARE(2, "52", "44", "48", "")
                    ".p2align 2\n"
                    "3:\n"
-                   ".rept 2\n"
+                   ".rept 1 + " BB_TURN("1", "0") "\n"
                    "ldrd r7, r8, [lr], #8\n"
                    BB_GROUPS1(BB_FIELD1, ", lsl #6", ", lsl #4", ", lsl #2", "")
                    BB_GROUPS1(BB_FIELD1, ", lsr #2", ", lsr #4", ", lsr #6", ", lsr #8")

@@ -9,7 +9,7 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                           BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT1_START("64")
-                   BB_ENTRY1("r7", "1", "72")
+                   BB_ENTRY1("r7", BB_TURN("1", "0"), "72")
                    "add r8, r6, r7, lsl #5\n"
                    "str r8, [sp, #60]\n"
                    "cmp r7, #28\n"
@@ -45,7 +45,7 @@ BB_NAKED void bb_dot1_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "mov r11, #0\n"
                    "addw r9, r0, #895\n"
                    "3:\n"
-                   ".rept 2\n"
+                   ".rept 1 + " BB_TURN("1", "0") "\n"
                    "ldrd r7, r8, [lr], #8\n"
                    BB_GROUPS1(BB_FIELD1, "", ", ror #2", ", ror #8", ", ror #10")
                    "adds r0, #16\n"

@@ -3,13 +3,13 @@ BB_NAKED void bb_dot1_4(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT1_START("52")
-                   BB_ENTRY1("r7", "3", "70")
+                   BB_ENTRY1("r7", BB_TURN("3", "1"), "70")
                    "add r7, r6, r7, lsl #4\n"
                    BB_DOT1_SLOTS(4, "", BB_MASK1("0x00F000F0"), BB_PAIR1)
                    BB_DOT1_RARE(4, "52", "44", "48", "")
                    ".p2align 2\n"
                    "3:\n"
-                   ".rept 4\n"
+                   ".rept 1 + " BB_TURN("3", "1") "\n"
                    "ldrd r7, r8, [lr], #8\n"
                    BB_GROUPS1(BB_FIELD1, ", lsl #4", "", ", lsr #4", ", lsr #8")
                    ".endr\n"

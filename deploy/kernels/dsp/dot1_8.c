@@ -4,7 +4,7 @@ BB_NAKED void bb_dot1_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
 {
     __asm volatile(BB_DOT1_START("52")
                    "lsr r8, r7, #1\n"
-                   BB_ENTRY1("r8", "3", "70")
+                   BB_ENTRY1("r8", BB_TURN("3", "1"), "70")
                    "str r11, [sp, #44]\n"
                    "lsls r8, r7, #31\n"
                    "beq 1f\n"
@@ -29,7 +29,7 @@ BB_NAKED void bb_dot1_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    "ldr pc, [sp, #44]\n"
                    ".p2align 2\n"
                    "3:\n"
-                   ".rept 4\n"
+                   ".rept 1 + " BB_TURN("3", "1") "\n"
                    "ldm lr!, {r6-r9}\n"
                    "ldm r0!, {r2-r5}\n"
                    "uxtb16 r12, r6\n"

@@ -5,7 +5,7 @@ BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT2_START("60")
-                   BB_ENTRY2("1", "204")
+                   BB_ENTRY2(BB_TURN("1", "0"), "204")
                    "cmp r8, #1\n"
                    "bne 1f\n"
                    "adr.w r11, 5f + 1\n"
@@ -15,7 +15,7 @@ BB_NAKED void bb_dot2_2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                    BB_DOT2_RARE(2, "60", ""));
     __asm volatile(".p2align 2\n"
                    "3:\n"
-                   ".rept 2\n"
+                   ".rept 1 + " BB_TURN("1", "0") "\n"
                    "ldrd r6, r7, [lr], #8\n"
                    BB_GROUP2(BB_FIELD2, ", lsl #6", ", lsl #4")
                    BB_GROUP2(BB_FIELD2, ", lsl #2", "")

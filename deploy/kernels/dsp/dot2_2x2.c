@@ -9,7 +9,7 @@ BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                           BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT2_START("92")
-                   BB_ENTRY2("1", "106")
+                   BB_ENTRY2(BB_TURN("1", "0"), "106")
                    "add r12, r7, r8, lsl #6\n"
                    "cmp r8, #28\n"
                    "bls 1f\n"
@@ -52,7 +52,7 @@ BB_NAKED void bb_dot2_2x2(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_
                    "mov r10, #0\n"
                    "mov r11, #0\n"
                    "3:\n"
-                   ".rept 2\n"
+                   ".rept 1 + " BB_TURN("1", "0") "\n"
                    "ldrd r6, r7, [lr], #8\n"
                    BB_GROUP2(BB_FIELD2, "", ", ror #2")
                    BB_GROUP2(BB_FIELD2, ", ror #8", ", ror #10")

@@ -3,13 +3,13 @@ BB_NAKED void bb_dot2_4(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT2_START("60")
-                   BB_ENTRY2("3", "104")
+                   BB_ENTRY2(BB_TURN("3", "1"), "104")
                    "add r12, r7, r8, lsl #5\n"
                    BB_DOT2_SLOTS(4, "60", "r8", "mov r8, #0x00F000F0\n", "strd r11, r12, [sp, #52]\n")
                    BB_DOT2_RARE(4, "60", "")
                    ".p2align 2\n"
                    "3:\n"
-                   ".rept 4\n"
+                   ".rept 1 + " BB_TURN("3", "1") "\n"
                    "ldrd r6, r7, [lr], #8\n"
                    BB_GROUP2(BB_FIELD2, ", lsl #4", "")
                    BB_GROUP2(BB_FIELD2, ", lsr #4", ", lsr #8")

@@ -3,13 +3,13 @@ BB_NAKED void bb_dot2_8(BB_UNUSED const bb_rows *rows, BB_UNUSED const uint32_t 
                         BB_UNUSED const uint32_t *sums, BB_UNUSED uint8_t *output, BB_UNUSED uint32_t stride)
 {
     __asm volatile(BB_DOT2_START("56")
-                   BB_ENTRY2("7", "54")
+                   BB_ENTRY2(BB_TURN("7", "3"), "54")
                    "add r8, r7, r8, lsl #4\n"
                    BB_DOT2_SLOTS(8, "56", "r12", "", "str r11, [sp, #52]\n")
                    BB_DOT2_RARE(8, "56", "")
                    ".p2align 2\n"
                    "3:\n"
-                   ".rept 8\n"
+                   ".rept 1 + " BB_TURN("7", "3") "\n"
                    "ldrd r6, r7, [lr], #8\n"
                    "ldm r0!, {r2-r5}\n"
                    "uxtb16 r12, r6\n" BB_MAC2("r12", "r2", "r4", "r8", "r9")

@@ -52,6 +52,13 @@
     "uxtb " fields ", " fields "\n"                                                                                   \
     "rsb " fields ", " fields ", #0\n" BB_SCALE_##bits(fields)
 
+/* Number of words or pairs of words of a turn, less 1; half as many with -Os. */
+#ifdef __OPTIMIZE_SIZE__
+#define BB_TURN(fast, small) small
+#else
+#define BB_TURN(fast, small) fast
+#endif
+
 /* Sets the entry of the loop (label 3) for rows of `count` words. words: of a turn, less 1; word_bytes: of its code for
    a word. */
 #define BB_ENTRY(count, words, word_bytes, entry, free0, free1)                                                       \

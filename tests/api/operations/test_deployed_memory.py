@@ -57,7 +57,9 @@ def test_wide_layers_are_counted_as_they_are_emitted() -> None:
     network = network_of(Form.WIDE)
     solution = solution_of(network)
     deployed = deployed_solution(network, solution, question_of(network, MUCH))
-    assert deployed.memory.flash_bytes > solution.memory.flash_bytes
+    assert sum(map(int, (each.parameter_bytes for each in deployed.memory.layers))) > sum(
+        each.parameter_bytes for each in solution.memory.layers
+    )
     assert isinstance(deployed.accounting, DeployedAccounting)
     assert Form.WIDE in deployed.accounting.forms.values()
     predicted = predicted_memory(network, Deployment.of(deployed.accounting, None).accounting)

@@ -54,7 +54,7 @@ def test_a_device_gives_the_budget(
     assert regions["flash"]["required_bytes"] == answer["memory"]["flash_bytes"] <= 5500
     assert (regions["ram"]["available_bytes"], regions["ram"]["excess_bytes"]) == (900, 0)
     assert regions["ram"]["layer"] == answer["memory"]["peak_layer"]
-    assert answer["latency"]["optimization"] == answer["optimization"] == "O2"
+    assert answer["latency"]["optimization"] == answer["optimization"] == "Os"
     assert answer["latency"]["milliseconds"] == pytest.approx(answer["latency"]["cycles"] / 1000)
     request = {"device": OWN, "reserved_flash": 500, "reserved_ram": 100}
     assert service.http.post(f"/v1/networks/{network_id}/fit", json=request).json() == answer
