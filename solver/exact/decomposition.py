@@ -10,8 +10,9 @@ import time
 
 import numpy as np
 
+from solver.exact.chain import Chain
 from solver.exact.components import Component, components, row_size_bounds
-from solver.exact.dynamic_programming import PairwiseTerm, is_narrow, solve_by_dynamic_programming, solve_chain
+from solver.exact.dynamic_programming import DynamicProgram, Frontier, PairwiseTerm, is_narrow
 from solver.exact.knapsack import solve_knapsack
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import Float64Array, IntArray, Program, ProgramSolution
@@ -65,11 +66,46 @@ def has_wide_component_with_pairwise_terms(program: Program) -> bool:
         return False
     for component in components(program, np.flatnonzero(upper > program.limits)):
         if np.isin(component.rows, program.pairwise_rows).any():
-            entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
-            row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
-            if not is_narrow(row_groups, len(component.groups), _choice_count(program.costs[component.groups])):
+            count = _choice_count(program.costs[component.groups])
+            row_groups, _ = _entries_by_row(program, component, count)
+            if not is_narrow(row_groups, len(component.groups), count):
                 return True
     return False
+
+
+def dynamic_programs(program: Program, rows: IntArray) -> list[tuple[IntArray, int, DynamicProgram]] | None:
+    """Return the dynamic programs of the components that the given constraints of an integer program form.
+
+    Args:
+        program: The integer program.
+        rows: Indices of the rows, int64, ascending.
+
+    Returns:
+        Groups of each component, number of choices and the dynamic program; None if one would have too many states.
+    """
+    found = []
+    for component in components(program, rows):
+        count = _choice_count(program.costs[component.groups])
+        own = _dynamic_program(program, component, count)
+        if own is None:
+            return None
+        found.append((component.groups, count, own))
+    return found
+
+
+def frontiers(program: Program, rows: IntArray) -> list[tuple[IntArray, int, Frontier]] | None:
+    """Return the components that the given constraints form, as `dynamic_programs` does, all as frontiers."""
+    found = []
+    for component in components(program, rows):
+        count = _choice_count(program.costs[component.groups])
+        row_groups, row_sizes = _entries_by_row(program, component, count)
+        if not is_narrow(row_groups, len(component.groups), count):
+            return None
+        terms = _pairwise_terms_by_row(program, component)
+        limits = program.limits[component.rows].tolist()
+        frontier = Frontier((len(component.groups), count), row_groups, row_sizes, limits, terms)
+        found.append((component.groups, count, frontier))
+    return found
 
 
 def _choice_count(costs: Float64Array) -> int:
@@ -88,29 +124,50 @@ def _solve_component(program: Program, component: Component, deadline: float) ->
     # Activation tensors have fewer choices than weight tensors: a component of them alone is solved with fewer.
     choice_count = _choice_count(program.costs[component.groups])
     costs: Float64Array = program.costs[component.groups, :choice_count]
-    entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
-    row_pairwise_terms = _pairwise_terms_by_row(program, component)
-    if len(component.rows) == 1 and row_pairwise_terms is None:
-        (own,) = entries
+    if len(component.rows) == 1 and _pairwise_terms_by_row(program, component) is None:
+        own = slice(program.row_starts[component.rows[0]], program.row_starts[component.rows[0] + 1])
         sizes = np.empty_like(program.entry_sizes, shape=costs.shape)
         sizes[np.searchsorted(component.groups, program.entry_groups[own])] = program.entry_sizes[own, :choice_count]
         found = solve_knapsack(costs, sizes, int(program.limits[component.rows[0]]))
         return ProgramSolution(found.choices, found.cost, found.bound)
-    row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
-    row_sizes: list[IntArray] = [program.entry_sizes[own, :choice_count] for own in entries]
-    limits = program.limits[component.rows].tolist()
-    choices: IntArray | None
-    if _is_chain(row_groups, len(costs)):
-        choices = solve_chain(costs, _chain_tables(row_groups, row_sizes, row_pairwise_terms), limits)
-    elif is_narrow(row_groups, len(costs), choice_count):
-        choices = solve_by_dynamic_programming(costs, row_groups, row_sizes, limits, row_pairwise_terms)
-    else:
-        own_program = _component_program(program, component, costs, row_groups, row_sizes)
-        return solve_integer_program(own_program, highs, deadline - time.perf_counter())
+    dynamic_program = _dynamic_program(program, component, choice_count)
+    if dynamic_program is None:
+        return solve_integer_program(
+            _component_program(program, component, choice_count), highs, deadline - time.perf_counter()
+        )
+    choices = dynamic_program.solve(costs)
     if choices is None:
         return ProgramSolution(None, np.inf, np.inf)
     cost = float(costs[np.arange(len(costs)), choices].sum())
     return ProgramSolution(choices, cost, cost)
+
+
+def _dynamic_program(program: Program, component: Component, choice_count: int) -> DynamicProgram | None:
+    """Return the dynamic program of an independent component; None if it would have too many states.
+
+    Args:
+        program: The program that contains the component.
+        component: The independent component.
+        choice_count: Number of choices k that are kept.
+    """
+    row_groups, row_sizes = _entries_by_row(program, component, choice_count)
+    row_pairwise_terms = _pairwise_terms_by_row(program, component)
+    limits = program.limits[component.rows].tolist()
+    if _is_chain(row_groups, len(component.groups)):
+        return Chain(_chain_tables(row_groups, row_sizes, row_pairwise_terms), limits)
+    if is_narrow(row_groups, len(component.groups), choice_count):
+        return Frontier((len(component.groups), choice_count), row_groups, row_sizes, limits, row_pairwise_terms)
+    return None
+
+
+def _entries_by_row(program: Program, component: Component, choice_count: int) -> tuple[list[IntArray], list[IntArray]]:
+    """Return the groups [entries] and the sizes [entries, k] of each row of a component.
+
+    Groups are numbered by their position in the component.
+    """
+    entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
+    groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
+    return groups, [program.entry_sizes[own, :choice_count] for own in entries]
 
 
 def _is_chain(row_groups: list[IntArray], group_count: int) -> bool:
@@ -179,18 +236,19 @@ def _chain_tables(
     return tables
 
 
-def _component_program(
-    program: Program,
-    component: Component,
-    costs: Float64Array,
-    row_groups: list[IntArray],
-    row_sizes: list[IntArray],
-) -> Program:
-    """Return an independent component of an integer program as a separate integer program."""
-    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component, costs.shape[1])
+def _component_program(program: Program, component: Component, choice_count: int) -> Program:
+    """Return an independent component of an integer program as a separate integer program.
+
+    Args:
+        program: The program that contains the component.
+        component: The independent component.
+        choice_count: Number of choices k that are kept.
+    """
+    row_groups, row_sizes = _entries_by_row(program, component, choice_count)
+    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component, choice_count)
     return Program(
         groups=tuple(program.groups[group] for group in component.groups.tolist()),
-        costs=costs,
+        costs=program.costs[component.groups, :choice_count],
         row_names=tuple(program.row_names[row] for row in component.rows.tolist()),
         limits=program.limits[component.rows],
         row_starts=np.cumsum([0, *(len(groups) for groups in row_groups)]),

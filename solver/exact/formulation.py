@@ -7,12 +7,12 @@ several layers share is one group; its cost is the sum of the layers' sensitivit
     RAM of each step    the live tensors, and the stack that only some bits need; a pairwise term for each output that
                         may overwrite an input
     arena cuts          bits that the arena cannot hold together (`arena_cuts.py`)
-    implications        a choice of a tensor that forces an indicator variable ON or OFF
+    implications        a choice of a tensor that forces an indicator variable ON
+    exclusions          a choice of a weight tensor that needs an output of 8 bits
     flash               weights, parameters and code that is linked once
     latency             a pairwise term for each layer: cycles by the bits of its input and of its weights
 
-Weights with folded batch norm need an output of 8 bits. An indicator variable without a size in flash links the two: it
-is ON if they are folded, and OFF if the output has fewer bits.
+Weights with folded batch norm need an output of 8 bits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut
 from solver.exact.choices import Choices, shared_activation_bits
 from solver.exact.program import CHOICES, Float64Array, IntArray, Program, integer_costs
-from solver.exact.program_builder import FORCED_OFF, FORCED_ON, ProgramBuilder, any_of, at_least, exactly
+from solver.exact.program_builder import FORCED_ON, ProgramBuilder, any_of, at_least, exactly
 from solver.exact.weight_options import WeightOption, all_options, scheme_under, useful_options
 from solver.problem import CHOICE_OF_BITS, NOTHING, CodeFeature, Cycles, Problem, Sizes, plus
 
@@ -260,7 +260,7 @@ def _add_folding(
     group_of: Mapping[str, int],
     allowed: Mapping[str, Collection[Bits]],
 ) -> None:
-    """Add an indicator variable for each layer that may fold batch norm: ON if it does, OFF if its output is narrow.
+    """Add an exclusion for each layer that may fold batch norm: folded weights exclude an output of fewer than 8 bits.
 
     Args:
         builder: Builder of the program.
@@ -276,11 +276,8 @@ def _add_folding(
         is_folded = tuple(int(option.is_folded) for option in own)
         if not any(is_folded) or min(allowed[tensor.output]) == WIDEST_BITS:
             continue
-        indicator = builder.add_indicator(f"fold '{tensor.layer}'")
-        output = group_of[tensor.output]
-        builder.add_implication(f"'{tensor.layer}' is folded => ON", indicator, FORCED_ON, group, is_folded)
-        name = f"group {output} with fewer than 8 bits => '{tensor.layer}' is not folded"
-        builder.add_implication(name, indicator, FORCED_OFF, output, (0, 1, 1))
+        name = f"'{tensor.layer}' is folded => its output has 8 bits"
+        builder.add_exclusion(name, group, is_folded, group_of[tensor.output], (0, 1, 1))
 
 
 def _add_latency(

@@ -3,7 +3,8 @@
 An indicator variable joins tensors that no other constraint joins: because of the code of a 4-bit kernel, or of its
 stack, the bits of each layer depend on those of all others. So the search branches on indicator variables. In a node,
 some of them are fixed to ON or OFF and the others are relaxed: each contributes the smaller of its two sizes, and its
-implications are ignored. The tensors are then solved by decomposition, and the result is a lower bound for the node.
+implications are ignored. The tensors are then solved by decomposition (with exclusions: by `exclusion_search.py`), and
+the result is a lower bound for the node.
 
     best = none; queue = {node without fixed variables}
     while the queue has a node whose bound is below the cost of best:
@@ -14,12 +15,10 @@ implications are ignored. The tensors are then solved by decomposition, and the 
             the node is solved; keep the completed solution if it is the best
         else:
             try to find a solution near the completed one, and keep it if it is the best
-            branch on a variable that may be neither ON nor OFF, else on the one that adds most to the rows that exceed
-            their limits: one node with ON, one with OFF
+            branch on the variable that adds most to the rows that exceed their limits: one node with ON, one with OFF
 
 HiGHS solves programs as a whole that do not decompose: those with a latency ceiling, which joins all tensors, and those
-with more indicator variables than the search can branch on. Variables without a size (folding) are many, but few of
-them are violated; HiGHS takes over if that does not hold.
+with more indicator variables than the search can branch on.
 """
 
 from __future__ import annotations
@@ -32,18 +31,15 @@ from typing import Final
 
 import numpy as np
 
-from solver.exact.decomposition import has_wide_component_with_pairwise_terms, solve_by_decomposition
+from solver.exact.decomposition import has_wide_component_with_pairwise_terms
+from solver.exact.exclusion_search import solve_with_exclusions
 from solver.exact.knapsack_core import MIN_GAIN
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
 from solver.options import DEFAULT_TIME_LIMIT_SECONDS
 
 MAX_BRANCHING_INDICATORS: Final = 16
-"""Largest number of indicator variables with a size that the search branches on; a network uses about a dozen kernels.
-"""
-
-MAX_NODES: Final = 30
-"""Largest number of nodes of a search over more indicator variables than that, most of them without a size."""
+"""Largest number of indicator variables that the search branches on; a network uses about a dozen kernels."""
 
 _RELAXED: Final = -1
 """Value of an indicator variable that a node does not fix."""
@@ -58,20 +54,13 @@ def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIM
             within the limit does not depend on it.
     """
     if not len(program.indicators):
-        return solve_by_decomposition(program, time_limit_seconds)
+        return solve_with_exclusions(program, time_limit_seconds)
     deadline = time.perf_counter() + time_limit_seconds
-    search = _IndicatorSearch(program, deadline)
-    if len(program.indicators) <= MAX_BRANCHING_INDICATORS:
-        return search.run()
-    if search.sized_indicators <= MAX_BRANCHING_INDICATORS:
-        found = search.run(MAX_NODES, time.perf_counter() + time_limit_seconds / 3)
-        if found.bound >= found.objective:  # it is proven optimal, or that there is no solution
-            return found
-        other = solve_integer_program(program, highs, deadline - time.perf_counter())
-        best = found if other.choices is None or found.objective <= other.objective else other
-        return replace(best, bound=min(max(found.bound, other.bound), best.objective))
-    solution = solve_integer_program(program, highs, time_limit_seconds / 2)
-    return search.run() if solution.choices is None and solution.bound < np.inf else solution
+    if len(program.indicators) > MAX_BRANCHING_INDICATORS:
+        solution = solve_integer_program(program, highs, time_limit_seconds / 2)
+        if solution.choices is not None or solution.bound == np.inf:
+            return solution
+    return _IndicatorSearch(program, deadline).run()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,32 +112,19 @@ class _IndicatorSearch:
         self._tensors = np.flatnonzero(indicator_of < 0)
         self._best = ProgramSolution(None, np.inf, np.inf)
 
-    @property
-    def sized_indicators(self) -> int:
-        """Number of indicator variables that have a size in a row."""
-        return len(np.unique(self._indicator_entry))
-
-    def run(self, max_nodes: int | None = None, deadline: float = np.inf) -> ProgramSolution:
-        """Search for the optimum of the program until the lower bound proves it, or until a limit.
-
-        Args:
-            max_nodes: Largest number of nodes; None for no limit.
-            deadline: Time of `time.perf_counter` at which the search stops, if the deadline of the program is later.
-        """
+    def run(self) -> ProgramSolution:
+        """Search for the optimum of the program until the lower bound proves it, or until the time limit."""
         counter = itertools.count()
         root = _Node(np.full(len(self._program.indicators), _RELAXED, dtype=np.int64))
         if has_wide_component_with_pairwise_terms(self._relaxation_of(root)):
             return solve_integer_program(self._program, highs, self._deadline - time.perf_counter())
         queue: list[tuple[float, int, _Node]] = [(-np.inf, next(counter), root)]
         broken_row: int | None = None
-        nodes = 0
         while queue:
             bound, _, node = heapq.heappop(queue)
             if bound > self._best.objective - MIN_GAIN:
                 break
-            nodes += 1
-            is_last = max_nodes is not None and nodes > max_nodes
-            if bound > -np.inf and (is_last or time.perf_counter() > min(self._deadline, deadline)):
+            if bound > -np.inf and time.perf_counter() > self._deadline:
                 return replace(self._best, bound=min(bound, self._best.objective))
             relaxed = self._solve_relaxation(node)
             if relaxed.choices is None:
@@ -170,7 +146,7 @@ class _IndicatorSearch:
         relaxation = self._relaxation_of(node)
         if not np.isfinite(relaxation.costs).any(axis=1).all():
             return ProgramSolution(None, np.inf, np.inf)
-        return solve_by_decomposition(relaxation, max(self._deadline - time.perf_counter(), 1.0))
+        return solve_with_exclusions(relaxation, max(self._deadline - time.perf_counter(), 1.0))
 
     def _relaxation_of(self, node: _Node) -> Program:
         """Return the relaxation of a branch-and-bound node: an integer program without indicator variables.
@@ -201,17 +177,15 @@ class _IndicatorSearch:
     def _complete(self, node: _Node, tensor_choices: IntArray) -> tuple[int | None, IntArray]:
         """Give each relaxed indicator variable the value (ON or OFF) that the choices of the tensors imply.
 
-        Of two values that are both possible, the variable gets the one of smaller size, or ON. If the choices exclude
-        both, it gets OFF and is violated.
+        Of two values that are both possible, the variable gets the one of smaller size.
 
         Args:
             node: The node whose relaxation was solved.
             tensor_choices: Choice of each tensor, int64 [tensors].
 
         Returns:
-            The indicator variable that can have no value, else the one whose sizes in rows that exceed their limits are
-            most above those that the relaxation counted, None if there is none; and the choice of each group, int64
-            [n].
+            The indicator variable whose sizes in rows that exceed their limits are most above those that the relaxation
+            counted, None if there is none; and the choice of each group, int64 [n].
         """
         choices = np.zeros(len(self._program.groups), dtype=np.int64)
         choices[self._tensors] = tensor_choices
@@ -224,7 +198,7 @@ class _IndicatorSearch:
         on_allowed[self._implication_indicator[sums[:, ON] > self._implication_limits]] = False
         sizes = np.zeros((len(node.values), 2), dtype=np.int64)
         np.add.at(sizes, self._indicator_entry, self._indicator_entry_sizes)
-        prefers_on = sizes[:, ON] <= sizes[:, OFF]
+        prefers_on = sizes[:, ON] < sizes[:, OFF]
         values = np.where(on_allowed & (prefers_on | ~off_allowed), ON, OFF)
         values = np.where(node.values >= 0, node.values, values)
         choices[self._program.indicators] = values
@@ -233,7 +207,6 @@ class _IndicatorSearch:
         added = added - self._indicator_entry_sizes.min(axis=1)
         violation = np.zeros(len(values), dtype=np.int64)
         np.add.at(violation, self._indicator_entry, np.where(exceeds, added, 0))
-        violation[~on_allowed & ~off_allowed] = np.iinfo(np.int64).max
         violation[node.values >= 0] = 0
         worst = int(violation.argmax()) if len(violation) else 0
         return (worst if violation[worst] > 0 else None), choices
@@ -284,6 +257,7 @@ def _without_indicators(program: Program, is_indicator: BoolArray, is_implicatio
         row_starts=np.concatenate(([0], np.cumsum(lengths))),
         entry_groups=new_group[program.entry_groups[kept]],
         entry_sizes=program.entry_sizes[kept],
+        exclusions=new_row[program.exclusions],
         pairwise_rows=new_row[program.pairwise_rows],
         pairwise_groups=new_group[program.pairwise_groups],
         pairwise_sizes=program.pairwise_sizes,

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.exact.knapsack_core import CoreSearch
+from solver.exact.knapsack_core import MAX_STATES, CoreSearch
 from solver.exact.program import Float64Array, IntArray
 
 
@@ -44,7 +44,9 @@ class KnapsackSolution:
     bound: float
 
 
-def solve_knapsack(costs: Float64Array, sizes: IntArray, limit: int) -> KnapsackSolution:
+def solve_knapsack(
+    costs: Float64Array, sizes: IntArray, limit: int, max_states: int = MAX_STATES, cutoff: float = np.inf
+) -> KnapsackSolution:
     """Solve a multiple-choice knapsack: return choices of minimum summed cost whose summed size keeps the limit.
 
     Args:
@@ -52,18 +54,22 @@ def solve_knapsack(costs: Float64Array, sizes: IntArray, limit: int) -> Knapsack
             allowed.
         sizes: Size of each choice of each group, int64 [n, k].
         limit: Largest sum of sizes, at least the sum of the smallest allowed sizes.
+        max_states: Largest number of states of the search.
+        cutoff: Cost below which a solution is searched for. If there is none, any solution may be returned, and the
+            bound is the cutoff.
     """
-    price, known = _relaxation(costs, sizes, limit)
+    price, known = relaxation(costs, sizes, limit)
     priced = np.where(np.isfinite(costs), costs + price * sizes, np.inf)
     cheapest = priced.argmin(axis=1)
     rows = np.arange(len(costs))
     penalties = priced - priced[rows, cheapest][:, None]
-    search = CoreSearch(costs, sizes, limit, penalties, cheapest, price, known)
+    search = CoreSearch(costs, sizes, limit, penalties, cheapest, price, known, max_states, cutoff)
     search.run()
-    return KnapsackSolution(search.best_choices, search.best_cost, min(search.best_cost, np.ceil(search.bound - 0.01)))
+    cost = float(costs[rows, search.best_choices].sum())
+    return KnapsackSolution(search.best_choices, cost, min(search.best_cost, np.ceil(search.bound - 0.01)))
 
 
-def _relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
+def relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
     """Solve the linear relaxation of a multiple-choice knapsack; return its price per unit of size and a solution.
 
     All groups start at their smallest choice. The increments of all hulls are made by descending gain per size until

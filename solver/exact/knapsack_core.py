@@ -23,8 +23,8 @@ import numpy as np
 from solver.exact.program import Float64Array, IntArray
 
 MAX_STATES: Final = 500_000
-"""Largest number of states. If there are more, those of the smallest penalties are kept, and the bound covers the
-solutions that the discarded ones may lead to."""
+"""Largest number of states of a search for the optimum. If there are more, those of the smallest penalties are kept,
+and the bound covers the solutions that the discarded ones may lead to."""
 
 MIN_GAIN: Final = 0.99
 """Smallest difference by which a solution must be better. Costs are whole numbers, so a better one is better by 1; the
@@ -39,7 +39,7 @@ class CoreSearch:
 
     Attributes:
         best_choices: Choices of the best solution so far, int64 [n]; final after `run`.
-        best_cost: Summed cost of the best solution so far.
+        best_cost: Summed cost of the best solution so far, or the cutoff.
     """
 
     def __init__(
@@ -51,6 +51,8 @@ class CoreSearch:
         cheapest: IntArray,
         price: float,
         known: IntArray,
+        max_states: int,
+        cutoff: float,
     ) -> None:
         """Start the knapsack search with the assignment in which all groups have their cheapest choice.
 
@@ -62,7 +64,10 @@ class CoreSearch:
             cheapest: Cheapest choice of each group at the price, int64 [n].
             price: Price per unit of size.
             known: Choices of a solution, int64 [n].
+            max_states: Largest number of states.
+            cutoff: Cost below which a solution is searched for.
         """
+        self._max_states = max_states
         rows = np.arange(len(costs))
         self._costs, self._sizes, self._limit = costs, sizes, limit
         self._penalties, self._cheapest = penalties, cheapest
@@ -72,9 +77,9 @@ class CoreSearch:
         self._cost = np.array([base_cost])
         self._penalty = np.array([0.0])
         self._joined: list[tuple[int, IntArray, IntArray]] = []  # group, parent of each state, choice of each state
-        self._missed = np.inf  # smallest penalty of the states that MAX_STATES discarded
+        self._missed = np.inf  # smallest penalty of the states that were too many
         self.best_choices = known
-        self.best_cost = float(costs[rows, known].sum())
+        self.best_cost = min(float(costs[rows, known].sum()), cutoff)
         self._best_state: tuple[int, int] | None = None  # number of joined groups, index of the state
         self._note_best()
 
@@ -128,15 +133,18 @@ class CoreSearch:
             reach: By how much the groups that are not joined yet can reduce the size.
         """
         keep = np.flatnonzero((self._penalty < self._distance) & (self._size - reach <= self._limit))
-        order = keep[np.lexsort((self._cost[keep], self._size[keep]))]
+        # The states of each choice are sorted by size already: a stable sort merges these runs.
+        order = keep[np.argsort(self._size[keep], kind="stable")]
         cost = self._cost[order]
         cheaper = np.ones(len(order), dtype=bool)
         cheaper[1:] = cost[1:] < np.minimum.accumulate(cost)[:-1]
         order = order[cheaper]
-        if len(order) > MAX_STATES:
-            by_penalty = np.argpartition(self._penalty[order], MAX_STATES)
-            self._missed = min(self._missed, float(self._penalty[order[by_penalty[MAX_STATES:]]].min()))
-            order = order[np.sort(by_penalty[:MAX_STATES])]
+        size = self._size[order]
+        order = order[np.append(size[1:] != size[:-1], True)] if len(order) else order
+        if len(order) > self._max_states:
+            by_penalty = np.argpartition(self._penalty[order], self._max_states)
+            self._missed = min(self._missed, float(self._penalty[order[by_penalty[self._max_states :]]].min()))
+            order = order[np.sort(by_penalty[: self._max_states])]
         self._size, self._cost, self._penalty = self._size[order], self._cost[order], self._penalty[order]
         group, parents, choices = self._joined[-1]
         self._joined[-1] = (group, parents[order], choices[order])

@@ -16,8 +16,7 @@ negative if the output of a layer overwrites the layer's input, which is possibl
 of a layer are another pairwise term: they depend on the bits of the layer's input and of its weights.
 
 An *indicator variable* is a group that is not a tensor. It stands for bytes that flash holds once or not at all,
-however many tensors need them (the code of a kernel), or only links the choices of two tensors (weights with folded
-batch norm need an output of 8 bits). Its choices are ON and OFF.
+however many tensors need them (the code of a kernel). Its choices are ON and OFF.
 
 An *implication* is a row that links one tensor to one indicator variable. Its sizes are 0 or 1 and its limit is 1, so
 that two choices exclude each other:
@@ -25,6 +24,12 @@ that two choices exclude each other:
     "conv1 has 4-bit weights => 4-bit kernel ON"
         indicator   ON 0, OFF 1
         conv1       8 bits 0, 4 bits 1, 2 bits 0        sum <= 1
+
+An *exclusion* is such a row for a weight tensor and an activation tensor:
+
+    "conv1 has folded weights => its output has 8 bits"
+        conv1       folded 1, other choices 0
+        output      8 bits 0, 4 bits 1, 2 bits 1        sum <= 1
 """
 
 from __future__ import annotations
@@ -78,6 +83,7 @@ class Program:
             allowed.
         implications: Rows that are implications, int64, ascending; the first of their two entries is the indicator
             variable.
+        exclusions: Rows that are exclusions, int64, ascending; the first of their two entries is the weight tensor.
         pairwise_rows: Row of each pairwise term, int64 [pairwise terms], ascending.
         pairwise_groups: The two groups of each pairwise term, int64 [pairwise terms, 2]; both are tensors and have an
             entry in the row of the term.
@@ -94,6 +100,7 @@ class Program:
     entry_sizes: IntArray
     indicators: IntArray = field(default_factory=_none)
     implications: IntArray = field(default_factory=_none)
+    exclusions: IntArray = field(default_factory=_none)
     pairwise_rows: IntArray = field(default_factory=_none)
     pairwise_groups: IntArray = field(default_factory=lambda: _none(2))
     pairwise_sizes: IntArray = field(default_factory=lambda: _none(CHOICES, CHOICES))

@@ -13,9 +13,6 @@ from solver.problem import Sizes
 FORCED_ON: Sizes = (0, 1, 0)
 """Sizes of an indicator variable in an implication "a choice of a tensor => ON": the choice excludes OFF."""
 
-FORCED_OFF: Sizes = (1, 0, 0)
-"""Sizes of an indicator variable in an implication "a choice of a tensor => OFF": the choice excludes ON."""
-
 
 class ProgramBuilder:
     """Builder that collects the constraints, pairwise terms and indicator variables of an integer program."""
@@ -37,6 +34,7 @@ class ProgramBuilder:
         self._groups: list[int] = []
         self._sizes: list[tuple[int, ...]] = []
         self._implications: list[int] = []
+        self._exclusions: list[int] = []
         self._pairwise_terms: list[tuple[int, tuple[int, int], IntArray]] = []
 
     def add_row(self, name: str, limit: int, entries: Sequence[tuple[int, tuple[int, ...]]]) -> int:
@@ -87,6 +85,21 @@ class ProgramBuilder:
         self._implications.append(len(self._names))
         self.add_row(name, 1, [(indicator, indicator_sizes), (group, group_sizes)])
 
+    def add_exclusion(
+        self, name: str, weights: int, weight_sizes: tuple[int, ...], activation: int, activation_sizes: Sizes
+    ) -> None:
+        """Add an exclusion: some choices of a weight tensor and some of an activation tensor exclude each other.
+
+        Args:
+            name: Name of the row.
+            weights: Group of the weight tensor.
+            weight_sizes: 1 for each choice of the weight tensor that excludes those of the activation tensor, else 0.
+            activation: Group of the activation tensor.
+            activation_sizes: 1 for each choice of the activation tensor that is excluded, else 0.
+        """
+        self._exclusions.append(len(self._names))
+        self.add_row(name, 1, [(weights, weight_sizes), (activation, activation_sizes)])
+
     def program(self) -> Program:
         """Return the integer program that was built."""
         first_indicator, choices = len(self._tensors), self._costs.shape[1]
@@ -108,6 +121,7 @@ class ProgramBuilder:
             entry_sizes=entry_sizes,
             indicators=np.arange(first_indicator, first_indicator + len(self._indicators)),
             implications=np.array(self._implications, dtype=np.int64),
+            exclusions=np.array(self._exclusions, dtype=np.int64),
             pairwise_rows=np.array([row for row, _, _ in self._pairwise_terms], dtype=np.int64),
             pairwise_groups=np.array([groups for _, groups, _ in self._pairwise_terms], dtype=np.int64).reshape(-1, 2),
             pairwise_sizes=pairwise_sizes,
