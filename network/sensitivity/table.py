@@ -82,8 +82,9 @@ def check_sensitivity(table: SensitivityTable, network: Network) -> None:
     for scheme, of_scheme in table.weights_by_scheme.items():
         expected[f"weights_by_scheme.{scheme}"] = (layers, of_scheme)
     for part, (names, rows) in expected.items():
+        known = set(names)
         missing = [name for name in names if name not in rows]
-        unknown = [name for name in rows if name not in set(names)]
+        unknown = [name for name in rows if name not in known]
         if missing or unknown:
             what = f"lacks '{missing[0]}'" if missing else f"has '{unknown[0]}', which the network does not have"
             raise RequestError(

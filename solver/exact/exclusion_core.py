@@ -165,8 +165,8 @@ def _core_of(program: Program, pricing: FlashPricing, price: float, best_cost: f
     bounds = pricing.least_bounds(program.costs, price)
     costs: Float64Array = np.where(bounds > best_cost - 1, np.inf, program.costs)  # costs are whole numbers
     outputs = np.isfinite(costs[own.activations])
-    can_be_wide = (outputs & ~own.activation_excluded).any(axis=1)
-    can_be_narrow = (outputs & own.activation_excluded).any(axis=1)
+    can_be_wide: BoolArray = np.any(outputs & ~own.activation_excluded, axis=1)
+    can_be_narrow: BoolArray = np.any(outputs & own.activation_excluded, axis=1)
     weights = costs[own.weights]
     weights[~can_be_wide[:, None] & own.weight_excluded] = np.inf
     costs[own.weights] = weights
@@ -176,7 +176,7 @@ def _core_of(program: Program, pricing: FlashPricing, price: float, best_cost: f
     lower, upper = row_size_bounds(core_program)
     is_other = np.ones(len(lower), dtype=bool)
     is_other[program.exclusions] = False
-    is_other[pricing.priced_row] = False
+    is_other[[] if pricing.priced_row is None else [pricing.priced_row]] = False
     if (lower > program.limits)[is_other].any():
         return None
     rows = np.flatnonzero((upper > program.limits) & is_other)

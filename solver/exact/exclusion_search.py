@@ -87,10 +87,12 @@ def _pricing(program: Program) -> FlashPricing | None:
     rows = np.flatnonzero(binding & ~is_exclusion)
     own = np.isin(program.entry_rows(), rows) & np.isin(program.entry_groups, weights)
     priced = np.unique(program.entry_rows()[own])
-    if len(priced) != 1 or np.isin(priced, program.pairwise_rows).any():
+    if len(priced) > 1 or np.isin(priced, program.pairwise_rows).any():
         return None
-    components = dynamic_programs(program, rows[rows != priced[0]])
-    return None if components is None else FlashPricing(program, exclusions, int(priced[0]), components)
+    components = dynamic_programs(program, np.setdiff1d(rows, priced))
+    if components is None:
+        return None
+    return FlashPricing(program, exclusions, int(priced[0]) if len(priced) else None, components)
 
 
 def _with_activations_of(program: Program, pricing: FlashPricing, choices: IntArray) -> ProgramSolution:

@@ -104,7 +104,7 @@ class FlashPricing:
 
     Attributes:
         exclusions: The exclusions that can bind.
-        priced_row: The row with the price.
+        priced_row: The row with the price; None if that row cannot bind.
         sizes: Size of each choice in this row, above the smallest allowed one of its group, int64 [n, k].
         limit: Limit of this row, minus the sum of the smallest sizes.
         joined_groups: Groups that exclusions or other rows join, without the weight tensors, int64, ascending.
@@ -114,7 +114,7 @@ class FlashPricing:
         self,
         program: Program,
         exclusions: Exclusions,
-        priced_row: int,
+        priced_row: int | None,
         components: list[tuple[IntArray, int, DynamicProgram]],
     ) -> None:
         """Count the sizes of the priced row.
@@ -122,17 +122,20 @@ class FlashPricing:
         Args:
             program: The integer program.
             exclusions: Its exclusions that can bind.
-            priced_row: The row that gets a price.
+            priced_row: The row that gets a price; None if that row cannot bind.
             components: Components of the other rows that can bind: groups, number of choices, and dynamic program.
         """
-        entries = slice(program.row_starts[priced_row], program.row_starts[priced_row + 1])
         allowed = np.isfinite(program.costs)
         sizes = np.zeros(program.costs.shape, dtype=np.int64)
-        sizes[program.entry_groups[entries]] = program.entry_sizes[entries]
+        limit = 0
+        if priced_row is not None:
+            entries = slice(program.row_starts[priced_row], program.row_starts[priced_row + 1])
+            sizes[program.entry_groups[entries]] = program.entry_sizes[entries]
+            limit = int(program.limits[priced_row])
         least = np.where(allowed, sizes, np.iinfo(np.int64).max).min(axis=1)
         # Only the sizes above the smallest one of each group count, so that sums stay small.
         self.sizes: IntArray = np.where(allowed, sizes - least[:, None], 0)
-        self.limit = int(program.limits[priced_row]) - int(least.sum())
+        self.limit = limit - int(least.sum())
         self._span = int(self.sizes.max(axis=1).sum()) + abs(self.limit)
         self.exclusions = exclusions
         self.priced_row = priced_row

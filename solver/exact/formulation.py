@@ -26,16 +26,14 @@ from network.allocation import BITS, WIDEST_BITS, Allocation, Bits
 from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut
 from solver.exact.choices import Choices, shared_activation_bits
+from solver.exact.linking_rows import add_exclusions, add_implications
 from solver.exact.program import CHOICES, Float64Array, IntArray, Program, integer_costs
-from solver.exact.program_builder import FORCED_ON, ProgramBuilder, any_of, at_least, exactly
-from solver.exact.weight_options import WeightOption, all_options, scheme_under, useful_options
-from solver.problem import CHOICE_OF_BITS, NOTHING, CodeFeature, Cycles, Problem, Sizes, plus
+from solver.exact.program_builder import ProgramBuilder, at_least, exactly
+from solver.exact.weight_options import Options, WeightOption, all_options, scheme_under, useful_options
+from solver.problem import CHOICE_OF_BITS, NOTHING, Cycles, Problem, Sizes, plus
 
 FLASH_ROW = "flash"
 LATENCY_ROW = "latency"
-
-Options = tuple[tuple[WeightOption, ...], ...]
-"""Options of each weight tensor, in the order of its choices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,8 +98,8 @@ def formulate(
     flash = _flash_entries(problem, options, group_of)
     flash += [(code[each.name], (each.size, 0, 0)) for each in problem.features]
     for feature in (*problem.features, *problem.ram_features):
-        _add_implications(builder, feature, (code | stack)[feature.name], group_of, layer_group, bits_of)
-    _add_folding(builder, problem, options, group_of, allowed)
+        add_implications(builder, feature, (code | stack)[feature.name], group_of, layer_group, bits_of)
+    add_exclusions(builder, problem, options, group_of, allowed)
     builder.add_row(FLASH_ROW, problem.flash_limit, flash)
     if problem.cycles is not None:
         _add_latency(builder, problem.cycles, group_of, layer_group, bits_of)
@@ -223,61 +221,6 @@ def _flash_entries(
         *((group, tuple(each.size for each in own)) for group, own in enumerate(options, start=len(group_of))),
         *((group_of[name], sizes) for name, sizes in by_tensor.items()),
     ]
-
-
-def _add_implications(
-    builder: ProgramBuilder,
-    feature: CodeFeature,
-    indicator: int,
-    group_of: Mapping[str, int],
-    layer_group: Mapping[str, int],
-    bits_of: Mapping[int, tuple[Bits, ...]],
-) -> None:
-    """Add the bits of tensors that force the indicator variable of a feature ON.
-
-    Args:
-        builder: Builder of the program.
-        feature: Code or stack that some bits need.
-        indicator: The indicator variable of the feature.
-        group_of: Name of an activation tensor -> its group.
-        layer_group: Name of a layer -> group of its weight tensor.
-        bits_of: Group of a weight tensor -> bits of its choices.
-    """
-    bits_of_group: dict[int, list[Bits]] = {}
-    for layer, bits in sorted(feature.weights):
-        bits_of_group.setdefault(layer_group[layer], []).append(bits)
-    for tensor, bits in sorted(feature.activations):
-        bits_of_group.setdefault(group_of[tensor], []).append(bits)
-    for group, needing in bits_of_group.items():
-        name = f"group {group} with {' or '.join(map(str, needing))} bits => {feature.name}"
-        builder.add_implication(name, indicator, FORCED_ON, group, any_of(needing, bits_of.get(group, BITS)))
-
-
-def _add_folding(
-    builder: ProgramBuilder,
-    problem: Problem,
-    options: Options,
-    group_of: Mapping[str, int],
-    allowed: Mapping[str, Collection[Bits]],
-) -> None:
-    """Add an exclusion for each layer that may fold batch norm: folded weights exclude an output of fewer than 8 bits.
-
-    Args:
-        builder: Builder of the program.
-        problem: The allocation problem.
-        options: Options of each weight tensor.
-        group_of: Name of an activation tensor -> its group.
-        allowed: Name of an activation tensor -> its allowed bits.
-    """
-    for own, (layer, *_), group in zip(
-        options, problem.weight_tensors.values(), range(len(group_of), len(group_of) + len(options)), strict=True
-    ):
-        tensor = problem.weights[layer]
-        is_folded = tuple(int(option.is_folded) for option in own)
-        if not any(is_folded) or min(allowed[tensor.output]) == WIDEST_BITS:
-            continue
-        name = f"'{tensor.layer}' is folded => its output has 8 bits"
-        builder.add_exclusion(name, group, is_folded, group_of[tensor.output], (0, 1, 1))
 
 
 def _add_latency(

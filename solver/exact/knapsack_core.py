@@ -5,6 +5,7 @@ after the other:
 
     states = {all groups at their cheapest choice}
     for each group of the core, by ascending penalty:
+        discard states whose penalty reaches the distance with the least penalty of another choice of this group
         combine each state with each choice of the group
         discard states that are dominated: another state has neither a larger size nor a larger cost
         discard states whose penalty reaches the distance of the best solution so far
@@ -104,27 +105,32 @@ class CoreSearch:
         ).min(axis=1)) if len(core) else np.zeros(0, dtype=np.int64)  # fmt: skip
         reach = np.concatenate((np.cumsum(span[::-1])[::-1], [0]))
         for index, group in enumerate(core.tolist()):
-            if others[group] >= self._distance or not len(self._size):
+            # A state leads to a better one only by a second choice of this group or of a later one.
+            kept = np.flatnonzero(self._penalty + others[group] < self._distance)
+            if not len(kept):
                 break
-            self._join(group)
+            self._join(group, kept)
             self._prune(int(reach[index + 1]))
             self._note_best()
         if self._best_state is not None:
             self._trace_back(*self._best_state)
 
-    def _join(self, group: int) -> None:
-        """Combine each kept knapsack assignment with each useful choice of one more group."""
+    def _join(self, group: int, kept: IntArray) -> None:
+        """Combine each kept knapsack assignment with each useful choice of one more group.
+
+        Args:
+            group: The group.
+            kept: Indices of the kept states.
+        """
         penalties = self._penalties[group]
         allowed = np.flatnonzero(penalties < max(self._distance, 0.0) + MIN_GAIN)
         cheapest = self._cheapest[group]
         grow = self._sizes[group, allowed] - self._sizes[group, cheapest]
         dearer = self._costs[group, allowed] - self._costs[group, cheapest]
-        states = len(self._size)
-        self._size = np.add.outer(grow, self._size).ravel()
-        self._cost = np.add.outer(dearer, self._cost).ravel()
-        self._penalty = np.add.outer(penalties[allowed], self._penalty).ravel()
-        parents = np.tile(np.arange(states), len(allowed))
-        self._joined.append((group, parents, np.repeat(allowed, states)))
+        self._size = np.add.outer(grow, self._size[kept]).ravel()
+        self._cost = np.add.outer(dearer, self._cost[kept]).ravel()
+        self._penalty = np.add.outer(penalties[allowed], self._penalty[kept]).ravel()
+        self._joined.append((group, np.tile(kept, len(allowed)), np.repeat(allowed, len(kept))))
 
     def _prune(self, reach: int) -> None:
         """Discard knapsack assignments that cannot lead to a better solution.

@@ -9,6 +9,7 @@ the whole layer and 8 bits, if the output of the layer has 8 bits too.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from network.allocation import WIDEST_BITS, Bits, Folding, Scheme, WeightScheme
@@ -41,6 +42,10 @@ class WeightOption:
         return self.scheme.folding is Folding.WEIGHTS
 
 
+Options = tuple[tuple[WeightOption, ...], ...]
+"""Options of each weight tensor, in the order of its choices."""
+
+
 def all_options(
     problem: Problem, layers: tuple[int, ...], table: SensitivityTable, choices: Choices, *, may_fold: bool
 ) -> tuple[WeightOption, ...]:
@@ -54,13 +59,13 @@ def all_options(
         may_fold: Whether 8 bits are allowed for the output of the layer.
     """
     readers = [problem.weights[index] for index in layers]
+    rows_of = {weights: table.weight_rows(weights) for weights in choices.schemes}
     found = []
     for bits in shared_weight_bits(choices, [reader.layer for reader in readers]):
-        for weights in choices.schemes:
-            rows = table.weight_rows(weights)
-            cost = sum(rows[reader.layer][bits] for reader in readers)
+        for weights, rows in rows_of.items():
+            cost = sum([rows[reader.layer][bits] for reader in readers])
             icn, folded = Scheme(weights, Folding.ICN), Scheme(weights, Folding.WEIGHTS)
-            found.append(WeightOption(bits, icn, cost, sum(_size(reader, bits, icn) for reader in readers)))
+            found.append(WeightOption(bits, icn, cost, sum([_size(reader, bits, icn) for reader in readers])))
             if may_fold and bits == WIDEST_BITS and folded in readers[0].parameters:
                 found.append(WeightOption(bits, folded, cost, _size(readers[0], bits, folded)))
     for reader in readers:
@@ -72,13 +77,17 @@ def useful_options(options: tuple[WeightOption, ...]) -> tuple[WeightOption, ...
     """Return the options of a weight tensor without those that cannot be in a better solution.
 
     Args:
-        options: All options, in order of preference.
+        options: All options, by bits, then in order of preference.
     """
-    return tuple(
-        option
-        for index, option in enumerate(options)
-        if not any(_replaces(other, option, is_first=place < index) for place, other in enumerate(options))
-    )
+    useful = []
+    for _, same_bits in itertools.groupby(options, key=lambda option: option.bits):
+        own = list(same_bits)
+        useful += [
+            option
+            for index, option in enumerate(own)
+            if not any(_replaces(other, option, is_first=place < index) for place, other in enumerate(own))
+        ]
+    return tuple(useful)
 
 
 def scheme_under(tensor: WeightTensor, weights: WeightScheme, weight_bits: Bits, output_bits: Bits) -> Scheme:
@@ -106,9 +115,7 @@ def _replaces(other: WeightOption, option: WeightOption, *, is_first: bool) -> b
         option: The option.
         is_first: Whether the other option is preferred if both are equally good.
     """
-    if other.bits != option.bits or (other.is_folded and not option.is_folded):
-        return False
-    if other.cost > option.cost or other.size > option.size:
+    if other.cost > option.cost or other.size > option.size or (other.is_folded and not option.is_folded):
         return False
     is_better = (other.cost, other.size) != (option.cost, option.size) or other.is_folded != option.is_folded
     return is_better or is_first

@@ -90,9 +90,9 @@ def test_only_the_layers_that_gain_by_a_scheme_have_it() -> None:
     assert narrow.objective == pytest.approx(1.0 + 0.1 + 1.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    st.one_of(graphs(most=8), chains(most=8)), st.sampled_from(BOOKS), st.floats(0, 1), st.floats(0, 1),
+    st.one_of(graphs(most=6), chains(most=6)), st.sampled_from(BOOKS), st.floats(0, 1), st.floats(0, 1),
     st.integers(0, 10**6), st.booleans(),
 )  # fmt: skip
 def test_the_sum_is_never_above_that_of_one_scheme_or_of_a_rule(
