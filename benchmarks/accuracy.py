@@ -123,8 +123,10 @@ def main(
     else:
         there = small_sets.names_there()
         ways = _chosen(methods, ",", {name: name for name in there}, "method") or list(there)
-        if run.epochs is not None or peers:
-            raise click.ClickException("--epochs and --peers cannot be given with --samples, which has its own options")
+        if run.epochs is not None or run.precision is not None or run.compile is not None or peers:
+            raise click.ClickException(
+                "--epochs, --precision, --compile and --peers cannot be given with --samples, which has its own options"
+            )
         result = _by_training(run, shares, ways, accounting, seeds or small_sets.DEFAULT_SEEDS)
     click.echo(json.dumps(result) if as_json else shown(result))
 
