@@ -59,12 +59,13 @@ def has_wide_component_with_pairwise_terms(program: Program) -> bool:
     """Return whether decomposition of an integer program leaves a component with pairwise terms to a general solver.
 
     Args:
-        program: The integer program.
+        program: The integer program; its exclusions are ignored.
     """
     lower, upper = row_size_bounds(program)
     if (lower > program.limits).any():
         return False
-    for component in components(program, np.flatnonzero(upper > program.limits)):
+    binding = np.setdiff1d(np.flatnonzero(upper > program.limits), program.exclusions)
+    for component in components(program, binding):
         if np.isin(component.rows, program.pairwise_rows).any():
             count = _choice_count(program.costs[component.groups])
             row_groups, _ = _entries_by_row(program, component, count)
