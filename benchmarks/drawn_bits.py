@@ -26,6 +26,7 @@ from network.memory.report import MemoryReport
 from network.network import Network
 from network.sensitivity.table import Row, SensitivityTable
 from solver.fit import fit
+from solver.options import SolveOptions
 from solver.question import Question
 
 NOISE: Final = 1.0
@@ -115,7 +116,10 @@ class _Drawing:
             yield "random", random_bits(self.network, budget, self.accounting, self.randomness)
 
     def _exact(self, table: SensitivityTable, budget: Budget) -> Allocation:
-        question = Question(network=self.network, budget=budget, accounting=self.accounting, sensitivity=table)
+        question = Question(
+            network=self.network, budget=budget, accounting=self.accounting, sensitivity=table,
+            options=SolveOptions(scheme=DEFAULT_WEIGHT_SCHEME),
+        )  # fmt: skip
         allocation = fit(question).allocation
         if allocation is None:
             raise ValueError(f"no bits of {self.network.name} fit {budget}; choose a larger budget")
@@ -134,7 +138,8 @@ class _Drawing:
                 for name, row in rows.items()
             }
 
-        return replace(table, weights=noisy(table.weights), activations=noisy(table.activations))
+        rows = table.weight_rows(DEFAULT_WEIGHT_SCHEME)
+        return replace(table, weights=noisy(rows), activations=noisy(table.activations), weights_by_scheme={})
 
 
 class _Kind(Enum):

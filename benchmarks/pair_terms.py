@@ -67,7 +67,7 @@ class JointDivergence:
     def __init__(self, network: Network, samples: SampleSource) -> None:
         given = samples[:]
         self._network = network
-        self._errors: TensorErrors = tensor_errors(float_module(network), given, DEFAULT_WEIGHT_SCHEME)
+        self._errors: TensorErrors = tensor_errors(float_module(network), given, (DEFAULT_WEIGHT_SCHEME,))
         self._inputs = tensor_of(given, network)
         self._reference = self._logits({})
         self._objective = Categorical(network.outputs[0], 0, self._reference.shape[1])
@@ -91,7 +91,7 @@ class JointDivergence:
             own = bits.get(("weights", layer.name))
             weight = None
             if own is not None and isinstance(layer, WeightLayer):
-                weight = errors.parameters(layer).weight + errors.weights[layer.name][own]
+                weight = errors.parameters(layer).weight + errors.weights[DEFAULT_WEIGHT_SCHEME][layer.name][own]
             inputs = [tensors[each] for each in layer.inputs]
             tensors[layer.output] = quantized(layer.output, errors.float_network.step(index, inputs, weight))
         return tensors[network.outputs[0]].flatten(1).double()
@@ -166,7 +166,7 @@ def pair_predictions(
     for allocation, together in zip(allocations, joint, strict=True):
         found: dict[str, float] = {}
         for name in SUMMED_WITH:
-            alone = tables[name].objective(allocation.weight_bits, allocation.activation_bits)
+            alone = tables[name].objective(allocation)
             found |= {f"{name} + {text}": alone + summed(some, allocation) for text, some in named.items()}
         sums.append({**found, "joint": together})
     seconds |= {f"{name} + {text}": taken for name in SUMMED_WITH for text in named}

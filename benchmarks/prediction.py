@@ -101,9 +101,7 @@ def row_of(
         "share_of_budget": drawn.flash_share,
         "weight_bits": dict(allocation.weight_bits),
         "activation_bits": dict(allocation.activation_bits),
-        "sums": {
-            name: table.objective(allocation.weight_bits, allocation.activation_bits) for name, table in tables.items()
-        },
+        "sums": {name: table.objective(allocation) for name, table in tables.items()},
         "losses": {str(stage): None if each is None else each.loss for stage, each in measured.items()},
         "percents": {str(stage): None if each is None else each.percent for stage, each in measured.items()},
     }

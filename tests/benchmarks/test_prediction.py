@@ -74,7 +74,7 @@ def test_bits_are_different_and_those_of_the_exact_program_come_first(task: Task
         assert all(is_within(task, each.allocation, share) for each in own)
         bits = {(*each.allocation.weight_bits.items(), *each.allocation.activation_bits.items()) for each in own}
         assert len(bits) == len(own)
-        sums = [table.objective(each.allocation.weight_bits, each.allocation.activation_bits) for each in own]
+        sums = [table.objective(each.allocation) for each in own]
         assert min(sums) == sums[0]
     again = drawn_bits(task.network, tables, SHARES, 6, PAPER, seed=3)
     assert [each.allocation for each in again] == [each.allocation for each in drawn]
