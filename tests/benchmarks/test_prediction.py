@@ -251,7 +251,7 @@ def test_tables_tell_what_a_measures_choice_loses() -> None:
     rows = [
         {
             "flash_share": share, "ram_share": 1.0,
-            "sums": {"fisher": loss, "other": -loss}, "losses": {**dict.fromkeys(Stage), "calibrated": loss},
+            "sums": {"fisher": loss, "other": -loss}, "losses": {"calibrated": loss, "post-trained": None, "trained": None},
         }
         for share, of_share in losses.items()
         for loss in of_share
