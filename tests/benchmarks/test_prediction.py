@@ -250,8 +250,8 @@ def test_tables_tell_what_a_measures_choice_loses() -> None:
     losses = {0.5: [1.0, 2.0, 4.0], 0.3: [3.0, 5.0, 6.0]}
     rows = [
         {
-            "flash_share": share, "ram_share": 1.0,
-            "sums": {"fisher": loss, "other": -loss}, "losses": {"calibrated": loss, "post-trained": None, "trained": None},
+            "flash_share": share, "ram_share": 1.0, "sums": {"fisher": loss, "other": -loss},
+            "losses": {"calibrated": loss, "post-trained": None, "trained": None},
         }
         for share, of_share in losses.items()
         for loss in of_share
