@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -30,7 +31,7 @@ MAX_TENSOR_BYTES: Final = 2**29
 """Largest size in bytes of the tensors of a block of layers; if all samples need more, the block uses fewer samples."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BlockTensors:
     """Input tensors of a block of layers and the output that the block should compute, for the same n samples.
 
@@ -47,6 +48,11 @@ class BlockTensors:
 
     def __len__(self) -> int:
         return len(self.target)
+
+    @cached_property
+    def largest_target(self) -> float:
+        """Largest absolute value of the target; 1 if all are 0."""
+        return float(self.target.abs().max()) or 1.0
 
 
 class QuantizedLayers:

@@ -244,7 +244,7 @@ def _error(
     module: QuantizedNetwork, block: Block, tensors: BlockTensors, chosen: Tensor | slice, weights: dict[int, Tensor]
 ) -> Tensor:
     """Return the mean squared error of a block's output before quantization, against the float network, for the chosen
-    samples.
+    samples, as a share of the largest squared output of the float network.
     """
     layers = QuantizedLayers(module, weights)
     given = {tensor: values[chosen] for tensor, values in tensors.quantized_inputs.items()}
@@ -252,7 +252,8 @@ def _error(
     names = module.network.layers[last].inputs
     inputs = run_between(module.network, given, range(block.first, last), names, layers)
     output = layers.unquantized_output(last, [inputs[name] for name in names])
-    return (output - tensors.target[chosen]).square().mean()
+    # Squares of outputs above 1e19 or below 1e-19 would leave the range of float32.
+    return ((output - tensors.target[chosen]) / tensors.largest_target).square().mean()
 
 
 @torch.no_grad()
