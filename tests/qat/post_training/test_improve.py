@@ -24,7 +24,7 @@ from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.clipping import clip_weights
 from qat.post_training.effective_weights import effective_weight
 from qat.post_training.improve import improve, improvement_cost
-from qat.post_training.rounding import Neighbours
+from qat.post_training.neighbours import Neighbours
 from qat.prepare import float_module, prepare
 from qat.progress import Progress, silent
 from qat.quantized_network import QuantizedNetwork
