@@ -53,5 +53,5 @@ class LearnedChannels:
 
 
 def _row_norms(weight: Tensor) -> Tensor:
-    norms: Tensor = weight.flatten(1).norm(dim=1)
-    return norms
+    norms: Tensor = weight.double().flatten(1).norm(dim=1)  # in float32, squares of weights above 1e19 are infinite
+    return norms.float()
