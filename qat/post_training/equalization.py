@@ -246,4 +246,5 @@ def _free_factors(weight: DoubleArray, variance: DoubleArray) -> DoubleArray:
     if not deciding.any():
         return np.ones_like(rows)
     common = math.exp(float(np.log(rows[deciding]).mean()))
-    return np.divide(common, rows, out=np.ones_like(rows), where=alive)
+    factors: DoubleArray = np.divide(common, rows, out=np.ones_like(rows), where=alive)
+    return factors

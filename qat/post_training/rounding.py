@@ -76,9 +76,8 @@ def learn_rounding(
         for index in learned_layers(module.network, module.allocation, block)
     }
     variables = {index: each.start() for index, each in neighbours.items()}
-    channels = {index: LearnedChannels(layers.weight_step(index)) for index in _weighted(module.network, block)}
-    if not tunes_channels:
-        channels = {}
+    tuned = _weighted(module.network, block) if tunes_channels else []
+    channels = {index: LearnedChannels(layers.weight_step(index)) for index in tuned}
     nearest = {index: each.nearest() for index, each in neighbours.items()}
     nearest_error = _mean_error(module, block, tensors, nearest, {})
     of_channels = [each for channel in channels.values() for each in channel.variables]
@@ -108,8 +107,8 @@ def learn_rounding(
     if _mean_error(module, block, tensors, hard, changes) < nearest_error:
         for index, rounded in hard.items():
             neighbours[index].write(rounded)
-        for each in channels.values():
-            each.write()
+        for channel in channels.values():
+            channel.write()
 
 
 def _weighted(network: Network, block: Block) -> list[int]:
