@@ -1,7 +1,7 @@
 """Layers and sensitivity tables of uploaded networks, which the solver needs; they are computed once and stored.
 
     network file  ──parse────►  structure-2.json           layers and shapes, without weights
-                  ──measure──►  weights-1-SCHEME.json      sensitivities from the weights, one table for each scheme
+                  ──measure──►  weights-2-SCHEME.json      sensitivities from the weights, by one scheme or by all
 
 Both are stored on disk under the SHA-256 of the network file, so that a second fit reads neither the file nor its
 weights, even in another process.
@@ -24,7 +24,7 @@ from network.sensitivity.from_weights import weight_sensitivity
 from network.sensitivity.table import SensitivityTable, check_sensitivity, sensitivity_from_json, sensitivity_to_json
 
 _STRUCTURE_FILE: Final = "structure-2.json"
-_WEIGHTS_FILE: Final = "weights-1-{scheme}.json"
+_WEIGHTS_FILE: Final = "weights-2-{scheme}.json"
 """File names with a version number, which must grow when the reader or the measure computes something else."""
 
 _IN_MEMORY: Final = 16
@@ -44,7 +44,7 @@ class NetworkStructures:
         self._read_network = read_network
         self._writing = Lock()
         self.structure = lru_cache(maxsize=_IN_MEMORY)(self._structure)
-        self.weights_table = lru_cache(maxsize=_IN_MEMORY * len(WeightScheme))(self._weights_table)
+        self.weights_table = lru_cache(maxsize=_IN_MEMORY * (1 + len(WeightScheme)))(self._weights_table)
 
     def keep(self, network_id: str, structure: str) -> None:
         """Store the layers of a network that was just parsed.
@@ -73,8 +73,8 @@ class NetworkStructures:
         self.keep(network_id, structure)
         return read_json(structure.encode(), network.name)
 
-    def _weights_table(self, network_id: str, scheme: WeightScheme) -> SensitivityTable:
-        name = _WEIGHTS_FILE.format(scheme=scheme)
+    def _weights_table(self, network_id: str, scheme: WeightScheme | None) -> SensitivityTable:
+        name = _WEIGHTS_FILE.format(scheme=scheme or "all")
         kept = self._files.read(network_id, name)
         if kept is not None:
             try:
