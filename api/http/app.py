@@ -43,6 +43,7 @@ def create_app(service: Service) -> FastAPI:
         try:
             yield
         finally:
+            service.refuse_work()
             await run_in_threadpool(service.close)
 
     app = FastAPI(

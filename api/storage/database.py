@@ -133,6 +133,17 @@ class Store:
             row = connection.execute(select(_FILES).where(_FILES.c.kind == kind, _FILES.c.id == file_id)).first()
         return KeptFile(**row._mapping) if row else None
 
+    def has_file(self, kind: str, file_id: str) -> bool:
+        """Return whether an uploaded file has a record, without reading what the record says about it.
+
+        Args:
+            kind: Kind of the file: "network" or "dataset".
+            file_id: SHA-256 of the file, in hexadecimal.
+        """
+        query = select(_FILES.c.id).where(_FILES.c.kind == kind, _FILES.c.id == file_id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
+
     def files(self, kind: str) -> list[KeptFile]:
         """Return the database records of all uploaded files of one kind ("network" or "dataset"), newest first."""
         with self._engine.connect() as connection:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from api.errors import Unavailable
-from api.execution.upload_parser import UploadParser
+from api.execution.task_requests import PARSE
+from api.execution.workers import Workers
 from api.services.networks import parse_upload
-from api.services.upload_parsing import UploadOptions
+from api.services.upload_parsing import ParsedUpload, UploadOptions, UploadRequest
 from api.settings import Settings
 from api.storage.uploads import Upload, WeightPart, content_id
 from network.errors import BitbudgetError, NetworkError, RequestError
@@ -19,9 +21,33 @@ from tests.api.small_files import BAD_NETWORKS, DIGITS_ONNX, tiny_json
 OPTIONS = UploadOptions("a name")
 
 
+class Parser:
+    """The processes of a service, with an event loop in a thread."""
+
+    def __init__(self, portal: BlockingPortal, data: Path) -> None:
+        self._portal = portal
+        self.workers = portal.call(Workers, Settings(data_directory=data))
+
+    def parse(self, uploaded: Upload, options: UploadOptions) -> ParsedUpload:
+        request = UploadRequest(upload=uploaded, options=options).model_dump_json().encode()
+        readable = (uploaded.path, *(each.path for each in uploaded.weights))
+        answer = self._portal.call(self.workers.read_network, PARSE, request, readable)
+        return ParsedUpload.model_validate_json(answer)
+
+    def close(self) -> None:
+        self._portal.call(self.workers.close)
+        self.workers.reap()
+
+
 @pytest.fixture(scope="module")
-def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UploadParser]:
-    opened = UploadParser(Settings(data_directory=tmp_path_factory.mktemp("data")))
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def parser(portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parser]:
+    opened = Parser(portal, tmp_path_factory.mktemp("data"))
     yield opened
     opened.close()
 
@@ -31,21 +57,21 @@ def upload(path: Path, *weights: WeightPart) -> Upload:
 
 
 @pytest.mark.parametrize("form", ["onnx", "json"])
-def test_the_result_is_that_of_this_process(parser: UploadParser, tmp_path: Path, form: str) -> None:
+def test_the_result_is_that_of_this_process(parser: Parser, tmp_path: Path, form: str) -> None:
     path = DIGITS_ONNX if form == "onnx" else tmp_path / "network"
     if form == "json":
         path.write_bytes(tiny_json())
-    there, here = parser.parse_upload(upload(path), OPTIONS), parse_upload(upload(path), OPTIONS)
+    there, here = parser.parse(upload(path), OPTIONS), parse_upload(upload(path), OPTIONS)
     assert there.structure == here.structure
     assert there.answer.model_copy(update={"created_at": here.answer.created_at}) == here.answer
 
 
 @pytest.mark.parametrize("what", BAD_NETWORKS)
-def test_errors_are_those_of_this_process(parser: UploadParser, tmp_path: Path, what: str) -> None:
+def test_errors_are_those_of_this_process(parser: Parser, tmp_path: Path, what: str) -> None:
     path = tmp_path / "network"
     path.write_bytes(BAD_NETWORKS[what][0])
     errors: list[BitbudgetError] = []
-    for parse in (parser.parse_upload, parse_upload):
+    for parse in (parser.parse, parse_upload):
         with pytest.raises(NetworkError) as caught:
             parse(upload(path), OPTIONS)
         errors.append(caught.value)
@@ -53,18 +79,18 @@ def test_errors_are_those_of_this_process(parser: UploadParser, tmp_path: Path, 
     assert str(errors[0]) == str(errors[1])
 
 
-def test_errors_in_the_request_keep_their_class(parser: UploadParser) -> None:
+def test_errors_in_the_request_keep_their_class(parser: Parser) -> None:
     surplus = WeightPart(DIGITS_ONNX, "0" * 64, 1, "surplus")
     with pytest.raises(RequestError, match="has the weights 'surplus'"):
-        parser.parse_upload(upload(DIGITS_ONNX, surplus), OPTIONS)
+        parser.parse(upload(DIGITS_ONNX, surplus), OPTIONS)
 
 
-def test_a_closed_parser_is_unavailable(tmp_path: Path) -> None:
-    parser = UploadParser(Settings(data_directory=tmp_path))
-    parser.start()
+def test_closed_processes_are_unavailable(portal: BlockingPortal, tmp_path: Path) -> None:
+    parser = Parser(portal, tmp_path)
+    portal.call(parser.workers.start)
     parser.close()
     with pytest.raises(Unavailable, match="try again later"):
-        parser.parse_upload(upload(DIGITS_ONNX), OPTIONS)
+        parser.parse(upload(DIGITS_ONNX), OPTIONS)
 
 
 def test_the_identity_covers_content_and_names() -> None:
