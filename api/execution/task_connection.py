@@ -113,9 +113,10 @@ class TaskServer:
         self._statuses.clear()
 
     def reap(self) -> None:
-        """Wait until a closed server has ended; kill it if it does not."""
+        """Wait until a closed server has ended; kill it if it does not, or if it still imports and runs no task."""
+        has_started = self.ready.exception() is None
         try:
-            self._process.wait(_END_SECONDS)
+            self._process.wait(_END_SECONDS if has_started else 0)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)  # the kernel then kills its tasks
             self._process.wait()

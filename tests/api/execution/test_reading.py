@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from api.errors import Unavailable
-from api.execution.task_requests import PARSE
+from api.errors import SolvingLimit, Unavailable
+from api.execution.task_requests import PARSE, SOLVE, SolveTask
 from api.execution.workers import Workers
+from api.schemas.fit import FitRequest
 from api.services.networks import parse_upload
 from api.services.upload_parsing import ParsedUpload, UploadOptions, UploadRequest
-from api.settings import Settings
+from api.settings import MIB, Settings
 from api.storage.uploads import Upload, WeightPart, content_id
 from network.errors import BitbudgetError, NetworkError, RequestError
+from solver.options import Method
 from tests.api.small_files import BAD_NETWORKS, DIGITS_ONNX, tiny_json
 
 OPTIONS = UploadOptions("a name")
@@ -83,6 +87,20 @@ def test_errors_in_the_request_keep_their_class(parser: Parser) -> None:
     surplus = WeightPart(DIGITS_ONNX, "0" * 64, 1, "surplus")
     with pytest.raises(RequestError, match="has the weights 'surplus'"):
         parser.parse(upload(DIGITS_ONNX, surplus), OPTIONS)
+
+
+def test_a_question_that_needs_too_much_memory_says_what_to_do(portal: BlockingPortal, tmp_path: Path) -> None:
+    workers = portal.call(partial(Workers, Settings(data_directory=tmp_path, solve_memory_bytes=2 * MIB)))
+    structure = tmp_path / "structure"
+    layers = [{"name": f"l{index}", "kind": "fully_connected", "output_channels": 4} for index in range(5000)]
+    structure.write_text(json.dumps({"input": {"shape": [4]}, "layers": layers}))
+    request = FitRequest(flash=10**6, ram=10**6, method=Method.MIXPC).model_dump_json()
+    task = SolveTask(kind="fit", network_id="0" * 64, structure=structure, table=None, request=request)
+    solve = partial(workers.solve, wait_seconds=60, seconds=60, whole_seconds=120)
+    with pytest.raises(SolvingLimit, match=r"needs more than 2 MiB of memory.*raise BITBUDGET_SOLVE_MEMORY"):
+        portal.call(solve, SOLVE, task.model_dump_json().encode(), (structure,))
+    portal.call(workers.close)
+    workers.reap()
 
 
 def test_closed_processes_are_unavailable(portal: BlockingPortal, tmp_path: Path) -> None:
