@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +35,8 @@ MAX_KEPT_BYTES: Final = 16 * 2**20
 _FIRST_ROWS: Final = 64
 _FIRST_IMAGES: Final = 8
 _HEAD: Final = "sketch"
+_DAMAGED: Final = (OSError, EOFError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile, zlib.error)
+"""Errors of a file that is not a sketch, or is incomplete."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -134,7 +138,7 @@ def read_sketch(content: bytes) -> Dataset:
         parts = {part: _read(head[part], arrays) for part in ("train_x", "train_y", "test_x", "test_y")}
         names = head["class_names"]
         return Dataset(head["name"], class_names=None if names is None else tuple(names), **parts)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         raise DatasetError("the sketch of the dataset is damaged; it must be made again") from error
 
 
