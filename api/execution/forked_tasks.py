@@ -5,21 +5,21 @@ Everything here runs on the event loop of the service and never blocks it.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-import os
-import signal
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from api.execution.task_connection import ServerLost, TaskServer
-from api.execution.task_messages import HEAD, MAX_ANSWER_BYTES, Ending, Outcome, TaskStart, framed
+from api.execution.task_messages import Ending, Outcome, TaskStart
+from api.execution.task_process import TaskProcess
 
 LOG: Final = logging.getLogger("bitbudget.tasks")
+
+CPU_SECONDS_OF_REUSED: Final = 24 * 3600
+"""Processor time of a process that answers many requests, in seconds; each of them has a time limit of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,8 @@ class Call:
         memory_bytes: Memory that the task may allocate, in bytes.
         readable: Files and directories that the task may read.
         has_scratch: Whether the task has a directory for temporary files.
+        is_reusable: Whether the process may have answered other requests of the same task before, and may stay for
+            more. Such a process reads nothing that a caller has made.
     """
 
     task: str
@@ -39,6 +41,7 @@ class Call:
     memory_bytes: int
     readable: tuple[Path, ...] = ()
     has_scratch: bool = False
+    is_reusable: bool = False
 
 
 class ForkedTasks:
@@ -53,6 +56,7 @@ class ForkedTasks:
         self._server: TaskServer | None = None
         self._is_closed = False
         self._number = 0
+        self._idle: list[TaskProcess] = []
 
     @property
     def is_ready(self) -> bool:
@@ -69,41 +73,85 @@ class ForkedTasks:
         Args:
             call: The task, its request and its limits.
             seconds: Longest time of the task, in seconds.
-            ended: Function that is called once, when the process of the task has ended or none was started.
+            ended: Function that is called once, when the process of the task has ended or is idle, or none was started.
 
         Raises:
             ServerLost: If the server ended before the outcome.
         """
-        start = None
+        process = self._idle_process(call)
+        if process is not None:
+            outcome = await self._outcome(process, call, seconds, ended, is_last=False)
+            if outcome is not None:
+                return outcome
         try:
-            server = self._living_server()
-            await server.until_ready()
-            self._number += 1
-            start = TaskStart(
-                number=self._number,
-                task=call.task,
-                memory_bytes=call.memory_bytes,
-                # The service kills a task that takes too long; this limit ends the task if the service was killed.
-                cpu_seconds=math.ceil(seconds) + 1,
-                readable=tuple(map(str, call.readable)),
-                has_scratch=call.has_scratch,
-            )
-            ours, status = server.start(start)
+            process = await self._new_process(call, seconds)
         except BaseException:
             ended()
             raise
-        status.add_done_callback(lambda _: ended())
+        return await self._outcome(process, call, seconds, ended) or Outcome(Ending.CRASHED)
+
+    async def _outcome(
+        self, process: TaskProcess, call: Call, seconds: float, ended: Callable[[], None], *, is_last: bool = True
+    ) -> Outcome | None:
+        """Return the outcome of a task in a process, which then stays idle or is killed.
+
+        Args:
+            process: The process.
+            call: The task, its request and its limits.
+            seconds: Longest time of the task, in seconds.
+            ended: Function to call when the process has ended or is idle.
+            is_last: Whether a crash is an outcome. Otherwise it returns None, because an idle process may have been
+                killed, and `ended` is not called.
+        """
+        stays = is_repeated = False
         try:
-            return await _outcome(ours, call.request, seconds, status)
+            outcome, stays = await process.outcome(call.request, seconds)
+            is_repeated = outcome.ending is Ending.CRASHED and not is_last
+            return None if is_repeated else outcome
         finally:
-            if not status.done():
-                server.kill(start.number)
+            if stays and not self._is_closed:
+                self._idle.append(process)
+                ended()
+            else:
+                process.leave()
+                if not is_repeated:
+                    process.status.add_done_callback(lambda _: ended())
+
+    def _idle_process(self, call: Call) -> TaskProcess | None:
+        """Return an idle process for a task, which is not idle any more; forget those that have ended."""
+        for gone in (each for each in self._idle if each.status.done()):
+            gone.leave()
+        self._idle = [each for each in self._idle if not each.status.done()]
+        for place, process in enumerate(self._idle):
+            if (process.task, process.memory_bytes) == (call.task, call.memory_bytes) and call.is_reusable:
+                return self._idle.pop(place)
+        return None
+
+    async def _new_process(self, call: Call, seconds: float) -> TaskProcess:
+        server = self._living_server()
+        await server.until_ready()
+        self._number += 1
+        # The service kills a task that takes too long; this limit ends the task if the service was killed.
+        cpu_seconds = math.ceil(seconds) + 1
+        start = TaskStart(
+            number=self._number,
+            task=call.task,
+            memory_bytes=call.memory_bytes,
+            cpu_seconds=cpu_seconds if not call.is_reusable else max(cpu_seconds, CPU_SECONDS_OF_REUSED),
+            readable=tuple(map(str, call.readable)),
+            has_scratch=call.has_scratch,
+            is_reusable=call.is_reusable,
+        )
+        return await TaskProcess.started(server, start)
 
     def close(self) -> None:
         """End the server and all tasks, without waiting for it; `reap` waits."""
         self._is_closed = True
         if self._server is not None:
             self._server.close()
+        for each in self._idle:
+            each.leave()
+        self._idle.clear()
 
     def reap(self) -> None:
         """Wait until the server has ended after `close`; this blocks for a short time and may run in a thread."""
@@ -119,48 +167,3 @@ class ForkedTasks:
                 self._server.reap()  # it has ended, or has lost its connection and ends
             self._server = TaskServer(self._tasks)
         return self._server
-
-
-async def _outcome(
-    connection: socket.socket, request: bytes, seconds: float, status: asyncio.Future[int | None]
-) -> Outcome:
-    """Send the request of a started task, and return its outcome.
-
-    Raises:
-        ServerLost: If the server ended before the outcome.
-    """
-    reader, writer = await asyncio.open_unix_connection(sock=connection)
-    try:
-        async with asyncio.timeout(seconds):
-            writer.write(framed(request))
-            await writer.drain()
-            ending = Ending((await _frame(reader)).decode())
-            return Outcome(ending, await _frame(reader))
-    except TimeoutError:
-        return Outcome(Ending.TOO_LONG)
-    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-        how = await asyncio.shield(status)
-        if how is None:
-            raise ServerLost from None
-        return Outcome(Ending.CRASHED, _text_of(how).encode())
-    finally:
-        writer.close()
-
-
-async def _frame(reader: asyncio.StreamReader) -> bytes:
-    """Return the next part of an outcome.
-
-    Raises:
-        ValueError: If the part is larger than an answer may be.
-    """
-    (length,) = HEAD.unpack(await reader.readexactly(HEAD.size))
-    if length > MAX_ANSWER_BYTES:
-        raise ValueError(f"a part of an outcome has {length} bytes; expected at most {MAX_ANSWER_BYTES}")
-    return await reader.readexactly(length)
-
-
-def _text_of(status: int) -> str:
-    """Return the exit code or the name of the signal of a status of `os.waitpid`."""
-    if os.WIFSIGNALED(status):
-        return f"the signal {signal.Signals(os.WTERMSIG(status)).name}"
-    return f"the exit code {os.waitstatus_to_exitcode(status)}"

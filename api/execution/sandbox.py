@@ -93,14 +93,15 @@ def end_with_parent(parent_id: int) -> None:
         os._exit(1)
 
 
-def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
+def limit_resources(meter: MemoryMeter, memory_bytes: int, cpu_seconds: int) -> None:
     """Limit the memory that this process may allocate from now on, its processor time, and its files.
 
     Args:
+        meter: Meter of this process.
         memory_bytes: Memory in bytes, in addition to what the process has.
         cpu_seconds: Processor time in whole seconds, from the start of the process.
     """
-    allowed = min(_allocated_bytes() + memory_bytes, MAX_BUDGET_BYTES)
+    allowed = min(meter.allocated_bytes() + memory_bytes, MAX_BUDGET_BYTES)
     for kind, limit in (
         (resource.RLIMIT_DATA, allowed),
         (resource.RLIMIT_CPU, cpu_seconds),
@@ -183,10 +184,12 @@ def _checked(result: int) -> int:
     return int(result)
 
 
-def _allocated_bytes() -> int:
-    """Return the bytes of this process that count towards RLIMIT_DATA: heap and private writable mappings."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name == "VmData":
-            return int(value.split()[0]) * 1024
-    raise OSError("/proc/self/status has no line VmData; expected Linux")
+class MemoryMeter:
+    """Memory of this process that counts towards its limit; it can be read after access to files was restricted."""
+
+    def __init__(self) -> None:
+        self._file = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+    def allocated_bytes(self) -> int:
+        """Return the size of heap, stack and private writable mappings, in bytes."""
+        return int(os.pread(self._file, 200, 0).split()[5]) * resource.getpagesize()

@@ -210,26 +210,37 @@ class Solves:
         await to_thread.run_sync(keep)
 
     async def _solved(self, question: _Question, request: SolveRequest, give_up_at: float) -> bytes:
-        structure, table = self._files(question)
-        if structure is None or (table is None and question.scheme is not None):
-            raise DamagedFile("a computed file was deleted")
-        task = SolveTask(
-            kind=question.kind,
-            network_id=question.network_id,
-            structure=structure,
-            table=table,
-            request=question.request,
-        )
+        task = await to_thread.run_sync(self._task, question)
         left_seconds = give_up_at - time.monotonic()
         needed_seconds = min(request.time_limit_seconds, self._request_seconds / 2)
         return await self._workers.solve(
             SOLVE,
-            task.model_dump_json().encode(),
-            (structure,) if table is None else (structure, table),
+            task,
             wait_seconds=left_seconds - needed_seconds,
             seconds=2 * request.time_limit_seconds + _OVERRUN_SECONDS,
             whole_seconds=left_seconds,
         )
+
+    def _task(self, question: _Question) -> bytes:
+        """Return the request of the task for a question; this runs in a thread.
+
+        Raises:
+            DamagedFile: If a computed file is missing or damaged: it must be computed again.
+        """
+        structure, table = self._files(question)
+        if structure is None or (table is None and question.scheme is not None):
+            raise DamagedFile("a computed file was deleted")
+        try:
+            task = SolveTask(
+                kind=question.kind,
+                network_id=question.network_id,
+                structure=structure.read_text(encoding="utf-8"),
+                table=None if table is None else table.read_text(encoding="utf-8"),
+                request=question.request,
+            )
+        except (OSError, UnicodeDecodeError) as error:
+            raise DamagedFile("a computed file was deleted or is damaged") from error
+        return task.model_dump_json().encode()
 
     def _keep(self, question: _Question, body: bytes) -> None:
         """Keep an answer, unless the network was deleted in the meantime; this runs in a thread."""

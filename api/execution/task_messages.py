@@ -4,10 +4,11 @@
             ──kill──────────────────►             ──kill──►
             ◄─ready, ended──────────
             ──request───────────────on the socket─────────► task
-            ◄─ending, body──────────on the socket─────────
+            ◄─ending, body, stays───on the socket─────────
 
 The service and the server exchange small JSON messages, one in each packet of a socket. A request and its outcome go
-through a socket of their own, without the server: they can be large. Nothing is unpickled.
+through a socket of their own, without the server: they can be large. A process that is reusable stays for the next
+request, until it is killed or has grown. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ MAX_ANSWER_BYTES: Final = 32 * 2**20
 """Largest answer of a task, in bytes."""
 MAX_MESSAGE_BYTES: Final = 2**17
 """Largest message between the service and the server that forks tasks, in bytes; a start lists up to 257 files."""
+
+STAYS, LEAVES = b"1", b"0"
+"""Last part of an outcome: whether the process waits for another request, or ends."""
 
 HEAD: Final = struct.Struct(">I")
 """Length of a part in bytes, in front of the part."""
@@ -69,6 +73,7 @@ class TaskStart:
         cpu_seconds: Processor time that the task may use, in whole seconds.
         readable: Paths of the files and directories that the task may read.
         has_scratch: Whether the task has a directory of its own for temporary files.
+        is_reusable: Whether the process answers further requests after the first one.
     """
 
     number: int
@@ -77,6 +82,7 @@ class TaskStart:
     cpu_seconds: int
     readable: tuple[str, ...] = ()
     has_scratch: bool = False
+    is_reusable: bool = False
 
 
 def packed(kind: str, **values: Any) -> bytes:

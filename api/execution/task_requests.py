@@ -49,20 +49,20 @@ class Derived(BaseModel):
 
 
 class SolveTask(BaseModel):
-    """Question about a network.
+    """Question about a network, with all that its answer depends on: its process reads no file.
 
     Attributes:
         kind: Kind of the question.
         network_id: Identifier of the network, for the answer.
-        structure: File with the JSON description of the layers.
-        table: File with the sensitivity table from the weights; None if the question needs none, or has one.
+        structure: JSON description of the layers.
+        table: Sensitivity table from the weights as JSON; None if the question needs none, or has one.
         request: The request as JSON.
     """
 
     kind: QuestionKind
     network_id: str
-    structure: Path
-    table: Path | None
+    structure: str
+    table: str | None
     request: str
 
 

@@ -23,9 +23,10 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from api.execution.sandbox import (
+    MemoryMeter,
     end_with_parent,
     isolate_network,
     limit_resources,
@@ -34,8 +35,10 @@ from api.execution.sandbox import (
 )
 from api.execution.task_messages import (
     HEAD,
+    LEAVES,
     MAX_ANSWER_BYTES,
     MAX_MESSAGE_BYTES,
+    STAYS,
     Ending,
     TaskStart,
     framed,
@@ -48,6 +51,11 @@ from network.errors import BitbudgetError
 
 Task = Callable[[bytes], bytes]
 """Function that computes the answer to a request."""
+
+GROWTH_SHARE: Final = 0.25
+"""Largest share of its memory that a process may still have after a task, if it stays for the next one."""
+_HARMLESS: Final = frozenset({Ending.ANSWERED, Ending.REFUSED})
+"""Endings after which a process can stay."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -157,7 +165,7 @@ def _kill(task: _Running) -> None:
 def _run(
     task: Task, start: TaskStart, connection: socket.socket, scratch: Path | None, server_id: int
 ) -> NoReturn:  # fmt: skip
-    """Run a task in the forked process: receive its request, send the outcome, and end the process."""
+    """Run a task in the forked process: receive a request, send the outcome, again while it stays, and end."""
     status = 1
     try:
         os.setpgid(0, 0)
@@ -166,11 +174,17 @@ def _run(
             tempfile.tempdir = str(scratch)
             os.environ["TMPDIR"] = str(scratch)
             os.chdir(scratch)
-        limit_resources(start.memory_bytes, start.cpu_seconds)
+        meter = MemoryMeter()
+        limit_resources(meter, start.memory_bytes, start.cpu_seconds)
         restrict_access(map(Path, start.readable), scratch)
-        ending, body = _worked(task, receive_frame(connection))
-        connection.sendall(framed(ending.encode()) + HEAD.pack(len(body)))
-        connection.sendall(body)  # without a copy, for which a task may have no memory left
+        allowed_bytes = meter.allocated_bytes() + int(GROWTH_SHARE * start.memory_bytes)
+        stays = True
+        while stays:
+            ending, body = _worked(task, receive_frame(connection))
+            connection.sendall(framed(ending.encode()) + HEAD.pack(len(body)))
+            connection.sendall(body)  # without a copy, for which a task may have no memory left
+            stays = start.is_reusable and ending in _HARMLESS and meter.allocated_bytes() < allowed_bytes
+            connection.sendall(framed(STAYS if stays else LEAVES))
         status = 0
     except (EOFError, ConnectionError):
         status = 0  # the service does not wait for this task any more

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
+from functools import lru_cache
 from typing import Final, TypeVar
 
 # What a reader or a method imports when it is needed is imported here once, before the first fork.
@@ -72,6 +72,8 @@ _SMALL: Final = b"""{"input": {"shape": [1, 4, 4]}, "layers": [
     {"name": "classes", "kind": "fully_connected", "output_channels": 2}]}"""
 """Network of the question that is answered before the first fork."""
 
+_KEPT: Final = 8
+"""Number of networks that a process keeps in memory."""
 SHORT_SECONDS: Final = 20.0
 """Time in seconds after which a part of an answer, such as a certificate, may have been given up."""
 
@@ -97,7 +99,7 @@ def solve(request: bytes) -> bytes:
     """
     began = time.perf_counter()
     task = SolveTask.model_validate_json(request)
-    known = _kept(task.structure, lambda content: read_json(content, task.network_id))
+    known = _structure(task.structure, task.network_id)
     name = NetworkName(id=task.network_id, name=known.name)
     asked: SolveRequest
     if task.kind in {"fit", "job"}:
@@ -124,25 +126,45 @@ def _fit_request(task: SolveTask) -> FitRequest:
 def _table(task: SolveTask, asked: SolveRequest, known: Network) -> SensitivityTable | None:
     if task.table is None:
         return MeasureChoice.of(asked).table_without_samples(known)
-
-    def checked(content: bytes) -> SensitivityTable:
-        table = sensitivity_from_json(content.decode())
-        check_sensitivity(table, known)
-        return table
-
-    return _kept(task.table, checked)
+    return _checked_table(task.table, task.structure, task.network_id)
 
 
-def _kept(path: Path, load: Callable[[bytes], _Loaded]) -> _Loaded:
-    """Load a file that was computed from a network.
+@lru_cache(maxsize=_KEPT)
+def _structure(structure: str, network_id: str) -> Network:
+    """Return the layers of a network; a process that stays for several requests reads them once.
 
     Raises:
-        DamagedFile: If the file is missing or damaged: it must be computed again.
+        DamagedFile: If the description is damaged: it must be computed again.
+    """
+    return _loaded(lambda: read_json(structure.encode(), network_id))
+
+
+@lru_cache(maxsize=_KEPT)
+def _checked_table(table: str, structure: str, network_id: str) -> SensitivityTable:
+    """Return a sensitivity table that was computed for a network.
+
+    Raises:
+        DamagedFile: If the table is damaged: it must be computed again.
+    """
+
+    def load() -> SensitivityTable:
+        read = sensitivity_from_json(table)
+        check_sensitivity(read, _structure(structure, network_id))
+        return read
+
+    return _loaded(load)
+
+
+def _loaded(load: Callable[[], _Loaded]) -> _Loaded:
+    """Load what was computed before.
+
+    Raises:
+        DamagedFile: If it is missing or damaged: it must be computed again.
     """
     try:
-        return load(path.read_bytes())
+        return load()
     except (BitbudgetError, OSError, UnicodeDecodeError) as error:
-        raise DamagedFile(f"the computed file {path.name} is missing or damaged") from error
+        raise DamagedFile("what was computed before is missing or damaged; send the request again") from error
 
 
 def read_dataset(request: bytes) -> bytes:
@@ -160,8 +182,9 @@ def check_dataset_of_job(request: bytes) -> bytes:
     """Check that a dataset suits the network and the options of a job: from a `CheckRequest` to nothing."""
     given = CheckRequest.model_validate_json(request)
     job = request_of(json.loads(given.request))
-    known = _kept(given.structure, lambda content: read_json(content, job.network_id))
-    dataset = _opened(given.dataset) if given.sketch is None else _kept(given.sketch, read_sketch)
+    known = _loaded(lambda: read_json(given.structure.read_bytes(), job.network_id))
+    sketch = given.sketch
+    dataset = _opened(given.dataset) if sketch is None else _loaded(lambda: read_sketch(sketch.read_bytes()))
     dataset = with_label_offset(dataset, job.label_offset)
     check_dataset(dataset, known, job.task if isinstance(job, SensitivityJobRequest) else job.training.task)
     if isinstance(job, ShrinkJobRequest):

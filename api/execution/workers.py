@@ -149,21 +149,13 @@ class Workers:
         return await self._run(self._datasets, task, request, readable, WAIT_SECONDS, self._parse_seconds)
 
     async def solve(
-        self,
-        task: str,
-        request: bytes,
-        readable: tuple[Path, ...],
-        *,
-        wait_seconds: float,
-        seconds: float,
-        whole_seconds: float,
-    ) -> bytes:
+        self, task: str, request: bytes, *, wait_seconds: float, seconds: float, whole_seconds: float
+    ) -> bytes:  # fmt: skip
         """Run a task that answers a question, and return its answer.
 
         Args:
             task: Name of the task.
             request: Its request.
-            readable: Files that it may read.
             wait_seconds: Longest time to wait for its turn, in seconds.
             seconds: Longest time of the task, in seconds.
             whole_seconds: Longest time of waiting and task together, in seconds.
@@ -174,7 +166,7 @@ class Workers:
             SolvingLimit: If the task needs too much time or memory.
             BitbudgetError: If parts of the question do not suit each other.
         """
-        return await self._run(self._solving, task, request, readable, wait_seconds, seconds, whole_seconds)
+        return await self._run(self._solving, task, request, (), wait_seconds, seconds, whole_seconds)
 
     async def _run(
         self,

@@ -103,12 +103,22 @@ def use_scratch(_: str) -> bytes:
     return file.name.encode()
 
 
+KEPT: list[bytearray] = []
+
+
+def keep(argument: str) -> bytes:
+    """Allocate memory and keep it, as a process does whose heap has grown."""
+    KEPT.append(bytearray(int(argument)))
+    return b""
+
+
 SCRIPTS: Mapping[str, Callable[[str], bytes]] = {
     "echo": lambda argument: argument.encode(),
     "processes": processes,
     "loop": loop,
     "wait": wait_for_file,
     "allocate": lambda argument: str(len(bytearray(int(argument)))).encode(),
+    "keep": keep,
     "large": lambda argument: bytes(int(argument)),
     "misleading": misleading,
     "crash": crash,

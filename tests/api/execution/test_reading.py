@@ -91,14 +91,13 @@ def test_errors_in_the_request_keep_their_class(parser: Parser) -> None:
 
 def test_a_question_that_needs_too_much_memory_says_what_to_do(portal: BlockingPortal, tmp_path: Path) -> None:
     workers = portal.call(partial(Workers, Settings(data_directory=tmp_path, solve_memory_bytes=2 * MIB)))
-    structure = tmp_path / "structure"
     layers = [{"name": f"l{index}", "kind": "fully_connected", "output_channels": 4} for index in range(5000)]
-    structure.write_text(json.dumps({"input": {"shape": [4]}, "layers": layers}))
+    structure = json.dumps({"input": {"shape": [4]}, "layers": layers})
     request = FitRequest(flash=10**6, ram=10**6, method=Method.MIXPC).model_dump_json()
     task = SolveTask(kind="fit", network_id="0" * 64, structure=structure, table=None, request=request)
     solve = partial(workers.solve, wait_seconds=60, seconds=60, whole_seconds=120)
     with pytest.raises(SolvingLimit, match=r"needs more than 2 MiB of memory.*raise BITBUDGET_SOLVE_MEMORY"):
-        portal.call(solve, SOLVE, task.model_dump_json().encode(), (structure,))
+        portal.call(solve, SOLVE, task.model_dump_json().encode())
     portal.call(workers.close)
     workers.reap()
 

@@ -99,7 +99,7 @@ def test_processor_time_is_limited_even_if_the_service_does_not_kill(pool: Block
 
     process_id = os.fork()
     if not process_id:
-        sandbox.limit_resources(64 * MIB, 7)
+        sandbox.limit_resources(sandbox.MemoryMeter(), 64 * MIB, 7)
         line = next(each for each in limits.read_text().splitlines() if each.startswith("Max cpu time"))
         os._exit(0 if line.split()[3:5] == ["7", "7"] else 1)
     assert os.waitpid(process_id, 0)[1] == 0
@@ -160,6 +160,32 @@ def test_a_task_reaches_no_port_and_no_other_process(pool: BlockingPool) -> None
     for process_id in (os.getpid(), server):
         assert run(pool, f"end {process_id}").body == b"EPERM"
     assert processes(pool)[1] == server
+
+
+def test_a_reusable_process_stays_until_it_fails_or_has_grown(pool: BlockingPool) -> None:
+    def process_of(**limits: Any) -> int:
+        return int(json.loads(run(pool, "processes", is_reusable=True, **limits).body)[0])
+
+    first = process_of()
+    assert run(pool, "refuse", is_reusable=True).ending is Ending.REFUSED
+    assert process_of() == first
+    assert processes(pool)[0] != first, "a task that is not reusable has a process of its own"
+    assert process_of(memory_bytes=65 * MIB) != first, "another limit needs another process"
+    assert run(pool, f"keep {32 * MIB}", is_reusable=True).ending is Ending.ANSWERED
+    second = process_of()
+    assert second != first
+    wait_until(lambda: not is_alive(first))
+    assert run(pool, "exit 3", is_reusable=True).ending is Ending.CRASHED
+    third = process_of()
+    assert third != second
+    assert run(pool, "wait /nothing", seconds=0.2, is_reusable=True).ending is Ending.TOO_LONG
+    assert process_of() != third
+
+
+def test_an_idle_process_that_was_killed_is_replaced(pool: BlockingPool) -> None:
+    idle = json.loads(run(pool, "processes", is_reusable=True).body)[0]
+    os.kill(idle, signal.SIGKILL)
+    assert run(pool, "echo there", is_reusable=True).body == b"there"
 
 
 def test_scratch_files_are_gone_when_the_task_has_ended(pool: BlockingPool) -> None:

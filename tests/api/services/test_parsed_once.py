@@ -62,16 +62,15 @@ def request_of(method: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("method", ["exact", "mixpc"])
-def test_a_solve_parses_everything_once_and_reads_no_weights(tmp_path: Path, method: str) -> None:
+def test_a_solve_parses_everything_once_and_reads_no_weights(method: str) -> None:
     network = read_json(tiny_json(), "tiny")
     request = FitRequest.model_validate(request_of(method))
-    (tmp_path / "structure").write_text(write_json(network, with_weights=False))
-    (tmp_path / "table").write_text(sensitivity_to_json(weight_sensitivity(network, request.scheme)))
+    table = sensitivity_to_json(weight_sensitivity(network, request.scheme))
     task = SolveTask(
         kind="fit",
         network_id="0" * 64,
-        structure=tmp_path / "structure",
-        table=tmp_path / "table" if method == "exact" else None,
+        structure=write_json(network, with_weights=False),
+        table=table if method == "exact" else None,
         request=request.model_dump_json(),
     )
     with counted() as counts:
