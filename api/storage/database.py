@@ -42,6 +42,8 @@ SCHEMA_VERSION: Final = 2
 _MIGRATIONS: Final = {1: "ALTER TABLE jobs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0"}
 """SQL statement that brings a database of each earlier version to the next version."""
 _BUSY_SECONDS: Final = 15.0
+_CONNECTIONS: Final = 40
+"""Number of connections that stay open: the number of anyio's threads."""
 
 
 _METADATA: Final = MetaData()
@@ -93,7 +95,10 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+        # One connection for each thread of the service: to open another one for each request costs more than a query.
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, pool_size=_CONNECTIONS
+        )
         event.listen(self._engine, "connect", _configure)
         with self._engine.begin() as connection:
             _create_schema(connection, path)
