@@ -1,7 +1,7 @@
 """Benchmark of integer-only accuracy under budgets of flash and RAM, for each method that chooses bits.
 
     python -m benchmarks.accuracy [--network NAME] [--epochs N] [--seeds N] [--peers] [--keep FILE] [--json]
-    python -m benchmarks.accuracy --samples N [--network NAME] [--seeds N] [--keep FILE] [--json]
+    python -m benchmarks.accuracy --samples N [--ablation] [--network NAME] [--seeds N] [--keep FILE] [--json]
     python -m benchmarks.accuracy --table FILE        # show the output of --json as tables, without training
 
 Budgets are shares of the bytes that 8 bits everywhere need (`shares.SHARES`), counted by the `paper` rule book. It
@@ -100,6 +100,9 @@ def shown(result: Mapping[str, Any]) -> str:
 @click.option("--only", help="Names of budgets, separated by semicolons: '50 %;50 %, RAM 75 %'.")
 @click.option("--methods", help="Names separated by commas (default: all but the peers).")
 @click.option("--peers", is_flag=True, help=f"Add {', '.join(PEERS)}, with the bits of exact.")
+@click.option(
+    "--ablation", is_flag=True, help="With --samples: the defaults, and without one choice of the recipe each."
+)
 @click.option("--accounting", type=click.Choice(sorted(ACCOUNTINGS)), default="paper", show_default=True)
 @json_option
 @table_option(shown)
@@ -110,6 +113,7 @@ def main(
     only: str | None,
     methods: str | None,
     peers: bool,
+    ablation: bool,
     accounting: str,
     as_json: bool,
 ) -> None:
@@ -117,14 +121,18 @@ def main(
     known_shares = SHARES if run.samples is None else small_sets.SHARES[run.name]
     shares = _chosen(only, ";", {str(share): share for share in known_shares}, "budget") or list(known_shares)
     if run.samples is None:
+        if ablation:
+            raise click.ClickException("--ablation needs --samples; python -m benchmarks.ablation has whole sets")
         names = _chosen(methods, ",", {str(each): each for each in Name}, "method") or list(METHODS)
         names += [peer for peer in PEERS if peers and peer not in names]
         result = _by_method(run, shares, names, accounting, seeds)
     else:
-        there = small_sets.names_there()
+        there = small_sets.ABLATION_NAMES if ablation else small_sets.names_there()
         ways = _chosen(methods, ",", {name: name for name in there}, "method") or list(there)
-        if run.epochs is not None or peers:
-            raise click.ClickException("--epochs and --peers cannot be given with --samples, which has its own options")
+        if run.epochs is not None or run.precision is not None or run.compile is not None or peers:
+            raise click.ClickException(
+                "--epochs, --precision, --compile and --peers cannot be given with --samples, which has its own options"
+            )
         result = _by_training(run, shares, ways, accounting, seeds or small_sets.DEFAULT_SEEDS)
     click.echo(json.dumps(result) if as_json else shown(result))
 

@@ -36,7 +36,7 @@ from solver.question import Question
 from solver.rules.cuts import scheme_of
 from solver.solution import Certificate, Solution
 
-SENSITIVITY: Final = SensitivityOptions(scheme=DEFAULT_WEIGHT_SCHEME, samples=256)
+SENSITIVITY: Final = SensitivityOptions(samples=256)
 
 
 class Name(StrEnum):
@@ -100,9 +100,10 @@ def contenders(
     for share in shares:
         budget = budget_of(share, network, accounting, DEFAULT_WEIGHT_SCHEME)
         question = Question(network=network, budget=budget, accounting=accounting, sensitivity=table)
-        solutions = {method: fit(replace(question, options=SolveOptions(method=method))) for method in Method}
         for name in names:
-            solution = solutions[_chooser(name)]
+            # Peers train the bits that exact chooses for the default scheme alone, because they have another one.
+            scheme = DEFAULT_WEIGHT_SCHEME if name in PEERS else None
+            solution = fit(replace(question, options=SolveOptions(method=_chooser(name), scheme=scheme)))
             allocation, shortage = solution.allocation, _shortage(solution)
             if name is Name.UNIFORM:
                 allocation = widest_uniform(network, budget, accounting, DEFAULT_WEIGHT_SCHEME)
@@ -120,9 +121,7 @@ def contenders(
                 shortage,
                 flash_bytes=None if memory is None else memory.flash_bytes,
                 ram_bytes=None if memory is None else memory.ram_bytes,
-                objective=None
-                if allocation is None
-                else table.objective(allocation.weight_bits, allocation.activation_bits),
+                objective=None if allocation is None else table.objective(allocation),
                 options=paper if name in _AS_IN_THE_PAPER else task.options,
             )
 

@@ -40,7 +40,6 @@ from network.sensitivity.from_weights import weight_sensitivity
 from qat.conversion import convert
 from qat.prepare import prepare
 from solver.fit import fit
-from solver.options import SolveOptions
 from solver.question import Question
 from solver.solution import Solution
 
@@ -168,7 +167,7 @@ def _line(name: str, core: str, share: float, found: Row) -> tuple[str, ...]:
 
 
 def _solved(network: Network, budget: Budget, book: DeployedAccounting) -> Solution:
-    table = weight_sensitivity(network, SolveOptions().scheme)
+    table = weight_sensitivity(network)
     return fit(Question(network=network, budget=budget, accounting=book, sensitivity=table))
 
 

@@ -204,6 +204,7 @@ def table_of(result: Mapping[str, Any]) -> str:
 @click.option("--no-compile", is_flag=True, help="Do not measure the compiled steps.")
 @click.option("--no-brevitas", is_flag=True, help="Leave Brevitas out.")
 @click.option("--no-gpu", is_flag=True, help="Measure only on the CPU.")
+@click.option("--no-cpu", is_flag=True, help="Measure only on the GPU.")
 @json_option
 @table_option(table_of)
 def main(
@@ -215,6 +216,7 @@ def main(
     no_compile: bool,
     no_brevitas: bool,
     no_gpu: bool,
+    no_cpu: bool,
     as_json: bool,
 ) -> None:
     """Measure the time of training steps of fake-quantized networks."""
@@ -222,9 +224,11 @@ def main(
     names = names or list(BATCHES)
     if "resnet8" in names and not networks.RESNET8_FILE.exists():
         raise click.ClickException(f"needs {networks.RESNET8_FILE.name} in ../shared/models, or another --network")
-    processors = [torch.device("cpu")]
+    processors = [] if no_cpu else [torch.device("cpu")]
     if torch.cuda.is_available() and not no_gpu:
         processors.append(torch.device("cuda"))
+    if not processors:
+        raise click.ClickException("no GPU was found, so that nothing is left to measure; leave --no-cpu out")
     with TemporaryDirectory() as directory:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = directory  # an empty cache, so that an earlier compilation is not used
         rows, loading = measured(

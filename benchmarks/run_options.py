@@ -13,6 +13,7 @@ import click
 
 from benchmarks.kept import Kept
 from benchmarks.tasks import NAMES, Task, task_named
+from qat.options.names import Compile, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class RunOptions:
         name: The name of the task.
         epochs: Number of epochs of training; None for the number of the task.
         threads: Number of threads of torch.
+        precision: Number format in which convolutions are computed in training; None for the default.
+        compile: Whether the training step is compiled; None for the default.
         samples: Number of training samples of a small set (`Task.with_samples`); None for no small set.
         train_images: Number of training images that are used, the first ones; None for all.
         test_images: Number of test images that are used, the first ones; None for all.
@@ -33,6 +36,8 @@ class RunOptions:
     name: str
     epochs: int | None
     threads: int
+    precision: str | None
+    compile: str | None
     samples: int | None
     train_images: int | None
     test_images: int | None
@@ -53,7 +58,13 @@ class RunOptions:
                 raise click.ClickException(str(error)) from None
         task = task.shortened(self.train_images, self.test_images)
         options = task.options.replace(threads=self.threads)
-        return replace(task, options=options if self.epochs is None else options.replace(epochs=self.epochs))
+        if self.epochs is not None:
+            options = options.replace(epochs=self.epochs)
+        if self.precision is not None:
+            options = options.replace(precision=Precision(self.precision))
+        if self.compile is not None:
+            options = options.replace(compile=Compile(self.compile))
+        return replace(task, options=options)
 
     def kept(self) -> Kept:
         """Return the outcomes of trainings that are recorded in the file of the option --keep."""
@@ -83,6 +94,10 @@ kept_only_option = click.option("--kept-only", is_flag=True, help="Do not train;
 _OPTIONS = (
     click.option("--network", "name", type=click.Choice(NAMES), default=NAMES[0], show_default=True),
     click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Number of torch's threads."),
+    click.option(
+        "--precision", type=click.Choice([str(each) for each in Precision]), help="As the option of training."
+    ),
+    click.option("--compile", type=click.Choice([str(each) for each in Compile]), help="As the option of training."),
     click.option(
         "--samples",
         type=click.IntRange(8),

@@ -56,8 +56,8 @@ def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
     """Return 1/2 sum of g^2 e^2 over each tensor's elements: gradients g (labels drawn from the output), errors e."""
     randomness = np.random.default_rng(0)
     chosen = randomness.permutation(len(images))[:SAMPLES]
-    errors = tensor_errors(float_module(resnet8), images[chosen], SCHEME)
-    sums = Sums()
+    errors = tensor_errors(float_module(resnet8), images[chosen], (SCHEME,))
+    sums = Sums((SCHEME,))
     for start in range(0, len(chosen), BATCH):
         given = tensor_of(images[chosen[start : start + BATCH]], resnet8).requires_grad_()
         tensors = errors.float_network.tensors(given)
@@ -66,8 +66,8 @@ def diagonal_fisher(resnet8: Network, images: SampleSource) -> SensitivityTable:
         loss = Categorical(resnet8.outputs[0], 0, logits.shape[1]).drawn_loss(logits, randomness)
         gradients = torch.autograd.grad(loss, [*weights, *tensors.values()])
         for layer, gradient in zip(resnet8.weight_layers, gradients, strict=False):
-            of_layer = errors.weights[layer.name]
-            sums.weights.add(layer.name, {bits: _half_square(gradient * of_layer[bits]) for bits in BITS})
+            of_layer = errors.weights[SCHEME][layer.name]
+            sums.weights[SCHEME].add(layer.name, {bits: _half_square(gradient * of_layer[bits]) for bits in BITS})
         for (name, values), gradient in zip(tensors.items(), gradients[len(weights) :], strict=True):
             of_tensor = partial(errors.activation, name, values.detach())
             sums.activations.add(name, {bits: _half_square(gradient * of_tensor(bits)) for bits in BITS})

@@ -109,7 +109,7 @@ def watch_health(url: str, end: Connection) -> None:
 
     Another message says that the watch begins.
     """
-    seconds = []
+    seconds: list[float] = []
     with httpx.Client(base_url=url, timeout=REQUEST_SECONDS) as client:
         client.get("/healthz").raise_for_status()
         end.send(None)

@@ -40,6 +40,7 @@ from benchmarks.markdown import markdown
 from benchmarks.run_options import json_option, table_option, task_there
 from benchmarks.shares import uniform
 from benchmarks.tasks import NAMES, Task
+from network.allocation import DEFAULT_WEIGHT_SCHEME
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.memory.books import BookName
 from network.memory.measure import measure
@@ -87,7 +88,7 @@ class Case:
             float_quality: Quality of the float network on the held-out samples.
         """
         terms, network = terms_of(self.request), self.task.network
-        widest = uniform(network, 8, 8, terms.accounting, self.request.scheme)
+        widest = uniform(network, 8, 8, terms.accounting, DEFAULT_WEIGHT_SCHEME)
         whole_bytes = measure(network, widest, terms.accounting).flash_bytes
         (table_file,) = (self.work / "kept").glob(f"*/{SENSITIVITY_FILE}")
         question = replace(

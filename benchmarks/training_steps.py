@@ -21,10 +21,11 @@ from network.memory.books import accounting_named
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.options.chosen import ChosenOptions
-from qat.options.training import ActivationRange
+from qat.options.training import ActivationRange, Precision
 from qat.prepare import prepare
 from qat.training.compiling import compiled
 from qat.training.optimizer import new_optimizer
+from qat.training.processor import computing
 
 FLOAT: Final = "float"
 OPTIONS: Final = OURS.replace(distillation=0.0)
@@ -79,15 +80,17 @@ def steps(
     labels = torch.from_numpy(generator.integers(0, classes, batch)).to(processor)
     accounting = accounting_named("paper")
 
-    def step_of(module: nn.Module, forward: Callable[[Tensor], Tensor] | None = None) -> Step:
+    def step_of(
+        module: nn.Module, forward: Callable[[Tensor], Tensor] | None = None, options: ChosenOptions = OPTIONS
+    ) -> Step:
         module.to(processor).train()
         optimizer = torch.optim.Adam(module.parameters(), OPTIONS.learning_rate)
-        return Step(module if forward is None else forward, optimizer, images, labels)
+        return Step(_in_precision(module if forward is None else forward, options), optimizer, images, labels)
 
     def ours(scheme: WeightScheme, options: ChosenOptions, *, is_compiled: bool = False) -> Step:
         module = prepare(network, uniform(network, 4, 8, accounting, scheme), samples, options).to(processor).train()
         forward = compiled(module) if is_compiled else module
-        return Step(forward, new_optimizer(module, options), images, labels, module.keep_valid)
+        return Step(_in_precision(forward, options), new_optimizer(module, options), images, labels, module.keep_valid)
 
     yield FLOAT, step_of(TrainedFloatNetwork(network)), False
     default = f"{DEFAULT_WEIGHT_SCHEME}, {OPTIONS.activation_range}"
@@ -101,7 +104,21 @@ def steps(
         brevitas = BrevitasNetwork(network, allocation)
         brevitas.calibrate(samples)
         yield "Brevitas", step_of(brevitas), False
+    narrow = OPTIONS.replace(precision=Precision.BFLOAT16)
+    if processor.type == "cuda":
+        yield "float, bfloat16", step_of(TrainedFloatNetwork(network), options=narrow), False
+        yield f"{default}, bfloat16", ours(DEFAULT_WEIGHT_SCHEME, narrow), False
     if compiles:
         float_network = TrainedFloatNetwork(network)
         yield "float, compiled", step_of(float_network, torch.compile(float_network, dynamic=False)), True
         yield f"{default}, compiled", ours(DEFAULT_WEIGHT_SCHEME, OPTIONS, is_compiled=True), True
+        if processor.type == "cuda":
+            yield f"{default}, bfloat16, compiled", ours(DEFAULT_WEIGHT_SCHEME, narrow, is_compiled=True), True
+
+
+def _in_precision(forward: Callable[[Tensor], Tensor], options: ChosenOptions) -> Callable[[Tensor], Tensor]:
+    def narrowed(images: Tensor) -> Tensor:
+        with computing(options, images.device):
+            return forward(images)
+
+    return narrowed

@@ -31,6 +31,9 @@ DeviceLike = Device | str | Mapping[str, Any]
 DatasetLike = Dataset | str | os.PathLike[str]
 """A dataset, its path, or "digits" for the built-in one."""
 
+SchemeName = Literal["PerLayerAsymPACT", "PerLayerAsymMinMax", "PerChannelsAsymMinMax", "PerChannelSymLSQ"]
+"""Name of a quantization scheme of weights, which docs/quantization.md explains."""
+
 Request = TypeVar("Request", bound=SolveRequest)
 
 
@@ -38,9 +41,8 @@ class SolveOptionFields(TypedDict, total=False):
     """Keyword arguments that choose how the bits of a network are found: the fields of `SolveRequest`."""
 
     method: Method | Literal["exact", "mixpl", "mixpc"]
-    scheme: (
-        WeightScheme | Literal["PerLayerAsymPACT", "PerLayerAsymMinMax", "PerChannelsAsymMinMax", "PerChannelSymLSQ"]
-    )
+    scheme: WeightScheme | SchemeName | None
+    allowed_schemes: Sequence[WeightScheme | SchemeName] | None
     schedule: LayerOrder | Literal["best", "given"]
     allowed_weight_bits: Mapping[str, Sequence[Bits]]
     allowed_activation_bits: Mapping[str, Sequence[Bits]]

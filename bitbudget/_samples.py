@@ -8,7 +8,7 @@ from typing import Literal, TypedDict, Unpack
 
 from api.operations.sensitivity import SensitivityJob, measure
 from api.storage.result_files import write_text
-from bitbudget._budgets import DatasetLike
+from bitbudget._budgets import DatasetLike, SchemeName
 from bitbudget._reading import dataset_of, name_of
 from network.allocation import WeightScheme
 from network.network import Network
@@ -28,9 +28,7 @@ class SensitivityFields(TypedDict, total=False):
 
     measure: Measure | Literal["fisher", "hessian", "measured"]
     task: TaskKind | TaskName | None
-    scheme: (
-        WeightScheme | Literal["PerLayerAsymPACT", "PerLayerAsymMinMax", "PerChannelsAsymMinMax", "PerChannelSymLSQ"]
-    )
+    scheme: WeightScheme | SchemeName | None
     samples: int
     seed: int
     probes: int

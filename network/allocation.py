@@ -68,7 +68,13 @@ class WeightScheme(StrEnum):
 
 
 DEFAULT_WEIGHT_SCHEME: Final = WeightScheme.PER_CHANNEL_SYM_LSQ
-"""Scheme of weights that the exact program uses by default (docs/benchmarks/accuracy.md); the rules have their own."""
+"""Scheme of weights that is preferred (docs/benchmarks/accuracy.md)."""
+
+WEIGHT_SCHEMES: Final[tuple[WeightScheme, ...]] = (
+    DEFAULT_WEIGHT_SCHEME,
+    *(scheme for scheme in WeightScheme if scheme is not DEFAULT_WEIGHT_SCHEME),
+)
+"""All schemes of weights, in the order in which the exact program prefers them where their sums are equal."""
 
 
 class Folding(StrEnum):

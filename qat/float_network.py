@@ -184,7 +184,7 @@ def combined(layer: Layer, inputs: Sequence[Tensor]) -> Tensor:
             return max_pooled(inputs[0], layer)
         case AveragePool():
             height, width = inputs[0].shape[2:]
-            return window_sums(inputs[0], layer) / window_sizes(layer, height, width)
+            return window_sums(inputs[0], layer) / window_sizes(layer, height, width).to(inputs[0].device)
         case Pad():
             channels = (0, 0, 0, 0, layer.channels_before, layer.channels_after)
             return F.pad(padded(inputs[0], layer.padding), channels)

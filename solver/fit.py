@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -69,7 +69,7 @@ def _solved(question: Question) -> Solution:
     allocation, table = solution.allocation, question.sensitivity
     if allocation is None or table is None:
         return solution
-    return replace(solution, objective=table.objective(allocation.weight_bits, allocation.activation_bits))
+    return replace(solution, objective=table.objective(allocation))
 
 
 def _is_least(question: Question, solution: Solution) -> bool:
@@ -83,15 +83,18 @@ def _is_least(question: Question, solution: Solution) -> bool:
     fixed = dict.fromkeys((*network.input_names, *network.outputs), (WIDEST_BITS,))
     least = math.fsum(
         (
-            *_least(table.weights, choices.allowed_weight_bits),
-            *_least(table.activations, {**choices.allowed_activation_bits, **fixed}),
+            *_least([table.weight_rows(scheme) for scheme in choices.schemes], choices.allowed_weight_bits),
+            *_least([table.activations], {**choices.allowed_activation_bits, **fixed}),
         )
     )
     return solution.objective <= least * (1 + SMALLEST_SAVING)
 
 
-def _least(rows: Mapping[str, Row], allowed: Mapping[str, Collection[Bits]]) -> list[float]:
-    return [min(row[bits] for bits in allowed.get(name, BITS)) for name, row in rows.items()]
+def _least(alternatives: Sequence[Mapping[str, Row]], allowed: Mapping[str, Collection[Bits]]) -> list[float]:
+    """Return the smallest sensitivity of each tensor over its allowed bits and all tables of rows."""
+    return [
+        min(rows[name][bits] for rows in alternatives for bits in allowed.get(name, BITS)) for name in alternatives[0]
+    ]
 
 
 def _better(first: Solution, other: Solution) -> Solution:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from network.allocation import DEFAULT_WEIGHT_SCHEME, Bits, WeightScheme
+from network.allocation import WEIGHT_SCHEMES, Bits, WeightScheme
 from network.errors import RequestError
 from network.options import Options
 
@@ -80,6 +80,10 @@ AllowedBits = Annotated[list[Bits], Field(min_length=1)]
 """Bits that a tensor may have: one or more of 8, 4 and 2."""
 
 
+AllowedSchemes = Annotated[list[WeightScheme], Field(min_length=1)]
+"""Schemes that the weights of a layer may have: one or more."""
+
+
 class SolveOptions(Options):
     """Options for choosing the bits of a network; all except `method` apply only to the method `exact`."""
 
@@ -88,10 +92,15 @@ class SolveOptions(Options):
         description="how bits are chosen. exact: minimizes the summed sensitivity, with a proof; mixpl, mixpc: the "
         "rules of the paper (arXiv 1905.13082), with weights quantized per layer or per channel",
     )
-    scheme: WeightScheme = Field(
-        default=DEFAULT_WEIGHT_SCHEME,
-        description="quantization scheme of the weights for the method exact; each of the paper's rules has its "
-        "own scheme",
+    scheme: WeightScheme | None = Field(
+        default=None,
+        description="quantization scheme of all weights for the method exact; none: chosen for each layer among the "
+        "allowed schemes; each of the paper's rules has its own scheme",
+    )
+    allowed_schemes: AllowedSchemes | None = Field(
+        default=None,
+        description="quantization schemes that the weights of a layer may have, for the method exact; none: all; "
+        "PerChannelSymLSQ is preferred where sums are equal",
     )
     schedule: LayerOrder = Field(
         default=LayerOrder.BEST,
@@ -122,6 +131,20 @@ class SolveOptions(Options):
         description="time in seconds after which the method exact returns the best bits found so far, with a lower "
         "bound",
     )
+
+    @property
+    def schemes(self) -> tuple[WeightScheme, ...]:
+        """Schemes that the weights of a layer may have, the preferred one first; at least one."""
+        if self.scheme is not None:
+            return (self.scheme,)
+        allowed = WEIGHT_SCHEMES if self.allowed_schemes is None else self.allowed_schemes
+        return tuple(scheme for scheme in WEIGHT_SCHEMES if scheme in allowed)
+
+    @property
+    def only_scheme(self) -> WeightScheme | None:
+        """The scheme of all weights if only one is allowed; None if there is a choice."""
+        first, *others = self.schemes
+        return None if others else first
 
     @property
     def restricts_bits(self) -> bool:

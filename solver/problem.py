@@ -63,7 +63,8 @@ class WeightTensor:
         input: Name of the activation tensor whose bits the layer's input has.
         output: Name of the activation tensor whose bits the layer's output has.
         sizes: Size of the packed weights in bits; 0 if they are counted with another layer that shares them.
-        parameters: Scheme that the layer can have -> size of the layer's parameters.
+        parameters: Scheme that the layer can have -> size of the layer's parameters; the preferred scheme first, each
+            with ICN before folding.
     """
 
     layer: str

@@ -110,9 +110,13 @@ def _schemes_of(question: Question, *, is_shared: bool) -> tuple[Scheme, ...]:
         question: The network, the budget and the options.
         is_shared: Whether other layers read the same weights.
     """
-    weights = _SCHEME_OF_RULE.get(question.method, question.options.scheme)
-    icn = Scheme(weights, Folding.ICN)
-    return (icn,) if weights.is_per_channel or is_shared else (icn, Scheme(weights, Folding.WEIGHTS))
+    rule = _SCHEME_OF_RULE.get(question.method)
+    found = []
+    for weights in question.options.schemes if rule is None else (rule,):
+        found.append(Scheme(weights, Folding.ICN))
+        if not weights.is_per_channel and not is_shared:
+            found.append(Scheme(weights, Folding.WEIGHTS))
+    return tuple(found)
 
 
 def _parameter_size(question: Question, layer: Layer, scheme: Scheme | None, *, is_last: bool) -> ParameterSize:

@@ -79,14 +79,14 @@ class Question:
 
     @property
     def choices(self) -> Choices:
-        """Quantization scheme of the weights and allowed bits of each tensor, with '*' replaced by tensor names.
+        """Allowed schemes of the weights and allowed bits of each tensor, with '*' replaced by tensor names.
 
         Allowed bits of one layer hold for all layers that share its weight tensor and are not listed themselves.
         """
         network, options = self.network, self.options
         fixed = {*network.input_names, *network.outputs}
         return Choices(
-            options.scheme,
+            options.schemes,
             _named(
                 _for_all_readers(network, options.allowed_weight_bits), [layer.name for layer in network.weight_layers]
             ),
@@ -102,9 +102,16 @@ def check_question(question: Question) -> None:
 
     Raises:
         RequestError: If the sensitivity table or the allowed bits do not match the network; if the exact program has no
-            table; if one of the paper's rules is combined with a latency ceiling or with allowed bits.
+            table; if one of the paper's rules is combined with a latency ceiling or with allowed bits; if the scheme is
+            not one of the allowed schemes.
     """
-    network, method = question.network, question.method
+    network, method, options = question.network, question.method, question.options
+    allowed = options.allowed_schemes
+    if options.scheme is not None and allowed is not None and options.scheme not in allowed:
+        raise RequestError(
+            f"the scheme of all weights is {options.scheme}, but the allowed schemes are "
+            f"{', '.join(allowed)}; add it to them, or leave out one of the two options"
+        )
     if question.sensitivity is not None:
         check_sensitivity(question.sensitivity, network)
     check_choices(question.choices, network, question.accounting.same_bits(network))

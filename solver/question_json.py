@@ -41,6 +41,13 @@ _KEYS: Final = (
 )  # fmt: skip
 
 
+_ADDED_OPTIONS: Final = {"allowed_schemes": None}
+"""Options that questions of earlier releases lack, with the value that means what these questions meant.
+
+Such a question names the one scheme of all weights, so that it needs no list of allowed schemes.
+"""
+
+
 def question_to_json(question: Question) -> str:
     """Return a question (network, budget, options) as JSON text without weights; `question_from_json` reads it back.
 
@@ -169,14 +176,15 @@ def _table(given: Any) -> SensitivityTable | None:
 
 
 def _options(fields: Fields) -> SolveOptions:
-    """Read the options for choosing bits from a decoded JSON value; none may be missing.
+    """Read the options for choosing bits from a decoded JSON value; none may be missing, except those added later.
 
     Raises:
         RequestError: If an option is missing, unknown or invalid.
     """
     names = tuple(SolveOptions.model_fields)
     options = fields.child("options", names)
-    return SolveOptions(**{name: options.raw(name) for name in names})
+    added = {name: options.raw(name, value) for name, value in _ADDED_OPTIONS.items()}
+    return SolveOptions(**{name: options.raw(name) for name in names if name not in added}, **added)
 
 
 def _speed(fields: Fields) -> CoreSpeed | None:

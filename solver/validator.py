@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
+from typing import Final
 
 from network.allocation import BITS, WIDEST_BITS, Allocation, Folding, WeightScheme
 from network.arena.plan import scratch_name
@@ -13,10 +14,14 @@ from network.memory.accounting import Accounting
 from network.memory.books import optimization_of
 from network.memory.measure import measure, overwritten_input, step_scratch_bytes
 from network.network import Network
+from network.sensitivity.table import SensitivityTable
 from solver.exact.choices import Choices
 from solver.options import Method
 from solver.question import Question
 from solver.solution import Solution
+
+SUM_TOLERANCE: Final = 1e-9
+"""Relative difference up to which two sums of the same sensitivities are equal: the order of additions differs."""
 
 
 def violations(question: Question, solution: Solution) -> list[str]:
@@ -40,17 +45,12 @@ def violations(question: Question, solution: Solution) -> list[str]:
         broken.append(f"the bytes are counted by the accounting '{accounting.name}', which the question does not have")
     if broken:  # such an allocation cannot be measured
         return broken
-    for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):
-        broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
-    for tensor in (*network.input_names, *network.outputs):
-        if allocation.activation_bits[tensor] != WIDEST_BITS:
-            broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
-    for tensor, source in accounting.same_bits(network).items():
-        if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
-            broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
-    broken += _shared_weights(network, allocation)
+    broken += _bits(network, allocation, accounting) + _shared_weights(network, allocation)
     broken += [] if method is Method.EXACT else _schemes(network, method, allocation)
-    broken += _not_allowed(question.choices, allocation) if method is Method.EXACT else []
+    if method is Method.EXACT:
+        broken += _not_allowed(question.choices, allocation) + _foldings(network, allocation)
+    if question.sensitivity is not None and not broken:
+        broken += _sum(question.sensitivity, solution, allocation)
     cycles = 0 if latency is None else network_cycles(network, allocation, latency.speed)
     if latency is not None and cycles > latency.most_cycles:
         broken.append(f"the network needs {cycles} cycles, but the latency ceiling is {latency.most_cycles}")
@@ -116,6 +116,20 @@ def _names(network: Network, allocation: Allocation) -> list[str]:
     return broken
 
 
+def _bits(network: Network, allocation: Allocation, accounting: Accounting) -> list[str]:
+    """List the tensors whose bits are not 8, 4 or 2, not 8 at an end of the network, or not those of a tied tensor."""
+    broken = []
+    for what, bits in (("weights", allocation.weight_bits), ("tensor", allocation.activation_bits)):
+        broken += [f"{what} '{name}' has {each} bits, not 8, 4 or 2" for name, each in bits.items() if each not in BITS]
+    for tensor in (*network.input_names, *network.outputs):
+        if allocation.activation_bits[tensor] != WIDEST_BITS:
+            broken.append(f"tensor '{tensor}' is an input or output of the network and must keep 8 bits")
+    for tensor, source in accounting.same_bits(network).items():
+        if allocation.activation_bits[tensor] != allocation.activation_bits[source]:
+            broken.append(f"tensor '{tensor}' must have the bits of '{source}'")
+    return broken
+
+
 def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
     """List the tensors whose bits or quantization schemes are not among those that the user allows."""
     broken = [
@@ -128,11 +142,41 @@ def _not_allowed(choices: Choices, allocation: Allocation) -> list[str]:
         if bits not in allowed.get(name, BITS)
     ]
     broken += [
-        f"layer '{layer}' has the scheme {scheme.weights}; expected {choices.weights}"
+        f"layer '{layer}' has the scheme {scheme.weights}; expected {' or '.join(choices.schemes)}"
         for layer, scheme in allocation.schemes.items()
-        if scheme.weights is not choices.weights
+        if scheme.weights not in choices.schemes
     ]
     return broken
+
+
+def _foldings(network: Network, allocation: Allocation) -> list[str]:
+    """List the layers that fold batch norm into weights without one range, or without 8 bits, or before fewer bits."""
+    broken = []
+    for layer in network.weight_layers:
+        scheme = allocation.schemes[layer.name]
+        if scheme.folding is Folding.WEIGHTS:
+            weight_bits, output_bits = allocation.weight_bits[layer.name], allocation.activation_bits[layer.output]
+            if scheme.weights.is_per_channel:
+                broken.append(f"layer '{layer.name}' folds batch norm into weights of the scheme {scheme.weights}")
+            if (weight_bits, output_bits) != (WIDEST_BITS, WIDEST_BITS):
+                broken.append(
+                    f"layer '{layer.name}' folds batch norm, but its weights have {weight_bits} bits and its output "
+                    f"{output_bits}; expected 8 and 8"
+                )
+    return broken
+
+
+def _sum(table: SensitivityTable, solution: Solution, allocation: Allocation) -> list[str]:
+    """Compare the stated sum of sensitivities with the table, layer by layer and scheme by scheme."""
+    if solution.objective is None:
+        return []
+    total = sum(table.activations[name][bits] for name, bits in allocation.activation_bits.items())
+    for layer, bits in allocation.weight_bits.items():
+        rows = table.weights_by_scheme.get(allocation.schemes[layer].weights)
+        total += (table.weights if rows is None else rows)[layer][bits]
+    if abs(total - solution.objective) <= SUM_TOLERANCE * max(abs(total), abs(solution.objective)):
+        return []
+    return [f"the summed sensitivity is stated as {solution.objective}, but the table has {total}"]
 
 
 def _shared_weights(network: Network, allocation: Allocation) -> list[str]:

@@ -78,7 +78,7 @@ def question_of(
     """The question of a test: `choices` and `latency` as the solver's own data, other options by name."""
     if choices is not None:
         options |= {
-            "scheme": choices.weights,
+            "allowed_schemes": list(choices.schemes),
             "allowed_weight_bits": {name: list(bits) for name, bits in choices.allowed_weight_bits.items()},
             "allowed_activation_bits": {name: list(bits) for name, bits in choices.allowed_activation_bits.items()},
         }

@@ -129,7 +129,14 @@ method_options = _all(
             help="Sensitivity measure that the method exact minimizes, or FILE: a JSON table.  "
             "[default: fisher with --data, else weights]",
         ),
-        model_options(FitRequest, only=("scheme", "schedule")),
+        model_options(FitRequest, only=("scheme",)),
+        click.option(
+            "--allowed-schemes",
+            "allowed_schemes",
+            metavar="SCHEME[,SCHEME]",
+            help=_help("allowed_schemes", "Default: all."),
+        ),
+        model_options(FitRequest, only=("schedule",)),
         click.option(
             "--weight-bits",
             "allowed_weight_bits",
@@ -225,6 +232,8 @@ def solve_request(kind: type[Request], options: dict[str, Any]) -> Request:
     given = dict(options)
     for name in ("allowed_weight_bits", "allowed_activation_bits"):
         given[name] = dict(_allowed(name, each) for each in given[name])
+    if given["allowed_schemes"] is not None:
+        given["allowed_schemes"] = [name.strip() for name in given["allowed_schemes"].split(",")]
     sensitivity = given["sensitivity"]
     if sensitivity is not None and sensitivity not in MEASURES:
         what = f"a sensitivity table, or one of the measures {', '.join(MEASURES)}"

@@ -25,12 +25,11 @@ from api.operations.measures import MeasureChoice
 from api.schemas.fit import FitRequest
 from api.schemas.solve import SolveRequest
 from api.services.measured_tables import MeasuredTables
-from api.services.network_structures import DamagedFile
+from api.services.network_structures import ALL_SCHEMES, DamagedFile, TableScheme
 from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.answer_cache import AnswerCache
 from api.version import version
-from network.allocation import WeightScheme
 from solver.options import Method
 
 ANSWERS_VERSION: Final = 1
@@ -64,7 +63,7 @@ class _Question:
     network_id: str
     request: str
     key: str
-    scheme: WeightScheme | None
+    scheme: TableScheme | None
     kept: bytes | None
 
 
@@ -87,7 +86,7 @@ class Solves:
         self._measured = measured
         self._answers = answers
         self._workers = workers
-        self._deriving: dict[tuple[str, WeightScheme | None], asyncio.Lock] = {}
+        self._deriving: dict[tuple[str, TableScheme | None], asyncio.Lock] = {}
 
     @property
     def longest_seconds(self) -> float:
@@ -170,7 +169,7 @@ class Solves:
             network_id=network_id,
             request=json.dumps(document),
             key=key,
-            scheme=choice.scheme if choice.reads_weights else None,
+            scheme=(choice.scheme or ALL_SCHEMES) if choice.reads_weights else None,
             kept=self._answers.read(network_id, key),
         )
 

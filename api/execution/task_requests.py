@@ -8,8 +8,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin
+from api.services.network_structures import TableScheme
 from api.services.networks import NetworkFiles
-from network.allocation import WeightScheme
 
 PARSE, DERIVE, SOLVE, READ_DATASET, CHECK_DATASET = "parse", "derive", "solve", "read dataset", "check dataset"
 """Names of the tasks: parse an uploaded network, derive what a solve needs from a stored one, solve a question, read a
@@ -29,11 +29,11 @@ class DeriveRequest(BaseModel):
 
     Attributes:
         files: Files of the network.
-        scheme: Scheme of the sensitivities that are computed from the weights; None for no sensitivities.
+        scheme: Scheme of the sensitivities that are computed from the weights, or all; None for no sensitivities.
     """
 
     files: NetworkFiles
-    scheme: WeightScheme | None
+    scheme: TableScheme | None
 
 
 class Derived(BaseModel):

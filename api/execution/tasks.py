@@ -42,10 +42,9 @@ from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
 from api.schemas.pareto import ParetoRequest
 from api.schemas.solve import SolveRequest
 from api.services.dataset_descriptions import DatasetOrigin, check_samples, describe_dataset
-from api.services.network_structures import DamagedFile
+from api.services.network_structures import ALL_SCHEMES, DamagedFile
 from api.services.networks import parse_upload, read_files
 from api.services.upload_parsing import UploadRequest
-from network.allocation import DEFAULT_WEIGHT_SCHEME
 from network.devices.catalogue import device_named
 from network.errors import BitbudgetError
 from network.json_reading.description import read_json, write_json
@@ -88,7 +87,8 @@ def derive(request: bytes) -> bytes:
     """Compute what a solve needs of a stored network: from a `DeriveRequest` to `Derived`."""
     given = DeriveRequest.model_validate_json(request)
     read = read_files(given.files)
-    table = None if given.scheme is None else sensitivity_to_json(weight_sensitivity(read, given.scheme))
+    scheme = None if given.scheme == ALL_SCHEMES else given.scheme
+    table = None if given.scheme is None else sensitivity_to_json(weight_sensitivity(read, scheme))
     return Derived(structure=write_json(read, with_weights=False), table=table).model_dump_json().encode()
 
 
@@ -203,9 +203,9 @@ def _opened(given: DatasetFile) -> Dataset:
 def prepared_tasks() -> Mapping[str, Callable[[bytes], bytes]]:
     """Return the tasks by their names, after one small question, which loads what a solve loads when it needs it."""
     small = read_json(_SMALL, "small")
-    table = weight_sensitivity(small, DEFAULT_WEIGHT_SCHEME)
     for backend in (NATIVE_BACKEND, HIGHS_BACKEND):
         request = FitRequest(flash=1000, ram=1000, device=device_named("nrf52840"), backend=backend)
+        table = weight_sensitivity(small, request.only_scheme)
         answer_fit(small, NetworkName(id="", name="small"), request, table).model_dump_json()
     return {
         PARSE: parse,

@@ -32,12 +32,12 @@ class MeasureChoice:
 
     Attributes:
         given: Name of a measure, a table, or None for the default.
-        scheme: How weights are quantized when the table is made.
+        scheme: How weights are quantized when the table is made; None for a table of all schemes.
         minimizes: Whether the method minimizes a table; otherwise a table that is given only compares answers.
     """
 
     given: str | SensitivityTable | None
-    scheme: WeightScheme
+    scheme: WeightScheme | None
     minimizes: bool
 
     @classmethod
@@ -52,7 +52,7 @@ class MeasureChoice:
             raise RequestError(
                 "the sensitivity names a job of the service, which only the service can read; give the table of the job"
             )
-        return cls(given, request.scheme, minimizes=request.method is Method.EXACT)
+        return cls(given, request.only_scheme, minimizes=request.method is Method.EXACT)
 
     @property
     def reads_weights(self) -> bool:

@@ -15,7 +15,7 @@ from api.schemas.answer import NetworkName
 from api.schemas.reports import SensitivityReport
 from api.storage.result_files import REPORT_FILE, SENSITIVITY_FILE, check_writable, publish, staging
 from network.network import Network
-from network.sensitivity.table import SensitivityTable, rows_as_json, sensitivity_to_json
+from network.sensitivity.table import SensitivityTable, rows_as_json, schemes_as_json, sensitivity_to_json
 from qat.data.checks import check_dataset
 from qat.data.dataset import Dataset
 from qat.options.sensitivity import SensitivityOptions
@@ -68,6 +68,7 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
             samples=min(job.options.samples, len(job.dataset.train_x)),
             seconds=time.monotonic() - started,
             weights=rows_as_json(table.weights),
+            weights_by_scheme=schemes_as_json(table),
             activations=rows_as_json(table.activations),
             warnings=warnings,
         ),

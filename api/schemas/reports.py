@@ -227,11 +227,17 @@ class SensitivityReport(Answer):
     kind: Literal["sensitivity"] = Field(default="sensitivity", description="purpose of the job")
     network: NetworkName = Field(description="network whose sensitivities were measured")
     sensitivity: str = Field(description="name of the sensitivity measure")
-    scheme: WeightScheme = Field(description="quantization scheme of the weights during the measurement")
+    scheme: WeightScheme | None = Field(
+        description="quantization scheme of the weights during the measurement; null: every scheme"
+    )
     samples: Count = Field(description="number of training samples that were used")
     seconds: Amount = Field(description="elapsed time of the measurement, in seconds")
     weights: dict[str, dict[str, Amount]] = Field(
-        description="name of each layer -> bits (8, 4, 2) -> sensitivity of its weights, in layer order"
+        description="name of each layer -> bits (8, 4, 2) -> sensitivity of its weights, in layer order, by every "
+        "scheme that weights_by_scheme does not have"
+    )
+    weights_by_scheme: dict[WeightScheme, dict[str, dict[str, Amount]]] = Field(
+        default={}, description="scheme -> name of each layer -> bits (8, 4, 2) -> sensitivity of its weights"
     )
     activations: dict[str, dict[str, Amount]] = Field(
         description="name of each tensor -> bits (8, 4, 2) -> sensitivity, in the order in which tensors are written"

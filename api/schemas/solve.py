@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from network.allocation import BITS
+from network.allocation import BITS, WeightScheme
 from network.budget import parse_size_bytes
 from network.devices.catalogue import catalogue, device_named, device_of, device_to_json
 from network.devices.core_speed_json import SLOWEST, core_speed_of, core_speed_to_json
@@ -190,7 +190,13 @@ class TableDescription(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_serialization_defaults_required=True)
 
     method: str = Field(default="table", description="name of the method by which the sensitivities were found")
-    weights: dict[str, BitsRow] = Field(description="name of each layer -> sensitivities of its weights")
+    weights: dict[str, BitsRow] = Field(
+        description="name of each layer -> sensitivities of its weights, by every scheme that weights_by_scheme does "
+        "not have"
+    )
+    weights_by_scheme: dict[WeightScheme, dict[str, BitsRow]] = Field(
+        default={}, description="scheme of weights -> name of each layer -> sensitivities of its weights"
+    )
     activations: dict[str, BitsRow] = Field(description="name of each tensor -> its sensitivities")
 
 

@@ -63,6 +63,7 @@ class MeasuredTables:
             {
                 "method": job.result["sensitivity"],
                 "weights": job.result["weights"],
+                "weights_by_scheme": job.result.get("weights_by_scheme", {}),
                 "activations": job.result["activations"],
             }
         )

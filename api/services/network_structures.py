@@ -1,7 +1,7 @@
 """Layers and sensitivity tables of uploaded networks, which the solver needs; they are computed once and stored.
 
     network file  ──parse────►  structure-2.json           layers and shapes, without weights
-                  ──measure──►  weights-1-SCHEME.json      sensitivities from the weights, one table for each scheme
+                  ──measure──►  weights-2-SCHEME.json      sensitivities from the weights, by one scheme or by all
 
 Both are stored on disk under the SHA-256 of the network file, so that a second fit reads neither the file nor its
 weights, even in another process. The processes with limits that solve read them, and the service does not.
@@ -12,15 +12,20 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, Literal
 
 from api.storage.derived_files import DerivedFiles
 from network.allocation import WeightScheme
 from network.errors import BitbudgetError
 
 _STRUCTURE_FILE: Final = "structure-2.json"
-_WEIGHTS_FILE: Final = "weights-1-{scheme}.json"
+_WEIGHTS_FILE: Final = "weights-2-{scheme}.json"
 """File names with a version number, which must grow when the reader or the measure computes something else."""
+
+
+ALL_SCHEMES: Final = "all"
+TableScheme = WeightScheme | Literal["all"]
+"""Scheme of a sensitivity table, or all of them in one table."""
 
 
 class DamagedFile(BitbudgetError):
@@ -42,7 +47,7 @@ class NetworkStructures:
         """Return the path of the layers of a network; None if they must be computed."""
         return self._files.path(network_id, _STRUCTURE_FILE)
 
-    def table(self, network_id: str, scheme: WeightScheme) -> Path | None:
+    def table(self, network_id: str, scheme: TableScheme) -> Path | None:
         """Return the path of a sensitivity table that was computed from the weights; None if it must be computed."""
         return self._files.path(network_id, _WEIGHTS_FILE.format(scheme=scheme))
 
@@ -56,7 +61,7 @@ class NetworkStructures:
         with contextlib.suppress(OSError):  # if the disk is full, it is computed when it is needed
             self._write(network_id, _STRUCTURE_FILE, structure)
 
-    def keep_derived(self, network_id: str, structure: str, scheme: WeightScheme | None, table: str | None) -> None:
+    def keep_derived(self, network_id: str, structure: str, scheme: TableScheme | None, table: str | None) -> None:
         """Store the layers of a network, and a sensitivity table that was computed from its weights.
 
         Args:

@@ -3,7 +3,7 @@
 #include "chip.h"
 #include "bb_kernels.h"
 
-enum { INPUT = 0, OUTPUT = 128 * 1024, SCRATCH = 256 * 1024, ARENA = 384 * 1024, WEIGHTS = 40 * 1024, CHANNELS = 256 };
+enum { INPUT = 0, OUTPUT = 40 * 1024, SCRATCH = 80 * 1024, ARENA = 112 * 1024, WEIGHTS = 24 * 1024, CHANNELS = 256 };
 enum { OFFSET_SHIFT = 1 };
 
 typedef struct {

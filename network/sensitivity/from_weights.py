@@ -22,21 +22,22 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from network.allocation import BITS, Bits, WeightScheme
+from network.allocation import BITS, WEIGHT_SCHEMES, Bits, WeightScheme
 from network.layers import AveragePool, Shape, WeightLayer
 from network.network import Network
+from network.sensitivity.by_scheme import table_by_scheme
 from network.sensitivity.least_error import least_error_steps, on_symmetric_grid
 from network.sensitivity.table import SensitivityTable
 
 Float64Array = npt.NDArray[np.float64]
 
 
-def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTable:
+def weight_sensitivity(network: Network, scheme: WeightScheme | None = None) -> SensitivityTable:
     """Return the sensitivity of every tensor of a network at 8, 4 and 2 bits, estimated without data.
 
     Args:
         network: The network, with or without values of its weights.
-        scheme: Scheme by which the weights are to be quantized.
+        scheme: Scheme by which the weights are to be quantized; None: a table for all schemes.
     """
     readers = network.readers()
     written_by = {layer.output: layer for layer in network.layers}
@@ -48,14 +49,14 @@ def weight_sensitivity(network: Network, scheme: WeightScheme) -> SensitivityTab
         window = min(averaged) if averaged and len(averaged) == len(readers[tensor]) else 1
         factor = (1.5 if one_sided else 3.0) / window
         activations[tensor] = {bits: factor / ((1 << bits) - 1) ** 2 for bits in BITS}
-    return SensitivityTable(
-        "weights",
-        {
-            layer.name: {bits: _weight_noise(layer, network.input_shapes(layer), scheme, bits) for bits in BITS}
+    weights = {
+        each: {
+            layer.name: {bits: _weight_noise(layer, network.input_shapes(layer), each, bits) for bits in BITS}
             for layer in network.weight_layers
-        },
-        activations,
-    )
+        }
+        for each in (WEIGHT_SCHEMES if scheme is None else (scheme,))
+    }
+    return table_by_scheme("weights", weights, activations)
 
 
 def _weight_noise(layer: WeightLayer, inputs: tuple[Shape, ...], scheme: WeightScheme, bits: Bits) -> float:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pydantic import Field, StrictInt
 
-from network.allocation import DEFAULT_WEIGHT_SCHEME, WeightScheme
+from network.allocation import WEIGHT_SCHEMES, WeightScheme
 from network.options import Options
 from qat.options.task import TaskKind
 
@@ -38,8 +38,10 @@ class SensitivityOptions(Options):
         description="what the network is for, which decides the loss whose rise is estimated; without a value, the "
         "task follows from the targets of the dataset and the outputs of the network",
     )
-    scheme: WeightScheme = Field(
-        default=DEFAULT_WEIGHT_SCHEME, description="quantization scheme of the weights during the measurement"
+    scheme: WeightScheme | None = Field(
+        default=None,
+        description="quantization scheme of the weights during the measurement; none: every scheme, so that the table "
+        "has a figure for each",
     )
     samples: StrictInt = Field(
         default=256,
@@ -62,3 +64,8 @@ class SensitivityOptions(Options):
         description="number of random vectors for each batch that estimate the Hessian's trace; only the measure "
         "hessian uses it",
     )
+
+    @property
+    def schemes(self) -> tuple[WeightScheme, ...]:
+        """Quantization schemes of the weights during the measurement: one, or all."""
+        return WEIGHT_SCHEMES if self.scheme is None else (self.scheme,)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from network.allocation import BITS, Bits
+from network.allocation import BITS, Bits, WeightScheme
 from network.layers import WeightLayer
 from qat.data.batches import tensor_of
 from qat.data.dataset import Samples
@@ -41,7 +41,7 @@ class Divergence:
 
     def __init__(self, errors: TensorErrors, objectives: TaskObjectives) -> None:
         self._errors, self._objectives = errors, objectives
-        self._sums = Sums()
+        self._sums = Sums(errors.weights)
 
     @torch.inference_mode()
     def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None:
@@ -59,14 +59,22 @@ class Divergence:
             sums.activations.add(name, batch_tensors.divergences(0, name, batch_tensors.quantized(name)))
         for index, layer in enumerate(network.layers):
             if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
-                weight = errors.parameters(layer).weight
-                weights = [weight + errors.weights[layer.name][bits] for bits in BITS]
-                inputs = [batch_tensors.tensors[name] for name in layer.inputs]
-                outputs = torch.cat([errors.float_network.step(index, inputs, each) for each in weights])
-                readers = dict.fromkeys(network.weight_owners.sharing.get(layer.name, ()), weights)
-                sums.weights.add(layer.name, batch_tensors.divergences(index + 1, layer.output, outputs, readers))
+                for scheme in errors.weights:
+                    sums.weights[scheme].add(layer.name, self._of_weights(batch_tensors, index, layer, scheme))
             changed = batch_tensors.quantized(layer.output)
             sums.activations.add(layer.output, batch_tensors.divergences(index + 1, layer.output, changed))
+
+    def _of_weights(
+        self, batch_tensors: _BatchTensors, index: int, layer: WeightLayer, scheme: WeightScheme
+    ) -> dict[Bits, float]:
+        """Compute the divergence of the network's output when the weights of one layer are quantized by a scheme."""
+        errors = self._errors
+        weight = errors.parameters(layer).weight
+        weights = [weight + errors.weights[scheme][layer.name][bits] for bits in BITS]
+        inputs = [batch_tensors.tensors[name] for name in layer.inputs]
+        outputs = torch.cat([errors.float_network.step(index, inputs, each) for each in weights])
+        readers = dict.fromkeys(errors.network.weight_owners.sharing.get(layer.name, ()), weights)
+        return batch_tensors.divergences(index + 1, layer.output, outputs, readers)
 
     def sums(self) -> Sums:
         """Return the sensitivity of each tensor, summed over all samples."""

@@ -4,7 +4,7 @@ computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,14 +33,14 @@ class TensorErrors:
     Attributes:
         network: The network.
         float_network: The network as a float32 torch module, in which only the weight tensors receive gradients.
-        weights: By name of the layer that stores the weights and by bits, the quantized weights minus the weights, in
-            the shape of the weight tensor.
+        weights: By scheme, name of the layer that stores the weights and bits, the quantized weights minus the weights,
+            in the shape of the weight tensor.
         grids: By activation tensor and bits, the quantization grid of least squared error.
     """
 
     network: Network
     float_network: FloatNetwork
-    weights: Mapping[str, Mapping[Bits, Tensor]]
+    weights: Mapping[WeightScheme, Mapping[str, Mapping[Bits, Tensor]]]
     grids: Mapping[str, Mapping[Bits, Grid]]
 
     def parameters(self, layer: WeightLayer) -> WeightParameters:
@@ -59,7 +59,7 @@ class TensorErrors:
 
 
 @torch.no_grad()
-def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightScheme) -> TensorErrors:
+def tensor_errors(float_network: FloatNetwork, samples: Samples, schemes: Sequence[WeightScheme]) -> TensorErrors:
     """Compute the quantization errors of each tensor of a network at 8, 4 and 2 bits.
 
     Args:
@@ -67,7 +67,7 @@ def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightS
             receive gradients.
         samples: Samples [n, ...], in the form in which the dataset stores them; activation ranges are measured on the
             first `RANGE_SAMPLES` of them.
-        scheme: Scheme by which weights are quantized; batch norm is not folded.
+        schemes: Schemes by which weights are quantized; batch norm is not folded.
 
     Raises:
         TrainingError: If an activation is not finite on the samples.
@@ -75,11 +75,12 @@ def tensor_errors(float_network: FloatNetwork, samples: Samples, scheme: WeightS
     network = float_network.network
     for name, parameter in float_network.named_parameters():
         parameter.requires_grad_(name.endswith(".weight"))
-    weights = {}
+    weights: dict[WeightScheme, dict[str, dict[Bits, Tensor]]] = {scheme: {} for scheme in schemes}
     for index, layer in enumerate(network.layers):
         if isinstance(layer, WeightLayer) and network.weight_owners.stores(layer.name):
             weight = float_network.weight_parameters(index).weight.detach()
-            weights[layer.name] = {bits: _quantized(weight, scheme, bits) - weight for bits in BITS}
+            for scheme, of_layer in weights.items():
+                of_layer[layer.name] = {bits: _quantized(weight, scheme, bits) - weight for bits in BITS}
     known = intervals(network)
     some = samples[:RANGE_SAMPLES]
     grids = {

@@ -48,7 +48,7 @@ class FisherInformation:
         self._errors = errors
         self._objectives = objectives
         self._randomness = randomness
-        self._sums = Sums()
+        self._sums = Sums(errors.weights)
 
     def add(self, batch: Samples, targets: npt.NDArray[Any]) -> None:
         """Measure the sensitivity of each tensor on a batch of samples, and add it to the sums over all batches.
@@ -70,9 +70,10 @@ class FisherInformation:
         loss = self._objectives.drawn_loss(joined_outputs(errors.network, tensors), self._randomness)
         _, *gradients = torch.autograd.grad(loss, [images, *weights])
         for layer, gradient in zip(layers, gradients, strict=True):
-            of_layer = errors.weights[layer.name]
-            figures = {bits: _half_square((gradient * of_layer[bits]).flatten(1).sum(dim=1)) for bits in BITS}
-            self._sums.weights.add(layer.name, figures)
+            for scheme, of_scheme in errors.weights.items():
+                of_layer = of_scheme[layer.name]
+                figures = {bits: _half_square((gradient * of_layer[bits]).flatten(1).sum(dim=1)) for bits in BITS}
+                self._sums.weights[scheme].add(layer.name, figures)
 
     def sums(self) -> Sums:
         """Return the sensitivity of each tensor, summed over all samples."""

@@ -85,10 +85,12 @@ class HessianTraces:
 
     def sums(self) -> Sums:
         """Return the sensitivity of each tensor, summed over all samples."""
-        total = Sums()
-        for name, of_layer in self._errors.weights.items():
-            half_mean = 0.5 * self._means[WEIGHT, name]
-            total.weights.add(name, {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS})
+        total = Sums(self._errors.weights)
+        for scheme, of_scheme in self._errors.weights.items():
+            for name, of_layer in of_scheme.items():
+                half_mean = 0.5 * self._means[WEIGHT, name]
+                figures = {bits: half_mean * float(of_layer[bits].double().square().sum()) for bits in BITS}
+                total.weights[scheme].add(name, figures)
         for name in self._errors.network.tensors:
             half_mean = 0.5 * self._means[TENSOR, name] / self._samples
             total.activations.add(name, {bits: half_mean * self._squares[name, bits] for bits in BITS})

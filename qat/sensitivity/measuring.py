@@ -85,7 +85,7 @@ def measure_sensitivity(
     reporter = Reporter(report, 0, len(taken) * cost + min(len(taken), RANGE_SAMPLES) * 2.0)
     reporter.begin("measuring activation ranges", epoch=None, steps=1, cost=2.0)
     float_network = float_module(network)
-    errors = tensor_errors(float_network, taken, options.scheme)
+    errors = tensor_errors(float_network, taken, options.schemes)
     reporter.advance(min(len(taken), RANGE_SAMPLES))
     objectives = _objectives(network, task, float_network, taken, taken_targets)
     reporter.begin(f"measuring sensitivity ({options.measure})", epoch=None, steps=len(batches), cost=cost)
@@ -135,4 +135,4 @@ def _cost(network: Network, options: SensitivityOptions) -> float:
         case Measure.HESSIAN:
             return 5.0 + 2.0 * tensors * options.probes
         case Measure.MEASURED:
-            return 1.0 + 1.5 * tensors
+            return 1.0 + 1.5 * (len(network.tensors) + len(options.schemes) * len(network.weight_layers))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from network.allocation import BITS, Bits
+from network.allocation import BITS, Bits, WeightScheme
 from network.network import Network
+from network.sensitivity.by_scheme import table_by_scheme
 from network.sensitivity.table import SensitivityTable
 
 DIGITS: Final = 3
@@ -50,16 +51,23 @@ class Sums:
     """Sums of sensitivities over samples, for the weight tensor of each layer and for each activation tensor.
 
     Attributes:
-        weights: Sums by layer name.
+        weights: Scheme -> sums by layer name.
         activations: Sums by activation tensor.
     """
 
-    def __init__(self) -> None:
-        self.weights = SumsByTensor()
+    def __init__(self, schemes: Iterable[WeightScheme]) -> None:
+        """Create sums of 0.
+
+        Args:
+            schemes: Schemes by which weights are quantized: one, or all.
+        """
+        self.weights = {scheme: SumsByTensor() for scheme in schemes}
         self.activations = SumsByTensor()
 
     def table(self, method: str, network: Network, samples: int) -> SensitivityTable:
         """Return the sensitivity table: the mean over the samples, for each weight tensor and activation tensor.
+
+        With sums for all schemes, the table has rows for each of them.
 
         Args:
             method: Name of the measure, for the table.
@@ -67,6 +75,5 @@ class Sums:
             samples: Number of samples in the sums, at least 1.
         """
         layers = [layer.name for layer in network.weight_layers]
-        return SensitivityTable(
-            method, self.weights.rows(layers, samples), self.activations.rows(network.tensors, samples)
-        )
+        weights = {scheme: sums.rows(layers, samples) for scheme, sums in self.weights.items()}
+        return table_by_scheme(method, weights, self.activations.rows(network.tensors, samples))

@@ -16,6 +16,7 @@ from typing import Final
 
 import torch
 from torch import Tensor
+from torch.utils._triton import has_triton  # torch has no public function for this
 
 from network.errors import TrainingError
 from network.network import Network
@@ -82,7 +83,7 @@ def is_compiled(network: Network, options: ChosenOptions, images: int, processor
 def has_compiler(processor: torch.device) -> bool:
     """Return whether the compiler that torch.compile needs is found: C++ and Python.h for a CPU, Triton for a GPU."""
     if processor.type == "cuda":
-        return bool(torch.utils._triton.has_triton())  # torch has no public function for this
+        return bool(has_triton())
     # The generated C++ is built as a Python extension, which needs headers that are a separate package on many systems.
     has_headers = (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file()
     return has_headers and any(shutil.which(compiler) for compiler in COMPILERS)

@@ -1,11 +1,11 @@
-"""The quantization scheme of the weights and the allowed bits of each tensor, from which the solver may choose."""
+"""The quantization schemes of the weights and the allowed bits of each tensor, from which the solver may choose."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WIDEST_BITS, Bits, WeightScheme
+from network.allocation import BITS, WEIGHT_SCHEMES, WIDEST_BITS, Bits, WeightScheme
 from network.errors import RequestError
 from network.names import shown
 from network.network import Network
@@ -13,18 +13,18 @@ from network.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The quantization scheme of all weight tensors, and the bits that each tensor of a network may have.
+    """The quantization schemes that weight tensors may have, and the bits that each tensor of a network may have.
 
     Attributes:
-        weights: Scheme of all weight tensors. With a scheme per layer, batch norm is folded into weights of 8 bits with
-            an output of 8 bits, unless folding needs more bytes.
+        schemes: Schemes that each weight tensor may have, the preferred one first. With a scheme per layer, batch norm
+            is folded into weights of 8 bits with an output of 8 bits, unless folding needs more bytes.
         allowed_weight_bits: Name of a layer -> bits that its weights may have; a layer that is not listed may have 8, 4
             and 2 bits.
         allowed_activation_bits: Name of an activation tensor -> bits that it may have; a tensor that is not listed may
             have 8, 4 and 2 bits. The network's inputs and outputs always have 8 bits.
     """
 
-    weights: WeightScheme = DEFAULT_WEIGHT_SCHEME
+    schemes: tuple[WeightScheme, ...] = WEIGHT_SCHEMES
     allowed_weight_bits: Mapping[str, Collection[Bits]] = field(default_factory=dict)
     allowed_activation_bits: Mapping[str, Collection[Bits]] = field(default_factory=dict)
 
@@ -39,7 +39,7 @@ def restricted_to(
     *,
     weight_bits: Collection[Bits] = BITS,
     activation_bits: Collection[Bits] = BITS,
-    weights: WeightScheme = DEFAULT_WEIGHT_SCHEME,
+    schemes: tuple[WeightScheme, ...] = WEIGHT_SCHEMES,
 ) -> Choices:
     """Allow the same bits for all tensors of a network, e.g. only those for which a core has kernels.
 
@@ -49,11 +49,11 @@ def restricted_to(
         network: The network.
         weight_bits: Bits that each weight tensor may have.
         activation_bits: Bits that each activation tensor except the network's inputs and outputs may have.
-        weights: Scheme of all weight tensors.
+        schemes: Schemes that each weight tensor may have, the preferred one first.
     """
     fixed = {*network.input_names, *network.outputs}
     return Choices(
-        weights,
+        schemes,
         {layer.name: tuple(weight_bits) for layer in network.weight_layers},
         {tensor: tuple(activation_bits) for tensor in network.tensors if tensor not in fixed},
     )
@@ -63,7 +63,7 @@ def check_choices(choices: Choices, network: Network, same_bits: Mapping[str, st
     """Reject allowed bits that are invalid, or that contradict the network.
 
     Args:
-        choices: The scheme of the weights and the allowed bits to check.
+        choices: The allowed schemes of the weights and the allowed bits to check.
         network: The network whose tensors the choices restrict.
         same_bits: Name of each activation tensor -> name of the tensor whose bits it must have, by the accounting.
 

@@ -10,14 +10,9 @@ import time
 
 import numpy as np
 
+from solver.exact.chain import Chain
 from solver.exact.components import Component, components, row_size_bounds
-from solver.exact.dynamic_programming import (
-    MAX_WIDTH,
-    PairwiseTerm,
-    frontier_width,
-    solve_by_dynamic_programming,
-    solve_chain,
-)
+from solver.exact.dynamic_programming import DynamicProgram, Frontier, PairwiseTerm, is_narrow
 from solver.exact.knapsack import solve_knapsack
 from solver.exact.milp import highs, solve_integer_program
 from solver.exact.program import Float64Array, IntArray, Program, ProgramSolution
@@ -31,7 +26,7 @@ def solve_by_decomposition(program: Program, time_limit_seconds: float = DEFAULT
     suits it:
 
         one row without pairwise terms       multiple-choice knapsack (`knapsack.py`); optimal up to 500,000 states
-        at most 9 groups open during a row   dynamic programming over the rows (`dynamic_programming.py`); optimal
+        few groups open during a row         dynamic programming over the rows (`dynamic_programming.py`); optimal
         any other component                  HiGHS (`milp.py`), within the time limit
 
     Args:
@@ -64,18 +59,59 @@ def has_wide_component_with_pairwise_terms(program: Program) -> bool:
     """Return whether decomposition of an integer program leaves a component with pairwise terms to a general solver.
 
     Args:
-        program: The integer program.
+        program: The integer program; its exclusions are ignored.
     """
     lower, upper = row_size_bounds(program)
     if (lower > program.limits).any():
         return False
-    for component in components(program, np.flatnonzero(upper > program.limits)):
+    binding = np.setdiff1d(np.flatnonzero(upper > program.limits), program.exclusions)
+    for component in components(program, binding):
         if np.isin(component.rows, program.pairwise_rows).any():
-            entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
-            row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
-            if frontier_width(row_groups, len(component.groups)) > MAX_WIDTH:
+            count = _choice_count(program.costs[component.groups])
+            row_groups, _ = _entries_by_row(program, component, count)
+            if not is_narrow(row_groups, len(component.groups), count):
                 return True
     return False
+
+
+def dynamic_programs(program: Program, rows: IntArray) -> list[tuple[IntArray, int, DynamicProgram]] | None:
+    """Return the dynamic programs of the components that the given constraints of an integer program form.
+
+    Args:
+        program: The integer program.
+        rows: Indices of the rows, int64, ascending.
+
+    Returns:
+        Groups of each component, number of choices and the dynamic program; None if one would have too many states.
+    """
+    found = []
+    for component in components(program, rows):
+        count = _choice_count(program.costs[component.groups])
+        own = _dynamic_program(program, component, count)
+        if own is None:
+            return None
+        found.append((component.groups, count, own))
+    return found
+
+
+def frontiers(program: Program, rows: IntArray) -> list[tuple[IntArray, int, Frontier]] | None:
+    """Return the components that the given constraints form, as `dynamic_programs` does, all as frontiers."""
+    found = []
+    for component in components(program, rows):
+        count = _choice_count(program.costs[component.groups])
+        row_groups, row_sizes = _entries_by_row(program, component, count)
+        if not is_narrow(row_groups, len(component.groups), count):
+            return None
+        terms = _pairwise_terms_by_row(program, component)
+        limits = program.limits[component.rows].tolist()
+        frontier = Frontier((len(component.groups), count), row_groups, row_sizes, limits, terms)
+        found.append((component.groups, count, frontier))
+    return found
+
+
+def _choice_count(costs: Float64Array) -> int:
+    """Return the number of choices, at least 1, up to the last one that is allowed for any of the groups."""
+    return int(np.flatnonzero(np.isfinite(costs).any(axis=0)).max(initial=0)) + 1
 
 
 def _solve_component(program: Program, component: Component, deadline: float) -> ProgramSolution:
@@ -86,30 +122,53 @@ def _solve_component(program: Program, component: Component, deadline: float) ->
         component: The independent component to solve.
         deadline: Time of `time.perf_counter` at which the general solver has to stop.
     """
-    costs = program.costs[component.groups]
-    entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
-    row_pairwise_terms = _pairwise_terms_by_row(program, component)
-    if len(component.rows) == 1 and row_pairwise_terms is None:
-        (own,) = entries
-        sizes = np.empty_like(program.entry_sizes, shape=(len(costs), program.entry_sizes.shape[1]))
-        sizes[np.searchsorted(component.groups, program.entry_groups[own])] = program.entry_sizes[own]
+    # Activation tensors have fewer choices than weight tensors: a component of them alone is solved with fewer.
+    choice_count = _choice_count(program.costs[component.groups])
+    costs: Float64Array = program.costs[component.groups, :choice_count]
+    if len(component.rows) == 1 and _pairwise_terms_by_row(program, component) is None:
+        own = slice(program.row_starts[component.rows[0]], program.row_starts[component.rows[0] + 1])
+        sizes = np.empty_like(program.entry_sizes, shape=costs.shape)
+        sizes[np.searchsorted(component.groups, program.entry_groups[own])] = program.entry_sizes[own, :choice_count]
         found = solve_knapsack(costs, sizes, int(program.limits[component.rows[0]]))
         return ProgramSolution(found.choices, found.cost, found.bound)
-    row_groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
-    row_sizes = [program.entry_sizes[own] for own in entries]
-    limits = program.limits[component.rows].tolist()
-    choices: IntArray | None
-    if _is_chain(row_groups, len(costs)):
-        choices = solve_chain(costs, _chain_tables(row_groups, row_sizes, row_pairwise_terms), limits)
-    elif frontier_width(row_groups, len(costs)) <= MAX_WIDTH:
-        choices = solve_by_dynamic_programming(costs, row_groups, row_sizes, limits, row_pairwise_terms)
-    else:
-        own_program = _component_program(program, component, costs, row_groups, row_sizes)
-        return solve_integer_program(own_program, highs, deadline - time.perf_counter())
+    dynamic_program = _dynamic_program(program, component, choice_count)
+    if dynamic_program is None:
+        return solve_integer_program(
+            _component_program(program, component, choice_count), highs, deadline - time.perf_counter()
+        )
+    choices = dynamic_program.solve(costs)
     if choices is None:
         return ProgramSolution(None, np.inf, np.inf)
     cost = float(costs[np.arange(len(costs)), choices].sum())
     return ProgramSolution(choices, cost, cost)
+
+
+def _dynamic_program(program: Program, component: Component, choice_count: int) -> DynamicProgram | None:
+    """Return the dynamic program of an independent component; None if it would have too many states.
+
+    Args:
+        program: The program that contains the component.
+        component: The independent component.
+        choice_count: Number of choices k that are kept.
+    """
+    row_groups, row_sizes = _entries_by_row(program, component, choice_count)
+    row_pairwise_terms = _pairwise_terms_by_row(program, component)
+    limits = program.limits[component.rows].tolist()
+    if _is_chain(row_groups, len(component.groups)):
+        return Chain(_chain_tables(row_groups, row_sizes, row_pairwise_terms), limits)
+    if is_narrow(row_groups, len(component.groups), choice_count):
+        return Frontier((len(component.groups), choice_count), row_groups, row_sizes, limits, row_pairwise_terms)
+    return None
+
+
+def _entries_by_row(program: Program, component: Component, choice_count: int) -> tuple[list[IntArray], list[IntArray]]:
+    """Return the groups [entries] and the sizes [entries, k] of each row of a component.
+
+    Groups are numbered by their position in the component.
+    """
+    entries = [slice(program.row_starts[row], program.row_starts[row + 1]) for row in component.rows.tolist()]
+    groups = [np.searchsorted(component.groups, program.entry_groups[own]) for own in entries]
+    return groups, [program.entry_sizes[own, :choice_count] for own in entries]
 
 
 def _is_chain(row_groups: list[IntArray], group_count: int) -> bool:
@@ -131,7 +190,7 @@ def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[
     """
     if not len(program.pairwise_rows):
         return None
-    rows, groups, sizes = _pairwise_terms_of(program, component)
+    rows, groups, sizes = _pairwise_terms_of(program, component, _choice_count(program.costs[component.groups]))
     if not len(rows):
         return None
     row_terms: list[list[PairwiseTerm]] = [[] for _ in component.rows]
@@ -140,27 +199,34 @@ def _pairwise_terms_by_row(program: Program, component: Component) -> list[list[
     return row_terms
 
 
-def _pairwise_terms_of(program: Program, component: Component) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the rows [t], groups [t, 2] and sizes [t, 3, 3] of the pairwise terms of a program's component.
+def _pairwise_terms_of(
+    program: Program, component: Component, choice_count: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the rows [t], groups [t, 2] and sizes [t, k, k] of the pairwise terms of a program's component.
 
     Rows and groups are numbered by their position in the component.
+
+    Args:
+        program: The program that contains the component.
+        component: The independent component.
+        choice_count: Number of choices k that are kept.
     """
     starts = np.searchsorted(program.pairwise_rows, component.rows, side="left")
     counts = np.searchsorted(program.pairwise_rows, component.rows, side="right") - starts
     rows = np.repeat(np.arange(len(component.rows)), counts)
     terms = np.arange(len(rows)) + np.repeat(starts - np.cumsum(counts) + counts, counts)
     groups = np.searchsorted(component.groups, program.pairwise_groups[terms])
-    return rows, groups, program.pairwise_sizes[terms]
+    return rows, groups, program.pairwise_sizes[terms, :choice_count, :choice_count]
 
 
 def _chain_tables(
     row_groups: list[IntArray], row_sizes: list[IntArray], row_pairwise_terms: list[list[PairwiseTerm]] | None
 ) -> IntArray:
-    """Return the sum of sizes of each chain constraint by the choices of its two groups, int64 [rows, 3, 3].
+    """Return the sum of sizes of each chain constraint by the choices of its two groups, int64 [rows, k, k].
 
     Args:
         row_groups: Groups of each row.
-        row_sizes: Size of each entry of each row, int64 [2, 3] for each row.
+        row_sizes: Size of each entry of each row, int64 [2, k] for each row.
         row_pairwise_terms: Pairwise terms of each row; None if no row has one.
     """
     sizes = np.stack([sizes[groups.argsort()] for groups, sizes in zip(row_groups, row_sizes, strict=True)])
@@ -171,18 +237,19 @@ def _chain_tables(
     return tables
 
 
-def _component_program(
-    program: Program,
-    component: Component,
-    costs: Float64Array,
-    row_groups: list[IntArray],
-    row_sizes: list[IntArray],
-) -> Program:
-    """Return an independent component of an integer program as a separate integer program."""
-    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component)
+def _component_program(program: Program, component: Component, choice_count: int) -> Program:
+    """Return an independent component of an integer program as a separate integer program.
+
+    Args:
+        program: The program that contains the component.
+        component: The independent component.
+        choice_count: Number of choices k that are kept.
+    """
+    row_groups, row_sizes = _entries_by_row(program, component, choice_count)
+    pairwise_rows, pairwise_groups, pairwise_sizes = _pairwise_terms_of(program, component, choice_count)
     return Program(
         groups=tuple(program.groups[group] for group in component.groups.tolist()),
-        costs=costs,
+        costs=program.costs[component.groups, :choice_count],
         row_names=tuple(program.row_names[row] for row in component.rows.tolist()),
         limits=program.limits[component.rows],
         row_starts=np.cumsum([0, *(len(groups) for groups in row_groups)]),

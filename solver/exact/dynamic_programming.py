@@ -16,25 +16,59 @@ these choices. The groups of the current row that are not yet in the state are *
         for each group whose last row this is:      minimize over its choices, and remember the best one
     trace the remembered choices back from the last row to the first
 
-Time and memory are proportional to 3^width for each row, where the width is the largest number of groups that are open
-during a row. A chain has width 2.
+Time and memory are proportional to k^width for each row, with k choices of each group, where the width is the largest
+number of groups that are open during a row. A chain has width 2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import numpy as np
 
-from solver.exact.program import CHOICES, Float64Array, IntArray
+from solver.exact.program import CHOICES, BoolArray, Float64Array, IntArray
 
 MAX_WIDTH: Final = 9
-"""Largest width that is solved here: 3^9 states are about 20 thousand, well under a millisecond for each row."""
+"""Largest width that is solved here."""
+
+MAX_STATES: Final = CHOICES**MAX_WIDTH
+"""Largest number of states that is solved here: about 20 thousand, well under a millisecond for each row."""
 
 
 PairwiseTerm = tuple[int, int, IntArray]
-"""First group, second group, size by the choice of the first and of the second: int64 [3, 3]."""
+"""First group, second group, size by the choice of the first and of the second: int64 [k, k]."""
+
+
+class DynamicProgram(Protocol):
+    """Component of an integer program that dynamic programming solves, for different costs of its choices."""
+
+    def solve(self, costs: Float64Array) -> IntArray | None:
+        """Return the choices of minimum summed cost within all limits, int64 [n]; None if there are none.
+
+        Args:
+            costs: Cost of each choice of each group, float64 [n, k]; infinite for a choice that is not allowed.
+        """
+
+    def least_sums(self, costs: Float64Array) -> Float64Array:
+        """Return the minimum summed cost of all choices that include each choice, float64 [n, k].
+
+        Args:
+            costs: Cost of each choice of each group, float64 [n, k]; infinite for a choice that is not allowed.
+        """
+
+
+def is_narrow(row_groups: list[IntArray], group_count: int, choice_count: int) -> bool:
+    """Return whether dynamic programming over the rows has few enough states.
+
+    Args:
+        row_groups: Groups of each row, in sequence.
+        group_count: Number of groups; they are numbered from 0.
+        choice_count: Number of choices of each group.
+    """
+    width = frontier_width(row_groups, group_count)
+    return width <= MAX_WIDTH and int(choice_count**width) <= MAX_STATES
 
 
 def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
@@ -53,99 +87,149 @@ def frontier_width(row_groups: list[IntArray], group_count: int) -> int:
     return int(np.cumsum(change).max())
 
 
-def solve_by_dynamic_programming(
-    costs: Float64Array,
-    row_groups: list[IntArray],
-    row_sizes: list[IntArray],
-    limits: list[int],
-    row_pairwise_terms: Sequence[Sequence[PairwiseTerm]] | None = None,
-) -> IntArray | None:
-    """Solve an integer program by dynamic programming: return the choices of minimum summed cost within all limits.
+@dataclass(frozen=True, slots=True, eq=False)
+class FrontierRow:
+    """One constraint of a component, with the groups that are open during it.
 
-    Of several such choices, the result has the most bits for the group that is closed last, then for the one that is
-    closed before it, and so on.
+    Attributes:
+        groups: The open groups, in the order of the axes of the state.
+        opened: Those whose first row this is, in the same order; they are the last ones.
+        closed: Those whose last row this is, in the order in which they are closed, each with its axis at that time.
+        keeps: Whether the choices of the open groups keep the limit, bool, one axis for each group: k long, or 1 if the
+            row does not depend on the group.
+    """
+
+    groups: tuple[int, ...]
+    opened: tuple[int, ...]
+    closed: tuple[tuple[int, int], ...]
+    keeps: BoolArray
+
+
+class Frontier:
+    """Component whose rows are passed in sequence, with the choices of the groups that are open as states.
+
+    Attributes:
+        rows: The constraints, with the groups that are open during them.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        row_groups: list[IntArray],
+        row_sizes: list[IntArray],
+        limits: Sequence[int],
+        row_pairwise_terms: Sequence[Sequence[PairwiseTerm]] | None = None,
+    ) -> None:
+        """Find the choices of the open groups that keep each limit.
+
+        Args:
+            shape: Number of groups, n, and of choices of each group, k. Each group must have an entry in at least one
+                row.
+            row_groups: Groups of each row.
+            row_sizes: Size of each entry of each row, int64 [groups of the row, k] for each row.
+            limits: Largest sum of sizes of each row.
+            row_pairwise_terms: Pairwise terms of each row; None if no row has one.
+        """
+        group_count, choice_count = self._shape = shape
+        first, last = _first_and_last_rows(row_groups, group_count)
+        opened = _groups_by_row(first, len(row_groups))
+        closed = _groups_by_row(last, len(row_groups))
+        self.rows: list[FrontierRow] = []
+        frontier: list[int] = []
+        for row, limit in enumerate(limits):
+            frontier += opened[row]
+            terms = () if row_pairwise_terms is None else row_pairwise_terms[row]
+            totals = _row_totals(frontier, row_groups[row], row_sizes[row], terms, choice_count)
+            groups = tuple(frontier)
+            axes = []
+            for group in closed[row]:
+                axes.append((group, frontier.index(group)))
+                frontier.remove(group)
+            self.rows.append(FrontierRow(groups, tuple(opened[row]), tuple(axes), totals <= limit))
+
+    def solve(self, costs: Float64Array) -> IntArray | None:
+        """Return the choices of minimum summed cost within all limits; see `DynamicProgram`."""
+        state = np.zeros(())
+        decided: list[tuple[int, list[int], IntArray]] = []  # group, other open groups, choice by their choices
+        for row in self.rows:
+            for group in row.opened:
+                state = np.add.outer(state, costs[group])
+            state = np.where(row.keeps, state, np.inf)
+            others = list(row.groups)
+            for group, axis in row.closed:
+                others.remove(group)
+                decided.append((group, list(others), state.argmin(axis=axis).astype(np.int8)))
+                state = state.min(axis=axis)
+        if not np.isfinite(state):
+            return None
+        choices = np.zeros(self._shape[0], dtype=np.int64)
+        for group, others, choice in reversed(decided):
+            choices[group] = choice[tuple(choices[others])]
+        return choices
+
+    def least_sums(self, costs: Float64Array) -> Float64Array:
+        """Return the minimum summed cost of all choices that include each choice; see `DynamicProgram`."""
+        sums = np.full(self._shape, np.inf)
+        state = np.zeros(())
+        for row, after in zip(self.rows, self.sums_after(costs), strict=True):
+            for group in row.opened:
+                state = np.add.outer(state, costs[group])
+            state = np.where(row.keeps, state, np.inf)
+            total = state + after
+            for group, axis in row.closed:
+                own = row.groups.index(group)
+                sums[group] = total.min(axis=tuple(other for other in range(total.ndim) if other != own))
+                state = state.min(axis=axis)
+        return sums
+
+    def sums_after(self, costs: Float64Array) -> list[Float64Array]:
+        """Return the minimum summed cost of the groups that are opened after each row, by the choices of the open ones.
+
+        Args:
+            costs: Cost of each choice of each group, float64 [n, k]; infinite for a choice that is not allowed.
+
+        Returns:
+            For each row, one axis for each open group, of length k, or 1 if the sum does not depend on the group.
+        """
+        after = np.zeros(())
+        found: list[Float64Array] = []
+        for row in reversed(self.rows):
+            for _, axis in reversed(row.closed):
+                after = np.expand_dims(after, axis)
+            found.append(after)
+            after = np.where(row.keeps, after, np.inf)
+            for group in reversed(row.opened):
+                after = (after + costs[group]).min(axis=-1)
+        return found[::-1]
+
+
+def _row_totals(
+    frontier: list[int],
+    groups: IntArray,
+    sizes: IntArray,
+    pairwise_terms: Sequence[PairwiseTerm],
+    choice_count: int,
+) -> IntArray:
+    """Return the sum of sizes of a constraint by the choices of the open groups, int64 [k or 1 for each open group].
 
     Args:
-        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
-            allowed. Each group must have an entry in at least one row.
-        row_groups: Groups of each row.
-        row_sizes: Size of each entry of each row, int64 [groups of the row, 3] for each row.
-        limits: Largest sum of sizes of each row.
-        row_pairwise_terms: Pairwise terms of each row; None if no row has one.
-
-    Returns:
-        Choice of each group, int64 [n]; None if no choices keep every limit.
+        frontier: The open groups, in the order of the axes.
+        groups: Groups of the row.
+        sizes: Size of each entry of the row, int64 [groups of the row, k].
+        pairwise_terms: Pairwise terms of the row.
+        choice_count: Number of choices of each group, k.
     """
-    first_rows, last_rows = _first_and_last_rows(row_groups, len(costs))
-    opened = _groups_by_row(first_rows, len(row_groups))
-    closed = _groups_by_row(last_rows, len(row_groups))
-    frontier: list[int] = []  # the group of each axis of the state
-    state = np.zeros(())
-    decided: list[tuple[int, list[int], IntArray]] = []  # group, other groups of the frontier, choice by their choices
-    for row, (groups, sizes, limit) in enumerate(zip(row_groups, row_sizes, limits, strict=True)):
-        for group in opened[row]:
-            state = np.add.outer(state, costs[group])
-            frontier.append(group)
-        axis_of = {group: axis for axis, group in enumerate(frontier)}
-        total = np.zeros((1,) * len(frontier), dtype=np.int64)
-        for group, size in zip(groups.tolist(), sizes, strict=True):
-            shape = [1] * len(frontier)
-            shape[axis_of[group]] = CHOICES
-            total = total + size.reshape(shape)
-        for first, second, table in () if row_pairwise_terms is None else row_pairwise_terms[row]:
-            shape = [1] * len(frontier)
-            shape[axis_of[first]] = shape[axis_of[second]] = CHOICES
-            total = total + (table if axis_of[first] < axis_of[second] else table.T).reshape(shape)
-        state = np.where(total <= limit, state, np.inf)
-        for group in closed[row]:
-            axis = frontier.index(group)
-            frontier.pop(axis)
-            decided.append((group, list(frontier), state.argmin(axis=axis).astype(np.int8)))
-            state = state.min(axis=axis)
-    if not np.isfinite(state):
-        return None
-    choices = np.zeros(len(costs), dtype=np.int64)
-    for group, others, choice in reversed(decided):
-        choices[group] = choice[tuple(choices[others])]
-    return choices
-
-
-def solve_chain(costs: Float64Array, tables: IntArray, limits: list[int]) -> IntArray | None:
-    """Solve an integer program by dynamic programming if its constraint r has entries of groups r and r + 1.
-
-    The result is that of `solve_by_dynamic_programming`, many times faster.
-
-    Args:
-        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
-            allowed.
-        tables: Sum of sizes of each row by the choices of its first and of its second group, int64 [n - 1, 3, 3].
-        limits: Largest sum of sizes of each row, [n - 1].
-
-    Returns:
-        Choice of each group, int64 [n]; None if no choices keep every limit.
-    """
-    best: list[float] = costs[0].tolist()
-    came_from: list[tuple[int, ...]] = []
-    choices = range(CHOICES)
-    for own_costs, by_second, limit in zip(costs[1:].tolist(), tables.transpose(0, 2, 1).tolist(), limits, strict=True):
-        reached, parents = [], []
-        for by_first, own_cost in zip(by_second, own_costs, strict=True):
-            minimum, parent = np.inf, 0
-            for choice in choices:
-                if by_first[choice] <= limit and best[choice] < minimum:
-                    minimum, parent = best[choice], choice
-            reached.append(minimum + own_cost)
-            parents.append(parent)
-        best = reached
-        came_from.append(tuple(parents))
-    choice = min(choices, key=best.__getitem__)
-    if best[choice] == np.inf:
-        return None
-    chosen = [choice]
-    for parents_of in reversed(came_from):
-        choice = parents_of[choice]
-        chosen.append(choice)
-    return np.array(chosen[::-1], dtype=np.int64)
+    axis_of = {group: axis for axis, group in enumerate(frontier)}
+    total = np.zeros((1,) * len(frontier), dtype=np.int64)
+    for group, size in zip(groups.tolist(), sizes, strict=True):
+        shape = [1] * len(frontier)
+        shape[axis_of[group]] = choice_count
+        total = total + size.reshape(shape)
+    for first, second, table in pairwise_terms:
+        shape = [1] * len(frontier)
+        shape[axis_of[first]] = shape[axis_of[second]] = choice_count
+        total = total + (table if axis_of[first] < axis_of[second] else table.T).reshape(shape)
+    return total
 
 
 def _first_and_last_rows(row_groups: list[IntArray], group_count: int) -> tuple[IntArray, IntArray]:

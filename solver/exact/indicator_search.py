@@ -3,7 +3,8 @@
 An indicator variable joins tensors that no other constraint joins: because of the code of a 4-bit kernel, or of its
 stack, the bits of each layer depend on those of all others. So the search branches on indicator variables. In a node,
 some of them are fixed to ON or OFF and the others are relaxed: each contributes the smaller of its two sizes, and its
-implications are ignored. The tensors are then solved by decomposition, and the result is a lower bound for the node.
+implications are ignored. The tensors are then solved by decomposition (with exclusions: by `exclusion_search.py`), and
+the result is a lower bound for the node.
 
     best = none; queue = {node without fixed variables}
     while the queue has a node whose bound is below the cost of best:
@@ -16,8 +17,8 @@ implications are ignored. The tensors are then solved by decomposition, and the 
             try to find a solution near the completed one, and keep it if it is the best
             branch on the variable that adds most to the rows that exceed their limits: one node with ON, one with OFF
 
-Two kinds of programs do not decompose and are solved by HiGHS as a whole: those with a latency ceiling, which joins all
-tensors, and those with an indicator variable for each layer (folding), which are too many to branch on.
+HiGHS solves programs as a whole that do not decompose: those with a latency ceiling, which joins all tensors, and those
+with more indicator variables than the search can branch on.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from typing import Final
 
 import numpy as np
 
-from solver.exact.decomposition import has_wide_component_with_pairwise_terms, solve_by_decomposition
+from solver.exact.decomposition import has_wide_component_with_pairwise_terms
+from solver.exact.exclusion_search import solve_with_exclusions
 from solver.exact.knapsack_core import MIN_GAIN
 from solver.exact.milp import highs, solve_integer_program
-from solver.exact.program import CHOICES, OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
+from solver.exact.program import OFF, ON, BoolArray, Float64Array, IntArray, Program, ProgramSolution
 from solver.options import DEFAULT_TIME_LIMIT_SECONDS
 
 MAX_BRANCHING_INDICATORS: Final = 16
@@ -52,7 +54,7 @@ def solve_exactly(program: Program, time_limit_seconds: float = DEFAULT_TIME_LIM
             within the limit does not depend on it.
     """
     if not len(program.indicators):
-        return solve_by_decomposition(program, time_limit_seconds)
+        return solve_with_exclusions(program, time_limit_seconds)
     deadline = time.perf_counter() + time_limit_seconds
     if len(program.indicators) > MAX_BRANCHING_INDICATORS:
         solution = solve_integer_program(program, highs, time_limit_seconds / 2)
@@ -144,7 +146,7 @@ class _IndicatorSearch:
         relaxation = self._relaxation_of(node)
         if not np.isfinite(relaxation.costs).any(axis=1).all():
             return ProgramSolution(None, np.inf, np.inf)
-        return solve_by_decomposition(relaxation, max(self._deadline - time.perf_counter(), 1.0))
+        return solve_with_exclusions(relaxation, max(self._deadline - time.perf_counter(), 1.0))
 
     def _relaxation_of(self, node: _Node) -> Program:
         """Return the relaxation of a branch-and-bound node: an integer program without indicator variables.
@@ -159,7 +161,7 @@ class _IndicatorSearch:
         sums = self._implication_group_sizes[is_fixed] + indicator_sizes[:, None]
         is_excluded = sums > self._implication_limits[is_fixed][:, None]
         groups = self._implication_group[is_fixed]
-        for choice in range(CHOICES):
+        for choice in range(costs.shape[1]):
             costs[groups[is_excluded[:, choice]], choice] = np.inf
         entry_values = node.values[self._indicator_entry]
         entries = np.arange(len(entry_values))
@@ -255,6 +257,7 @@ def _without_indicators(program: Program, is_indicator: BoolArray, is_implicatio
         row_starts=np.concatenate(([0], np.cumsum(lengths))),
         entry_groups=new_group[program.entry_groups[kept]],
         entry_sizes=program.entry_sizes[kept],
+        exclusions=new_row[program.exclusions],
         pairwise_rows=new_row[program.pairwise_rows],
         pairwise_groups=new_group[program.pairwise_groups],
         pairwise_sizes=program.pairwise_sizes,

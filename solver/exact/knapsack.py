@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.exact.knapsack_core import CoreSearch
+from solver.exact.knapsack_core import MAX_STATES, CoreSearch
 from solver.exact.program import Float64Array, IntArray
 
 
@@ -44,34 +44,40 @@ class KnapsackSolution:
     bound: float
 
 
-def solve_knapsack(costs: Float64Array, sizes: IntArray, limit: int) -> KnapsackSolution:
+def solve_knapsack(
+    costs: Float64Array, sizes: IntArray, limit: int, max_states: int = MAX_STATES, cutoff: float = np.inf
+) -> KnapsackSolution:
     """Solve a multiple-choice knapsack: return choices of minimum summed cost whose summed size keeps the limit.
 
     Args:
-        costs: Cost of each choice of each group: whole numbers, float64 [n, 3]; infinite for a choice that is not
+        costs: Cost of each choice of each group: whole numbers, float64 [n, k]; infinite for a choice that is not
             allowed.
-        sizes: Size of each choice of each group, int64 [n, 3].
+        sizes: Size of each choice of each group, int64 [n, k].
         limit: Largest sum of sizes, at least the sum of the smallest allowed sizes.
+        max_states: Largest number of states of the search.
+        cutoff: Cost below which a solution is searched for. If there is none, any solution may be returned, and the
+            bound is the cutoff.
     """
-    price, known = _relaxation(costs, sizes, limit)
+    price, known = relaxation(costs, sizes, limit)
     priced = np.where(np.isfinite(costs), costs + price * sizes, np.inf)
     cheapest = priced.argmin(axis=1)
     rows = np.arange(len(costs))
     penalties = priced - priced[rows, cheapest][:, None]
-    search = CoreSearch(costs, sizes, limit, penalties, cheapest, price, known)
+    search = CoreSearch(costs, sizes, limit, penalties, cheapest, price, known, max_states, cutoff)
     search.run()
-    return KnapsackSolution(search.best_choices, search.best_cost, min(search.best_cost, np.ceil(search.bound - 0.01)))
+    cost = float(costs[rows, search.best_choices].sum())
+    return KnapsackSolution(search.best_choices, cost, min(search.best_cost, np.ceil(search.bound - 0.01)))
 
 
-def _relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
+def relaxation(costs: Float64Array, sizes: IntArray, limit: int) -> tuple[float, IntArray]:
     """Solve the linear relaxation of a multiple-choice knapsack; return its price per unit of size and a solution.
 
     All groups start at their smallest choice. The increments of all hulls are made by descending gain per size until
     one exceeds the limit; of the others, those that still fit are made.
 
     Args:
-        costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
-        sizes: Size of each choice, int64 [n, 3].
+        costs: Cost of each choice, float64 [n, k]; infinite for a choice that is not allowed.
+        sizes: Size of each choice, int64 [n, k].
         limit: Largest sum of sizes.
 
     Returns:
@@ -109,8 +115,8 @@ def _hull_increments(
     An increment leads from one choice of the hull to the next larger one.
 
     Args:
-        costs: Cost of each choice, float64 [n, 3]; infinite for a choice that is not allowed.
-        sizes: Size of each choice, int64 [n, 3].
+        costs: Cost of each choice, float64 [n, k]; infinite for a choice that is not allowed.
+        sizes: Size of each choice, int64 [n, k].
 
     Returns:
         The smallest choice of each group, [n]; then for each increment, [increments]: its group, the choice that it
@@ -118,25 +124,25 @@ def _hull_increments(
         ascending order of size.
     """
     rows = np.arange(len(costs))
-    allowed_sizes = np.where(np.isfinite(costs), sizes, np.iinfo(np.int64).max // 4)
-    by_size = np.lexsort((costs, allowed_sizes), axis=1)
-    first, second, third = by_size.T
-    size = np.take_along_axis(allowed_sizes, by_size, axis=1)
-    cost = np.take_along_axis(costs, by_size, axis=1)
-    # A choice can be on the hull only if it costs less than each smaller one.
-    keeps_second = np.isfinite(cost[:, 1]) & (cost[:, 1] < cost[:, 0])
-    keeps_third = np.isfinite(cost[:, 2]) & (cost[:, 2] < np.minimum(cost[:, 0], cost[:, 1]))
-    gain_second = np.where(keeps_second, cost[:, 0] - cost[:, 1], 0.0)
-    gain_third = np.where(keeps_third, cost[:, 0] - cost[:, 2], 0.0)
-    grow_second, grow_third = size[:, 1] - size[:, 0], size[:, 2] - size[:, 0]
-    # If the middle choice is above the line between the other two, no price makes it the cheapest.
-    above = keeps_second & keeps_third & (gain_second * grow_third <= gain_third * grow_second)
-    keeps_second &= ~above
-    from_second = keeps_second & keeps_third
-    last_gain = np.where(from_second, gain_third - gain_second, gain_third)
-    last_growth = np.where(from_second, grow_third - grow_second, grow_third)
-    groups = np.concatenate((rows[keeps_second], rows[keeps_third]))
-    choices = np.concatenate((second[keeps_second], third[keeps_third]))
-    gains = np.concatenate((gain_second[keeps_second], last_gain[keeps_third]))
-    growths = np.concatenate((grow_second[keeps_second], last_growth[keeps_third]))
-    return first.astype(np.int64), groups, choices, gains, growths
+    allowed = np.isfinite(costs)
+    allowed_sizes = np.where(allowed, sizes, np.iinfo(np.int64).max // 4)
+    smallest = np.lexsort((costs, allowed_sizes), axis=1)[:, 0]
+    own, choices = rows, smallest
+    found: list[tuple[IntArray, IntArray, Float64Array, IntArray]] = []
+    for _ in range(costs.shape[1] - 1):
+        # From one choice of the hull, the next one is that of the largest gain per size; of several, the largest.
+        gains = np.where(allowed[own], costs[own, choices][:, None] - costs[own], -np.inf)
+        growths = allowed_sizes[own] - allowed_sizes[own, choices][:, None]
+        slopes = np.where((gains > 0) & (growths > 0), gains / np.maximum(growths, 1), -np.inf)
+        steepest = slopes.max(axis=1, keepdims=True)
+        following = np.where(slopes == steepest, growths, -1).argmax(axis=1)
+        kept = np.isfinite(steepest[:, 0])
+        own, choices, following = own[kept], following[kept], following[kept]
+        if not len(own):
+            break
+        found.append((own, choices, gains[kept, following], growths[kept, following]))
+    if not found:
+        none = np.zeros(0, dtype=np.int64)
+        return smallest, none, none, np.zeros(0), none
+    groups, leading_to, gain, growth = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return smallest, groups, leading_to, gain, growth

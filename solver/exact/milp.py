@@ -23,7 +23,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array, vstack
 
-from solver.exact.program import CHOICES, BoolArray, Float64Array, IntArray, Program, ProgramSolution
+from solver.exact.program import BoolArray, Float64Array, IntArray, Program, ProgramSolution
 
 MAX_REPAIRS: Final = 20
 """Largest number of times that limits are lowered because a solution exceeds them."""
@@ -83,7 +83,7 @@ def solve_integer_program(program: Program, backend: Backend, time_limit_seconds
             bound = new_bound  # a later bound holds only for the lowered limits
         if x is None:
             return ProgramSolution(None, np.inf, bound)
-        choices = x[: len(program.groups) * CHOICES].reshape(-1, CHOICES).argmax(axis=1)
+        choices = x[: len(program.groups) * program.choice_count].reshape(-1, program.choice_count).argmax(axis=1)
         excess = program.row_sizes(choices) - program.limits
         if (excess <= 0).all():
             objective = program.objective(choices)
@@ -187,66 +187,65 @@ def pulp_backend(solver_name: str = DEFAULT_PULP_SOLVER) -> Backend:
 def _matrix(program: Program) -> Matrix:
     """Return an integer program as a mixed-integer linear program with binary variables for the choices.
 
-    Variable 3 g + c is x[g, c]; the variables after those are p.
+    Variable k g + c is x[g, c]; the variables after those are p.
     """
     allowed = np.isfinite(program.costs)
-    groups = len(program.groups)
+    groups, k = len(program.groups), program.choice_count
     # Pairwise terms of the same two groups share their variables, also if they are in different rows.
     term_groups, column_of = np.unique(program.pairwise_groups, axis=0, return_inverse=True)
     both = allowed[term_groups[:, 0]][:, :, None] & allowed[term_groups[:, 1]][:, None, :]
-    columns = CHOICES * groups + CHOICES**2 * len(term_groups)
-    entry_columns = program.entry_groups[:, None] * CHOICES + np.arange(CHOICES)
-    term_columns = CHOICES * groups + CHOICES**2 * column_of.reshape(-1, 1) + np.arange(CHOICES**2)
+    columns = k * groups + k**2 * len(term_groups)
+    entry_columns = program.entry_groups[:, None] * k + np.arange(k)
+    term_columns = k * groups + k**2 * column_of.reshape(-1, 1) + np.arange(k**2)
     rows = coo_array(
         (
             np.concatenate((program.entry_sizes.ravel(), program.pairwise_sizes.ravel())).astype(np.float64),
             (
-                np.concatenate(
-                    (np.repeat(program.entry_rows(), CHOICES), np.repeat(program.pairwise_rows, CHOICES**2))
-                ),
+                np.concatenate((np.repeat(program.entry_rows(), k), np.repeat(program.pairwise_rows, k**2))),
                 np.concatenate((entry_columns.ravel(), term_columns.ravel())),
             ),
         ),
         shape=(len(program.limits), columns),
     )
-    marginals = _marginals(term_groups, groups, columns)
+    marginals = _marginals(term_groups, groups, columns, k)
     return Matrix(
         costs=np.concatenate((np.where(allowed, program.costs, 0.0).ravel(), np.zeros(both.size))),
         upper=np.concatenate((allowed.ravel(), both.ravel())).astype(np.float64),
-        is_integer=np.arange(columns) < CHOICES * groups,
+        is_integer=np.arange(columns) < k * groups,
         rows=rows.tocsr(),
         limits=program.limits,
-        equations=vstack((_one_each(groups, columns), marginals)).tocsr(),
+        equations=vstack((_one_each(groups, columns, k), marginals)).tocsr(),
         equal_to=np.concatenate((np.ones(groups), np.zeros(marginals.shape[0]))),
     )
 
 
-def _one_each(groups: int, columns: int) -> csr_array:
+def _one_each(groups: int, columns: int, k: int) -> csr_array:
     """Return the linear equations "each group has exactly one choice", sparse [groups, columns]."""
-    own = np.arange(groups * CHOICES)
-    return coo_array((np.ones(len(own)), (own // CHOICES, own)), shape=(groups, columns)).tocsr()
+    own = np.arange(groups * k)
+    return coo_array((np.ones(len(own)), (own // k, own)), shape=(groups, columns)).tocsr()
 
 
-def _marginals(term_groups: IntArray, groups: int, columns: int) -> csr_array:
-    """Return the linear equations that tie the variables of pairwise terms to those of choices, sparse [6 t, columns].
+def _marginals(term_groups: IntArray, groups: int, columns: int, k: int) -> csr_array:
+    """Return the equations that tie the variables of pairwise terms to those of choices, sparse [2 k t, columns].
 
-    For each two groups with a pairwise term, three equations for the choices of the first group are followed by three
-    for those of the second.
+    For each two groups with a pairwise term, k equations for the choices of the first group are followed by k for those
+    of the second.
 
     Args:
         term_groups: Each two groups that have a pairwise term, int64 [t, 2].
         groups: Number of groups.
         columns: Number of variables.
+        k: Number of choices of each group.
     """
     count = len(term_groups)
-    lines = 2 * CHOICES * np.arange(count)[:, None, None]
-    first, second = np.arange(CHOICES)[:, None], np.arange(CHOICES)[None, :]
-    own = CHOICES * groups + CHOICES**2 * np.arange(count)[:, None, None] + CHOICES * first + second
-    x_lines = np.arange(2 * CHOICES * count)
-    x_columns = (CHOICES * term_groups[:, :, None] + np.arange(CHOICES)).ravel()
+    lines = 2 * k * np.arange(count)[:, None, None]
+    first, second = np.arange(k)[:, None], np.arange(k)[None, :]
+    own = k * groups + k**2 * np.arange(count)[:, None, None] + k * first + second
+    x_lines = np.arange(2 * k * count)
+    x_columns = (k * term_groups[:, :, None] + np.arange(k)).ravel()
     of_first, of_second = (
         np.broadcast_to(lines + first, own.shape),
-        np.broadcast_to(lines + CHOICES + second, own.shape),
+        np.broadcast_to(lines + k + second, own.shape),
     )
     return coo_array(
         (
@@ -256,5 +255,5 @@ def _marginals(term_groups: IntArray, groups: int, columns: int) -> csr_array:
                 np.concatenate((own.ravel(), own.ravel(), x_columns)),
             ),
         ),
-        shape=(2 * CHOICES * count, columns),
+        shape=(2 * k * count, columns),
     ).tocsr()

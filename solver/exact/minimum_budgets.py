@@ -132,7 +132,7 @@ def minimum_flash(question: Question, ram_bytes: int = MAX_BUDGET_BYTES) -> Mini
     solution = solve_integer_program(by_size, highs, FLASH_SECONDS)
     if solution.choices is None:
         return MinimumFlash(measure(network, _fewest_bits(network, problem, choices), accounting), is_proven=False)
-    allocation = allocation_of(problem, formulation, choices.weights, solution.choices)
+    allocation = allocation_of(problem, formulation, solution.choices)
     # Sizes are multiples of 1/8 byte, so that a smaller difference is none.
     is_proven = solution.objective - solution.bound < 1 / BITS_PER_BYTE
     return MinimumFlash(measure(network, allocation, accounting), is_proven)
@@ -198,7 +198,7 @@ def _shared_minimum_cycles(question: Question, independent: MinimumCycles) -> Mi
         if found is None:
             low = middle + 1
         else:
-            allocation = allocation_of(problem, formulation, choices.weights, found)
+            allocation = allocation_of(problem, formulation, found)
             high = network_cycles(network, allocation, latency.speed)
     cycles = {
         layer.name: layer_cycles(
@@ -219,7 +219,7 @@ def _fewest_bits(network: Network, problem: Problem, choices: Choices) -> Alloca
     fewest = np.array(
         [max(np.flatnonzero(np.isfinite(row)).tolist(), default=0) for row in formulation.program.costs], dtype=np.int64
     )
-    return allocation_of(problem, formulation, choices.weights, fewest)
+    return allocation_of(problem, formulation, fewest)
 
 
 def _fewest_bits_by_stack(network: Network, problem: Problem, choices: Choices) -> list[Allocation]:
@@ -240,7 +240,7 @@ def _fewest_bits_by_stack(network: Network, problem: Problem, choices: Choices) 
             for allowed, pairs in ((weights, feature.weights), (activations, feature.activations)):
                 for name, bits in pairs:
                     allowed.get(name, set()).discard(bits)
-        fewer = Choices(choices.weights, weights, activations)
+        fewer = replace(choices, allowed_weight_bits=weights, allowed_activation_bits=activations)
         if all(activations.values()) and all(
             shared_weight_bits(fewer, [problem.weights[index].layer for index in readers])
             for readers in problem.weight_tensors.values()
@@ -275,7 +275,7 @@ def _minimize_peak(question: Question, most_bytes: int) -> Allocation | None:
             low = middle + 1
         else:
             found, high = smaller, middle
-    return allocation_of(problem, formulation, choices.weights, found)
+    return allocation_of(problem, formulation, found)
 
 
 def _choices_within(formulation: Formulation, problem: Problem, ram_bytes: int) -> IntArray | None:

@@ -28,10 +28,11 @@ from network.memory.report import Region
 from network.network import Network
 from network.sensitivity.table import SensitivityTable
 from solver.exact.arena_cuts import ArenaCut, arena_cut
-from solver.exact.formulation import Formulation, allocation_of, formulate
+from solver.exact.formulation import Formulation, formulate
 from solver.exact.indicator_search import solve_exactly
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
 from solver.exact.order_relaxation import relaxed_over_orders
+from solver.exact.preferred_schemes import with_preferred_schemes
 from solver.exact.program import ProgramSolution
 from solver.options import HIGHS_BACKEND, NATIVE_BACKEND, LayerOrder
 from solver.orders import orders_to_try
@@ -141,7 +142,7 @@ class _OrderSearch:
             cut = arena_cut(order, self._question.accounting, allocation.activation_bits, arena_bytes)
             if cut is None:
                 if proven_bound is None:
-                    objective = self._table.objective(allocation.weight_bits, allocation.activation_bits)
+                    objective = self._table.objective(allocation)
                     bound = objective - max(solution.objective - solution.bound, 0.0) * formulation.cost_unit
                 self._offer(order, allocation, bound)
                 return bound
@@ -176,7 +177,7 @@ class _OrderSearch:
 
     def _offer(self, order: Network, allocation: Allocation, bound: float) -> None:
         """Keep bits and an order of the layers if their summed sensitivity is the smallest so far."""
-        objective = self._table.objective(allocation.weight_bits, allocation.activation_bits)
+        objective = self._table.objective(allocation)
         if objective < self._best.objective:
             self._best = OrderSearchResult(order, allocation, objective, bound)
 
@@ -197,7 +198,7 @@ class _OrderSearch:
     def _allocation(self, problem: Problem, formulation: Formulation, solution: ProgramSolution) -> Allocation:
         """Return the bits and schemes of all tensors that a solution of the integer program stands for."""
         assert solution.choices is not None  # noqa: S101  # the caller has checked it
-        return allocation_of(problem, formulation, self._choices.weights, solution.choices)
+        return with_preferred_schemes(problem, formulation, solution.choices)
 
 
 def _summed_over_same_bits(table: SensitivityTable, same_bits: Mapping[str, str]) -> SensitivityTable:
@@ -212,4 +213,4 @@ def _summed_over_same_bits(table: SensitivityTable, same_bits: Mapping[str, str]
         row = summed.setdefault(own, dict.fromkeys(BITS, 0.0))
         for bits in BITS:
             row[bits] += table.activations[tensor][bits]
-    return SensitivityTable(table.method, table.weights, summed)
+    return replace(table, activations=summed)

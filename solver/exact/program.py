@@ -5,18 +5,18 @@
                                + sum over its pairwise terms p of    sizes[p, choice of first[p], choice of second[p]]
                                <=  limits[r]
 
-A *group* is a tensor; its three choices are 8, 4 and 2 bits, in that order. A *row* is a constraint: the flash of the
-whole network, or the RAM of one step of the schedule. The *entries* of a row are the tensors that count in it. A solver
-needs nothing else: it sees no layer, no rule of an accounting and no unit. Sizes are whole numbers of bits, so that no
-rounding can decide whether a limit is kept.
+A *group* is a tensor. The choices of an activation tensor are 8, 4 and 2 bits, in that order; those of a weight tensor
+are bits and a scheme. All groups have the same number of choices k; those that a group lacks have an infinite cost. A
+*row* is a constraint: the flash of the whole network, or the RAM of one step of the schedule. The *entries* of a row
+are the tensors that count in it. A solver needs nothing else: it sees no layer, no rule of an accounting and no unit.
+Sizes are whole numbers of bits, so that no rounding can decide whether a limit is kept.
 
 A *pairwise term* is a size that depends on the choices of two groups, in addition to the sizes of their entries. It is
 negative if the output of a layer overwrites the layer's input, which is possible if both have the same bits. The cycles
 of a layer are another pairwise term: they depend on the bits of the layer's input and of its weights.
 
 An *indicator variable* is a group that is not a tensor. It stands for bytes that flash holds once or not at all,
-however many tensors need them (the code of a kernel), or for bytes that a layer saves (constants that folding removes).
-Its choices are ON and OFF.
+however many tensors need them (the code of a kernel). Its choices are ON and OFF.
 
 An *implication* is a row that links one tensor to one indicator variable. Its sizes are 0 or 1 and its limit is 1, so
 that two choices exclude each other:
@@ -24,6 +24,12 @@ that two choices exclude each other:
     "conv1 has 4-bit weights => 4-bit kernel ON"
         indicator   ON 0, OFF 1
         conv1       8 bits 0, 4 bits 1, 2 bits 0        sum <= 1
+
+An *exclusion* is such a row for a weight tensor and an activation tensor:
+
+    "conv1 has folded weights => its output has 8 bits"
+        conv1       folded 1, other choices 0
+        output      8 bits 0, 4 bits 1, 2 bits 1        sum <= 1
 """
 
 from __future__ import annotations
@@ -37,7 +43,7 @@ import numpy.typing as npt
 from network.allocation import BITS
 
 CHOICES: Final = len(BITS)
-"""Number of choices of a group."""
+"""Number of choices of an activation tensor, and the least number of choices of the groups of a program."""
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -61,27 +67,28 @@ def _none(*shape: int) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Integer program that chooses one of three options (8, 4 or 2 bits) for each tensor at minimum summed cost.
+    """Integer program that chooses one of several options (bits, scheme) for each tensor at minimum summed cost.
 
     Attributes:
         groups: Name of each group, [n].
-        costs: Cost of each choice of each group, float64 [n, 3]: whole numbers with sums below 2^40; infinite for a
+        costs: Cost of each choice of each group, float64 [n, k]: whole numbers with sums below 2^40; infinite for a
             choice that is not allowed.
         row_names: Name of each row, [m].
         limits: Largest sum of sizes of each row, int64 [m].
         row_starts: Index of the first entry of each row, int64 [m + 1]; row r has the entries row_starts[r] to
             row_starts[r + 1] - 1.
         entry_groups: Group of each entry, int64 [entries]; a group has at most one entry in a row.
-        entry_sizes: Size of each entry by the choice of its group, int64 [entries, 3].
-        indicators: Groups that are indicator variables, int64, ascending; of their choices ON, OFF and a third one,
-            the third is not allowed.
+        entry_sizes: Size of each entry by the choice of its group, int64 [entries, k].
+        indicators: Groups that are indicator variables, int64, ascending; of their choices, only ON and OFF are
+            allowed.
         implications: Rows that are implications, int64, ascending; the first of their two entries is the indicator
             variable.
+        exclusions: Rows that are exclusions, int64, ascending; the first of their two entries is the weight tensor.
         pairwise_rows: Row of each pairwise term, int64 [pairwise terms], ascending.
         pairwise_groups: The two groups of each pairwise term, int64 [pairwise terms, 2]; both are tensors and have an
             entry in the row of the term.
         pairwise_sizes: Size of each pairwise term by the choices of the first and of the second group, int64
-            [pairwise terms, 3, 3]; may be negative.
+            [pairwise terms, k, k]; may be negative.
     """
 
     groups: tuple[str, ...]
@@ -93,9 +100,15 @@ class Program:
     entry_sizes: IntArray
     indicators: IntArray = field(default_factory=_none)
     implications: IntArray = field(default_factory=_none)
+    exclusions: IntArray = field(default_factory=_none)
     pairwise_rows: IntArray = field(default_factory=_none)
     pairwise_groups: IntArray = field(default_factory=lambda: _none(2))
     pairwise_sizes: IntArray = field(default_factory=lambda: _none(CHOICES, CHOICES))
+
+    @property
+    def choice_count(self) -> int:
+        """Number of choices of each group, k."""
+        return int(self.costs.shape[1])
 
     def entry_rows(self) -> IntArray:
         """Return the constraint to which each entry of an integer program belongs, int64 [entries]."""
@@ -157,10 +170,10 @@ def integer_costs(costs: Float64Array) -> tuple[Float64Array, float]:
     """Round costs to multiples of a common unit, so that all sums are exact and the same on every machine.
 
     Args:
-        costs: Cost of each choice of each group, float64 [n, 3], 0 or more; infinite for a choice that is not allowed.
+        costs: Cost of each choice of each group, float64 [n, k], 0 or more; infinite for a choice that is not allowed.
 
     Returns:
-        The costs as whole numbers of the unit, float64 [n, 3], and the unit: a power of two, at most 2^-39 of the
+        The costs as whole numbers of the unit, float64 [n, k], and the unit: a power of two, at most 2^-39 of the
         largest sum of costs. A cost is the whole number times the unit, up to rounding to the nearest.
     """
     finite = np.where(np.isfinite(costs), costs, 0.0)

@@ -19,6 +19,8 @@ from benchmarks.outcome import Outcome
 from benchmarks.shares import Share
 from benchmarks.small_set_tables import small_set_tables, verdicts
 from benchmarks.small_sets import (
+    ABLATION,
+    ABLATION_NAMES,
     BREVITAS,
     DEFAULT_SEEDS,
     DEFAULTS,
@@ -107,6 +109,16 @@ def test_the_grid_names_what_a_default_may_change() -> None:
     for options in GRID.values():
         missing = [name for name, value in options.model_dump().items() if value is None]
         assert set(missing) <= {"task", "threads", "workers"}
+
+
+def test_the_ablation_replaces_one_choice_at_a_time(task: Task, bits: list[Contender]) -> None:
+    assert not any("," in name for name in ABLATION_NAMES)
+    keys = {entry_of(name, bits[0], task, seeds=1).trainings[0].key for name in ABLATION_NAMES}
+    assert len(keys) == len(ABLATION_NAMES)
+    chosen_by_recipe = TrainingOptions()
+    for name, options in ABLATION.items():
+        given = {each for each, value in options if value != getattr(chosen_by_recipe, each)}
+        assert given in ({"epochs", "batch_size"}, *({each} for each in given)), name
 
 
 def test_where_nothing_fits_nothing_trains(task: Task, bits: list[Contender]) -> None:
@@ -212,6 +224,8 @@ def test_the_command_measures_a_small_set(
         (["--samples", "40", "--methods", "best"], "expected one of"),
         (["--samples", "40", "--epochs", "3"], "cannot be given with --samples"),
         (["--samples", "40", "--peers"], "cannot be given with --samples"),
+        (["--samples", "40", "--precision", "bfloat16"], "cannot be given with --samples"),
+        (["--ablation"], "--ablation needs --samples"),
         (["--samples", "257"], "257 samples were asked for"),
     ],
 )

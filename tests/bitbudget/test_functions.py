@@ -115,7 +115,7 @@ def test_networks_that_no_file_has_are_identified_by_their_content() -> None:
 
 def test_fit_is_the_operation_of_the_service(network: bitbudget.Network) -> None:
     request = FitRequest(device="nrf52840", reserved_ram="253KiB", reserved_flash="1000KiB")  # type: ignore[arg-type]  # as JSON has it
-    table = weight_sensitivity(network, request.scheme)
+    table = weight_sensitivity(network, request.only_scheme)
     fitted = bitbudget.fit(network, device="nrf52840", reserved_ram="253KiB", reserved_flash="1000KiB")
     name = NetworkName(id=fitted.answer.network.id, name="digits")
     assert fitted.answer == answer_fit(network, name, request, table)

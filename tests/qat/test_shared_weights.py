@@ -258,7 +258,8 @@ def test_the_sensitivity_of_a_shared_tensor_is_that_of_all_its_readers_together(
 def test_the_measured_divergence_is_that_of_the_network_with_the_quantized_tensor_everywhere() -> None:
     network = tied()
     module = float_module(network)
-    errors = tensor_errors(module, IMAGES, WeightScheme.PER_CHANNEL_SYM_LSQ)
+    scheme = WeightScheme.PER_CHANNEL_SYM_LSQ
+    errors = tensor_errors(module, IMAGES, (scheme,))
     measured = Divergence(errors, of_classes(network))
     measured.add(IMAGES, np.zeros(48, dtype=np.int64))
     found = measured.sums().table("measured", network, 48).weights["one"]
@@ -268,7 +269,7 @@ def test_the_measured_divergence_is_that_of_the_network_with_the_quantized_tenso
         weight = module.weight_parameters(1).weight
         kept = weight.clone()
         for bits in BITS:
-            weight.copy_(kept + errors.weights["one"][bits])
+            weight.copy_(kept + errors.weights[scheme]["one"][bits])
             after = F.log_softmax(module(images).double(), dim=1)
             weight.copy_(kept)
             expected = (before.exp() * (before - after)).sum(dim=1).mean().item()

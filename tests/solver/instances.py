@@ -191,16 +191,25 @@ def branches(count: int) -> Network:
     )
 
 
-def random_table(network: Network, seed: int) -> SensitivityTable:
-    """Return a random table in which fewer bits never have a smaller sensitivity."""
+def random_table(network: Network, seed: int, *, has_schemes: bool = False) -> SensitivityTable:
+    """Return a random table in which fewer bits never have a smaller sensitivity.
+
+    Args:
+        network: The network.
+        seed: Seed of the sensitivities.
+        has_schemes: Whether the table has rows for some of the schemes.
+    """
     rng = np.random.default_rng(seed)
 
     def row() -> dict[Bits, float]:
         return dict(zip(BITS, np.sort(rng.exponential(1, len(BITS))).tolist(), strict=True))
 
-    return SensitivityTable(
-        "random", {layer.name: row() for layer in network.weight_layers}, {tensor: row() for tensor in network.tensors}
-    )
+    def rows() -> dict[str, dict[Bits, float]]:
+        return {layer.name: row() for layer in network.weight_layers}
+
+    table = SensitivityTable("random", rows(), {tensor: row() for tensor in network.tensors})
+    some = [scheme for scheme in WeightScheme if has_schemes and rng.random() < 0.6]
+    return replace(table, weights_by_scheme={scheme: rows() for scheme in some})
 
 
 def budget_between(
@@ -280,7 +289,7 @@ def random_latency(network: Network, share: float, seed: int) -> Latency:
     return Latency(speed, max(1, int(least + (most - least) * share)))
 
 
-def random_choices(network: Network, weights: WeightScheme, seed: int) -> Choices:
+def random_choices(network: Network, weights: WeightScheme | tuple[WeightScheme, ...], seed: int) -> Choices:
     """Return choices that restrict the bits of about half of the tensors."""
     rng = np.random.default_rng(seed)
 
@@ -289,7 +298,7 @@ def random_choices(network: Network, weights: WeightScheme, seed: int) -> Choice
 
     fixed = {*network.input_names, *network.outputs}
     return Choices(
-        weights,
+        weights if isinstance(weights, tuple) else (weights,),
         {layer.name: some() for layer in network.weight_layers if rng.random() < 0.5},
         {tensor: some() for tensor in network.tensors if tensor not in fixed and rng.random() < 0.5},
     )

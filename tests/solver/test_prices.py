@@ -63,8 +63,9 @@ def figures(network: Network, accounting: Accounting, table: SensitivityTable) -
             for weights in itertools.product(BITS, repeat=len(layers)):
                 weight_bits = dict(zip(layers, weights, strict=True))
                 schemes = cheapest_schemes(order, accounting, SCHEME, weight_bits, activation_bits)
-                report = measure(order, Allocation(weight_bits, activation_bits, schemes), accounting)
-                yield report.flash_bytes, report.ram_bytes, table.objective(weight_bits, activation_bits)
+                allocation = Allocation(weight_bits, activation_bits, schemes)
+                report = measure(order, allocation, accounting)
+                yield report.flash_bytes, report.ram_bytes, table.objective(allocation)
 
 
 def check_improvement(

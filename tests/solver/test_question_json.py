@@ -97,7 +97,7 @@ def test_a_question_that_was_read_has_the_same_solution(
             method,
             accounting,
             random_table(network, seed),
-            choices=random_choices(network, weights, seed) if restricts_bits and is_exact else Choices(weights),
+            choices=random_choices(network, weights, seed) if restricts_bits and is_exact else Choices((weights,)),
             latency=random_latency(network, latency_share, seed) if latency_share is not None and is_exact else None,
         ),
         device=device,
@@ -244,3 +244,18 @@ def test_the_optimization_of_the_code_survives(device: Device | None) -> None:
     damaged = json.loads(question_to_json(question)) | {"optimization": "O9"}
     with pytest.raises(RequestError, match="has 'O9' as its 'optimization'; expected one of O2, Os, O3"):
         question_from_json(json.dumps(damaged))
+
+
+def test_a_question_of_an_earlier_release_has_the_same_solution() -> None:
+    """Questions had no allowed schemes but one scheme of all weights, and tables did not distinguish schemes."""
+    for scheme in WeightScheme:
+        question = replace(TINY_QUESTION, options=SolveOptions(scheme=scheme))
+        document = json.loads(question_to_json(question))
+        del document["options"]["allowed_schemes"]
+        assert "weights_by_scheme" not in document["sensitivity"]
+        read = question_from_json(json.dumps(document))
+        assert read.options == question.options
+        assert fit(read).allocation == fit(question).allocation
+        del document["options"]["scheme"]
+        with pytest.raises(RequestError, match="lacks its scheme"):
+            question_from_json(json.dumps(document))

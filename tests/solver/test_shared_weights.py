@@ -89,7 +89,7 @@ def test_the_optimum_is_that_of_full_enumeration(
     assume(all_orders(network, 20) is not None)
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
-    choices = random_choices(network, weights, seed) if restricts_bits else Choices(weights)
+    choices = random_choices(network, weights, seed) if restricts_bits else Choices((weights,))
     latency = None if latency_share is None else random_latency(network, latency_share, seed)
     question = question_of(network, budget, Method.EXACT, accounting, table, choices=choices, latency=latency)
     try:

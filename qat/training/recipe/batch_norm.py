@@ -2,7 +2,8 @@
 
 Training normalises by the statistics of each batch, the deployed network by the running statistics. Where the float
 network computes another function on the statistics of batches, because the batches are small or the training set has
-another mix of samples than the network was trained on, training spends its steps on that difference.
+another mix of samples than the network was trained on, training spends its steps on that difference. A post-trained
+network was fitted to the running statistics, so that training goes on with them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from qat.data.dataset import SampleSource
 from qat.float_network import FloatNetwork, clamped
 from qat.graph import joined_outputs, run_layers
 from qat.options.names import BatchNormMode
+from qat.options.post_training import PostTrainingOptions
 from qat.tasks.task_objectives import TaskObjectives
 from qat.windows import convolved
 
@@ -53,6 +55,23 @@ def batch_norm_for(distance: float, batch_size: int) -> tuple[BatchNormMode, str
         f"those on its running statistics; frozen above {LARGEST_DISTANCE:g}"
     )
     return chosen, reason
+
+
+def batch_norm_after(start: PostTrainingOptions) -> tuple[BatchNormMode, str] | None:
+    """Choose the mode of batch norm where the start of training decides it.
+
+    Args:
+        start: Options of post-training before the first epoch.
+
+    Returns:
+        The mode, and the reason for it; None if training starts at the calibrated network.
+    """
+    if not start.improves:
+        return None
+    return (
+        BatchNormMode.FROZEN,
+        "training starts at the post-trained network, which is fitted to the running statistics",
+    )
 
 
 def distance_on_batch_statistics(

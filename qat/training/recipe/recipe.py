@@ -18,7 +18,12 @@ from qat.options.training import NEVER, TrainingOptions
 from qat.prepare import float_module
 from qat.training.compiling import multiply_accumulates
 from qat.training.parallel import Processes
-from qat.training.recipe.batch_norm import batch_norm_for, distance_on_batch_statistics, has_batch_norm
+from qat.training.recipe.batch_norm import (
+    batch_norm_after,
+    batch_norm_for,
+    distance_on_batch_statistics,
+    has_batch_norm,
+)
 from qat.training.recipe.choice import Choice
 from qat.training.recipe.memory import fitting_batch
 from qat.training.recipe.rates import LEARNING_RATE, relative_rates_for
@@ -92,10 +97,13 @@ def recipe_for(
     if batch_norm is None:
         batch_norm = BatchNormMode.TRAIN
         if epochs and has_batch_norm(network) and not _freezes_later(given):
-            together = max(min(batch_size, samples) // processes.count, 1)
-            measuring = _Measuring(network, dataset, given, split, processor, reporter)
-            distance = float(processes.from_first(lambda: repr(measuring.batch_norm_distance(together))))
-            batch_norm = notes.chosen("batch_norm", *batch_norm_for(distance, together))
+            mode = batch_norm_after(post_training)
+            if mode is None:
+                together = max(min(batch_size, samples) // processes.count, 1)
+                measuring = _Measuring(network, dataset, given, split, processor, reporter)
+                distance = float(processes.from_first(lambda: repr(measuring.batch_norm_distance(together))))
+                mode = batch_norm_for(distance, together)
+            batch_norm = notes.chosen("batch_norm", *mode)
     learning_rate, relative = given.learning_rate, given.relative_rates
     if learning_rate is None:
         learning_rate = LEARNING_RATE

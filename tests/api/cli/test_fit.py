@@ -105,6 +105,21 @@ def test_the_exact_program_counts_deployed_bytes_alike_in_both(
         assert answer["schedule"] == ["first", "last"]
 
 
+def test_the_schemes_may_be_restricted_in_both(
+    service: LiveService, network_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    allowed = ["PerLayerAsymMinMax", "PerLayerAsymPACT"]
+    budget = ["fit", str(network_file), "--flash=20kB", "--ram=2kB"]
+    assert run([*budget, f"--allowed-schemes={', '.join(allowed)}", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    network_id = service.upload_network(network_file.read_bytes())
+    request = {"flash": "20kB", "ram": "2kB", "allowed_schemes": allowed}
+    assert service.http.post(f"/v1/networks/{network_id}/fit", json=request).json() == answer
+    assert set(answer["schemes"].values()) == {"PerLayerAsymPACT"}  # its figures are not above those of the other
+    assert run([*budget, "--allowed-schemes=mine"]) == 2
+    assert "allowed_schemes.0: expected one of: 'PerLayerAsymPACT', " in capsys.readouterr().err
+
+
 def test_a_sensitivity_table_decides(
     service: LiveService, network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

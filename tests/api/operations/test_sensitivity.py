@@ -176,7 +176,7 @@ def test_sensitivities_of_zero_prove_nothing_and_say_so(tmp_path: Path, capsys: 
         part: {name: dict.fromkeys(row, 0) for name, row in measured[part].items()}
         for part in ("weights", "activations")
     }
-    Path(table).write_text(json.dumps(measured | zeros))
+    Path(table).write_text(json.dumps(measured | zeros | {"weights_by_scheme": {}}))
     arguments = ["fit", network, "--flash=5600", "--ram=2000", "--sensitivity", table]
     assert run(arguments) == 0
     text = capsys.readouterr().out

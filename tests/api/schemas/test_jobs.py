@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from api.schemas.jobs import JobRequest, JobRequestEcho, SensitivityJobRequestEcho, echo_of, request_of
+from network.allocation import WeightScheme
 
 DEVICE = {"name": "my-board", "core": "cortex-m4", "flash": "480 KiB", "ram": "96 KiB"}
 TABLE = {"weights": {"first": {"8": 0, "4": 1, "2": 2}}, "activations": {}}
@@ -39,6 +40,21 @@ def test_a_request_survives_the_database(given: dict[str, Any]) -> None:
     echo = echo_of(document)
     assert isinstance(echo, JobRequestEcho)
     assert echo.model_dump(mode="json") == document
+
+
+def test_a_job_of_an_earlier_release_is_read_with_the_scheme_that_it_had() -> None:
+    """Requests were stored with the one scheme of all weights, without allowed schemes and sensitivities by scheme."""
+    request = JobRequest.model_validate({"network_id": "n", "dataset": "digits", "sensitivity": TABLE})
+    document = request.model_dump(mode="json") | {"scheme": "PerChannelSymLSQ"}
+    del document["allowed_schemes"]
+    del document["sensitivity"]["weights_by_scheme"]
+    read = request_of(document)
+    assert isinstance(read, JobRequest)
+    assert read.schemes == (WeightScheme.PER_CHANNEL_SYM_LSQ,)
+    assert read.sensitivity == request.sensitivity
+    echo = echo_of(document)
+    assert isinstance(echo, JobRequestEcho)
+    assert echo.scheme == "PerChannelSymLSQ"
 
 
 def test_an_echo_has_sizes_in_bytes_and_every_field() -> None:

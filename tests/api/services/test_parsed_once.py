@@ -65,7 +65,7 @@ def request_of(method: str) -> dict[str, object]:
 def test_a_solve_parses_everything_once_and_reads_no_weights(method: str) -> None:
     network = read_json(tiny_json(), "tiny")
     request = FitRequest.model_validate(request_of(method))
-    table = sensitivity_to_json(weight_sensitivity(network, request.scheme))
+    table = sensitivity_to_json(weight_sensitivity(network, request.only_scheme))
     task = SolveTask(
         kind="fit",
         network_id="0" * 64,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from network.allocation import BITS, WeightScheme
+from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, WeightScheme
 from network.layers import BatchNorm, Convolution, Shape
 from network.network import Network
 from network.sensitivity.from_weights import weight_sensitivity
@@ -71,3 +71,19 @@ def test_a_range_per_layer_hurts_more() -> None:
     network = mobilenet_v1(0.25, 32, 10, seed=1)
     per_channel, per_layer = (weight_sensitivity(network, scheme).weights for scheme in (PER_CHANNEL, PER_LAYER))
     assert sum(row[4] for row in per_layer.values()) > sum(row[4] for row in per_channel.values())
+
+
+def test_a_table_of_all_schemes() -> None:
+    """No scheme has a smaller figure than the default scheme at the same bits."""
+    network = mobilenet_v1(0.25, 32, 10, seed=1)
+    table = weight_sensitivity(network)
+    check_sensitivity(table, network)
+    alone = {scheme: weight_sensitivity(network, scheme) for scheme in WeightScheme}
+    assert set(table.weights_by_scheme) == set(WeightScheme) - {DEFAULT_WEIGHT_SCHEME}
+    assert table.weights == alone[DEFAULT_WEIGHT_SCHEME].weights
+    assert table.activations == alone[DEFAULT_WEIGHT_SCHEME].activations
+    for scheme, rows in table.weights_by_scheme.items():
+        for layer, row in rows.items():
+            for bits in BITS:
+                assert row[bits] >= max(alone[scheme].weights[layer][bits], table.weights[layer][bits])
+                assert row[bits] in {of_one.weights[layer][bits] for of_one in alone.values()}

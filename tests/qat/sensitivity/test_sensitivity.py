@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  # torch's own habit
 
-from network.allocation import BITS, Bits, WeightScheme
+from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, Bits, WeightScheme
 from network.errors import DatasetError, RequestError
 from network.layers import RELU, Activation, Add, AveragePool, Convolution, Float32Array, FullyConnected, Layer, Shape
 from network.network import Network
@@ -54,7 +54,7 @@ def samples_for(network: Network, count: int, seed: int = 1) -> Float32Array:
 
 def errors_of(network: Network, samples: Float32Array) -> tuple[FloatNetwork, TensorErrors]:
     module = float_module(network)
-    return module, tensor_errors(module, samples, PER_CHANNEL)
+    return module, tensor_errors(module, samples, (PER_CHANNEL,))
 
 
 def log_softmax(logits: Array) -> Array:
@@ -83,7 +83,7 @@ def test_divergence_of_weights_is_that_of_the_network_with_the_quantized_weights
     for layer in network.weight_layers:
         assert layer.weight is not None
         for bits in BITS:
-            quantized = layer.weight + errors.weights[layer.name][bits].numpy()
+            quantized = layer.weight + errors.weights[PER_CHANNEL][layer.name][bits].numpy()
             expected = naive_divergence(network, samples, with_weight(network, layer.name, quantized))
             assert table.weights[layer.name][bits] == pytest.approx(expected, rel=6e-3, abs=1e-7)
 
@@ -132,7 +132,7 @@ def test_fisher_is_the_expectation_over_the_networks_own_labels() -> None:
             )
             for layer, gradient in zip(network.weight_layers, gradients, strict=False):
                 for bits in BITS:
-                    along = (gradient * errors.weights[layer.name][bits]).flatten(1).sum(dim=1)
+                    along = (gradient * errors.weights[PER_CHANNEL][layer.name][bits]).flatten(1).sum(dim=1)
                     weight_figures[layer.name][bits] += probability * float(along.square().sum()) / 2 / len(samples)
             for (name, values), gradient in zip(tensors.items(), gradients[len(weights) :], strict=True):
                 for bits in BITS:
@@ -164,7 +164,7 @@ def test_hessian_is_the_trace_times_the_squared_error() -> None:
 
     trace = float(torch.autograd.functional.hessian(loss, weight.detach().flatten()).trace())  # type: ignore[no-untyped-call]
     for bits in BITS:
-        square = float(errors.weights["dense"][bits].square().sum())
+        square = float(errors.weights[PER_CHANNEL]["dense"][bits].square().sum())
         assert table.weights["dense"][bits] == pytest.approx(trace / 9 * square / 2, rel=0.15, abs=1e-9)
     logits = module(torch.tensor(samples)).detach()
     answer = F.softmax(logits, dim=1)
@@ -192,6 +192,28 @@ def test_every_kind_of_layer_is_measured(measure: Measure, scheme: WeightScheme)
     assert measure_sensitivity(network, samples, labels, options) == table
     other = options.replace(seed=1)
     assert measure_sensitivity(network, samples, labels, other) != table
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_a_table_of_all_schemes_has_the_figures_of_each(measure: Measure) -> None:
+    """A figure is that of the scheme alone, or that of a better scheme at the same bits if this is larger."""
+    network = all_kinds(4)
+    samples, labels = samples_for(network, 20), np.arange(20) % 5
+
+    def measured(scheme: WeightScheme | None) -> SensitivityTable:
+        return measure_sensitivity(
+            network, samples, labels, SensitivityOptions(measure=measure, scheme=scheme, samples=16)
+        )
+
+    table, alone = measured(None), {scheme: measured(scheme) for scheme in WeightScheme}
+    check_sensitivity(table, network)
+    default = alone[DEFAULT_WEIGHT_SCHEME]
+    assert (table.weights, table.activations) == (default.weights, default.activations)
+    assert not default.weights_by_scheme
+    for scheme in (WeightScheme.PER_LAYER_ASYM_PACT, WeightScheme.PER_CHANNELS_ASYM_MIN_MAX):
+        for layer, row in table.weight_rows(scheme).items():
+            own, best = alone[scheme].weights[layer], default.weights[layer]
+            assert row == {bits: max(own[bits], best[bits]) for bits in BITS}
 
 
 @pytest.mark.parametrize("part", ["weights", "activations"])

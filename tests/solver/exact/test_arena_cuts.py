@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import network.memory.deployed
-from network.allocation import BITS, Bits
+from network.allocation import BITS, DEFAULT_WEIGHT_SCHEME, Bits
 from network.arena.plan import ArenaPlan, LiveTensor
 from network.budget import Budget
 from network.layers import Activation, Add, Shape
@@ -132,7 +132,7 @@ def test_cuts_lead_to_the_optimum(seed: int, monkeypatch: pytest.MonkeyPatch) ->
     table = random_table(whole, seed)
     for share in (0.2, 0.5, 0.8):
         for accounting in PLANNING:
-            budget = budget_between(whole, accounting, Choices().weights, share, 0.7)
+            budget = budget_between(whole, accounting, DEFAULT_WEIGHT_SCHEME, share, 0.7)
             solution = search_orders(question_of(whole, budget, Method.EXACT, accounting, table))
             best = minimum_by_enumeration(whole, budget, accounting, table, Choices())
             assert solution.objective == pytest.approx(best, rel=1e-9)

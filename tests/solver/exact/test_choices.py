@@ -79,7 +79,9 @@ def test_tensors_that_share_bits_are_restricted_together() -> None:
 
 
 def test_all_tensors_can_be_restricted() -> None:
-    choices = restricted_to(NETWORK, weight_bits=(8, 4), activation_bits=WIDE, weights=WeightScheme.PER_LAYER_ASYM_PACT)
+    choices = restricted_to(
+        NETWORK, weight_bits=(8, 4), activation_bits=WIDE, schemes=(WeightScheme.PER_LAYER_ASYM_PACT,)
+    )
     assert choices.allowed_weight_bits == {"a": (8, 4), "b": (8, 4), "fc": (8, 4)}
     assert choices.allowed_activation_bits == {"a": (8,), "r": (8,), "b": (8,)}
     check_choices(choices, NETWORK, accounting_named("paper").same_bits(NETWORK))
@@ -92,7 +94,7 @@ def test_all_tensors_can_be_restricted() -> None:
             Method.EXACT,
             accounting_named("paper"),
             random_table(NETWORK, 0),
-            choices=replace(choices, weights=WeightScheme.PER_CHANNELS_ASYM_MIN_MAX),
+            choices=replace(choices, schemes=(WeightScheme.PER_CHANNELS_ASYM_MIN_MAX,)),
         )
     )
     assert tight.certificate is not None

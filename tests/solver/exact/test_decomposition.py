@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from solver.exact.chain import Chain
 from solver.exact.components import row_size_bounds
 from solver.exact.decomposition import solve_by_decomposition
-from solver.exact.dynamic_programming import frontier_width, solve_by_dynamic_programming, solve_chain
+from solver.exact.dynamic_programming import Frontier, frontier_width
 from solver.exact.knapsack import solve_knapsack
 from solver.exact.milp import highs, pulp_backend, solve_integer_program
 from solver.exact.program import CHOICES, Float64Array, IntArray, Program, integer_costs
@@ -155,8 +156,8 @@ def test_a_pairwise_term_counts_in_its_row() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.integers(2, 9), st.data())
-def test_the_chain_solver_agrees_with_dynamic_programming(groups: int, data: st.DataObject) -> None:
+@given(st.integers(2, 6), st.data())
+def test_chains_and_frontiers_agree_with_enumeration(groups: int, data: st.DataObject) -> None:
     costs = data.draw(costs_of(groups))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     sizes = rng.integers(1, 30, (groups - 1, 2, CHOICES))
@@ -165,12 +166,55 @@ def test_the_chain_solver_agrees_with_dynamic_programming(groups: int, data: st.
     row_groups = [np.array([row, row + 1]) for row in range(groups - 1)]
     assert frontier_width(row_groups, groups) == 2
     row_pairwise_terms = [[(row + 1, row, table.T)] for row, table in enumerate(tables)]
-    by_dynamic_programming = solve_by_dynamic_programming(costs, row_groups, list(sizes), limits, row_pairwise_terms)
-    by_chain_solver = solve_chain(costs, sizes[:, 0, :, None] + sizes[:, 1, None, :] + tables, limits)
-    assert (by_chain_solver is None) == (by_dynamic_programming is None)
-    if by_chain_solver is not None and by_dynamic_programming is not None:
-        rows = np.arange(groups)
-        assert costs[rows, by_chain_solver].sum() == costs[rows, by_dynamic_programming].sum()
+    frontier = Frontier(costs.shape, row_groups, list(sizes), limits, row_pairwise_terms)
+    chain = Chain(sizes[:, 0, :, None] + sizes[:, 1, None, :] + tables, limits)
+    program = program_of(
+        costs,
+        [([row, row + 1], sizes[row], limit) for row, limit in enumerate(limits)],
+        [(row, (row, row + 1), table) for row, table in enumerate(tables)],
+    )
+    least = np.full(costs.shape, np.inf)
+    for chosen in itertools.product(range(CHOICES), repeat=groups):
+        choices = np.array(chosen)
+        if (program.row_sizes(choices) <= program.limits).all():
+            lines = np.arange(groups)
+            least[lines, choices] = np.minimum(least[lines, choices], program.objective(choices))
+    for solver in (frontier, chain):
+        assert (solver.least_sums(costs) == least).all()
+        found = solver.solve(costs)
+        assert (found is None) == np.isinf(least).all()
+        if found is not None:
+            assert program.objective(found) == least.min()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 4), st.data())
+def test_least_sums_of_a_frontier_are_those_of_enumeration(groups: int, rows: int, data: st.DataObject) -> None:
+    costs = data.draw(costs_of(groups))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    row_groups = [np.sort(rng.permutation(groups)[: rng.integers(1, groups + 1)]) for _ in range(rows)]
+    row_groups[rng.integers(0, rows)] = np.arange(groups)
+    row_sizes = [rng.integers(0, 30, (len(own), CHOICES)) for own in row_groups]
+    limits = [int(sizes.max(axis=1).sum() * rng.uniform(0.2, 1.1)) for sizes in row_sizes]
+    program = program_of(
+        costs, [(own.tolist(), *rest) for own, *rest in zip(row_groups, row_sizes, limits, strict=True)]
+    )
+    least = np.full(costs.shape, np.inf)
+    for chosen in itertools.product(range(CHOICES), repeat=groups):
+        choices = np.array(chosen)
+        if (program.row_sizes(choices) <= program.limits).all():
+            lines = np.arange(groups)
+            least[lines, choices] = np.minimum(least[lines, choices], program.objective(choices))
+    frontier = Frontier(costs.shape, row_groups, row_sizes, limits)
+    assert (frontier.least_sums(costs) == least).all()
+
+
+def test_a_cutoff_of_the_knapsack_keeps_better_solutions_and_bounds_the_others() -> None:
+    costs, sizes = np.array([[0.0, 3.0, 9.0], [0.0, 4.0, 9.0]]), np.array([[8, 4, 2], [8, 4, 2]])
+    better, none = (solve_knapsack(costs, sizes, 12, cutoff=cutoff) for cutoff in (4.0, 3.0))
+    assert (better.choices.tolist(), better.cost, better.bound) == ([1, 0], 3.0, 3.0)
+    assert none.bound == 3.0
+    assert none.cost >= none.bound
 
 
 def test_a_large_knapsack_is_solved_to_optimality() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from network.allocation import WeightScheme
+from network.allocation import WEIGHT_SCHEMES, WeightScheme
 from network.budget import Budget
 from network.errors import RequestError
 from network.layers import Shape
@@ -33,6 +33,7 @@ from tests.solver.instances import (
     random_choices,
     random_latency,
     random_table,
+    with_shared_weights,
 )
 
 ANY_BOOK = st.sampled_from(BOOKS)
@@ -67,7 +68,7 @@ def test_the_optimum_is_that_of_full_enumeration(
     assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= MAX_ENUMERATED_TENSORS)
     table = random_table(network, seed)
     budget = budget_between(network, accounting, weights, ram_share, flash_share)
-    choices = random_choices(network, weights, seed) if restricts_bits else Choices(weights)
+    choices = random_choices(network, weights, seed) if restricts_bits else Choices((weights,))
     try:
         check_choices(choices, network, accounting.same_bits(network))
     except RequestError:  # no bits are allowed for all of the tensors that share them
@@ -87,6 +88,45 @@ def test_the_optimum_is_that_of_full_enumeration(
     assert solution.gap == pytest.approx(0, abs=1e-9)
 
 
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(
+    st.one_of(graphs(most=5), chains(most=3)),
+    st.sampled_from((BOOKS[0], *BOOKS)),
+    st.lists(SCHEMES, min_size=2, unique=True),
+    SHARES,
+    SHARES,
+    st.integers(0, 10**6),
+    st.booleans(),
+    st.sampled_from((False, False, False, True)),
+    st.sampled_from((None, None, None, 0.3)),
+)
+def test_the_optimum_over_schemes_is_that_of_full_enumeration(
+    network: Network,
+    accounting: Accounting,
+    schemes: list[WeightScheme],
+    ram_share: float,
+    flash_share: float,
+    seed: int,
+    has_schemes: bool,
+    shares_weights: bool,
+    latency_share: float | None,
+) -> None:
+    orders = all_orders(network, 20)
+    assume(orders is not None and len(network.tensors) + len(network.weight_layers) <= MAX_ENUMERATED_TENSORS)
+    network = with_shared_weights(network, seed) if shares_weights else network
+    table = random_table(network, seed, has_schemes=has_schemes)
+    budget = budget_between(network, accounting, schemes[0], ram_share, flash_share)
+    choices = Choices(tuple(scheme for scheme in WEIGHT_SCHEMES if scheme in schemes))
+    latency = None if latency_share is None else random_latency(network, latency_share, seed)
+    solution = fit(question_of(network, budget, Method.EXACT, accounting, table, choices=choices, latency=latency))
+    best = minimum_by_enumeration(network, budget, accounting, table, choices, latency)
+    if math.isinf(best):
+        assert solution.certificate is not None
+        return
+    assert solution.objective == pytest.approx(best, rel=1e-9)
+    assert solution.gap == pytest.approx(0, abs=1e-9)
+
+
 @settings(max_examples=150, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(st.one_of(graphs(most=20), chains(most=25)), ANY_BOOK, SCHEMES, SHARES, SHARES, st.integers(0, 10**6))
 def test_the_optimum_is_that_of_general_solvers(
@@ -102,7 +142,7 @@ def test_the_optimum_is_that_of_general_solvers(
                 Method.EXACT,
                 accounting,
                 table,
-                choices=Choices(weights=weights),
+                choices=Choices((weights,)),
                 backend=backend,
                 chooses_schedule=False,
             )
@@ -143,7 +183,7 @@ def test_a_network_that_can_fold_every_layer_is_solved_to_optimality(book: str) 
     table = random_table(network, 0)
     budget = budget_between(network, accounting, weights, 0.7, 0.9)
     solutions = [
-        fit(question_of(network, budget, Method.EXACT, accounting, table, choices=Choices(weights), backend=backend))
+        fit(question_of(network, budget, Method.EXACT, accounting, table, choices=Choices((weights,)), backend=backend))
         for backend in ("native", "pulp:PULP_CBC_CMD")
     ]
     assert solutions[0].gap == pytest.approx(0, abs=1e-9)

@@ -93,7 +93,7 @@ def test_certificates_agree_with_full_enumeration(
             Method.EXACT,
             accounting,
             random_table(network, seed),
-            choices=Choices(weights),
+            choices=Choices((weights,)),
             latency=None if latency_share is None else latency,
         )
     ).certificate

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from network.allocation import Allocation, Bits
+from network.allocation import DEFAULT_WEIGHT_SCHEME, Allocation, Bits
 from network.budget import Budget
 from network.devices.core_speeds import SPEEDS
 from network.devices.latency import Latency, network_cycles
@@ -44,7 +44,7 @@ def residual(count: int) -> Network:
 def test_a_ceiling_on_60_layers_is_solved_to_optimality_in_seconds(network: Network, book: str) -> None:
     accounting = accounting_named(book)
     table = random_table(network, 5)
-    budget = budget_between(network, accounting, Choices().weights, 0.7, 0.6)
+    budget = budget_between(network, accounting, DEFAULT_WEIGHT_SCHEME, 0.7, 0.6)
     free = fit(question_of(network, budget, Method.EXACT, accounting, table))
     assert free.allocation is not None
     assert free.objective is not None
@@ -65,7 +65,7 @@ def test_a_ceiling_that_cannot_bind_changes_nothing() -> None:
     network = mobilenet_v1(0.25, 64, 10)
     accounting = accounting_named("deployed")
     table = random_table(network, 2)
-    budget = budget_between(network, accounting, Choices().weights, 0.5, 0.5)
+    budget = budget_between(network, accounting, DEFAULT_WEIGHT_SCHEME, 0.5, 0.5)
     free = fit(question_of(network, budget, Method.EXACT, accounting, table))
     kept = fit(
         question_of(network, budget, Method.EXACT, accounting, table, latency=Latency(SPEEDS["cortex-m4"], 2**50))
@@ -116,7 +116,7 @@ def test_the_validator_checks_the_ceiling_and_the_allowed_bits() -> None:
 def test_general_solvers_find_the_same_optimum_under_a_ceiling() -> None:
     network = residual(12)
     accounting = accounting_named("deployed")
-    budget = budget_between(network, accounting, Choices().weights, 0.8, 0.6)
+    budget = budget_between(network, accounting, DEFAULT_WEIGHT_SCHEME, 0.8, 0.6)
     problem = problem_of(
         question_of(network, budget, Method.EXACT, accounting, latency=random_latency(network, 0.4, 1))
     )

@@ -13,6 +13,7 @@ from network.layers import Convolution, FullyConnected, Layer
 from network.network import Network
 from qat.data.batches import tensor_of
 from qat.options.names import BatchNormMode, Regime
+from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
 from qat.options.training import TrainingOptions
 from qat.prepare import float_module, prepare
 from qat.progress import silent
@@ -67,7 +68,7 @@ def _without_gradients() -> Any:
 
 
 def recipe_of(network: Network, **given: Any) -> Recipe:
-    options = TrainingOptions(epochs=1, batch_size=32, threads=1).replace(**given)
+    options = TrainingOptions(epochs=1, batch_size=32, threads=1, post_training=NO_POST_TRAINING).replace(**given)
     return recipe_for(network, allocated(), problem(), options, CPU, Processes(CPU), Reporter(silent, 0))
 
 
@@ -98,6 +99,14 @@ def test_statistics_of_other_samples_are_kept() -> None:
     assert of_batch_norm(recipe_of(of_others)) == ["frozen"]
     images = tensor_of(problem().train_x[:], small_network())
     assert of_batch_norm(recipe_of(with_statistics_of_batches(of_others, images), batch_size=128)) == ["train"]
+
+
+def test_a_post_trained_start_keeps_the_running_statistics() -> None:
+    images = tensor_of(problem().train_x[:], small_network())
+    network = with_statistics_of_batches(small_network(), images)  # the distance alone would choose train
+    assert of_batch_norm(recipe_of(network, batch_size=128, post_training=None)) == ["frozen"]
+    assert of_batch_norm(recipe_of(network, batch_size=128, post_training=PostTrainingOptions())) == ["frozen"]
+    assert of_batch_norm(recipe_of(network, batch_size=128)) == ["train"]
 
 
 @pytest.mark.parametrize(
