@@ -8,15 +8,16 @@ they are not kept                       ──► read the network in a process,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 from api.errors import SolvingLimit
 from api.execution.task_requests import DERIVE, FINAL, SOLVE, Derived, DeriveRequest, QuestionKind, SolveTask
@@ -37,6 +38,8 @@ ANSWERS_VERSION: Final = 1
 
 SHARE_OF_SOLVE: Final = 0.75
 """Largest share of the time of a request that the time limit of its question may have."""
+_THREADS: Final = 4
+"""Number of threads that look into the database and the files at the same time: more would wait for one another."""
 _OVERRUN_SECONDS: Final = 20.0
 """Time in seconds that a solve may need beyond twice its time limit: to build the problem, and to check the answer."""
 
@@ -57,14 +60,25 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
-    """A question in the form in which it is kept and sent to a process."""
+    """A question in the form in which it is kept and sent to a process.
+
+    Attributes:
+        kind: Kind of the question.
+        network_id: Identifier of the network.
+        request: The request as JSON.
+        key: SHA-256 of all that the answer depends on besides the network.
+        scheme: Scheme of the sensitivity table from the weights; None if the question needs none.
+        kept: The answer, if it is kept.
+        task: Request of the task, if the answer is not kept and all computed files are there.
+    """
 
     kind: QuestionKind
     network_id: str
     request: str
     key: str
     scheme: TableScheme | None
-    kept: bytes | None
+    kept: bytes | None = None
+    task: bytes | None = None
 
 
 class Solves:
@@ -86,6 +100,7 @@ class Solves:
         self._measured = measured
         self._answers = answers
         self._workers = workers
+        self._threads = CapacityLimiter(_THREADS)
         self._deriving: dict[tuple[str, TableScheme | None], asyncio.Lock] = {}
 
     @property
@@ -109,14 +124,16 @@ class Solves:
         """
         give_up_at = time.monotonic() + self._request_seconds
         limited = self._limited(kind, request)
-        question = await to_thread.run_sync(self._question, kind, network_id, limited)
+        question = await to_thread.run_sync(self._question, kind, network_id, limited, limiter=self._threads)
         if question.kept is not None:
             return Answered(question.kept)
-        await self._derive_missing(question)
+        if question.task is None:
+            await self._derive_missing(question)
         try:
             answer = await self._solved(question, limited, give_up_at)
         except DamagedFile:
             await self._derive(question)
+            question = replace(question, task=None)
             answer = await self._solved(question, limited, give_up_at)
         body = answer[1:]
         return Answered(body, (lambda: self._keep(question, body)) if answer.startswith(FINAL) else None)
@@ -127,7 +144,7 @@ class Solves:
         Raises:
             NotFound: If the network does not exist.
         """
-        question = _Question(kind="job", network_id=network_id, request="", key="", scheme=None, kept=None)
+        question = _Question(kind="job", network_id=network_id, request="", key="", scheme=None)
         await self._derive_missing(question)
         structure, _ = self._files(question)
         if structure is None:
@@ -164,7 +181,7 @@ class Solves:
         purpose = document.get("kind") if kind == "job" else None
         identity = [ANSWERS_VERSION, version(), kind, purpose, asked]
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return _Question(
+        question = _Question(
             kind=kind,
             network_id=network_id,
             request=json.dumps(document),
@@ -172,6 +189,11 @@ class Solves:
             scheme=(choice.scheme or ALL_SCHEMES) if choice.reads_weights else None,
             kept=self._answers.read(network_id, key),
         )
+        if question.kept is not None or not self._is_complete(question):
+            return question
+        with contextlib.suppress(DamagedFile):
+            return replace(question, task=self._task(question))
+        return question
 
     def _files(self, question: _Question) -> tuple[Path | None, Path | None]:
         structures = self._networks.structures
@@ -209,7 +231,7 @@ class Solves:
         await to_thread.run_sync(keep)
 
     async def _solved(self, question: _Question, request: SolveRequest, give_up_at: float) -> bytes:
-        task = await to_thread.run_sync(self._task, question)
+        task = question.task or await to_thread.run_sync(self._task, question, limiter=self._threads)
         left_seconds = give_up_at - time.monotonic()
         needed_seconds = min(request.time_limit_seconds, self._request_seconds / 2)
         return await self._workers.solve(

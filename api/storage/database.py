@@ -43,7 +43,7 @@ _MIGRATIONS: Final = {1: "ALTER TABLE jobs ADD COLUMN attempt INTEGER NOT NULL D
 """SQL statement that brings a database of each earlier version to the next version."""
 _BUSY_SECONDS: Final = 15.0
 _CONNECTIONS: Final = 40
-"""Number of connections that stay open: the number of anyio's threads."""
+"""Largest number of connections that stay open: the number of anyio's threads."""
 
 
 _METADATA: Final = MetaData()
