@@ -21,7 +21,7 @@ GRACEFUL_SECONDS: Final = 3
 """Time in seconds for open requests to finish after the service is asked to end; container engines wait 10 s in all."""
 
 KEEP_ALIVE_SECONDS: Final = 30
-"""Time in seconds after which an idle connection is closed; longer than clients keep one, who else meet a closed one."""
+"""Time in seconds after which an idle connection is closed; longer than most clients keep one for another request."""
 
 
 @click.command("serve", short_help="Serve the HTTP API.")
