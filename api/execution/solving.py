@@ -231,7 +231,9 @@ class Solves:
         await to_thread.run_sync(keep)
 
     async def _solved(self, question: _Question, request: SolveRequest, give_up_at: float) -> bytes:
-        task = question.task or await to_thread.run_sync(self._task, question, limiter=self._threads)
+        task = question.task
+        if task is None:
+            task = await to_thread.run_sync(self._task, question, limiter=self._threads)
         left_seconds = give_up_at - time.monotonic()
         needed_seconds = min(request.time_limit_seconds, self._request_seconds / 2)
         return await self._workers.solve(
