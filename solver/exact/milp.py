@@ -115,7 +115,8 @@ def highs(matrix: Matrix, limits: IntArray, seconds: float) -> tuple[Float64Arra
             LinearConstraint(matrix.equations, matrix.equal_to, matrix.equal_to),
             LinearConstraint(matrix.rows.multiply(row_scales[:, None]).tocsr(), -np.inf, limits * row_scales),
         ],
-        options={"time_limit": seconds, "mip_rel_gap": 1e-9},
+        # Presolve off: that of HiGHS 1.12, which scipy 1.17 contains, has removed optima and "proven" worse ones.
+        options={"time_limit": seconds, "mip_rel_gap": 1e-9, "presolve": False},
     )
     if result.x is None:
         infeasible = result.status == 2
