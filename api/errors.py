@@ -101,9 +101,11 @@ METHOD_NOT_ALLOWED: Final = ProblemKind("method-not-allowed", 405, "The resource
 JOB_FINISHED: Final = ProblemKind("job-finished", 409, "The job has finished already")
 JOB_NOT_FINISHED: Final = ProblemKind("job-not-finished", 409, "The job has not finished yet")
 KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another request")
-READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the network needs too much time or memory")
+READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload needs too much time or memory")
+SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
+BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
 INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed because of an internal error")
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot answer at the moment")
@@ -111,9 +113,9 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
-    DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED,
-    JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE,
-    STORAGE_FULL,
+    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
+    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, BUSY, WORKER_LOST,
+    INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -164,9 +166,36 @@ class TooLarge(ServiceError):
 
 
 class ReadingLimit(ServiceError):
-    """Error: reading an uploaded network needs more time or memory than the service allows."""
+    """Error: reading an uploaded file needs more time or memory than the service allows."""
 
     kind = READING_LIMIT
+
+
+class SolvingLimit(ServiceError):
+    """Error: answering a question needs more time or memory than the service allows."""
+
+    kind = SOLVING_LIMIT
+
+
+class Busy(ServiceError):
+    """Error: too many requests wait for their turn.
+
+    Args:
+        message: Text for the caller.
+        retry_after_seconds: Time in whole seconds after which the caller may try again.
+    """
+
+    kind = BUSY
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InternalFault(ServiceError):
+    """Error: a process of the service failed because of a fault of bitbudget."""
+
+    kind = INTERNAL_ERROR
 
 
 class Unavailable(ServiceError):

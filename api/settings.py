@@ -81,8 +81,8 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         validation_alias="BITBUDGET_PARSE_SECONDS",
-        description="Longest time in seconds to read an uploaded network; reading runs in its own process, which is "
-        "killed after this time.",
+        description="Longest time in seconds to read an uploaded network or a dataset; reading runs in its own "
+        "process, which is killed after this time.",
     )
     parse_memory_bytes: Annotated[int, SIZE] = Field(
         default=1536 * MIB,
@@ -95,6 +95,40 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_MAX_DATASET_SIZE",
         description="Largest dataset file that can be uploaded. "
         f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
+    )
+    request_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        le=3600,
+        validation_alias="BITBUDGET_REQUEST_SECONDS",
+        description="Longest time in seconds to answer a question (fit, devices, Pareto front), including the time in "
+        "the queue. The time limit of a question may have three quarters of it.",
+    )
+    max_solves: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        validation_alias="BITBUDGET_MAX_SOLVES",
+        description="Number of questions that are answered at the same time, each in its own process; none: one for "
+        "each processor core.",
+    )
+    solve_memory_bytes: Annotated[int, SIZE] = Field(
+        default=1024 * MIB,
+        validation_alias="BITBUDGET_SOLVE_MEMORY",
+        description="Memory that the process which answers a question may allocate.",
+    )
+    queue_length: int = Field(
+        default=128,
+        ge=0,
+        le=100_000,
+        validation_alias="BITBUDGET_QUEUE_LENGTH",
+        description="Number of questions that wait for a process, and number of networks and of datasets that wait to "
+        "be read; a further request is refused with 429.",
+    )
+    max_answers_bytes: Annotated[int, SIZE] = Field(
+        default=256 * MIB,
+        validation_alias="BITBUDGET_MAX_ANSWERS_SIZE",
+        description="Size of all kept answers; the one that was used least recently is deleted first.",
     )
     max_concurrent_jobs: int = Field(
         default=1,
@@ -145,6 +179,11 @@ class Settings(BaseSettings):
     def derived_directory(self) -> Path:
         """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
         return self.data_directory / "derived"
+
+    @property
+    def answers_directory(self) -> Path:
+        """Path of the directory of kept answers to questions, which may be deleted at any time."""
+        return self.data_directory / "answers"
 
     @property
     def datasets_directory(self) -> Path:

@@ -18,7 +18,7 @@ from qat.data.dataset import Dataset
 from qat.data.images import fitted
 from qat.options.overrides import overridden
 from qat.options.training import TrainingOptions
-from qat.post_training.equalization import equalized
+from qat.post_training.largest_outputs import equalized_on
 from qat.progress import Report, silent
 from qat.tasks.choice import Task
 from qat.tasks.quality import Quality
@@ -116,7 +116,7 @@ def train(
     with _threads(options.threads), joined(processor) as processes:
         recipe = recipe_for(network, allocation, dataset, options, processor, processes, Reporter(report, 0))
         if recipe.options.post_training.equalization:
-            network = equalized(network)
+            network = equalized_on(network, dataset.train_x, recipe.options.seed)
         run = TrainingRun(network, allocation, dataset, recipe, processor, processes, report)
         checkpoint = run.train(checkpoint_directory)
         integer_network, conversion, judgement = run.convert_best(checkpoint)

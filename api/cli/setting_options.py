@@ -76,14 +76,14 @@ def settings_of(options: dict[str, Any]) -> Settings:
 def _type_of(field: FieldInfo) -> click.ParamType[Any]:
     if SIZE in field.metadata:
         return _Size()
-    if field.annotation in {int, float}:
+    if field.annotation in {int, float, int | None}:
         bounds = {
             bound: getattr(each, bound)
             for each in field.metadata
             for bound in ("ge", "gt", "le")
             if hasattr(each, bound)
         }
-        kind = click.IntRange if field.annotation is int else click.FloatRange
+        kind = click.FloatRange if field.annotation is float else click.IntRange
         return kind(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
     if field.annotation is str:
         return click.STRING

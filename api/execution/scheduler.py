@@ -33,6 +33,9 @@ from api.storage.records import Job, JobState
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
 
+STALE_SECONDS: Final = 30.0
+"""Time in seconds without a complete check of the jobs after which the scheduler or the database counts as stuck."""
+
 _STARTED: Final = (JobState.RUNNING, JobState.CANCELLING)
 _SHORTEST_PAUSE_SECONDS: Final = 0.02
 
@@ -56,10 +59,23 @@ class Scheduler:
         self._handles: dict[Attempt, Handle] = {}
         self._unconfirmed: set[Attempt] = set()
         self._asked_to_end_at: dict[Attempt, float] = {}
+        self._counts: dict[JobState, int] = {}
+        self._counted_at = -STALE_SECONDS
 
     def start(self) -> None:
         """Start the scheduler's thread, which checks all unfinished jobs every `turn_seconds`."""
+        self._count()
         self._thread.start()
+
+    @property
+    def counts(self) -> dict[JobState, int]:
+        """Number of jobs in each state, as the latest check of the jobs has found them; this reads no database."""
+        return self._counts
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether no check of the jobs was completed for `STALE_SECONDS`, for example because of the disk."""
+        return time.monotonic() - self._counted_at > STALE_SECONDS
 
     @property
     def is_alive(self) -> bool:
@@ -101,12 +117,17 @@ class Scheduler:
         while not self._is_stopping:
             try:
                 self.turn()
+                self._count()
             except Exception:
                 # For example a full disk. The jobs wait, and the service continues to answer.
                 LOG.exception("the scheduler failed; it tries again in %s s", self._settings.turn_seconds)
                 time.sleep(self._settings.turn_seconds)
             self._wake.wait(self._settings.turn_seconds)
             self._wake.clear()
+
+    def _count(self) -> None:
+        self._counts = self._store.count_jobs()
+        self._counted_at = time.monotonic()
 
     def _look_after(self, job: Job) -> bool:
         """Update a started job from the state of its worker; return whether the job still counts as running."""

@@ -1,180 +1,142 @@
-"""Bounded pool of processes that run tasks of the service with limits of memory and time.
+"""Bounded pool of tasks: so many run at the same time, so many wait, and all others are refused at once.
 
-Each place of the pool is a `task_process`, which has imported everything and forks once for each task. A place runs one
-task at a time; it is started when it is first needed, and again if its process has ended.
+A request that waits takes no thread and no process. A place is free again when the process of its task has ended, so
+that killed tasks never run beside new ones.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from dataclasses import dataclass
-from multiprocessing.connection import Pipe
-from pathlib import Path
-from threading import BoundedSemaphore, Lock
+import asyncio
+import math
+import time
+from collections import deque
 from typing import Final
 
-from api.execution.task_process import MAX_ANSWER_BYTES, Ending
+from api.execution.forked_tasks import Call, ForkedTasks
+from api.execution.task_connection import ServerLost
+from api.execution.task_messages import Ending, Outcome
 
-_PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
-_START_SECONDS: Final = 30.0
-"""Time in seconds, in addition to that of a task, in which a process must start, fork and answer."""
-_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-"""Environment of the processes: threads of a library would not survive the fork."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskLimits:
-    """Limits of one task.
-
-    Attributes:
-        memory_bytes: Memory that the task may allocate, in bytes.
-        seconds: Longest time of the task, in seconds.
-    """
-
-    memory_bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Way in which a task ended.
-
-    Attributes:
-        ending: The way.
-        body: The answer, or details of the ending, as described at `Ending`.
-    """
-
-    ending: Ending
-    body: bytes = b""
+MAX_RETRY_SECONDS: Final = 60
+"""Largest number of seconds that a refused caller is told to wait."""
+_SMOOTHING: Final = 0.2
+"""Share of the latest task in the mean time of a task."""
 
 
 class PoolBusy(Exception):
-    """Error: no place of the pool became free in time."""
+    """Error: the queue of the pool is full, or no place became free in time.
+
+    Args:
+        retry_after_seconds: Time in whole seconds after which a place may be free.
+    """
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(retry_after_seconds)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class PoolClosed(Exception):
+    """Error: the pool is closed, because the service ends."""
 
 
 class TaskPool:
-    """Bounded pool of processes that run one kind of task; several threads can use it.
+    """Bounded pool of tasks, for the event loop of the service.
 
     Args:
-        task: The task, as "module:function"; a function from bytes to bytes.
-        limits: Limits of each task.
+        tasks: Server that runs the tasks; several pools may share it.
         places: Largest number of tasks that run at the same time.
+        queue_length: Largest number of tasks that wait for a place.
     """
 
-    def __init__(self, task: str, limits: TaskLimits, places: int) -> None:
-        self._task = task
-        self._limits = limits
-        self._places = BoundedSemaphore(places)
-        self._changing = Lock()
-        self._idle: list[_TaskProcess] = []
-        self._busy: set[_TaskProcess] = set()
+    def __init__(self, tasks: ForkedTasks, places: int, queue_length: int) -> None:
+        self._tasks = tasks
+        self._places = places
+        self._free = places
+        self._queue_length = queue_length
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._mean_seconds = 1.0
         self._is_closed = False
 
-    def warm_up(self) -> None:
-        """Start one process of the pool, without waiting for it."""
-        with self._changing:
-            self._idle.append(_TaskProcess(self._task, self._limits))
-
-    def run(self, request: bytes, *, wait_seconds: float) -> Outcome:
-        """Run the task for a request, and wait until the task has ended.
-
-        Args:
-            request: The request, which the task understands.
-            wait_seconds: Longest time to wait for a free place, in seconds.
-
-        Raises:
-            PoolBusy: If no place became free in time, or if the pool is closed.
-        """
-        if not self._places.acquire(timeout=wait_seconds):
-            raise PoolBusy
-        try:
-            # A process may have been killed while it was idle; a new one is not expected to end.
-            return self._run(request) or self._run(request) or Outcome(Ending.CRASHED, b"the end of its parent process")
-        finally:
-            self._places.release()
-
-    def close(self) -> None:
-        """End all processes of the pool and their tasks."""
-        with self._changing:
-            self._is_closed = True
-            for process in (*self._idle, *self._busy):
-                process.kill()
-            for process in self._idle:
-                process.release()
-            self._idle.clear()
-
-    def _run(self, request: bytes) -> Outcome | None:
-        """Run the task in an idle process, or in a new one; return None if that process ends before the task."""
-        with self._changing:
-            if self._is_closed:
-                raise PoolBusy
-            process = self._idle.pop() if self._idle else _TaskProcess(self._task, self._limits)
-            self._busy.add(process)
-        outcome = None
-        try:
-            outcome = process.run(request)
-        except (ConnectionError, EOFError):
-            pass
-        finally:
-            with self._changing:
-                self._busy.remove(process)
-                if outcome is not None and process.is_alive and not self._is_closed:
-                    self._idle.append(process)
-                else:
-                    process.kill()
-                    process.release()
-        return outcome
-
-
-class _TaskProcess:
-    """A started `task_process` with the connection to it."""
-
-    def __init__(self, task: str, limits: TaskLimits) -> None:
-        self._limits = limits
-        self._connection, theirs = Pipe()
-        options = [f"--task={task}", f"--memory-bytes={limits.memory_bytes}", f"--seconds={limits.seconds}"]
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                [sys.executable, "-m", "api.execution.task_process", f"--connection={theirs.fileno()}", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-                env=os.environ | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(_import_path())},
-            )
+    @property
+    def running(self) -> int:
+        """Number of tasks that run."""
+        return self._places - self._free
 
     @property
-    def is_alive(self) -> bool:
-        """Whether the process has not ended."""
-        return self._process.poll() is None
+    def waiting(self) -> int:
+        """Number of tasks that wait for a place."""
+        return sum(not each.done() for each in self._waiting)
 
-    def run(self, request: bytes) -> Outcome:
-        """Run the task for a request.
+    async def run(
+        self, call: Call, *, wait_seconds: float, seconds: float, whole_seconds: float = math.inf
+    ) -> Outcome:  # fmt: skip
+        """Run a task when a place is free, and wait for its outcome; if this is cancelled, the task is killed.
+
+        Args:
+            call: The task, its request and its limits.
+            wait_seconds: Longest time to wait for a place, in seconds.
+            seconds: Longest time of the task, in seconds.
+            whole_seconds: Longest time of waiting and task together, in seconds.
 
         Raises:
-            ConnectionError, EOFError: If the process has ended.
+            PoolBusy: If the queue is full, or no place became free in time.
+            PoolClosed: If the pool is closed.
         """
-        self._connection.send_bytes(request)
-        if not self._connection.poll(self._limits.seconds + _START_SECONDS):
-            self.kill()  # it should have ended the task long ago
-            return Outcome(Ending.TOO_LONG)
-        ending = Ending(self._connection.recv_bytes(64).decode())
-        return Outcome(ending, self._connection.recv_bytes(MAX_ANSWER_BYTES))
+        began = time.monotonic()
+        for _ in range(2):  # a server may have been killed while it was idle; a new one is not expected to end
+            await self._take_place(wait_seconds - (time.monotonic() - began))
+            started = time.monotonic()
+            allowed = max(min(seconds, whole_seconds - (started - began)), 0.0)
+            try:
+                outcome = await self._tasks.run(call, allowed, self._release_place)
+            except ServerLost:
+                if self._is_closed:
+                    raise PoolClosed from None
+            else:
+                self._mean_seconds += _SMOOTHING * (time.monotonic() - started - self._mean_seconds)
+                return outcome
+        return Outcome(Ending.CRASHED, b"the end of its parent process")
 
-    def kill(self) -> None:
-        """Kill the process and its task, and reap the process."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def close(self) -> None:
+        """Refuse all tasks that wait."""
+        self._is_closed = True
+        for each in self._waiting:
+            if not each.done():
+                each.set_exception(PoolClosed())
+        self._waiting.clear()
 
-    def release(self) -> None:
-        """Close the connection to the process."""
-        self._connection.close()
+    async def _take_place(self, wait_seconds: float) -> None:
+        if self._is_closed:
+            raise PoolClosed
+        if self._free:
+            self._free -= 1
+            return
+        if self.waiting >= self._queue_length or wait_seconds <= 0:
+            raise PoolBusy(self._retry_after_seconds())
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(wait_seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._release_place()  # the place came at the same moment
+            turn.cancel()
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise PoolBusy(self._retry_after_seconds()) from None
+            raise
 
+    def _release_place(self) -> None:
+        """Give a place to the task that waits longest, or keep it free."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
-def _import_path() -> list[str]:
-    """Return the directories in which a process finds the packages of bitbudget, installed or not."""
-    return [str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    def _retry_after_seconds(self) -> int:
+        """Estimate when the queue has moved on by one task for each place, from the mean time of a task."""
+        rounds = 1 + self.waiting / self._places
+        return max(1, min(MAX_RETRY_SECONDS, math.ceil(self._mean_seconds * rounds)))

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.body_limit import BodyLimit
 from api.http.handlers import about, datasets, devices, jobs, networks
+from api.http.limits import limits_text
 from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
 from api.http.service import Service
@@ -23,6 +24,9 @@ the number of bits (8, 4 or 2) of every tensor. A job then retrains the network 
 integer-only network.
 
 1 kB is 1000 bytes, 1 KiB is 1024 bytes. Errors are problem details (RFC 9457).
+
+The service reads uploads and answers questions in processes, which end if the client closes the connection. Its limits:
+
 """
 
 _TAGS: Final = [
@@ -43,12 +47,13 @@ def create_app(service: Service) -> FastAPI:
         try:
             yield
         finally:
+            service.refuse_work()
             await run_in_threadpool(service.close)
 
     app = FastAPI(
         title="bitbudget",
         version=version(),
-        description=_DESCRIPTION,
+        description=_DESCRIPTION + limits_text(service.settings),
         openapi_tags=_TAGS,
         lifespan=lifespan,
         redoc_url=None,

@@ -22,7 +22,9 @@ from api.errors import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAVAILABLE,
+    Busy,
     Fault,
+    InternalFault,
     Problem,
     problem_of,
     problem_of_status,
@@ -51,8 +53,11 @@ def answer_errors(app: FastAPI) -> None:
     """Register exception handlers that answer each error of an HTTP application with a problem document (RFC 9457)."""
 
     @app.exception_handler(BitbudgetError)
-    async def bitbudget_error(_: Request, error: BitbudgetError) -> JSONResponse:
-        return problem_response(problem_of(error))
+    async def bitbudget_error(request: Request, error: BitbudgetError) -> JSONResponse:
+        headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Busy) else None
+        if isinstance(error, InternalFault):
+            LOG.error("%s %s failed: %s", request.method, request.url.path, error)
+        return problem_response(problem_of(error), headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -75,10 +80,8 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def client_gone(_: Request, __: ClientDisconnect) -> JSONResponse:
-        # The client has gone and does not read this answer. The incomplete file has been deleted already.
-        return problem_response(
-            MALFORMED_REQUEST.problem("the connection was closed before the complete request body was received")
-        )
+        # The client has gone and does not read this answer. Its incomplete file has been deleted, or its work killed.
+        return problem_response(MALFORMED_REQUEST.problem("the connection was closed before the answer was sent"))
 
     @app.exception_handler(OperationalError)
     async def database_error(request: Request, error: OperationalError) -> JSONResponse:

@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
-from typing import Final
-
-from anyio import CapacityLimiter
 
 from api.execution.executors import make_executor
+from api.execution.job_creation import JobCreation
+from api.execution.reading import Reads
 from api.execution.scheduler import Scheduler
-from api.execution.upload_parser import UploadParser
+from api.execution.solving import Solves
+from api.execution.workers import Workers
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
+from api.services.measured_tables import MeasuredTables
 from api.services.networks import Networks
 from api.settings import Settings
+from api.storage.answer_cache import AnswerCache
 from api.storage.database import Store
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
-
-_UPLOAD_THREADS: Final = 16
-"""Number of uploads that are read or wait for their turn at the same time; further uploads wait longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +30,11 @@ class Service:
     Attributes:
         settings: Settings of the service.
         store: The database of the data directory.
-        parser: Reader of uploaded networks.
-        upload_threads: Limit on the threads that wait until uploads are read.
+        workers: Processes in which the service parses and computes.
+        reads: Reading of uploads and datasets in these processes.
+        solves: Questions about networks, which these processes answer.
+        job_creation: Creation of jobs, after checks in these processes.
+        answers: Kept answers.
         networks: Uploaded networks.
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
@@ -42,8 +44,11 @@ class Service:
 
     settings: Settings
     store: Store
-    parser: UploadParser
-    upload_threads: CapacityLimiter
+    workers: Workers
+    reads: Reads
+    solves: Solves
+    job_creation: JobCreation
+    answers: AnswerCache
     networks: Networks
     datasets: Datasets
     jobs: Jobs
@@ -77,16 +82,22 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
-        parser = UploadParser(settings)
-        networks = Networks(store, settings, parser.parse_upload)
+        workers = Workers(settings)
+        networks = Networks(store, settings)
         datasets = Datasets(store, settings)
+        answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         scheduler = Scheduler(store, settings, make_executor(settings))
-        jobs = Jobs(store, settings, networks, datasets, scheduler.wake)
+        jobs = Jobs(store, settings, scheduler.wake)
+        reads = Reads(networks, datasets, workers)
+        solves = Solves(settings, networks, MeasuredTables(store), answers, workers)
         return cls(
             settings=settings,
             store=store,
-            parser=parser,
-            upload_threads=CapacityLimiter(_UPLOAD_THREADS),
+            workers=workers,
+            reads=reads,
+            solves=solves,
+            job_creation=JobCreation(jobs, networks, reads, solves),
+            answers=answers,
             networks=networks,
             datasets=datasets,
             jobs=jobs,
@@ -94,14 +105,31 @@ class Service:
             data_lock=lock,
         )
 
+    def delete_network(self, network_id: str) -> None:
+        """Delete an uploaded network and all kept answers about it.
+
+        Raises:
+            NotFound: If the network does not exist.
+            InUse: If an unfinished job uses the network.
+        """
+        self.networks.delete(network_id)
+        self.answers.forget(network_id)
+
     def start(self) -> None:
-        """Start the job scheduler of the service and the first process that reads uploads."""
-        self.parser.start()
+        """Start the job scheduler of the service and the server of tasks; this runs on the event loop."""
+        self.workers.start()
         self.scheduler.start()
 
+    def refuse_work(self) -> None:
+        """End all tasks that answer requests, and refuse new ones; this runs on the event loop."""
+        self.workers.close()
+
     def close(self) -> None:
-        """End all worker processes, queue their jobs again, and release the service's data directory."""
-        self.parser.close()
+        """End all worker processes, queue their jobs again, and release the service's data directory.
+
+        This waits, and runs in a thread after `refuse_work`.
+        """
+        self.workers.reap()
         self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)

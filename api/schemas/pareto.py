@@ -10,7 +10,7 @@ from api.schemas.memory import BudgetAnswer
 from network.allocation import Bits
 from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName
-from solver.pareto import MAX_POINTS, Axis
+from solver.pareto import MAX_POINTS, MAX_POINTS_OF_BOTH, Axis
 
 
 class ParetoRequest(FitRequest):
@@ -18,7 +18,11 @@ class ParetoRequest(FitRequest):
 
     axis: Axis = Field(default=Axis.FLASH, description="budget that is varied; both: a grid of points x points")
     points: StrictInt = Field(
-        default=20, ge=2, le=MAX_POINTS, description="number of budgets along the axis, evenly spaced"
+        default=20,
+        ge=2,
+        le=MAX_POINTS,
+        description="number of budgets along the axis, evenly spaced; "
+        f"if both are varied, number of each, at most {MAX_POINTS_OF_BOTH}",
     )
 
     @property

@@ -11,30 +11,23 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, Discriminator, Field
 
-from api.errors import DoesNotFit, JobFinished, JobNotFinished, KeyReused, NotFound, Problem
-from api.operations.shrink.limits import check_limit
-from api.operations.train import require_weights
+from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound, Problem
 from api.schemas.answer import Answer, Count
 from api.schemas.jobs import (
     AnyJobRequest,
     AnyJobRequestEcho,
     SensitivityJobRequest,
-    ShrinkJobRequest,
     echo_of,
     request_of,
 )
 from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
-from api.services.datasets import Datasets
 from api.services.measured_tables import MeasuredTables
-from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.records import UNFINISHED, Job, JobState
 from network.errors import RequestError
-from qat.data.checks import check_dataset
-from qat.data.label_offset import with_label_offset
 
 MAX_KEY_LENGTH: Final = 255
 
@@ -74,33 +67,30 @@ class Jobs:
     Args:
         store: Database of the jobs.
         settings: Settings of the service, with the directory of the files of jobs.
-        networks: Networks that a job can use.
-        datasets: Datasets that a job can use.
         changed: Function that is called when the scheduler has something to do.
     """
 
-    def __init__(
-        self, store: Store, settings: Settings, networks: Networks, datasets: Datasets, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, store: Store, settings: Settings, changed: Callable[[], None]) -> None:
         self._store = store
         self._settings = settings
-        self._networks = networks
-        self._datasets = datasets
         self._changed = changed
         self._measured = MeasuredTables(store)
 
-    def create(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
-        """Add a job to the queue, or return the job that an earlier request with the same idempotency key created.
+    def prepared(
+        self, request: AnyJobRequest, idempotency_key: str | None
+    ) -> tuple[AnyJobRequest, JobAnswer | None]:  # fmt: skip
+        """Return a request with the table of the job that it names, and the job that an equal request has created.
 
         Args:
             request: The request.
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
 
+        Returns:
+            The request without a reference to another job; the job of an earlier request with the same key, else None.
+
         Raises:
             KeyReused: If an earlier request with the same key was different.
-            NotFound: If the network or the dataset does not exist.
-            DoesNotFit: If the network does not fit the budget.
-            BitbudgetError: If the job would fail for another reason that can be found out before it starts.
+            NotFound: If the network does not exist, or a job that the request names.
         """
         if not isinstance(request, SensitivityJobRequest):
             request = self._measured.resolved(request, request.network_id)
@@ -111,11 +101,24 @@ class Jobs:
                     f"the header Idempotency-Key is invalid; expected 1 to {MAX_KEY_LENGTH} printable characters"
                 )
             if (job := self._store.job_with_key(idempotency_key)) is not None:
-                return self._same_request(job, document)
-        self._check(request)
+                return request, self._same_request(job, document)
+        return request, None
+
+    def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
+        """Add a job to the queue, or return the job that a faster request with the same idempotency key created.
+
+        Args:
+            request: The request, which was checked and names no other job.
+            idempotency_key: The idempotency key of the caller; None if the caller gave none.
+
+        Raises:
+            KeyReused: If the faster request was different.
+        """
+        document = request.model_dump(mode="json")
         job_id = uuid.uuid4().hex
         if not self._store.add_job(job_id, document, idempotency_key):
-            return self.create(request, idempotency_key)  # another request with the same key was faster
+            _, known = self.prepared(request, idempotency_key)
+            return self.add(request, idempotency_key) if known is None else known
         self._changed()
         return self.job(job_id)
 
@@ -208,21 +211,6 @@ class Jobs:
         raise NotFound(
             f"job {job_id} has no artifact {name[:80]!r}; its artifacts: {', '.join(each.name for each in artifacts)}"
         )
-
-    def _check(self, request: AnyJobRequest) -> None:
-        network = self._networks.describe(request.network_id)
-        require_weights(network.name, has_weights=network.has_weights)
-        if not isinstance(request, SensitivityJobRequest):
-            answer = self._networks.could_fit(request.network_id, request)
-            if not answer.fits:
-                raise DoesNotFit(answer)
-        with self._datasets.in_memory:
-            structure = self._networks.structure(request.network_id)
-            dataset = with_label_offset(self._datasets.load(request.dataset), request.label_offset)
-            task = request.task if isinstance(request, SensitivityJobRequest) else request.training.task
-            check_dataset(dataset, structure, task)
-            if isinstance(request, ShrinkJobRequest):
-                check_limit(request, request.training, structure, dataset)
 
     def _same_request(self, job: Job, document: dict[str, object]) -> JobAnswer:
         if request_of(job.request).model_dump(mode="json") != document:

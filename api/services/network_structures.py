@@ -4,47 +4,52 @@
                   ──measure──►  weights-2-SCHEME.json      sensitivities from the weights, by one scheme or by all
 
 Both are stored on disk under the SHA-256 of the network file, so that a second fit reads neither the file nor its
-weights, even in another process.
+weights, even in another process. The processes with limits that solve read them, and the service does not.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from functools import lru_cache
+from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, Literal
 
 from api.storage.derived_files import DerivedFiles
 from network.allocation import WeightScheme
 from network.errors import BitbudgetError
-from network.json_reading.description import read_json, write_json
-from network.network import Network
-from network.sensitivity.from_weights import weight_sensitivity
-from network.sensitivity.table import SensitivityTable, check_sensitivity, sensitivity_from_json, sensitivity_to_json
 
 _STRUCTURE_FILE: Final = "structure-2.json"
 _WEIGHTS_FILE: Final = "weights-2-{scheme}.json"
 """File names with a version number, which must grow when the reader or the measure computes something else."""
 
-_IN_MEMORY: Final = 16
-"""Number of networks whose structure stays in memory."""
+
+ALL_SCHEMES: Final = "all"
+TableScheme = WeightScheme | Literal["all"]
+"""Scheme of a sensitivity table, or all of them in one table."""
+
+
+class DamagedFile(BitbudgetError):
+    """Error: a file that was computed from a network is missing or damaged, and must be computed again."""
 
 
 class NetworkStructures:
-    """Layers and sensitivity tables of uploaded networks, computed once and stored on disk.
+    """Layers and sensitivity tables of uploaded networks, stored on disk.
 
     Args:
         files: Files on disk that are computed from networks.
-        read_network: Function that reads the network with an identifier, with its weights.
     """
 
-    def __init__(self, files: DerivedFiles, read_network: Callable[[str], Network]) -> None:
+    def __init__(self, files: DerivedFiles) -> None:
         self._files = files
-        self._read_network = read_network
         self._writing = Lock()
-        self.structure = lru_cache(maxsize=_IN_MEMORY)(self._structure)
-        self.weights_table = lru_cache(maxsize=_IN_MEMORY * (1 + len(WeightScheme)))(self._weights_table)
+
+    def structure(self, network_id: str) -> Path | None:
+        """Return the path of the layers of a network; None if they must be computed."""
+        return self._files.path(network_id, _STRUCTURE_FILE)
+
+    def table(self, network_id: str, scheme: TableScheme) -> Path | None:
+        """Return the path of a sensitivity table that was computed from the weights; None if it must be computed."""
+        return self._files.path(network_id, _WEIGHTS_FILE.format(scheme=scheme))
 
     def keep(self, network_id: str, structure: str) -> None:
         """Store the layers of a network that was just parsed.
@@ -53,42 +58,29 @@ class NetworkStructures:
             network_id: Identity of the network.
             structure: JSON description of the network, without weights.
         """
+        with contextlib.suppress(OSError):  # if the disk is full, it is computed when it is needed
+            self._write(network_id, _STRUCTURE_FILE, structure)
+
+    def keep_derived(self, network_id: str, structure: str, scheme: TableScheme | None, table: str | None) -> None:
+        """Store the layers of a network, and a sensitivity table that was computed from its weights.
+
+        Args:
+            network_id: Identity of the network.
+            structure: JSON description of the network, without weights.
+            scheme: Scheme of the table; None without a table.
+            table: The table as JSON; None without a table.
+
+        Raises:
+            OSError: If the disk cannot be written to.
+        """
         self._write(network_id, _STRUCTURE_FILE, structure)
+        if table is not None:
+            self._write(network_id, _WEIGHTS_FILE.format(scheme=scheme), table)
 
     def forget(self, network_id: str) -> None:
         """Delete the stored layers and sensitivity tables of a network."""
         self._files.delete(network_id)
-        self.structure.cache_clear()
-        self.weights_table.cache_clear()
-
-    def _structure(self, network_id: str) -> Network:
-        kept = self._files.read(network_id, _STRUCTURE_FILE)
-        if kept is not None:
-            try:
-                return read_json(kept, network_id)
-            except BitbudgetError:
-                pass  # the file is damaged: compute it again
-        network = self._read_network(network_id)
-        structure = write_json(network, with_weights=False)
-        self.keep(network_id, structure)
-        return read_json(structure.encode(), network.name)
-
-    def _weights_table(self, network_id: str, scheme: WeightScheme | None) -> SensitivityTable:
-        name = _WEIGHTS_FILE.format(scheme=scheme or "all")
-        kept = self._files.read(network_id, name)
-        if kept is not None:
-            try:
-                table = sensitivity_from_json(kept.decode())
-                check_sensitivity(table, self.structure(network_id))
-            except (BitbudgetError, UnicodeDecodeError):
-                pass  # the file is damaged: compute it again
-            else:
-                return table
-        table = weight_sensitivity(self._read_network(network_id), scheme)
-        self._write(network_id, name, sensitivity_to_json(table))
-        return table
 
     def _write(self, network_id: str, name: str, text: str) -> None:
-        # If the disk is full, the file is computed again for each request.
-        with self._writing, contextlib.suppress(OSError):
+        with self._writing:
             self._files.write(network_id, name, text.encode())

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from pydantic import BaseModel
+
 from api.errors import InUse, NotFound
-from api.operations.devices import answer_devices
-from api.operations.fit import answer_fit
-from api.operations.measures import MeasureChoice
-from api.operations.pareto import answer_pareto
-from api.schemas.answer import NetworkName
-from api.schemas.devices import DevicesAnswer, DevicesRequest
-from api.schemas.fit import FitAnswer, FitRequest, HostStepsAnswer
+from api.schemas.fit import HostStepsAnswer
 from api.schemas.networks import (
     InputAnswer,
     LayerAnswer,
@@ -27,10 +24,8 @@ from api.schemas.networks import (
     TensorAnswer,
     WeightFileAnswer,
 )
-from api.schemas.pareto import ParetoAnswer, ParetoRequest
-from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import NetworkStructures
-from api.services.upload_parsing import ParsedUpload, ParseUpload, UploadedWeights, UploadOptions
+from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOptions
 from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
@@ -44,13 +39,34 @@ from network.json_reading.description import write_json
 from network.layers import WeightLayer
 from network.network import Network
 from network.reading import read_network
-from network.reading_options import AS_IN_FILE, ReadingOptions
-from network.sensitivity.table import SensitivityTable
+from network.reading_options import ReadingOptions
 
 KIND: Final = "network"
 
 MAX_DESCRIPTION_BYTES: Final = 8 * 2**20
 """Largest size of the descriptions of an uploaded network without its weights, in bytes; about 25,000 layers."""
+
+
+class NetworkFiles(BaseModel):
+    """Files of a stored network, and the options with which it is read from them.
+
+    Attributes:
+        path: The network file.
+        weights: Path of each file of weights, by the name that the network gives it.
+        name: Name of the network in reports.
+        reading: Options with which the network is read.
+    """
+
+    path: Path
+    weights: dict[str, Path]
+    name: str
+    reading: ReadingOptions
+
+
+def read_files(files: NetworkFiles) -> Network:
+    """Read a stored network with its weights from its files."""
+    weights = UploadedWeights(files.weights, files.name)
+    return read_network(files.path.read_bytes(), files.name, weights, files.reading)
 
 
 def parse_upload(upload: Upload, options: UploadOptions) -> ParsedUpload:
@@ -85,44 +101,37 @@ class Networks:
     Args:
         store: Database with the records of the files and of the jobs.
         settings: Settings of the service, with the directories.
-        parse: Function that reads an uploaded network.
     """
 
-    def __init__(self, store: Store, settings: Settings, parse: ParseUpload = parse_upload) -> None:
+    def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._parse = parse
         self._blobs = Blobs(settings.networks_directory)
         self._keeping = Lock()
-        self._measured = MeasuredTables(store)
-        self._structures = NetworkStructures(DerivedFiles(settings.derived_directory), self.with_weights)
+        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory))
 
-    def keep(self, upload: Upload, options: ReadingOptions = AS_IN_FILE) -> tuple[NetworkAnswer, bool]:
-        """Store an uploaded network, unless the same upload with the same options is stored already.
+    def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
+        """Return the description of the same upload with the same options if it is stored already; otherwise None."""
+        known = self._store.file(KIND, options.identity(upload.digest))
+        return None if known is None else NetworkAnswer.model_validate(known.summary)
+
+    def keep(self, upload: Upload, options: ReadingOptions, parsed: ParsedUpload) -> tuple[NetworkAnswer, bool]:
+        """Store an uploaded network that was parsed, unless the same upload with the same options is stored already.
 
         Args:
             upload: The uploaded files.
             options: Options with which the network is read from the file, now and later.
+            parsed: What was read from the files.
 
         Returns:
             The description of the network, and whether the network is new.
-
-        Raises:
-            NetworkError: If the file is not a valid network; it is not stored.
-            RequestError: If the upload has files of weights to which the network does not refer, or the options
-                contradict the file; it is not stored.
-            ReadingLimit: If reading the network needs too much time or memory.
         """
         network_id = options.identity(upload.digest)
-        known = self._store.file(KIND, network_id)
-        if known is not None:
-            return NetworkAnswer.model_validate(known.summary), False
-        parsed = self._parse(upload, UploadOptions(upload.name, options))
         # The process that reads untrusted files describes the network; what identifies the files is known here.
         identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
         answer = parsed.answer.model_copy(update=identity)
         with self._keeping:
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
-            self._structures.keep(network_id, parsed.structure)
+            self.structures.keep(network_id, parsed.structure)
             is_new = self._store.add_file(
                 KeptFile(
                     kind=KIND,
@@ -161,43 +170,23 @@ class Networks:
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
             self._blobs.delete(network_id)
-        self._structures.forget(network_id)
+        self.structures.forget(network_id)
 
-    def fit(self, network_id: str, request: FitRequest) -> FitAnswer:
-        """Choose the bits of an uploaded network under a memory budget, or return a certificate that nothing fits."""
-        request = self._measured.resolved(request, network_id)
-        network, name = self._network(network_id)
-        return answer_fit(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
-
-    def could_fit(self, network_id: str, request: FitRequest) -> FitAnswer:
-        """Choose bits by sensitivities from the weights, without samples, to check if a network can fit a budget."""
-        choice = MeasureChoice.of(request).without_samples()
-        network, name = self._network(network_id)
-        return answer_fit(network, name, request, self._table(network_id, network, choice))
-
-    def devices(self, network_id: str, request: DevicesRequest) -> DevicesAnswer:
-        """Fit an uploaded network into the memory of each of several microcontrollers."""
-        request = self._measured.resolved(request, network_id)
-        network, name = self._network(network_id)
-        return answer_devices(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
-
-    def pareto(self, network_id: str, request: ParetoRequest) -> ParetoAnswer:
-        """Compute the Pareto front of an uploaded network: the smallest summed sensitivity at each memory budget."""
-        request = self._measured.resolved(request, network_id)
-        network, name = self._network(network_id)
-        return answer_pareto(network, name, request, self._table(network_id, network, MeasureChoice.of(request)))
-
-    def structure(self, network_id: str) -> Network:
-        """Return an uploaded network without its weights, which is enough to choose bits.
+    def require(self, network_id: str) -> None:
+        """Check that a network exists, without reading its description.
 
         Raises:
             NotFound: If the network does not exist.
         """
-        self._file(network_id)
-        return self._structures.structure(network_id)
+        if not self.exists(network_id):
+            raise _not_found(network_id)
 
-    def with_weights(self, network_id: str) -> Network:
-        """Read an uploaded network with its weights from its file.
+    def exists(self, network_id: str) -> bool:
+        """Return whether a network exists, without reading its description."""
+        return is_digest(network_id) and self._store.has_file(KIND, network_id)
+
+    def files(self, network_id: str) -> NetworkFiles:
+        """Return the files of an uploaded network, and the options with which it is read.
 
         Raises:
             NotFound: If the network does not exist.
@@ -205,23 +194,27 @@ class Networks:
         file = self._file(network_id)
         answer = NetworkAnswer.model_validate(file.summary)
         weights = {each.name: self._blobs.part_path(network_id, each.sha256) for each in answer.weight_files}
-        content = self._blobs.path(network_id).read_bytes()
-        return read_network(content, file.name, UploadedWeights(weights, file.name), _options_of(answer))
+        return NetworkFiles(
+            path=self._blobs.path(network_id), weights=weights, name=file.name, reading=_options_of(answer)
+        )
 
-    def _network(self, network_id: str) -> tuple[Network, NetworkName]:
-        network = self.structure(network_id)
-        return network, NetworkName(id=network_id, name=network.name)
+    def with_weights(self, network_id: str) -> Network:
+        """Read an uploaded network with its weights from its files; only the worker of a job does so.
 
-    def _table(self, network_id: str, network: Network, choice: MeasureChoice) -> SensitivityTable | None:
-        if choice.reads_weights:
-            return self._structures.weights_table(network_id, choice.scheme)
-        return choice.table_without_samples(network)
+        Raises:
+            NotFound: If the network does not exist.
+        """
+        return read_files(self.files(network_id))
 
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None
         if file is None:
-            raise NotFound(f"the network {network_id[:64]!r} does not exist; upload it with POST /v1/networks")
+            raise _not_found(network_id)
         return file
+
+
+def _not_found(network_id: str) -> NotFound:
+    return NotFound(f"the network {network_id[:64]!r} does not exist; upload it with POST /v1/networks")
 
 
 def _options_of(answer: NetworkAnswer) -> ReadingOptions:

@@ -9,8 +9,6 @@ from typing import Final
 from api.schemas.jobs import DIGITS
 from api.storage.blobs import is_digest
 from network.errors import RequestError
-from qat.data.dataset import Dataset
-from qat.data.opening import open_dataset
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -38,22 +36,15 @@ class OperatorDatasets:
             return []  # for example not mounted at the moment: the service works without these datasets
         return [each for each in listed if _NAME.fullmatch(each) and each != DIGITS and not is_digest(each)]
 
-    def open(self, name: str, max_bytes: int) -> Dataset | None:
-        """Open a dataset in the operator's directory by its name; None if it does not exist.
+    def path(self, name: str) -> Path | None:
+        """Return the path of a dataset in the operator's directory by its name; None if it does not exist.
 
         Args:
             name: Name of the dataset.
-            max_bytes: Largest memory that the arrays of the dataset may occupy, in bytes.
-
-        Returns:
-            The dataset; None if there is none of this name.
-
-        Raises:
-            DatasetError: If the entry is not a valid dataset.
         """
         if self._directory is None or name not in self.names():
             return None
-        return open_dataset(self._directory / name, max_bytes=max_bytes)
+        return self._directory / name
 
 
 def check_directory(directory: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,10 +57,6 @@ class ParsedUpload(BaseModel):
 
     answer: NetworkAnswer
     structure: str
-
-
-ParseUpload = Callable[[Upload, UploadOptions], ParsedUpload]
-"""Function that reads an uploaded network; it raises `NetworkError` or `RequestError` if the upload is not valid."""
 
 
 class UploadedWeights:

@@ -42,6 +42,8 @@ SCHEMA_VERSION: Final = 2
 _MIGRATIONS: Final = {1: "ALTER TABLE jobs ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0"}
 """SQL statement that brings a database of each earlier version to the next version."""
 _BUSY_SECONDS: Final = 15.0
+_CONNECTIONS: Final = 40
+"""Largest number of connections that stay open: the number of anyio's threads."""
 
 
 _METADATA: Final = MetaData()
@@ -93,7 +95,10 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS})
+        # One connection for each thread of the service: to open another one for each request costs more than a query.
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS}, pool_size=_CONNECTIONS
+        )
         event.listen(self._engine, "connect", _configure)
         with self._engine.begin() as connection:
             _create_schema(connection, path)
@@ -132,6 +137,17 @@ class Store:
         with self._engine.connect() as connection:
             row = connection.execute(select(_FILES).where(_FILES.c.kind == kind, _FILES.c.id == file_id)).first()
         return KeptFile(**row._mapping) if row else None
+
+    def has_file(self, kind: str, file_id: str) -> bool:
+        """Return whether an uploaded file has a record, without reading what the record says about it.
+
+        Args:
+            kind: Kind of the file: "network" or "dataset".
+            file_id: SHA-256 of the file, in hexadecimal.
+        """
+        query = select(_FILES.c.id).where(_FILES.c.kind == kind, _FILES.c.id == file_id)
+        with self._engine.connect() as connection:
+            return connection.execute(query).first() is not None
 
     def files(self, kind: str) -> list[KeptFile]:
         """Return the database records of all uploaded files of one kind ("network" or "dataset"), newest first."""

@@ -24,17 +24,15 @@ class DerivedFiles:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def read(self, digest: str, name: str) -> bytes | None:
-        """Return the content of a cached file; None if it was not computed yet or cannot be read.
+    def path(self, digest: str, name: str) -> Path | None:
+        """Return the path of a cached file; None if it was not computed yet.
 
         Args:
             digest: SHA-256 of the kept file, in lower-case hexadecimal.
             name: Name of what was computed, with the version of its format.
         """
-        try:
-            return (self._of(digest) / name).read_bytes()
-        except OSError:
-            return None
+        path = self._of(digest) / name
+        return path if path.is_file() else None
 
     def write(self, digest: str, name: str, content: bytes) -> None:
         """Write a cached file in one atomic step.

@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from network.allocation import Bits, Scheme
 from network.arena.plan import ArenaPlan, LiveTensor, plan_arena, scratch_name
@@ -45,6 +47,12 @@ from network.memory.scratch import in_place_scratch_bytes, scratch_bytes
 from network.memory.stack import stack_of
 from network.memory.steps import InPlace, Occupant, Step, live_steps
 from network.network import Network
+
+_CodeAndStack = tuple[tuple[Shared, ...], tuple[Feature, ...]]
+_CODE_AND_STACK: Final[WeakKeyDictionary[DeployedAccounting, WeakKeyDictionary[Network, _CodeAndStack]]] = (
+    WeakKeyDictionary()
+)
+"""What each network needs by each accounting; it is not an attribute, because accountings are compared by those."""
 
 
 class DeployedAccounting:
@@ -152,16 +160,22 @@ class DeployedAccounting:
 
     def always_shared(self, network: Network) -> tuple[Shared, ...]:
         """Return the bytes of code and stack that a network needs at all bits, and those of the end of its steps."""
-        always, _ = code_of(network, self.sizes, self.forms)
-        end = Shared(Region.FLASH, END_OF_STEPS, STRUCT_BYTES["bb_step"], is_estimate=False)
-        stack, _ = stack_of(network, self.sizes, self.forms)
-        return (*always, end, stack)
+        return self._code_and_stack(network)[0]
 
     def features(self, network: Network) -> tuple[Feature, ...]:
         """Return the bytes of code and stack that a network needs only if certain bits are in use."""
-        _, code = code_of(network, self.sizes, self.forms)
-        _, stack = stack_of(network, self.sizes, self.forms)
-        return (*code, *stack)
+        return self._code_and_stack(network)[1]
+
+    def _code_and_stack(self, network: Network) -> _CodeAndStack:
+        """Return what a network needs at all bits and with certain bits: the solver asks dozens of times."""
+        of_networks = _CODE_AND_STACK.setdefault(self, WeakKeyDictionary())
+        known = of_networks.get(network)
+        if known is None:
+            always, code = code_of(network, self.sizes, self.forms)
+            end = Shared(Region.FLASH, END_OF_STEPS, STRUCT_BYTES["bb_step"], is_estimate=False)
+            stack, features = stack_of(network, self.sizes, self.forms)
+            known = of_networks[network] = ((*always, end, stack), (*code, *features))
+        return known
 
     def arena(self, network: Network, activation_bits: Mapping[str, Bits], enough_bytes: int = 0) -> ArenaPlan:
         """Plan the offset of each activation tensor and scratch buffer of a network in the arena, their RAM buffer.

@@ -43,6 +43,11 @@ class PostTrainingOptions(Options):
         le=1_000_000,
         description="number of optimizer steps, of 32 samples each, that learn the rounding of each block of layers",
     )
+    channel_tuning: StrictBool = Field(
+        default=True,
+        description="learn, together with the rounding, an offset of each output channel, and a factor of each channel "
+        "whose batch norm is kept (ICN); neither costs bytes or time on the device",
+    )
     bias_correction: StrictBool = Field(
         default=True,
         description="compensate the mean quantization error of each output channel in its bias, or in the running mean "

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import torch
@@ -19,7 +20,7 @@ from qat.data.dataset import Samples
 from qat.float_network import FloatNetwork, clamped, combined
 from qat.graph import run_between
 from qat.post_training.blocks import Block
-from qat.post_training.effective_weights import add_bias, effective_weight
+from qat.post_training.effective_weights import ChannelChange, add_bias, effective_weight
 from qat.quantized_network import QuantizedNetwork
 from qat.weight_step import WeightStep
 from qat.windows import convolved
@@ -30,7 +31,7 @@ MAX_TENSOR_BYTES: Final = 2**29
 """Largest size in bytes of the tensors of a block of layers; if all samples need more, the block uses fewer samples."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class BlockTensors:
     """Input tensors of a block of layers and the output that the block should compute, for the same n samples.
 
@@ -48,6 +49,11 @@ class BlockTensors:
     def __len__(self) -> int:
         return len(self.target)
 
+    @cached_property
+    def largest_target(self) -> float:
+        """Largest absolute value of the target; 1 if all are 0."""
+        return float(self.target.abs().max()) or 1.0
+
 
 class QuantizedLayers:
     """Execution of single layers of a fake-quantized network, with running batch norm statistics and straight-through
@@ -57,11 +63,18 @@ class QuantizedLayers:
         module: The fake-quantized network.
         weights: Weight tensors by layer index that replace the layers' own; their values are on the layer's
             quantization grid. None replaces none.
+        changes: Changes of output channels by layer index; None changes none.
     """
 
-    def __init__(self, module: QuantizedNetwork, weights: Mapping[int, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        module: QuantizedNetwork,
+        weights: Mapping[int, Tensor] | None = None,
+        changes: Mapping[int, ChannelChange] | None = None,
+    ) -> None:
         self._module = module
         self._weights = {} if weights is None else weights
+        self._changes = {} if changes is None else changes
         self._steps = {step.layer.name: step for step in module.weight_steps()}
 
     def weight_step(self, index: int) -> WeightStep:
@@ -91,6 +104,8 @@ class QuantizedLayers:
                 with torch.no_grad():
                     weight = step.quantizer(effective_weight(step))
             values = add_bias(step, convolved(inputs[0], weight, None, layer))
+            if index in self._changes:
+                values = self._changes[index].of(values)
         else:
             values = combined(layer, inputs)
         return values if before_activation else clamped(values, layer.activation)

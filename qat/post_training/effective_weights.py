@@ -12,11 +12,30 @@ The effective weights are w in the first two forms and w * gain in the third.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from qat.quantizers.weights import across
 from qat.weight_step import WeightStep
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelChange:
+    """Change of a layer's output before its activation function: a factor and an offset of each output channel.
+
+    Attributes:
+        factor: Factor of each channel, float32 [c]; 1 where the layer keeps no batch norm.
+        offset: Value added to each channel after the multiplication, float32 [c].
+    """
+
+    factor: Tensor
+    offset: Tensor
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return changed outputs, float32 [n, c, h, w]."""
+        return values * self.factor.reshape(1, -1, 1, 1) + self.offset.reshape(1, -1, 1, 1)
 
 
 def effective_weight(step: WeightStep) -> Tensor:
@@ -86,3 +105,24 @@ def shift_output(step: WeightStep, offset: Tensor) -> None:
     else:
         gain = learned.gain
         learned.mean.sub_(torch.where(gain == 0, 0.0, offset / gain))
+
+
+def has_free_factor(step: WeightStep) -> bool:
+    """Return whether each output channel of a layer has a factor besides its weights: a batch norm that is kept."""
+    return step.learned.has_batch_norm and not step.folds
+
+
+@torch.no_grad()
+def change_output(step: WeightStep, change: ChannelChange) -> None:
+    """Change each channel of a layer's output before its activation function, by changing gamma and beta, or the bias.
+
+    Args:
+        step: The layer.
+        change: The change, whose factors are 1 if the layer has no free factor.
+    """
+    learned = step.learned
+    if not learned.has_batch_norm:
+        learned.bias.add_(change.offset)
+        return
+    learned.gamma.mul_(change.factor)
+    learned.beta.mul_(change.factor).add_(change.offset)

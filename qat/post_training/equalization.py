@@ -12,7 +12,8 @@ All pairs are equalized repeatedly until the factors are 1, so chains (pointwise
 together. W1 includes a folded batch norm; the factor is applied to gamma and beta. Four rules are not in the paper:
 
 - A channel is never scaled up beyond the largest channel of its tensor, because all channels share the range of the
-  activation tensor. The size of a channel is estimated from batch norm as |beta| + 3 |gamma|.
+  activation tensor. The size of a channel is measured on samples (`qat.post_training.largest_outputs`); without
+  samples, it is estimated from batch norm as |beta| + 3 |gamma|. A channel that is 0 on all samples is not scaled up.
 - A batch norm cancels the scale of the weights before it, so this scale is free. All rows of such a weight tensor get
   the same range, and the mean and the variance of the batch norm are changed accordingly. This helps schemes that keep
   batch norm.
@@ -30,6 +31,7 @@ support. Pairs of layers with ReLU6 between them are not equalized.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -83,16 +85,19 @@ class _Parameters:
         return folded
 
 
-def equalized(network: Network) -> Network:
+def equalized(network: Network, largest_outputs: Mapping[str, DoubleArray] | None = None) -> Network:
     """Return a network that computes the same function with equalized weights, whose quantization causes smaller
     errors.
 
     Args:
         network: The float network. A network without weight values is returned unchanged.
+        largest_outputs: Name of each layer with weights -> largest absolute output of each channel, [output channels];
+            None estimates them from batch norm, and does not limit the channels of layers without one.
     """
     if not network.has_weights:
         return network
-    parameters = {layer.name: _parameters_of(layer) for layer in network.weight_layers}
+    measured = largest_outputs or {}
+    parameters = {layer.name: _parameters_of(layer, measured.get(layer.name)) for layer in network.weight_layers}
     original = {name: replace(each) for name, each in parameters.items()}
     pairs = _layer_pairs(network)
     for _ in range(MAX_ROUNDS):
@@ -109,17 +114,18 @@ def equalized(network: Network) -> Network:
     return replace(network, layers=layers, ranges={})
 
 
-def _parameters_of(layer: WeightLayer) -> _Parameters:
+def _parameters_of(layer: WeightLayer, measured: DoubleArray | None) -> _Parameters:
     assert layer.weight is not None  # noqa: S101  # the network has weights
     weight = layer.weight.astype(np.float64)
     norm = layer.batch_norm
     if norm is None:
         bias = np.zeros(layer.output_channels) if layer.bias is None else layer.bias.astype(np.float64)
-        return _Parameters(weight, bias, np.ones(layer.output_channels), np.full(layer.output_channels, math.inf))
+        unknown = np.full(layer.output_channels, math.inf)
+        return _Parameters(weight, bias, np.ones(layer.output_channels), unknown if measured is None else measured)
     gamma, beta = norm.gamma.astype(np.float64), norm.beta.astype(np.float64)
     sigma = np.sqrt(norm.variance.astype(np.float64) + norm.epsilon)
     gain = np.divide(gamma, sigma, out=np.zeros_like(gamma), where=sigma > 0)
-    return _Parameters(weight, beta, gain, np.abs(beta) + 3 * np.abs(gamma))
+    return _Parameters(weight, beta, gain, np.abs(beta) + 3 * np.abs(gamma) if measured is None else measured)
 
 
 def _layer_pairs(network: Network) -> list[tuple[WeightLayer, WeightLayer]]:
@@ -179,7 +185,8 @@ def _equalize_pair(
     known = np.isfinite(one.largest_output)
     largest = one.largest_output[known].max(initial=0.0)
     if largest > 0:
-        factors[known] = np.maximum(factors[known], np.minimum(one.largest_output[known] / largest, 1.0))
+        share = np.minimum(one.largest_output[known] / largest, 1.0)
+        factors[known] = np.maximum(factors[known], np.where(share > 0, share, 1.0))
     one.gain, one.bias, one.largest_output = one.gain / factors, one.bias / factors, one.largest_output / factors
     columns = _by_input_channel(other.weight, second, channels)
     across = factors.reshape(columns.shape[0], 1, columns.shape[2], 1)
@@ -210,31 +217,34 @@ def _scaled_layer(layer: WeightLayer, scaled: _Parameters, original: _Parameters
         weight, bias = scaled.weight * across, None if layer.bias is None else scaled.bias.astype(np.float32)
         return replace(layer, weight=weight.astype(np.float32), bias=bias)
     variance = norm.variance.astype(np.float64)
-    free = _free_factors(scaled.weight, variance, norm.epsilon)
+    free = _free_factors(scaled.weight, variance)
+    # Epsilon is not scaled with the variance, so the new variance of a channel that is nearly constant could be
+    # negative. Its variance stays, and its gamma changes instead.
+    squared = free**2 * variance + (free**2 - 1) * norm.epsilon
+    stays = (free < 1) & (squared < norm.epsilon)
     return replace(
         layer,
         weight=(scaled.weight * free.reshape(across.shape)).astype(np.float32),
         bias=None if layer.bias is None else (layer.bias * free).astype(np.float32),
         batch_norm=replace(
             norm,
-            gamma=(norm.gamma * ratio).astype(np.float32),
+            gamma=(norm.gamma * ratio / np.where(stays, free, 1.0)).astype(np.float32),
             beta=scaled.bias.astype(np.float32),
             mean=(norm.mean * free).astype(np.float32),
-            variance=(free**2 * variance + (free**2 - 1) * norm.epsilon).astype(np.float32),
+            variance=np.where(stays, variance, squared).astype(np.float32),
         ),
     )
 
 
-def _free_factors(weight: DoubleArray, variance: DoubleArray, epsilon: float) -> DoubleArray:
+def _free_factors(weight: DoubleArray, variance: DoubleArray) -> DoubleArray:
     """Return factors [output channels] that give every output channel of weights before a batch norm the same largest
-    absolute weight.
+    absolute weight; channels whose variance is not above zero do not decide which.
     """
     rows = np.abs(weight).reshape(len(weight), -1).max(axis=1)
-    usable = _is_alive(rows) & (variance > 0)
-    if not usable.any():
+    alive = _is_alive(rows)
+    deciding = alive & (variance > 0)
+    if not deciding.any():
         return np.ones_like(rows)
-    common = math.exp(float(np.log(rows[usable]).mean()))
-    factors = np.divide(common, rows, out=np.ones_like(rows), where=usable)
-    # Epsilon is not scaled with the variance, so the factors are limited to keep the new variance well above zero.
-    least = np.sqrt(2 * epsilon / (variance + epsilon), out=np.zeros_like(rows), where=usable)
-    return np.where(usable, np.maximum(factors, np.minimum(least, 1.0)), 1.0)
+    common = math.exp(float(np.log(rows[deciding]).mean()))
+    factors: DoubleArray = np.divide(common, rows, out=np.ones_like(rows), where=alive)
+    return factors

@@ -63,7 +63,10 @@ def improve(
         if plan.rounding_steps:
             reporter.begin("learning rounding", epoch=0, steps=plan.rounding_steps, cost=plan.rounding_cost)
             randomness = np.random.default_rng([options.seed, 5, number])
-            learn_rounding(module, block, tensors, plan.rounding_steps, randomness, reporter)
+            learn_rounding(
+                module, block, tensors, steps=plan.rounding_steps, tunes_channels=options.channel_tuning,
+                randomness=randomness, reporter=reporter,
+            )  # fmt: skip
         if options.bias_correction:
             reporter.begin("correcting biases", epoch=0, steps=1, cost=plan.bias_cost)
             correct_biases(module, float_network, block, tensors)

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import pytest
 
-from api.execution.task_pool import TaskLimits, TaskPool
-from api.execution.task_process import Ending
+from api.execution.task_messages import Ending
+from tests.blocking_pool import BlockingPool
 from tests.network.mutants import DAMAGES
 from tests.network.onnx_reading.onnx_models import model, node, positive, random
 from tests.network.tflite_reading.tflite_models import Op, T, build, constant
@@ -30,9 +30,8 @@ KINDS: Final = [(form, kind) for form, damages in DAMAGES.items() for kind in da
 
 
 @pytest.fixture(scope="module")
-def readers() -> Iterator[TaskPool]:
-    limits = TaskLimits(memory_bytes=2**30, seconds=60.0)
-    pool = TaskPool("tests.network.reading_task:run", limits, places=1)
+def readers() -> Iterator[BlockingPool]:
+    pool = BlockingPool("tests.network.reading_task:tasks", memory_bytes=2**30, seconds=60.0)
     yield pool
     pool.close()
 
@@ -61,7 +60,7 @@ def originals(form: str) -> list[bytes]:
     return built + [content for content in files if not content.startswith(b"version https://git-lfs")]
 
 
-def check(readers: TaskPool, form: str, kind: str, count: int) -> None:
+def check(readers: BlockingPool, form: str, kind: str, count: int) -> None:
     rng = np.random.default_rng(2026)
     files = originals(form)
     refused = 0
@@ -69,7 +68,7 @@ def check(readers: TaskPool, form: str, kind: str, count: int) -> None:
     for number in range(count):
         content = files[int(rng.integers(0, len(files)))]
         damaged = DAMAGES[form][kind](content, rng)
-        outcome = readers.run(damaged, wait_seconds=60)
+        outcome = readers.run("read", damaged, readable=(Path("/proc"),))  # its own memory
         where = f"mutant {number} of {form}, {kind}: {outcome.ending} {outcome.body[:300]!r}"
         assert outcome.ending is Ending.ANSWERED, where
         answer = json.loads(outcome.body)
@@ -85,11 +84,11 @@ def check(readers: TaskPool, form: str, kind: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(("form", "kind"), KINDS)
-def test_a_few_mutants(readers: TaskPool, form: str, kind: str) -> None:
+def test_a_few_mutants(readers: BlockingPool, form: str, kind: str) -> None:
     check(readers, form, kind, FEW)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("form", "kind"), KINDS)
-def test_many_mutants(readers: TaskPool, form: str, kind: str) -> None:
+def test_many_mutants(readers: BlockingPool, form: str, kind: str) -> None:
     check(readers, form, kind, MANY)

@@ -20,6 +20,9 @@ from network.errors import RequestError
 GRACEFUL_SECONDS: Final = 3
 """Time in seconds for open requests to finish after the service is asked to end; container engines wait 10 s in all."""
 
+KEEP_ALIVE_SECONDS: Final = 30
+"""Time in seconds after which an idle connection is closed; longer than most clients keep one for another request."""
+
 
 @click.command("serve", short_help="Serve the HTTP API.")
 @setting_options
@@ -38,6 +41,7 @@ def command(**options: Any) -> None:
             create_app(Service.open(settings)),
             log_config=_log_config(),
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ignore_repeated_signal)

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 
 from api.errors import KINDS, HttpStatus, NotFound, ProblemKind, Unavailable
+from api.execution.scheduler import STALE_SECONDS
 from api.http.handlers.dependencies import ServiceOf, problems
+from api.http.service import Service
 from api.schemas.answer import Answer, Count
 from api.storage.records import JobState
 from api.version import version
@@ -29,7 +31,15 @@ class Health(Answer):
 
     status: Literal["ok"] = Field(description="state of the service; ok: it answers requests and runs jobs")
     version: str = Field(description="version of bitbudget")
-    jobs: dict[JobState, Count] = Field(description="number of jobs in each state")
+    jobs: dict[JobState, Count] = Field(description="number of jobs in each state, as the scheduler last saw them")
+
+
+class Readiness(Answer):
+    """State of a service that can take work."""
+
+    status: Literal["ready"] = Field(description="state of the service; ready: requests that compute are taken")
+    running: Count = Field(description="number of questions (fit, devices, Pareto front) that are being answered")
+    waiting: Count = Field(description="number of questions that wait for a process")
 
 
 class ProblemMeaning(Answer):
@@ -42,7 +52,7 @@ class ProblemMeaning(Answer):
 
 @router.get("/", operation_id="index", responses=problems())
 @router.get("/v1", include_in_schema=False)
-def index() -> Index:
+async def index() -> Index:
     """List the resources of the service, with their paths."""
     links = {
         "networks": "/v1/networks",
@@ -50,6 +60,7 @@ def index() -> Index:
         "devices": "/v1/devices",
         "jobs": "/v1/jobs",
         "health": "/healthz",
+        "readiness": "/readyz",
         "problems": "/problems",
         "openapi": "/openapi.json",
         "docs": "/docs",
@@ -58,21 +69,46 @@ def index() -> Index:
 
 
 @router.get("/healthz", operation_id="health", responses=problems(503))
-def health(service: ServiceOf) -> Health:
-    """Check that the service's database answers and that its job scheduler runs."""
+async def health(service: ServiceOf) -> Health:
+    """Check that the service lives: its event loop answers, and its job scheduler reaches the database.
+
+    The answer needs no thread, no process and no database, so that it comes at once, whatever the service computes.
+    """
+    _require_scheduler(service)
+    return Health(status="ok", version=version(), jobs=service.scheduler.counts)
+
+
+@router.get("/readyz", operation_id="readiness", responses=problems(503))
+async def readiness(service: ServiceOf) -> Readiness:
+    """Check that the service can take work now: it lives, and the server of its processes has started.
+
+    Like health, this is answered at once. A full queue does not make the service unready: such requests get 429.
+    """
+    _require_scheduler(service)
+    if not service.workers.is_ready:
+        raise Unavailable("the processes that read and solve are starting or ending; try again in a few seconds")
+    running, waiting = service.workers.solves
+    return Readiness(status="ready", running=running, waiting=waiting)
+
+
+def _require_scheduler(service: Service) -> None:
     if not service.scheduler.is_alive:
         raise Unavailable("the job scheduler of the service has stopped; restart the service")
-    return Health(status="ok", version=version(), jobs=service.store.count_jobs())
+    if service.scheduler.is_stuck:
+        raise Unavailable(
+            f"the job scheduler has completed no check of the jobs for {STALE_SECONDS:g} s: the database of the "
+            "service does not answer; look at its disk and its log"
+        )
 
 
 @router.get("/problems", operation_id="listProblems", responses=problems())
-def list_problems() -> list[ProblemMeaning]:
+async def list_problems() -> list[ProblemMeaning]:
     """List all HTTP problem types (RFC 9457) that the service can answer."""
     return [_meaning(kind) for kind in KINDS]
 
 
 @router.get("/problems/{slug}", operation_id="getProblem", responses=problems(404))
-def get_problem(slug: Annotated[str, Path(description="last part of the type of a problem")]) -> ProblemMeaning:
+async def get_problem(slug: Annotated[str, Path(description="last part of the type of a problem")]) -> ProblemMeaning:
     """Return the description of one HTTP problem type (RFC 9457)."""
     for kind in KINDS:
         if kind.slug == slug:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from starlette.concurrency import run_in_threadpool
 
+from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.uploads import UploadName, receive, request_body
-from api.services.datasets import DatasetAnswer
+from api.services.dataset_descriptions import DatasetAnswer
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
@@ -25,7 +25,7 @@ DatasetId = Annotated[
     openapi_extra={"requestBody": request_body()},
     responses={
         200: {"model": DatasetAnswer, "description": "The service has this content already"},
-        **problems(400, 413, 422, 507),
+        **problems(400, 413, 422, 429, 503, 507),
     },
 )
 async def upload_dataset(
@@ -34,22 +34,22 @@ async def upload_dataset(
     """Upload a dataset: an .npz, a .parquet with encoded images, or a .tar (WebDataset). Equal files are kept once."""
     settings = service.settings
     async with receive(request, settings.incoming_directory, "dataset", settings.max_dataset_bytes, name) as upload:
-        dataset, is_new = await run_in_threadpool(service.datasets.keep, upload)
+        dataset, is_new = await while_connected(request, service.reads.keep_dataset(upload))
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/datasets/{dataset.id}"
     return dataset
 
 
-@router.get("", operation_id="listDatasets", responses=problems())
-def list_datasets(service: ServiceOf) -> list[DatasetAnswer]:
+@router.get("", operation_id="listDatasets", responses=problems(429, 503))
+async def list_datasets(request: Request, service: ServiceOf) -> list[DatasetAnswer]:
     """List the built-in dataset, then the datasets of the operator by name, then uploaded datasets, newest first."""
-    return service.datasets.summaries()
+    return await while_connected(request, service.reads.dataset_summaries())
 
 
-@router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422))
-def get_dataset(dataset_id: DatasetId, service: ServiceOf) -> DatasetAnswer:
+@router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422, 429, 503))
+async def get_dataset(dataset_id: DatasetId, request: Request, service: ServiceOf) -> DatasetAnswer:
     """Describe a dataset: the shape, the data type and the number of its samples."""
-    return service.datasets.describe(dataset_id)
+    return await while_connected(request, service.reads.describe_dataset(dataset_id))
 
 
 @router.delete("/{dataset_id}", operation_id="deleteDataset", status_code=204, responses=problems(404, 409))

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request
 
-from api.errors import KINDS, MEDIA_TYPE
+from api.errors import BUSY, KINDS, MEDIA_TYPE
+from api.execution.task_pool import MAX_RETRY_SECONDS
 from api.http.service import Service
 from api.services.jobs import MAX_KEY_LENGTH
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # a function that is not async would take a thread
     service: Service = request.app.state.service
     return service
 
@@ -27,6 +28,15 @@ IdempotencyKey = Annotated[
 
 PROBLEM_REFERENCE: Final = "#/components/schemas/Problem"
 
+_RETRY_AFTER: Final = {
+    "Retry-After": {
+        "description": "time in seconds after which the caller may send the request again",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_RETRY_SECONDS},
+    }
+}
+"""Header of a response to a request that finds the queue full."""
+
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of the error responses of one HTTP operation.
@@ -39,6 +49,10 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         for status in statuses
     }
     return {
-        status: {"description": description, "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}}}
+        status: {
+            "description": description,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": PROBLEM_REFERENCE}}},
+            **({"headers": _RETRY_AFTER} if status == BUSY.status else {}),
+        }
         for status, description in (described | {"default": "Any other error"}).items()
     }

@@ -16,13 +16,15 @@ router = APIRouter(prefix="/v1/devices", tags=["devices"])
 
 
 @router.get("", operation_id="listDevices", responses=problems())
-def list_devices() -> list[DeviceAnswer]:
+async def list_devices() -> list[DeviceAnswer]:
     """List the microcontrollers of the catalogue, sorted by RAM size."""
     return [device_answer(device) for device in catalogue().values()]
 
 
 @router.get("/{name}", operation_id="getDevice", responses=problems(404))
-def get_device(name: Annotated[str, Path(description="name of a device, as listDevices returns it")]) -> DeviceAnswer:
+async def get_device(
+    name: Annotated[str, Path(description="name of a device, as listDevices returns it")],
+) -> DeviceAnswer:
     """Return one microcontroller of the catalogue: the sizes of its memories, and the source of each number."""
     device = catalogue().get(name)
     if device is None:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
+from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.operations.linked_report import LINKED_FILE
 from api.schemas.build import BuildAnswer
@@ -31,9 +32,10 @@ POLL_SECONDS: Final = 0.2
 JobId = Annotated[str, Path(description="identifier of a job, as createJob returns it")]
 
 
-@router.post("", operation_id="createJob", status_code=202, responses=problems(400, 404, 409, 413, 422))
-def create_job(
-    request: CreatedJobRequest,
+@router.post("", operation_id="createJob", status_code=202, responses=problems(400, 404, 409, 413, 422, 429, 503))
+async def create_job(
+    body: CreatedJobRequest,
+    request: Request,
     response: Response,
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
@@ -43,7 +45,7 @@ def create_job(
     A job of kind shrink does so for several budgets, and finds the least bytes that keep a limit of quality. The
     input is checked as far as possible before the job is created.
     """
-    job = service.jobs.create(request, idempotency_key)
+    job = await while_connected(request, service.job_creation.create(body, idempotency_key))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job
 

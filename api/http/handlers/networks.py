@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
 
+from api.execution.solving import Answered
+from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
 from api.schemas.devices import DevicesAnswer, DevicesRequest
@@ -48,7 +51,7 @@ NetworkId = Annotated[str, Path(description="identifier that the upload has answ
     openapi_extra={"requestBody": request_body(has_weights=True)},
     responses={
         200: {"model": NetworkAnswer, "description": "The service has this content already"},
-        **problems(400, 413, 422, 503, 507),
+        **problems(400, 413, 422, 429, 503, 507),
     },
 )
 async def upload_network(
@@ -71,10 +74,7 @@ async def upload_network(
         request, settings.incoming_directory, "network", settings.max_network_bytes, name, has_weights=True
     )
     async with received as upload:
-        # Uploads have their own threads, so that those that wait to be read do not keep other requests waiting.
-        network, is_new = await to_thread.run_sync(
-            service.networks.keep, upload, options, limiter=service.upload_threads
-        )
+        network, is_new = await while_connected(request, service.reads.keep_network(upload, options))
     response.status_code = 201 if is_new else 200
     response.headers["Location"] = f"/v1/networks/{network.id}"
     return network
@@ -95,41 +95,53 @@ def get_network(network_id: NetworkId, service: ServiceOf) -> NetworkAnswer:
 @router.delete("/{network_id}", operation_id="deleteNetwork", status_code=204, responses=problems(404, 409))
 def delete_network(network_id: NetworkId, service: ServiceOf) -> None:
     """Delete an uploaded network; refuse it if an unfinished job uses the network."""
-    service.networks.delete(network_id)
+    service.delete_network(network_id)
 
 
-@router.post("/{network_id}/fit", operation_id="fit", responses=problems(400, 404, 409, 413, 422))
-def fit(network_id: NetworkId, request: FitRequest, service: ServiceOf) -> FitAnswer:
+_PROBLEMS: Final = problems(400, 404, 409, 413, 422, 429, 503)
+"""Errors of the questions about a network."""
+
+
+def _answer(answered: Answered) -> Response:
+    """Return the response with an answer that is JSON already; the answer is kept after it was sent."""
+    keep = None if answered.keep is None else BackgroundTask(answered.keep)
+    return Response(answered.body, media_type=JSONResponse.media_type, background=keep)
+
+
+@router.post("/{network_id}/fit", operation_id="fit", response_model=FitAnswer, responses=_PROBLEMS)
+async def fit(network_id: NetworkId, body: FitRequest, request: Request, service: ServiceOf) -> Response:
     """Choose the bits of every tensor of a network under a memory budget, or return a certificate that nothing fits."""
-    return service.networks.fit(network_id, request)
+    return _answer(await while_connected(request, service.solves.answer("fit", network_id, body)))
 
 
-@router.post("/{network_id}/devices", operation_id="fitDevices", responses=problems(400, 404, 409, 413, 422))
-def fit_devices(network_id: NetworkId, request: DevicesRequest, service: ServiceOf) -> DevicesAnswer:
+@router.post("/{network_id}/devices", operation_id="fitDevices", response_model=DevicesAnswer, responses=_PROBLEMS)
+async def fit_devices(network_id: NetworkId, body: DevicesRequest, request: Request, service: ServiceOf) -> Response:
     """Fit an uploaded network into each of the given microcontrollers, or into each one of the catalogue."""
-    return service.networks.devices(network_id, request)
+    return _answer(await while_connected(request, service.solves.answer("devices", network_id, body)))
 
 
-@router.post("/{network_id}/pareto", operation_id="pareto", responses=problems(400, 404, 409, 413, 422))
-def pareto(network_id: NetworkId, request: ParetoRequest, service: ServiceOf) -> ParetoAnswer:
+@router.post("/{network_id}/pareto", operation_id="pareto", response_model=ParetoAnswer, responses=_PROBLEMS)
+async def pareto(network_id: NetworkId, body: ParetoRequest, request: Request, service: ServiceOf) -> Response:
     """Compute a network's smallest summed sensitivity at each budget of flash, RAM or both, with lower bounds."""
-    return service.networks.pareto(network_id, request)
+    return _answer(await while_connected(request, service.solves.answer("pareto", network_id, body)))
 
 
 @router.post(
     "/{network_id}/sensitivity",
     operation_id="measureSensitivity",
     status_code=202,
-    responses=problems(400, 404, 409, 413, 422),
+    responses=problems(400, 404, 409, 413, 422, 429, 503),
 )
-def measure_sensitivity(
+async def measure_sensitivity(
     network_id: NetworkId,
-    request: SensitivityRequest,
+    body: SensitivityRequest,
+    request: Request,
     response: Response,
     service: ServiceOf,
     idempotency_key: IdempotencyKey = None,
 ) -> JobAnswer:
     """Create a job that measures each tensor's sensitivity; name the job in a fit as {"job_id": ...}."""
-    job = service.jobs.create(SensitivityJobRequest(network_id=network_id, **request.model_dump()), idempotency_key)
+    wanted = SensitivityJobRequest(network_id=network_id, **body.model_dump())
+    job = await while_connected(request, service.job_creation.create(wanted, idempotency_key))
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return job

@@ -79,6 +79,42 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
                 assert response["content"], (what, status)
 
 
+COMPUTING = {
+    "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
+    "fitDevices", "pareto",
+}  # fmt: skip
+"""Operations that wait for a process."""
+
+
+def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:
+    refusing = set()
+    for _, operation in operations(document):
+        if "429" in operation["responses"]:
+            refusing.add(operation["operationId"])
+            header = operation["responses"]["429"]["headers"]["Retry-After"]
+            assert header["required"]
+            assert header["schema"] == {"type": "integer", "minimum": 1, "maximum": 60}
+    assert refusing == COMPUTING
+
+
+@pytest.mark.parametrize(
+    "limit", ["layers", "elements of a tensor", "pixels", "points of a Pareto front", "devices", "wait", "time to read"]
+)
+def test_the_document_says_the_limits(document: dict[str, Any], limit: str) -> None:
+    lines = [line for line in document["info"]["description"].splitlines() if line.startswith("- ")]
+    assert [line for line in lines if limit in line and any(letter.isdecimal() for letter in line)], limit
+
+
+def test_the_limits_are_those_of_the_settings(tmp_path: Path) -> None:
+    from api.http.limits import limits_text
+
+    text = limits_text(Settings(data_directory=tmp_path, request_seconds=40, queue_length=7, max_network_bytes=12_345))
+    assert "- size of a network: 12,345 bytes" in text
+    assert "40 s with the time in the queue" in text
+    assert "`time_limit_seconds` may be 30" in text
+    assert "- requests that wait: 7;" in text
+
+
 def test_uploads_and_artifacts_are_bytes(document: dict[str, Any]) -> None:
     for path in ("/v1/networks", "/v1/datasets"):
         content = document["paths"][path]["post"]["requestBody"]["content"]

@@ -215,10 +215,10 @@ def test_a_service_that_is_killed_leaves_no_reader(tmp_path: Path) -> None:
 
 
 def readers_of(service_id: int) -> list[int]:
-    """Return the ids of the processes of a service that read uploads."""
+    """Return the ids of the processes of a service from which tasks are forked."""
     threads = Path(f"/proc/{service_id}/task").iterdir()
     children = [child for thread in threads for child in (thread / "children").read_text().split()]
-    return [int(each) for each in children if b"task_process" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    return [int(each) for each in children if b"task_server" in Path(f"/proc/{each}/cmdline").read_bytes()]
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published networks are beside the project, not in it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from qat.options.post_training import PostTrainingOptions, Rounding
 from qat.post_training.clipping import clip_weights
 from qat.post_training.effective_weights import effective_weight
 from qat.post_training.improve import improve, improvement_cost
-from qat.post_training.rounding import Neighbours
+from qat.post_training.neighbours import Neighbours
 from qat.prepare import float_module, prepare
 from qat.progress import Progress, silent
 from qat.quantized_network import QuantizedNetwork
@@ -153,6 +154,26 @@ def test_clipping_never_adds_to_the_squared_error(seed: int, scheme: Scheme, bit
         assert (step.quantizer(clipped) - weight).square().sum() <= before * (1 + 1e-5)
         if "MinMax" not in scheme.weights:
             assert torch.equal(clipped, weight)
+
+
+@pytest.mark.parametrize("exponent", [-40, 80])
+def test_learned_rounding_is_that_of_ordinary_outputs_for_tiny_and_huge_ones(exponent: int) -> None:
+    """Weights and biases scaled by a power of 2 are rounded alike; squares of outputs of 2^80 are not in float32."""
+    codes = []
+    for scale in (np.float32(1), np.ldexp(np.float32(1), exponent)):
+        network = dense(1)
+        (layer,) = network.weight_layers
+        assert layer.weight is not None
+        assert layer.bias is not None
+        network = replace(network, layers=(replace(layer, weight=layer.weight * scale, bias=layer.bias * scale),))
+        samples = correlated(network, 64)
+        module, float_network = modules(network, samples, 4, ICN_PACT)
+        (step,) = module.weight_steps()
+        before = weight_codes(step.learned.weight, step.quantizer.grid(step.learned.weight), 4)
+        improved(module, float_network, samples)
+        codes.append(weight_codes(step.learned.weight, step.quantizer.grid(step.learned.weight), 4))
+        assert (codes[-1] != before).any()
+    np.testing.assert_array_equal(codes[0], codes[1])
 
 
 def test_clipping_gives_two_bits_a_range() -> None:

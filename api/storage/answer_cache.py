@@ -1,0 +1,113 @@
+"""Cache on disk of answers to questions about networks, with a limit on its size.
+
+    answers/SHA-256 of the network-SHA-256 of the question.json
+
+The answer that was used least recently is deleted first. Deleting any of it costs time and nothing else. A file begins
+with the SHA-256 of the answer instead of being synchronized with the disk, which takes longer than a small fit: after a
+loss of power, an answer that is damaged is computed again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import OrderedDict
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from threading import Lock
+from typing import Final
+
+_DIGEST_BYTES: Final = 32
+
+
+class AnswerCache:
+    """Answers to questions about networks, which several threads of the service read and write.
+
+    Args:
+        directory: The directory; it is created when the first answer is written.
+        max_bytes: Largest size of all answers together, in bytes.
+    """
+
+    def __init__(self, directory: Path, max_bytes: int) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._changing = Lock()
+        for incomplete in directory.glob("tmp*"):
+            incomplete.unlink(missing_ok=True)
+        self._sizes = _sizes_in(directory)
+        self._total_bytes = sum(self._sizes.values())
+        self._make_room()
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all answers together, in bytes."""
+        return self._total_bytes
+
+    def read(self, network_id: str, question: str) -> bytes | None:
+        """Return an answer; None if it is not kept.
+
+        Args:
+            network_id: Identifier of the network.
+            question: SHA-256 of the question, in hexadecimal.
+        """
+        name = _name(network_id, question)
+        with self._changing:
+            if name not in self._sizes:
+                return None
+            self._sizes.move_to_end(name)
+        try:
+            content = (self._directory / name).read_bytes()
+        except OSError:
+            return None
+        digest, answer = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+        return answer if hashlib.sha256(answer).digest() == digest else None
+
+    def write(self, network_id: str, question: str, answer: bytes) -> None:
+        """Keep an answer, unless it alone is larger than the limit, or the disk is full.
+
+        Args:
+            network_id: Identifier of the network.
+            question: SHA-256 of the question, in hexadecimal.
+            answer: The answer.
+        """
+        name, size_bytes = _name(network_id, question), _DIGEST_BYTES + len(answer)
+        if size_bytes > self._max_bytes:
+            return
+        with contextlib.suppress(OSError):
+            self._directory.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=self._directory, delete=False) as file:
+                file.write(hashlib.sha256(answer).digest() + answer)
+            with self._changing:
+                Path(file.name).replace(self._directory / name)
+                self._total_bytes += size_bytes - self._sizes.pop(name, 0)
+                self._sizes[name] = size_bytes
+                self._make_room()
+
+    def forget(self, network_id: str) -> None:
+        """Delete all answers about a network."""
+        with self._changing:
+            for name in [each for each in self._sizes if each.startswith(network_id)]:
+                self._delete(name)
+
+    def _make_room(self) -> None:
+        while self._total_bytes > self._max_bytes:
+            self._delete(next(iter(self._sizes)))
+
+    def _delete(self, name: str) -> None:
+        self._total_bytes -= self._sizes.pop(name)
+        with contextlib.suppress(OSError):
+            (self._directory / name).unlink(missing_ok=True)
+
+
+def _name(network_id: str, question: str) -> str:
+    return f"{network_id}-{question}.json"
+
+
+def _sizes_in(directory: Path) -> OrderedDict[str, int]:
+    """Return the size of each kept answer, the one that was written first in front."""
+    found: list[tuple[float, str, int]] = []
+    with contextlib.suppress(OSError):
+        for path in directory.glob("*-*.json"):
+            status = path.stat()
+            found.append((status.st_mtime, path.name, status.st_size))
+    return OrderedDict((name, size) for _, name, size in sorted(found))
