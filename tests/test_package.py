@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import tomllib
+from itertools import chain
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("network", "solver", "deploy", "qat", "api", "bitbudget")
@@ -37,12 +41,8 @@ def test_every_file_that_is_read_at_run_time_is_packaged() -> None:
 
 def test_the_lock_has_every_package_that_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    names = {_normalised(requirement.partition(">=")[0].partition("==")[0]) for requirement in asked}
+    asked = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    names = {canonicalize_name(Requirement(requirement).name) for requirement in asked} - {project["name"]}
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    locked = {_normalised(line.partition("==")[0]) for line in lines if "==" in line}
+    locked = {canonicalize_name(line.partition("==")[0]) for line in lines if "==" in line}
     assert names - locked == set()
-
-
-def _normalised(name: str) -> str:
-    return name.lower().replace("_", "-")
