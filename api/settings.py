@@ -77,8 +77,8 @@ class Settings(BaseSettings):
         ge=8,
         le=100_000,
         validation_alias="BITBUDGET_MAX_CONNECTIONS",
-        description="Number of open connections. For a further one, the connection is closed whose client sends "
-        "slowest; if all requests are being answered, the new one is closed.",
+        description="Number of open connections. For a further one, those are closed whose clients send slowest; if "
+        "all requests are being answered, the new one is closed.",
     )
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
