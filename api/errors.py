@@ -76,6 +76,9 @@ IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
+REQUEST_TIMEOUT: Final = ProblemKind("request-timeout", 408, "The request did not arrive in time")
+CROSS_ORIGIN: Final = ProblemKind("cross-origin", 403, "A page of another website has sent the request")
+WRONG_HOST: Final = ProblemKind("wrong-host", 421, "The service does not answer under this host name")
 INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed because of an internal error")
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot answer at the moment")
 STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is full")
@@ -83,8 +86,8 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
-    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, BUSY, WORKER_LOST,
-    INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    CROSS_ORIGIN, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE,
+    WRONG_HOST, BUSY, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
