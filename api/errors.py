@@ -12,46 +12,15 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from pydantic import BaseModel, Field
-
-from api.schemas.fit import CertificateAnswer, FitAnswer
+from api.schemas.fit import FitAnswer
+from api.schemas.problems import Fault, HttpStatus, Problem
 from network import errors
 
+__all__ = ["Fault", "HttpStatus", "Problem"]  # in addition to what this module defines
+
 MEDIA_TYPE: Final = "application/problem+json"
-
-
-HttpStatus = Annotated[int, Field(ge=100, le=599)]
-"""HTTP status of a response."""
-
-
-class Fault(BaseModel):
-    """One invalid field of an HTTP request."""
-
-    where: str = Field(
-        description="path of the invalid field in the request, with dots between its parts", examples=["body.flash"]
-    )
-    message: str = Field(description="value that was expected, and value that the request has")
-
-
-class Problem(BaseModel):
-    """Problem document of an HTTP response (RFC 9457)."""
-
-    type: str = Field(description="problem type (RFC 9457), as a URI reference", examples=["/problems/invalid-request"])
-    title: str = Field(description="short name of the problem type, the same for all problems of this type")
-    status: HttpStatus = Field(description="HTTP status of the response")
-    detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
-    errors: list[Fault] | None = Field(
-        default=None, description="invalid fields of the request; only in problems of the type invalid-request"
-    )
-    certificate: CertificateAnswer | None = Field(
-        default=None, description="proof that nothing fits; only in problems of the type does-not-fit"
-    )
-
-    def document(self) -> dict[str, Any]:
-        """Return an HTTP problem document as a JSON object, without the members that have no value."""
-        return self.model_dump(mode="json", exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
