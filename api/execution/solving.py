@@ -29,7 +29,7 @@ from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import ALL_SCHEMES, DamagedFile, TableScheme
 from api.services.networks import Networks
 from api.settings import Settings
-from api.storage.answer_cache import AnswerCache
+from api.storage.answer_cache import ProjectAnswers
 from api.version import version
 from solver.options import Method
 
@@ -93,7 +93,12 @@ class Solves:
     """
 
     def __init__(
-        self, settings: Settings, networks: Networks, measured: MeasuredTables, answers: AnswerCache, workers: Workers
+        self,
+        settings: Settings,
+        networks: Networks,
+        measured: MeasuredTables,
+        answers: ProjectAnswers,
+        workers: Workers,
     ) -> None:
         self._request_seconds = settings.request_seconds
         self._networks = networks

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api.http.body_limit import BodyLimit
@@ -14,7 +14,11 @@ from api.http.handlers import about, datasets, devices, jobs, networks
 from api.http.limits import limits_text
 from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
+from api.http.security.authentication import Authentication, Authenticator
 from api.http.security.hosts import AllowedHosts
+from api.http.security.rate_limits import RateLimits
+from api.http.security.scopes import check_scope
+from api.http.security.tokens import Tokens
 from api.http.security.web_pages import WebPageGuard
 from api.http.service import Service
 from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
@@ -60,12 +64,16 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         telemetry={"tracing": False},
+        dependencies=[Depends(check_scope)],
     )
     app.state.service = service
     for router in (networks.router, datasets.router, devices.router, jobs.router, about.router):
         app.include_router(router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
+    authenticator = Authenticator(service.store, Tokens.of(service.settings))
+    limits = RateLimits(service.settings.requests_per_minute)
+    app.add_middleware(Authentication, authenticator=authenticator, limits=limits)
     app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
     _complete_document(app)
     return app

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from api.execution.executors import make_executor
 from api.execution.job_creation import JobCreation
@@ -17,29 +19,34 @@ from api.services.jobs import Jobs
 from api.services.measured_tables import MeasuredTables
 from api.services.networks import Networks
 from api.settings import Settings
-from api.storage.answer_cache import AnswerCache
+from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
 
+_MAX_PROJECTS: Final = 256
+"""Number of projects whose objects stay in memory; making them again takes milliseconds."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Database, stores and job scheduler of the service, which HTTP request handlers use.
+    """Database, stores and job scheduler of the service, which HTTP request handlers use, as one project sees them.
 
     Attributes:
         settings: Settings of the service.
-        store: The database of the data directory.
+        store: The database, seen by the project.
         workers: Processes in which the service parses and computes.
         reads: Reading of uploads and datasets in these processes.
         solves: Questions about networks, which these processes answer.
         job_creation: Creation of jobs, after checks in these processes.
-        answers: Kept answers.
+        answers: Kept answers of the project.
         networks: Uploaded networks.
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
         scheduler: Scheduler that runs the jobs.
+        all_answers: Kept answers of all projects.
         data_lock: File descriptor that holds the lock of the data directory.
+        projects: The service as other projects see it, by the name of the project; the one used last at the end.
     """
 
     settings: Settings
@@ -48,12 +55,14 @@ class Service:
     reads: Reads
     solves: Solves
     job_creation: JobCreation
-    answers: AnswerCache
+    answers: ProjectAnswers
     networks: Networks
     datasets: Datasets
     jobs: Jobs
     scheduler: Scheduler
+    all_answers: AnswerCache
     data_lock: int
+    projects: OrderedDict[str, Service]
 
     @classmethod
     def open(cls, settings: Settings) -> Service:
@@ -83,27 +92,37 @@ class Service:
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
         workers = Workers(settings)
-        networks = Networks(store, settings)
-        datasets = Datasets(store, settings)
-        answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         scheduler = Scheduler(store, settings, make_executor(settings))
-        jobs = Jobs(store, settings, scheduler.wake)
-        reads = Reads(networks, datasets, workers)
-        solves = Solves(settings, networks, MeasuredTables(store), answers, workers)
+        answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
+        parts = _parts_of_project(store, settings, workers, answers, scheduler)
         return cls(
             settings=settings,
             store=store,
             workers=workers,
-            reads=reads,
-            solves=solves,
-            job_creation=JobCreation(jobs, networks, reads, solves),
-            answers=answers,
-            networks=networks,
-            datasets=datasets,
-            jobs=jobs,
+            all_answers=answers,
             scheduler=scheduler,
             data_lock=lock,
+            projects=OrderedDict(),
+            **parts,
         )
+
+    def of_project(self, project: str) -> Service:
+        """Return the service as one project sees it: with its files, jobs and kept answers alone.
+
+        Args:
+            project: Name of the project.
+        """
+        if project == self.store.project:
+            return self
+        seen = self.projects.pop(project, None)
+        if seen is None:
+            store = self.store.of_project(project)
+            parts = _parts_of_project(store, self.settings, self.workers, self.all_answers, self.scheduler)
+            seen = replace(self, store=store, **parts)
+        self.projects[project] = seen
+        if len(self.projects) > _MAX_PROJECTS:
+            self.projects.popitem(last=False)
+        return seen
 
     def delete_network(self, network_id: str) -> None:
         """Delete an uploaded network and all kept answers about it.
@@ -133,3 +152,32 @@ class Service:
         self.scheduler.stop()
         self.store.close()
         os.close(self.data_lock)
+
+
+def _parts_of_project(
+    store: Store, settings: Settings, workers: Workers, all_answers: AnswerCache, scheduler: Scheduler
+) -> dict[str, Any]:
+    """Return the fields of `Service` that each project has for itself.
+
+    Args:
+        store: The database, seen by the project.
+        settings: Settings of the service.
+        workers: Processes in which the service parses and computes.
+        all_answers: Kept answers of all projects.
+        scheduler: Scheduler of all jobs.
+    """
+    networks = Networks(store, settings)
+    datasets = Datasets(store, settings)
+    answers = ProjectAnswers(all_answers, store.project)
+    jobs = Jobs(store, settings, scheduler.wake)
+    reads = Reads(networks, datasets, workers)
+    solves = Solves(settings, networks, MeasuredTables(store), answers, workers)
+    return {
+        "networks": networks,
+        "datasets": datasets,
+        "answers": answers,
+        "jobs": jobs,
+        "reads": reads,
+        "solves": solves,
+        "job_creation": JobCreation(jobs, networks, reads, solves),
+    }
