@@ -11,7 +11,9 @@ HTTP statuses are defined only here. The other packages raise the errors of `net
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
@@ -42,6 +44,10 @@ class Problem(BaseModel):
     title: str = Field(description="short name of the problem type, the same for all problems of this type")
     status: HttpStatus = Field(description="HTTP status of the response")
     detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
+    instance: str | None = Field(
+        default=None,
+        description="request that was answered so: urn:bitbudget:request:, then its identifier",
+    )
     errors: list[Fault] | None = Field(
         default=None, description="invalid fields of the request; only in problems of the type invalid-request"
     )
@@ -105,6 +111,7 @@ READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload nee
 SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
+RANGE_NOT_SATISFIABLE: Final = ProblemKind("range-not-satisfiable", 416, "The file has no such part")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
 INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed because of an internal error")
@@ -114,8 +121,8 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
-    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, BUSY, WORKER_LOST,
-    INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, RANGE_NOT_SATISFIABLE,
+    BUSY, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -124,9 +131,11 @@ class ServiceError(errors.BitbudgetError):
 
     Attributes:
         kind: Kind of problem that a response reports for this class of errors.
+        headers: Headers that the response has in addition.
     """
 
     kind: ClassVar[ProblemKind]
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class NotFound(ServiceError):
@@ -189,7 +198,7 @@ class Busy(ServiceError):
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
 class InternalFault(ServiceError):

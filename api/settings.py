@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.logs import LogFormat
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
@@ -163,6 +164,18 @@ class Settings(BaseSettings):
         default="subprocess",
         validation_alias="BITBUDGET_EXECUTOR",
         description="Where jobs run. subprocess: each job in its own process on this machine.",
+    )
+
+    log_format: LogFormat = Field(
+        default="text",
+        validation_alias="BITBUDGET_LOG_FORMAT",
+        description="Form of the log on standard error. text: lines for people. json: one JSON object on each line.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OTLP_ENDPOINT",
+        description="URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; needs the extra tracing.",
     )
 
     @property

@@ -85,7 +85,7 @@ def _type_of(field: FieldInfo) -> click.ParamType[Any]:
         }
         kind = click.FloatRange if field.annotation is float else click.IntRange
         return kind(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
-    if field.annotation is str:
+    if field.annotation in {str, str | None}:
         return click.STRING
     if get_origin(field.annotation) is Literal:
         return click.Choice(get_args(field.annotation))
