@@ -111,6 +111,10 @@ READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload nee
 SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
+UPLOAD_CONFLICT: Final = ProblemKind("upload-conflict", 409, "The upload continues at another byte")
+UNSUPPORTED_VERSION: Final = ProblemKind("unsupported-version", 412, "The version of the protocol is not supported")
+UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind("unsupported-media-type", 415, "The media type is not supported")
+CHECKSUM_MISMATCH: Final = ProblemKind("checksum-mismatch", 460, "The bytes have another checksum")
 RANGE_NOT_SATISFIABLE: Final = ProblemKind("range-not-satisfiable", 416, "The file has no such part")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
@@ -121,8 +125,9 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
-    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, RANGE_NOT_SATISFIABLE,
-    BUSY, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, UPLOAD_CONFLICT,
+    UNSUPPORTED_VERSION, UNSUPPORTED_MEDIA_TYPE, CHECKSUM_MISMATCH, RANGE_NOT_SATISFIABLE, BUSY,
+    WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 

@@ -97,6 +97,13 @@ class Settings(BaseSettings):
         description="Largest dataset file that can be uploaded. "
         f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
     )
+    upload_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=8760,
+        validation_alias="BITBUDGET_UPLOAD_HOURS",
+        description="Time in hours after which a dataset that arrives in pieces is deleted, if nothing more arrives.",
+    )
     request_seconds: float = Field(
         default=120.0,
         gt=0,
@@ -207,6 +214,11 @@ class Settings(BaseSettings):
     def incoming_directory(self) -> Path:
         """Path of the directory of uploads that are being received; it is emptied when the service starts."""
         return self.data_directory / "incoming"
+
+    @property
+    def partial_directory(self) -> Path:
+        """Path of the directory of uploads that arrive in pieces."""
+        return self.data_directory / "partial"
 
     @property
     def jobs_directory(self) -> Path:

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.execution.tracing import Tracing
 from api.http.body_limit import BodyLimit
-from api.http.handlers import about, artifacts, datasets, devices, jobs, networks
+from api.http.handlers import about, artifacts, datasets, devices, jobs, networks, partial_uploads
 from api.http.head_requests import HeadRequests
 from api.http.limits import limits_text
 from api.http.observation import Observation
@@ -64,8 +64,8 @@ def create_app(service: Service) -> FastAPI:
         telemetry=_telemetry(service.tracing),
     )
     app.state.service = service
-    for router in (networks.router, datasets.router, devices.router, jobs.router, artifacts.router, about.router):
-        app.include_router(router)
+    for module in (networks, datasets, partial_uploads, devices, jobs, artifacts, about):
+        app.include_router(module.router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
     app.add_middleware(HeadRequests)
@@ -92,7 +92,12 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
         "/v1/networks": settings.max_network_bytes,
         "/v1/datasets": settings.max_dataset_bytes,
     }
-    return lambda path: uploads.get(path, MAX_JSON_BODY_BYTES)
+    pieces = settings.max_dataset_bytes
+
+    def limit_bytes(path: str) -> int:
+        return pieces if path.startswith("/v1/uploads/") else uploads.get(path, MAX_JSON_BODY_BYTES)
+
+    return limit_bytes
 
 
 def _complete_document(app: FastAPI) -> None:

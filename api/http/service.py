@@ -14,6 +14,7 @@ from api.execution.solving import Solves
 from api.execution.tracing import Tracing
 from api.execution.workers import Workers
 from api.http.metrics import Metrics
+from api.http.resumable_uploads import ResumableUploads
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.measured_tables import MeasuredTables
@@ -41,6 +42,7 @@ class Service:
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
         scheduler: Scheduler that runs the jobs.
+        uploads: Uploads of datasets that arrive in pieces.
         metrics: Metrics of the service for Prometheus.
         tracing: Source of spans for a collector of traces.
         data_lock: File descriptor that holds the lock of the data directory.
@@ -57,6 +59,7 @@ class Service:
     datasets: Datasets
     jobs: Jobs
     scheduler: Scheduler
+    uploads: ResumableUploads
     metrics: Metrics
     tracing: Tracing
     data_lock: int
@@ -109,6 +112,7 @@ class Service:
             datasets=datasets,
             jobs=jobs,
             scheduler=scheduler,
+            uploads=ResumableUploads(settings, reads),
             metrics=Metrics(workers, solves, scheduler),
             tracing=tracing,
             data_lock=lock,

@@ -70,12 +70,10 @@ def test_several_parts_are_one_multipart_answer(service: LiveService, artifact: 
     response = service.http.get(path, headers={"range": f"bytes=0-3,10-19,-4,{len(content) + 5}-"})
     assert response.status_code == 206
     head = f"Content-Type: {response.headers['content-type']}\r\n\r\n".encode()
-    parts = BytesParser(policy=HTTP).parsebytes(head + response.content).get_payload()
-    assert len(parts) == 3
+    parts = list(BytesParser(policy=HTTP).parsebytes(head + response.content).iter_parts())
     size = len(content)
-    for part, (first, last) in zip(parts, ((0, 3), (10, 19), (size - 4, size - 1)), strict=True):
-        assert isinstance(part, type(parts[0]))
-        assert part["content-range"] == f"bytes {first}-{last}/{size}"  # type: ignore[index]
+    ranges = [f"bytes {first}-{last}/{size}" for first, last in ((0, 3), (10, 19), (size - 4, size - 1))]
+    assert [part["content-range"] for part in parts] == ranges
     assert content[10:20] in response.content
     assert len(response.content) == int(response.headers["content-length"])
 

@@ -45,7 +45,7 @@ def test_the_identifier_of_the_caller_comes_back(service: LiveService, given: st
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "line\tbreak", "ü"])
 def test_another_identifier_is_replaced(service: LiveService, given: str) -> None:
-    response = service.http.get("/healthz", headers={"x-request-id": given.encode()})
+    response = service.http.get("/healthz", headers={b"x-request-id": given.encode()})
     assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
 
 
