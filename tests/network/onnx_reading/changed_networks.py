@@ -1,6 +1,6 @@
 """Networks that are changed so that they still may be valid: other attributes, operators, connections and constants.
 
-The damages of `tests.network.mutants` mostly give files that are not valid. These changes often give valid networks, and
+The damages of `tests.network.mutants` mostly give invalid files. These changes often give valid networks, and
 a reader that overlooks an attribute reads them wrongly.
 """
 

@@ -24,7 +24,10 @@ from tests.network.onnx_reading.onnx_models import model, node, positive, random
 SHARED: Final = Path(__file__).parents[4] / "shared"
 MAX_FILE_BYTES: Final = 130_000
 LARGEST_SHARE: Final = 2e-3
-"""Largest difference as a share of the range: onnxruntime computes in float32, and large constants are added."""
+"""Largest difference as a share of the output's range."""
+ROUNDING: Final = 1e-5
+"""Largest difference by rounding as a share of the magnitude: onnxruntime computes in float32, and some networks add a
+large constant to small values."""
 
 
 def chain() -> onnx.ModelProto:
@@ -86,7 +89,7 @@ def published() -> list[onnx.ModelProto]:
 
 
 def difference(network: Network, changed_model: onnx.ModelProto, seed: int) -> float:
-    """Return the largest difference between an output and onnxruntime's, as a share of the output's range.
+    """Return the largest difference between an output and onnxruntime's as a share of its range, 0 if it is rounding.
 
     The order of the elements is not compared: the host brings it into the order of the file.
 
@@ -102,8 +105,11 @@ def difference(network: Network, changed_model: onnx.ModelProto, seed: int) -> f
         for output, expected in zip(network.outputs, reference.outputs_of(sample, network), strict=True):
             values = found[output].ravel()
             assert values.shape == expected.shape, output
-            if np.isfinite(expected).all():
-                worst = max(worst, share_of_range(np.sort(expected), np.sort(values)))
+            if not np.isfinite(expected).all():
+                continue
+            expected, values = np.sort(expected), np.sort(values)
+            if abs(expected - values).max() > ROUNDING * abs(expected).max():
+                worst = max(worst, share_of_range(expected, values))
     return worst
 
 
@@ -123,9 +129,9 @@ def check(originals: list[onnx.ModelProto], count: int, seed: int) -> None:
 
 
 def test_built_networks() -> None:
-    check([chain(), branches(), means()], 900, seed=1)
+    check([chain(), branches(), means()], 600, seed=1)
 
 
 @pytest.mark.long
 def test_built_and_published_networks() -> None:
-    check([chain(), branches(), means(), *published()], 20_000, seed=2)
+    check([chain(), branches(), means(), *published()], 8_000, seed=2)
