@@ -255,8 +255,8 @@ def _columns(schema: pa.Schema, path: Path) -> _Columns:
     repeated = [name for name, count in Counter(schema.names).items() if count > 1]
     if repeated:
         raise DatasetError(
-            f"'{printable(path.name)}' has several columns with the name '{printable(repeated[0])}'; expected a name of "
-            "its own for each column"
+            f"'{printable(path.name)}' has several columns with the name '{printable(repeated[0])}'; expected columns "
+            "with different names"
         )
     images = {each.name: _bytes_of(each) for each in schema}
     named = [images[each] for each in (*_IMAGE_NAMES, *images) if images.get(each)]
