@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,8 @@ class Solves:
         measured: Sensitivity tables of earlier jobs.
         answers: Kept answers.
         workers: Processes that solve.
+        answered: Number of questions whose answer was kept, under True, and of those that were solved, under False;
+            this counts them.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class Solves:
         measured: MeasuredTables,
         answers: ProjectAnswers,
         workers: Workers,
+        answered: Counter[bool],
     ) -> None:
         self._request_seconds = settings.request_seconds
         self._networks = networks
@@ -106,6 +110,7 @@ class Solves:
         self._answers = answers
         self._workers = workers
         self._threads = CapacityLimiter(_THREADS)
+        self._answered = answered
         self._deriving: dict[tuple[str, TableScheme | None], asyncio.Lock] = {}
 
     @property
@@ -130,6 +135,7 @@ class Solves:
         give_up_at = time.monotonic() + self._request_seconds
         limited = self._limited(kind, request)
         question = await to_thread.run_sync(self._question, kind, network_id, limited, limiter=self._threads)
+        self._answered[question.kept is not None] += 1
         if question.kept is not None:
             return Answered(question.kept)
         if question.task is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,7 +13,10 @@ from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
+from api.execution.tracing import Tracing
 from api.execution.workers import Workers
+from api.http.metrics import Metrics
+from api.http.resumable_uploads import ResumableUploads
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.measured_tables import MeasuredTables
@@ -44,7 +47,12 @@ class Service:
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
         scheduler: Scheduler that runs the jobs.
+        uploads: Uploads of datasets that arrive in pieces.
+        metrics: Metrics of the service for Prometheus.
+        tracing: Source of spans for a collector of traces.
         all_answers: Kept answers of all projects.
+        answered: Number of questions of all projects whose answer was kept, under True, and that were solved, under
+            False.
         data_lock: File descriptor that holds the lock of the data directory.
         projects: The service as other projects see it, by the name of the project; the one used last at the end.
     """
@@ -60,7 +68,11 @@ class Service:
     datasets: Datasets
     jobs: Jobs
     scheduler: Scheduler
+    uploads: ResumableUploads
+    metrics: Metrics
+    tracing: Tracing
     all_answers: AnswerCache
+    answered: Counter[bool]
     data_lock: int
     projects: OrderedDict[str, Service]
 
@@ -75,6 +87,7 @@ class Service:
             RequestError: If the data directory is not writable, or if another service uses it.
             StoreError: If a later version of bitbudget created the database.
         """
+        tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
             lock = ProcessLock(settings.data_directory / "service.lock").take()
@@ -91,16 +104,20 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
-        workers = Workers(settings)
+        workers = Workers(settings, tracing)
         scheduler = Scheduler(store, settings, make_executor(settings))
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
-        parts = _parts_of_project(store, settings, workers, answers, scheduler)
+        answered = Counter({True: 0, False: 0})
+        parts = _parts_of_project(store, settings, workers, answers, answered, scheduler)
         return cls(
             settings=settings,
             store=store,
             workers=workers,
-            all_answers=answers,
             scheduler=scheduler,
+            metrics=Metrics(workers, answered, scheduler),
+            tracing=tracing,
+            all_answers=answers,
+            answered=answered,
             data_lock=lock,
             projects=OrderedDict(),
             **parts,
@@ -117,7 +134,9 @@ class Service:
         seen = self.projects.pop(project, None)
         if seen is None:
             store = self.store.of_project(project)
-            parts = _parts_of_project(store, self.settings, self.workers, self.all_answers, self.scheduler)
+            parts = _parts_of_project(
+                store, self.settings, self.workers, self.all_answers, self.answered, self.scheduler
+            )
             seen = replace(self, store=store, **parts)
         self.projects[project] = seen
         if len(self.projects) > _MAX_PROJECTS:
@@ -151,11 +170,17 @@ class Service:
         self.workers.reap()
         self.scheduler.stop()
         self.store.close()
+        self.tracing.close()
         os.close(self.data_lock)
 
 
 def _parts_of_project(
-    store: Store, settings: Settings, workers: Workers, all_answers: AnswerCache, scheduler: Scheduler
+    store: Store,
+    settings: Settings,
+    workers: Workers,
+    all_answers: AnswerCache,
+    answered: Counter[bool],
+    scheduler: Scheduler,
 ) -> dict[str, Any]:
     """Return the fields of `Service` that each project has for itself.
 
@@ -164,6 +189,7 @@ def _parts_of_project(
         settings: Settings of the service.
         workers: Processes in which the service parses and computes.
         all_answers: Kept answers of all projects.
+        answered: Number of questions of all projects that were answered, by whether the answer was kept.
         scheduler: Scheduler of all jobs.
     """
     networks = Networks(store, settings)
@@ -171,13 +197,14 @@ def _parts_of_project(
     answers = ProjectAnswers(all_answers, store.project)
     jobs = Jobs(store, settings, scheduler.wake)
     reads = Reads(networks, datasets, workers)
-    solves = Solves(settings, networks, MeasuredTables(store), answers, workers)
+    solves = Solves(settings, networks, MeasuredTables(store), answers, workers, answered)
     return {
         "networks": networks,
         "datasets": datasets,
         "answers": answers,
         "jobs": jobs,
         "reads": reads,
+        "uploads": ResumableUploads(settings, reads),
         "solves": solves,
         "job_creation": JobCreation(jobs, networks, reads, solves),
     }
