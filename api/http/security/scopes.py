@@ -57,14 +57,14 @@ _UNLISTED: Final = {"/v1": "index"}
 async def check_scope(request: Request) -> None:  # a function that is not async would take a thread
     """Refuse a request whose caller does not have the scope that the operation needs.
 
-    An operation without an entry in the table is refused for everybody.
+    An operation without an entry in the table needs the scope admin.
 
     Raises:
         Forbidden: If the caller does not have the scope.
     """
     route = request.scope["route"]
-    operation = route.operation_id or _UNLISTED[route.path]
-    scope = REQUIRED_SCOPES[operation]
+    operation = route.operation_id or _UNLISTED.get(route.path, route.path)
+    scope = REQUIRED_SCOPES.get(operation, Scope.ADMIN)
     if scope is None:
         return
     access: Access = request.state.access
