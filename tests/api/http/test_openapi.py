@@ -81,9 +81,9 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
 
 COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
-    "fitDevices", "pareto",
+    "fitDevices", "pareto", "createUpload", "appendUpload",
 }  # fmt: skip
-"""Operations that wait for a process."""
+"""Operations that wait for a process, or for the place of an unfinished upload."""
 
 
 def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:
