@@ -13,10 +13,10 @@ from typing import Any, Final, TypeVar
 import click
 
 from api.cli.setting_options import settings_of
-from api.services.access import DEFAULT_PROJECT, SCOPE_MEANINGS, Scope
+from api.services.access import SCOPE_MEANINGS, Scope
 from api.services.access_keys import NewKey, create_key, is_valid, revoke_key, rotate_key
 from api.storage.database import Store
-from api.storage.records import ApiKey
+from api.storage.records import DEFAULT_PROJECT, ApiKey
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
