@@ -26,6 +26,7 @@ from api.storage.uploads import Upload
 from qat.data.dataset import Dataset
 from qat.data.digits import digits
 from qat.data.opening import open_dataset, open_file
+from qat.data.unseen import without_samples
 
 KIND: Final = "dataset"
 FILE_SUFFIX: Final = ".npz"
@@ -159,12 +160,16 @@ class Datasets:
         """Load a dataset with its samples; only the worker of a job does so.
 
         Args:
-            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
+            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, "digits", or "none", which
+                has no samples.
 
         Raises:
             NotFound: If the dataset does not exist.
             DatasetError: If the dataset cannot be read.
         """
+        unseen = without_samples(dataset_id)
+        if unseen is not None:
+            return unseen
         origin, path, name = self.origin(dataset_id)
         if path is None:
             return digits()

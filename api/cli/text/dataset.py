@@ -7,6 +7,7 @@ from typing import Final
 
 from qat.data.class_counts import ClassCounts, count_classes
 from qat.data.dataset import Dataset
+from qat.data.unseen import UnseenSamples
 from qat.progress import Progress, Report, silent
 
 _LISTED_CLASSES: Final = 20
@@ -18,6 +19,8 @@ def dataset_text(dataset: Dataset) -> str:
     Args:
         dataset: The dataset.
     """
+    if isinstance(dataset.train_x, UnseenSamples):
+        return f"dataset {dataset.name}: no samples; inputs are made from the network"
     test = f"{len(dataset.test_x):,} test samples" if dataset.has_test_set else "no test set"
     found = f"dataset {dataset.name}: {len(dataset.train_x):,} training samples, {test}"
     counts = count_classes(dataset)
