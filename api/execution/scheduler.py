@@ -26,10 +26,11 @@ from typing import Any, Final
 
 from api.errors import WORKER_LOST
 from api.execution.executor import Attempt, Executor, ExecutorUnavailable, Handle
+from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
 

@@ -16,31 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, Literal
+
+from api.schemas.job_state import JobState
 
 DEFAULT_PROJECT: Final = "default"
 """Name of the project of everything that was stored without a named project."""
 
 EventKind = Literal["state", "progress", "log", "warning"]
 """What an event of a job reports."""
-
-
-class JobState(StrEnum):
-    """State of a job of the service, such as queued or running."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether a job in this state has finished, so that its state does not change again."""
-        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
-
 
 UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 import pytest
 
+from api.schemas.job_state import JobState
 from api.storage.database import Store
-from api.storage.records import JobState, KeptFile
+from api.storage.records import KeptFile
 
 WRITERS = 4
 PATIENCE_SECONDS = 30

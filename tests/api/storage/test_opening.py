@@ -15,10 +15,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, update
 from sqlalchemy.exc import OperationalError
 
+from api.schemas.job_state import JobState
 from api.storage.database import Store, StoreError
 from api.storage.database.migrating import FOLDER, migrate
 from api.storage.database.schema import METADATA, SCHEMA_VERSION, VERSION
-from api.storage.records import JobState, request_hash
+from api.storage.records import request_hash
 from tests.api.postgres_server import PostgresServer
 
 OLD = Path(__file__).with_name("databases")

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from api.schemas.job_state import JobState
 from api.storage.database import Store, events, idempotency
-from api.storage.records import ApiKey, Job, JobState, KeptFile, request_hash
+from api.storage.records import ApiKey, Job, KeptFile, request_hash
 
 
 def kept(file_id: str, created_at: float = 1.0, kind: str = "network") -> KeptFile:
