@@ -103,6 +103,7 @@ JOB_NOT_FINISHED: Final = ProblemKind("job-not-finished", 409, "The job has not 
 KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another request")
 READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload needs too much time or memory")
 SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
+JOB_LIMIT: Final = ProblemKind("job-limit", 422, "The job needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
@@ -113,8 +114,8 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
-    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
-    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, BUSY, WORKER_LOST,
+    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, JOB_LIMIT, MALFORMED_REQUEST,
+    NOT_FOUND, METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, BUSY, WORKER_LOST,
     INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from api.schemas.jobs import (
 )
 from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
+from api.services.job_retry import retry
 from api.services.measured_tables import MeasuredTables
 from api.settings import Settings
 from api.storage.database import Store
@@ -150,16 +151,32 @@ class Jobs:
             NotFound: If the job does not exist.
             JobFinished: If the job has succeeded or failed already.
         """
-        self._job(job_id)
-        if not self._store.change_job(job_id, [JobState.QUEUED], state=JobState.CANCELLED):
-            self._store.change_job(job_id, [JobState.RUNNING], state=JobState.CANCELLING)
-        else:
-            JobDirectory.of(job_id, self._settings).clear_results()
+        while (found := self._job(job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
+            state = JobState.CANCELLED if found.state is JobState.QUEUED else JobState.CANCELLING
+            if self._store.change_job(job_id, [found.state], of_attempt=found.attempt, state=state):
+                if state is JobState.CANCELLED:
+                    JobDirectory.of(job_id, self._settings).clear_results(found.attempt)
+                break
         job = self.job(job_id)
         if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
             raise JobFinished(f"job {job_id} has {job.state} already and cannot be cancelled")
         self._changed()
         return job
+
+    def retry(self, job_id: str) -> JobAnswer:
+        """Queue a failed or cancelled job again; retrying a queued or running job is not an error.
+
+        Args:
+            job_id: Identifier of the job.
+
+        Raises:
+            NotFound: If the job does not exist, or its network or dataset was deleted.
+            JobFinished: If the job has succeeded.
+            JobNotFinished: If the job is being cancelled.
+        """
+        if retry(self._store, self._settings, self._job(job_id)):
+            self._changed()
+        return self.job(job_id)
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job and its files.
@@ -207,7 +224,8 @@ class Jobs:
         artifacts = self.artifacts(job_id)
         for artifact in artifacts:
             if artifact.name == name:
-                return artifact, JobDirectory.of(job_id, self._settings).artifacts / artifact.name
+                directory = JobDirectory.of(job_id, self._settings).attempt(self._job(job_id).attempt)
+                return artifact, directory.artifacts / artifact.name
         raise NotFound(
             f"job {job_id} has no artifact {name[:80]!r}; its artifacts: {', '.join(each.name for each in artifacts)}"
         )

@@ -26,6 +26,7 @@ class Factory:
     """A database and a cluster, with schedulers on them, one after the other, as in successive services."""
 
     def __init__(self, folder: Path, grace_seconds: float = PATIENCE_SECONDS, **options: Any) -> None:
+        options = {"max_concurrent_jobs": 1, **options}
         self.settings = Settings(data_directory=folder, grace_seconds=grace_seconds, turn_seconds=0.01, **options)
         self.store = Store(self.settings.database)
         self.cluster = Cluster(self._work)
@@ -129,7 +130,13 @@ def test_a_crash_is_tried_again_at_the_head_of_the_queue_and_the_second_is_the_e
     assert factory.states("a", "b") == ["failed", "running"]
     error = factory.job("a").error
     assert error is not None
-    for expected in ("2 times", "exception out of memory", "Create the job again", "the memory of the worker of a"):
+    for expected in (
+        "2 times",
+        "exception out of memory",
+        "/v1/jobs/a/retry",
+        "the memory of the worker of a",
+        "the last words of a",
+    ):
         assert expected in error["detail"]
 
 
@@ -160,7 +167,7 @@ def test_a_cancelled_worker_is_asked_and_after_the_grace_killed(tmp_path: Path, 
     factory.ignores_requests = is_stubborn
     factory.add("a", "b")
     factory.scheduler.turn()
-    results = JobDirectory.of("a", factory.settings).artifacts
+    results = JobDirectory.of("a", factory.settings).attempt(1).artifacts
     results.mkdir(parents=True)
     factory.store.change_job("a", [JobState.RUNNING], state=JobState.CANCELLING)
     factory.turn_until(lambda: factory.states("a") == ["cancelled"])
