@@ -14,6 +14,8 @@ from api.http.handlers import about, datasets, devices, jobs, networks
 from api.http.limits import limits_text
 from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
+from api.http.security.hosts import AllowedHosts
+from api.http.security.web_pages import WebPageGuard
 from api.http.service import Service
 from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
 from api.version import version
@@ -64,6 +66,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
+    app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
     _complete_document(app)
     return app
 
