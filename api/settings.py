@@ -87,6 +87,14 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_DATA",
         description="Directory for everything that the service stores. Two services cannot share a directory.",
     )
+    database_url: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_DATABASE",
+        repr=False,  # it may have a password
+        description="URL of the database, such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; none: the SQLite "
+        "file bitbudget.sqlite in the data directory. Other users of the machine can read options of a command, so "
+        "give a URL with a password by the environment variable.",
+    )
     operator_datasets: AbsolutePath | None = Field(
         default=None,
         validation_alias="BITBUDGET_DATASETS",
@@ -209,9 +217,9 @@ class Settings(BaseSettings):
     )
 
     @property
-    def database(self) -> Path:
-        """Path of the service's SQLite database."""
-        return self.data_directory / "bitbudget.sqlite"
+    def database(self) -> str | Path:
+        """URL of the service's database, or the path of its SQLite file."""
+        return self.database_url or self.data_directory / "bitbudget.sqlite"
 
     @property
     def networks_directory(self) -> Path:

@@ -90,8 +90,8 @@ class Scheduler:
         self.wake()
         if self._thread.is_alive():
             self._thread.join()
-        self._workers.end_all({_latest_attempt(job) for job in self._store.jobs(_STARTED)})
-        for job in self._store.jobs(_STARTED):
+        self._workers.end_all({_latest_attempt(job) for job in self._store.jobs_of_all_projects(_STARTED)})
+        for job in self._store.jobs_of_all_projects(_STARTED):
             try:
                 if not self._workers.has_worker(_latest_attempt(job)):
                     self._settlement.settle(job, is_stopping=True)
@@ -101,12 +101,12 @@ class Scheduler:
 
     def turn(self) -> None:
         """Check every unfinished job once: first the jobs that have a worker, then the queued jobs."""
-        started = self._store.jobs(_STARTED)
+        started = self._store.jobs_of_all_projects(_STARTED)
         occupied = sum(self._look_after(job) for job in reversed(started))
         self._workers.forget_ended({_latest_attempt(job) for job in started})
         if occupied >= self._places:
             return
-        for job in reversed(self._store.jobs([JobState.QUEUED])):
+        for job in reversed(self._store.jobs_of_all_projects([JobState.QUEUED])):
             occupied += self._start_next_attempt(job)
             if occupied >= self._places:
                 return
@@ -124,7 +124,7 @@ class Scheduler:
             self._wake.clear()
 
     def _count(self) -> None:
-        self._counts = self._store.count_jobs()
+        self._counts = self._store.count_jobs_of_all_projects()
         self._counted_at = time.monotonic()
 
     def _look_after(self, job: Job) -> bool:
@@ -149,7 +149,7 @@ class Scheduler:
                 return False
             attempt = Attempt(job.id, job.attempt + 1)
             started_at = job.started_at or time.time()
-            is_queued = self._store.change_job(
+            is_queued = self._store.change_job_of_any_project(
                 job.id, [JobState.QUEUED], of_attempt=job.attempt, state=JobState.RUNNING, attempt=attempt.number,
                 started_at=started_at,
             )  # fmt: skip
@@ -165,7 +165,7 @@ class Scheduler:
         undone: dict[str, Any] = {"attempt": attempt.number - 1}
         if attempt.number == 1:
             undone["started_at"] = None
-        self._store.change_job(
+        self._store.change_job_of_any_project(
             attempt.job_id, [JobState.RUNNING], of_attempt=attempt.number, state=JobState.QUEUED, **undone
         )
         return False

@@ -74,4 +74,4 @@ class Settlement:
         )
 
     def _change(self, job: Job, expected: JobState, **values: object) -> bool:
-        return self._store.change_job(job.id, [expected], of_attempt=job.attempt, **values)
+        return self._store.change_job_of_any_project(job.id, [expected], of_attempt=job.attempt, **values)

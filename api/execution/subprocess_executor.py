@@ -165,6 +165,8 @@ class SubprocessExecutor:
 
     def _worker_environment(self) -> dict[str, str]:
         environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
+        if self._settings.database_url is not None:  # not an option: every user of the machine can read those
+            environment["BITBUDGET_DATABASE"] = self._settings.database_url
         return environment | {"PYTHONPATH": os.pathsep.join(_import_path())}
 
     def _start_log_writer(self, log: Path) -> tuple[subprocess.Popen[bytes], int]:

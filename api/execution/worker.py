@@ -126,9 +126,9 @@ def main(arguments: list[str] | None = None) -> None:
         operator_datasets=given.operator_datasets,
     )
     store = Store(settings.database)
-    job = store.job(given.job)
+    job = store.job_of_any_project(given.job)
     if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        work(store, settings, job)
+        work(store.of_project(job.project), settings, job)
 
 
 if __name__ == "__main__":

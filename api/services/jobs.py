@@ -59,7 +59,7 @@ class Jobs:
             The request without a reference to another job; the job of an earlier request with the same key, else None.
 
         Raises:
-            KeyReused: If an earlier request with the same key was different.
+            KeyReused: If an earlier request with the same key was different, or if its job was deleted.
             NotFound: If the network does not exist, or a job that the request names.
         """
         if not isinstance(request, SensitivityJobRequest):
@@ -72,6 +72,11 @@ class Jobs:
                 )
             if (job := self._store.job_with_key(idempotency_key)) is not None:
                 return request, self._same_request(job, document)
+            if self._store.idempotency(idempotency_key) is not None:
+                raise KeyReused(
+                    "the job that an earlier request with the same Idempotency-Key created was deleted; use a new key "
+                    "for a new request"
+                )
         return request, None
 
     def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
