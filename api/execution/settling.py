@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from api.errors import WORKER_LOST, Problem
 from api.execution.attempt_workers import AttemptWorkers
@@ -73,5 +73,5 @@ class Settlement:
             f"output of the worker is in {self._workers.output_of(attempt)}.{shown}"
         )
 
-    def _change(self, job: Job, expected: JobState, **values: object) -> bool:
+    def _change(self, job: Job, expected: JobState, **values: Any) -> bool:
         return self._store.change_job_of_any_project(job.id, [expected], of_attempt=job.attempt, **values)

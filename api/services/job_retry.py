@@ -46,7 +46,7 @@ def retry(store: Store, settings: Settings, job: Job) -> bool:
         JobDirectory.of(job.id, settings).clear_results(job.attempt)
     return store.change_job(
         job.id, _RETRIED, of_attempt=job.attempt, state=JobState.QUEUED, crashes=0, error=None, progress=None,
-        finished_at=None,
+        started_at=None, retries=job.retries + 1,
     )  # fmt: skip
 
 
