@@ -21,6 +21,7 @@ from network import errors
 __all__ = ["Fault", "HttpStatus", "Problem"]  # in addition to what this module defines
 
 MEDIA_TYPE: Final = "application/problem+json"
+_CHALLENGE: Final = 'Bearer realm="bitbudget"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,9 @@ IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
+UNAUTHORIZED: Final = ProblemKind("unauthorized", 401, "The request has no valid key")
+FORBIDDEN: Final = ProblemKind("forbidden", 403, "The key does not allow this operation")
+RATE_LIMITED: Final = ProblemKind("rate-limited", 429, "The caller sends too many requests")
 REQUEST_TIMEOUT: Final = ProblemKind("request-timeout", 408, "The request did not arrive in time")
 CROSS_ORIGIN: Final = ProblemKind("cross-origin", 403, "A page of another website has sent the request")
 WRONG_HOST: Final = ProblemKind("wrong-host", 421, "The service does not answer under this host name")
@@ -87,8 +91,9 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, JOB_LIMIT, MALFORMED_REQUEST,
-    NOT_FOUND, CROSS_ORIGIN, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE,
-    TOO_LARGE, WRONG_HOST, BUSY, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    UNAUTHORIZED, FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED,
+    JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, WRONG_HOST, BUSY, RATE_LIMITED, WORKER_LOST, INTERNAL_ERROR,
+    UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -100,6 +105,11 @@ class ServiceError(errors.BitbudgetError):
     """
 
     kind: ClassVar[ProblemKind]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response."""
+        return {}
 
 
 class NotFound(ServiceError):
@@ -163,6 +173,57 @@ class Busy(ServiceError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response."""
+        return {"Retry-After": str(self.retry_after_seconds)}
+
+
+class RateLimited(Busy):
+    """Error: a caller sends more requests than the service allows to each of them."""
+
+    kind = RATE_LIMITED
+
+
+class Unauthorized(ServiceError):
+    """Error: a request has no key, or one that is not valid.
+
+    Args:
+        message: Text for the caller.
+        has_token: Whether the request has a key or a token.
+    """
+
+    kind = UNAUTHORIZED
+
+    def __init__(self, message: str, *, has_token: bool) -> None:
+        super().__init__(message)
+        self.has_token = has_token
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response (RFC 6750)."""
+        return {"WWW-Authenticate": _CHALLENGE + (', error="invalid_token"' if self.has_token else "")}
+
+
+class Forbidden(ServiceError):
+    """Error: the key of a request does not have the scope that the operation needs.
+
+    Args:
+        message: Text for the caller.
+        scope: Scope that the operation needs.
+    """
+
+    kind = FORBIDDEN
+
+    def __init__(self, message: str, scope: str) -> None:
+        super().__init__(message)
+        self.scope = scope
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the response (RFC 6750)."""
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{self.scope}"'}
 
 
 class InternalFault(ServiceError):

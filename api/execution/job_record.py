@@ -11,10 +11,11 @@ from sqlalchemy.exc import OperationalError
 
 from api.errors import Problem
 from api.schemas.answer import Answer
+from api.schemas.job_state import JobState
 from api.schemas.reports import Artifact, ProgressAnswer
 from api.storage.attempt_directory import AttemptSuperseded
 from api.storage.database import Store
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 from qat.progress import Progress
 
 LOG: Final = logging.getLogger("bitbudget.worker")

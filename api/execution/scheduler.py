@@ -27,9 +27,10 @@ from api.execution.attempt_workers import AttemptWorkers
 from api.execution.executor import Attempt, Executor, ExecutorUnavailable
 from api.execution.machine import job_places
 from api.execution.settling import Settlement
+from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
 

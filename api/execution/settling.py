@@ -8,10 +8,11 @@ from typing import Any, Final
 from api.errors import WORKER_LOST, Problem
 from api.execution.attempt_workers import AttemptWorkers
 from api.execution.executor import Attempt
+from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
 

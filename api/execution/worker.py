@@ -19,6 +19,7 @@ from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
 from api.schemas.answer import Answer, NetworkName
+from api.schemas.job_state import JobState
 from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
 from api.schemas.reports import SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
@@ -29,7 +30,7 @@ from api.storage.attempt_directory import AttemptDirectory, AttemptSuperseded
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 from api.storage.result_files import REPORT_FILE, artifacts_in
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset

@@ -22,10 +22,10 @@ from api.errors import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAVAILABLE,
-    Busy,
     Fault,
     InternalFault,
     Problem,
+    ServiceError,
     problem_of,
     problem_of_status,
     problem_of_system,
@@ -54,7 +54,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BitbudgetError)
     async def bitbudget_error(request: Request, error: BitbudgetError) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Busy) else None
+        headers = error.headers if isinstance(error, ServiceError) else None
         if isinstance(error, InternalFault):
             LOG.error("%s %s failed: %s", request.method, request.url.path, error)
         return problem_response(problem_of(error), headers)

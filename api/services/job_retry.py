@@ -6,11 +6,12 @@ import re
 from typing import Final
 
 from api.errors import TRAINING_FAILED, JobFinished, JobNotFinished, NotFound
+from api.schemas.job_state import JobState
 from api.schemas.jobs import request_of
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 
 _RETRIED: Final = (JobState.FAILED, JobState.CANCELLED)
 _HASH: Final = re.compile(r"[0-9a-f]{64}")

@@ -11,6 +11,7 @@ from typing import Final
 
 from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
 from api.schemas.job_answers import JobAnswer, JobSummary
+from api.schemas.job_state import JobState
 from api.schemas.jobs import (
     AnyJobRequest,
     SensitivityJobRequest,
@@ -23,7 +24,7 @@ from api.services.measured_tables import MeasuredTables
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import UNFINISHED, Job, JobState
+from api.storage.records import UNFINISHED, Job
 from network.errors import RequestError
 
 __all__ = ["JobAnswer", "JobSummary"]  # in addition to what this module defines

@@ -20,8 +20,6 @@ from typing import Any, Final, Literal
 
 from api.schemas.job_state import JobState
 
-__all__ = ["JobState"]  # in addition to what this module defines
-
 DEFAULT_PROJECT: Final = "default"
 """Name of the project of everything that was stored without a named project."""
 

@@ -16,10 +16,10 @@ from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.operations.linked_report import LINKED_FILE
 from api.schemas.build import BuildAnswer
 from api.schemas.deployment import DeploymentAnswer
+from api.schemas.job_state import JobState
 from api.schemas.jobs import CreatedJobRequest
 from api.schemas.reports import Artifact
 from api.services.jobs import JobAnswer, JobSummary
-from api.storage.records import JobState
 from deploy.deployment import DEPLOYMENT_FILE
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

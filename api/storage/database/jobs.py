@@ -14,11 +14,12 @@ from typing import Any, Final
 from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from api.schemas.job_state import JobState
 from api.storage.database.events import write_event
 from api.storage.database.idempotency import write_key
 from api.storage.database.project_records import ProjectRecords
 from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
-from api.storage.records import UNFINISHED, Job, JobState
+from api.storage.records import UNFINISHED, Job
 
 _ALL_STATES: Final = tuple(JobState)
 _UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at"})

@@ -14,10 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from api.schemas.job_state import JobState
 from api.storage.database import Store, StoreError
 from api.storage.database.migrating import FOLDER, migrate
 from api.storage.database.schema import METADATA, SCHEMA_VERSION
-from api.storage.records import JobState, request_hash
+from api.storage.records import request_hash
 
 OLD = Path(__file__).with_name("databases")
 """Databases that the code of earlier versions made: a network, a job that succeeded, and one that was interrupted."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from api.schemas.job_state import JobState
 from api.storage.database import Store, events, idempotency
-from api.storage.records import ApiKey, Job, JobState, KeptFile, request_hash
+from api.storage.records import ApiKey, Job, KeptFile, request_hash
 
 
 @pytest.fixture
