@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
-        description="Directory for everything that the service stores. Two services cannot share a directory.",
+        description="Directory for everything that the service stores. Services share a directory only if they share a database by its URL.",
     )
     database_url: str | None = Field(
         default=None,
@@ -202,6 +202,21 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_JOB_MEMORY",
         description="Memory that the worker of one job may allocate; none: three quarters of the memory of the machine "
         "or container, divided by the number of jobs that run at the same time.",
+    )
+    job_seconds: float = Field(
+        default=604_800.0,
+        gt=0,
+        le=31_622_400,
+        validation_alias="BITBUDGET_JOB_SECONDS",
+        description="Longest duration of a job in seconds, from its first start; after it, the job has failed.",
+    )
+    silence_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        validation_alias="BITBUDGET_SILENCE_SECONDS",
+        description="Time in seconds without a sign of life after which a worker is killed. A worker that computes or "
+        "reports gives signs of life; one that hangs gives none.",
     )
     job_nice: int = Field(
         default=10,

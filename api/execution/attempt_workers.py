@@ -29,6 +29,7 @@ class AttemptWorkers:
         self._handles: dict[Attempt, Handle] = {}
         self._unconfirmed: set[Attempt] = set()
         self._asked_to_end_at: dict[Attempt, float] = {}
+        self._killed_because: dict[Attempt, str] = {}
 
     def is_unconfirmed(self, attempt: Attempt) -> bool:
         """Return whether it is not known if the worker of an attempt was started, so that the start is repeated."""
@@ -63,14 +64,11 @@ class AttemptWorkers:
             self._handles[attempt] = found
         return attempt in self._handles and self._executor.is_alive(self._handles[attempt])
 
-    def is_known(self, attempt: Attempt) -> bool:
-        """Return whether the executor has seen the worker of an attempt, so that it also knows the worker's end."""
-        return attempt in self._handles
-
     def ending(self, attempt: Attempt) -> str:
         """Return how the worker of an attempt ended, as a noun phrase."""
         ending = self._executor.ending(self._handles[attempt]) if attempt in self._handles else None
-        return ending or "unknown exit status"
+        because = self._killed_because.get(attempt)
+        return (ending or "unknown exit status") + ("" if because is None else f", because {because}")
 
     def output_of(self, attempt: Attempt) -> str:
         """Return where an operator finds the output of the worker of an attempt, as a noun phrase."""
@@ -89,8 +87,14 @@ class AttemptWorkers:
         elif time.monotonic() - asked_at > self._settings.grace_seconds:
             self._executor.kill(self._handles[attempt])
 
-    def kill(self, attempt: Attempt) -> None:
-        """Kill the worker of an attempt, which does not react."""
+    def kill(self, attempt: Attempt, because: str) -> None:
+        """Kill the worker of an attempt.
+
+        Args:
+            attempt: The attempt, whose worker was found.
+            because: Reason, as a clause for the description of the worker's end.
+        """
+        self._killed_because[attempt] = because
         self._executor.kill(self._handles[attempt])
 
     def end_all(self, unfinished: Collection[Attempt]) -> None:
@@ -115,6 +119,7 @@ class AttemptWorkers:
         self._handles.pop(attempt, None)
         self._unconfirmed.discard(attempt)
         self._asked_to_end_at.pop(attempt, None)
+        self._killed_because.pop(attempt, None)
 
     def forget_ended(self, unfinished: Collection[Attempt]) -> None:
         """Drop what is known about workers that have ended and whose jobs have finished.

@@ -1,21 +1,24 @@
-"""Database record of a job, as the worker of one attempt writes it: progress, result or problem."""
+"""Database record of a job, as the worker of one attempt writes it: signs of life, progress, result or problem."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from sqlalchemy.exc import OperationalError
 
 from api.errors import Problem
+from api.execution.waiting import waiting_for_disk
 from api.schemas.answer import Answer
 from api.schemas.job_state import JobState
 from api.schemas.reports import Artifact, ProgressAnswer
 from api.storage.attempt_directory import AttemptSuperseded
 from api.storage.database import Store
 from api.storage.records import Job
+from api.storage.saved_work import SavedWork
 from qat.progress import Progress
 
 LOG: Final = logging.getLogger("bitbudget.worker")
@@ -35,11 +38,18 @@ class JobRecord:
     Args:
         store: The database.
         job: The job, with the attempt that this worker runs.
+        saved: Work that this attempt saves.
+
+    Attributes:
+        reports: Number of progress reports of the job so far.
     """
 
-    def __init__(self, store: Store, job: Job) -> None:
+    def __init__(self, store: Store, job: Job, saved: SavedWork) -> None:
+        self.reports = 0
         self._store = store
         self._job = job
+        self._saved = saved
+        self._saved_at: float | None = None
         self._written = -PROGRESS_SECONDS
         self._known_phases: set[str] = set()
 
@@ -53,6 +63,7 @@ class JobRecord:
             AttemptSuperseded: If the job no longer runs in this attempt: it is being cancelled, or a service believed
                 that this worker was gone, and has started another one.
         """
+        self.reports += 1
         now = time.monotonic()
         if progress.phase in self._known_phases and now - self._written < PROGRESS_SECONDS:
             return
@@ -60,12 +71,36 @@ class JobRecord:
         self._known_phases.add(progress.phase)
         document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
         try:
-            runs = self._change(progress=document)
+            runs = self._change(progress=document, **self._note_saved_work())
         except OperationalError as error:
             LOG.warning("the progress of the job could not be written: %s", error)
             return
         if not runs:
             raise AttemptSuperseded("the job is being cancelled, or runs in a later attempt")
+
+    def write_sign_of_life(self, now: float) -> None:
+        """Write that the worker is alive and that its work goes on.
+
+        Args:
+            now: Unix time in seconds.
+
+        Raises:
+            AttemptSuperseded: If a later attempt runs the job, or the job has ended without this worker.
+            OperationalError: If the database cannot be written.
+        """
+        if self._change(heartbeat_at=now, **self._note_saved_work()):
+            return
+        job = self._store.job(self._job.id)
+        if job is None or job.attempt != self._job.attempt or job.state is not JobState.CANCELLING:
+            raise AttemptSuperseded("the job runs in a later attempt, or has ended")
+
+    def wait_for_disk(self) -> None:
+        """Queue the job again, because the disk is full; if the database is on it, this may be left to the service."""
+        waiting = waiting_for_disk(replace(self._job, progress_at=self._saved_at))
+        try:
+            self._change(state=JobState.QUEUED, error=waiting, lease_owner=None, lease_until=None)
+        except OperationalError as error:
+            LOG.warning("the disk is full, and the job could not be queued again: %s", error)
 
     def succeed(self, result: Answer, artifacts: Iterable[Artifact]) -> None:
         """Write the result of a job and the list of its files, and let the job succeed."""
@@ -73,6 +108,7 @@ class JobRecord:
             state=JobState.SUCCEEDED,
             result=result.model_dump(mode="json"),
             artifacts=[each.model_dump(mode="json") for each in artifacts],
+            error=None,
         )
 
     def fail(self, problem: Problem) -> None:
@@ -98,6 +134,13 @@ class JobRecord:
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
             else:
                 return
+
+    def _note_saved_work(self) -> dict[str, Any]:
+        """Return the values of the columns that change because work was saved since the last call."""
+        if not self._saved.has_grown():
+            return {}
+        self._saved_at = time.time()
+        return {"progress_at": self._saved_at}
 
     def _change(self, **values: Any) -> bool:
         return self._store.change_job(self._job.id, [JobState.RUNNING], of_attempt=self._job.attempt, **values)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import JOB_LIMIT, problem_of, problem_of_system
+from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
@@ -28,10 +29,12 @@ from api.services.networks import Networks
 from api.settings import Settings
 from api.storage.attempt_directory import AttemptDirectory, AttemptSuperseded
 from api.storage.database import Store
+from api.storage.disk_space import is_full_disk
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 from api.storage.records import Job
 from api.storage.result_files import REPORT_FILE, artifacts_in
+from api.storage.saved_work import SavedWork
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset
 from qat.progress import Report
@@ -46,27 +49,40 @@ _REPORTS: Final[dict[str, type[Answer]]] = {
 
 def work(store: Store, settings: Settings, job: Job) -> None:
     """Run a job until it has succeeded or failed, and write the outcome to the service's database."""
-    record = JobRecord(store, job)
     try:
         directory = JobDirectory.of(job.id, settings).claim_attempt(job.attempt)
-        directory.clear_unfinished()
+    except AttemptSuperseded as error:
+        raise SystemExit(str(error)) from None
+    directory.clear_unfinished()
+    record = JobRecord(store, job, SavedWork(directory.checkpoint))
+    heartbeat = Heartbeat(record)
+    heartbeat.start()
+    try:
         # An earlier worker may have ended after it wrote the artifacts and before it wrote the result.
         if not directory.has_artifacts:
             _run(store, settings, job, directory, record.write_progress)
     except AttemptSuperseded as error:
         raise SystemExit(str(error)) from None
-    except BitbudgetError as error:
-        record.fail(problem_of(error))
-    except OSError as error:
-        record.fail(problem_of_system(error))
-        raise  # so that the log has the traceback
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        record.fail(JOB_LIMIT.problem(MEMORY_ADVICE))
-        raise
+    except Exception as error:
+        heartbeat.stop()
+        _settle_error(record, error)
+        if not isinstance(error, BitbudgetError):
+            raise  # so that the log has the traceback
     else:
+        heartbeat.stop()
         _succeed(record, job, directory)
+
+
+def _settle_error(record: JobRecord, error: Exception) -> None:
+    """Let a job wait or fail because of an error, unless it is a fault of bitbudget, which counts as a crash."""
+    if is_full_disk(error):
+        record.wait_for_disk()
+    elif is_out_of_memory(error):
+        record.fail(JOB_LIMIT.problem(MEMORY_ADVICE))
+    elif isinstance(error, BitbudgetError):
+        record.fail(problem_of(error))
+    elif isinstance(error, OSError):
+        record.fail(problem_of_system(error))
 
 
 def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory, report: Report) -> None:
