@@ -11,7 +11,9 @@ HTTP statuses are defined only here. The other packages raise the errors of `net
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 from api.schemas.fit import FitAnswer
@@ -76,6 +78,11 @@ SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question
 JOB_LIMIT: Final = ProblemKind("job-limit", 422, "The job needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
+UPLOAD_CONFLICT: Final = ProblemKind("upload-conflict", 409, "The upload continues at another byte")
+UNSUPPORTED_VERSION: Final = ProblemKind("unsupported-version", 412, "The version of the protocol is not supported")
+UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind("unsupported-media-type", 415, "The media type is not supported")
+CHECKSUM_MISMATCH: Final = ProblemKind("checksum-mismatch", 460, "The bytes have another checksum")
+RANGE_NOT_SATISFIABLE: Final = ProblemKind("range-not-satisfiable", 416, "The file has no such part")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
 UNAUTHORIZED: Final = ProblemKind("unauthorized", 401, "The request has no valid key")
@@ -90,10 +97,11 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
-    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, JOB_LIMIT, MALFORMED_REQUEST,
-    UNAUTHORIZED, FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED,
-    JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, WRONG_HOST, BUSY, RATE_LIMITED, WORKER_LOST, INTERNAL_ERROR,
-    UNAVAILABLE, STORAGE_FULL,
+    JOB_LIMIT,
+    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, UNAUTHORIZED,
+    FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED,
+    IN_USE, UPLOAD_CONFLICT, UNSUPPORTED_VERSION, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RANGE_NOT_SATISFIABLE, WRONG_HOST,
+    BUSY, RATE_LIMITED, CHECKSUM_MISMATCH, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -102,14 +110,11 @@ class ServiceError(errors.BitbudgetError):
 
     Attributes:
         kind: Kind of problem that a response reports for this class of errors.
+        headers: Headers that the response has in addition.
     """
 
     kind: ClassVar[ProblemKind]
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the response."""
-        return {}
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class NotFound(ServiceError):
@@ -172,12 +177,7 @@ class Busy(ServiceError):
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the response."""
-        return {"Retry-After": str(self.retry_after_seconds)}
+        self.headers = {"Retry-After": str(retry_after_seconds)}
 
 
 class RateLimited(Busy):
@@ -198,12 +198,7 @@ class Unauthorized(ServiceError):
 
     def __init__(self, message: str, *, has_token: bool) -> None:
         super().__init__(message)
-        self.has_token = has_token
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the response (RFC 6750)."""
-        return {"WWW-Authenticate": _CHALLENGE + (', error="invalid_token"' if self.has_token else "")}
+        self.headers = {"WWW-Authenticate": _CHALLENGE + (', error="invalid_token"' if has_token else "")}
 
 
 class Forbidden(ServiceError):
@@ -218,12 +213,7 @@ class Forbidden(ServiceError):
 
     def __init__(self, message: str, scope: str) -> None:
         super().__init__(message)
-        self.scope = scope
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the response (RFC 6750)."""
-        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{self.scope}"'}
+        self.headers = {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'}
 
 
 class InternalFault(ServiceError):

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.logs import LogFormat
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
@@ -114,7 +115,8 @@ class Settings(BaseSettings):
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
-        description="Directory for everything that the service stores. Services share a directory only if they share a database by its URL.",
+        description="Directory for everything that the service stores. Services share a directory only "
+        "if they share a database by its URL.",
     )
     database_url: str | None = Field(
         default=None,
@@ -154,6 +156,13 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_MAX_DATASET_SIZE",
         description="Largest dataset file that can be uploaded. "
         f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
+    )
+    upload_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=8760,
+        validation_alias="BITBUDGET_UPLOAD_HOURS",
+        description="Time in hours after which a dataset that arrives in pieces is deleted, if nothing more arrives.",
     )
     request_seconds: float = Field(
         default=120.0,
@@ -260,6 +269,18 @@ class Settings(BaseSettings):
         description="Where jobs run. subprocess: each job in its own process on this machine.",
     )
 
+    log_format: LogFormat = Field(
+        default="text",
+        validation_alias="BITBUDGET_LOG_FORMAT",
+        description="Form of the log on standard error. text: lines for people. json: one JSON object on each line.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OTLP_ENDPOINT",
+        description="URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; needs the extra tracing.",
+    )
+
     @property
     def database(self) -> str | Path:
         """URL of the service's database, or the path of its SQLite file."""
@@ -289,6 +310,11 @@ class Settings(BaseSettings):
     def incoming_directory(self) -> Path:
         """Path of the directory of uploads that are being received; it is emptied when the service starts."""
         return self.data_directory / "incoming"
+
+    @property
+    def partial_directory(self) -> Path:
+        """Path of the directory of uploads that arrive in pieces."""
+        return self.data_directory / "partial"
 
     @property
     def jobs_directory(self) -> Path:
