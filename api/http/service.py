@@ -78,17 +78,16 @@ class Service:
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
-            lock = ProcessLock(settings.data_directory / "service.lock").take()
+            lock = _lock(settings)
         except OSError as error:
             raise RequestError(
                 f"cannot use '{settings.data_directory}' as the data directory: {error.strerror}"
             ) from error
         if lock is None:
             raise RequestError(
-                f"another service uses the data directory '{settings.data_directory}'; choose another directory"
+                f"another service uses the data directory '{settings.data_directory}'; choose another directory, or "
+                "give all services the URL of one database"
             )
-        ProcessLock.sign(lock, os.getpid())
-        shutil.rmtree(settings.incoming_directory, ignore_errors=True)
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
@@ -147,3 +146,22 @@ class Service:
         self.store.close()
         self.tracing.close()
         os.close(self.data_lock)
+
+
+def _lock(settings: Settings) -> int | None:
+    """Lock the data directory, and delete uploads that an earlier service did not finish.
+
+    Services whose database has a URL share a data directory; otherwise one service has it alone.
+
+    Returns:
+        An open file descriptor that holds the lock; None if another service does not share the directory.
+    """
+    lock = ProcessLock(settings.data_directory / "service.lock")
+    descriptor = lock.take()
+    if descriptor is not None:
+        ProcessLock.sign(descriptor, os.getpid())
+        shutil.rmtree(settings.incoming_directory, ignore_errors=True)
+        if settings.database_url is None:
+            return descriptor
+        os.close(descriptor)
+    return None if settings.database_url is None else lock.share()

@@ -21,6 +21,7 @@ from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
+from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from qat.data.dataset import Dataset
@@ -50,6 +51,7 @@ class Datasets:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
         self._sketches = DerivedFiles(settings.derived_directory)
         self._of_operator = OperatorDatasets(settings.operator_datasets)
@@ -146,7 +148,7 @@ class Datasets:
             )
         self._file(dataset_id)
         with self._blobs.locked():
-            if not self._store.delete_file(KIND, dataset_id):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, dataset_id)):
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
                 )

@@ -29,6 +29,7 @@ from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
+from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
@@ -104,6 +105,7 @@ class Networks:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.networks_directory)
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory))
 
@@ -163,7 +165,7 @@ class Networks:
         """
         self._file(network_id)
         with self._blobs.locked():
-            if not self._store.delete_file(KIND, network_id):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
