@@ -14,50 +14,15 @@ import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final
+from typing import ClassVar, Final
 
-from pydantic import BaseModel, Field
-
-from api.schemas.fit import CertificateAnswer, FitAnswer
+from api.schemas.fit import FitAnswer
+from api.schemas.problems import Fault, HttpStatus, Problem
 from network import errors
 
+__all__ = ["Fault", "HttpStatus", "Problem"]  # in addition to what this module defines
+
 MEDIA_TYPE: Final = "application/problem+json"
-
-
-HttpStatus = Annotated[int, Field(ge=100, le=599)]
-"""HTTP status of a response."""
-
-
-class Fault(BaseModel):
-    """One invalid field of an HTTP request."""
-
-    where: str = Field(
-        description="path of the invalid field in the request, with dots between its parts", examples=["body.flash"]
-    )
-    message: str = Field(description="value that was expected, and value that the request has")
-
-
-class Problem(BaseModel):
-    """Problem document of an HTTP response (RFC 9457)."""
-
-    type: str = Field(description="problem type (RFC 9457), as a URI reference", examples=["/problems/invalid-request"])
-    title: str = Field(description="short name of the problem type, the same for all problems of this type")
-    status: HttpStatus = Field(description="HTTP status of the response")
-    detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
-    instance: str | None = Field(
-        default=None,
-        description="request that was answered so: urn:bitbudget:request:, then its identifier",
-    )
-    errors: list[Fault] | None = Field(
-        default=None, description="invalid fields of the request; only in problems of the type invalid-request"
-    )
-    certificate: CertificateAnswer | None = Field(
-        default=None, description="proof that nothing fits; only in problems of the type does-not-fit"
-    )
-
-    def document(self) -> dict[str, Any]:
-        """Return an HTTP problem document as a JSON object, without the members that have no value."""
-        return self.model_dump(mode="json", exclude_none=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +83,9 @@ CHECKSUM_MISMATCH: Final = ProblemKind("checksum-mismatch", 460, "The bytes have
 RANGE_NOT_SATISFIABLE: Final = ProblemKind("range-not-satisfiable", 416, "The file has no such part")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
+REQUEST_TIMEOUT: Final = ProblemKind("request-timeout", 408, "The request did not arrive in time")
+CROSS_ORIGIN: Final = ProblemKind("cross-origin", 403, "A page of another website has sent the request")
+WRONG_HOST: Final = ProblemKind("wrong-host", 421, "The service does not answer under this host name")
 INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed because of an internal error")
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot answer at the moment")
 STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is full")
@@ -125,9 +93,9 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
-    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, UPLOAD_CONFLICT,
-    UNSUPPORTED_VERSION, UNSUPPORTED_MEDIA_TYPE, CHECKSUM_MISMATCH, RANGE_NOT_SATISFIABLE, BUSY,
-    WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    CROSS_ORIGIN, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE,
+    UPLOAD_CONFLICT, UNSUPPORTED_VERSION, UNSUPPORTED_MEDIA_TYPE, CHECKSUM_MISMATCH, RANGE_NOT_SATISFIABLE, WRONG_HOST,
+    BUSY, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 

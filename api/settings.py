@@ -61,6 +61,26 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_PORT",
         description="Port to listen on; 0 chooses a free port.",
     )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        validation_alias="BITBUDGET_ALLOW_UNAUTHENTICATED",
+        description="Listen on an address other than loopback although the service has no keys: everybody who can "
+        "reach the port can use the service.",
+    )
+    allowed_hosts: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_ALLOWED_HOSTS",
+        description="Host names under which the service answers, with commas between them, besides addresses, "
+        "localhost and the host on which it listens; * allows every name.",
+    )
+    max_connections: int = Field(
+        default=512,
+        ge=8,
+        le=100_000,
+        validation_alias="BITBUDGET_MAX_CONNECTIONS",
+        description="Number of open connections. For a further one, the connection is closed whose client sends "
+        "slowest; if all requests are being answered, the new one is closed.",
+    )
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",

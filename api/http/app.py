@@ -18,6 +18,8 @@ from api.http.limits import limits_text
 from api.http.observation import Observation
 from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
+from api.http.security.hosts import AllowedHosts
+from api.http.security.web_pages import WebPageGuard
 from api.http.service import Service
 from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
 from api.version import version
@@ -69,6 +71,7 @@ def create_app(service: Service) -> FastAPI:
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
     app.add_middleware(HeadRequests)
+    app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
     app.add_middleware(Observation, metrics=service.metrics)  # the last one is the outermost one
     _complete_document(app)
     return app

@@ -14,25 +14,11 @@ States of a job:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
+from api.schemas.job_state import JobState
 
-class JobState(StrEnum):
-    """State of a job of the service, such as queued or running."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether a job in this state has finished, so that its state does not change again."""
-        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
-
+__all__ = ["JobState"]  # in addition to what this module defines
 
 UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 

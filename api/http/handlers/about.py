@@ -14,18 +14,11 @@ from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.metrics import MEDIA_TYPE
 from api.http.service import Service
 from api.schemas.answer import Answer, Count
+from api.schemas.index import Index
 from api.storage.records import JobState
 from api.version import version
 
 router = APIRouter(tags=["service"])
-
-
-class Index(Answer):
-    """Index of the HTTP service: its name, its version and the paths of its resources."""
-
-    name: str = Field(description="name of the service")
-    version: str = Field(description="version of bitbudget")
-    links: dict[str, str] = Field(description="path of each resource, by name")
 
 
 class Health(Answer):
