@@ -73,18 +73,55 @@ class Settings(BaseSettings):
         description="Host names under which the service answers, with commas between them, besides addresses, "
         "localhost and the host on which it listens; * allows every name.",
     )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        validation_alias="BITBUDGET_REQUESTS_PER_MINUTE",
+        description="Number of requests that each key may send in a minute; a further one is refused with 429. Without "
+        "keys, all callers share it.",
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OIDC_ISSUER",
+        description="URL of an OpenID Connect issuer whose tokens the service accepts besides keys; needs "
+        "bitbudget[oidc].",
+    )
+    oidc_audience: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OIDC_AUDIENCE",
+        description="Audience that such a token must have.",
+    )
+    oidc_project_claim: str = Field(
+        default="bitbudget_project",
+        validation_alias="BITBUDGET_OIDC_PROJECT_CLAIM",
+        description="Claim of such a token with the project of the caller.",
+    )
+    oidc_scopes_claim: str = Field(
+        default="scope",
+        validation_alias="BITBUDGET_OIDC_SCOPES_CLAIM",
+        description="Claim of such a token with the scopes of the caller, such as bitbudget:read bitbudget:solve.",
+    )
     max_connections: int = Field(
         default=512,
         ge=8,
         le=100_000,
         validation_alias="BITBUDGET_MAX_CONNECTIONS",
-        description="Number of open connections. For a further one, the connection is closed whose client sends "
-        "slowest; if all requests are being answered, the new one is closed.",
+        description="Number of open connections. For a further one, those are closed whose clients send slowest; if "
+        "all requests are being answered, the new one is closed.",
     )
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
         description="Directory for everything that the service stores. Two services cannot share a directory.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_DATABASE",
+        repr=False,  # it may have a password
+        description="URL of the database, such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; none: the SQLite "
+        "file bitbudget.sqlite in the data directory. Other users of the machine can read options of a command, so "
+        "give a URL with a password by the environment variable.",
     )
     operator_datasets: AbsolutePath | None = Field(
         default=None,
@@ -206,9 +243,9 @@ class Settings(BaseSettings):
     )
 
     @property
-    def database(self) -> Path:
-        """Path of the service's SQLite database."""
-        return self.data_directory / "bitbudget.sqlite"
+    def database(self) -> str | Path:
+        """URL of the service's database, or the path of its SQLite file."""
+        return self.database_url or self.data_directory / "bitbudget.sqlite"
 
     @property
     def networks_directory(self) -> Path:

@@ -15,7 +15,7 @@ from api.http.metrics import MEDIA_TYPE
 from api.http.service import Service
 from api.schemas.answer import Answer, Count
 from api.schemas.index import Index
-from api.storage.records import JobState
+from api.schemas.job_state import JobState
 from api.version import version
 
 router = APIRouter(tags=["service"])

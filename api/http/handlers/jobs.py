@@ -12,9 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.schemas.job_state import JobState
 from api.schemas.jobs import CreatedJobRequest
 from api.services.jobs import JobAnswer, JobSummary
-from api.storage.records import JobState
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -7,13 +7,14 @@
     between two requests       send the next one within 30 s (by uvicorn)       closed
 
 uvicorn has only the last of these. A connection costs the service a file and some kB, so 1,000 clients that send a byte
-now and then would take all of them. If the bound is reached, the connection ends whose client is furthest behind
+now and then would take all of them. If the bound is reached, those connections end whose clients are furthest behind
 the smallest rate: an attacker's connections end each other, while a short request is answered within milliseconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
 import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from api.errors import REQUEST_TIMEOUT
 from api.http.problem_responses import problem_response
 from network.errors import RequestError
+
+_WAITING: Final = frozenset({h11.IDLE, h11.SEND_BODY})
+"""States of a client that has not sent a whole request."""
 
 _OTHER_FILES: Final = 256
 """Number of files that the service may have open besides connections: database, uploads, worker processes."""
@@ -75,8 +79,7 @@ class GuardedConnection(H11Protocol):
         super().connection_made(transport)
         self._head_began = self._rate_began = self._taken_at = self.loop.time()
         if len(self.connections) > self.limits.max_connections:
-            slowest = min(self._waiting_connections(), key=GuardedConnection._bytes_ahead, default=self)
-            slowest._close(at_once=True)
+            self._make_room()
         self._check = self.loop.call_later(self.limits.check_seconds, self._check_now)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -161,11 +164,18 @@ class GuardedConnection(H11Protocol):
         else:
             self.transport.close()
 
+    def _make_room(self) -> None:
+        """Close the connections whose clients are furthest behind, or this one if all requests are being answered."""
+        number = 1 + self.limits.max_connections // 64  # several at a time, because all are looked at for this
+        slowest = heapq.nsmallest(number, self._waiting_connections(), key=GuardedConnection._bytes_ahead)
+        for each in slowest or [self]:
+            each._close(at_once=True)
+
     def _waiting_connections(self) -> Iterator[GuardedConnection]:
         """Yield the other connections whose client has not sent a whole request."""
         for each in self.connections:
-            is_waiting = isinstance(each, GuardedConnection) and each.conn.their_state in {h11.IDLE, h11.SEND_BODY}
-            if is_waiting and each is not self and not each.transport.is_closing():
+            is_open = each is not self and not each.transport.is_closing()
+            if is_open and isinstance(each, GuardedConnection) and each.conn.their_state in _WAITING:
                 yield each
 
     def _bytes_ahead(self) -> float:

@@ -266,9 +266,11 @@ def test_700_slow_connections_leave_the_service_usable(tmp_path: Path) -> None:
     """Each sends a byte a second, and comes back when it was closed."""
     reserve_files(1500)
     service = LiveService(tmp_path / "data")
+    with watched_health(service) as without:
+        time.sleep(5)
     with watched_health(service) as health, ExitStack() as stack:
         clients: list[socket.socket | None] = [None] * 700
-        stack.callback(lambda: [client.close() for client in clients if client is not None])
+        stack.callback(close_all, clients)
         closed = 0
         for _ in range(25):
             for index, client in enumerate(clients):
@@ -280,11 +282,18 @@ def test_700_slow_connections_leave_the_service_usable(tmp_path: Path) -> None:
             time.sleep(1)
         assert closed > 700, "the slow connections were not closed"
     print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s, {closed} closed")
-    assert health.slowest_of(0.99) < 0.5, "0.1 s on a machine that does nothing else"
+    print(f"without: p50 {without.slowest_of(0.5):.4f} s, p99 {without.slowest_of(0.99):.4f} s")
+    assert health.slowest_of(0.99) < 0.2 + 3 * without.slowest_of(0.99)
     with slow_connections(service.url, 700):
         began = time.monotonic()
         assert service.end(signal.SIGTERM) == 0
         assert time.monotonic() - began < 10
+
+
+def close_all(clients: list[socket.socket | None]) -> None:
+    for client in clients:
+        if client is not None:
+            client.close()
 
 
 def has_closed(client: socket.socket) -> bool:
