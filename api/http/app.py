@@ -70,12 +70,8 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
-<<<<<<< HEAD
-=======
     app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
->>>>>>> main
     app.add_middleware(HeadRequests)
-    app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
     app.add_middleware(Observation, metrics=service.metrics)  # the last one is the outermost one
     _complete_document(app)
     return app

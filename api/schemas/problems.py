@@ -29,12 +29,8 @@ class Problem(BaseModel):
     status: HttpStatus = Field(description="HTTP status of the response")
     detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
     instance: str | None = Field(
-<<<<<<< HEAD
-        default=None, description="request that was answered so: urn:bitbudget:request:, then its identifier"
-=======
         default=None,
         description="request that was answered so: urn:bitbudget:request:, then its identifier",
->>>>>>> main
     )
     errors: list[Fault] | None = Field(
         default=None, description="invalid fields of the request; only in problems of the type invalid-request"
