@@ -105,15 +105,23 @@ class Jobs:
         """
         return JobAnswer.model_validate(self._document(self._job(job_id)))
 
-    def summaries(self, state: JobState | None, limit: int) -> list[JobSummary]:
-        """Return summaries of jobs, newest first.
+    def page(
+        self, state: JobState | None, limit: int, before_number: int | None
+    ) -> tuple[list[JobSummary], int | None]:  # fmt: skip
+        """Return summaries of some jobs, newest first.
 
         Args:
             state: State of the jobs to return; None for all states.
-            limit: Largest number of jobs to return.
+            limit: Largest number of jobs.
+            before_number: Number of the last job of the page before; None for the first page.
+
+        Returns:
+            The jobs; the number of the last one, None if no further job exists.
         """
         states = tuple(JobState) if state is None else (state,)
-        return [JobSummary.model_validate(self._document(job)) for job in self._store.jobs(states, limit)]
+        jobs = self._store.jobs_page(states, limit, before_number)
+        page = [JobSummary.model_validate(self._document(job)) for job in jobs[:limit]]
+        return page, jobs[limit - 1].number if len(jobs) > limit else None
 
     def cancel(self, job_id: str) -> JobAnswer:
         """Cancel a job; cancelling a cancelled job again is not an error.

@@ -8,10 +8,10 @@ lost cannot change a job that a later attempt runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import Column, RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from api.schemas.job_state import JobState
@@ -24,6 +24,10 @@ from api.storage.records import UNFINISHED, Job
 _ALL_STATES: Final = tuple(JobState)
 _UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at"})
 """Columns that callers of the service do not see, so that a change of them leaves the revision as it is."""
+_WITHOUT_LARGE: Final[dict[str, Any]] = {"result": None, "artifacts": []}
+"""Columns that a list of jobs does not read, with their values in it."""
+_ALL: Final = list(JOBS.c)
+_SMALL: Final = [column for column in _ALL if column.name not in _WITHOUT_LARGE]
 
 
 class JobRecords(ProjectRecords):
@@ -92,14 +96,14 @@ class JobRecords(ProjectRecords):
     def jobs_page(
         self, states: Iterable[JobState] = _ALL_STATES, limit: int = 100, before_number: int | None = None
     ) -> list[Job]:
-        """Return the database records of some jobs of this project, newest first.
+        """Return the database records of some jobs of this project, newest first, without results and artifacts.
 
         Args:
             states: States of the jobs to return.
             limit: Largest number of jobs on the page. One more is returned if there is a next page.
             before_number: Number of the last job of the previous page; None for the first page.
         """
-        query = _in_states(states).where(JOBS.c.project == self.project).limit(limit + 1)
+        query = _in_states(states, _SMALL).where(JOBS.c.project == self.project).limit(limit + 1)
         return self._all(query if before_number is None else query.where(JOBS.c.number < before_number))
 
     def jobs_of_all_projects(self, states: Iterable[JobState] = _ALL_STATES, limit: int | None = None) -> list[Job]:
@@ -237,9 +241,9 @@ class JobRecords(ProjectRecords):
         return {state: counts.get(state, 0) for state in JobState}
 
 
-def _in_states(states: Iterable[JobState]) -> Select[Any]:
-    return select(JOBS).where(JOBS.c.state.in_(list(states))).order_by(JOBS.c.number.desc())
+def _in_states(states: Iterable[JobState], columns: Sequence[Column[Any]] = _ALL) -> Select[Any]:
+    return select(*columns).where(JOBS.c.state.in_(list(states))).order_by(JOBS.c.number.desc())
 
 
 def _job(row: RowMapping) -> Job:
-    return Job(**{**row, "state": JobState(row["state"])})
+    return Job(**{**_WITHOUT_LARGE, **row, "state": JobState(row["state"])})
