@@ -83,7 +83,7 @@ COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
     "fitDevices", "pareto", "createUpload", "appendUpload",
 }  # fmt: skip
-"""Operations that wait for a process."""
+"""Operations that wait for a process, or for the place of an unfinished upload."""
 
 
 def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:
