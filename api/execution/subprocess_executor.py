@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from api.execution.executor import Attempt, ExecutorUnavailable, Handle
+from api.execution.observed_attempt import observing_environment
 from api.settings import Settings
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
@@ -141,7 +142,7 @@ class SubprocessExecutor:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())}
         if self._settings.database_url is not None:  # not an option: every user of the machine can read those
             environment["BITBUDGET_DATABASE"] = self._settings.database_url
-        return environment
+        return environment | observing_environment(self._settings)
 
     def _signal(self, handle: Handle, number: signal.Signals) -> None:
         if not self.is_alive(handle):

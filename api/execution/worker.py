@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from api.errors import Problem, problem_of, problem_of_system
+from api.execution.observed_attempt import observed_attempt
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
@@ -162,7 +163,9 @@ def main(arguments: list[str] | None = None) -> None:
     store = Store(settings.database)
     job = store.job_of_any_project(given.job)
     if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        work(store.of_project(job.project), settings, job)
+        own = store.of_project(job.project)
+        with observed_attempt(own, settings, job):
+            work(own, settings, job)
 
 
 if __name__ == "__main__":

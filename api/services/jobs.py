@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
+from api.logs import REQUEST_ID
 from api.schemas.job_answers import JobAnswer, JobSummary
 from api.schemas.job_state import JobState
 from api.schemas.jobs import (
@@ -79,21 +80,23 @@ class Jobs:
                 )
         return request, None
 
-    def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
+    def add(self, request: AnyJobRequest, idempotency_key: str | None, traceparent: str | None = None) -> JobAnswer:
         """Add a job to the queue, or return the job that a faster request with the same idempotency key created.
 
         Args:
             request: The request, which was checked and names no other job.
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
+            traceparent: Span of the HTTP request; None without traces.
 
         Raises:
             KeyReused: If the faster request was different.
         """
         document = request.model_dump(mode="json")
         job_id = uuid.uuid4().hex
-        if not self._store.add_job(job_id, document, idempotency_key):
+        origin = {"request_id": REQUEST_ID.get(), "traceparent": traceparent}
+        if not self._store.add_job(job_id, document, idempotency_key, **origin):
             _, known = self.prepared(request, idempotency_key)
-            return self.add(request, idempotency_key) if known is None else known
+            return self.add(request, idempotency_key, traceparent) if known is None else known
         self._changed()
         return self.job(job_id)
 

@@ -19,7 +19,7 @@ from api.storage.database.events import write_event
 from api.storage.database.idempotency import write_key
 from api.storage.database.project_records import ProjectRecords
 from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
-from api.storage.records import UNFINISHED, Job
+from api.storage.records import TRACEPARENT, UNFINISHED, Job
 
 _ALL_STATES: Final = tuple(JobState)
 _UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at"})
@@ -34,7 +34,13 @@ class JobRecords(ProjectRecords):
     """Records of the jobs of one project; methods with `of_all_projects` or `of_any_project` see those of all."""
 
     def add_job(
-        self, job_id: str, request: dict[str, Any], idempotency_key: str | None, *, request_id: str | None = None
+        self,
+        job_id: str,
+        request: dict[str, Any],
+        idempotency_key: str | None,
+        *,
+        request_id: str | None = None,
+        traceparent: str | None = None,
     ) -> bool:
         """Add a job to the queue in the database.
 
@@ -43,6 +49,7 @@ class JobRecords(ProjectRecords):
             request: The request as a JSON object.
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
             request_id: Identifier of the HTTP request; None if it has none.
+            traceparent: Span of the HTTP request, which the first event of the job keeps; None if it has none.
 
         Returns:
             True if the job was added; False if another job of the project was created with the same idempotency key.
@@ -65,7 +72,8 @@ class JobRecords(ProjectRecords):
                 if idempotency_key is not None:
                     write_key(connection, self.project, idempotency_key, job_id, request)
                 connection.execute(insert(JOBS).values(values))
-                data = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
+                data: dict[str, Any] = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
+                data |= {} if traceparent is None else {TRACEPARENT: traceparent}
                 write_event(connection, self.project, job_id, "state", data)
         except IntegrityError:
             return False
