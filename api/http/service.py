@@ -105,7 +105,7 @@ class Service:
             workers=workers,
             reads=reads,
             solves=solves,
-            job_creation=JobCreation(jobs, networks, reads, solves),
+            job_creation=JobCreation(jobs, networks, reads, solves, tracing),
             answers=answers,
             networks=networks,
             datasets=datasets,

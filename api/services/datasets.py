@@ -36,6 +36,11 @@ _SKETCH_FILE: Final = "sketch-1.npz"
 """File name with a version number, which must grow when the sketch has something else."""
 _OF_DIGITS: Final = hashlib.sha256(DIGITS.encode()).hexdigest()
 """Digest under which the sketch of the built-in dataset is kept."""
+Position = tuple[int, float, str]
+"""Position in the list of datasets: section, Unix time of an upload in seconds (else 0), name or SHA-256."""
+BUILT_IN, OPERATOR, UPLOADED = 0, 1, 2
+"""Sections of the list of datasets."""
+BEFORE_ALL: Final[Position] = (BUILT_IN, 0.0, "")
 
 
 class Datasets:
@@ -99,10 +104,28 @@ class Datasets:
         """
         return DatasetAnswer.model_validate(self._file(dataset_id).summary)
 
-    def summaries(self) -> list[DatasetAnswer]:
-        """Describe the operator's datasets by name, without reading them, then the uploaded ones, newest first."""
-        kept = [DatasetAnswer.model_validate(file.summary) for file in self._store.files(KIND)]
-        return [*map(describe_unread, self._of_operator.names()), *kept]
+    def summaries(self, limit: int, after: Position | None) -> list[tuple[Position, DatasetAnswer]]:
+        """Describe the operator's datasets by name, without reading them, then the uploaded ones, newest first.
+
+        Args:
+            limit: Largest number of datasets.
+            after: Position of the dataset after which the list begins; None for its beginning.
+
+        Returns:
+            The position and the description of each dataset.
+        """
+        section, created_at, last = after or BEFORE_ALL
+        found: list[tuple[Position, DatasetAnswer]] = []
+        if section < UPLOADED:
+            names = [name for name in self._of_operator.names() if section < OPERATOR or name > last]
+            found = [((OPERATOR, 0.0, name), describe_unread(name)) for name in names[:limit]]
+        if len(found) < limit:
+            before = (created_at, last) if section == UPLOADED else None
+            files = self._store.files_page(KIND, limit - len(found), before)[: limit - len(found)]
+            found += [
+                ((UPLOADED, file.created_at, file.id), DatasetAnswer.model_validate(file.summary)) for file in files
+            ]
+        return found
 
     def origin(self, dataset_id: str) -> tuple[DatasetOrigin, Path | None, str]:
         """Return the origin, the path and the name of a dataset; the built-in dataset has no path.

@@ -152,9 +152,22 @@ class Networks:
         """
         return NetworkAnswer.model_validate(self._file(network_id).summary)
 
-    def summaries(self) -> list[NetworkSummary]:
-        """Return short descriptions of all uploaded networks, newest first."""
-        return [NetworkSummary.model_validate(file.summary) for file in self._store.files(KIND)]
+    def page(
+        self, limit: int, before: tuple[float, str] | None
+    ) -> tuple[list[NetworkSummary], tuple[float, str] | None]:
+        """Return short descriptions of some networks, newest first, without reading their layers.
+
+        Args:
+            limit: Largest number of networks.
+            before: Position of the last network of the page before; None for the first page.
+
+        Returns:
+            The networks; the position of the last one, None if no further network exists.
+        """
+        files = self._store.files_page(KIND, limit, before, NetworkSummary.model_fields)
+        page = [NetworkSummary.model_validate(file.summary) for file in files[:limit]]
+        last = files[limit - 1] if len(files) > limit else None
+        return page, None if last is None else (last.created_at, last.id)
 
     def delete(self, network_id: str) -> None:
         """Delete an uploaded network; raise an error if an unfinished job uses the network.

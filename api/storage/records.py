@@ -26,6 +26,9 @@ DEFAULT_PROJECT: Final = "default"
 EventKind = Literal["state", "progress", "log", "warning"]
 """What an event of a job reports."""
 
+TRACEPARENT: Final = "traceparent"
+"""Member of the first event of a job with the span of the request that created it, as the W3C writes it."""
+
 UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 
 
