@@ -39,6 +39,7 @@ _SUBCOMMANDS: Final = (
     "build",
     "compare",
     "serve",
+    "keys",
 )
 
 

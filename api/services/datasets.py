@@ -58,7 +58,7 @@ class Datasets:
         self._store = store
         self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
-        self._sketches = DerivedFiles(settings.derived_directory)
+        self._sketches = DerivedFiles(settings.derived_directory_of(store.project))
         self._of_operator = OperatorDatasets(settings.operator_datasets)
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
 
@@ -175,11 +175,9 @@ class Datasets:
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
                 )
-            is_kept = self._store.has_file_in_any_project(KIND, dataset_id)
-            if not is_kept:
+            if not self._store.has_file_in_any_project(KIND, dataset_id):
                 self._blobs.delete(dataset_id)
-        if not is_kept:
-            self._sketches.delete(dataset_id)
+        self._sketches.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
         """Load a dataset with its samples; only the worker of a job does so.

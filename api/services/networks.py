@@ -107,7 +107,7 @@ class Networks:
         self._store = store
         self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.networks_directory)
-        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory))
+        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
         """Return the description of the same upload with the same options if it is stored already; otherwise None."""
@@ -182,11 +182,9 @@ class Networks:
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
-            is_kept = self._store.has_file_in_any_project(KIND, network_id)
-            if not is_kept:
+            if not self._store.has_file_in_any_project(KIND, network_id):
                 self._blobs.delete(network_id)
-        if not is_kept:
-            self.structures.forget(network_id)
+        self.structures.forget(network_id)
 
     def require(self, network_id: str) -> None:
         """Check that a network exists, without reading its description.

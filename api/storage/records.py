@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from api.schemas.job_state import JobState
+from api.settings import DEFAULT_PROJECT
 
-DEFAULT_PROJECT: Final = "default"
-"""Name of the project of everything that was stored without a named project."""
+__all__ = ["DEFAULT_PROJECT", "JobState"]  # in addition to what this module defines
 
 EventKind = Literal["state", "progress", "log", "warning"]
 """What an event of a job reports."""
