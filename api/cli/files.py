@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from api.cli.weight_files import WeightFilesBeside
+from api.client.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
 from api.storage.uploads import content_id
 from network.errors import RequestError, UnreadableFile
