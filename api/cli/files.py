@@ -72,41 +72,43 @@ def read_network_file(network_file: str, options: ReadingOptions = AS_IN_FILE) -
     return network, NetworkName(id=network_id, name=network.name)
 
 
-def read_text(path: Path, what: str) -> str:
-    """Read a UTF-8 text file of at most `MAX_TABLE_BYTES` bytes.
+def read_text(path: Path, what: str, max_bytes: int = MAX_TABLE_BYTES) -> str:
+    """Read a UTF-8 text file of a bounded size.
 
     Args:
         path: Path of the file.
         what: Name of the expected content, for error messages.
+        max_bytes: Largest size of the file, in bytes.
 
     Raises:
         RequestError: If the file cannot be read, is too large or is not UTF-8 text.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_TABLE_BYTES + 1)
+            content = file.read(max_bytes + 1)
         text = content.decode("utf-8")
     except OSError as error:
         raise RequestError(f"cannot read '{path}' as {what}: {error.strerror}") from None
     except ValueError as error:
         raise RequestError(f"cannot read '{path}' as {what}: {str(error)[:100]}") from None
-    if len(content) > MAX_TABLE_BYTES:
-        raise RequestError(f"the file '{path}' has more than {MAX_TABLE_BYTES} bytes; expected {what}")
+    if len(content) > max_bytes:
+        raise RequestError(f"the file '{path}' has more than {max_bytes} bytes; expected {what}")
     return text
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, what: str, max_bytes: int = MAX_TABLE_BYTES) -> dict[str, Any]:
     """Read a JSON file whose top-level value is an object.
 
     Args:
         path: Path of the file.
         what: Name of the expected content, for error messages.
+        max_bytes: Largest size of the file, in bytes.
 
     Raises:
         RequestError: If the file cannot be read, is not valid JSON or does not contain an object.
     """
     try:
-        value = json.loads(read_text(path, what))
+        value = json.loads(read_text(path, what, max_bytes))
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the file '{path}' is not valid JSON: {str(error)[:100]}") from None
     if not isinstance(value, dict):

@@ -28,6 +28,10 @@ class Problem(BaseModel):
     title: str = Field(description="short name of the problem type, the same for all problems of this type")
     status: HttpStatus = Field(description="HTTP status of the response")
     detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
+    instance: str | None = Field(
+        default=None,
+        description="request that was answered so: urn:bitbudget:request:, then its identifier",
+    )
     errors: list[Fault] | None = Field(
         default=None, description="invalid fields of the request; only in problems of the type invalid-request"
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
 from api.schemas.job_answers import JobAnswer, JobSummary
+from api.schemas.job_state import JobState
 from api.schemas.jobs import (
     AnyJobRequest,
     SensitivityJobRequest,
@@ -22,7 +23,7 @@ from api.services.measured_tables import MeasuredTables
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import UNFINISHED, Job, JobState
+from api.storage.records import UNFINISHED, Job
 from network.errors import RequestError
 
 __all__ = ["JobAnswer", "JobSummary"]  # in addition to what this module defines
@@ -58,7 +59,7 @@ class Jobs:
             The request without a reference to another job; the job of an earlier request with the same key, else None.
 
         Raises:
-            KeyReused: If an earlier request with the same key was different.
+            KeyReused: If an earlier request with the same key was different, or if its job was deleted.
             NotFound: If the network does not exist, or a job that the request names.
         """
         if not isinstance(request, SensitivityJobRequest):
@@ -71,6 +72,11 @@ class Jobs:
                 )
             if (job := self._store.job_with_key(idempotency_key)) is not None:
                 return request, self._same_request(job, document)
+            if self._store.idempotency(idempotency_key) is not None:
+                raise KeyReused(
+                    "the job that an earlier request with the same Idempotency-Key created was deleted; use a new key "
+                    "for a new request"
+                )
         return request, None
 
     def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
