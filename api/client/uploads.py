@@ -55,7 +55,7 @@ def upload_network(
     else:
         path = Path(source)
         content, file_name = _content(path), path.name
-        weights = weights or _weights_beside(path, content)
+        weights = weights or weights_beside(path, content)
     digests = [(each, hashlib.sha256(given).hexdigest()) for each, given in weights.items()]
     network_id = options.identity(content_id(hashlib.sha256(content).hexdigest(), digests))
     parts = [("file", file_name, content), *(("weights", each, given) for each, given in weights.items())]
@@ -130,8 +130,16 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _weights_beside(path: Path, content: bytes) -> dict[str, bytes]:
-    """Return the files of weights beside an ONNX file to which it refers, by name."""
+def weights_beside(path: Path, content: bytes) -> dict[str, bytes]:
+    """Return the files of weights beside an ONNX file to which it refers, by name.
+
+    Args:
+        path: Path of the network file.
+        content: Its content, in any format.
+
+    Raises:
+        UnreadableFile: If such a file does not exist or cannot be read.
+    """
     if content[:64].lstrip()[:1] == b"{":  # a JSON description; loading the onnx library takes 0.1 s
         return {}
     from network.onnx_reading.external_weights import files_of_weights

@@ -168,6 +168,7 @@ def test_a_job_that_cannot_fit_says_what_is_missing(client: Client, dataset_id: 
     assert caught.value.certificate.budget == "flash"
 
 
+@pytest.mark.long
 def test_a_measured_table_is_used_by_its_job(client: Client, dataset_id: str) -> None:
     network = client.upload_network(tiny_json(), "tiny")
     job = client.sensitivity(network, dataset_id, samples=32)
