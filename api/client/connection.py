@@ -50,7 +50,7 @@ class Call:
         method: HTTP method, such as GET.
         path: Path of the resource, such as /v1/jobs.
         query: Query parameters; a list stands for a parameter that is repeated.
-        document: JSON text of the body; None without one.
+        document: JSON text of the body, or bytes with their media type in `headers`; None without a body.
         files: Parts of a form, each with its field, its file name and its content: bytes, or the path of a file.
         headers: Further headers.
         is_repeatable: Whether the request has the same effect if the service receives it twice.
@@ -60,7 +60,7 @@ class Call:
     method: str
     path: str
     query: Mapping[str, str | Sequence[str]] | None = None
-    document: str | None = None
+    document: str | bytes | None = None
     files: Sequence[tuple[str, str, bytes | Path]] = ()
     headers: Mapping[str, str] | None = None
     is_repeatable: bool = True
@@ -185,7 +185,7 @@ class Connection:
                 for field, name, content in call.files
             ]
             headers = dict(call.headers or {})
-            if call.document is not None:
+            if isinstance(call.document, str):
                 headers["Content-Type"] = "application/json"
             return self._http.request(
                 call.method,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
@@ -13,6 +14,7 @@ import numpy as np
 
 from api.client.connection import Call, Connection, path_of
 from api.client.errors import ServiceProblem
+from api.client.pieces import PIECE_BYTES, send_in_pieces
 from api.client.weight_files import WeightFilesBeside
 from api.schemas.answer import Answer
 from api.schemas.datasets import DatasetAnswer
@@ -27,7 +29,7 @@ Uploaded = TypeVar("Uploaded", bound=Answer)
 MAX_NETWORK_BYTES: Final = 2**30
 """Largest size of a network file with its files of weights, in bytes."""
 
-_NOT_FOUND: Final = 404
+_NO_SUCH_PATH: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 
 
 def upload_network(
@@ -59,8 +61,12 @@ def upload_network(
     digests = [(each, hashlib.sha256(given).hexdigest()) for each, given in weights.items()]
     network_id = options.identity(content_id(hashlib.sha256(content).hexdigest(), digests))
     parts = [("file", file_name, content), *(("weights", each, given) for each, given in weights.items())]
-    query = _reading_query(options) | ({} if name is None else {"name": name})
-    return _kept_or_sent(connection, NetworkAnswer, "networks", network_id, query, parts)
+    kept = _kept(connection, NetworkAnswer, "networks", network_id)
+    if kept is not None:
+        return kept
+    query = _reading_query(options) | _name_query(name)
+    sent = Call(method="POST", path=path_of("networks"), query=query, files=parts, computes=True)
+    return connection.ask(NetworkAnswer, sent)
 
 
 def upload_dataset(connection: Connection, source: str | os.PathLike[str] | Dataset) -> DatasetAnswer:
@@ -93,28 +99,35 @@ def _send_dataset(connection: Connection, path: Path, name: str | None) -> Datas
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size_bytes = path.stat().st_size
     except OSError as error:
         raise DatasetError(f"cannot read the dataset '{path}': {error.strerror}") from None
-    query = {} if name is None else {"name": name}
-    return _kept_or_sent(connection, DatasetAnswer, "datasets", digest, query, [("file", path.name, path)])
+    kept = _kept(connection, DatasetAnswer, "datasets", digest)
+    if kept is not None:
+        return kept
+    if size_bytes > PIECE_BYTES:
+        try:
+            return send_in_pieces(connection, path, size_bytes, name or path.name, PIECE_BYTES)
+        except ServiceProblem as problem:
+            if problem.status not in _NO_SUCH_PATH:  # a service of an earlier version takes no pieces
+                raise
+    parts = [("file", path.name, path)]
+    sent = Call(method="POST", path=path_of("datasets"), query=_name_query(name), files=parts, computes=True)
+    return connection.ask(DatasetAnswer, sent)
 
 
-def _kept_or_sent(
-    connection: Connection,
-    kind: type[Uploaded],
-    collection: str,
-    content: str,
-    query: Mapping[str, str | Sequence[str]],
-    parts: Sequence[tuple[str, str, bytes | Path]],
-) -> Uploaded:
-    """Return the description of a content that the service has; otherwise, send the content."""
+def _kept(connection: Connection, kind: type[Uploaded], collection: str, identity: str) -> Uploaded | None:
+    """Return the description of a content that the service has; None if it does not have it."""
     try:
-        return connection.ask(kind, Call(method="GET", path=path_of(collection, content)))
+        return connection.ask(kind, Call(method="GET", path=path_of(collection, identity)))
     except ServiceProblem as problem:
-        if problem.status != _NOT_FOUND:
+        if problem.status != HTTPStatus.NOT_FOUND:
             raise
-    sent = Call(method="POST", path=path_of(collection), query=query, files=parts, computes=True)
-    return connection.ask(kind, sent)
+        return None
+
+
+def _name_query(name: str | None) -> dict[str, str | Sequence[str]]:
+    return {} if name is None else {"name": name}
 
 
 def _content(path: Path) -> bytes:
