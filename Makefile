@@ -55,6 +55,7 @@ docs: env  ## write what is generated in docs/ and README.md: tables, outputs of
 	$(BIN)/python docs/command_outputs.py
 	$(BIN)/python docs/example_outputs.py
 	$(BIN)/python docs/fit_picture.py
+	$(BIN)/python docs/pipeline_comment.py
 
 hooks: env  ## run the linters before every commit
 	$(BIN)/pre-commit install

@@ -49,10 +49,10 @@ def test_the_files_follow_the_published_schemas(
 ) -> None:
     assert files
     assert faults(check_jsonschema, schema, *files) == ""
-    broken = tmp_path / "broken.yml"
-    broken.write_text(
-        files[0].read_text().replace("runs:", "walks:").replace("jobs:", "tasks:").replace("stages: [", "stages: [1, ")
-    )
+    broken, text = tmp_path / "broken.yml", files[0].read_text()
+    for right, wrong in (("runs:", "walks:"), ("jobs:", "tasks:"), ("stages: [", "stages: [1, ")):
+        text = text.replace(right, wrong)
+    broken.write_text(text)
     assert faults(check_jsonschema, schema, broken) != ""
 
 
@@ -79,15 +79,14 @@ def test_the_example_workflows_give_inputs_that_the_actions_have(workflow: Path)
 
 def test_the_workflow_of_forks_has_neither_secrets_nor_rights() -> None:
     """`pull_request` runs a stranger's code; the workflow that may write runs none."""
-    check, comment = (
-        yaml.safe_load((GITHUB / "examples" / name).read_text()) for name in ("bitbudget.yml", "bitbudget-comment.yml")
-    )
+    texts = [(GITHUB / "examples" / name).read_text() for name in ("bitbudget.yml", "bitbudget-comment.yml")]
+    check, comment = map(yaml.safe_load, texts)
     assert "pull_request" in check[True]  # YAML 1.1 reads `on` as true
     assert check["permissions"] == {"contents": "read"}
-    assert "secrets." not in (GITHUB / "examples" / "bitbudget.yml").read_text()
+    assert "secrets." not in texts[0]
     assert set(comment[True]) == {"workflow_run"}
     assert comment["permissions"] == {}
-    assert "actions/checkout" not in (GITHUB / "examples" / "bitbudget-comment.yml").read_text()
+    assert "actions/checkout" not in texts[1]
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
