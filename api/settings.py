@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.logs import LogFormat
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
@@ -60,10 +61,67 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_PORT",
         description="Port to listen on; 0 chooses a free port.",
     )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        validation_alias="BITBUDGET_ALLOW_UNAUTHENTICATED",
+        description="Listen on an address other than loopback although the service has no keys: everybody who can "
+        "reach the port can use the service.",
+    )
+    allowed_hosts: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_ALLOWED_HOSTS",
+        description="Host names under which the service answers, with commas between them, besides addresses, "
+        "localhost and the host on which it listens; * allows every name.",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        validation_alias="BITBUDGET_REQUESTS_PER_MINUTE",
+        description="Number of requests that each key may send in a minute; a further one is refused with 429. Without "
+        "keys, all callers share it.",
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OIDC_ISSUER",
+        description="URL of an OpenID Connect issuer whose tokens the service accepts besides keys; needs "
+        "bitbudget[oidc].",
+    )
+    oidc_audience: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OIDC_AUDIENCE",
+        description="Audience that such a token must have.",
+    )
+    oidc_project_claim: str = Field(
+        default="bitbudget_project",
+        validation_alias="BITBUDGET_OIDC_PROJECT_CLAIM",
+        description="Claim of such a token with the project of the caller.",
+    )
+    oidc_scopes_claim: str = Field(
+        default="scope",
+        validation_alias="BITBUDGET_OIDC_SCOPES_CLAIM",
+        description="Claim of such a token with the scopes of the caller, such as bitbudget:read bitbudget:solve.",
+    )
+    max_connections: int = Field(
+        default=512,
+        ge=8,
+        le=100_000,
+        validation_alias="BITBUDGET_MAX_CONNECTIONS",
+        description="Number of open connections. For a further one, those are closed whose clients send slowest; if "
+        "all requests are being answered, the new one is closed.",
+    )
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
         description="Directory for everything that the service stores. Two services cannot share a directory.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_DATABASE",
+        repr=False,  # it may have a password
+        description="URL of the database, such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; none: the SQLite "
+        "file bitbudget.sqlite in the data directory. Other users of the machine can read options of a command, so "
+        "give a URL with a password by the environment variable.",
     )
     operator_datasets: AbsolutePath | None = Field(
         default=None,
@@ -95,6 +153,13 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_MAX_DATASET_SIZE",
         description="Largest dataset file that can be uploaded. "
         f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
+    )
+    upload_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=8760,
+        validation_alias="BITBUDGET_UPLOAD_HOURS",
+        description="Time in hours after which a dataset that arrives in pieces is deleted, if nothing more arrives.",
     )
     request_seconds: float = Field(
         default=120.0,
@@ -165,10 +230,22 @@ class Settings(BaseSettings):
         description="Where jobs run. subprocess: each job in its own process on this machine.",
     )
 
+    log_format: LogFormat = Field(
+        default="text",
+        validation_alias="BITBUDGET_LOG_FORMAT",
+        description="Form of the log on standard error. text: lines for people. json: one JSON object on each line.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OTLP_ENDPOINT",
+        description="URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; needs the extra tracing.",
+    )
+
     @property
-    def database(self) -> Path:
-        """Path of the service's SQLite database."""
-        return self.data_directory / "bitbudget.sqlite"
+    def database(self) -> str | Path:
+        """URL of the service's database, or the path of its SQLite file."""
+        return self.database_url or self.data_directory / "bitbudget.sqlite"
 
     @property
     def networks_directory(self) -> Path:
@@ -194,6 +271,11 @@ class Settings(BaseSettings):
     def incoming_directory(self) -> Path:
         """Path of the directory of uploads that are being received; it is emptied when the service starts."""
         return self.data_directory / "incoming"
+
+    @property
+    def partial_directory(self) -> Path:
+        """Path of the directory of uploads that arrive in pieces."""
+        return self.data_directory / "partial"
 
     @property
     def jobs_directory(self) -> Path:

@@ -42,6 +42,8 @@ def default_text(field: FieldInfo) -> str:
     """Return the default value of a setting of the service as a user writes it, such as 64MiB; 'none' for None."""
     if SIZE in field.metadata and field.default % MIB == 0:
         return f"{field.default // MIB}MiB"
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
     return "none" if field.default is None else str(field.default)
 
 
@@ -49,7 +51,10 @@ def setting_options(command: Command) -> Command:
     """Add one option for each field of `Settings` to a click command; the value is None if the option is not given."""
     for name, field in reversed(Settings.model_fields.items()):
         help_text = f"{field.description}  [env: {environment_variable(field)}; default: {default_text(field)}]"
-        add_option = click.option(option_name(field), name, type=_type_of(field), default=None, help=help_text)
+        if field.annotation is bool:
+            add_option = click.option(option_name(field), name, is_flag=True, default=None, help=help_text)
+        else:
+            add_option = click.option(option_name(field), name, type=_type_of(field), default=None, help=help_text)
         command = add_option(command)
     return command
 
@@ -85,7 +90,7 @@ def _type_of(field: FieldInfo) -> click.ParamType[Any]:
         }
         kind = click.FloatRange if field.annotation is float else click.IntRange
         return kind(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
-    if field.annotation is str:
+    if field.annotation in {str, str | None}:
         return click.STRING
     if get_origin(field.annotation) is Literal:
         return click.Choice(get_args(field.annotation))

@@ -26,10 +26,11 @@ from typing import Any, Final
 
 from api.errors import WORKER_LOST
 from api.execution.executor import Attempt, Executor, ExecutorUnavailable, Handle
+from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 
 LOG: Final = logging.getLogger("bitbudget.scheduler")
 
@@ -92,8 +93,8 @@ class Scheduler:
         self.wake()
         if self._thread.is_alive():
             self._thread.join()
-        self._end_workers(self._store.jobs(_STARTED))
-        for job in self._store.jobs(_STARTED):
+        self._end_workers(self._store.jobs_of_all_projects(_STARTED))
+        for job in self._store.jobs_of_all_projects(_STARTED):
             try:
                 if not self._has_worker(_latest_attempt(job)):
                     self._settle(job)
@@ -103,12 +104,12 @@ class Scheduler:
 
     def turn(self) -> None:
         """Check every unfinished job once: first the jobs that have a worker, then the queued jobs."""
-        started = self._store.jobs(_STARTED)
+        started = self._store.jobs_of_all_projects(_STARTED)
         occupied = sum(self._look_after(job) for job in reversed(started))
         self._forget_finished({_latest_attempt(job) for job in started})
         if occupied >= self._settings.max_concurrent_jobs:
             return
-        for job in reversed(self._store.jobs([JobState.QUEUED])):
+        for job in reversed(self._store.jobs_of_all_projects([JobState.QUEUED])):
             occupied += self._start_next_attempt(job)
             if occupied >= self._settings.max_concurrent_jobs:
                 return
@@ -126,7 +127,7 @@ class Scheduler:
             self._wake.clear()
 
     def _count(self) -> None:
-        self._counts = self._store.count_jobs()
+        self._counts = self._store.count_jobs_of_all_projects()
         self._counted_at = time.monotonic()
 
     def _look_after(self, job: Job) -> bool:
@@ -156,7 +157,7 @@ class Scheduler:
                 return False
             attempt = Attempt(job.id, job.attempt + 1)
             started_at = job.started_at or time.time()
-            is_queued = self._store.change_job(
+            is_queued = self._store.change_job_of_any_project(
                 job.id, [JobState.QUEUED], state=JobState.RUNNING, attempt=attempt.number, started_at=started_at
             )
             return is_queued and self._start(attempt)  # not queued: cancelled in the meantime
@@ -176,7 +177,7 @@ class Scheduler:
             undone: dict[str, Any] = {"attempt": attempt.number - 1}
             if attempt.number == 1:
                 undone["started_at"] = None
-            self._store.change_job(
+            self._store.change_job_of_any_project(
                 attempt.job_id, [JobState.RUNNING], of_attempt=attempt.number, state=JobState.QUEUED, **undone
             )
             return False
@@ -193,11 +194,13 @@ class Scheduler:
         directory = JobDirectory.of(job.id, self._settings)
         if job.state is JobState.CANCELLING:
             directory.clear_results()
-            self._store.change_job(job.id, [JobState.CANCELLING], state=JobState.CANCELLED)
+            self._store.change_job_of_any_project(job.id, [JobState.CANCELLING], state=JobState.CANCELLED)
             return
         crashes = job.crashes if self._is_stopping else job.crashes + 1
         if self._is_stopping or crashes <= self._settings.max_crashes:
-            if self._store.change_job(job.id, [JobState.RUNNING], state=JobState.QUEUED, crashes=crashes):
+            if self._store.change_job_of_any_project(
+                job.id, [JobState.RUNNING], state=JobState.QUEUED, crashes=crashes
+            ):
                 directory.clear_unfinished()
                 LOG.warning("the worker of job %s ended (%s); the job is queued again", job.id, how)
             return
@@ -206,7 +209,7 @@ class Scheduler:
             f"the worker of the job ended unexpectedly {crashes} times, the last time with: {how}. "
             f"Create the job again to retry it. The operator of the service finds the output of the worker in {output}"
         )
-        if self._store.change_job(
+        if self._store.change_job_of_any_project(
             job.id, [JobState.RUNNING], state=JobState.FAILED, crashes=crashes, error=problem.document()
         ):
             directory.clear_unfinished()

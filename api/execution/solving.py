@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,6 +91,9 @@ class Solves:
         measured: Sensitivity tables of earlier jobs.
         answers: Kept answers.
         workers: Processes that solve.
+
+    Attributes:
+        answered: Number of questions whose answer was kept, under True, and of those that were solved, under False.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Solves:
         self._answers = answers
         self._workers = workers
         self._threads = CapacityLimiter(_THREADS)
+        self.answered: Counter[bool] = Counter({True: 0, False: 0})
         self._deriving: dict[tuple[str, TableScheme | None], asyncio.Lock] = {}
 
     @property
@@ -125,6 +130,7 @@ class Solves:
         give_up_at = time.monotonic() + self._request_seconds
         limited = self._limited(kind, request)
         question = await to_thread.run_sync(self._question, kind, network_id, limited, limiter=self._threads)
+        self.answered[question.kept is not None] += 1
         if question.kept is not None:
             return Answered(question.kept)
         if question.task is None:

@@ -63,7 +63,7 @@ class SubprocessExecutor:
                     stderr=log,
                     pass_fds=[lock],
                     start_new_session=True,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
+                    env=self._environment(),
                 )
             ProcessLock.sign(lock, child.pid, label=str(attempt.number))
         finally:
@@ -136,6 +136,12 @@ class SubprocessExecutor:
         if self._settings.operator_datasets is not None:
             options.append(f"--operator-datasets={self._settings.operator_datasets}")
         return options
+
+    def _environment(self) -> dict[str, str]:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())}
+        if self._settings.database_url is not None:  # not an option: every user of the machine can read those
+            environment["BITBUDGET_DATABASE"] = self._settings.database_url
+        return environment
 
     def _signal(self, handle: Handle, number: signal.Signals) -> None:
         if not self.is_alive(handle):

@@ -18,6 +18,7 @@ from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
 from api.schemas.answer import Answer, NetworkName
+from api.schemas.job_state import JobState
 from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
 from api.schemas.reports import ProgressAnswer, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
@@ -27,7 +28,7 @@ from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 from api.storage.result_files import REPORT_FILE, artifacts_in
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset
@@ -159,9 +160,9 @@ def main(arguments: list[str] | None = None) -> None:
         operator_datasets=given.operator_datasets,
     )
     store = Store(settings.database)
-    job = store.job(given.job)
+    job = store.job_of_any_project(given.job)
     if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        work(store, settings, job)
+        work(store.of_project(job.project), settings, job)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from api.execution.job_creation import JobCreation
 from api.execution.reading import Reads
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
+from api.execution.tracing import Tracing
 from api.execution.workers import Workers
+from api.http.metrics import Metrics
+from api.http.resumable_uploads import ResumableUploads
 from api.services.datasets import Datasets
 from api.services.jobs import Jobs
 from api.services.measured_tables import MeasuredTables
@@ -39,6 +42,9 @@ class Service:
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
         scheduler: Scheduler that runs the jobs.
+        uploads: Uploads of datasets that arrive in pieces.
+        metrics: Metrics of the service for Prometheus.
+        tracing: Source of spans for a collector of traces.
         data_lock: File descriptor that holds the lock of the data directory.
     """
 
@@ -53,6 +59,9 @@ class Service:
     datasets: Datasets
     jobs: Jobs
     scheduler: Scheduler
+    uploads: ResumableUploads
+    metrics: Metrics
+    tracing: Tracing
     data_lock: int
 
     @classmethod
@@ -66,6 +75,7 @@ class Service:
             RequestError: If the data directory is not writable, or if another service uses it.
             StoreError: If a later version of bitbudget created the database.
         """
+        tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
             lock = ProcessLock(settings.data_directory / "service.lock").take()
@@ -82,7 +92,7 @@ class Service:
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
-        workers = Workers(settings)
+        workers = Workers(settings, tracing)
         networks = Networks(store, settings)
         datasets = Datasets(store, settings)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
@@ -102,6 +112,9 @@ class Service:
             datasets=datasets,
             jobs=jobs,
             scheduler=scheduler,
+            uploads=ResumableUploads(settings, reads),
+            metrics=Metrics(workers, solves, scheduler),
+            tracing=tracing,
             data_lock=lock,
         )
 
@@ -132,4 +145,5 @@ class Service:
         self.workers.reap()
         self.scheduler.stop()
         self.store.close()
+        self.tracing.close()
         os.close(self.data_lock)

@@ -11,7 +11,6 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from api.errors import InUse, NotFound
@@ -53,7 +52,6 @@ class Datasets:
         self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
         self._sketches = DerivedFiles(settings.derived_directory)
         self._of_operator = OperatorDatasets(settings.operator_datasets)
-        self._keeping = Lock()
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
 
     def known(self, upload: Upload) -> DatasetAnswer | None:
@@ -75,7 +73,7 @@ class Datasets:
         # The process that reads untrusted files describes the dataset; what identifies the file is known here.
         identity = {"id": upload.digest, "size_bytes": upload.size_bytes, "name": upload.name}
         answer = answer.model_copy(update=identity | {"created_at": datetime.now(UTC)})
-        with self._keeping:
+        with self._blobs.locked():
             self._blobs.keep(upload.digest, upload.path)
             self.keep_sketch(upload.digest, sketch)
             is_new = self._store.add_file(
@@ -146,13 +144,16 @@ class Datasets:
                 f"the dataset '{dataset_id}' belongs to the operator of the service: only the operator can delete it"
             )
         self._file(dataset_id)
-        with self._keeping:
+        with self._blobs.locked():
             if not self._store.delete_file(KIND, dataset_id):
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
                 )
-            self._blobs.delete(dataset_id)
-        self._sketches.delete(dataset_id)
+            is_kept = self._store.has_file_in_any_project(KIND, dataset_id)
+            if not is_kept:
+                self._blobs.delete(dataset_id)
+        if not is_kept:
+            self._sketches.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
         """Load a dataset with its samples; only the worker of a job does so.

@@ -7,58 +7,28 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from pydantic import AwareDatetime, Discriminator, Field
-
-from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound, Problem
-from api.schemas.answer import Answer, Count
+from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
+from api.schemas.job_answers import JobAnswer, JobSummary
+from api.schemas.job_state import JobState
 from api.schemas.jobs import (
     AnyJobRequest,
-    AnyJobRequestEcho,
     SensitivityJobRequest,
     echo_of,
     request_of,
 )
-from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
-from api.schemas.shrink import ShrinkReport
+from api.schemas.reports import Artifact
 from api.services.measured_tables import MeasuredTables
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import UNFINISHED, Job, JobState
+from api.storage.records import UNFINISHED, Job
 from network.errors import RequestError
 
+__all__ = ["JobAnswer", "JobSummary"]  # in addition to what this module defines
+
 MAX_KEY_LENGTH: Final = 255
-
-
-class JobSummary(Answer):
-    """Summary of a job: its state, its times, its request and its progress."""
-
-    id: str = Field(description="identifier of the job")
-    state: JobState = Field(description="queued, running or cancelling; after the end: succeeded, failed or cancelled")
-    revision: Count = Field(
-        description="number that grows with every change of the job; ?after= waits for the next change"
-    )
-    created_at: AwareDatetime = Field(description="time of the request")
-    started_at: AwareDatetime | None = Field(description="time of the first start; null before it")
-    finished_at: AwareDatetime | None = Field(description="time of the end; null before it")
-    kind: Literal["training", "sensitivity", "shrink"] = Field(description="purpose of the job")
-    request: AnyJobRequestEcho = Field(description="request that created the job, with all default values")
-    progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
-
-
-class JobAnswer(JobSummary):
-    """Description of a job, with its result or its error."""
-
-    error: Problem | None = Field(description="problem because of which the job failed; null unless the job has failed")
-    result: Annotated[TrainingReport | SensitivityReport | ShrinkReport, Discriminator("kind")] | None = Field(
-        description="bits, memory report and accuracy; or the measured sensitivities; or the least bytes with all "
-        "judged points; null unless the job has succeeded"
-    )
-    artifacts: list[Artifact] = Field(
-        description="files that the job produced, at /v1/jobs/{id}/artifacts/{name}; empty unless the job has succeeded"
-    )
 
 
 class Jobs:
@@ -89,7 +59,7 @@ class Jobs:
             The request without a reference to another job; the job of an earlier request with the same key, else None.
 
         Raises:
-            KeyReused: If an earlier request with the same key was different.
+            KeyReused: If an earlier request with the same key was different, or if its job was deleted.
             NotFound: If the network does not exist, or a job that the request names.
         """
         if not isinstance(request, SensitivityJobRequest):
@@ -102,6 +72,11 @@ class Jobs:
                 )
             if (job := self._store.job_with_key(idempotency_key)) is not None:
                 return request, self._same_request(job, document)
+            if self._store.idempotency(idempotency_key) is not None:
+                raise KeyReused(
+                    "the job that an earlier request with the same Idempotency-Key created was deleted; use a new key "
+                    "for a new request"
+                )
         return request, None
 
     def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:

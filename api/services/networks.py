@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from pydantic import BaseModel
@@ -106,7 +105,6 @@ class Networks:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._blobs = Blobs(settings.networks_directory)
-        self._keeping = Lock()
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
@@ -129,7 +127,7 @@ class Networks:
         # The process that reads untrusted files describes the network; what identifies the files is known here.
         identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
         answer = parsed.answer.model_copy(update=identity)
-        with self._keeping:
+        with self._blobs.locked():
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
             self.structures.keep(network_id, parsed.structure)
             is_new = self._store.add_file(
@@ -164,13 +162,16 @@ class Networks:
             InUse: If an unfinished job uses the network.
         """
         self._file(network_id)
-        with self._keeping:
+        with self._blobs.locked():
             if not self._store.delete_file(KIND, network_id):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
-            self._blobs.delete(network_id)
-        self.structures.forget(network_id)
+            is_kept = self._store.has_file_in_any_project(KIND, network_id)
+            if not is_kept:
+                self._blobs.delete(network_id)
+        if not is_kept:
+            self.structures.forget(network_id)
 
     def require(self, network_id: str) -> None:
         """Check that a network exists, without reading its description.

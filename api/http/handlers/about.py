@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
 from api.errors import KINDS, HttpStatus, NotFound, ProblemKind, Unavailable
 from api.execution.scheduler import STALE_SECONDS
 from api.http.handlers.dependencies import ServiceOf, problems
+from api.http.metrics import MEDIA_TYPE
 from api.http.service import Service
 from api.schemas.answer import Answer, Count
-from api.storage.records import JobState
+from api.schemas.index import Index
+from api.schemas.job_state import JobState
 from api.version import version
 
 router = APIRouter(tags=["service"])
-
-
-class Index(Answer):
-    """Index of the HTTP service: its name, its version and the paths of its resources."""
-
-    name: str = Field(description="name of the service")
-    version: str = Field(description="version of bitbudget")
-    links: dict[str, str] = Field(description="path of each resource, by name")
 
 
 class Health(Answer):
@@ -61,6 +56,7 @@ async def index() -> Index:
         "jobs": "/v1/jobs",
         "health": "/healthz",
         "readiness": "/readyz",
+        "metrics": "/metrics",
         "problems": "/problems",
         "openapi": "/openapi.json",
         "docs": "/docs",
@@ -99,6 +95,17 @@ def _require_scheduler(service: Service) -> None:
             f"the job scheduler has completed no check of the jobs for {STALE_SECONDS:g} s: the database of the "
             "service does not answer; look at its disk and its log"
         )
+
+
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "The metrics in the text format of Prometheus"}, **problems()},
+)
+async def metrics(service: ServiceOf) -> Response:
+    """Return metrics for Prometheus: requests, places and queues of processes, ended tasks, kept answers, jobs."""
+    return Response(service.metrics.text(), media_type=MEDIA_TYPE)
 
 
 @router.get("/problems", operation_id="listProblems", responses=problems())

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
 
 from api.execution.solving import Answered
+from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
@@ -86,10 +87,19 @@ def list_networks(service: ServiceOf) -> list[NetworkSummary]:
     return service.networks.summaries()
 
 
-@router.get("/{network_id}", operation_id="getNetwork", responses=problems(404))
-def get_network(network_id: NetworkId, service: ServiceOf) -> NetworkAnswer:
+@router.get(
+    "/{network_id}",
+    operation_id="getNetwork",
+    response_model=NetworkAnswer,
+    responses={304: {"description": "The caller has this answer already (If-None-Match)"}, **problems(404)},
+)
+def get_network(
+    network_id: NetworkId, request: Request, response: Response, service: ServiceOf
+) -> NetworkAnswer | Response:
     """Return an uploaded network: its layers in the order in which they run, and its activation tensors."""
-    return service.networks.describe(network_id)
+    network = service.networks.describe(network_id)
+    # A network never changes; one that is deleted and uploaded again may have another name.
+    return not_modified(request, response, tag_of(network.id, network.created_at)) or network
 
 
 @router.delete("/{network_id}", operation_id="deleteNetwork", status_code=204, responses=problems(404, 409))

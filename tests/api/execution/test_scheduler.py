@@ -12,10 +12,11 @@ import pytest
 
 from api.execution.executor import Attempt
 from api.execution.scheduler import Scheduler
+from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 from tests.api.execution.thread_executor import PATIENCE_SECONDS, Cluster, ThreadExecutor, Worker
 
 GRACE_SECONDS = {False: PATIENCE_SECONDS, True: 0.05}
