@@ -90,17 +90,16 @@ class Service:
         tracing = Tracing.to(settings.otlp_endpoint)
         try:
             settings.data_directory.mkdir(parents=True, exist_ok=True)
-            lock = ProcessLock(settings.data_directory / "service.lock").take()
+            lock = _lock(settings)
         except OSError as error:
             raise RequestError(
                 f"cannot use '{settings.data_directory}' as the data directory: {error.strerror}"
             ) from error
         if lock is None:
             raise RequestError(
-                f"another service uses the data directory '{settings.data_directory}'; choose another directory"
+                f"another service uses the data directory '{settings.data_directory}'; choose another directory, or "
+                "give all services the URL of one database"
             )
-        ProcessLock.sign(lock, os.getpid())
-        shutil.rmtree(settings.incoming_directory, ignore_errors=True)
         for directory in (settings.incoming_directory, settings.jobs_directory):
             directory.mkdir(exist_ok=True)
         store = Store(settings.database)
@@ -108,7 +107,7 @@ class Service:
         scheduler = Scheduler(store, settings, make_executor(settings))
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         answered = Counter({True: 0, False: 0})
-        parts = _parts_of_project(store, settings, workers, answers, answered, scheduler)
+        parts = _parts_of_project(store, settings, workers, answers, answered, scheduler, tracing)
         return cls(
             settings=settings,
             store=store,
@@ -135,7 +134,7 @@ class Service:
         if seen is None:
             store = self.store.of_project(project)
             parts = _parts_of_project(
-                store, self.settings, self.workers, self.all_answers, self.answered, self.scheduler
+                store, self.settings, self.workers, self.all_answers, self.answered, self.scheduler, self.tracing
             )
             seen = replace(self, store=store, **parts)
         self.projects[project] = seen
@@ -174,6 +173,25 @@ class Service:
         os.close(self.data_lock)
 
 
+def _lock(settings: Settings) -> int | None:
+    """Lock the data directory, and delete uploads that an earlier service did not finish.
+
+    Services whose database has a URL share a data directory; otherwise one service has it alone.
+
+    Returns:
+        An open file descriptor that holds the lock; None if another service does not share the directory.
+    """
+    lock = ProcessLock(settings.data_directory / "service.lock")
+    descriptor = lock.take()
+    if descriptor is not None:
+        ProcessLock.sign(descriptor, os.getpid())
+        shutil.rmtree(settings.incoming_directory, ignore_errors=True)
+        if settings.database_url is None:
+            return descriptor
+        os.close(descriptor)
+    return None if settings.database_url is None else lock.share()
+
+
 def _parts_of_project(
     store: Store,
     settings: Settings,
@@ -181,6 +199,7 @@ def _parts_of_project(
     all_answers: AnswerCache,
     answered: Counter[bool],
     scheduler: Scheduler,
+    tracing: Tracing,
 ) -> dict[str, Any]:
     """Return the fields of `Service` that each project has for itself.
 
@@ -191,6 +210,7 @@ def _parts_of_project(
         all_answers: Kept answers of all projects.
         answered: Number of questions of all projects that were answered, by whether the answer was kept.
         scheduler: Scheduler of all jobs.
+        tracing: Traces of the service.
     """
     networks = Networks(store, settings)
     datasets = Datasets(store, settings)
@@ -206,5 +226,5 @@ def _parts_of_project(
         "reads": reads,
         "uploads": ResumableUploads(settings, reads),
         "solves": solves,
-        "job_creation": JobCreation(jobs, networks, reads, solves),
+        "job_creation": JobCreation(jobs, networks, reads, solves, tracing),
     }

@@ -68,6 +68,17 @@ class LiveService:
         assert response.status_code == 202, response.text
         return str(response.json()["id"])
 
+    def listed(self, path: str, **query: Any) -> list[Answer]:
+        """Return the items of all pages of a list."""
+        items: list[Answer] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            asked = query | ({"cursor": cursor} if cursor else {})
+            page = self.http.get(path, params=asked).raise_for_status().json()
+            items += page["items"]
+            cursor = page["next_cursor"]
+        return items
+
     def job(self, job_id: str) -> Answer:
         answer: Answer = self.http.get(f"/v1/jobs/{job_id}").json()
         return answer
