@@ -39,6 +39,8 @@ _SUBCOMMANDS: Final = (
     "build",
     "compare",
     "serve",
+    "backup",
+    "restore",
 )
 
 
