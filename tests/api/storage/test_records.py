@@ -99,6 +99,12 @@ def test_pages_of_files_have_each_file_once_newest_first(store: Store) -> None:
         assert found == expected
 
 
+def test_a_page_of_files_can_have_parts_of_summaries(store: Store) -> None:
+    store.add_file(KeptFile("network", "f", "f", 1, 1.0, {"parameters": 7, "has_weights": True, "layers": [1, 2]}))
+    (file,) = store.files_page("network", 1, None, ["parameters", "has_weights"])
+    assert file.summary == {"parameters": 7, "has_weights": True}
+
+
 def test_pages_of_jobs_have_each_job_once_newest_first(store: Store) -> None:
     for number in range(7):
         store.add_job(f"j{number}", {}, None)
