@@ -150,8 +150,11 @@ class _Restoring:
             os.fsync(file.fileno())
 
     def _insert(self, table: Table, pieces: Iterator[bytes]) -> None:
-        check = {FILES.name: self._checked_file, JOBS.name: self._checked_job}.get(table.name, dict)
-        rows = map(check, read_rows(table, pieces))
+        rows: Iterator[dict[str, Any]] = read_rows(table, pieces)
+        if table is FILES:
+            rows = map(self._checked_file, rows)
+        elif table is JOBS:
+            rows = map(self._checked_job, rows)
         while batch := list(islice(rows, _ROWS_AT_ONCE)):
             write_rows(self._connection, table, batch)
             self.files += len(batch) * (table is FILES)

@@ -32,6 +32,6 @@ def test_jobs_and_networks_of_earlier_versions_are_answered(tmp_path: Path, name
         assert done.result is not None
         assert done.result.kind == "training"
         assert done.result.model_dump()["accuracy"] == store.jobs()[1].result["accuracy"]  # type: ignore[index]  # it has one
-    (network,) = Networks(store, settings).summaries()
+    network = Networks(store, settings).describe(store.files("network")[0].id)
     assert network.name == "digits"
     store.close()
