@@ -22,13 +22,12 @@ from typing import Final
 from sqlalchemy.exc import OperationalError
 
 from api.execution.cpu_time import session_cpu_seconds
+from api.execution.executor import HEARTBEAT_SECONDS
 from api.execution.job_record import JobRecord
 from api.storage.attempt_directory import AttemptSuperseded
 
 LOG: Final = logging.getLogger("bitbudget.worker")
 
-HEARTBEAT_SECONDS: Final = 5.0
-"""Time in seconds between two signs of life."""
 LEAST_CPU_SECONDS: Final = 0.05
 """Processor time in seconds since the last sign of life from which a worker counts as computing."""
 
