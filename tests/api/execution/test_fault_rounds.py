@@ -160,7 +160,7 @@ def _kill(process_id: int) -> None:
 def test_faults_lose_and_double_nothing(
     tmp_path: Path, unbroken: dict[str, str], round_number: int, number_of_services: int
 ) -> None:
-    draw = random.Random(1000 * number_of_services + round_number)
+    draw = random.Random(1000 * number_of_services + round_number)  # noqa: S311  # a repeatable draw
     data = tmp_path / "data"
     services = Services(data, number_of_services)
     try:
