@@ -18,6 +18,9 @@ from network.errors import RequestError
 
 MIB: Final = 2**20
 
+DEFAULT_PROJECT: Final = "default"
+"""Name of the project of everything that was stored without a named project."""
+
 MAX_DATASET_EXPANSION: Final = 4
 """Largest ratio of the memory that the arrays of one dataset may occupy to the limit on its uploaded file."""
 MAX_JSON_BODY_BYTES: Final = MIB
@@ -303,6 +306,14 @@ class Settings(BaseSettings):
     def derived_directory(self) -> Path:
         """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
         return self.data_directory / "derived"
+
+    def derived_directory_of(self, project: str) -> Path:
+        """Return the path of the directory of files that are computed for one project.
+
+        They have the names that the project gave, and the time of a first computation must not tell a project what
+        another one has uploaded.
+        """
+        return self.derived_directory if project == DEFAULT_PROJECT else self.derived_directory / "projects" / project
 
     @property
     def answers_directory(self) -> Path:

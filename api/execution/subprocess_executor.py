@@ -21,6 +21,7 @@ from api.execution import log_writer
 from api.execution.executor import Attempt, ExecutorUnavailable, Handle
 from api.execution.log_tail import last_lines
 from api.execution.machine import job_memory_bytes, job_threads
+from api.execution.observed_attempt import observing_environment
 from api.settings import Settings
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
@@ -167,7 +168,7 @@ class SubprocessExecutor:
         environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
         if self._settings.database_url is not None:  # not an option: every user of the machine can read those
             environment["BITBUDGET_DATABASE"] = self._settings.database_url
-        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())}
+        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | observing_environment(self._settings)
 
     def _start_log_writer(self, log: Path) -> tuple[subprocess.Popen[bytes], int]:
         """Start the process that writes the log of a job; return it, and the file descriptor of the worker's output."""

@@ -15,6 +15,7 @@ from typing import Final
 from api.errors import JOB_LIMIT, problem_of, problem_of_system
 from api.execution.heartbeat import Heartbeat
 from api.execution.job_record import JobRecord
+from api.execution.observed_attempt import observed_attempt
 from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
@@ -145,7 +146,9 @@ def main(arguments: list[str] | None = None) -> None:
     store = Store(settings.database)
     job = store.job_of_any_project(given.job)
     if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        work(store.of_project(job.project), settings, job)
+        own = store.of_project(job.project)
+        with observed_attempt(own, settings, job):
+            work(own, settings, job)
 
 
 if __name__ == "__main__":

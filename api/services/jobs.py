@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
+from api.logs import REQUEST_ID
 from api.schemas.job_answers import JobAnswer, JobSummary
 from api.schemas.job_state import JobState
 from api.schemas.jobs import (
@@ -83,21 +84,23 @@ class Jobs:
                 )
         return request, None
 
-    def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
+    def add(self, request: AnyJobRequest, idempotency_key: str | None, traceparent: str | None = None) -> JobAnswer:
         """Add a job to the queue, or return the job that a faster request with the same idempotency key created.
 
         Args:
             request: The request, which was checked and names no other job.
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
+            traceparent: Span of the HTTP request; None without traces.
 
         Raises:
             KeyReused: If the faster request was different.
         """
         document = request.model_dump(mode="json")
         job_id = uuid.uuid4().hex
-        if not self._store.add_job(job_id, document, idempotency_key):
+        origin = {"request_id": REQUEST_ID.get(), "traceparent": traceparent}
+        if not self._store.add_job(job_id, document, idempotency_key, **origin):
             _, known = self.prepared(request, idempotency_key)
-            return self.add(request, idempotency_key) if known is None else known
+            return self.add(request, idempotency_key, traceparent) if known is None else known
         self._changed()
         return self.job(job_id)
 
@@ -109,15 +112,23 @@ class Jobs:
         """
         return JobAnswer.model_validate(self._document(self._job(job_id)))
 
-    def summaries(self, state: JobState | None, limit: int) -> list[JobSummary]:
-        """Return summaries of jobs, newest first.
+    def page(
+        self, state: JobState | None, limit: int, before_number: int | None
+    ) -> tuple[list[JobSummary], int | None]:  # fmt: skip
+        """Return summaries of some jobs, newest first.
 
         Args:
             state: State of the jobs to return; None for all states.
-            limit: Largest number of jobs to return.
+            limit: Largest number of jobs.
+            before_number: Number of the last job of the page before; None for the first page.
+
+        Returns:
+            The jobs; the number of the last one, None if no further job exists.
         """
         states = tuple(JobState) if state is None else (state,)
-        return [JobSummary.model_validate(self._document(job)) for job in self._store.jobs(states, limit)]
+        jobs = self._store.jobs_page(states, limit, before_number)
+        page = [JobSummary.model_validate(self._document(job)) for job in jobs[:limit]]
+        return page, jobs[limit - 1].number if len(jobs) > limit else None
 
     def cancel(self, job_id: str) -> JobAnswer:
         """Cancel a job; cancelling a cancelled job again is not an error.

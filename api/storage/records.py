@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from api.schemas.job_state import JobState
+from api.settings import DEFAULT_PROJECT
 
-DEFAULT_PROJECT: Final = "default"
-"""Name of the project of everything that was stored without a named project."""
+__all__ = ["DEFAULT_PROJECT", "JobState"]  # in addition to what this module defines
 
 EventKind = Literal["state", "progress", "log", "warning"]
 """What an event of a job reports."""
+
+TRACEPARENT: Final = "traceparent"
+"""Member of the first event of a job with the span of the request that created it, as the W3C writes it."""
 
 UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 

@@ -63,3 +63,14 @@ def test_an_invalid_variable_is_one_line(
     output = capsys.readouterr()
     assert (output.out, output.err.count("\n")) == ("", 1)
     assert expected in output.err
+
+
+def test_a_setting_comes_from_a_file_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password then stands neither in the environment nor on the command line; a variable wins over its file."""
+    monkeypatch.setenv("BITBUDGET_SECRETS", str(tmp_path / "missing"))
+    assert settings_of({}).database_url is None
+    monkeypatch.setenv("BITBUDGET_SECRETS", str(tmp_path))
+    (tmp_path / "BITBUDGET_DATABASE").write_text("postgresql+psycopg://a:b@c/d\n")
+    assert settings_of({}).database_url == "postgresql+psycopg://a:b@c/d"
+    monkeypatch.setenv("BITBUDGET_DATABASE", "sqlite:///e")
+    assert settings_of({}).database_url == "sqlite:///e"

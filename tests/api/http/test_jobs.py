@@ -101,7 +101,7 @@ def test_a_job_plays_the_main_job_on_real_digits(service: LiveService, tmp_path:
     assert result["accuracy"]["integer_only"] > 95
     assert result["warnings"] == job["progress"]["warnings"] == []
     assert "batch_size" in {each["option"] for each in result["recipe"]}
-    for artifact in service.http.get(f"/v1/jobs/{job['id']}/artifacts").json():
+    for artifact in service.listed(f"/v1/jobs/{job['id']}/artifacts"):
         content = service.http.get(f"/v1/jobs/{job['id']}/artifacts/{artifact['name']}").content
         assert hashlib.sha256(content).hexdigest() == artifact["sha256"]
         assert len(content) == artifact["size_bytes"]
@@ -123,7 +123,7 @@ def test_a_finished_job_keeps_its_result(service: LiveService, finished: Answer,
     ]  # fmt: skip
     report = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/report.json").json()
     assert report == finished["result"]
-    listed = service.http.get("/v1/jobs", params={"state": "succeeded"}).json()
+    listed = service.listed("/v1/jobs", state="succeeded")
     assert finished["id"] in [job["id"] for job in listed]
     left = {file for file in service.files() if file.startswith(f"jobs/{finished['id']}/")}
     artifacts = {f"attempt-1/artifacts/{name}" for name in names}
@@ -187,20 +187,20 @@ def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_b
 def test_only_registered_artifacts_are_served(service: LiveService, finished: Answer, name: str) -> None:
     response = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/{name}", follow_redirects=True)
     if name == ".":  # the client itself makes the path of the list out of it
-        assert response.json() == finished["artifacts"]
+        assert response.json()["items"] == finished["artifacts"]
         return
     assert_problem(response, 404, "not-found")
 
 
 def test_a_repeated_request_makes_one_job(service: LiveService, request_body: dict[str, Any]) -> None:
     headers = {"idempotency-key": "pipeline 7, step 3"}
-    jobs = service.http.get("/v1/jobs").json()
+    jobs = service.listed("/v1/jobs")
     first = service.http.post("/v1/jobs", json=request_body, headers=headers)
     second = service.http.post("/v1/jobs", json=request_body, headers=headers)
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["id"] == second.json()["id"]
     assert first.headers["location"] == second.headers["location"]
-    assert len(service.http.get("/v1/jobs").json()) == len(jobs) + 1
+    assert len(service.listed("/v1/jobs")) == len(jobs) + 1
     other = service.http.post("/v1/jobs", json=request_body | {"flash": 500}, headers=headers)
     assert_problem(other, 409, "idempotency-key-reused")
     for key in ("", "x" * 256):
@@ -246,10 +246,10 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], int, str, str]] = {
 @pytest.mark.parametrize("what", BAD_JOBS)
 def test_a_bad_job_is_refused_and_leaves_nothing(service: LiveService, request_body: dict[str, Any], what: str) -> None:
     changes, status, slug, expected = BAD_JOBS[what]
-    jobs = [job["id"] for job in service.http.get("/v1/jobs").json()]
+    jobs = [job["id"] for job in service.listed("/v1/jobs")]
     response = service.http.post("/v1/jobs", json=request_body | changes)
     assert expected in assert_problem(response, status, slug)
-    assert [job["id"] for job in service.http.get("/v1/jobs").json()] == jobs
+    assert [job["id"] for job in service.listed("/v1/jobs")] == jobs
 
 
 def test_labels_outside_the_classes_are_refused(service: LiveService, request_body: dict[str, Any]) -> None:

@@ -373,7 +373,7 @@ def test_whatever_goes_wrong_is_a_problem(service: LiveService) -> None:
 
 
 def test_every_type_of_problem_leads_somewhere(service: LiveService) -> None:
-    listed = service.http.get("/problems").json()
+    listed = service.listed("/problems")
     assert [each["type"] for each in listed] == [kind.type for kind in KINDS]
     for each in listed:
         assert service.http.get(each["type"]).json() == each
