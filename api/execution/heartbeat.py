@@ -19,7 +19,7 @@ import time
 from threading import Event, Thread
 from typing import Final
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from api.execution.cpu_time import session_cpu_seconds
 from api.execution.executor import HEARTBEAT_SECONDS
@@ -70,7 +70,7 @@ class Heartbeat:
     def _write(self) -> None:
         try:
             self._record.write_sign_of_life(time.time())
-        except OperationalError as error:
+        except DBAPIError as error:
             LOG.warning("the sign of life of the worker could not be written: %s", error)
         except AttemptSuperseded:
             os.kill(os.getpid(), signal.SIGTERM)  # the main thread may compute for long before it finds out

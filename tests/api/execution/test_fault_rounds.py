@@ -1,4 +1,4 @@
-"""Random faults while jobs train: services and workers are killed, stopped and started again, and jobs are cancelled.
+"""Random faults while jobs train: services, workers and the database are killed and started again; jobs are cancelled.
 
 Nothing is lost, nothing runs twice, no job is stuck, and the final network has the same bytes as after an unbroken run.
 Each round draws its faults from its number; BITBUDGET_FAULT_ROUNDS sets how many rounds are run, 3 by default.
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.api.live_service import Answer, LiveService, is_alive
+from tests.api.postgres_server import PostgresServer
 from tests.api.small_files import DIGITS_ONNX
 
 pytestmark = pytest.mark.long
@@ -37,12 +38,18 @@ FINAL = {"succeeded", "failed", "cancelled"}
 
 
 class Services:
-    """One or two services on one data directory, some of which may be dead for a moment."""
+    """One or two services on one data directory, some of which may be dead for a moment.
 
-    def __init__(self, data: Path, number: int) -> None:
+    Args:
+        data: The data directory.
+        number: Number of services.
+        server: Server of their common database; None for the SQLite file of one service.
+    """
+
+    def __init__(self, data: Path, number: int, server: PostgresServer | None) -> None:
+        self.server = server
         self._data = data
-        # A database with a URL can be shared; one without belongs to one service alone.
-        self._options = (*OPTIONS, f"--database=sqlite:///{data}.sqlite") if number > 1 else OPTIONS
+        self._options = OPTIONS if server is None else (*OPTIONS, f"--database={server.new_database()}")
         self.running = [self._start() for _ in range(number)]
 
     def _start(self) -> LiveService:
@@ -128,7 +135,7 @@ def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Ran
     cancelled = set()
     for _ in range(FAULTS):
         time.sleep(draw.uniform(0, LONGEST_PAUSE_SECONDS))
-        fault = draw.choice(["worker", "worker", "service", "both", "stop", "cancel"])
+        fault = draw.choice(["worker", "worker", "service", "both", "stop", "cancel", "database"])
         index = draw.randrange(len(services.running))
         victims = [process_id for process_id, _ in workers_of(data)]
         if fault in {"worker", "both"}:
@@ -138,6 +145,10 @@ def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Ran
             services.restart(index, signal.SIGKILL)
         elif fault == "stop":
             services.restart(index, signal.SIGTERM)
+        elif fault == "database" and services.server is not None:
+            services.server.stop()  # without a checkpoint of the database, as a crash
+            time.sleep(draw.uniform(0, 2))
+            services.server.start()
         elif fault == "cancel" and not cancelled:
             job_id = draw.choice(job_ids)
             answer = services.running[index].http.post(f"/v1/jobs/{job_id}/cancel")
@@ -155,14 +166,22 @@ def _kill(process_id: int) -> None:
         return
 
 
-@pytest.mark.parametrize("number_of_services", [1, 2])
 @pytest.mark.parametrize("round_number", range(ROUNDS))
-def test_faults_lose_and_double_nothing(
-    tmp_path: Path, unbroken: dict[str, str], round_number: int, number_of_services: int
+def test_one_service_loses_and_doubles_nothing(tmp_path: Path, unbroken: dict[str, str], round_number: int) -> None:
+    play(tmp_path / "data", unbroken, random.Random(round_number))  # noqa: S311  # a repeatable draw
+
+
+@pytest.mark.parametrize("round_number", range(ROUNDS))
+def test_two_services_on_one_database_lose_and_double_nothing(
+    tmp_path: Path, unbroken: dict[str, str], round_number: int
 ) -> None:
-    draw = random.Random(1000 * number_of_services + round_number)  # noqa: S311  # a repeatable draw
-    data = tmp_path / "data"
-    services = Services(data, number_of_services)
+    with PostgresServer() as server:
+        play(tmp_path / "data", unbroken, random.Random(1000 + round_number), server)  # noqa: S311  # as above
+
+
+def play(data: Path, unbroken: dict[str, str], draw: random.Random, server: PostgresServer | None = None) -> None:
+    """Play one round of faults, on one service or, with a server of a database, on two."""
+    services = Services(data, 1 if server is None else 2, server)
     try:
         request = job_request(services.first)
         job_ids = [services.first.start_job(**request) for _ in range(3)]
