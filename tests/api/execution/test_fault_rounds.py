@@ -132,7 +132,7 @@ def wait_until_final(service: LiveService, job_ids: list[str]) -> None:
 
 def disturb(services: Services, data: Path, job_ids: list[str], draw: random.Random) -> set[str]:
     """Do the faults of a round, and return the jobs that were cancelled."""
-    cancelled = set()
+    cancelled: set[str] = set()
     for _ in range(FAULTS):
         time.sleep(draw.uniform(0, LONGEST_PAUSE_SECONDS))
         fault = draw.choice(["worker", "worker", "service", "both", "stop", "cancel", "database"])

@@ -6,6 +6,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_the_reserve_lets_a_job_be_cancelled_and_deleted(disk: SmallDisk) -> Non
     reserve.with_room(lambda: _cancel_all(store))
     assert 0 < reserved_bytes(disk) < PIECES * PIECE_BYTES, "it gives up what the change needs"
     assert {job.state for job in store.jobs()} == {JobState.CANCELLED}
-    assert all(reserve.with_room(lambda number=number: store.delete_job(f"job-{number}")) for number in range(40))
+    assert all(reserve.with_room(partial(store.delete_job, f"job-{number}")) for number in range(40))
     left = reserved_bytes(disk)
     reserve.fill()
     assert reserved_bytes(disk) == left, "there is no room for it yet"
