@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.workers import Workers
+from api.http.event_feed import EventFeed
 from api.version import version
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
@@ -35,9 +36,10 @@ class Metrics:
         workers: Processes in which the service parses and computes.
         solves: Questions about networks.
         scheduler: Scheduler of the jobs.
+        events: Events of jobs for open streams.
     """
 
-    def __init__(self, workers: Workers, solves: Solves, scheduler: Scheduler) -> None:
+    def __init__(self, workers: Workers, solves: Solves, scheduler: Scheduler, events: EventFeed) -> None:
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
@@ -54,7 +56,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_OfParts(workers, solves, scheduler))
+        self._registry.register(_OfParts(workers, solves, scheduler, events))
 
     def count_request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that has ended.
@@ -75,7 +77,8 @@ class Metrics:
 class _OfParts(Collector):
     """Collector of the numbers that parts of the service know; it computes nothing and reads no database."""
 
-    def __init__(self, workers: Workers, solves: Solves, scheduler: Scheduler) -> None:
+    def __init__(self, workers: Workers, solves: Solves, scheduler: Scheduler, events: EventFeed) -> None:
+        self._events = events
         self._workers = workers
         self._solves = solves
         self._scheduler = scheduler
@@ -110,6 +113,7 @@ class _OfParts(Collector):
         for is_kept, count in self._solves.answered.items():
             kept.add_metric([str(is_kept).lower()], count)
         yield kept
+        yield GaugeMetricFamily("bitbudget_streams", "Open streams of events of jobs.", self._events.streams)
         jobs = GaugeMetricFamily("bitbudget_jobs", "Jobs of the database in each state.", labels=["state"])
         for state, number in self._scheduler.counts.items():
             jobs.add_metric([state], number)

@@ -13,6 +13,7 @@ from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.tracing import Tracing
 from api.execution.workers import Workers
+from api.http.event_feed import EventFeed
 from api.http.metrics import Metrics
 from api.http.resumable_uploads import ResumableUploads
 from api.services.datasets import Datasets
@@ -42,6 +43,7 @@ class Service:
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
         scheduler: Scheduler that runs the jobs.
+        events: Events of jobs for open streams.
         uploads: Uploads of datasets that arrive in pieces.
         metrics: Metrics of the service for Prometheus.
         tracing: Source of spans for a collector of traces.
@@ -59,6 +61,7 @@ class Service:
     datasets: Datasets
     jobs: Jobs
     scheduler: Scheduler
+    events: EventFeed
     uploads: ResumableUploads
     metrics: Metrics
     tracing: Tracing
@@ -99,6 +102,7 @@ class Service:
         scheduler = Scheduler(store, settings, make_executor(settings))
         jobs = Jobs(store, settings, scheduler.wake)
         reads = Reads(networks, datasets, workers)
+        events = EventFeed(store)
         solves = Solves(settings, networks, MeasuredTables(store), answers, workers)
         return cls(
             settings=settings,
@@ -112,8 +116,9 @@ class Service:
             datasets=datasets,
             jobs=jobs,
             scheduler=scheduler,
+            events=events,
             uploads=ResumableUploads(settings, reads),
-            metrics=Metrics(workers, solves, scheduler),
+            metrics=Metrics(workers, solves, scheduler, events),
             tracing=tracing,
             data_lock=lock,
         )
@@ -134,7 +139,8 @@ class Service:
         self.scheduler.start()
 
     def refuse_work(self) -> None:
-        """End all tasks that answer requests, and refuse new ones; this runs on the event loop."""
+        """End all streams and all tasks that answer requests, and refuse new ones; this runs on the event loop."""
+        self.events.close()
         self.workers.close()
 
     def close(self) -> None:

@@ -108,6 +108,14 @@ class Jobs:
         """
         return JobAnswer.model_validate(self._document(self._job(job_id)))
 
+    def state(self, job_id: str) -> JobState:
+        """Return the state of a job by its identifier.
+
+        Raises:
+            NotFound: If the job does not exist.
+        """
+        return self._job(job_id).state
+
     def page(
         self, state: JobState | None, limit: int, before_number: int | None
     ) -> tuple[list[JobSummary], int | None]:  # fmt: skip
