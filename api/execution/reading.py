@@ -25,6 +25,7 @@ from api.services.networks import Networks
 from api.services.upload_parsing import ParsedUpload, UploadOptions, UploadRequest
 from api.storage.uploads import Upload
 from network.reading_options import AS_IN_FILE, ReadingOptions
+from qat.data.unseen import UnseenSamples
 
 
 class Reads:
@@ -140,6 +141,10 @@ class Reads:
             NotFound: If the dataset does not exist.
             DatasetError, RequestError: If the dataset does not suit the network or the options.
         """
+        if UnseenSamples.of(request.dataset) is not None:
+            unseen = self._file(request.dataset, request.dataset, DatasetOrigin.BUILT_IN, None)
+            await self._check(document, structure, None, unseen)
+            return
         origin, path, name = await to_thread.run_sync(self._datasets.origin, request.dataset)
         file = self._file(request.dataset, name, origin, path)
         sketch = None if origin is DatasetOrigin.OPERATOR else self._datasets.sketch_path(request.dataset)

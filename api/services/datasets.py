@@ -21,11 +21,13 @@ from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
+from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from qat.data.dataset import Dataset
 from qat.data.digits import digits
 from qat.data.opening import open_dataset, open_file
+from qat.data.unseen import without_samples
 
 KIND: Final = "dataset"
 FILE_SUFFIX: Final = ".npz"
@@ -54,8 +56,9 @@ class Datasets:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
-        self._sketches = DerivedFiles(settings.derived_directory)
+        self._sketches = DerivedFiles(settings.derived_directory_of(store.project))
         self._of_operator = OperatorDatasets(settings.operator_datasets)
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
 
@@ -168,26 +171,28 @@ class Datasets:
             )
         self._file(dataset_id)
         with self._blobs.locked():
-            if not self._store.delete_file(KIND, dataset_id):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, dataset_id)):
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
                 )
-            is_kept = self._store.has_file_in_any_project(KIND, dataset_id)
-            if not is_kept:
+            if not self._store.has_file_in_any_project(KIND, dataset_id):
                 self._blobs.delete(dataset_id)
-        if not is_kept:
-            self._sketches.delete(dataset_id)
+        self._sketches.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
         """Load a dataset with its samples; only the worker of a job does so.
 
         Args:
-            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
+            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, "digits", or "none", which
+                has no samples.
 
         Raises:
             NotFound: If the dataset does not exist.
             DatasetError: If the dataset cannot be read.
         """
+        unseen = without_samples(dataset_id)
+        if unseen is not None:
+            return unseen
         origin, path, name = self.origin(dataset_id)
         if path is None:
             return digits()

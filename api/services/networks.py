@@ -29,6 +29,7 @@ from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
+from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
@@ -104,8 +105,9 @@ class Networks:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.networks_directory)
-        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory))
+        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
         """Return the description of the same upload with the same options if it is stored already; otherwise None."""
@@ -176,15 +178,13 @@ class Networks:
         """
         self._file(network_id)
         with self._blobs.locked():
-            if not self._store.delete_file(KIND, network_id):
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
-            is_kept = self._store.has_file_in_any_project(KIND, network_id)
-            if not is_kept:
+            if not self._store.has_file_in_any_project(KIND, network_id):
                 self._blobs.delete(network_id)
-        if not is_kept:
-            self.structures.forget(network_id)
+        self.structures.forget(network_id)
 
     def require(self, network_id: str) -> None:
         """Check that a network exists, without reading its description.

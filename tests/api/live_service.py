@@ -33,7 +33,7 @@ class LiveService:
             text=True,
         )
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
+        self.url = self.process.stdout.readline().strip().replace("//0.0.0.0:", "//127.0.0.1:")
         assert self.url.startswith("http://127.0.0.1:"), self._log.name
         self.http = httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS)
 

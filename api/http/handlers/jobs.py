@@ -102,6 +102,15 @@ def cancel_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
     return service.jobs.cancel(job_id)
 
 
+@router.post("/{job_id}/retry", operation_id="retryJob", status_code=202, responses=problems(404, 409))
+def retry_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
+    """Queue a failed or cancelled job again; retrying a queued or running job has no effect.
+
+    A failed job continues from its last checkpoint; a cancelled job, whose files were deleted, starts anew.
+    """
+    return service.jobs.retry(job_id)
+
+
 @router.delete("/{job_id}", operation_id="deleteJob", status_code=204, responses=problems(404, 409))
 def delete_job(job_id: JobId, service: ServiceOf) -> None:
     """Delete a finished job and the files that it produced."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, String, cast, delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from api.storage.database.project_records import ProjectRecords
@@ -90,11 +90,10 @@ class FileRecords(ProjectRecords):
 
     def delete_file(self, kind: str, file_id: str) -> bool:
         """Delete the record of an uploaded file from the database; return False if it is missing or in use by a job."""
-        named = JOBS.c.request[_FIELD_OF_JOB.get(kind, kind)].as_string()
+        # The text is compared, because PostgreSQL cannot look into JSON that has the character U+0000 anywhere.
+        names_it = cast(JOBS.c.request, String).contains(f'"{_FIELD_OF_JOB[kind]}": "{file_id}"', autoescape=True)
         needed = (
-            select(JOBS.c.number)
-            .where(JOBS.c.project == self.project, JOBS.c.state.in_(UNFINISHED), named == file_id)
-            .exists()
+            select(JOBS.c.number).where(JOBS.c.project == self.project, JOBS.c.state.in_(UNFINISHED), names_it).exists()
         )
         with self._database.writing() as connection:
             result = connection.execute(delete(FILES).where(self._is_file(kind, file_id), ~needed))

@@ -126,7 +126,8 @@ def test_a_finished_job_keeps_its_result(service: LiveService, finished: Answer,
     listed = service.listed("/v1/jobs", state="succeeded")
     assert finished["id"] in [job["id"] for job in listed]
     left = {file for file in service.files() if file.startswith(f"jobs/{finished['id']}/")}
-    assert {file.split("/", 2)[2] for file in left} == {"lock", "log.txt", *(f"artifacts/{name}" for name in names)}
+    artifacts = {f"attempt-1/artifacts/{name}" for name in names}
+    assert {file.split("/", 2)[2] for file in left} == {"lock", "log.txt"} | artifacts
 
 
 def test_artifacts_are_cached_by_their_hash(service: LiveService, finished: Answer) -> None:
@@ -269,6 +270,7 @@ def test_jobs_that_are_not_there(service: LiveService) -> None:
     for response in (
         service.http.get("/v1/jobs/nothing"),
         service.http.post("/v1/jobs/nothing/cancel"),
+        service.http.post("/v1/jobs/nothing/retry"),
         service.http.delete("/v1/jobs/nothing"),
         service.http.get("/v1/jobs/nothing/artifacts"),
         service.http.get("/v1/jobs/nothing/artifacts/report.json"),
@@ -300,13 +302,20 @@ def test_a_running_job_can_be_cancelled_and_leaves_nothing(service: LiveService,
     assert left == {f"jobs/{job_id}/lock", f"jobs/{job_id}/log.txt"}
     assert service.http.post(f"/v1/jobs/{job_id}/cancel").json()["state"] == "cancelled", "cancelling twice is allowed"
     assert_problem(service.http.get(f"/v1/jobs/{job_id}/artifacts"), 404, "not-found")
+    for _ in range(2):
+        retried = service.http.post(f"/v1/jobs/{job_id}/retry")
+        assert (retried.status_code, retried.json()["id"]) == (202, job_id), "retrying twice is allowed"
+    service.wait_for(job_id, is_training(epoch=1))
+    service.http.post(f"/v1/jobs/{job_id}/cancel")
+    assert service.finished(job_id)["state"] == "cancelled"
     assert service.http.delete(f"/v1/jobs/{job_id}").status_code == 204
     assert_problem(service.http.get(f"/v1/jobs/{job_id}"), 404, "not-found")
     assert not any(job_id in file for file in service.files())
 
 
 def test_a_finished_job_cannot_be_cancelled(service: LiveService, finished: Answer) -> None:
-    assert_problem(service.http.post(f"/v1/jobs/{finished['id']}/cancel"), 409, "job-finished")
+    for action in ("cancel", "retry"):
+        assert_problem(service.http.post(f"/v1/jobs/{finished['id']}/{action}"), 409, "job-finished")
     assert service.job(finished["id"]) == finished
 
 
