@@ -132,16 +132,20 @@ def read_dataset(data: str, label_offset: int = 0) -> Dataset:
     """Open the dataset of samples at a path, or the built-in dataset by its name.
 
     Args:
-        data: Path of a dataset in any supported form, or the name of the built-in dataset.
+        data: Path of a dataset in any supported form, the name of the built-in dataset, or that of a dataset without
+            samples (`qat.data.unseen`).
         label_offset: Number that is added to each label.
 
     Raises:
         DatasetError: If there is no valid dataset, or a label becomes negative.
+        RequestError: If the name of a dataset without samples is not valid.
     """
     # A command without a dataset does not wait for these imports.
     from api.schemas.jobs import DIGITS
     from qat.data.digits import digits
     from qat.data.label_offset import with_label_offset
     from qat.data.opening import open_dataset
+    from qat.data.unseen import without_samples
 
-    return with_label_offset(digits() if data == DIGITS else open_dataset(Path(data)), label_offset)
+    dataset = digits() if data == DIGITS else without_samples(data) or open_dataset(Path(data))
+    return with_label_offset(dataset, label_offset)

@@ -42,6 +42,7 @@ _SUBCOMMANDS: Final = (
     "build",
     "compare",
     "serve",
+    "keys",
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from api.schemas.datasets import DatasetAnswer
 from qat.data.class_counts import ClassCounts, count_classes
 from qat.data.dataset import Dataset
+from qat.data.unseen import UnseenSamples
 from qat.progress import Progress, Report, silent
 
 _LISTED_CLASSES: Final = 20
@@ -22,6 +23,8 @@ def dataset_text(dataset: Dataset) -> str:
     Args:
         dataset: The dataset.
     """
+    if isinstance(dataset.train_x, UnseenSamples):
+        return _no_samples_text(dataset.name)
     targets = dataset.train_y if dataset.train_y is not None else dataset.test_y
     return _text(
         dataset.name,
@@ -37,6 +40,8 @@ def stored_dataset_text(answer: DatasetAnswer) -> str:
     Args:
         answer: Description of the dataset by the service.
     """
+    if not answer.train_samples:
+        return _no_samples_text(answer.name)
     counts = None
     if answer.class_names is not None:
         train, test = (
@@ -44,7 +49,7 @@ def stored_dataset_text(answer: DatasetAnswer) -> str:
         )
         counts = ClassCounts(tuple(answer.class_names), train, test)
     targets = None if answer.target_type is None else (answer.target_type, answer.target_shape or [])
-    return _text(answer.name, (answer.train_samples or 0, answer.test_samples or 0), targets, counts)
+    return _text(answer.name, (answer.train_samples, answer.test_samples or 0), targets, counts)
 
 
 def _text(
@@ -58,6 +63,10 @@ def _text(
         return f"{found}, no labels"
     kind, dims = targets
     return f"{found}, targets {kind}" + (f" {dims}" if dims else "")
+
+
+def _no_samples_text(name: str) -> str:
+    return f"dataset {name}: no samples; inputs are made from the network"
 
 
 def _classes(counts: ClassCounts) -> str:
