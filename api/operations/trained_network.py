@@ -59,7 +59,7 @@ def train_solution(
             the conversion, the files are written, and the report says that it does not fit.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
-    from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
+    from api.operations.chip_files import ChipFiles
     from api.operations.deployed_memory import deployed_solution, overflow_of, with_memory
     from deploy.files import save
     from deploy.host_program import host_files
@@ -117,7 +117,7 @@ def train_solution(
             training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory, OPTIONAL_FILES)
+        publish(staged, directory)
     return training_report, artifacts
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import DoesNotFit
-from api.operations.chip_files import OPTIONAL_FILES
 from api.operations.fit import describe_fit
 from api.operations.measures import MeasureChoice
 from api.operations.no_samples import is_without_samples, refuse_shrink_without_samples
@@ -199,5 +198,5 @@ def _write(report: ShrinkReport, found: Search, work: Path, directory: Path) -> 
         (staged / CURVE_FILE).write_text(curve_svg(report), encoding="utf-8")
         (staged / REPORT_FILE).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory, OPTIONAL_FILES)
+        publish(staged, directory)
     return artifacts

@@ -81,9 +81,9 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
 
 COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
-    "fitDevices", "pareto",
+    "fitDevices", "pareto", "createUpload", "appendUpload",
 }  # fmt: skip
-"""Operations that wait for a process."""
+"""Operations that wait for a process, or for the place of an unfinished upload."""
 
 
 def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:
@@ -279,7 +279,7 @@ def test_every_property_of_an_answer_is_required(of_answers: dict[str, dict[str,
     for place, schema in of_answers.items():
         if is_schema(schema, "object") and "properties" in schema:
             # RFC 9457 lets a problem leave out the members that do not apply to its type.
-            optional = {"errors", "certificate"} if place == "Problem" else set()
+            optional = {"instance", "errors", "certificate"} if place == "Problem" else set()
             assert set(schema.get("required", ())) == schema["properties"].keys() - optional, place
             assert [name for name, each in schema["properties"].items() if "default" in each] == [], place
 
@@ -373,7 +373,7 @@ def test_whatever_goes_wrong_is_a_problem(service: LiveService) -> None:
 
 
 def test_every_type_of_problem_leads_somewhere(service: LiveService) -> None:
-    listed = service.http.get("/problems").json()
+    listed = service.listed("/problems")
     assert [each["type"] for each in listed] == [kind.type for kind in KINDS]
     for each in listed:
         assert service.http.get(each["type"]).json() == each
@@ -403,15 +403,3 @@ def test_the_index_and_the_health_answer(service: LiveService) -> None:
     health = service.http.get("/healthz").json()
     assert health["status"] == "ok"
     assert set(health["jobs"]) == {"queued", "running", "cancelling", "succeeded", "failed", "cancelled"}
-
-
-def test_another_versions_database_is_refused(tmp_path: Path) -> None:
-    from api.storage.database import SCHEMA_VERSION, Store, StoreError
-
-    path = tmp_path / "bitbudget.sqlite"
-    store = Store(path)
-    with store._engine.begin() as connection:
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    store.close()
-    with pytest.raises(StoreError, match="later version"):
-        Store(path)
