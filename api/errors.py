@@ -75,6 +75,7 @@ JOB_NOT_FINISHED: Final = ProblemKind("job-not-finished", 409, "The job has not 
 KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another request")
 READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload needs too much time or memory")
 SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
+JOB_LIMIT: Final = ProblemKind("job-limit", 422, "The job needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
 UPLOAD_CONFLICT: Final = ProblemKind("upload-conflict", 409, "The upload continues at another byte")
@@ -96,6 +97,7 @@ STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is fu
 
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
+    JOB_LIMIT,
     SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, UNAUTHORIZED,
     FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED,
     IN_USE, UPLOAD_CONFLICT, UNSUPPORTED_VERSION, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RANGE_NOT_SATISFIABLE, WRONG_HOST,

@@ -18,6 +18,9 @@ from network.errors import RequestError
 
 MIB: Final = 2**20
 
+DEFAULT_PROJECT: Final = "default"
+"""Name of the project of everything that was stored without a named project."""
+
 MAX_DATASET_EXPANSION: Final = 4
 """Largest ratio of the memory that the arrays of one dataset may occupy to the limit on its uploaded file."""
 MAX_JSON_BODY_BYTES: Final = MIB
@@ -29,7 +32,9 @@ ExecutorName = Literal["subprocess"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-def _size_bytes(value: Any) -> int:
+def _size_bytes(value: Any) -> int | None:
+    if value is None:  # only a setting that may have no value accepts it
+        return None
     try:
         return parse_size_bytes(value, "the size")
     except RequestError as error:
@@ -113,7 +118,8 @@ class Settings(BaseSettings):
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
-        description="Directory for everything that the service stores. Two services cannot share a directory.",
+        description="Directory for everything that the service stores. Services share a directory only "
+        "if they share a database by its URL.",
     )
     database_url: str | None = Field(
         default=None,
@@ -195,20 +201,56 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_MAX_ANSWERS_SIZE",
         description="Size of all kept answers; the one that was used least recently is deleted first.",
     )
-    max_concurrent_jobs: int = Field(
-        default=1,
+    max_concurrent_jobs: int | None = Field(
+        default=None,
         ge=1,
         le=1024,
         validation_alias="BITBUDGET_MAX_JOBS",
-        description="Number of jobs that run at the same time; other jobs wait in the queue.",
+        description="Number of jobs that run at the same time; other jobs wait in the queue. none: one for every two "
+        "processor cores. The cores are shared evenly: they are divided by this number for the threads of a job.",
+    )
+    job_memory_bytes: Annotated[int | None, SIZE] = Field(
+        default=None,
+        validation_alias="BITBUDGET_JOB_MEMORY",
+        description="Memory that the worker of one job may allocate; none: three quarters of the memory of the machine "
+        "or container, divided by the number of jobs that run at the same time.",
+    )
+    job_seconds: float = Field(
+        default=604_800.0,
+        gt=0,
+        le=31_622_400,
+        validation_alias="BITBUDGET_JOB_SECONDS",
+        description="Longest duration of a job in seconds, from its first start; after it, the job has failed.",
+    )
+    silence_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        validation_alias="BITBUDGET_SILENCE_SECONDS",
+        description="Time in seconds without a sign of life after which a worker is killed. A worker that computes or "
+        "reports gives signs of life; one that hangs gives none.",
+    )
+    job_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        validation_alias="BITBUDGET_JOB_NICE",
+        description="Number by which the priority of workers is lowered (nice), so that the service answers while jobs "
+        "compute.",
+    )
+    max_log_bytes: Annotated[int, SIZE] = Field(
+        default=4 * MIB,
+        ge=MIB // 4,
+        validation_alias="BITBUDGET_MAX_LOG_SIZE",
+        description="Size of the log of one job; the newest part is kept.",
     )
     max_crashes: int = Field(
         default=1,
         ge=0,
         le=1000,
         validation_alias="BITBUDGET_MAX_CRASHES",
-        description="Number of times that a job is started again after its worker crashed; "
-        "after one more crash the job has failed.",
+        description="Number of times in a row that a job is started again after its worker crashed and had saved no "
+        "work since its start; after one more such crash the job has failed.",
     )
     grace_seconds: float = Field(
         default=5.0,
@@ -256,6 +298,14 @@ class Settings(BaseSettings):
     def derived_directory(self) -> Path:
         """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
         return self.data_directory / "derived"
+
+    def derived_directory_of(self, project: str) -> Path:
+        """Return the path of the directory of files that are computed for one project.
+
+        They have the names that the project gave, and the time of a first computation must not tell a project what
+        another one has uploaded.
+        """
+        return self.derived_directory if project == DEFAULT_PROJECT else self.derived_directory / "projects" / project
 
     @property
     def answers_directory(self) -> Path:

@@ -44,7 +44,7 @@ def option_name(field: FieldInfo) -> str:
 
 def default_text(field: FieldInfo) -> str:
     """Return the default value of a setting of the service as a user writes it, such as 64MiB; 'none' for None."""
-    if SIZE in field.metadata and field.default % MIB == 0:
+    if SIZE in field.metadata and field.default is not None and field.default % MIB == 0:
         return f"{field.default // MIB}MiB"
     if isinstance(field.default, bool):
         return str(field.default).lower()
@@ -92,14 +92,14 @@ def _secrets_directory() -> str | None:
 def _type_of(field: FieldInfo) -> click.ParamType[Any]:
     if SIZE in field.metadata:
         return _Size()
-    if field.annotation in {int, float, int | None}:
+    if field.annotation in {int, float, int | None, float | None}:
         bounds = {
             bound: getattr(each, bound)
             for each in field.metadata
             for bound in ("ge", "gt", "le")
             if hasattr(each, bound)
         }
-        kind = click.FloatRange if field.annotation is float else click.IntRange
+        kind = click.FloatRange if field.annotation in {float, float | None} else click.IntRange
         return kind(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
     if field.annotation in {str, str | None}:
         return click.STRING

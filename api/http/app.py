@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
 
@@ -18,7 +18,11 @@ from api.http.limits import limits_text
 from api.http.observation import Observation
 from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
+from api.http.security.authentication import Authentication, Authenticator
 from api.http.security.hosts import AllowedHosts
+from api.http.security.rate_limits import RateLimits
+from api.http.security.scopes import check_scope
+from api.http.security.tokens import Tokens
 from api.http.security.web_pages import WebPageGuard
 from api.http.service import Service
 from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
@@ -63,6 +67,7 @@ def create_app(service: Service) -> FastAPI:
         openapi_tags=_TAGS,
         lifespan=lifespan,
         redoc_url=None,
+        dependencies=[Depends(check_scope)],
         telemetry=_telemetry(service.tracing),
     )
     app.state.service = service
@@ -70,6 +75,9 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
+    authenticator = Authenticator(service.store, Tokens.of(service.settings))
+    limits = RateLimits(service.settings.requests_per_minute)
+    app.add_middleware(Authentication, authenticator=authenticator, limits=limits)
     app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
     app.add_middleware(HeadRequests)
     app.add_middleware(Observation, metrics=service.metrics)  # the last one is the outermost one

@@ -9,7 +9,7 @@ identifier or a name that a caller gave. The service is one process, so that its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
@@ -18,7 +18,6 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from api.execution.scheduler import Scheduler
-from api.execution.solving import Solves
 from api.execution.workers import Workers
 from api.version import version
 
@@ -33,11 +32,11 @@ class Metrics:
 
     Args:
         workers: Processes in which the service parses and computes.
-        solves: Questions about networks.
+        answered: Number of questions whose answer was kept, under True, and of those that were solved, under False.
         scheduler: Scheduler of the jobs.
     """
 
-    def __init__(self, workers: Workers, solves: Solves, scheduler: Scheduler) -> None:
+    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler) -> None:
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
@@ -54,7 +53,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_OfParts(workers, solves, scheduler))
+        self._registry.register(_OfParts(workers, answered, scheduler))
 
     def count_request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that has ended.
@@ -75,9 +74,9 @@ class Metrics:
 class _OfParts(Collector):
     """Collector of the numbers that parts of the service know; it computes nothing and reads no database."""
 
-    def __init__(self, workers: Workers, solves: Solves, scheduler: Scheduler) -> None:
+    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler) -> None:
         self._workers = workers
-        self._solves = solves
+        self._answered = answered
         self._scheduler = scheduler
 
     def collect(self) -> Iterator[Metric]:
@@ -107,7 +106,7 @@ class _OfParts(Collector):
                 ended.add_metric([lane, ending], count)
         yield from (places, in_use, waiting, longest, refused, ended)
         kept = CounterMetricFamily("bitbudget_answers", "Questions, by whether their answer was kept.", labels=["kept"])
-        for is_kept, count in self._solves.answered.items():
+        for is_kept, count in self._answered.items():
             kept.add_metric([str(is_kept).lower()], count)
         yield kept
         jobs = GaugeMetricFamily("bitbudget_jobs", "Jobs of the database in each state.", labels=["state"])

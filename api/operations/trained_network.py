@@ -18,6 +18,7 @@ from api.schemas.reports import (
 from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
+from qat.data.unseen import MadeDataset
 from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
 from qat.progress import Report
@@ -90,6 +91,7 @@ def train_solution(
         best_epoch=result.best_epoch,
         learned_from=result.task.learned_from,
         measured_against=result.qualities[0].against if result.qualities else None,
+        without_samples=isinstance(dataset, MadeDataset),
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,

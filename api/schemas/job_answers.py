@@ -14,6 +14,13 @@ from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, Tra
 from api.schemas.shrink import ShrinkReport
 
 
+class JobWait(Answer):
+    """Reason for which a queued job waits, and the time of its next try."""
+
+    reason: str = Field(description="explanation for people")
+    until: AwareDatetime = Field(description="time at which the job is tried again")
+
+
 class JobSummary(Answer):
     """Summary of a job: its state, its times, its request and its progress."""
 
@@ -28,6 +35,10 @@ class JobSummary(Answer):
     kind: Literal["training", "sensitivity", "shrink"] = Field(description="purpose of the job")
     request: AnyJobRequestEcho = Field(description="request that created the job, with all default values")
     progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
+    waiting: JobWait | None = Field(
+        description="reason for which a queued job waits although there may be room for it; null if it waits for its "
+        "turn alone"
+    )
 
 
 class JobAnswer(JobSummary):

@@ -19,12 +19,15 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from api.schemas.job_state import JobState
+from api.settings import DEFAULT_PROJECT
 
-DEFAULT_PROJECT: Final = "default"
-"""Name of the project of everything that was stored without a named project."""
+__all__ = ["DEFAULT_PROJECT", "JobState"]  # in addition to what this module defines
 
 EventKind = Literal["state", "progress", "log", "warning"]
 """What an event of a job reports."""
+
+TRACEPARENT: Final = "traceparent"
+"""Member of the first event of a job with the span of the request that created it, as the W3C writes it."""
 
 UNFINISHED: Final = tuple(state for state in JobState if not state.is_final)
 
@@ -67,7 +70,7 @@ class Job:
         crashes: Number of workers of this job that ended unexpectedly.
         attempt: Number of the latest attempt; 0 before the first start.
         progress: The latest progress as a JSON object; None before there is any.
-        error: The problem that let the job fail, as a JSON object; None unless the job has failed.
+        error: The problem that let the job fail, or because of which it waits, as a JSON object; None otherwise.
         result: The result as a JSON object; None unless the job has succeeded.
         artifacts: Name, size and SHA-256 of each file that the job produced, as JSON objects.
         project: Name of the project that the job belongs to.
@@ -75,7 +78,8 @@ class Job:
         lease_owner: Identifier of the service that runs the job; None if no service runs it.
         lease_until: Unix time in seconds until which the lease holds; None without a lease.
         heartbeat_at: Unix time in seconds of the last sign of life of the worker; None before it.
-        progress_at: Unix time in seconds at which work was last saved (a checkpoint, a finished phase); None before it.
+        progress_at: Unix time in seconds at which work was last saved (a checkpoint, a finished phase); None if
+            none was saved since the latest start.
         retries: Number of times that the caller let the job run again after it had failed or was cancelled.
     """
 

@@ -25,7 +25,7 @@ def test_the_manual_lists_every_setting() -> None:
 
 
 def test_an_option_wins_over_the_variable_and_the_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings_of({"max_concurrent_jobs": None}).max_concurrent_jobs == 1
+    assert settings_of({"max_concurrent_jobs": None}).max_concurrent_jobs is None
     monkeypatch.setenv("BITBUDGET_MAX_JOBS", "3")
     monkeypatch.setenv("BITBUDGET_MAX_NETWORK_SIZE", "2MiB")
     monkeypatch.setenv("BITBUDGET_DATA", "somewhere")

@@ -39,9 +39,11 @@ def command(**options: Any) -> None:
         check_directory(settings.operator_datasets)
     reserve_files(settings.max_connections)
     with _listen(settings.host, settings.port) as listener:
-        check_exposure(settings, listener.getsockname()[0], has_keys=False)
+        service = Service.open(settings)
+        has_keys = settings.oidc_issuer is not None or service.store.has_api_keys_in_any_project()
+        check_exposure(settings, listener.getsockname()[0], has_keys=has_keys)
         config = uvicorn.Config(
-            create_app(Service.open(settings)),
+            create_app(service),
             http=connections_with(ConnectionLimits(max_connections=settings.max_connections)),
             ws="none",
             log_config=log_config(settings.log_format),

@@ -8,14 +8,16 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from api.errors import KINDS, HttpStatus, NotFound, ProblemKind, Unavailable
+from api.errors import KINDS, NotFound, ProblemKind, Unavailable
 from api.execution.scheduler import STALE_SECONDS
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.metrics import MEDIA_TYPE
+from api.http.pages import Limit, PageCursor, page_of
 from api.http.service import Service
 from api.schemas.answer import Answer, Count
-from api.schemas.index import Index
+from api.schemas.index import Index, ProblemMeaning
 from api.schemas.job_state import JobState
+from api.schemas.pages import ProblemPage
 from api.version import version
 
 router = APIRouter(tags=["service"])
@@ -35,14 +37,6 @@ class Readiness(Answer):
     status: Literal["ready"] = Field(description="state of the service; ready: requests that compute are taken")
     running: Count = Field(description="number of questions (fit, devices, Pareto front) that are being answered")
     waiting: Count = Field(description="number of questions that wait for a process")
-
-
-class ProblemMeaning(Answer):
-    """Description of one HTTP problem type (RFC 9457) that the service can answer."""
-
-    type: str = Field(description="problem type (RFC 9457), as a URI reference")
-    status: HttpStatus = Field(description="HTTP status of a response with such a problem")
-    title: str = Field(description="short name of the problem type")
 
 
 @router.get("/", operation_id="index", responses=problems())
@@ -108,10 +102,11 @@ async def metrics(service: ServiceOf) -> Response:
     return Response(service.metrics.text(), media_type=MEDIA_TYPE)
 
 
-@router.get("/problems", operation_id="listProblems", responses=problems())
-async def list_problems() -> list[ProblemMeaning]:
+@router.get("/problems", operation_id="listProblems", responses=problems(422))
+async def list_problems(limit: Limit = 100, cursor: PageCursor = None) -> ProblemPage:
     """List all HTTP problem types (RFC 9457) that the service can answer."""
-    return [_meaning(kind) for kind in KINDS]
+    kinds, following = page_of("problems", KINDS, lambda kind: kind.slug, limit, cursor)
+    return ProblemPage(items=[_meaning(kind) for kind in kinds], next_cursor=following)
 
 
 @router.get("/problems/{slug}", operation_id="getProblem", responses=problems(404))

@@ -12,18 +12,19 @@ from fastapi.responses import FileResponse
 from api.http.conditional import not_modified
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.handlers.jobs import JobId
+from api.http.pages import Limit, PageCursor, page_of
 from api.http.ranges import PartialFileResponse
 from api.operations.linked_report import LINKED_FILE
 from api.schemas.build import BuildAnswer
 from api.schemas.deployment import DeploymentAnswer
-from api.schemas.reports import Artifact
+from api.schemas.pages import ArtifactPage
 from deploy.deployment import DEPLOYMENT_FILE
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
-@router.get("/{job_id}/artifacts", operation_id="listArtifacts", responses=problems(404, 409))
-def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
+@router.get("/{job_id}/artifacts", operation_id="listArtifacts", responses=problems(404, 409, 422))
+def list_artifacts(job_id: JobId, service: ServiceOf, limit: Limit = 100, cursor: PageCursor = None) -> ArtifactPage:
     """List the files that a job has produced.
 
     A training job: the integer-only network (network.json, weights.safetensors, network.onnx), report.json,
@@ -31,7 +32,9 @@ def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
     `bitbudget emit` writes it again. For a device whose compiler the service has, linked.json: predicted and linked
     bytes. A sensitivity job: sensitivity.json. docs/api.md describes each file.
     """
-    return service.jobs.artifacts(job_id)
+    artifacts = service.jobs.artifacts(job_id)
+    page, following = page_of(f"artifacts:{job_id}", artifacts, lambda artifact: artifact.name, limit, cursor)
+    return ArtifactPage(items=page, next_cursor=following)
 
 
 @router.get("/{job_id}/linked", operation_id="getLinkedReport", responses=problems(404, 409))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -12,9 +12,11 @@ from starlette.concurrency import run_in_threadpool
 from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.http.pages import Limit, PageCursor, cursor_of, position_of
 from api.schemas.job_state import JobState
 from api.schemas.jobs import CreatedJobRequest
-from api.services.jobs import JobAnswer, JobSummary
+from api.schemas.pages import JobPage
+from api.services.jobs import JobAnswer
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -48,10 +50,14 @@ async def create_job(
 def list_jobs(
     service: ServiceOf,
     state: Annotated[JobState | None, Query(description="return only jobs in this state")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="largest number of jobs to return")] = 100,
-) -> list[JobSummary]:
+    limit: Limit = 100,
+    cursor: PageCursor = None,
+) -> JobPage:
     """List jobs, newest first."""
-    return service.jobs.summaries(state, limit)
+    name = "jobs" if state is None else f"jobs:{state}"
+    position = cast("tuple[int] | None", position_of(name, cursor, int))
+    jobs, last = service.jobs.page(state, limit, None if position is None else position[0])
+    return JobPage(items=jobs, next_cursor=None if last is None else cursor_of(name, last))
 
 
 @router.get(
@@ -94,6 +100,15 @@ async def get_job(
 def cancel_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
     """Cancel a job and delete its files; cancelling a cancelled job again has no effect."""
     return service.jobs.cancel(job_id)
+
+
+@router.post("/{job_id}/retry", operation_id="retryJob", status_code=202, responses=problems(404, 409))
+def retry_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
+    """Queue a failed or cancelled job again; retrying a queued or running job has no effect.
+
+    A failed job continues from its last checkpoint; a cancelled job, whose files were deleted, starts anew.
+    """
+    return service.jobs.retry(job_id)
 
 
 @router.delete("/{job_id}", operation_id="deleteJob", status_code=204, responses=problems(404, 409))

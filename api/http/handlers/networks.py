@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -12,16 +12,21 @@ from api.execution.solving import Answered
 from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.http.pages import Limit, PageCursor, cursor_of, position_of
 from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
-from api.schemas.networks import NetworkAnswer, NetworkSummary
+from api.schemas.networks import NetworkAnswer
+from api.schemas.pages import NetworkPage
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.jobs import JobAnswer
 from network.reading_options import MAX_INPUT_SHAPES, MAX_OUTPUTS, ReadingOptions
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
+
+_LIST: Final = "networks"
+"""Name of the list of networks in a cursor."""
 
 InputShapes = Annotated[
     list[str],
@@ -81,10 +86,12 @@ async def upload_network(
     return network
 
 
-@router.get("", operation_id="listNetworks", responses=problems())
-def list_networks(service: ServiceOf) -> list[NetworkSummary]:
-    """List all uploaded networks, newest first."""
-    return service.networks.summaries()
+@router.get("", operation_id="listNetworks", responses=problems(422))
+def list_networks(service: ServiceOf, limit: Limit = 100, cursor: PageCursor = None) -> NetworkPage:
+    """List uploaded networks, newest first."""
+    position = cast("tuple[float, str] | None", position_of(_LIST, cursor, float, str))
+    networks, last = service.networks.page(limit, position)
+    return NetworkPage(items=networks, next_cursor=None if last is None else cursor_of(_LIST, *last))
 
 
 @router.get(

@@ -25,7 +25,8 @@ from api.http.security.rate_limits import RateLimits
 from api.http.security.scopes import OPEN_PATHS
 from api.http.security.tokens import Tokens
 from api.services.access import EVERYBODY, Access
-from api.services.access_keys import KeyRing, KeySource, looks_like_key
+from api.services.access_keys import KeyRing, looks_like_key
+from api.storage.database import Store
 
 LOG: Final = logging.getLogger("bitbudget.service")
 
@@ -41,12 +42,12 @@ class Authenticator:
     """Check of keys and tokens, on the event loop of the service.
 
     Args:
-        source: Storage of the keys.
+        store: Database with the keys.
         tokens: Check of the tokens of an issuer; None if the setting names none.
     """
 
-    def __init__(self, source: KeySource, tokens: Tokens | None) -> None:
-        self._source = source
+    def __init__(self, store: Store, tokens: Tokens | None) -> None:
+        self._store = store
         self._tokens = tokens
         self._ring = KeyRing([])
         self._read_at = float("-inf")
@@ -119,9 +120,9 @@ class Authenticator:
 
     def _read(self, used: dict[str, float]) -> KeyRing:
         """Note the use of keys, and read all keys; this runs in a thread."""
-        if used:
-            self._source.note_use(used)
-        return KeyRing(self._source.api_keys())
+        for key_id, at in used.items():
+            self._store.note_api_key_use(key_id, at)
+        return KeyRing(self._store.api_keys_of_all_projects())
 
 
 class Authentication:

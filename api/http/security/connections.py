@@ -4,6 +4,7 @@
     head of a request          send it whole within 10 s                        408, closed
     body of a request          send 10 kB in 10 s, while the service reads      408, closed
     answer                     take some of it every 60 s                       closed
+    body after the answer      end it within 10 s, because it is not needed     closed
     between two requests       send the next one within 30 s (by uvicorn)       closed
 
 uvicorn has only the last of these. A connection costs the service a file and some kB, so 1,000 clients that send a byte
@@ -42,7 +43,8 @@ class ConnectionLimits:
         max_connections: Largest number of open connections.
         head_seconds: Longest time in seconds from the first byte of a request, or from the opening of a connection, to
             the end of the request's head.
-        body_seconds: Time in seconds over which the rate of a body is measured.
+        body_seconds: Time in seconds over which the rate of a body is measured, and for which a body is discarded that
+            was answered before its end.
         bytes_per_second: Smallest rate in bytes per second at which a body must come.
         answer_seconds: Longest time in seconds in which a client takes nothing of an answer.
         check_seconds: Time in seconds between two checks of a connection.
@@ -73,6 +75,7 @@ class GuardedConnection(H11Protocol):
         self._received_bytes = 0
         self._unsent_bytes = 0
         self._was_paused = False
+        self._answered_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         """Register a new connection; close another one if there are too many."""
@@ -100,6 +103,11 @@ class GuardedConnection(H11Protocol):
             self._head_began = None
             self._rate_began = self.loop.time()
 
+    def on_response_complete(self) -> None:
+        """Note the end of an answer, and handle the next request."""
+        self._answered_at = self.loop.time()
+        super().on_response_complete()
+
     def _check_now(self) -> None:
         """Close the connection if its client is too slow, else check again later."""
         now = self.loop.time()
@@ -112,6 +120,8 @@ class GuardedConnection(H11Protocol):
             self._refuse(f"the head of a request within {self.limits.head_seconds:g} s")
         elif self._sends_too_slowly(now):
             self._refuse(f"at least {self.limits.bytes_per_second:g} bytes of the body in each second")
+        elif self._is_answered_early() and now - self._answered_at >= self.limits.body_seconds:
+            self._close(at_once=False)
 
     def _takes_nothing(self, now: float) -> bool:
         """Return whether the client has taken nothing of an answer for too long."""
@@ -134,6 +144,10 @@ class GuardedConnection(H11Protocol):
         is_slow = not self._was_paused and self._received_bytes < seconds * self.limits.bytes_per_second
         self._start_measuring(now)
         return is_slow
+
+    def _is_answered_early(self) -> bool:
+        """Return whether the client still sends the body of a request that was answered, such as a refused upload."""
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state in {h11.DONE, h11.MUST_CLOSE}
 
     def _start_measuring(self, now: float) -> None:
         self._rate_began, self._received_bytes, self._was_paused = now, 0, self.flow.read_paused

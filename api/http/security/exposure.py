@@ -28,7 +28,7 @@ def check_exposure(settings: Settings, address: str, *, has_keys: bool) -> None:
     if not settings.allow_unauthenticated:
         raise RequestError(
             f"the service has no keys, and other machines may reach {address}: everybody who reaches the port could "
-            "use it. Listen on 127.0.0.1, or allow this with --allow-unauthenticated "
-            "(BITBUDGET_ALLOW_UNAUTHENTICATED=true)"
+            "use it. Make a key (bitbudget keys create NAME), listen on 127.0.0.1, or allow this with "
+            "--allow-unauthenticated (BITBUDGET_ALLOW_UNAUTHENTICATED=true)"
         )
     LOG.warning("the service listens on %s without keys: everybody who reaches the port can use it", address)

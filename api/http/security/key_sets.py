@@ -12,6 +12,7 @@ import logging
 import time
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
@@ -108,8 +109,13 @@ _OPENER: Final = build_opener(_NoRedirects)
 
 
 def _json(url: str) -> dict[str, Any]:
-    with _OPENER.open(Request(url, headers={"Accept": "application/json"}), timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310  # _checked
-        content = response.read(_MAX_BYTES + 1)
+    request = Request(url, headers={"Accept": "application/json"})  # noqa: S310  # the URL is checked
+    try:
+        with _OPENER.open(request, timeout=_TIMEOUT_SECONDS) as response:
+            content = response.read(_MAX_BYTES + 1)
+    except HTTPError as error:
+        error.close()
+        raise
     if len(content) > _MAX_BYTES:
         raise ValueError(f"{url} has more than {_MAX_BYTES} bytes")
     document = json.loads(content)

@@ -15,6 +15,7 @@ OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", 
 REQUIRED_SCOPES: Final[dict[str, Scope | None]] = {
     "health": None,
     "readiness": None,
+    "metrics": Scope.ADMIN,
     "index": Scope.READ,
     "listProblems": Scope.READ,
     "getProblem": Scope.READ,
@@ -29,6 +30,11 @@ REQUIRED_SCOPES: Final[dict[str, Scope | None]] = {
     "pareto": Scope.SOLVE,
     "measureSensitivity": Scope.TRAIN,
     "uploadDataset": Scope.TRAIN,
+    "describeUploads": Scope.TRAIN,
+    "createUpload": Scope.TRAIN,
+    "getUpload": Scope.TRAIN,
+    "appendUpload": Scope.TRAIN,
+    "deleteUpload": Scope.TRAIN,
     "listDatasets": Scope.READ,
     "getDataset": Scope.READ,
     "deleteDataset": Scope.TRAIN,
@@ -44,17 +50,21 @@ REQUIRED_SCOPES: Final[dict[str, Scope | None]] = {
 }
 """Scope that each operation needs, by its operationId; None: it needs no key."""
 
+_UNLISTED: Final = {"/v1": "index"}
+"""Operation that a path has which the OpenAPI document does not list."""
+
 
 async def check_scope(request: Request) -> None:  # a function that is not async would take a thread
     """Refuse a request whose caller does not have the scope that the operation needs.
 
-    An operation without an entry in the table is refused for everybody.
+    An operation without an entry in the table needs the scope admin.
 
     Raises:
         Forbidden: If the caller does not have the scope.
     """
-    operation = getattr(request.scope["route"], "operation_id", None) or "index"  # /v1 is the index without an entry
-    scope = REQUIRED_SCOPES[operation]
+    route = request.scope["route"]
+    operation = route.operation_id or _UNLISTED.get(route.path, route.path)
+    scope = REQUIRED_SCOPES.get(operation, Scope.ADMIN)
     if scope is None:
         return
     access: Access = request.state.access

@@ -6,7 +6,6 @@ HMAC, with which a public key would be taken for a secret.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
@@ -106,8 +105,13 @@ class Tokens:
 
     def _project(self, claims: dict[str, Any]) -> str:
         project = claims.get(self._project_claim)
+        if not isinstance(project, str):
+            raise Unauthorized(
+                f"the token has no text in the claim {self._project_claim}; expected the name of a project there",
+                has_token=True,
+            )
         try:
-            return checked_project(project if isinstance(project, str) else json.dumps(project))
+            return checked_project(project)
         except RequestError as error:
             raise Unauthorized(f"the claim {self._project_claim} of the token: {error}", has_token=True) from error
 

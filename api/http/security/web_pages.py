@@ -62,8 +62,7 @@ class WebPageGuard:
         if refusal is None:
             await self._app(scope, receive, with_headers)
         else:
-            # The body is not read, so the connection cannot be used for another request.
-            await problem_response(refusal, {"Connection": "close"})(scope, receive, with_headers)
+            await problem_response(refusal)(scope, receive, with_headers)
 
     def _refusal(self, method: str, headers: Headers) -> Problem | None:
         """Return the problem of a request that must not be answered; None if it may be."""

@@ -19,6 +19,7 @@ from typing import Final
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit
 from api.operations.measures import MeasureChoice
+from api.operations.no_samples import is_without_samples, refuse_shrink_without_samples
 from api.operations.question import Terms, terms_of
 from api.operations.shrink.curve import CURVE_FILE, curve_svg
 from api.operations.shrink.limits import check_limit
@@ -99,6 +100,8 @@ def run_shrink_job(
         TrainingError: If a training fails.
     """
     terms = terms_of(job.request)
+    if is_without_samples(job.dataset):
+        refuse_shrink_without_samples()
     options = job.options.plain
     job = replace(job, network=with_feature_scales(job.network, job.dataset.train_x))
     _check(job, options, terms, directory)

@@ -6,6 +6,10 @@ first write after another process has written.
 
 from __future__ import annotations
 
+import json
+import math
+import sqlite3
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
@@ -88,7 +92,11 @@ def _parsed(url: str | Path) -> URL:
 
 def _engine(url: URL) -> Engine:
     kind = url.get_backend_name()
-    options: dict[str, Any] = {"pool_size": _CONNECTIONS[kind], "max_overflow": _OVERFLOW}
+    options: dict[str, Any] = {
+        "pool_size": _CONNECTIONS[kind],
+        "max_overflow": _OVERFLOW,
+        "json_serializer": json_text,
+    }
     if kind == "sqlite":
         engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS}, **options)
         event.listen(engine, "connect", _configure_sqlite)
@@ -107,11 +115,41 @@ def _engine(url: URL) -> Engine:
 def _configure_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # `_begin_sqlite` begins transactions, also those that change tables
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the writer, nor the writer for readers
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous=FULL")  # a change that was confirmed to a caller survives a power cut
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: Any) -> None:
+    """Let readers not wait for the writer, nor the writer for readers; the file remembers this mode."""
+    give_up_at = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait by itself if two processes open a new file at the same moment.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+        time.sleep(0.01)
 
 
 def _begin_sqlite(connection: Connection) -> None:
     is_writing = connection.get_execution_options().get("is_writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def json_text(value: Any) -> str:
+    """Return JSON as the database stores it; numbers that JSON does not have (NaN, infinity) become null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

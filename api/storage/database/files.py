@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, String, cast, delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
 from api.storage.database.project_records import ProjectRecords
@@ -74,35 +75,48 @@ class FileRecords(ProjectRecords):
         """Return the database records of all uploaded files of one kind ("network" or "dataset"), newest first."""
         return self._files(kind, None, None)
 
-    def files_page(self, kind: str, limit: int, before: tuple[float, str] | None = None) -> list[KeptFile]:
+    def files_page(
+        self, kind: str, limit: int, before: tuple[float, str] | None = None, fields: Collection[str] | None = None
+    ) -> list[KeptFile]:
         """Return the database records of some uploaded files, newest first.
 
         Args:
             kind: Kind of the files: "network" or "dataset".
             limit: Largest number of files on the page. One more is returned if there is a next page.
             before: Time of creation and identifier of the last file of the previous page; None for the first page.
+            fields: Names of the members of the summary that are read, because a whole one can be large; None for all.
         """
-        return self._files(kind, limit + 1, before)
+        return self._files(kind, limit + 1, before, fields)
 
     def delete_file(self, kind: str, file_id: str) -> bool:
         """Delete the record of an uploaded file from the database; return False if it is missing or in use by a job."""
-        named = JOBS.c.request[_FIELD_OF_JOB.get(kind, kind)].as_string()
+        # The text is compared, because PostgreSQL cannot look into JSON that has the character U+0000 anywhere.
+        names_it = cast(JOBS.c.request, String).contains(f'"{_FIELD_OF_JOB[kind]}": "{file_id}"', autoescape=True)
         needed = (
-            select(JOBS.c.number)
-            .where(JOBS.c.project == self.project, JOBS.c.state.in_(UNFINISHED), named == file_id)
-            .exists()
+            select(JOBS.c.number).where(JOBS.c.project == self.project, JOBS.c.state.in_(UNFINISHED), names_it).exists()
         )
         with self._database.writing() as connection:
             result = connection.execute(delete(FILES).where(self._is_file(kind, file_id), ~needed))
         return result.rowcount == 1
 
-    def _files(self, kind: str, rows: int | None, before: tuple[float, str] | None) -> list[KeptFile]:
-        query = select(*_COLUMNS).where(FILES.c.project == self.project, FILES.c.kind == kind)
+    def _files(
+        self,
+        kind: str,
+        rows: int | None,
+        before: tuple[float, str] | None,
+        fields: Collection[str] | None = None,
+    ) -> list[KeptFile]:
+        columns = _COLUMNS if fields is None else [column for column in _COLUMNS if column.name != "summary"]
+        members = [FILES.c.summary[name].label(f"summary_{name}") for name in fields or ()]
+        query = select(*columns, *members).where(FILES.c.project == self.project, FILES.c.kind == kind)
         if before is not None:
             query = query.where(tuple_(FILES.c.created_at, FILES.c.id) < before)
         query = query.order_by(FILES.c.created_at.desc(), FILES.c.id.desc()).limit(rows)
         with self._database.reading() as connection:
-            return [KeptFile(**row._mapping) for row in connection.execute(query)]
+            rows_of_files = [dict(row._mapping) for row in connection.execute(query)]
+        for row in rows_of_files if fields is not None else ():
+            row["summary"] = {name: row.pop(f"summary_{name}") for name in fields or ()}
+        return [KeptFile(**row) for row in rows_of_files]
 
     def _is_file(self, kind: str, file_id: str) -> ColumnElement[bool]:
         return (FILES.c.project == self.project) & (FILES.c.kind == kind) & (FILES.c.id == file_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from api.storage.database.project_records import ProjectRecords
 from api.storage.database.schema import IDEMPOTENCY
@@ -46,7 +46,12 @@ def write_key(connection: Connection, project: str, key: str, job_id: str, reque
     Raises:
         sqlalchemy.exc.IntegrityError: If an earlier job of the project was created with the same key.
     """
-    connection.execute(delete(IDEMPOTENCY).where(IDEMPOTENCY.c.created_at < _oldest()))
+    old = (
+        select(IDEMPOTENCY.c.project, IDEMPOTENCY.c.key)
+        .where(IDEMPOTENCY.c.created_at < _oldest())
+        .with_for_update(skip_locked=True)  # two services that delete the same keys would wait for each other
+    )
+    connection.execute(delete(IDEMPOTENCY).where(tuple_(IDEMPOTENCY.c.project, IDEMPOTENCY.c.key).in_(old)))
     values = {
         "project": project,
         "key": key,

@@ -8,10 +8,10 @@ lost cannot change a job that a later attempt runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import Column, RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from api.schemas.job_state import JobState
@@ -19,18 +19,28 @@ from api.storage.database.events import write_event
 from api.storage.database.idempotency import write_key
 from api.storage.database.project_records import ProjectRecords
 from api.storage.database.schema import EVENTS, IDEMPOTENCY, JOBS
-from api.storage.records import UNFINISHED, Job
+from api.storage.records import TRACEPARENT, UNFINISHED, Job
 
 _ALL_STATES: Final = tuple(JobState)
 _UNSEEN: Final = frozenset({"lease_owner", "lease_until", "heartbeat_at", "progress_at"})
 """Columns that callers of the service do not see, so that a change of them leaves the revision as it is."""
+_WITHOUT_LARGE: Final[dict[str, Any]] = {"result": None, "artifacts": []}
+"""Columns that a list of jobs does not read, with their values in it."""
+_ALL: Final = list(JOBS.c)
+_SMALL: Final = [column for column in _ALL if column.name not in _WITHOUT_LARGE]
 
 
 class JobRecords(ProjectRecords):
     """Records of the jobs of one project; methods with `of_all_projects` or `of_any_project` see those of all."""
 
     def add_job(
-        self, job_id: str, request: dict[str, Any], idempotency_key: str | None, *, request_id: str | None = None
+        self,
+        job_id: str,
+        request: dict[str, Any],
+        idempotency_key: str | None,
+        *,
+        request_id: str | None = None,
+        traceparent: str | None = None,
     ) -> bool:
         """Add a job to the queue in the database.
 
@@ -39,6 +49,7 @@ class JobRecords(ProjectRecords):
             request: The request as a JSON object.
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
             request_id: Identifier of the HTTP request; None if it has none.
+            traceparent: Span of the HTTP request, which the first event of the job keeps; None if it has none.
 
         Returns:
             True if the job was added; False if another job of the project was created with the same idempotency key.
@@ -61,7 +72,8 @@ class JobRecords(ProjectRecords):
                 if idempotency_key is not None:
                     write_key(connection, self.project, idempotency_key, job_id, request)
                 connection.execute(insert(JOBS).values(values))
-                data = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
+                data: dict[str, Any] = {"state": JobState.QUEUED, "attempt": 0, "revision": 1}
+                data |= {} if traceparent is None else {TRACEPARENT: traceparent}
                 write_event(connection, self.project, job_id, "state", data)
         except IntegrityError:
             return False
@@ -92,14 +104,14 @@ class JobRecords(ProjectRecords):
     def jobs_page(
         self, states: Iterable[JobState] = _ALL_STATES, limit: int = 100, before_number: int | None = None
     ) -> list[Job]:
-        """Return the database records of some jobs of this project, newest first.
+        """Return the database records of some jobs of this project, newest first, without results and artifacts.
 
         Args:
             states: States of the jobs to return.
             limit: Largest number of jobs on the page. One more is returned if there is a next page.
             before_number: Number of the last job of the previous page; None for the first page.
         """
-        query = _in_states(states).where(JOBS.c.project == self.project).limit(limit + 1)
+        query = _in_states(states, _SMALL).where(JOBS.c.project == self.project).limit(limit + 1)
         return self._all(query if before_number is None else query.where(JOBS.c.number < before_number))
 
     def jobs_of_all_projects(self, states: Iterable[JobState] = _ALL_STATES, limit: int | None = None) -> list[Job]:
@@ -237,9 +249,9 @@ class JobRecords(ProjectRecords):
         return {state: counts.get(state, 0) for state in JobState}
 
 
-def _in_states(states: Iterable[JobState]) -> Select[Any]:
-    return select(JOBS).where(JOBS.c.state.in_(list(states))).order_by(JOBS.c.number.desc())
+def _in_states(states: Iterable[JobState], columns: Sequence[Column[Any]] = _ALL) -> Select[Any]:
+    return select(*columns).where(JOBS.c.state.in_(list(states))).order_by(JOBS.c.number.desc())
 
 
 def _job(row: RowMapping) -> Job:
-    return Job(**{**row, "state": JobState(row["state"])})
+    return Job(**{**_WITHOUT_LARGE, **row, "state": JobState(row["state"])})

@@ -56,6 +56,18 @@ class ApiKeyRecords(ProjectRecords):
         with self._database.writing() as connection:
             return connection.execute(change.values(revoked_at=at)).rowcount == 1
 
+    def limit_api_key(self, key_id: str, expires_at: float) -> bool:
+        """Let an API key of this project expire at a time, unless it does so earlier; return False if nothing changes.
+
+        Args:
+            key_id: Identifier of the key.
+            expires_at: Unix time in seconds from which the key is refused.
+        """
+        is_later = API_KEYS.c.expires_at.is_(None) | (API_KEYS.c.expires_at > expires_at)
+        change = update(API_KEYS).where(API_KEYS.c.id == key_id, API_KEYS.c.project == self.project, is_later)
+        with self._database.writing() as connection:
+            return connection.execute(change.values(expires_at=expires_at)).rowcount == 1
+
     def note_api_key_use(self, key_id: str, at: float) -> None:
         """Store the time at which an API key of any project was last used; this writes to the disk.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from api.execution.tracing import Tracing
 from tests.api.local_service import local_service
-from tests.api.small_files import tiny_json
+from tests.api.small_files import tiny_dataset, tiny_json
 
 FIT = {"flash": 400, "ram": 60, "method": "mixpc", "accounting": "paper"}
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -103,3 +104,30 @@ def test_a_span_continues_that_of_another_process() -> None:
     assert second.parent is not None
     assert (second.context.trace_id, second.parent.span_id) == (first.context.trace_id, first.context.span_id)
     assert second.attributes == {"bitbudget.job": "7", "bitbudget.attempt": 2}
+
+
+def test_a_job_is_in_the_log_and_the_trace_of_its_request(tmp_path: Path) -> None:
+    with collector() as (url, spans):
+        options = {"otlp_endpoint": url, "log_format": "json"}
+        with local_service(tmp_path / "data", **options) as (service, client):
+            request = {
+                "network_id": client.post("/v1/networks", content=tiny_json()).json()["id"],
+                "dataset": client.post("/v1/datasets", content=tiny_dataset()).json()["id"],
+                "training": {"epochs": 0, "threads": 1},
+                **FIT,
+            }
+            headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "x-request-id": "build 7"}
+            job = client.post("/v1/jobs", json=request, headers=headers).raise_for_status().json()
+            ended = client.get(f"/v1/jobs/{job['id']}?wait_seconds=60").json()
+            assert ended["state"] == "succeeded", ended
+            kept = service.store.job(job["id"])
+            log = (service.settings.jobs_directory / job["id"] / "log.txt").read_text()
+    assert kept is not None
+    assert kept.request_id == "build 7"
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {(line["request_id"], line["job"], line["attempt"]) for line in lines} == {("build 7", job["id"], 1)}
+    (attempt,) = (span for span in spans if span.name == "job attempt")
+    (posted,) = (span for span in spans if span.name == "POST /v1/jobs")
+    assert attempt.trace_id.hex() == TRACE
+    assert attempt.parent_span_id == posted.span_id
+    assert {each.key for each in attempt.attributes} == {"bitbudget.job", "bitbudget.attempt", "bitbudget.kind"}

@@ -81,9 +81,9 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
 
 COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
-    "fitDevices", "pareto",
+    "fitDevices", "pareto", "createUpload", "appendUpload",
 }  # fmt: skip
-"""Operations that wait for a process."""
+"""Operations that wait for a process, or for the place of an unfinished upload."""
 
 
 def test_what_computes_can_be_refused_for_a_time(document: dict[str, Any]) -> None:
@@ -373,7 +373,7 @@ def test_whatever_goes_wrong_is_a_problem(service: LiveService) -> None:
 
 
 def test_every_type_of_problem_leads_somewhere(service: LiveService) -> None:
-    listed = service.http.get("/problems").json()
+    listed = service.listed("/problems")
     assert [each["type"] for each in listed] == [kind.type for kind in KINDS]
     for each in listed:
         assert service.http.get(each["type"]).json() == each

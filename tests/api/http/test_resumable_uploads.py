@@ -110,9 +110,8 @@ def unfinished(client: httpx.Client, path: str, length: int, beginning: bytes) -
     """Return a connection over which only the beginning of a piece has been sent."""
     connection = socket.create_connection((client.base_url.host, client.base_url.port or 0))
     head = (
-        f"PATCH {path} HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\n"
-        "Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
-        f"Content-Type: application/offset+octet-stream\r\nContent-Length: {length}\r\n\r\n"
+        f"PATCH {path} HTTP/1.1\r\nHost: {client.base_url.netloc.decode()}\r\nTus-Resumable: 1.0.0\r\n"
+        f"Upload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\nContent-Length: {length}\r\n\r\n"
     )
     connection.sendall(head.encode() + beginning)
     return connection
@@ -132,11 +131,14 @@ def test_what_arrived_before_the_connection_broke_is_kept(
     assert append(client, path, 2000, content[2000:]).headers["content-location"]
 
 
-def test_a_later_request_takes_the_upload_over(client: httpx.Client) -> None:
+def test_a_later_request_takes_the_upload_over(opened: tuple[Service, httpx.Client]) -> None:
     """A client that lost its connection continues, although the service still waits for the rest of the first piece."""
+    service, client = opened
     content = tiny_dataset(71)
     path = created(client, content)
     with unfinished(client, path, len(content), b"") as hanging:
+        while not service.uploads._appending:
+            time.sleep(0.01)
         end = append(client, path, 0, content)
         assert end.status_code == 204, end.text
         assert b"HTTP/1.1 409" in hanging.recv(4096)

@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, update
+from sqlalchemy.exc import OperationalError
 
 from api.schemas.job_state import JobState
 from api.storage.database import Store, StoreError
 from api.storage.database.migrating import FOLDER, migrate
-from api.storage.database.schema import METADATA, SCHEMA_VERSION
+from api.storage.database.schema import METADATA, SCHEMA_VERSION, VERSION
 from api.storage.records import request_hash
+from tests.api.postgres_server import PostgresServer
 
 OLD = Path(__file__).with_name("databases")
 """Databases that the code of earlier versions made: a network, a job that succeeded, and one that was interrupted."""
@@ -74,10 +76,15 @@ def test_what_was_migrated_can_be_used(tmp_path: Path) -> None:
     store.close()
 
 
-def test_migrations_make_the_same_tables_as_a_new_database() -> None:
-    with create_engine("sqlite://").begin() as connection:
+def test_migrations_make_the_same_tables_as_a_new_database(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
         migrate(connection, 0)
         assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
+    engine.dispose()
+    store = Store(database_url)
+    assert store.add_job("a", {}, "key")
+    store.close()
 
 
 def test_the_last_migration_has_the_number_of_the_version() -> None:
@@ -97,16 +104,16 @@ def test_a_failed_migration_leaves_the_old_database(tmp_path: Path) -> None:
     old.close()
 
 
-def test_a_database_of_a_later_version_is_said_to_be_later(tmp_path: Path) -> None:
-    path = tmp_path / "bitbudget.sqlite"
-    Store(path).close()
-    with sqlite3.connect(path) as connection:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        assert version == SCHEMA_VERSION  # what a program of version 2 compares
-        connection.execute("UPDATE alembic_version SET version_num = ?", (f"{SCHEMA_VERSION + 1:04}",))
-    connection.close()
+def test_a_database_of_a_later_version_is_said_to_be_later(database_url: str) -> None:
+    Store(database_url).close()
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":  # what a program of version 2 compares
+            assert connection.exec_driver_sql("PRAGMA user_version").scalar() == SCHEMA_VERSION
+        connection.execute(update(VERSION).values(version_num=f"{SCHEMA_VERSION + 1:04}"))
+    engine.dispose()
     with pytest.raises(StoreError, match=f"later version of bitbudget .schema {SCHEMA_VERSION + 1};"):
-        Store(path)
+        Store(database_url)
 
 
 def test_a_damaged_database_is_said_to_be_damaged(tmp_path: Path) -> None:
@@ -123,13 +130,28 @@ def test_a_damaged_database_is_said_to_be_damaged(tmp_path: Path) -> None:
         Store(path)
 
 
-def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "other.sqlite"
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE files (name TEXT)")
-    connection.close()
+def test_a_database_of_another_program_is_left_alone(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE files (name TEXT)")
     with pytest.raises(StoreError, match="belongs to another program: it has the table 'files'"):
-        Store(path)
+        Store(database_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE files")
+        connection.exec_driver_sql("CREATE TABLE unrelated (name TEXT)")
+    engine.dispose()
+    Store(database_url).close()
+
+
+def test_a_restart_of_postgresql_is_survived(postgres: PostgresServer) -> None:
+    store = Store(postgres.new_database())
+    store.add_job("a", {}, None)
+    postgres.stop()
+    with pytest.raises(OperationalError):
+        store.jobs()
+    postgres.start()
+    assert [job.id for job in store.jobs()] == ["a"]
+    store.close()
 
 
 @pytest.mark.parametrize("url", ["mysql://host/name", "no URL at all", "sqlite://", "postgresql+asyncpg://host/name"])

@@ -1,24 +1,16 @@
-"""Records of files, jobs, events, API keys and idempotency keys, seen by their projects."""
+"""Records of files, jobs, events, API keys and idempotency keys, seen by their projects, on both kinds of database."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from api.schemas.job_state import JobState
 from api.storage.database import Store, events, idempotency
 from api.storage.records import ApiKey, Job, KeptFile, request_hash
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "bitbudget.sqlite")
-    yield opened
-    opened.close()
 
 
 def kept(file_id: str, created_at: float = 1.0, kind: str = "network") -> KeptFile:
@@ -105,6 +97,12 @@ def test_pages_of_files_have_each_file_once_newest_first(store: Store) -> None:
                 break
             before = (page[limit - 1].created_at, page[limit - 1].id)
         assert found == expected
+
+
+def test_a_page_of_files_can_have_parts_of_summaries(store: Store) -> None:
+    store.add_file(KeptFile("network", "f", "f", 1, 1.0, {"parameters": 7, "has_weights": True, "layers": [1, 2]}))
+    (file,) = store.files_page("network", 1, None, ["parameters", "has_weights"])
+    assert file.summary == {"parameters": 7, "has_weights": True}
 
 
 def test_pages_of_jobs_have_each_job_once_newest_first(store: Store) -> None:
@@ -234,3 +232,17 @@ def test_api_keys_belong_to_a_project_and_are_found_in_all(store: Store) -> None
     assert not store.of_project("other").revoke_api_key("k1", 6.0)
     store.note_api_key_use("k1", 7.0)
     assert store.api_key_of_any_project("k1") == replace(key, revoked_at=5.0, last_used_at=7.0)
+
+
+def test_any_text_and_any_number_of_a_request_can_be_stored(store: Store) -> None:
+    odd = {"network_id": "f", "name": "NUL \0, lone \ud800, ä 漢 😀", "numbers": [math.nan, -math.inf, 1e308, 2**60]}
+    assert store.add_job("a", odd, None)
+    expected = odd | {"numbers": [None, None, 1e308, 2**60]}
+    assert job_of(store, "a").request == expected
+    assert list(job_of(store, "a").request) == list(odd)  # in the same order
+    store.add_file(kept("f"))
+    store.add_file(kept("g"))
+    assert not store.delete_file("network", "f")
+    assert store.delete_file("network", "g")
+    store.change_job("a", [JobState.QUEUED], progress={"loss": (math.nan, 1.0)})
+    assert job_of(store, "a").progress == store.events("a")[-1].data == {"loss": [None, 1.0]}

@@ -42,6 +42,7 @@ class Server:
             Route("/", self._answer, methods=["GET", "POST"]),
             Route("/late", self._late, methods=["POST"]),
             Route("/large", self._large),
+            Route("/refused", self._refused, methods=["POST"]),
             Route("/waiting", self._waiting),
         ]
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -86,6 +87,9 @@ class Server:
                 yield bytes(2**16)
 
         return StreamingResponse(content())  # type: ignore[arg-type]
+
+    async def _refused(self, _: Request) -> Response:
+        return PlainTextResponse("refused", 403)
 
     async def _waiting(self, _: Request) -> Response:
         await asyncio.sleep(1.5)
@@ -203,6 +207,25 @@ def test_an_answer_that_the_client_does_not_take_ends_the_connection(server: Ser
         assert client.recv(10)
         wait_until(lambda: server.open_connections == 1)
         wait_until(lambda: server.open_connections == 0, 10)
+
+
+def test_the_rest_of_a_refused_body_is_discarded_for_a_while(server: Server) -> None:
+    """Without this, the answer would be lost: a connection that is closed with unread bytes is reset."""
+    with connection(server.url) as client:
+        client.sendall(request("POST", "/refused", HOST, length=10**9))
+        seconds, received = seconds_until_closed(client, lambda: bytes(20_000))
+    assert LIMITS.body_seconds * 0.9 <= seconds < 4
+    assert received.startswith(b"HTTP/1.1 403 ")
+
+
+def test_a_connection_is_used_again_after_a_refused_body(server: Server) -> None:
+    with connection(server.url) as client:
+        for _ in range(2):
+            client.sendall(request("POST", "/refused", HOST, length=300_000))
+            assert read_answer(client)[0] == 403
+            client.sendall(bytes(300_000))
+        client.sendall(request("GET", "/", HOST))
+        assert read_answer(client)[0] == 200
 
 
 def test_a_long_answer_is_not_slow(server: Server) -> None:
