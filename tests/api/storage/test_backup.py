@@ -66,14 +66,8 @@ def fill(settings: Settings) -> None:
     for number, job_id in enumerate(JOBS):
         (other if number == 3 else store).add_job(job_id, {"network_id": NETWORK, "text": "\0 ä"}, f"key{number}")
         if number < 3:
-            values: dict[str, Any] = {
-                "attempt": 1,
-                "lease_owner": "s",
-                "lease_until": 9e9,
-                "heartbeat_at": 1.0,
-                "progress_at": 2.5,
-            }
-            store.change_job(job_id, [JobState.QUEUED], state=JobState.RUNNING, **values)
+            lease: dict[str, Any] = {"lease_owner": "s", "lease_until": 9e9, "heartbeat_at": 1.0, "progress_at": 2.5}
+            store.change_job(job_id, [JobState.QUEUED], state=JobState.RUNNING, attempt=1, **lease)
     digest = hashlib.sha256(b"{}").hexdigest()
     artifacts = [{"name": "report.json", "size_bytes": 2, "sha256": digest}]
     store.change_job(JOBS[0], [JobState.RUNNING], state=JobState.SUCCEEDED, result={"a": 1e-300}, artifacts=artifacts)
