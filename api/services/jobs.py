@@ -120,6 +120,14 @@ class Jobs:
         except ValidationError:  # an earlier version stored the result
             return JobAnswer.model_validate(document | {"result": present_result(job.result)})
 
+    def state(self, job_id: str) -> JobState:
+        """Return the state of a job by its identifier.
+
+        Raises:
+            NotFound: If the job does not exist.
+        """
+        return self._job(job_id).state
+
     def page(
         self, state: JobState | None, limit: int, before_number: int | None
     ) -> tuple[list[JobSummary], int | None]:  # fmt: skip
