@@ -44,9 +44,9 @@ def fill(settings: Settings) -> None:
         f"networks/{NETWORK}": b"network",
         f"networks/{NETWORK}.{WEIGHTS}": b"weights",
         f"datasets/{DATASET}.npz": b"dataset" * 100_000,
-        f"jobs/{JOBS[0]}/artifacts/report.json": b"{}",
+        f"jobs/{JOBS[0]}/attempt-1/artifacts/report.json": b"{}",
         f"jobs/{JOBS[0]}/log.txt": b"",
-        f"jobs/{JOBS[1]}/checkpoint/epoch-1/state.pt": b"state",
+        f"jobs/{JOBS[1]}/attempt-1/checkpoint/epoch-1/state.pt": b"state",
     }
     left = {
         "service.lock": b"1", f"networks/.{NETWORK}.1.partial": b"n", f"jobs/{JOBS[1]}/lock": b"2",
@@ -119,7 +119,7 @@ def test_everything_comes_back(tmp_path: Path, database_url: str, onto: str, req
     summary = restore_backup(tmp_path / "backup.tar", target)
     assert (summary.files, summary.jobs) == (3, 4)
 
-    kept = re.compile(rf"networks/{NETWORK}.*|datasets/.*|jobs/\w+/(log.txt|artifacts/.*|checkpoint/.*)")
+    kept = re.compile(rf"networks/{NETWORK}.*|datasets/.*|jobs/\w+/(log.txt|attempt-1/(artifacts|checkpoint)/.*)")
     expected = {name: text for name, text in files_of(source.data_directory).items() if kept.fullmatch(name)}
     assert len(expected) == 6
     assert files_of(target.data_directory) == expected
@@ -188,7 +188,7 @@ def test_a_backup_while_jobs_are_added_is_of_one_moment(tmp_path: Path, database
 def test_what_is_missing_or_damaged_is_said(tmp_path: Path, made: tuple[Settings, Path]) -> None:
     settings, _ = made
     (settings.data_directory / "datasets" / f"{DATASET}.npz").unlink()
-    (settings.data_directory / "jobs" / JOBS[0] / "artifacts" / "report.json").write_text("[]")
+    (settings.data_directory / "jobs" / JOBS[0] / "attempt-1" / "artifacts" / "report.json").write_text("[]")
     summary = make_backup(settings, tmp_path / "second.tar")
     assert summary.warnings == [
         f"the file of the dataset {DATASET} is missing; upload it again",
