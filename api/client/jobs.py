@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -77,10 +78,14 @@ class Job(Generic[Report_co]):
         Raises:
             ClientError: If there is no answer for longer than the client sends requests again, or an error.
         """
+        return self._updates_until(math.inf)
+
+    def _updates_until(self, give_up_at: float) -> Iterator[JobAnswer]:
         yield self.refresh()
-        while not self._answer.state.is_final:
-            asked_at = time.monotonic()
-            changed = self._ask("GET", wait_seconds=f"{WAIT_SECONDS:g}", after=str(self._answer.revision))
+        longest = min(WAIT_SECONDS, self._connection.receive_seconds / 2)
+        while not self._answer.state.is_final and (asked_at := time.monotonic()) < give_up_at:
+            seconds = min(longest, give_up_at - asked_at)
+            changed = self._ask("GET", wait_seconds=f"{seconds:.3f}", after=str(self._answer.revision))
             if changed.revision != self._answer.revision:
                 self._answer = changed
                 yield changed
@@ -99,17 +104,16 @@ class Job(Generic[Report_co]):
             StillRunning: If the time is up.
             ClientError: If the service does not answer, or with an error.
         """
-        give_up_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        seconds = math.inf if timeout_seconds is None else timeout_seconds
         seen: ProgressAnswer | None = None
-        for answer in self.updates():
+        for answer in self._updates_until(time.monotonic() + seconds):
             if progress is not None and answer.progress is not None and answer.progress != seen:
                 seen = answer.progress
                 progress(progress_of(seen))
-            if not answer.state.is_final and give_up_at is not None and time.monotonic() >= give_up_at:
-                raise StillRunning(
-                    f"job {self.id} is {answer.state} after {timeout_seconds:g} s; it continues: wait for it again, or "
-                    "cancel it"
-                )
+        if not self.state.is_final:
+            raise StillRunning(
+                f"job {self.id} is {self.state} after {seconds:g} s; it continues: wait for it again, or cancel it"
+            )
         return self.report
 
     @property
