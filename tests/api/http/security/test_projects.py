@@ -18,7 +18,7 @@ from api.services.access_keys import create_key
 from api.settings import Settings
 from api.storage.database import Store
 from tests.api.live_service import LiveService
-from tests.api.small_files import tiny_dataset, tiny_network
+from tests.api.small_files import tiny_dataset, tiny_json, tiny_network
 from tests.onnx_files import to_onnx
 
 NETWORK = to_onnx(tiny_network())
@@ -151,6 +151,20 @@ REQUESTS = {
     "getJob": [Asked("GET", "/v1/jobs/{job}"), Asked("GET", "/v1/jobs/{table}?wait_seconds=1")],
     "deleteJob": [Asked("DELETE", "/v1/jobs/{job}")],
     "retryJob": [Asked("POST", "/v1/jobs/{job}/retry")],
+    "watchJob": [Asked("GET", "/v1/jobs/{job}/events")],
+    "getJobLog": [Asked("GET", "/v1/jobs/{job}/log")],
+    "runPipeline": [
+        Asked(
+            "POST",
+            "/v1/pipeline",
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+            content=b'--x\r\nContent-Disposition: form-data; name="request"\r\n\r\n'
+            b'{"kind": "training", "dataset": "{dataset}", "flash": "60kB", "ram": "9kB"}\r\n'
+            b'--x\r\nContent-Disposition: form-data; name="network"; filename="other.json"\r\n\r\n'
+            + tiny_json()
+            + b"\r\n--x--\r\n",
+        )
+    ],
     "cancelJob": [Asked("POST", "/v1/jobs/{job}/cancel")],
     "listArtifacts": [Asked("GET", "/v1/jobs/{job}/artifacts")],
     "getLinkedReport": [Asked("GET", "/v1/jobs/{job}/linked")],
@@ -179,10 +193,12 @@ def send(client: httpx.Client, asked: Asked, ids: dict[str, str]) -> tuple[int, 
     def filled(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: filled(each) for name, each in value.items()}
+        if isinstance(value, bytes):
+            return re.sub(rb"\{(\w+)\}", lambda name: ids[name[1].decode()].encode(), value)
         return re.sub(r"\{(\w+)\}", lambda name: ids[name[1]], value) if isinstance(value, str) else value
 
     response = client.request(
-        asked.method, filled(asked.path), json=filled(asked.body), headers=asked.headers, content=asked.content
+        asked.method, filled(asked.path), json=filled(asked.body), headers=asked.headers, content=filled(asked.content)
     )
 
     def hidden(text: str) -> str:
@@ -220,7 +236,10 @@ def test_every_operation_has_a_scope_and_a_request_here(document: dict[str, Any]
 
 
 WITH_IDS = [
-    (name, each) for name, requests in REQUESTS.items() for each in requests if "{" in f"{each.path}{each.body}"
+    (name, each)
+    for name, requests in REQUESTS.items()
+    for each in requests
+    if re.search(r"\{\w+\}", f"{each.path}{each.body}{each.content!r}")
 ]
 
 
