@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import bitbudget
+from api.client import pages
 from api.client.answers import answer_of
 from api.client.client import Client
 from api.client.errors import JobCancelled, ServiceProblem, StillRunning, VersionMismatch
@@ -63,6 +64,17 @@ def test_a_network_is_sent_once(client: Client, service: LiveService, tmp_path: 
     with pytest.raises(ServiceProblem, match="does not exist") as caught:
         client.network(named.id)
     assert (caught.value.type, caught.value.status) == ("/problems/not-found", 404)
+
+
+def test_lists_of_a_service_have_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 2)
+    kept = [client.upload_network(tiny_json(), "tiny", input_mean=mean) for mean in (1.5, 2.5, 3.5)]
+    assert [each.id for each in client.networks()][:3] == [each.id for each in reversed(kept)]
+    assert next(client.datasets()).id == "digits"
+    assert {"nrf52840", "stm32f411re"} < {each.name for each in client.catalogue()}
+    for each in kept:
+        client.delete_network(each)
+    assert not {each.id for each in kept} & {each.id for each in client.networks()}
 
 
 def test_weights_beside_the_file_are_sent_too(client: Client, tmp_path: Path) -> None:
@@ -158,6 +170,10 @@ def test_updates_end_with_the_job_and_a_cancelled_job_has_no_report(client: Clie
     assert states[-1] is JobState.CANCELLED
     with pytest.raises(JobCancelled):
         job.wait()
+    assert job.id in [each.id for each in client.jobs("cancelled")]
+    assert not job.retry().state.is_final
+    assert not job.retry().state.is_final  # a repeated request has no effect
+    job.cancel()
 
 
 def test_a_job_that_cannot_fit_says_what_is_missing(client: Client, dataset_id: str) -> None:
