@@ -230,6 +230,14 @@ class Settings(BaseSettings):
         description="Time in seconds without a sign of life after which a worker is killed. A worker that computes or "
         "reports gives signs of life; one that hangs gives none.",
     )
+    lease_seconds: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        validation_alias="BITBUDGET_LEASE_SECONDS",
+        description="Time in seconds after which another service on the same database takes over the jobs of a service "
+        "that has died. The clocks of the machines must agree within a fraction of it.",
+    )
     job_nice: int = Field(
         default=10,
         ge=0,

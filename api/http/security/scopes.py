@@ -42,6 +42,7 @@ REQUIRED_SCOPES: Final[dict[str, Scope | None]] = {
     "listJobs": Scope.READ,
     "getJob": Scope.READ,
     "cancelJob": Scope.TRAIN,
+    "retryJob": Scope.TRAIN,
     "deleteJob": Scope.TRAIN,
     "listArtifacts": Scope.READ,
     "getArtifact": Scope.READ,

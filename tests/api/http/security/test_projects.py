@@ -150,6 +150,7 @@ REQUESTS = {
     "listJobs": [Asked("GET", "/v1/jobs"), Asked("GET", "/v1/jobs?state=succeeded")],
     "getJob": [Asked("GET", "/v1/jobs/{job}"), Asked("GET", "/v1/jobs/{table}?wait_seconds=1")],
     "deleteJob": [Asked("DELETE", "/v1/jobs/{job}")],
+    "retryJob": [Asked("POST", "/v1/jobs/{job}/retry")],
     "cancelJob": [Asked("POST", "/v1/jobs/{job}/cancel")],
     "listArtifacts": [Asked("GET", "/v1/jobs/{job}/artifacts")],
     "getLinkedReport": [Asked("GET", "/v1/jobs/{job}/linked")],
