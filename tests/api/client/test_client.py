@@ -20,6 +20,7 @@ from api.client.errors import JobCancelled, ServiceProblem, StillRunning, Versio
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.job_answers import JobAnswer
 from api.schemas.job_state import JobState
+from deploy.result_folder import STAGING_PREFIX
 from network.errors import DatasetError, RequestError
 from qat.data.dataset import Dataset, NoSamples
 from tests.api.live_service import LiveService
@@ -144,7 +145,16 @@ def test_a_job_from_its_start_to_its_files(
     report = job.wait(progress=seen.append)
     assert seen
     assert report.network.id == network.id
+    (weights,) = (each for each in job.artifacts if each.name == "weights.safetensors")
+    whole = job.read(weights.name)
+    asked = {"Range": "bytes=100-", "If-Range": f'"{weights.sha256}"'}
+    rest = service.http.get(f"/v1/jobs/{job.id}/artifacts/{weights.name}", headers=asked)
+    assert (rest.status_code, rest.content) == (206, whole[100:])
+    begun = tmp_path / f"{STAGING_PREFIX}{job.id[:16]}"
+    begun.mkdir()
+    (begun / weights.name).write_bytes(whole[:100])  # of a download that was interrupted
     assert job.download(tmp_path / "out") == tmp_path / "out"
+    assert not begun.exists()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {each.name for each in job.artifacts}
     assert job.read("report.json") == (tmp_path / "out" / "report.json").read_bytes()
     with pytest.raises(RequestError, match=r"has no file 'none'.*report\.json"):
