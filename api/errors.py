@@ -51,7 +51,7 @@ class Problem(BaseModel):
 
     def document(self) -> dict[str, Any]:
         """Return an HTTP problem document as a JSON object, without the members that have no value."""
-        return self.model_dump(mode="json", exclude_none=True)
+        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,18 @@ INTERNAL_ERROR: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
-_SUBCOMMANDS: Final = ("fit", "pareto", "devices", "sensitivity", "train", "shrink", "emit", "build", "serve")
+_SUBCOMMANDS: Final = (
+    "fit",
+    "pareto",
+    "devices",
+    "sensitivity",
+    "train",
+    "shrink",
+    "emit",
+    "build",
+    "serve",
+    "openapi",
+)
 
 
 class _Subcommands(click.Group):

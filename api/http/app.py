@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Lifespan
 
 from api.http.body_limit import BodyLimit
 from api.http.handlers import about, datasets, devices, jobs, networks
@@ -50,20 +51,31 @@ def create_app(service: Service) -> FastAPI:
             service.refuse_work()
             await run_in_threadpool(service.close)
 
+    app = _described(service.settings, lifespan)
+    app.state.service = service
+    answer_errors(app)
+    app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
+    return app
+
+
+def openapi_document(settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI document of a service with these settings, without opening or starting it."""
+    return _described(settings).openapi()
+
+
+def _described(settings: Settings, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """Return an application with all handlers, and with the OpenAPI document of a service with these settings."""
     app = FastAPI(
         title="bitbudget",
         version=version(),
-        description=_DESCRIPTION + limits_text(service.settings),
+        description=_DESCRIPTION.lstrip() + limits_text(settings),
         openapi_tags=_TAGS,
         lifespan=lifespan,
         redoc_url=None,
         telemetry={"tracing": False},
     )
-    app.state.service = service
     for router in (networks.router, datasets.router, devices.router, jobs.router, about.router):
         app.include_router(router)
-    answer_errors(app)
-    app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
     _complete_document(app)
     return app
 

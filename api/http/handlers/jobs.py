@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 import time
 from typing import Annotated, Final
 
@@ -11,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
+from api.http.artifact_types import artifact_content, media_type_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.operations.linked_report import LINKED_FILE
@@ -26,6 +26,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_WAIT_SECONDS: Final = 60
 """Longest time in seconds that a request can wait for a job."""
+MAX_REVISION: Final = 2**63 - 1
+"""Largest revision that a request can name."""
 POLL_SECONDS: Final = 0.2
 """Time in seconds between two looks at a job while a request waits for it."""
 
@@ -75,7 +77,9 @@ async def get_job(
     after: Annotated[
         int | None,
         Query(
-            ge=0, description="wait until the revision exceeds this number; without it, wait until the job has finished"
+            ge=0,
+            le=MAX_REVISION,
+            description="wait until the revision exceeds this number; without it, wait until the job has finished",
         ),
     ] = None,
 ) -> JobAnswer:
@@ -137,7 +141,7 @@ def get_deployment(job_id: JobId, service: ServiceOf) -> DeploymentAnswer:
     responses={
         200: {
             "description": "Content of the file; the ETag is its SHA-256",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": artifact_content(),
         },
         304: {"description": "The caller has this content already (If-None-Match)"},
         **problems(404, 409),
@@ -154,5 +158,4 @@ def get_artifact(
     etag = f'"{artifact.sha256}"'
     if etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": etag})
-    media_type = mimetypes.guess_type(artifact.name)[0] or "application/octet-stream"
-    return FileResponse(path, media_type=media_type, filename=artifact.name, headers={"ETag": etag})
+    return FileResponse(path, media_type=media_type_of(artifact.name), filename=artifact.name, headers={"ETag": etag})
