@@ -79,6 +79,7 @@ def complete_frame(document: dict[str, Any]) -> None:
         }
     }
     document["security"] = [{}, {"bearer": []}]
+    document["tags"].sort(key=lambda tag: tag["name"])
     for operation in operations(document):
         name, responses = operation["operationId"], operation["responses"]
         # The limit on bodies is checked before anything else, whatever the operation.

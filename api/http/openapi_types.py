@@ -106,7 +106,7 @@ def complete_types(document: dict[str, Any]) -> None:
             if isinstance(each, dict) and isinstance(each.get("title"), str):
                 del each["title"]
         if "anyOf" in node:
-            node["anyOf"] = list(_alternatives(node))
+            _flatten(node)
         _complete_number(node)
     for operation in operations(document):
         for parameter in operation.get("parameters", ()):
@@ -141,6 +141,16 @@ def _complete_parameter(parameter: dict[str, Any]) -> None:
     kinds = [each for each in schema.pop("anyOf", ()) if each.get("type") != "null"]
     if len(kinds) == 1:
         schema |= kinds[0]
+
+
+def _flatten(node: dict[str, Any]) -> None:
+    """Turn a union in a union into one union; one with a discriminator keeps it."""
+    kinds = list(_alternatives(node))
+    if [each.get("type") for each in kinds] == [None, "null"] and "oneOf" in kinds[0]:
+        del node["anyOf"]
+        node.update(kinds[0] | {"oneOf": [*kinds[0]["oneOf"], kinds[1]]})
+    else:
+        node["anyOf"] = kinds
 
 
 def _alternatives(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -182,22 +192,35 @@ def _name_enums(document: dict[str, Any]) -> None:
 
 
 def _name_unions(document: dict[str, Any]) -> None:
-    """Move each union of several types into a component of its own, and refer to it."""
+    """Move each union of several types into a component of its own, and refer to it.
+
+    If each value of these types may be null, null is one of the types, too: a class that openapi-generator makes of a
+    union for Java refuses null otherwise, although the property allows it. The property allows it as well, because
+    openapi-typescript leaves null out of a union with a discriminator.
+    """
     schemas = document["components"]["schemas"]
-    made: dict[str, Any] = {}
+    uses: dict[str, list[dict[str, Any]]] = {}
     for node in list(nodes(document)):
-        key = next((key for key in ("anyOf", "oneOf") if key in node), None)
-        if key is None:
-            continue
-        kinds = [each for each in node[key] if each.get("type") != "null"]
-        if len(kinds) < 2 or node.get("title") in SIZES:
-            continue
-        name, description = NAMED_UNIONS[frozenset(component_of(each) or each["type"] for each in kinds)]
-        union = {each: value for each, value in node.items() if each not in _ABOUT} | {key: kinds}
-        made[name] = {"title": name, "description": description, **union}
+        kinds = [each for each in _kinds(node) if each.get("type") != "null"]
+        if len(kinds) > 1 and node.get("title") not in SIZES:
+            name, _ = NAMED_UNIONS[frozenset(component_of(each) or each["type"] for each in kinds)]
+            uses.setdefault(name, []).append(node)
+    descriptions = dict(NAMED_UNIONS.values())
+    for name, places in uses.items():
+        is_nullable = [any(each.get("type") == "null" for each in _kinds(node)) for node in places]
+        union = {key: value for key, value in places[0].items() if key not in _ABOUT and not key.endswith("Of")}
+        kinds = [each for each in _kinds(places[0]) if each.get("type") != "null" or all(is_nullable)]
+        key = "oneOf" if "oneOf" in places[0] else "anyOf"
+        schemas[name] = {"title": name, "description": descriptions[name], **union, key: kinds}
         reference = {"$ref": REFERENCE + name}
-        nullable = len(kinds) < len(node[key])
-        for each in [*union, "title"]:
-            node.pop(each, None)
-        node.update({"anyOf": [reference, {"type": "null"}]} if nullable else reference)
-    document["components"]["schemas"] = dict(sorted((schemas | made).items()))
+        for node, may_be_null in zip(places, is_nullable, strict=True):
+            for each in [*union, "title", "anyOf", "oneOf"]:
+                node.pop(each, None)
+            node.update({"anyOf": [reference, {"type": "null"}]} if may_be_null else reference)
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+
+
+def _kinds(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the alternatives of a union; none for another schema."""
+    kinds: list[dict[str, Any]] = node.get("anyOf", node.get("oneOf", []))
+    return kinds
