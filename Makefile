@@ -56,6 +56,7 @@ docs: env  ## write what is generated in docs/ and README.md: tables, outputs of
 	$(BIN)/python docs/command_outputs.py
 	$(BIN)/python docs/example_outputs.py
 	$(BIN)/python docs/fit_picture.py
+	$(BIN)/python docs/pipeline_comment.py
 
 hooks: env  ## run the linters before every commit
 	$(BIN)/pre-commit install
@@ -71,6 +72,8 @@ lock:  ## remake constraints.txt with the newest releases that pyproject.toml al
 	{ sed -n '/^#/p' constraints.txt; \
 		build/lock/bin/pip freeze --all --exclude-editable | sed 's/+cpu$$//'; } > build/lock/constraints.txt
 	mv build/lock/constraints.txt constraints.txt
+	build/lock/bin/pip install --quiet uv
+	PATH="$$PWD/build/lock/bin:$$PATH" docker/lock.sh
 	rm -rf build/lock
 
 clean:  ## remove all that was made here

@@ -11,47 +11,19 @@ HTTP statuses are defined only here. The other packages raise the errors of `net
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from types import MappingProxyType
+from typing import ClassVar, Final
 
-from pydantic import BaseModel, Field
-
-from api.schemas.fit import CertificateAnswer, FitAnswer
+from api.schemas.fit import FitAnswer
+from api.schemas.problems import Fault, HttpStatus, Problem
 from network import errors
 
+__all__ = ["Fault", "HttpStatus", "Problem"]  # in addition to what this module defines
+
 MEDIA_TYPE: Final = "application/problem+json"
-
-
-HttpStatus = Annotated[int, Field(ge=100, le=599)]
-"""HTTP status of a response."""
-
-
-class Fault(BaseModel):
-    """One invalid field of an HTTP request."""
-
-    where: str = Field(
-        description="path of the invalid field in the request, with dots between its parts", examples=["body.flash"]
-    )
-    message: str = Field(description="value that was expected, and value that the request has")
-
-
-class Problem(BaseModel):
-    """Problem document of an HTTP response (RFC 9457)."""
-
-    type: str = Field(description="problem type (RFC 9457), as a URI reference", examples=["/problems/invalid-request"])
-    title: str = Field(description="short name of the problem type, the same for all problems of this type")
-    status: HttpStatus = Field(description="HTTP status of the response")
-    detail: str = Field(description="explanation of the error: what was expected, what was received, and what to do")
-    errors: list[Fault] | None = Field(
-        default=None, description="invalid fields of the request; only in problems of the type invalid-request"
-    )
-    certificate: CertificateAnswer | None = Field(
-        default=None, description="proof that nothing fits; only in problems of the type does-not-fit"
-    )
-
-    def document(self) -> dict[str, Any]:
-        """Return an HTTP problem document as a JSON object, without the members that have no value."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if value is not None}
+_CHALLENGE: Final = 'Bearer realm="bitbudget"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +75,33 @@ JOB_NOT_FINISHED: Final = ProblemKind("job-not-finished", 409, "The job has not 
 KEY_REUSED: Final = ProblemKind("idempotency-key-reused", 409, "The idempotency key was used for another request")
 READING_LIMIT: Final = ProblemKind("reading-limit", 422, "Reading the upload needs too much time or memory")
 SOLVING_LIMIT: Final = ProblemKind("solving-limit", 422, "Answering the question needs too much time or memory")
+JOB_LIMIT: Final = ProblemKind("job-limit", 422, "The job needs too much time or memory")
 IN_USE: Final = ProblemKind("in-use", 409, "The resource is in use and cannot be deleted")
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The upload is too large")
+UPLOAD_CONFLICT: Final = ProblemKind("upload-conflict", 409, "The upload continues at another byte")
+UNSUPPORTED_VERSION: Final = ProblemKind("unsupported-version", 412, "The version of the protocol is not supported")
+UNSUPPORTED_MEDIA_TYPE: Final = ProblemKind("unsupported-media-type", 415, "The media type is not supported")
+CHECKSUM_MISMATCH: Final = ProblemKind("checksum-mismatch", 460, "The bytes have another checksum")
+RANGE_NOT_SATISFIABLE: Final = ProblemKind("range-not-satisfiable", 416, "The file has no such part")
 BUSY: Final = ProblemKind("busy", 429, "The service has too many requests at the moment")
 WORKER_LOST: Final = ProblemKind("worker-lost", 500, "The worker of the job ended unexpectedly")
+UNAUTHORIZED: Final = ProblemKind("unauthorized", 401, "The request has no valid key")
+FORBIDDEN: Final = ProblemKind("forbidden", 403, "The key does not allow this operation")
+RATE_LIMITED: Final = ProblemKind("rate-limited", 429, "The caller sends too many requests")
+REQUEST_TIMEOUT: Final = ProblemKind("request-timeout", 408, "The request did not arrive in time")
+CROSS_ORIGIN: Final = ProblemKind("cross-origin", 403, "A page of another website has sent the request")
+WRONG_HOST: Final = ProblemKind("wrong-host", 421, "The service does not answer under this host name")
 INTERNAL_ERROR: Final = ProblemKind("internal-error", 500, "The service failed because of an internal error")
 UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The service cannot answer at the moment")
 STORAGE_FULL: Final = ProblemKind("storage-full", 507, "The service's disk is full")
 
 KINDS: Final = (
     UNREADABLE_FILE, READING_LIMIT, UNSUPPORTED_OPERATOR, INVALID_NETWORK, INVALID_REQUEST, INVALID_DATASET,
-    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, NOT_FOUND,
-    METHOD_NOT_ALLOWED, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED, IN_USE, TOO_LARGE, BUSY, WORKER_LOST,
-    INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
+    JOB_LIMIT,
+    SOLVING_LIMIT, DOES_NOT_FIT, NO_INTEGER_FORM, BUILD_FAILED, TRAINING_FAILED, MALFORMED_REQUEST, UNAUTHORIZED,
+    FORBIDDEN, CROSS_ORIGIN, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, JOB_FINISHED, JOB_NOT_FINISHED, KEY_REUSED,
+    IN_USE, UPLOAD_CONFLICT, UNSUPPORTED_VERSION, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, RANGE_NOT_SATISFIABLE, WRONG_HOST,
+    BUSY, RATE_LIMITED, CHECKSUM_MISMATCH, WORKER_LOST, INTERNAL_ERROR, UNAVAILABLE, STORAGE_FULL,
 )  # fmt: skip
 
 
@@ -124,9 +110,11 @@ class ServiceError(errors.BitbudgetError):
 
     Attributes:
         kind: Kind of problem that a response reports for this class of errors.
+        headers: Headers that the response has in addition.
     """
 
     kind: ClassVar[ProblemKind]
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class NotFound(ServiceError):
@@ -189,7 +177,43 @@ class Busy(ServiceError):
 
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.headers = {"Retry-After": str(retry_after_seconds)}
+
+
+class RateLimited(Busy):
+    """Error: a caller sends more requests than the service allows to each of them."""
+
+    kind = RATE_LIMITED
+
+
+class Unauthorized(ServiceError):
+    """Error: a request has no key, or one that is not valid.
+
+    Args:
+        message: Text for the caller.
+        has_token: Whether the request has a key or a token.
+    """
+
+    kind = UNAUTHORIZED
+
+    def __init__(self, message: str, *, has_token: bool) -> None:
+        super().__init__(message)
+        self.headers = {"WWW-Authenticate": _CHALLENGE + (', error="invalid_token"' if has_token else "")}
+
+
+class Forbidden(ServiceError):
+    """Error: the key of a request does not have the scope that the operation needs.
+
+    Args:
+        message: Text for the caller.
+        scope: Scope that the operation needs.
+    """
+
+    kind = FORBIDDEN
+
+    def __init__(self, message: str, scope: str) -> None:
+        super().__init__(message)
+        self.headers = {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'}
 
 
 class InternalFault(ServiceError):

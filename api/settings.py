@@ -12,10 +12,14 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.logs import LogFormat
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
 MIB: Final = 2**20
+
+DEFAULT_PROJECT: Final = "default"
+"""Name of the project of everything that was stored without a named project."""
 
 MAX_DATASET_EXPANSION: Final = 4
 """Largest ratio of the memory that the arrays of one dataset may occupy to the limit on its uploaded file."""
@@ -28,7 +32,9 @@ ExecutorName = Literal["subprocess"]
 """Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
-def _size_bytes(value: Any) -> int:
+def _size_bytes(value: Any) -> int | None:
+    if value is None:  # only a setting that may have no value accepts it
+        return None
     try:
         return parse_size_bytes(value, "the size")
     except RequestError as error:
@@ -60,10 +66,68 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_PORT",
         description="Port to listen on; 0 chooses a free port.",
     )
+    allow_unauthenticated: bool = Field(
+        default=False,
+        validation_alias="BITBUDGET_ALLOW_UNAUTHENTICATED",
+        description="Listen on an address other than loopback although the service has no keys: everybody who can "
+        "reach the port can use the service.",
+    )
+    allowed_hosts: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_ALLOWED_HOSTS",
+        description="Host names under which the service answers, with commas between them, besides addresses, "
+        "localhost and the host on which it listens; * allows every name.",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        validation_alias="BITBUDGET_REQUESTS_PER_MINUTE",
+        description="Number of requests that each key may send in a minute; a further one is refused with 429. Without "
+        "keys, all callers share it.",
+    )
+    oidc_issuer: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OIDC_ISSUER",
+        description="URL of an OpenID Connect issuer whose tokens the service accepts besides keys; needs "
+        "bitbudget[oidc].",
+    )
+    oidc_audience: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OIDC_AUDIENCE",
+        description="Audience that such a token must have.",
+    )
+    oidc_project_claim: str = Field(
+        default="bitbudget_project",
+        validation_alias="BITBUDGET_OIDC_PROJECT_CLAIM",
+        description="Claim of such a token with the project of the caller.",
+    )
+    oidc_scopes_claim: str = Field(
+        default="scope",
+        validation_alias="BITBUDGET_OIDC_SCOPES_CLAIM",
+        description="Claim of such a token with the scopes of the caller, such as bitbudget:read bitbudget:solve.",
+    )
+    max_connections: int = Field(
+        default=512,
+        ge=8,
+        le=100_000,
+        validation_alias="BITBUDGET_MAX_CONNECTIONS",
+        description="Number of open connections. For a further one, those are closed whose clients send slowest; if "
+        "all requests are being answered, the new one is closed.",
+    )
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
         validation_alias="BITBUDGET_DATA",
-        description="Directory for everything that the service stores. Two services cannot share a directory.",
+        description="Directory for everything that the service stores. Services share a directory only "
+        "if they share a database by its URL.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_DATABASE",
+        repr=False,  # it may have a password
+        description="URL of the database, such as postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; none: the SQLite "
+        "file bitbudget.sqlite in the data directory. Other users of the machine can read options of a command, so "
+        "give a URL with a password by the environment variable.",
     )
     operator_datasets: AbsolutePath | None = Field(
         default=None,
@@ -95,6 +159,13 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_MAX_DATASET_SIZE",
         description="Largest dataset file that can be uploaded. "
         f"In memory, the arrays of a dataset may occupy {MAX_DATASET_EXPANSION} times this size.",
+    )
+    upload_hours: float = Field(
+        default=24.0,
+        gt=0,
+        le=8760,
+        validation_alias="BITBUDGET_UPLOAD_HOURS",
+        description="Time in hours after which a dataset that arrives in pieces is deleted, if nothing more arrives.",
     )
     request_seconds: float = Field(
         default=120.0,
@@ -130,20 +201,56 @@ class Settings(BaseSettings):
         validation_alias="BITBUDGET_MAX_ANSWERS_SIZE",
         description="Size of all kept answers; the one that was used least recently is deleted first.",
     )
-    max_concurrent_jobs: int = Field(
-        default=1,
+    max_concurrent_jobs: int | None = Field(
+        default=None,
         ge=1,
         le=1024,
         validation_alias="BITBUDGET_MAX_JOBS",
-        description="Number of jobs that run at the same time; other jobs wait in the queue.",
+        description="Number of jobs that run at the same time; other jobs wait in the queue. none: one for every two "
+        "processor cores. The cores are shared evenly: they are divided by this number for the threads of a job.",
+    )
+    job_memory_bytes: Annotated[int | None, SIZE] = Field(
+        default=None,
+        validation_alias="BITBUDGET_JOB_MEMORY",
+        description="Memory that the worker of one job may allocate; none: three quarters of the memory of the machine "
+        "or container, divided by the number of jobs that run at the same time.",
+    )
+    job_seconds: float = Field(
+        default=604_800.0,
+        gt=0,
+        le=31_622_400,
+        validation_alias="BITBUDGET_JOB_SECONDS",
+        description="Longest duration of a job in seconds, from its first start; after it, the job has failed.",
+    )
+    silence_seconds: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        validation_alias="BITBUDGET_SILENCE_SECONDS",
+        description="Time in seconds without a sign of life after which a worker is killed. A worker that computes or "
+        "reports gives signs of life; one that hangs gives none.",
+    )
+    job_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        validation_alias="BITBUDGET_JOB_NICE",
+        description="Number by which the priority of workers is lowered (nice), so that the service answers while jobs "
+        "compute.",
+    )
+    max_log_bytes: Annotated[int, SIZE] = Field(
+        default=4 * MIB,
+        ge=MIB // 4,
+        validation_alias="BITBUDGET_MAX_LOG_SIZE",
+        description="Size of the log of one job; the newest part is kept.",
     )
     max_crashes: int = Field(
         default=1,
         ge=0,
         le=1000,
         validation_alias="BITBUDGET_MAX_CRASHES",
-        description="Number of times that a job is started again after its worker crashed; "
-        "after one more crash the job has failed.",
+        description="Number of times in a row that a job is started again after its worker crashed and had saved no "
+        "work since its start; after one more such crash the job has failed.",
     )
     grace_seconds: float = Field(
         default=5.0,
@@ -165,10 +272,22 @@ class Settings(BaseSettings):
         description="Where jobs run. subprocess: each job in its own process on this machine.",
     )
 
+    log_format: LogFormat = Field(
+        default="text",
+        validation_alias="BITBUDGET_LOG_FORMAT",
+        description="Form of the log on standard error. text: lines for people. json: one JSON object on each line.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="BITBUDGET_OTLP_ENDPOINT",
+        description="URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, such as "
+        "http://127.0.0.1:4318; needs the extra tracing.",
+    )
+
     @property
-    def database(self) -> Path:
-        """Path of the service's SQLite database."""
-        return self.data_directory / "bitbudget.sqlite"
+    def database(self) -> str | Path:
+        """URL of the service's database, or the path of its SQLite file."""
+        return self.database_url or self.data_directory / "bitbudget.sqlite"
 
     @property
     def networks_directory(self) -> Path:
@@ -179,6 +298,14 @@ class Settings(BaseSettings):
     def derived_directory(self) -> Path:
         """Path of the directory of files that are computed from uploaded networks and may be deleted at any time."""
         return self.data_directory / "derived"
+
+    def derived_directory_of(self, project: str) -> Path:
+        """Return the path of the directory of files that are computed for one project.
+
+        They have the names that the project gave, and the time of a first computation must not tell a project what
+        another one has uploaded.
+        """
+        return self.derived_directory if project == DEFAULT_PROJECT else self.derived_directory / "projects" / project
 
     @property
     def answers_directory(self) -> Path:
@@ -194,6 +321,11 @@ class Settings(BaseSettings):
     def incoming_directory(self) -> Path:
         """Path of the directory of uploads that are being received; it is emptied when the service starts."""
         return self.data_directory / "incoming"
+
+    @property
+    def partial_directory(self) -> Path:
+        """Path of the directory of uploads that arrive in pieces."""
+        return self.data_directory / "partial"
 
     @property
     def jobs_directory(self) -> Path:

@@ -12,8 +12,23 @@ from typing import TYPE_CHECKING, Any, Final
 from bitbudget._shadowing import import_internal_packages
 
 if TYPE_CHECKING:
+    from api.client.client import Client
+    from api.client.errors import (
+        ClientError,
+        DamagedDownload,
+        JobCancelled,
+        JobFailed,
+        NoConnection,
+        NotBitbudget,
+        ServiceProblem,
+        StillRunning,
+        VersionMismatch,
+    )
+    from api.client.jobs import Job
+    from api.client.retries import Timeouts
     from api.errors import DoesNotFit
-    from bitbudget._budgets import BudgetOptions, DatasetLike, SolveOptionFields
+    from api.schemas.keywords import BudgetOptions, SensitivityFields, SolveOptionFields
+    from bitbudget._budgets import DatasetLike
     from bitbudget._building import BuildResult, build
     from bitbudget._devices import Catalogue, DevicesResult, devices
     from bitbudget._emission import EmitResult, emit
@@ -21,7 +36,7 @@ if TYPE_CHECKING:
     from bitbudget._integers import codes_of_inputs, input_codes, input_values, load, real_values, run, save
     from bitbudget._pareto import ParetoResult, pareto
     from bitbudget._reading import dataset, read, write
-    from bitbudget._samples import SensitivityFields, sensitivity
+    from bitbudget._samples import sensitivity
     from bitbudget._shrinking import ShrinkResult, shrink
     from bitbudget._training import TrainResult, train
     from deploy.integer_network import IntegerNetwork
@@ -67,7 +82,10 @@ __all__ = [
     "BuildError",
     "BuildResult",
     "Catalogue",
+    "Client",
+    "ClientError",
     "ConversionError",
+    "DamagedDownload",
     "Dataset",
     "DatasetError",
     "DatasetLike",
@@ -80,9 +98,14 @@ __all__ = [
     "IntegerFileError",
     "IntegerNetwork",
     "InvalidNetwork",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
     "Method",
     "Network",
     "NetworkError",
+    "NoConnection",
+    "NotBitbudget",
     "ParetoResult",
     "Progress",
     "QuantizedNetwork",
@@ -91,15 +114,19 @@ __all__ = [
     "SensitivityFields",
     "SensitivityOptions",
     "SensitivityTable",
+    "ServiceProblem",
     "ShrinkResult",
     "Solution",
     "SolveOptionFields",
     "SolveOptions",
+    "StillRunning",
+    "Timeouts",
     "TrainResult",
     "TrainingError",
     "TrainingOptions",
     "UnreadableFile",
     "UnsupportedOperator",
+    "VersionMismatch",
     "build",
     "calibrate",
     "codes_of_inputs",
@@ -127,8 +154,23 @@ __all__ = [
 ]
 
 _NAMES_OF_MODULE: Final = {
+    "api.client.client": ("Client",),
+    "api.client.errors": (
+        "ClientError",
+        "DamagedDownload",
+        "JobCancelled",
+        "JobFailed",
+        "NoConnection",
+        "NotBitbudget",
+        "ServiceProblem",
+        "StillRunning",
+        "VersionMismatch",
+    ),
+    "api.client.jobs": ("Job",),
+    "api.client.retries": ("Timeouts",),
     "api.errors": ("DoesNotFit",),
-    "bitbudget._budgets": ("BudgetOptions", "DatasetLike", "SolveOptionFields"),
+    "api.schemas.keywords": ("BudgetOptions", "SensitivityFields", "SolveOptionFields"),
+    "bitbudget._budgets": ("DatasetLike",),
     "bitbudget._building": ("BuildResult", "build"),
     "bitbudget._devices": ("Catalogue", "DevicesResult", "devices"),
     "bitbudget._emission": ("EmitResult", "emit"),
@@ -136,7 +178,7 @@ _NAMES_OF_MODULE: Final = {
     "bitbudget._integers": ("codes_of_inputs", "input_codes", "input_values", "load", "real_values", "run", "save"),
     "bitbudget._pareto": ("ParetoResult", "pareto"),
     "bitbudget._reading": ("dataset", "read", "write"),
-    "bitbudget._samples": ("SensitivityFields", "sensitivity"),
+    "bitbudget._samples": ("sensitivity",),
     "bitbudget._shrinking": ("ShrinkResult", "shrink"),
     "bitbudget._training": ("TrainResult", "train"),
     "deploy.integer_network": ("IntegerNetwork",),

@@ -10,7 +10,7 @@ from api.cli.text.build import build_text
 from api.cli.text.columns import plain
 from api.operations.build import BuildJob, build_network
 from api.schemas.build import BuildAnswer
-from bitbudget._budgets import DeviceLike
+from api.schemas.keywords import DeviceLike
 from bitbudget._integers import InputSamples, codes_of_inputs
 from deploy.arithmetic import CodeArray
 from deploy.deployment import Deployment, read_deployment

@@ -10,7 +10,8 @@ from api.cli.text.columns import plain
 from api.cli.text.devices import catalogue_text, devices_text
 from api.operations.devices import answer_devices
 from api.schemas.devices import DeviceFit, DevicesAnswer, DevicesRequest
-from bitbudget._budgets import DatasetLike, DeviceLike, SolveOptionFields, request_of, table_for
+from api.schemas.keywords import DeviceLike, SolveOptionFields, request_of
+from bitbudget._budgets import DatasetLike, table_for
 from bitbudget._reading import name_of
 from network.devices.catalogue import catalogue
 from network.devices.device import Device

@@ -13,7 +13,8 @@ from api.operations.fit import describe_fit, prices_of
 from api.operations.question import terms_of
 from api.schemas.answer import format_bytes
 from api.schemas.fit import CertificateAnswer, FitAnswer, FitRequest
-from bitbudget._budgets import BudgetOptions, DatasetLike, DeviceLike, Size, request_of, table_for
+from api.schemas.keywords import BudgetOptions, DeviceLike, Size, request_of
+from bitbudget._budgets import DatasetLike, table_for
 from bitbudget._reading import name_of
 from network.allocation import Allocation, Bits
 from network.network import Network

@@ -10,8 +10,9 @@ from api.cli.text.columns import plain
 from api.cli.text.pareto import pareto_text
 from api.operations.pareto import answer_pareto
 from api.operations.question import terms_of
+from api.schemas.keywords import BudgetOptions, DeviceLike, Size, request_of
 from api.schemas.pareto import ParetoAnswer, ParetoPointAnswer, ParetoRequest
-from bitbudget._budgets import BudgetOptions, DatasetLike, DeviceLike, Size, request_of, table_for
+from bitbudget._budgets import DatasetLike, table_for
 from bitbudget._reading import name_of
 from network.network import Network
 from qat.progress import Report

@@ -6,20 +6,18 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from api.cli.files import read_dataset, read_network_file
 from api.schemas.answer import NetworkName
+from api.schemas.keywords import reading_options_of
 from api.storage.result_files import write_text
-from network.declared_input import DeclaredInput
 from network.errors import DatasetError, RequestError
 from network.json_reading.description import write_json
 from network.network import Network
 from network.reading import read_network
-from network.reading_options import ReadingOptions
 from qat.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -59,8 +57,7 @@ def read(
         InvalidNetwork: If the network is inconsistent.
         RequestError: If input_mean or input_scale is not finite, or does not fit the channels of the input.
     """
-    declared = DeclaredInput.of(input_mean, input_scale)
-    options = replace(_reading_options(input_shape, outputs), declared=declared)
+    options = reading_options_of(input_shape, outputs, input_mean, input_scale)
     if isinstance(source, bytes):
         network = read_network(source, name or "network", options=options)
         _ids[network] = options.identity(hashlib.sha256(source).hexdigest())
@@ -72,27 +69,6 @@ def read(
         network = _renamed(network, name)
     _ids[network] = found.id
     return network
-
-
-def _reading_options(
-    input_shape: Sequence[int] | Mapping[str, Sequence[int]], outputs: Sequence[str]
-) -> ReadingOptions:
-    """Return the options of reading that the arguments of `read` give.
-
-    Raises:
-        RequestError: If an argument is invalid.
-    """
-    if isinstance(outputs, str):
-        raise RequestError(f"the argument outputs is the text {outputs[:80]!r}; expected a list of names of tensors")
-    shapes = input_shape if isinstance(input_shape, Mapping) else {"": input_shape}
-    try:
-        extents = tuple((name, tuple(map(index, shape))) for name, shape in shapes.items() if shape != ())
-    except TypeError:
-        raise RequestError(
-            f"the argument input_shape is {str(input_shape)[:80]}; expected whole numbers such as (1, 40, 98), or a "
-            "mapping from names of inputs to such numbers"
-        ) from None
-    return ReadingOptions(extents, tuple(outputs))
 
 
 def write(network: Network, path: str | os.PathLike[str], *, with_weights: bool = True) -> None:

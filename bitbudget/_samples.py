@@ -4,34 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import Unpack
 
 from api.operations.sensitivity import SensitivityJob, measure
+from api.schemas.keywords import SensitivityFields
 from api.storage.result_files import write_text
-from bitbudget._budgets import DatasetLike, SchemeName
+from bitbudget._budgets import DatasetLike
 from bitbudget._reading import dataset_of, name_of
-from network.allocation import WeightScheme
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_to_json
-from qat.options.sensitivity import Measure, SensitivityOptions
-from qat.options.task import TaskKind
+from qat.options.sensitivity import SensitivityOptions
 from qat.progress import Report, silent
-
-TaskName = Literal[
-    "classes", "two_classes", "labels", "regression", "images", "pixels", "anomaly", "float_outputs"
-]  # fmt: skip
-"""Name of a task, which docs/training.md explains."""
-
-
-class SensitivityFields(TypedDict, total=False):
-    """Keyword arguments that choose how sensitivities are measured: the fields of `SensitivityOptions`."""
-
-    measure: Measure | Literal["fisher", "hessian", "measured"]
-    task: TaskKind | TaskName | None
-    scheme: WeightScheme | SchemeName | None
-    samples: int
-    seed: int
-    probes: int
 
 
 def sensitivity(

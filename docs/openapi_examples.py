@@ -69,8 +69,8 @@ def record(url: str) -> Examples:
     send("POST", "/v1/networks", files={"file": ("digits.onnx", NETWORK.read_bytes())})
     send("GET", f"/v1/networks/{network}")
     send("GET", "/v1/datasets/digits")
-    for path in ("/v1/networks", "/v1/datasets"):
-        send("GET", path)
+    for path in ("/v1/networks", "/v1/datasets", "/v1/devices", "/problems"):
+        send("GET", path, params={"limit": 2})
     questions = f"/v1/networks/{network}"
     fit: dict[str, Any] = {"device": "stm32l432kc", "reserved_flash": "238 KiB", "reserved_ram": "61 KiB"}
     send("POST", f"{questions}/fit", "a budget", json=BUDGET)
@@ -88,6 +88,11 @@ def record(url: str) -> Examples:
     send("POST", "/v1/jobs", json=training | {"flash": "5kB"})
     other = send("POST", "/v1/jobs", "the least bytes", json=shrink)["id"]
     send("POST", f"/v1/jobs/{other}/cancel")
+    send("POST", f"/v1/jobs/{other}/retry")
+    send("POST", f"/v1/jobs/{other}/cancel")
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "43326", "Upload-Metadata": "name ZGF0YQ=="}
+    piece = send("POST", "/v1/uploads", headers=tus)["id"]
+    send("GET", f"/v1/uploads/{piece}")
     while send("GET", f"/v1/jobs/{created}", keep=False, params={"wait_seconds": 60})["state"] != "succeeded":
         pass
     for path in ("", "/artifacts", "/deployment"):

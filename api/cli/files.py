@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from api.cli.weight_files import WeightFilesBeside
+from api.client.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
 from api.storage.uploads import content_id
 from network.errors import RequestError, UnreadableFile
@@ -44,12 +44,31 @@ def read_network_file(network_file: str, options: ReadingOptions = AS_IN_FILE) -
         UnreadableFile: If the file does not exist, cannot be read or is too large.
         NetworkError: If the file does not contain a valid network.
     """
-    path = Path(network_file)
+    path, content = Path(network_file), network_content(network_file)
+    weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
+    if network_file == STDIN:
+        network = read_network(content, "stdin", options=options)
+    else:
+        network = read_network(content, path.stem, weight_files, options)
+    weights = [(name, hashlib.sha256(each).hexdigest()) for name, each in weight_files.contents.items()]
+    network_id = options.identity(content_id(hashlib.sha256(content).hexdigest(), weights))
+    return network, NetworkName(id=network_id, name=network.name)
+
+
+def network_content(network_file: str) -> bytes:
+    """Return the content of a network file, or of the standard input.
+
+    Args:
+        network_file: Path of the file; `-` is the standard input.
+
+    Raises:
+        UnreadableFile: If the file does not exist, cannot be read or is too large.
+    """
     try:
         if network_file == STDIN:
             content = sys.stdin.buffer.read(MAX_NETWORK_BYTES + 1)
         else:
-            with path.open("rb") as file:
+            with Path(network_file).open("rb") as file:
                 content = file.read(MAX_NETWORK_BYTES + 1)
     except FileNotFoundError:
         raise UnreadableFile(f"the network file '{network_file}' does not exist; expected {NETWORK_FORMATS}") from None
@@ -62,51 +81,46 @@ def read_network_file(network_file: str, options: ReadingOptions = AS_IN_FILE) -
         raise UnreadableFile(
             f"the network file '{network_file}' has more than {MAX_NETWORK_BYTES} bytes; expected a smaller network"
         )
-    weight_files = WeightFilesBeside(path.parent, MAX_NETWORK_BYTES - len(content))
-    if network_file == STDIN:
-        network = read_network(content, "stdin", options=options)
-    else:
-        network = read_network(content, path.stem, weight_files, options)
-    weights = [(name, hashlib.sha256(each).hexdigest()) for name, each in weight_files.contents.items()]
-    network_id = options.identity(content_id(hashlib.sha256(content).hexdigest(), weights))
-    return network, NetworkName(id=network_id, name=network.name)
+    return content
 
 
-def read_text(path: Path, what: str) -> str:
-    """Read a UTF-8 text file of at most `MAX_TABLE_BYTES` bytes.
+def read_text(path: Path, what: str, max_bytes: int = MAX_TABLE_BYTES) -> str:
+    """Read a UTF-8 text file of a bounded size.
 
     Args:
         path: Path of the file.
         what: Name of the expected content, for error messages.
+        max_bytes: Largest size of the file, in bytes.
 
     Raises:
         RequestError: If the file cannot be read, is too large or is not UTF-8 text.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_TABLE_BYTES + 1)
+            content = file.read(max_bytes + 1)
         text = content.decode("utf-8")
     except OSError as error:
         raise RequestError(f"cannot read '{path}' as {what}: {error.strerror}") from None
     except ValueError as error:
         raise RequestError(f"cannot read '{path}' as {what}: {str(error)[:100]}") from None
-    if len(content) > MAX_TABLE_BYTES:
-        raise RequestError(f"the file '{path}' has more than {MAX_TABLE_BYTES} bytes; expected {what}")
+    if len(content) > max_bytes:
+        raise RequestError(f"the file '{path}' has more than {max_bytes} bytes; expected {what}")
     return text
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
+def read_json(path: Path, what: str, max_bytes: int = MAX_TABLE_BYTES) -> dict[str, Any]:
     """Read a JSON file whose top-level value is an object.
 
     Args:
         path: Path of the file.
         what: Name of the expected content, for error messages.
+        max_bytes: Largest size of the file, in bytes.
 
     Raises:
         RequestError: If the file cannot be read, is not valid JSON or does not contain an object.
     """
     try:
-        value = json.loads(read_text(path, what))
+        value = json.loads(read_text(path, what, max_bytes))
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the file '{path}' is not valid JSON: {str(error)[:100]}") from None
     if not isinstance(value, dict):
@@ -118,16 +132,20 @@ def read_dataset(data: str, label_offset: int = 0) -> Dataset:
     """Open the dataset of samples at a path, or the built-in dataset by its name.
 
     Args:
-        data: Path of a dataset in any supported form, or the name of the built-in dataset.
+        data: Path of a dataset in any supported form, the name of the built-in dataset, or that of a dataset without
+            samples (`qat.data.unseen`).
         label_offset: Number that is added to each label.
 
     Raises:
         DatasetError: If there is no valid dataset, or a label becomes negative.
+        RequestError: If the name of a dataset without samples is not valid.
     """
     # A command without a dataset does not wait for these imports.
     from api.schemas.jobs import DIGITS
     from qat.data.digits import digits
     from qat.data.label_offset import with_label_offset
     from qat.data.opening import open_dataset
+    from qat.data.unseen import without_samples
 
-    return with_label_offset(digits() if data == DIGITS else open_dataset(Path(data)), label_offset)
+    dataset = digits() if data == DIGITS else without_samples(data) or open_dataset(Path(data))
+    return with_label_offset(dataset, label_offset)

@@ -3,6 +3,7 @@
     exit code   0    the network fits, or the command is done
                 1    the network does not fit (the certificate, or what a training wrote, is on standard output)
                 2    the input is invalid (one line on standard error says why)
+               69    the service of --server cannot be reached, refuses the key, or has failed
                70    an internal error, with its traceback on standard error
               130    the command was interrupted
               141    the reader of the output has closed it
@@ -19,11 +20,13 @@ from importlib import import_module
 from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from network.errors import BitbudgetError
 
 DOES_NOT_FIT: Final = 1
 BAD_INPUT: Final = 2
+SERVICE_FAILED: Final = 69
 INTERNAL_ERROR: Final = 70
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
@@ -37,9 +40,19 @@ _SUBCOMMANDS: Final = (
     "shrink",
     "emit",
     "build",
+    "compare",
     "serve",
+    "keys",
     "openapi",
 )
+
+
+ON_A_SERVICE: Final = frozenset({"fit", "pareto", "devices", "sensitivity", "train", "shrink"})
+"""Subcommands whose work a service can do."""
+
+
+class ServiceFailed(BitbudgetError):
+    """Error: the service that a command uses cannot be reached, refuses the key, or has failed."""
 
 
 class _Subcommands(click.Group):
@@ -67,12 +80,28 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
 )
-def bitbudget() -> None:
+@click.option(
+    "--server",
+    metavar="URL",
+    envvar="BITBUDGET_SERVER",
+    show_envvar=True,
+    help="Service that does the work of fit, pareto, devices, sensitivity, train or shrink; the other commands work on "
+    "this machine. Its key is read from the variable BITBUDGET_API_KEY.",
+)
+@click.pass_context
+def bitbudget(context: click.Context, server: str | None) -> None:
     """Fit neural networks into microcontrollers.
 
     bitbudget chooses 8, 4 or 2 bits for every tensor of a network, so that the network fits the flash and RAM of a
     device. It then retrains the network with these bits and converts it to integer arithmetic.
     """
+    is_given = context.get_parameter_source("server") is ParameterSource.COMMANDLINE
+    if is_given and context.invoked_subcommand not in ON_A_SERVICE:
+        raise click.UsageError(
+            f"'{context.invoked_subcommand}' works on this machine alone; leave --server out, which is for "
+            f"{', '.join(sorted(ON_A_SERVICE))}"
+        )
+    context.obj = server or None
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -89,7 +118,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.ClickException, BitbudgetError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"bitbudget: {' '.join(message.split())}", err=True)
-        return BAD_INPUT
+        return SERVICE_FAILED if isinstance(error, ServiceFailed) else BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("bitbudget: interrupted; incomplete files were removed", err=True)
         return INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, get_origin
@@ -17,6 +18,9 @@ from network.errors import RequestError
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _PREFIX: Final = "BITBUDGET_"
+SECRETS_VARIABLE: Final = "BITBUDGET_SECRETS"
+"""Environment variable with the path of a directory of secrets, as container engines mount them: in it, a file with the
+name of a setting's environment variable has the value of this setting."""
 
 
 class _Size(click.ParamType[int]):
@@ -40,8 +44,10 @@ def option_name(field: FieldInfo) -> str:
 
 def default_text(field: FieldInfo) -> str:
     """Return the default value of a setting of the service as a user writes it, such as 64MiB; 'none' for None."""
-    if SIZE in field.metadata and field.default % MIB == 0:
+    if SIZE in field.metadata and field.default is not None and field.default % MIB == 0:
         return f"{field.default // MIB}MiB"
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
     return "none" if field.default is None else str(field.default)
 
 
@@ -49,13 +55,16 @@ def setting_options(command: Command) -> Command:
     """Add one option for each field of `Settings` to a click command; the value is None if the option is not given."""
     for name, field in reversed(Settings.model_fields.items()):
         help_text = f"{field.description}  [env: {environment_variable(field)}; default: {default_text(field)}]"
-        add_option = click.option(option_name(field), name, type=_type_of(field), default=None, help=help_text)
+        if field.annotation is bool:
+            add_option = click.option(option_name(field), name, is_flag=True, default=None, help=help_text)
+        else:
+            add_option = click.option(option_name(field), name, type=_type_of(field), default=None, help=help_text)
         command = add_option(command)
     return command
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
-    """Build the service's settings from command-line options, else environment variables, else defaults.
+    """Build the service's settings from options, else environment variables, else files of secrets, else defaults.
 
     Args:
         options: Value of each option by the name of its field; None for an option that was not given.
@@ -64,7 +73,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
         RequestError: If an environment variable has an invalid value.
     """
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        given = {name: value for name, value in options.items() if value is not None}
+        return Settings(_secrets_dir=_secrets_directory(), **given)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -73,19 +83,25 @@ def settings_of(options: dict[str, Any]) -> Settings:
         raise RequestError(f"{where}: {message}{given}") from None
 
 
+def _secrets_directory() -> str | None:
+    """Return the path of the directory of secrets; None if it is not given, or does not exist."""
+    directory = os.environ.get(SECRETS_VARIABLE, "")
+    return directory if Path(directory).is_dir() and directory else None
+
+
 def _type_of(field: FieldInfo) -> click.ParamType[Any]:
     if SIZE in field.metadata:
         return _Size()
-    if field.annotation in {int, float, int | None}:
+    if field.annotation in {int, float, int | None, float | None}:
         bounds = {
             bound: getattr(each, bound)
             for each in field.metadata
             for bound in ("ge", "gt", "le")
             if hasattr(each, bound)
         }
-        kind = click.FloatRange if field.annotation is float else click.IntRange
+        kind = click.FloatRange if field.annotation in {float, float | None} else click.IntRange
         return kind(bounds.get("ge", bounds.get("gt")), bounds.get("le"), min_open="gt" in bounds)
-    if field.annotation is str:
+    if field.annotation in {str, str | None}:
         return click.STRING
     if get_origin(field.annotation) is Literal:
         return click.Choice(get_args(field.annotation))

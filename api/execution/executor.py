@@ -5,7 +5,7 @@
     after a restart of the service ────►     find(attempt) -> handle
     every turn                     ────►     is_alive(handle)
     cancel, stop                   ────►     ask_to_end(handle), then kill(handle)
-    a worker is gone               ────►     ending(handle), output_of(attempt)
+    a worker is gone               ────►     ending(handle), output_of(attempt), last_output(attempt)
 
 An executor knows nothing of the states of a job. The worker that it starts (`python -m api.execution.worker JOB
 --attempt NUMBER`) reads the job from the database and writes progress and result there.
@@ -100,6 +100,9 @@ class Executor(Protocol):
 
     def output_of(self, attempt: Attempt) -> str:
         """Return the place where an operator finds a worker's output, as a noun phrase for an error message."""
+
+    def last_output(self, attempt: Attempt) -> str:
+        """Return the last lines of a worker's output, for an error message; empty if there are none."""
 
     def ask_to_end(self, handle: Handle) -> None:
         """Ask a worker to end soon; asking again, or asking a worker that has ended, is not an error."""

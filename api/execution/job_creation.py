@@ -9,6 +9,7 @@ from anyio import to_thread
 from api.errors import DoesNotFit
 from api.execution.reading import Reads
 from api.execution.solving import Solves
+from api.execution.tracing import NO_TRACING, Tracing
 from api.operations.train import require_weights
 from api.schemas.fit import FitAnswer
 from api.schemas.jobs import AnyJobRequest, SensitivityJobRequest
@@ -24,9 +25,13 @@ class JobCreation:
         networks: Networks that a job can use.
         reads: Reading of datasets.
         solves: Questions about networks.
+        tracing: Source of spans.
     """
 
-    def __init__(self, jobs: Jobs, networks: Networks, reads: Reads, solves: Solves) -> None:
+    def __init__(
+        self, jobs: Jobs, networks: Networks, reads: Reads, solves: Solves, tracing: Tracing = NO_TRACING
+    ) -> None:
+        self._tracing = tracing
         self._jobs = jobs
         self._networks = networks
         self._reads = reads
@@ -50,7 +55,7 @@ class JobCreation:
         if known is not None:
             return known
         await self._check(resolved)
-        return await to_thread.run_sync(self._jobs.add, resolved, idempotency_key)
+        return await to_thread.run_sync(self._jobs.add, resolved, idempotency_key, self._tracing.traceparent())
 
     async def _check(self, request: AnyJobRequest) -> None:
         network_id = request.network_id

@@ -19,12 +19,13 @@ from api.execution.workers import Workers
 from api.schemas.jobs import DIGITS, AnyJobRequest
 from api.schemas.networks import NetworkAnswer
 from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin
-from api.services.datasets import Datasets
+from api.services.datasets import BUILT_IN, Datasets, Position
 from api.services.network_structures import DamagedFile
 from api.services.networks import Networks
 from api.services.upload_parsing import ParsedUpload, UploadOptions, UploadRequest
 from api.storage.uploads import Upload
 from network.reading_options import AS_IN_FILE, ReadingOptions
+from qat.data.unseen import UnseenSamples
 
 
 class Reads:
@@ -109,10 +110,22 @@ class Reads:
             return await to_thread.run_sync(self._datasets.kept, dataset_id)
         return (await self._read(self._file(dataset_id, name, origin, path))).answer
 
-    async def dataset_summaries(self) -> list[DatasetAnswer]:
-        """Describe all datasets: the built-in one, the operator's by name, then the uploaded ones, newest first."""
-        built_in = await self._described_digits()
-        return [built_in, *await to_thread.run_sync(self._datasets.summaries)]
+    async def dataset_page(self, limit: int, after: Position | None) -> tuple[list[DatasetAnswer], Position | None]:
+        """Describe some datasets: the built-in one, the operator's by name, then the uploaded ones, newest first.
+
+        Args:
+            limit: Largest number of datasets.
+            after: Position of the last dataset of the page before; None for the first page.
+
+        Returns:
+            The datasets; the position of the last one, None if no further dataset exists.
+        """
+        found: list[tuple[Position, DatasetAnswer]] = []
+        if after is None:
+            found.append(((BUILT_IN, 0.0, DIGITS), await self._described_digits()))
+        found += await to_thread.run_sync(self._datasets.summaries, limit + 1 - len(found), after)
+        page = found[:limit]
+        return [answer for _, answer in page], page[-1][0] if len(found) > limit else None
 
     async def check_dataset(self, request: AnyJobRequest, document: str, structure: Path) -> None:
         """Check that the dataset of a job suits its network and its options, by the sketch that was kept at upload.
@@ -128,6 +141,10 @@ class Reads:
             NotFound: If the dataset does not exist.
             DatasetError, RequestError: If the dataset does not suit the network or the options.
         """
+        if UnseenSamples.of(request.dataset) is not None:
+            unseen = self._file(request.dataset, request.dataset, DatasetOrigin.BUILT_IN, None)
+            await self._check(document, structure, None, unseen)
+            return
         origin, path, name = await to_thread.run_sync(self._datasets.origin, request.dataset)
         file = self._file(request.dataset, name, origin, path)
         sketch = None if origin is DatasetOrigin.OPERATOR else self._datasets.sketch_path(request.dataset)

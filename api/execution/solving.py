@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import ALL_SCHEMES, DamagedFile, TableScheme
 from api.services.networks import Networks
 from api.settings import Settings
-from api.storage.answer_cache import AnswerCache
+from api.storage.answer_cache import ProjectAnswers
 from api.version import version
 from solver.options import Method
 
@@ -90,10 +91,18 @@ class Solves:
         measured: Sensitivity tables of earlier jobs.
         answers: Kept answers.
         workers: Processes that solve.
+        answered: Number of questions whose answer was kept, under True, and of those that were solved, under False;
+            this counts them.
     """
 
     def __init__(
-        self, settings: Settings, networks: Networks, measured: MeasuredTables, answers: AnswerCache, workers: Workers
+        self,
+        settings: Settings,
+        networks: Networks,
+        measured: MeasuredTables,
+        answers: ProjectAnswers,
+        workers: Workers,
+        answered: Counter[bool],
     ) -> None:
         self._request_seconds = settings.request_seconds
         self._networks = networks
@@ -101,6 +110,7 @@ class Solves:
         self._answers = answers
         self._workers = workers
         self._threads = CapacityLimiter(_THREADS)
+        self._answered = answered
         self._deriving: dict[tuple[str, TableScheme | None], asyncio.Lock] = {}
 
     @property
@@ -125,6 +135,7 @@ class Solves:
         give_up_at = time.monotonic() + self._request_seconds
         limited = self._limited(kind, request)
         question = await to_thread.run_sync(self._question, kind, network_id, limited, limiter=self._threads)
+        self._answered[question.kept is not None] += 1
         if question.kept is not None:
             return Answered(question.kept)
         if question.task is None:

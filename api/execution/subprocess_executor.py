@@ -2,6 +2,8 @@
 
 The lock (see `api.storage.process_lock`) decides whether a worker is alive. It is taken before the process starts and
 inherited by it, so that a living worker always holds the lock, also when the service is killed during the start.
+
+What a worker prints goes through a pipe to a [log writer](log_writer.py), which keeps the newest part.
 """
 
 from __future__ import annotations
@@ -15,7 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from api.execution import log_writer
 from api.execution.executor import Attempt, ExecutorUnavailable, Handle
+from api.execution.log_tail import last_lines
+from api.execution.machine import job_memory_bytes, job_threads
+from api.execution.observed_attempt import observing_environment
 from api.settings import Settings
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
@@ -43,6 +49,7 @@ class SubprocessExecutor:
         self._settings = settings
         self._worker_command = worker_command
         self._children: dict[Handle, subprocess.Popen[bytes]] = {}
+        self._log_writers: dict[Handle, subprocess.Popen[bytes]] = {}
 
     def start(self, attempt: Attempt) -> Handle | None:
         """Start a worker process for an attempt to run a job; None while an earlier worker holds the job's lock."""
@@ -55,21 +62,26 @@ class SubprocessExecutor:
         if lock is None:
             return self.find(attempt)
         try:
-            with directory.log.open("ab") as log:
+            directory.log.touch()
+            writer, output = self._start_log_writer(directory.log)
+            try:
                 child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
                     [*self._worker_command, attempt.job_id, *self._worker_options(attempt), f"--lock={lock}"],
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                     pass_fds=[lock],
                     start_new_session=True,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(_import_path())},
+                    env=self._worker_environment(),
                 )
+            finally:
+                os.close(output)
             ProcessLock.sign(lock, child.pid, label=str(attempt.number))
         finally:
             os.close(lock)
         self._forget_oldest()
         self._children[handle] = child
+        self._log_writers[handle] = writer
         return handle
 
     def find(self, attempt: Attempt) -> Handle | None:
@@ -99,6 +111,10 @@ class SubprocessExecutor:
         log = JobDirectory.of(attempt.job_id, self._settings).log
         return f"the file {log.relative_to(self._settings.data_directory)} in the data directory of the service"
 
+    def last_output(self, attempt: Attempt) -> str:
+        """Return the last lines of the log of a job."""
+        return last_lines(JobDirectory.of(attempt.job_id, self._settings).log)
+
     def ask_to_end(self, handle: Handle) -> None:
         """Send SIGTERM to a worker process and to all processes of its session."""
         self._signal(handle, signal.SIGTERM)
@@ -113,29 +129,64 @@ class SubprocessExecutor:
             if child.poll() is None:
                 _signal_session(child.pid, signal.SIGKILL)
                 child.wait()
+        for writer in self._log_writers.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                writer.wait(_EXIT_SECONDS)
         self._children.clear()
+        self._log_writers.clear()
 
     def _exit_status(self, handle: Handle) -> int | None:
         """Return the exit status of a worker process that this object started, and reap it; None if there is none."""
         child = self._children.get(handle)
+        if child is None:
+            return None
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return None if child is None else child.wait(_EXIT_SECONDS)
-        return None
+            status = child.wait(_EXIT_SECONDS)
+            self._log_writers[handle].wait(_EXIT_SECONDS)  # then the log is complete
+            return status
+        return child.returncode
 
     def _forget_oldest(self) -> None:
         ended = [handle for handle, child in self._children.items() if child.returncode is not None]
         for handle in ended[:-_REMEMBERED_ENDINGS]:
             del self._children[handle]
+            del self._log_writers[handle]
 
     def _worker_options(self, attempt: Attempt) -> list[str]:
         options = [
             f"--attempt={attempt.number}",
             f"--data-directory={self._settings.data_directory}",
             f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
+            f"--memory-bytes={job_memory_bytes(self._settings)}",
+            f"--nice={self._settings.job_nice}",
         ]
         if self._settings.operator_datasets is not None:
             options.append(f"--operator-datasets={self._settings.operator_datasets}")
         return options
+
+    def _worker_environment(self) -> dict[str, str]:
+        environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
+        if self._settings.database_url is not None:  # not an option: every user of the machine can read those
+            environment["BITBUDGET_DATABASE"] = self._settings.database_url
+        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | observing_environment(self._settings)
+
+    def _start_log_writer(self, log: Path) -> tuple[subprocess.Popen[bytes], int]:
+        """Start the process that writes the log of a job; return it, and the file descriptor of the worker's output."""
+        source, output = os.pipe()
+        try:
+            writer = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
+                [sys.executable, "-I", "-S", log_writer.__file__, str(log), str(self._settings.max_log_bytes)],
+                stdin=source,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a signal to the worker's session must not cut off the worker's last lines
+            )
+        except OSError:
+            os.close(output)
+            raise
+        finally:
+            os.close(source)
+        return writer, output
 
     def _signal(self, handle: Handle, number: signal.Signals) -> None:
         if not self.is_alive(handle):

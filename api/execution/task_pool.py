@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Final
 
 from api.execution.forked_tasks import Call, ForkedTasks
 from api.execution.task_connection import ServerLost
 from api.execution.task_messages import Ending, Outcome
 
+LEFT: Final = "left"
+"""Ending, in the numbers of a pool, of a task that was killed because its client left or its service ended."""
 MAX_RETRY_SECONDS: Final = 60
 """Largest number of seconds that a refused caller is told to wait."""
 _SMOOTHING: Final = 0.2
@@ -45,13 +47,21 @@ class TaskPool:
         tasks: Server that runs the tasks; several pools may share it.
         places: Largest number of tasks that run at the same time.
         queue_length: Largest number of tasks that wait for a place.
+
+    Attributes:
+        places: Largest number of tasks that run at the same time.
+        queue_length: Largest number of tasks that wait for a place.
+        refused: Number of tasks that found the queue full, or no place in time.
+        endings: Number of tasks that have ended, by how they did.
     """
 
     def __init__(self, tasks: ForkedTasks, places: int, queue_length: int) -> None:
         self._tasks = tasks
-        self._places = places
+        self.places = places
         self._free = places
-        self._queue_length = queue_length
+        self.queue_length = queue_length
+        self.refused = 0
+        self.endings: Counter[str] = Counter(dict.fromkeys((*Ending, LEFT), 0))
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._mean_seconds = 1.0
         self._is_closed = False
@@ -59,7 +69,7 @@ class TaskPool:
     @property
     def running(self) -> int:
         """Number of tasks that run."""
-        return self._places - self._free
+        return self.places - self._free
 
     @property
     def waiting(self) -> int:
@@ -91,9 +101,14 @@ class TaskPool:
             except ServerLost:
                 if self._is_closed:
                     raise PoolClosed from None
+            except asyncio.CancelledError:
+                self.endings[LEFT] += 1
+                raise
             else:
+                self.endings[outcome.ending] += 1
                 self._mean_seconds += _SMOOTHING * (time.monotonic() - started - self._mean_seconds)
                 return outcome
+        self.endings[Ending.CRASHED] += 1
         return Outcome(Ending.CRASHED, b"the end of its parent process")
 
     def close(self) -> None:
@@ -110,8 +125,8 @@ class TaskPool:
         if self._free:
             self._free -= 1
             return
-        if self.waiting >= self._queue_length or wait_seconds <= 0:
-            raise PoolBusy(self._retry_after_seconds())
+        if self.waiting >= self.queue_length or wait_seconds <= 0:
+            raise self._busy()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -124,7 +139,7 @@ class TaskPool:
             if turn in self._waiting:
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
-                raise PoolBusy(self._retry_after_seconds()) from None
+                raise self._busy() from None
             raise
 
     def _release_place(self) -> None:
@@ -136,7 +151,11 @@ class TaskPool:
                 return
         self._free += 1
 
-    def _retry_after_seconds(self) -> int:
-        """Estimate when the queue has moved on by one task for each place, from the mean time of a task."""
-        rounds = 1 + self.waiting / self._places
-        return max(1, min(MAX_RETRY_SECONDS, math.ceil(self._mean_seconds * rounds)))
+    def _busy(self) -> PoolBusy:
+        """Return the error for a refused task, with an estimate of when the queue has moved on.
+
+        That is when one task for each place has ended, from the mean time of a task.
+        """
+        self.refused += 1
+        rounds = 1 + self.waiting / self.places
+        return PoolBusy(max(1, min(MAX_RETRY_SECONDS, math.ceil(self._mean_seconds * rounds))))

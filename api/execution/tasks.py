@@ -33,12 +33,13 @@ from api.execution.task_requests import (
 from api.operations.devices import answer_devices
 from api.operations.fit import answer_fit
 from api.operations.measures import MeasureChoice
+from api.operations.no_samples import is_without_samples, options_without_samples, refuse_shrink_without_samples
 from api.operations.pareto import answer_pareto
 from api.operations.shrink.limits import check_limit
 from api.schemas.answer import NetworkName
 from api.schemas.devices import DevicesRequest
 from api.schemas.fit import FitRequest
-from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
+from api.schemas.jobs import JobRequest, SensitivityJobRequest, ShrinkJobRequest, request_of
 from api.schemas.pareto import ParetoRequest
 from api.schemas.solve import SolveRequest
 from api.services.dataset_descriptions import DatasetOrigin, check_samples, describe_dataset
@@ -62,6 +63,7 @@ from qat.data.digits import digits
 from qat.data.label_offset import with_label_offset
 from qat.data.opening import open_dataset, open_file
 from qat.data.sketch import read_sketch, sketch_of
+from qat.data.unseen import without_samples
 from solver.options import HIGHS_BACKEND, NATIVE_BACKEND
 
 _Loaded = TypeVar("_Loaded")
@@ -186,6 +188,12 @@ def check_dataset_of_job(request: bytes) -> bytes:
     sketch = given.sketch
     dataset = _opened(given.dataset) if sketch is None else _loaded(lambda: read_sketch(sketch.read_bytes()))
     dataset = with_label_offset(dataset, job.label_offset)
+    if is_without_samples(dataset):
+        if isinstance(job, ShrinkJobRequest):
+            refuse_shrink_without_samples()
+        if isinstance(job, JobRequest):
+            options_without_samples(job.training)
+        return b""
     check_dataset(dataset, known, job.task if isinstance(job, SensitivityJobRequest) else job.training.task)
     if isinstance(job, ShrinkJobRequest):
         check_limit(job, job.training, known, dataset)
@@ -194,7 +202,7 @@ def check_dataset_of_job(request: bytes) -> bytes:
 
 def _opened(given: DatasetFile) -> Dataset:
     if given.path is None:
-        return digits()
+        return without_samples(given.id) or digits()
     is_upload = given.origin is DatasetOrigin.UPLOADED
     opened = (open_file if is_upload else open_dataset)(given.path, max_bytes=given.max_bytes)
     return replace(opened, name=given.name)

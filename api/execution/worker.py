@@ -9,29 +9,36 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from api.errors import Problem, problem_of, problem_of_system
+from api.errors import JOB_LIMIT, problem_of, problem_of_system
+from api.execution.heartbeat import Heartbeat
+from api.execution.job_record import JobRecord
+from api.execution.observed_attempt import observed_attempt
+from api.execution.worker_limits import MEMORY_ADVICE, is_out_of_memory, limit_worker
 from api.operations.sensitivity import SensitivityJob, run_sensitivity_job
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.train import MainJob, run_main_job
 from api.schemas.answer import Answer, NetworkName
+from api.schemas.job_state import JobState
 from api.schemas.jobs import SensitivityJobRequest, ShrinkJobRequest, request_of
-from api.schemas.reports import ProgressAnswer, SensitivityReport, TrainingReport
+from api.schemas.reports import SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport
 from api.services.datasets import Datasets
 from api.services.networks import Networks
 from api.settings import Settings
+from api.storage.attempt_directory import AttemptDirectory, AttemptSuperseded
 from api.storage.database import Store
+from api.storage.disk_space import is_full_disk
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 from api.storage.result_files import REPORT_FILE, artifacts_in
+from api.storage.saved_work import SavedWork
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset
-from qat.progress import Progress
+from qat.progress import Report
 
 _REPORTS: Final[dict[str, type[Answer]]] = {
     "training": TrainingReport,
@@ -40,56 +47,46 @@ _REPORTS: Final[dict[str, type[Answer]]] = {
 }
 """Class of the report of each kind of job."""
 
-PROGRESS_SECONDS: Final = 0.3
-"""Shortest time in seconds between two writes of progress; each one is a synchronous write to the disk."""
-
-
-class ProgressWriter:
-    """Callback that writes the progress of a job to the service's database.
-
-    The first progress of each phase is written at once, and later progress at most every `PROGRESS_SECONDS`.
-
-    Args:
-        store: The database.
-        job: The job, with the attempt that this worker runs.
-    """
-
-    def __init__(self, store: Store, job: Job) -> None:
-        self._store = store
-        self._job = job
-        self._written = -PROGRESS_SECONDS
-        self._known_phases: set[str] = set()
-
-    def __call__(self, progress: Progress) -> None:
-        """Write the progress of a job to the database, unless progress of the same phase was written a moment ago."""
-        now = time.monotonic()
-        if progress.phase in self._known_phases and now - self._written < PROGRESS_SECONDS:
-            return
-        self._written = now
-        self._known_phases.add(progress.phase)
-        document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
-        _change(self._store, self._job, progress=document)
-
 
 def work(store: Store, settings: Settings, job: Job) -> None:
     """Run a job until it has succeeded or failed, and write the outcome to the service's database."""
-    directory = JobDirectory.of(job.id, settings)
+    try:
+        directory = JobDirectory.of(job.id, settings).claim_attempt(job.attempt)
+    except AttemptSuperseded as error:
+        raise SystemExit(str(error)) from None
     directory.clear_unfinished()
+    record = JobRecord(store, job, SavedWork(directory.checkpoint))
+    heartbeat = Heartbeat(record)
+    heartbeat.start()
     try:
         # An earlier worker may have ended after it wrote the artifacts and before it wrote the result.
         if not directory.has_artifacts:
-            _run(store, settings, job, directory)
-    except BitbudgetError as error:
-        _fail(store, job, problem_of(error))
-    except OSError as error:
-        _fail(store, job, problem_of_system(error))
-        raise  # so that the log has the traceback
+            _run(store, settings, job, directory, record.write_progress)
+    except AttemptSuperseded as error:
+        raise SystemExit(str(error)) from None
+    except Exception as error:
+        heartbeat.stop()
+        _settle_error(record, error)
+        if not isinstance(error, BitbudgetError):
+            raise  # so that the log has the traceback
     else:
-        _succeed(store, job, directory)
+        heartbeat.stop()
+        _succeed(record, job, directory)
 
 
-def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) -> None:
-    report = ProgressWriter(store, job)
+def _settle_error(record: JobRecord, error: Exception) -> None:
+    """Let a job wait or fail because of an error, unless it is a fault of bitbudget, which counts as a crash."""
+    if is_full_disk(error):
+        record.wait_for_disk()
+    elif is_out_of_memory(error):
+        record.fail(JOB_LIMIT.problem(MEMORY_ADVICE))
+    elif isinstance(error, BitbudgetError):
+        record.fail(problem_of(error))
+    elif isinstance(error, OSError):
+        record.fail(problem_of_system(error))
+
+
+def _run(store: Store, settings: Settings, job: Job, directory: AttemptDirectory, report: Report) -> None:
     request = request_of(job.request)
     network = Networks(store, settings).with_weights(request.network_id)
     name = NetworkName(id=request.network_id, name=network.name)
@@ -115,27 +112,12 @@ def _run(store: Store, settings: Settings, job: Job, directory: JobDirectory) ->
     run_main_job(training, directory.artifacts, report=report, checkpoint_directory=directory.checkpoint)
 
 
-def _succeed(store: Store, job: Job, directory: JobDirectory) -> None:
+def _succeed(record: JobRecord, job: Job, directory: AttemptDirectory) -> None:
     kind = _REPORTS[request_of(job.request).kind]
     result = kind.model_validate_json((directory.artifacts / REPORT_FILE).read_bytes())
-    _change(
-        store,
-        job,
-        state=JobState.SUCCEEDED,
-        result=result.model_dump(mode="json"),
-        artifacts=[each.model_dump(mode="json") for each in artifacts_in(directory.artifacts)],
-    )
+    record.succeed(result, artifacts_in(directory.artifacts))
     # If the job is being cancelled, the service deletes all files after this process has ended.
     shutil.rmtree(directory.checkpoint, ignore_errors=True)
-
-
-def _fail(store: Store, job: Job, problem: Problem) -> None:
-    _change(store, job, state=JobState.FAILED, error=problem.document())
-
-
-def _change(store: Store, job: Job, **values: Any) -> None:
-    """Change the database record of a job, if the job still runs in the attempt of this worker."""
-    store.change_job(job.id, [JobState.RUNNING], of_attempt=job.attempt, **values)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -149,7 +131,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-dataset-bytes", type=int, required=True, help="largest dataset file, in bytes")
     parser.add_argument("--operator-datasets", type=Path, help="directory of the operator's datasets")
     parser.add_argument("--lock", type=int, help="inherited file descriptor that holds the lock of the job, if any")
+    parser.add_argument("--memory-bytes", type=int, help="memory that this process may allocate; default: no limit")
+    parser.add_argument("--nice", type=int, default=0, help="number by which the priority of this process is lowered")
     given = parser.parse_args(arguments)
+    limit_worker(given.memory_bytes, given.nice)
     if given.lock is not None:
         os.set_inheritable(given.lock, False)  # processes that this process starts must not inherit the lock
         ProcessLock.sign(given.lock, os.getpid(), label=str(given.attempt))
@@ -159,9 +144,11 @@ def main(arguments: list[str] | None = None) -> None:
         operator_datasets=given.operator_datasets,
     )
     store = Store(settings.database)
-    job = store.job(given.job)
+    job = store.job_of_any_project(given.job)
     if job is not None and job.state is JobState.RUNNING and job.attempt == given.attempt:
-        work(store, settings, job)
+        own = store.of_project(job.project)
+        with observed_attempt(own, settings, job):
+            work(own, settings, job)
 
 
 if __name__ == "__main__":

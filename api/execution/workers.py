@@ -17,6 +17,7 @@ from api.errors import Busy, InternalFault, ReadingLimit, ServiceError, SolvingL
 from api.execution.forked_tasks import Call, ForkedTasks
 from api.execution.task_messages import Ending, Outcome
 from api.execution.task_pool import PoolBusy, PoolClosed, TaskPool
+from api.execution.tracing import NO_TRACING, Tracing
 from api.services.network_structures import DamagedFile
 from api.settings import MAX_DATASET_EXPANSION, MIB, Settings
 from network import errors
@@ -66,9 +67,11 @@ class Workers:
 
     Args:
         settings: Settings of the service, with the limits.
+        tracing: Source of spans.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tracing: Tracing = NO_TRACING) -> None:
+        self._tracing = tracing
         self._tasks = ForkedTasks(_TASKS)
         self._parse_seconds = settings.parse_seconds
         places = settings.max_solves or len(os.sched_getaffinity(0))
@@ -113,6 +116,11 @@ class Workers:
     def solves(self) -> tuple[int, int]:
         """Number of questions that are being answered, and number of those that wait."""
         return self._solving.pool.running, self._solving.pool.waiting
+
+    @property
+    def pools(self) -> dict[str, TaskPool]:
+        """Pool of each kind of work, by its name in the metrics."""
+        return {"networks": self._reading.pool, "datasets": self._datasets.pool, "questions": self._solving.pool}
 
     def start(self) -> None:
         """Start the server of tasks, so that the first request does not wait for its imports."""
@@ -186,9 +194,11 @@ class Workers:
             has_scratch=lane.crash is None,
         )
         try:
-            outcome = await lane.pool.run(
-                call, wait_seconds=wait_seconds, seconds=seconds, whole_seconds=whole_seconds
-            )  # fmt: skip
+            with self._tracing.span(f"task {task}") as note:
+                outcome = await lane.pool.run(
+                    call, wait_seconds=wait_seconds, seconds=seconds, whole_seconds=whole_seconds
+                )
+                note(ending=outcome.ending)
         except PoolBusy as busy:
             raise Busy(
                 f"the service has too many requests at the moment; send the request again after "

@@ -6,15 +6,24 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.concurrency import run_in_threadpool
-from starlette.types import Lifespan
 
+from api.execution.tracing import Tracing
 from api.http.body_limit import BodyLimit
-from api.http.handlers import about, datasets, devices, jobs, networks
+from api.http.handlers import about, artifacts, datasets, devices, jobs, networks, partial_uploads
+from api.http.head_requests import HeadRequests
 from api.http.limits import limits_text
+from api.http.observation import Observation
 from api.http.openapi import complete
 from api.http.problem_responses import answer_errors
+from api.http.security.authentication import Authentication, Authenticator
+from api.http.security.hosts import AllowedHosts
+from api.http.security.rate_limits import RateLimits
+from api.http.security.scopes import check_scope
+from api.http.security.tokens import Tokens
+from api.http.security.web_pages import WebPageGuard
 from api.http.service import Service
 from api.settings import MAX_JSON_BODY_BYTES, MULTIPART_OVERHEAD_BYTES, Settings
 from api.version import version
@@ -51,10 +60,16 @@ def create_app(service: Service) -> FastAPI:
             service.refuse_work()
             await run_in_threadpool(service.close)
 
-    app = _described(service.settings, lifespan)
+    app = _described(service.settings, lifespan=lifespan, telemetry=_telemetry(service.tracing))
     app.state.service = service
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
+    authenticator = Authenticator(service.store, Tokens.of(service.settings))
+    limits = RateLimits(service.settings.requests_per_minute)
+    app.add_middleware(Authentication, authenticator=authenticator, limits=limits)
+    app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
+    app.add_middleware(HeadRequests)
+    app.add_middleware(Observation, metrics=service.metrics)  # the last one is the outermost one
     return app
 
 
@@ -63,21 +78,39 @@ def openapi_document(settings: Settings) -> dict[str, Any]:
     return _described(settings).openapi()
 
 
-def _described(settings: Settings, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """Return an application with all handlers, and with the OpenAPI document of a service with these settings."""
+def _described(settings: Settings, **options: Any) -> FastAPI:
+    """Return an application with all handlers, and with the OpenAPI document of a service with these settings.
+
+    Args:
+        settings: Settings of the service.
+        options: Further arguments of `FastAPI`.
+    """
     app = FastAPI(
         title="bitbudget",
         version=version(),
         description=_DESCRIPTION.lstrip() + limits_text(settings),
         openapi_tags=_TAGS,
-        lifespan=lifespan,
         redoc_url=None,
-        telemetry={"tracing": False},
+        dependencies=[Depends(check_scope)],
+        **options,
     )
-    for router in (networks.router, datasets.router, devices.router, jobs.router, about.router):
-        app.include_router(router)
+    for module in (networks, datasets, partial_uploads, devices, jobs, artifacts, about):
+        app.include_router(module.router)
     _complete_document(app)
     return app
+
+
+def _telemetry(tracing: Tracing) -> TelemetryConfig:
+    """Return FastAPI's own telemetry: a span for each request, except for probes; metrics are those of Prometheus."""
+    return {
+        "tracing": tracing.provider is not None,
+        "tracer_provider": tracing.provider,
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope.get("path") in {"/healthz", "/readyz", "/metrics"},
+    }
 
 
 def _body_limits(settings: Settings) -> Callable[[str], int]:
@@ -85,7 +118,12 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
         "/v1/networks": settings.max_network_bytes,
         "/v1/datasets": settings.max_dataset_bytes,
     }
-    return lambda path: uploads.get(path, MAX_JSON_BODY_BYTES)
+    pieces = settings.max_dataset_bytes
+
+    def limit_bytes(path: str) -> int:
+        return pieces if path.startswith("/v1/uploads/") else uploads.get(path, MAX_JSON_BODY_BYTES)
+
+    return limit_bytes
 
 
 def _complete_document(app: FastAPI) -> None:

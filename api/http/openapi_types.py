@@ -106,7 +106,7 @@ def complete_types(document: dict[str, Any]) -> None:
             if isinstance(each, dict) and isinstance(each.get("title"), str):
                 del each["title"]
         if "anyOf" in node:
-            _flatten(node)
+            node["anyOf"] = list(_alternatives(node))
         _complete_number(node)
     for operation in operations(document):
         for parameter in operation.get("parameters", ()):
@@ -141,16 +141,6 @@ def _complete_parameter(parameter: dict[str, Any]) -> None:
     kinds = [each for each in schema.pop("anyOf", ()) if each.get("type") != "null"]
     if len(kinds) == 1:
         schema |= kinds[0]
-
-
-def _flatten(node: dict[str, Any]) -> None:
-    """Turn a union in a union into one union; one with a discriminator keeps it."""
-    kinds = list(_alternatives(node))
-    if [each.get("type") for each in kinds] == [None, "null"] and "oneOf" in kinds[0]:
-        del node["anyOf"]
-        node.update(kinds[0] | {"oneOf": [*kinds[0]["oneOf"], kinds[1]]})
-    else:
-        node["anyOf"] = kinds
 
 
 def _alternatives(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -194,9 +184,8 @@ def _name_enums(document: dict[str, Any]) -> None:
 def _name_unions(document: dict[str, Any]) -> None:
     """Move each union of several types into a component of its own, and refer to it.
 
-    If each value of these types may be null, null is one of the types, too: a class that openapi-generator makes of a
-    union for Java refuses null otherwise, although the property allows it. The property allows it as well, because
-    openapi-typescript leaves null out of a union with a discriminator.
+    A union whose value may be null is marked by x-nullable: the class that openapi-generator makes of it for Java
+    refuses null otherwise, although the property allows it.
     """
     schemas = document["components"]["schemas"]
     uses: dict[str, list[dict[str, Any]]] = {}
@@ -207,16 +196,20 @@ def _name_unions(document: dict[str, Any]) -> None:
             uses.setdefault(name, []).append(node)
     descriptions = dict(NAMED_UNIONS.values())
     for name, places in uses.items():
-        is_nullable = [any(each.get("type") == "null" for each in _kinds(node)) for node in places]
-        union = {key: value for key, value in places[0].items() if key not in _ABOUT and not key.endswith("Of")}
-        kinds = [each for each in _kinds(places[0]) if each.get("type") != "null" or all(is_nullable)]
-        key = "oneOf" if "oneOf" in places[0] else "anyOf"
-        schemas[name] = {"title": name, "description": descriptions[name], **union, key: kinds}
+        union = {each: value for each, value in places[0].items() if each not in _ABOUT}
+        key = "oneOf" if "oneOf" in union else "anyOf"
+        union[key] = [each for each in _kinds(union) if each.get("type") != "null"]
+        schemas[name] = {"title": name, "description": descriptions[name], **union}
         reference = {"$ref": REFERENCE + name}
-        for node, may_be_null in zip(places, is_nullable, strict=True):
-            for each in [*union, "title", "anyOf", "oneOf"]:
+        for node in places:
+            may_be_null = any(each.get("type") == "null" for each in _kinds(node))
+            for each in [*union, "title"]:
                 node.pop(each, None)
             node.update({"anyOf": [reference, {"type": "null"}]} if may_be_null else reference)
+    for node in nodes(document):
+        kinds = _kinds(node)
+        if {"type": "null"} in kinds and component_of(kinds[0]) in uses:
+            schemas[component_of(kinds[0])]["x-nullable"] = True
     document["components"]["schemas"] = dict(sorted(schemas.items()))
 
 

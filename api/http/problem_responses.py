@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,14 +23,15 @@ from api.errors import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAVAILABLE,
-    Busy,
     Fault,
     InternalFault,
     Problem,
+    ServiceError,
     problem_of,
     problem_of_status,
     problem_of_system,
 )
+from api.logs import REQUEST_ID, REQUEST_ID_HEADER
 from api.schemas.jobs import KIND_TAG
 from network.errors import BitbudgetError
 from network.options import fault_text
@@ -46,6 +48,8 @@ def problem_response(problem: Problem, headers: Mapping[str, str] | None = None)
         problem: The problem to report.
         headers: Additional headers of the response.
     """
+    if (request_id := REQUEST_ID.get()) is not None:
+        problem = problem.model_copy(update={"instance": f"urn:bitbudget:request:{quote(request_id)}"})
     return JSONResponse(problem.document(), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -54,10 +58,9 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BitbudgetError)
     async def bitbudget_error(request: Request, error: BitbudgetError) -> JSONResponse:
-        headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Busy) else None
         if isinstance(error, InternalFault):
             LOG.error("%s %s failed: %s", request.method, request.url.path, error)
-        return problem_response(problem_of(error), headers)
+        return problem_response(problem_of(error), error.headers if isinstance(error, ServiceError) else None)
 
     @app.exception_handler(RequestValidationError)
     async def invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -97,11 +100,12 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def our_error(request: Request, _: Exception) -> JSONResponse:
-        # uvicorn logs the traceback
+        # uvicorn logs the traceback. This answer passes no middleware, so that it must name the request itself.
         return problem_response(
             INTERNAL_ERROR.problem(
                 "the service failed because of an internal error; the log of the service has the details"
-            )
+            ),
+            {REQUEST_ID_HEADER: REQUEST_ID.get() or ""},
         )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from api.operations.emission import ARCHIVE_SUFFIX, archive_of, emit_network
-from api.operations.linked_report import LINKED_FILE, linked_report
+from api.operations.emission import archive_of, emit_network
+from api.operations.linked_report import linked_report
 from deploy.deployment import DEPLOYMENT_FILE, Deployment, deployment_bytes
 from deploy.integer_network import IntegerNetwork
+from deploy.result_folder import LINKED_FILE
 from deploy.sample_codes import VECTORS_FILE, vectors_bytes
 from network.budget import Budget
 from network.devices.device import Device
@@ -22,9 +22,6 @@ from network.host_graph import HostGraph
 from network.memory.accounting import Accounting
 from qat.data.dataset import Dataset
 from qat.data.sample_codes import sample_codes
-
-OPTIONAL_FILES: Final = (f"*{ARCHIVE_SUFFIX}", LINKED_FILE)
-"""Patterns of the files that not every training writes, or not by the same name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -28,10 +28,9 @@ from deploy.files import load
 from deploy.host_c.files import host_c_files
 from deploy.integer_network import IntegerNetwork
 from deploy.layouts.tree import Layout, laid_out
+from deploy.result_folder import ARCHIVE_SUFFIX
 from deploy.sample_codes import codes_of_test, read_vectors
 from network.memory.report import MemoryReport
-
-ARCHIVE_SUFFIX: Final = "-c.zip"
 
 _ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _ZIP_MODE: Final = 0o100644

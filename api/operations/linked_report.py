@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from api.schemas.build import BuildAnswer
 from deploy.arithmetic import CodeArray
@@ -11,11 +10,12 @@ from deploy.building.cores import Core, core_named
 from deploy.building.toolchains import has_compiler
 from deploy.deployment import Deployment
 from deploy.integer_network import IntegerNetwork
+from deploy.result_folder import LINKED_FILE
 from network.budget import Budget
 from network.devices.device import Device
 from network.errors import RequestError
 
-LINKED_FILE: Final = "linked.json"
+__all__ = ["LINKED_FILE"]  # in addition to what this module defines
 
 
 def linked_report(

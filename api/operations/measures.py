@@ -64,6 +64,13 @@ class MeasureChoice:
         """Whether the sensitivity table is measured on samples if there are any."""
         return self.given in list(Measure) if isinstance(self.given, str) else self.given is None and self.minimizes
 
+    @property
+    def measure_on_samples(self) -> Measure | None:
+        """Measure by which the table is measured if there are samples; None if it is not measured on samples."""
+        if not self.measures_samples:
+            return None
+        return Measure(self.given) if isinstance(self.given, str) else BEST_MEASURE
+
     def without_samples(self) -> MeasureChoice:
         """Return this choice, with the measure `weights` in place of a measure that needs samples."""
         if not self.measures_samples:
@@ -99,9 +106,9 @@ class MeasureChoice:
         Raises:
             InvalidNetwork, DatasetError, TrainingError: If the table cannot be measured.
         """
-        if not self.measures_samples:
+        measure = self.measure_on_samples
+        if measure is None:
             return self.table_without_samples(network)
-        measure = Measure(self.given) if isinstance(self.given, str) else BEST_MEASURE
         options = SensitivityOptions(measure=measure, scheme=self.scheme, task=task)
         return measured_table(network, dataset, options, report)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from api.operations.measures import measured_table
+from api.operations.no_samples import with_made_samples
 from api.operations.train import require_weights, wait_without_spinning
 from api.schemas.answer import NetworkName
 from api.schemas.reports import SensitivityReport
@@ -55,6 +56,7 @@ def measure(job: SensitivityJob, report: Report) -> tuple[SensitivityReport, Sen
         TrainingError: If the measurement fails.
     """
     require_weights(job.network.name, has_weights=job.network.has_weights)
+    job = replace(job, dataset=with_made_samples(job.network, job.dataset, job.options.seed, report))
     check_dataset(job.dataset, job.network, job.options.task)
     wait_without_spinning()
     started = time.monotonic()

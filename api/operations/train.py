@@ -14,6 +14,7 @@ from pathlib import Path
 from api.errors import DoesNotFit
 from api.operations.fit import describe_fit, prices_of
 from api.operations.measures import MeasureChoice
+from api.operations.no_samples import is_without_samples, options_without_samples, with_made_samples
 from api.operations.question import Terms, terms_of
 from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
@@ -96,6 +97,8 @@ def run_main_job(
         TrainingError: If the training fails.
     """
     terms = terms_of(job.request)
+    if is_without_samples(job.dataset):
+        job = _without_samples(job, terms, directory, report, checkpoint_directory)
     job = replace(job, network=with_feature_scales(job.network, job.dataset.train_x))
     question, solution = _choose_bits(job, terms, directory, report, checkpoint_directory)
     prices = prices_of(job.request, question, solution)
@@ -105,6 +108,20 @@ def run_main_job(
         job.dataset, job.options, solution, describe_fit(job.network_name, question, solution, prices), directory,
         question=question, report=report, checkpoint_directory=checkpoint_directory,
     )  # fmt: skip
+
+
+def _without_samples(
+    job: MainJob, terms: Terms, directory: Path, report: Report, checkpoint_directory: Path | None
+) -> MainJob:
+    """Return a job without samples with inputs that are made for its network, after all checks that need none."""
+    options = options_without_samples(job.options)
+    require_weights(job.network.name, has_weights=job.network.has_weights)
+    choice = MeasureChoice.of(job.request).without_samples()
+    _require_fit(job, terms.question(job.network, choice.table_without_samples(job.network)))
+    check_writable(directory)
+    wait_without_spinning()
+    made = with_made_samples(job.network, job.dataset, options.seed, report, checkpoint_directory)
+    return replace(job, dataset=made, options=options, is_known_to_fit=True)
 
 
 def changes_bytes(options: TrainingOptions) -> bool:

@@ -18,6 +18,7 @@ from api.schemas.reports import (
 from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
+from qat.data.unseen import MadeDataset
 from qat.options.task import TERMS, TaskKind
 from qat.options.training import TrainingOptions
 from qat.progress import Report
@@ -58,7 +59,7 @@ def train_solution(
             the conversion, the files are written, and the report says that it does not fit.
     """
     assert solution.allocation is not None  # noqa: S101  # it fits
-    from api.operations.chip_files import OPTIONAL_FILES, ChipFiles
+    from api.operations.chip_files import ChipFiles
     from api.operations.deployed_memory import deployed_solution, overflow_of, with_memory
     from deploy.files import save
     from deploy.host_program import host_files
@@ -90,6 +91,7 @@ def train_solution(
         best_epoch=result.best_epoch,
         learned_from=result.task.learned_from,
         measured_against=result.qualities[0].against if result.qualities else None,
+        without_samples=isinstance(dataset, MadeDataset),
         went_back=result.went_back,
         frozen_weights_percent=result.frozen_weights_percent,
         compile_seconds=result.compile_seconds,
@@ -115,7 +117,7 @@ def train_solution(
             training_report = training_report.model_copy(update={"warnings": (*training_report.warnings, *reasons)})
         (staged / REPORT_FILE).write_text(training_report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory, OPTIONAL_FILES)
+        publish(staged, directory)
     return training_report, artifacts
 
 

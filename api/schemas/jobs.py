@@ -23,7 +23,9 @@ NetworkOfJob = Annotated[
 DatasetOfJob = Annotated[
     StrictStr,
     Field(
-        description="identifier of an uploaded dataset, name of an operator's dataset, or 'digits'", examples=[DIGITS]
+        description="identifier of an uploaded dataset, name of an operator's dataset, or 'digits'; or 'none', "
+        "'none:bytes' or 'none:LOW:HIGH', with which inputs are made from the network (docs/post-training.md)",
+        examples=[DIGITS],
     ),
 ]
 

@@ -194,6 +194,11 @@ class TrainingReport(FitAnswer):
         description="targets of the test set; float_network: the outputs of the float network, or the classes that it "
         "predicts, so that the figures are agreement with it; null without a test set",
     )
+    without_samples: bool = Field(
+        default=False,
+        description="whether there were no samples (dataset none), so that inputs were made from the network: nothing "
+        "was measured on real data, and the figures of the epochs are of made inputs",
+    )
     went_back: bool = Field(
         default=False,
         description="whether a loss or gradient was not finite, so that training was repeated from an earlier state "

@@ -11,7 +11,6 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from api.errors import InUse, NotFound
@@ -22,11 +21,13 @@ from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
+from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from qat.data.dataset import Dataset
 from qat.data.digits import digits
 from qat.data.opening import open_dataset, open_file
+from qat.data.unseen import without_samples
 
 KIND: Final = "dataset"
 FILE_SUFFIX: Final = ".npz"
@@ -35,6 +36,11 @@ _SKETCH_FILE: Final = "sketch-1.npz"
 """File name with a version number, which must grow when the sketch has something else."""
 _OF_DIGITS: Final = hashlib.sha256(DIGITS.encode()).hexdigest()
 """Digest under which the sketch of the built-in dataset is kept."""
+Position = tuple[int, float, str]
+"""Position in the list of datasets: section, Unix time of an upload in seconds (else 0), name or SHA-256."""
+BUILT_IN, OPERATOR, UPLOADED = 0, 1, 2
+"""Sections of the list of datasets."""
+BEFORE_ALL: Final[Position] = (BUILT_IN, 0.0, "")
 
 
 class Datasets:
@@ -50,10 +56,10 @@ class Datasets:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.datasets_directory, FILE_SUFFIX)
-        self._sketches = DerivedFiles(settings.derived_directory)
+        self._sketches = DerivedFiles(settings.derived_directory_of(store.project))
         self._of_operator = OperatorDatasets(settings.operator_datasets)
-        self._keeping = Lock()
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
 
     def known(self, upload: Upload) -> DatasetAnswer | None:
@@ -75,7 +81,7 @@ class Datasets:
         # The process that reads untrusted files describes the dataset; what identifies the file is known here.
         identity = {"id": upload.digest, "size_bytes": upload.size_bytes, "name": upload.name}
         answer = answer.model_copy(update=identity | {"created_at": datetime.now(UTC)})
-        with self._keeping:
+        with self._blobs.locked():
             self._blobs.keep(upload.digest, upload.path)
             self.keep_sketch(upload.digest, sketch)
             is_new = self._store.add_file(
@@ -98,10 +104,28 @@ class Datasets:
         """
         return DatasetAnswer.model_validate(self._file(dataset_id).summary)
 
-    def summaries(self) -> list[DatasetAnswer]:
-        """Describe the operator's datasets by name, without reading them, then the uploaded ones, newest first."""
-        kept = [DatasetAnswer.model_validate(file.summary) for file in self._store.files(KIND)]
-        return [*map(describe_unread, self._of_operator.names()), *kept]
+    def summaries(self, limit: int, after: Position | None) -> list[tuple[Position, DatasetAnswer]]:
+        """Describe the operator's datasets by name, without reading them, then the uploaded ones, newest first.
+
+        Args:
+            limit: Largest number of datasets.
+            after: Position of the dataset after which the list begins; None for its beginning.
+
+        Returns:
+            The position and the description of each dataset.
+        """
+        section, created_at, last = after or BEFORE_ALL
+        found: list[tuple[Position, DatasetAnswer]] = []
+        if section < UPLOADED:
+            names = [name for name in self._of_operator.names() if section < OPERATOR or name > last]
+            found = [((OPERATOR, 0.0, name), describe_unread(name)) for name in names[:limit]]
+        if len(found) < limit:
+            before = (created_at, last) if section == UPLOADED else None
+            files = self._store.files_page(KIND, limit - len(found), before)[: limit - len(found)]
+            found += [
+                ((UPLOADED, file.created_at, file.id), DatasetAnswer.model_validate(file.summary)) for file in files
+            ]
+        return found
 
     def origin(self, dataset_id: str) -> tuple[DatasetOrigin, Path | None, str]:
         """Return the origin, the path and the name of a dataset; the built-in dataset has no path.
@@ -146,24 +170,29 @@ class Datasets:
                 f"the dataset '{dataset_id}' belongs to the operator of the service: only the operator can delete it"
             )
         self._file(dataset_id)
-        with self._keeping:
-            if not self._store.delete_file(KIND, dataset_id):
+        with self._blobs.locked():
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, dataset_id)):
                 raise InUse(
                     f"an unfinished job uses the dataset '{dataset_id}'; cancel the job, or wait until it has finished"
                 )
-            self._blobs.delete(dataset_id)
+            if not self._store.has_file_in_any_project(KIND, dataset_id):
+                self._blobs.delete(dataset_id)
         self._sketches.delete(dataset_id)
 
     def load(self, dataset_id: str) -> Dataset:
         """Load a dataset with its samples; only the worker of a job does so.
 
         Args:
-            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
+            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, "digits", or "none", which
+                has no samples.
 
         Raises:
             NotFound: If the dataset does not exist.
             DatasetError: If the dataset cannot be read.
         """
+        unseen = without_samples(dataset_id)
+        if unseen is not None:
+            return unseen
         origin, path, name = self.origin(dataset_id)
         if path is None:
             return digits()

@@ -6,59 +6,33 @@ import shutil
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final
 
-from pydantic import AwareDatetime, Discriminator, Field
-
-from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound, Problem
-from api.schemas.answer import Answer, Count
+from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
+from api.logs import REQUEST_ID
+from api.schemas.job_answers import JobAnswer, JobSummary
+from api.schemas.job_state import JobState
 from api.schemas.jobs import (
     AnyJobRequest,
-    AnyJobRequestEcho,
     SensitivityJobRequest,
     echo_of,
     request_of,
 )
-from api.schemas.reports import Artifact, ProgressAnswer, SensitivityReport, TrainingReport
-from api.schemas.shrink import ShrinkReport
+from api.schemas.reports import Artifact
+from api.services.job_retry import retry
 from api.services.measured_tables import MeasuredTables
 from api.settings import Settings
 from api.storage.database import Store
+from api.storage.disk_space import DiskReserve
 from api.storage.job_directory import JobDirectory
-from api.storage.records import UNFINISHED, Job, JobState
+from api.storage.records import UNFINISHED, Job
 from network.errors import RequestError
 
+__all__ = ["JobAnswer", "JobSummary"]  # in addition to what this module defines
+
 MAX_KEY_LENGTH: Final = 255
-
-
-class JobSummary(Answer):
-    """Summary of a job: its state, its times, its request and its progress."""
-
-    id: str = Field(description="identifier of the job")
-    state: JobState = Field(description="queued, running or cancelling; after the end: succeeded, failed or cancelled")
-    revision: Count = Field(
-        description="number that grows with every change of the job; ?after= waits for the next change"
-    )
-    created_at: AwareDatetime = Field(description="time of the request")
-    started_at: AwareDatetime | None = Field(description="time of the first start; null before it")
-    finished_at: AwareDatetime | None = Field(description="time of the end; null before it")
-    kind: Literal["training", "sensitivity", "shrink"] = Field(description="purpose of the job")
-    request: AnyJobRequestEcho = Field(description="request that created the job, with all default values")
-    progress: ProgressAnswer | None = Field(description="latest progress; null before there is any")
-
-
-class JobAnswer(JobSummary):
-    """Description of a job, with its result or its error."""
-
-    error: Problem | None = Field(description="problem because of which the job failed; null unless the job has failed")
-    result: Annotated[TrainingReport | SensitivityReport | ShrinkReport, Discriminator("kind")] | None = Field(
-        description="bits, memory report and accuracy; or the measured sensitivities; or the least bytes with all "
-        "judged points; null unless the job has succeeded"
-    )
-    artifacts: list[Artifact] = Field(
-        description="files that the job produced, at /v1/jobs/{id}/artifacts/{name}; empty unless the job has succeeded"
-    )
 
 
 class Jobs:
@@ -74,6 +48,7 @@ class Jobs:
         self._store = store
         self._settings = settings
         self._changed = changed
+        self._reserve = DiskReserve(settings)
         self._measured = MeasuredTables(store)
 
     def prepared(
@@ -89,7 +64,7 @@ class Jobs:
             The request without a reference to another job; the job of an earlier request with the same key, else None.
 
         Raises:
-            KeyReused: If an earlier request with the same key was different.
+            KeyReused: If an earlier request with the same key was different, or if its job was deleted.
             NotFound: If the network does not exist, or a job that the request names.
         """
         if not isinstance(request, SensitivityJobRequest):
@@ -102,23 +77,30 @@ class Jobs:
                 )
             if (job := self._store.job_with_key(idempotency_key)) is not None:
                 return request, self._same_request(job, document)
+            if self._store.idempotency(idempotency_key) is not None:
+                raise KeyReused(
+                    "the job that an earlier request with the same Idempotency-Key created was deleted; use a new key "
+                    "for a new request"
+                )
         return request, None
 
-    def add(self, request: AnyJobRequest, idempotency_key: str | None) -> JobAnswer:
+    def add(self, request: AnyJobRequest, idempotency_key: str | None, traceparent: str | None = None) -> JobAnswer:
         """Add a job to the queue, or return the job that a faster request with the same idempotency key created.
 
         Args:
             request: The request, which was checked and names no other job.
             idempotency_key: The idempotency key of the caller; None if the caller gave none.
+            traceparent: Span of the HTTP request; None without traces.
 
         Raises:
             KeyReused: If the faster request was different.
         """
         document = request.model_dump(mode="json")
         job_id = uuid.uuid4().hex
-        if not self._store.add_job(job_id, document, idempotency_key):
+        origin = {"request_id": REQUEST_ID.get(), "traceparent": traceparent}
+        if not self._store.add_job(job_id, document, idempotency_key, **origin):
             _, known = self.prepared(request, idempotency_key)
-            return self.add(request, idempotency_key) if known is None else known
+            return self.add(request, idempotency_key, traceparent) if known is None else known
         self._changed()
         return self.job(job_id)
 
@@ -130,15 +112,23 @@ class Jobs:
         """
         return JobAnswer.model_validate(self._document(self._job(job_id)))
 
-    def summaries(self, state: JobState | None, limit: int) -> list[JobSummary]:
-        """Return summaries of jobs, newest first.
+    def page(
+        self, state: JobState | None, limit: int, before_number: int | None
+    ) -> tuple[list[JobSummary], int | None]:  # fmt: skip
+        """Return summaries of some jobs, newest first.
 
         Args:
             state: State of the jobs to return; None for all states.
-            limit: Largest number of jobs to return.
+            limit: Largest number of jobs.
+            before_number: Number of the last job of the page before; None for the first page.
+
+        Returns:
+            The jobs; the number of the last one, None if no further job exists.
         """
         states = tuple(JobState) if state is None else (state,)
-        return [JobSummary.model_validate(self._document(job)) for job in self._store.jobs(states, limit)]
+        jobs = self._store.jobs_page(states, limit, before_number)
+        page = [JobSummary.model_validate(self._document(job)) for job in jobs[:limit]]
+        return page, jobs[limit - 1].number if len(jobs) > limit else None
 
     def cancel(self, job_id: str) -> JobAnswer:
         """Cancel a job; cancelling a cancelled job again is not an error.
@@ -150,16 +140,33 @@ class Jobs:
             NotFound: If the job does not exist.
             JobFinished: If the job has succeeded or failed already.
         """
-        self._job(job_id)
-        if not self._store.change_job(job_id, [JobState.QUEUED], state=JobState.CANCELLED):
-            self._store.change_job(job_id, [JobState.RUNNING], state=JobState.CANCELLING)
-        else:
-            JobDirectory.of(job_id, self._settings).clear_results()
+        while (found := self._job(job_id)).state in {JobState.QUEUED, JobState.RUNNING}:
+            state = JobState.CANCELLED if found.state is JobState.QUEUED else JobState.CANCELLING
+            change = partial(self._store.change_job, job_id, [found.state], of_attempt=found.attempt, state=state)
+            if self._reserve.with_room(change):
+                if state is JobState.CANCELLED:
+                    JobDirectory.of(job_id, self._settings).clear_results(found.attempt)
+                break
         job = self.job(job_id)
         if job.state in {JobState.SUCCEEDED, JobState.FAILED}:
             raise JobFinished(f"job {job_id} has {job.state} already and cannot be cancelled")
         self._changed()
         return job
+
+    def retry(self, job_id: str) -> JobAnswer:
+        """Queue a failed or cancelled job again; retrying a queued or running job is not an error.
+
+        Args:
+            job_id: Identifier of the job.
+
+        Raises:
+            NotFound: If the job does not exist, or its network or dataset was deleted.
+            JobFinished: If the job has succeeded.
+            JobNotFinished: If the job is being cancelled.
+        """
+        if retry(self._store, self._settings, self._job(job_id)):
+            self._changed()
+        return self.job(job_id)
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job and its files.
@@ -172,7 +179,7 @@ class Jobs:
             JobNotFinished: If the job has not finished.
         """
         job = self._job(job_id)
-        if not self._store.delete_job(job_id):
+        if not self._reserve.with_room(lambda: self._store.delete_job(job_id)):
             raise JobNotFinished(f"job {job_id} is {job.state} and cannot be deleted; cancel the job first")
         shutil.rmtree(JobDirectory.of(job_id, self._settings).root, ignore_errors=True)
 
@@ -207,7 +214,8 @@ class Jobs:
         artifacts = self.artifacts(job_id)
         for artifact in artifacts:
             if artifact.name == name:
-                return artifact, JobDirectory.of(job_id, self._settings).artifacts / artifact.name
+                directory = JobDirectory.of(job_id, self._settings).attempt(self._job(job_id).attempt)
+                return artifact, directory.artifacts / artifact.name
         raise NotFound(
             f"job {job_id} has no artifact {name[:80]!r}; its artifacts: {', '.join(each.name for each in artifacts)}"
         )
@@ -227,20 +235,28 @@ class Jobs:
 
     @staticmethod
     def _document(job: Job) -> dict[str, object]:
-        def moment(seconds: float | None) -> datetime | None:
-            return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
         return {
             "id": job.id,
             "state": job.state,
             "revision": job.revision,
-            "created_at": moment(job.created_at),
-            "started_at": moment(job.started_at),
-            "finished_at": moment(job.finished_at),
+            "created_at": _moment(job.created_at),
+            "started_at": _moment(job.started_at),
+            "finished_at": _moment(job.finished_at),
             "kind": job.request.get("kind", "training"),
             "request": echo_of(job.request),
             "progress": job.progress,
-            "error": job.error,
+            "waiting": _waiting(job),
+            "error": job.error if job.state is JobState.FAILED else None,
             "result": job.result,
             "artifacts": job.artifacts,
         }
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _waiting(job: Job) -> dict[str, object] | None:
+    if job.state is not JobState.QUEUED or job.error is None:
+        return None
+    return {"reason": job.error["detail"], "until": _moment(job.error["retry_at"])}

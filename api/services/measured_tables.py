@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 from api.errors import JobNotFinished, NotFound
+from api.schemas.job_state import JobState
 from api.schemas.solve import JobTable, SolveRequest
 from api.storage.database import Store
-from api.storage.records import UNFINISHED, JobState
+from api.storage.records import UNFINISHED
 from network.errors import RequestError
 from network.sensitivity.table import sensitivity_of
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from pydantic import BaseModel
@@ -30,6 +29,7 @@ from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
 from api.storage.derived_files import DerivedFiles
+from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
@@ -105,9 +105,9 @@ class Networks:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
+        self._reserve = DiskReserve(settings)
         self._blobs = Blobs(settings.networks_directory)
-        self._keeping = Lock()
-        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory))
+        self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
         """Return the description of the same upload with the same options if it is stored already; otherwise None."""
@@ -129,7 +129,7 @@ class Networks:
         # The process that reads untrusted files describes the network; what identifies the files is known here.
         identity = {"id": network_id, "size_bytes": upload.size_bytes, "weight_files": _weight_files(upload)}
         answer = parsed.answer.model_copy(update=identity)
-        with self._keeping:
+        with self._blobs.locked():
             self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
             self.structures.keep(network_id, parsed.structure)
             is_new = self._store.add_file(
@@ -152,9 +152,22 @@ class Networks:
         """
         return NetworkAnswer.model_validate(self._file(network_id).summary)
 
-    def summaries(self) -> list[NetworkSummary]:
-        """Return short descriptions of all uploaded networks, newest first."""
-        return [NetworkSummary.model_validate(file.summary) for file in self._store.files(KIND)]
+    def page(
+        self, limit: int, before: tuple[float, str] | None
+    ) -> tuple[list[NetworkSummary], tuple[float, str] | None]:
+        """Return short descriptions of some networks, newest first, without reading their layers.
+
+        Args:
+            limit: Largest number of networks.
+            before: Position of the last network of the page before; None for the first page.
+
+        Returns:
+            The networks; the position of the last one, None if no further network exists.
+        """
+        files = self._store.files_page(KIND, limit, before, NetworkSummary.model_fields)
+        page = [NetworkSummary.model_validate(file.summary) for file in files[:limit]]
+        last = files[limit - 1] if len(files) > limit else None
+        return page, None if last is None else (last.created_at, last.id)
 
     def delete(self, network_id: str) -> None:
         """Delete an uploaded network; raise an error if an unfinished job uses the network.
@@ -164,12 +177,13 @@ class Networks:
             InUse: If an unfinished job uses the network.
         """
         self._file(network_id)
-        with self._keeping:
-            if not self._store.delete_file(KIND, network_id):
+        with self._blobs.locked():
+            if not self._reserve.with_room(lambda: self._store.delete_file(KIND, network_id)):
                 raise InUse(
                     f"an unfinished job uses the network {network_id}; cancel the job, or wait until it has finished"
                 )
-            self._blobs.delete(network_id)
+            if not self._store.has_file_in_any_project(KIND, network_id):
+                self._blobs.delete(network_id)
         self.structures.forget(network_id)
 
     def require(self, network_id: str) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from api.schemas.jobs import DIGITS
 from api.storage.blobs import is_digest
 from network.errors import RequestError
+from qat.data.unseen import NO_DATA
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
@@ -34,7 +35,9 @@ class OperatorDatasets:
             listed = sorted(each.name for each in self._directory.iterdir())
         except OSError:
             return []  # for example not mounted at the moment: the service works without these datasets
-        return [each for each in listed if _NAME.fullmatch(each) and each != DIGITS and not is_digest(each)]
+        return [
+            each for each in listed if _NAME.fullmatch(each) and each not in {DIGITS, NO_DATA} and not is_digest(each)
+        ]
 
     def path(self, name: str) -> Path | None:
         """Return the path of a dataset in the operator's directory by its name; None if it does not exist.

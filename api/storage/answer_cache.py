@@ -17,6 +17,8 @@ from tempfile import NamedTemporaryFile
 from threading import Lock
 from typing import Final
 
+from api.settings import DEFAULT_PROJECT
+
 _DIGEST_BYTES: Final = 32
 
 
@@ -97,6 +99,51 @@ class AnswerCache:
         self._total_bytes -= self._sizes.pop(name)
         with contextlib.suppress(OSError):
             (self._directory / name).unlink(missing_ok=True)
+
+
+class ProjectAnswers:
+    """Kept answers of one project: another project that asks the same about the same network does not find them.
+
+    An answer has names that its project gave. And that it is there already, so that it comes faster, would tell what
+    another project has uploaded.
+
+    Args:
+        cache: Kept answers of all projects.
+        project: Name of the project.
+    """
+
+    def __init__(self, cache: AnswerCache, project: str) -> None:
+        self._cache = cache
+        self._project = project
+
+    def read(self, network_id: str, question: str) -> bytes | None:
+        """Return an answer; None if it is not kept.
+
+        Args:
+            network_id: Identifier of the network.
+            question: SHA-256 of the question, in hexadecimal.
+        """
+        return self._cache.read(self._place(network_id), question)
+
+    def write(self, network_id: str, question: str, answer: bytes) -> None:
+        """Keep an answer, unless it alone is larger than the limit, or the disk is full.
+
+        Args:
+            network_id: Identifier of the network.
+            question: SHA-256 of the question, in hexadecimal.
+            answer: The answer.
+        """
+        self._cache.write(self._place(network_id), question, answer)
+
+    def forget(self, network_id: str) -> None:
+        """Delete all answers of this project about a network."""
+        self._cache.forget(self._place(network_id))
+
+    def _place(self, network_id: str) -> str:
+        """Return what stands for the network in names of files, 64 hexadecimal digits."""
+        if self._project == DEFAULT_PROJECT:
+            return network_id
+        return hashlib.sha256(f"{self._project}/{network_id}".encode()).hexdigest()
 
 
 def _name(network_id: str, question: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +30,20 @@ class Blobs:
         self._directory = directory
         self._suffix = suffix
         directory.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep all other threads and processes, which also use this method, from storing and deleting files.
+
+        Without the lock, a file could be deleted because its last record was deleted, in the moment in which an upload
+        of the same content is stored and gets a record.
+        """
+        descriptor = os.open(self._directory.with_name(f"{self._directory.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def path(self, digest: str) -> Path:
         """Return the path of the file with a given SHA-256 in the store, whether or not the file exists.

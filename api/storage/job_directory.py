@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from api.settings import Settings
+from api.storage.attempt_directory import PREFIX, AttemptDirectory, attempt_numbers, claim
 from api.storage.process_lock import ProcessLock
-from api.storage.result_files import REPORT_FILE, STAGING_PREFIX
+from api.storage.result_files import STAGING_PREFIX
+
+_DELETED_PREFIX = f"{STAGING_PREFIX}deleted-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +37,43 @@ class JobDirectory:
 
     @property
     def log(self) -> Path:
-        """Path of the file with the output of all workers of a job, which only the operator reads."""
+        """Path of the file with the newest output of all workers of a job."""
         return self.root / "log.txt"
 
-    @property
-    def checkpoint(self) -> Path:
-        """Path of the directory of training checkpoints, from which a later attempt continues the job."""
-        return self.root / "checkpoint"
+    def attempt(self, number: int) -> AttemptDirectory:
+        """Return the directory with the files of one attempt, which may not exist."""
+        own = AttemptDirectory(self.root / f"{PREFIX}{number}")
+        earlier = AttemptDirectory(self.root)  # earlier versions had no directories of attempts
+        return earlier if earlier.has_artifacts and not own.root.exists() else own
 
-    @property
-    def artifacts(self) -> Path:
-        """Path of the directory of a job's artifacts, which appears only after all artifacts are complete."""
-        return self.root / "artifacts"
+    def claim_attempt(self, number: int) -> AttemptDirectory:
+        """Take over the files of earlier attempts for one attempt.
 
-    @property
-    def has_artifacts(self) -> bool:
-        """Whether a job has written all its artifacts."""
-        return (self.artifacts / REPORT_FILE).is_file()
+        Args:
+            number: Number of the attempt, whose worker calls this.
 
-    def clear_unfinished(self) -> None:
-        """Delete files that a job's worker had not finished when the worker ended."""
+        Raises:
+            AttemptSuperseded: If a later attempt has started.
+            OSError: If the directory cannot be made.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        return claim(self.root, number)
+
+    def clear_results(self, last_attempt: int) -> None:
+        """Delete the files of a job's attempts; its log and its lock are kept.
+
+        Args:
+            last_attempt: Number of the last attempt whose files are deleted. A later attempt keeps its files.
+        """
+        names = [f"{PREFIX}{number}" for number in attempt_numbers(self.root) if number <= last_attempt]
+        for name in (*names, "checkpoint", "artifacts"):
+            # The atomic rename decides between this deletion and a later attempt that takes the files over.
+            deleted = self.root / f"{_DELETED_PREFIX}{uuid.uuid4().hex}"
+            try:
+                (self.root / name).rename(deleted)
+            except FileNotFoundError:
+                continue
+            except OSError:  # a full disk may refuse the new name
+                shutil.rmtree(self.root / name, ignore_errors=True)
         for path in self.root.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(path, ignore_errors=True)
-
-    def clear_work(self) -> None:
-        """Delete the files that only a running job needs: unfinished files and the training checkpoint."""
-        self.clear_unfinished()
-        shutil.rmtree(self.checkpoint, ignore_errors=True)
-
-    def clear_results(self) -> None:
-        """Delete all files of a job except its log and its lock."""
-        self.clear_work()
-        shutil.rmtree(self.artifacts, ignore_errors=True)

@@ -22,6 +22,23 @@ class ProcessLock:
     def __init__(self, path: Path) -> None:
         self._path = path
 
+    def share(self) -> int | None:
+        """Take a lock that other processes may share, if no process holds it alone.
+
+        Returns:
+            An open file descriptor, as of `take`; None if another process holds the lock alone.
+
+        Raises:
+            OSError: If the file cannot be made.
+        """
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
     def take(self, label: str = "") -> int | None:
         """Take a lock on a file if no process holds it.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from network.content_identity import content_id
+
+__all__ = ["content_id"]  # in addition to what this module defines
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +44,3 @@ class Upload:
     size_bytes: int
     name: str
     weights: tuple[WeightPart, ...] = ()
-
-
-def content_id(digest: str, weights: Iterable[tuple[str, str]]) -> str:
-    """Return the identity of a network in one or more files.
-
-    Args:
-        digest: SHA-256 of the network file, in lower-case hexadecimal.
-        weights: Name of each file of weights, and its SHA-256 in lower-case hexadecimal; the order does not matter.
-
-    Returns:
-        The SHA-256 of the network file if it is the only file. Otherwise the SHA-256 of a text: the digest of the
-        network file and a line break, then for each file of weights, sorted by name, its digest, a space, its name and
-        a line break.
-    """
-    lines = [f"{each} {name}\n" for name, each in sorted(weights)]
-    return hashlib.sha256("".join([f"{digest}\n", *lines]).encode()).hexdigest() if lines else digest

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from onnx import TensorProto
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf has no types
+from onnx import ModelProto, TensorProto
 
 from network.errors import InvalidNetwork, UnreadableFile
 from network.names import is_name
@@ -24,6 +25,24 @@ _LARGEST_PADDING_BYTES: Final = 65_536
 """Largest number of unused bytes at the end of a file of weights; exporters align tensors to 64 KiB at most."""
 _LISTED_FILES: Final = 20
 """Largest number of further files that an error message lists."""
+
+
+def files_of_weights(content: bytes) -> tuple[str, ...]:
+    """Return the names of the files in which an ONNX file keeps weights; empty if the content is not such a file.
+
+    Args:
+        content: Content of the ONNX file, or of any other file.
+
+    Raises:
+        UnreadableFile: If a name is not the plain name of a file.
+    """
+    model = ModelProto()
+    try:
+        model.ParseFromString(content)
+    except (DecodeError, UnicodeDecodeError):  # the service says what is wrong with the file
+        return ()
+    external = (each for each in model.graph.initializer if each.external_data)
+    return tuple(dict.fromkeys(_plain_name(_entries(each).get("location", ""), _owner(each)) for each in external))
 
 
 def load_external_weights(tensors: Iterable[TensorProto], weight_file: WeightFile | None) -> int:

@@ -18,6 +18,7 @@ from network.network import Network
 from qat.data.dataset import Dataset, GroupedSource, Labels, SampleSource
 from qat.data.images import EncodedImages
 from qat.data.names import some_of
+from qat.data.unseen import MadeDataset
 from qat.options.task import TaskKind
 from qat.tasks.choice import Task, targets_of
 from qat.training.label_source import LabelSource
@@ -48,7 +49,7 @@ _NEED_DIFFERENT_TARGETS: Final = {
 def dataset_warnings(
     dataset: Dataset, network: Network, task: Task, clock: Callable[[], float] = time.monotonic
 ) -> tuple[str, ...]:
-    """Return the warnings about a dataset.
+    """Return the warnings about a dataset; those of one whose samples are made come first.
 
     Args:
         dataset: The dataset, in shapes that fit the network.
@@ -59,7 +60,8 @@ def dataset_warnings(
     found = [class_sizes_warning(dataset, network, task), equal_targets_warning(dataset, task)]
     with suppress(DatasetError):  # an unreadable sample; what needs the sample reports the error
         found.append(overlap_warning(dataset, clock))
-    return tuple(each for each in found if each is not None)
+    notes = dataset.notes if isinstance(dataset, MadeDataset) else ()
+    return (*notes, *(each for each in found if each is not None))
 
 
 def class_sizes_warning(dataset: Dataset, network: Network, task: Task) -> str | None:

@@ -8,7 +8,7 @@ limits the memory. The file names state which files are the test set (`parts`); 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -252,6 +252,12 @@ def _check_size(group: Any, column: str, name: str) -> None:
 
 
 def _columns(schema: pa.Schema, path: Path) -> _Columns:
+    repeated = [name for name, count in Counter(schema.names).items() if count > 1]
+    if repeated:
+        raise DatasetError(
+            f"'{printable(path.name)}' has several columns with the name '{printable(repeated[0])}'; expected columns "
+            "with different names"
+        )
     images = {each.name: _bytes_of(each) for each in schema}
     named = [images[each] for each in (*_IMAGE_NAMES, *images) if images.get(each)]
     if not named or named[0] is None:

@@ -15,6 +15,6 @@ DATASET_LIMIT_BYTES = 2_000_000
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     data = tmp_path_factory.mktemp("service") / "data"
-    limits = [f"--max-network-size={NETWORK_LIMIT_BYTES}", f"--max-dataset-size={DATASET_LIMIT_BYTES}"]
+    limits = ["--max-jobs=1", f"--max-network-size={NETWORK_LIMIT_BYTES}", f"--max-dataset-size={DATASET_LIMIT_BYTES}"]
     with LiveService(data, *limits) as running:
         yield running

@@ -33,7 +33,7 @@ class LiveService:
             text=True,
         )
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().strip()
+        self.url = self.process.stdout.readline().strip().replace("//0.0.0.0:", "//127.0.0.1:")
         assert self.url.startswith("http://127.0.0.1:"), self._log.name
         self.http = httpx.Client(base_url=self.url, timeout=TIMEOUT_SECONDS)
 
@@ -67,6 +67,17 @@ class LiveService:
         response = self.http.post("/v1/jobs", json=request)
         assert response.status_code == 202, response.text
         return str(response.json()["id"])
+
+    def listed(self, path: str, **query: Any) -> list[Answer]:
+        """Return the items of all pages of a list."""
+        items: list[Answer] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            asked = query | ({"cursor": cursor} if cursor else {})
+            page = self.http.get(path, params=asked).raise_for_status().json()
+            items += page["items"]
+            cursor = page["next_cursor"]
+        return items
 
     def job(self, job_id: str) -> Answer:
         answer: Answer = self.http.get(f"/v1/jobs/{job_id}").json()

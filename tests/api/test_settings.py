@@ -25,7 +25,7 @@ def test_the_manual_lists_every_setting() -> None:
 
 
 def test_an_option_wins_over_the_variable_and_the_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings_of({"max_concurrent_jobs": None}).max_concurrent_jobs == 1
+    assert settings_of({"max_concurrent_jobs": None}).max_concurrent_jobs is None
     monkeypatch.setenv("BITBUDGET_MAX_JOBS", "3")
     monkeypatch.setenv("BITBUDGET_MAX_NETWORK_SIZE", "2MiB")
     monkeypatch.setenv("BITBUDGET_DATA", "somewhere")
@@ -63,3 +63,14 @@ def test_an_invalid_variable_is_one_line(
     output = capsys.readouterr()
     assert (output.out, output.err.count("\n")) == ("", 1)
     assert expected in output.err
+
+
+def test_a_setting_comes_from_a_file_of_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password then stands neither in the environment nor on the command line; a variable wins over its file."""
+    monkeypatch.setenv("BITBUDGET_SECRETS", str(tmp_path / "missing"))
+    assert settings_of({}).database_url is None
+    monkeypatch.setenv("BITBUDGET_SECRETS", str(tmp_path))
+    (tmp_path / "BITBUDGET_DATABASE").write_text("postgresql+psycopg://a:b@c/d\n")
+    assert settings_of({}).database_url == "postgresql+psycopg://a:b@c/d"
+    monkeypatch.setenv("BITBUDGET_DATABASE", "sqlite:///e")
+    assert settings_of({}).database_url == "sqlite:///e"

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 BASE = "docker.io/library/debian:bookworm-slim"
+TRANSLATED = ("info", "locale", "man")
+WITHOUT_DOCUMENTS = "".join(f"path-exclude /usr/share/{each}/*\n" for each in ("doc", *TRANSLATED)) + (
+    "path-include /usr/share/doc/*/copyright\n"
+)
 IMAGE = "localhost/bitbudget-under-test"
+VERSION = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["version"]
+SLIM = "bitbudget.base=slim"
+"""Label of the base that this module makes, with the rules of today."""
 CERTIFICATES = "/mnt/pip-cert.pem"
 PACKAGE_SOURCES = ("index-url", "extra-index-url", "find-links")
 
@@ -38,17 +46,27 @@ def run(*command: str) -> str:
 
 
 def make_base() -> None:
-    """Debian from its own packages under the name that the Dockerfile gives: nothing is pulled from a registry."""
-    if run("buildah", "images", "--quiet", "--filter", f"reference={BASE}"):
+    """Debian from its own packages under the name that the Dockerfile gives: nothing is pulled from a registry.
+
+    As in Debian's image of this name, documents, manuals and translations are left out.
+    """
+    if run("buildah", "images", "--quiet", "--filter", f"reference={BASE}", "--filter", f"label={SLIM}"):
         return
     with TemporaryDirectory() as directory:
         root = Path(directory, "root")
         run("debootstrap", "--variant=minbase", "bookworm", str(root))
-        for leftovers in ("var/cache/apt/archives", "var/lib/apt/lists"):
-            shutil.rmtree(root / leftovers)
-            (root / leftovers / "partial").mkdir(parents=True)
+        for leftovers in ("var/cache/apt", "var/lib/apt/lists", *(f"usr/share/{each}" for each in TRANSLATED)):
+            shutil.rmtree(root / leftovers, ignore_errors=True)
+            (root / leftovers).mkdir()
+        for place in ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial"):
+            (root / place).mkdir(parents=True)
+        for document in (root / "usr/share/doc").rglob("*"):
+            if not document.is_dir() and document.name != "copyright":
+                document.unlink()
+        (root / "etc/dpkg/dpkg.cfg.d/docker").write_text(WITHOUT_DOCUMENTS)
         container = run("buildah", "from", "scratch")
         run("buildah", "add", container, str(root), "/")
+        run("buildah", "config", f"--label={SLIM}", container)
         run("buildah", "commit", "--rm", container, BASE)
 
 
@@ -59,6 +77,7 @@ def build(project: Path, image: str = IMAGE, **options: str) -> None:
     """
     make_base()
     build_arguments, mounts = _pip_of_this_machine()
+    build_arguments |= {"TORCH_INDEX_URL": "", "VERSION": VERSION}  # this machine's pip has a CPU build of torch
     command = [
         "buildah",
         "bud",

@@ -25,7 +25,7 @@ def served(container: Container, configuration: dict[str, Any], folder: Path) ->
         configuration: What the image says about how it is run.
         folder: Folder for the log of the service, in which no traceback may stand.
     """
-    port = _free_port()
+    port = free_port()
     container.set_environment(BITBUDGET_HOST="127.0.0.1", BITBUDGET_PORT=str(port))
     how, *healthcheck = configuration["Healthcheck"]["Test"]
     assert how == "CMD"
@@ -39,7 +39,7 @@ def served(container: Container, configuration: dict[str, Any], folder: Path) ->
     assert "Traceback" not in log.read_text()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -21,9 +21,10 @@ from api.cli.options import (
     reserve_options,
     solve_request,
 )
+from api.cli.remote_choice import Inputs, remote_of_command
 from api.cli.sensitivity_tables import table_for
 from api.operations.devices import answer_devices, device_answer
-from api.schemas.devices import DevicesRequest
+from api.schemas.devices import DevicesAnswer, DevicesRequest
 from network.devices.catalogue import catalogue, device_named
 from network.devices.device import Device
 
@@ -69,10 +70,19 @@ def command(
     devices = _chosen(names, custom_devices(devices_file))
     if network_file is None:
         return _list(devices, as_json=as_json)
-    request = solve_request(DevicesRequest, {**options, "devices": devices})
-    network, name = read_network_file(network_file, given_reading_options(options))
-    table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
-    answer = answer_devices(network, name, request, table)
+    remote = remote_of_command(is_quiet=as_json)
+    is_chosen = bool(names) or devices_file is not None
+    # A service knows its own catalogue, which need not be this one.
+    wanted = devices if remote is None or is_chosen else None
+    request = solve_request(DevicesRequest, {**options, "devices": wanted})
+    if remote is not None:
+        reading, offset = given_reading_options(options), options["label_offset"]
+        inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=offset)
+        answer = remote.answer(DevicesAnswer, request, inputs)
+    else:
+        network, name = read_network_file(network_file, given_reading_options(options))
+        table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
+        answer = answer_devices(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

@@ -10,10 +10,11 @@ from api.cli.files import read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_options
 from api.cli.options import data_option, fit_options, fit_request, given_reading_options, json_option
+from api.cli.remote_choice import Inputs, remote_of_command
 from api.cli.sensitivity_tables import table_for
 from api.operations.fit import answer_fit
 from api.operations.question import terms_of
-from api.schemas.fit import FitRequest
+from api.schemas.fit import FitAnswer, FitRequest
 
 
 @click.command("fit", short_help="Choose bits so that a network fits a memory budget.")
@@ -41,9 +42,14 @@ def command(network_file: str, data: str | None, as_json: bool, **options: Any) 
     """
     request = fit_request(options)
     terms_of(request)  # rejects contradictory options before the file is read
-    network, name = read_network_file(network_file, given_reading_options(options))
-    table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
-    answer = answer_fit(network, name, request, table)
+    if (remote := remote_of_command(is_quiet=as_json)) is not None:
+        reading, offset = given_reading_options(options), options["label_offset"]
+        inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=offset)
+        answer = remote.answer(FitAnswer, request, inputs)
+    else:
+        network, name = read_network_file(network_file, given_reading_options(options))
+        table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
+        answer = answer_fit(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

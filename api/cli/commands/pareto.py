@@ -10,10 +10,11 @@ from api.cli.files import read_network_file
 from api.cli.main import DOES_NOT_FIT
 from api.cli.model_options import model_options
 from api.cli.options import data_option, fit_options, fit_request, given_reading_options, json_option
+from api.cli.remote_choice import Inputs, remote_of_command
 from api.cli.sensitivity_tables import table_for
 from api.operations.pareto import answer_pareto
 from api.operations.question import terms_of
-from api.schemas.pareto import ParetoRequest
+from api.schemas.pareto import ParetoAnswer, ParetoRequest
 
 
 @click.command("pareto", short_help="Compute the trade-off between sensitivity and memory.")
@@ -39,9 +40,14 @@ def command(network_file: str, data: str | None, as_json: bool, **options: Any) 
     """
     request = fit_request(options, ParetoRequest)
     terms_of(request)
-    network, name = read_network_file(network_file, given_reading_options(options))
-    table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
-    answer = answer_pareto(network, name, request, table)
+    if (remote := remote_of_command(is_quiet=as_json)) is not None:
+        reading, offset = given_reading_options(options), options["label_offset"]
+        inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=offset)
+        answer = remote.answer(ParetoAnswer, request, inputs)
+    else:
+        network, name = read_network_file(network_file, given_reading_options(options))
+        table = table_for(request, network, data, options["label_offset"], is_quiet=as_json)
+        answer = answer_pareto(network, name, request, table)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

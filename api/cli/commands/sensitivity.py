@@ -10,6 +10,7 @@ import click
 from api.cli.files import read_dataset, read_network_file
 from api.cli.model_options import model_of, model_options
 from api.cli.options import given_reading_options, json_option, network_argument, reading_options
+from api.cli.remote_choice import Inputs, remote_of_command
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import notes_shown, progress_line
 from api.operations.sensitivity import SensitivityJob, measure
@@ -44,15 +45,19 @@ def command(network_file: str, data: str, out: Path | None, as_json: bool, **opt
       bitbudget fit network.onnx --flash 60kB --ram 40kB --sensitivity table.json
     """
     request = model_of(SensitivityRequest, {**options, "dataset": data})
-    chosen = request.options()
-    network, name = read_network_file(network_file, given_reading_options(options))
-    job = SensitivityJob(
-        network=network, network_name=name, dataset=read_dataset(data, request.label_offset), options=chosen
-    )
-    with progress_line(is_wanted=not as_json) as report:
-        answer, table = measure(job, shown_first(job.dataset, notes_shown(report)))
+    reading = given_reading_options(options)
+    if (remote := remote_of_command(is_quiet=as_json)) is not None:
+        inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=request.label_offset)
+        answer, text = remote.measure(request, inputs)
+    else:
+        network, name = read_network_file(network_file, reading)
+        dataset = read_dataset(data, request.label_offset)
+        job = SensitivityJob(network=network, network_name=name, dataset=dataset, options=request.options())
+        with progress_line(is_wanted=not as_json) as report:
+            answer, table = measure(job, shown_first(job.dataset, notes_shown(report)))
+        text = sensitivity_to_json(table) + "\n"
     if out is not None:
-        write_text(out, sensitivity_to_json(table) + "\n")
+        write_text(out, text)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:

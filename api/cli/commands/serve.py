@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import signal
 import socket
 from typing import Any, Final
 
 import click
 import uvicorn
-from uvicorn.config import LOGGING_CONFIG
 
 from api.cli.setting_options import setting_options, settings_of
 from api.http.app import create_app
+from api.http.security.connections import ConnectionLimits, connections_with, reserve_files
+from api.http.security.exposure import check_exposure
 from api.http.service import Service
+from api.logs import log_config
 from api.services.operator_datasets import check_directory
 from network.errors import RequestError
 
@@ -29,17 +30,24 @@ KEEP_ALIVE_SECONDS: Final = 30
 def command(**options: Any) -> None:
     """Run the HTTP service of bitbudget, and print its URL as the first line on standard output.
 
-    There is no authentication: everybody who can reach the port can use the service. SIGTERM ends the service and its
-    workers. When a service is started with the same data directory again, the unfinished jobs continue from their last
-    epoch. Each option can also be set by an environment variable, for example BITBUDGET_DATA.
+    Without keys, the service listens on the loopback interface alone. SIGTERM ends the service and its workers. When a
+    service is started with the same data directory again, the unfinished jobs continue from their last epoch. Each
+    option can also be set by an environment variable, for example BITBUDGET_DATA.
     """
     settings = settings_of(options)
     if settings.operator_datasets is not None:
         check_directory(settings.operator_datasets)
+    reserve_files(settings.max_connections)
     with _listen(settings.host, settings.port) as listener:
+        service = Service.open(settings)
+        has_keys = settings.oidc_issuer is not None or service.store.has_api_keys_in_any_project()
+        check_exposure(settings, listener.getsockname()[0], has_keys=has_keys)
         config = uvicorn.Config(
-            create_app(Service.open(settings)),
-            log_config=_log_config(),
+            create_app(service),
+            http=connections_with(ConnectionLimits(max_connections=settings.max_connections)),
+            ws="none",
+            log_config=log_config(settings.log_format),
+            access_log=False,  # the service logs its requests itself, with their identifiers
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
@@ -91,11 +99,3 @@ def _listen(host: str, port: int) -> socket.socket:
 def _url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _log_config() -> dict[str, Any]:
-    """Return uvicorn's logging configuration, changed to log requests and bitbudget's messages to standard error."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
-    config["loggers"]["bitbudget"] = {"handlers": ["default"], "level": "INFO"}
-    return config

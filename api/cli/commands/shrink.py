@@ -18,6 +18,7 @@ from api.cli.options import (
     json_option,
     label_offset_option,
 )
+from api.cli.remote_choice import Inputs, check_checkpoints, remote_of_command
 from api.cli.text.dataset import shown_first
 from api.cli.text.progress import notes_shown, progress_line
 from api.cli.training_options import results_option, training_data_option, training_file_option
@@ -78,15 +79,23 @@ def command(
         {name: value for name, value in options.items() if name not in of_request},
         training_file,
     )
-    network, name = read_network_file(network_file, given_reading_options(options))
-    check_output(out)
-    dataset = read_dataset(data, label_offset)
-    job = ShrinkJob(network=network, network_name=name, request=request, dataset=dataset, options=training)
+    reading = given_reading_options(options)
+    remote = remote_of_command(is_quiet=as_json)
     try:
-        with progress_line(is_wanted=not as_json) as report:
-            found, artifacts = run_shrink_job(
-                job, out, report=shown_first(job.dataset, notes_shown(report)), checkpoint_directory=checkpoints
-            )
+        if remote is not None:
+            check_checkpoints(checkpoints)
+            check_output(out)
+            inputs = Inputs(network_file=network_file, reading=reading, data=data, label_offset=label_offset)
+            found, artifacts = remote.shrink(request, training, inputs, out)
+        else:
+            network, name = read_network_file(network_file, reading)
+            check_output(out)
+            dataset = read_dataset(data, label_offset)
+            job = ShrinkJob(network=network, network_name=name, request=request, dataset=dataset, options=training)
+            with progress_line(is_wanted=not as_json) as report:
+                found, artifacts = run_shrink_job(
+                    job, out, report=shown_first(job.dataset, notes_shown(report)), checkpoint_directory=checkpoints
+                )
     except DoesNotFit as error:
         _print(error.answer, as_json=as_json)
         return DOES_NOT_FIT

@@ -26,7 +26,7 @@ def shrink_text(answer: ShrinkAnswer, directory: Path) -> RenderableType:
     terms = TERMS[answer.metric]
     of_float = "" if answer.float_quality is None else f", float network {terms.text(answer.float_quality)}"
     heading = f"{answer.network.name}: {terms.words} on {answer.held_out_samples:,} held-out samples{of_float}"
-    folders = [f"  {point.folder}/" for point in answer.points]
+    folders = [f"  {point.folder}/" for point in answer.points if (directory / point.folder).is_dir()]
     files = [f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts]
     return Group(
         Text(f"{heading}\n"),

@@ -43,11 +43,18 @@ def training_text(answer: TrainAnswer, directory: Path) -> RenderableType:
         *(f"  {each.name}  {each.size_bytes:,} bytes" for each in answer.artifacts),
     )
     overflow = [] if answer.overflow is None else [verdict(f"\nDOES NOT FIT: {answer.overflow}", is_good=False)]
-    return Group(fit_text(answer), *map(Text, lines), *overflow)
+    return Group(*_first_warning(answer), fit_text(answer), *map(Text, lines), *overflow)
+
+
+def _first_warning(answer: TrainAnswer) -> list[Text]:
+    """Return the warning that stands above everything else: there were no samples."""
+    return [verdict(f"{answer.warnings[0]}\n", is_good=False)] if answer.without_samples else []
 
 
 def _quality_lines(answer: TrainAnswer) -> list[str]:
     quality = answer.quality
+    if answer.without_samples:
+        return ["quality was not measured: there are no samples"]
     if quality is None:
         return ["quality was not measured: the dataset has no test set"]
     lines = [

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import Field
 
-from api.errors import KINDS, HttpStatus, NotFound, ProblemKind, Unavailable
+from api.errors import KINDS, NotFound, ProblemKind, Unavailable
 from api.execution.scheduler import STALE_SECONDS
 from api.http.handlers.dependencies import ServiceOf, problems
+from api.http.metrics import MEDIA_TYPE
+from api.http.pages import Limit, PageCursor, page_of
 from api.http.service import Service
 from api.schemas.answer import Answer, Count
-from api.storage.records import JobState
+from api.schemas.index import Index, ProblemMeaning
+from api.schemas.job_state import JobState
+from api.schemas.pages import ProblemPage
 from api.version import version
 
 router = APIRouter(tags=["service"])
-
-
-class Index(Answer):
-    """Index of the HTTP service: its name, its version and the paths of its resources."""
-
-    name: str = Field(description="name of the service")
-    version: str = Field(description="version of bitbudget")
-    links: dict[str, str] = Field(description="path of each resource, by name")
 
 
 class Health(Answer):
@@ -42,14 +39,6 @@ class Readiness(Answer):
     waiting: Count = Field(description="number of questions that wait for a process")
 
 
-class ProblemMeaning(Answer):
-    """Description of one HTTP problem type (RFC 9457) that the service can answer."""
-
-    type: str = Field(description="problem type (RFC 9457), as a URI reference")
-    status: HttpStatus = Field(description="HTTP status of a response with such a problem")
-    title: str = Field(description="short name of the problem type")
-
-
 @router.get("/", operation_id="index", responses=problems())
 @router.get("/v1", include_in_schema=False)
 async def index() -> Index:
@@ -61,6 +50,7 @@ async def index() -> Index:
         "jobs": "/v1/jobs",
         "health": "/healthz",
         "readiness": "/readyz",
+        "metrics": "/metrics",
         "problems": "/problems",
         "openapi": "/openapi.json",
         "docs": "/docs",
@@ -101,10 +91,22 @@ def _require_scheduler(service: Service) -> None:
         )
 
 
-@router.get("/problems", operation_id="listProblems", responses=problems())
-async def list_problems() -> list[ProblemMeaning]:
+@router.get(
+    "/metrics",
+    operation_id="metrics",
+    response_class=PlainTextResponse,
+    responses={200: {"description": "The metrics in the text format of Prometheus"}, **problems()},
+)
+async def metrics(service: ServiceOf) -> Response:
+    """Return metrics for Prometheus: requests, places and queues of processes, ended tasks, kept answers, jobs."""
+    return Response(service.metrics.text(), media_type=MEDIA_TYPE)
+
+
+@router.get("/problems", operation_id="listProblems", responses=problems(422))
+async def list_problems(limit: Limit = 100, cursor: PageCursor = None) -> ProblemPage:
     """List all HTTP problem types (RFC 9457) that the service can answer."""
-    return [_meaning(kind) for kind in KINDS]
+    kinds, following = page_of("problems", KINDS, lambda kind: kind.slug, limit, cursor)
+    return ProblemPage(items=[_meaning(kind) for kind in kinds], next_cursor=following)
 
 
 @router.get("/problems/{slug}", operation_id="getProblem", responses=problems(404))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Path, Request, Response
 
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import ServiceOf, problems
+from api.http.pages import Limit, PageCursor, cursor_of, position_of
 from api.http.uploads import UploadName, receive, request_body
+from api.schemas.pages import DatasetPage
 from api.services.dataset_descriptions import DatasetAnswer
+from api.services.datasets import Position
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+_LIST: Final = "datasets"
+"""Name of the list of datasets in a cursor."""
 
 DatasetId = Annotated[
     str, Path(description="SHA-256 of an uploaded file, in hexadecimal; the name of an operator's dataset; or digits")
@@ -40,10 +46,14 @@ async def upload_dataset(
     return dataset
 
 
-@router.get("", operation_id="listDatasets", responses=problems(429, 503))
-async def list_datasets(request: Request, service: ServiceOf) -> list[DatasetAnswer]:
+@router.get("", operation_id="listDatasets", responses=problems(422, 429, 503))
+async def list_datasets(
+    request: Request, service: ServiceOf, limit: Limit = 100, cursor: PageCursor = None
+) -> DatasetPage:
     """List the built-in dataset, then the datasets of the operator by name, then uploaded datasets, newest first."""
-    return await while_connected(request, service.reads.dataset_summaries())
+    position = cast("Position | None", position_of(_LIST, cursor, int, float, str))
+    datasets, last = await while_connected(request, service.reads.dataset_page(limit, position))
+    return DatasetPage(items=datasets, next_cursor=None if last is None else cursor_of(_LIST, *last))
 
 
 @router.get("/{dataset_id}", operation_id="getDataset", responses=problems(404, 422, 429, 503))

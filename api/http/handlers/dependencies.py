@@ -9,12 +9,14 @@ from fastapi import Depends, Header, Request
 from api.errors import BUSY, KINDS, MEDIA_TYPE
 from api.execution.task_pool import MAX_RETRY_SECONDS
 from api.http.service import Service
+from api.services.access import Access
 from api.services.jobs import MAX_KEY_LENGTH
 
 
 async def _service(request: Request) -> Service:  # a function that is not async would take a thread
     service: Service = request.app.state.service
-    return service
+    access: Access | None = getattr(request.state, "access", None)
+    return service if access is None else service.of_project(access.project)
 
 
 ServiceOf = Annotated[Service, Depends(_service)]

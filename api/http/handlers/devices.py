@@ -8,17 +8,20 @@ from fastapi import APIRouter, Path
 
 from api.errors import NotFound
 from api.http.handlers.dependencies import problems
+from api.http.pages import Limit, PageCursor, page_of
 from api.operations.devices import device_answer
 from api.schemas.devices import DeviceAnswer
+from api.schemas.pages import DevicePage
 from network.devices.catalogue import catalogue
 
 router = APIRouter(prefix="/v1/devices", tags=["devices"])
 
 
-@router.get("", operation_id="listDevices", responses=problems())
-async def list_devices() -> list[DeviceAnswer]:
+@router.get("", operation_id="listDevices", responses=problems(422))
+async def list_devices(limit: Limit = 100, cursor: PageCursor = None) -> DevicePage:
     """List the microcontrollers of the catalogue, sorted by RAM size."""
-    return [device_answer(device) for device in catalogue().values()]
+    devices, following = page_of("devices", list(catalogue().values()), lambda device: device.name, limit, cursor)
+    return DevicePage(items=[device_answer(device) for device in devices], next_cursor=following)
 
 
 @router.get("/{name}", operation_id="getDevice", responses=problems(404))

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import FileResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.http.artifact_types import artifact_content, media_type_of
+from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
-from api.operations.linked_report import LINKED_FILE
-from api.schemas.build import BuildAnswer
-from api.schemas.deployment import DeploymentAnswer
+from api.http.pages import Limit, PageCursor, cursor_of, position_of
+from api.schemas.job_state import JobState
 from api.schemas.jobs import CreatedJobRequest
-from api.schemas.reports import Artifact
-from api.services.jobs import JobAnswer, JobSummary
-from api.storage.records import JobState
-from deploy.deployment import DEPLOYMENT_FILE
+from api.schemas.pages import JobPage
+from api.services.jobs import JobAnswer
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -56,15 +52,26 @@ async def create_job(
 def list_jobs(
     service: ServiceOf,
     state: Annotated[JobState | None, Query(description="return only jobs in this state")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="largest number of jobs to return")] = 100,
-) -> list[JobSummary]:
+    limit: Limit = 100,
+    cursor: PageCursor = None,
+) -> JobPage:
     """List jobs, newest first."""
-    return service.jobs.summaries(state, limit)
+    name = "jobs" if state is None else f"jobs:{state}"
+    position = cast("tuple[int] | None", position_of(name, cursor, int))
+    jobs, last = service.jobs.page(state, limit, None if position is None else position[0])
+    return JobPage(items=jobs, next_cursor=None if last is None else cursor_of(name, last))
 
 
-@router.get("/{job_id}", operation_id="getJob", responses=problems(404, 422))
+@router.get(
+    "/{job_id}",
+    operation_id="getJob",
+    response_model=JobAnswer,
+    responses={304: {"description": "The job has not changed since the answer with this ETag"}, **problems(404, 422)},
+)
 async def get_job(
     job_id: JobId,
+    request: Request,
+    response: Response,
     service: ServiceOf,
     wait_seconds: Annotated[
         float,
@@ -82,14 +89,14 @@ async def get_job(
             description="wait until the revision exceeds this number; without it, wait until the job has finished",
         ),
     ] = None,
-) -> JobAnswer:
+) -> JobAnswer | Response:
     """Return the state and the progress of a job; after it has finished, also its result or its error."""
     give_up_at = time.monotonic() + wait_seconds
     while True:
         job = await run_in_threadpool(service.jobs.job, job_id)
         has_news = after is not None and job.revision > after
         if has_news or job.state.is_final or time.monotonic() >= give_up_at:
-            return job
+            return not_modified(request, response, tag_of(job.id, job.revision)) or job
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -99,63 +106,16 @@ def cancel_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
     return service.jobs.cancel(job_id)
 
 
+@router.post("/{job_id}/retry", operation_id="retryJob", status_code=202, responses=problems(404, 409))
+def retry_job(job_id: JobId, service: ServiceOf) -> JobAnswer:
+    """Queue a failed or cancelled job again; retrying a queued or running job has no effect.
+
+    A failed job continues from its last checkpoint; a cancelled job, whose files were deleted, starts anew.
+    """
+    return service.jobs.retry(job_id)
+
+
 @router.delete("/{job_id}", operation_id="deleteJob", status_code=204, responses=problems(404, 409))
 def delete_job(job_id: JobId, service: ServiceOf) -> None:
     """Delete a finished job and the files that it produced."""
     service.jobs.delete(job_id)
-
-
-@router.get("/{job_id}/artifacts", operation_id="listArtifacts", responses=problems(404, 409))
-def list_artifacts(job_id: JobId, service: ServiceOf) -> list[Artifact]:
-    """List the files that a job has produced.
-
-    A training job: the integer-only network (network.json, weights.safetensors, network.onnx), report.json,
-    memory.json, host.py, and NAME-c.zip, the network in C, with deployment.json and vectors.npz, from which
-    `bitbudget emit` writes it again. For a device whose compiler the service has, linked.json: predicted and linked
-    bytes. A sensitivity job: sensitivity.json. docs/api.md describes each file.
-    """
-    return service.jobs.artifacts(job_id)
-
-
-@router.get("/{job_id}/linked", operation_id="getLinkedReport", responses=problems(404, 409))
-def get_linked_report(job_id: JobId, service: ServiceOf) -> BuildAnswer:
-    """Return predicted and linked bytes of a job's network: the content of linked.json.
-
-    A training for a device has this report if the service has the compiler for the core of the device.
-    """
-    _, path = service.jobs.artifact(job_id, LINKED_FILE)
-    return BuildAnswer.model_validate_json(path.read_bytes())
-
-
-@router.get("/{job_id}/deployment", operation_id="getDeployment", responses=problems(404, 409))
-def get_deployment(job_id: JobId, service: ServiceOf) -> DeploymentAnswer:
-    """Return how the memory of a job's network was planned, and the work behind it: the content of deployment.json."""
-    _, path = service.jobs.artifact(job_id, DEPLOYMENT_FILE)
-    return DeploymentAnswer.model_validate_json(path.read_bytes())
-
-
-@router.get(
-    "/{job_id}/artifacts/{name}",
-    operation_id="getArtifact",
-    response_class=FileResponse,
-    responses={
-        200: {
-            "description": "Content of the file; the ETag is its SHA-256",
-            "content": artifact_content(),
-        },
-        304: {"description": "The caller has this content already (If-None-Match)"},
-        **problems(404, 409),
-    },
-)
-def get_artifact(
-    job_id: JobId,
-    name: Annotated[str, Path(description="name of a file, as listArtifacts returns it")],
-    request: Request,
-    service: ServiceOf,
-) -> Response:
-    """Return the content of one file that a job has produced."""
-    artifact, path = service.jobs.artifact(job_id, name)
-    etag = f'"{artifact.sha256}"'
-    if etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": etag})
-    return FileResponse(path, media_type=media_type_of(artifact.name), filename=artifact.name, headers={"ETag": etag})

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
 
 from api.execution.solving import Answered
+from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
+from api.http.pages import Limit, PageCursor, cursor_of, position_of
 from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
-from api.schemas.networks import NetworkAnswer, NetworkSummary
+from api.schemas.networks import NetworkAnswer
+from api.schemas.pages import NetworkPage
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
 from api.services.jobs import JobAnswer
 from network.reading_options import MAX_INPUT_SHAPES, MAX_OUTPUTS, ReadingOptions
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])
+
+_LIST: Final = "networks"
+"""Name of the list of networks in a cursor."""
 
 InputShapes = Annotated[
     list[str],
@@ -80,16 +86,27 @@ async def upload_network(
     return network
 
 
-@router.get("", operation_id="listNetworks", responses=problems())
-def list_networks(service: ServiceOf) -> list[NetworkSummary]:
-    """List all uploaded networks, newest first."""
-    return service.networks.summaries()
+@router.get("", operation_id="listNetworks", responses=problems(422))
+def list_networks(service: ServiceOf, limit: Limit = 100, cursor: PageCursor = None) -> NetworkPage:
+    """List uploaded networks, newest first."""
+    position = cast("tuple[float, str] | None", position_of(_LIST, cursor, float, str))
+    networks, last = service.networks.page(limit, position)
+    return NetworkPage(items=networks, next_cursor=None if last is None else cursor_of(_LIST, *last))
 
 
-@router.get("/{network_id}", operation_id="getNetwork", responses=problems(404))
-def get_network(network_id: NetworkId, service: ServiceOf) -> NetworkAnswer:
+@router.get(
+    "/{network_id}",
+    operation_id="getNetwork",
+    response_model=NetworkAnswer,
+    responses={304: {"description": "The caller has this answer already (If-None-Match)"}, **problems(404)},
+)
+def get_network(
+    network_id: NetworkId, request: Request, response: Response, service: ServiceOf
+) -> NetworkAnswer | Response:
     """Return an uploaded network: its layers in the order in which they run, and its activation tensors."""
-    return service.networks.describe(network_id)
+    network = service.networks.describe(network_id)
+    # A network never changes; one that is deleted and uploaded again may have another name.
+    return not_modified(request, response, tag_of(network.id, network.created_at)) or network
 
 
 @router.delete("/{network_id}", operation_id="deleteNetwork", status_code=204, responses=problems(404, 409))

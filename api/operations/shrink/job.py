@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import DoesNotFit
-from api.operations.chip_files import OPTIONAL_FILES
 from api.operations.fit import describe_fit
 from api.operations.measures import MeasureChoice
+from api.operations.no_samples import is_without_samples, refuse_shrink_without_samples
 from api.operations.question import Terms, terms_of
 from api.operations.shrink.curve import CURVE_FILE, curve_svg
 from api.operations.shrink.limits import check_limit
@@ -100,6 +100,8 @@ def run_shrink_job(
         TrainingError: If a training fails.
     """
     terms = terms_of(job.request)
+    if is_without_samples(job.dataset):
+        refuse_shrink_without_samples()
     options = job.options.plain
     job = replace(job, network=with_feature_scales(job.network, job.dataset.train_x))
     _check(job, options, terms, directory)
@@ -196,5 +198,5 @@ def _write(report: ShrinkReport, found: Search, work: Path, directory: Path) -> 
         (staged / CURVE_FILE).write_text(curve_svg(report), encoding="utf-8")
         (staged / REPORT_FILE).write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
         artifacts = artifacts_in(staged)
-        publish(staged, directory, OPTIONAL_FILES)
+        publish(staged, directory)
     return artifacts

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from api.cli.files import read_network_file
-from api.cli.weight_files import WeightFilesBeside
+from api.client.weight_files import WeightFilesBeside
 from network.errors import InvalidNetwork, NetworkError, UnreadableFile
 from network.layers import WeightLayer
 from network.network import Network

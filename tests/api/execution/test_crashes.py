@@ -80,7 +80,7 @@ def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(starte
     epochs = set()
 
     def trains_on(job: Answer) -> bool:
-        if job["progress"]["phase"] in {"training", "validating"}:
+        if job["progress"] and job["progress"]["phase"] in {"training", "validating"}:
             epochs.add(job["progress"]["epoch"])
         return is_training(epoch=reached + 2)(job)
 
@@ -91,9 +91,13 @@ def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(starte
     assert job["state"] == "failed"
     assert job["error"]["type"] == "/problems/worker-lost"
     assert "signal 9" in job["error"]["detail"]
-    assert "Create the job again" in job["error"]["detail"]
+    assert f"/v1/jobs/{job_id}/retry" in job["error"]["detail"]
     assert job["artifacts"] == []
     assert not any("artifacts" in file or ".bitbudget-" in file for file in service.files())
+    epochs.clear()
+    assert service.http.post(f"/v1/jobs/{job_id}/retry").json()["state"] == "queued"
+    service.wait_for(job_id, trains_on)
+    assert min(epochs) >= reached - 1, "a retried job goes on from its checkpoint too"
 
 
 def test_when_both_die_the_job_is_taken_up_again(data: Path, started: list[LiveService]) -> None:

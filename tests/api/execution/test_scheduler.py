@@ -12,10 +12,11 @@ import pytest
 
 from api.execution.executor import Attempt
 from api.execution.scheduler import Scheduler
+from api.schemas.job_state import JobState
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
-from api.storage.records import Job, JobState
+from api.storage.records import Job
 from tests.api.execution.thread_executor import PATIENCE_SECONDS, Cluster, ThreadExecutor, Worker
 
 GRACE_SECONDS = {False: PATIENCE_SECONDS, True: 0.05}
@@ -26,6 +27,7 @@ class Factory:
     """A database and a cluster, with schedulers on them, one after the other, as in successive services."""
 
     def __init__(self, folder: Path, grace_seconds: float = PATIENCE_SECONDS, **options: Any) -> None:
+        options = {"max_concurrent_jobs": 1, **options}
         self.settings = Settings(data_directory=folder, grace_seconds=grace_seconds, turn_seconds=0.01, **options)
         self.store = Store(self.settings.database)
         self.cluster = Cluster(self._work)
@@ -44,7 +46,7 @@ class Factory:
             assert self.store.add_job(job_id, {}, None)
 
     def job(self, job_id: str) -> Job:
-        job = self.store.job(job_id)
+        job = self.store.job_of_any_project(job_id)
         assert job is not None
         return job
 
@@ -62,10 +64,14 @@ class Factory:
         return Attempt(job_id, self.job(job_id).attempt)
 
     def turn_until(self, condition: Callable[[], bool]) -> None:
+        self.turn_of(self.scheduler, condition)
+
+    def turn_of(self, scheduler: Scheduler, condition: Callable[[], bool]) -> None:
+        """Let a scheduler check the jobs until a condition holds."""
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             assert time.monotonic() < give_up_at
-            self.scheduler.turn()
+            scheduler.turn()
             time.sleep(0.005)
 
     def close(self) -> None:
@@ -86,7 +92,9 @@ class Factory:
                 continue
             if order == "crash":
                 raise RuntimeError("out of memory")
-            self.store.change_job(job_id, [JobState.RUNNING], of_attempt=number, state=JobState.SUCCEEDED)
+            self.store.change_job_of_any_project(
+                job_id, [JobState.RUNNING], of_attempt=number, state=JobState.SUCCEEDED
+            )
             return "exit code 0"
         return "killed"
 
@@ -129,7 +137,13 @@ def test_a_crash_is_tried_again_at_the_head_of_the_queue_and_the_second_is_the_e
     assert factory.states("a", "b") == ["failed", "running"]
     error = factory.job("a").error
     assert error is not None
-    for expected in ("2 times", "exception out of memory", "Create the job again", "the memory of the worker of a"):
+    for expected in (
+        "2 times",
+        "exception out of memory",
+        "/v1/jobs/a/retry",
+        "the memory of the worker of a",
+        "the last words of a",
+    ):
         assert expected in error["detail"]
 
 
@@ -160,7 +174,7 @@ def test_a_cancelled_worker_is_asked_and_after_the_grace_killed(tmp_path: Path, 
     factory.ignores_requests = is_stubborn
     factory.add("a", "b")
     factory.scheduler.turn()
-    results = JobDirectory.of("a", factory.settings).artifacts
+    results = JobDirectory.of("a", factory.settings).attempt(1).artifacts
     results.mkdir(parents=True)
     factory.store.change_job("a", [JobState.RUNNING], state=JobState.CANCELLING)
     factory.turn_until(lambda: factory.states("a") == ["cancelled"])
@@ -273,4 +287,79 @@ def test_jobs_of_an_unreachable_executor_are_left_to_the_next_service(tmp_path: 
     assert (factory.states("a"), factory.cluster.living) == (["running"], [Attempt("a", 1)])
     factory.new_scheduler().turn()
     assert factory.job("a").attempt == 1
+    factory.close()
+
+
+def test_a_crash_counts_only_if_no_work_was_saved(factory: Factory) -> None:
+    factory.add("a")
+    for _ in range(5):
+        factory.scheduler.turn()
+        assert factory.job("a").progress_at is None, "nothing is saved at the start of an attempt"
+        factory.store.change_job("a", [JobState.RUNNING], progress_at=time.time())
+        factory.order("a", "crash")
+    factory.scheduler.turn()
+    assert (factory.states("a"), factory.job("a").attempt, factory.job("a").crashes) == (["running"], 6, 0)
+    factory.order("a", "crash")
+    factory.scheduler.turn()
+    assert (factory.states("a"), factory.job("a").crashes) == (["running"], 1)
+    factory.order("a", "crash")
+    factory.scheduler.turn()
+    assert factory.states("a") == ["failed"]
+
+
+def test_projects_take_turns_and_the_oldest_job_of_each_is_first(tmp_path: Path) -> None:
+    factory = Factory(tmp_path, max_concurrent_jobs=3)
+    factory.add(*(f"large-{number}" for number in range(5)))
+    for project in ("one", "two"):
+        for number in range(2):
+            job_id = f"{project}-{number}"
+            factory.orders[job_id] = SimpleQueue()
+            assert factory.store.of_project(project).add_job(job_id, {}, None)
+    factory.scheduler.turn()
+    assert [attempt.job_id for attempt in factory.cluster.living] == ["large-0", "one-0", "two-0"]
+    for done, expected in (("one-0", "one-1"), ("large-0", "large-1"), ("one-1", "large-2"), ("two-0", "two-1")):
+        factory.order(done, "succeed")
+        factory.scheduler.turn()
+        assert [attempt.job_id for attempt in factory.cluster.living][-1] == expected
+    factory.close()
+
+
+def test_a_worker_that_hangs_is_killed_and_one_that_gives_signs_of_life_is_not(tmp_path: Path) -> None:
+    factory = Factory(tmp_path, silence_seconds=0.3, max_crashes=0)
+    factory.add("a")
+    factory.scheduler.turn()
+    ends_at = time.monotonic() + 0.9
+    while time.monotonic() < ends_at:
+        factory.store.change_job("a", [JobState.RUNNING], heartbeat_at=time.time())
+        factory.scheduler.turn()
+        time.sleep(0.01)
+    assert len(factory.cluster.living) == 1
+    factory.turn_until(lambda: factory.states("a") == ["failed"])
+    error = factory.job("a").error
+    assert error is not None
+    assert "killed, because it gave no sign of life for 0.3 s" in error["detail"]
+    factory.close()
+
+
+def test_a_worker_that_has_not_begun_is_not_silent(tmp_path: Path) -> None:
+    """A cluster may have queued it."""
+    factory = Factory(tmp_path, silence_seconds=0.01)
+    factory.add("a")
+    for _ in range(10):
+        factory.scheduler.turn()
+        time.sleep(0.01)
+    assert len(factory.cluster.living) == 1
+    factory.close()
+
+
+def test_a_job_has_a_longest_duration_and_can_be_retried(tmp_path: Path) -> None:
+    factory = Factory(tmp_path, job_seconds=0.2)
+    factory.add("a")
+    factory.scheduler.turn()
+    factory.turn_until(lambda: factory.states("a") == ["failed"])
+    factory.turn_until(lambda: not factory.cluster.living)
+    error = factory.job("a").error
+    assert error is not None
+    assert error["type"] == "/problems/job-limit"
+    assert "0.2 s" in error["detail"]
     factory.close()

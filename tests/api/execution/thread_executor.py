@@ -80,6 +80,9 @@ class ThreadExecutor:
     def output_of(self, attempt: Attempt) -> str:
         return f"the memory of the worker of {attempt.job_id}"
 
+    def last_output(self, attempt: Attempt) -> str:
+        return f"the last words of {attempt.job_id}"
+
     def ask_to_end(self, handle: Handle) -> None:
         self._reached().workers[handle].asked.set()
 

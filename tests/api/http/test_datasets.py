@@ -34,7 +34,7 @@ def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
 
 
 def test_an_operators_datasets_are_listed_by_name(operated: LiveService) -> None:
-    listed = operated.http.get("/v1/datasets").json()
+    listed = operated.listed("/v1/datasets")
     assert [each["id"] for each in listed] == ["digits", *OPERATORS]
     assert [each["origin"] for each in listed] == ["built-in", *["operator"] * 4]
     assert listed[0]["train_samples"] == 1437

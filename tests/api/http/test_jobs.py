@@ -101,7 +101,7 @@ def test_a_job_plays_the_main_job_on_real_digits(service: LiveService, tmp_path:
     assert result["accuracy"]["integer_only"] > 95
     assert result["warnings"] == job["progress"]["warnings"] == []
     assert "batch_size" in {each["option"] for each in result["recipe"]}
-    for artifact in service.http.get(f"/v1/jobs/{job['id']}/artifacts").json():
+    for artifact in service.listed(f"/v1/jobs/{job['id']}/artifacts"):
         content = service.http.get(f"/v1/jobs/{job['id']}/artifacts/{artifact['name']}").content
         assert hashlib.sha256(content).hexdigest() == artifact["sha256"]
         assert len(content) == artifact["size_bytes"]
@@ -123,10 +123,11 @@ def test_a_finished_job_keeps_its_result(service: LiveService, finished: Answer,
     ]  # fmt: skip
     report = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/report.json").json()
     assert report == finished["result"]
-    listed = service.http.get("/v1/jobs", params={"state": "succeeded"}).json()
+    listed = service.listed("/v1/jobs", state="succeeded")
     assert finished["id"] in [job["id"] for job in listed]
     left = {file for file in service.files() if file.startswith(f"jobs/{finished['id']}/")}
-    assert {file.split("/", 2)[2] for file in left} == {"lock", "log.txt", *(f"artifacts/{name}" for name in names)}
+    artifacts = {f"attempt-1/artifacts/{name}" for name in names}
+    assert {file.split("/", 2)[2] for file in left} == {"lock", "log.txt"} | artifacts
 
 
 def test_artifacts_are_cached_by_their_hash(service: LiveService, finished: Answer) -> None:
@@ -186,20 +187,20 @@ def test_a_job_for_a_device_has_the_linked_bytes(service: LiveService, request_b
 def test_only_registered_artifacts_are_served(service: LiveService, finished: Answer, name: str) -> None:
     response = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/{name}", follow_redirects=True)
     if name == ".":  # the client itself makes the path of the list out of it
-        assert response.json() == finished["artifacts"]
+        assert response.json()["items"] == finished["artifacts"]
         return
     assert_problem(response, 404, "not-found")
 
 
 def test_a_repeated_request_makes_one_job(service: LiveService, request_body: dict[str, Any]) -> None:
     headers = {"idempotency-key": "pipeline 7, step 3"}
-    jobs = service.http.get("/v1/jobs").json()
+    jobs = service.listed("/v1/jobs")
     first = service.http.post("/v1/jobs", json=request_body, headers=headers)
     second = service.http.post("/v1/jobs", json=request_body, headers=headers)
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["id"] == second.json()["id"]
     assert first.headers["location"] == second.headers["location"]
-    assert len(service.http.get("/v1/jobs").json()) == len(jobs) + 1
+    assert len(service.listed("/v1/jobs")) == len(jobs) + 1
     other = service.http.post("/v1/jobs", json=request_body | {"flash": 500}, headers=headers)
     assert_problem(other, 409, "idempotency-key-reused")
     for key in ("", "x" * 256):
@@ -245,10 +246,10 @@ BAD_JOBS: dict[str, tuple[dict[str, Any], int, str, str]] = {
 @pytest.mark.parametrize("what", BAD_JOBS)
 def test_a_bad_job_is_refused_and_leaves_nothing(service: LiveService, request_body: dict[str, Any], what: str) -> None:
     changes, status, slug, expected = BAD_JOBS[what]
-    jobs = [job["id"] for job in service.http.get("/v1/jobs").json()]
+    jobs = [job["id"] for job in service.listed("/v1/jobs")]
     response = service.http.post("/v1/jobs", json=request_body | changes)
     assert expected in assert_problem(response, status, slug)
-    assert [job["id"] for job in service.http.get("/v1/jobs").json()] == jobs
+    assert [job["id"] for job in service.listed("/v1/jobs")] == jobs
 
 
 def test_labels_outside_the_classes_are_refused(service: LiveService, request_body: dict[str, Any]) -> None:
@@ -269,6 +270,7 @@ def test_jobs_that_are_not_there(service: LiveService) -> None:
     for response in (
         service.http.get("/v1/jobs/nothing"),
         service.http.post("/v1/jobs/nothing/cancel"),
+        service.http.post("/v1/jobs/nothing/retry"),
         service.http.delete("/v1/jobs/nothing"),
         service.http.get("/v1/jobs/nothing/artifacts"),
         service.http.get("/v1/jobs/nothing/artifacts/report.json"),
@@ -300,13 +302,20 @@ def test_a_running_job_can_be_cancelled_and_leaves_nothing(service: LiveService,
     assert left == {f"jobs/{job_id}/lock", f"jobs/{job_id}/log.txt"}
     assert service.http.post(f"/v1/jobs/{job_id}/cancel").json()["state"] == "cancelled", "cancelling twice is allowed"
     assert_problem(service.http.get(f"/v1/jobs/{job_id}/artifacts"), 404, "not-found")
+    for _ in range(2):
+        retried = service.http.post(f"/v1/jobs/{job_id}/retry")
+        assert (retried.status_code, retried.json()["id"]) == (202, job_id), "retrying twice is allowed"
+    service.wait_for(job_id, is_training(epoch=1))
+    service.http.post(f"/v1/jobs/{job_id}/cancel")
+    assert service.finished(job_id)["state"] == "cancelled"
     assert service.http.delete(f"/v1/jobs/{job_id}").status_code == 204
     assert_problem(service.http.get(f"/v1/jobs/{job_id}"), 404, "not-found")
     assert not any(job_id in file for file in service.files())
 
 
 def test_a_finished_job_cannot_be_cancelled(service: LiveService, finished: Answer) -> None:
-    assert_problem(service.http.post(f"/v1/jobs/{finished['id']}/cancel"), 409, "job-finished")
+    for action in ("cancel", "retry"):
+        assert_problem(service.http.post(f"/v1/jobs/{finished['id']}/{action}"), 409, "job-finished")
     assert service.job(finished["id"]) == finished
 
 

@@ -100,7 +100,8 @@ def left_request(service: LiveService, path: str, body: dict[str, Any]) -> socke
     connection = socket.create_connection((address.hostname or "", address.port or 0), timeout=30)
     content = json.dumps(body).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
     )
     connection.sendall(head.encode() + content)
     return connection

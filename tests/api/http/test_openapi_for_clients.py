@@ -25,8 +25,6 @@ REFERENCE = "#/components/schemas/"
 WITHOUT_EXAMPLE = {
     "getLinkedReport",  # it needs a cross compiler
     "uploadDataset",  # the document's examples have the built-in dataset
-    "listDevices",  # the whole catalogue; getDevice has an example
-    "listProblems",  # docs/api.md has the table
 }
 
 

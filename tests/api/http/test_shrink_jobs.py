@@ -72,7 +72,7 @@ def test_a_search_returns_its_points_and_the_files_of_the_chosen_one(service: Li
     assert picture.headers["content-type"] == "image/svg+xml"
     report = service.http.get(f"/v1/jobs/{finished['id']}/artifacts/report.json").json()
     assert report == result
-    listed = service.http.get("/v1/jobs").json()
+    listed = service.listed("/v1/jobs")
     assert next(job for job in listed if job["id"] == finished["id"])["kind"] == "shrink"
     give_up_at = time.monotonic() + 10  # the worker deletes the checkpoints after it has written the result
     while left := {file for file in service.files() if "checkpoint" in file or ".bitbudget-" in file}:
@@ -128,10 +128,10 @@ def test_a_repeated_request_makes_one_search(service: LiveService, request_body:
 def test_a_bad_search_is_refused_and_leaves_nothing(
     service: LiveService, request_body: dict[str, Any], changes: dict[str, Any], status: int, slug: str, expected: str
 ) -> None:
-    jobs = [job["id"] for job in service.http.get("/v1/jobs").json()]
+    jobs = [job["id"] for job in service.listed("/v1/jobs")]
     response = service.http.post("/v1/jobs", json=request_body | changes)
     assert expected in assert_problem(response, status, slug)
-    assert [job["id"] for job in service.http.get("/v1/jobs").json()] == jobs
+    assert [job["id"] for job in service.listed("/v1/jobs")] == jobs
 
 
 def test_a_training_must_not_have_the_fields_of_a_search(service: LiveService, request_body: dict[str, Any]) -> None:

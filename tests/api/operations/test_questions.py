@@ -99,7 +99,7 @@ def test_a_device_that_the_reserve_takes_whole_holds_nothing(
 
 def test_the_devices_alone(service: LiveService, devices_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listed = printed(capsys, "devices")
-    assert listed == service.http.get("/v1/devices").json()
+    assert listed == service.listed("/v1/devices")
     assert [each["name"] for each in listed] == list(catalogue())
     assert all(each["sources"] for each in listed)
     assert service.http.get("/v1/devices/nrf52840").json() in listed

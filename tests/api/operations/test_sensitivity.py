@@ -48,7 +48,7 @@ def test_a_job_measures(service: LiveService, measured: Answer, network_id: str,
     assert [each["name"] for each in measured["artifacts"]] == ["report.json", "sensitivity.json"]
     table = service.http.get(f"/v1/jobs/{measured['id']}/artifacts/sensitivity.json").json()
     assert table["weights"] == result["weights"]
-    listed = service.http.get("/v1/jobs").json()
+    listed = service.listed("/v1/jobs")
     assert [job["kind"] for job in listed if job["id"] == measured["id"]] == ["sensitivity"]
     (tmp_path / "table.json").write_text(json.dumps(table))
 

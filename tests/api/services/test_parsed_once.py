@@ -98,7 +98,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def fitted(client: httpx.Client, request: dict[str, object]) -> Any:
-    (network,) = client.get("/v1/networks").raise_for_status().json()
+    (network,) = client.get("/v1/networks").raise_for_status().json()["items"]
     response: httpx.Response = client.post(f"/v1/networks/{network['id']}/fit", json=request)
     return response.raise_for_status().json()
 

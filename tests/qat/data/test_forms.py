@@ -360,6 +360,11 @@ def _wrong(root: Path, what: str) -> Path:  # noqa: PLR0912  # one branch for ea
         case "no column of images":
             root.mkdir()
             pq.write_table(pa.table({"text": ["a"], "label": [1]}), root / "train.parquet")
+        case "two columns of one name":
+            root.mkdir()
+            table = making.table(samples.train_x, samples.train_y.tolist())
+            names = ["image"] * table.num_columns
+            pq.write_table(table.rename_columns(names), root / "train.parquet")
         case "not parquet":
             _write(root / "train.parquet", b"PAR1" + bytes(100) + b"PAR1")
         case "a group too large":
@@ -397,6 +402,7 @@ WRONG = {
     "compressed archive": r"'x' cannot be unpacked",
     "a null label": r"'train-1.parquet' holds 1 rows without a class",
     "no column of images": r"'train.parquet' has no column of encoded images, only text, label",
+    "two columns of one name": r"'train.parquet' has several columns with the name 'image'; expected columns with",
     "not parquet": r"'train.parquet' cannot be read as Parquet",
     "a group too large": "row group 0' holds .* bytes of images; at most 100",
     "other idx": r"'t10k-labels-idx1-ubyte' does not begin as an idx file",

@@ -1,0 +1,308 @@
+"""Two projects on one service: neither sees, changes or learns anything of the other one, by any operation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from api.http.app import create_app
+from api.http.security.scopes import OPEN_PATHS, REQUIRED_SCOPES
+from api.http.service import Service
+from api.services.access import Scope
+from api.services.access_keys import create_key
+from api.settings import Settings
+from api.storage.database import Store
+from tests.api.live_service import LiveService
+from tests.api.small_files import tiny_dataset, tiny_network
+from tests.onnx_files import to_onnx
+
+NETWORK = to_onnx(tiny_network())
+BUDGET = {"flash": "60kB", "ram": "9kB"}
+UNKNOWN = {"network": "0" * 64, "dataset": "1" * 64, "job": "2" * 32, "table": "3" * 32, "upload": "4" * 32}
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("projects") / "data"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def keys(data: Path) -> dict[str, str]:
+    """Return a key of each of two projects with all scopes, and a key with each scope alone, by name."""
+    store = Store(data / "bitbudget.sqlite")
+    wanted = {"phones": list(Scope), "watches": list(Scope)} | {scope.value: [scope] for scope in Scope}
+    made = {name: create_key(store, name, name, scopes, None).text for name, scopes in wanted.items()}
+    store.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def service(data: Path, keys: dict[str, str]) -> Iterator[LiveService]:
+    assert keys
+    with LiveService(data) as running:
+        yield running
+
+
+def caller(service: LiveService, key: str | None) -> httpx.Client:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=service.url, headers=headers, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def phones(service: LiveService, keys: dict[str, str]) -> Iterator[httpx.Client]:
+    with caller(service, keys["phones"]) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def watches(service: LiveService, keys: dict[str, str]) -> Iterator[httpx.Client]:
+    with caller(service, keys["watches"]) as client:
+        yield client
+
+
+def finished(client: httpx.Client, response: httpx.Response) -> str:
+    assert response.status_code == 202, response.text
+    job_id: str = response.json()["id"]
+    job = client.get(f"/v1/jobs/{job_id}?wait_seconds=60").json()
+    assert job["state"] == "succeeded", job
+    return job_id
+
+
+@pytest.fixture(scope="module")
+def own(phones: httpx.Client) -> dict[str, str]:
+    """Return the identifier of one thing of each kind that the project phones has."""
+    network = phones.post("/v1/networks?name=secret", content=NETWORK).json()["id"]
+    dataset = phones.post("/v1/datasets?name=secret", content=tiny_dataset()).json()["id"]
+    measured = phones.post(
+        f"/v1/networks/{network}/sensitivity", json={"dataset": dataset}, headers={"Idempotency-Key": "build-1"}
+    )
+    body = {"network_id": network, "dataset": dataset, "training": {"epochs": 0}, **BUDGET}
+    trained = phones.post("/v1/jobs", json=body, headers={"Idempotency-Key": "build-2"})
+    upload = phones.post("/v1/uploads", headers=TUS | {"Upload-Length": "1000"})
+    assert upload.status_code == 201, upload.text
+    return {
+        "network": network,
+        "dataset": dataset,
+        "table": finished(phones, measured),
+        "job": finished(phones, trained),
+        "upload": upload.json()["id"],
+    }
+
+
+class Asked(NamedTuple):
+    """A request: method, path with the names of identifiers in braces, JSON body, headers, and other content."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = {}  # noqa: RUF012  # never changed
+    content: bytes | None = None
+
+
+REQUESTS = {
+    "uploadNetwork": [Asked("POST", "/v1/networks", content=b"{}")],
+    "listNetworks": [Asked("GET", "/v1/networks")],
+    "getNetwork": [Asked("GET", "/v1/networks/{network}")],
+    "deleteNetwork": [Asked("DELETE", "/v1/networks/{network}")],
+    "fit": [
+        Asked("POST", "/v1/networks/{network}/fit", BUDGET),
+        Asked("POST", "/v1/networks/{network}/fit", BUDGET | {"sensitivity": {"job_id": "{table}"}}),
+    ],
+    "fitDevices": [Asked("POST", "/v1/networks/{network}/devices", {})],
+    "pareto": [Asked("POST", "/v1/networks/{network}/pareto", BUDGET | {"points": 2})],
+    "measureSensitivity": [Asked("POST", "/v1/networks/{network}/sensitivity", {"dataset": "{dataset}"})],
+    "uploadDataset": [Asked("POST", "/v1/datasets", content=b"{}")],
+    "listDatasets": [Asked("GET", "/v1/datasets")],
+    "getDataset": [Asked("GET", "/v1/datasets/{dataset}")],
+    "deleteDataset": [Asked("DELETE", "/v1/datasets/{dataset}")],
+    "describeUploads": [Asked("OPTIONS", "/v1/uploads")],
+    "createUpload": [Asked("POST", "/v1/uploads", headers=TUS)],
+    "getUpload": [Asked("GET", "/v1/uploads/{upload}")],
+    "appendUpload": [
+        Asked(
+            "PATCH",
+            "/v1/uploads/{upload}",
+            headers=TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+            content=b"x",
+        )
+    ],
+    "deleteUpload": [Asked("DELETE", "/v1/uploads/{upload}", headers=TUS)],
+    "listDevices": [Asked("GET", "/v1/devices")],
+    "getDevice": [Asked("GET", "/v1/devices/nrf52840")],
+    "createJob": [
+        Asked("POST", "/v1/jobs", {"network_id": "{network}", "dataset": "digits", **BUDGET}),
+        Asked("POST", "/v1/jobs", {"network_id": "{network}", "dataset": "{dataset}", **BUDGET}),
+        Asked("POST", "/v1/jobs", {"kind": "shrink", "network_id": "{network}", "dataset": "{dataset}", "max_loss": 1}),
+        Asked(
+            "POST",
+            "/v1/jobs",
+            {"network_id": "{network}", "dataset": "digits", "sensitivity": {"job_id": "{table}"}, **BUDGET},
+        ),
+    ],
+    "listJobs": [Asked("GET", "/v1/jobs"), Asked("GET", "/v1/jobs?state=succeeded")],
+    "getJob": [Asked("GET", "/v1/jobs/{job}"), Asked("GET", "/v1/jobs/{table}?wait_seconds=1")],
+    "deleteJob": [Asked("DELETE", "/v1/jobs/{job}")],
+    "cancelJob": [Asked("POST", "/v1/jobs/{job}/cancel")],
+    "listArtifacts": [Asked("GET", "/v1/jobs/{job}/artifacts")],
+    "getLinkedReport": [Asked("GET", "/v1/jobs/{job}/linked")],
+    "getDeployment": [Asked("GET", "/v1/jobs/{job}/deployment")],
+    "getArtifact": [
+        Asked("GET", "/v1/jobs/{job}/artifacts/network.json"),
+        Asked("HEAD", "/v1/jobs/{job}/artifacts/network.json"),
+        Asked("GET", "/v1/jobs/{table}/artifacts/sensitivity.json", headers={"Range": "bytes=0-9"}),
+        Asked("GET", "/v1/jobs/{job}/artifacts/network.json", headers={"If-None-Match": "*"}),
+    ],
+    "index": [Asked("GET", "/")],
+    "health": [Asked("GET", "/healthz")],
+    "readiness": [Asked("GET", "/readyz")],
+    "metrics": [Asked("GET", "/metrics")],
+    "listProblems": [Asked("GET", "/problems")],
+    "getProblem": [Asked("GET", "/problems/not-found")],
+}
+"""Requests of every operation; those with identifiers are sent with foreign and with unknown ones."""
+
+NEW_EACH_TIME = {"date", "x-request-id", "content-length", "server"}
+
+
+def send(client: httpx.Client, asked: Asked, ids: dict[str, str]) -> tuple[int, dict[str, str], str]:
+    """Send a request; return status, headers and body of the answer, in which names stand for identifiers."""
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: filled(each) for name, each in value.items()}
+        return re.sub(r"\{(\w+)\}", lambda name: ids[name[1]], value) if isinstance(value, str) else value
+
+    response = client.request(
+        asked.method, filled(asked.path), json=filled(asked.body), headers=asked.headers, content=asked.content
+    )
+
+    def hidden(text: str) -> str:
+        for name, each in ids.items():
+            text = text.replace(each, f"{{{name}}}")
+        return re.sub(r"urn:bitbudget:request:[^\"]+", "", text)
+
+    headers = {name: hidden(value) for name, value in response.headers.items() if name not in NEW_EACH_TIME}
+    return response.status_code, headers, hidden(response.text)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    service = Service.open(Settings(data_directory=tmp_path_factory.mktemp("document")))
+    try:
+        found: dict[str, Any] = create_app(service).openapi()
+    finally:
+        service.store.close()
+    return found
+
+
+def test_every_operation_has_a_scope_and_a_request_here(document: dict[str, Any]) -> None:
+    listed = {
+        operation["operationId"]: path
+        for path, item in document["paths"].items()
+        for operation in item.values()
+        if "operationId" in operation
+    }
+    assert REQUIRED_SCOPES.keys() == listed.keys()
+    assert REQUESTS.keys() == listed.keys()
+    for operation, requests in REQUESTS.items():
+        pattern = re.sub(r"\{\w+\}", "[^/]+", listed[operation])
+        assert all(re.fullmatch(pattern, each.path.partition("?")[0]) for each in requests), operation
+        assert (listed[operation] in OPEN_PATHS) is (REQUIRED_SCOPES[operation] is None), operation
+
+
+WITH_IDS = [
+    (name, each) for name, requests in REQUESTS.items() for each in requests if "{" in f"{each.path}{each.body}"
+]
+
+
+@pytest.mark.parametrize(("operation", "asked"), WITH_IDS, ids=[f"{name}-{each.path}" for name, each in WITH_IDS])
+def test_what_another_project_has_is_unknown(
+    operation: str, asked: Asked, watches: httpx.Client, phones: httpx.Client, own: dict[str, str]
+) -> None:
+    foreign = send(watches, asked, own)
+    assert foreign == send(watches, asked, UNKNOWN), operation
+    assert foreign[0] == 404
+    for path in ("/v1/networks/{network}", "/v1/datasets/{dataset}", "/v1/jobs/{job}", "/v1/uploads/{upload}"):
+        assert send(phones, Asked("GET", path), own)[0] == 200, f"{operation} has changed {path}"
+
+
+def test_lists_have_only_the_own_things(watches: httpx.Client, own: dict[str, str]) -> None:
+    for path in ("/v1/networks", "/v1/datasets", "/v1/jobs", "/v1/jobs?state=succeeded", "/v1/jobs?limit=1000"):
+        text = watches.get(path).raise_for_status().text
+        assert "secret" not in text, path
+        assert [each for each in own.values() if each in text] == [], path
+
+
+def kept_answers(client: httpx.Client) -> float:
+    """Return the number of questions of all projects whose answer was kept, from the metrics."""
+    text = client.get("/metrics").raise_for_status().text
+    return float(text.partition('bitbudget_answers_total{kept="true"} ')[2].split()[0])
+
+
+def test_equal_content_of_two_projects(
+    phones: httpx.Client, watches: httpx.Client, own: dict[str, str], data: Path
+) -> None:
+    """The same file is new to each project, has the names that the project gave, and stays until both delete it."""
+    network = watches.post("/v1/networks?name=mine", content=NETWORK)
+    dataset = watches.post("/v1/datasets?name=mine", content=tiny_dataset())
+    assert (network.status_code, dataset.status_code) == (201, 201), "200 would tell that another project has it"
+    assert (network.json()["id"], dataset.json()["id"]) == (own["network"], own["dataset"])
+    assert (network.json()["name"], dataset.json()["name"]) == ("mine", "mine")
+    assert watches.post("/v1/networks", content=NETWORK).status_code == 200
+
+    fit = f"/v1/networks/{own['network']}/fit"
+    question = BUDGET | {"ram": "8500"}
+    before = kept_answers(phones)
+    asked = [
+        client.post(fit, json=question).json()["network"]["name"]
+        for client in (phones, phones, watches, watches, phones)
+    ]
+    assert asked == ["secret", "secret", "mine", "mine", "secret"]
+    assert kept_answers(phones) == before + 3, "of each project all but the first one"
+
+    body = {"network_id": own["network"], "dataset": own["dataset"], "training": {"epochs": 0}, **BUDGET}
+    with_key = {"Idempotency-Key": "build-2"}
+    job = finished(watches, watches.post("/v1/jobs", json=body, headers=with_key))
+    assert job != own["job"]
+    assert watches.get(f"/v1/jobs/{job}").json()["result"]["network"]["name"] == "mine"
+    assert phones.post("/v1/jobs", json=body, headers=with_key).json()["id"] == own["job"]
+    files = {
+        client: client.get(f"/v1/jobs/{each}/artifacts/report.json")
+        for client, each in ((phones, own["job"]), (watches, job))
+    }
+    assert [each.json()["network"]["name"] for each in files.values()] == ["secret", "mine"]
+
+    assert watches.delete(f"/v1/jobs/{job}").status_code == 204
+    assert watches.delete(f"/v1/networks/{own['network']}").status_code == 204
+    assert watches.delete(f"/v1/datasets/{own['dataset']}").status_code == 204
+    assert watches.get(f"/v1/networks/{own['network']}").status_code == 404
+    assert phones.post(fit, json=BUDGET | {"ram": "8kB"}).json()["network"]["name"] == "secret"
+    assert (data / "networks" / own["network"]).exists()
+    again = phones.post("/v1/jobs", json=body | {"training": {"epochs": 0, "seed": 3}})
+    finished(phones, again)
+
+
+def test_an_operation_needs_its_scope(service: LiveService, keys: dict[str, str]) -> None:
+    for name in (None, "unknown", *Scope):
+        key = "bb_000000000000_" + "A" * 43 if name == "unknown" else keys.get(str(name))
+        with caller(service, key) as client:
+            for operation, (asked, *_) in REQUESTS.items():
+                scope = REQUIRED_SCOPES[operation]
+                status, headers, text = send(client, asked, UNKNOWN)
+                if scope is None:
+                    assert status == 200, operation
+                elif name in {None, "unknown"}:
+                    assert (status, headers["www-authenticate"].split()[0]) == (401, "Bearer"), operation
+                elif name in {scope, Scope.ADMIN}:
+                    assert status not in {401, 403}, (operation, text)
+                else:
+                    assert status == 403, (operation, name, text)
+                    assert f'scope="{scope}"' in headers["www-authenticate"], operation
