@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any, Final
 
 from api.execution.executor import HEARTBEAT_SECONDS, Attempt
@@ -102,6 +103,6 @@ class Leases:
             return True
         return time.monotonic() - seen_at < self._gone_seconds
 
-    def forget(self, attempt: Attempt) -> None:
-        """Drop what is known about the worker of an attempt that was taken over."""
-        self._signs.pop(attempt, None)
+    def keep(self, attempts: Collection[Attempt]) -> None:
+        """Drop what is known about workers of other attempts than the given ones."""
+        self._signs = {attempt: self._signs[attempt] for attempt in self._signs.keys() & set(attempts)}
