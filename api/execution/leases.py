@@ -73,7 +73,8 @@ class Leases:
         """Return whether a started job belongs to this service; renew its lease, or take it over if it has run out."""
         if job.lease_owner == self.owner:
             left_seconds = 0.0 if job.lease_until is None else job.lease_until - time.time()
-            if left_seconds > _LEFT_SHARE * self._lease_seconds:
+            # A service that is alone renews nothing: the write would fail if the disk is full.
+            if self._is_alone or left_seconds > _LEFT_SHARE * self._lease_seconds:
                 return True
             return self._store.take_lease(job.id, self.owner, self._lease_seconds)
         if self._is_alone and job.lease_owner is not None:
