@@ -230,11 +230,11 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_every_operation_has_a_scope_and_a_request_here(listed: dict[str, str]) -> None:
     assert listed.keys() <= REQUIRED_SCOPES.keys()
     assert REQUESTS.keys() == REQUIRED_SCOPES.keys()
-    for operation in listed:
+    for operation, path in listed.items():
         requests = REQUESTS[operation]
-        pattern = re.sub(r"\{\w+\}", "[^/]+", listed[operation])
+        pattern = re.sub(r"\{\w+\}", "[^/]+", path)
         assert all(re.fullmatch(pattern, each.path.partition("?")[0]) for each in requests), operation
-        assert (listed[operation] in OPEN_PATHS) is (REQUIRED_SCOPES[operation] is None), operation
+        assert (path in OPEN_PATHS) is (REQUIRED_SCOPES[operation] is None), operation
 
 
 WITH_IDS = [
