@@ -105,6 +105,16 @@ def test_a_page_of_files_can_have_parts_of_summaries(store: Store) -> None:
     assert file.summary == {"parameters": 7, "has_weights": True}
 
 
+def test_the_newest_event_of_each_job(store: Store) -> None:
+    other = store.of_project("other")
+    store.add_job("a", {}, None)
+    other.add_job("b", {}, None)
+    other.add_event("b", "log", {"line": 1})
+    found = store.last_events_of_any_project(["a", "b", "missing"])
+    assert found == {"a": store.events("a")[-1].number, "b": other.events("b")[-1].number}
+    assert store.last_events_of_any_project([]) == {}
+
+
 def test_pages_of_jobs_have_each_job_once_newest_first(store: Store) -> None:
     for number in range(7):
         store.add_job(f"j{number}", {}, None)
