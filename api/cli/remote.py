@@ -16,7 +16,7 @@ from api.cli.text.dataset import printed_first, stored_dataset_text
 from api.cli.text.progress import notes_shown, progress_line
 from api.client.client import Client
 from api.client.errors import ClientError, JobFailed, NoConnection, ServiceProblem
-from api.client.jobs import Job, Report_co
+from api.client.jobs import Job, Report_co, progress_of
 from api.errors import DOES_NOT_FIT, DoesNotFit
 from api.operations.measures import MeasureChoice
 from api.schemas.answer import NetworkName
@@ -32,6 +32,7 @@ from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
 from api.version import version
 from network.budget import MAX_BUDGET_BYTES
 from qat.options.training import TrainingOptions
+from qat.progress import Report
 
 Answered = TypeVar("Answered", FitAnswer, DevicesAnswer, ParetoAnswer)
 Named = TypeVar("Named", FitAnswer, DevicesAnswer, ParetoAnswer, SensitivityReport, TrainingReport, ShrinkReport)
@@ -192,7 +193,8 @@ class Remote:
         try:
             with progress_line(is_wanted=not self._is_quiet) as line:
                 text = lambda: stored_dataset_text(dataset)  # noqa: E731  # it is printed once, or never
-                return job.wait(progress=printed_first(text, notes_shown(line)))
+                self._watch(job, printed_first(text, notes_shown(line)))
+            return job.report
         except KeyboardInterrupt:
             _note(f"cancelling job {job.id}; Ctrl-C again leaves it running")
             with suppress(ClientError):
@@ -203,6 +205,16 @@ class Remote:
                 f"{error} Job {job.id} continues there: in Python, bitbudget.Client({self._client.url!r})"
                 f".job({job.id!r}) finds it again, with wait() and download()"
             ) from error
+
+    def _watch(self, job: Job[Report_co], show: Report) -> None:
+        """Show the progress of a job, and why it waits in the queue, until it has ended."""
+        told = ""
+        for answer in job.updates():
+            if answer.waiting is not None and answer.waiting.reason != told and not self._is_quiet:
+                told = answer.waiting.reason
+                _note(f"the job waits: {told}")
+            if answer.progress is not None:
+                show(progress_of(answer.progress))
 
     @contextmanager
     def _certified(self, request: FitRequest, network: NetworkAnswer, name: str) -> Iterator[None]:

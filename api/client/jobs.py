@@ -186,6 +186,16 @@ class Job(Generic[Report_co]):
         known = ", ".join(each.name for each in self.artifacts) or "none, unless the job has succeeded"
         raise RequestError(f"job {self.id} has no file {name[:80]!r}; its files: {known}")
 
+    def log(self) -> str:
+        """Return what the worker of the job has printed so far, such as the traceback of a failure.
+
+        Raises:
+            ServiceProblem: If the job does not exist.
+            ClientError: If there is no answer, or an error.
+        """
+        path = path_of("jobs", self.id, "log")
+        return self._connection.send(Call(method="GET", path=path)).content.decode(errors="replace")
+
     def download(self, folder: str | os.PathLike[str]) -> Path:
         """Download all files of the job, verify them, and return their folder, where they appear all at once.
 

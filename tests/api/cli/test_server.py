@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from api.cli.main import run
-from tests.api.client.scripted_server import Response, problem, scripted
+from api.schemas.job_answers import JobAnswer
+from tests.api.client.scripted_server import Response, in_turn, problem, scripted
 from tests.api.live_service import ROOT, LiveService
 from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json
 
@@ -199,6 +200,42 @@ def test_another_version_is_noted(place: Path, capsys: pytest.CaptureFixture[str
     note, error = capsys.readouterr().err.splitlines()
     assert note.startswith("bitbudget: the service is bitbudget 0.0.1, this command ")
     assert "(the service is bitbudget 0.0.1, this client " in error
+
+
+def test_a_job_that_waits_says_why(place: Path, capsys: pytest.CaptureFixture[str], service: LiveService) -> None:
+    run(["--server", service.url, *FIT])  # so that the service has the network
+    network = service.http.get("/v1/networks").json()["items"][0]
+    dataset = service.http.get("/v1/datasets/digits").json()
+    job = dict.fromkeys(JobAnswer.model_fields) | {
+        "id": "j",
+        "state": "queued",
+        "revision": 1,
+        "created_at": "2026-11-28T09:00:00Z",
+        "kind": "training",
+        "request": {"kind": "training", "network_id": network["id"], "dataset": "digits"},
+        "artifacts": [],
+    }
+    waiting = job | {"revision": 2, "waiting": {"reason": "the disk is full", "until": "2026-11-28T09:10:00Z"}}
+    failed = {"type": "/problems/worker-lost", "title": "t", "status": 500, "detail": "its worker died twice"}
+    answers = {
+        f"GET /v1/networks/{network['id']}": Response(body=service.http.get(f"/v1/networks/{network['id']}").json()),
+        "GET /v1/datasets/digits": Response(body=dataset),
+        "POST /v1/jobs": Response(202, job),
+        "GET /v1/jobs/j": in_turn(
+            Response(body=job),
+            Response(body=waiting),
+            Response(body=waiting | {"revision": 3}),
+            Response(body=job | {"state": "failed", "revision": 4, "error": failed}),
+        ),
+    }
+    with scripted(answers) as server:
+        train = ["train", "tiny.json", "--data=digits", "--out=out", *BUDGET]
+        assert run(["--server", server.url, *train]) == 69  # the service has failed, not the input
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        f"bitbudget: job j on {server.url}",
+        "bitbudget: the job waits: the disk is full",
+        "bitbudget: its worker died twice",
+    ]
 
 
 def test_checkpoints_stay_with_the_service(
