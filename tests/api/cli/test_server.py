@@ -16,7 +16,7 @@ import pytest
 
 from api.cli.main import run
 from api.schemas.job_answers import JobAnswer
-from tests.api.client.scripted_server import Response, in_turn, problem, scripted
+from tests.api.client.scripted_server import Answering, Response, in_turn, problem, scripted
 from tests.api.live_service import ROOT, LiveService
 from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json
 
@@ -217,7 +217,7 @@ def test_a_job_that_waits_says_why(place: Path, capsys: pytest.CaptureFixture[st
     }
     waiting = job | {"revision": 2, "waiting": {"reason": "the disk is full", "until": "2026-11-28T09:10:00Z"}}
     failed = {"type": "/problems/worker-lost", "title": "t", "status": 500, "detail": "its worker died twice"}
-    answers = {
+    answers: dict[str, Answering | Response] = {
         f"GET /v1/networks/{network['id']}": Response(body=service.http.get(f"/v1/networks/{network['id']}").json()),
         "GET /v1/datasets/digits": Response(body=dataset),
         "POST /v1/jobs": Response(202, job),
