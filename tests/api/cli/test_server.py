@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -204,7 +205,7 @@ def test_another_version_is_noted(place: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_job_that_waits_says_why(place: Path, capsys: pytest.CaptureFixture[str], service: LiveService) -> None:
     run(["--server", service.url, *FIT])  # so that the service has the network
-    network = service.http.get("/v1/networks").json()["items"][0]
+    network_id = hashlib.sha256(tiny_json()).hexdigest()
     dataset = service.http.get("/v1/datasets/digits").json()
     job = dict.fromkeys(JobAnswer.model_fields) | {
         "id": "j",
@@ -212,13 +213,13 @@ def test_a_job_that_waits_says_why(place: Path, capsys: pytest.CaptureFixture[st
         "revision": 1,
         "created_at": "2026-11-28T09:00:00Z",
         "kind": "training",
-        "request": {"kind": "training", "network_id": network["id"], "dataset": "digits"},
+        "request": {"kind": "training", "network_id": network_id, "dataset": "digits"},
         "artifacts": [],
     }
     waiting = job | {"revision": 2, "waiting": {"reason": "the disk is full", "until": "2026-11-28T09:10:00Z"}}
     failed = {"type": "/problems/worker-lost", "title": "t", "status": 500, "detail": "its worker died twice"}
     answers: dict[str, Answering | Response] = {
-        f"GET /v1/networks/{network['id']}": Response(body=service.http.get(f"/v1/networks/{network['id']}").json()),
+        f"GET /v1/networks/{network_id}": Response(body=service.http.get(f"/v1/networks/{network_id}").json()),
         "GET /v1/datasets/digits": Response(body=dataset),
         "POST /v1/jobs": Response(202, job),
         "GET /v1/jobs/j": in_turn(
