@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from api.cli.files import STDIN, network_content
+from api.cli.files import STDIN, network_content, read_dataset
 from api.cli.main import ServiceFailed
 from api.cli.remote_choice import Inputs
 from api.cli.text.dataset import printed_first, stored_dataset_text
@@ -30,6 +30,7 @@ from api.schemas.reports import Artifact, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport, ShrinkRequest, ShrinkTrainingOptions
 from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
 from api.version import version
+from deploy.result_folder import check_writable
 from network.budget import MAX_BUDGET_BYTES
 from qat.options.training import TrainingOptions
 from qat.progress import Report
@@ -136,6 +137,7 @@ class Remote:
         with _failures():
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
+            check_writable(out)  # before a job has worked in vain
             of_job = _of_job("training", network, dataset, inputs) | {"training": training}
             with self._certified(request, network, name):
                 job = self._client.start(JobRequest(**_given(request), **of_job))
@@ -156,6 +158,7 @@ class Remote:
         with _failures():
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
+            check_writable(out)
             of_job = _of_job("shrink", network, dataset, inputs) | {"training": training}
             with self._certified(request, network, name):
                 job = self._client.start(ShrinkJobRequest(**_given(request), **of_job))
@@ -181,9 +184,14 @@ class Remote:
         return network, "stdin" if is_stdin else path.stem
 
     def _dataset(self, data: str | None) -> DatasetAnswer:
-        """Return the dataset of a command: a file, or one that the service has by this name."""
-        if data is None or data == DIGITS or (not Path(data).exists() and "/" not in data):
-            return self._client.dataset(data or DIGITS)
+        """Return the dataset of a command: a file or a folder, or one that the service has by this name."""
+        if data is None or data == DIGITS:
+            return self._client.dataset(DIGITS)
+        if not Path(data).exists():
+            if "/" not in data:
+                with suppress(ServiceProblem):
+                    return self._client.dataset(data)
+            read_dataset(data)  # raises the error of this machine
         return self._client.upload_dataset(data)
 
     def _finished(self, job: Job[Report_co], dataset: DatasetAnswer) -> Report_co:

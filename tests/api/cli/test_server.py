@@ -33,6 +33,7 @@ ROUNDED = ["--post-training", "--post-training-rounding-steps=5", "--threads=1"]
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.json").write_bytes(tiny_json())
     (tmp_path / "data.npz").write_bytes(tiny_dataset())
+    (tmp_path / "empty").mkdir()
     shutil.copy(DIGITS_ONNX, tmp_path / "digits.onnx")
     (tmp_path / "broken.onnx").write_bytes(DIGITS_ONNX.read_bytes()[:-500])
     monkeypatch.chdir(tmp_path)
@@ -80,6 +81,9 @@ def without_times(text: str) -> str:
         (["fit", "digits.onnx", "--flash=18kB", "--ram=1kB", "--weight-bits=unknown=8"], 2),
         (["fit", "digits.onnx", "--flash=18kB", "--ram=1kB", "--input-shape=1,9,9"], 2),
         (["train", "digits.onnx", "--data=data.npz", "--out=out", "--flash=18kB", "--ram=2800"], 2),
+        (["train", "tiny.json", "--data=none.npz", "--out=out", *BUDGET], 2),
+        (["train", "tiny.json", "--data=empty", "--out=out", *BUDGET], 2),
+        (["train", "tiny.json", "--data=data.npz", "--out=empty/none/out", *BUDGET, *FAST], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
