@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from api.client.connection import Call, Connection, path_of
 from api.client.downloads import content_of, download
-from api.client.errors import JobCancelled, JobFailed, ServiceProblem, StillRunning, VersionMismatch
+from api.client.errors import JobCancelled, JobFailed, StillRunning, VersionMismatch
 from api.schemas.job_answers import JobAnswer
 from api.schemas.job_state import JobState
 from api.schemas.problems import Problem
@@ -30,8 +30,6 @@ WAIT_SECONDS: Final = 30.0
 
 PAUSE_SECONDS: Final = 0.3
 """Time in seconds between two looks at a job: the service writes its progress no more often."""
-
-_CONFLICT: Final = 409
 
 
 class Job(Generic[Report_co]):
@@ -129,7 +127,7 @@ class Job(Generic[Report_co]):
         if answer.state is JobState.FAILED:
             raise JobFailed(self.id, answer.error or _no_reason(self.id))
         if answer.state in {JobState.CANCELLED, JobState.CANCELLING}:
-            raise JobCancelled(f"job {self.id} was cancelled; retry() continues it")
+            raise JobCancelled(f"job {self.id} was cancelled; retry() starts it again")
         if not answer.state.is_final:
             raise StillRunning(f"job {self.id} is {answer.state} and has no report yet; wait for it")
         if answer.result is None:
@@ -147,18 +145,15 @@ class Job(Generic[Report_co]):
         return self._answer
 
     def retry(self) -> JobAnswer:
-        """Queue a failed or cancelled job again, which continues from its checkpoint, and return its description.
+        """Queue the job again if it has failed or was cancelled, and return its description.
+
+        A failed job continues from its last checkpoint; a cancelled job starts anew.
 
         Raises:
-            ServiceProblem: If the job has not failed and was not cancelled.
+            ServiceProblem: If the job has succeeded.
             ClientError: If there is no answer, or an error.
         """
-        try:
-            self._answer = self._ask("POST", "retry")
-        except ServiceProblem as problem:
-            # A first request may have arrived although its answer was lost: then the job is queued or runs already.
-            if problem.status != _CONFLICT or self.refresh().state.is_final:
-                raise
+        self._answer = self._ask("POST", "retry")
         return self._answer
 
     def delete(self) -> None:

@@ -167,10 +167,9 @@ class EventFeed:
 
     async def _look(self) -> None:
         """Hand out the new events of all watched jobs, and end the streams of those that were deleted."""
-        numbers = await to_thread.run_sync(
-            self._store.last_events_of_any_project, list(self._watched), limiter=self._threads
-        )
-        for job_id, job in list(self._watched.items()):
+        asked = dict(self._watched)  # a job that is watched from now on is not in the answer
+        numbers = await to_thread.run_sync(self._store.last_events_of_any_project, list(asked), limiter=self._threads)
+        for job_id, job in asked.items():
             if job_id not in numbers:
                 _end(job)
                 continue
@@ -207,5 +206,5 @@ def _is_final(events: Sequence[JobEvent], *, before: bool) -> bool:
         events: The events, oldest first.
         before: Whether it was in a final state before them.
     """
-    states = [event.data.get("state") for event in events if event.kind == "state"]
+    states = [str(event.data["state"]) for event in events if event.kind == "state"]
     return JobState(states[-1]).is_final if states else before

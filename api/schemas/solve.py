@@ -53,19 +53,23 @@ def _reserve_bytes(given: object, info: ValidationInfo) -> int:
     return 0 if not isinstance(given, bool) and given in (0, "0") else _size_bytes(given, info)
 
 
-_SizeText = Annotated[
-    str,
-    Field(
-        pattern=r"^\s*\d+(\.\d+)?\s*(B|[kKM]i?B)?\s*$",
-        examples=["60000", "60kB", "512 KiB"],
-        json_schema_extra={"format": SIZE_FORMAT},
-    ),
-]
+_SIZE_TEXT: Final = {
+    "pattern": r"^ *[0-9]{1,20}(\.[0-9]{1,20})? *(B|[kKM]i?B)? *$",
+    "examples": ["60000", "60kB", "512 KiB"],
+}
+
+MAY_BE_ZERO: Final = "x-may-be-zero"
+"""Keyword of the schema of a size that may be 0. The OpenAPI document has components instead (`Size`, `ReservedSize`),
+by which a client may also send a size as a whole number.
+"""
+
+_SizeText = Annotated[str, Field(**_SIZE_TEXT, json_schema_extra={"format": SIZE_FORMAT})]
+_ReservedSizeText = Annotated[str, Field(**_SIZE_TEXT, json_schema_extra={"format": SIZE_FORMAT, MAY_BE_ZERO: True})]
 
 Size = Annotated[int, Field(ge=1), BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
 """Number of bytes, which a client sends as text: bytes alone, or a number with kB (1000), KiB (1024), MB or MiB."""
 
-ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_schema_input_type=_SizeText)]
+ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_schema_input_type=_ReservedSizeText)]
 """Size that may be 0."""
 
 

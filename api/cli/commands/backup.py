@@ -41,5 +41,5 @@ def command(target: Path, data: Path | None, database: str | None) -> int:
     summary = make_backup(settings_of({"data_directory": data, "database_url": database}), target)
     for warning in summary.warnings:
         click.echo(f"bitbudget: warning: {warning}", err=True)
-    click.echo(f"{target}: {summary.files} uploaded files, {summary.jobs} jobs, {summary.size_bytes:,} bytes")
+    click.echo(f"{target}: {summary.size_bytes:,} bytes; uploaded files: {summary.files}, jobs: {summary.jobs}")
     return 0

@@ -41,5 +41,5 @@ def command(source: Path, data: Path | None, database: str | None) -> int:
 
     settings = settings_of({"data_directory": data, "database_url": database})
     summary = restore_backup(source, settings)
-    click.echo(f"{settings.data_directory}: {summary.files} uploaded files and {summary.jobs} jobs restored")
+    click.echo(f"restored in {settings.data_directory}; uploaded files: {summary.files}, jobs: {summary.jobs}")
     return 0

@@ -22,6 +22,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_WAIT_SECONDS: Final = 60
 """Longest time in seconds that a request can wait for a job."""
+MAX_REVISION: Final = 2**63 - 1
+"""Largest revision that a request can name."""
 POLL_SECONDS: Final = 0.2
 """Time in seconds between two looks at a job while a request waits for it."""
 
@@ -82,7 +84,9 @@ async def get_job(
     after: Annotated[
         int | None,
         Query(
-            ge=0, description="wait until the revision exceeds this number; without it, wait until the job has finished"
+            ge=0,
+            le=MAX_REVISION,
+            description="wait until the revision exceeds this number; without it, wait until the job has finished",
         ),
     ] = None,
 ) -> JobAnswer | Response:

@@ -26,6 +26,7 @@ from api.storage.backup.rows import TABLES, rows_of, write_row
 from api.storage.database.connections import Database
 from api.storage.database.opening import prepare
 from api.storage.database.schema import EVENTS, FILES, JOBS, SCHEMA_VERSION
+from api.storage.job_directory import JobDirectory
 from api.version import version
 from deploy.atomic_write import replacing
 
@@ -166,13 +167,13 @@ class _Making:
 
     def _add_job(self, row: dict[str, Any]) -> None:
         job_id = row["id"]
-        hashes: dict[str, str] = {}
-        root = self._settings.jobs_directory / job_id
-        for path in sorted(root.rglob("*")):
-            hashes[path.relative_to(root).as_posix()] = self._add(f"jobs/{job_id}/{path.relative_to(root)}", path)
-        lacking = [
-            each["name"] for each in row["artifacts"] if hashes.get(f"artifacts/{each['name']}") != each["sha256"]
-        ]
+        directory = JobDirectory.of(job_id, self._settings)
+        hashes: dict[Path, str] = {}
+        for folder, _, names in os.walk(directory.root):  # it goes on if a directory is deleted meanwhile
+            for path in (Path(folder) / name for name in sorted(names)):
+                hashes[path] = self._add(f"jobs/{job_id}/{path.relative_to(directory.root)}", path)
+        artifacts = directory.attempt(row["attempt"]).artifacts
+        lacking = [each["name"] for each in row["artifacts"] if hashes.get(artifacts / each["name"]) != each["sha256"]]
         if lacking and not self._exists(JOBS.name, job_id):
             self._dropped.add(("job", job_id))
         elif lacking:

@@ -1,4 +1,4 @@
-"""Jobs of a service that is told what to answer: waiting, failures, a lost answer of a retry."""
+"""Jobs of a service that is told what to answer: waiting, failures, lost answers."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from typing import Any
 import pytest
 
 from api.client.client import Client
-from api.client.errors import JobCancelled, JobFailed, NoConnection, ServiceProblem, StillRunning, VersionMismatch
+from api.client.errors import JobCancelled, JobFailed, NoConnection, StillRunning, VersionMismatch
 from api.client.jobs import Job, JobReport
 from api.client.retries import Timeouts
-from api.schemas.job_state import JobState
+from api.schemas.job_answers import JobAnswer
 from tests.api.client.scripted_server import Request, Response, ScriptedServer, in_turn, problem, scripted
 
 PATH = "/v1/jobs/j"
-DOCUMENT: dict[str, Any] = {
+DOCUMENT: dict[str, Any] = dict.fromkeys(JobAnswer.model_fields) | {
     "id": "j",
     "state": "queued",
     "revision": 1,
     "created_at": "2026-11-28T09:00:00Z",
-    "started_at": None,
-    "finished_at": None,
     "kind": "training",
     "request": {"kind": "training", "network_id": "n", "dataset": "digits", "flash": 400, "ram": 60},
-    "progress": None,
-    "error": None,
-    "result": None,
     "artifacts": [],
 }
 
@@ -77,7 +72,7 @@ def test_each_change_is_one_update_and_progress_is_told_once(server: ScriptedSer
     assert waits == {0.5}  # less than the client waits for a byte
     server.answers[f"GET {PATH}"] = in_turn(*changes)
     phases: list[str] = []
-    with pytest.raises(JobCancelled, match=r"retry\(\) continues it"):
+    with pytest.raises(JobCancelled, match=r"retry\(\) starts it again"):
         job.wait(progress=lambda progress: phases.append(progress.phase))
     assert phases == ["calibrating", "training"]
 
@@ -110,20 +105,6 @@ def test_a_service_that_is_gone_ends_the_wait(server: ScriptedServer, job: Job[J
     server.answers[f"GET {PATH}"] = Response(body=DOCUMENT, cut_at=1)
     with pytest.raises(NoConnection):
         job.wait()
-
-
-def test_a_retry_is_not_sent_twice_and_its_lost_answer_does_not_matter(
-    server: ScriptedServer, job: Job[JobReport]
-) -> None:
-    server.answers[f"POST {PATH}/retry"] = job_answer("queued", 5)
-    assert job.retry().state is JobState.QUEUED
-    server.answers[f"POST {PATH}/retry"] = problem(409, "job-not-finished")
-    server.answers[f"GET {PATH}"] = job_answer("running", 6)
-    assert job.retry().state is JobState.RUNNING  # it was queued by a request whose answer was lost
-    server.answers[f"GET {PATH}"] = job_answer("succeeded", 7)
-    with pytest.raises(ServiceProblem):
-        job.retry()
-    assert len(server.sent("POST")) == 3
 
 
 def test_a_job_is_created_once_although_its_answer_was_lost(server: ScriptedServer) -> None:

@@ -44,9 +44,9 @@ def fill(settings: Settings) -> None:
         f"networks/{NETWORK}": b"network",
         f"networks/{NETWORK}.{WEIGHTS}": b"weights",
         f"datasets/{DATASET}.npz": b"dataset" * 100_000,
-        f"jobs/{JOBS[0]}/artifacts/report.json": b"{}",
+        f"jobs/{JOBS[0]}/attempt-1/artifacts/report.json": b"{}",
         f"jobs/{JOBS[0]}/log.txt": b"",
-        f"jobs/{JOBS[1]}/checkpoint/epoch-1/state.pt": b"state",
+        f"jobs/{JOBS[1]}/attempt-1/checkpoint/epoch-1/state.pt": b"state",
     }
     left = {
         "service.lock": b"1", f"networks/.{NETWORK}.1.partial": b"n", f"jobs/{JOBS[1]}/lock": b"2",
@@ -66,14 +66,8 @@ def fill(settings: Settings) -> None:
     for number, job_id in enumerate(JOBS):
         (other if number == 3 else store).add_job(job_id, {"network_id": NETWORK, "text": "\0 ä"}, f"key{number}")
         if number < 3:
-            values: dict[str, Any] = {
-                "attempt": 1,
-                "lease_owner": "s",
-                "lease_until": 9e9,
-                "heartbeat_at": 1.0,
-                "progress_at": 2.5,
-            }
-            store.change_job(job_id, [JobState.QUEUED], state=JobState.RUNNING, **values)
+            lease: dict[str, Any] = {"lease_owner": "s", "lease_until": 9e9, "heartbeat_at": 1.0, "progress_at": 2.5}
+            store.change_job(job_id, [JobState.QUEUED], state=JobState.RUNNING, attempt=1, **lease)
     digest = hashlib.sha256(b"{}").hexdigest()
     artifacts = [{"name": "report.json", "size_bytes": 2, "sha256": digest}]
     store.change_job(JOBS[0], [JobState.RUNNING], state=JobState.SUCCEEDED, result={"a": 1e-300}, artifacts=artifacts)
@@ -125,7 +119,7 @@ def test_everything_comes_back(tmp_path: Path, database_url: str, onto: str, req
     summary = restore_backup(tmp_path / "backup.tar", target)
     assert (summary.files, summary.jobs) == (3, 4)
 
-    kept = re.compile(rf"networks/{NETWORK}.*|datasets/.*|jobs/\w+/(log.txt|artifacts/.*|checkpoint/.*)")
+    kept = re.compile(rf"networks/{NETWORK}.*|datasets/.*|jobs/\w+/(log.txt|attempt-1/(artifacts|checkpoint)/.*)")
     expected = {name: text for name, text in files_of(source.data_directory).items() if kept.fullmatch(name)}
     assert len(expected) == 6
     assert files_of(target.data_directory) == expected
@@ -194,7 +188,7 @@ def test_a_backup_while_jobs_are_added_is_of_one_moment(tmp_path: Path, database
 def test_what_is_missing_or_damaged_is_said(tmp_path: Path, made: tuple[Settings, Path]) -> None:
     settings, _ = made
     (settings.data_directory / "datasets" / f"{DATASET}.npz").unlink()
-    (settings.data_directory / "jobs" / JOBS[0] / "artifacts" / "report.json").write_text("[]")
+    (settings.data_directory / "jobs" / JOBS[0] / "attempt-1" / "artifacts" / "report.json").write_text("[]")
     summary = make_backup(settings, tmp_path / "second.tar")
     assert summary.warnings == [
         f"the file of the dataset {DATASET} is missing; upload it again",

@@ -38,11 +38,11 @@ def test_a_service_moves_to_postgresql_while_a_job_runs(
         job = old.start_job(**request)
         old.wait_for(job, lambda answer: answer["progress"] is not None and answer["progress"]["phase"] == "training")
         printed = bitbudget("backup", "--data", tmp_path / "old", archive)
-        assert printed.startswith(f"{archive}: 1 uploaded files, 1 jobs, ")
+        assert printed == f"{archive}: {archive.stat().st_size:,} bytes; uploaded files: 1, jobs: 1\n"
         old.http.post(f"/v1/jobs/{job}/cancel")
 
     printed = bitbudget("restore", archive, "--data", tmp_path / "new", "--database", url)
-    assert printed == f"{tmp_path / 'new'}: 1 uploaded files and 1 jobs restored\n"
+    assert printed == f"restored in {tmp_path / 'new'}; uploaded files: 1, jobs: 1\n"
     assert not (tmp_path / "new" / "bitbudget.sqlite").exists()
     monkeypatch.setenv("BITBUDGET_DATABASE", url)
     with LiveService(tmp_path / "new") as new:
