@@ -135,10 +135,10 @@ def _mounts(root: Path, writable: Mapping[Path, str], readable: Mapping[Path, st
     lines += [f"mount -o remount,ro,bind {at}", f"mount -t proc proc {at}/proc", f"mount --rbind /dev {at}/dev"]
     lines += [f"mount -t tmpfs -o mode=1777 tmpfs {at}/tmp"]  # noqa: S108  # the container's own
     for source, target in (*writable.items(), *readable.items()):
-        place = shlex.quote(str(root / target.lstrip("/")))
-        lines.append(f"mount --bind {shlex.quote(str(source))} {place}")
+        inside = shlex.quote(str(root / target.lstrip("/")))
+        lines.append(f"mount --bind {shlex.quote(str(source))} {inside}")
         if source in readable:
-            lines.append(f"mount -o remount,ro,bind {place}")
+            lines.append(f"mount -o remount,ro,bind {inside}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -164,10 +164,10 @@ def test_its_size(configuration: dict[str, Any], container: Container) -> None:
     script = "find / -xdev -type f -printf '%n %s %p\\n' 2>/dev/null || true"
     sizes: dict[str, int] = {}
     for line in container.run("sh", "-c", script).splitlines():
-        links, size, path = line.split(" ", 2)
+        links, file_bytes, path = line.split(" ", 2)
         package = re.match("/opt/bitbudget/env/lib/python[^/]*/site-packages/([A-Za-z0-9_]*)", path)
         part = package[1] if package else "/".join(path.split("/")[:3])
-        sizes[part] = sizes.get(part, 0) + int(size) // int(links)
+        sizes[part] = sizes.get(part, 0) + int(file_bytes) // int(links)
     for part, size in sorted(sizes.items(), key=lambda each: -each[1])[:24]:
         print(f"{size / 1e6:8.1f} MB  {part}")
     print(f"{sum(sizes.values()) / 1e6:8.1f} MB  in all")
