@@ -28,8 +28,14 @@ Report_co = TypeVar("Report_co", bound=JobReport, covariant=True)
 WAIT_SECONDS: Final = 30.0
 """Time in seconds after which the service answers without news of a job; a proxy must allow that long."""
 
-PAUSE_SECONDS: Final = 0.3
-"""Time in seconds between two looks at a job: the service writes its progress no more often."""
+SHORTEST_PAUSE_SECONDS: Final = 0.3
+"""Shortest time in seconds between two looks at a job: the service writes its progress no more often."""
+
+LONGEST_PAUSE_SECONDS: Final = 2.0
+"""Longest time in seconds between two looks at a job whose progress changes all the time."""
+
+PAUSE_SHARE: Final = 1 / 60
+"""Pause between two looks, as a share of the time that was waited: a long job needs fewer requests."""
 
 
 class Job(Generic[Report_co]):
@@ -79,6 +85,7 @@ class Job(Generic[Report_co]):
         return self._updates_until(math.inf)
 
     def _updates_until(self, give_up_at: float) -> Iterator[JobAnswer]:
+        began_at = time.monotonic()
         yield self.refresh()
         longest = min(WAIT_SECONDS, self._connection.receive_seconds / 2)
         while not self._answer.state.is_final and (asked_at := time.monotonic()) < give_up_at:
@@ -87,7 +94,10 @@ class Job(Generic[Report_co]):
             if changed.revision != self._answer.revision:
                 self._answer = changed
                 yield changed
-            time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - asked_at)))
+            if changed.state.is_final:
+                return
+            pause = min(max((asked_at - began_at) * PAUSE_SHARE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+            time.sleep(max(0.0, asked_at + pause - time.monotonic()))
 
     def wait(self, *, progress: Report | None = None, timeout_seconds: float | None = None) -> Report_co:
         """Wait until the job has ended, and return its report.
@@ -185,6 +195,16 @@ class Job(Generic[Report_co]):
                 return content_of(self._connection, self.id, artifact)
         known = ", ".join(each.name for each in self.artifacts) or "none, unless the job has succeeded"
         raise RequestError(f"job {self.id} has no file {name[:80]!r}; its files: {known}")
+
+    def log(self) -> str:
+        """Return what the worker of the job has printed so far, such as the traceback of a failure.
+
+        Raises:
+            ServiceProblem: If the job does not exist.
+            ClientError: If there is no answer, or an error.
+        """
+        path = path_of("jobs", self.id, "log")
+        return self._connection.send(Call(method="GET", path=path)).content.decode(errors="replace")
 
     def download(self, folder: str | os.PathLike[str]) -> Path:
         """Download all files of the job, verify them, and return their folder, where they appear all at once.

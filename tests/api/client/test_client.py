@@ -159,6 +159,7 @@ def test_a_job_from_its_start_to_its_files(
     assert job.read("report.json") == (tmp_path / "out" / "report.json").read_bytes()
     with pytest.raises(RequestError, match=r"has no file 'none'.*report\.json"):
         job.read("none")
+    assert "Traceback" not in job.log()
     found = client.job(job.id)
     assert found.report == report
     _check_that_unknown_fields_are_passed_over(service.job(job.id), found.answer)

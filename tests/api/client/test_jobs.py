@@ -132,3 +132,8 @@ def test_only_what_was_given_is_sent(server: ScriptedServer) -> None:
         b'{"method":"mixpc","device":null,"flash":400,"ram":60,"kind":"training","network_id":"n","dataset":"digits",'
         b'"training":{"epochs":1}}'
     )
+
+
+def test_the_log_is_text_of_any_kind(server: ScriptedServer, job: Job[JobReport]) -> None:
+    server.answers[f"GET {PATH}/log"] = Response(body=b"epoch 1\n\xff\n", headers={"Content-Type": "text/plain"})
+    assert job.log() == "epoch 1\n\ufffd\n"

@@ -242,6 +242,10 @@ def test_api_keys_belong_to_a_project_and_are_found_in_all(store: Store) -> None
     assert not store.of_project("other").revoke_api_key("k1", 6.0)
     store.note_api_key_use("k1", 7.0)
     assert store.api_key_of_any_project("k1") == replace(key, revoked_at=5.0, last_used_at=7.0)
+    assert not store.limit_api_key("k1", 8.0)  # of another project
+    assert store.of_project("other").limit_api_key("k1", 8.0)
+    assert not store.of_project("other").limit_api_key("k1", 9.0)  # a key does not live longer
+    assert store.api_key_of_any_project("k1") == replace(key, revoked_at=5.0, last_used_at=7.0, expires_at=8.0)
 
 
 def test_any_text_and_any_number_of_a_request_can_be_stored(store: Store) -> None:
