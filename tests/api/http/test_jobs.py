@@ -83,7 +83,7 @@ def test_a_job_plays_the_main_job_on_real_digits(service: LiveService, tmp_path:
     assert response.headers["location"] == f"/v1/jobs/{job['id']}"
     phases, epochs, revision = set(), set(), 0
     while job["state"] not in {"succeeded", "failed"}:
-        watch = {"wait_seconds": 20, "after": job["revision"]}
+        watch = {"wait_seconds": 50, "after": job["revision"]}
         job = service.http.get(f"/v1/jobs/{job['id']}", params=watch).json()
         assert job["revision"] > revision, "the long poll answers with news"
         revision = job["revision"]
