@@ -14,13 +14,17 @@ find . -type d -name tests -prune -exec rm -rf {} +
 # Clients of Arrow Flight and of S3: optional parts of pyarrow; the service reads Parquet, and uses s3fs.
 rm -f pyarrow/libarrow_flight.* pyarrow/libarrow_python_flight.* pyarrow/_flight.* pyarrow/libarrow_s3.* pyarrow/_s3fs.*
 
-# Solvers for other systems.
+# Solvers for other systems and processors.
 rm -rf pulp/solverdir/cbc/osx pulp/solverdir/cbc/win pulp/solverdir/cbc/linux/i32
+case "$(uname -m)" in
+    x86_64) rm -rf pulp/solverdir/cbc/linux/arm64 ;;
+    aarch64) rm -rf pulp/solverdir/cbc/linux/i64 ;;
+esac
 
 # Descriptions of Amazon's other services.
 if [ -d botocore/data ]; then
     find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name sso ! -name sso-oidc -exec rm -rf {} +
 fi
 
-# Names of functions for debuggers.
-strip --strip-unneeded torch/lib/*.so
+# Names of functions for debuggers. Libraries that a tool has patched after the compiler, as numpy's, stay as they are.
+find torch/lib pyarrow sqlalchemy kornia_rs -type f -name '*.so*' -exec strip --strip-unneeded {} +

@@ -73,8 +73,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
         RequestError: If an environment variable has an invalid value.
     """
     try:
-        given = {name: value for name, value in options.items() if value is not None}
-        return Settings(_secrets_dir=_secrets_directory(), **given)
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return Settings(_secrets_dir=_secrets_directory(), **chosen)  # type: ignore[call-arg]  # of BaseSettings
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Collection
 from typing import Any, Final
 
 from api.execution.executor import HEARTBEAT_SECONDS, Attempt
@@ -72,7 +73,8 @@ class Leases:
         """Return whether a started job belongs to this service; renew its lease, or take it over if it has run out."""
         if job.lease_owner == self.owner:
             left_seconds = 0.0 if job.lease_until is None else job.lease_until - time.time()
-            if left_seconds > _LEFT_SHARE * self._lease_seconds:
+            # A service that is alone renews nothing: the write would fail if the disk is full.
+            if self._is_alone or left_seconds > _LEFT_SHARE * self._lease_seconds:
                 return True
             return self._store.take_lease(job.id, self.owner, self._lease_seconds)
         if self._is_alone and job.lease_owner is not None:
@@ -102,6 +104,6 @@ class Leases:
             return True
         return time.monotonic() - seen_at < self._gone_seconds
 
-    def forget(self, attempt: Attempt) -> None:
-        """Drop what is known about the worker of an attempt that was taken over."""
-        self._signs.pop(attempt, None)
+    def keep(self, attempts: Collection[Attempt]) -> None:
+        """Drop what is known about workers of other attempts than the given ones."""
+        self._signs = {attempt: self._signs[attempt] for attempt in self._signs.keys() & set(attempts)}

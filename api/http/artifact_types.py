@@ -15,6 +15,9 @@ _TYPES: Final = {
 }
 """Suffix of a file -> its media type; other files (.safetensors, .onnx, .npz) are `application/octet-stream`."""
 
+PARTS: Final = {"multipart/byteranges": {"schema": {"type": "string", "format": "binary"}}}
+"""Content of an answer with several parts of a file, as the OpenAPI document describes it."""
+
 
 def media_type_of(name: str) -> str:
     """Return the media type of a file that a job has produced, by the suffix of its name."""

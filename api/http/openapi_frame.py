@@ -57,6 +57,7 @@ _HEADERS: Final[dict[tuple[str, str], dict[str, Any]]] = {
 _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "network_id": {"pattern": SHA256_PATTERN},
     "job_id": {"pattern": "^[0-9a-f]{32}$"},
+    "tus-resumable": {"const": "1.0.0"},
     "idempotency-key": {"minLength": 1, "maxLength": MAX_KEY_LENGTH},
 }
 """Name of a parameter -> what its schema says beside its type. The service answers another identifier with 404."""
@@ -147,6 +148,9 @@ def _complete_operation(operation: dict[str, Any], *, is_open: bool) -> None:
     for parameter in operation.get("parameters", ()):
         key = parameter["name"].lower()
         parameter["schema"] |= _PARAMETERS.get(key, {})
+        if "const" in parameter["schema"]:  # the handler has a default, so that it can answer in its own words
+            parameter["required"] = True
+            parameter["schema"].pop("default", None)
         if key in _PARAMETER_EXAMPLES:
             parameter["example"] = _PARAMETER_EXAMPLES[key]
     for status, response in operation["responses"].items():

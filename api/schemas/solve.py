@@ -6,6 +6,7 @@ and a table is a `SensitivityTable`. The OpenAPI document shows what a client se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
@@ -225,7 +226,22 @@ def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
                 "expected an object with the single key 'job_id', whose value is the text of a job's identifier"
             )
         return JobTable(job_id=given["job_id"])
-    return _collected(lambda: sensitivity_of(given))
+    return _collected(lambda: _table_of(given))
+
+
+def _table_of(given: object) -> SensitivityTable:
+    """Read a sensitivity table, whose figures a request can repeat: the schema allows none below 0.
+
+    Raises:
+        RequestError: If the value is not a sensitivity table, or has a figure that is negative or not a number.
+    """
+    table = sensitivity_of(given)
+    for rows in (table.weights, table.activations, *table.weights_by_scheme.values()):
+        for name, row in rows.items():
+            for figure in row.values():
+                if not 0 <= figure < math.inf:
+                    raise RequestError(f"the sensitivity of '{name[:60]}' is {figure}; expected a number from 0")
+    return table
 
 
 def _sensitivity_document(sensitivity: str | SensitivityTable | JobTable) -> str | TableDescription | JobTable:

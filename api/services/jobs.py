@@ -120,13 +120,14 @@ class Jobs:
         except ValidationError:  # an earlier version stored the result
             return JobAnswer.model_validate(document | {"result": present_result(job.result)})
 
-    def state(self, job_id: str) -> JobState:
-        """Return the state of a job by its identifier.
+    def status(self, job_id: str) -> tuple[JobState, int]:
+        """Return the state and the revision of a job by its identifier, which costs less than its description.
 
         Raises:
             NotFound: If the job does not exist.
         """
-        return self._job(job_id).state
+        job = self._job(job_id)
+        return job.state, job.revision
 
     def page(
         self, state: JobState | None, limit: int, before_number: int | None

@@ -31,23 +31,25 @@ class Engine:
         process: The process that waits for the container's process 1.
         root: Root of the image's files.
         log: File with the output of the container.
+        environment: Variables of the environment of process 1.
     """
 
     process: subprocess.Popen[bytes]
     root: Path
     log: Path
+    environment: Mapping[str, str]
 
     @property
     def init(self) -> int:
         """Number of the container's process 1, as the machine counts."""
-        (child,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(child)
+        return _child_of(self.process.pid)
 
     def run(self, script: str) -> str:
-        """Run a shell script among the processes of the container, as its user, and return what it prints."""
+        """Run a shell script in the container, as `docker exec` does, and return what it prints."""
         command = [_tool("nsenter"), "--target", str(self.init), "--mount", "--pid", "--root", "--wd"]
-        command += ["--setuid", str(USER), "--setgid", str(USER), "--", "/bin/sh", "-c", script]
-        return buildah.run(*command)
+        command += ["--setuid", str(USER), "--setgid", str(USER), "--", "/usr/bin/env", "--ignore-environment"]
+        command += [f"{name}={value}" for name, value in self.environment.items()]
+        return buildah.run(*command, "/bin/sh", "-c", script)
 
     def processes(self) -> dict[int, tuple[str, str]]:
         """Return state and name of each process in the container, by its number there."""
@@ -95,13 +97,28 @@ def running(
                 stdout=output, stderr=output, stdin=subprocess.DEVNULL,
             )  # fmt: skip
             try:
-                yield Engine(process, root, log)
+                yield Engine(process, root, log, environment)
             finally:
-                process.kill()
-                process.wait()
+                _end(process)
     finally:
         buildah.run("buildah", "umount", name)
         buildah.run("buildah", "rm", name)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a container as `docker stop` does, so that its files are free for the next one."""
+    try:
+        if process.poll() is None:
+            os.kill(_child_of(process.pid), signal.SIGTERM)
+            process.wait(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _child_of(pid: int) -> int:
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
 
 
 def _mounts(root: Path, writable: Mapping[Path, str], readable: Mapping[Path, str]) -> str:
@@ -118,10 +135,10 @@ def _mounts(root: Path, writable: Mapping[Path, str], readable: Mapping[Path, st
     lines += [f"mount -o remount,ro,bind {at}", f"mount -t proc proc {at}/proc", f"mount --rbind /dev {at}/dev"]
     lines += [f"mount -t tmpfs -o mode=1777 tmpfs {at}/tmp"]  # noqa: S108  # the container's own
     for source, target in (*writable.items(), *readable.items()):
-        place = shlex.quote(str(root / target.lstrip("/")))
-        lines.append(f"mount --bind {shlex.quote(str(source))} {place}")
+        inside = shlex.quote(str(root / target.lstrip("/")))
+        lines.append(f"mount --bind {shlex.quote(str(source))} {inside}")
         if source in readable:
-            lines.append(f"mount -o remount,ro,bind {place}")
+            lines.append(f"mount -o remount,ro,bind {inside}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 
-from api.http.artifact_types import artifact_content, media_type_of
+from api.http.artifact_types import PARTS, artifact_content, media_type_of
 from api.http.conditional import not_modified
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.handlers.jobs import JobId
@@ -60,7 +60,7 @@ def get_deployment(job_id: JobId, service: ServiceOf) -> DeploymentAnswer:
     response_class=FileResponse,
     responses={
         200: {"description": "Content of the file; the ETag is its SHA-256", "content": artifact_content()},
-        206: {"description": "The part of the file that Range asks for", "content": artifact_content()},
+        206: {"description": "The part of the file that Range asks for", "content": artifact_content() | PARTS},
         304: {"description": "The caller has this content already (If-None-Match)"},
         **problems(404, 409, 416),
     },

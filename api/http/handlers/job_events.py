@@ -48,7 +48,7 @@ async def watch_job(
     ] = 0,
 ) -> Response:
     """Send the events of a job as they come; the stream ends after the event of its final state."""
-    state = await run_in_threadpool(service.jobs.state, job_id)
+    state, _ = await run_in_threadpool(service.jobs.status, job_id)
     if state.is_final and not await service.events.since(service.store, job_id, last_event_id):
         return Response(status_code=204)
 
@@ -88,7 +88,7 @@ async def get_job_log(
     """Return the log of a job; a job that has not started has an empty one."""
 
     def read() -> bytes:
-        service.jobs.state(job_id)
+        service.jobs.status(job_id)
         try:
             return JobDirectory.of(job_id, service.settings).log.read_bytes()
         except FileNotFoundError:

@@ -92,12 +92,14 @@ async def get_job(
 ) -> JobAnswer | Response:
     """Return the state and the progress of a job; after it has finished, also its result or its error."""
     give_up_at = time.monotonic() + wait_seconds
-    while True:
-        job = await run_in_threadpool(service.jobs.job, job_id)
-        has_news = after is not None and job.revision > after
-        if has_news or job.state.is_final or time.monotonic() >= give_up_at:
-            return not_modified(request, response, tag_of(job.id, job.revision)) or job
+    while wait_seconds:
+        state, revision = await run_in_threadpool(service.jobs.status, job_id)
+        has_news = after is not None and revision > after
+        if has_news or state.is_final or time.monotonic() >= give_up_at:
+            break
         await asyncio.sleep(POLL_SECONDS)
+    job = await run_in_threadpool(service.jobs.job, job_id)
+    return not_modified(request, response, tag_of(job.id, job.revision)) or job
 
 
 @router.post("/{job_id}/cancel", operation_id="cancelJob", status_code=202, responses=problems(404, 409))

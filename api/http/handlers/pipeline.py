@@ -150,6 +150,7 @@ async def _ended(request: Request, service: Service, job: JobAnswer, wait_second
     give_up_at = time.monotonic() + wait_seconds
     while not job.state.is_final and time.monotonic() < give_up_at:
         await while_connected(request, asyncio.sleep(POLL_SECONDS))
-        if (await run_in_threadpool(service.jobs.state, job.id)).is_final:
+        state, _ = await run_in_threadpool(service.jobs.status, job.id)
+        if state.is_final:
             break
     return await run_in_threadpool(service.jobs.job, job.id)

@@ -21,13 +21,14 @@ from api.storage.database import Store
 from api.storage.disk_space import PIECE_BYTES, PIECES, DiskReserve, is_full_disk
 from deploy.atomic_write import write_atomically
 from network.errors import RequestError
+from tests.api.execution.test_fault_rounds import wait_until_final
 from tests.api.http.test_jobs import BUDGET
 from tests.api.live_service import LiveService, is_training
 from tests.api.small_disk import SmallDisk, small_disk
 from tests.api.small_files import tiny_dataset, tiny_json
 
 MIB = 2**20
-EPOCHS = 150
+EPOCHS = 80
 """Long enough that the disk is full before the training ends."""
 
 
@@ -168,7 +169,8 @@ def test_a_job_waits_for_the_disk_and_does_not_fail(disk: SmallDisk) -> None:
         assert service.http.delete(f"/v1/jobs/{done}").status_code == 204
         assert service.http.get("/healthz").is_success
         disk.make_room()
-        job = service.finished(job_id)
+        wait_until_final(service, [job_id])
+        job = service.job(job_id)
         assert job["state"] == "succeeded", job
         assert job["waiting"] is None
         assert [epoch["epoch"] for epoch in job["result"]["epochs"]] == list(range(EPOCHS + 1))

@@ -382,6 +382,12 @@ def test_whatever_goes_wrong_is_a_problem(service: LiveService) -> None:
     assert_problem(service.http.post("/v1/jobs", content=bytes(2**21)), 413, "too-large")
 
 
+def test_a_head_that_is_too_long_is_a_problem(service: LiveService) -> None:
+    answer = service.http.get("/healthz", headers={"X-Long": "x" * 1_000_000})
+    assert "Expected HTTP/1.1 with a head of at most 64 KiB" in assert_problem(answer, 400, "malformed-request")
+    assert answer.headers["X-Request-ID"]
+
+
 def test_every_type_of_problem_leads_somewhere(service: LiveService) -> None:
     listed = service.listed("/problems")
     assert [each["type"] for each in listed] == [kind.type for kind in KINDS]

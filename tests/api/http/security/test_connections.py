@@ -306,7 +306,7 @@ def test_700_slow_connections_leave_the_service_usable(tmp_path: Path) -> None:
             assert closed > 700, "the slow connections were not closed"
         print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s, {closed} closed")
         print(f"without: p50 {without.slowest_of(0.5):.4f} s, p99 {without.slowest_of(0.99):.4f} s")
-        assert health.slowest_of(0.99) < 0.2 + 3 * without.slowest_of(0.99)
+        assert health.slowest_of(0.99) < 0.5 + 3 * without.slowest_of(0.99)
         with slow_connections(service.url, 700):
             began = time.monotonic()
             service.process.send_signal(signal.SIGTERM)
