@@ -18,7 +18,7 @@ _UNIT_OF_BITS = re.compile(r"(?P<prefix>[kKmM]?i?)(b|[bB]its?)")
 MAX_BUDGET_BYTES: Final = 2**40
 """Largest size in bytes, 1 TiB: no microcontroller has as much, so a larger number is a typing error."""
 
-_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*")
+_SIZE = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]*)\s*", re.ASCII)
 
 
 def parse_size_bytes(text: str | int, what: str) -> int:

@@ -120,6 +120,7 @@ class SolveOptions(Options):
     )
     backend: Annotated[str, AfterValidator(backend_named)] = Field(
         default=NATIVE_BACKEND,
+        json_schema_extra={"pattern": r"^(native|highs|pulp(:.+)?)$"},
         description="solver of the integer program of the method exact: native, highs, pulp, or pulp: and the name "
         "of a solver that PuLP finds, such as pulp:PULP_CBC_CMD",
     )

@@ -42,7 +42,10 @@ _SUBCOMMANDS: Final = (
     "build",
     "compare",
     "serve",
+    "backup",
+    "restore",
     "keys",
+    "openapi",
 )
 
 

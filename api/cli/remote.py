@@ -9,14 +9,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from api.cli.files import STDIN, network_content
+from api.cli.files import STDIN, network_content, read_dataset
 from api.cli.main import ServiceFailed
 from api.cli.remote_choice import Inputs
 from api.cli.text.dataset import printed_first, stored_dataset_text
 from api.cli.text.progress import notes_shown, progress_line
 from api.client.client import Client
 from api.client.errors import ClientError, JobFailed, NoConnection, ServiceProblem
-from api.client.jobs import Job, Report_co
+from api.client.jobs import Job, Report_co, progress_of
 from api.errors import DOES_NOT_FIT, DoesNotFit
 from api.operations.measures import MeasureChoice
 from api.schemas.answer import NetworkName
@@ -30,8 +30,10 @@ from api.schemas.reports import Artifact, SensitivityReport, TrainingReport
 from api.schemas.shrink import ShrinkReport, ShrinkRequest, ShrinkTrainingOptions
 from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
 from api.version import version
+from deploy.result_folder import check_writable
 from network.budget import MAX_BUDGET_BYTES
 from qat.options.training import TrainingOptions
+from qat.progress import Report
 
 Answered = TypeVar("Answered", FitAnswer, DevicesAnswer, ParetoAnswer)
 Named = TypeVar("Named", FitAnswer, DevicesAnswer, ParetoAnswer, SensitivityReport, TrainingReport, ShrinkReport)
@@ -135,6 +137,7 @@ class Remote:
         with _failures():
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
+            check_writable(out)  # before a job has worked in vain
             of_job = _of_job("training", network, dataset, inputs) | {"training": training}
             with self._certified(request, network, name):
                 job = self._client.start(JobRequest(**_given(request), **of_job))
@@ -155,6 +158,7 @@ class Remote:
         with _failures():
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
+            check_writable(out)
             of_job = _of_job("shrink", network, dataset, inputs) | {"training": training}
             with self._certified(request, network, name):
                 job = self._client.start(ShrinkJobRequest(**_given(request), **of_job))
@@ -180,9 +184,14 @@ class Remote:
         return network, "stdin" if is_stdin else path.stem
 
     def _dataset(self, data: str | None) -> DatasetAnswer:
-        """Return the dataset of a command: a file, or one that the service has by this name."""
-        if data is None or data == DIGITS or (not Path(data).exists() and "/" not in data):
-            return self._client.dataset(data or DIGITS)
+        """Return the dataset of a command: a file or a folder, or one that the service has by this name."""
+        if data is None or data == DIGITS:
+            return self._client.dataset(DIGITS)
+        if not Path(data).exists():
+            if "/" not in data:
+                with suppress(ServiceProblem):
+                    return self._client.dataset(data)
+            read_dataset(data)  # raises the error of this machine
         return self._client.upload_dataset(data)
 
     def _finished(self, job: Job[Report_co], dataset: DatasetAnswer) -> Report_co:
@@ -192,7 +201,8 @@ class Remote:
         try:
             with progress_line(is_wanted=not self._is_quiet) as line:
                 text = lambda: stored_dataset_text(dataset)  # noqa: E731  # it is printed once, or never
-                return job.wait(progress=printed_first(text, notes_shown(line)))
+                self._watch(job, printed_first(text, notes_shown(line)))
+            return job.report
         except KeyboardInterrupt:
             _note(f"cancelling job {job.id}; Ctrl-C again leaves it running")
             with suppress(ClientError):
@@ -203,6 +213,16 @@ class Remote:
                 f"{error} Job {job.id} continues there: in Python, bitbudget.Client({self._client.url!r})"
                 f".job({job.id!r}) finds it again, with wait() and download()"
             ) from error
+
+    def _watch(self, job: Job[Report_co], show: Report) -> None:
+        """Show the progress of a job, and why it waits in the queue, until it has ended."""
+        told = ""
+        for answer in job.updates():
+            if answer.waiting is not None and answer.waiting.reason != told and not self._is_quiet:
+                told = answer.waiting.reason
+                _note(f"the job waits: {told}")
+            if answer.progress is not None:
+                show(progress_of(answer.progress))
 
     @contextmanager
     def _certified(self, request: FitRequest, network: NetworkAnswer, name: str) -> Iterator[None]:

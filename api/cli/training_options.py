@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from api.schemas.jobs import DIGITS
+from qat.data.unseen import NO_DATA
 
 training_data_option = click.option(
     "--data",
     required=True,
     metavar="PATH",
-    help=f"Image folders, .npz, .parquet, .tar shards, CIFAR or MNIST files (docs/datasets.md); or '{DIGITS}'.",
+    help=f"Image folders, .npz, .parquet, .tar shards, CIFAR or MNIST files (docs/datasets.md); or '{DIGITS}'; or "
+    f"'{NO_DATA}', which trains nothing: no samples, the last resort (docs/post-training.md).",
 )
 results_option = click.option(
     "--out",

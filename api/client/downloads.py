@@ -21,8 +21,8 @@ _ID_LETTERS: Final = 16
 def download(connection: Connection, job_id: str, artifacts: Sequence[Artifact], folder: Path) -> None:
     """Download the files of a job into a folder, where they appear when all of them are complete.
 
-    An interrupted download leaves what has arrived in a hidden folder, and the next one with the same folder continues
-    it.
+    If the service cannot be reached any more, what has arrived stays in a hidden folder, and the next download into the
+    same folder continues.
 
     Args:
         connection: Connections to the service.
@@ -38,6 +38,7 @@ def download(connection: Connection, job_id: str, artifacts: Sequence[Artifact],
     check_output(folder)
     place = folder if folder.is_dir() else folder.parent
     staged = place / f"{STAGING_PREFIX}{job_id[:_ID_LETTERS]}"
+    is_over = True
     try:
         staged.mkdir(exist_ok=True)
         for artifact in artifacts:
@@ -47,7 +48,12 @@ def download(connection: Connection, job_id: str, artifacts: Sequence[Artifact],
         raise RequestError(
             f"cannot write into the directory '{place}': {error.strerror}; choose another directory"
         ) from error
-    shutil.rmtree(staged, ignore_errors=True)
+    except NoConnection:
+        is_over = False
+        raise
+    finally:
+        if is_over:
+            shutil.rmtree(staged, ignore_errors=True)
 
 
 def content_of(connection: Connection, job_id: str, artifact: Artifact) -> bytes:

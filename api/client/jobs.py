@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from api.client.connection import Call, Connection, path_of
 from api.client.downloads import content_of, download
-from api.client.errors import JobCancelled, JobFailed, ServiceProblem, StillRunning, VersionMismatch
+from api.client.errors import JobCancelled, JobFailed, StillRunning, VersionMismatch
 from api.schemas.job_answers import JobAnswer
 from api.schemas.job_state import JobState
 from api.schemas.problems import Problem
@@ -27,10 +28,14 @@ Report_co = TypeVar("Report_co", bound=JobReport, covariant=True)
 WAIT_SECONDS: Final = 30.0
 """Time in seconds after which the service answers without news of a job; a proxy must allow that long."""
 
-PAUSE_SECONDS: Final = 0.3
-"""Time in seconds between two looks at a job: the service writes its progress no more often."""
+SHORTEST_PAUSE_SECONDS: Final = 0.3
+"""Shortest time in seconds between two looks at a job: the service writes its progress no more often."""
 
-_CONFLICT: Final = 409
+LONGEST_PAUSE_SECONDS: Final = 2.0
+"""Longest time in seconds between two looks at a job whose progress changes all the time."""
+
+PAUSE_SHARE: Final = 1 / 60
+"""Pause between two looks, as a share of the time that was waited: a long job needs fewer requests."""
 
 
 class Job(Generic[Report_co]):
@@ -77,14 +82,22 @@ class Job(Generic[Report_co]):
         Raises:
             ClientError: If there is no answer for longer than the client sends requests again, or an error.
         """
+        return self._updates_until(math.inf)
+
+    def _updates_until(self, give_up_at: float) -> Iterator[JobAnswer]:
+        began_at = time.monotonic()
         yield self.refresh()
-        while not self._answer.state.is_final:
-            asked_at = time.monotonic()
-            changed = self._ask("GET", wait_seconds=f"{WAIT_SECONDS:g}", after=str(self._answer.revision))
+        longest = min(WAIT_SECONDS, self._connection.receive_seconds / 2)
+        while not self._answer.state.is_final and (asked_at := time.monotonic()) < give_up_at:
+            seconds = min(longest, give_up_at - asked_at)
+            changed = self._ask("GET", wait_seconds=f"{seconds:.3f}", after=str(self._answer.revision))
             if changed.revision != self._answer.revision:
                 self._answer = changed
                 yield changed
-            time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - asked_at)))
+            if changed.state.is_final:
+                return
+            pause = min(max((asked_at - began_at) * PAUSE_SHARE, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
+            time.sleep(max(0.0, asked_at + pause - time.monotonic()))
 
     def wait(self, *, progress: Report | None = None, timeout_seconds: float | None = None) -> Report_co:
         """Wait until the job has ended, and return its report.
@@ -99,17 +112,16 @@ class Job(Generic[Report_co]):
             StillRunning: If the time is up.
             ClientError: If the service does not answer, or with an error.
         """
-        give_up_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        seconds = math.inf if timeout_seconds is None else timeout_seconds
         seen: ProgressAnswer | None = None
-        for answer in self.updates():
+        for answer in self._updates_until(time.monotonic() + seconds):
             if progress is not None and answer.progress is not None and answer.progress != seen:
                 seen = answer.progress
                 progress(progress_of(seen))
-            if not answer.state.is_final and give_up_at is not None and time.monotonic() >= give_up_at:
-                raise StillRunning(
-                    f"job {self.id} is {answer.state} after {timeout_seconds:g} s; it continues: wait for it again, or "
-                    "cancel it"
-                )
+        if not self.state.is_final:
+            raise StillRunning(
+                f"job {self.id} is {self.state} after {seconds:g} s; it continues: wait for it again, or cancel it"
+            )
         return self.report
 
     @property
@@ -125,7 +137,7 @@ class Job(Generic[Report_co]):
         if answer.state is JobState.FAILED:
             raise JobFailed(self.id, answer.error or _no_reason(self.id))
         if answer.state in {JobState.CANCELLED, JobState.CANCELLING}:
-            raise JobCancelled(f"job {self.id} was cancelled; retry() continues it")
+            raise JobCancelled(f"job {self.id} was cancelled; retry() starts it again")
         if not answer.state.is_final:
             raise StillRunning(f"job {self.id} is {answer.state} and has no report yet; wait for it")
         if answer.result is None:
@@ -143,18 +155,15 @@ class Job(Generic[Report_co]):
         return self._answer
 
     def retry(self) -> JobAnswer:
-        """Queue a failed or cancelled job again, which continues from its checkpoint, and return its description.
+        """Queue the job again if it has failed or was cancelled, and return its description.
+
+        A failed job continues from its last checkpoint; a cancelled job starts anew.
 
         Raises:
-            ServiceProblem: If the job has not failed and was not cancelled.
+            ServiceProblem: If the job has succeeded.
             ClientError: If there is no answer, or an error.
         """
-        try:
-            self._answer = self._ask("POST", "retry")
-        except ServiceProblem as problem:
-            # A first request may have arrived although its answer was lost: then the job is queued or runs already.
-            if problem.status != _CONFLICT or self.refresh().state.is_final:
-                raise
+        self._answer = self._ask("POST", "retry")
         return self._answer
 
     def delete(self) -> None:
@@ -186,6 +195,16 @@ class Job(Generic[Report_co]):
                 return content_of(self._connection, self.id, artifact)
         known = ", ".join(each.name for each in self.artifacts) or "none, unless the job has succeeded"
         raise RequestError(f"job {self.id} has no file {name[:80]!r}; its files: {known}")
+
+    def log(self) -> str:
+        """Return what the worker of the job has printed so far, such as the traceback of a failure.
+
+        Raises:
+            ServiceProblem: If the job does not exist.
+            ClientError: If there is no answer, or an error.
+        """
+        path = path_of("jobs", self.id, "log")
+        return self._connection.send(Call(method="GET", path=path)).content.decode(errors="replace")
 
     def download(self, folder: str | os.PathLike[str]) -> Path:
         """Download all files of the job, verify them, and return their folder, where they appear all at once.

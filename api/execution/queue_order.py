@@ -17,7 +17,7 @@ def in_fair_order(queued: Iterable[Job], running: Iterable[Job]) -> Iterator[Job
 
     Args:
         queued: The queued jobs, in any order.
-        running: The running jobs.
+        running: The jobs that run, in this service or in another one.
     """
     waiting: dict[str, deque[Job]] = defaultdict(deque)
     for job in sorted(queued, key=lambda job: job.number):

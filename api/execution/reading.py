@@ -18,14 +18,14 @@ from api.execution.task_requests import (
 from api.execution.workers import Workers
 from api.schemas.jobs import DIGITS, AnyJobRequest
 from api.schemas.networks import NetworkAnswer
-from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin
+from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin, describe_dataset
 from api.services.datasets import BUILT_IN, Datasets, Position
 from api.services.network_structures import DamagedFile
 from api.services.networks import Networks
 from api.services.upload_parsing import ParsedUpload, UploadOptions, UploadRequest
 from api.storage.uploads import Upload
 from network.reading_options import AS_IN_FILE, ReadingOptions
-from qat.data.unseen import UnseenSamples
+from qat.data.unseen import UnseenSamples, without_samples
 
 
 class Reads:
@@ -97,14 +97,18 @@ class Reads:
         """Return the description of a dataset.
 
         Args:
-            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, or "digits".
+            dataset_id: SHA-256 of an upload in hexadecimal, name of an operator's dataset, "digits", or "none".
 
         Raises:
             NotFound: If the dataset does not exist.
+            RequestError: If the name of a dataset without samples is not valid.
             DatasetError: If an operator's dataset cannot be read.
         """
         if dataset_id == DIGITS:
             return await self._described_digits()
+        unseen = without_samples(dataset_id)
+        if unseen is not None:
+            return describe_dataset(unseen, dataset_id, DatasetOrigin.BUILT_IN)
         origin, path, name = await to_thread.run_sync(self._datasets.origin, dataset_id)
         if origin is DatasetOrigin.UPLOADED:
             return await to_thread.run_sync(self._datasets.kept, dataset_id)

@@ -66,7 +66,7 @@ class Scheduler:
         self._settings = settings
         self._places = job_places(settings)
         self._workers = AttemptWorkers(executor, settings)
-        self._leases = leases or Leases(store, is_alone=settings.database_url is None)
+        self._leases = leases or Leases.of_service(store, settings)
         self._settlement = Settlement(store, settings, self._workers, self._leases.owner)
         self._watchdog = Watchdog(settings)
         self._reserve = DiskReserve(settings)
@@ -120,12 +120,15 @@ class Scheduler:
         """Check every unfinished job once: first the jobs that have a worker, then the queued jobs."""
         started = self._store.jobs_of_all_projects(_STARTED)
         running = [job for job in reversed(started) if self._leases.holds(job) and self._look_after(job)]
-        self._workers.forget_ended({_latest_attempt(job) for job in started})
+        attempts = {_latest_attempt(job) for job in started}
+        self._workers.forget_ended(attempts)
+        self._watchdog.keep(attempts)
+        self._leases.keep(attempts)
         free = self._places - len(running)
         if free <= 0:
             return
         due = filter(is_due, self._store.jobs_of_all_projects([JobState.QUEUED]))
-        for job in in_fair_order(due, running):
+        for job in in_fair_order(due, started):
             free -= self._start_next_attempt(job)
             if free <= 0:
                 return
@@ -187,8 +190,6 @@ class Scheduler:
         if now is not None and now.state in _STARTED and now.attempt == job.attempt:
             self._settlement.settle(now, is_stopping=False)
         self._workers.forget(attempt)
-        self._leases.forget(attempt)
-        self._watchdog.forget(attempt)
         return False
 
     def _start_next_attempt(self, job: Job) -> bool:

@@ -8,8 +8,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin
+from api.services.network_files import NetworkFiles
 from api.services.network_structures import TableScheme
-from api.services.networks import NetworkFiles
 
 PARSE, DERIVE, SOLVE, READ_DATASET, CHECK_DATASET = "parse", "derive", "solve", "read dataset", "check dataset"
 """Names of the tasks: parse an uploaded network, derive what a solve needs from a stored one, solve a question, read a

@@ -43,8 +43,9 @@ from api.schemas.jobs import JobRequest, SensitivityJobRequest, ShrinkJobRequest
 from api.schemas.pareto import ParetoRequest
 from api.schemas.solve import SolveRequest
 from api.services.dataset_descriptions import DatasetOrigin, check_samples, describe_dataset
+from api.services.network_files import read_files
 from api.services.network_structures import ALL_SCHEMES, DamagedFile
-from api.services.networks import parse_upload, read_files
+from api.services.networks import parse_upload
 from api.services.upload_parsing import UploadRequest
 from network.devices.catalogue import device_named
 from network.errors import BitbudgetError

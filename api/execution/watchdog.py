@@ -8,6 +8,7 @@ database is not a silence of the worker.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +61,6 @@ class Watchdog:
         """Return whether a running job has exceeded the longest duration, which begins with its first start."""
         return job.started_at is not None and time.time() - job.started_at > self._settings.job_seconds
 
-    def forget(self, attempt: Attempt) -> None:
-        """Drop what is known about the worker of an attempt."""
-        self._watched.pop(attempt, None)
+    def keep(self, attempts: Collection[Attempt]) -> None:
+        """Drop what is known about workers of other attempts than the given ones."""
+        self._watched = {attempt: self._watched[attempt] for attempt in self._watched.keys() & set(attempts)}

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.execution.tracing import Tracing
 from api.http.body_limit import BodyLimit
-from api.http.handlers import about, artifacts, datasets, devices, jobs, networks, partial_uploads
+from api.http.handlers import about, artifacts, datasets, devices, job_events, jobs, networks, partial_uploads, pipeline
 from api.http.head_requests import HeadRequests
 from api.http.limits import limits_text
 from api.http.observation import Observation
@@ -60,19 +60,8 @@ def create_app(service: Service) -> FastAPI:
             service.refuse_work()
             await run_in_threadpool(service.close)
 
-    app = FastAPI(
-        title="bitbudget",
-        version=version(),
-        description=_DESCRIPTION + limits_text(service.settings),
-        openapi_tags=_TAGS,
-        lifespan=lifespan,
-        redoc_url=None,
-        dependencies=[Depends(check_scope)],
-        telemetry=_telemetry(service.tracing),
-    )
+    app = _described(service.settings, lifespan=lifespan, telemetry=_telemetry(service.tracing))
     app.state.service = service
-    for module in (networks, datasets, partial_uploads, devices, jobs, artifacts, about):
-        app.include_router(module.router)
     answer_errors(app)
     app.add_middleware(BodyLimit, limit_bytes=_body_limits(service.settings), slack_bytes=MULTIPART_OVERHEAD_BYTES)
     authenticator = Authenticator(service.store, Tokens.of(service.settings))
@@ -81,6 +70,32 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(WebPageGuard, hosts=AllowedHosts.of(service.settings))
     app.add_middleware(HeadRequests)
     app.add_middleware(Observation, metrics=service.metrics)  # the last one is the outermost one
+    return app
+
+
+def openapi_document(settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI document of a service with these settings, without opening or starting it."""
+    return _described(settings).openapi()
+
+
+def _described(settings: Settings, **options: Any) -> FastAPI:
+    """Return an application with all handlers, and with the OpenAPI document of a service with these settings.
+
+    Args:
+        settings: Settings of the service.
+        options: Further arguments of `FastAPI`.
+    """
+    app = FastAPI(
+        title="bitbudget",
+        version=version(),
+        description=_DESCRIPTION.lstrip() + limits_text(settings),
+        openapi_tags=_TAGS,
+        redoc_url=None,
+        dependencies=[Depends(check_scope)],
+        **options,
+    )
+    for module in (networks, datasets, partial_uploads, devices, jobs, job_events, artifacts, pipeline, about):
+        app.include_router(module.router)
     _complete_document(app)
     return app
 
@@ -103,6 +118,7 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
         "/v1/networks": settings.max_network_bytes,
         "/v1/datasets": settings.max_dataset_bytes,
     }
+    uploads["/v1/pipeline"] = settings.max_network_bytes + settings.max_dataset_bytes + MAX_JSON_BODY_BYTES
     pieces = settings.max_dataset_bytes
 
     def limit_bytes(path: str) -> int:

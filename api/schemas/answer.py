@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+SHA256_PATTERN: Final = "^[0-9a-f]{64}$"
+
+Sha256 = Annotated[str, WithJsonSchema({"type": "string", "pattern": SHA256_PATTERN})]
+"""A SHA-256 in hexadecimal."""
 
 
 class Answer(BaseModel):
@@ -19,7 +24,7 @@ class Answer(BaseModel):
 class NetworkName(Answer):
     """Identifier and name of the network that an answer describes."""
 
-    id: str = Field(description="SHA-256 of the network file, in hexadecimal")
+    id: Sha256 = Field(description="SHA-256 of the network file, in hexadecimal")
     name: str = Field(description="name of the network in reports; several networks may have the same name")
 
 

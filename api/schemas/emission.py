@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from api.schemas.answer import Answer, Bytes, Count
+from api.schemas.answer import Answer, Bytes, Count, Sha256
 from api.schemas.reports import Artifact
 
 
@@ -12,7 +12,9 @@ class EmissionAnswer(Answer):
     """Description of a network in C: its bytes on the chip, and the written files."""
 
     name: str = Field(description="name of the C files, and prefix of all that they define")
-    network_sha256: str = Field(description="SHA-256 of network.json, in hexadecimal, as in the header of the network")
+    network_sha256: Sha256 = Field(
+        description="SHA-256 of network.json, in hexadecimal, as in the header of the network"
+    )
     flash_bytes: Bytes = Field(description="flash of the network: weights, constants, tables and kernels")
     ram_bytes: Bytes = Field(description="RAM of the network: the arena and what else the memory report counts")
     arena_bytes: Count = Field(description="bytes of the arena, which the caller provides")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, StrictInt, StrictStr, Tag
 
+from api.schemas.answer import SHA256_PATTERN
 from api.schemas.fit import FitRequest
 from api.schemas.shrink import ShrinkRequest, ShrinkTrainingOptions
 from qat.data.label_offset import MAX_LABEL_OFFSET
@@ -15,7 +16,10 @@ from qat.options.training import TrainingOptions
 DIGITS: Final = "digits"
 """Name of the built-in dataset."""
 
-NetworkOfJob = Annotated[StrictStr, Field(description="identifier of an uploaded network")]
+NetworkOfJob = Annotated[
+    StrictStr,
+    Field(description="identifier of an uploaded network", json_schema_extra={"pattern": SHA256_PATTERN}),
+]
 DatasetOfJob = Annotated[
     StrictStr,
     Field(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, FiniteFloat
 
-from api.schemas.answer import Answer, Count
+from api.schemas.answer import Answer, Count, Sha256
 from api.schemas.fit import HostStepsAnswer
 
 _Extent = Annotated[int, Field(ge=1)]
@@ -15,7 +15,7 @@ _Extent = Annotated[int, Field(ge=1)]
 class NetworkSummary(Answer):
     """Short description of an uploaded network."""
 
-    id: str = Field(
+    id: Sha256 = Field(
         description="SHA-256 of the file, in hexadecimal; with files of weights or options of reading, a SHA-256 over "
         "all of them. Equal uploads with equal options have the same identifier"
     )
@@ -62,7 +62,7 @@ class WeightFileAnswer(Answer):
 
     name: str = Field(description="name of the file, as the ONNX file gives it")
     size_bytes: Count = Field(description="size of the file, in bytes")
-    sha256: str = Field(description="SHA-256 of the file, in hexadecimal")
+    sha256: Sha256 = Field(description="SHA-256 of the file, in hexadecimal")
 
 
 class ReadingOptionsAnswer(Answer):

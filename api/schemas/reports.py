@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.answer import Amount, Answer, Count, NetworkName, Percent, Share
+from api.schemas.answer import Amount, Answer, Count, NetworkName, Percent, Sha256, Share
 from api.schemas.fit import FitAnswer
 from deploy.narrow_constants import ConstantsForm
 from deploy.requantization_form import RequantizationForm
@@ -257,7 +257,7 @@ class Artifact(Answer):
 
     name: str = Field(description="name of the file")
     size_bytes: Count = Field(description="size of the file, in bytes")
-    sha256: str = Field(description="SHA-256 of the content, in hexadecimal; also the ETag")
+    sha256: Sha256 = Field(description="SHA-256 of the content, in hexadecimal; also the ETag")
 
 
 class TrainAnswer(TrainingReport):

@@ -6,6 +6,7 @@ and a table is a `SensitivityTable`. The OpenAPI document shows what a client se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Annotated, Final, TypeVar
 
@@ -53,19 +54,23 @@ def _reserve_bytes(given: object, info: ValidationInfo) -> int:
     return 0 if not isinstance(given, bool) and given in (0, "0") else _size_bytes(given, info)
 
 
-_SizeText = Annotated[
-    str,
-    Field(
-        pattern=r"^\s*\d+(\.\d+)?\s*(B|[kKM]i?B)?\s*$",
-        examples=["60000", "60kB", "512 KiB"],
-        json_schema_extra={"format": SIZE_FORMAT},
-    ),
-]
+_SIZE_TEXT: Final = {
+    "pattern": r"^ *[0-9]{1,20}(\.[0-9]{1,20})? *(B|[kKM]i?B)? *$",
+    "examples": ["60000", "60kB", "512 KiB"],
+}
+
+MAY_BE_ZERO: Final = "x-may-be-zero"
+"""Keyword of the schema of a size that may be 0. The OpenAPI document has components instead (`Size`, `ReservedSize`),
+by which a client may also send a size as a whole number.
+"""
+
+_SizeText = Annotated[str, Field(**_SIZE_TEXT, json_schema_extra={"format": SIZE_FORMAT})]
+_ReservedSizeText = Annotated[str, Field(**_SIZE_TEXT, json_schema_extra={"format": SIZE_FORMAT, MAY_BE_ZERO: True})]
 
 Size = Annotated[int, Field(ge=1), BeforeValidator(_size_bytes, json_schema_input_type=_SizeText)]
 """Number of bytes, which a client sends as text: bytes alone, or a number with kB (1000), KiB (1024), MB or MiB."""
 
-ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_schema_input_type=_SizeText)]
+ReservedSize = Annotated[int, Field(ge=0), BeforeValidator(_reserve_bytes, json_schema_input_type=_ReservedSizeText)]
 """Size that may be 0."""
 
 
@@ -221,7 +226,22 @@ def _sensitivity(given: object) -> str | SensitivityTable | JobTable:
                 "expected an object with the single key 'job_id', whose value is the text of a job's identifier"
             )
         return JobTable(job_id=given["job_id"])
-    return _collected(lambda: sensitivity_of(given))
+    return _collected(lambda: _table_of(given))
+
+
+def _table_of(given: object) -> SensitivityTable:
+    """Read a sensitivity table, whose figures a request can repeat: the schema allows none below 0.
+
+    Raises:
+        RequestError: If the value is not a sensitivity table, or has a figure that is negative or not a number.
+    """
+    table = sensitivity_of(given)
+    for rows in (table.weights, table.activations, *table.weights_by_scheme.values()):
+        for name, row in rows.items():
+            for figure in row.values():
+                if not 0 <= figure < math.inf:
+                    raise RequestError(f"the sensitivity of '{name[:60]}' is {figure}; expected a number from 0")
+    return table
 
 
 def _sensitivity_document(sensitivity: str | SensitivityTable | JobTable) -> str | TableDescription | JobTable:

@@ -17,6 +17,7 @@ from api.errors import InUse, NotFound
 from api.schemas.jobs import DIGITS
 from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin, describe_unread
 from api.services.operator_datasets import OperatorDatasets
+from api.services.stored_content import damage_of
 from api.settings import MAX_DATASET_EXPANSION, Settings
 from api.storage.blobs import Blobs, is_digest
 from api.storage.database import Store
@@ -24,6 +25,7 @@ from api.storage.derived_files import DerivedFiles
 from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
+from network.errors import DatasetError
 from qat.data.dataset import Dataset
 from qat.data.digits import digits
 from qat.data.opening import open_dataset, open_file
@@ -63,9 +65,16 @@ class Datasets:
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
 
     def known(self, upload: Upload) -> DatasetAnswer | None:
-        """Return the description of an upload's content if it is stored already; otherwise None."""
-        known = self._store.file(KIND, upload.digest)
-        return None if known is None else DatasetAnswer.model_validate(known.summary)
+        """Return the description of an upload's content if it is stored already; otherwise None.
+
+        The uploaded file replaces the stored one, which a fault of the disk may have damaged.
+        """
+        with self._blobs.locked():
+            known = self._store.file(KIND, upload.digest)
+            if known is None:
+                return None
+            self._blobs.keep(upload.digest, upload.path)
+        return DatasetAnswer.model_validate(known.summary)
 
     def keep(self, upload: Upload, answer: DatasetAnswer, sketch: bytes | None) -> tuple[DatasetAnswer, bool]:
         """Store an uploaded dataset that was read, unless the same content is stored already.
@@ -188,7 +197,7 @@ class Datasets:
 
         Raises:
             NotFound: If the dataset does not exist.
-            DatasetError: If the dataset cannot be read.
+            DatasetError: If the dataset cannot be read, is damaged or missing.
         """
         unseen = without_samples(dataset_id)
         if unseen is not None:
@@ -196,6 +205,8 @@ class Datasets:
         origin, path, name = self.origin(dataset_id)
         if path is None:
             return digits()
+        if origin is DatasetOrigin.UPLOADED and (damage := damage_of(dataset_id, path)):
+            raise DatasetError(damage)
         opened = (open_file if origin is DatasetOrigin.UPLOADED else open_dataset)(path, max_bytes=self.max_bytes)
         return replace(opened, name=name)
 

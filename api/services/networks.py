@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
-
-from pydantic import BaseModel
 
 from api.errors import InUse, NotFound
 from api.schemas.fit import HostStepsAnswer
@@ -23,7 +20,9 @@ from api.schemas.networks import (
     TensorAnswer,
     WeightFileAnswer,
 )
+from api.services.network_files import NetworkFiles, read_files
 from api.services.network_structures import NetworkStructures
+from api.services.stored_content import damage_of
 from api.services.upload_parsing import ParsedUpload, UploadedWeights, UploadOptions
 from api.settings import Settings
 from api.storage.blobs import Blobs, is_digest
@@ -33,7 +32,7 @@ from api.storage.disk_space import DiskReserve
 from api.storage.records import KeptFile
 from api.storage.uploads import Upload
 from network.declared_input import DeclaredInput
-from network.errors import InvalidNetwork
+from network.errors import InvalidNetwork, UnreadableFile
 from network.joined_samples import joined_dims
 from network.json_reading.description import write_json
 from network.layers import WeightLayer
@@ -45,28 +44,6 @@ KIND: Final = "network"
 
 MAX_DESCRIPTION_BYTES: Final = 8 * 2**20
 """Largest size of the descriptions of an uploaded network without its weights, in bytes; about 25,000 layers."""
-
-
-class NetworkFiles(BaseModel):
-    """Files of a stored network, and the options with which it is read from them.
-
-    Attributes:
-        path: The network file.
-        weights: Path of each file of weights, by the name that the network gives it.
-        name: Name of the network in reports.
-        reading: Options with which the network is read.
-    """
-
-    path: Path
-    weights: dict[str, Path]
-    name: str
-    reading: ReadingOptions
-
-
-def read_files(files: NetworkFiles) -> Network:
-    """Read a stored network with its weights from its files."""
-    weights = UploadedWeights(files.weights, files.name)
-    return read_network(files.path.read_bytes(), files.name, weights, files.reading)
 
 
 def parse_upload(upload: Upload, options: UploadOptions) -> ParsedUpload:
@@ -110,9 +87,15 @@ class Networks:
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
-        """Return the description of the same upload with the same options if it is stored already; otherwise None."""
-        known = self._store.file(KIND, options.identity(upload.digest))
-        return None if known is None else NetworkAnswer.model_validate(known.summary)
+        """Return the description of the same upload if it is stored already, and replace its files; otherwise None."""
+        network_id = options.identity(upload.digest)
+        with self._blobs.locked():
+            known = self._store.file(KIND, network_id)
+            if known is None:
+                return None
+            # A fault of the disk may have damaged what was stored.
+            self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
+        return NetworkAnswer.model_validate(known.summary)
 
     def keep(self, upload: Upload, options: ReadingOptions, parsed: ParsedUpload) -> tuple[NetworkAnswer, bool]:
         """Store an uploaded network that was parsed, unless the same upload with the same options is stored already.
@@ -217,8 +200,13 @@ class Networks:
 
         Raises:
             NotFound: If the network does not exist.
+            UnreadableFile: If a stored file is damaged or missing.
         """
-        return read_files(self.files(network_id))
+        files = self.files(network_id)
+        is_of_file = files.reading.identity(network_id) == network_id  # not so with options
+        if is_of_file and (damage := damage_of(network_id, files.path, files.weights)):
+            raise UnreadableFile(damage)
+        return read_files(files)
 
     def _file(self, network_id: str) -> KeptFile:
         file = self._store.file(KIND, network_id) if is_digest(network_id) else None

@@ -12,6 +12,7 @@ from qat.data.dataset import Dataset, Part, SampleSource, dims_of_samples
 from qat.data.images import fitted
 from qat.data.input_arrays import InputArrays
 from qat.data.target_arrays import check_target_shape, check_target_type
+from qat.data.unseen import UnseenSamples
 from qat.options.task import TaskKind
 from qat.tasks.choice import choose_task
 from qat.tasks.target_checks import check_count, check_finite, check_targets
@@ -36,6 +37,11 @@ def check_dataset(dataset: Dataset, network: Network, wanted: TaskKind | None = 
             network's input, the targets are not numbers or booleans, they suit no output of the network or not the
             task, a sample or target contains NaN or infinity, or an image cannot be decoded.
     """
+    if isinstance(dataset.train_x, UnseenSamples):
+        raise DatasetError(
+            f"the dataset '{dataset.name}' has no samples, and inputs are made for train and sensitivity alone; "
+            "measure a table (bitbudget sensitivity --data none --out FILE), and give the table"
+        )
     dataset = fitted(dataset, network)
     parts = {"train": (dataset.train_x, dataset.train_y), "test": (dataset.test_x, dataset.test_y)}
     parts = {part: each for part, each in parts.items() if part == "train" or dataset.has_test_set}

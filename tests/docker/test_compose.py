@@ -11,10 +11,10 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from tests.api.postgres_server import PostgresServer, missing_postgres
 
 from api.settings import Settings
 from examples.pipeline import main as play_pipeline
+from tests.api.postgres_server import PostgresServer, missing_postgres
 from tests.docker import buildah, engine
 from tests.docker.serving import ROOT
 from tests.docker.test_image import started

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import FileResponse
 
+from api.http.artifact_types import PARTS, artifact_content, media_type_of
 from api.http.conditional import not_modified
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.handlers.jobs import JobId
@@ -54,16 +54,13 @@ def get_deployment(job_id: JobId, service: ServiceOf) -> DeploymentAnswer:
     return DeploymentAnswer.model_validate_json(path.read_bytes())
 
 
-_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-
-
 @router.get(
     "/{job_id}/artifacts/{name}",
     operation_id="getArtifact",
     response_class=FileResponse,
     responses={
-        200: {"description": "Content of the file; the ETag is its SHA-256", "content": _BINARY},
-        206: {"description": "The part of the file that Range asks for", "content": _BINARY},
+        200: {"description": "Content of the file; the ETag is its SHA-256", "content": artifact_content()},
+        206: {"description": "The part of the file that Range asks for", "content": artifact_content() | PARTS},
         304: {"description": "The caller has this content already (If-None-Match)"},
         **problems(404, 409, 416),
     },
@@ -93,7 +90,7 @@ def get_artifact(
         path=path,
         size_bytes=artifact.size_bytes,
         range_header=byte_range,
-        media_type=mimetypes.guess_type(artifact.name)[0] or "application/octet-stream",
+        media_type=media_type_of(artifact.name),
         filename=artifact.name,
         headers={**response.headers, "Repr-Digest": f"sha-256=:{digest}:"},
     )

@@ -22,6 +22,8 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 MAX_WAIT_SECONDS: Final = 60
 """Longest time in seconds that a request can wait for a job."""
+MAX_REVISION: Final = 2**63 - 1
+"""Largest revision that a request can name."""
 POLL_SECONDS: Final = 0.2
 """Time in seconds between two looks at a job while a request waits for it."""
 
@@ -82,18 +84,22 @@ async def get_job(
     after: Annotated[
         int | None,
         Query(
-            ge=0, description="wait until the revision exceeds this number; without it, wait until the job has finished"
+            ge=0,
+            le=MAX_REVISION,
+            description="wait until the revision exceeds this number; without it, wait until the job has finished",
         ),
     ] = None,
 ) -> JobAnswer | Response:
     """Return the state and the progress of a job; after it has finished, also its result or its error."""
     give_up_at = time.monotonic() + wait_seconds
-    while True:
-        job = await run_in_threadpool(service.jobs.job, job_id)
-        has_news = after is not None and job.revision > after
-        if has_news or job.state.is_final or time.monotonic() >= give_up_at:
-            return not_modified(request, response, tag_of(job.id, job.revision)) or job
+    while wait_seconds:
+        state, revision = await run_in_threadpool(service.jobs.status, job_id)
+        has_news = after is not None and revision > after
+        if has_news or state.is_final or time.monotonic() >= give_up_at:
+            break
         await asyncio.sleep(POLL_SECONDS)
+    job = await run_in_threadpool(service.jobs.job, job_id)
+    return not_modified(request, response, tag_of(job.id, job.revision)) or job
 
 
 @router.post("/{job_id}/cancel", operation_id="cancelJob", status_code=202, responses=problems(404, 409))

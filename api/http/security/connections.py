@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import resource
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -24,8 +25,9 @@ from typing import Any, ClassVar, Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from api.errors import REQUEST_TIMEOUT
+from api.errors import MALFORMED_REQUEST, REQUEST_TIMEOUT, ProblemKind
 from api.http.problem_responses import problem_response
+from api.logs import REQUEST_ID_HEADER
 from network.errors import RequestError
 
 _WAITING: Final = frozenset({h11.IDLE, h11.SEND_BODY})
@@ -157,14 +159,21 @@ class GuardedConnection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True  # the application can no longer answer
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
-            detail = f"the request came too slowly; expected {expected}: send it again"
-            response = problem_response(REQUEST_TIMEOUT.problem(detail), {"Connection": "close"})
-            head = h11.Response(
-                status_code=response.status_code, headers=response.raw_headers, reason=REQUEST_TIMEOUT.title.encode()
-            )
-            for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            self._answer(REQUEST_TIMEOUT, f"the request came too slowly; expected {expected}: send it again")
         self._close(at_once=self.transport.get_write_buffer_size() > 0)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that is not HTTP, or whose head is too long, and close the connection (as uvicorn does)."""
+        self._answer(MALFORMED_REQUEST, f"{msg} Expected HTTP/1.1 with a head of at most 64 KiB: shorten the URL")
+        self.transport.close()
+
+    def _answer(self, kind: ProblemKind, detail: str) -> None:
+        """Write a problem document, which no application and no middleware sees."""
+        headers = {"Connection": "close", REQUEST_ID_HEADER: uuid.uuid4().hex}
+        response = problem_response(kind.problem(detail), headers)
+        head = h11.Response(status_code=response.status_code, headers=response.raw_headers, reason=kind.title.encode())
+        for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
 
     def _close(self, *, at_once: bool) -> None:
         """Close the connection.

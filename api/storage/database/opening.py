@@ -61,8 +61,7 @@ def revision_of(version: int) -> str:
 
 def _version(database: Database, connection: Connection) -> int:
     """Return the version of the tables of a database; 0 if it has none."""
-    tables = set(inspect(connection).get_table_names())
-    if VERSION.name in tables:
+    if inspect(connection).has_table(VERSION.name):
         revision = connection.execute(select(VERSION.c.version_num)).scalar() or ""
         version = int(revision) if revision.isdecimal() else 0
     elif database.is_sqlite:
@@ -74,12 +73,14 @@ def _version(database: Database, connection: Connection) -> int:
             f"the database '{database.name}' was made by a later version of bitbudget (schema {version}; this version "
             f"knows schemas up to {SCHEMA_VERSION}); install that version, or use another database"
         )
-    if not version and (foreign := tables & {VERSION.name, *METADATA.tables}):
+    if version:
+        return version
+    if foreign := {VERSION.name, *METADATA.tables}.intersection(inspect(connection).get_table_names()):
         raise StoreError(
             f"the database '{database.name}' belongs to another program: it has the table '{min(foreign)}' without a "
             "version of bitbudget; use an empty database"
         )
-    return version
+    return 0
 
 
 def _explanation(database: Database, error: DatabaseError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -15,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from api.cli.main import run
-from tests.api.client.scripted_server import Response, problem, scripted
+from api.schemas.job_answers import JobAnswer
+from tests.api.client.scripted_server import Answering, Response, in_turn, problem, scripted
 from tests.api.live_service import ROOT, LiveService
 from tests.api.small_files import DIGITS_ONNX, tiny_dataset, tiny_json
 
@@ -31,6 +33,7 @@ ROUNDED = ["--post-training", "--post-training-rounding-steps=5", "--threads=1"]
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tiny.json").write_bytes(tiny_json())
     (tmp_path / "data.npz").write_bytes(tiny_dataset())
+    (tmp_path / "empty").mkdir()
     shutil.copy(DIGITS_ONNX, tmp_path / "digits.onnx")
     (tmp_path / "broken.onnx").write_bytes(DIGITS_ONNX.read_bytes()[:-500])
     monkeypatch.chdir(tmp_path)
@@ -78,6 +81,9 @@ def without_times(text: str) -> str:
         (["fit", "digits.onnx", "--flash=18kB", "--ram=1kB", "--weight-bits=unknown=8"], 2),
         (["fit", "digits.onnx", "--flash=18kB", "--ram=1kB", "--input-shape=1,9,9"], 2),
         (["train", "digits.onnx", "--data=data.npz", "--out=out", "--flash=18kB", "--ram=2800"], 2),
+        (["train", "tiny.json", "--data=none.npz", "--out=out", *BUDGET], 2),
+        (["train", "tiny.json", "--data=empty", "--out=out", *BUDGET], 2),
+        (["train", "tiny.json", "--data=data.npz", "--out=empty/none/out", *BUDGET, *FAST], 2),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
@@ -199,6 +205,42 @@ def test_another_version_is_noted(place: Path, capsys: pytest.CaptureFixture[str
     note, error = capsys.readouterr().err.splitlines()
     assert note.startswith("bitbudget: the service is bitbudget 0.0.1, this command ")
     assert "(the service is bitbudget 0.0.1, this client " in error
+
+
+def test_a_job_that_waits_says_why(place: Path, capsys: pytest.CaptureFixture[str], service: LiveService) -> None:
+    run(["--server", service.url, *FIT])  # so that the service has the network
+    network_id = hashlib.sha256(tiny_json()).hexdigest()
+    dataset = service.http.get("/v1/datasets/digits").json()
+    job = dict.fromkeys(JobAnswer.model_fields) | {
+        "id": "j",
+        "state": "queued",
+        "revision": 1,
+        "created_at": "2026-11-28T09:00:00Z",
+        "kind": "training",
+        "request": {"kind": "training", "network_id": network_id, "dataset": "digits"},
+        "artifacts": [],
+    }
+    waiting = job | {"revision": 2, "waiting": {"reason": "the disk is full", "until": "2026-11-28T09:10:00Z"}}
+    failed = {"type": "/problems/worker-lost", "title": "t", "status": 500, "detail": "its worker died twice"}
+    answers: dict[str, Answering | Response] = {
+        f"GET /v1/networks/{network_id}": Response(body=service.http.get(f"/v1/networks/{network_id}").json()),
+        "GET /v1/datasets/digits": Response(body=dataset),
+        "POST /v1/jobs": Response(202, job),
+        "GET /v1/jobs/j": in_turn(
+            Response(body=job),
+            Response(body=waiting),
+            Response(body=waiting | {"revision": 3}),
+            Response(body=job | {"state": "failed", "revision": 4, "error": failed}),
+        ),
+    }
+    with scripted(answers) as server:
+        train = ["train", "tiny.json", "--data=digits", "--out=out", *BUDGET]
+        assert run(["--server", server.url, *train]) == 69  # the service has failed, not the input
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        f"bitbudget: job j on {server.url}",
+        "bitbudget: the job waits: the disk is full",
+        "bitbudget: its worker died twice",
+    ]
 
 
 def test_checkpoints_stay_with_the_service(

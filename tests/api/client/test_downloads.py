@@ -111,6 +111,17 @@ def test_a_later_download_continues_an_interrupted_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_an_interrupted_download_leaves_nothing(tmp_path: Path) -> None:
+    name, content = "report.json", CONTENT["report.json"]
+    named = artifact("../evil", b"")  # refused after the first file has arrived
+    with scripted({path_in_service(name): answering(content)}) as server, connected(server) as connection:
+        with pytest.raises(DamagedDownload):
+            download(connection, JOB, [artifact(name, content), named], tmp_path / "out")
+        with pytest.raises(RequestError, match="cannot write into the directory"):
+            download(connection, JOB, [artifact(name, content)], tmp_path / "none" / "out")
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_changed_file_is_not_kept(tmp_path: Path) -> None:
     name, content = "report.json", CONTENT["report.json"]
     wrong = Response(body=b'{"fits": nope}\n')

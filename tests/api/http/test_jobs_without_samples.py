@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from api.cli.main import run
 from qat.synthesis.dataset import NOT_MEASURED
 from tests.api.http.test_uploads import assert_problem
 from tests.api.live_service import LiveService
@@ -42,5 +44,18 @@ def test_a_job_that_needs_samples_is_refused(service: LiveService, changes: dict
     assert expected in assert_problem(service.http.post("/v1/jobs", json=asked), 422, "invalid-request")
 
 
-def test_there_is_no_dataset_of_that_name_to_read(service: LiveService) -> None:
-    assert_problem(service.http.get("/v1/datasets/none"), 404, "not-found")
+def test_the_description_says_that_there_are_no_samples(service: LiveService) -> None:
+    described = service.http.get("/v1/datasets/none:bytes").raise_for_status().json()
+    assert (described["name"], described["origin"], described["sample_type"]) == ("none:bytes", "built-in", "uint8")
+    assert (described["train_samples"], described["test_samples"], described["classes"]) == (0, 0, None)
+    assert_problem(service.http.get("/v1/datasets/none:byte"), 422, "invalid-request")
+
+
+def test_the_command_gives_the_work_to_the_service(
+    service: LiveService, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.json").write_bytes(tiny_json())
+    options = ["--data=none:-4:4", f"--out={tmp_path / 'out'}", "--epochs=1"]
+    rule = ["--flash=400", "--ram=60", "--method=mixpc", "--accounting=paper"]
+    assert run([f"--server={service.url}", "train", str(tmp_path / "tiny.json"), *options, *rule]) == 2
+    assert "epochs is 1, and the dataset is 'none'" in " ".join(capsys.readouterr().err.split())

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bitbudget
 from api.cli.main import run
 from api.operations.no_samples import INPUTS_FILE, options_without_samples
 from deploy.files import load
 from network.errors import RequestError
 from network.json_reading.description import write_json
+from qat.data.unseen import UnseenSamples
 from qat.options.post_training import NO_POST_TRAINING, PostTrainingOptions
 from qat.options.training import TrainingOptions
 from qat.synthesis.dataset import NOT_MEASURED
@@ -98,6 +100,11 @@ def test_shrink_needs_samples(place: Path, capsys: pytest.CaptureFixture[str]) -
     assert "shrink judges networks by their quality on real samples" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_fit_needs_a_table(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["fit", str(place / "tiny.json"), "--data=none", "--flash=400", "--ram=60", "--accounting=paper"]) == 2
+    assert "measure a table (bitbudget sensitivity --data none" in " ".join(capsys.readouterr().err.split())
+
+
 def test_sensitivities_of_made_inputs_have_the_warning(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["sensitivity", str(place / "tiny.json"), "--data=none:-4:4", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
@@ -112,3 +119,7 @@ def test_post_training_is_what_runs_and_given_options_of_it_are_kept() -> None:
     assert options_without_samples(given) == given
     with pytest.raises(RequestError, match="cannot be trained without samples"):
         options_without_samples(TrainingOptions(epochs=1))
+
+
+def test_python_opens_the_same_datasets() -> None:
+    assert bitbudget.dataset("none:bytes").train_x == UnseenSamples.of("none:bytes")

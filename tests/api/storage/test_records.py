@@ -105,6 +105,16 @@ def test_a_page_of_files_can_have_parts_of_summaries(store: Store) -> None:
     assert file.summary == {"parameters": 7, "has_weights": True}
 
 
+def test_the_newest_event_of_each_job(store: Store) -> None:
+    other = store.of_project("other")
+    store.add_job("a", {}, None)
+    other.add_job("b", {}, None)
+    other.add_event("b", "log", {"line": 1})
+    found = store.last_events_of_any_project(["a", "b", "missing"])
+    assert found == {"a": store.events("a")[-1].number, "b": other.events("b")[-1].number}
+    assert store.last_events_of_any_project([]) == {}
+
+
 def test_pages_of_jobs_have_each_job_once_newest_first(store: Store) -> None:
     for number in range(7):
         store.add_job(f"j{number}", {}, None)
@@ -232,6 +242,10 @@ def test_api_keys_belong_to_a_project_and_are_found_in_all(store: Store) -> None
     assert not store.of_project("other").revoke_api_key("k1", 6.0)
     store.note_api_key_use("k1", 7.0)
     assert store.api_key_of_any_project("k1") == replace(key, revoked_at=5.0, last_used_at=7.0)
+    assert not store.limit_api_key("k1", 8.0)  # of another project
+    assert store.of_project("other").limit_api_key("k1", 8.0)
+    assert not store.of_project("other").limit_api_key("k1", 9.0)  # a key does not live longer
+    assert store.api_key_of_any_project("k1") == replace(key, revoked_at=5.0, last_used_at=7.0, expires_at=8.0)
 
 
 def test_any_text_and_any_number_of_a_request_can_be_stored(store: Store) -> None:
