@@ -11,9 +11,8 @@ rm -rf torch/include torch/test pyarrow/include onnx/backend/test/data
 find torch/bin -type f ! -name torch_shm_manager -delete
 find . -type d -name tests -prune -exec rm -rf {} +
 
-# Clients of Arrow Flight, Substrait and S3: optional parts of pyarrow; the service reads Parquet, and uses s3fs.
-rm -f pyarrow/libarrow_flight.* pyarrow/libarrow_substrait.* pyarrow/libarrow_s3.* pyarrow/libarrow_python_flight.*
-rm -f pyarrow/_flight.* pyarrow/_substrait.* pyarrow/_s3fs.*
+# Clients of Arrow Flight and of S3: optional parts of pyarrow; the service reads Parquet, and uses s3fs.
+rm -f pyarrow/libarrow_flight.* pyarrow/libarrow_python_flight.* pyarrow/_flight.* pyarrow/libarrow_s3.* pyarrow/_s3fs.*
 
 # Solvers for other systems.
 rm -rf pulp/solverdir/cbc/osx pulp/solverdir/cbc/win pulp/solverdir/cbc/linux/i32

@@ -42,6 +42,8 @@ _SUBCOMMANDS: Final = (
     "build",
     "compare",
     "serve",
+    "backup",
+    "restore",
     "keys",
     "openapi",
 )

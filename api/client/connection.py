@@ -74,10 +74,15 @@ class Connection:
         address: The URL of the service, and the key of the caller.
         timeouts: Longest times of the phases of a request.
         retry_seconds: Time for which a request is sent again.
+
+    Attributes:
+        address: The URL of the service, and the key of the caller.
+        receive_seconds: Longest time in seconds in which the service sends no byte of an answer.
     """
 
     def __init__(self, address: Address, timeouts: Timeouts, retry_seconds: float) -> None:
         self.address = address
+        self.receive_seconds = timeouts.receive_seconds
         self._retry_seconds = retry_seconds
         self._timeout = self._timeout_of(timeouts, timeouts.receive_seconds)
         self._computing_timeout = self._timeout_of(timeouts, timeouts.compute_seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Final, Generic, TypeVar
 
 from api.client.connection import Call, Connection, path_of
 from api.client.downloads import content_of, download
-from api.client.errors import JobCancelled, JobFailed, ServiceProblem, StillRunning, VersionMismatch
+from api.client.errors import JobCancelled, JobFailed, StillRunning, VersionMismatch
 from api.schemas.job_answers import JobAnswer
 from api.schemas.job_state import JobState
 from api.schemas.problems import Problem
@@ -29,8 +30,6 @@ WAIT_SECONDS: Final = 30.0
 
 PAUSE_SECONDS: Final = 0.3
 """Time in seconds between two looks at a job: the service writes its progress no more often."""
-
-_CONFLICT: Final = 409
 
 
 class Job(Generic[Report_co]):
@@ -77,10 +76,14 @@ class Job(Generic[Report_co]):
         Raises:
             ClientError: If there is no answer for longer than the client sends requests again, or an error.
         """
+        return self._updates_until(math.inf)
+
+    def _updates_until(self, give_up_at: float) -> Iterator[JobAnswer]:
         yield self.refresh()
-        while not self._answer.state.is_final:
-            asked_at = time.monotonic()
-            changed = self._ask("GET", wait_seconds=f"{WAIT_SECONDS:g}", after=str(self._answer.revision))
+        longest = min(WAIT_SECONDS, self._connection.receive_seconds / 2)
+        while not self._answer.state.is_final and (asked_at := time.monotonic()) < give_up_at:
+            seconds = min(longest, give_up_at - asked_at)
+            changed = self._ask("GET", wait_seconds=f"{seconds:.3f}", after=str(self._answer.revision))
             if changed.revision != self._answer.revision:
                 self._answer = changed
                 yield changed
@@ -99,17 +102,16 @@ class Job(Generic[Report_co]):
             StillRunning: If the time is up.
             ClientError: If the service does not answer, or with an error.
         """
-        give_up_at = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        seconds = math.inf if timeout_seconds is None else timeout_seconds
         seen: ProgressAnswer | None = None
-        for answer in self.updates():
+        for answer in self._updates_until(time.monotonic() + seconds):
             if progress is not None and answer.progress is not None and answer.progress != seen:
                 seen = answer.progress
                 progress(progress_of(seen))
-            if not answer.state.is_final and give_up_at is not None and time.monotonic() >= give_up_at:
-                raise StillRunning(
-                    f"job {self.id} is {answer.state} after {timeout_seconds:g} s; it continues: wait for it again, or "
-                    "cancel it"
-                )
+        if not self.state.is_final:
+            raise StillRunning(
+                f"job {self.id} is {self.state} after {seconds:g} s; it continues: wait for it again, or cancel it"
+            )
         return self.report
 
     @property
@@ -125,7 +127,7 @@ class Job(Generic[Report_co]):
         if answer.state is JobState.FAILED:
             raise JobFailed(self.id, answer.error or _no_reason(self.id))
         if answer.state in {JobState.CANCELLED, JobState.CANCELLING}:
-            raise JobCancelled(f"job {self.id} was cancelled; retry() continues it")
+            raise JobCancelled(f"job {self.id} was cancelled; retry() starts it again")
         if not answer.state.is_final:
             raise StillRunning(f"job {self.id} is {answer.state} and has no report yet; wait for it")
         if answer.result is None:
@@ -143,18 +145,15 @@ class Job(Generic[Report_co]):
         return self._answer
 
     def retry(self) -> JobAnswer:
-        """Queue a failed or cancelled job again, which continues from its checkpoint, and return its description.
+        """Queue the job again if it has failed or was cancelled, and return its description.
+
+        A failed job continues from its last checkpoint; a cancelled job starts anew.
 
         Raises:
-            ServiceProblem: If the job has not failed and was not cancelled.
+            ServiceProblem: If the job has succeeded.
             ClientError: If there is no answer, or an error.
         """
-        try:
-            self._answer = self._ask("POST", "retry")
-        except ServiceProblem as problem:
-            # A first request may have arrived although its answer was lost: then the job is queued or runs already.
-            if problem.status != _CONFLICT or self.refresh().state.is_final:
-                raise
+        self._answer = self._ask("POST", "retry")
         return self._answer
 
     def delete(self) -> None:

@@ -73,10 +73,11 @@ class StoredFiles:
         """Store a dataset in the service, and return its description; a content that the service has is not sent.
 
         Args:
-            source: Path of an .npz, a .parquet or a .tar file (docs/datasets.md); or a `bitbudget.Dataset` of arrays.
+            source: Path of an .npz, a .parquet or a .tar file, or of a directory of array files or of images in folders
+                of classes, which is packed into one file (docs/datasets.md); or a `bitbudget.Dataset` of arrays.
 
         Raises:
-            DatasetError: If the file cannot be read.
+            DatasetError: If there is no valid dataset, or it cannot be packed into one file.
             ServiceProblem: If the service refuses the dataset.
             ClientError: If there is no answer.
         """

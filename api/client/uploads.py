@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, TypeVar
-
-import numpy as np
+from typing import Final, TypeVar
 
 from api.client.connection import Call, Connection, path_of
 from api.client.errors import ServiceProblem
@@ -74,25 +72,21 @@ def upload_dataset(connection: Connection, source: str | os.PathLike[str] | Data
 
     Args:
         connection: Connections to the service.
-        source: Path of a file, or a dataset of arrays.
+        source: Path of a file or a directory, or a dataset of arrays.
 
     Raises:
-        DatasetError: If the file cannot be read.
+        DatasetError: If there is no valid dataset, or it cannot be packed into one file.
         ClientError: If the service does not take it.
     """
-    if isinstance(source, Dataset):
-        with TemporaryDirectory(prefix="bitbudget-") as folder:
-            path = Path(folder) / "arrays.npz"
-            np.savez(path, **_arrays(source))
-            return _send_dataset(connection, path, source.name)
-    path = Path(source)
-    if path.is_dir():
-        raise DatasetError(
-            f"the dataset '{path}' is a directory, and the service takes one file; expected an .npz, a .parquet, or a "
-            ".tar in WebDataset format. Or the operator of the service puts the directory among its own datasets "
-            "(docs/client.md)"
-        )
-    return _send_dataset(connection, path, None)
+    if not isinstance(source, Dataset) and not Path(source).is_dir():
+        return _send_dataset(connection, Path(source), None)
+    from api.client.packing import packed_arrays, packed_folder  # a program that sends files does not need the readers
+
+    with TemporaryDirectory(prefix="bitbudget-") as folder:
+        if isinstance(source, Dataset):
+            return _send_dataset(connection, packed_arrays(source, Path(folder)), source.name)
+        path = packed_folder(Path(source), Path(folder))
+        return _send_dataset(connection, path, Path(source).resolve().name)
 
 
 def _send_dataset(connection: Connection, path: Path, name: str | None) -> DatasetAnswer:
@@ -168,11 +162,3 @@ def _reading_query(options: ReadingOptions) -> dict[str, str | Sequence[str]]:
         query["input_mean"] = ",".join(map(repr, options.declared.mean))
         query["input_scale"] = ",".join(map(repr, options.declared.scale))
     return {name: value for name, value in query.items() if value}
-
-
-def _arrays(dataset: Dataset) -> dict[str, Any]:
-    """Return the arrays of a dataset by the names that an .npz has; samples in files are read."""
-    sources: dict[str, Any] = {"train_x": dataset.train_x, "train_y": dataset.train_y}
-    if dataset.has_test_set:
-        sources |= {"test_x": dataset.test_x, "test_y": dataset.test_y}
-    return {name: source[:] for name, source in sources.items() if source is not None}

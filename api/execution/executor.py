@@ -14,9 +14,12 @@ An executor knows nothing of the states of a job. The worker that it starts (`py
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType, Protocol
+from typing import Final, NewType, Protocol
 
 from network.errors import BitbudgetError
+
+HEARTBEAT_SECONDS: Final = 2.0
+"""Time in seconds between two signs of life that a worker writes to the database as long as its work goes on."""
 
 Handle = NewType("Handle", str)
 """Text by which an executor recognises one worker. Only the executor that made it gives it a meaning."""

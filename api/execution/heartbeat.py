@@ -19,16 +19,15 @@ import time
 from threading import Event, Thread
 from typing import Final
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from api.execution.cpu_time import session_cpu_seconds
+from api.execution.executor import HEARTBEAT_SECONDS
 from api.execution.job_record import JobRecord
 from api.storage.attempt_directory import AttemptSuperseded
 
 LOG: Final = logging.getLogger("bitbudget.worker")
 
-HEARTBEAT_SECONDS: Final = 5.0
-"""Time in seconds between two signs of life."""
 LEAST_CPU_SECONDS: Final = 0.05
 """Processor time in seconds since the last sign of life from which a worker counts as computing."""
 
@@ -71,7 +70,7 @@ class Heartbeat:
     def _write(self) -> None:
         try:
             self._record.write_sign_of_life(time.time())
-        except OperationalError as error:
+        except DBAPIError as error:
             LOG.warning("the sign of life of the worker could not be written: %s", error)
         except AttemptSuperseded:
             os.kill(os.getpid(), signal.SIGTERM)  # the main thread may compute for long before it finds out

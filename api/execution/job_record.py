@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from api.errors import Problem
 from api.execution.waiting import waiting_for_disk
@@ -72,7 +72,7 @@ class JobRecord:
         document = ProgressAnswer.model_validate(progress).model_dump(mode="json")
         try:
             runs = self._change(progress=document, **self._note_saved_work())
-        except OperationalError as error:
+        except DBAPIError as error:
             LOG.warning("the progress of the job could not be written: %s", error)
             return
         if not runs:
@@ -86,7 +86,7 @@ class JobRecord:
 
         Raises:
             AttemptSuperseded: If a later attempt runs the job, or the job has ended without this worker.
-            OperationalError: If the database cannot be written.
+            DBAPIError: If the database cannot be written.
         """
         if self._change(heartbeat_at=now, **self._note_saved_work()):
             return
@@ -99,7 +99,7 @@ class JobRecord:
         waiting = waiting_for_disk(replace(self._job, progress_at=self._saved_at))
         try:
             self._change(state=JobState.QUEUED, error=waiting, lease_owner=None, lease_until=None)
-        except OperationalError as error:
+        except DBAPIError as error:
             LOG.warning("the disk is full, and the job could not be queued again: %s", error)
 
     def succeed(self, result: Answer, artifacts: Iterable[Artifact]) -> None:
@@ -119,14 +119,14 @@ class JobRecord:
         """Change the record for the last time; wait for a database that cannot be written at the moment.
 
         Raises:
-            OperationalError: If the database cannot be written for `PATIENCE_SECONDS`.
+            DBAPIError: If the database cannot be written for `PATIENCE_SECONDS`.
         """
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         pause_seconds = PROGRESS_SECONDS
         while True:
             try:
                 self._change(**values)
-            except OperationalError as error:
+            except DBAPIError as error:
                 if time.monotonic() > give_up_at:
                     raise
                 LOG.warning("the outcome of the job could not be written; the worker tries again: %s", error)

@@ -2,7 +2,7 @@
 
 A service renews the leases of its jobs. When it is gone, they run out, and another service takes the jobs over. Their
 workers may be alive, on this machine or on another one: the worker of a job that was taken over counts as gone only if
-the executor does not find it and it has given no sign of life for `GONE_SECONDS`. If that is wrong all the same, the
+the executor does not find it and it has given no sign of life for `gone_seconds`. If that is wrong all the same, the
 number of the attempt protects the job: a worker of an earlier attempt changes neither its record nor its files.
 
 A service that has a data directory and an SQLite file of its own is alone: it takes over the jobs of an earlier service
@@ -15,16 +15,15 @@ import time
 import uuid
 from typing import Any, Final
 
-from api.execution.executor import Attempt
+from api.execution.executor import HEARTBEAT_SECONDS, Attempt
+from api.settings import Settings
 from api.storage.database import Store
 from api.storage.records import Job
 
-LEASE_SECONDS: Final = 30.0
-"""Time in seconds for which a service has a job, unless it renews the lease."""
-RENEWED_SECONDS: Final = 20.0
-"""Time in seconds that a lease still has when it is renewed."""
-GONE_SECONDS: Final = 30.0
-"""Time in seconds without a sign of life after which the worker of a job that was taken over counts as gone."""
+_LOST_HEARTBEATS: Final = 5
+"""Number of signs of life in a row that a living worker may miss because the machine is busy."""
+_LEFT_SHARE: Final = 2 / 3
+"""Share of its time that a lease still has when it is renewed."""
 NO_LEASE: Final[dict[str, Any]] = {"lease_owner": None, "lease_until": None}
 """Values of the columns of a job without a lease."""
 
@@ -42,15 +41,28 @@ class Leases:
         owner: Identifier of this service.
     """
 
-    def __init__(
-        self, store: Store, *, is_alone: bool, lease_seconds: float = LEASE_SECONDS, gone_seconds: float = GONE_SECONDS
-    ) -> None:
+    def __init__(self, store: Store, *, is_alone: bool, lease_seconds: float, gone_seconds: float) -> None:
         self.owner: Final = uuid.uuid4().hex
         self._store = store
         self._is_alone = is_alone
         self._lease_seconds = lease_seconds
         self._gone_seconds = gone_seconds
         self._signs: dict[Attempt, tuple[float | None, float]] = {}
+
+    @classmethod
+    def of_service(cls, store: Store, settings: Settings) -> Leases:
+        """Return the leases of a service; it is alone unless its database has a URL.
+
+        Args:
+            store: Database of the jobs.
+            settings: Settings of the service.
+        """
+        return cls(
+            store,
+            is_alone=settings.database_url is None,
+            lease_seconds=settings.lease_seconds,
+            gone_seconds=max(settings.lease_seconds, _LOST_HEARTBEATS * HEARTBEAT_SECONDS),
+        )
 
     def first(self) -> dict[str, Any]:
         """Return the values of the columns of a job that this service starts."""
@@ -59,8 +71,8 @@ class Leases:
     def holds(self, job: Job) -> bool:
         """Return whether a started job belongs to this service; renew its lease, or take it over if it has run out."""
         if job.lease_owner == self.owner:
-            renewed_seconds = self._lease_seconds * RENEWED_SECONDS / LEASE_SECONDS
-            if job.lease_until is not None and job.lease_until - time.time() > renewed_seconds:
+            left_seconds = 0.0 if job.lease_until is None else job.lease_until - time.time()
+            if left_seconds > _LEFT_SHARE * self._lease_seconds:
                 return True
             return self._store.take_lease(job.id, self.owner, self._lease_seconds)
         if self._is_alone and job.lease_owner is not None:

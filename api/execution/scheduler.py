@@ -66,7 +66,7 @@ class Scheduler:
         self._settings = settings
         self._places = job_places(settings)
         self._workers = AttemptWorkers(executor, settings)
-        self._leases = leases or Leases(store, is_alone=settings.database_url is None)
+        self._leases = leases or Leases.of_service(store, settings)
         self._settlement = Settlement(store, settings, self._workers, self._leases.owner)
         self._watchdog = Watchdog(settings)
         self._reserve = DiskReserve(settings)

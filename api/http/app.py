@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.execution.tracing import Tracing
 from api.http.body_limit import BodyLimit
-from api.http.handlers import about, artifacts, datasets, devices, jobs, networks, partial_uploads
+from api.http.handlers import about, artifacts, datasets, devices, job_events, jobs, networks, partial_uploads, pipeline
 from api.http.head_requests import HeadRequests
 from api.http.limits import limits_text
 from api.http.observation import Observation
@@ -94,7 +94,7 @@ def _described(settings: Settings, **options: Any) -> FastAPI:
         dependencies=[Depends(check_scope)],
         **options,
     )
-    for module in (networks, datasets, partial_uploads, devices, jobs, artifacts, about):
+    for module in (networks, datasets, partial_uploads, devices, jobs, job_events, artifacts, pipeline, about):
         app.include_router(module.router)
     _complete_document(app)
     return app
@@ -118,6 +118,7 @@ def _body_limits(settings: Settings) -> Callable[[str], int]:
         "/v1/networks": settings.max_network_bytes,
         "/v1/datasets": settings.max_dataset_bytes,
     }
+    uploads["/v1/pipeline"] = settings.max_network_bytes + settings.max_dataset_bytes + MAX_JSON_BODY_BYTES
     pieces = settings.max_dataset_bytes
 
     def limit_bytes(path: str) -> int:

@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from api.execution.scheduler import Scheduler
 from api.execution.workers import Workers
+from api.http.event_feed import EventFeed
 from api.version import version
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
@@ -34,9 +35,10 @@ class Metrics:
         workers: Processes in which the service parses and computes.
         answered: Number of questions whose answer was kept, under True, and of those that were solved, under False.
         scheduler: Scheduler of the jobs.
+        events: Events of jobs for open streams.
     """
 
-    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler) -> None:
+    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler, events: EventFeed) -> None:
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
@@ -53,7 +55,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._registry.register(_OfParts(workers, answered, scheduler))
+        self._registry.register(_OfParts(workers, answered, scheduler, events))
 
     def count_request(self, operation: str, status: int, seconds: float) -> None:
         """Count a request that has ended.
@@ -74,7 +76,8 @@ class Metrics:
 class _OfParts(Collector):
     """Collector of the numbers that parts of the service know; it computes nothing and reads no database."""
 
-    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler) -> None:
+    def __init__(self, workers: Workers, answered: Mapping[bool, int], scheduler: Scheduler, events: EventFeed) -> None:
+        self._events = events
         self._workers = workers
         self._answered = answered
         self._scheduler = scheduler
@@ -109,6 +112,7 @@ class _OfParts(Collector):
         for is_kept, count in self._answered.items():
             kept.add_metric([str(is_kept).lower()], count)
         yield kept
+        yield GaugeMetricFamily("bitbudget_streams", "Open streams of events of jobs.", self._events.streams)
         jobs = GaugeMetricFamily("bitbudget_jobs", "Jobs of the database in each state.", labels=["state"])
         for state, number in self._scheduler.counts.items():
             jobs.add_metric([state], number)

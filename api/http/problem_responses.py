@@ -133,7 +133,9 @@ def _where(error: Mapping[str, Any]) -> str:
 
 def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
-        return f"the request body is not valid JSON: {error['ctx']['error']}, at character {error['loc'][-1]}"
+        place = error["loc"][-1]  # of a part of a form, it is the name
+        where = f", at character {place}" if isinstance(place, int) else ""
+        return f"the JSON of the request is not valid: {error['ctx']['error']}{where}"
     if error["type"] == "model_attributes_type":
         return "expected a JSON object as the request body, with Content-Type: application/json"
     return fault_text(error)

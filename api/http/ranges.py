@@ -68,6 +68,28 @@ def satisfiable(header: str, size_bytes: int) -> str | None:
     return "bytes=" + ",".join(existing)
 
 
+def part_of(content: bytes, range_header: str | None) -> tuple[bytes, dict[str, str]]:
+    """Return the part of a small content that a Range header asks for, and the headers of the answer.
+
+    Several parts are answered with the whole content, as RFC 9110 allows; so is a header that must be ignored.
+
+    Args:
+        content: The whole content.
+        range_header: Value of the Range header; None if the request has none.
+
+    Raises:
+        RangeNotSatisfiable: If the part does not exist.
+    """
+    size_bytes = len(content)
+    checked = None if range_header is None else satisfiable(range_header, size_bytes)
+    if checked is None or "," in checked:
+        return content, {}
+    first_text, _, last_text = checked.removeprefix("bytes=").partition("-")
+    first = int(first_text) if first_text else max(size_bytes - int(last_text), 0)
+    end = min(int(last_text) + 1, size_bytes) if first_text and last_text else size_bytes
+    return content[first:end], {"Content-Range": f"bytes {first}-{end - 1}/{size_bytes}"}
+
+
 class PartialFileResponse(FileResponse):
     """Response with a file or parts of it, which reads a Range header as RFC 9110 demands.
 

@@ -15,6 +15,7 @@ from api.execution.scheduler import Scheduler
 from api.execution.solving import Solves
 from api.execution.tracing import Tracing
 from api.execution.workers import Workers
+from api.http.event_feed import EventFeed
 from api.http.metrics import Metrics
 from api.http.resumable_uploads import ResumableUploads
 from api.services.datasets import Datasets
@@ -47,6 +48,7 @@ class Service:
         datasets: Datasets: uploaded, built-in, and of the operator.
         jobs: Jobs as callers see them.
         scheduler: Scheduler that runs the jobs.
+        events: Events of jobs for open streams.
         uploads: Uploads of datasets that arrive in pieces.
         metrics: Metrics of the service for Prometheus.
         tracing: Source of spans for a collector of traces.
@@ -68,6 +70,7 @@ class Service:
     datasets: Datasets
     jobs: Jobs
     scheduler: Scheduler
+    events: EventFeed
     uploads: ResumableUploads
     metrics: Metrics
     tracing: Tracing
@@ -105,6 +108,7 @@ class Service:
         store = Store(settings.database)
         workers = Workers(settings, tracing)
         scheduler = Scheduler(store, settings, make_executor(settings))
+        events = EventFeed(store)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         answered = Counter({True: 0, False: 0})
         parts = _parts_of_project(store, settings, workers, answers, answered, scheduler, tracing)
@@ -113,7 +117,8 @@ class Service:
             store=store,
             workers=workers,
             scheduler=scheduler,
-            metrics=Metrics(workers, answered, scheduler),
+            events=events,
+            metrics=Metrics(workers, answered, scheduler, events),
             tracing=tracing,
             all_answers=answers,
             answered=answered,
@@ -158,7 +163,8 @@ class Service:
         self.scheduler.start()
 
     def refuse_work(self) -> None:
-        """End all tasks that answer requests, and refuse new ones; this runs on the event loop."""
+        """End all streams and all tasks that answer requests, and refuse new ones; this runs on the event loop."""
+        self.events.close()
         self.workers.close()
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -101,25 +101,49 @@ async def receive(
             the same name.
         TooLarge: If the files are larger than `max_bytes`.
     """
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        async with request.form(max_files=1 + has_weights * MAX_WEIGHT_FILES, max_fields=8) as form:
+            file, *weights = _files_of(form, has_weights=has_weights)
+            async with receive_parts(file, weights, incoming, file_name, max_bytes, name) as upload:
+                yield upload
+        return
+    with TemporaryDirectory(dir=incoming) as directory:
+        path = Path(directory) / file_name
+        digest, size_bytes = await _write(path, request.stream(), max_bytes)
+        yield Upload(path, digest, size_bytes, display_name(name or "") or digest[:12])
+
+
+@asynccontextmanager
+async def receive_parts(
+    file: UploadFile, others: Sequence[UploadFile], incoming: Path, file_name: str, max_bytes: int, name: str | None
+) -> AsyncIterator[Upload]:
+    """Write parts of a form to temporary files, which are deleted at the end of the context unless moved.
+
+    Args:
+        file: Part with the file.
+        others: Parts with its files of weights.
+        incoming: Directory for files that are being received.
+        file_name: Name of the temporary file, which can appear in error messages.
+        max_bytes: Largest size of all files together, in bytes.
+        name: Name that the caller gave; None to use the file name in the form.
+
+    Raises:
+        RequestError: If there are files of weights that have no name or the same name.
+        TooLarge: If the files are larger than `max_bytes`.
+    """
+    _check_weights(others)
     weights: tuple[WeightPart, ...] = ()
     with TemporaryDirectory(dir=incoming) as directory:
         path = Path(directory) / file_name
-        if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            async with request.form(max_files=1 + has_weights * MAX_WEIGHT_FILES, max_fields=8) as form:
-                part, *others = _files_of(form, has_weights=has_weights)
-                digest, size_bytes = await _write(path, _chunks(part), max_bytes)
-                for number, each in enumerate(others):
-                    weights_path = path.with_name(f"weights-{number}")
-                    allowed = max_bytes - size_bytes - sum(file.size_bytes for file in weights)
-                    written = await _write(weights_path, _chunks(each), allowed, max_bytes)
-                    weights += (WeightPart(weights_path, *written, each.filename or ""),)
-                own_name = part.filename or ""
-        else:
-            digest, size_bytes = await _write(path, request.stream(), max_bytes)
-            own_name = ""
+        digest, size_bytes = await _write(path, _chunks(file), max_bytes)
+        for number, each in enumerate(others):
+            weights_path = path.with_name(f"weights-{number}")
+            allowed = max_bytes - size_bytes - sum(file.size_bytes for file in weights)
+            written = await _write(weights_path, _chunks(each), allowed, max_bytes)
+            weights += (WeightPart(weights_path, *written, each.filename or ""),)
         identity = content_id(digest, ((each.name, each.digest) for each in weights))
         total_bytes = size_bytes + sum(each.size_bytes for each in weights)
-        yield Upload(path, identity, total_bytes, display_name(name or own_name) or digest[:12], weights)
+        yield Upload(path, identity, total_bytes, display_name(name or file.filename or "") or digest[:12], weights)
 
 
 def _files_of(form: FormData, *, has_weights: bool) -> list[UploadFile]:
@@ -142,21 +166,36 @@ def _files_of(form: FormData, *, has_weights: bool) -> list[UploadFile]:
                 f"{' and '.join(map(repr, sorted(known)))}"
             )
     weights = form.getlist(WEIGHTS_FIELD) if has_weights else []
-    names: set[str] = set()
     for part in weights:
-        if not isinstance(part, UploadFile) or not part.filename:
-            raise RequestError(
-                f"a part '{WEIGHTS_FIELD}' of the multipart form has no file name; expected the name under which the "
-                f'ONNX file refers to it, such as filename="model.onnx.data"'
-            )
+        if not isinstance(part, UploadFile):
+            raise _nameless()
+        files.append(part)
+    return files
+
+
+def _check_weights(parts: Sequence[UploadFile]) -> None:
+    """Check that the files of weights of a form have different names.
+
+    Raises:
+        RequestError: If one has no name, or two have the same.
+    """
+    names: set[str] = set()
+    for part in parts:
+        if not part.filename:
+            raise _nameless()
         if part.filename in names:
             raise RequestError(
                 f"two parts '{WEIGHTS_FIELD}' of the multipart form are named '{part.filename[:80]}'; expected each "
                 "file of weights once"
             )
         names.add(part.filename)
-        files.append(part)
-    return files
+
+
+def _nameless() -> RequestError:
+    return RequestError(
+        f"a part '{WEIGHTS_FIELD}' of the multipart form has no file name; expected the name under which the ONNX file "
+        'refers to it, such as filename="model.onnx.data"'
+    )
 
 
 def display_name(file_name: str) -> str:

@@ -63,9 +63,16 @@ class Datasets:
         self.max_bytes = settings.max_dataset_bytes * MAX_DATASET_EXPANSION
 
     def known(self, upload: Upload) -> DatasetAnswer | None:
-        """Return the description of an upload's content if it is stored already; otherwise None."""
-        known = self._store.file(KIND, upload.digest)
-        return None if known is None else DatasetAnswer.model_validate(known.summary)
+        """Return the description of an upload's content if it is stored already; otherwise None.
+
+        The uploaded file replaces the stored one, which a fault of the disk may have damaged.
+        """
+        with self._blobs.locked():
+            known = self._store.file(KIND, upload.digest)
+            if known is None:
+                return None
+            self._blobs.keep(upload.digest, upload.path)
+        return DatasetAnswer.model_validate(known.summary)
 
     def keep(self, upload: Upload, answer: DatasetAnswer, sketch: bytes | None) -> tuple[DatasetAnswer, bool]:
         """Store an uploaded dataset that was read, unless the same content is stored already.

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pydantic import ValidationError
+
 from api.errors import JobFinished, JobNotFinished, KeyReused, NotFound
 from api.logs import REQUEST_ID
 from api.schemas.job_answers import JobAnswer, JobSummary
@@ -23,6 +25,7 @@ from api.schemas.jobs import (
 from api.schemas.reports import Artifact
 from api.services.job_retry import retry
 from api.services.measured_tables import MeasuredTables
+from api.services.stored_results import present_result
 from api.settings import Settings
 from api.storage.database import Store
 from api.storage.disk_space import DiskReserve
@@ -110,7 +113,20 @@ class Jobs:
         Raises:
             NotFound: If the job does not exist.
         """
-        return JobAnswer.model_validate(self._document(self._job(job_id)))
+        job = self._job(job_id)
+        document = self._document(job)
+        try:
+            return JobAnswer.model_validate(document)
+        except ValidationError:  # an earlier version stored the result
+            return JobAnswer.model_validate(document | {"result": present_result(job.result)})
+
+    def state(self, job_id: str) -> JobState:
+        """Return the state of a job by its identifier.
+
+        Raises:
+            NotFound: If the job does not exist.
+        """
+        return self._job(job_id).state
 
     def page(
         self, state: JobState | None, limit: int, before_number: int | None

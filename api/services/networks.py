@@ -110,9 +110,17 @@ class Networks:
         self.structures = NetworkStructures(DerivedFiles(settings.derived_directory_of(store.project)))
 
     def known(self, upload: Upload, options: ReadingOptions) -> NetworkAnswer | None:
-        """Return the description of the same upload with the same options if it is stored already; otherwise None."""
-        known = self._store.file(KIND, options.identity(upload.digest))
-        return None if known is None else NetworkAnswer.model_validate(known.summary)
+        """Return the description of the same upload with the same options if it is stored already; otherwise None.
+
+        The uploaded files replace the stored ones, which a fault of the disk may have damaged.
+        """
+        network_id = options.identity(upload.digest)
+        with self._blobs.locked():
+            known = self._store.file(KIND, network_id)
+            if known is None:
+                return None
+            self._blobs.keep(network_id, upload.path, {each.digest: each.path for each in upload.weights})
+        return NetworkAnswer.model_validate(known.summary)
 
     def keep(self, upload: Upload, options: ReadingOptions, parsed: ParsedUpload) -> tuple[NetworkAnswer, bool]:
         """Store an uploaded network that was parsed, unless the same upload with the same options is stored already.

@@ -1,7 +1,7 @@
 """Full disks: how their errors are recognised, and a reserve with which deleting and cancelling still work.
 
-The reserve is a file in the data directory, which is deleted when a change that frees space finds the disk full. It is
-written again when there is room.
+The reserve is a directory of files in the data directory, which are deleted one by one when a change that frees space
+finds the disk full. They are written again when there is room.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from typing import Final, TypeVar
 
 from api.settings import MIB, Settings
 
-RESERVE_BYTES: Final = 8 * MIB
-"""Size of the reserve in bytes: enough for the database's changes."""
+PIECES: Final = 16
+"""Number of pieces of the reserve."""
+PIECE_BYTES: Final = MIB // 2
+"""Size of a piece in bytes: enough for a change of the database."""
 
 _NUMBERS: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _TEXTS: Final = ("No space left on device", "disk is full", "Disk quota exceeded", "DiskFull")
 """Texts of libraries that raise other errors than OSError for a full disk: safetensors, SQLite, PostgreSQL."""
+
+_SQLITE_TEXT: Final = "disk I/O error"
+"""Text of SQLite where it cannot make its shared memory, for example because the disk is full."""
 
 _Value = TypeVar("_Value")
 
@@ -33,29 +38,32 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 class DiskReserve:
-    """Reserve of disk space of one data directory.
+    """Reserve of disk space of one data directory, in pieces, of which each change gives up only those that it needs.
 
     Args:
         settings: Settings of the service, with the data directory.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.data_directory / "reserve"
+        self._directory = settings.data_directory / "reserve"
 
     def fill(self) -> None:
-        """Write the reserve if it does not exist and there is room for twice its size."""
-        if self._path.exists() or free_bytes(self._path.parent) < 2 * RESERVE_BYTES:
-            return
-        partial = self._path.with_suffix(".partial")
-        try:
-            with partial.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
-            partial.replace(self._path)
-        except OSError:
-            partial.unlink(missing_ok=True)
+        """Write the missing pieces of the reserve as long as there is room for twice its size."""
+        for piece in self._pieces():
+            if piece.exists():
+                continue
+            if free_bytes(self._directory.parent) < 2 * PIECES * PIECE_BYTES:
+                return
+            self._directory.mkdir(exist_ok=True)
+            try:
+                with piece.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, PIECE_BYTES)
+            except OSError:
+                piece.unlink(missing_ok=True)
+                return
 
     def with_room(self, change: Callable[[], _Value]) -> _Value:
-        """Make a change that frees space; if the disk is full, give the reserve up and try once more.
+        """Make a change that frees space; while the disk is full, give up one piece of the reserve and try again.
 
         Args:
             change: The change, which can be repeated.
@@ -63,13 +71,19 @@ class DiskReserve:
         Returns:
             The result of the change.
         """
-        try:
-            return change()
-        except Exception as error:
-            if not is_full_disk(error):
-                raise
-            self._path.unlink(missing_ok=True)
-        return change()
+        pieces = self._pieces()
+        while True:
+            try:
+                return change()
+            except Exception as error:
+                if not is_full_disk(error) and _SQLITE_TEXT not in str(error):
+                    raise
+                if (piece := next((each for each in pieces if each.exists()), None)) is None:
+                    raise
+                piece.unlink(missing_ok=True)
+
+    def _pieces(self) -> list[Path]:
+        return [self._directory / str(number) for number in range(PIECES)]
 
 
 def free_bytes(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from network.errors import RequestError
@@ -54,10 +55,12 @@ def dataset_made_for(network: Network, unseen: UnseenSamples, name: str, seed: i
     """
     require_statistics(network)
     notes = (NOT_MEASURED,)
+    started = time.monotonic()
     report(Progress(PHASE, warnings=notes))
 
     def advance(step: int, steps: int, distance: float) -> None:
-        report(Progress(PHASE, step=step, steps=steps, loss=distance, warnings=notes))
+        left = (time.monotonic() - started) / step * (steps - step)
+        report(Progress(PHASE, step=step, steps=steps, seconds_left=left, loss=distance, warnings=notes))
 
     return made_dataset(network, unseen, name, make_inputs(network, unseen, seed, advance))
 

@@ -27,7 +27,7 @@ MOST_INPUTS: Final = 256
 FEWEST_INPUTS: Final = 32
 """Bounds of the number of inputs that are made."""
 
-STEPS: Final = 200
+STEPS: Final = 150
 """Number of optimizer steps of each batch of inputs."""
 
 LARGEST_BATCH: Final = 64
@@ -41,7 +41,7 @@ the machine, so that equal seeds give equal inputs."""
 MOST_MULTIPLY_ACCUMULATES: Final = 6e12
 """Number of multiply-accumulates of all forward passes above which fewer inputs are made, at least `FEWEST_INPUTS`."""
 
-LEARNING_RATE: Final = 0.05
+LEARNING_RATE: Final = 0.4
 """Learning rate at the start, in units of the scale of the noise; it falls to 0 along a cosine."""
 
 _SCALE_EXPONENTS: Final = range(-10, 11)

@@ -20,8 +20,9 @@ from api.settings import Settings
 class _Server(uvicorn.Server):
     """uvicorn server that tells another thread when it accepts requests, or has failed to."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
+        self._service = service
         self.has_started = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -30,13 +31,17 @@ class _Server(uvicorn.Server):
         finally:
             self.has_started.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.events.close()
+        await super().shutdown(sockets)
+
 
 @contextmanager
 def local_service(data: Path, **settings: Any) -> Iterator[tuple[Service, httpx.Client]]:
     """Run a service over a data directory; yield it with a client."""
     service = Service.open(Settings(data_directory=data, **settings))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(create_app(service), log_config=None, timeout_graceful_shutdown=1))
+    server = _Server(uvicorn.Config(create_app(service), log_config=None, timeout_graceful_shutdown=1), service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     server.has_started.wait(60)

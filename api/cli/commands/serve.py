@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -53,20 +54,25 @@ def command(**options: Any) -> None:
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _ignore_repeated_signal)
-        _AnnouncedServer(config, _url(listener)).run(sockets=[listener])
+        _AnnouncedServer(config, _url(listener), service.events.close).run(sockets=[listener])
 
 
 class _AnnouncedServer(uvicorn.Server):
-    """uvicorn server that prints its URL as soon as it accepts HTTP requests."""
+    """uvicorn server that prints its URL as soon as it accepts HTTP requests, and ends streams when it shall end."""
 
-    def __init__(self, config: uvicorn.Config, url: str) -> None:
+    def __init__(self, config: uvicorn.Config, url: str, end_streams: Callable[[], None]) -> None:
         super().__init__(config)
         self._url = url
+        self._end_streams = end_streams
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             click.echo(self._url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()  # otherwise the server would wait for them
+        await super().shutdown(sockets)
 
 
 def _ignore_repeated_signal(*_: object) -> None:

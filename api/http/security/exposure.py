@@ -6,6 +6,7 @@ import logging
 from ipaddress import ip_address
 from typing import Final
 
+from api.http.security.hosts import AllowedHosts
 from api.settings import Settings
 from network.errors import RequestError
 
@@ -21,8 +22,13 @@ def check_exposure(settings: Settings, address: str, *, has_keys: bool) -> None:
         has_keys: Whether callers need a key or a token.
 
     Raises:
-        RequestError: If other machines could use the service without a key.
+        RequestError: If other machines or web pages could use the service without a key.
     """
+    if not has_keys and AllowedHosts.of(settings).allows_every_name:
+        raise RequestError(
+            "the service has no keys, and --allowed-hosts allows every name: a web page whose name is pointed at this "
+            "machine could use it. Make a key (bitbudget keys create NAME), or name the hosts"
+        )
     if has_keys or ip_address(address.partition("%")[0]).is_loopback:
         return
     if not settings.allow_unauthenticated:

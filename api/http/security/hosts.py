@@ -81,7 +81,12 @@ class AllowedHosts:
 
     def allows(self, host: HostAndPort) -> bool:
         """Return whether a request for this host may be answered."""
-        return host.is_address or host.name in self.names or _ANY_NAME in self.names
+        return host.is_address or host.name in self.names or self.allows_every_name
+
+    @property
+    def allows_every_name(self) -> bool:
+        """Whether a request for any host may be answered."""
+        return _ANY_NAME in self.names
 
 
 def is_same_origin(origin: str, host: HostAndPort) -> bool:

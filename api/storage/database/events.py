@@ -7,6 +7,7 @@ they become visible: whoever has read event n misses none with a smaller number.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, case, delete, func, insert, select
@@ -18,6 +19,8 @@ from api.storage.records import EventKind, JobEvent
 MAX_EVENTS: Final = 2000
 """Largest number of events that are kept of a job."""
 
+_IDS_OF_QUERY: Final = 500
+"""Largest number of identifiers in one query; databases limit the number of parameters."""
 _COLUMNS: Final = [column for column in EVENTS.c if column.name != "project"]
 _LEAST_WANTED_FIRST: Final = case({"progress": 0, "log": 1, "warning": 2}, value=EVENTS.c.kind, else_=3)
 
@@ -41,6 +44,21 @@ class EventRecords(ProjectRecords):
         )
         with self._database.reading() as connection:
             return [JobEvent(**row._mapping) for row in connection.execute(query)]
+
+    def last_events_of_any_project(self, job_ids: Sequence[str]) -> dict[str, int | None]:
+        """Return the number of the newest event of each job that exists; None for a job without events.
+
+        Args:
+            job_ids: Identifiers of jobs of any projects.
+        """
+        newest = select(func.max(EVENTS.c.number)).where(EVENTS.c.job_id == JOBS.c.id).scalar_subquery()
+        found: dict[str, int | None] = {}
+        with self._database.reading() as connection:
+            for start in range(0, len(job_ids), _IDS_OF_QUERY):
+                ids = job_ids[start : start + _IDS_OF_QUERY]
+                rows = connection.execute(select(JOBS.c.id, newest).where(JOBS.c.id.in_(ids)))
+                found |= {row[0]: row[1] for row in rows}
+        return found
 
     def add_event(self, job_id: str, kind: EventKind, data: dict[str, Any]) -> bool:
         """Add an event to a job whose record does not change; return False if the job does not exist.

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 import bitbudget
+from api.client import pages
 from api.client.answers import answer_of
 from api.client.client import Client
 from api.client.errors import JobCancelled, ServiceProblem, StillRunning, VersionMismatch
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.job_answers import JobAnswer
 from api.schemas.job_state import JobState
+from deploy.result_folder import STAGING_PREFIX
 from network.errors import DatasetError, RequestError
 from qat.data.dataset import Dataset, NoSamples
 from tests.api.live_service import LiveService
@@ -65,6 +67,17 @@ def test_a_network_is_sent_once(client: Client, service: LiveService, tmp_path: 
     assert (caught.value.type, caught.value.status) == ("/problems/not-found", 404)
 
 
+def test_lists_of_a_service_have_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGE_ITEMS", 2)
+    kept = [client.upload_network(tiny_json(), "tiny", input_mean=mean) for mean in (1.5, 2.5, 3.5)]
+    assert [each.id for each in client.networks()][:3] == [each.id for each in reversed(kept)]
+    assert next(client.datasets()).id == "digits"
+    assert {"nrf52840", "stm32f411re"} < {each.name for each in client.catalogue()}
+    for each in kept:
+        client.delete_network(each)
+    assert not {each.id for each in kept} & {each.id for each in client.networks()}
+
+
 def test_weights_beside_the_file_are_sent_too(client: Client, tmp_path: Path) -> None:
     import onnx
 
@@ -89,7 +102,7 @@ def test_arrays_become_a_dataset(client: Client) -> None:
 
 
 def test_a_dataset_that_is_no_file(client: Client, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"is a directory.*WebDataset"):
+    with pytest.raises(DatasetError, match="expected an"):
         client.upload_dataset(tmp_path)
     with pytest.raises(DatasetError, match="cannot read the dataset"):
         client.upload_dataset(tmp_path / "none.npz")
@@ -132,7 +145,16 @@ def test_a_job_from_its_start_to_its_files(
     report = job.wait(progress=seen.append)
     assert seen
     assert report.network.id == network.id
+    (weights,) = (each for each in job.artifacts if each.name == "weights.safetensors")
+    whole = job.read(weights.name)
+    asked = {"Range": "bytes=100-", "If-Range": f'"{weights.sha256}"'}
+    rest = service.http.get(f"/v1/jobs/{job.id}/artifacts/{weights.name}", headers=asked)
+    assert (rest.status_code, rest.content) == (206, whole[100:])
+    begun = tmp_path / f"{STAGING_PREFIX}{job.id[:16]}"
+    begun.mkdir()
+    (begun / weights.name).write_bytes(whole[:100])  # of a download that was interrupted
     assert job.download(tmp_path / "out") == tmp_path / "out"
+    assert not begun.exists()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {each.name for each in job.artifacts}
     assert job.read("report.json") == (tmp_path / "out" / "report.json").read_bytes()
     with pytest.raises(RequestError, match=r"has no file 'none'.*report\.json"):
@@ -158,6 +180,10 @@ def test_updates_end_with_the_job_and_a_cancelled_job_has_no_report(client: Clie
     assert states[-1] is JobState.CANCELLED
     with pytest.raises(JobCancelled):
         job.wait()
+    assert job.id in [each.id for each in client.jobs("cancelled")]
+    assert not job.retry().state.is_final
+    assert not job.retry().state.is_final  # a repeated request has no effect
+    job.cancel()
 
 
 def test_a_job_that_cannot_fit_says_what_is_missing(client: Client, dataset_id: str) -> None:

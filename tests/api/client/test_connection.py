@@ -172,10 +172,12 @@ def test_fields_that_a_newer_service_sends_are_passed_over() -> None:
 
 def test_what_an_older_service_lacks_is_said() -> None:
     older = Response(body={"name": "bitbudget", "version": "0.0.1", "links": {}})
-    lacking = {name: value for name, value in DATASET.items() if name != "classes"}
+    lacking = {name: value for name, value in DATASET.items() if name not in {"classes", "name"}}
     with scripted({"GET /": older, GET: Response(body=lacking)}) as server, client_of(server.url) as client:
-        with pytest.raises(VersionMismatch, match=f"'classes'.*bitbudget 0.0.1, this client {version()}: update"):
+        with pytest.raises(VersionMismatch, match=f"'name'.*bitbudget 0.0.1, this client {version()}: update"):
             client.dataset("digits")
+        server.answers[GET] = Response(body=lacking | {"name": "digits"})
+        assert client.dataset("digits").classes is None  # it can be null, and an older service does not have it
         with pytest.raises(ServiceProblem, match=f"the service is bitbudget 0.0.1, this client {version()}"):
             client.dataset("unknown")
 

@@ -69,14 +69,14 @@ def test_a_worker_outlives_its_services(data: Path, started: list[LiveService]) 
     assert started[-1].worker(job_id) == worker
 
 
-def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(started: list[LiveService]) -> None:
+def test_a_killed_worker_is_replaced_unless_it_has_saved_nothing(data: Path, started: list[LiveService]) -> None:
+    started[-1].end(signal.SIGTERM)
+    started.append(LiveService(data, "--max-crashes=0"))
     service = started[-1]
     job_id = service.start_job(**job_request(service, epochs=ENDLESS["epochs"]))
     service.wait_for(job_id, is_training(epoch=5))
     first = service.worker(job_id)
     reached = service.job(job_id)["progress"]["epoch"]
-    kill(first)
-    service.wait_for(job_id, lambda job: job["state"] == "running" and service.worker(job_id) != first)
     epochs = set()
 
     def trains_on(job: Answer) -> bool:
@@ -84,12 +84,20 @@ def test_a_killed_worker_is_replaced_once_and_goes_on_from_its_checkpoint(starte
             epochs.add(job["progress"]["epoch"])
         return is_training(epoch=reached + 2)(job)
 
+    def next_worker(before: int) -> int:
+        service.wait_for(job_id, lambda job: job["state"] == "running" and service.worker(job_id) != before)
+        return service.worker(job_id)
+
+    kill(first)
+    second = next_worker(first)
     service.wait_for(job_id, trains_on)
     assert min(epochs) >= reached - 1, "the epochs before the checkpoint are not repeated"
-    kill(service.worker(job_id))
+    kill(second)
+    kill(next_worker(second))  # before it has saved anything
     job = service.finished(job_id)
     assert job["state"] == "failed"
     assert job["error"]["type"] == "/problems/worker-lost"
+    assert "ended unexpectedly once" in job["error"]["detail"]
     assert "signal 9" in job["error"]["detail"]
     assert f"/v1/jobs/{job_id}/retry" in job["error"]["detail"]
     assert job["artifacts"] == []

@@ -82,7 +82,7 @@ def test_errors_are_problems_everywhere(document: dict[str, Any]) -> None:
 
 COMPUTING = {
     "uploadNetwork", "uploadDataset", "listDatasets", "getDataset", "createJob", "measureSensitivity", "fit",
-    "fitDevices", "pareto", "createUpload", "appendUpload",
+    "fitDevices", "pareto", "createUpload", "appendUpload", "runPipeline",
 }  # fmt: skip
 """Operations that wait for a process, or for the place of an unfinished upload."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_each_job_is_started_by_one_service(stores: tuple[Store, ...]) -> None:
 
     def start(writer: int) -> list[str]:
         store = stores[writer % 2]
-        values = {"state": JobState.RUNNING, "attempt": 1, "lease_owner": f"service{writer}"}
+        values: dict[str, Any] = {"state": JobState.RUNNING, "attempt": 1, "lease_owner": f"service{writer}"}
         return [id_ for id_ in JOBS if store.change_job_of_any_project(id_, [JobState.QUEUED], **values)]
 
     started = at_once(start)

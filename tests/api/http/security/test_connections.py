@@ -288,29 +288,30 @@ def test_sigterm_ends_the_service_with_slow_connections(tmp_path: Path) -> None:
 def test_700_slow_connections_leave_the_service_usable(tmp_path: Path) -> None:
     """Each sends a byte a second, and comes back when it was closed."""
     reserve_files(1500)
-    service = LiveService(tmp_path / "data")
-    with watched_health(service) as without:
-        time.sleep(5)
-    with watched_health(service) as health, ExitStack() as stack:
-        clients: list[socket.socket | None] = [None] * 700
-        stack.callback(close_all, clients)
-        closed = 0
-        for _ in range(25):
-            for index, client in enumerate(clients):
-                if client is None or has_closed(client):
-                    closed += client is not None
-                    clients[index] = new = connection(service.url)
-                    new.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
-            assert httpx.get(f"{service.url}/healthz", timeout=10).status_code == 200
-            time.sleep(1)
-        assert closed > 700, "the slow connections were not closed"
-    print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s, {closed} closed")
-    print(f"without: p50 {without.slowest_of(0.5):.4f} s, p99 {without.slowest_of(0.99):.4f} s")
-    assert health.slowest_of(0.99) < 0.2 + 3 * without.slowest_of(0.99)
-    with slow_connections(service.url, 700):
-        began = time.monotonic()
-        assert service.end(signal.SIGTERM) == 0
-        assert time.monotonic() - began < 10
+    with LiveService(tmp_path / "data") as service:
+        with watched_health(service) as without:
+            time.sleep(5)
+        with watched_health(service) as health, ExitStack() as stack:
+            clients: list[socket.socket | None] = [None] * 700
+            stack.callback(close_all, clients)
+            closed = 0
+            for _ in range(25):
+                for index, client in enumerate(clients):
+                    if client is None or has_closed(client):
+                        closed += client is not None
+                        clients[index] = new = connection(service.url)
+                        new.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+                assert httpx.get(f"{service.url}/healthz", timeout=10).status_code == 200
+                time.sleep(1)
+            assert closed > 700, "the slow connections were not closed"
+        print(f"healthz: p50 {health.slowest_of(0.5):.4f} s, p99 {health.slowest_of(0.99):.4f} s, {closed} closed")
+        print(f"without: p50 {without.slowest_of(0.5):.4f} s, p99 {without.slowest_of(0.99):.4f} s")
+        assert health.slowest_of(0.99) < 0.2 + 3 * without.slowest_of(0.99)
+        with slow_connections(service.url, 700):
+            began = time.monotonic()
+            service.process.send_signal(signal.SIGTERM)
+            assert service.process.wait(30) == 0
+            assert time.monotonic() - began < 10
 
 
 def close_all(clients: list[socket.socket | None]) -> None:

@@ -30,6 +30,13 @@ def test_this_machine_needs_none(address: str, caplog: pytest.LogCaptureFixture)
     assert caplog.text == ""
 
 
+def test_every_host_name_needs_a_key() -> None:
+    for settings in (Settings(allowed_hosts="*"), Settings(allowed_hosts="*", allow_unauthenticated=True)):
+        with pytest.raises(RequestError, match="--allowed-hosts allows every name"):
+            check_exposure(settings, "127.0.0.1", has_keys=False)
+        check_exposure(settings, "127.0.0.1", has_keys=True)
+
+
 def test_the_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", "--host", "0.0.0.0", "--port", "0", "--data", str(tmp_path / "data")]) == 2  # noqa: S104
     output = capsys.readouterr()
