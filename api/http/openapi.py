@@ -17,6 +17,7 @@ from typing import Any
 
 from api.errors import Problem
 from api.http.openapi_examples import add_examples
+from api.http.openapi_forms import complete_forms
 from api.http.openapi_frame import complete_frame
 from api.http.openapi_nodes import OF_REQUESTS, REFERENCE, component_of, nodes, operations, reachable
 from api.http.openapi_types import complete_types
@@ -33,6 +34,7 @@ def complete(document: dict[str, Any]) -> None:
     schemas |= problem.pop("$defs", {})
     schemas["Problem"] = problem
     _rename(document, lambda name: re.sub(r"-Output$", "Echo", name.removesuffix("-Input")))
+    complete_forms(document)
     complete_frame(document)
     _separate(document)
     complete_types(document)

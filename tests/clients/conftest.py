@@ -24,7 +24,11 @@ TIMEOUT_SECONDS = 600
 BIN = "node_modules/.bin"
 
 
-def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
+Command = Sequence[str | Path]
+"""A program and its arguments."""
+
+
+def run(command: Command, folder: Path, **environment: str) -> str:
     """Run a command, and return what it prints; a command that fails fails the test with what it printed."""
     kept = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "MYPYPATH"}}
     done = subprocess.run(
@@ -97,7 +101,7 @@ class MainJob:
         self._samples = samples
         self._out = out
 
-    def play(self, program: Sequence[str | Path], folder: Path, **environment: str) -> None:
+    def play(self, program: Command, folder: Path, **environment: str) -> None:
         """Run the program, and compare what it prints and writes with what the service says."""
         network = ROOT / "examples/digits/digits.onnx"
         printed = run([*program, self._service.url, network, self._samples, self._out], folder, **environment)

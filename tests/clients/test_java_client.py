@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import DOCUMENT, PROGRAMS, MainJob, run
+from tests.clients.conftest import DOCUMENT, PROGRAMS, Command, MainJob, run
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +28,7 @@ def test_openapi_generator(request: pytest.FixtureRequest, main_job: MainJob, tm
         )
     generators: Path = request.getfixturevalue("generators")
     [jar] = generators.rglob("openapi-generator.jar")
-    generate = ["java", "-jar", jar, "generate", "--generator-name", "java", "--input-spec", DOCUMENT]
+    generate: Command = ["java", "-jar", jar, "generate", "--generator-name", "java", "--input-spec", DOCUMENT]
     run([*generate, "--output", "client", "--additional-properties", OPTIONS], tmp_path)
     sources = sorted((tmp_path / "client/src/main/java").rglob("*.java"))
     path = ":".join(map(str, [jar, *LIBRARIES, tmp_path / "classes"]))

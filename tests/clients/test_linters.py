@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import BIN, DOCUMENT, HERE, run
+from tests.clients.conftest import BIN, DOCUMENT, HERE, Command, run
 
 pytestmark = pytest.mark.long
 
@@ -15,13 +15,13 @@ QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
 def test_spectral_finds_nothing(node: Path) -> None:
-    command = [node / BIN / "spectral", "lint", DOCUMENT, "--ruleset", HERE / "spectral.yaml"]
+    command: Command = [node / BIN / "spectral", "lint", DOCUMENT, "--ruleset", HERE / "spectral.yaml"]
     printed = run([*command, "--fail-severity", "hint", "--format", "text"], node)
     assert "No results with a severity of 'hint' or higher found!" in printed
 
 
 def test_redocly_finds_nothing(node: Path) -> None:
-    command = [node / BIN / "redocly", "lint", DOCUMENT, "--config", HERE / "redocly.yaml", "--format", "json"]
+    command: Command = [node / BIN / "redocly", "lint", DOCUMENT, "--config", HERE / "redocly.yaml", "--format", "json"]
     printed = run(command, node, **QUIET)
     assert json.loads(printed[printed.index("{") : printed.rindex("}") + 1])["totals"] == {
         "errors": 0,
@@ -36,6 +36,9 @@ def test_a_fault_would_be_found(node: Path, tmp_path: Path, linter: str) -> None
     body = document["paths"]["/v1/networks/{network_id}/fit"]["post"]["requestBody"]["content"]["application/json"]
     body["examples"]["a_budget"]["value"]["flash"] = "18kb"
     (tmp_path / "openapi.json").write_text(json.dumps(document))
-    rules = {"spectral": ["--ruleset", HERE / "spectral.yaml"], "redocly": ["--config", HERE / "redocly.yaml"]}[linter]
+    of_linter: dict[str, Command] = {
+        "spectral": ["--ruleset", HERE / "spectral.yaml"],
+        "redocly": ["--config", HERE / "redocly.yaml"],
+    }
     with pytest.raises(AssertionError, match=r"(?s)(example|pattern)"):
-        run([node / BIN / linter, "lint", tmp_path / "openapi.json", *rules], node, **QUIET)
+        run([node / BIN / linter, "lint", tmp_path / "openapi.json", *of_linter[linter]], node, **QUIET)

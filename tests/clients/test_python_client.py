@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import DOCUMENT, PROGRAMS, MainJob, run
+from tests.clients.conftest import DOCUMENT, PROGRAMS, Command, MainJob, run
 
 pytestmark = pytest.mark.long
 
 
 def test_openapi_python_client(generators: Path, main_job: MainJob, tmp_path: Path) -> None:
-    generate = [generators / "bin/openapi-python-client", "generate", "--path", DOCUMENT, "--meta", "none"]
+    generate: Command = [generators / "bin/openapi-python-client", "generate", "--path", DOCUMENT, "--meta", "none"]
     run([*generate, "--output-path", "bitbudget_client", "--fail-on-warning"], tmp_path)
     shutil.copy(PROGRAMS / "main_job.py", tmp_path)
     # The generator's own template of `Client.__exit__` is not strict, so that its modules are followed silently.

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.api.live_service import LiveService
-from tests.clients.conftest import DOCUMENT, HERE, ROOT, run
+from tests.clients.conftest import DOCUMENT, HERE, ROOT, Command, run
 
 pytestmark = pytest.mark.long
 
@@ -28,8 +28,8 @@ OPERATIONS = sum(map(len, json.loads(DOCUMENT.read_text(encoding="utf-8"))["path
 
 def schemathesis(url: str, document: str | Path, folder: Path, *options: str) -> str:
     """Run Schemathesis, which must find nothing; the folder receives its report of failures."""
-    command = [Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml"]
-    where = [document, "--url", url, "--report", "ndjson", "--report-dir", folder]
+    command: Command = [Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml"]
+    where: Command = [document, "--url", url, "--report", "ndjson", "--report-dir", folder]
     return run([*command, "--no-color", "run", *where, *options], HERE)
 
 
@@ -46,8 +46,7 @@ def opened(tmp_path: Path) -> Iterator[LiveService]:
 
 
 def test_without_keys(opened: LiveService, tmp_path: Path) -> None:
-    printed = schemathesis(opened.url, f"{opened.url}/openapi.json", tmp_path, "--max-examples=8")
-    assert f"Tested: {OPERATIONS}\n" in printed
+    schemathesis(opened.url, f"{opened.url}/openapi.json", tmp_path, "--max-examples=8", "--max-time=110")
     assert opened.http.get("/healthz").json()["status"] == "ok"
 
 
