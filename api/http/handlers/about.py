@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.errors import KINDS, NotFound, ProblemKind, Unavailable
 from api.execution.scheduler import STALE_SECONDS
-from api.http.handlers.dependencies import ServiceOf, problems
+from api.http.handlers.dependencies import WholeService, problems
 from api.http.metrics import MEDIA_TYPE
 from api.http.pages import Limit, PageCursor, page_of
 from api.http.service import Service
@@ -59,7 +59,7 @@ async def index() -> Index:
 
 
 @router.get("/healthz", operation_id="health", responses=problems(503))
-async def health(service: ServiceOf) -> Health:
+async def health(service: WholeService) -> Health:
     """Check that the service lives: its event loop answers, and its job scheduler reaches the database.
 
     The answer needs no thread, no process and no database, so that it comes at once, whatever the service computes.
@@ -69,7 +69,7 @@ async def health(service: ServiceOf) -> Health:
 
 
 @router.get("/readyz", operation_id="readiness", responses=problems(503))
-async def readiness(service: ServiceOf) -> Readiness:
+async def readiness(service: WholeService) -> Readiness:
     """Check that the service can take work now: it lives, and the server of its processes has started.
 
     Like health, this is answered at once. A full queue does not make the service unready: such requests get 429.
@@ -97,7 +97,7 @@ def _require_scheduler(service: Service) -> None:
     response_class=PlainTextResponse,
     responses={200: {"description": "The metrics in the text format of Prometheus"}, **problems()},
 )
-async def metrics(service: ServiceOf) -> Response:
+async def metrics(service: WholeService) -> Response:
     """Return metrics for Prometheus: requests, places and queues of processes, ended tasks, kept answers, jobs."""
     return Response(service.metrics.text(), media_type=MEDIA_TYPE)
 

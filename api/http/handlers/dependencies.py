@@ -8,18 +8,28 @@ from fastapi import Depends, Header, Request
 
 from api.errors import BUSY, KINDS, MEDIA_TYPE
 from api.execution.task_pool import MAX_RETRY_SECONDS
+from api.http.project import Project
 from api.http.service import Service
 from api.services.access import Access
 from api.services.jobs import MAX_KEY_LENGTH
+from api.settings import DEFAULT_PROJECT
 
 
 async def _service(request: Request) -> Service:  # a function that is not async would take a thread
     service: Service = request.app.state.service
+    return service
+
+
+async def _project(request: Request) -> Project:
     access: Access | None = getattr(request.state, "access", None)
-    return service if access is None else service.of_project(access.project)
+    service: Service = request.app.state.service
+    return service.of_project(DEFAULT_PROJECT if access is None else access.project)
 
 
-ServiceOf = Annotated[Service, Depends(_service)]
+WholeService = Annotated[Service, Depends(_service)]
+"""The service as a whole, for handlers of health and metrics."""
+ServiceOf = Annotated[Project, Depends(_project)]
+"""The service as the project of the caller sees it."""
 
 IdempotencyKey = Annotated[
     str | None,

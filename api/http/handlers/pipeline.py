@@ -15,7 +15,7 @@ from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.http.handlers.jobs import POLL_SECONDS
 from api.http.handlers.networks import InputShapes, Outputs
-from api.http.service import Service
+from api.http.project import Project
 from api.http.uploads import MAX_WEIGHT_FILES, InputMean, InputScale, receive_parts
 from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.job_answers import JobAnswer
@@ -126,7 +126,7 @@ def _named_dataset(body: PipelineFit | PipelineTraining | PipelineShrink, *, has
 
 
 async def _keep_network(
-    request: Request, service: Service, network: UploadFile, weights: list[UploadFile], options: ReadingOptions
+    request: Request, service: Project, network: UploadFile, weights: list[UploadFile], options: ReadingOptions
 ) -> NetworkAnswer:
     settings = service.settings
     received = receive_parts(
@@ -137,7 +137,7 @@ async def _keep_network(
     return kept
 
 
-async def _keep_dataset(request: Request, service: Service, dataset: UploadFile) -> str:
+async def _keep_dataset(request: Request, service: Project, dataset: UploadFile) -> str:
     settings = service.settings
     received = receive_parts(dataset, [], settings.incoming_directory, "dataset", settings.max_dataset_bytes, None)
     async with received as upload:
@@ -145,7 +145,7 @@ async def _keep_dataset(request: Request, service: Service, dataset: UploadFile)
     return kept.id
 
 
-async def _ended(request: Request, service: Service, job: JobAnswer, wait_seconds: float) -> JobAnswer:
+async def _ended(request: Request, service: Project, job: JobAnswer, wait_seconds: float) -> JobAnswer:
     """Return the job when it has ended, or when the time has passed or the client has left; the job goes on."""
     give_up_at = time.monotonic() + wait_seconds
     while not job.state.is_final and time.monotonic() < give_up_at:

@@ -68,7 +68,7 @@ def test_an_internal_error_has_an_identifier_too(tmp_path: Path, monkeypatch: py
         def fail(_: str) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(service.jobs, "job", fail)
+        monkeypatch.setattr(service.of_project(DEFAULT_PROJECT).jobs, "job", fail)
         response = client.get("/v1/jobs/any", headers={"x-request-id": "the fault"})
         with httpx.Client(base_url=client.base_url) as another:  # the server closes the connection after a fault
             counted = metrics_of(another)

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from api.http.service import Service
+from api.settings import DEFAULT_PROJECT
 from api.storage.partial_uploads import PartialUploads
 from tests.api.http.test_uploads import assert_problem
 from tests.api.live_service import LiveService
@@ -137,7 +138,7 @@ def test_a_later_request_takes_the_upload_over(opened: tuple[Service, httpx.Clie
     content = tiny_dataset(71)
     path = created(client, content)
     with unfinished(client, path, len(content), b"") as hanging:
-        while not service.uploads._appending:
+        while not service.of_project(DEFAULT_PROJECT).uploads._appending:
             time.sleep(0.01)
         end = append(client, path, 0, content)
         assert end.status_code == 204, end.text
