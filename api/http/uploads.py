@@ -25,6 +25,8 @@ FILE_FIELD: Final = "file"
 MAX_NAME_LENGTH: Final = 80
 MAX_WEIGHT_FILES: Final = 256
 """Largest number of files of weights in one upload."""
+MAX_FORM_FIELDS: Final = 8
+"""Largest number of parts of a form that are not files; the service reads none of them."""
 _CHUNK_BYTES: Final = 2**20
 
 UploadName = Annotated[
@@ -75,7 +77,12 @@ def request_body(*, has_weights: bool = False) -> dict[str, Any]:
         "required": True,
         "content": {
             "multipart/form-data": {
-                "schema": {"type": "object", "required": [FILE_FIELD], "properties": properties},
+                "schema": {
+                    "type": "object",
+                    "required": [FILE_FIELD],
+                    "properties": properties,
+                    "maxProperties": len(properties) + MAX_FORM_FIELDS,
+                },
             },
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
         },
@@ -102,7 +109,7 @@ async def receive(
         TooLarge: If the files are larger than `max_bytes`.
     """
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        async with request.form(max_files=1 + has_weights * MAX_WEIGHT_FILES, max_fields=8) as form:
+        async with request.form(max_files=1 + has_weights * MAX_WEIGHT_FILES, max_fields=MAX_FORM_FIELDS) as form:
             file, *weights = _files_of(form, has_weights=has_weights)
             async with receive_parts(file, weights, incoming, file_name, max_bytes, name) as upload:
                 yield upload
