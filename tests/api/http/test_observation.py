@@ -12,6 +12,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from api.settings import DEFAULT_PROJECT
 from tests.api.live_service import LiveService
 from tests.api.local_service import local_service
 from tests.api.small_files import tiny_json
