@@ -81,7 +81,7 @@ def request_body(*, has_weights: bool = False) -> dict[str, Any]:
                     "type": "object",
                     "required": [FILE_FIELD],
                     "properties": properties,
-                    "maxProperties": len(properties) + MAX_FORM_FIELDS,
+                    "additionalProperties": False,
                 },
             },
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},

@@ -23,14 +23,14 @@ pytestmark = pytest.mark.long
 SETTINGS = ("--request-seconds=8", "--parse-seconds=8")
 """Settings of the service, so that a hard question ends soon; the document says them."""
 OPEN = {"/healthz", "/readyz"}
-OPERATIONS = sum(map(len, json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"].values()))
 
 
 def schemathesis(url: str, document: str | Path, folder: Path, *options: str) -> str:
     """Run Schemathesis, which must find nothing; the folder receives its report of failures."""
     command: Command = [Path(sys.executable).parent / "schemathesis", "--config-file", HERE / "schemathesis.toml"]
     where: Command = [document, "--url", url, "--report", "ndjson", "--report-dir", folder]
-    return run([*command, "--no-color", "run", *where, *options], HERE)
+    hooks = {"SCHEMATHESIS_HOOKS": str(HERE / "schemathesis_hooks.py")}
+    return run([*command, "--no-color", "run", *where, *options], folder, **hooks)
 
 
 def uploaded(service: LiveService) -> None:
@@ -81,9 +81,8 @@ def document_with_keys(folder: Path) -> Path:
 
 def test_with_a_key(keyed: tuple[LiveService, str], tmp_path: Path) -> None:
     service, of_all = keyed
-    options = ["--header", f"Authorization: Bearer {of_all}", "--phases=examples,fuzzing,stateful", "--max-examples=4"]
-    printed = schemathesis(service.url, document_with_keys(tmp_path), tmp_path, *options)
-    assert f"Tested: {OPERATIONS}\n" in printed
+    options = ["--header", f"Authorization: Bearer {of_all}", "--phases=examples,fuzzing,stateful", "--max-time=60"]
+    schemathesis(service.url, document_with_keys(tmp_path), tmp_path, *options)
 
 
 @pytest.mark.parametrize("case", ["missing", "foreign", "expired"])
