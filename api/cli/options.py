@@ -11,7 +11,8 @@ import click
 from api.cli.files import read_json, read_text
 from api.cli.model_options import model_of, model_options
 from api.schemas.fit import FitRequest
-from api.schemas.solve import MEASURES, SolveRequest
+from api.schemas.sensitivity_fields import MEASURES
+from api.schemas.solve import SolveRequest
 from network.allocation import BITS
 from network.devices.catalogue import catalogue, device_named, devices_from_json
 from network.devices.device import Device

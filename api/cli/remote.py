@@ -27,8 +27,9 @@ from api.schemas.jobs import DIGITS, JobRequest, SensitivityJobRequest, Sensitiv
 from api.schemas.networks import NetworkAnswer
 from api.schemas.pareto import ParetoAnswer
 from api.schemas.reports import Artifact, SensitivityReport, TrainingReport
+from api.schemas.sensitivity_fields import WEIGHTS_MEASURE, JobTable
 from api.schemas.shrink import ShrinkReport, ShrinkRequest, ShrinkTrainingOptions
-from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
+from api.schemas.solve import SolveRequest
 from api.version import version
 from deploy.result_folder import check_writable
 from network.budget import MAX_BUDGET_BYTES

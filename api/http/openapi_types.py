@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from api.http.openapi_nodes import REFERENCE, component_of, nodes, operations
-from api.schemas.solve import MAY_BE_ZERO
+from api.schemas.sizes import MAY_BE_ZERO
 from network.budget import MAX_BUDGET_BYTES
 from network.option_fields import SIZE_FORMAT
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from api.schemas.solve import WEIGHTS_MEASURE, JobTable, SolveRequest
+from api.schemas.sensitivity_fields import WEIGHTS_MEASURE, JobTable
+from api.schemas.solve import SolveRequest
 from network.allocation import WeightScheme
 from network.errors import RequestError
 from network.network import Network

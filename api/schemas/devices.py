@@ -7,9 +7,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from api.schemas.answer import Amount, Answer, Count, NetworkName
+from api.schemas.device_fields import DeviceField
 from api.schemas.fit import LatencyAnswer
 from api.schemas.memory import BudgetAnswer, RegionAnswer
-from api.schemas.solve import DeviceField, SolveRequest
+from api.schemas.solve import SolveRequest
 from network.devices.catalogue import MAX_DEVICES
 from network.kernel_sizes.tables import Optimization
 from network.memory.books import BookName

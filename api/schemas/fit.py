@@ -10,8 +10,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, StrictBool, StrictInt
 
 from api.schemas.answer import Amount, Answer, Bytes, Count, NetworkName, format_bytes
+from api.schemas.device_fields import CoreSpeedField, DeviceField
 from api.schemas.memory import BudgetAnswer, Memory, RegionAnswer
-from api.schemas.solve import CoreSpeedField, DeviceField, Size, SolveRequest
+from api.schemas.sizes import Size
+from api.schemas.solve import SolveRequest
 from network.allocation import Bits, Folding, WeightScheme
 from network.budget import MAX_BUDGET_BYTES
 from network.devices.latency import MAX_CYCLES

@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from api.errors import JobNotFinished, NotFound
 from api.schemas.job_state import JobState
-from api.schemas.solve import JobTable, SolveRequest
+from api.schemas.sensitivity_fields import JobTable
+from api.schemas.solve import SolveRequest
 from api.storage.database import Store
 from api.storage.records import UNFINISHED
 from network.errors import RequestError
