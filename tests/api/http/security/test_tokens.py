@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import hmac
 import json
 import time
 from collections.abc import Iterator
@@ -74,16 +76,18 @@ def test_only_scopes_with_our_prefix_count(issuer: Issuer, scope: Any, expected:
     assert access(issuer, issuer.token(scope=scope)).scopes == expected
 
 
-NOW = int(time.time())
+def from_now(seconds: int) -> int:
+    """Return a Unix time; it is that of the test, not of its collection, which may be minutes earlier."""
+    return int(time.time()) + seconds
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"exp": NOW - 60}, "expired"),
+        ({"exp": -60}, "expired"),
         ({"exp": None}, "exp"),
-        ({"nbf": NOW + 600}, "not yet valid"),
-        ({"iat": NOW + 600}, "not yet valid"),
+        ({"nbf": 600}, "not yet valid"),
+        ({"iat": 600}, "not yet valid"),
         ({"aud": "another service"}, "Audience"),
         ({"aud": None}, "aud"),
         ({"iss": "https://evil.example"}, "issuer"),
@@ -95,8 +99,11 @@ NOW = int(time.time())
     ids=str,
 )
 def test_wrong_claims_are_refused(issuer: Issuer, changes: dict[str, Any], message: str) -> None:
+    claims: dict[str, Any] = {
+        name: from_now(value) if isinstance(value, int) else value for name, value in changes.items()
+    }
     with pytest.raises(Unauthorized, match=message):
-        access(issuer, issuer.token(**changes))
+        access(issuer, issuer.token(**claims))
 
 
 def part(value: dict[str, Any]) -> str:
@@ -108,13 +115,17 @@ def test_forged_signatures_are_refused(issuer: Issuer) -> None:
     head, claims, signature = good.split(".")
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public = issuer.keys["first"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    import hashlib
-    import hmac
-
     confused = f"{part({'alg': 'HS256', 'kid': 'first', 'typ': 'JWT'})}.{claims}"
     mac = base64.urlsafe_b64encode(hmac.digest(public, confused.encode(), hashlib.sha256)).rstrip(b"=").decode()
     admin = part(
-        {"iss": issuer.url, "aud": AUDIENCE, "sub": "x", "iat": NOW, "exp": NOW + 300, "bitbudget_project": "p"}
+        {
+            "iss": issuer.url,
+            "aud": AUDIENCE,
+            "sub": "x",
+            "iat": from_now(0),
+            "exp": from_now(300),
+            "bitbudget_project": "p",
+        }
     )
     forged = {
         "signed by a stranger": issuer.token(key=stranger),
@@ -210,6 +221,6 @@ def test_a_service_takes_tokens_and_keys(issuer: Issuer, tmp_path: Path) -> None
         assert stored.json()["id"] not in send(key).text
         refused = send(issuer.token(scope="bitbudget:read"), "POST", tiny_json())
         assert_problem(refused, 403, "forbidden")
-        assert_problem(send(issuer.token(exp=NOW - 60)), 401, "unauthorized")
+        assert_problem(send(issuer.token(exp=from_now(-60))), 401, "unauthorized")
         assert_problem(send("bb_" + issuer.token()), 401, "unauthorized")
         assert_problem(service.http.get("/v1/networks"), 401, "unauthorized")
