@@ -59,7 +59,7 @@ public class MainJob {
         + " " + report.getTask().getValue());
 
     for (Artifact artifact : job.getArtifacts()) {
-      File content = jobs.getArtifact(job.getId(), artifact.getName());
+      File content = jobs.getArtifact(job.getId(), artifact.getName(), null);
       Files.move(content.toPath(), Path.of(arguments[3], artifact.getName()));
     }
   }
