@@ -90,6 +90,11 @@ def record(url: str) -> Examples:
     send("POST", f"/v1/jobs/{other}/cancel")
     send("POST", f"/v1/jobs/{other}/retry")
     send("POST", f"/v1/jobs/{other}/cancel")
+    sent = {"network": ("digits.onnx", NETWORK.read_bytes())}
+    send("POST", "/v1/pipeline", files=sent, data={"request": json.dumps({"kind": "fit", **BUDGET})})
+    whole = {"kind": "training", "dataset": "digits", **BUDGET, "training": TRAINING}
+    answered = send("POST", "/v1/pipeline", files=sent, data={"request": json.dumps(whole)})
+    send("POST", f"/v1/jobs/{answered['job']['id']}/cancel", keep=False)
     tus = {"Tus-Resumable": "1.0.0", "Upload-Length": "43326", "Upload-Metadata": "name ZGF0YQ=="}
     piece = send("POST", "/v1/uploads", headers=tus)["id"]
     send("GET", f"/v1/uploads/{piece}")
