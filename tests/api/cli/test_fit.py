@@ -312,7 +312,7 @@ BAD_REQUESTS: dict[str, tuple[Any, str]] = {
     "no table": ({"flash": 5, "ram": 5, "sensitivity": {}}, "an object with 'weights' and 'activations'"),
     "unknown field": ({"flash": 5, "ram": 5, "flsh": 5}, "body.flsh: there is no such field"),
     "no object": ([1], "expected a JSON object"),
-    "no JSON": (b'{"flash": ', "not valid JSON"),
+    "no JSON": (b'{"flash": ', "the JSON of the request is not valid"),
 }
 
 

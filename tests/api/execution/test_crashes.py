@@ -76,6 +76,7 @@ def test_a_killed_worker_is_replaced_unless_it_has_saved_nothing(data: Path, sta
     job_id = service.start_job(**job_request(service, epochs=ENDLESS["epochs"]))
     service.wait_for(job_id, is_training(epoch=5))
     first = service.worker(job_id)
+    kill(first)
     reached = service.job(job_id)["progress"]["epoch"]
     epochs = set()
 
@@ -88,7 +89,6 @@ def test_a_killed_worker_is_replaced_unless_it_has_saved_nothing(data: Path, sta
         service.wait_for(job_id, lambda job: job["state"] == "running" and service.worker(job_id) != before)
         return service.worker(job_id)
 
-    kill(first)
     second = next_worker(first)
     service.wait_for(job_id, trains_on)
     assert min(epochs) >= reached - 1, "the epochs before the checkpoint are not repeated"

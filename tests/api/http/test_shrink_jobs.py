@@ -177,7 +177,7 @@ def test_a_killed_worker_continues_in_the_middle_of_its_point(own_service: LiveS
     assert min(seen) >= (reached[0], reached[1] - 1), "neither finished points nor finished epochs are repeated"
     points = job["result"]["points"]
     assert len(points) == len({point["folder"] for point in points}) >= 2
-    stored = service.data / "jobs" / job_id / "artifacts"
+    (stored,) = (service.data / "jobs" / job_id).glob("attempt-*/artifacts")
     for point in points:
         epochs = json.loads((stored / point["folder"] / "report.json").read_text())["epochs"]
         assert [each["epoch"] for each in epochs] == list(range(61))
