@@ -28,6 +28,7 @@ MAX_WEIGHT_FILES: Final = 256
 MAX_FORM_FIELDS: Final = 8
 """Largest number of parts of a form that are not files; the service reads none of them."""
 _CHUNK_BYTES: Final = 2**20
+_SUFFIXES: Final = (".onnx", ".tflite", ".json", ".npz", ".parquet", ".tar")
 
 UploadName = Annotated[
     str | None,
@@ -206,9 +207,9 @@ def _nameless() -> RequestError:
 
 
 def display_name(file_name: str) -> str:
-    """Return a file name without folders and suffix: 'C:\\\\models\\\\keyword spotter.onnx' -> 'keyword spotter'."""
+    """Return a file name without folders and suffix of its format: 'C:\\\\models\\\\spotter 1.2.onnx' -> 'spotter 1.2'."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    stem = base.rsplit(".", 1)[0] if "." in base.strip(".") else base
+    stem = base.rsplit(".", 1)[0] if base.lower().endswith(_SUFFIXES) else base
     return "".join(letter for letter in stem if letter.isprintable()).strip()[:MAX_NAME_LENGTH]
 
 

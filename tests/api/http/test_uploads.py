@@ -262,6 +262,7 @@ def connection(service: LiveService) -> socket.socket:
         ("C:\\models\\keyword spotter.onnx", "keyword spotter"),
         ("../../etc/passwd", "passwd"),
         ("a.b.onnx", "a.b"),
+        ("spotter v1.2", "spotter v1.2"),
         (".hidden", ".hidden"),
         ("zero\x00\nwidth.onnx", "zerowidth"),
         ("/", ""),
