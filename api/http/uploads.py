@@ -207,7 +207,7 @@ def _nameless() -> RequestError:
 
 
 def display_name(file_name: str) -> str:
-    """Return a file name without folders and suffix of its format: 'C:\\\\models\\\\spotter 1.2.onnx' -> 'spotter 1.2'."""
+    """Return a file name without folders and suffix: 'C:\\\\models\\\\spotter 1.2.onnx' -> 'spotter 1.2'."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     stem = base.rsplit(".", 1)[0] if base.lower().endswith(_SUFFIXES) else base
     return "".join(letter for letter in stem if letter.isprintable()).strip()[:MAX_NAME_LENGTH]
