@@ -1,6 +1,6 @@
 """Load on the HTTP service: latency of questions and of /healthz while many clients ask.
 
-    python -m benchmarks.service_load [--before FOLDER] [--clients N] [--requests N] [--json]
+    python -m benchmarks.service_load [--before FOLDER] [--clients N] [--requests N] [--training N] [--json]
 
 Each row is measured against a service of its own, which listens on the loopback address of this machine and shares its
 cores with the clients. All clients ask at the same time, each one question after another. Every question has a budget
@@ -8,6 +8,7 @@ of its own, so that no answer is kept already, except in the rows `kept answer`.
 20 times a second. A client that is refused with 429 waits as long as the answer says and asks again; the time counts.
 
 --before measures an earlier version in the same run: a folder with its source, such as a git worktree.
+--training lets jobs train meanwhile: endless trainings of the example's network, which are cancelled at the end.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ ROOT: Final = Path(__file__).parents[1]
 REQUEST_SECONDS: Final = 120.0
 """Time in seconds after which a client gives up."""
 HEALTH_PAUSE_SECONDS: Final = 0.05
+DIGITS: Final = ROOT / "examples" / "digits" / "digits.onnx"
 FLASH_BYTES, RAM_BYTES = 2_000_000, 512_000
 """Budget of the questions, about that of the paper's largest microcontroller; each question has a little less flash."""
 
@@ -52,6 +54,7 @@ class Row:
     Attributes:
         version: "before" or "now".
         question: What the clients ask.
+        training: Number of jobs that train meanwhile.
         clients: Number of clients.
         answered: Number of answers with status 200.
         failed: Number of other answers and of requests without an answer, except 429.
@@ -66,6 +69,7 @@ class Row:
 
     version: str
     question: str
+    training: int
     clients: int
     answered: int
     failed: int
@@ -79,12 +83,20 @@ class Row:
 
 
 @contextmanager
-def served(source: Path) -> Iterator[tuple[str, int]]:
-    """Run the service of a source folder over new data; yield its URL and its process id."""
+def served(source: Path, jobs: int) -> Iterator[tuple[str, int]]:
+    """Run the service of a source folder over new data, with places for jobs; yield its URL and its process id."""
     environment = os.environ | {"PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as data:
         process = subprocess.Popen(
-            [sys.executable, "-m", "api.cli.main", "serve", "--port=0", f"--data={data}/data"],
+            [
+                sys.executable,
+                "-m",
+                "api.cli.main",
+                "serve",
+                "--port=0",
+                f"--data={data}/data",
+                f"--max-jobs={max(jobs, 1)}",
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=source,
@@ -102,6 +114,29 @@ def served(source: Path) -> Iterator[tuple[str, int]]:
                 process.kill()
                 process.wait()
             process.stdout.close()
+
+
+@contextmanager
+def trained(url: str, jobs: int) -> Iterator[None]:
+    """Let jobs train while the context is open; it begins when all of them have trained an epoch."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        ids = []
+        if jobs:
+            files = {"file": (DIGITS.name, DIGITS.read_bytes())}
+            network = client.post("/v1/networks", files=files).raise_for_status().json()["id"]
+        for _ in range(jobs):
+            request = {"network_id": network, "dataset": "digits", "flash": "18kB", "ram": "2800"}
+            request |= {"training": {"epochs": 100_000}}
+            ids.append(client.post("/v1/jobs", json=request).raise_for_status().json()["id"])
+        for job_id in ids:
+            while not ((client.get(f"/v1/jobs/{job_id}").json()["progress"] or {}).get("epoch") or 0):
+                time.sleep(0.2)
+        yield
+        states = [client.get(f"/v1/jobs/{job_id}").json()["state"] for job_id in ids]
+        if states != ["running"] * jobs:
+            raise RuntimeError(f"the jobs did not train to the end of the load: {states}")
+        for job_id in ids:
+            client.post(f"/v1/jobs/{job_id}/cancel")
 
 
 def watch_health(url: str, end: Connection) -> None:
@@ -184,7 +219,7 @@ async def ask(url: str, path: str, questions: list[list[dict[str, Any]]]) -> tup
     return seconds, failed, refused
 
 
-def measured(version: str, source: Path, question: str, clients: int, requests: int) -> Row:
+def measured(version: str, source: Path, question: str, clients: int, requests: int, training: int) -> Row:
     """Measure one kind of question against a new service.
 
     Args:
@@ -193,6 +228,7 @@ def measured(version: str, source: Path, question: str, clients: int, requests: 
         question: "rules", "exact", or "kept answer", which is one exact question again and again.
         clients: Number of clients.
         requests: Number of questions of each client.
+        training: Number of jobs that train meanwhile.
     """
     method = "mixpc" if question == "rules" else "exact"
 
@@ -204,7 +240,7 @@ def measured(version: str, source: Path, question: str, clients: int, requests: 
     questions = [[asked(int(each)) for each in own] for own in numbers.reshape(clients, requests)]
     content = write_json(mobilenet_v1(), with_weights=False).encode()
     health: list[float] = []
-    with served(source) as (url, process_id):
+    with served(source, training) as (url, process_id), trained(url, training):
         network = httpx.post(f"{url}/v1/networks", content=content, timeout=60).raise_for_status().json()["id"]
         path = f"/v1/networks/{network}/fit"
         httpx.post(f"{url}{path}", json=asked(0), timeout=60).raise_for_status()
@@ -216,6 +252,7 @@ def measured(version: str, source: Path, question: str, clients: int, requests: 
     return Row(
         version=version,
         question=question,
+        training=training,
         clients=clients,
         answered=len(seconds),
         failed=failed,
@@ -236,14 +273,14 @@ def _milliseconds(seconds: list[float], share: float) -> float:
 def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table."""
     columns = (
-        "version", "question", "clients", "answered", "429", "failed", "per s", "p50 ms", "p99 ms", "/healthz p50 ms",
-        "/healthz p99 ms", "service MB",
+        "version", "question", "training", "clients", "answered", "429", "failed", "per s", "p50 ms", "p99 ms",
+        "/healthz p50 ms", "/healthz p99 ms", "service MB",
     )  # fmt: skip
     lines = [
         (
-            row.version, row.question, str(row.clients), str(row.answered), str(row.refused), str(row.failed),
-            f"{row.per_second:.1f}", f"{row.p50_ms:,.0f}", f"{row.p99_ms:,.0f}", f"{row.health_p50_ms:,.1f}",
-            f"{row.health_p99_ms:,.1f}", f"{row.resident_mb:,.0f}",
+            row.version, row.question, str(row.training), str(row.clients), str(row.answered), str(row.refused),
+            str(row.failed), f"{row.per_second:.1f}", f"{row.p50_ms:,.0f}", f"{row.p99_ms:,.0f}",
+            f"{row.health_p50_ms:,.1f}", f"{row.health_p99_ms:,.1f}", f"{row.resident_mb:,.0f}",
         )
         for row in rows
     ]  # fmt: skip
@@ -255,6 +292,9 @@ def main() -> None:
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="source of an earlier version")
     parser.add_argument("--clients", type=int, default=100, help="number of clients (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=5, help="questions of each client (default: %(default)s)")
+    parser.add_argument(
+        "--training", type=int, default=0, metavar="N", help="jobs that train meanwhile (default: none)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     if options.clients < 1 or options.requests < 1:
@@ -264,7 +304,7 @@ def main() -> None:
     for question in ("rules", "exact", "kept answer"):
         for clients, requests in ((1, 20), (options.clients, options.requests)):
             for version, source in versions.items():
-                rows.append(measured(version, source, question, clients, requests))
+                rows.append(measured(version, source, question, clients, requests, options.training))
                 print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
     print(json.dumps([asdict(row) for row in rows]) if options.json else table(rows))
 
