@@ -17,10 +17,8 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from api.schemas.fit import FitAnswer
-from api.schemas.problems import Fault, HttpStatus, Problem
+from api.schemas.problems import Problem
 from network import errors
-
-__all__ = ["Fault", "HttpStatus", "Problem"]  # in addition to what this module defines
 
 MEDIA_TYPE: Final = "application/problem+json"
 _CHALLENGE: Final = 'Bearer realm="bitbudget"'

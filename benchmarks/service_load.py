@@ -25,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -34,8 +34,8 @@ import anyio
 import httpx
 import numpy as np
 
-from benchmarks.markdown import markdown
 from benchmarks.networks import mobilenet_v1
+from benchmarks.service_load_table import Row, table
 from network.json_reading.description import write_json
 
 ROOT: Final = Path(__file__).parents[1]
@@ -45,41 +45,6 @@ HEALTH_PAUSE_SECONDS: Final = 0.05
 DIGITS: Final = ROOT / "examples" / "digits" / "digits.onnx"
 FLASH_BYTES, RAM_BYTES = 2_000_000, 512_000
 """Budget of the questions, about that of the paper's largest microcontroller; each question has a little less flash."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """Measurement of one kind of question.
-
-    Attributes:
-        version: "before" or "now".
-        question: What the clients ask.
-        training: Number of jobs that train meanwhile.
-        clients: Number of clients.
-        answered: Number of answers with status 200.
-        failed: Number of other answers and of requests without an answer, except 429.
-        refused: Number of answers with status 429.
-        per_second: Answers per second.
-        p50_ms: Median time of an answer, in milliseconds.
-        p99_ms: Time within which 99 % of the answers came, in milliseconds.
-        health_p50_ms: Median time of /healthz, in milliseconds.
-        health_p99_ms: Time within which 99 % of the answers of /healthz came, in milliseconds.
-        resident_mb: Largest memory of the service's own process, in MB.
-    """
-
-    version: str
-    question: str
-    training: int
-    clients: int
-    answered: int
-    failed: int
-    refused: int
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    health_p50_ms: float
-    health_p99_ms: float
-    resident_mb: float
 
 
 @contextmanager
@@ -268,23 +233,6 @@ def measured(version: str, source: Path, question: str, clients: int, requests: 
 
 def _milliseconds(seconds: list[float], share: float) -> float:
     return float(np.quantile(seconds, share)) * 1000 if seconds else float("nan")
-
-
-def table(rows: list[Row]) -> str:
-    """Return the rows as a Markdown table."""
-    columns = (
-        "version", "question", "training", "clients", "answered", "429", "failed", "per s", "p50 ms", "p99 ms",
-        "/healthz p50 ms", "/healthz p99 ms", "service MB",
-    )  # fmt: skip
-    lines = [
-        (
-            row.version, row.question, str(row.training), str(row.clients), str(row.answered), str(row.refused),
-            str(row.failed), f"{row.per_second:.1f}", f"{row.p50_ms:,.0f}", f"{row.p99_ms:,.0f}",
-            f"{row.health_p50_ms:,.1f}", f"{row.health_p99_ms:,.1f}", f"{row.resident_mb:,.0f}",
-        )
-        for row in rows
-    ]  # fmt: skip
-    return markdown(columns, lines)
 
 
 def main() -> None:

@@ -35,11 +35,12 @@ from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.reports import TrainingReport
 from api.schemas.shrink import ShrinkReport, ShrinkRequest, ShrinkTrainingOptions
-from api.storage.result_files import REPORT_FILE, SENSITIVITY_FILE
+from api.storage.result_files import SENSITIVITY_FILE
 from benchmarks.markdown import markdown
 from benchmarks.run_options import json_option, table_option, task_there
 from benchmarks.shares import uniform
 from benchmarks.tasks import NAMES, Task
+from deploy.result_folder import REPORT_FILE
 from network.allocation import DEFAULT_WEIGHT_SCHEME
 from network.budget import MAX_BUDGET_BYTES, Budget
 from network.memory.books import BookName

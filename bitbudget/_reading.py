@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from api.cli.files import read_dataset, read_network_file
 from api.schemas.answer import NetworkName
 from api.schemas.keywords import reading_options_of
-from api.storage.result_files import write_text
+from deploy.result_folder import write_text
 from network.errors import DatasetError, RequestError
 from network.json_reading.description import write_json
 from network.network import Network

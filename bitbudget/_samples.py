@@ -8,9 +8,9 @@ from typing import Unpack
 
 from api.operations.sensitivity import SensitivityJob, measure
 from api.schemas.keywords import SensitivityFields
-from api.storage.result_files import write_text
 from bitbudget._budgets import DatasetLike
 from bitbudget._reading import dataset_of, name_of
+from deploy.result_folder import write_text
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_to_json
 from qat.options.sensitivity import SensitivityOptions

@@ -15,9 +15,9 @@ from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.operations.shrink.words import effect_text
 from api.schemas.keywords import BudgetOptions, DeviceLike, Size, request_of
 from api.schemas.shrink import ShrinkAnswer, ShrinkPointAnswer, ShrinkRequest, ShrinkTrainingOptions
-from api.storage.result_files import check_output
 from bitbudget._budgets import DatasetLike
 from bitbudget._reading import dataset_of, name_of
+from deploy.result_folder import check_output
 from network.network import Network
 from qat.options.training import TrainingOptions
 from qat.progress import Report, silent

@@ -15,9 +15,9 @@ from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitRequest
 from api.schemas.keywords import BudgetOptions, DeviceLike, Size, request_of
 from api.schemas.reports import AccuracyAnswer, Artifact, QualityAnswer, TrainAnswer
-from api.storage.result_files import check_output
 from bitbudget._budgets import DatasetLike
 from bitbudget._reading import dataset_of, name_of
+from deploy.result_folder import check_output
 from network.network import Network
 from qat.options.task import TERMS
 from qat.options.training import TrainingOptions

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from api.client.weight_files import WeightFilesBeside
 from api.schemas.answer import NetworkName
-from api.storage.uploads import content_id
+from network.content_identity import content_id
 from network.errors import RequestError, UnreadableFile
 from network.network import Network
 from network.reading import read_network

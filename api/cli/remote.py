@@ -16,6 +16,7 @@ from api.cli.text.dataset import printed_first, stored_dataset_text
 from api.cli.text.progress import notes_shown, progress_line
 from api.client.client import Client
 from api.client.errors import ClientError, JobFailed, NoConnection, ServiceProblem
+from api.client.job_starts import fields_of_job
 from api.client.jobs import Job, Report_co, progress_of
 from api.errors import DOES_NOT_FIT, DoesNotFit
 from api.operations.measures import MeasureChoice
@@ -92,7 +93,7 @@ class Remote:
             if inputs.data is None or measure is None:
                 return _named(self._client.ask(kind, network, request), name)
             dataset = self._dataset(inputs.data)
-            of_job = _of_job("sensitivity", network, dataset, inputs) | {"measure": measure}
+            of_job = fields_of_job("sensitivity", network, dataset, inputs.label_offset) | {"measure": measure}
             if request.only_scheme is not None:
                 of_job["scheme"] = request.only_scheme
             job = self._client.start(SensitivityJobRequest(**of_job))
@@ -116,7 +117,7 @@ class Remote:
         with _failures():
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
-            of_job = _of_job("sensitivity", network, dataset, inputs)
+            of_job = fields_of_job("sensitivity", network, dataset, inputs.label_offset)
             job = self._client.start(SensitivityJobRequest(**(_given(request) | of_job)))
             report = self._finished(job, dataset)
             return _named(report, name), job.read("sensitivity.json").decode()
@@ -139,7 +140,7 @@ class Remote:
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
             check_writable(out)  # before a job has worked in vain
-            of_job = _of_job("training", network, dataset, inputs) | {"training": training}
+            of_job = fields_of_job("training", network, dataset, inputs.label_offset) | {"training": training}
             with self._certified(request, network, name):
                 job = self._client.start(JobRequest(**_given(request), **of_job))
                 report = self._finished(job, dataset)
@@ -160,7 +161,7 @@ class Remote:
             network, name = self._network(inputs)
             dataset = self._dataset(inputs.data)
             check_writable(out)
-            of_job = _of_job("shrink", network, dataset, inputs) | {"training": training}
+            of_job = fields_of_job("shrink", network, dataset, inputs.label_offset) | {"training": training}
             with self._certified(request, network, name):
                 job = self._client.start(ShrinkJobRequest(**_given(request), **of_job))
                 report = self._finished(job, dataset)
@@ -249,11 +250,6 @@ def _as_fit(request: FitRequest) -> FitRequest:
 def _given(request: SolveRequest | SensitivityRequest) -> dict[str, Any]:
     """Return the fields of a request that the user gave; the service has the defaults of the others."""
     return {each: getattr(request, each) for each in request.model_fields_set}
-
-
-def _of_job(kind: str, network: NetworkAnswer, dataset: DatasetAnswer, inputs: Inputs) -> dict[str, Any]:
-    offset = {"label_offset": inputs.label_offset} if inputs.label_offset else {}
-    return {"kind": kind, "network_id": network.id, "dataset": dataset.id, **offset}
 
 
 def _named(answer: Named, name: str) -> Named:

@@ -56,7 +56,7 @@ class JobStarts:
             idempotency_key: Text that names this job: a second call with it returns the same job. None makes one.
             options: How sensitivities are measured: the fields of `SensitivityOptions`.
         """
-        of_job = _of_job("sensitivity", network, dataset, label_offset)
+        of_job = fields_of_job("sensitivity", network, dataset, label_offset)
         return self.start(SensitivityJobRequest(**of_job, **options), idempotency_key)  # type: ignore[arg-type]  # pydantic accepts the names of measure and scheme
 
     def train(
@@ -91,7 +91,7 @@ class JobStarts:
             ClientError: If there is no answer.
         """
         fields = {"flash": flash, "ram": ram, "device": device, **_trained(training), **options}
-        of_job = _of_job("training", network, dataset, label_offset)
+        of_job = fields_of_job("training", network, dataset, label_offset)
         return self.start(request_of(JobRequest, of_job | fields), idempotency_key)
 
     def shrink(
@@ -132,7 +132,7 @@ class JobStarts:
         """
         limit = {"max_loss": max_loss, "min_quality": min_quality, "minimize": minimize, "points": points}
         fields = {"flash": flash, "ram": ram, "device": device, **_trained(training), **options}
-        of_job = _of_job("shrink", network, dataset, label_offset)
+        of_job = fields_of_job("shrink", network, dataset, label_offset)
         return self.start(request_of(ShrinkJobRequest, of_job | limit | fields), idempotency_key)
 
     @overload
@@ -197,7 +197,16 @@ def document_of(request: BaseModel, left_out: Collection[str] = ()) -> str:
     return request.model_dump_json(exclude_unset=True, exclude=set(left_out))
 
 
-def _of_job(kind: str, network: NetworkLike, dataset: StoredDataset, label_offset: int) -> dict[str, Any]:
+def fields_of_job(kind: str, network: NetworkLike, dataset: StoredDataset, label_offset: int) -> dict[str, Any]:
+    """Return the fields of a request that each kind of job has.
+
+    Args:
+        kind: Kind of the job.
+        network: The network.
+        dataset: The samples.
+        label_offset: Number that is added to each label; a service of an earlier version does not know it, so that 0
+            is left out.
+    """
     offset = {"label_offset": label_offset} if label_offset else {}
     return {"kind": kind, "network_id": id_of(network), "dataset": id_of(dataset), **offset}
 

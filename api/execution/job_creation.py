@@ -11,9 +11,9 @@ from api.execution.reading import Reads
 from api.execution.solving import Solves
 from api.execution.tracing import NO_TRACING, Tracing
 from api.operations.train import require_weights
-from api.schemas.fit import FitAnswer
+from api.schemas.job_answers import JobAnswer
 from api.schemas.jobs import AnyJobRequest, SensitivityJobRequest
-from api.services.jobs import JobAnswer, Jobs
+from api.services.jobs import Jobs
 from api.services.networks import Networks
 
 
@@ -62,10 +62,7 @@ class JobCreation:
         network = await to_thread.run_sync(self._networks.describe, network_id)
         require_weights(network.name, has_weights=network.has_weights)
         if not isinstance(request, SensitivityJobRequest):
-            answered = await self._solves.answer("job", network_id, request)
-            answer = await to_thread.run_sync(FitAnswer.model_validate_json, answered.body)
-            if answered.keep is not None:
-                await to_thread.run_sync(answered.keep)
+            answer = await self._solves.fit("job", network_id, request)
             if not answer.fits:
                 raise DoesNotFit(answer)
         structure = await self._solves.structure(network_id)

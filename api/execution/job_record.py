@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from sqlalchemy.exc import DBAPIError
 
-from api.errors import Problem
 from api.execution.waiting import waiting_for_disk
 from api.schemas.answer import Answer
 from api.schemas.job_state import JobState
+from api.schemas.problems import Problem
 from api.schemas.reports import Artifact, ProgressAnswer
 from api.storage.attempt_directory import AttemptSuperseded
 from api.storage.database import Store

@@ -16,9 +16,10 @@ from api.execution.task_requests import (
     ReadDataset,
 )
 from api.execution.workers import Workers
+from api.schemas.datasets import DatasetAnswer, DatasetOrigin
 from api.schemas.jobs import DIGITS, AnyJobRequest
 from api.schemas.networks import NetworkAnswer
-from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin, describe_dataset
+from api.services.dataset_descriptions import describe_dataset
 from api.services.datasets import BUILT_IN, Datasets, Position
 from api.services.network_structures import DamagedFile
 from api.services.networks import Networks

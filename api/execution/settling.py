@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from api.errors import JOB_LIMIT, WORKER_LOST, Problem
+from api.errors import JOB_LIMIT, WORKER_LOST
 from api.execution.attempt_workers import AttemptWorkers
 from api.execution.executor import Attempt
 from api.execution.leases import NO_LEASE
 from api.execution.waiting import waiting_for_disk
 from api.schemas.job_state import JobState
+from api.schemas.problems import Problem
 from api.settings import MIB, Settings
 from api.storage.database import Store
 from api.storage.disk_space import DiskReserve, free_bytes

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from anyio import CapacityLimiter, to_thread
 
@@ -24,7 +24,7 @@ from api.errors import SolvingLimit
 from api.execution.task_requests import DERIVE, FINAL, SOLVE, Derived, DeriveRequest, QuestionKind, SolveTask
 from api.execution.workers import Workers
 from api.operations.measures import MeasureChoice
-from api.schemas.fit import FitRequest
+from api.schemas.fit import FitAnswer, FitRequest
 from api.schemas.solve import SolveRequest
 from api.services.measured_tables import MeasuredTables
 from api.services.network_structures import ALL_SCHEMES, DamagedFile, TableScheme
@@ -148,6 +148,19 @@ class Solves:
             answer = await self._solved(question, limited, give_up_at)
         body = answer[1:]
         return Answered(body, (lambda: self._keep(question, body)) if answer.startswith(FINAL) else None)
+
+    async def fit(self, kind: Literal["fit", "job"], network_id: str, request: FitRequest) -> FitAnswer:
+        """Return the answer of a fit as an object, after it was kept; this raises what `answer` raises.
+
+        Args:
+            kind: Kind of the question; "job" for the fit with which a job is checked.
+            network_id: Identifier of the network.
+            request: The request.
+        """
+        answered = await self.answer(kind, network_id, request)
+        if answered.keep is not None:
+            await to_thread.run_sync(answered.keep)
+        return await to_thread.run_sync(FitAnswer.model_validate_json, answered.body)
 
     async def structure(self, network_id: str) -> Path:
         """Return the file with the layers of a network, which is computed if it is missing.

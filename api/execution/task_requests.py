@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin
+from api.schemas.datasets import DatasetAnswer, DatasetOrigin
 from api.services.network_files import NetworkFiles
 from api.services.network_structures import TableScheme
 

@@ -37,12 +37,13 @@ from api.operations.no_samples import is_without_samples, options_without_sample
 from api.operations.pareto import answer_pareto
 from api.operations.shrink.limits import check_limit
 from api.schemas.answer import NetworkName
+from api.schemas.datasets import DatasetOrigin
 from api.schemas.devices import DevicesRequest
 from api.schemas.fit import FitRequest
 from api.schemas.jobs import JobRequest, SensitivityJobRequest, ShrinkJobRequest, request_of
 from api.schemas.pareto import ParetoRequest
 from api.schemas.solve import SolveRequest
-from api.services.dataset_descriptions import DatasetOrigin, check_samples, describe_dataset
+from api.services.dataset_descriptions import check_samples, describe_dataset
 from api.services.network_files import read_files
 from api.services.network_structures import ALL_SCHEMES, DamagedFile
 from api.services.networks import parse_upload

@@ -34,8 +34,9 @@ from api.storage.disk_space import is_full_disk
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 from api.storage.records import Job
-from api.storage.result_files import REPORT_FILE, artifacts_in
+from api.storage.result_files import artifacts_in
 from api.storage.saved_work import SavedWork
+from deploy.result_folder import REPORT_FILE
 from network.errors import BitbudgetError
 from qat.data.label_offset import with_label_offset
 from qat.progress import Report

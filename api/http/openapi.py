@@ -15,12 +15,12 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from api.errors import Problem
 from api.http.openapi_examples import add_examples
 from api.http.openapi_forms import complete_forms
 from api.http.openapi_frame import complete_frame
 from api.http.openapi_nodes import OF_REQUESTS, REFERENCE, component_of, nodes, operations, reachable
 from api.http.openapi_types import complete_types
+from api.schemas.problems import Problem
 
 
 def complete(document: dict[str, Any]) -> None:

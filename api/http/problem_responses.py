@@ -23,9 +23,7 @@ from api.errors import (
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAVAILABLE,
-    Fault,
     InternalFault,
-    Problem,
     ServiceError,
     problem_of,
     problem_of_status,
@@ -33,6 +31,7 @@ from api.errors import (
 )
 from api.logs import REQUEST_ID, REQUEST_ID_HEADER
 from api.schemas.jobs import KIND_TAG
+from api.schemas.problems import Fault, Problem
 from network.errors import BitbudgetError
 from network.options import fault_text
 

@@ -26,7 +26,7 @@ from api.errors import CHECKSUM_MISMATCH, UPLOAD_CONFLICT, Busy, NotFound, Readi
 from api.execution.reading import Reads
 from api.http.disconnects import while_connected
 from api.http.uploads import display_name
-from api.services.dataset_descriptions import DatasetAnswer
+from api.schemas.datasets import DatasetAnswer
 from api.settings import Settings
 from api.storage.partial_uploads import PartialUpload, PartialUploads
 from api.storage.uploads import Upload
@@ -38,6 +38,9 @@ CHECKSUMS: Final = ("sha256", "sha1", "md5")
 """Names of the checksums that a piece may have; clients of tus expect sha1."""
 _RETRY_SECONDS: Final = 60
 _BUFFER_BYTES: Final = 2**20
+
+
+Appending = dict[str, anyio.CancelScope]
 
 
 class UploadConflict(ServiceError):
@@ -53,25 +56,30 @@ class ChecksumMismatch(ServiceError):
 
 
 class ResumableUploads:
-    """Uploads of datasets that arrive in pieces, for the event loop of the service.
+    """Uploads of the datasets of a project that arrive in pieces, for the event loop of the service.
 
     Args:
+        project: Name of the project.
         settings: Settings of the service, with the limits and directories.
         reads: Reading of datasets.
+        kept: Unfinished uploads of all projects.
+        appending: Scope of the request that appends to each upload at the moment, by the identifier of the upload; all
+            projects share it.
     """
 
-    def __init__(self, settings: Settings, reads: Reads) -> None:
+    def __init__(
+        self, project: str, settings: Settings, reads: Reads, kept: PartialUploads, appending: Appending
+    ) -> None:  # fmt: skip
+        self._project = project
         self._settings = settings
         self._reads = reads
-        self._kept = PartialUploads(settings.partial_directory, settings.upload_hours * 3600)
-        self._appending: dict[str, anyio.CancelScope] = {}
-        self._kept.delete_expired()
+        self._kept = kept
+        self._appending = appending
 
-    async def create(self, project: str, length_bytes: int, name: str) -> PartialUpload:
+    async def create(self, length_bytes: int, name: str) -> PartialUpload:
         """Create an upload of which nothing has arrived; this also deletes uploads that have expired.
 
         Args:
-            project: Project of the caller.
             length_bytes: Size of the whole file, in bytes; at least 1.
             name: Name that the caller gave; it may be empty.
 
@@ -87,57 +95,54 @@ class ResumableUploads:
 
         def create() -> PartialUpload:
             self._kept.delete_expired()
-            if self._kept.count(project) >= MAX_OPEN_UPLOADS:
+            if self._kept.count(self._project) >= MAX_OPEN_UPLOADS:
                 raise Busy(
                     f"{MAX_OPEN_UPLOADS} uploads have begun and not ended; end or delete them, or wait until "
                     "they expire",
                     _RETRY_SECONDS,
                 )
-            return self._kept.create(project, length_bytes, name)
+            return self._kept.create(self._project, length_bytes, name)
 
         return await to_thread.run_sync(create)
 
-    async def state(self, project: str, upload_id: str) -> PartialUpload:
+    async def state(self, upload_id: str) -> PartialUpload:
         """Return the state of an upload.
 
         Args:
-            project: Project of the caller.
             upload_id: Identifier of the upload.
 
         Raises:
             NotFound: If the upload does not exist or has expired.
         """
-        upload = await to_thread.run_sync(self._kept.find, project, upload_id)
+        upload = await to_thread.run_sync(self._kept.find, self._project, upload_id)
         if upload is None:
             raise NotFound(
                 f"the upload {upload_id[:64]!r} does not exist or has expired; begin a new one with POST /v1/uploads"
             )
         return upload
 
-    async def delete(self, project: str, upload_id: str) -> None:
+    async def delete(self, upload_id: str) -> None:
         """Delete an upload; a request that continues it at the same time ends.
 
         Args:
-            project: Project of the caller.
             upload_id: Identifier of the upload.
 
         Raises:
             NotFound: If the upload does not exist or has expired.
         """
-        await self.state(project, upload_id)
+        await self.state(upload_id)
         if (earlier := self._appending.pop(upload_id, None)) is not None:
             earlier.cancel()
         await to_thread.run_sync(self._kept.delete, upload_id)
 
     async def append(
-        self, project: str, upload_id: str, offset_bytes: int, checksum: tuple[str, bytes] | None, request: Request
+        self, upload_id: str, offset_bytes: int, checksum: tuple[str, bytes] | None, request: Request
     ) -> PartialUpload:
         """Append a piece to an upload, and store the dataset when the file is complete.
 
         A request that still continues the same upload ends: its client has left, and the connection does not know yet.
 
         Args:
-            project: Project of the caller.
             upload_id: Identifier of the upload.
             offset_bytes: Number of bytes that have arrived, as the caller knows it.
             checksum: Name and value of the checksum of the piece; None without.
@@ -150,9 +155,9 @@ class ResumableUploads:
             TooLarge: If the piece is longer than the rest of the file.
             DatasetError: If the complete file is not a dataset; the upload is deleted.
         """
-        await self.state(project, upload_id)
+        await self.state(upload_id)
         async with self._alone(upload_id):
-            upload = await self.state(project, upload_id)
+            upload = await self.state(upload_id)
             if offset_bytes != upload.received_bytes:
                 raise UploadConflict(
                     f"the piece begins at byte {offset_bytes}, and {upload.received_bytes} bytes have arrived; ask for "
@@ -165,7 +170,7 @@ class ResumableUploads:
                     await self._write_checked(upload, request.stream(), *checksum)
                 if upload.path.stat().st_size == upload.length_bytes:
                     await self._store(upload, request)
-            return await self.state(project, upload_id)
+            return await self.state(upload_id)
 
     @asynccontextmanager
     async def _alone(self, upload_id: str) -> AsyncIterator[None]:
@@ -198,6 +203,7 @@ class ResumableUploads:
                         )
                     left_bytes -= len(buffer)
                     await file.write(buffer)
+                    await file.flush()  # the state of the upload counts what the file has
             except ClientDisconnect:
                 pass
             finally:

@@ -9,15 +9,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.execution.executors import make_executor
+from api.execution.job_creation import JobCreation
+from api.execution.reading import Reads
 from api.execution.scheduler import Scheduler
+from api.execution.solving import Solves
 from api.execution.tracing import Tracing
 from api.execution.workers import Workers
 from api.http.event_feed import EventFeed
 from api.http.metrics import Metrics
 from api.http.project import Project
+from api.http.resumable_uploads import Appending, ResumableUploads
+from api.services.datasets import Datasets
+from api.services.jobs import Jobs
+from api.services.measured_tables import MeasuredTables
+from api.services.networks import Networks
 from api.settings import Settings
-from api.storage.answer_cache import AnswerCache
+from api.storage.answer_cache import AnswerCache, ProjectAnswers
 from api.storage.database import Store
+from api.storage.partial_uploads import PartialUploads
 from api.storage.process_lock import ProcessLock
 from network.errors import RequestError
 
@@ -40,6 +49,8 @@ class Service:
         answers: Kept answers of all projects.
         answered: Number of questions of all projects whose answer was kept, under True, and that were solved, under
             False.
+        partial_uploads: Unfinished uploads of datasets that arrive in pieces.
+        appending: Scope of the request that appends to each of them at the moment.
         data_lock: File descriptor that holds the lock of the data directory.
         projects: Views of projects, by name; the one used last at the end.
     """
@@ -53,6 +64,8 @@ class Service:
     tracing: Tracing
     answers: AnswerCache
     answered: Counter[bool]
+    partial_uploads: PartialUploads
+    appending: Appending
     data_lock: int
     projects: OrderedDict[str, Project]
 
@@ -88,6 +101,8 @@ class Service:
         events = EventFeed(store)
         answers = AnswerCache(settings.answers_directory, settings.max_answers_bytes)
         answered = Counter({True: 0, False: 0})
+        partial_uploads = PartialUploads(settings.partial_directory, settings.upload_hours * 3600)
+        partial_uploads.delete_expired()
         return cls(
             settings=settings,
             store=store,
@@ -98,6 +113,8 @@ class Service:
             tracing=tracing,
             answers=answers,
             answered=answered,
+            partial_uploads=partial_uploads,
+            appending={},
             data_lock=lock,
             projects=OrderedDict(),
         )
@@ -110,20 +127,32 @@ class Service:
         """
         seen = self.projects.pop(name, None)
         if seen is None:
-            seen = Project.of(
-                self.store.of_project(name),
-                settings=self.settings,
-                workers=self.workers,
-                wake_scheduler=self.scheduler.wake,
-                events=self.events,
-                answers=self.answers,
-                answered=self.answered,
-                tracing=self.tracing,
-            )
+            seen = self._new_view(name)
         self.projects[name] = seen
         if len(self.projects) > _MAX_PROJECTS:
             self.projects.popitem(last=False)
         return seen
+
+    def _new_view(self, name: str) -> Project:
+        store = self.store.of_project(name)
+        networks, datasets = Networks(store, self.settings), Datasets(store, self.settings)
+        answers = ProjectAnswers(self.answers, name)
+        jobs = Jobs(store, self.settings, self.scheduler.wake)
+        reads = Reads(networks, datasets, self.workers)
+        solves = Solves(self.settings, networks, MeasuredTables(store), answers, self.workers, self.answered)
+        return Project(
+            settings=self.settings,
+            store=store,
+            events=self.events,
+            networks=networks,
+            datasets=datasets,
+            answers=answers,
+            jobs=jobs,
+            reads=reads,
+            uploads=ResumableUploads(name, self.settings, reads, self.partial_uploads, self.appending),
+            solves=solves,
+            job_creation=JobCreation(jobs, networks, reads, solves, self.tracing),
+        )
 
     def start(self) -> None:
         """Start the job scheduler of the service and the server of tasks; this runs on the event loop."""

@@ -17,7 +17,8 @@ from starlette.requests import Request
 from api.errors import TooLarge
 from api.http.body_limit import too_large_detail
 from api.services.upload_parsing import WEIGHTS_FIELD
-from api.storage.uploads import Upload, WeightPart, content_id
+from api.storage.uploads import Upload, WeightPart
+from network.content_identity import content_id
 from network.declared_input import MAX_TEXT_LENGTH
 from network.errors import RequestError
 

@@ -10,12 +10,9 @@ from deploy.building.cores import Core, core_named
 from deploy.building.toolchains import has_compiler
 from deploy.deployment import Deployment
 from deploy.integer_network import IntegerNetwork
-from deploy.result_folder import LINKED_FILE
 from network.budget import Budget
 from network.devices.device import Device
 from network.errors import RequestError
-
-__all__ = ["LINKED_FILE"]  # in addition to what this module defines
 
 
 def linked_report(

@@ -14,7 +14,8 @@ from api.operations.no_samples import with_made_samples
 from api.operations.train import require_weights, wait_without_spinning
 from api.schemas.answer import NetworkName
 from api.schemas.reports import SensitivityReport
-from api.storage.result_files import REPORT_FILE, SENSITIVITY_FILE, check_writable, publish, staging
+from api.storage.result_files import SENSITIVITY_FILE
+from deploy.result_folder import REPORT_FILE, check_writable, publish, staging
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, rows_as_json, schemes_as_json, sensitivity_to_json
 from qat.data.checks import check_dataset

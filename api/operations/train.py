@@ -20,8 +20,9 @@ from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.fit import FitRequest
 from api.schemas.reports import Artifact, TrainingReport
-from api.storage.result_files import SENSITIVITY_FILE, check_writable, write_text
+from api.storage.result_files import SENSITIVITY_FILE
 from deploy.requantization_form import RequantizationForm
+from deploy.result_folder import check_writable, write_text
 from network.errors import InvalidNetwork, RequestError
 from network.memory.measure import measure
 from network.memory.thresholds import measure_thresholds

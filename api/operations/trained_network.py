@@ -15,7 +15,8 @@ from api.schemas.reports import (
     QualityAnswer,
     TrainingReport,
 )
-from api.storage.result_files import REPORT_FILE, artifacts_in, publish, staging
+from api.storage.result_files import artifacts_in
+from deploy.result_folder import REPORT_FILE, publish, staging
 from qat.data.dataset import Dataset
 from qat.data.images import fitted
 from qat.data.unseen import MadeDataset

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from api.storage.records import DEFAULT_PROJECT
+from api.settings import DEFAULT_PROJECT
 from network.errors import RequestError
 
 _PROJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

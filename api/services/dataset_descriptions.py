@@ -10,8 +10,6 @@ from network.errors import DatasetError
 from qat.data.class_counts import count_classes
 from qat.data.dataset import Dataset, classes_in
 
-__all__ = ["DatasetAnswer", "DatasetOrigin"]  # in addition to what this module defines
-
 
 def check_samples(dataset: Dataset) -> None:
     """Reject a dataset without samples, without exactly one target for each sample, or with targets of two shapes."""

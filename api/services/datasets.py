@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import InUse, NotFound
+from api.schemas.datasets import DatasetAnswer, DatasetOrigin
 from api.schemas.jobs import DIGITS
-from api.services.dataset_descriptions import DatasetAnswer, DatasetOrigin, describe_unread
+from api.services.dataset_descriptions import describe_unread
 from api.services.operator_datasets import OperatorDatasets
 from api.services.stored_content import damage_of
 from api.settings import MAX_DATASET_EXPANSION, Settings

@@ -33,8 +33,6 @@ from api.storage.job_directory import JobDirectory
 from api.storage.records import UNFINISHED, Job
 from network.errors import RequestError
 
-__all__ = ["JobAnswer", "JobSummary"]  # in addition to what this module defines
-
 MAX_KEY_LENGTH: Final = 255
 
 

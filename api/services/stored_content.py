@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from api.storage.uploads import content_id
+from network.content_identity import content_id
 
 
 def damage_of(identity: str, path: Path, weights: Mapping[str, Path] | None = None) -> str | None:

@@ -11,7 +11,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.storage.result_files import REPORT_FILE, STAGING_PREFIX
+from deploy.result_folder import REPORT_FILE, STAGING_PREFIX
 
 PREFIX = "attempt-"
 _EARLIER_NAMES = ("checkpoint", "artifacts")

@@ -10,7 +10,7 @@ from pathlib import Path
 from api.settings import Settings
 from api.storage.attempt_directory import PREFIX, AttemptDirectory, attempt_numbers, claim
 from api.storage.process_lock import ProcessLock
-from api.storage.result_files import STAGING_PREFIX
+from deploy.result_folder import STAGING_PREFIX
 
 _DELETED_PREFIX = f"{STAGING_PREFIX}deleted-"
 

@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from api.schemas.job_state import JobState
-from api.settings import DEFAULT_PROJECT
-
-__all__ = ["DEFAULT_PROJECT", "JobState"]  # in addition to what this module defines
 
 EventKind = Literal["state", "progress", "log", "warning"]
 """What an event of a job reports."""

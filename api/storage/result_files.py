@@ -7,25 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from api.schemas.reports import Artifact
-from deploy.result_folder import (
-    REPORT_FILE,
-    STAGING_PREFIX,
-    check_output,
-    check_writable,
-    publish,
-    staging,
-    write_text,
-)
-
-__all__ = [  # in addition to what this module defines
-    "REPORT_FILE",
-    "STAGING_PREFIX",
-    "check_output",
-    "check_writable",
-    "publish",
-    "staging",
-    "write_text",
-]
 
 SENSITIVITY_FILE: Final = "sensitivity.json"
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from network.content_identity import content_id
-
-__all__ = ["content_id"]  # in addition to what this module defines
-
 
 @dataclass(frozen=True, slots=True)
 class WeightPart:

@@ -15,8 +15,9 @@ import click
 from api.cli.setting_options import settings_of
 from api.services.access import SCOPE_MEANINGS, Scope
 from api.services.access_keys import NewKey, create_key, is_valid, revoke_key, rotate_key
+from api.settings import DEFAULT_PROJECT
 from api.storage.database import Store
-from api.storage.records import DEFAULT_PROJECT, ApiKey
+from api.storage.records import ApiKey
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

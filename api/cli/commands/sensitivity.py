@@ -15,7 +15,7 @@ from api.cli.text.dataset import shown_first
 from api.cli.text.progress import notes_shown, progress_line
 from api.operations.sensitivity import SensitivityJob, measure
 from api.schemas.jobs import SensitivityRequest
-from api.storage.result_files import write_text
+from deploy.result_folder import write_text
 from network.sensitivity.table import sensitivity_to_json
 
 

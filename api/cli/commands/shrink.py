@@ -26,7 +26,7 @@ from api.errors import DoesNotFit
 from api.operations.question import terms_of
 from api.operations.shrink.job import ShrinkJob, run_shrink_job
 from api.schemas.shrink import ShrinkAnswer, ShrinkRequest, ShrinkTrainingOptions
-from api.storage.result_files import check_output
+from deploy.result_folder import check_output
 
 
 @click.command("shrink", short_help="Find the least bytes at which a network keeps a limit of quality.")

@@ -27,7 +27,7 @@ from api.operations.question import terms_of
 from api.operations.train import MainJob, run_main_job
 from api.schemas.fit import FitAnswer
 from api.schemas.reports import TrainAnswer
-from api.storage.result_files import check_output
+from deploy.result_folder import check_output
 from qat.options.training import TrainingOptions
 from qat.training.process_rank import is_first_process
 

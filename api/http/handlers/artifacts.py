@@ -14,11 +14,11 @@ from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.handlers.jobs import JobId
 from api.http.pages import Limit, PageCursor, page_of
 from api.http.ranges import PartialFileResponse
-from api.operations.linked_report import LINKED_FILE
 from api.schemas.build import BuildAnswer
 from api.schemas.deployment import DeploymentAnswer
 from api.schemas.pages import ArtifactPage
 from deploy.deployment import DEPLOYMENT_FILE
+from deploy.result_folder import LINKED_FILE
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

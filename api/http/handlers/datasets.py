@@ -10,8 +10,8 @@ from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import ServiceOf, problems
 from api.http.pages import Limit, PageCursor, cursor_of, position_of
 from api.http.uploads import UploadName, receive, request_body
+from api.schemas.datasets import DatasetAnswer
 from api.schemas.pages import DatasetPage
-from api.services.dataset_descriptions import DatasetAnswer
 from api.services.datasets import Position
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])

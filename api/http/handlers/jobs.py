@@ -13,10 +13,10 @@ from api.http.conditional import not_modified, tag_of
 from api.http.disconnects import while_connected
 from api.http.handlers.dependencies import IdempotencyKey, ServiceOf, problems
 from api.http.pages import Limit, PageCursor, cursor_of, position_of
+from api.schemas.job_answers import JobAnswer
 from api.schemas.job_state import JobState
 from api.schemas.jobs import CreatedJobRequest
 from api.schemas.pages import JobPage
-from api.services.jobs import JobAnswer
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 

@@ -16,11 +16,11 @@ from api.http.pages import Limit, PageCursor, cursor_of, position_of
 from api.http.uploads import InputMean, InputScale, UploadName, receive, request_body
 from api.schemas.devices import DevicesAnswer, DevicesRequest
 from api.schemas.fit import FitAnswer, FitRequest
+from api.schemas.job_answers import JobAnswer
 from api.schemas.jobs import SensitivityJobRequest, SensitivityRequest
 from api.schemas.networks import NetworkAnswer
 from api.schemas.pages import NetworkPage
 from api.schemas.pareto import ParetoAnswer, ParetoRequest
-from api.services.jobs import JobAnswer
 from network.reading_options import MAX_INPUT_SHAPES, MAX_OUTPUTS, ReadingOptions
 
 router = APIRouter(prefix="/v1/networks", tags=["networks"])

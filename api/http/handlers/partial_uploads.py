@@ -91,7 +91,7 @@ async def create_upload(
     """Begin the upload of a dataset that arrives in pieces; the clients of tus do this and what follows."""
     metadata = _metadata(upload_metadata)
     name = metadata.get("name") or metadata.get("filename", "")
-    upload = await service.uploads.create(service.store.project, upload_length, name)
+    upload = await service.uploads.create(upload_length, name)
     response.headers["Location"] = f"/v1/uploads/{upload.id}"
     return _described(upload, response)
 
@@ -100,7 +100,7 @@ async def create_upload(
 async def get_upload(upload_id: UploadId, response: Response, service: ServiceOf) -> PartialUploadAnswer:
     """Return how much of an upload has arrived, and the dataset after its end; HEAD has it in Upload-Offset."""
     response.headers["Tus-Resumable"] = VERSION
-    return _described(await service.uploads.state(service.store.project, upload_id), response)
+    return _described(await service.uploads.state(upload_id), response)
 
 
 @router.patch(
@@ -132,8 +132,7 @@ async def append_upload(
         raise UnsupportedMediaType(
             f"the piece has the media type {request.headers.get('content-type', '')[:80]!r}; expected {PIECE}"
         )
-    project, checksum = service.store.project, _checksum(upload_checksum)
-    upload = await service.uploads.append(project, upload_id, upload_offset, checksum, request)
+    upload = await service.uploads.append(upload_id, upload_offset, _checksum(upload_checksum), request)
     _described(upload, response)
 
 
@@ -142,7 +141,7 @@ async def append_upload(
 )
 async def delete_upload(upload_id: UploadId, service: ServiceOf) -> None:
     """Delete an upload that has not ended; a dataset that was stored stays."""
-    await service.uploads.delete(service.store.project, upload_id)
+    await service.uploads.delete(upload_id)
 
 
 def _described(upload: PartialUpload, response: Response) -> PartialUploadAnswer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Query, Request, Response, UploadFile
@@ -17,7 +17,7 @@ from api.http.handlers.jobs import POLL_SECONDS
 from api.http.handlers.networks import InputShapes, Outputs
 from api.http.project import Project
 from api.http.uploads import MAX_WEIGHT_FILES, InputMean, InputScale, receive_parts
-from api.schemas.fit import FitAnswer, FitRequest
+from api.schemas.fit import FitRequest
 from api.schemas.job_answers import JobAnswer
 from api.schemas.jobs import JobRequest, ShrinkJobRequest
 from api.schemas.networks import NetworkAnswer, NetworkSummary
@@ -78,15 +78,12 @@ async def run_pipeline(
     named = _named_dataset(body, has_part=dataset is not None)
     options = ReadingOptions.of_texts(input_shapes, outputs, input_mean, input_scale)
     kept = await _keep_network(request, service, network, weights, options)
-    links: dict[str, Any] = {"network": f"/v1/networks/{kept.id}", "dataset": None, "job": None, "artifacts": {}}
+    links = PipelineLinks(network=f"/v1/networks/{kept.id}", dataset=None, job=None, artifacts={})
     summary = NetworkSummary.model_validate(kept, from_attributes=True)
     if isinstance(body, PipelineFit):
         asked = FitRequest.model_validate(body.model_dump(exclude={"kind"}, exclude_unset=True))
-        answered = await while_connected(request, service.solves.answer("fit", kept.id, asked))
-        if answered.keep is not None:
-            await run_in_threadpool(answered.keep)
-        fit = await run_in_threadpool(FitAnswer.model_validate_json, answered.body)
-        return PipelineAnswer(kind="fit", network=summary, fit=fit, job=None, links=PipelineLinks(**links))
+        fit = await while_connected(request, service.solves.fit("fit", kept.id, asked))
+        return PipelineAnswer(kind="fit", network=summary, fit=fit, job=None, links=links)
     dataset_id = named if dataset is None else await _keep_dataset(request, service, dataset)
     kind = JobRequest if isinstance(body, PipelineTraining) else ShrinkJobRequest
     wanted = kind.model_validate(
@@ -96,12 +93,13 @@ async def run_pipeline(
     job = await _ended(request, service, job, wait_seconds)
     response.status_code = 200 if job.state.is_final else 202
     path = response.headers["Location"] = f"/v1/jobs/{job.id}"
-    links |= {
-        "dataset": f"/v1/datasets/{quote(str(dataset_id))}",
-        "job": path,
-        "artifacts": {each.name: f"{path}/artifacts/{quote(each.name)}" for each in job.artifacts},
-    }
-    return PipelineAnswer(kind=body.kind, network=summary, fit=None, job=job, links=PipelineLinks(**links))
+    links = PipelineLinks(
+        network=links.network,
+        dataset=f"/v1/datasets/{quote(str(dataset_id))}",
+        job=path,
+        artifacts={each.name: f"{path}/artifacts/{quote(each.name)}" for each in job.artifacts},
+    )
+    return PipelineAnswer(kind=body.kind, network=summary, fit=None, job=job, links=links)
 
 
 def _named_dataset(body: PipelineFit | PipelineTraining | PipelineShrink, *, has_part: bool) -> str | None:

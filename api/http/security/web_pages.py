@@ -19,9 +19,10 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import CROSS_ORIGIN, WRONG_HOST, Problem
+from api.errors import CROSS_ORIGIN, WRONG_HOST
 from api.http.problem_responses import problem_response
 from api.http.security.hosts import AllowedHosts, HostAndPort, is_same_origin
+from api.schemas.problems import Problem
 
 _OWN_SITES: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site of requests from the service's own pages, and of those that a user typed."""

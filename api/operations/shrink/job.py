@@ -31,16 +31,8 @@ from api.operations.train import require_weights, wait_without_spinning
 from api.schemas.answer import NetworkName
 from api.schemas.reports import Artifact
 from api.schemas.shrink import ShrinkReport, ShrinkRequest, ShrinkTrainingOptions
-from api.storage.result_files import (
-    REPORT_FILE,
-    SENSITIVITY_FILE,
-    STAGING_PREFIX,
-    artifacts_in,
-    check_writable,
-    publish,
-    staging,
-    write_text,
-)
+from api.storage.result_files import SENSITIVITY_FILE, artifacts_in
+from deploy.result_folder import REPORT_FILE, STAGING_PREFIX, check_writable, publish, staging, write_text
 from network.errors import RequestError
 from network.network import Network
 from network.sensitivity.table import SensitivityTable, sensitivity_from_json, sensitivity_to_json

@@ -24,7 +24,7 @@ from api.operations.trained_network import train_solution
 from api.schemas.answer import NetworkName
 from api.schemas.reports import TrainingReport
 from api.schemas.shrink import Minimized, ShrinkRequest
-from api.storage.result_files import REPORT_FILE
+from deploy.result_folder import REPORT_FILE
 from qat.data.dataset import Dataset
 from qat.options.training import TrainingOptions
 from solver.pareto import ParetoPoint

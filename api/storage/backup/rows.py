@@ -39,7 +39,7 @@ def read_rows(table: Table, pieces: Iterator[bytes]) -> Iterator[dict[str, Any]]
 
     Args:
         table: Table of the rows. A column that an earlier version did not have gets its default.
-        pieces: Pieces of the text, which may end anywhere.
+        pieces: The text in pieces; a piece may end in the middle of a line or of a character.
 
     Raises:
         BackupError: If a line is not a row of the table.

@@ -90,7 +90,7 @@ class FileRecords(ProjectRecords):
 
     def delete_file(self, kind: str, file_id: str) -> bool:
         """Delete the record of an uploaded file from the database; return False if it is missing or in use by a job."""
-        # The text is compared, because PostgreSQL cannot look into JSON that has the character U+0000 anywhere.
+        # Text is searched, because PostgreSQL reads no member of a JSON value that contains the character U+0000.
         names_it = cast(JOBS.c.request, String).contains(f'"{_FIELD_OF_JOB[kind]}": "{file_id}"', autoescape=True)
         needed = (
             select(JOBS.c.number).where(JOBS.c.project == self.project, JOBS.c.state.in_(UNFINISHED), names_it).exists()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from api.settings import DEFAULT_PROJECT
 from api.storage.database.connections import Database
-from api.storage.records import DEFAULT_PROJECT
 
 
 class ProjectRecords:

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Index, Integer, MetaData, String, Table, text
 
-from api.storage.records import DEFAULT_PROJECT
+from api.settings import DEFAULT_PROJECT
 
 SCHEMA_VERSION: Final = 3
 """Version of the tables; the revision of the last migration has the same number."""

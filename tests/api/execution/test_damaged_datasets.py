@@ -11,7 +11,7 @@ import pytest
 
 from api.execution.task_messages import Ending
 from api.execution.task_requests import READ_DATASET, DatasetFile
-from api.services.dataset_descriptions import DatasetOrigin
+from api.schemas.datasets import DatasetOrigin
 from tests.blocking_pool import MIB, BlockingPool
 from tests.network.mutants import one_of
 from tests.qat.data import making

@@ -17,7 +17,8 @@ from api.schemas.fit import FitRequest
 from api.services.networks import parse_upload
 from api.services.upload_parsing import ParsedUpload, UploadOptions, UploadRequest
 from api.settings import MIB, Settings
-from api.storage.uploads import Upload, WeightPart, content_id
+from api.storage.uploads import Upload, WeightPart
+from network.content_identity import content_id
 from network.errors import BitbudgetError, NetworkError, RequestError
 from solver.options import Method
 from tests.api.small_files import BAD_NETWORKS, DIGITS_ONNX, tiny_json

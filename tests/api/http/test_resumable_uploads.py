@@ -18,7 +18,6 @@ import httpx
 import pytest
 
 from api.http.service import Service
-from api.settings import DEFAULT_PROJECT
 from api.storage.partial_uploads import PartialUploads
 from tests.api.http.test_uploads import assert_problem
 from tests.api.live_service import LiveService
@@ -119,17 +118,14 @@ def unfinished(client: httpx.Client, path: str, length: int, beginning: bytes) -
 
 
 def test_what_arrived_before_the_connection_broke_is_kept(
-    opened: tuple[Service, httpx.Client], monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service, client = opened
     monkeypatch.setattr("api.http.resumable_uploads._BUFFER_BYTES", 1)
     content = tiny_dataset(70)
     path = created(client, content)
     with unfinished(client, path, len(content), content[:2000]):
         give_up_at = time.monotonic() + 20
-        # A request for the offset would end the piece.
-        stored = service.settings.partial_directory / f"{path.rpartition('/')[2]}.bin"
-        while stored.stat().st_size < 2000 and time.monotonic() < give_up_at:
+        while offset_of(client, path) < 2000 and time.monotonic() < give_up_at:
             time.sleep(0.02)
     assert offset_of(client, path) == 2000
     assert append(client, path, 2000, content[2000:]).headers["content-location"]
@@ -141,7 +137,7 @@ def test_a_later_request_takes_the_upload_over(opened: tuple[Service, httpx.Clie
     content = tiny_dataset(71)
     path = created(client, content)
     with unfinished(client, path, len(content), b"") as hanging:
-        while not service.of_project(DEFAULT_PROJECT).uploads._appending:
+        while not service.appending:
             time.sleep(0.01)
         end = append(client, path, 0, content)
         assert end.status_code == 204, end.text

@@ -11,7 +11,7 @@ from api.services.datasets import Datasets
 from api.services.networks import Networks
 from api.services.stored_content import damage_of
 from api.settings import Settings
-from api.storage.uploads import content_id
+from network.content_identity import content_id
 from network.errors import DatasetError, UnreadableFile
 from tests.api.local_service import local_service
 from tests.api.small_files import tiny_dataset, tiny_json
