@@ -7,12 +7,12 @@ environment variable of the field (its `validation_alias`), the default of the f
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from api.job_settings import JobSettings
 from api.logs import LogFormat
-from api.server_settings import ServerSettings
 from network.budget import parse_size_bytes
 from network.errors import RequestError
 
@@ -27,9 +27,6 @@ MAX_JSON_BODY_BYTES: Final = MIB
 """Largest JSON body of a request, in bytes."""
 MULTIPART_OVERHEAD_BYTES: Final = 64 * 1024
 """Number of bytes that boundaries and headers may add to the file in a multipart upload."""
-
-ExecutorName = Literal["subprocess"]
-"""Name of an executor; `api/execution/executors.py` has the class of each."""
 
 
 def _size_bytes(value: Any) -> int | None:
@@ -47,8 +44,8 @@ SIZE: Final = BeforeValidator(_size_bytes)
 AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
 
 
-class Settings(ServerSettings):
-    """Settings of the HTTP service: those of its connections, and all others."""
+class Settings(JobSettings):
+    """Settings of the HTTP service: those of its connections, those of where jobs run, and all others."""
 
     data_directory: AbsolutePath = Field(
         default=Path("bitbudget-data"),
@@ -209,12 +206,6 @@ class Settings(ServerSettings):
         validation_alias="BITBUDGET_TURN_SECONDS",
         description="Time in seconds between two checks of all unfinished jobs.",
     )
-    executor: ExecutorName = Field(
-        default="subprocess",
-        validation_alias="BITBUDGET_EXECUTOR",
-        description="Where jobs run. subprocess: each job in its own process on this machine.",
-    )
-
     log_format: LogFormat = Field(
         default="text",
         validation_alias="BITBUDGET_LOG_FORMAT",

@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from api.execution import log_writer
-from api.execution.executor import Attempt, ExecutorUnavailable, Handle
+from api.execution.executor import Attempt, ExecutorUnavailable, Handle, ending_of
+from api.execution.job_log import start_log_writer
 from api.execution.log_tail import last_lines
 from api.execution.machine import job_memory_bytes, job_threads
-from api.execution.observed_attempt import observing_environment
+from api.execution.worker_settings import worker_environment
 from api.settings import Settings
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
@@ -31,8 +31,6 @@ WORKER_COMMAND: Final = (sys.executable, "-m", "api.execution.worker")
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 _EXIT_SECONDS: Final = 2.0
 """Longest time in seconds between the release of a worker's lock and its exit status."""
-_REMEMBERED_ENDINGS: Final = 100
-"""Number of ended workers whose exit status is kept."""
 
 
 class SubprocessExecutor:
@@ -63,7 +61,7 @@ class SubprocessExecutor:
             return self.find(attempt)
         try:
             directory.log.touch()
-            writer, output = self._start_log_writer(directory.log)
+            writer, output = start_log_writer(directory.log, self._settings.max_log_bytes)
             try:
                 child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
                     [*self._worker_command, attempt.job_id, *self._worker_options(attempt), f"--lock={lock}"],
@@ -79,7 +77,6 @@ class SubprocessExecutor:
             ProcessLock.sign(lock, child.pid, label=str(attempt.number))
         finally:
             os.close(lock)
-        self._forget_oldest()
         self._children[handle] = child
         self._log_writers[handle] = writer
         return handle
@@ -104,7 +101,7 @@ class SubprocessExecutor:
         status = self._exit_status(handle)
         if status is None:
             return None
-        return f"exit code {status}" if status >= 0 else f"signal {-status}, {signal.Signals(-status).name}"
+        return ending_of(status)
 
     def output_of(self, attempt: Attempt) -> str:
         """Return a noun phrase that names the log file of a job, relative to the service's data directory."""
@@ -122,6 +119,13 @@ class SubprocessExecutor:
     def kill(self, handle: Handle) -> None:
         """Send SIGKILL to a worker process and to all processes of its session."""
         self._signal(handle, signal.SIGKILL)
+
+    def forget(self, handle: Handle) -> None:
+        """Drop the exit status of a worker process that has ended."""
+        child = self._children.get(handle)
+        if child is not None and child.returncode is not None:
+            del self._children[handle]
+            del self._log_writers[handle]
 
     def close(self) -> None:
         """Kill the worker processes that this executor object started and that are alive, and reap them."""
@@ -146,47 +150,16 @@ class SubprocessExecutor:
             return status
         return child.returncode
 
-    def _forget_oldest(self) -> None:
-        ended = [handle for handle, child in self._children.items() if child.returncode is not None]
-        for handle in ended[:-_REMEMBERED_ENDINGS]:
-            del self._children[handle]
-            del self._log_writers[handle]
-
     def _worker_options(self, attempt: Attempt) -> list[str]:
-        options = [
+        return [
             f"--attempt={attempt.number}",
-            f"--data-directory={self._settings.data_directory}",
-            f"--max-dataset-bytes={self._settings.max_dataset_bytes}",
             f"--memory-bytes={job_memory_bytes(self._settings)}",
             f"--nice={self._settings.job_nice}",
         ]
-        if self._settings.operator_datasets is not None:
-            options.append(f"--operator-datasets={self._settings.operator_datasets}")
-        return options
 
     def _worker_environment(self) -> dict[str, str]:
         environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
-        if self._settings.database_url is not None:  # not an option: every user of the machine can read those
-            environment["BITBUDGET_DATABASE"] = self._settings.database_url
-        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | observing_environment(self._settings)
-
-    def _start_log_writer(self, log: Path) -> tuple[subprocess.Popen[bytes], int]:
-        """Start the process that writes the log of a job; return it, and the file descriptor of the worker's output."""
-        source, output = os.pipe()
-        try:
-            writer = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                [sys.executable, "-I", "-S", log_writer.__file__, str(log), str(self._settings.max_log_bytes)],
-                stdin=source,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # a signal to the worker's session must not cut off the worker's last lines
-            )
-        except OSError:
-            os.close(output)
-            raise
-        finally:
-            os.close(source)
-        return writer, output
+        return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | worker_environment(self._settings)
 
     def _signal(self, handle: Handle, number: signal.Signals) -> None:
         if not self.is_alive(handle):

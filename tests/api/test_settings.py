@@ -52,7 +52,7 @@ def test_settings_cannot_be_changed() -> None:
             "big",
             "BITBUDGET_MAX_DATASET_SIZE: the size is 'big', which is not a size in bytes",
         ),
-        ("BITBUDGET_EXECUTOR", "cloud", "BITBUDGET_EXECUTOR: Input should be 'subprocess'; it is 'cloud'"),
+        ("BITBUDGET_EXECUTOR", "cloud", "BITBUDGET_EXECUTOR: Input should be 'subprocess' or 'ray'; it is 'cloud'"),
     ],
 )
 def test_an_invalid_variable_is_one_line(
