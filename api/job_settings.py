@@ -37,3 +37,18 @@ class JobSettings(ServerSettings):
         validation_alias="BITBUDGET_RAY_PYTHON",
         description="Python of the nodes of the Ray cluster, in which bitbudget[ray] is installed.",
     )
+    job_processors: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        validation_alias="BITBUDGET_JOB_PROCESSORS",
+        description="Number of processors of a job that asks for no number, and of its threads. none: with subprocess, "
+        "the cores of the machine, divided by the number of jobs that run at the same time; with ray, 2.",
+    )
+    job_gpus: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        validation_alias="BITBUDGET_JOB_GPUS",
+        description="Number of GPUs of a job that asks for no number, with ray.",
+    )

@@ -139,13 +139,14 @@ class Settings(JobSettings):
         le=1024,
         validation_alias="BITBUDGET_MAX_JOBS",
         description="Number of jobs that run at the same time; other jobs wait in the queue. none: one for every two "
-        "processor cores. The cores are shared evenly: they are divided by this number for the threads of a job.",
+        "processor cores, and 64 with ray. The cores are shared evenly: they are divided by this number for the "
+        "threads of a job.",
     )
     job_memory_bytes: Annotated[int | None, SIZE] = Field(
         default=None,
         validation_alias="BITBUDGET_JOB_MEMORY",
         description="Memory that the worker of one job may allocate; none: three quarters of the memory of the machine "
-        "or container, divided by the number of jobs that run at the same time.",
+        "or container, divided by the number of jobs that run at the same time. With ray, none: no limit.",
     )
     job_seconds: float = Field(
         default=604_800.0,

@@ -28,6 +28,7 @@ from api.execution.executor import (
     Handle,
     ending_of,
 )
+from api.execution.job_share import share_of
 from api.execution.log_tail import last_lines, last_lines_of
 from api.execution.ray_jobs import Command, RayJobs, Submission
 from api.execution.worker_settings import needed_variables, shown_environment
@@ -44,6 +45,8 @@ _FRESH_SECONDS: Final = 0.5
 """Time in seconds for which a worker that was alive is believed to be alive without asking Ray."""
 _CLOSING_SECONDS: Final = 5.0
 """Longest time in seconds to wait for the ends of workers when the service ends; Ray kills after 3 s."""
+_REMEMBERED_ENDINGS: Final = 1000
+"""Number of ended workers that stay known after their submissions were deleted."""
 _PAUSE_SECONDS: Final = 0.2
 _JOB: Final = "bitbudget_job"
 """Name of the metadata that marks the submissions of bitbudget."""
@@ -95,7 +98,8 @@ class RayExecutor:
     def find(self, attempt: Attempt) -> Handle | None:
         """Return the handle of an attempt that the cluster knows, or whose worker has begun on a lost cluster."""
         handle = _handle(attempt)
-        return handle if self._jobs.find(handle) is not None or self._has_begun(attempt) else None
+        is_known = handle in self._endings or self._jobs.find(handle) is not None or self._has_begun(attempt)
+        return handle if is_known else None
 
     def is_alive(self, handle: Handle) -> bool:
         """Return whether a worker waits for a place on the cluster, or runs, or may run on a lost node."""
@@ -157,8 +161,9 @@ class RayExecutor:
         self._own.discard(handle)
         self._alive_until.pop(handle, None)
         self._signs.pop(handle, None)
-        self._endings.pop(handle, None)
         self._stopped_pending.discard(handle)
+        for oldest in tuple(self._endings)[:-_REMEMBERED_ENDINGS]:
+            del self._endings[oldest]
         self._deletable.add(handle)
         for each in tuple(self._deletable):
             with contextlib.suppress(ExecutorUnavailable):
@@ -195,10 +200,15 @@ class RayExecutor:
             *(python, *self._worker_command, attempt.job_id, f"--attempt={attempt.number}"),
             *(f"--needs={name}" for name in needed_variables(settings)),
         ]
+        share = share_of(settings, self._store.job_of_any_project(attempt.job_id))
+        if share.memory_bytes is not None:
+            line.append(f"--memory-bytes={share.memory_bytes}")
         return Command(
             line=f"exec {shlex.join(line)}",
-            environment=shown_environment(settings),
-            processors=1,
+            environment=shown_environment(settings) | {"OMP_NUM_THREADS": str(share.processors)},
+            processors=share.processors,
+            gpus=share.gpus,
+            memory_bytes=share.memory_bytes,
             metadata={_JOB: attempt.job_id},
         )
 

@@ -19,10 +19,11 @@ from typing import Final
 
 from api.execution.executor import Attempt, ExecutorUnavailable, Handle, ending_of
 from api.execution.job_log import start_log_writer
+from api.execution.job_share import JobShare, share_of
 from api.execution.log_tail import last_lines
-from api.execution.machine import job_memory_bytes, job_threads
 from api.execution.worker_settings import worker_environment
 from api.settings import Settings
+from api.storage.database import Store
 from api.storage.job_directory import JobDirectory
 from api.storage.process_lock import ProcessLock
 
@@ -45,6 +46,7 @@ class SubprocessExecutor:
 
     def __init__(self, settings: Settings, worker_command: Sequence[str] = WORKER_COMMAND) -> None:
         self._settings = settings
+        self._store: Store | None = None
         self._worker_command = worker_command
         self._children: dict[Handle, subprocess.Popen[bytes]] = {}
         self._log_writers: dict[Handle, subprocess.Popen[bytes]] = {}
@@ -59,18 +61,19 @@ class SubprocessExecutor:
         lock = directory.lock.take(label=str(attempt.number))
         if lock is None:
             return self.find(attempt)
+        share = self._share_of(attempt)
         try:
             directory.log.touch()
             writer, output = start_log_writer(directory.log, self._settings.max_log_bytes)
             try:
                 child = subprocess.Popen(  # noqa: S603  # the command is ours, and its arguments are not from a shell
-                    [*self._worker_command, attempt.job_id, *self._worker_options(attempt), f"--lock={lock}"],
+                    [*self._worker_command, attempt.job_id, *self._worker_options(attempt, share), f"--lock={lock}"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=[lock],
                     start_new_session=True,
-                    env=self._worker_environment(),
+                    env=self._worker_environment(share),
                 )
             finally:
                 os.close(output)
@@ -138,6 +141,9 @@ class SubprocessExecutor:
                 writer.wait(_EXIT_SECONDS)
         self._children.clear()
         self._log_writers.clear()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     def _exit_status(self, handle: Handle) -> int | None:
         """Return the exit status of a worker process that this object started, and reap it; None if there is none."""
@@ -150,15 +156,21 @@ class SubprocessExecutor:
             return status
         return child.returncode
 
-    def _worker_options(self, attempt: Attempt) -> list[str]:
+    def _share_of(self, attempt: Attempt) -> JobShare:
+        if self._store is None:
+            self._store = Store(self._settings.database)
+        return share_of(self._settings, self._store.job_of_any_project(attempt.job_id))
+
+    def _worker_options(self, attempt: Attempt, share: JobShare) -> list[str]:
         return [
             f"--attempt={attempt.number}",
-            f"--memory-bytes={job_memory_bytes(self._settings)}",
+            f"--memory-bytes={share.memory_bytes}",
             f"--nice={self._settings.job_nice}",
         ]
 
-    def _worker_environment(self) -> dict[str, str]:
-        environment = {"OMP_NUM_THREADS": str(job_threads(self._settings)), **os.environ}
+    def _worker_environment(self, share: JobShare) -> dict[str, str]:
+        threads = {"OMP_NUM_THREADS": str(share.processors)}
+        environment = os.environ | threads if share.is_chosen else threads | os.environ
         return environment | {"PYTHONPATH": os.pathsep.join(_import_path())} | worker_environment(self._settings)
 
     def _signal(self, handle: Handle, number: signal.Signals) -> None:

@@ -82,6 +82,11 @@ class RayCluster:
         assert self._starter is not None
         self._kill([each for each in self._processes() if _session_of(each) == self._starter.pid])
 
+    def submissions(self) -> list[str]:
+        """Return the identifiers of the submissions that the cluster knows."""
+        answer = httpx.get(f"{self.url}/api/jobs/", headers=self._headers, timeout=10).raise_for_status()
+        return [each["submission_id"] for each in answer.json() if each["submission_id"]]
+
     def _answers(self) -> bool:
         try:
             return httpx.get(f"{self.url}/api/jobs/", headers=self._headers, timeout=5).is_success

@@ -64,7 +64,9 @@ def thread_house(_: Path) -> House:
 
 def ray_house(folder: Path) -> House:
     cluster = shared_ray_cluster()
-    settings = Settings(data_directory=folder, ray_address=cluster.url, ray_python=sys.executable)
+    settings = Settings(
+        data_directory=folder, executor="ray", ray_address=cluster.url, ray_python=sys.executable, job_processors=1
+    )
     return House(
         lambda: RayExecutor(settings, ("-m", "tests.api.execution.scripted_worker")),
         lambda attempt: log.read_text() if (log := JobDirectory.of(attempt.job_id, settings).log).exists() else "",
